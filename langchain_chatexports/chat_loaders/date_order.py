@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from itertools import pairwise
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 DateOrder: TypeAlias = Literal["dmy", "mdy", "ymd"]
 
@@ -45,20 +45,17 @@ _ERA = re.compile(r"[^\W\d_]+")
 _MAX_FOREIGN_SHARE = 0.1
 
 
-class DateForm(Protocol):
+class DateForm(NamedTuple):
     """The written form of a file's dates."""
 
-    @property
-    def year(self) -> str | None:
-        """The position of the year, `first` or `last`; `None` if unknown."""
+    year: str | None = None
+    """The position of the year, `first` or `last`; `None` if unknown."""
 
-    @property
-    def is_year_first_likely(self) -> bool:
-        """Whether only languages that put the year first have this form."""
+    is_year_first_likely: bool = False
+    """Whether only languages that put the year first have this form."""
 
-    @property
-    def is_month_first_likely(self) -> bool:
-        """Whether mostly Americans use this form, if numbers have no leading zero."""
+    is_month_first_likely: bool = False
+    """Whether mostly Americans use this form, if numbers have no leading zero."""
 
 
 class DateStamp(NamedTuple):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from langchain_chatexports.chat_loaders.date_order import DateForm
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     MARKS,
     SPACES,
@@ -74,15 +75,8 @@ class Layout:
     frame: str
     """`[` for `[date] `, `-` for `date - `, `:` for `date: `."""
 
-    year: str | None
-    """The position of the year, `first` or `last`; `None` if unknown."""
-
     has_seconds: bool
-    is_year_first_likely: bool
-    """Whether only languages that put the year first do so (Korean, Basque)."""
-
-    is_month_first_likely: bool
-    """Whether mostly Americans use the layout, if numbers have no leading zero."""
+    dates: DateForm
 
 
 def seconds_of_day(hour: str, minute: str, second: str, word: str) -> int | None:
@@ -168,11 +162,13 @@ def _layout(found: re.Match[str] | None) -> Layout | None:
     return Layout(
         pattern=re.compile(_frozen(found, first or last)),
         frame=(found["frame"] or "[").strip(),
-        year=None if has_short_year else "first" if is_first else "last",
         has_seconds=second is not None,
-        # Korean: `18. 6. 3. PM 4:33` and `26/01/28 PM 4:33`; Basque: `18/6/3 (16:33)`.
-        is_year_first_likely=first is not None or "(" in before,
-        is_month_first_likely=is_american,
+        dates=DateForm(
+            None if has_short_year else "first" if is_first else "last",
+            # Korean: `18. 6. 3. PM 4:33`; Basque: `18/6/3 (16:33)`.
+            is_year_first_likely=first is not None or "(" in before,
+            is_month_first_likely=is_american,
+        ),
     )
 
 

@@ -86,7 +86,7 @@ class Records:
             runs = [date for date in self.runs if self.dates[date][1] == number]
             of_layout = {date: counts[date] for date in set(runs)}
             order = chosen or (known or {}).get(layout)
-            found.append(find_order(stamps, runs, layout, of_layout, order))
+            found.append(find_order(stamps, runs, layout.dates, of_layout, order))
         return found
 
     def days(self, orders: list[Order]) -> list[int | None]:

@@ -1,0 +1,435 @@
+"""Tables as people have them: their columns, their order, their damage."""
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.chat_loaders.table import (
+    TableChatLoader,
+    matches_head,
+    open_database,
+    table_rows,
+)
+from langchain_chatexports.datasets.jsonl import write_jsonl
+from langchain_chatexports.exceptions import ExportFormatError, MissingExtraError
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.builders.sessions import metadata_of, said
+from tests.unit_tests.builders.tables import (
+    START,
+    conversation_rows,
+    interleaved,
+    write_csv,
+    write_lines,
+    write_parquet,
+)
+
+ROW = {"conversation_id": "a", "text": "Hello", "sender": "Cleo", "time": START}
+MIXED = interleaved(conversation_rows("one", 60), conversation_rows("zwölf", 50))
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Any]:
+    def from_rows(*rows: Any, **options: Any) -> list[Any]:
+        path = write_lines(tmp_path / "desk.jsonl", rows)
+        return TableChatLoader(path, **options).load()
+
+    return from_rows
+
+
+def _texts(loader: TableChatLoader) -> list[list[str]]:
+    return [[str(m.content) for m in session["messages"]] for session in loader]
+
+
+# --- columns
+
+
+def test_a_message_carries_what_its_row_says(load: Callable[..., Any]) -> None:
+    row = {**ROW, "role": "customer", "message_id": 7, "reply_to": 6}
+    message = load(row)[0]["messages"][0]
+    assert message.id == "7"
+    assert message.additional_kwargs == {
+        "message_time": START,
+        "sender": "Cleo",
+        "events": [{"message_time": "2023-11-14T22:13:20+00:00"}],
+        "role": "customer",
+        "reply_to": {"id": "6"},
+    }
+
+
+def test_columns_of_other_names_are_named(load: Callable[..., Any]) -> None:
+    row = {"Fall": 12, "Inhalt": "Hallo", "wer": "Cleo", "wann": "2024-05-01T12:00:00Z"}
+    columns = {
+        "conversation": "Fall",
+        "text": "Inhalt",
+        "sender": "wer",
+        "time": "wann",
+    }
+    (session,) = load(row, columns=columns)
+    assert metadata_of(session)["id"] == "12"
+    assert session["messages"][0].additional_kwargs["message_time"] == 1_714_564_800
+    with pytest.raises(ValueError, match="speaker"):
+        TableChatLoader("x", columns={"speaker": "who"})
+
+
+def test_a_column_that_a_later_line_brings_is_found(load: Callable[..., Any]) -> None:
+    (session,) = load(ROW, {**ROW, "role": "agent"})
+    roles = [m.additional_kwargs.get("role") for m in session["messages"]]
+    assert roles == [None, "agent"]
+
+
+def test_a_table_without_senders_names_the_roles(load: Callable[..., Any]) -> None:
+    (session,) = load({"Conversation ID": 1, "Body": "Hi", "role": "agent"})
+    assert session["messages"][0].additional_kwargs["sender"] == "agent"
+
+
+def test_an_owner_who_is_named_stands_above_the_role(load: Callable[..., Any]) -> None:
+    rows = [{**ROW, "sender": "Hare", "role": "me"}, {**ROW, "sender": "Fox"}]
+    for owner, expected in ((None, [True, False]), ("Fox", [False, True])):
+        (session,) = load(*rows, owner=owner)
+        mine = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
+        assert mine == expected
+
+
+@pytest.mark.parametrize("sender", ["author", "from", "name", "Sender"])
+def test_a_table_without_a_column_of_conversations_is_one(
+    tmp_path: Path, sender: str
+) -> None:
+    path = write_csv(
+        tmp_path / "Ann and Bo.csv",
+        [{sender: name, "date": START, "message": "Hi"} for name in ("Ann", "Bo")],
+    )
+    assert matches_head(path, path.read_bytes())
+    (session,) = TableChatLoader(path).load()
+    assert metadata_of(session)["id"] == "Ann and Bo"
+    assert metadata_of(session)["participants"] == ["Ann", "Bo"]
+
+
+def test_an_id_of_something_else_than_messages_loses_none(
+    load: Callable[..., Any],
+) -> None:
+    rows = [{"chat_id": 1, "id": 7, "text": text} for text in ("Hi", "Ho", "Hi")]
+    (session,) = load(*rows)
+    assert [message.text for message in session["messages"]] == ["Hi", "Ho"]
+    assert session["messages"][0].id == "7"
+
+
+@pytest.mark.parametrize("name", ["desk.csv", "desk.txt"])
+def test_columns_that_are_not_known_are_asked_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("Fall;Inhalt\n1;Secret\n")
+    columns = {"conversation": "Fall", "text": "Inhalt"}
+    assert len(TableChatLoader(tmp_path / name, columns=columns).load()) == 1
+    if name.endswith(".csv"):
+        assert matches_head(tmp_path / name, b"Fall;Inhalt")
+        with pytest.raises(
+            ExportFormatError,
+            match=r"hold text in its first line. Rename it to text.*columns=",
+        ):
+            TableChatLoader(tmp_path / name).load()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        json.dumps({"messages": [{"role": "user", "content": "Hi"}]}) + "\n",
+        json.dumps({"participants": [], "messages": [], "title": "Hare"}) + "\n",
+        json.dumps({"id": 1, "text": "no conversation, no sender"}) + "\n",
+        json.dumps({"conversation_id": 1, "text": {"nested": 1}}) + "\n",
+        '{"conversation_id": 1, "text": "cut o',
+        "[1, 2]\n",
+        "01.05.24, 10:00 - Ann: conversation, text\n01.05.24, 10:01 - Bo: Hi\n",
+        "Dear all,\nthe text of the conversation;\n",
+        *("id,text\n1,no conversation\n", "conversation,text", ""),
+    ],
+)
+def test_other_files_are_no_table(head: str) -> None:
+    assert not matches_head(Path("desk.txt"), head.encode())
+
+
+# --- the forms of a table
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_each_delimiter_and_encoding_gives_the_same_as_json_lines(
+    tmp_path: Path, delimiter: str, encoding: str
+) -> None:
+    rows = [{**MIXED[0], "text": 'Größe: 5,3; "ja"\t|\nneue Zeile é'}, *MIXED[1:]]
+    path = write_csv(
+        tmp_path / "desk.csv", rows, delimiter=delimiter, encoding=encoding
+    )
+    lines = write_lines(tmp_path / "desk.jsonl", rows)
+    assert TableChatLoader(path).load() == TableChatLoader(lines).load()
+    assert matches_head(path, path.read_bytes())
+
+
+def test_parquet_gives_what_lines_give(tmp_path: Path) -> None:
+    lines = write_lines(tmp_path / "desk.jsonl", MIXED)
+    parquet = write_parquet(tmp_path / "s3[1]*.parquet", MIXED)
+    assert TableChatLoader(parquet).load() == TableChatLoader(lines).load()
+
+
+def test_parts_of_a_folder_are_one_table(tmp_path: Path) -> None:
+    rows = conversation_rows("a", 6)
+    write_lines(tmp_path / "parts" / "b.jsonl", rows[3:])
+    write_parquet(tmp_path / "parts" / "a.parquet", rows[:3])
+    write_lines(tmp_path / "parts" / "_SUCCESS", [])
+    (session,) = TableChatLoader(tmp_path / "parts").load()
+    assert [m.id for m in session["messages"]] == [row["message_id"] for row in rows]
+
+
+def test_parquet_times_of_any_unit_and_zone(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    moment = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+    path = tmp_path / "desk.parquet"
+    for kind in pa.timestamp("ns"), pa.timestamp("s", tz="Asia/Tokyo"):
+        shown = moment if kind.tz else moment.replace(tzinfo=None)
+        table = pa.table(
+            {"conversation": ["a"], "text": ["Hi"], "time": pa.array([shown], kind)}
+        )
+        parquet.write_table(table, path)
+        message = TableChatLoader(path, timezone="UTC").load()[0]["messages"][0]
+        assert message.additional_kwargs["message_time"] == int(moment.timestamp())
+
+
+def test_ids_of_parquet_are_texts(tmp_path: Path) -> None:
+    row = {"chat_id": 7.0, "text": "Hi", "sender": float("nan"), "role": b"x"}
+    path = write_parquet(tmp_path / "desk.parquet", [row, {**row, "chat_id": None}])
+    (session,) = TableChatLoader(path).load()
+    assert metadata_of(session)["id"] == "7"
+    assert session["messages"][0].additional_kwargs["sender"] == "unknown"
+
+
+@pytest.mark.parametrize("write", [write_lines, write_csv, write_parquet])
+def test_a_table_needs_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[..., Path]
+) -> None:
+    path = write(tmp_path / "desk.table", [ROW])
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[table\]"):
+        TableChatLoader(path).load()
+    with pytest.raises(MissingExtraError, match="table"):
+        matches_head(path, path.read_bytes())
+
+
+# --- what is skipped
+
+
+@pytest.mark.parametrize(
+    ("row", "skipped"),
+    [
+        ({**ROW, "text": None}, {"empty": 1}),
+        ({**ROW, "text": " \n"}, {"empty": 1}),
+        ({**ROW, "text": {"parts": []}}, {"unreadable": 1}),
+        ({**ROW, "conversation_id": None}, {"orphan": 1}),
+        ('{"conversation_id": "a", "text": "cut o', {"unreadable": 1}),
+        ("", {}),
+        ('["no", "object"]', {"unreadable": 1}),
+        ("[" * 100_000 + "]" * 100_000, {"unreadable": 1}),
+        ("9" * 5_000, {"unreadable": 1}),
+        ('{"conversation_id": 1, "text": ' + "9" * 5_000 + "}", {"unreadable": 1}),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_every_line_is_accounted_for(
+    tmp_path: Path, row: Any, skipped: dict[str, int]
+) -> None:
+    path = write_lines(tmp_path / "desk.jsonl", [ROW, row])
+    summary = TableChatLoader(path).inspect()
+    assert summary.skipped == skipped
+    assert summary.found == summary.kept + sum(skipped.values())
+
+
+@pytest.mark.parametrize(
+    ("row", "skipped"),
+    [
+        ("1,Hi,,", {}),  # Excel fills lines up.
+        ("1,Hi, there", {"unreadable": 1}),  # A comma without quotes.
+        ('1,"a"b', {"unreadable": 1}),
+        ("1", {"unreadable": 1}),
+        (",Hi", {"orphan": 1}),
+        ("1,", {"empty": 1}),
+        ("", {}),
+        ('1,"' + "x" * 140_000 + '"', {"unreadable": 1}),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_every_row_of_csv_is_accounted_for(
+    tmp_path: Path, row: str, skipped: dict[str, int]
+) -> None:
+    path = tmp_path / "desk.csv"
+    path.write_text(f"chat_id,text\n1,before\n{row}\n1,after\n")
+    summary = TableChatLoader(path).inspect()
+    assert summary.skipped == skipped
+    assert summary.found == summary.kept + sum(skipped.values())
+
+
+def test_a_quote_that_nothing_closes_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "desk.csv"
+    path.write_text('chat_id,sender,text\n1,Ann,Hi\n1,Bo,"open\n1,Ann,Bye\n')
+    with pytest.raises(ExportFormatError, match="never closed"):
+        TableChatLoader(path).load()
+
+
+def test_rows_are_sorted_by_time_and_those_without_come_first(tmp_path: Path) -> None:
+    late, early = START + 30, START + 10
+    for name, times in (("a", (late, None, early)), ("b", ("x", early))):
+        rows = [
+            {**ROW, "text": f"{name}{number}", "time": time}
+            for number, time in enumerate(times)
+        ]
+        write_lines(tmp_path / f"{name}.jsonl", rows)
+    with pytest.warns(UserWarning, match=r"1 time cannot .* row 1 of .*b\.jsonl"):
+        texts = _texts(TableChatLoader(tmp_path))
+    assert texts == [["a1", "b0", "a2", "b1", "a0"]]
+
+
+def test_half_an_emoji_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "desk.jsonl"
+    path.write_text(r'{"chat_id": 1, "sender": "Bo \ud83d", "text": "Hi \ud83d"}')
+    (session,) = TableChatLoader(path).load()
+    (message,) = session["messages"]
+    assert message.additional_kwargs["sender"] == "Bo \ufffd"
+    assert "Hi \ufffd" in message.model_dump_json()
+
+
+# --- the order of day and month
+
+
+@pytest.mark.parametrize(
+    ("times", "first", "order"),
+    [
+        (["01.05.2024 10:00", "13.05.2024 10:00"], "2024-05-01", "day first"),
+        (["5/1/2024 10:00 PM", "5/13/2024 9:00 AM"], "2024-05-01", "month first"),
+        # Nothing is above twelve: the order without steps back.
+        (["2/9/2022", "3/9/2022", "1/10/2022"], "2022-09-02", "day first"),
+        # The newest row may come first.
+        (["10/2/2022", "10/1/2022", "9/3/2022"], "2022-09-03", "month first"),
+        (["1.5.2024"], "2024-05-01", "day first (a guess)"),
+        (["5/1/2024 22:00"], "2024-05-01", "month first (a guess)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The dates of")
+def test_the_order_is_found_in_the_data(
+    tmp_path: Path, times: list[str], first: str, order: str
+) -> None:
+    rows = [{**ROW, "time": time} for time in times]
+    loader = TableChatLoader(write_csv(tmp_path / "desk.csv", rows), timezone="UTC")
+    (session,) = loader.load()
+    (event,) = session["messages"][0].additional_kwargs["events"]
+    assert event["message_time"][:10] == first
+    assert loader.inspect().details["date_orders"] == {order: 1}
+
+
+@pytest.mark.parametrize(
+    ("time", "order", "day"),
+    [
+        ("5/1/2024", "dmy", "2024-01-05"),
+        ("5/1/2024", "mdy", "2024-05-01"),
+        ("24/05/01", "ymd", "2024-05-01"),
+    ],
+)
+def test_an_order_that_nothing_shows_can_be_given(
+    load: Callable[..., Any], time: str, order: str, day: str
+) -> None:
+    row = {**ROW, "time": time}
+    with pytest.warns(UserWarning, match="which number is the day.*date_order"):
+        load({**ROW, "time": "5/1/2024"}, timezone="UTC")
+    (session,) = load(row, timezone="UTC", date_order=order)
+    (event,) = session["messages"][0].additional_kwargs["events"]
+    assert event["message_time"][:10] == day
+
+
+def test_two_orders_in_one_table_are_an_error_with_their_rows(
+    load: Callable[..., Any],
+) -> None:
+    rows = [{**ROW, "time": time} for time in ("13/05/2024", "05/14/2024")]
+    with pytest.raises(ExportFormatError, match=r"rows 1 and 2.*such as 2024-05-31"):
+        load(*rows)
+
+
+# --- hostile files
+
+
+def test_duckdb_s_error_about_a_damaged_file_is_not_shown(tmp_path: Path) -> None:
+    """It quotes the file."""
+    path = write_parquet(tmp_path / "desk.parquet", [ROW])
+    data = bytearray(path.read_bytes())
+    data[4] = 0xFF  # In the header of the first page.
+    path.write_bytes(data)
+    with pytest.raises(ExportFormatError, match="damaged Parquet file") as caught:
+        TableChatLoader(path).load()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(10**6, "x"), (2_000, "x" * 10**5), (1, "x" * 10**8)]
+)
+def test_a_small_parquet_file_does_not_take_the_memory(
+    tmp_path: Path, count: int, text: str
+) -> None:
+    """A value a million times, a long value often, and a page of 100 MB."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pa.table({"chat_id": ["a"] * count, "text": [text] * count})
+    path = tmp_path / "desk.parquet"
+    parquet.write_table(table, path, compression="zstd", use_dictionary=count > 1)
+    del table
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ExportFormatError, match=r"to far more|not plausible"):
+        TableChatLoader(path).load()
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert used < 400_000 * (1024 if sys.platform == "darwin" else 1)
+
+
+def test_duckdb_reads_nothing_but_a_private_folder(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    other = write_parquet(tmp_path / "other.parquet", [ROW])
+    (tmp_path / "private").mkdir()
+    with open_database(tmp_path / "private") as database, closing(database):
+        for sql in (
+            f"SELECT * FROM read_parquet('{other}')",
+            f"SELECT * FROM read_text('{other}')",
+            "COPY (SELECT 1) TO 'x.csv'",
+            "INSTALL httpfs",
+            "SET enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                database.execute(sql)
+
+
+# --- sessions as rows
+
+
+def test_an_imessage_export_is_the_same_as_a_table(tmp_path: Path) -> None:
+    def shape(sessions: Any) -> dict[Any, list[Any]]:
+        keys = ("sender", "message_time", "is_from_me", "reply_to")
+        return {
+            session["metadata"]["id"]: [
+                (m.text, m.id, *(m.additional_kwargs.get(key) for key in keys))
+                for m in session["messages"]
+            ]
+            for session in sessions
+        }
+
+    loader = IMessageChatLoader(write_imessage(tmp_path / "chat.db"))
+    write_jsonl(table_rows(loader.lazy_load()), tmp_path / "table.jsonl")
+    assert shape(TableChatLoader(tmp_path / "table.jsonl")) == shape(loader)
+
+
+@pytest.mark.parametrize("reply", ["m1", {"id": "m1", "text": "Fast!"}, {"text": "x"}])
+def test_a_reply_is_kept_by_its_id(reply: Any) -> None:
+    message = said("Hare", "Fast!")
+    message.additional_kwargs["reply_to"] = reply
+    (row,) = table_rows([{"messages": [message]}])
+    assert row.get("reply_to") == (None if reply == {"text": "x"} else "m1")
