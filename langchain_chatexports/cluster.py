@@ -18,7 +18,6 @@ You do not need this for one export: a million messages take a process less than
 minute. It needs the extra `ray`.
 """
 
-import hashlib
 import json
 import os
 import tempfile
@@ -26,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import accumulate, islice
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
 OpenLoader = Callable[[Path], BaseChatLoader]
+_Read = Callable[[str], Iterator[ChatSession]]
 
 _MAX_SHOWN = 20
 # Errors of bad exports, and of failing disks.
@@ -58,17 +58,16 @@ _UNREADABLE = (ChatExportError, OSError)
 
 @dataclass(frozen=True)
 class ClusterCounts:
-    """The counts of many exports.
-
-    Attributes:
-        exports: The number of exports read.
-        summary: The sum of the exports' summaries; `None` if no export could be read.
-        failed: The type of error of each unreadable export, by path.
-    """
+    """The counts of many exports."""
 
     exports: int
+    """The number of exports read."""
+
     summary: ExportSummary | None
+    """The sum of the exports' summaries; `None` if no export could be read."""
+
     failed: Mapping[str, str] = field(default_factory=dict)
+    """The type of error of each unreadable export, by path."""
 
     def __str__(self) -> str:
         """Return the counts as a table for a terminal, with some unreadable exports."""
@@ -108,8 +107,9 @@ def read_exports(
         MissingExtraError: If Ray is not installed.
         ValueError: If there are no paths.
     """
-    reader = _Reader(steps, open_loader, skip_unreadable)
-    return _items(paths).flat_map(partial(_session_rows, reader), **ray_remote_args)
+    read = partial(_sessions, open_loader=open_loader, skip_unreadable=skip_unreadable)
+    rows = partial(_session_rows, steps, read)
+    return _items(paths).flat_map(rows, **ray_remote_args)
 
 
 def read_examples(
@@ -136,11 +136,11 @@ def read_examples(
 
     Returns:
         A dataset with the columns `example` (JSON, for `JsonLines`), `conversation` (an
-        id, for `part_of`), `first` and `last` (times of messages, in Unix seconds).
+        id), `first` and `last` (times of messages, in Unix seconds).
     """
-    reader = _Reader(steps, open_loader, skip_unreadable)
-    read = partial(_example_rows, reader, dict(example_options or {}))
-    return _items(paths).flat_map(read, **ray_remote_args)
+    read = partial(_sessions, open_loader=open_loader, skip_unreadable=skip_unreadable)
+    rows = partial(_example_rows, steps, read, dict(example_options or {}))
+    return _items(paths).flat_map(rows, **ray_remote_args)
 
 
 def count_exports(
@@ -178,29 +178,6 @@ def session_of_row(row: Mapping[str, Any]) -> ChatSession:
     return cast("ChatSession", values)
 
 
-def part_of(conversation_id: str, parts: Mapping[str, float]) -> str | None:
-    """Return the part of a split for a conversation, depending on its id only.
-
-    The result is the same on any machine, and for all windows of a conversation.
-
-    Args:
-        conversation_id: The session's id, or its thread's if it was split.
-        parts: The share of each part, such as `{"train": 0.9, "test": 0.1}`; `None` is
-            returned for the rest.
-
-    Raises:
-        ValueError: If a share is negative, or if they add up to more than one.
-    """
-    ends = list(accumulate(parts.values()))
-    if any(share < 0 for share in parts.values()) or (ends and ends[-1] > 1 + 1e-9):
-        msg = f"Shares must be 0 or more and add up to at most 1, not {dict(parts)}."
-        raise ValueError(msg)
-    digest = hashlib.sha256(f"\0{conversation_id}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    found = (name for name, end in zip(parts, ends, strict=True) if place < end)
-    return next(found, None)
-
-
 def _ray_data() -> Any:
     try:
         import ray.data
@@ -226,29 +203,22 @@ def _loaders(path: str, open_loader: OpenLoader | None) -> list[BaseChatLoader]:
     return [export.loader for export in open_exports([path])]
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads the sessions of a path in a task of Ray's."""
-
-    steps: SessionTransform | None
-    open_loader: OpenLoader | None
-    skip_unreadable: bool
-
-    def sessions(self, path: str) -> Iterator[ChatSession]:
-        sessions = self._loaded(path)
-        return self.steps.lazy_transform(sessions) if self.steps else sessions
-
-    def _loaded(self, path: str) -> Iterator[ChatSession]:
-        try:
-            for loader in _loaders(path, self.open_loader):
-                yield from loader.lazy_load()
-        except _UNREADABLE:
-            if not self.skip_unreadable:
-                raise
+def _sessions(
+    path: str, open_loader: OpenLoader | None, *, skip_unreadable: bool
+) -> Iterator[ChatSession]:
+    try:
+        for loader in _loaders(path, open_loader):
+            yield from loader.lazy_load()
+    except _UNREADABLE:
+        if not skip_unreadable:
+            raise
 
 
-def _session_rows(reader: _Reader, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for session in reader.sessions(row["path"]):
+def _session_rows(
+    steps: SessionTransform | None, read: _Read, row: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    sessions = read(row["path"])
+    for session in steps.lazy_transform(sessions) if steps else sessions:
         values: dict[str, Any] = {**session}
         values["messages"] = [message_to_dict(m) for m in session["messages"]]
         metadata = values.get("metadata", {})
@@ -260,11 +230,15 @@ def _session_rows(reader: _Reader, row: Mapping[str, Any]) -> Iterator[dict[str,
 
 
 def _example_rows(
-    reader: _Reader, options: Mapping[str, Any], row: Mapping[str, Any]
+    steps: SessionTransform,
+    read: _Read,
+    options: Mapping[str, Any],
+    row: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
+    sessions = steps.lazy_transform(read(row["path"]))
     # The AI may have messages in other exports.
     with suppress(SenderNotFoundError):
-        for example, origin in trace_examples(reader.sessions(row["path"]), **options):
+        for example, origin in trace_examples(sessions, **options):
             yield {
                 "example": json_line(example).decode(),
                 "conversation": origin.thread_id or origin.session_id,

@@ -20,7 +20,6 @@ from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster import (
     JsonLines,
     count_exports,
-    part_of,
     read_examples,
     read_exports,
     session_of_row,
@@ -191,14 +190,3 @@ def test_rows_are_sessions_of_any_format(tmp_path: Path) -> None:
 def test_nothing_to_read_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one path"):
         read_exports([])
-
-
-def test_parts_follow_from_the_conversation_alone() -> None:
-    parts = {"train": 0.8, "test": 0.2}
-    found = [part_of(str(number), parts) for number in range(1_000)]
-    assert found == [part_of(str(number), parts) for number in range(1_000)]
-    assert 150 < found.count("test") < 250
-    assert part_of("1", {}) is None
-    for shares in ({"a": -0.1}, {"a": 0.9, "b": 0.2}):
-        with pytest.raises(ValueError, match="Shares must be"):
-            part_of("1", shares)

@@ -23,4 +23,4 @@ def test_blocks_print_what_the_page_says(
         printed = capsys.readouterr().out
         if block.output is not None:
             assert printed == block.output
-    assert list(tmp_path.glob("test/*.jsonl"))
+    assert list(tmp_path.glob("examples/*.jsonl"))
