@@ -9,10 +9,9 @@ import tempfile
 import threading
 import time
 import traceback
-import tracemalloc
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -31,11 +30,9 @@ from langchain_chatexports.standard_tests.base import (
     ChatExportStandardTests,
     check_nothing_is_shared,
     close,
-    memory_traced,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 
-_MIN_SESSIONS_FOR_MEMORY = 100
 _MIN_DISTINCTIVE = 4  # Characters; shorter texts may occur in any path.
 _THREADS = 4
 # With daylight saving time on the southern and on the northern hemisphere.
@@ -102,8 +99,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     (if the format allows it), with texts that occur nowhere else.
 
     Optional properties: `chat_loader_params`, `source_param`, `time_key` (enables the
-    test of the order), `expected` (enables the test of the loaded messages). Optional
-    fixture: `many_sessions_source` (enables the test of memory).
+    test of the order), `expected` (enables the test of the loaded messages).
 
     The docstring of each test explains what to do if it fails.
     """
@@ -117,11 +113,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     def expected(self) -> list[tuple[str, str]] | None:
         """The sender and text of each message in `source`, in order."""
         return None
-
-    @pytest.fixture
-    def many_sessions_source(self, source: Path) -> Path:
-        """An export of 100 or more sessions of some kB each; by default `source`."""
-        return source
 
     def damage(self, source: Path) -> None:
         """Damage the export; by default, cut all files in half."""
@@ -188,25 +179,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         finally:
             sys.setswitchinterval(interval)
         assert all(one_pass.result() == expected for one_pass in passes)
-
-    def test_holds_one_session_at_a_time(self, many_sessions_source: Path) -> None:
-        """Test that reading session by session needs less than half of `load`'s memory.
-
-        Runs where `many_sessions_source` (by default `source`) holds 100 sessions or
-        more. If it fails: look for `fetchall`, `json.load` of the whole export, or a
-        list that is filled before the first `yield`.
-        """
-        loader = self.make_loader(many_sessions_source)
-        count = sum(1 for _ in loader.lazy_load())  # Also warms up imports and caches.
-        if count < _MIN_SESSIONS_FOR_MEMORY:
-            pytest.skip(
-                f"{count} sessions are too few to measure memory; provide "
-                f"{_MIN_SESSIONS_FOR_MEMORY} or more in `many_sessions_source`"
-            )
-        with memory_traced():
-            lazily = _peak_while(lambda: _drain(loader.lazy_load()))
-            at_once = _peak_while(loader.load)
-        assert lazily < at_once / 2, f"{lazily:,} of {at_once:,} bytes"
 
     # --- what is loaded
 
@@ -494,11 +466,6 @@ def _distinctive_texts(sessions: list[ChatSession]) -> set[str]:
     return distinctive
 
 
-def _drain(sessions: Iterator[ChatSession]) -> None:
-    for session in sessions:
-        del session
-
-
 class _Attempt(NamedTuple):
     """The result of a read: the loader, and the texts of errors and warnings."""
 
@@ -519,7 +486,8 @@ def _read(suite: ChatLoaderTests, source: Path, read: str) -> _Attempt:
             if read == "partial":
                 next(sessions, None)
                 close(sessions)
-            _drain(sessions)
+            for _ in sessions:
+                pass
         except Exception as error:  # noqa: BLE001 - loaders may raise any
             texts = traceback.format_exception_only(error)
             texts += [f"{cause!r}" for cause in _causes(error)]
@@ -576,12 +544,3 @@ def _collection_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _peak_while(action: Callable[[], object]) -> int:
-    """Return the peak of memory that an action allocated, in bytes."""
-    gc.collect()
-    tracemalloc.reset_peak()
-    before, _ = tracemalloc.get_traced_memory()
-    action()
-    return tracemalloc.get_traced_memory()[1] - before

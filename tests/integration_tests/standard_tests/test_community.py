@@ -46,10 +46,6 @@ class TestIMessage(ChatLoaderUnitTests):
     def source(self, tmp_path: Path) -> Path:
         return exports.write_imessage(tmp_path / "export", 3, 6)
 
-    @pytest.fixture
-    def many_sessions_source(self, tmp_path: Path) -> Path:
-        return exports.write_imessage(tmp_path / "many", 120, 30)
-
     @fails("message_time_as_datetime is a datetime, which `loads` refuses")
     def test_sessions_survive_serialization(self, loader: Any) -> None:
         super().test_sessions_survive_serialization(loader)
@@ -74,10 +70,6 @@ class TestFolderFacebookMessenger(ChatLoaderUnitTests):
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         return exports.write_messenger(tmp_path / "export", 3, 6)
-
-    @pytest.fixture
-    def many_sessions_source(self, tmp_path: Path) -> Path:
-        return exports.write_messenger(tmp_path / "many", 120, 30)
 
 
 class TestSingleFileFacebookMessenger(ChatLoaderUnitTests):
@@ -114,10 +106,6 @@ class TestTelegram(ChatLoaderUnitTests):
     def source(self, tmp_path: Path) -> Path:
         return exports.write_telegram(tmp_path / "export", 3, 6)
 
-    @pytest.fixture
-    def many_sessions_source(self, tmp_path: Path) -> Path:
-        return exports.write_telegram(tmp_path / "many", 120, 30)
-
     @fails("a path that is not there gives no sessions and no error")
     def test_missing_source_is_an_error_that_names_it(self, tmp_path: Path) -> None:
         super().test_missing_source_is_an_error_that_names_it(tmp_path)
@@ -131,10 +119,6 @@ class TestSlack(ChatLoaderUnitTests):
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         return exports.write_slack(tmp_path / "export", 3, 6)
-
-    @pytest.fixture
-    def many_sessions_source(self, tmp_path: Path) -> Path:
-        return exports.write_slack(tmp_path / "many", 120, 30)
 
     @fails("`role` is no field of a message, and does not come back")
     def test_sessions_survive_serialization(self, loader: Any) -> None:

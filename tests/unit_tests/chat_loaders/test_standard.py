@@ -1,7 +1,7 @@
 """The promises that every chat loader makes, for exports of each kind."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +29,6 @@ from tests.unit_tests.builders.whatsapp import WhatsAppChat
 NOON = 1_700_000_000_000
 ADA, ALAN, GRACE = "Ada Byron", "Alan Türing", "Grace Hopper"
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
-# Enough for the check of memory, which is slow.
-WALKERS = [f"Walker {number}" for number in range(100)]
 LENGTH = 12
 ROWS = tables.interleaved(
     tables.conversation_rows("one", 9), tables.conversation_rows("two", 7)
@@ -69,15 +67,6 @@ def imessage_with_a_log(folder: Path) -> Path:
     with ChatDb(live / "chat.db", wal=True) as db:
         fill_imessage(db)
         shutil.copytree(live, folder, dirs_exist_ok=True)
-    return folder / "chat.db"
-
-
-def many_imessage_chats(folder: Path) -> Path:
-    with ChatDb(folder / "chat.db") as db:
-        for walker in WALKERS:
-            chat = db.chat(f"{walker.replace(' ', '')}@pond.example")
-            for line in range(LENGTH):
-                chat.message(f"Line {line} of the long walk of {walker}. " * 3)
     return folder / "chat.db"
 
 
@@ -124,16 +113,6 @@ def one_messenger_file(folder: Path) -> Path:
     return place / "message_1.json"
 
 
-def many_threads(folder: Path) -> Path:
-    export = messenger.Export()
-    for walker in WALKERS:
-        chat = export.thread(walker.replace(" ", "_"), [walker, GRACE])
-        for number in range(LENGTH):
-            text = f"Line {number} of the long walk of {walker}. " * 3
-            chat.says(walker, text, NOON + number)
-    return export.to_folder(folder)
-
-
 # --- WhatsApp
 
 
@@ -153,8 +132,8 @@ def iphone_chat(person: str) -> WhatsAppChat:
     return chat.by_app(person, "image omitted")
 
 
-def whatsapp_texts(folder: Path, people: Sequence[str] = (ADA, ALAN)) -> Path:
-    for person in people:
+def whatsapp_texts(folder: Path) -> Path:
+    for person in (ADA, ALAN):
         name = f"WhatsApp Chat with {person}.txt"
         android_chat(person).to_file(folder / name)
     return folder
@@ -231,16 +210,6 @@ def table_parts(folder: Path) -> Path:
     return folder
 
 
-def many_rows(folder: Path) -> Path:
-    # A few are open at a time, as at a support desk.
-    conversations = (
-        tables.conversation_rows(walker, 30, tables.START + 900 * number)
-        for number, walker in enumerate(WALKERS)
-    )
-    rows = tables.interleaved(*conversations)
-    return tables.write_parquet(folder / "desk.parquet", rows)
-
-
 # --- the suite
 
 
@@ -251,7 +220,6 @@ class Export(NamedTuple):
     loader: type[BaseChatLoader]
     params: dict[str, Any] | None = None
     expected: list[tuple[str, str]] | None = None
-    many: Callable[[Path], Path] | None = None
 
 
 PEOPLE = {"people": {"Ann Ode": ["ann@example.org"], "Bo Bee": "U2"}}
@@ -260,9 +228,7 @@ LATER = [(ADA, f"Später {number} 😂") for number in range(5)]
 ADA_LATER_AND_ALAN = said_in_messenger(ADA) + LATER + said_in_messenger(ALAN)
 
 EXPORTS = {
-    "iMessage": Export(
-        imessage, IMessageChatLoader, expected=RACE, many=many_imessage_chats
-    ),
+    "iMessage": Export(imessage, IMessageChatLoader, expected=RACE),
     "iMessage with a log": Export(
         imessage_with_a_log, IMessageChatLoader, expected=RACE
     ),
@@ -270,7 +236,6 @@ EXPORTS = {
         messenger_folder,
         FolderFacebookMessengerChatLoader,
         expected=ADA_AND_ALAN,
-        many=many_threads,
     ),
     "Instagram in a zip": Export(
         instagram_zip, FolderFacebookMessengerChatLoader, expected=ADA_AND_ALAN
@@ -286,10 +251,7 @@ EXPORTS = {
         expected=said_in_messenger(ADA)[-3:],
     ),
     "WhatsApp": Export(
-        whatsapp_texts,
-        WhatsAppChatLoader,
-        {"timezone": "Europe/Berlin"},
-        many=lambda folder: whatsapp_texts(folder, WALKERS),
+        whatsapp_texts, WhatsAppChatLoader, {"timezone": "Europe/Berlin"}
     ),
     "WhatsApp in zips": Export(
         whatsapp_zips, WhatsAppChatLoader, {"timezone": "Europe/Berlin"}
@@ -316,7 +278,6 @@ EXPORTS = {
     "Parquet": Export(
         lambda folder: tables.write_parquet(folder / "desk.parquet", ROWS),
         TableChatLoader,
-        many=many_rows,
     ),
     "parts of a table": Export(table_parts, TableChatLoader),
 }
@@ -350,10 +311,3 @@ class TestLoaders(ChatLoaderUnitTests):
     def source(self, tmp_path: Path) -> Path:
         (tmp_path / "export").mkdir()
         return self.export.write(tmp_path / "export")
-
-    @pytest.fixture
-    def many_sessions_source(self, tmp_path: Path) -> Path:
-        if self.export.many is None:
-            pytest.skip("another export of this loader holds many sessions")
-        (tmp_path / "many").mkdir()
-        return self.export.many(tmp_path / "many")

@@ -135,11 +135,6 @@ class SharesARow(SoundLoader):
         return super().message(self.row)
 
 
-class Eager(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
-        yield from list(super().lazy_load())
-
-
 class GivesAIMessages(SoundLoader):
     def message(self, row: dict[str, Any]) -> BaseMessage:
         message = super().message(row)

@@ -136,9 +136,3 @@ class HoldsAnUnknownObject(SoundStep):
 
 class HoldsALambda(SoundStep):
     _size: Any = PrivateAttr(default_factory=lambda: lambda: 2)
-
-
-class HasASchemaOfItsOwn(SoundStep):
-    @property
-    def InputType(self) -> Any:  # noqa: N802 - langchain-core's name
-        return int

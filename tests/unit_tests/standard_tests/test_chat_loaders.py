@@ -22,7 +22,6 @@ BROKEN: dict[str, type[SoundLoader]] = {
     "test_missing_source_is_an_error_that_names_it": broken.FindsNothing,
     "test_load_gives_what_lazy_load_gives": broken.ReturnsAList,
     "test_passes_are_independent": broken.SharesARow,
-    "test_holds_one_session_at_a_time": broken.Eager,
     "test_sessions_are_dicts_of_human_messages": broken.GivesAIMessages,
     "test_loads_the_expected_messages": broken.LosesAMessage,
     "test_messages_name_their_sender": broken.ForgetsTheSender,
@@ -76,9 +75,6 @@ def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             }
             if "loader" in wanted:
                 fixtures["loader"] = suite.make_loader(source)
-            if "many_sessions_source" in wanted:
-                many = write_source(folder / "many" / "export", sessions=100, lines=20)
-                fixtures["many_sessions_source"] = many
             given = {name: fixtures[name] for name in wanted if name in fixtures}
             method(**given, **parameters)
 

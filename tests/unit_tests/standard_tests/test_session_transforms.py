@@ -30,7 +30,6 @@ BROKEN: dict[str, type[SessionTransform]] = {
     "test_trace_has_name_and_counts_only": broken.TracesContent,
     "test_serializes": broken.HoldsAnUnknownObject,
     "test_pickles_and_hashes": broken.HoldsALambda,
-    "test_is_shown": broken.HasASchemaOfItsOwn,
 }
 
 
