@@ -1,7 +1,6 @@
 """Exports of one chat, made on different days: all of it once."""
 
 import time
-import warnings
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -261,26 +260,6 @@ def test_a_chat_of_an_iphone_and_an_android_phone_is_one(tmp_path: Path) -> None
     expected = [*lines(range(4)), "ha", "ha", "only here", "only there"]
     assert texts(tmp_path) == expected
     assert skipped(tmp_path) == {"duplicate": 6}
-
-
-@pytest.mark.parametrize("is_shifted", [True, False])
-def test_thousands_of_exports_of_one_name_take_seconds(
-    tmp_path: Path, *, is_shifted: bool
-) -> None:
-    """They may be of one chat, or have a greeting in common."""
-    for number in range(800):
-        chat = talk(range(3))
-        if is_shifted:
-            chat = talk(range(4 * number, 4 * number + 10))
-        chat.says("Ann", f"bye {number}").to_file(tmp_path / str(number) / NAME)
-    begin = time.process_time()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        summary = WhatsAppChatLoader(tmp_path, timezone="UTC").inspect()
-    assert time.process_time() - begin < 2
-    assert summary.found == summary.kept + sum(summary.skipped.values())
-    assert summary.sessions == 1
-    assert len(caught) == 0
 
 
 @pytest.mark.parametrize("copy", ["copy of it.txt", "A copy.txt"])
