@@ -110,8 +110,9 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
     joined over all of them, without duplicates. End-to-end encrypted chats, which Meta
     exports separately, join the older part of the same conversation.
 
-    The sections `filtered_threads` and `message_requests`, which are mostly spam, are
-    skipped unless `keep` has `section` or the path names them. `owner` is the owner's
+    The sections `filtered_threads` and `message_requests`, which are mostly spam, and
+    `your_group_messages`, which repeats groups of the inbox, are skipped unless `keep`
+    has `section` or the path names them. `owner` is the owner's
     name as written in the export. Sessions are in code-point order of the thread
     folders' names.
     """

@@ -26,11 +26,11 @@ from langchain_chatexports.exceptions import ChatExportError
 FACEBOOK = "facebook_messenger"
 INSTAGRAM = "instagram"
 
-_GROUP_SECTION = "your_group_messages"
-_SKIPPED_SECTIONS = frozenset({"filtered_threads", "message_requests"})  # Spam.
-_SECTIONS = frozenset(
-    {"archived_threads", "e2ee_cutover", "inbox", _GROUP_SECTION, *_SKIPPED_SECTIONS}
+# Spam, and copies of groups in the inbox.
+_SKIPPED_SECTIONS = frozenset(
+    {"filtered_threads", "message_requests", "your_group_messages"}
 )
+_SECTIONS = _SKIPPED_SECTIONS | {"archived_threads", "e2ee_cutover", "inbox"}
 _FACEBOOK_FOLDERS = frozenset(
     {"your_facebook_activity", "your_activity_across_facebook"}
 )
@@ -80,11 +80,6 @@ class ThreadFile:
     def folder(self) -> str:
         """The name of its folder."""
         return self.file.folders[-1] if self.file.folders else ""
-
-    @property
-    def stem(self) -> str:
-        """The file's name without its suffix."""
-        return self.file.name.rpartition(".")[0]
 
     @property
     def thread_folder(self) -> str:
@@ -146,19 +141,15 @@ class MessengerExport:
         self.html_files = 0
         self._by_key: dict[str, Thread] = {}
         encrypted: list[ThreadFile] = []
-        copies: list[ThreadFile] = []
         renamed: list[ThreadFile] = []
         for entry in self._thread_files(files):
             if entry.number:
                 self._add(entry, entry.thread_folder)
             elif entry.head and entry.head.is_e2ee:
                 encrypted.append(entry)
-            elif entry.section == _GROUP_SECTION:
-                copies.append(entry)
             else:
                 renamed.append(entry)
         self._place_renamed(renamed)
-        self._place_copies(copies)
         self._find_instagram()
         self._place_encrypted(encrypted)
         self.threads = sorted(self._by_key.values(), key=lambda t: (t.order, t.id))
@@ -203,22 +194,6 @@ class MessengerExport:
             if key:
                 originals[key] = thread
 
-    def _place_copies(self, copies: list[ThreadFile]) -> None:
-        """Add copies of group messages to the original threads."""
-        threads = sorted(self._by_key.items()) if copies else []
-        for entry in copies:
-            ending = f"_{_key(entry.stem)}"
-            by_id = (thread for key, thread in threads if f"_{key}".endswith(ending))
-            original = (
-                next(by_id, None)
-                or self._by_key.get(_key(entry.named_folder))
-                or next((of for _, of in threads if _is_same_group(entry, of)), None)
-            )
-            if original:
-                original.files.append(entry)
-            else:
-                self._add_alone(entry, _key(entry.stem))
-
     def _find_instagram(self) -> None:
         """Mark Instagram's threads; in old exports, only the profile shows them."""
         roots = [
@@ -256,7 +231,8 @@ class MessengerExport:
             if original := pairs.get((people, "")) or pairs.get(sign):
                 original.files.append(entry)
             else:
-                pairs[sign] = self._add_alone(entry, entry.stem)
+                stem = entry.file.name.rpartition(".")[0]
+                pairs[sign] = self._add_alone(entry, stem)
 
     def _threads_by_pair(self) -> dict[tuple[frozenset[str], str], Thread]:
         """Return the 1:1 thread of each pair, preferably one that became encrypted."""
@@ -285,14 +261,6 @@ def is_in_export_folder(file: ExportFile) -> bool:
 
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower()
-
-
-def _is_same_group(copy: ThreadFile, thread: Thread) -> bool:
-    head = thread.head()
-    if head is None or copy.head is None or head.people != copy.head.people:
-        return False
-    full, other = copy.full_head, thread.head(is_full=True)
-    return full is not None and other is not None and full.title == other.title
 
 
 def _is_pair(people: frozenset[str]) -> bool:

@@ -424,19 +424,6 @@ def test_names_that_differ_by_their_normal_form_only_are_one_thread(
     assert (summary.sessions, summary.skipped) == (1, {"duplicate": 1})
 
 
-def test_a_copy_of_a_group_is_found_by_its_id_among_any_number_of_threads(
-    path: Path,
-) -> None:
-    message = b'{"sender_name": "A", "timestamp_ms": 1, "content": "hi"}'
-    thread = b'{"participants": [{"name": "A"}], "messages": [%s]}' % message
-    with zipfile.ZipFile(path, "a") as archive:
-        for number in range(300):
-            archive.writestr(f"messages/inbox/a_{number}/message_1.json", thread)
-            archive.writestr(f"groups/your_group_messages/{number}.json", thread)
-    summary = inspect(path)
-    assert (summary.sessions, summary.skipped) == (301, {"duplicate": 300})
-
-
 @pytest.mark.benchmark
 @pytest.mark.parametrize("start", ["{", '{"a": 1,', '{"messages"', "[", '{"list": [1'])
 def test_files_that_begin_with_blanks_are_recognized_or_refused_soon(

@@ -15,7 +15,6 @@ from tests.unit_tests.builders.messenger import (
     FACEBOOK,
     INSTAGRAM,
     Export,
-    Thread,
     message,
     meta_json,
 )
@@ -222,38 +221,17 @@ GROUP_COPIES = "your_facebook_activity/groups/your_group_messages"
 CLUB = ("Ada", "Bob", "Grace")
 
 
-def club(export: Export) -> Thread:
-    return export.thread("club_7001", CLUB, title="Club").says("Ada", "hello", NOON)
-
-
 @pytest.mark.parametrize(
-    ("name", "keys"),
-    [
-        ("7001", {"thread_path": None, "title": "Other"}),
-        ("99", {"title": "Other"}),
-        ("99", {"thread_path": None}),
-    ],
-    ids=["by id", "by thread path", "by title and people"],
+    ("keys", "reason"), [({}, "duplicate"), ({"thread_path": None}, "section")]
 )
 def test_a_groups_copy_is_not_doubled(
-    export: Export, tmp_path: Path, name: str, keys: Any
+    export: Export, tmp_path: Path, keys: Any, reason: str
 ) -> None:
-    group = club(export).says("Bob", "hi", NOON + 1)
-    export.file(f"{GROUP_COPIES}/{name}.json", group.document(group.messages) | keys)
+    group = export.thread("club_7001", CLUB, title="Club").says("Ada", "hello", NOON)
+    export.file(f"{GROUP_COPIES}/7001.json", group.document(group.messages) | keys)
     folder = export.to_folder(tmp_path / "x")
-    assert all_texts(load(folder)) == [["hello", "hi"]]
-    assert skipped(folder) == {"duplicate": 2}
-
-
-def test_a_group_without_an_original_is_a_session(
-    export: Export, tmp_path: Path
-) -> None:
-    group = club(Export())
-    content = group.document(group.messages) | {"thread_path": None}
-    export.file(f"{GROUP_COPIES}/7001.json", content)
-    export.thread("ada_1", CLUB, title="Ada, Bob").says("Ada", "hi", NOON)
-    sessions = load(export.to_folder(tmp_path / "x"))
-    assert all_texts(sessions) == [["hello"], ["hi"]]
+    assert all_texts(load(folder)) == [["hello"]]
+    assert skipped(folder) == {reason: 1}
 
 
 # --- encrypted chats
