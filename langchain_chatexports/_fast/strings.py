@@ -1,17 +1,11 @@
 """Times and JSON lines put together from parts that are known before."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["iso_time", "line_of_texts"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]

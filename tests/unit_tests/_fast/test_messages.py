@@ -7,7 +7,6 @@ import pytest
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage
 
-from langchain_chatexports._fast import messages
 from langchain_chatexports._fast.messages import (
     changed_copy,
     plain_ai_message,
@@ -96,20 +95,3 @@ def test_a_changed_copy_is_what_pydantic_gives(message: BaseMessage) -> None:
     copy.name = "Hare"
     assert pickle.dumps(message) == before
     assert copy.model_extra is not message.model_extra
-
-
-def test_the_fast_ways_are_in_use() -> None:
-    assert plain_human_message is messages._human_message
-    assert plain_ai_message is messages._ai_message
-    assert changed_copy is messages._changed_copy
-
-
-GIVEN: tuple[str, dict[str, Any], None] = (TEXT, {}, None)
-
-
-def test_where_pydantic_has_other_parts_the_constructor_builds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    slow = messages._human_by_constructor
-    monkeypatch.setattr(messages, "_set_extra", None)
-    assert messages._faster(messages._human_message, slow, *GIVEN) is slow
