@@ -41,6 +41,7 @@ from langchain_chatexports.chat_loaders.people import (
     name_key,
     people_table,
 )
+from langchain_chatexports.chat_loaders.session_source import closing_iterator
 from langchain_chatexports.exceptions import ChatExportError
 
 _numbers = count(1)
@@ -266,7 +267,7 @@ class ChatExportLoader(AsyncLoading):
         handles: dict[str, dict[str, None]] = {}
         with (
             self.open_export(is_quiet=True) as files,
-            closing(_generator(self.conversations(files))) as conversations,
+            closing(closing_iterator(self.conversations(files))) as conversations,
         ):
             names = Names(self.people)
             for conversation in conversations:
@@ -288,7 +289,7 @@ class ChatExportLoader(AsyncLoading):
         with self.open_export() as files:
             selection, names = self._what_to_keep(), Names(self.people)
             reading.counts, reading.details = files.counts, files.details
-            with closing(_generator(self.conversations(files))) as conversations:
+            with closing(closing_iterator(self.conversations(files))) as conversations:
                 for conversation in conversations:
                     session = to_session(
                         conversation,
@@ -396,10 +397,3 @@ def time_bound(value: datetime | date | None, name: str) -> datetime | None:
 
 def _names(given: str | Collection[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _generator(
-    conversations: Iterator[Conversation],
-) -> Generator[Conversation, None, None]:
-    # A format may return any iterator, and only a generator can be closed.
-    yield from conversations

@@ -64,15 +64,12 @@ class ExportSession(TypedDict, total=False):
 class Selection:
     """Which messages and conversations to keep, from the options of every loader."""
 
+    # The id, name or handle of the owner, if the user gave one.
     owner: str | None = None
-    """The id, name or handle of the owner, if the user gave one."""
-
+    # Kinds that are skipped by default and kept here.
     keep: frozenset[str] = frozenset()
-    """Kinds that are skipped by default and kept here."""
-
+    # Keys of the conversations to keep; all if empty.
     include: frozenset[str] = frozenset()
-    """Keys of the conversations to keep; all if empty."""
-
     exclude: frozenset[str] = frozenset()
     start: datetime | None = None
     end: datetime | None = None
@@ -82,9 +79,8 @@ class Names:
     """The display names of an export's people, in one conversation at a time."""
 
     def __init__(self, people: PeopleTable | None = None) -> None:
+        # Other names of this conversation's people, from the table of people.
         self.nicknames: dict[str, None] = {}
-        """Other names of this conversation's people, from the table of people."""
-
         self._people = people
         self._handles: Mapping[str, Collection[str]] = {}
         self._names: Mapping[str, str] = {}

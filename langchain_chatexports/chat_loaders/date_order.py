@@ -48,14 +48,12 @@ _MAX_FOREIGN_SHARE = 0.1
 class DateForm(NamedTuple):
     """The written form of a file's dates."""
 
+    # The position of the year, `first` or `last`; `None` if unknown.
     year: str | None = None
-    """The position of the year, `first` or `last`; `None` if unknown."""
-
+    # Whether only languages that put the year first have this form.
     is_year_first_likely: bool = False
-    """Whether only languages that put the year first have this form."""
-
+    # Whether mostly Americans use this form, if numbers have no leading zero.
     is_month_first_likely: bool = False
-    """Whether mostly Americans use this form, if numbers have no leading zero."""
 
 
 class DateStamp(NamedTuple):
@@ -65,11 +63,9 @@ class DateStamp(NamedTuple):
     second: int
     third: int
     era: str
+    # Whether numbers below ten have a leading zero; `None` if there are none.
     is_padded: bool | None
-    """Whether numbers below ten have a leading zero; `None` if there are none."""
-
-    line: int
-    """The number of the first line with this date."""
+    line: int  # The number of the first line with this date.
 
     @classmethod
     def parse(cls, text: str, line: int) -> DateStamp:
@@ -85,17 +81,12 @@ class DateStamp(NamedTuple):
 class Order(NamedTuple):
     """The order of day, month and year in a file."""
 
-    order: str
-    """`dmy`, `mdy` or `ymd`."""
-
-    is_guess: bool
-    """Whether the file does not show the order."""
-
+    order: str  # `dmy`, `mdy` or `ymd`.
+    is_guess: bool  # Whether the file does not show the order.
+    # The indexes of dates that do not exist in this order.
     foreign: tuple[int, ...] = ()
-    """The indexes of dates that do not exist in this order."""
-
+    # The numbers of two lines with different orders, in a file of several phones.
     conflict: tuple[int, int] | None = None
-    """The numbers of two lines with different orders, in a file of several phones."""
 
 
 class _Reading(NamedTuple):
@@ -136,8 +127,6 @@ def find_order(
     form: DateForm,
     counts: Mapping[int, int],
     chosen: str | None = None,
-    *,
-    may_descend: bool = False,
 ) -> Order:
     """Find the order of day, month and year in a file.
 
@@ -150,8 +139,7 @@ def find_order(
     days = {order: _days(stamps, indexes, order) for order in orders}
     never = {index for index in indexes if all(index not in d for d in days.values())}
     readings = {
-        order: _reading(found, runs, counts, never, may_descend=may_descend)
-        for order, found in days.items()
+        order: _reading(found, runs, counts, never) for order, found in days.items()
     }
     ranked = sorted(orders, key=lambda order: readings[order][:3])
     best = ranked[0]
@@ -195,8 +183,6 @@ def _reading(
     runs: Sequence[int],
     counts: Mapping[int, int],
     never: Collection[int],
-    *,
-    may_descend: bool,
 ) -> _Reading:
     foreign = sum(
         counts[index] for index in set(runs) if index not in days and index not in never
@@ -205,12 +191,10 @@ def _reading(
     first = date(_FIRST_YEAR, 1, 1).toordinal() - _EPOCH
     # Allow tomorrow: the phone may be in another time zone than this machine.
     last = date.today().toordinal() - _EPOCH + 1  # noqa: DTZ011 - see above
-    back = sum(day < before for before, day in pairwise(known))
-    forth = sum(day > before for before, day in pairwise(known))
     return _Reading(
         foreign=foreign,
         implausible=sum(not first <= day <= last for day in known),
-        steps_back=min(back, forth) if may_descend else back,
+        steps_back=sum(day < before for before, day in pairwise(known)),
         span=max(known) - min(known) if known else 0,
     )
 

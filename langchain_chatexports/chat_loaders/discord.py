@@ -36,8 +36,6 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 _HEAD_BYTES = 64 * 2**10
 # The writer indents by two spaces, so a message ends with a line indented by four.
 _MESSAGE_END = b"\n    }"
-# File names of a channel that was written in parts.
-_PART = re.compile(r"(.*) \[part (\d{1,6})\]\.json", re.IGNORECASE | re.DOTALL)
 # DiscordChatExporter's HTML, text and CSV, and messages of Discord's data package.
 _REFUSED = re.compile(
     rb"(?s)(?:\xef\xbb\xbf)?(?:\s*<.*chatlog__|={62}\s+Guild: |AuthorID,Author,Date,"
@@ -81,8 +79,7 @@ class ChannelHead(msgspec.Struct):
     id: str
     type: str | None = None
     name: str | None = None
-    category: str | None = None
-    """The category, or the channel of a thread."""
+    category: str | None = None  # The category, or the channel of a thread.
 
 
 class Head(msgspec.Struct, rename="camel"):
@@ -90,8 +87,7 @@ class Head(msgspec.Struct, rename="camel"):
 
     guild: Guild
     channel: ChannelHead
-    exported_at: Any = None
-    """Since 2.40.1."""
+    exported_at: Any = None  # Since 2.40.1.
 
     @property
     def is_direct(self) -> bool:
@@ -102,11 +98,8 @@ class Head(msgspec.Struct, rename="camel"):
 class Channel(NamedTuple):
     """The files of a channel: its parts, and exports of several days."""
 
-    head: Head
-    """The head of the newest file."""
-
-    files: list[ExportFile]
-    """The newest export first."""
+    head: Head  # The head of the newest file.
+    files: list[ExportFile]  # The newest export first.
 
 
 class File(msgspec.Struct, rename="camel"):
@@ -126,12 +119,9 @@ class User(msgspec.Struct, rename="camel"):
     """An author, or a person who is mentioned or who reacted."""
 
     id: str | None = None
-    name: str | None = None
-    """The user name, unique except for deleted accounts."""
-
+    name: str | None = None  # The user name, unique except for deleted accounts.
+    # Since 2.25: the name on this server, or the display name.
     nickname: str | None = None
-    """Since 2.25: the name on this server, or the display name."""
-
     is_bot: bool | None = None
 
     @property
@@ -188,9 +178,7 @@ class Record(Content, rename="camel"):
 
     id: str | None = None
     type: str | int | None = None
-    timestamp: Any = None
-    """ISO 8601 with the offset of the exporting machine, or UTC."""
-
+    timestamp: Any = None  # ISO 8601 with the offset of the exporting machine, or UTC.
     timestamp_edited: Any = None
     author: User | None = None
     embeds: list[Embed] | None = None
@@ -214,11 +202,8 @@ class Reader:
     """Turns the records of one channel into messages."""
 
     def __init__(self) -> None:
-        self.names: dict[str, str] = {}
-        """The name of each id in the messages so far."""
-
-        self.handles: dict[str, tuple[str, ...]] = {}
-        """The user name of each id."""
+        self.names: dict[str, str] = {}  # The name of each id in the messages so far.
+        self.handles: dict[str, tuple[str, ...]] = {}  # The user name of each id.
 
     def message(self, record: Record | None) -> Message:
         """Return a record as a message; `None` is a damaged record."""
@@ -407,7 +392,6 @@ def _messages(
     channel: Channel, reader: Reader, files: ExportFiles
 ) -> Iterator[Message]:
     """Yield the messages of a channel in order of their ids, which grow with time."""
-    _warn_of_missing_parts(channel, files)
     rows: list[Message] = []
     for file in channel.files:
         try:
@@ -446,22 +430,6 @@ def read_file(file: ExportFile) -> File:
 def _number(message: Message) -> int:
     is_number = message.id.isdecimal() and len(message.id) <= _MAX_ID_LENGTH
     return int(message.id) if is_number else -1
-
-
-def _warn_of_missing_parts(channel: Channel, files: ExportFiles) -> None:
-    """Warn about missing parts, found by the numbers in file names."""
-    parts: dict[tuple[int, tuple[str, ...], str], set[int]] = defaultdict(set)
-    for file in channel.files:
-        match = _PART.fullmatch(file.name)
-        stem = match[1] if match else file.name.rpartition(".")[0]
-        parts[file.part, file.folders, stem].add(int(match[2]) if match else 1)
-    for (_, _, stem), numbers in parts.items():
-        if count := max(numbers) - len(numbers):
-            files.warn(
-                f"{stem} in {files.path} lacks {plural(count, 'part')} of "
-                f"{max(numbers):,}, by the numbers in the file names. Put all parts "
-                "into the folder."
-            )
 
 
 def find_owner(channels: Iterable[Channel]) -> str | None:

@@ -34,8 +34,6 @@ from langchain_chatexports.exceptions import (
 )
 
 _MAX_FILE_BYTES = 2 * 2**30
-# In the central directory of a zip, a file takes 46 bytes and its name.
-_MAX_LIST_BYTES = 32 * 2**20
 # Chats compress by a factor of 4 to 30, and deflate by 1,032 at most.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20
@@ -379,9 +377,6 @@ def _file_on_disk(
 
 def _open_zip(path: Path, zips: ExitStack) -> zipfile.ZipFile:
     file = zips.enter_context(open_regular_file(path))
-    if _list_size(file) > _MAX_LIST_BYTES:
-        msg = f"{path} lists too many files for an export. Download the export again."
-        raise ExportFormatError(msg, path=path)
     try:
         return zips.enter_context(zipfile.ZipFile(file))
     except _BROKEN_ZIP as error:
@@ -444,23 +439,6 @@ def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
     if info.file_size > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * info.compress_size):
         return "it would unpack to far more than its size"
     return None
-
-
-def _list_size(file: IO[bytes]) -> int:
-    """Return the size of a zip's central directory, which `zipfile` reads at once.
-
-    It is in the end record (APPNOTE.TXT 4.3.14 to 4.3.16).
-    """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 22 - 0xFFFF - 76))
-    tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0 or len(tail) < end + 22:
-        return 0
-    large = tail.rfind(b"PK\x06\x06", 0, end)
-    if large >= 0 and len(tail) >= large + 48:
-        return int.from_bytes(tail[large + 40 : large + 48], "little")
-    return int.from_bytes(tail[end + 12 : end + 16], "little")
 
 
 def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:

@@ -19,9 +19,6 @@ _T = TypeVar("_T")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MESSAGES_KEY = re.compile(rb'"messages"\s*:')
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# In memory, an undecoded list item takes 64 bytes; real ones have 20 or more.
-_MIN_BYTES_PER_VALUE = 12
-_MAX_VALUES = 1_000_000
 
 
 def decode_record(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw) -> _T | None:
@@ -43,7 +40,6 @@ def decode_json(
     Declare lists of records as `list[msgspec.Raw]` and decode the records one by one,
     so that a bad record does not affect the others.
     """
-    check_value_count(data, label, path)
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:
@@ -63,14 +59,6 @@ def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
         with suppress(*NOT_DECODED, ExportFormatError):
             return decoder.decode(repair(before))
     return None
-
-
-def check_value_count(data: bytes, label: str, path: Path | None = None) -> None:
-    """Raise an `ExportFormatError` if a file has more values than is plausible."""
-    limit = max(_MAX_VALUES, len(data) // _MIN_BYTES_PER_VALUE)
-    if len(data) > limit and data.count(b",") > limit:
-        msg = f"{label} has too many values for an export. Download it again."
-        raise ExportFormatError(msg, path=path)
 
 
 def _repaired(data: bytes, label: str = "", path: Path | None = None) -> bytes:

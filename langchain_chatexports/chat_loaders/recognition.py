@@ -149,33 +149,6 @@ class _Found(NamedTuple):
         return loader
 
 
-def open_export(path: str | Path, **options: Any) -> Export:
-    """Recognize an export by its content.
-
-    Args:
-        path: A file or folder.
-        options: Options of the loaders, such as `owner` or `include`.
-
-    Returns:
-        The export with its loader; only the first bytes have been read.
-
-    Raises:
-        ExportNotFoundError: If there is nothing at the path.
-        ExportAccessError: If the system refuses.
-        ExportFormatError: If the format is unknown, or if it is a folder of several
-            exports.
-        MissingExtraError: If it is a table and the extra `table` is not installed.
-    """
-    path = Path(path).expanduser()
-    found = _recognized(path, options.get("columns"))
-    if len(found) > 1:
-        listed = ", ".join(f"{one.path.name} ({one.words})" for one in found)
-        msg = f"{path} holds several exports: {listed}. Open one of them."
-        raise ExportFormatError(msg, path=path)
-    loader = found[0].loader_class(found[0].path, **options)
-    return Export(found[0].path, found[0].words, loader)
-
-
 def open_exports(
     paths: Iterable[str | Path], **options: Unpack[ExportOptions]
 ) -> list[Export]:
@@ -194,7 +167,10 @@ def open_exports(
         The exports, in the order of their first parts.
 
     Raises:
-        ChatExportError: As `open_export`.
+        ExportNotFoundError: If there is nothing at a path.
+        ExportAccessError: If the system refuses.
+        ExportFormatError: If a format is unknown.
+        MissingExtraError: If one is a table and the extra `table` is not installed.
     """
     unique = {os.path.realpath(Path(path).expanduser()): path for path in paths}
     found = [

@@ -53,19 +53,14 @@ _MILLISECONDS = re.compile(r"\d{1,17}", re.ASCII)
 class Chats:
     """The chats of a file; its ids are only valid within the file."""
 
+    # The permanent id of each recipient: the account id or the phone number.
     people: dict[str, str] = field(default_factory=dict)
-    """The permanent id of each recipient: the account id or the phone number."""
-
     names: dict[str, str] = field(default_factory=dict)
     handles: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    groups: dict[str, str] = field(default_factory=dict)
-    """The title of each group."""
-
-    chats: dict[str, str] = field(default_factory=dict)
-    """The recipient of each chat."""
-
+    groups: dict[str, str] = field(default_factory=dict)  # The title of each group.
+    chats: dict[str, str] = field(default_factory=dict)  # The recipient of each chat.
+    # The undecoded messages of each chat, which take a tenth of the memory.
     lines: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    """The undecoded messages of each chat, which take a tenth of the memory."""
 
 
 class SignalChatLoader(ChatExportLoader):

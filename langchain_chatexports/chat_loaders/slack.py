@@ -92,9 +92,7 @@ class User(msgspec.Struct):
     """An entry of `users.json`; ids begin with U, or with W in an Enterprise Grid."""
 
     id: str
-    name: str | None = None
-    """The handle."""
-
+    name: str | None = None  # The handle.
     real_name: str | None = None
     is_bot: bool | None = None
     profile: Profile | None = None
@@ -120,8 +118,8 @@ class Listed(msgspec.Struct):
     id: str
     name: str | None = None
     members: list[str] | None = None
+    # The other person in direct messages, where slackdump lists no members.
     user: str | None = None
-    """The other person in direct messages, where slackdump lists no members."""
 
 
 class Attachment(msgspec.Struct):
@@ -160,16 +158,12 @@ class Comment(msgspec.Struct):
 class Record(msgspec.Struct):
     """A message; Slack's API documents its keys with the event `message`."""
 
-    ts: Any = None
-    """The time of sending, which is also its id in the conversation."""
-
+    ts: Any = None  # The time of sending, which is also its id in the conversation.
+    # The `ts` of its thread's first message, also set in that message.
     thread_ts: str | None = None
-    """The `ts` of its thread's first message, also set in that message."""
-
     user: str | None = None
+    # The author's profile: people of other workspaces are not in the lists.
     user_profile: Profile | None = None
-    """The author's profile: people of other workspaces are not in the lists."""
-
     text: str | None = None
     subtype: str | None = None
     username: str | None = None
@@ -269,13 +263,11 @@ class Workspace:
         self._direct_messages: list[Channel] = []
         self._channel_names: dict[str, str] = {}
         files.details["other_files"] = 0
+        # The channels with files, in code-point order of their folder names.
         self.channels = self._channels()
-        """The channels with files, in code-point order of their folder names."""
-
         known = self._users.values()
+        # The name of each id; guests are added as their messages are read.
         self._names = {user.id: shown for user in known if (shown := user.shown)}
-        """The name of each id; guests are added as their messages are read."""
-
         self._handles = {user.id: user.handles for user in known}
         self._distinct = distinct_names(self._names, self._handles)
 

@@ -40,7 +40,10 @@ from langchain_chatexports.chat_loaders.local_times import (
     warn_of_local_times,
 )
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
-from langchain_chatexports.chat_loaders.written_times import DateOrders, microseconds
+from langchain_chatexports.chat_loaders.written_times import (
+    microseconds,
+    order_shown_by,
+)
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportFormatError,
@@ -209,15 +212,15 @@ class TableChatLoader(ChatExportLoader):
         files: ExportFiles,
     ) -> None:
         """Copy the rows of a file into the database."""
-        orders = DateOrders(self.date_order)
+        orders: set[str] = set()
         name = Path(table.file.name).stem
         while batch := list(islice(rows, _ROWS_A_BATCH)):
             conversations: list[str | None] = []
-            for row, cells in enumerate(batch, table.length + 1):
+            for cells in batch:
                 found = cells.get("conversation", name) if cells else None
                 conversations.append((found or "").strip() or None)
-                if time := cells and cells.get("time"):
-                    orders.note(time, row)
+                order = order_shown_by((cells and cells.get("time")) or "")
+                orders |= set() if order is None else {order}
             encoded = [cells and msgspec.json.encode(cells).decode() for cells in batch]
             values = [number, table.length, conversations, conversations, encoded]
             database.execute(_INSERT, values)
@@ -226,23 +229,29 @@ class TableChatLoader(ChatExportLoader):
         table.order = self._found_order(orders, table, files)
 
     def _found_order(
-        self, orders: DateOrders, table: _Table, files: ExportFiles
+        self, shown: Collection[str], table: _Table, files: ExportFiles
     ) -> str | None:
         """Return the order of day and month in a file, and warn if it is a guess."""
-        order = orders.find(table.file.path)
-        if order is None:
+        order = self.date_order or ("mdy" if "mdy" in shown else "dmy")
+        if not shown:
             return self.date_order
-        words = ORDERS[order.order]
-        shown = f"{words} (a guess)" if order.is_guess else words
+        if {"dmy", "mdy"} <= {*shown}:
+            msg = (
+                f"{table.file.label} mixes two orders of day and month. Write all "
+                "dates in one form, such as 2024-05-31."
+            )
+            raise ExportFormatError(msg, path=table.file.path)
+        is_guess = not self.date_order and {*shown} == {""}
+        words = f"{ORDERS[order]}{' (a guess)' if is_guess else ''}"
         counts = files.details.setdefault("date_orders", {})
-        counts[shown] = counts.get(shown, 0) + 1
-        if order.is_guess:
+        counts[words] = counts.get(words, 0) + 1
+        if is_guess:
             files.warn(
                 f"The dates of {table.file.label} do not show which number is the day; "
-                f"they are read with the {words}. If that is wrong, give date_order "
-                "in Python."
+                f"they are read with the {ORDERS[order]}. If that is wrong, give "
+                "date_order (--date-order)."
             )
-        return order.order
+        return order
 
 
 def matches_head(

@@ -1,7 +1,6 @@
 """The Messenger loaders: one file, or a whole export."""
 
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import ClassVar
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
@@ -29,7 +28,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.timeline import (
     find_system_lines,
     merged,
 )
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
@@ -50,7 +49,7 @@ class _MessengerChatLoader(ChatExportLoader):
         """Yield the threads in code-point order of their folders' names."""
         export = MessengerExport(files)
         if not export.threads:
-            raise _no_thread(files, export)
+            raise _no_thread(files, has_html=export.html_files > 0)
         owner = None if self.owner else find_owner(export)
         files.details["other_files"] = len(export.others)
         has_read = False
@@ -145,7 +144,7 @@ def _documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
         try:
             document = read_thread(entry.file)
             if document is None and files.is_single_file:
-                raise _not_a_thread(entry.file)
+                raise _no_thread(files)
         except ChatExportError as error:
             files.skip(error)
             continue
@@ -190,41 +189,24 @@ def _conversation(
     )
 
 
-def _no_thread(files: ExportFiles, export: MessengerExport) -> ExportFormatError:
-    if files.is_single_file and not export.html_files:
-        return _not_a_thread(files.files[0])
-    if export.html_files:
-        return _html_error(str(files.path), files.path)
-    msg = (
-        f"{files.path} holds no Messenger thread in JSON. Give Meta's zip or the "
-        "folder that it unpacks to. If there are several parts, put them all into one "
-        "folder and give that: some parts have media only. Zips in subfolders are not "
-        "found."
-    )
-    return ExportFormatError(msg, path=files.path)
-
-
-def _not_a_thread(file: ExportFile) -> ExportFormatError:
-    head = file.head(_HEAD_BYTES)[:1]
-    if head == b"<":
-        return _html_error(file.label, file.path)
-    if head not in (b"{", b"["):
+def _no_thread(files: ExportFiles, *, has_html: bool = False) -> ExportFormatError:
+    path = files.path
+    if has_html or (files.is_single_file and files.files[0].head(1) == b"<"):
         msg = (
-            f"{file.label} is neither a zip nor JSON. Give the zip from Meta, the "
+            f"{path} is a Messenger export in HTML, which carries no reliable times or "
+            "senders. Request it again from Accounts Center (Your information and "
+            "permissions, Export your information) with the format set to JSON."
+        )
+    elif files.is_single_file:
+        msg = (
+            f"{path} is not a Messenger thread in JSON. Give the zip from Meta, the "
             "folder that it unpacks to, or a file named message_1.json in it."
         )
     else:
         msg = (
-            f"{file.label} is JSON, but not a Messenger thread. Threads are named "
-            "message_1.json and are in folders of their own under messages/inbox."
+            f"{path} holds no Messenger thread in JSON. Give Meta's zip or the folder "
+            "that it unpacks to. If there are several parts, put them all into one "
+            "folder and give that: some parts have media only. Zips in subfolders are "
+            "not found."
         )
-    return ExportFormatError(msg, path=file.path)
-
-
-def _html_error(label: str, path: Path) -> ExportFormatError:
-    msg = (
-        f"{label} is a Messenger export in HTML, which carries no reliable times or "
-        "senders. Request it again from Accounts Center (Your information and "
-        "permissions, Export your information) with the format set to JSON."
-    )
     return ExportFormatError(msg, path=path)

@@ -63,8 +63,8 @@ class Share(msgspec.Struct):
     """A shared link (7,148); 37 have no `link`, such as live locations."""
 
     link: str | None = None
+    # A caption, often of another person's post, not written by the sender.
     share_text: str | None = None
-    """A caption, often of another person's post, not written by the sender."""
 
 
 class Reaction(msgspec.Struct):
@@ -77,19 +77,14 @@ class Reaction(msgspec.Struct):
 class Record(msgspec.Struct):
     """A message of a Facebook or Instagram export."""
 
+    # Missing, empty or a generic name for deleted accounts.
     sender_name: str | None = None
-    """Missing, empty or a generic name for deleted accounts."""
-
     timestamp_ms: int | float | None = None
-    timestamp: int | float | None = None
-    """Seconds, in the first exports of 2018."""
-
+    timestamp: int | float | None = None  # Seconds, in the first exports of 2018.
+    # Text, a system line, or a placeholder for an attachment.
     content: str | None = None
-    """Text, a system line, or a placeholder for an attachment."""
-
+    # `Generic`, `Share`, `Call`, `Subscribe` or `Unsubscribe`, until February 2023.
     type: str | None = None
-    """`Generic`, `Share`, `Call`, `Subscribe` or `Unsubscribe`, until February 2023."""
-
     photos: list[Media] | None = None
     videos: list[Media] | None = None
     audio_files: list[Media] | None = None
@@ -98,15 +93,9 @@ class Record(msgspec.Struct):
     sticker: Media | None = None
     share: Share | None = None
     reactions: list[Reaction] | None = None
-    call_duration: object = None
-    """Set for calls (2,017), in every year and language."""
-
-    users: object = None
-    """Set for `Subscribe` and `Unsubscribe`, until 2023."""
-
-    is_unsent: bool | None = False
-    """Set for 1,397 messages, 52 of them with text."""
-
+    call_duration: object = None  # Set for calls (2,017), in every year and language.
+    users: object = None  # Set for `Subscribe` and `Unsubscribe`, until 2023.
+    is_unsent: bool | None = False  # Set for 1,397 messages, 52 of them with text.
     is_taken_down: bool | None = False
 
 
@@ -114,14 +103,11 @@ class EncryptedRecord(msgspec.Struct, rename="camel"):
     """A message of the secure storage; each has all seven keys."""
 
     sender_name: str | None = None
-    timestamp: int | float | None = None
-    """Milliseconds."""
-
+    timestamp: int | float | None = None  # Milliseconds.
     text: str | None = None
     is_unsent: bool | None = None
+    # `./media/<uuid>.<suffix>`, or the sentence `Failed to download media`.
     media: list[Media] | None = None
-    """`./media/<uuid>.<suffix>`, or the sentence `Failed to download media`."""
-
     reactions: list[Reaction] | None = None
 
 
@@ -129,22 +115,16 @@ class ThreadObject(msgspec.Struct):
     """A thread file of any of the exports."""
 
     messages: list[msgspec.Raw] | None = None
+    # Members when the export was made; names alone in the secure storage.
     participants: list[Person | str] | None = None
-    """Members when the export was made; names alone in the secure storage."""
-
     title: str | None = None
+    # `<other person>_<number>`, in the secure storage.
     thread_name: str | None = msgspec.field(default=None, name="threadName")
-    """`<other person>_<number>`, in the secure storage."""
-
+    # `<section>/<folder>`, sometimes in another case, or with a trailing `/`.
     thread_path: str | None = None
-    """`<section>/<folder>`, sometimes in another case, or with a trailing `/`."""
-
+    # `Regular`, `RegularGroup`, `Pending` or `PendingGroup`, until February 2023.
     thread_type: str | None = None
-    """`Regular`, `RegularGroup`, `Pending` or `PendingGroup`, until February 2023."""
-
-    joinable_mode: object = None
-    """An object with the link to join a group."""
-
+    joinable_mode: object = None  # An object with the link to join a group.
     is_still_participant: bool | None = None
 
 
@@ -161,12 +141,10 @@ class Head:
     is_e2ee: bool
     participants: list[str] = field(default_factory=list)
     title: str | None = None
-    folder: str | None = None
-    """The thread folder's name."""
-
+    folder: str | None = None  # The thread folder's name.
     is_group: bool | None = None
+    # Whether the owner has left the group, and is no longer listed.
     has_left: bool = False
-    """Whether the owner has left the group, and is no longer listed."""
 
     @property
     def people(self) -> frozenset[str]:
@@ -186,11 +164,9 @@ class ThreadDocument:
     head: Head
     records: list[msgspec.Raw]
     repair: Callable[[str], str]
-    is_skipped: bool = False
-    """Whether its section is skipped by default."""
-
+    is_skipped: bool = False  # Whether its section is skipped by default.
+    # Whether its times are in whole seconds; set when messages are decoded.
     is_coarse: bool = False
-    """Whether its times are in whole seconds; set when messages are decoded."""
 
     @cached_property
     def messages(self) -> list[Message]:

@@ -52,24 +52,17 @@ class _Template:
     kind: str
     pattern: re.Pattern[str]
     end: str
+    # The placeholders of the groups `name0`, `name1`, …, whose names must fit.
     names: tuple[str, ...]
-    """The placeholders of the groups `name0`, `name1`, …, whose names must fit."""
 
 
 class _Data(msgspec.Struct):
     """The file `system_lines.json`."""
 
-    sentences: dict[str, dict[str, list[str]]]
-    """By language and kind."""
-
-    pronouns: str
-    """Words that begin a sentence about a person without being nicknames."""
-
-    not_names: str
-    """First words of descriptions of people who are not in the chat."""
-
-    deleted_accounts: list[str]
-    """The names of deleted accounts, in lower case."""
+    sentences: dict[str, dict[str, list[str]]]  # By language and kind.
+    pronouns: str  # Words that begin a sentence about a person without being nicknames.
+    not_names: str  # First words of descriptions of people who are not in the chat.
+    deleted_accounts: list[str]  # The names of deleted accounts, in lower case.
 
 
 class _Tables:
@@ -96,8 +89,8 @@ class _Tables:
                     else:
                         self.by_middle.append(template)
                         middles.append(re.escape(max(literals, key=len).lstrip()))
+        # The last characters of all sentences without a fixed start.
         self.last = _SENTENCE_ENDS.union(key[-1] for key in self.by_end)
-        """The last characters of all sentences without a fixed start."""
         # The common space makes the engine look at the starts of words only.
         self.middle = re.compile(f" (?:{'|'.join(middles)})")
 

@@ -50,8 +50,8 @@ class ThreadFile:
     """A file that may contain messages of a thread."""
 
     file: ExportFile
+    # The number in `message_<number>.json` plus one; the highest is the oldest.
     number: int = 0
-    """The number in `message_<number>.json` plus one; the highest is the oldest."""
 
     @cached_property
     def head(self) -> Head | None:
@@ -105,9 +105,8 @@ class Thread:
     """The files of one conversation."""
 
     id: str
+    # The sort key: the thread folder's name on disk, then the file's.
     order: tuple[str, ...]
-    """The sort key: the thread folder's name on disk, then the file's."""
-
     files: list[ThreadFile] = field(default_factory=list)
     is_instagram: bool = False
 
@@ -135,9 +134,8 @@ class MessengerExport:
     """The contents of an export."""
 
     def __init__(self, files: ExportFiles) -> None:
+        # Other JSON files: settings, profile and so on.
         self.others: list[ExportFile] = []
-        """Other JSON files: settings, profile and so on."""
-
         self.html_files = 0
         self._by_key: dict[str, Thread] = {}
         encrypted: list[ThreadFile] = []
@@ -152,8 +150,8 @@ class MessengerExport:
         self._place_renamed(renamed)
         self._find_instagram()
         self._place_encrypted(encrypted)
+        # In code-point order of their folders' names.
         self.threads = sorted(self._by_key.values(), key=lambda t: (t.order, t.id))
-        """In code-point order of their folders' names."""
 
     def _thread_files(self, files: ExportFiles) -> Iterator[ThreadFile]:
         for file in files:

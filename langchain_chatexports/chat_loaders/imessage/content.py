@@ -265,14 +265,11 @@ def _cleaned(text: str, *, has_app: bool) -> str:
 class _History(NamedTuple):
     """The versions of a message's parts, since macOS 13."""
 
-    is_unsent: bool
-    """Whether every part was unsent."""
-    current: str
-    """The last text of the parts that were not unsent, if known."""
-    unsent: str
-    """The last text of the parts that were unsent, if known."""
+    is_unsent: bool  # Whether every part was unsent.
+    current: str  # The last text of the parts that were not unsent, if known.
+    unsent: str  # The last text of the parts that were unsent, if known.
+    # `edited`, and the replaced texts of the other parts as `edits`.
     edits: dict[str, Any]
-    """`edited`, and the replaced texts of the other parts as `edits`."""
 
 
 def _was_unsent(details: Details, history: _History | None) -> bool:

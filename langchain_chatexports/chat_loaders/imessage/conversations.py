@@ -26,15 +26,15 @@ class People:
         self._contacts = contacts
         self._groups = DisjointSets()
         self._ids: dict[Hashable, str] = {}
+        # The name of each person, or an address, by id.
         self.names: dict[str, str] = {}
-        """The name of each person, or an address, by id."""
+        # All addresses of each person, by id.
         self.handles: dict[str, dict[str, None]] = {}
-        """All addresses of each person, by id."""
         for _, address, person_key in handles:
             if person_key:
                 self._groups.join(("person", person_key), self._sign(address))
+        # The person's id of each handle.
         self.ids = {row_id: self.at(address) for row_id, address, _ in handles}
-        """The person's id of each handle."""
 
     def at(self, address: str) -> str:
         """Return the person's id for an address, with or without a handle."""
@@ -67,18 +67,11 @@ class People:
 class MergedChats:
     """The chats of one conversation."""
 
-    chats: tuple[Chat, ...]
-    """In the order of their numbers."""
-
-    people: tuple[str, ...]
-    """The ids of the other people, if the database lists them."""
-
-    only_other: str | None
-    """The id of the other person, if there is exactly one."""
-
+    chats: tuple[Chat, ...]  # In the order of their numbers.
+    people: tuple[str, ...]  # The ids of the other people, if the database lists them.
+    only_other: str | None  # The id of the other person, if there is exactly one.
+    # Whether it is a group; `None` if the database does not show it.
     is_group: bool | None
-    """Whether it is a group; `None` if the database does not show it."""
-
     is_with_oneself: bool
 
 

@@ -58,8 +58,7 @@ _QUOTING = re.compile(
 class _Reaction(NamedTuple):
     """A reaction to a message, or its removal."""
 
-    target: str
-    """The guid of the message, or the quoted text."""
+    target: str  # The guid of the message, or the quoted text.
     reaction: str
     is_removal: bool
 
@@ -70,14 +69,12 @@ class Reader:
 
     queries: Queries
     people: People
-    owner: str
-    """The sender id of the owner's own messages."""
+    owner: str  # The sender id of the owner's own messages.
+    # The owner's handles, if no message is marked as the owner's.
     owner_handles: Collection[Any]
-    """The owner's handles, if no message is marked as the owner's."""
-    shared: Collection[int]
-    """Rows in several chats."""
+    shared: Collection[int]  # Rows in several chats.
+    # The rows in `shared` that were already read.
     seen: set[int] = field(default_factory=set)
-    """The rows in `shared` that were already read."""
 
     def read(self, chats: MergedChats, services: list[str]) -> Iterator[Message]:
         """Yield the messages of a conversation, oldest first, and add its services."""

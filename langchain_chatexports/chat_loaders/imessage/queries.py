@@ -100,8 +100,7 @@ class Activity(NamedTuple):
 
     chat_id: Any
     latest: int | None
-    speakers: tuple[Any, Any]
-    """The lowest and the highest handle of other senders."""
+    speakers: tuple[Any, Any]  # The lowest and the highest handle of other senders.
 
 
 class Details(NamedTuple):

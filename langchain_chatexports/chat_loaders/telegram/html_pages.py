@@ -106,7 +106,7 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
             beginning = (name, first.id, first.from_, first.text)
             chat_id = same.setdefault(beginning, chat_id)
         read = partial(_records, tuple(inside), files)
-        chat = Chat(chat_id, name or None, "", inside[0].label, read, is_html=True)
+        chat = Chat(chat_id, name or None, "", read, is_html=True)
         chats[chat_id] = chat
         found.append(chat)
     return found
@@ -134,8 +134,8 @@ class PageReader:
     """Reads the pages of one chat, in order."""
 
     def __init__(self) -> None:
+        # The author of the last message, which a `joined` message does not repeat.
         self._sender = ""
-        """The author of the last message, which a `joined` message does not repeat."""
 
     def records(self, page: str) -> Iterator[Record | None]:
         """Yield the records of a page; `None` for a truncated one."""

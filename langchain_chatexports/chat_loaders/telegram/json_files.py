@@ -8,7 +8,7 @@ keys are those of Telegram Desktop; HTML pages are read into the same records.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,6 @@ import msgspec
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
     NOT_DECODED,
-    check_value_count,
     clean_text,
     decode_record,
     dicts_of,
@@ -78,69 +77,48 @@ class Record(msgspec.Struct, rename={"from_": "from"}):
     `Any` if only its presence matters, or if its type depends on the version.
     """
 
+    # Unique in the chat; negative for messages of the group that a supergroup was.
     id: int | None = None
-    """Unique in the chat; negative for messages of the group that a supergroup was."""
-
-    type: str = ""
-    """`message`, `service`, or `unsupported`, which has an id only."""
-
+    type: str = ""  # `message`, `service`, or `unsupported`, which has an id only.
+    # The local time of the exporting computer in ISO 8601, without a zone. In HTML it
+    # may have an offset.
     date: str | None = None
-    """The local time of the exporting computer in ISO 8601, without a zone. In HTML it
-    may have an offset."""
-
+    # UTC seconds as a string, since about 2022; other programs write a number.
     date_unixtime: str | int | None = None
-    """UTC seconds as a string, since about 2022; other programs write a number."""
-
     edited: Any = None
     edited_unixtime: Any = None
 
+    # The display name at export time; null for deleted accounts and hidden names.
     from_: str | None = None
-    """The display name at export time; null for deleted accounts and hidden names."""
-
+    # `user123`, `channel123` (anonymous admins, posts) or `chat123`; before about 2021
+    # a number. It identifies people; names do not.
     from_id: str | int | None = None
-    """`user123`, `channel123` (anonymous admins, posts) or `chat123`; before about 2021
-    a number. It identifies people; names do not."""
-
     actor: str | None = None
+    # Service messages have these two instead of `from` and `from_id`.
     actor_id: str | int | None = None
-    """Service messages have these two instead of `from` and `from_id`."""
-
+    # The type of a service message: `phone_call`, `pin_message`, …
     action: str | None = None
-    """The type of a service message: `phone_call`, `pin_message`, …"""
-
+    # The text of a service message by other programs, which write no `action`.
     information_text: str | None = None
-    """The text of a service message by other programs, which write no `action`."""
-
-    title: str | None = None
-    """The name of a piece of music."""
-
+    title: str | None = None  # The name of a piece of music.
+    # A string, or a list of strings and objects with a `text`.
     text: str | list[Any] | None = ""
-    """A string, or a list of strings and objects with a `text`."""
-
+    # The same text as a list of objects, since about 2022.
     text_entities: msgspec.Raw = msgspec.Raw(b"[]")
-    """The same text as a list of objects, since about 2022."""
-
     reply_to_message_id: int | None = None
+    # The chat of the replied-to message, if it is another one.
     reply_to_peer_id: str | None = None
-    """The chat of the replied-to message, if it is another one."""
-
     forwarded_from: str | msgspec.UnsetType | None = _UNSET
     saved_from: str | msgspec.UnsetType | None = _UNSET
-    via_bot: str | None = None
-    """The inline bot that wrote the text."""
-
+    via_bot: str | None = None  # The inline bot that wrote the text.
     photo: Any = _UNSET
+    # A path, or a sentence in parentheses if the file was not exported.
     file: Any = _UNSET
-    """A path, or a sentence in parentheses if the file was not exported."""
-
     file_name: str | None = None
+    # `sticker`, `voice_message`, …; a plain document has none.
     media_type: str | None = None
-    """`sticker`, `voice_message`, …; a plain document has none."""
-
     sticker_emoji: str | None = None
-    poll: Any = _UNSET
-    """The `question` may be a list, like `text`."""
-
+    poll: Any = _UNSET  # The `question` may be a list, like `text`.
     location_information: Any = _UNSET
     live_location_period_seconds: Any = _UNSET
     place_name: str | msgspec.UnsetType | None = _UNSET
@@ -152,20 +130,16 @@ class Record(msgspec.Struct, rename={"from_": "from"}):
     giveaway_results: Any = _UNSET
     paid_stars_amount: Any = _UNSET
 
-    reactions: list["Reaction"] | None = None
-    """Since version 5.6 (2024)."""
+    reactions: list["Reaction"] | None = None  # Since version 5.6 (2024).
 
 
 class Reaction(msgspec.Struct):
     """A kind of reaction to a message."""
 
-    type: str = "emoji"
-    """`emoji`, `custom_emoji` (a picture) or `paid` (a star)."""
-
+    type: str = "emoji"  # `emoji`, `custom_emoji` (a picture) or `paid` (a star).
     emoji: str | None = None
     count: int = 0
-    recent: list["Reactor"] | None = None
-    """The last few people with this reaction."""
+    recent: list["Reactor"] | None = None  # The last few people with this reaction.
 
 
 class Reactor(msgspec.Struct, rename={"from_": "from"}):
@@ -179,20 +153,13 @@ class Reactor(msgspec.Struct, rename={"from_": "from"}):
 class Chat:
     """A chat in one file or in one folder of pages."""
 
+    # A word (`user`, `chat` or `channel`) and a number; in HTML, which has no ids, the
+    # name.
     id: str
-    """A word (`user`, `chat` or `channel`) and a number; in HTML, which has no ids, the
-    name."""
-
     name: str | None
-    type: str
-    """Telegram's type, such as `personal_chat`; empty in HTML."""
-
-    place: str
-    """The label of its file."""
-
+    type: str  # Telegram's type, such as `personal_chat`; empty in HTML.
+    # Reads its records; `None` is a damaged record.
     records: Callable[[], Iterator[Record | None]]
-    """Reads its records; `None` is a damaged record."""
-
     is_html: bool = False
 
     @property
@@ -242,8 +209,7 @@ class _ChatHead(msgspec.Struct):
     messages: msgspec.Raw
     name: Any = msgspec.UNSET
     type: Any = msgspec.UNSET
-    id: Any = None
-    """A number; of personal chats the user id of the other person."""
+    id: Any = None  # A number; of personal chats the user id of the other person.
 
 
 class User(msgspec.Struct):
@@ -282,40 +248,25 @@ class JsonExport(NamedTuple):
     is_cut_off: bool = False
 
 
-class JsonFiles:
-    """Reads `result.json` files, and keeps the last one in memory for its chats."""
+def chats_of(
+    file: ExportFile,
+    export: JsonExport,
+    read: Callable[[ExportFile], JsonExport | None],
+) -> Iterator[Chat]:
+    """Yield the chats in a file; `read` reads it again for their records."""
+    for number, head in enumerate(export.heads):
+        kind, name = clean_text(head.type), clean_text(head.name)
+        records = partial(_records, file, number, read)
+        yield Chat(peer_of(kind, head.id, name), name or None, kind, records)
 
-    def __init__(self) -> None:
-        self._exports: dict[str, JsonExport | None] = {}
-        self._shared: set[str] = set()
 
-    def keep(self, chats: Iterable[Chat]) -> None:
-        """Also keep the files of a chat that is in several files."""
-        self._shared.update(chat.place for chat in chats)
-
-    def read(self, file: ExportFile) -> JsonExport | None:
-        """Read a file; `None` if it is not Telegram's."""
-        if file.label not in self._exports:
-            for label in self._exports.keys() - self._shared:
-                del self._exports[label]  # Before the next one is read.
-            self._exports[file.label] = _parse(file)
-        return self._exports[file.label]
-
-    def chats(self, file: ExportFile, export: JsonExport) -> Iterator[Chat]:
-        """Yield the chats in a file; their records are read later."""
-        for number, head in enumerate(export.heads):
-            kind, name = clean_text(head.type), clean_text(head.name)
-            records = partial(self._records, file, number)
-            chat_id = peer_of(kind, head.id, name)
-            yield Chat(chat_id, name or None, kind, file.label, records)
-
-    def _records(self, file: ExportFile, number: int) -> Iterator[Record | None]:
-        if export := self.read(file):
-            messages = export.heads[number].messages
-            yield from (
-                decode_record(_RECORD, raw)
-                for raw in msgspec.json.decode(messages, type=list[msgspec.Raw])
-            )
+def _records(
+    file: ExportFile, number: int, read: Callable[[ExportFile], JsonExport | None]
+) -> Iterator[Record | None]:
+    if export := read(file):
+        messages = export.heads[number].messages
+        for raw in msgspec.json.decode(messages, type=list[msgspec.Raw]):
+            yield decode_record(_RECORD, raw)
 
 
 _RECORD = msgspec.json.Decoder(Record)
@@ -327,11 +278,11 @@ def _user(value: object) -> User | None:
     return None
 
 
-def _parse(file: ExportFile) -> JsonExport | None:
+def read_export(file: ExportFile) -> JsonExport | None:
+    """Read a file; `None` if it is not Telegram's."""
     if not file.read(64).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
         return None
     data = file.read().removeprefix(_BYTE_ORDER_MARK)
-    check_value_count(data, file.label, file.path)
     with suppress(*NOT_DECODED):
         return _export(data)
     data = _BARE_VALUE.sub(_quoted, _ESCAPE.sub(_mended, data))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -30,11 +31,12 @@ from langchain_chatexports.chat_loaders.messages import (
 from langchain_chatexports.chat_loaders.telegram.html_pages import find_pages, is_page
 from langchain_chatexports.chat_loaders.telegram.json_files import (
     Chat,
-    JsonFiles,
     Reaction,
     Record,
     User,
+    chats_of,
     is_json_export,
+    read_export,
 )
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
@@ -43,6 +45,7 @@ _OWN_NAMES = ("result", "messages")
 _MAX_LOOKED_AT = 100
 _FIRST_RECORDS = 100  # By then, both people of a chat have usually written.
 _MAX_NAMESAKES = 20
+_CACHED_FILES = 4  # A chat may be in several files, which are read in turn.
 _PAGE_RECORDS = 1000  # The number of messages that Telegram writes into a page.
 _TWO_PEOPLE = 2
 _UNSET = msgspec.UNSET
@@ -142,9 +145,8 @@ class Clock:
 
     def __init__(self, zone: tzinfo | None) -> None:
         """Initialize the clock; `None` is this machine's zone."""
+        # Whether offsets of HTML were used, which may ignore daylight saving time.
         self.used_offset = False
-        """Whether offsets of HTML were used, which may ignore daylight saving time."""
-
         self._has_zone = zone is not None
         self.local = LocalClock(zone)
 
@@ -179,12 +181,9 @@ class Reader:
         bots: frozenset[str],
         known: Mapping[str, Collection[str]],
     ) -> None:
-        self.names: dict[str, str] = {}
-        """The name of each id in the messages so far."""
-
+        self.names: dict[str, str] = {}  # The name of each id in the messages so far.
+        # The number of each id, and its handles in the account's contacts.
         self.handles: dict[str, tuple[str, ...]] = {}
-        """The number of each id, and its handles in the account's contacts."""
-
         self._chat = chat
         self._clock = clock
         self._bots = bots
@@ -410,13 +409,10 @@ class _Export:
 
     def __init__(self, files: ExportFiles) -> None:
         self.user: User | None = None
+        # The files of each chat by id: JSON before HTML, the latest first.
         self.chats: dict[str, list[Chat]] = {}
-        """The files of each chat by id: JSON before HTML, the latest first."""
-
-        self.handles: dict[str, set[str]] = {}
-        """User names and phone numbers by id."""
-
-        self._json = JsonFiles()
+        self.handles: dict[str, set[str]] = {}  # User names and phone numbers by id.
+        self._read = lru_cache(maxsize=_CACHED_FILES)(read_export)
         read = [file for file in files if self._add(file, files)]
         pages = [file for file in files if is_page(file)]
         in_json = [chat for chats in self.chats.values() for chat in chats]
@@ -431,8 +427,6 @@ class _Export:
                 "folder."
             )
             raise ExportFormatError(msg, path=files.path)
-        for chats in self.chats.values():
-            self._json.keep(chats if len(chats) > 1 else ())
         for chat in html:
             self.chats.setdefault(_id_in_json(chat, in_json), []).append(chat)
         for chats in self.chats.values():
@@ -449,7 +443,7 @@ class _Export:
     def _add(self, file: ExportFile, files: ExportFiles) -> bool:
         """Add the chats of a file; return whether it is Telegram's."""
         try:
-            found = self._json.read(file)
+            found = self._read(file)
         except ChatExportError as error:
             files.skip(error)
             return False
@@ -458,7 +452,7 @@ class _Export:
         self.user = self.user or found.user
         for user in (*found.contacts, *([found.user] if found.user else ())):
             self.handles[user.id] = user.handles
-        for chat in self._json.chats(file, found):
+        for chat in chats_of(file, found, self._read):
             self.chats.setdefault(chat.id, []).append(chat)
         if found.is_cut_off:
             files.warn(

@@ -155,16 +155,13 @@ class Chat:
         `owner` the name given by the user.
         """
         self.id, self.name = chat_id, name
+        # The number of messages in older exports that newer ones repeat.
         self.duplicates = 0
-        """The number of messages in older exports that newer ones repeat."""
-
         self.has_seconds = all(layout.has_seconds for layout in records.layouts)
+        # The number of "You deleted this message" by sender, who is the owner.
         self.deletions: Counter[str] = Counter()
-        """The number of "You deleted this message" by sender, who is the owner."""
-
+        # Whether each sender wrote a message, and is not only in the app's lines.
         self.has_written: dict[str, bool] = {}
-        """Whether each sender wrote a message, and is not only in the app's lines."""
-
         self.has_group_notice = False
         heads = [record.head for record in records.records]
         self.form = _form_of(records, heads)
@@ -178,8 +175,8 @@ class Chat:
             self.lost[0] = Message(None, "", records.leading, "system")
         first = next(iter(self.messages), None)
         is_named = self.form == "ios" and first is not None and _is_notice(first)
+        # The chat's name: on iPhones the sender of the first line.
         self.inner_name = first.sender or None if first and is_named else None
-        """The chat's name: on iPhones the sender of the first line."""
 
     @property
     def title(self) -> str | None:

@@ -57,13 +57,11 @@ _NAME_OF_PHONE = re.compile(
 class Content(NamedTuple):
     """The content of a message."""
 
-    kind: str
-    """The kind, as in `Message`."""
-
+    kind: str  # The kind, as in `Message`.
     text: str
+    # `attachments`, `edited`, and for the app's own lines `system`: `notice`, `call` or
+    # `poll`.
     extra: dict[str, Any] | None = None
-    """`attachments`, `edited`, and for the app's own lines `system`: `notice`, `call`
-    or `poll`."""
 
 
 class ContentReader:

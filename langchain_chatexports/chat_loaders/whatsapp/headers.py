@@ -69,12 +69,9 @@ _SHAPES = {
 class Layout:
     """The layout of the headers in a file."""
 
+    # A header, with groups for `date`, `hour`, `minute`, `second` and `word`.
     pattern: re.Pattern[str]
-    """A header, with groups for `date`, `hour`, `minute`, `second` and `word`."""
-
-    frame: str
-    """`[` for `[date] `, `-` for `date - `, `:` for `date: `."""
-
+    frame: str  # `[` for `[date] `, `-` for `date - `, `:` for `date: `.
     has_seconds: bool
     dates: DateForm
 

@@ -50,9 +50,8 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 _LIMITS_OF_PHONES = (range(39_900, 40_001), range(9_900, 10_001))
 _LIMITS_OF_WEB = (range(99_900, 100_001),)
 _HEAD_BYTES = 1 << 15
-_MIN_HEADS, _MAX_HEADS = 20, 100
+_MAX_HEADS = 100
 _TWO = 2
-_VOTES = 3
 _MAX_SHOWN = 3
 
 
@@ -150,9 +149,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         same = DisjointSets()
         for number, file in enumerate(files):
             name = chat_name(file)
-            is_known = number >= _MIN_HEADS and phone.is_known(bool(self.owner))
-            is_enough = number >= _MAX_HEADS or is_known
-            if len(files) > 1 and not (name and is_enough):
+            if len(files) > 1 and not (name and number >= _MAX_HEADS):
                 head = phone.look_at(file)
                 name = head.title if head else name
                 people = frozenset(map(words_of_name, head.people if head else ()))
@@ -241,11 +238,6 @@ class _Phone:
         if owner := chat.owner(is_whole=False):
             self._owners[owner] += 1
         return chat
-
-    def is_known(self, has_owner: bool) -> bool:
-        """Return whether more chats are unlikely to show anything new."""
-        votes = max(self._owners.values(), default=0)
-        return bool(self._known_orders) and (has_owner or votes >= _VOTES)
 
     def orders(self, records: Records) -> list[Order]:
         """Return the date order in a chat, or else that of the phone's other chats."""

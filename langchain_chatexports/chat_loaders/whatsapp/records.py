@@ -30,18 +30,11 @@ _GROUPS = ("date", "hour", "minute", "second", "word")
 class Record(NamedTuple):
     """A header with its lines."""
 
-    date: int
-    """The index of its date in `Records.dates`."""
-
-    seconds: int
-    """Seconds since midnight."""
-
+    date: int  # The index of its date in `Records.dates`.
+    seconds: int  # Seconds since midnight.
     header: str
-    head: str
-    """The rest of its line: name and text, or a sentence of the app."""
-
-    tail: str | None = None
-    """The next lines, joined with line feeds."""
+    head: str  # The rest of its line: name and text, or a sentence of the app.
+    tail: str | None = None  # The next lines, joined with line feeds.
 
 
 class Records:
@@ -55,18 +48,13 @@ class Records:
         `check_count` raises an error for an implausible number of records.
         """
         self.records: list[Record] = []
+        # The distinct dates of the file, and the layout of each.
         self.dates: list[tuple[DateStamp, int]] = []
-        """The distinct dates of the file, and the layout of each."""
-
+        # Indexes of dates in the order of the file, one per change of the date.
         self.runs: list[int] = []
-        """Indexes of dates in the order of the file, one per change of the date."""
-
-        self.leading = ""
-        """The first line, if it has no header."""
-
+        self.leading = ""  # The first line, if it has no header.
+        # The number of lines before the first message, without blank ones.
         self.lost_lines = 0
-        """The number of lines before the first message, without blank ones."""
-
         listed = list(lines)
         self.layouts = learn_layouts(listed)
         if self.layouts:

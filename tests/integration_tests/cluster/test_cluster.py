@@ -16,7 +16,6 @@ from langchain_chatexports import (
     to_training_examples,
 )
 from langchain_chatexports.chat_loaders.counts import add_summaries
-from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.cluster import (
     JsonLines,
     count_exports,
@@ -29,6 +28,7 @@ from langchain_chatexports.exceptions import DamagedExportError
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.steps import SessionTransform
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.sessions import open_export
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
 

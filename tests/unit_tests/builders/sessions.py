@@ -19,8 +19,15 @@ from langchain_chatexports.chat_loaders.conversation import (
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 
 START = 1_693_182_723
+
+
+def open_export(path: Path) -> Export:
+    """Recognize the only export at a path."""
+    (export,) = open_exports([path])
+    return export
 
 
 def said(

@@ -11,10 +11,10 @@ from langchain_chatexports import (
     IMessageChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.exceptions import ChatExportError, ExportNotFoundError
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.sessions import open_export
 
 LOADERS = [
     FolderFacebookMessengerChatLoader,

@@ -18,11 +18,10 @@ import pytest
 from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders import files as files_module
 from langchain_chatexports.chat_loaders.counts import ExportSummary
-from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import EncryptedExportError, ExportFormatError
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
-from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.sessions import metadata_of, open_export
 
 NOON = 1_700_000_000_000
 GOOD = f"{FACEBOOK}/inbox/ada_1/message_1.json"
@@ -183,16 +182,6 @@ def test_a_number_that_python_refuses_costs_its_record(path: Path) -> None:
     add(path, f"{FACEBOOK}/inbox/eve_1/message_1.json", thread)
     summary = inspect(path)
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
-
-
-def test_a_list_of_files_larger_than_any_exports_is_refused(path: Path) -> None:
-    # Only the end record says so: nothing of that size is read.
-    end = path.read_bytes().rfind(b"PK\x05\x06")
-    with path.open("r+b") as file:
-        file.seek(end + 12)
-        file.write(struct.pack("<L", 2**30))
-    with pytest.raises(ExportFormatError, match="too many files for an export"):
-        inspect(path)
 
 
 def test_a_zip_in_a_zip_is_not_read(path: Path, thread: bytes) -> None:

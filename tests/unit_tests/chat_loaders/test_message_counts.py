@@ -12,9 +12,9 @@ from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
-    open_export,
 )
 from langchain_chatexports.samples import write_imessage, write_messenger
+from tests.unit_tests.builders.sessions import open_export
 
 
 def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.recognition import (
     is_examples_file,
-    open_export,
     open_exports,
     set_parts,
 )
@@ -32,7 +31,7 @@ from langchain_chatexports.samples import (
     write_whatsapp,
 )
 from tests.unit_tests.builders.messenger import Export
-from tests.unit_tests.builders.sessions import metadata_of
+from tests.unit_tests.builders.sessions import metadata_of, open_export
 
 START = 1_600_000_000_000
 
@@ -211,12 +210,6 @@ def test_all_exports_in_a_folder_are_read_and_named(
     with pytest.warns(UserWarning, match=r"Skipped in .*: notes\.txt"):
         exports = open_exports([tmp_path])
     assert [export.format for export in exports] == [f"{app} export", f"{other} export"]
-    several = rf"several exports: one \({app} export\), two \({other} export\)"
-    with (
-        pytest.warns(UserWarning, match="Skipped"),
-        pytest.raises(ExportFormatError, match=several),
-    ):
-        open_export(tmp_path)
 
 
 @pytest.mark.parametrize("is_zip", [True, False])

@@ -9,9 +9,8 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests
 from pydantic import ValidationError
 
 from langchain_chatexports import ChatExportRetriever, samples
-from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.retrieval import ChatIndex
-from tests.unit_tests.builders.sessions import talk
+from tests.unit_tests.builders.sessions import open_export, talk
 
 LINES = [f"{name}: the race number {i}" for i in range(30) for name in ("Hare", "Ron")]
 

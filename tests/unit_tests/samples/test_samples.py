@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import ExportAccessError, ExportFormatError
-from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.samples import (
     write_discord,
     write_imessage,
@@ -26,6 +25,7 @@ from langchain_chatexports.samples import (
     write_whatsapp,
 )
 from langchain_chatexports.samples.writing import read_scenes
+from tests.unit_tests.builders.sessions import open_export
 
 Write = Callable[[Path], Path]
 WRITERS: dict[str, Write] = {

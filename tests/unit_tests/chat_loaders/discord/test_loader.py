@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import DiscordChatLoader
-from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.discord import (
     ANN,
@@ -21,6 +20,7 @@ from tests.unit_tests.builders.discord import (
 from tests.unit_tests.builders.sessions import (
     metadata_of,
     only_message,
+    open_export,
     said_in,
     skipped_by,
 )
@@ -138,26 +138,6 @@ def test_messages_that_a_file_lacks_are_said(
         summary = DiscordChatLoader(path).inspect()
     assert summary.details.get("missing", 0) == missing
     assert (summary.found, summary.kept) == (2, 2)
-
-
-@pytest.mark.parametrize(
-    ("names", "missing"),
-    [
-        (["a.json", "a [part 2].json"], ""),
-        (["a.json", "a [part 3].json"], "1 part of 3"),
-        (["a [part 4].json"], "3 parts of 4"),
-    ],
-)
-def test_parts_that_are_not_there_are_said(
-    tmp_path: Path, names: list[str], missing: str
-) -> None:
-    for number, name in enumerate(names):
-        channel_of({"text": str(number)}).write(tmp_path / name)
-    if missing:
-        with pytest.warns(UserWarning, match=f"a in .* lacks {missing}"):
-            DiscordChatLoader(tmp_path).load()
-    else:
-        DiscordChatLoader(tmp_path).load()
 
 
 def test_partitions_and_later_exports_are_one_channel(tmp_path: Path) -> None:

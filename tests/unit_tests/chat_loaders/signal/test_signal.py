@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import SignalChatLoader
-from langchain_chatexports.chat_loaders.recognition import open_export
-from tests.unit_tests.builders.sessions import metadata_of, only_message
+from tests.unit_tests.builders.sessions import metadata_of, only_message, open_export
 from tests.unit_tests.builders.signal import OWNER, SignalExport
 
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import MergeChatRuns, SlackChatLoader
-from langchain_chatexports.chat_loaders.recognition import open_export
 from langchain_chatexports.chat_loaders.slack import plain_text
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import (
     metadata_of,
     only_message,
+    open_export,
     said_in,
     skipped_by,
 )
