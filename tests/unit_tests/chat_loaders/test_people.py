@@ -1,7 +1,6 @@
 """A table of people, and sessions in which each has one name."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,15 +15,12 @@ from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.chat_loaders.people import people_table
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader
-from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
-from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
-from tests.unit_tests.builders.discord import BO, DiscordChannel, author
+from tests.unit_tests.builders.discord import DiscordChannel, author
 from tests.unit_tests.builders.slack import SlackExport
-from tests.unit_tests.builders.telegram import Person, TelegramChat, account_text
 
 ANN = {"Ann": ("Ann Ode", "+49 170 123-4567", "ann@example.org", "annie")}
 
@@ -144,75 +140,6 @@ def slack(folder: Path, **options: Any) -> ChatExportLoader:
     channel.says(ann, "Hello")
     channel.says(bo, "Hi", reactions=[{"name": "wave", "users": [ann], "count": 1}])
     return SlackChatLoader(export.to_zip(folder / "slack.zip"), **options)
-
-
-def discord(folder: Path, **options: Any) -> ChatExportLoader:
-    for name, nickname in (("one", "A"), ("two", "AO")):
-        channel = DiscordChannel(name, channel_id=name)
-        channel.says(author("11", "annie", nickname=nickname, isBot=False), "Hello")
-        channel.says(BO, "Hi")
-        channel.write(folder / f"{name}.json")
-    return DiscordChatLoader(folder, **options)
-
-
-def table(folder: Path, **options: Any) -> ChatExportLoader:
-    rows = [
-        {"conversation_id": "1", "sender": sender, "text": "Hello"}
-        for sender in ("ANN ODE", "Bo", "annie")
-    ]
-    write_jsonl(rows, folder / "rows.jsonl")
-    return TableChatLoader(folder / "rows.jsonl", **options)
-
-
-def whatsapp(folder: Path, **options: Any) -> ChatExportLoader:
-    senders = ("+49 170 1234567", "Bo", "~ Annie", "Bo")
-    lines = [
-        f"[13.05.24, 10:0{minute}:00] {sender}: Hello {minute}"
-        for minute, sender in enumerate(senders)
-    ]
-    text = "\r\n".join(lines)
-    return WhatsAppChatLoader(written(folder / "_chat.txt", text), **options)
-
-
-def telegram(folder: Path, **options: Any) -> ChatExportLoader:
-    chats = [TelegramChat("Bo"), TelegramChat("Race", "private_group", 7)]
-    for chat in chats:
-        chat.says(Person("A.", "user11"), "Hello")
-        chat.says(Person("Bo", "user22"), "Hi")
-    user = {"user_id": 11, "phone_number": "+49 170 1234567"}
-    text = account_text(chats, user=user)
-    return TelegramChatLoader(written(folder / "result.json", text), **options)
-
-
-LOADERS = pytest.mark.parametrize(
-    "loader", [imessage, slack, discord, table, telegram, whatsapp]
-)
-
-
-@LOADERS
-def test_a_person_has_one_name_in_every_format(
-    loader: Callable[..., ChatExportLoader], tmp_path: Path
-) -> None:
-    reading = loader(tmp_path, people=ANN)
-    summary = reading.inspect()
-    assert set(summary.senders) & {"Ann"}
-    assert summary.senders.keys() <= {"Ann", "Bo", "bo@example.org", "Me"}
-    assert summary.found == summary.kept + sum(summary.skipped.values())
-    for session in reading:
-        people = metadata(session)["participants"]
-        assert people.count("Ann") == 1
-        assert len(people) == len(set(people))
-
-
-@LOADERS
-@pytest.mark.parametrize("option", ["include", "exclude"])
-def test_conversations_are_chosen_by_any_name_of_a_person(
-    loader: Callable[..., ChatExportLoader], tmp_path: Path, option: str
-) -> None:
-    chosen = loader(tmp_path, people=ANN, **{option: "annie"}).inspect()
-    assert chosen.skipped.get("excluded", 0) == (
-        0 if option == "include" else chosen.found
-    )
 
 
 def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> None:
