@@ -287,7 +287,16 @@ class ChatExportLoader(AsyncLoading):
 
     def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
         with self.open_export() as files:
-            selection, names = self._what_to_keep(), Names(self.people)
+            selection = Selection(
+                owner=None if self.owner_is_label else self.owner,
+                keep=self.keep,
+                include=frozenset(map(name_key, self.include)),
+                exclude=frozenset(map(name_key, self.exclude)),
+                start=self.start,
+                end=self.end,
+            )
+            names = Names(self.people)
+            notes_names = self.include or self.exclude or self._selection
             reading.counts, reading.details = files.counts, files.details
             with closing(closing_iterator(self.conversations(files))) as conversations:
                 for conversation in conversations:
@@ -298,7 +307,7 @@ class ChatExportLoader(AsyncLoading):
                         names,
                         reading,
                         files=files,
-                        names_found=self.names_found if self._notes_names else None,
+                        names_found=self.names_found if notes_names else None,
                         is_new=None if self._seen is None else self._is_new,
                     )
                     del conversation
@@ -314,20 +323,6 @@ class ChatExportLoader(AsyncLoading):
         sign = row.text if row.time is None else row.time
         message = hash((conversation_id, row.id, sign))
         return seen.setdefault(message, self._number) == self._number
-
-    @property
-    def _notes_names(self) -> bool:
-        return bool(self.include or self.exclude or self._selection)
-
-    def _what_to_keep(self) -> Selection:
-        return Selection(
-            owner=None if self.owner_is_label else self.owner,
-            keep=self.keep,
-            include=frozenset(map(name_key, self.include)),
-            exclude=frozenset(map(name_key, self.exclude)),
-            start=self.start,
-            end=self.end,
-        )
 
     def _is_selected(self, session: ExportSession, reading: Reading) -> bool:
         if self._selection is None:

@@ -185,9 +185,9 @@ def to_session(
     names: Names,
     reading: Reading,
     *,
-    files: ExportFiles | None = None,
-    names_found: set[str] | None = None,
-    is_new: Callable[[str, Message], bool] | None = None,
+    files: ExportFiles,
+    names_found: set[str] | None,
+    is_new: Callable[[str, Message], bool] | None,
 ) -> ExportSession | None:
     """Return a conversation as a session, and count its messages in `reading`.
 
@@ -201,11 +201,12 @@ def to_session(
     """
     counts = reading.counts
     rows = _without_duplicates(_all_rows(conversation, files), counts)
-    if files:
-        files.check_count(counts.found)
+    files.check_count(counts.found)
     if not conversation.is_ordered:
-        rows.sort(key=_time_order)
-    _note_system_kinds(rows, reading.details)
+        rows.sort(key=lambda row: _NO_TIME if row.time is None else row.time)
+    written = [row.extra.get("system") for row in rows if row.kind == "system"]
+    if by_type := Counter(str(kind) for kind in written if kind):
+        reading.details.setdefault("system", Counter()).update(by_type)
     names.enter(conversation)
     owner, owner_name = _owner(conversation, names, selection, reading)
     shown = {
@@ -259,31 +260,17 @@ def _metadata(
     return cast("SessionMetadata", metadata)
 
 
-def _all_rows(conversation: Conversation, files: ExportFiles | None) -> list[Message]:
-    rows: list[Message] = []
+def _all_rows(conversation: Conversation, files: ExportFiles) -> list[Message]:
     messages = iter(conversation.messages)
-    if files:
-        rows += islice(messages, files.max_messages + 1)
-        files.check_count(len(rows))
+    rows = list(islice(messages, files.max_messages + 1))
+    files.check_count(len(rows))
     rows += messages
     for row in rows:
-        if row.extra and not row.text.strip():
-            _set_placeholder(row)
+        if row.extra and not row.text.strip() and "attachments" in row.extra:
+            # The placeholder of a message without a text.
+            row.text = " ".join(f"[{one['type']}]" for one in row.extra["attachments"])
+            row.kind = "media" if row.kind == "text" else row.kind
     return rows
-
-
-def _note_system_kinds(rows: Iterable[Message], details: dict[str, Any]) -> None:
-    """Count the app's own messages by type, such as `channel_join`."""
-    written = (row.extra.get("system") for row in rows if row.kind == "system")
-    if kinds := Counter(str(kind) for kind in written if kind):
-        details.setdefault("system", Counter()).update(kinds)
-
-
-def _set_placeholder(row: Message) -> None:
-    """Set the text of a message without one to a placeholder for its attachments."""
-    if attachments := row.extra.get("attachments"):
-        row.text = " ".join(f"[{item['type']}]" for item in attachments)
-        row.kind = "media" if row.kind == "text" else row.kind
 
 
 def _without_duplicates(rows: list[Message], counts: Counts) -> list[Message]:
@@ -365,19 +352,13 @@ def _messages(
     rows.reverse()
     while rows:  # Each row is freed when its message is there.
         row = rows.pop()
-        if row.extra:
-            _show_names(row.extra, names)
+        for key in _MENTIONS if row.extra else ():
+            found = row.extra.get(key)
+            for item in found if isinstance(found, list) else (found,):
+                if isinstance(item, dict) and isinstance(item.get("sender"), str):
+                    item["sender"] = names.of(item["sender"])
         messages.append(human_message(row, *senders[row.sender]))
     return messages
-
-
-def _show_names(extra: dict[str, Any], names: Names) -> None:
-    """Replace ids by names where a message mentions other people."""
-    for key in _MENTIONS:
-        found = extra.get(key)
-        for item in found if isinstance(found, list) else (found,):
-            if isinstance(item, dict) and isinstance(item.get("sender"), str):
-                item["sender"] = names.of(item["sender"])
 
 
 def _kept(rows: list[Message], selection: Selection, counts: Counts) -> list[Message]:
@@ -391,17 +372,16 @@ def _kept(rows: list[Message], selection: Selection, counts: Counts) -> list[Mes
             _skip(row, row.kind, counts)
         elif not row.text or row.text.isspace():
             _skip(row, "empty" if row.kind == "text" else row.kind, counts)
-        elif is_bounded and not _is_between(row.time, start, end):
+        elif is_bounded and (
+            row.time is None
+            or iso_time(row.time) is None
+            or (start is not None and row.time < start)
+            or (end is not None and row.time >= end)
+        ):
             _skip(row, "excluded", counts)
         else:
             kept.append(row)
     return kept
-
-
-def _is_between(time: int | None, start: int | None, end: int | None) -> bool:
-    if time is None or iso_time(time) is None:
-        return False
-    return (start is None or time >= start) and (end is None or time < end)
 
 
 def human_message(row: Message, sender: str, is_from_me: bool | None) -> HumanMessage:
@@ -426,10 +406,6 @@ def human_message(row: Message, sender: str, is_from_me: bool | None) -> HumanMe
 def _skip(row: Message, reason: str, counts: Counts) -> None:
     if not row.is_repeat:  # A repeat is counted where it first occurs.
         counts.skipped[reason] += 1
-
-
-def _time_order(row: Message) -> int:
-    return _NO_TIME if row.time is None else row.time
 
 
 class MessageIds:

@@ -320,7 +320,8 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     if has_database and not names and len(others) <= 1:
         return [_Found("imessage", path)]
     if not names and not others:
-        _refuse_examples(path)
+        if sets := list(filter(is_examples_file, sorted(path.glob("*.jsonl")))):
+            raise _of_examples(path, [*([path] if set_parts(path) else []), *sets])
         return []
     found: list[_Found] = []
     skipped: list[Path] = []
@@ -362,12 +363,6 @@ def _formats_of(files: ExportFiles) -> list[str]:
     """Return the formats of an export's files, by their names and first bytes."""
     names = [name for name in _FORMATS if name not in _BY_PATH]
     return [name for name in names if _module(name).matches(files)]
-
-
-def _refuse_examples(folder: Path) -> None:
-    sets = [file for file in sorted(folder.glob("*.jsonl")) if is_examples_file(file)]
-    if sets:
-        raise _of_examples(folder, [*([folder] if set_parts(folder) else []), *sets])
 
 
 def _of_examples(path: Path, candidates: Iterable[Path]) -> ExportFormatError:

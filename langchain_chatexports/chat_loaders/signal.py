@@ -159,7 +159,9 @@ def _conversations(chats: Chats) -> Iterator[Conversation]:
         yield Conversation(
             id=person,
             messages=(_message(line, chats) for line in lines),
-            title=_title(person, chats),
+            title="Note to Self"
+            if person == _OWNER
+            else chats.groups.get(person) or chats.names.get(person),
             members=() if is_group else dict.fromkeys((person, _OWNER)),
             names=chats.names,
             handles=chats.handles,
@@ -167,12 +169,6 @@ def _conversations(chats: Chats) -> Iterator[Conversation]:
             owner=_OWNER,
             owner_found_by="the export",
         )
-
-
-def _title(person: str, chats: Chats) -> str | None:
-    if person == _OWNER:
-        return "Note to Self"
-    return chats.groups.get(person) or chats.names.get(person)
 
 
 def _message(line: bytes, chats: Chats) -> Message:

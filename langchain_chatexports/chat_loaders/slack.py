@@ -249,7 +249,8 @@ def matches(files: Iterable[ExportFile]) -> bool:
         return True
     days = [file for file in listed if _DAY_FILE.fullmatch(file.name)]
     if days:
-        return any(map(_starts_with_messages, days[:3]))
+        heads = (file.head(_HEAD_BYTES) for file in days[:3])
+        return any(head.startswith(b"[") and b'"ts"' in head for head in heads)
     dumps = [file for file in listed if file.name.lower().endswith(".json")]
     return any(map(_dump, dumps[:_MAX_LOOKED_AT]))
 
@@ -293,7 +294,8 @@ class Workspace:
             # Workspaces of one organization may have channels with one name, so prefer
             # the list next to the folder.
             beside = lists.get((part, folders[:-1]), {})
-            if not beside and _is_attached(of_folder[0]):
+            inner = folders[of_folder[0].given :] or folders[-1:]
+            if not beside and not _ATTACHED.isdisjoint(inner):
                 self._files.details["other_files"] += len(of_folder)
                 continue
             name = folders[-1] if folders else "messages"
@@ -540,16 +542,6 @@ def _unlisted(name: str) -> Channel:
     return Channel(name, name, "dm" if _DIRECT_ID.fullmatch(name) else "channel")
 
 
-def _is_attached(file: ExportFile) -> bool:
-    folders = file.folders[file.given :] or file.folders[-1:]
-    return not _ATTACHED.isdisjoint(folders)
-
-
-def _starts_with_messages(file: ExportFile) -> bool:
-    head = file.head(_HEAD_BYTES)
-    return head.startswith(b"[") and b'"ts"' in head
-
-
 def _dump(file: ExportFile) -> Dump | None:
     """Return the head of a channel file by slackdump; `None` for other files."""
     return decode_head(file.head(_HEAD_BYTES), _DUMP)
@@ -636,7 +628,10 @@ def _rich_text(element: Mapping[str, Any]) -> str:
 def _extra(record: Record) -> dict[str, Any]:
     extra: dict[str, Any] = {}
     files = record.files or ([record.file] if record.file else [])
-    attachments = [_attachment(file) for file in files]
+    attachments = []
+    for file in files:
+        name = "" if file.mode in _NO_FILE else _first(file.name, file.title)
+        attachments.append(attachment(name, clean_text(file.mimetype)))
     for item in record.attachments or ():
         # Another person's text is an attachment, not content.
         if item.is_share or item.is_msg_unfurl:
@@ -654,11 +649,6 @@ def _extra(record: Record) -> dict[str, Any]:
             for each in reactions(f":{one.name}:", one.users or [], one.count)
         ]
     return extra
-
-
-def _attachment(file: Attachment) -> dict[str, str]:
-    name = "" if file.mode in _NO_FILE else _first(file.name, file.title)
-    return attachment(name, clean_text(file.mimetype))
 
 
 def _first(*names: str | None) -> str:

@@ -196,7 +196,9 @@ class ThreadDocument:
                 text = repair(text)
             stamp = record.timestamp_ms
             if stamp is None and record.timestamp is not None:
-                stamp = self._older_stamp(record.timestamp)
+                stamp = record.timestamp
+                if abs(stamp) < _MAX_SECONDS:
+                    self.is_coarse, stamp = True, stamp * 1000
             time = None
             if stamp is not None and _FIRST_MS <= stamp <= _LAST_MS:
                 time = int(stamp) * 1000
@@ -205,11 +207,6 @@ class ThreadDocument:
             if details != _PLAIN or record.type not in _USUAL_TYPES:
                 _add_details(message, record, repair, names)
             yield message
-
-    def _older_stamp(self, stamp: float) -> float:
-        if abs(stamp) < _MAX_SECONDS:
-            self.is_coarse, stamp = True, stamp * 1000
-        return stamp
 
 
 class _SenderNames(dict[str | None, str]):

@@ -116,6 +116,11 @@ class Thread:
         return sorted(self.files, key=lambda f: (-f.number, f.file.part, f.file.label))
 
     @property
+    def has_cutover(self) -> bool:
+        """Whether it became an encrypted chat."""
+        return any(file.section == "e2ee_cutover" for file in self.files)
+
+    @property
     def is_skipped(self) -> bool:
         """Whether all of its sections are skipped."""
         return all(file.is_skipped for file in self.files)
@@ -235,7 +240,8 @@ class MessengerExport:
     def _threads_by_pair(self) -> dict[tuple[frozenset[str], str], Thread]:
         """Return the 1:1 thread of each pair, preferably one that became encrypted."""
         pairs: dict[tuple[frozenset[str], str], Thread] = {}
-        for _, thread in sorted(self._by_key.items(), key=_cutover_first):
+        by_key = [thread for _, thread in sorted(self._by_key.items())]
+        for thread in sorted(by_key, key=lambda one: not one.has_cutover):
             # On Instagram, people with the same names have other chats.
             if thread.is_skipped or thread.is_instagram:
                 continue
@@ -264,8 +270,3 @@ def _key(name: str) -> str:
 def _is_pair(people: frozenset[str]) -> bool:
     # Deleted accounts share a name, but are different people.
     return len(people) == _PAIR and not any(map(is_deleted_account, people))
-
-
-def _cutover_first(item: tuple[str, Thread]) -> tuple[bool, str]:
-    sections = {entry.section for entry in item[1].files}
-    return "e2ee_cutover" not in sections, item[0]

@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 import msgspec
@@ -77,6 +78,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # If one person wrote all of at least this many messages in a group, others are missing.
 _MIN_ONE_SIDED = 10
 _MAX_DIGITS = 15  # Far after the year 9999.
+_LETTERS = f"{ascii_lowercase}_"
 
 
 def author_of(record: Record) -> str:
@@ -336,13 +338,14 @@ class TelegramChatLoader(ChatExportLoader):
             reader = Reader(chat, clocks[-1], bots, handles)
             if (known := owner or export.user) and not chat.is_html:
                 reader.add_person(known.id, known.name)
+            number = "" if chat.is_html else chat.id.lstrip(_LETTERS)
             yield Conversation(
                 id=chat.id,
                 messages=_messages(chats, reader, files),
                 title=chat.title,
                 names=reader.names,
                 handles=reader.handles,
-                aliases=_number_of(chat),
+                aliases=(number,) if number else (),
                 is_group=chat.is_group,
                 owner=owner and (owner.name if chat.is_html else owner.id),
                 owner_found_by=owner and owner.found_by,
@@ -496,11 +499,6 @@ def _id_in_json(page: Chat, chats: list[Chat]) -> str:
 
 def _words(record: Record) -> str:
     return " ".join(text_of(record).split())
-
-
-def _number_of(chat: Chat) -> tuple[str, ...]:
-    digits = chat.id.lstrip("abcdefghijklmnopqrstuvwxyz_")
-    return (digits,) if digits and not chat.is_html else ()
 
 
 def _find_owner(export: _Export) -> _Owner | None:

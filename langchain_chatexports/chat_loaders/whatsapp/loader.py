@@ -198,7 +198,14 @@ class WhatsAppChatLoader(ChatExportLoader):
                 chat_id=chat_id(file),
                 owner=self.owner,
             )
-            _warn_of_limit(chat, file, files)
+            length, is_web = len(chat.messages), chat.form == "web"
+            limits = _LIMITS_OF_WEB if is_web else _LIMITS_OF_PHONES
+            if any(length in one for one in limits):
+                newest = "100,000" if is_web else "40,000 (10,000 with media)"
+                files.warn(
+                    f"{file.label} has {length:,} messages: WhatsApp exports the "
+                    f"newest {newest}, so older ones are probably missing."
+                )
             yield chat
 
     def _conversation(self, chat: Chat, phone: "_Phone") -> Conversation:
@@ -340,14 +347,4 @@ def _warn_of_dates(
             f"read with the {guesses[0]}. If that is wrong, put a longer "
             "chat from the same phone into the folder, or give date_order "
             "(--date-order)."
-        )
-
-
-def _warn_of_limit(chat: Chat, file: ExportFile, files: ExportFiles) -> None:
-    length, is_web = len(chat.messages), chat.form == "web"
-    if any(length in one for one in (_LIMITS_OF_WEB if is_web else _LIMITS_OF_PHONES)):
-        newest = "100,000" if is_web else "40,000 (10,000 with media)"
-        files.warn(
-            f"{file.label} has {length:,} messages: WhatsApp exports the newest "
-            f"{newest}, so older ones are probably missing."
         )
