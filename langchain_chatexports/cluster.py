@@ -1,13 +1,12 @@
-"""Read many exports with Ray Data: the same loaders, steps and counts on a cluster.
+"""Read many exports with Ray Data: the same loaders and steps on a cluster.
 
 ```python
 from langchain_chatexports import ChunkSessions, MapAIMessages, MergeChatRuns
-from langchain_chatexports.cluster import JsonLines, count_exports, read_examples
+from langchain_chatexports.cluster import JsonLines, read_examples
 
 steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(8, 2)
 examples = read_examples(["exports/a.zip", "exports/b.zip"], steps)
 examples.write_datasink(JsonLines("examples"))
-print(count_exports(["exports/a.zip", "exports/b.zip"], steps))
 ```
 
 Ray repeats the task of a dead worker, and uses its rows once. Tasks share no state, so
@@ -21,11 +20,10 @@ minute. It needs the extra `ray`.
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -33,7 +31,6 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import message_to_dict, messages_from_dict
 
-from langchain_chatexports.chat_loaders.counts import ExportSummary, add_summaries
 from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.trace import trace_examples
@@ -43,7 +40,6 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
 )
 from langchain_chatexports.steps.base import SessionTransform
-from langchain_chatexports.steps.pipe import read_loader
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -51,30 +47,8 @@ if TYPE_CHECKING:
 OpenLoader = Callable[[Path], BaseChatLoader]
 _Read = Callable[[str], Iterator[ChatSession]]
 
-_MAX_SHOWN = 20
 # Errors of bad exports, and of failing disks.
 _UNREADABLE = (ChatExportError, OSError)
-
-
-@dataclass(frozen=True)
-class ClusterCounts:
-    """The counts of many exports."""
-
-    exports: int
-    """The number of exports read."""
-
-    summary: ExportSummary | None
-    """The sum of the exports' summaries; `None` if no export could be read."""
-
-    failed: Mapping[str, str] = field(default_factory=dict)
-    """The type of error of each unreadable export, by path."""
-
-    def __str__(self) -> str:
-        """Return the counts as a table for a terminal, with some unreadable exports."""
-        lines = [f"exports   {self.exports:,} read, {len(self.failed):,} not readable"]
-        named = islice(self.failed.items(), _MAX_SHOWN)
-        lines += [f"          {path}: {error}" for path, error in named]
-        return "\n".join([*lines, *([str(self.summary)] if self.summary else [])])
 
 
 def read_exports(
@@ -95,8 +69,8 @@ def read_exports(
         steps: Steps to apply in the same task.
         open_loader: A function that returns the loader for a path; by default the
             format is recognized.
-        skip_unreadable: Continue after an unreadable export, which `count_exports`
-            lists. Its rows before the error are kept.
+        skip_unreadable: Continue after an unreadable export, with a warning of the
+            task. Its rows before the error are kept.
         **ray_remote_args: Ray's options for the tasks, such as `memory`.
 
     Returns:
@@ -143,34 +117,6 @@ def read_examples(
     return _items(paths).flat_map(rows, **ray_remote_args)
 
 
-def count_exports(
-    paths: Iterable[str | Path],
-    steps: SessionTransform | None = None,
-    *,
-    open_loader: OpenLoader | None = None,
-    **ray_remote_args: Any,
-) -> ClusterCounts:
-    """Read exports, and add up the counts of loaders and steps, in a separate pass.
-
-    Args:
-        paths: The exports, as for `read_exports`.
-        steps: The steps to count.
-        open_loader: A function that returns the loader for a path.
-        **ray_remote_args: Ray's options for the tasks.
-
-    Returns:
-        The sums, and the unreadable exports.
-    """
-    count = partial(_count, steps, open_loader)
-    rows = _items(paths).map(count, **ray_remote_args).take_all()
-    found = [json.loads(row["summary"]) for row in rows if not row["error"]]
-    return ClusterCounts(
-        exports=len(found),
-        summary=add_summaries(map(ExportSummary.from_dict, found)) if found else None,
-        failed=dict(sorted((r["path"], r["error"]) for r in rows if r["error"])),
-    )
-
-
 def session_of_row(row: Mapping[str, Any]) -> ChatSession:
     """Return the session of a row of `read_exports`."""
     values = json.loads(row["session"])
@@ -209,9 +155,10 @@ def _sessions(
     try:
         for loader in _loaders(path, open_loader):
             yield from loader.lazy_load()
-    except _UNREADABLE:
+    except _UNREADABLE as error:
         if not skip_unreadable:
             raise
+        warnings.warn(f"Skipped {path} ({type(error).__name__}).", stacklevel=2)
 
 
 def _session_rows(
@@ -245,21 +192,6 @@ def _example_rows(
                 "first": origin.first,
                 "last": origin.last,
             }
-
-
-def _count(
-    steps: SessionTransform | None,
-    open_loader: OpenLoader | None,
-    row: Mapping[str, Any],
-) -> dict[str, Any]:
-    path, listed = row["path"], [steps] if steps else []
-    try:
-        loaders = _loaders(path, open_loader)
-        found = [read_loader(loader, listed).finish() for loader in loaders]
-    except _UNREADABLE as error:
-        return {"path": path, "summary": "", "error": type(error).__name__}
-    summary = found[0] if len(found) == 1 else add_summaries(found)
-    return {"path": path, "summary": json.dumps(summary.to_dict()), "error": ""}
 
 
 def __getattr__(name: str) -> Any:

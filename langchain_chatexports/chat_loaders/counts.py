@@ -82,15 +82,6 @@ class Counts:
             for name, value in vars(self).items()
         }
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Counts":
-        """Build the counts from the result of `to_dict`."""
-        fields: dict[str, Any] = {
-            name: Counter(value) if isinstance(value, dict) else value
-            for name, value in values.items()
-        }
-        return cls(**fields)
-
 
 @contextmanager
 def entered_at_end(counts: list[Counts], *stages: Counts) -> Iterator[None]:
@@ -186,16 +177,6 @@ class ExportSummary:
             "steps": [step.to_dict() for step in self.steps],
             "details": dict(self.details),
         }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "ExportSummary":
-        """Build it from the result of `to_dict`."""
-        times = {
-            name: datetime.fromisoformat(values[name]) if values[name] else None
-            for name in ("first", "last")
-        }
-        steps = tuple(map(Counts.from_dict, values["steps"]))
-        return cls(**{**values, **times, "steps": steps})
 
     def __str__(self) -> str:
         """Return the summary as a table for a terminal."""
@@ -365,32 +346,6 @@ def read_counted(
 ) -> Reading:
     """Start a counted pass over sessions whose loader does not count."""
     return Reading(platform).start(sessions, steps, is_counted=False)
-
-
-def add_summaries(summaries: Iterable[ExportSummary]) -> ExportSummary:
-    """Return the sum of the summaries of exports that passed the same steps."""
-    parts = list(summaries)
-    columns = [part.steps for part in parts]
-    export = Counts()
-    senders: Counter[str] = Counter()
-    for part in parts:
-        export.add(part.stages()[0])
-        senders.update(part.senders)
-    return ExportSummary(
-        platform=_agreed([part.platform for part in parts]) or "several",
-        owner=_agreed([part.owner for part in parts]),
-        owner_found_by=_agreed([part.owner_found_by for part in parts]),
-        sessions=export.sessions_kept,
-        senders=dict(sorted(senders.items(), key=lambda item: (-item[1], item[0]))),
-        first=min((part.first for part in parts if part.first), default=None),
-        last=max((part.last for part in parts if part.last), default=None),
-        found=export.found,
-        kept=export.kept,
-        skipped=dict(_sorted(export.skipped)),
-        steps=tuple(
-            sum_of(steps, steps[0].name) for steps in zip(*columns, strict=True)
-        ),
-    )
 
 
 def _agreed(values: Sequence[str | None]) -> str | None:

@@ -15,10 +15,8 @@ from langchain_chatexports import (
     MergeChatRuns,
     to_training_examples,
 )
-from langchain_chatexports.chat_loaders.counts import add_summaries
 from langchain_chatexports.cluster import (
     JsonLines,
-    count_exports,
     read_examples,
     read_exports,
     session_of_row,
@@ -72,20 +70,13 @@ def lines_in(folder: Path) -> list[bytes]:
     return sorted(line for file in files for line in file.read_bytes().splitlines(True))
 
 
-def test_examples_and_counts_are_those_of_one_process(
-    exports: list[Path], tmp_path: Path
-) -> None:
+def test_examples_are_those_of_one_process(exports: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "private" / "out"
     read_examples(exports, STEPS).write_datasink(JsonLines(out))
     assert lines_in(out) == lines_of_one_process(exports, STEPS)
     files = [*out.iterdir()]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
-    counts = count_exports(exports, STEPS)
-    whole = [(open_export(path).loader | STEPS).inspect() for path in exports]
-    assert counts.exports == MANY
-    assert counts.summary == add_summaries(whole)
-    assert counts.failed == {}
 
 
 class DiesOnce:
@@ -112,19 +103,6 @@ def test_worker_that_dies_costs_nothing_and_doubles_nothing(
     assert lines_in(tmp_path / "out") == lines_of_one_process(exports, STEPS)
 
 
-class DiesCounting(DiesOnce):
-    """Dies once while exports are counted."""
-
-
-def test_counts_of_a_worker_that_dies_are_exact(
-    exports: list[Path], tmp_path: Path
-) -> None:
-    dies = DiesCounting(exports[3], tmp_path / "died")
-    counts = count_exports(exports, STEPS, open_loader=dies)
-    assert dies.mark.exists()
-    assert counts.summary == count_exports(exports, STEPS).summary
-
-
 def test_export_named_twice_is_read_once(exports: list[Path]) -> None:
     rows = read_examples([exports[0], str(exports[0])], STEPS).take_all()
     assert len(rows) == len(lines_of_one_process(exports[:1], STEPS))
@@ -144,13 +122,9 @@ def test_exports_of_one_folder_are_read_in_one_task_and_learned_once(
     sessions = [one for path in alone for one in open_export(path).loader | steps]
     found = sorted(str(session_of_row(row)) for row in rows)
     assert found == sorted(map(str, sessions))
-    counts = count_exports([folder], steps)
-    assert counts.exports == 1
-    assert counts.summary
-    assert counts.summary.skipped["duplicate"] > 0
 
 
-def test_unreadable_exports_are_named_and_cost_nothing_else(
+def test_unreadable_exports_cost_nothing_else(
     exports: list[Path], tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.zip"
@@ -159,13 +133,6 @@ def test_unreadable_exports_are_named_and_cost_nothing_else(
     paths = [*exports[:4], cut, tmp_path / "never.zip"]
     rows = read_examples(paths, STEPS, skip_unreadable=True).take_all()
     assert len(rows) == len(lines_of_one_process(exports[:4], STEPS))
-    counts = count_exports(paths, STEPS)
-    assert counts.exports == 4
-    assert counts.failed == {
-        str(cut): "DamagedExportError",
-        str(tmp_path / "never.zip"): "ExportNotFoundError",
-    }
-    assert "2 not readable" in str(counts)
 
 
 def test_unreadable_export_is_an_error_unless_it_is_skipped(tmp_path: Path) -> None:

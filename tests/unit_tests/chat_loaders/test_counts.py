@@ -1,8 +1,6 @@
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ from langchain_chatexports.chat_loaders.counts import (
     Counts,
     ExportSummary,
     Reading,
-    add_summaries,
     entered_at_end,
     read_counted,
     total_of,
@@ -112,65 +109,6 @@ def test_table_says_what_was_left_out_and_who_the_owner_is() -> None:
     assert "owner     Hare (by profile)" in table
     assert "messages  5,000 found, 3,766 kept" in table
     assert "          1,234 skipped: system" in table
-
-
-def test_summaries_add_up() -> None:
-    step = Counts(
-        "ChunkSessions",
-        found=7,
-        kept=9,
-        skipped=Counter(short=1),
-        added=Counter(repeated=3),
-        sessions_found=2,
-        sessions_kept=3,
-    )
-    one = ExportSummary(
-        platform="imessage",
-        owner="Ann",
-        owner_found_by="is_from_me",
-        sessions=2,
-        senders={"Ann": 4, "Bo": 3},
-        first=datetime(2020, 1, 2, tzinfo=timezone.utc),
-        last=datetime(2020, 1, 3, tzinfo=timezone.utc),
-        found=10,
-        kept=7,
-        skipped={"empty": 1, "system": 2},
-        steps=(step,),
-        details={"files": 1},
-    )
-    other = replace(
-        one,
-        platform="facebook_messenger",
-        owner_found_by="option",
-        senders={"Bo": 7},
-        first=None,
-        last=datetime(2021, 1, 3, tzinfo=timezone.utc),
-        skipped={"empty": 3},
-    )
-
-    assert add_summaries([one, other]) == ExportSummary(
-        platform="several",
-        owner="Ann",
-        owner_found_by=None,
-        sessions=4,
-        senders={"Bo": 10, "Ann": 4},
-        first=one.first,
-        last=other.last,
-        found=20,
-        kept=14,
-        skipped={"empty": 4, "system": 2},
-        steps=(
-            Counts(
-                "ChunkSessions",
-                found=14,
-                kept=18,
-                skipped=Counter(short=2),
-                added=Counter(repeated=6),
-                sessions_found=4,
-                sessions_kept=6,
-            ),
-        ),
-    )
 
 
 def test_first_and_last_are_the_outermost_times_of_all_sessions() -> None:
