@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import orjson
 
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -69,18 +68,6 @@ def _repaired(data: bytes, label: str = "", path: Path | None = None) -> bytes:
     except (ValueError, RecursionError) as error:
         raise not_json(error, label, path) from None
     return without_lone_surrogates(text).encode()
-
-
-def read_json(data: bytes, label: str, path: Path | None = None) -> Any:
-    """Parse a JSON file; an `ExportFormatError` names it by `label`."""
-    with suppress(orjson.JSONDecodeError):
-        return orjson.loads(data)
-    # Slower, but it accepts lone surrogates, other encodings and NaN, and it names the
-    # line of an error.
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise not_json(error, label, path) from None
 
 
 def not_json(error: Exception, label: str, path: Path | None) -> ExportFormatError:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+import msgspec
+
 from langchain_chatexports.chat_loaders.facebook_messenger.encoding import repair_for
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     Head,
@@ -24,7 +26,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
     Thread,
 )
 from langchain_chatexports.chat_loaders.files import ExportFile
-from langchain_chatexports.chat_loaders.json_data import read_json
+from langchain_chatexports.chat_loaders.json_data import decode_json
 from langchain_chatexports.exceptions import ChatExportError
 
 _PROFILE_FILES = {
@@ -38,6 +40,7 @@ _NAMES_IN_PROFILES: tuple[tuple[str | int, ...], ...] = (
     ("profile_user", 0, "string_map_data", "Name", "value"),  # Instagram.
 )
 _PAIR = 2
+_JSON = msgspec.json.Decoder()
 
 
 FoundOwner: TypeAlias = tuple[str, str]
@@ -64,7 +67,7 @@ def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
     for file in files:
         with suppress(ChatExportError):
             data = file.read()
-            raw, repair = read_json(data, file.label), repair_for(data)
+            raw, repair = decode_json(data, _JSON, file.label), repair_for(data)
             sure = [repair(name) for name in _names_in(raw)]
             # Labels are in the account's language, so look for a participant's name.
             found += sure or [n for n in map(repair, _labeled(raw)) if n in people]

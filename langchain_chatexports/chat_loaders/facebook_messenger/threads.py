@@ -35,10 +35,8 @@ _FACEBOOK_FOLDERS = frozenset(
     {"your_facebook_activity", "your_activity_across_facebook"}
 )
 _INSTAGRAM_FOLDER = "your_instagram_activity"
-_INSTAGRAM_PREFIX = "instagram-"  # In the names of Meta's parts.
-# Only Instagram has a profile of this name; Facebook's is profile_information.json.
-_INSTAGRAM_PROFILE = "personal_information.json"
-_PROFILE_FOLDERS = frozenset({"personal_information", "account_information"})
+# The folder of an export, and the beginning of the names of Meta's parts.
+_INSTAGRAM_NAMES = (_INSTAGRAM_FOLDER, "instagram-")
 # Real numbers have up to four digits; Python refuses more than 4,300.
 _NUMBERED = re.compile(r"message(?:_(\d{1,9}))?\.json", re.IGNORECASE)
 _HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
@@ -198,26 +196,12 @@ class MessengerExport:
                 originals[key] = thread
 
     def _find_instagram(self) -> None:
-        """Mark Instagram's threads; in old exports, only the profile shows them."""
-        roots = [
-            (file.part, file.folders[:index])
-            for file in self.others
-            if file.name.lower() == _INSTAGRAM_PROFILE
-            for index, folder in enumerate(file.folders)
-            if folder.lower() in _PROFILE_FOLDERS
-        ]
         for thread in self._by_key.values():
             for file in (entry.file for entry in thread.files):
                 names = {name.lower() for name in (file.part_name, *file.folders)}
-                is_named = _INSTAGRAM_FOLDER in names or any(
-                    name.startswith(_INSTAGRAM_PREFIX) for name in names
+                thread.is_instagram |= _FACEBOOK_FOLDERS.isdisjoint(names) and any(
+                    name.startswith(_INSTAGRAM_NAMES) for name in names
                 )
-                has_profile = any(
-                    file.part == part and file.folders[: len(folders)] == folders
-                    for part, folders in roots
-                )
-                if _FACEBOOK_FOLDERS.isdisjoint(names) and (is_named or has_profile):
-                    thread.is_instagram = True
 
     def _place_encrypted(self, encrypted: list[ThreadFile]) -> None:
         """Add encrypted chats to the older thread of the same two people."""
