@@ -342,9 +342,7 @@ def _files_in_folder(
 
 
 def _note_zips(zips: list[Path], root: Path, export: ExportFiles) -> None:
-    """Count and warn about zips in subfolders, which may be parts of the export."""
-    count = export.details.get("zips_in_subfolders", 0) + len(zips)
-    export.details["zips_in_subfolders"] = count
+    """Warn about zips in subfolders, which may be parts of the export."""
     listed = ", ".join(map(str, zips[:_MAX_NAMED]))
     rest = len(zips) - _MAX_NAMED
     export.warn(

@@ -1,7 +1,6 @@
-"""Base classes of all suites: a check of overrides, limits of memory and speed."""
+"""Base classes of all suites: a check of overrides, a limit of memory."""
 
 import gc
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,17 +53,12 @@ class ChatExportStandardTests(BaseStandardTests):
 
 
 class Bounds:
-    """Limits of memory and time per message in the integration suites."""
+    """The limit of memory per message in the integration suites."""
 
     @property
     def max_growth_bytes_per_message(self) -> float:
         """Maximum memory kept per message; 10 is 1 MB for 100,000 messages."""
         return 10.0
-
-    @property
-    def min_messages_per_second(self) -> float:
-        """Minimum number of messages per second of processor time."""
-        return 5_000.0
 
     def check_memory(self, read: Callable[[], Iterator[ChatSession]]) -> None:
         """Check that sessions do not stay in memory, except 256 KiB for caches."""
@@ -83,13 +77,6 @@ class Bounds:
                     growth = _memory_in_use() - level
         bound = 256 * 1024 + self.max_growth_bytes_per_message * messages
         assert growth <= bound, f"{growth:,} bytes over {messages:,} messages"
-
-    def check_speed(self, sessions: Iterator[ChatSession]) -> None:
-        """Check the number of messages per second."""
-        start = time.process_time()
-        messages = sum(len(session.get("messages", ())) for session in sessions)
-        rate = messages / max(time.process_time() - start, 1e-3)
-        assert rate >= self.min_messages_per_second, f"{rate:,.0f} messages a second"
 
 
 def check_nothing_is_shared(sessions: list[ChatSession]) -> None:

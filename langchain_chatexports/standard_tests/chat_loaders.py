@@ -395,8 +395,7 @@ class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
     """Base class for chat loader integration tests, on a real or large export.
 
     Properties and the fixture `source` are as in `ChatLoaderUnitTests`, with at least
-    20 sessions of about the same size. The limits are properties. Select the timed test
-    with `-m benchmark`.
+    20 sessions of about the same size. The limit of memory is a property.
 
     ```python
     class TestMyChatLoaderAtScale(ChatLoaderIntegrationTests):
@@ -444,14 +443,6 @@ class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
         If it fails: look for a set of ids, an unbounded cache, or a list of rows.
         """
         self.check_memory(loader.lazy_load)
-
-    @pytest.mark.benchmark
-    def test_throughput(self, loader: BaseChatLoader) -> None:
-        """Test the speed of loading, in processor time.
-
-        If it fails: profile it; creating messages should take most of the time.
-        """
-        self.check_speed(loader.lazy_load())
 
 
 def _messages(sessions: list[ChatSession]) -> Iterator[BaseMessage]:

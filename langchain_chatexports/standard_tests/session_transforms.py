@@ -350,16 +350,6 @@ class SessionTransformIntegrationTests(Bounds, SessionTransformTests):
         """Test that processed sessions do not stay in memory."""
         self.check_memory(lambda: step.lazy_transform(self._copies(sessions)))
 
-    @pytest.mark.benchmark
-    def test_throughput(
-        self, step: SessionTransform, sessions: list[ChatSession]
-    ) -> None:
-        """Test the speed of the step, in processor time.
-
-        If it fails: look for a loop over all messages within a loop over messages.
-        """
-        self.check_speed(step.lazy_transform(list(self._copies(sessions))))
-
     def _copies(self, sessions: list[ChatSession]) -> Iterator[ChatSession]:
         for _ in range(self.repetitions):
             for session in sessions:

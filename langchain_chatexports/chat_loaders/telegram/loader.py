@@ -142,44 +142,13 @@ def _attachments(record: Record) -> list[dict[str, str]]:
     return [attachment(name, kind=kind) for kind, name in found.items()]
 
 
-class Clock:
-    """Reads the times of a chat's records, and remembers how."""
-
-    def __init__(self, zone: tzinfo | None) -> None:
-        """Initialize the clock; `None` is this machine's zone."""
-        # Whether offsets of HTML were used, which may ignore daylight saving time.
-        self.used_offset = False
-        self._has_zone = zone is not None
-        self.local = LocalClock(zone)
-
-    def microseconds(self, record: Record) -> int | None:
-        """Return when a message was sent, in microseconds since 1970."""
-        stamp = record.date_unixtime
-        with suppress(ValueError):
-            if stamp and len(str(stamp)) <= _MAX_DIGITS:
-                return int(stamp) * 1_000_000
-        seconds = self._of_date(record.date or "")
-        return None if seconds is None else seconds * 1_000_000
-
-    def _of_date(self, date: str) -> int | None:
-        try:
-            moment = datetime.fromisoformat(date.replace("Z", "+00:00"))
-            if moment.tzinfo is not None and not self._has_zone:
-                self.used_offset = True
-                return (moment - _EPOCH) // timedelta(seconds=1)
-        except (OverflowError, ValueError):
-            return None
-        local = (moment.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(seconds=1)
-        return self.local.utc(local)
-
-
 class Reader:
     """Turns the records of one chat into messages."""
 
     def __init__(
         self,
         chat: Chat,
-        clock: Clock,
+        zone: tzinfo | None,
         bots: frozenset[str],
         known: Mapping[str, Collection[str]],
     ) -> None:
@@ -187,7 +156,10 @@ class Reader:
         # The number of each id, and its handles in the account's contacts.
         self.handles: dict[str, tuple[str, ...]] = {}
         self._chat = chat
-        self._clock = clock
+        self._has_zone = zone is not None
+        self.clock = LocalClock(zone)
+        # Whether offsets of HTML were used, which may ignore daylight saving time.
+        self.used_offset = False
         self._bots = bots
         self._known = known
         self._kind = "channel" if chat.is_channel else "bot" if chat.is_of_bot else ""
@@ -224,7 +196,7 @@ class Reader:
         if kind == "text":
             self._counts[author] += 1
         return Message(
-            self._clock.microseconds(record),
+            self._microseconds(record),
             author,
             text,
             kind,
@@ -241,6 +213,23 @@ class Reader:
                 # Namesakes are told apart by the first one.
                 known = self._known.get(author, ())
                 self.handles[author] = (author, number, *known)
+
+    def _microseconds(self, record: Record) -> int | None:
+        """Return when a message was sent, in microseconds since 1970."""
+        stamp = record.date_unixtime
+        with suppress(ValueError):
+            if stamp and len(str(stamp)) <= _MAX_DIGITS:
+                return int(stamp) * 1_000_000
+        try:
+            moment = datetime.fromisoformat((record.date or "").replace("Z", "+00:00"))
+            if moment.tzinfo is not None and not self._has_zone:
+                self.used_offset = True
+                return (moment - _EPOCH) // timedelta(seconds=1) * 1_000_000
+        except (OverflowError, ValueError):
+            return None
+        local = (moment.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(seconds=1)
+        seconds = self.clock.utc(local)
+        return None if seconds is None else seconds * 1_000_000
 
     def _extra(self, record: Record) -> dict[str, Any]:
         """Return the further keys for `additional_kwargs`."""
@@ -330,12 +319,11 @@ class TelegramChatLoader(ChatExportLoader):
         export = _Export(files)
         owner = _find_owner(export) if self.owner is None else None
         bots, handles = export.bots, export.handles
-        clocks: list[Clock] = []
+        used_zone = used_offset = False
         one_sided = 0
         for chats in export.chats.values():
             chat = chats[0]
-            clocks.append(Clock(self.timezone))
-            reader = Reader(chat, clocks[-1], bots, handles)
+            reader = Reader(chat, self.timezone, bots, handles)
             if (known := owner or export.user) and not chat.is_html:
                 reader.add_person(known.id, known.name)
             number = "" if chat.is_html else chat.id.lstrip(_LETTERS)
@@ -351,20 +339,24 @@ class TelegramChatLoader(ChatExportLoader):
                 owner_found_by=owner and owner.found_by,
             )
             one_sided += reader.is_one_sided
-        self._warn(clocks, one_sided, files)
+            used_zone |= reader.clock.is_used
+            used_offset |= reader.used_offset
+        self._warn(files, one_sided, used_zone=used_zone, used_offset=used_offset)
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
             return sum(file.estimate_count(*_MESSAGE_KEYS) for file in files)
 
-    def _warn(self, clocks: list[Clock], one_sided: int, files: ExportFiles) -> None:
+    def _warn(
+        self, files: ExportFiles, one_sided: int, *, used_zone: bool, used_offset: bool
+    ) -> None:
         what = ""
-        if any(clock.local.is_used for clock in clocks):
+        if used_zone:
             zone = name_of_zone(self.timezone)
             files.details["time_zone"] = [zone]
             if self.timezone is None:
                 what = f"are local, and read as {zone}. If the computer was elsewhere"
-        elif any(clock.used_offset for clock in clocks):
+        elif used_offset:
             what = "have an offset that may ignore daylight saving. If they are wrong"
         if what:
             files.warn(

@@ -1,6 +1,5 @@
 """The WhatsApp loader: a chat, or a folder of them."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import tzinfo
@@ -157,13 +156,12 @@ class WhatsAppChatLoader(ChatExportLoader):
                     same.join(people, file.label)
             if name:
                 same.join(words_of_name(name), file.label)
-        sizes = {file.size for file in files if _is_renamed(file)}
-        originals: dict[str, str] = {}
-        for file in sorted(files, key=_is_renamed):
-            if len(files) > 1 and file.size in sizes and (content := _digest(file)):
-                original = originals.setdefault(content, file.label)
-                if _is_renamed(file):
-                    same.join(original, file.label)
+        originals: dict[Hashable, str] = {}
+        for file in sorted(files, key=_is_renamed) if len(files) > 1 else ():
+            sign = file.size, file.head(_HEAD_BYTES)
+            original = originals.setdefault(sign, file.label)
+            if _is_renamed(file):
+                same.join(original, file.label)
         groups: dict[Hashable, list[ExportFile]] = {}
         for file in files:
             groups.setdefault(same.find(file.label), []).append(file)
@@ -269,13 +267,6 @@ class _Phone:
 
 def _is_renamed(file: ExportFile) -> bool:
     return not is_framed(file) or chat_name(file) is None
-
-
-def _digest(file: ExportFile) -> str | None:
-    try:
-        return hashlib.sha256(file.read()).hexdigest()
-    except ChatExportError:
-        return None
 
 
 def _check(records: Records, orders: list[Order], file: ExportFile) -> None:

@@ -1,4 +1,3 @@
-import pickle
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import aclosing
@@ -8,7 +7,6 @@ from threading import current_thread
 from typing import Any
 
 import pytest
-from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.runnables import RunnableLambda
 
@@ -74,12 +72,6 @@ def test_repr_shows_class_and_path() -> None:
 # --- a loader with steps
 
 
-def test_loader_and_step_are_a_loader() -> None:
-    joined = ExportLoader(RACES) | MergeChatRuns()
-    assert isinstance(joined, BaseChatLoader)
-    assert list(joined) == joined.load() == MergeChatRuns().invoke(RACES)
-
-
 def test_repr_of_a_loader_with_steps_is_what_was_written() -> None:
     joined = ExportLoader(RACES) | MergeChatRuns() | ChunkSessions(size=4)
     assert repr(joined) == (
@@ -115,11 +107,6 @@ async def test_nothing_is_read_before_an_asynchronous_loader_is_iterated() -> No
 def test_loader_joins_with_steps_only(other: Any) -> None:
     with pytest.raises(TypeError, match=r"Write \(steps \| other\).invoke\(loader\)"):
         ExportLoader(RACES) | other
-
-
-def test_loader_with_steps_pickles() -> None:
-    joined = ExportLoader(RACES) | MergeChatRuns()
-    assert pickle.loads(pickle.dumps(joined)).load() == joined.load()  # noqa: S301
 
 
 # --- inspect

@@ -1,12 +1,10 @@
 """Zips that are damaged or made to do harm."""
 
-import contextlib
 import io
 import os
 import struct
 import subprocess
 import sys
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
@@ -176,14 +174,6 @@ def test_a_file_larger_than_any_export_file_is_not_read(
         inspect(path)
 
 
-def test_a_number_that_python_refuses_costs_its_record(path: Path) -> None:
-    number = b"9" * 5_000
-    thread = b'{"participants": [], "messages": [{"timestamp_ms": %b}]}' % number
-    add(path, f"{FACEBOOK}/inbox/eve_1/message_1.json", thread)
-    summary = inspect(path)
-    assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
-
-
 def test_a_zip_in_a_zip_is_not_read(path: Path, thread: bytes) -> None:
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
@@ -235,7 +225,7 @@ def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path: Path) -> 
     assert summary.skipped == {"unreadable": 1}
 
 
-def test_zips_in_subfolders_are_named_and_counted(path: Path) -> None:
+def test_zips_in_subfolders_are_named(path: Path) -> None:
     folder = path.parent
     for number in range(7):
         below = folder / f"more {number}"
@@ -248,7 +238,7 @@ def test_zips_in_subfolders_are_named_and_counted(path: Path) -> None:
         summary = inspect(folder)
     assert str(Path("more 0", "part.ZIP")) in str(warned[0].message)
     assert "and 2 more" in str(warned[0].message)
-    assert (summary.found, summary.details["zips_in_subfolders"]) == (1, 7)
+    assert summary.found == 1
 
 
 def test_a_zip_is_known_by_its_content(path: Path) -> None:
@@ -359,14 +349,6 @@ def chat_bomb(path: Path, *, files: int = 8) -> None:
         add(path, f"{FACEBOOK}/inbox/b_1/message_{number + 1}.json", data)
 
 
-def test_a_small_zip_with_millions_of_messages_is_refused(path: Path) -> None:
-    """Its 125 KB took 65 s and 0.9 GB."""
-    chat_bomb(path)
-    assert path.stat().st_size < 200_000
-    with pytest.raises(ExportFormatError, match="unpack it and give the folder"):
-        inspect(path)
-
-
 def test_more_messages_than_its_size_can_hold_are_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,17 +393,3 @@ def test_names_that_differ_by_their_normal_form_only_are_one_thread(
     add(path, f"{FACEBOOK}/inbox/zoe\u0308_1/message_2.json", data)
     summary = inspect(path)
     assert (summary.sessions, summary.skipped) == (1, {"duplicate": 1})
-
-
-@pytest.mark.benchmark
-@pytest.mark.parametrize("start", ["{", '{"a": 1,', '{"messages"', "[", '{"list": [1'])
-def test_files_that_begin_with_blanks_are_recognized_or_refused_soon(
-    path: Path, start: str
-) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for number in range(40):
-            archive.writestr(f"{number}.json", start + " " * 65_000)
-    begin = time.process_time()
-    with contextlib.suppress(ExportFormatError):
-        open_export(path)
-    assert time.process_time() - begin < 5

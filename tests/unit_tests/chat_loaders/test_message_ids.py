@@ -1,6 +1,5 @@
 """Ids of messages in exports that have none, seen on Messenger's."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from langchain_core.messages import BaseMessage
 from langgraph.graph.message import add_messages
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
-from tests.unit_tests.builders.messenger import FACEBOOK, Export
+from tests.unit_tests.builders.messenger import Export
 
 NOON = 1_700_000_000_000
 ADA, GRACE = "Ada Byron", "Grace Hopper"
@@ -61,12 +60,6 @@ def messages(tmp_path: Path) -> list[BaseMessage]:
     return load(LINES, tmp_path / "first")
 
 
-def test_each_message_has_an_id_of_its_own(messages: list[BaseMessage]) -> None:
-    ids = {message.id for message in messages}
-    assert len(ids) == len(LINES)
-    assert all(ids)
-
-
 def test_a_grown_export_adds_only_what_is_new(
     messages: list[BaseMessage], tmp_path: Path
 ) -> None:
@@ -80,17 +73,6 @@ def test_order_and_number_of_the_files_do_not_matter(
     others = load([LINES[0], *LINES[:0:-1]], tmp_path / "other", per_file=2)
     assert [m.content for m in others] != [m.content for m in messages]
     assert ids_by_text(others) == ids_by_text(messages)
-
-
-def test_an_export_that_is_there_twice_does_not_change_them(
-    messages: list[BaseMessage], tmp_path: Path
-) -> None:
-    place = tmp_path / "first" / FACEBOOK / "inbox" / "ada_1"
-    shutil.copy(place / "message_1.json", place / "message_1 (1).json")
-    again = FolderFacebookMessengerChatLoader(tmp_path / "first")
-    (session,) = again.load()
-    assert [m.id for m in session["messages"]] == [m.id for m in messages]
-    assert again.inspect().skipped == {"duplicate": len(LINES)}
 
 
 def test_ids_are_short_and_show_no_name_and_no_text(

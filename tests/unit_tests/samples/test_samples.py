@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import re
 import sqlite3
@@ -24,7 +23,6 @@ from langchain_chatexports.samples import (
     write_telegram,
     write_whatsapp,
 )
-from langchain_chatexports.samples.writing import read_scenes
 from tests.unit_tests.builders.sessions import open_export
 
 Write = Callable[[Path], Path]
@@ -51,19 +49,6 @@ def test_no_message_is_left_out(app: str, tmp_path: Path) -> None:
     summary = loader.inspect()
     assert summary.found == summary.kept + summary.skipped.get("system", 0)
     assert summary.kept == (663 if app == "messenger" else 223)
-
-
-def test_imessage_has_each_scene_as_a_group_the_latest_first(tmp_path: Path) -> None:
-    sessions: list[Any] = open_export(
-        write_imessage(tmp_path / "chat.db")
-    ).loader.load()
-    scenes = read_scenes("tortoise_and_hare.txt")
-    assert [session["metadata"]["title"] for session in sessions] == [*scenes][::-1]
-    assert all(session["metadata"]["is_group"] for session in sessions)
-    assert [
-        [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
-        for session in sessions
-    ] == [[tuple(line) for line in lines] for lines in scenes.values()][::-1]
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -96,36 +81,6 @@ def test_bytes_of_messenger_never_change(tmp_path: Path) -> None:
     assert hashlib.sha256(content).hexdigest() == (
         "6841ced14884575c020aeed445d9c3fb0c5640fe83e087e244c408fb85df7b9e"
     )
-
-
-def test_messenger_has_each_text_as_meta_writes_it_the_oldest_first(
-    tmp_path: Path,
-) -> None:
-    folder = write_messenger(tmp_path / "hogwarts")
-    written = []
-    for file in thread_files(folder):
-        records = json.loads(file.read_bytes())["messages"]
-        times = [record["timestamp_ms"] for record in records]
-        assert times == sorted(times)
-        names = [
-            (record["sender_name"], record["content"].encode("latin-1").decode())
-            for record in records
-        ]
-        written.append(names)
-    sessions = open_export(folder).loader.load()
-    assert [
-        [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
-        for session in sessions
-    ] == written
-    friends = [{name for name, _ in said} - {"Harry Potter"} for said in written]
-    assert [friend.pop() for friend in friends] == [
-        *("Ginny Weasley", "Hermione Granger", "Luna Lovegood", "Ron Weasley"),
-        *("Sirius Black", "Draco Malfoy", "Rubeus Hagrid", "Neville Longbottom"),
-        "Severus Snape",
-    ]
-    texts = " ".join(text for said in written for _, text in said)
-    assert "déjà vu" in texts
-    assert "🌙" in texts
 
 
 # --- writing

@@ -11,8 +11,8 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
 )
 from langchain_chatexports.exceptions import ExportFormatError
-from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
-from tests.unit_tests.builders.sessions import all_texts, metadata_of, skipped_by
+from tests.unit_tests.builders.messenger import FACEBOOK, Export, message
+from tests.unit_tests.builders.sessions import all_texts, skipped_by
 
 NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
 ADA, GRACE = "Ada Byron", "Grace Hopper"
@@ -103,11 +103,6 @@ def test_what_nobody_typed_is_left_out_and_can_be_asked_for(
     assert skipped_by(loader) == {}
 
 
-def test_a_link_alone_is_a_message(tmp_path: Path) -> None:
-    links = [{"content": "https://x.org", **LINK}] * 3
-    assert len(all_texts(loader_of(export_of(*links), tmp_path))) == 4
-
-
 # --- bad input
 
 
@@ -150,31 +145,3 @@ def test_a_single_file_loader_is_told_of_folders_and_zips(tmp_path: Path) -> Non
     for path in export_of().to_folder_and_zip(tmp_path / "x"):
         with pytest.raises(ExportFormatError, match="FolderFacebookMessenger"):
             SingleFileFacebookMessengerChatLoader(path).load()
-
-
-def test_a_group_of_the_tutorials_kind_loads_as_it_is(tmp_path: Path) -> None:
-    """The sample of LangChain's tutorial: oldest first, ASCII, odd titles and paths."""
-    harry = "Harry Potter"
-    for folder, file, friend, senders in (
-        ("RonWeasley", "messages_Harry_Potter.json", "Ron Weasley", (harry, "Ron")),
-        ("draco", "messages_Draco.json", "Draco", ("Draco", "Draco")),
-    ):
-        content = {
-            "participants": [{"name": harry}, {"name": friend}],
-            "messages": [message(senders[n % 2], str(n), 5) for n in range(10)],
-            "title": harry,
-            "is_still_participant": True,
-            "thread_path": f"inbox/{folder}/",
-            "magic_words": [],
-        }
-        path = tmp_path / "hogwarts" / "inbox" / folder / file
-        path.parent.mkdir(parents=True)
-        path.write_bytes(meta_json(content))
-    loader = FolderFacebookMessengerChatLoader(path=tmp_path / "hogwarts")
-    sessions = loader.load()
-    assert [metadata_of(s)["id"] for s in sessions] == [
-        "ronweasley/messages_harry_potter.json",
-        "draco/messages_draco.json",
-    ]
-    assert [m.content for m in sessions[0]["messages"]] == list("0123456789")
-    assert loader.inspect().owner == harry

@@ -1,6 +1,5 @@
 """Whole exports: files, zips, folders, options and what is said about them."""
 
-import time
 import warnings
 from datetime import date, timedelta
 from pathlib import Path
@@ -292,18 +291,3 @@ def test_what_begins_with_a_mark_in_hebrew_chats(
         chat.says("Ann", text)
     kept = texts(chat.to_file(tmp_path / "_chat.txt"))
     assert len(kept) == len(said) - skipped
-
-
-def test_time_grows_with_the_length_of_a_chat(tmp_path: Path) -> None:
-    def seconds(length: int) -> float:
-        chat = WhatsAppChat.ios()
-        for number in range(length):
-            chat.says(f"Person {number}: x", f'{LRM}"<{number}: (.b>\n' * 3)
-        path = chat.to_file(tmp_path / f"{length}.txt")
-        begin = time.process_time()
-        load(path)
-        return time.process_time() - begin
-
-    seconds(100)  # Imports.
-    small, large = seconds(500), seconds(4_000)
-    assert large < 20 * small + 0.5

@@ -1,6 +1,5 @@
 """Exports of one chat, made on different days: all of it once."""
 
-import time
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -271,24 +270,3 @@ def test_a_copy_under_another_name_is_read_once(tmp_path: Path, copy: str) -> No
     (session,) = loader.load()
     assert [message.content for message in session["messages"]] == lines(range(4))
     assert loader.inspect().skipped == {"duplicate": 4}
-
-
-def test_one_text_thousands_of_times_in_a_minute_takes_linear_time(
-    tmp_path: Path,
-) -> None:
-    def seconds_for(count: int) -> float:
-        folder = tmp_path / str(count)
-        for name, delay in ((NAME, 0), (AGAIN, 40)):
-            chat = WhatsAppChat.ios()
-            at = START.replace(second=delay)
-            for _ in range(count):
-                chat.says("Ann", "ok", at)
-            end = START + timedelta(seconds=500 - delay)
-            chat.says("Bob", "Yes?", end).to_file(folder / name)
-        started = time.process_time()
-        with pytest.warns(UserWarning, match="not enough messages in common"):
-            assert len(sessions(folder)) == 2
-        return time.process_time() - started
-
-    seconds_for(10)
-    assert seconds_for(3000) < 40 * max(seconds_for(150), 0.05)
