@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 from langchain_chatexports._files import explained_writing
-from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples.writing import draft_of, read_scenes
 
 # Both have handles, as in the tutorial's database: the owner is a silent third person,
@@ -60,26 +59,16 @@ def write_imessage(path: str | Path = "chat.db") -> Path:
 
     Raises:
         ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If there is another file at the path, or a write-ahead log or
-            journal of another database next to it. Nothing is overwritten.
+        ExportFormatError: If there is another file at the path. Nothing is
+            overwritten.
     """
     target = Path(path).expanduser()
-    with explained_writing(target):
-        for suffix in ("-wal", "-journal"):
-            neighbor = target.with_name(target.name + suffix)
-            if neighbor.exists():
-                msg = (
-                    f"{neighbor} belongs to another database, and SQLite would merge "
-                    f"it into a sample at {target}. Nothing was written; give another "
-                    "path."
-                )
-                raise ExportFormatError(msg, path=neighbor)
-        with draft_of(target) as draft:
-            draft.touch()  # Its error is clearer than SQLite's.
-            with closing(sqlite3.connect(draft)) as database:
-                database.executescript(_SCHEMA)
-                _fill(database)
-                database.commit()
+    with explained_writing(target), draft_of(target) as draft:
+        draft.touch()  # Its error is clearer than SQLite's.
+        with closing(sqlite3.connect(draft)) as database:
+            database.executescript(_SCHEMA)
+            _fill(database)
+            database.commit()
     return target
 
 

@@ -123,15 +123,6 @@ def test_what_is_no_sample_is_not_overwritten(
     assert (target.read_bytes() if target.is_file() else None) == before
 
 
-@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
-def test_a_log_of_another_database_is_refused(tmp_path: Path, suffix: str) -> None:
-    log = tmp_path / f"chat.db{suffix}"
-    log.write_bytes(b"frames")
-    with pytest.raises(ExportFormatError, match=re.escape(str(log))):
-        write_imessage(tmp_path / "chat.db")
-    assert [*tmp_path.iterdir()] == [log]
-
-
 @pytest.mark.parametrize("app", [app for app in WRITERS if app != "imessage"])
 def test_a_strangers_folder_is_left_alone(app: str, tmp_path: Path) -> None:
     theirs = tmp_path / "inbox" / "HermioneGranger" / "messages_Hermione_Granger.json"
