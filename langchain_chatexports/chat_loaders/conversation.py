@@ -352,13 +352,19 @@ def _messages(
     rows.reverse()
     while rows:  # Each row is freed when its message is there.
         row = rows.pop()
-        for key in _MENTIONS if row.extra else ():
-            found = row.extra.get(key)
-            for item in found if isinstance(found, list) else (found,):
-                if isinstance(item, dict) and isinstance(item.get("sender"), str):
-                    item["sender"] = names.of(item["sender"])
+        if row.extra:
+            _show_names(row.extra, names)
         messages.append(human_message(row, *senders[row.sender]))
     return messages
+
+
+def _show_names(extra: dict[str, Any], names: Names) -> None:
+    """Replace ids by names where a message mentions other people."""
+    for key in _MENTIONS:
+        found = extra.get(key)
+        for item in found if isinstance(found, list) else (found,):
+            if isinstance(item, dict) and isinstance(item.get("sender"), str):
+                item["sender"] = names.of(item["sender"])
 
 
 def _kept(rows: list[Message], selection: Selection, counts: Counts) -> list[Message]:

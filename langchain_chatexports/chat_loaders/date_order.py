@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
@@ -232,25 +231,18 @@ def _conflict(
     stamps: Sequence[DateStamp],
 ) -> tuple[int, int] | None:
     """Find two lines of different orders, if neither of them was pasted."""
-    against = [index for index in counts if index not in days[best]]
-    against = [index for index in against if index not in never]
-    if not against:
+    own = days[best]
+    against = [one for one in counts if one not in own and one not in never]
+    others = [order for order in days if order != best]
+    certain = [
+        one
+        for one in counts
+        if one in own and any(one not in days[order] for order in others)
+    ]
+    foreign = sum(counts[one] for one in against)
+    total = foreign + sum(counts[one] for one in certain)
+    first = certain or [one for one in counts if one in own]
+    if not against or foreign <= _MAX_FOREIGN_SHARE * total or not first:
         return None
-    for_best = Counter(
-        {
-            index: count
-            for index, count in counts.items()
-            if index in days[best]
-            and any(index not in days[order] for order in days if order != best)
-        }
-    )
-    foreign = sum(counts[index] for index in against)
-    if foreign <= _MAX_FOREIGN_SHARE * (foreign + for_best.total()):
-        return None
-    others = list(for_best) or [index for index in counts if index in days[best]]
-    if not others:
-        return None
-    return (
-        min(stamps[index].line for index in others),
-        min(stamps[index].line for index in against),
-    )
+    lines = [min(stamps[one].line for one in of_order) for of_order in (first, against)]
+    return lines[0], lines[1]

@@ -2,7 +2,7 @@
 
 import csv
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -26,13 +26,9 @@ class PeopleTable:
     """
 
     def __init__(
-        self,
-        rows: Iterable[Sequence[str]],
-        *,
-        path: Path | None = None,
-        lines: Sequence[int] = (),
+        self, rows: Iterable[Sequence[str]], *, path: Path | None = None
     ) -> None:
-        """Initialize the table; errors name `path` and the lines of its rows."""
+        """Initialize the table; errors name `path`."""
         listed = [tuple(filter(None, map(str.strip, row))) for row in rows]
         self.rows = tuple(row for row in listed if row)
         if not self.rows:
@@ -47,7 +43,12 @@ class PeopleTable:
             for key in map(name_key, row):
                 other = self._row_of.setdefault(key, position)
                 if other != position:
-                    raise _claimed_twice(path, lines, (other, position))
+                    msg = (
+                        f"Entries {other + 1} and {position + 1} of "
+                        f"{path or 'the table of people'} have a name or handle in "
+                        "common. Remove it from one of them, or merge the two."
+                    )
+                    raise ExportFormatError(msg, path=path)
         self._national: dict[str, int | None] = {}
         for key, position in self._row_of.items():
             if number := comparable_number(key):
@@ -125,45 +126,13 @@ def _read(path: Path) -> PeopleTable:
             "spreadsheet as CSV UTF-8) with one line per person."
         )
         raise ExportFormatError(msg, path=path)
-    numbered = list(_rows(text, path))
-    return PeopleTable(
-        [row for _, row in numbered], path=path, lines=[line for line, _ in numbered]
-    )
-
-
-def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    lines = [
-        (number, line)
-        for number, line in enumerate(text.splitlines(), 1)
-        if not line.startswith(_COMMENT)
-    ]
+    lines = [line for line in text.splitlines() if not line.startswith(_COMMENT)]
     # Spreadsheets use the delimiter of their user's country.
-    used = (one for one in _DELIMITERS if any(one in line for _, line in lines))
+    used = (one for one in _DELIMITERS if any(one in line for line in lines))
     delimiter = next(used, ";")
-    for number, line in lines:
-        row = csv.reader(
-            [line], delimiter=delimiter, skipinitialspace=True, strict=True
-        )
-        try:
-            cells = next(row, [])
-        except csv.Error as error:
-            msg = (
-                f"Line {number} of {path} cannot be read ({error}). Close or remove "
-                "the quotation marks."
-            )
-            raise ExportFormatError(msg, path=path) from None
-        if any(map(str.strip, cells)):
-            yield number, cells
-
-
-def _claimed_twice(
-    path: Path | None, lines: Sequence[int], positions: tuple[int, int]
-) -> ExportFormatError:
-    first, second = (lines[one] if lines else one + 1 for one in positions)
-    where = f"Lines {first} and {second} of {path}" if path else "Two people"
-    which = "" if path else f" (entries {first} and {second})"
-    msg = (
-        f"{where} have a name or handle in common{which}. Remove it from one of them, "
-        "or merge the two."
-    )
-    return ExportFormatError(msg, path=path)
+    rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        return PeopleTable(list(rows), path=path)
+    except csv.Error as error:
+        msg = f"{path} cannot be read ({error}). Close or remove the quotation marks."
+        raise ExportFormatError(msg, path=path) from None

@@ -75,11 +75,11 @@ def test_a_file_is_read_as_people_and_spreadsheets_write_it(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Ann;annie\n# x\nBo;ANNIE", "Lines 1 and 3 of .*people.csv have a name or"),
-        ("Ann;0170 1234567\nBo;+1\nCy;0170-1234567", "Lines 1 and 3"),
+        ("Ann;annie\n# x\nBo;ANNIE", "Entries 1 and 2 of .*people.csv have a name or"),
+        ("Ann;0170 1234567\nBo;+1\nCy;0170-1234567", "Entries 1 and 3"),
         ("# nobody\n;;\n", "is empty. Write one line"),
         ("", "is empty"),
-        ('Ann;"annie', r"Line 1 of .*people.csv cannot be read .* quotation mark"),
+        ('Ann;"annie', r"people.csv cannot be read .* quotation mark"),
         (b"Ann;J\xf6rg", "not a table of people in UTF-8. Save it"),
         (b"\xff\xfeA\0n\0n\0", "not a table of people in UTF-8"),
         (b"SQLite format 3\0", "not a table of people in UTF-8"),
