@@ -259,8 +259,9 @@ class Reading:
 
     def summary(self) -> ExportSummary:
         """Return the counts so far."""
+        platforms = [*self.platforms]
         return ExportSummary(
-            platform=_agreed([*self.platforms]) or self._platform,
+            platform=platforms[0] if len(platforms) == 1 else self._platform,
             owner=self.owner,
             owner_found_by=self.owner_found_by,
             sessions=self.counts.sessions_kept,
@@ -346,11 +347,6 @@ def read_counted(
 ) -> Reading:
     """Start a counted pass over sessions whose loader does not count."""
     return Reading(platform).start(sessions, steps, is_counted=False)
-
-
-def _agreed(values: Sequence[str | None]) -> str | None:
-    """Return the value if all are equal."""
-    return values[0] if len(set(values)) == 1 else None
 
 
 def _table_lines(summary: ExportSummary) -> Iterator[str]:

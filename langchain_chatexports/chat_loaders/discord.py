@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -220,7 +220,9 @@ class Reader:
         if written not in _WRITTEN and written not in _BOT_ANSWERS:
             kind, extra["system"] = "system", written
         elif author.is_bot or written in _BOT_ANSWERS:
-            kind, text = "bot", text or _embed_text(record.embeds or ())
+            cards = [(one.title, one.description) for one in record.embeds or ()]
+            shown = filter(None, map(clean_text, chain.from_iterable(cards)))
+            kind, text = "bot", text or "\n".join(shown)
         if record.timestamp_edited:
             extra["edited"] = True
         if record.reactions:
@@ -261,11 +263,6 @@ def _reactions(reaction: Reaction, names: dict[str, str]) -> Iterator[dict[str, 
         for user in reaction.users or []
     ]
     yield from reactions(shown, senders, reaction.count)
-
-
-def _embed_text(embeds: Iterable[Embed]) -> str:
-    texts = (text for one in embeds for text in (one.title, one.description))
-    return "\n".join(filter(None, map(clean_text, texts)))
 
 
 def plain_text(record: Record, text: str | None, names: Mapping[str, str]) -> str:

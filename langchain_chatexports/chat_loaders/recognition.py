@@ -11,7 +11,7 @@ from importlib import import_module
 from inspect import signature
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 from zipfile import BadZipFile, ZipFile
 
 from typing_extensions import Unpack
@@ -132,21 +132,13 @@ class Export:
         return f"{', '.join(map(str, self.paths))}: {self.format}"
 
 
-class _Found(NamedTuple):
-    """An export at a path."""
+_Found: TypeAlias = tuple[str, Path]  # The key in `_FORMATS`, and the path.
 
-    name: str
-    path: Path
 
-    @property
-    def words(self) -> str:
-        return _FORMATS[self.name][0]
-
-    @property
-    def loader_class(self) -> type[ChatExportLoader]:
-        _, module, name = _FORMATS[self.name]
-        loader: type[ChatExportLoader] = getattr(_module(module), name)
-        return loader
+def _loader_class(name: str) -> type[ChatExportLoader]:
+    _, module, loader = _FORMATS[name]
+    found: type[ChatExportLoader] = getattr(_module(module), loader)
+    return found
 
 
 def open_exports(
@@ -179,11 +171,11 @@ def open_exports(
         for one in _recognized(Path(path).expanduser(), options.get("columns"))
     ]
     exports = []
-    for first, *others in _joined(found):
-        kind, more = first.loader_class, tuple(one.path for one in others)
-        given = {name: options[name] for name in options if takes_option(kind, name)}  # type: ignore[literal-required]
-        loader = kind([first.path, *more] if more else first.path, **given)
-        exports.append(Export(first.path, first.words, loader, more))
+    for (name, path), *others in _joined(found):
+        kind, more = _loader_class(name), tuple(other for _, other in others)
+        given = {key: options[key] for key in options if takes_option(kind, key)}  # type: ignore[literal-required]
+        loader = kind([path, *more] if more else path, **given)
+        exports.append(Export(path, _FORMATS[name][0], loader, more))
     _share_seen_messages(exports)
     return exports
 
@@ -191,19 +183,19 @@ def open_exports(
 def _joined(found: Collection[_Found]) -> list[list[_Found]]:
     groups: dict[object, list[_Found]] = {}
     for position, one in enumerate(dict.fromkeys(found)):
-        key: object = one.name if one.name in _JOINED else (one.name, position)
+        key: object = one[0] if one[0] in _JOINED else position
         groups.setdefault(key, []).append(one)
     return [part for group in groups.values() for part in _same_owner(group)]
 
 
 def _same_owner(group: list[_Found]) -> Iterator[list[_Found]]:
     """Group Messenger's parts by owner; parts without threads join a sole owner."""
-    if group[0].name != "facebook_messenger" or len(group) == 1:
+    if group[0][0] != "facebook_messenger" or len(group) == 1:
         yield group
         return
     by_owner: dict[str | None, list[_Found]] = {}
     for one in group:
-        owner = one.loader_class(one.path).find_owner()  # type: ignore[attr-defined]
+        owner = _loader_class(one[0])(one[1]).find_owner()  # type: ignore[attr-defined]
         by_owner.setdefault(owner, []).append(one)
     unknown = by_owner.pop(None, [])
     if len(by_owner) == 1:
@@ -288,7 +280,7 @@ def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
         head = file.read(_HEAD_BYTES)
     # An empty or encrypted database is recognized by name; its loader explains it.
     if head.startswith(_SQLITE_MAGIC) or _module("imessage").is_database_name(path):
-        return [_Found("imessage", path)]
+        return [("imessage", path)]
     with open_files([path], _SUFFIXES, is_quiet=True) as files:
         names = _formats_of(files)[:1]
     if not names and any(name in head for name in _META_FOLDERS):
@@ -296,9 +288,9 @@ def _in_file(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     if names == ["facebook_messenger"] and not is_zip(path):
         names = ["thread"]
     if names or is_zip(path):
-        return [_Found(name, path) for name in names]
+        return [(name, path) for name in names]
     if _module("table").matches_head(path, head, columns):
-        return [_Found("table", path)]
+        return [("table", path)]
     if b'"messages"' in head and is_examples_file(path):
         whole = [path.parent] if set_parts(path.parent) else []
         raise _of_examples(path, [path, *whole])
@@ -310,15 +302,15 @@ def _in_folder(path: Path, columns: Mapping[str, str] | None) -> list[_Found]:
     has_database = imessage.is_messages_folder(path)
     # In the system's folder, attachments may be exports that people have sent.
     if has_database and (imessage.is_backup(path) or (path / _ATTACHMENTS).is_dir()):
-        return [_Found("imessage", path)]
+        return [("imessage", path)]
     with open_files([path], _SUFFIXES, is_quiet=True) as files:
         names = _formats_of(files)
     children = sorted(path.iterdir())
     others = [child for child in children if _is_other_export(child, columns)]
     if len(names) == 1 and not others:
-        return [_Found(names[0], path)]
+        return [(names[0], path)]
     if has_database and not names and len(others) <= 1:
-        return [_Found("imessage", path)]
+        return [("imessage", path)]
     if not names and not others:
         if sets := list(filter(is_examples_file, sorted(path.glob("*.jsonl")))):
             raise _of_examples(path, [*([path] if set_parts(path) else []), *sets])
@@ -355,7 +347,7 @@ def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
     if not is_table and not _module("imessage").is_database_name(child):
         return False
     with suppress(ChatExportError, OSError):
-        return any(one.name in _BY_PATH for one in _in_file(child, columns))
+        return any(name in _BY_PATH for name, _ in _in_file(child, columns))
     return False
 
 

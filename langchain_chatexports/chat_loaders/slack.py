@@ -478,7 +478,8 @@ class Workspace:
         return Message(time, user, text, kind, message_id, extra)
 
     def _author_and_text(self, record: Record, kind: str) -> tuple[str, str]:
-        user, text = record.user or "", record.text or blocks_text(record.blocks)
+        blocks = filter(None, map(_block_text, dicts_of(record.blocks)))
+        user, text = record.user or "", record.text or "\n".join(blocks)
         if record.subtype == "file_comment" and record.comment is not None:
             user, text = record.comment.user or "", record.comment.comment or ""
         elif record.subtype == "file_share" and (old := _OLD_SHARE.fullmatch(text)):
@@ -600,12 +601,8 @@ def _unescaped(text: str) -> str:
     return _ENTITY.sub(lambda match: _ENTITIES[match[1]], text)
 
 
-def blocks_text(blocks: list[Any] | None) -> str:
-    """Return the text of Block Kit, where bots often have their only text."""
-    return "\n".join(filter(None, map(_block_text, dicts_of(blocks))))
-
-
 def _block_text(block: Mapping[str, Any]) -> str:
+    """Return the text of Block Kit, where bots often have their only text."""
     if block.get("type") == "rich_text":
         return _rich_text(block).rstrip("\n")
     texts = dicts_of([block.get("text"), *dicts_of(block.get("fields"))])

@@ -140,7 +140,8 @@ class LineReader:
         match = text.endswith(template.end) and template.pattern.fullmatch(text)
         if not match:
             return False
-        if template.names and is_by_owner(text) and not self._can_be_owner(sender):
+        is_owner = self._owner in {None, sender.casefold().strip()}
+        if template.names and is_by_owner(text) and not is_owner:
             return False
         for index, placeholder in enumerate(template.names):
             name = match[f"name{index}"]
@@ -153,9 +154,6 @@ class LineReader:
         if nickname and nickname not in self._tables.pronouns:
             self._nicknames.add(nickname)
         return True
-
-    def _can_be_owner(self, sender: str) -> bool:
-        return self._owner is None or self._owner == sender.casefold().strip()
 
     def _fits(self, placeholder: str, name: str, sender: str) -> bool:
         folded = name.casefold()

@@ -23,7 +23,6 @@ from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.exceptions import ChatExportError
 
-FACEBOOK = "facebook_messenger"
 INSTAGRAM = "instagram"
 
 # Spam, and copies of groups in the inbox.

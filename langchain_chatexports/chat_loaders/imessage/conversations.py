@@ -135,7 +135,13 @@ def _conversation(
     people: People,
     own: Collection[str],
 ) -> MergedChats:
-    chats = sorted((chat for _, chat in members), key=_row_id_order)
+    # In a made-up database numbers can be of any type.
+    chats = sorted(
+        (chat for _, chat in members),
+        key=lambda chat: (
+            (0, chat.row_id) if isinstance(chat.row_id, int) else (1, str(chat.row_id))
+        ),
+    )
     persons = [person for chat in chats for person in listed.get(chat.row_id, ())]
     signs = {_is_group(chat) for chat in chats} - {None}
     is_group = signs.pop() if len(signs) == 1 else None
@@ -165,8 +171,3 @@ def _is_group(chat: Chat) -> bool | None:
     if _GROUP_MARK in guid or _SINGLE_MARK in guid:
         return _GROUP_MARK in guid
     return None
-
-
-def _row_id_order(chat: Chat) -> tuple[bool, Any]:
-    is_number = isinstance(chat.row_id, int)
-    return not is_number, chat.row_id if is_number else str(chat.row_id)

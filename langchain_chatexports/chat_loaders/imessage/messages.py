@@ -194,21 +194,17 @@ def _mark_copied_notes(found: Iterable[tuple[int, int, int, Message]]) -> None:
 
     Depending on device and version, a note has one row, or two: sent and received.
     """
-    waiting: dict[tuple[str, int], int | None] = {}
+    waiting: dict[tuple[str, int], int] = {}
     for _, _, is_own, message in found:
         twin = (message.text, 1 - is_own)
         if not message.text:
             continue
-        if twin in waiting and _near(waiting.pop(twin), message.time):
+        # Copies without a time are of one note, too.
+        time = message.time or 0
+        if twin in waiting and abs(waiting.pop(twin) - time) <= _NOTE_COPY_MICROSECONDS:
             message.kind = "duplicate"
         else:
-            waiting[message.text, is_own] = message.time
-
-
-def _near(one: int | None, other: int | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return abs(other - one) <= _NOTE_COPY_MICROSECONDS
+            waiting[message.text, is_own] = time
 
 
 def _reaction_of(details: Details) -> _Reaction | None:

@@ -168,11 +168,6 @@ class Chat:
         return self.name or _TITLES.get(self.type)
 
     @property
-    def is_personal(self) -> bool:
-        """Whether it is between two people."""
-        return self.type == "personal_chat" and not self.is_of_bot
-
-    @property
     def is_group(self) -> bool | None:
         """Whether it is a group; `None` if the export does not show it."""
         if self.type.endswith("group") or self.is_channel:

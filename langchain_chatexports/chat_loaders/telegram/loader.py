@@ -508,8 +508,9 @@ def _find_owner(export: _Export) -> _Owner | None:
         for chat in chats:
             if chat.type == "saved_messages":
                 notes |= _authors(r for r in _first(chat) if not is_forwarded(r))
-            elif (chat.is_personal or not chat.type) and (own := _own_side(chat)):
-                candidates.append(own)
+            elif chat.type in {"personal_chat", ""} and not chat.is_of_bot:
+                own = _own_side(chat)
+                candidates += [own] if own else []
     if candidates:
         common = set.intersection(*(set(own) for own in candidates))
         if len(common) == 1:
