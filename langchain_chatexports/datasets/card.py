@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +34,6 @@ REASONS = {
     "excluded": "excluded by options",
     "forgotten": "removed on request",
     "group": "in groups, or not in groups, as selected",
-    "leading": "before the first message of another person",
     "lone": "alone in a conversation",
     "media": "media without text",
     "merged": "joined with the message before",
@@ -59,24 +57,9 @@ REASONS = {
     "unnamed": "skipped by other steps",
     "unreadable": "unreadable",
     "unsent": "unsent",
-    "unsupported": "parts other than text and images",
 }
 """The reasons to skip or add messages, as they are shown after a count."""
 
-_STAGES = {
-    "ChunkSessions": "cut into windows",
-    "Duplicates": "removed duplicates",
-    "Examples": "made examples",
-    "LabelSpeakers": "labeled speakers",
-    "MapAIMessages": "chose the AI's messages",
-    "MergeChatRuns": "merged runs",
-    "Newest": "kept the newest",
-    "Redact": "replaced names and numbers",
-    "SelectSessions": "selected conversations",
-    "Split": "split into parts",
-    "SplitSessions": "split at pauses",
-}
-_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BLOCK = 1 << 20
 # Media files are identified by name and size: they can be a hundred gigabytes.
 _HASHED_SUFFIXES = frozenset(
@@ -149,33 +132,26 @@ class CardNotes:
     consent: str | None = None
     """A note on who consented to what."""
 
-    earlier: Iterable[CardFacts] = ()
-    """The facts of the sets that this set was made from."""
-
     def facts(self) -> CardFacts:
         """Return the card's facts."""
-        earlier = [*self.earlier]
         found = [
             one.summary() if isinstance(one, Reading) else one for one in self.passes
         ]
         stages = [stage for summary in found for stage in summary.stages()]
         replaced: Counter[str] = Counter()
-        for counts in (*(e.replaced for e in earlier), *(s.replaced for s in stages)):
-            replaced.update(counts)
+        for stage in stages:
+            replaced.update(stage.replaced)
         firsts = [one.first.isoformat() for one in found if one.first]
         lasts = [one.last.isoformat() for one in found if one.last]
-        consents = dict.fromkeys([*(one.consent for one in earlier), self.consent])
-        people = {name for summary in found for name in summary.senders}
         return CardFacts(
-            sources=[*(s for one in earlier for s in one.sources), *self.sources],
-            people=max([len(people), *(one.people for one in earlier)]),
-            first=min([*firsts, *(e.first for e in earlier if e.first)], default=None),
-            last=max([*lasts, *(e.last for e in earlier if e.last)], default=None),
-            redacted=any(one.redacted for one in earlier)
-            or any(stage.name == "Redact" for stage in stages),
+            sources=[*self.sources],
+            people=len({name for summary in found for name in summary.senders}),
+            first=min(firsts, default=None),
+            last=max(lasts, default=None),
+            redacted=any(stage.name == "Redact" for stage in stages),
             replaced=dict(sorted(replaced.items())),
-            consent=" ".join(filter(None, consents)) or None,
-            stages=[*(s for one in earlier for s in one.stages), *stages, *self.counts],
+            consent=self.consent,
+            stages=[*stages, *self.counts],
         )
 
 
@@ -291,12 +267,10 @@ def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
     yield "| stage | of | in | added | out | skipped |"
     yield "|---|---|---:|---|---:|---|"
     for stage in stages:
-        # The words in the class name of a custom step.
-        name = _STAGES.get(stage.name) or _CAPITAL.sub(" ", stage.name).lower()
         added, skipped = _reasons(stage.added), _reasons(stage.skipped)
         yield (
-            f"| {name} | {stage.unit} | {stage.found:,} | {added} | {stage.kept:,} "
-            f"| {skipped} |"
+            f"| {stage.name} | {stage.unit} | {stage.found:,} | {added} "
+            f"| {stage.kept:,} | {skipped} |"
         )
     reasons = {reason for stage in stages for reason in (*stage.skipped, *stage.added)}
     if known := sorted(reasons & REASONS.keys()):

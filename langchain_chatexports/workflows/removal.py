@@ -66,8 +66,6 @@ def forget(
     *,
     people: Sequence[str] = (),
     conversations: Sequence[str] = (),
-    mentions: bool = False,
-    key: Path | None = None,
     data_dir: str | Path | None = None,
     index_dir: Path | None = None,
     base_urls: Sequence[str] = (),
@@ -81,8 +79,6 @@ def forget(
         path: A set with its trace beside it; `None` for search indexes only.
         people: Names or handles.
         conversations: Ids of conversations.
-        mentions: Whether to remove texts that mention the names, too.
-        key: The key file of a set in which names were replaced.
         data_dir: The directory of models, jobs and examples.
         index_dir: The directory of search indexes; `None` for the default.
         base_urls: Other servers to ask for jobs that used the set.
@@ -94,9 +90,7 @@ def forget(
     report = None
     jobs: list[JobUse] = []
     if path is not None:
-        report = removal.forget(
-            path, people=people, conversations=conversations, mentions=mentions, key=key
-        )
+        report = removal.forget(path, people=people, conversations=conversations)
         jobs = jobs_that_used_set(report.hashes, data_dir)
     known = list(_known_by(people, {job.id for job in jobs}, data_dir))
     for url in base_urls:

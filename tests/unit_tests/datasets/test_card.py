@@ -70,7 +70,7 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(
     assert total.kept == next(
         stage.kept for stage in reversed(written.stages) if stage.unit == "messages"
     )
-    assert total.skipped.keys() >= {"exact", "trailing"}
+    assert total.skipped.keys() >= {"exact", "lone"}
     assert written.total == total
     assert f"Export: {total.found} messages -> {total.kept}; " in str(written)
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
 @given(
     threads=st.lists(SPEAKERS, min_size=3, max_size=5),
     size=st.integers(1, 4),
-    keeps=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    keeps=st.tuples(st.booleans(), st.booleans()),
     system=st.sampled_from([None, "To {others}."]),
     name=st.sampled_from(["openai", "trl-prompt-completion"]),
 )
@@ -94,11 +94,11 @@ def test_the_total_adds_up_whatever_is_said(
     tmp_path_factory: pytest.TempPathFactory,
     threads: list[str],
     size: int,
-    keeps: tuple[bool, bool, bool],
+    keeps: tuple[bool, bool],
     system: str | None,
     name: Any,
 ) -> None:
-    keep_tail, keep_leading, keep_trailing = keeps
+    keep_tail, keep_trailing = keeps
     sessions = [
         conversation(
             *(f"{number}{speaker}" for speaker in speakers),
@@ -115,11 +115,7 @@ def test_the_total_adds_up_whatever_is_said(
     path = tmp_path_factory.mktemp("sets") / "set"
     try:
         traced = trace_examples(
-            counted,
-            system=system,
-            keep_leading=keep_leading,
-            keep_trailing=keep_trailing,
-            counts=card.counts,
+            counted, system=system, keep_trailing=keep_trailing, counts=card.counts
         )
         kept = deduplicate_examples(traced, counts=card.counts)
         splits = split_examples(kept, validation=0.3, test=0)

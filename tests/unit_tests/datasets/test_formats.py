@@ -82,7 +82,7 @@ def test_parquet_rows_have_all_columns() -> None:
         {"role": "user", "content": [{"type": "image_url", "image_url": {}}]},
     ],
 )
-def test_tools_and_images_are_refused_where_they_have_no_place(
+def test_tools_and_parts_are_refused_where_they_have_no_place(
     name: str, message: dict[str, Any]
 ) -> None:
     example = dialogue("ua")
