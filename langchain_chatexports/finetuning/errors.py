@@ -93,15 +93,15 @@ def requested_wait(error: BaseException) -> float | None:
     return None
 
 
-def clean_text(value: object, scrub: Callable[[str], str] = str) -> str:
-    """Return a server's text as one short line without private parts.
+def clean_text(value: object) -> str:
+    """Return a server's text as one short line without quotations and keys.
 
     Quotations of several words may be training data, and keys the user's.
     """
     text = value if isinstance(value, str) else ""
     if "<html" in text.lower() or "<!doctype" in text.lower():
         return ""
-    text = _QUOTED.sub(_unquoted, _KEY.sub("…", scrub(text)))
+    text = _QUOTED.sub(_unquoted, _KEY.sub("…", text))
     # Remove terminal codes, and characters that change the direction of text.
     text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split()).rstrip(".")
@@ -118,13 +118,13 @@ def explained(
     problem: Exception,
     doing: str,
     server: str,
+    clean: Callable[[object], str],
     wait: float | None = None,
-    scrub: Callable[[str], str] = str,
 ) -> tuple[type[FineTuningError], str]:
     """Return the class and the message of our error for one of the SDK's."""
     status, body = status_of(problem), getattr(problem, "body", None)
     fields = body if isinstance(body, Mapping) else {}
-    reason = clean_text(fields.get("message") or fields.get("detail"), scrub)
+    reason = clean(fields.get("message") or fields.get("detail"))
     kind, what, advice = _reason(problem, doing, server, wait)
     details = f" ({status}{reason and f': {reason}'})" if status is not None else ""
     return kind, f"{server} {what} while {doing}{details}. {advice}".strip()

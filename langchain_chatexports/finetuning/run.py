@@ -70,8 +70,7 @@ class FineTuningRun:
     @property
     def status(self) -> str:
         """The job's last known status; `refresh` updates it."""
-        status = str(self._job.status)
-        return status if status in _KNOWN else self._origin.clean(status)
+        return str(self._job.status)
 
     @property
     def job(self) -> FineTuningJob:

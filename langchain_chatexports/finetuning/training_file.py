@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.inputs import TrainingInput, read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
@@ -24,12 +21,8 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 
-logger = logging.getLogger(__name__)
-
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
-# This many consecutive words in common are not a coincidence.
-_RUN_LENGTH = 3
 
 
 class TrainingFile:
@@ -50,19 +43,12 @@ class TrainingFile:
         self.digest = hashlib.sha256(self.data).hexdigest()
         self.name = uploaded_name(self.digest)
 
-    def scrub(self, answer: str) -> str:
-        """Return a server's text without consecutive words from the file."""
-        text = self.data.decode().casefold()
-        words = list(re.finditer(r"\w+", answer))
-        private: set[int] = set()
-        for start in range(len(words) - _RUN_LENGTH + 1):
-            run = answer[words[start].start() : words[start + _RUN_LENGTH - 1].end()]
-            if json.dumps(run, ensure_ascii=False)[1:-1].casefold() in text:
-                private.update(range(start, start + _RUN_LENGTH))
-        for number in sorted(private, reverse=True):
-            word = words[number]
-            answer = f"{answer[: word.start()]}…{answer[word.end() :]}"
-        return answer
+    def has_words_of(self, text: str) -> bool:
+        """Return whether three consecutive words of a text are in the file."""
+        said = re.findall(r"\w+", text.casefold())
+        known = " ".join(re.findall(r"\w+", self.data.decode().casefold()))
+        runs = zip(said, said[1:], said[2:], strict=False)
+        return any(" ".join(run) in known for run in runs)
 
 
 def uploaded_name(digest: str) -> str:
@@ -86,10 +72,7 @@ def training_files(
 def _read_checked(
     settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
 ) -> list[Mapping[str, Any]]:
-    counts: list[Counts] = []
-    examples = list(read_examples(given, counts))
-    if skipped := sum(stage.skipped["unsupported"] for stage in counts):
-        logger.warning("Unsupported parts of %s examples skipped: %d.", kind, skipped)
+    examples = list(read_examples(given))
     problems = validate_examples(
         examples, minimum=minimum, allow_trailing=settings.allow_trailing
     )

@@ -92,9 +92,6 @@ class OpenAIServer:
         models: The models it knows, with their shutdown dates.
         page_size: Items a page, whatever is asked for.
         late_name: Looks after the success before the model's name is there.
-        list_lag: Looks at a list before a new file or job is on it.
-        tells_more: Whether lists say that they go on.
-        obeys_after: Whether a list goes on where it is asked to.
         words: What every chat is answered with.
     """
 
@@ -110,9 +107,6 @@ class OpenAIServer:
         self.models: dict[str, str | None] = {BASE_MODEL: None}
         self.page_size: int | None = None
         self.late_name = 0
-        self.list_lag = 0
-        self.tells_more = True
-        self.obeys_after = True
         self.words: Sequence[str] = ("Slow", " and", " steady")
         self.tokens: list[int] | None = None
         self.file_status_details: str | None = None
@@ -133,7 +127,6 @@ class OpenAIServer:
         self.before_answer: Callable[[str], None] | None = None
         self.before_work: Callable[[str], None] | None = None
         self._looks: dict[str, int] = {}
-        self._shown: dict[str, int] = {}
         self._late: list[tuple[int, Callable[[], object]]] = []
         self._lock = threading.RLock()
 
@@ -338,19 +331,12 @@ class OpenAIServer:
         return statuses[min(self._looks[item], len(statuses) - 1)]
 
     def _page(self, items: list[Any], query: dict[str, list[str]]) -> dict[str, Any]:
-        items = [item for item in items if self._is_shown(item["id"])]
         ids = [item["id"] for item in items]
         after = query.get("after", [""])[0]
-        start = ids.index(after) + 1 if self.obeys_after and after in ids else 0
+        start = ids.index(after) + 1 if after in ids else 0
         size = self.page_size or int(query.get("limit", ["20"])[0])
-        page: dict[str, Any] = {"object": "list", "data": items[start : start + size]}
-        if self.tells_more:
-            page["has_more"] = start + size < len(items)
-        return page
-
-    def _is_shown(self, item: str) -> bool:
-        self._shown[item] = self._shown.get(item, 0) + 1
-        return self._shown[item] > self.list_lag
+        data, has_more = items[start : start + size], start + size < len(items)
+        return {"object": "list", "data": data, "has_more": has_more}
 
     def carry_out_later(self, requests: int, work: Callable[[], object]) -> None:
         """Do something only after so many further requests."""

@@ -139,15 +139,11 @@ def test_steps_that_are_run_while_the_tuner_reads_are_in_no_trace() -> None:
 
 
 @pytest.mark.parametrize("how", ["batch", "abatch", "bound"])
-@pytest.mark.parametrize("retries", [True, False])
-def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(
-    how: str, retries: bool
-) -> None:
+def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(how: str) -> None:
     traces = Traces()
     given, config = make_examples(marker=MARK), {"callbacks": [traces]}
     with OpenAIServer().running() as server:
         tuner: Any = make_tuner(server)
-        tuner = tuner.with_retry() if retries else tuner
         if how == "bound":
             tuner.with_config(config).invoke(given)
         else:
@@ -193,25 +189,6 @@ def test_a_refusal_shows_no_key_and_no_terminal_codes(
     shown = f"{caught.value} {caught.value.__cause__}"
     assert echo not in shown
     assert not [code for code in CLEAN_CODES if code in shown]
-
-
-def test_a_status_that_is_no_word_reaches_no_terminal() -> None:
-    with OpenAIServer(statuses=("queued", DIRTY)).running() as server:
-        run = make_tuner(server).submit(make_examples()).refresh()
-        with pytest.raises(FineTuningError) as caught:
-            run.chat_model()
-    shown = f"{caught.value} {caught.value.status} {run.status} {run!r}"
-    assert not [code for code in CLEAN_CODES if code in shown]
-
-
-def test_an_id_with_terminal_codes_is_an_unreadable_answer(
-    server: OpenAIServer,
-) -> None:
-    answer = {"id": f"file-{DIRTY}", "object": "file", "status": "processed"}
-    server.faults.append(Fault(UPLOAD, -1, status=200, body=answer))
-    with pytest.raises(FineTuningError, match="cannot be read") as caught:
-        make_tuner(server).submit(make_examples())
-    assert not [code for code in CLEAN_CODES if code in str(caught.value)]
 
 
 def test_a_key_that_cannot_be_sent_is_not_shown(server: OpenAIServer) -> None:

@@ -133,8 +133,7 @@ SCENARIOS = [
         statuses=("failed",),
         runs=2,
     ),
-    model("the answer is lost, and the list lags", lost(CREATE), list_lag=2),
-    model("504, and created later", Fault(CREATE, status=504, body=HTML, late=4)),
+    model("504, and created later", Fault(CREATE, status=504, body=HTML, late=3)),
     model("a conflict (409)", Fault(CREATE, status=409)),
     model(
         "the answer is lost with run_again",
@@ -300,7 +299,6 @@ SCENARIOS = [
         "the new model is not found at first",
         refused("GET /models/ft:.*", 404, times=2),
     ),
-    # Before the first request
 ]
 
 
