@@ -18,11 +18,6 @@ _MAX_EXAMPLE_TOKENS = 65_536
 _TOKENS_PER_MESSAGE = 3
 _TOKENS_PER_EXAMPLE = 3
 
-# OpenAI's guide to vision: 85 tokens per image and 170 per square of 512 pixels, after
-# scaling: four of them for a square image, eight for the largest image.
-_TOKENS_PER_IMAGE = 85 + 4 * 170
-_MAX_TOKENS_PER_IMAGE = 85 + 8 * 170
-
 # OpenAI's cookbook: three epochs, more for few examples, fewer for very many.
 _TARGET_EPOCHS = 3
 _MIN_TARGET_EXAMPLES = 100
@@ -48,8 +43,7 @@ class TrainingEstimate:
         epochs: Passes over the file.
         billed_tokens: `tokens` times `epochs`.
         billed_tokens_at_most: An upper bound, if the count is not exact.
-        exact: Whether the count is exact: made with the model's tokenizer, and without
-            images, whose tokens depend on their size.
+        exact: Whether the count is exact: made with the model's tokenizer.
     """
 
     examples: int
@@ -79,13 +73,10 @@ def estimate_training(
         count = most = token_counter(encoding)
     else:
         count, most = tokens_by_bytes, token_counter("bytes")
-    number = tokens = at_most = images = 0
+    number = tokens = at_most = 0
     for number, example in enumerate(examples, 1):  # noqa: B007 - used below
         found = example_tokens(example, count)
         bound = found if count is most else example_tokens(example, most)
-        with_images = _images_in(example)
-        bound += with_images * (_MAX_TOKENS_PER_IMAGE - _TOKENS_PER_IMAGE)
-        images += with_images
         tokens += min(_MAX_EXAMPLE_TOKENS, found)
         at_most += min(_MAX_EXAMPLE_TOKENS, bound)
     epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
@@ -95,7 +86,7 @@ def estimate_training(
         epochs=epochs,
         billed_tokens=tokens * epochs,
         billed_tokens_at_most=at_most * epochs,
-        exact=exact and not images,
+        exact=exact,
     )
 
 
@@ -111,8 +102,8 @@ def automatic_epochs(examples: int) -> int:
 
 
 def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
-    """Count the tokens of an example, including the chat format and images."""
-    total = _TOKENS_PER_EXAMPLE + _TOKENS_PER_IMAGE * _images_in(example)
+    """Count the tokens of an example, including the chat format."""
+    total = _TOKENS_PER_EXAMPLE
     for message in example["messages"]:
         total += _TOKENS_PER_MESSAGE + ("name" in message)
         total += sum(count(_text(message[key])) for key in message if key != "weight")
@@ -121,21 +112,7 @@ def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> i
     return total
 
 
-def _images_in(example: Mapping[str, Any]) -> int:
-    return sum(
-        sum(map(_is_image, message["content"]))
-        for message in example["messages"]
-        if isinstance(message.get("content"), list)
-    )
-
-
-def _is_image(part: Any) -> bool:
-    return isinstance(part, Mapping) and part.get("type") == "image_url"
-
-
 def _text(value: object) -> str:
-    if isinstance(value, list) and any(map(_is_image, value)):
-        return "\n".join(_text(part.get("text")) for part in value if "text" in part)
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)

@@ -11,13 +11,8 @@ from typing import Any, BinaryIO
 
 from langchain_chatexports._fast.strings import line_of_texts
 from langchain_chatexports._files import explained_writing, whole_file
-from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportAccessError,
-    ExportFormatError,
-    ExportNotFoundError,
-)
+from langchain_chatexports._regular_files import open_regular_file, system_errors
+from langchain_chatexports.exceptions import ExportFormatError
 
 # `json.dumps` makes an encoder for each call that has options.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -98,18 +93,9 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def _opened(path: Path) -> BinaryIO:
-    try:
+    with system_errors(path, "Check its permissions."):
         if not path.is_dir():
             return open_regular_file(path)
-    except ChatExportError:
-        raise
-    except PermissionError as error:
-        msg = f"{path} may not be read. Check its permissions."
-        raise ExportAccessError(msg) from error
-    except OSError as error:
-        # The path is below a file, or its name is too long.
-        msg = f"There is no file {path}. Check the path of the JSON lines."
-        raise ExportNotFoundError(msg) from error
     msg = f"{path} is a folder. Name the file of JSON lines in it."
     raise ExportFormatError(msg)
 

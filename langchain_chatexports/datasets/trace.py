@@ -8,14 +8,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
-from typing_extensions import Unpack
 
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.examples import (
-    ExampleOptions,
-    SessionConverter,
+    SystemPrompt,
     TrainingExample,
+    converted_sessions,
 )
 
 
@@ -79,22 +78,22 @@ AnyExample = TypeVar("AnyExample", TrainingExample, TracedExample)
 def trace_examples(
     sessions: SessionSource,
     *,
+    system: SystemPrompt = None,
+    keep_trailing: bool = False,
     counts: list[Counts] | None = None,
-    **options: Unpack[ExampleOptions],
 ) -> Iterator[TracedExample]:
     """Turn each session into a training example with its origin.
 
-    The examples and the options are those of `to_training_examples`.
+    The examples, arguments and errors are those of `to_training_examples`.
 
     Yields:
         Examples with their origins, lazily; closing the iterator closes the loader.
-
-    Raises:
-        SenderNotFoundError: At the end, if there were sessions and none has a message
-            by the AI.
     """
-    converter = SessionConverter(**options)
-    with closing(converter.convert_all(sessions, counts)) as all_converted:
+    with closing(
+        converted_sessions(
+            sessions, system=system, keep_trailing=keep_trailing, counts=counts
+        )
+    ) as all_converted:
         for converted in all_converted:
             origin = origin_of_session(converted.session, converted.kept)
             yield TracedExample(converted.example, origin)

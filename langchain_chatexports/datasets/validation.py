@@ -66,10 +66,6 @@ class TrainingProblem(str):
         problem.rule = rule
         return problem
 
-    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
-        """Pickle by the parts."""
-        return (self.rule,), {"line": self.line, "where": self.where}
-
 
 def validate_examples(
     examples: Iterable[Any],
@@ -218,14 +214,8 @@ def _check_part(part: Any, role: object) -> Iterator[str]:
     elif kind == "refusal" and role == "assistant":
         if not isinstance(part.get("refusal"), str):
             yield "a refusal part must have `refusal`, a string"
-    elif kind == "image_url" and role == "user":
-        image = part.get("image_url")
-        if not _is_object(image) or not isinstance(image.get("url"), str):
-            yield "an image part must have `image_url` with `url`"
-    elif kind == "image_url":
-        yield "images are for user messages only"
     else:
-        yield "a content part must be text, or an image in a user message"
+        yield "a content part must be text: images and sounds are not supported"
 
 
 def _check_name(message: Mapping[Any, Any]) -> Iterator[str]:

@@ -44,7 +44,12 @@ from langchain_chatexports.report.figures import (
     Values,
 )
 from langchain_chatexports.report.times import TimeCounts, find_time_zone
-from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SessionTransform
+from langchain_chatexports.steps import (
+    LabelSpeakers,
+    MapAIMessages,
+    MergeChatRuns,
+    SessionTransform,
+)
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
 from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
 
@@ -178,16 +183,13 @@ class _Counts:
         split = _counted(chats, *prepared.split_steps())
         parts = _watched(split, partial(self._add_conversation, is_ai))
         as_ai = MapAIMessages(sender=tuple(names) or None)
-        steps = (*prepared.label_steps(), *prepared.window_steps())
+        steps = (LabelSpeakers(), *prepared.window_steps())
         windows = _counted(parts, MergeChatRuns(), as_ai, *steps)
         count_tokens = token_counter("bytes")
         # Without an AI there are no examples.
         with suppress(SenderNotFoundError):
             for item in trace_examples(
-                windows,
-                system=prepared.system_prompt(),
-                keep_lone=False,
-                counts=self.stages,
+                windows, system=prepared.system_prompt(), counts=self.stages
             ):
                 roles = [one["role"] for one in item.example["messages"]]
                 self.answers += roles.count("assistant")

@@ -52,16 +52,6 @@ def test_a_long_example_counts_up_to_the_limit() -> None:
     assert estimate_training([example], model="tiny-1", n_epochs=1).tokens == 65_536
 
 
-def test_images_make_an_estimate_inexact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "has_encoding", lambda _: True)
-    monkeypatch.setattr(estimate, "token_counter", lambda _: len)
-    image = {"type": "image_url", "image_url": {"url": "x"}}
-    example = {"messages": [{"role": "user", "content": [image]}]}
-    counted = estimate_training([example], model="gpt-4o", n_epochs=1)
-    assert (counted.exact, counted.tokens) == (False, 3 + 3 + 4 + 765)
-    assert counted.billed_tokens_at_most == 3 + 3 + 4 + 1_445
-
-
 def test_names_tools_and_calls_count() -> None:
     def tokens(example: dict[str, Any]) -> int:
         return estimate_training([example], model="tiny-1").tokens

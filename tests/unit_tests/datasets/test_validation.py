@@ -40,16 +40,7 @@ GOOD: dict[str, list[Any]] = {
         ANSWER,
     ],
     "refusal": [USER, {"role": "assistant", "content": None, "refusal": "No."}],
-    "parts": [
-        {
-            "role": "user",
-            "content": [
-                {"type": "text", "text": "Who?"},
-                {"type": "image_url", "image_url": {"url": "https://example.org/a"}},
-            ],
-        },
-        ANSWER,
-    ],
+    "parts": [{**USER, "content": [{"type": "text", "text": "Who?"}]}, ANSWER],
     "half of a surrogate pair": [{**USER, "content": "\ud83d"}, ANSWER],
 }
 
@@ -83,9 +74,9 @@ BAD: dict[str, tuple[list[Any], str]] = {
     ),
     "part that is a string": ([{**USER, "content": ["hi"]}, ANSWER], "part must be"),
     "audio": ([{**USER, "content": [{"type": "input_audio"}]}, ANSWER], "must be text"),
-    "image of the assistant": (
-        [USER, {**ANSWER, "content": [{"type": "image_url", "image_url": {}}]}],
-        "user messages only",
+    "image": (
+        [{**USER, "content": [{"type": "image_url", "image_url": {}}]}, ANSWER],
+        "images and sounds are not supported",
     ),
     "name with a space": ([{**USER, "name": "Ann Lee"}, ANSWER], "`name` must be"),
     "name with a dot": ([{**USER, "name": "ann.lee"}, ANSWER], "`name` must be"),
