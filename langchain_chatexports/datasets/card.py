@@ -21,11 +21,9 @@ from langchain_chatexports.chat_loaders.counts import (
 from langchain_chatexports.exceptions import ExportNotFoundError
 
 REASONS = {
-    "ai_share": "where the AI says too little",
     "auto_reply": "sent automatically",
     "bot": "by bots and apps",
     "channel": "in one-way channels",
-    "dates": "outside the dates",
     "deleted": "deleted",
     "draft": "never sent",
     "duplicate": "found twice",
@@ -51,9 +49,7 @@ REASONS = {
     "system": "written by the app",
     "system_prompt": "system prompts",
     "tail": "left over at the end",
-    "too_long": "too long",
     "trailing": "after the last answer",
-    "turns": "in conversations with few turns",
     "unnamed": "skipped by other steps",
     "unreadable": "unreadable",
     "unsent": "unsent",

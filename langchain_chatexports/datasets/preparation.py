@@ -42,16 +42,12 @@ from langchain_chatexports.steps import (
     SessionTransform,
     SplitSessions,
 )
-from langchain_chatexports.steps.pauses import MAX_GAP_SECONDS
 from langchain_chatexports.steps.pipe import read_loader
 
 # `--split` sets `keep_tail` by itself.
 _FOR_EXAMPLES = frozenset({"chats", "keep_tail", "limit", "redaction"})
 
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
-
-# Without a limit, replies to old messages would join years of a thread.
-_REPLY_WITHIN = timedelta(seconds=MAX_GAP_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ class PrepareOptions:
         """Return the step that splits threads into conversations, if any."""
         if self.gap is None:
             return ()
-        return (SplitSessions(gap=self.gap, reply_within=_REPLY_WITHIN),)
+        return (SplitSessions(gap=self.gap),)
 
     def window_steps(self) -> tuple[ChunkSessions, ...]:
         """Return the step that splits conversations into windows, if any."""

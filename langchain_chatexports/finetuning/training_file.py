@@ -89,15 +89,12 @@ def _read_checked(
 def _require_agreement(
     settings: FineTunerSettings, examples: list[Mapping[str, Any]]
 ) -> None:
-    estimate = estimate_training(
-        examples, model=settings.model, n_epochs=settings.n_epochs
-    )
+    estimate = estimate_training(examples, n_epochs=settings.n_epochs)
     size = plural(estimate.examples, "example")
     bound, limit = estimate.billed_tokens_at_most, settings.max_billed_tokens
     if limit is not None and bound > limit:
-        kind = "" if estimate.exact else "up to "
         msg = (
-            f"The job would be billed for {kind}{bound:,} tokens ({size}, "
+            f"The job would be billed for up to {bound:,} tokens ({size}, "
             f"{plural(estimate.epochs, 'epoch')}), over max_billed_tokens={limit:,}. "
             "Nothing was sent. Use fewer examples or epochs, or raise the limit."
         )

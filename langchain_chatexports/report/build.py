@@ -19,7 +19,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports._terminal import printable
-from langchain_chatexports._tokens import token_counter
+from langchain_chatexports._tokens import max_tokens_by_bytes
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import (
     Counts,
@@ -185,7 +185,6 @@ class _Counts:
         as_ai = MapAIMessages(sender=tuple(names) or None)
         steps = (LabelSpeakers(), *prepared.window_steps())
         windows = _counted(parts, MergeChatRuns(), as_ai, *steps)
-        count_tokens = token_counter("bytes")
         # Without an AI there are no examples.
         with suppress(SenderNotFoundError):
             for item in trace_examples(
@@ -193,7 +192,7 @@ class _Counts:
             ):
                 roles = [one["role"] for one in item.example["messages"]]
                 self.answers += roles.count("assistant")
-                self.tokens[example_tokens(item.example, count_tokens)] += 1
+                self.tokens[example_tokens(item.example, max_tokens_by_bytes)] += 1
         summary = source.summary()
         rows = (*summary.steps, *split.summary().steps, *windows.summary().steps)
         self.summaries.append(summary)
