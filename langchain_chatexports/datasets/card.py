@@ -57,10 +57,6 @@ REASONS = {
 """The reasons to skip or add messages, as they are shown after a count."""
 
 _BLOCK = 1 << 20
-# Media files are identified by name and size: they can be a hundred gigabytes.
-_HASHED_SUFFIXES = frozenset(
-    {".csv", ".db", ".html", ".htm", ".json", ".jsonl", ".parquet", ".txt", ".zip"}
-)
 _NO_CONSENT_NOTE = (
     "No note was given. The messages of other people are theirs: ask them before you "
     "train on it, and do not publish the set or a model trained on it without consent."
@@ -155,8 +151,8 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
     """Hash an export, to identify it in a card without its name.
 
     The hash covers the content of a file (with the write-ahead log of an SQLite
-    database), or the names and sizes of all files in a folder and the content of those
-    with text.
+    database), or the names and sizes of all files in a folder, which can be a hundred
+    gigabytes.
 
     Args:
         path: The export.
@@ -179,9 +175,7 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
     for file in sorted(_files_below(path)):
         length = file.stat().st_size
         name = file.relative_to(path).as_posix()
-        is_text = file.suffix.lower() in _HASHED_SUFFIXES
-        digest = hash_files([file]) if is_text else ""
-        total.update(f"{name}\0{length}\0{digest}\n".encode("utf-8", "surrogatepass"))
+        total.update(f"{name}\0{length}\n".encode("utf-8", "surrogatepass"))
         size += length
     return SourceFile(platform, total.hexdigest(), size)
 

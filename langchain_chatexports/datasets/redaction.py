@@ -15,7 +15,8 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
 )
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
-from langchain_chatexports.redaction.key_file import RedactionKey, key_for
+from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
+from langchain_chatexports.redaction.pseudonyms import new_key
 from langchain_chatexports.steps import Redact
 from langchain_chatexports.steps.pipe import read_loader
 from langchain_chatexports.steps.redact import names_of_export
@@ -45,7 +46,9 @@ class Redaction:
         The key file can then be written immediately after the redacted examples, which
         cannot be restored without it.
         """
-        key = self._key or key_for(self.key_file)
+        key = self._key or RedactionKey(new_key())
+        if self._key is None and self.key_file.exists():
+            key = read_key_file(self.key_file)
         # The chosen chats may name people of the others.
         everything = [
             replace(export, loader=export.loader.unrestricted()) for export in exports

@@ -15,8 +15,8 @@ from langchain_chatexports.chat_loaders.session_source import (
     iter_sessions,
 )
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.redaction.key_file import new_key
 from langchain_chatexports.redaction.phones import check_extra
+from langchain_chatexports.redaction.pseudonyms import new_key
 from langchain_chatexports.redaction.redactor import Redactor, names_of_session
 from langchain_chatexports.steps.base import SessionTransform
 
