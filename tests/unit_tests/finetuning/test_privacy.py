@@ -14,14 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import HumanMessage
 from langchain_core.tracers.base import BaseTracer
 
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.errors import clean_text
-from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     KEY,
     Fault,
@@ -114,30 +110,6 @@ def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
     assert KEY not in caplog.text
 
 
-class Races(BaseChatLoader):
-    """Ten sessions with marked texts."""
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        for number in range(10):
-            texts = {"Hare": f"{MARK} {number}?", "Tortoise": MARK}
-            yield {
-                "messages": [
-                    HumanMessage(text, additional_kwargs={"sender": sender})
-                    for sender, text in texts.items()
-                ]
-            }
-
-
-def test_steps_that_are_run_while_the_tuner_reads_are_in_no_trace() -> None:
-    traces = Traces()
-    given = Races() | MergeChatRuns() | MapAIMessages(sender="Tortoise")
-    with OpenAIServer().running() as server:
-        make_tuner(server).invoke(given, {"callbacks": [traces]})
-        assert MARK.encode() in server.contents["file-1"]
-    assert "ftjob-1" in traces.text
-    assert MARK not in traces.text
-
-
 @pytest.mark.parametrize("how", ["batch", "abatch", "bound"])
 def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(how: str) -> None:
     traces = Traces()
@@ -224,16 +196,6 @@ def test_nothing_is_sent_to_a_server_that_nobody_named(
     assert server.requests.count(request_) == 1
     assert f"http://127.0.0.1:{other.port}" in str(caught.value)
     assert "hush" not in str(caught.value)
-
-
-@pytest.mark.parametrize("location", ["http://[bad", "::", "//", "http://\x7f/"])
-def test_a_redirect_to_nowhere_is_an_error_of_ours(
-    server: OpenAIServer, location: str
-) -> None:
-    fault = Fault(JOBS, -1, status=307, headers={"location": location}, body={})
-    server.faults.append(fault)
-    with pytest.raises(FineTuningError):
-        make_tuner(server).submit(make_examples())
 
 
 # Any answer
