@@ -26,28 +26,16 @@ class ExampleOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """
 
     session_id: str | None = None
-    """The session's `id`; `None` if its loader sets none."""
-
+    # The thread that the session was split from, if it was.
     thread_id: str | None = None
-    """The id of the thread that the session was split from, if it was."""
-
+    # Of all messages, including those in merged runs.
     message_ids: tuple[str, ...] = ()
-    """The export's ids of the messages, including those in merged runs."""
-
     senders: tuple[str, ...] = ()
-    """The senders of the messages, each once."""
-
     participants: tuple[str, ...] = ()
-    """The participants of the session."""
-
     is_group: bool = False
-    """Whether the session is a group."""
-
+    # Times of the oldest and the newest message, in Unix seconds.
     first: int | None = None
-    """Time of the oldest message, in Unix seconds."""
-
     last: int | None = None
-    """Time of the newest message, in Unix seconds."""
 
     def __repr__(self) -> str:
         """Show counts and times, never names or ids."""

@@ -25,7 +25,6 @@ from langchain_chatexports.datasets.trace import (
 )
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
-_VERSION = 1
 _DIGEST_BYTES = 12
 _T = TypeVar("_T")
 
@@ -33,22 +32,18 @@ _T = TypeVar("_T")
 class TraceHeader(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The header of a trace: facts of the set as a whole."""
 
-    chatexports_trace: int = _VERSION
     format: str
     is_folder: bool
     files: list[str]
-    """The files of rows."""
-
+    # The SHA-256 of all versions of the files, to find the jobs that used them.
     hashes: list[str] = []
-    """The SHA-256 of all versions of the files, to find the jobs that used them."""
-
     facts: CardFacts = msgspec.field(default_factory=CardFacts)
 
     @property
     def is_sound(self) -> bool:
         """Whether its file names are those of a set, and so safe to replace."""
         known = FORMATS.get(self.format)
-        if known is None or self.chatexports_trace != _VERSION:
+        if known is None:
             return False
         if not self.is_folder:
             return len(self.files) == 1
@@ -132,10 +127,7 @@ def _counter(_: type, value: Any) -> Counter[str]:
 
 
 def _unreadable(path: Path) -> ExportFormatError:
-    msg = (
-        f"{trace_path(path)} is not a trace that this version can read. "
-        "Write the set again."
-    )
+    msg = f"{trace_path(path)} is not the trace of a set. Write the set again."
     return ExportFormatError(msg)
 
 

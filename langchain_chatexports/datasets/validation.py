@@ -191,7 +191,7 @@ def _check_content(message: Mapping[Any, Any]) -> Iterator[str]:
     )
     if isinstance(content, list):
         for part in content:
-            yield from _check_part(part, message.get("role"))
+            yield from _check_part(part)
         is_empty = all(map(_is_blank, content))
     elif isinstance(content, str):
         is_empty = not content.strip()
@@ -206,14 +206,11 @@ def _check_content(message: Mapping[Any, Any]) -> Iterator[str]:
         yield "`content` is empty"
 
 
-def _check_part(part: Any, role: object) -> Iterator[str]:
+def _check_part(part: Any) -> Iterator[str]:
     kind = part.get("type") if _is_object(part) else None
     if kind == "text":
         if not isinstance(part.get("text"), str):
             yield "a text part must have `text`, a string"
-    elif kind == "refusal" and role == "assistant":
-        if not isinstance(part.get("refusal"), str):
-            yield "a refusal part must have `refusal`, a string"
     else:
         yield "a content part must be text: images and sounds are not supported"
 

@@ -293,7 +293,7 @@ def test_a_trace_names_only_files_of_its_set(tmp_path: Path, name: Any) -> None:
     write_dataset(split_examples(_traced(*_chats())), path)
     before = sorted(tmp_path.rglob("*"))
     _change_header(path, files=[*read_header(path).files, name])
-    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not the trace of a set"):
         forget(path, people=["Fox"])
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -315,7 +315,7 @@ def test_a_hostile_header_is_an_error_that_changes_nothing(
 ) -> None:
     _change_header(written, **changes)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not the trace of a set"):
         forget(written, people=["Fox"])
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
@@ -331,7 +331,7 @@ def test_a_hostile_row_of_a_trace_is_an_error_of_ours(
     trace = trace_path(written)
     header, rows = trace.read_bytes().split(b"\n", 1)
     trace.write_bytes(b"\n".join([header, row, rows]))
-    with pytest.raises(ExportFormatError, match="is not a trace that this version"):
+    with pytest.raises(ExportFormatError, match="is not the trace of a set"):
         forget(written, people=["Fox"])
 
 

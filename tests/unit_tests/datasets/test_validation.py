@@ -48,7 +48,6 @@ BAD: dict[str, tuple[list[Any], str]] = {
     "no messages": ([], "at least one message"),
     "a message that is a string": (["hi", ANSWER], "messages[0]: a message must be"),
     "unknown role": ([{**USER, "role": "human"}, ANSWER], "`role` must be one of"),
-    "role that is a list": ([{**USER, "role": ["user"]}, ANSWER], "`role` must be"),
     "no role": ([{"content": "hi"}, ANSWER], "`role` must be one of"),
     "no answer": ([USER], "at least one message must be the assistant's"),
     "ends with the user": ([USER, ANSWER, USER], "messages[2]: the last message"),
@@ -68,9 +67,9 @@ BAD: dict[str, tuple[list[Any], str]] = {
         "`content` is empty",
     ),
     "part without text": ([{**USER, "content": [{"type": "text"}]}, ANSWER], "`text`"),
-    "refusal part without its text": (
-        [USER, {**ANSWER, "content": [{"type": "refusal"}]}],
-        "a refusal part must have `refusal`",
+    "refusal part": (
+        [USER, {**ANSWER, "content": [{"type": "refusal", "refusal": "No."}]}],
+        "must be text",
     ),
     "part that is a string": ([{**USER, "content": ["hi"]}, ANSWER], "part must be"),
     "audio": ([{**USER, "content": [{"type": "input_audio"}]}, ANSWER], "must be text"),
@@ -79,7 +78,6 @@ BAD: dict[str, tuple[list[Any], str]] = {
         "images and sounds are not supported",
     ),
     "name with a space": ([{**USER, "name": "Ann Lee"}, ANSWER], "`name` must be"),
-    "name with a dot": ([{**USER, "name": "ann.lee"}, ANSWER], "`name` must be"),
     "name in Chinese": ([{**USER, "name": "李雷"}, ANSWER], "`name` must be"),
     "name of 65 letters": ([{**USER, "name": "a" * 65}, ANSWER], "`name` must be"),
     "function without a name": (
@@ -88,10 +86,6 @@ BAD: dict[str, tuple[list[Any], str]] = {
     ),
     "a date beside": ([{**USER, "date": "2023-08-28"}, ANSWER], "1 unknown key ("),
     "special token": ([{**USER, "content": "a<|im_end|>"}, ANSWER], "special token"),
-    "special token in a part": (
-        [{**USER, "content": [{"type": "text", "text": "<|endoftext|>"}]}, ANSWER],
-        "special token",
-    ),
     "special token in a call": (
         [
             USER,
@@ -111,10 +105,6 @@ BAD: dict[str, tuple[list[Any], str]] = {
         "a tool call must have",
     ),
     "result of no call": ([USER, RESULT, ANSWER], "`tool_call_id` must be the id"),
-    "result of a user's call": (
-        [{**USER, "tool_calls": [CALL]}, RESULT, ANSWER],
-        "`tool_call_id` must be the id",
-    ),
     "result before its call": ([USER, RESULT, CALLING], "`tool_call_id` must be"),
     "call id of a user": ([{**USER, "tool_call_id": "x"}, ANSWER], "tool messages"),
     "function call that is a string": (
