@@ -73,7 +73,8 @@ class ChatFineTuner(FineTunerSettings):
                 if isinstance(item, FineTuningRun):
                     run = item
                 else:
-                    dispatch_custom_event(_EVENT, _jsonable(item), config=callbacks)
+                    event = item.model_dump(mode="json")
+                    dispatch_custom_event(_EVENT, event, config=callbacks)
             models.append(run.chat_model())
             return models[0] if traces_outputs(config) else job.counts(run)
 
@@ -96,7 +97,7 @@ class ChatFineTuner(FineTunerSettings):
                 if isinstance(item, FineTuningRun):
                     run = item
                 else:
-                    event = _jsonable(item)
+                    event = item.model_dump(mode="json")
                     await adispatch_custom_event(_EVENT, event, config=callbacks)
             models.append(run.chat_model())
             return models[0] if traces_outputs(config) else job.counts(run)
@@ -191,8 +192,3 @@ def _refuse_arguments(kwargs: dict[str, Any]) -> None:
             "tuner: ChatFineTuner(...)."
         )
         raise TypeError(msg)
-
-
-def _jsonable(event: Any) -> Any:
-    # A warning about a field of another type would quote its value.
-    return event.model_dump(mode="json", warnings=False)

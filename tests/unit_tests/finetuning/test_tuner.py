@@ -12,7 +12,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.load import dumps, loads
+from langchain_core.load import dumps
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
@@ -29,8 +29,6 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
-    KEY,
-    Fault,
     OpenAIServer,
 )
 from tests.unit_tests.builders.tuners import make_examples, make_tuner
@@ -168,19 +166,6 @@ class Recorder(BaseCallbackHandler):
         self.told.append(f"error {type(error).__name__}")
 
 
-def test_events_of_odd_types_are_handed_on_without_a_warning(
-    server: OpenAIServer,
-) -> None:
-    """A warning would be an error here, and show the field."""
-    recorder = Recorder()
-    odd = {"id": "e1", "created_at": "today", "message": ["a", 1], "level": 3}
-    fault = Fault("GET .*/events", -1, status=200, body={"data": [odd]})
-    server.faults.append(fault)
-    make_tuner(server).invoke(make_examples(), {"callbacks": [recorder]})
-    ((_, data),) = recorder.custom
-    assert data["message"] == ["a", 1]
-
-
 async def test_astream_events_shows_them(server: OpenAIServer) -> None:
     tuner = make_tuner(server)
     events: list[Any] = [
@@ -214,35 +199,6 @@ async def test_listeners_get_the_chat_model_only_if_asked_for(
     assert outputs[0]["examples"] == 10
     assert [output["output"] for output in outputs[1:]] == [model, later]
     assert isinstance(model, ChatOpenAI)
-
-
-# LangChain says once a process that `loads` is in beta.
-@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-def test_a_tuner_survives_serialization_without_its_secrets() -> None:
-    tuner = ChatFineTuner(
-        model=BASE_MODEL,
-        base_url="http://127.0.0.1:9/v1",
-        api_key=KEY,
-        suffix="me",
-        n_epochs=3,
-        default_headers={"authorization": KEY},
-        validation_examples=make_examples(1),
-        on_event=print,
-        confirm=bool,
-    )
-    text = dumps(tuner)
-    assert KEY not in text
-    assert "tortoise" not in text
-    again = loads(
-        text,
-        allowed_objects=[ChatFineTuner],
-        valid_namespaces=["langchain_chatexports"],
-        secrets_map={"OPENAI_API_KEY": KEY},
-    )
-    assert again.api_key.get_secret_value() == KEY
-    assert (again.model, again.suffix, again.n_epochs) == (BASE_MODEL, "me", 3)
-    assert again.default_headers is None
-    assert '"langchain_chatexports", "finetuning", "ChatFineTuner"' in text
 
 
 SECRET = "hush-7f3a"  # noqa: S105 - invented
