@@ -1,7 +1,6 @@
 """Removal of people and conversations from a written set.
 
-Models that were trained on the set are not changed: delete the models that
-`finetuning.find_jobs` lists, and train again.
+Models that were trained on the set are not changed: delete them, and train again.
 """
 
 import json
@@ -45,7 +44,7 @@ class ForgetReport:
     rows_left: int
     removed: int
     hashes: tuple[str, ...]
-    """The SHA-256 of all versions of the set's files, for `find_jobs`."""
+    """The SHA-256 of all versions of the set's files, by which jobs are found."""
 
     not_found: tuple[str, ...] = ()
     """Names and ids that do not occur; an earlier call may have removed them."""

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._terminal import plural
@@ -18,7 +18,7 @@ from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataEr
 from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    pass
 
 
 _MIN_EXAMPLES = 10
@@ -120,25 +120,6 @@ class JobUse:
     base_model: str
     tuned_model: str | None
     """The tuned model, which you may want to delete."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields in JSON types."""
-        return asdict(self)
-
-
-def find_jobs(client: OpenAI, hashes: Collection[str]) -> list[JobUse]:
-    """Find the jobs on a server that used one of these files.
-
-    Args:
-        client: A client of the server.
-        hashes: The SHA-256 of files, as in a `ForgetReport`.
-
-    Returns:
-        The jobs, in the server's order.
-    """
-    jobs = client.fine_tuning.jobs.list(limit=100)
-    files = {file.id: file.filename for file in client.files.list(purpose="fine-tune")}
-    return jobs_that_used(hashes, (job.to_dict() for job in jobs), files)
 
 
 def jobs_that_used(

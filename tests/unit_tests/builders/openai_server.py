@@ -349,8 +349,8 @@ class _Handler(BaseHTTPRequestHandler):
         with state.lock:
             due = [item for item in state.late if item[0] <= len(state.requests)]
             state.late = [item for item in state.late if item not in due]
-            for _, work in due:
-                work()
+            for _, put_off in due:
+                put_off()
         state.requests.append(request)
         state.headers.append({k.lower(): v for k, v in self.headers.items()})
         if state.before_work is not None:

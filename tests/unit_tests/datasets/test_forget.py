@@ -27,7 +27,7 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     SenderNotFoundError,
 )
-from langchain_chatexports.finetuning.training_file import TrainingFile, find_jobs
+from langchain_chatexports.finetuning.training_file import TrainingFile
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 
@@ -239,44 +239,6 @@ def test_what_is_rewritten_is_for_its_owner_only(tmp_path: Path, written: Path) 
     forget(written, people=["Fox"])
     for file in tmp_path.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
-
-
-def _job(number: int, **more: Any) -> Any:
-    return {
-        "id": f"ftjob-{number}",
-        "status": "succeeded",
-        "model": "base",
-        "fine_tuned_model": f"ft:base:{number}",
-        **more,
-    }
-
-
-def test_jobs_are_found_with_the_openai_client() -> None:
-    openai = pytest.importorskip("openai")
-    # openai 3 stands on httpx2, openai 2 on httpx.
-    is_new = int(openai.__version__.partition(".")[0]) >= 3
-    httpx = pytest.importorskip("httpx2" if is_new else "httpx")
-    file = TrainingFile([{"messages": []}])
-    job = _job(1, object="fine_tuning.job", training_file="file-1", created_at=1)
-    uploaded = {"id": "file-1", "object": "file", "filename": file.name}
-
-    def answer(request: Any) -> Any:
-        data = [uploaded] if request.url.path.endswith("/files") else [job]
-        body = {"object": "list", "data": data, "has_more": False}
-        return httpx.Response(200, content=json.dumps(body).encode())
-
-    with openai.OpenAI(
-        api_key="key",
-        base_url="http://127.0.0.1/v1",
-        http_client=httpx.Client(transport=httpx.MockTransport(answer)),
-    ) as client:
-        (use,) = find_jobs(client, [file.digest])
-    assert use.to_dict() == {
-        "id": "ftjob-1",
-        "status": "succeeded",
-        "base_model": "base",
-        "tuned_model": "ft:base:1",
-    }
 
 
 def _change_header(path: Path, **changes: Any) -> None:
