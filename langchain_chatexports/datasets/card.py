@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -240,47 +240,27 @@ def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
     total = total_of(stages)
     if total is None:
         yield "There is no total, since the stages were counted in different passes."
-    else:
-        found = "in the exports" if total.is_of_export else "in the conversations given"
-        yield "| messages | |"
-        yield "|---|---:|"
-        yield f"| {found} | {total.found:,} |"
-        for reason, count in total.added.items():
-            yield f"| added: `{reason}` | + {count:,} |"
-        for reason, count in total.skipped.items():
-            verb = MERGED if reason == MERGED else f"skipped: `{reason}`"
-            yield f"| {verb} | - {count:,} |"
-        yield f"| **in the examples** | **{total.kept:,}** |"
-    yield ""
-    yield "Counts by stage. In each row: in + added = out + skipped."
-    yield ""
-    yield "| stage | of | in | added | out | skipped |"
-    yield "|---|---|---:|---|---:|---|"
-    for stage in stages:
-        added, skipped = _reasons(stage.added), _reasons(stage.skipped)
-        yield (
-            f"| {stage.name} | {stage.unit} | {stage.found:,} | {added} "
-            f"| {stage.kept:,} | {skipped} |"
-        )
-    reasons = {reason for stage in stages for reason in (*stage.skipped, *stage.added)}
-    if known := sorted(reasons & REASONS.keys()):
         yield ""
-        yield "The reasons:"
-        yield ""
-        yield from (f"- `{reason}`: {REASONS[reason]}" for reason in known)
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "0"
+        yield from (f"- {stage}" for stage in stages)
+        return
+    found = "in the exports" if total.is_of_export else "in the conversations given"
+    yield "| messages | |"
+    yield "|---|---:|"
+    yield f"| {found} | {total.found:,} |"
+    for reason, count in total.added.items():
+        yield f"| added: {short_reason(reason)} | + {count:,} |"
+    for reason, count in total.skipped.items():
+        verb = "" if reason == MERGED else "skipped: "
+        yield f"| {verb}{short_reason(reason)} | - {count:,} |"
+    yield f"| **in the examples** | **{total.kept:,}** |"
 
 
 def _redaction(facts: CardFacts) -> str:
     if not facts.redacted:
         return _NOT_REDACTED
-    counts = (
-        f" Replacements in texts: {_reasons(facts.replaced)}." if facts.replaced else ""
-    )
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in facts.replaced.items())
     return (
-        "Names, numbers, addresses and secrets that the rules find were replaced."
-        f"{counts} Rules miss some: read a sample before you share the set."
+        "Names, numbers, addresses and secrets that the rules find were replaced: "
+        f"{listed or 'none'} in texts. Rules miss some: read a sample before you share "
+        "the set."
     )

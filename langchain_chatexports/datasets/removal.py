@@ -56,11 +56,6 @@ class ForgetReport:
             f"{self.path}: {self.removed:,} of {rows} removed, {self.rows_left:,} left"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report in JSON types."""
-        lists = {"hashes": list(self.hashes), "not_found": list(self.not_found)}
-        return {**vars(self), "path": str(self.path), **lists}
-
 
 def forget(
     path: str | Path,

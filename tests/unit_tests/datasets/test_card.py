@@ -77,7 +77,7 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(
     assert f"| in the exports | {total.found:,} |" in card
     assert f"| **in the examples** | **{total.kept:,}** |" in card
     for reason in total.skipped.keys() | total.added.keys():
-        assert f"- `{reason}`: {REASONS[reason]}" in card
+        assert REASONS[reason] in card
 
 
 SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)

@@ -96,7 +96,7 @@ def test_the_card_accounts_for_what_is_forgotten(tmp_path: Path, name: Any) -> N
     total = total_of(read_header(path).facts.stages)
     assert total is not None
     assert (total.found, total.kept, total.skipped) == (40, 32, {"forgotten": 8})
-    assert "skipped: `forgotten` | - 8 |" in _texts(tmp_path / "set.card.md")
+    assert "skipped: removed on request | - 8 |" in _texts(tmp_path / "set.card.md")
 
 
 def _texts(path: Path) -> str:
