@@ -1,4 +1,4 @@
-"""The data card of a set: sources, counts and consent, without message text."""
+"""The data card of a set: sources and counts, without message text."""
 
 import hashlib
 import os
@@ -28,7 +28,6 @@ REASONS = {
     "draft": "never sent",
     "duplicate": "found twice",
     "empty": "without text",
-    "exact": "repeated",
     "excluded": "excluded by options",
     "forgotten": "removed on request",
     "group": "in groups, or not in groups, as selected",
@@ -57,9 +56,9 @@ REASONS = {
 """The reasons to skip or add messages, as they are shown after a count."""
 
 _BLOCK = 1 << 20
-_NO_CONSENT_NOTE = (
-    "No note was given. The messages of other people are theirs: ask them before you "
-    "train on it, and do not publish the set or a model trained on it without consent."
+_CONSENT = (
+    "The messages of other people are theirs: ask them before you train on the set, "
+    "and do not publish it, or a model trained on it, without consent."
 )
 _NOT_REDACTED = (
     "None. Texts are unchanged: they may contain names, numbers and addresses of "
@@ -97,7 +96,6 @@ class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     last: str | None = None
     redacted: bool = False
     replaced: dict[str, int] = {}
-    consent: str | None = None
     stages: list[Counts] = []
     files: dict[str, FileFacts] = {}
     forgotten: int = 0
@@ -105,7 +103,7 @@ class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 @dataclass
 class CardNotes:
-    """Information about a set for its data card: sources, counts and consent.
+    """Information about a set for its data card: sources and counts.
 
     Counts are read after the set is written, so you can pass those of the examples that
     are being written.
@@ -118,11 +116,7 @@ class CardNotes:
     """The counted passes over the exports, or their summaries."""
 
     counts: list[Counts] = field(default_factory=list)
-    """The list that was passed as `counts` to `trace_examples`, `deduplicate_examples`
-    and so on."""
-
-    consent: str | None = None
-    """A note on who consented to what."""
+    """The list that was passed as `counts` to `trace_examples`."""
 
     def facts(self) -> CardFacts:
         """Return the card's facts."""
@@ -142,7 +136,6 @@ class CardNotes:
             last=max(lasts, default=None),
             redacted=any(stage.name == "Redact" for stage in stages),
             replaced=dict(sorted(replaced.items())),
-            consent=self.consent,
             stages=[*stages, *self.counts],
         )
 
@@ -213,7 +206,7 @@ def card_markdown(facts: CardFacts, format_name: str) -> str:
         "Sources": _source_lines(facts),
         "Accounting": _accounting_lines(facts.stages),
         "Redaction": [_redaction(facts)],
-        "Consent": [facts.consent or _NO_CONSENT_NOTE],
+        "Consent": [_CONSENT],
     }
     if facts.forgotten:
         rows = plural(facts.forgotten, "row was", "rows were")

@@ -23,11 +23,14 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.deduplication import newest_examples
 from langchain_chatexports.datasets.examples import SystemPrompt
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.redaction import Redaction
-from langchain_chatexports.datasets.trace import TracedExample, trace_examples
+from langchain_chatexports.datasets.trace import (
+    TracedExample,
+    newest_examples,
+    trace_examples,
+)
 from langchain_chatexports.datasets.trace_file import read_prepared
 from langchain_chatexports.exceptions import (
     ExportFormatError,

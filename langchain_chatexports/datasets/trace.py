@@ -1,15 +1,16 @@
 """Training examples with their origins: session, messages and senders."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
-from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.examples import (
     SystemPrompt,
@@ -58,9 +59,6 @@ class TracedExample(NamedTuple):
 
 UNKNOWN_ORIGIN = ExampleOrigin()
 """The origin of an example from an unknown source."""
-
-AnyExample = TypeVar("AnyExample", TrainingExample, TracedExample)
-"""A plain example or a traced one."""
 
 
 def trace_examples(
@@ -133,3 +131,31 @@ def _speaker_in(item: TracedExample) -> str | None:
     if senders and first == "assistant":
         return senders[0]
     return senders[1] if len(senders) == 2 and first == "user" else None  # noqa: PLR2004
+
+
+def newest_examples(
+    examples: Iterable[TracedExample], limit: int, *, counts: list[Counts]
+) -> Iterator[TracedExample]:
+    """Keep the newest examples, by the time of their last message, in order.
+
+    Examples without a time count as the oldest. If times are equal, later examples
+    count as newer. At most `limit` examples are in memory.
+    """
+    messages, passed = Counts("Newest"), Counts("Newest", "examples")
+    newest: list[tuple[float, int, TracedExample]] = []
+    with entered_at_end(counts, messages, passed):
+        for number, item in enumerate(examples):
+            passed.found += 1
+            messages.found += len(item.example["messages"])
+            last = item.origin.last
+            entry = (float("-inf") if last is None else last, number, item)
+            if len(newest) < limit:
+                heapq.heappush(newest, entry)
+                continue
+            _, _, older = heapq.heappushpop(newest, entry)
+            passed.skip("older")
+            messages.skip("older", len(older.example["messages"]))
+        for _, _, item in sorted(newest, key=lambda entry: entry[1]):
+            passed.kept += 1
+            messages.kept += len(item.example["messages"])
+            yield item

@@ -166,7 +166,7 @@ def write_dataset(
             `split_examples`. An iterable is read once.
         path: The file or folder to write.
         format: `openai`, `trl-prompt-completion` or `parquet`.
-        notes: Sources, counts and consent for the card.
+        notes: Sources and counts for the card.
 
     Returns:
         The paths and counts.

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import Counts, total_of
 from langchain_chatexports.datasets.card import REASONS, CardNotes, hash_source
-from langchain_chatexports.datasets.deduplication import deduplicate_examples
 from langchain_chatexports.datasets.formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
@@ -50,9 +49,7 @@ def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
     steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
     counted = read_loader(loader | steps)
     counts: list[Counts] = []
-    examples = deduplicate_examples(
-        trace_examples(counted, counts=counts), counts=counts
-    )
+    examples = trace_examples(counted, counts=counts)
     splits = split_examples(examples, validation=0.2, test=0.2)
     card = CardNotes(passes=[counted], counts=counts, **notes)
     return write_dataset(splits, path, notes=card)
@@ -70,7 +67,7 @@ def test_the_card_has_one_total_from_the_export_to_the_examples(
     assert total.kept == next(
         stage.kept for stage in reversed(written.stages) if stage.unit == "messages"
     )
-    assert total.skipped.keys() >= {"exact", "lone"}
+    assert total.skipped.keys() >= {"lone"}
     assert written.total == total
     assert f"Export: {total.found} messages -> {total.kept}; " in str(written)
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
@@ -117,8 +114,7 @@ def test_the_total_adds_up_whatever_is_said(
         traced = trace_examples(
             counted, system=system, keep_trailing=keep_trailing, counts=card.counts
         )
-        kept = deduplicate_examples(traced, counts=card.counts)
-        splits = split_examples(kept, validation=0.3, test=0)
+        splits = split_examples(traced, validation=0.3, test=0)
         written = write_dataset(splits, path, format=name, notes=card)
     except ChatExportError:
         event("nothing to write")
@@ -145,16 +141,15 @@ def test_the_card_holds_no_text_no_name_and_no_id(
     assert "4 people, 2023-11-14 to 2023-11-21" in card
 
 
-def test_the_card_tells_of_sources_consent_and_redaction(
+def test_the_card_tells_of_sources_and_redaction(
     tmp_path: Path, loader: ListLoader
 ) -> None:
     export = tmp_path / "chat.db"
     export.write_bytes(b"an export")
     source = hash_source(export, platform="imessage")
-    _written(loader, tmp_path / "set", sources=[source], consent="All three said yes.")
+    _written(loader, tmp_path / "set", sources=[source])
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert f"- imessage: 9 bytes, SHA-256 `{source.sha256}`" in card
-    assert "All three said yes." in card
     assert "None. Texts are unchanged" in card
 
 
