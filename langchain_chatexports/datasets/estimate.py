@@ -83,8 +83,6 @@ def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> i
     for message in example["messages"]:
         total += _TOKENS_PER_MESSAGE + ("name" in message)
         total += sum(count(_text(message[key])) for key in message if key != "weight")
-    for key in ("tools", "functions"):
-        total += count(_text(example[key])) if example.get(key) else 0
     return total
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
-from typing_extensions import NotRequired, Required, TypedDict
+from typing_extensions import Required, TypedDict
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
@@ -36,7 +36,6 @@ class TrainingExample(TypedDict):
     """A conversation in OpenAI's format: one line of a training file."""
 
     messages: list[TrainingMessage]
-    tools: NotRequired[list[dict[str, Any]]]
 
 
 def to_training_examples(

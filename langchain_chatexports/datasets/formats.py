@@ -1,7 +1,6 @@
 """The formats of a set: functions from an example to its rows.
 
-OpenAI's format supports everything. The others refuse examples if they would lose
-something that is trained on, such as a tool call.
+OpenAI's format takes an example as it is. The others refuse messages that are not text.
 """
 
 import re
@@ -24,7 +23,6 @@ _BATCH = 1_000
 _MESSAGES = "STRUCT(role VARCHAR, content VARCHAR, name VARCHAR, weight TINYINT)[]"
 # The longest row that DuckDB reads.
 _MAX_ROW_BYTES = 1 << 30
-_CHAT_ROLES = frozenset({"system", "developer", "user", "assistant"})
 
 
 class EncodedRow(NamedTuple):
@@ -108,18 +106,12 @@ def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
 
 def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
     count_learned(example)
-    messages = example["messages"]
-    has_calls = any("tool_calls" in message for message in messages)
-    is_chat = _CHAT_ROLES.issuperset(message["role"] for message in messages)
-    if example.get("tools") or example.get("functions") or has_calls or not is_chat:
-        msg = "this format does not support tools"
-        raise UnfitError(msg)
     return [
         {
             "role": "system" if one["role"] == "developer" else one["role"],
             "content": _text(one.get("content")),
         }
-        for one in messages
+        for one in example["messages"]
     ]
 
 

@@ -67,11 +67,11 @@ class TunedChatOpenAI(ChatOpenAI):
         del kwargs  # Images are not downloaded.
         chat = convert_to_openai_messages(list(messages))
         listed = [convert_to_openai_tool(tool) for tool in tools or ()]
+        of_tools = tokens_by_bytes(str(listed)) if listed else 0
         found = self._tokenized(messages=chat)
         if found is None:
-            example = {"messages": chat, "tools": listed}
-            return example_tokens(example, tokens_by_bytes)
-        return int(found["count"]) + (tokens_by_bytes(str(listed)) if listed else 0)
+            return example_tokens({"messages": chat}, tokens_by_bytes) + of_tools
+        return int(found["count"]) + of_tools
 
     def _tokenized(self, **body: Any) -> dict[str, Any] | None:
         """Return the server's answer; `None` if it does not count tokens."""

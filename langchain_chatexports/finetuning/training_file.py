@@ -30,15 +30,7 @@ class TrainingFile:
 
     def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
         buffer = io.BytesIO()
-        try:
-            self.examples = write_jsonl(examples, buffer)
-        except (TypeError, ValueError) as error:
-            # The JSON encoder's errors may quote a value.
-            msg = (
-                f"The examples are not valid as JSON ({type(error).__name__}). "
-                "Nothing was sent."
-            )
-            raise TrainingDataError(msg) from None
+        self.examples = write_jsonl(examples, buffer)
         self.data = buffer.getvalue()
         self.digest = hashlib.sha256(self.data).hexdigest()
         self.name = uploaded_name(self.digest)

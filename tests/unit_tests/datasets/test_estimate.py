@@ -41,7 +41,7 @@ def test_a_long_example_counts_up_to_the_limit() -> None:
     assert estimate_training([example], n_epochs=1).tokens == 65_536
 
 
-def test_names_tools_and_calls_count() -> None:
+def test_names_count_and_weights_do_not() -> None:
     def tokens(example: dict[str, Any]) -> int:
         return estimate_training([example]).tokens
 
@@ -49,5 +49,4 @@ def test_names_tools_and_calls_count() -> None:
     base = tokens({"messages": [plain]})
     assert tokens({"messages": [{**plain, "name": "Hare"}]}) == base + 2
     assert tokens({"messages": [{**plain, "weight": 0}]}) == base
-    assert tokens({"messages": [plain], "tools": [{"type": "function"}]}) > base
     assert tokens({"messages": [{**plain, "content": None}]}) < base

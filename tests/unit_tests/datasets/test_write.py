@@ -144,7 +144,7 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
 def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
-    unfit = {**dialogue("ua"), "tools": [{"type": "function"}]}
+    unfit = {"messages": [{"role": "assistant", "content": None}]}
     examples = [dialogue("ua"), unfit, unfit]
     with pytest.raises(TrainingDataError) as caught:
         write_dataset(examples, tmp_path / "set", format="parquet")

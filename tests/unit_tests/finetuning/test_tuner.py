@@ -100,13 +100,6 @@ def test_all_problems_are_told_before_the_first_request(server: OpenAIServer) ->
     assert server.requests == []
 
 
-def test_examples_that_are_not_json_are_told(server: OpenAIServer) -> None:
-    examples = make_examples()
-    examples[0]["tools"] = [{"f": object()}]
-    with pytest.raises(TrainingDataError, match="JSON"):
-        make_tuner(server).invoke(examples)
-
-
 def test_the_budget_is_compared_with_the_upper_bound(server: OpenAIServer) -> None:
     seen: list[TrainingEstimate] = []
 
