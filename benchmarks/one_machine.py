@@ -41,8 +41,7 @@ from langchain_chatexports.workflows import PrepareOptions, write_examples
 gc.set_threshold(1_000_000, 20, 100)
 path, *ai, output = sys.argv[1:]
 options = PrepareOptions(
-    ai=tuple(ai), gap=None, keep_trailing=True, overlap_as_context=False,
-    label_groups=False, system=None,
+    ai=tuple(ai), gap=None, keep_trailing=True, system=None
 )
 write_examples(path, output, options)
 """

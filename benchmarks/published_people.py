@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +107,7 @@ def find_people(archives: Path, results: Path, kind: str) -> dict[str, Person]:
         lines = list(read(archives / folder))
         write_table(lines, table)
         names.write_text(json.dumps(most_talkative(lines, 4)))
-    split = SplitSessions(reply_within=timedelta(hours=12)) | MergeChatRuns()
+    split = SplitSessions() | MergeChatRuns()
     sessions = list(TableChatLoader(table) | split)
     return {
         f"{kind}-{number}": Person(

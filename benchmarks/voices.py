@@ -130,8 +130,7 @@ class Recipe:
         if not self.has_persona:
             return list(to_training_examples(cut))[-most:]
         labeled = LabelSpeakers().lazy_transform(cut)
-        found = to_training_examples(labeled, system=persona_prompt, keep_lone=False)
-        return list(found)[-most:]
+        return list(to_training_examples(labeled, system=persona_prompt))[-most:]
 
     def messages(self, person: Person, turn: HeldOutTurn) -> list[dict[str, str]]:
         """Return the prompt before a turn, the conversation's last lines included."""

@@ -1,13 +1,9 @@
-"""langchain-community's conversion to OpenAI's message dicts and back.
-
-The results are the same. langchain-core's `convert_to_messages` differs: it sets
-`name`, and refuses roles that OpenAI does not have.
+"""langchain-community's conversion to OpenAI's message dicts, with the same results.
 
 For training, prefer `to_training_examples`: it is lazy, counts messages, and skips
 those that providers refuse.
 """
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import (
@@ -25,12 +21,7 @@ from langchain_chatexports.chat_loaders.session_source import (
     iter_sessions,
 )
 
-__all__ = [
-    "convert_dict_to_message",
-    "convert_message_to_dict",
-    "convert_messages_for_finetuning",
-    "convert_openai_messages",
-]
+__all__ = ["convert_message_to_dict", "convert_messages_for_finetuning"]
 
 _EXTRA_KEYS = ("function_call", "tool_calls", "context")
 
@@ -51,55 +42,6 @@ def convert_messages_for_finetuning(
         for session in iter_sessions(sessions)
         if any(isinstance(m, AIMessage) for m in session.get("messages", ()))
     ]
-
-
-def convert_openai_messages(messages: Iterable[Mapping[str, Any]]) -> list[BaseMessage]:
-    """Convert OpenAI's message dicts to messages, as langchain-community does.
-
-    Args:
-        messages: The dicts.
-
-    Returns:
-        A message for each dict.
-    """
-    return [convert_dict_to_message(message) for message in messages]
-
-
-def convert_dict_to_message(_dict: Mapping[str, Any]) -> BaseMessage:
-    """Convert OpenAI's message dict to a message, as langchain-community does.
-
-    Args:
-        _dict: The dict.
-
-    Returns:
-        The message; a `ChatMessage` for a role that OpenAI does not have.
-
-    Raises:
-        ValueError: If the dict has no role.
-    """
-    role, content = _dict.get("role"), _dict.get("content", "")
-    if not isinstance(role, str):
-        msg = "A message dict has no role: {'role': 'user', 'content': ...}."
-        raise ValueError(msg)  # noqa: TRY004 - as langchain-community's is
-    match role:
-        case "user":
-            return HumanMessage(content)
-        case "assistant":
-            extra = {key: _dict[key] for key in _EXTRA_KEYS if _dict.get(key)}
-            # OpenAI sets null with a call.
-            return AIMessage(content or "", additional_kwargs=extra)
-        case "system":
-            return SystemMessage(content)
-        case "function":
-            name: Any = _dict.get("name")
-            return FunctionMessage(content=content, name=name)
-        case "tool":
-            return ToolMessage(
-                content,
-                tool_call_id=_dict.get("tool_call_id"),
-                additional_kwargs={"name": _dict["name"]} if "name" in _dict else {},
-            )
-    return ChatMessage(content=content, role=role)
 
 
 def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_chatexports.datasets.card import CardNotes, hash_source
-    from langchain_chatexports.datasets.deduplication import deduplicate_examples
     from langchain_chatexports.datasets.estimate import estimate_training
     from langchain_chatexports.datasets.examples import (
         TrainingExample,
@@ -32,7 +31,6 @@ __all__ = [
     "CardNotes",
     "TrainingExample",
     "TrainingProblem",
-    "deduplicate_examples",
     "estimate_training",
     "forget",
     "hash_source",
@@ -49,7 +47,6 @@ __all__ = [
 _MODULES = {
     "removal": ("forget",),
     "card": ("CardNotes", "hash_source"),
-    "deduplication": ("deduplicate_examples",),
     "estimate": ("estimate_training",),
     "examples": ("TrainingExample", "to_training_examples"),
     "write": ("write_dataset",),

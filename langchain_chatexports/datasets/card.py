@@ -1,10 +1,9 @@
-"""The data card of a set: sources, counts and consent, without message text."""
+"""The data card of a set: sources and counts, without message text."""
 
 import hashlib
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,20 +21,16 @@ from langchain_chatexports.chat_loaders.counts import (
 from langchain_chatexports.exceptions import ExportNotFoundError
 
 REASONS = {
-    "ai_share": "where the AI says too little",
     "auto_reply": "sent automatically",
     "bot": "by bots and apps",
     "channel": "in one-way channels",
-    "dates": "outside the dates",
     "deleted": "deleted",
     "draft": "never sent",
     "duplicate": "found twice",
     "empty": "without text",
-    "exact": "repeated",
     "excluded": "excluded by options",
     "forgotten": "removed on request",
     "group": "in groups, or not in groups, as selected",
-    "leading": "before the first message of another person",
     "lone": "alone in a conversation",
     "media": "media without text",
     "merged": "joined with the message before",
@@ -53,38 +48,17 @@ REASONS = {
     "system": "written by the app",
     "system_prompt": "system prompts",
     "tail": "left over at the end",
-    "too_long": "too long",
     "trailing": "after the last answer",
-    "turns": "in conversations with few turns",
     "unnamed": "skipped by other steps",
     "unreadable": "unreadable",
     "unsent": "unsent",
-    "unsupported": "parts other than text and images",
 }
 """The reasons to skip or add messages, as they are shown after a count."""
 
-_STAGES = {
-    "ChunkSessions": "cut into windows",
-    "Duplicates": "removed duplicates",
-    "Examples": "made examples",
-    "LabelSpeakers": "labeled speakers",
-    "MapAIMessages": "chose the AI's messages",
-    "MergeChatRuns": "merged runs",
-    "Newest": "kept the newest",
-    "Redact": "replaced names and numbers",
-    "SelectSessions": "selected conversations",
-    "Split": "split into parts",
-    "SplitSessions": "split at pauses",
-}
-_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _BLOCK = 1 << 20
-# Media files are identified by name and size: they can be a hundred gigabytes.
-_HASHED_SUFFIXES = frozenset(
-    {".csv", ".db", ".html", ".htm", ".json", ".jsonl", ".parquet", ".txt", ".zip"}
-)
-_NO_CONSENT_NOTE = (
-    "No note was given. The messages of other people are theirs: ask them before you "
-    "train on it, and do not publish the set or a model trained on it without consent."
+_CONSENT = (
+    "The messages of other people are theirs: ask them before you train on the set, "
+    "and do not publish it, or a model trained on it, without consent."
 )
 _NOT_REDACTED = (
     "None. Texts are unchanged: they may contain names, numbers and addresses of "
@@ -122,7 +96,6 @@ class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     last: str | None = None
     redacted: bool = False
     replaced: dict[str, int] = {}
-    consent: str | None = None
     stages: list[Counts] = []
     files: dict[str, FileFacts] = {}
     forgotten: int = 0
@@ -130,7 +103,7 @@ class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 @dataclass
 class CardNotes:
-    """Information about a set for its data card: sources, counts and consent.
+    """Information about a set for its data card: sources and counts.
 
     Counts are read after the set is written, so you can pass those of the examples that
     are being written.
@@ -143,39 +116,27 @@ class CardNotes:
     """The counted passes over the exports, or their summaries."""
 
     counts: list[Counts] = field(default_factory=list)
-    """The list that was passed as `counts` to `trace_examples`, `deduplicate_examples`
-    and so on."""
-
-    consent: str | None = None
-    """A note on who consented to what."""
-
-    earlier: Iterable[CardFacts] = ()
-    """The facts of the sets that this set was made from."""
+    """The list that was passed as `counts` to `trace_examples`."""
 
     def facts(self) -> CardFacts:
         """Return the card's facts."""
-        earlier = [*self.earlier]
         found = [
             one.summary() if isinstance(one, Reading) else one for one in self.passes
         ]
         stages = [stage for summary in found for stage in summary.stages()]
         replaced: Counter[str] = Counter()
-        for counts in (*(e.replaced for e in earlier), *(s.replaced for s in stages)):
-            replaced.update(counts)
+        for stage in stages:
+            replaced.update(stage.replaced)
         firsts = [one.first.isoformat() for one in found if one.first]
         lasts = [one.last.isoformat() for one in found if one.last]
-        consents = dict.fromkeys([*(one.consent for one in earlier), self.consent])
-        people = {name for summary in found for name in summary.senders}
         return CardFacts(
-            sources=[*(s for one in earlier for s in one.sources), *self.sources],
-            people=max([len(people), *(one.people for one in earlier)]),
-            first=min([*firsts, *(e.first for e in earlier if e.first)], default=None),
-            last=max([*lasts, *(e.last for e in earlier if e.last)], default=None),
-            redacted=any(one.redacted for one in earlier)
-            or any(stage.name == "Redact" for stage in stages),
+            sources=[*self.sources],
+            people=len({name for summary in found for name in summary.senders}),
+            first=min(firsts, default=None),
+            last=max(lasts, default=None),
+            redacted=any(stage.name == "Redact" for stage in stages),
             replaced=dict(sorted(replaced.items())),
-            consent=" ".join(filter(None, consents)) or None,
-            stages=[*(s for one in earlier for s in one.stages), *stages, *self.counts],
+            stages=[*stages, *self.counts],
         )
 
 
@@ -183,8 +144,8 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
     """Hash an export, to identify it in a card without its name.
 
     The hash covers the content of a file (with the write-ahead log of an SQLite
-    database), or the names and sizes of all files in a folder and the content of those
-    with text.
+    database), or the names and sizes of all files in a folder, which can be a hundred
+    gigabytes.
 
     Args:
         path: The export.
@@ -207,9 +168,7 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
     for file in sorted(_files_below(path)):
         length = file.stat().st_size
         name = file.relative_to(path).as_posix()
-        is_text = file.suffix.lower() in _HASHED_SUFFIXES
-        digest = hash_files([file]) if is_text else ""
-        total.update(f"{name}\0{length}\0{digest}\n".encode("utf-8", "surrogatepass"))
+        total.update(f"{name}\0{length}\n".encode("utf-8", "surrogatepass"))
         size += length
     return SourceFile(platform, total.hexdigest(), size)
 
@@ -247,7 +206,7 @@ def card_markdown(facts: CardFacts, format_name: str) -> str:
         "Sources": _source_lines(facts),
         "Accounting": _accounting_lines(facts.stages),
         "Redaction": [_redaction(facts)],
-        "Consent": [facts.consent or _NO_CONSENT_NOTE],
+        "Consent": [_CONSENT],
     }
     if facts.forgotten:
         rows = plural(facts.forgotten, "row was", "rows were")
@@ -274,49 +233,27 @@ def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
     total = total_of(stages)
     if total is None:
         yield "There is no total, since the stages were counted in different passes."
-    else:
-        found = "in the exports" if total.is_of_export else "in the conversations given"
-        yield "| messages | |"
-        yield "|---|---:|"
-        yield f"| {found} | {total.found:,} |"
-        for reason, count in total.added.items():
-            yield f"| added: `{reason}` | + {count:,} |"
-        for reason, count in total.skipped.items():
-            verb = MERGED if reason == MERGED else f"skipped: `{reason}`"
-            yield f"| {verb} | - {count:,} |"
-        yield f"| **in the examples** | **{total.kept:,}** |"
-    yield ""
-    yield "Counts by stage. In each row: in + added = out + skipped."
-    yield ""
-    yield "| stage | of | in | added | out | skipped |"
-    yield "|---|---|---:|---|---:|---|"
-    for stage in stages:
-        # The words in the class name of a custom step.
-        name = _STAGES.get(stage.name) or _CAPITAL.sub(" ", stage.name).lower()
-        added, skipped = _reasons(stage.added), _reasons(stage.skipped)
-        yield (
-            f"| {name} | {stage.unit} | {stage.found:,} | {added} | {stage.kept:,} "
-            f"| {skipped} |"
-        )
-    reasons = {reason for stage in stages for reason in (*stage.skipped, *stage.added)}
-    if known := sorted(reasons & REASONS.keys()):
         yield ""
-        yield "The reasons:"
-        yield ""
-        yield from (f"- `{reason}`: {REASONS[reason]}" for reason in known)
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "0"
+        yield from (f"- {stage}" for stage in stages)
+        return
+    found = "in the exports" if total.is_of_export else "in the conversations given"
+    yield "| messages | |"
+    yield "|---|---:|"
+    yield f"| {found} | {total.found:,} |"
+    for reason, count in total.added.items():
+        yield f"| added: {short_reason(reason)} | + {count:,} |"
+    for reason, count in total.skipped.items():
+        verb = "" if reason == MERGED else "skipped: "
+        yield f"| {verb}{short_reason(reason)} | - {count:,} |"
+    yield f"| **in the examples** | **{total.kept:,}** |"
 
 
 def _redaction(facts: CardFacts) -> str:
     if not facts.redacted:
         return _NOT_REDACTED
-    counts = (
-        f" Replacements in texts: {_reasons(facts.replaced)}." if facts.replaced else ""
-    )
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in facts.replaced.items())
     return (
-        "Names, numbers, addresses and secrets that the rules find were replaced."
-        f"{counts} Rules miss some: read a sample before you share the set."
+        "Names, numbers, addresses and secrets that the rules find were replaced: "
+        f"{listed or 'none'} in texts. Rules miss some: read a sample before you share "
+        "the set."
     )

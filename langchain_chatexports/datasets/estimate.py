@@ -1,16 +1,11 @@
-"""Estimate the tokens and epochs that a fine-tuning job will be billed for.
-
-Exact if tiktoken's file for the model is on this machine, otherwise counted by bytes.
-Nothing is downloaded.
-"""
+"""Estimate, by bytes, the tokens that a fine-tuning job will be billed for."""
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from langchain_chatexports._tokens import has_encoding, token_counter, tokens_by_bytes
+from langchain_chatexports._tokens import max_tokens_by_bytes, tokens_by_bytes
 
 # The server cuts longer examples, and bills the rest only.
 _MAX_EXAMPLE_TOKENS = 65_536
@@ -18,22 +13,11 @@ _MAX_EXAMPLE_TOKENS = 65_536
 _TOKENS_PER_MESSAGE = 3
 _TOKENS_PER_EXAMPLE = 3
 
-# OpenAI's guide to vision: 85 tokens per image and 170 per square of 512 pixels, after
-# scaling: four of them for a square image, eight for the largest image.
-_TOKENS_PER_IMAGE = 85 + 4 * 170
-_MAX_TOKENS_PER_IMAGE = 85 + 8 * 170
-
 # OpenAI's cookbook: three epochs, more for few examples, fewer for very many.
 _TARGET_EPOCHS = 3
 _MIN_TARGET_EXAMPLES = 100
 _MAX_TARGET_EXAMPLES = 25_000
 _MAX_EPOCHS = 25
-
-# By the base model: tiktoken uses an older encoding for `ft:gpt-4.1-…`.
-_ENCODINGS = {
-    "o200k_base": re.compile(r"(ft:)?(gpt-4o|gpt-4\.[15]|gpt-5|chatgpt-4o|o[134]\b)"),
-    "cl100k_base": re.compile(r"(ft:)?(gpt-4\b|gpt-3\.?5)"),
-}
 
 
 @dataclass(frozen=True)
@@ -47,9 +31,7 @@ class TrainingEstimate:
         tokens: Tokens in the file, each example up to the model's limit.
         epochs: Passes over the file.
         billed_tokens: `tokens` times `epochs`.
-        billed_tokens_at_most: An upper bound, if the count is not exact.
-        exact: Whether the count is exact: made with the model's tokenizer, and without
-            images, whose tokens depend on their size.
+        billed_tokens_at_most: An upper bound.
     """
 
     examples: int
@@ -57,36 +39,22 @@ class TrainingEstimate:
     epochs: int
     billed_tokens: int
     billed_tokens_at_most: int
-    exact: bool
 
 
 def estimate_training(
-    examples: Iterable[Mapping[str, Any]],
-    *,
-    model: str,
-    n_epochs: int | Literal["auto"] = "auto",
+    examples: Iterable[Mapping[str, Any]], *, n_epochs: int | Literal["auto"] = "auto"
 ) -> TrainingEstimate:
     """Estimate the tokens that training on examples will be billed for.
 
     Args:
         examples: The examples.
-        model: The base model.
         n_epochs: Passes over the examples; `auto` follows OpenAI's published rule.
     """
-    encoding = next((e for e, names in _ENCODINGS.items() if names.match(model)), None)
-    exact = encoding is not None and has_encoding(encoding)
-    if encoding is not None and exact:
-        count = most = token_counter(encoding)
-    else:
-        count, most = tokens_by_bytes, token_counter("bytes")
-    number = tokens = at_most = images = 0
+    number = tokens = at_most = 0
     for number, example in enumerate(examples, 1):  # noqa: B007 - used below
-        found = example_tokens(example, count)
-        bound = found if count is most else example_tokens(example, most)
-        with_images = _images_in(example)
-        bound += with_images * (_MAX_TOKENS_PER_IMAGE - _TOKENS_PER_IMAGE)
-        images += with_images
+        found = example_tokens(example, tokens_by_bytes)
         tokens += min(_MAX_EXAMPLE_TOKENS, found)
+        bound = example_tokens(example, max_tokens_by_bytes)
         at_most += min(_MAX_EXAMPLE_TOKENS, bound)
     epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
     return TrainingEstimate(
@@ -95,7 +63,6 @@ def estimate_training(
         epochs=epochs,
         billed_tokens=tokens * epochs,
         billed_tokens_at_most=at_most * epochs,
-        exact=exact and not images,
     )
 
 
@@ -111,31 +78,15 @@ def automatic_epochs(examples: int) -> int:
 
 
 def example_tokens(example: Mapping[str, Any], count: Callable[[str], int]) -> int:
-    """Count the tokens of an example, including the chat format and images."""
-    total = _TOKENS_PER_EXAMPLE + _TOKENS_PER_IMAGE * _images_in(example)
+    """Count the tokens of an example, including the chat format."""
+    total = _TOKENS_PER_EXAMPLE
     for message in example["messages"]:
         total += _TOKENS_PER_MESSAGE + ("name" in message)
         total += sum(count(_text(message[key])) for key in message if key != "weight")
-    for key in ("tools", "functions"):
-        total += count(_text(example[key])) if example.get(key) else 0
     return total
 
 
-def _images_in(example: Mapping[str, Any]) -> int:
-    return sum(
-        sum(map(_is_image, message["content"]))
-        for message in example["messages"]
-        if isinstance(message.get("content"), list)
-    )
-
-
-def _is_image(part: Any) -> bool:
-    return isinstance(part, Mapping) and part.get("type") == "image_url"
-
-
 def _text(value: object) -> str:
-    if isinstance(value, list) and any(map(_is_image, value)):
-        return "\n".join(_text(part.get("text")) for part in value if "text" in part)
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,6 @@
 """The formats of a set: functions from an example to its rows.
 
-OpenAI's format supports everything. The others refuse examples if they would lose
-something that is trained on, such as a tool call or an image.
+OpenAI's format takes an example as it is. The others refuse messages that are not text.
 """
 
 import re
@@ -27,14 +26,10 @@ _MAX_ROW_BYTES = 1 << 30
 
 
 class EncodedRow(NamedTuple):
-    """A row of a set, and how much of its example it contains."""
+    """A row of a set, and the number of its answers that are trained on."""
 
     row: dict[str, Any]
     answers: int
-    """The number of the example's answers that are trained on."""
-
-    messages: int
-    """The number of the example's messages up to the end of this row."""
 
 
 class UnfitError(ValueError):
@@ -52,10 +47,6 @@ class DatasetFormat(NamedTuple):
     row_is_example: bool = True
     """Whether each row is a complete example."""
 
-    def file_of(self, part: str) -> str:
-        """Return the name of a part's file."""
-        return f"{part}{self.suffix}"
-
 
 def dataset_format(name: str) -> DatasetFormat:
     """Return a format by its name; a `ValueError` lists the names."""
@@ -65,19 +56,13 @@ def dataset_format(name: str) -> DatasetFormat:
     return FORMATS[name]
 
 
-def messages_of(example: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the messages of an example; anything else is an `UnfitError`."""
+def count_learned(example: Mapping[str, Any]) -> int:
+    """Return the number of answers that are trained on; `UnfitError` for no example."""
     messages = example.get("messages")
-    msg = "`messages` must be a list of objects with `role` and `content`"
-    if not isinstance(messages, (list, tuple)):
+    if not isinstance(messages, list) or not all(map(_is_message, messages)):
+        msg = "`messages` must be a list of objects with `role` and `content`"
         raise UnfitError(msg)
-    for message in messages:
-        if not (
-            isinstance(message, (dict, Mapping))
-            and isinstance(message.get("role"), str)
-        ):
-            raise UnfitError(msg)
-    return list(messages)
+    return sum(map(is_learned, messages))
 
 
 def is_learned(message: Mapping[str, Any]) -> bool:
@@ -85,25 +70,28 @@ def is_learned(message: Mapping[str, Any]) -> bool:
     return message["role"] == "assistant" and message.get("weight") != 0
 
 
+def _is_message(message: object) -> bool:
+    return isinstance(message, Mapping) and isinstance(message.get("role"), str)
+
+
 def _openai(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    messages = messages_of(example)
-    yield EncodedRow(dict(example), sum(map(is_learned, messages)), len(messages))
+    yield EncodedRow(dict(example), count_learned(example))
 
 
 def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
     # Consecutive answers are one completion, if they are trained on.
     messages = _texts(example)
-    learned = [is_learned(message) for message in example["messages"]]
+    learned = [*map(is_learned, example["messages"]), False]
     start = 0
-    for index, is_answer in enumerate(learned):
-        if not is_answer:
+    for index in range(len(messages)):
+        if not learned[index]:
             start = index + 1
-        elif index + 1 == len(learned) or not learned[index + 1]:
+        elif not learned[index + 1]:
             # Chat templates and TRL refuse a prompt without a user's message.
             if any(message["role"] == "user" for message in messages[:start]):
                 completion = messages[start : index + 1]
                 row = {"prompt": messages[:start], "completion": completion}
-                yield EncodedRow(row, len(completion), index + 1)
+                yield EncodedRow(row, len(completion))
             start = index + 1
 
 
@@ -113,53 +101,33 @@ def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
         {**text, "name": message.get("name"), "weight": message.get("weight")}
         for text, message in zip(_texts(example), example["messages"], strict=True)
     ]
-    learned = sum(map(is_learned, example["messages"]))
-    yield EncodedRow({"messages": messages}, learned, len(messages))
+    yield EncodedRow({"messages": messages}, count_learned(example))
 
 
 def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
-    messages = messages_of(example)
-    has_calls = any("tool_calls" in message for message in messages)
-    roles = {message["role"] for message in messages}
-    is_chat = roles <= {"system", "developer", "user", "assistant"}
-    if example.get("tools") or example.get("functions") or has_calls or not is_chat:
-        msg = "this format does not support tools"
-        raise UnfitError(msg)
+    count_learned(example)
     return [
         {
             "role": "system" if one["role"] == "developer" else one["role"],
-            "content": _plain_text(one.get("content")),
+            "content": _text(one.get("content")),
         }
-        for one in messages
+        for one in example["messages"]
     ]
 
 
-def _plain_text(content: Any) -> str:
-    if isinstance(content, list) and all(
-        isinstance(part, Mapping)
-        and part.get("type") == "text"
-        and isinstance(part.get("text"), str)
-        for part in content
-    ):
-        return "\n".join(part["text"] for part in content)
+def _text(content: object) -> str:
     if not isinstance(content, str):
-        msg = "a message must be text in this format, without images"
+        msg = "a message must be text in this format"
         raise UnfitError(msg)
     return content
 
 
 FORMATS: dict[str, DatasetFormat] = {
-    one.name: one
-    for one in (
-        DatasetFormat("openai", ".jsonl", _openai),
-        DatasetFormat(
-            "trl-prompt-completion",
-            ".jsonl",
-            _trl_prompt_completion,
-            row_is_example=False,
-        ),
-        DatasetFormat("parquet", PARQUET, _parquet),
-    )
+    "openai": DatasetFormat("openai", ".jsonl", _openai),
+    "trl-prompt-completion": DatasetFormat(
+        "trl-prompt-completion", ".jsonl", _trl_prompt_completion, row_is_example=False
+    ),
+    "parquet": DatasetFormat("parquet", PARQUET, _parquet),
 }
 """The formats by name."""
 
@@ -179,52 +147,47 @@ def require_duckdb() -> Any:
 
 def lines_to_parquet(lines: Path, path: Path) -> None:
     """Write a Parquet file of the examples in a file of JSON lines."""
-    duckdb = require_duckdb()
     rows = (
         f"read_json({_quoted(lines)}, format = 'newline_delimited', "
         f"columns = {{messages: '{_MESSAGES}'}}, "
         f"maximum_object_size = {_MAX_ROW_BYTES})"
     )
     target = str(path).replace("'", "''")
-    try:
-        with _database(lines.parent) as database:
-            database.execute(
-                f"COPY (SELECT messages FROM {rows}) TO '{target}' (FORMAT parquet)"
-            )
-    except duckdb.Error:
-        msg = (
-            f"{path.name} cannot be written as Parquet: the disk is full, or an "
-            "example does not fit into a table. Write JSON lines."
+    msg = (
+        "The examples cannot be written as Parquet: the disk is full, or one of them "
+        "does not fit into a table. Write JSON lines."
+    )
+    with _database(lines.parent, msg) as database:
+        database.execute(
+            f"COPY (SELECT messages FROM {rows}) TO '{target}' (FORMAT parquet)"
         )
-        raise ExportFormatError(msg) from None
     path.chmod(0o600)
 
 
 def parquet_to_lines(path: Path) -> Iterator[bytes]:
     """Yield the examples of a Parquet file, each as a line of JSON."""
     check_regular_file(path)
-    duckdb = require_duckdb()
-    try:
-        with _database(path.parent) as database:
-            database.execute(f"SELECT messages FROM read_parquet({_quoted(path)})")
-            while rows := database.fetchmany(_BATCH):
-                for (messages,) in rows:
-                    yield json_line({"messages": messages})
-    except duckdb.Error:
-        # DuckDB's errors quote the file.
-        msg = f"{path} is not a Parquet file of this set. Write the set again."
-        raise ExportFormatError(msg) from None
+    msg = f"{path} is not a Parquet file of this set. Write the set again."
+    with _database(path.parent, msg) as database:
+        database.execute(f"SELECT messages FROM read_parquet({_quoted(path)})")
+        while rows := database.fetchmany(_BATCH):
+            for (messages,) in rows:
+                yield json_line({"messages": messages})
 
 
 @contextmanager
-def _database(folder: Path) -> Iterator[Any]:
+def _database(folder: Path, msg: str) -> Iterator[Any]:
+    duckdb = require_duckdb()
     config = {
         "autoinstall_known_extensions": "false",
         "temp_directory": str(folder),
         "threads": "1",
     }
-    with require_duckdb().connect(":memory:", config=config) as database:
-        yield database
+    try:
+        with duckdb.connect(":memory:", config=config) as database:
+            yield database
+    except duckdb.Error:
+        raise ExportFormatError(msg) from None  # DuckDB's errors quote the file.
 
 
 def _quoted(path: Path) -> str:

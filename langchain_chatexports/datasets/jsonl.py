@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,13 +10,8 @@ from typing import Any, BinaryIO
 
 from langchain_chatexports._fast.strings import line_of_texts
 from langchain_chatexports._files import explained_writing, whole_file
-from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportAccessError,
-    ExportFormatError,
-    ExportNotFoundError,
-)
+from langchain_chatexports._regular_files import open_regular_file, system_errors
+from langchain_chatexports.exceptions import ExportFormatError
 
 # `json.dumps` makes an encoder for each call that has options.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -54,22 +48,10 @@ def write_jsonl(
     return _write_lines(examples, path_or_buffer)
 
 
-def _finite(text: str) -> float:
-    # Python reads NaN, Infinity and 1e999, which cannot be written as JSON.
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-_decode = json.JSONDecoder(parse_constant=_finite, parse_float=_finite).decode
-
-
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     r"""Read JSON lines one by one.
 
-    Lines end at `\n` only. A byte order mark, `\r` and empty lines at the end are
-    ignored.
+    Lines end at `\n` only. A byte order mark, `\r` and empty lines are ignored.
 
     Args:
         path: The file; `~` is expanded.
@@ -85,31 +67,16 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     """
     path = Path(path).expanduser()
     with _opened(path) as file:
-        empty = 0
         for number, line in enumerate(file, 1):
             data = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if not data.strip():
-                empty = empty or number
-                continue
-            if empty:
-                msg = f"Line {empty} of {path} is empty. Remove it."
-                raise ExportFormatError(msg)
-            yield _parsed(data, number, path)
+            if data.strip():
+                yield _parsed(data, number, path)
 
 
 def _opened(path: Path) -> BinaryIO:
-    try:
+    with system_errors(path, "Check its permissions."):
         if not path.is_dir():
             return open_regular_file(path)
-    except ChatExportError:
-        raise
-    except PermissionError as error:
-        msg = f"{path} may not be read. Check its permissions."
-        raise ExportAccessError(msg) from error
-    except OSError as error:
-        # The path is below a file, or its name is too long.
-        msg = f"There is no file {path}. Check the path of the JSON lines."
-        raise ExportNotFoundError(msg) from error
     msg = f"{path} is a folder. Name the file of JSON lines in it."
     raise ExportFormatError(msg)
 
@@ -117,7 +84,7 @@ def _opened(path: Path) -> BinaryIO:
 def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
     # `from None`: the decoder's errors contain the line.
     try:
-        value = _decode(line.decode())
+        value = json.loads(line.decode())
     except UnicodeDecodeError:
         msg = f"Line {number} of {path} is not UTF-8. Save the file as UTF-8."
         raise ExportFormatError(msg) from None

@@ -23,11 +23,14 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.deduplication import newest_examples
 from langchain_chatexports.datasets.examples import SystemPrompt
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.redaction import Redaction
-from langchain_chatexports.datasets.trace import TracedExample, trace_examples
+from langchain_chatexports.datasets.trace import (
+    TracedExample,
+    newest_examples,
+    trace_examples,
+)
 from langchain_chatexports.datasets.trace_file import read_prepared
 from langchain_chatexports.exceptions import (
     ExportFormatError,
@@ -42,16 +45,12 @@ from langchain_chatexports.steps import (
     SessionTransform,
     SplitSessions,
 )
-from langchain_chatexports.steps.pauses import MAX_GAP_SECONDS
 from langchain_chatexports.steps.pipe import read_loader
 
 # `--split` sets `keep_tail` by itself.
 _FOR_EXAMPLES = frozenset({"chats", "keep_tail", "limit", "redaction"})
 
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
-
-# Without a limit, replies to old messages would join years of a thread.
-_REPLY_WITHIN = timedelta(seconds=MAX_GAP_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -60,26 +59,20 @@ class PrepareOptions:
 
     Attributes:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
-        ai_role: The role whose messages become the AI's, in a table.
         contacts: The source of names in iMessage exports.
         people: The table of people.
         export_zone: The time zone of exports with local times; `None` for the default
             of each format.
         date_order: The order of day and month, if an export does not show it.
-        column: The column of each part of a table, as pairs.
         chats: The choice of chats.
         gap: The pause after which a thread is split into conversations, before messages
             are merged; `"auto"` finds it in each thread, `None` never splits.
         size: Messages in a window.
         overlap: Messages that neighboring windows share.
-        whole: One example per conversation, split only if it has too many tokens.
+        whole: One example per conversation.
         keep_tail: Add a last, shorter window; `None` for yes if threads are split,
             since their conversations are short.
         keep_trailing: Keep messages after the last answer.
-        max_tokens: Maximum number of tokens in an example, counted by bytes.
-        label_groups: Put the speaker's name before each text in groups.
-        overlap_as_context: Give an answer that two windows share weight 0 in the later
-            one, as context.
         system: A system prompt for each example; `"auto"` names the AI and the other
             people; `None` for none.
         limit: Keep only this many of the newest examples.
@@ -87,12 +80,10 @@ class PrepareOptions:
     """
 
     ai: tuple[str, ...] = ()
-    ai_role: str | None = None
     contacts: Path | None = None
     people: Path | None = None
     export_zone: str | None = None
     date_order: DateOrder | None = None
-    column: tuple[tuple[str, str], ...] = ()
     chats: ChatChoice = field(default_factory=ChatChoice)
     gap: Gap = "auto"
     size: int = 8
@@ -100,9 +91,6 @@ class PrepareOptions:
     whole: bool = False
     keep_tail: bool | None = None
     keep_trailing: bool = False
-    max_tokens: int | None = None
-    label_groups: bool = True
-    overlap_as_context: bool = True
     system: str | None = "auto"
     limit: int | None = None
     redaction: Redaction | None = None
@@ -124,7 +112,7 @@ class PrepareOptions:
             "contacts": self.contacts,
             "timezone": self.export_zone,
             "date_order": self.date_order,
-            "columns": dict(self.column),
+            "columns": None,
         }
 
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
@@ -135,42 +123,34 @@ class PrepareOptions:
             *(redaction.steps() if redaction else ()),
             *self.split_steps(),
             MergeChatRuns(),
-            MapAIMessages(sender=tuple(names) or None, role=self.ai_role),
-            *self.label_steps(),
+            MapAIMessages(sender=tuple(names) or None),
+            LabelSpeakers(),
             *self.window_steps(),
         )
-
-    def label_steps(self) -> tuple[LabelSpeakers, ...]:
-        """Return the step that labels speakers in groups, if any."""
-        return (LabelSpeakers(),) if self.label_groups else ()
 
     def split_steps(self) -> tuple[SplitSessions, ...]:
         """Return the step that splits threads into conversations, if any."""
         if self.gap is None:
             return ()
-        return (SplitSessions(gap=self.gap, reply_within=_REPLY_WITHIN),)
+        return (SplitSessions(gap=self.gap),)
 
     def window_steps(self) -> tuple[ChunkSessions, ...]:
         """Return the step that splits conversations into windows, if any."""
-        keep_tail = self.gap is not None if self.keep_tail is None else self.keep_tail
-        if self.whole and self.max_tokens is None:
+        if self.whole:
             return ()
-        return (
-            ChunkSessions(
-                size=None if self.whole else self.size,
-                overlap=self.overlap,
-                keep_tail=keep_tail or self.whole,
-                max_tokens=self.max_tokens,
-                overlap_as_context=self.overlap_as_context,
-            ),
+        keep_tail = self.gap is not None if self.keep_tail is None else self.keep_tail
+        # An answer that two windows share is context in the later one.
+        window = ChunkSessions(
+            size=self.size,
+            overlap=self.overlap,
+            keep_tail=keep_tail,
+            overlap_as_context=True,
         )
+        return (window,)
 
     def system_prompt(self) -> SystemPrompt:
         """Return the system prompt, as `to_training_examples` takes it."""
-        if self.system != "auto":
-            return self.system
-        # Several people may have the role.
-        return None if self.ai_role else persona_prompt
+        return persona_prompt if self.system == "auto" else self.system
 
 
 @dataclass
@@ -263,7 +243,6 @@ class Preparation:
                 self.sessions(),
                 system=self.options.system_prompt(),
                 keep_trailing=self.options.keep_trailing,
-                keep_lone=False,
                 counts=counts,
             )
         if self.options.redaction:
@@ -302,11 +281,6 @@ class Preparation:
                     "--exclude, --since and --until. Use fewer of them."
                 )
                 raise TrainingDataError(msg)
-        # Roles are checked when examples are made.
-        if not self.options.ai_role:
-            self._check_speakers()
-
-    def _check_speakers(self) -> None:
         silent, senders = self.silent_exports(), self.senders()
         if silent and not self.options.ai:
             named = ", ".join(str(path) for path in silent)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from langchain_chatexports._files import is_pipe
-from langchain_chatexports.chat_loaders.counts import Reading
+from langchain_chatexports.chat_loaders.counts import Counts, Reading
 from langchain_chatexports.datasets.card import CardNotes, SourceFile, hash_source
 from langchain_chatexports.datasets.formats import (
     FORMATS,
@@ -17,7 +17,6 @@ from langchain_chatexports.datasets.formats import (
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.splits import split_examples
-from langchain_chatexports.datasets.trace_file import facts_of_prepared
 from langchain_chatexports.datasets.write import WrittenSet, write_dataset
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -29,9 +28,6 @@ class SetOptions:
     format: FormatName = "openai"
     split: bool = False
     """Whether to split into train, validation and test."""
-
-    consent: str | None = None
-    """A note on consent for the data card."""
 
     def check_extras(self) -> None:
         """Raise an error if the format needs an extra that is not installed."""
@@ -74,40 +70,33 @@ def write_set(
     preparation: Preparation, output: Path, options: SetOptions
 ) -> PreparedSet:
     """Read all examples, and write them to a file, a folder or a pipe."""
-    result = _write_examples(preparation, output, options)
-    if preparation.options.redaction:
-        preparation.options.redaction.write_key_file()
-    return result
-
-
-def _write_examples(
-    preparation: Preparation, output: Path, options: SetOptions
-) -> PreparedSet:
+    counts: list[Counts] = []
+    examples = preparation.traced(counts)
     # Generators, since the exports are read and counted while the set is written.
-    notes = CardNotes(
-        sources=_sources(preparation),
-        passes=_passes(preparation),
-        consent=options.consent,
-    )
-    if preparation.reads_examples:
-        notes.earlier = [facts_of_prepared(path) for path in preparation.paths]
-    examples = preparation.traced(notes.counts)
+    notes = CardNotes(_sources(preparation), _passes(preparation), counts)
+    empty: list[str] = []
+    repeated = 0
+    written: WrittenSet | None = None
     if is_pipe(output):
         if options.split or options.format != "openai":
             msg = f"{output} is not a file: leave --split and --format out."
             raise ExportFormatError(msg)
         write_jsonl((item.example for item in examples), output)
-        return PreparedSet(preparation, None)
-    if not options.split:
+    elif options.split:
+        splits = split_examples(examples)
+        written = write_dataset(splits, output, format=options.format, notes=notes)
+        empty = [name for name in ("validation", "test") if name not in splits.parts()]
+        repeated = splits.skipped.total()
+    else:
         written = write_dataset(examples, output, format=options.format, notes=notes)
-        return PreparedSet(preparation, written)
-    splits = split_examples(examples)
-    written = write_dataset(splits, output, format=options.format, notes=notes)
-    empty = [name for name in ("validation", "test") if name not in splits.parts()]
-    return PreparedSet(preparation, written, tuple(empty), splits.skipped.total())
+    if preparation.options.redaction:
+        preparation.options.redaction.write_key_file()
+    return PreparedSet(preparation, written, tuple(empty), repeated)
 
 
 def _sources(preparation: Preparation) -> Iterator[SourceFile]:
+    if preparation.reads_examples:
+        yield from (hash_source(p, platform="examples") for p in preparation.paths)
     for export, counted in preparation.passes:
         platform = counted.summary().platform
         yield from (hash_source(path, platform=platform) for path in export.paths)

@@ -1,14 +1,11 @@
 """Split examples into parts that share neither conversations nor texts."""
 
-import hashlib
-import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts
@@ -211,23 +208,13 @@ def _by_known_text(
 
 def _texts(example: TrainingExample) -> Iterator[str]:
     chat = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
-    yield _normalized("\n".join(chain(map(message_text, chat), _images(chat))))
+    yield _normalized("\n".join(map(message_text, chat)))
     for whole in map(message_text, chat):
         # Also compare pieces, since a merged run contains several bubbles.
         pieces = dict.fromkeys([whole, *whole.split("\n\n"), *whole.splitlines()])
         for text in map(_normalized, pieces):
             if len(text) >= _MIN_LINE_LENGTH:
                 yield text
-
-
-def _images(messages: Iterable[Any]) -> Iterator[str]:
-    # Compare images by digest: examples with different images are not copies.
-    for message in messages:
-        content = message.get("content")
-        for part in content if isinstance(content, list) else ():
-            if part.get("type") == "image_url":
-                image = json.dumps(part, sort_keys=True).encode()
-                yield hashlib.blake2b(image).hexdigest()
 
 
 def _normalized(text: str) -> str:

@@ -1,21 +1,21 @@
 """Training examples with their origins: session, messages and senders."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
-from typing_extensions import Unpack
 
-from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.examples import (
-    ExampleOptions,
-    SessionConverter,
+    SystemPrompt,
     TrainingExample,
+    converted_sessions,
 )
 
 
@@ -27,28 +27,16 @@ class ExampleOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """
 
     session_id: str | None = None
-    """The session's `id`; `None` if its loader sets none."""
-
+    # The thread that the session was split from, if it was.
     thread_id: str | None = None
-    """The id of the thread that the session was split from, if it was."""
-
+    # Of all messages, including those in merged runs.
     message_ids: tuple[str, ...] = ()
-    """The export's ids of the messages, including those in merged runs."""
-
     senders: tuple[str, ...] = ()
-    """The senders of the messages, each once."""
-
     participants: tuple[str, ...] = ()
-    """The participants of the session."""
-
     is_group: bool = False
-    """Whether the session is a group."""
-
+    # Times of the oldest and the newest message, in Unix seconds.
     first: int | None = None
-    """Time of the oldest message, in Unix seconds."""
-
     last: int | None = None
-    """Time of the newest message, in Unix seconds."""
 
     def __repr__(self) -> str:
         """Show counts and times, never names or ids."""
@@ -72,29 +60,26 @@ class TracedExample(NamedTuple):
 UNKNOWN_ORIGIN = ExampleOrigin()
 """The origin of an example from an unknown source."""
 
-AnyExample = TypeVar("AnyExample", TrainingExample, TracedExample)
-"""A plain example or a traced one."""
-
 
 def trace_examples(
     sessions: SessionSource,
     *,
+    system: SystemPrompt = None,
+    keep_trailing: bool = False,
     counts: list[Counts] | None = None,
-    **options: Unpack[ExampleOptions],
 ) -> Iterator[TracedExample]:
     """Turn each session into a training example with its origin.
 
-    The examples and the options are those of `to_training_examples`.
+    The examples, arguments and errors are those of `to_training_examples`.
 
     Yields:
         Examples with their origins, lazily; closing the iterator closes the loader.
-
-    Raises:
-        SenderNotFoundError: At the end, if there were sessions and none has a message
-            by the AI.
     """
-    converter = SessionConverter(**options)
-    with closing(converter.convert_all(sessions, counts)) as all_converted:
+    with closing(
+        converted_sessions(
+            sessions, system=system, keep_trailing=keep_trailing, counts=counts
+        )
+    ) as all_converted:
         for converted in all_converted:
             origin = origin_of_session(converted.session, converted.kept)
             yield TracedExample(converted.example, origin)
@@ -146,3 +131,31 @@ def _speaker_in(item: TracedExample) -> str | None:
     if senders and first == "assistant":
         return senders[0]
     return senders[1] if len(senders) == 2 and first == "user" else None  # noqa: PLR2004
+
+
+def newest_examples(
+    examples: Iterable[TracedExample], limit: int, *, counts: list[Counts]
+) -> Iterator[TracedExample]:
+    """Keep the newest examples, by the time of their last message, in order.
+
+    Examples without a time count as the oldest. If times are equal, later examples
+    count as newer. At most `limit` examples are in memory.
+    """
+    messages, passed = Counts("Newest"), Counts("Newest", "examples")
+    newest: list[tuple[float, int, TracedExample]] = []
+    with entered_at_end(counts, messages, passed):
+        for number, item in enumerate(examples):
+            passed.found += 1
+            messages.found += len(item.example["messages"])
+            last = item.origin.last
+            entry = (float("-inf") if last is None else last, number, item)
+            if len(newest) < limit:
+                heapq.heappush(newest, entry)
+                continue
+            _, _, older = heapq.heappushpop(newest, entry)
+            passed.skip("older")
+            messages.skip("older", len(older.example["messages"]))
+        for _, _, item in sorted(newest, key=lambda entry: entry[1]):
+            passed.kept += 1
+            messages.kept += len(item.example["messages"])
+            yield item

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 import msgspec
 
 from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.datasets.card import CardFacts, hash_source
+from langchain_chatexports.datasets.card import CardFacts
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.formats import FORMATS, PARTS
 from langchain_chatexports.datasets.jsonl import json_line, read_jsonl
@@ -25,7 +25,6 @@ from langchain_chatexports.datasets.trace import (
 )
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
-_VERSION = 1
 _DIGEST_BYTES = 12
 _T = TypeVar("_T")
 
@@ -33,30 +32,22 @@ _T = TypeVar("_T")
 class TraceHeader(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The header of a trace: facts of the set as a whole."""
 
-    chatexports_trace: int = _VERSION
     format: str
     is_folder: bool
     files: list[str]
-    """The files of rows."""
-
+    # The SHA-256 of all versions of the files, to find the jobs that used them.
     hashes: list[str] = []
-    """The SHA-256 of all versions of the files, to find the jobs that used them."""
-
     facts: CardFacts = msgspec.field(default_factory=CardFacts)
 
     @property
     def is_sound(self) -> bool:
-        """Whether its file names are valid, and so safe to replace."""
+        """Whether its file names are those of a set, and so safe to replace."""
         known = FORMATS.get(self.format)
-        if known is None or self.chatexports_trace != _VERSION:
+        if known is None:
             return False
         if not self.is_folder:
-            (name, *others) = self.files or [""]
-            # `Path.name` removes folders, drives and `.`.
-            is_plain = Path(name).name == name and name not in {"", ".."}
-            return is_plain and "\0" not in name and not others
-        names = {known.file_of(part) for part in PARTS}
-        return names.issuperset(self.files) and len({*self.files}) == len(self.files)
+            return len(self.files) == 1
+        return {f"{part}{known.suffix}" for part in PARTS}.issuperset(self.files)
 
 
 class TraceRow(msgspec.Struct, frozen=True):
@@ -136,10 +127,7 @@ def _counter(_: type, value: Any) -> Counter[str]:
 
 
 def _unreadable(path: Path) -> ExportFormatError:
-    msg = (
-        f"{trace_path(path)} is not a trace that this version can read. "
-        "Write the set again."
-    )
+    msg = f"{trace_path(path)} is not the trace of a set. Write the set again."
     return ExportFormatError(msg)
 
 
@@ -150,34 +138,17 @@ def read_prepared(path: str | Path) -> Iterator[TracedExample]:
     """Read a file of examples, with their origins if there is a trace."""
     path = Path(path).expanduser()
     origins: defaultdict[str, list[ExampleOrigin]] = defaultdict(list)
-    if (found := _set_of(path)) is not None:
-        for row in read_trace(found):
-            if row.file == path.name or found == path:
-                origins[row.digest].append(row.origin)
+    folder = path.absolute().parent
+    if trace_path(path).is_file():
+        rows = read_trace(path)
+    elif trace_path(folder).is_file():
+        rows = (row for row in read_trace(folder) if row.file == path.name)
+    else:
+        rows = iter(())
+    for row in rows:
+        origins[row.digest].append(row.origin)
     for example in read_jsonl(path):
         listed = origins.get(row_digest(json_line(example))) if origins else None
         origin = listed.pop(0) if listed else UNKNOWN_ORIGIN
         # Not validated here, but by formats and the tuner.
         yield TracedExample(cast("TrainingExample", example), origin)
-
-
-def facts_of_prepared(path: Path) -> CardFacts:
-    """Return the facts of the data card of a file of examples, or the file's hash."""
-    path = path.expanduser()
-    found = _set_of(path)
-    if found is None:
-        return CardFacts(sources=[hash_source(path, platform="examples")])
-    facts = read_header(found).facts
-    if found != path:
-        facts.stages = []  # They belong to the whole set.
-    return facts
-
-
-def _set_of(path: Path) -> Path | None:
-    """Return the set that a file of rows is, or belongs to, if there is a trace."""
-    if trace_path(path).is_file():
-        return path
-    folder = path.absolute().parent
-    if trace_path(folder).is_file() and path.name in read_header(folder).files:
-        return folder
-    return None

@@ -72,7 +72,7 @@ def to_training_data(
     validation: Sequence[TracedExample] | None = None,
 ) -> TrainingData:
     """Hold out a share of the examples, and find their person."""
-    person = preparation.options.ai_role or speaker_of(examples)
+    person = speaker_of(examples)
     sources = [f"{e.loader.platform} {e.path.name}" for e, _ in preparation.summaries()]
     repeated = 0
     if validation is None:

@@ -26,8 +26,8 @@ from langchain_chatexports.datasets.formats import (
     DatasetFormat,
     FormatName,
     UnfitError,
+    count_learned,
     dataset_format,
-    is_learned,
     lines_to_parquet,
     parquet_to_lines,
     require_duckdb,
@@ -50,7 +50,6 @@ from langchain_chatexports.exceptions import ExportFormatError, TrainingDataErro
 AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
 """An example, plain or with its origin."""
 
-_MAX_PROBLEMS = 1_000
 _BUFFER_BYTES = 1 << 20
 # The card has all of them.
 _MAX_REASONS = 5
@@ -106,13 +105,10 @@ class WrittenSet:
 
     def __str__(self) -> str:
         """Return the paths and counts as lines for a terminal."""
-        rows = [f"{name}: {plural(count, 'row')}" for name, count in self.files.items()]
-        if list(self.files) == [self.path.name]:
-            rows = [plural(self.files[self.path.name], "row")]
         total = self.total
         stages = [s for s in self.stages if s.unit != "messages" or not total]
         lines = [
-            f"{self.path} ({self.format}): {', '.join(rows)}",
+            f"{self.path} ({self.format}): {plural(sum(self.files.values()), 'row')}",
             *map(str, [total, *stages] if total else stages),
             f"card: {self.card}",
             f"trace: {self.trace}",
@@ -159,18 +155,18 @@ def write_dataset(
 ) -> WrittenSet:
     """Write examples as a set, with a data card and a trace beside them.
 
-    Examples are written to a file, the parts of a split to a folder. The set is written
-    completely or not at all, readable by its owner only, and replaces an earlier set at
-    the path. Next to it are `<path>.card.md`, which contains no text, and
-    `<path>.trace.jsonl`, which links each row to its session and messages: do not share
-    it.
+    Examples are written to a file, the parts of a split to a folder. Nothing is
+    written if an example cannot be read or written. Only the owner can read the files,
+    which replace an earlier set at the path. Next to it are `<path>.card.md`, which
+    contains no text, and `<path>.trace.jsonl`, which links each row to its session and
+    messages: do not share it.
 
     Args:
         examples: Traced examples (`trace_examples`), plain examples, or the result of
             `split_examples`. An iterable is read once.
         path: The file or folder to write.
         format: `openai`, `trl-prompt-completion` or `parquet`.
-        notes: Sources, counts and consent for the card.
+        notes: Sources and counts for the card.
 
     Returns:
         The paths and counts.
@@ -193,10 +189,10 @@ def write_dataset(
         split = examples.stages
     else:
         parts, split = {"train": examples}, ()
-    names = {part: kind.file_of(part) if is_folder else path.name for part in parts}
+    names = {p: f"{p}{kind.suffix}" if is_folder else path.name for p in parts}
     header = TraceHeader(format=format, is_folder=is_folder, files=list(names.values()))
     with explained_writing(path) as watched:
-        _refuse_other_files(path, header)
+        _check_place(path, is_folder=is_folder)
         encoder = _Encoder(kind)
         with staged_set(path, header) as staged:
             for part, records in parts.items():
@@ -204,7 +200,7 @@ def write_dataset(
             encoder.check()
             # Sources are hashed here; `watched` passes their errors on unchanged.
             header.facts = replace(notes, sources=watched(notes.sources)).facts()
-            header.facts.stages += [*split, *encoder.stages]
+            header.facts.stages += [*split, encoder.examples, encoder.answers]
             staged.publish()
     return WrittenSet(
         path=path,
@@ -222,11 +218,8 @@ class _Encoder:
     """Turns examples into the rows of a format, and counts them."""
 
     def __init__(self, kind: DatasetFormat) -> None:
-        name = f"Written ({kind.name})"
-        self.examples = Counts(name, "examples")
-        self.answers = Counts(name, "answers")
-        self.messages = Counts(name)
-        self.stages = (self.examples, self.answers, self.messages)
+        self.examples = Counts(f"Written ({kind.name})", "examples")
+        self.answers = Counts(f"Written ({kind.name})", "answers")
         self._problems: list[TrainingProblem] = []
         self._kind = kind
 
@@ -242,14 +235,18 @@ class _Encoder:
             try:
                 encoded = [*self._kind.encode(example)]
             except UnfitError as error:
-                if len(self._problems) < _MAX_PROBLEMS:
-                    number = self.examples.found
-                    self._problems.append(TrainingProblem(str(error), line=number))
+                number = self.examples.found
+                self._problems.append(TrainingProblem(str(error), line=number))
                 continue
             for one in encoded:
                 yield json_line(one.row), origin
+            learned = count_learned(example)
             answers = sum(one.answers for one in encoded)
-            self._count(example, answers, encoded[-1].messages if encoded else 0)
+            self.answers.found += learned
+            self.answers.kept += answers
+            self.answers.skip(_NO_PROMPT, learned - answers)
+            self.examples.kept += bool(encoded)
+            self.examples.skip(_NO_PROMPT, not encoded)
 
     def check(self) -> None:
         """Raise an error if examples do not fit the format, or if there are none."""
@@ -262,22 +259,6 @@ class _Encoder:
                 f"becomes a row in the format {self._kind.name!r}."
             )
             raise TrainingDataError(msg)
-
-    def _count(self, example: Mapping[str, Any], answers: int, kept: int) -> None:
-        messages = example["messages"]  # Validated by the format.
-        is_whole = self._kind.row_is_example
-        learned = answers if is_whole else sum(map(is_learned, messages))
-        self.answers.found += learned
-        self.answers.kept += answers
-        self.answers.skip(_NO_PROMPT, learned - answers)
-        self.messages.found += len(messages)
-        self.messages.kept += kept
-        if kept:
-            self.examples.kept += 1
-            self.messages.skip("trailing", len(messages) - kept)
-        else:
-            self.examples.skip(_NO_PROMPT)
-            self.messages.skip(_NO_PROMPT, len(messages))
 
 
 @contextmanager
@@ -293,7 +274,7 @@ def staged_set(path: Path, header: TraceHeader) -> "Iterator[StagedSet]":
             suffix=".part",
             ignore_cleanup_errors=True,
         ) as folder,
-        _private_file(Path(folder, "rows")) as trace,
+        _private_file(Path(folder, "trace")) as trace,
     ):
         yield StagedSet(path, header, Path(folder), trace)
 
@@ -302,71 +283,65 @@ class StagedSet:
     """A set in a private folder, until `publish` moves it to its path."""
 
     def __init__(
-        self, path: Path, header: TraceHeader, staging: Path, trace: BinaryIO
+        self, path: Path, header: TraceHeader, folder: Path, trace: BinaryIO
     ) -> None:
         self.files: dict[str, int] = {}
         """Rows by file."""
 
         self._path = path
         self._header = header
-        self._suffix = dataset_format(header.format).suffix
-        self._staging = staging
-        self._folder = staging / "set"
-        self._folder.mkdir(mode=0o700)
+        self._folder = folder
         self._trace = trace
+        self._staged: dict[str, Path] = {}
 
     def write(self, name: str, rows: Iterable[tuple[bytes, ExampleOrigin]]) -> None:
         """Write a file of rows, each a line of JSON with its origin."""
-        is_parquet = self._suffix == PARQUET
-        lines = self._staging / "lines" if is_parquet else self._folder / name
+        staged = self._folder / f"rows-{len(self.files)}"
         count = 0
-        with _private_file(lines) as file:
+        with _private_file(staged) as file:
             for count, (line, origin) in enumerate(rows, 1):  # noqa: B007 - used below
                 file.write(line)
                 self._trace.write(trace_line(TraceRow(name, row_digest(line), origin)))
             file.flush()
             os.fsync(file.fileno())
-        if is_parquet:
-            lines_to_parquet(lines, self._folder / name)
-            lines.unlink()
+        if dataset_format(self._header.format).suffix == PARQUET:
+            lines, staged = staged, staged.with_suffix(PARQUET)
+            lines_to_parquet(lines, staged)
         self.files[name] = count
+        self._staged[name] = staged
 
-    def publish(self, *, rewrites: bool = False) -> None:
-        """Move the set, its card and its trace to their paths."""
+    def publish(self) -> None:
+        """Move the set's files, its trace and its card to their paths."""
         header, path = self._header, self._path
-        files = {name: self._folder / name for name in self.files}
         header.facts.files = {
             name: FileFacts(self.files[name], file.stat().st_size, hash_files([file]))
-            for name, file in files.items()
+            for name, file in self._staged.items()
         }
         new = [facts.sha256 for facts in header.facts.files.values()]
         header.hashes = list(dict.fromkeys([*header.hashes, *new]))
         self._trace.close()
-        trace, card = self._staging / "trace", self._staging / "card"
-        with _private_file(trace) as file, (self._staging / "rows").open("rb") as rows:
+        trace, card = self._folder / "whole-trace", self._folder / "card"
+        with (
+            _private_file(trace) as file,
+            (self._folder / "trace").open("rb") as rows,
+        ):
             file.write(trace_line(header))
             shutil.copyfileobj(rows, file)
         with _private_file(card) as file:
             file.write(card_markdown(header.facts, header.format).encode())
-        if rewrites:
-            for name, rewritten in files.items():
-                place = path / name if header.is_folder else path
-                rewritten.replace(os.path.realpath(place))
+        outdated: list[str] = []
+        if header.is_folder:
+            path.mkdir(mode=0o700, exist_ok=True)
+            earlier = read_header(path).files if trace_path(path).exists() else []
+            outdated = [name for name in earlier if name not in self.files]
+        for name, staged in self._staged.items():
+            place = path / name if header.is_folder else path
+            staged.replace(place if header.is_folder else os.path.realpath(place))
         # Replace links, since the user did not choose these names.
         trace.replace(trace_path(path))
         card.replace(card_path(path))
-        if rewrites:
-            return
-        if not header.is_folder:
-            files[path.name].replace(os.path.realpath(path))
-            return
-        earlier = path.rename(self._staging / "earlier") if path.exists() else None
-        try:
-            self._folder.rename(path)
-        except OSError:
-            if earlier:
-                earlier.rename(path)
-            raise
+        for name in outdated:
+            (path / name).unlink(missing_ok=True)
 
 
 def read_rows(path: Path, format_name: str) -> Iterator[bytes]:
@@ -383,25 +358,14 @@ def _private_file(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, 0o600), "wb", buffering=_BUFFER_BYTES)
 
 
-def _refuse_other_files(path: Path, header: TraceHeader) -> None:
-    """Raise an error if writing would replace anything other than a set."""
+def _check_place(path: Path, *, is_folder: bool) -> None:
+    """Raise an error if there is something other than a set of this kind."""
     if not path.exists():
         return
     if is_pipe(path):
         msg = f"{path} is not a file: a set needs a card and a trace next to it."
         raise ExportFormatError(msg)
-    if path.is_dir() != header.is_folder:
+    if path.is_dir() != is_folder:
         kind, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")
         msg = f"{path} is a {kind}, and the set is a {wanted}. Name another path."
-        raise ExportFormatError(msg)
-    if not header.is_folder:
-        return
-    known = {*header.files}
-    if trace_path(path).exists():
-        known.update(read_header(path).files)
-    if others := {entry.name for entry in path.iterdir()} - known:
-        msg = (
-            f"{path} holds {plural(len(others), 'other file')}, which would be lost. "
-            "Name a new folder."
-        )
         raise ExportFormatError(msg)

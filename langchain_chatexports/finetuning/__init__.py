@@ -8,14 +8,12 @@ from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_chatexports.finetuning.run import FineTuningRun
-    from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-__all__ = ["ChatFineTuner", "FineTuningRun", "JobUse", "find_jobs"]
+__all__ = ["ChatFineTuner", "FineTuningRun"]
 
 _MODULES = {
     "run": ("FineTuningRun",),
-    "training_file": ("JobUse", "find_jobs"),
     "tuner": ("ChatFineTuner",),
 }
 

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_openai import ChatOpenAI
 from openai import APIStatusError
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr
 from tiktoken.model import encoding_name_for_model
 
 from langchain_chatexports._tokens import tokens_by_bytes
@@ -67,11 +67,11 @@ class TunedChatOpenAI(ChatOpenAI):
         del kwargs  # Images are not downloaded.
         chat = convert_to_openai_messages(list(messages))
         listed = [convert_to_openai_tool(tool) for tool in tools or ()]
+        of_tools = tokens_by_bytes(str(listed)) if listed else 0
         found = self._tokenized(messages=chat)
         if found is None:
-            example = {"messages": chat, "tools": listed}
-            return example_tokens(example, tokens_by_bytes)
-        return int(found["count"]) + (tokens_by_bytes(str(listed)) if listed else 0)
+            return example_tokens({"messages": chat}, tokens_by_bytes) + of_tools
+        return int(found["count"]) + of_tools
 
     def _tokenized(self, **body: Any) -> dict[str, Any] | None:
         """Return the server's answer; `None` if it does not count tokens."""
@@ -117,10 +117,7 @@ def chat_model(
 def model_profile(given: object, base_model: str) -> Any:
     """Return the server's profile of a model, or else langchain-openai's."""
     if isinstance(given, dict):
-        known = {k: v for k, v in given.items() if k in ModelProfile.__annotations__}
-        with suppress(ValidationError):
-            if profile := TypeAdapter(ModelProfile).validate_python(known):
-                return profile
+        return {k: v for k, v in given.items() if k in ModelProfile.__annotations__}
     # Jobs name `gpt-4.1-mini-2025-04-14`, which langchain-openai calls `gpt-4.1-mini`.
     name = re.sub(r"-(\d{4}-\d{2}-\d{2}|\d{4})$", "", base_model)
     return ChatOpenAI(model=name, api_key=SecretStr("-"), openai_proxy=None).profile

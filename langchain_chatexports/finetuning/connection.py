@@ -12,11 +12,17 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing, contextmanager, suppress
 from copy import copy
 from functools import cache
-from itertools import islice
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -39,6 +45,8 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.fine_tuning import FineTuningJob
 
+    from langchain_chatexports.finetuning.training_file import TrainingFile
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -59,12 +67,10 @@ _INTERRUPTED = (
 
 _MAX_ATTEMPTS = 4
 _MAX_RETRY_AFTER = 120.0  # As in the SDK.
-_MAX_LISTED = 100_000
 _MIN_SECRET_LENGTH = 6
-# Seconds between attempts to find an object after its creation was not answered: lists
-# may lag, and after a timeout the creation may still be in progress.
-_PAUSES = (2.0, 4.0)
-_PAUSES_AFTER_TIMEOUT = (2.0, 4.0, 8.0, 16.0, 30.0)
+# Seconds between looks for an object whose creation was not answered; after a timeout,
+# the server may still be creating it.
+_PAUSES = (2.0, 4.0, 8.0, 16.0)
 _END = object()
 
 
@@ -111,7 +117,7 @@ class Connection:
         self._clock = clock
         self._set_timeout(timeout)
         self.url = public_url(self._client.base_url)
-        self.scrubs: list[Callable[[str], str]] = [self._without_secrets]
+        self.files: Sequence[TrainingFile] = ()
         # The last sentence and the attributes of every error.
         self.consequence = NOTHING_CREATED
         self.job_id: str | None = None
@@ -185,10 +191,8 @@ class Connection:
         limit = min(self.request_timeout, max(self.remaining(), 1.0))
         with _read_as_expected():
             answer = request(**{"timeout": limit, **arguments})
-        name = getattr(answer, "id", None)
-        is_list = isinstance(getattr(answer, "data", None), list)
-        if not is_list and not (isinstance(name, str) and name.isprintable()):
-            raise UnreadableAnswerError
+            if not isinstance(answer.id, str):
+                raise UnreadableAnswerError
         return answer
 
     def ask(self, doing: str, request: Callable[..., Any], **arguments: Any) -> Any:
@@ -204,15 +208,11 @@ class Connection:
     def items(self, request: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
         """Yield the items of a list, each id once."""
         seen: set[str] = set()
-        listed = self.send(request, limit=100, **arguments)
-        with _read_as_expected(TypeError):
-            for item in islice(listed, _MAX_LISTED):
-                name = getattr(item, "id", None)
-                if not isinstance(name, str):
-                    raise UnreadableAnswerError
-                if name in seen:
+        with _read_as_expected():
+            for item in request(limit=100, timeout=self.request_timeout, **arguments):
+                if item.id in seen:
                     return  # The server ignores `after`, and repeats the first page.
-                seen.add(name)
+                seen.add(item.id)
                 yield item
 
     def create_once(
@@ -227,7 +227,7 @@ class Connection:
         After a lost answer the object may exist, so `find` is called before each
         further attempt, and `perhaps` becomes the consequence.
         """
-        for attempt in range(1, _MAX_ATTEMPTS + 1):
+        for _attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 return create()
             except Exception as error:  # noqa: BLE001 - sorted below
@@ -237,11 +237,11 @@ class Connection:
             wait = requested_wait(problem)
             if wait is not None and wait > min(_MAX_RETRY_AFTER, self.remaining()):
                 raise self.error(problem, doing, wait)
-            pauses = [jittered(0.5 * 2**attempt) if wait is None else wait]
-            # With status 429 the object was certainly not created.
-            if status_of(problem) != 429:  # noqa: PLR2004 - HTTP
+            pauses = _PAUSES if is_timeout(problem) else _PAUSES[:1]
+            if status_of(problem) == 429:  # noqa: PLR2004 - HTTP
+                pauses = (jittered(_PAUSES[0]) if wait is None else wait,)
+            else:
                 self.consequence = perhaps
-                pauses += _PAUSES_AFTER_TIMEOUT if is_timeout(problem) else _PAUSES
             for seconds in pauses:
                 if seconds >= self.remaining():
                     raise self.timed_out(doing)
@@ -254,22 +254,16 @@ class Connection:
     # Errors
 
     def clean(self, text: object) -> str:
-        """Return a server's text without private parts."""
-        return clean_text(text, self._scrub)
-
-    def _scrub(self, text: str) -> str:
-        for scrub in self.scrubs:
-            text = scrub(text)
-        return text
-
-    def _without_secrets(self, text: str) -> str:
+        """Return a server's text without keys; empty if it quotes the examples."""
+        said = clean_text(text)
+        if any(file.has_words_of(said) for file in self.files):
+            return ""
         values = filter(None, (self._client.api_key, *self.headers.values()))
-        secrets = {part for value in values for part in (value, *value.split()[-1:])}
-        for secret in sorted(secrets, key=len, reverse=True):
+        for secret in (part for value in values for part in value.split()):
             # Shorter values, such as the 7 of a version, are not secret.
             if len(secret) >= _MIN_SECRET_LENGTH:
-                text = text.replace(secret, "…")
-        return text
+                said = said.replace(secret, "…")
+        return said
 
     @contextmanager
     def explaining(self, doing: str) -> Iterator[None]:
@@ -286,7 +280,7 @@ class Connection:
         self, problem: Exception, doing: str, wait: float | None = None
     ) -> FineTuningError:
         """Return our error for one of the SDK's, which becomes its cause."""
-        kind, text = explained(problem, doing, self.url, wait, self._scrub)
+        kind, text = explained(problem, doing, self.url, self.clean, wait)
         text = f"{text} {self.consequence}"
         error = kind(text, job_id=self.job_id, status=self.status)
         # Tracebacks show the cause. Servers quote requests, and a `ValueError` quotes
@@ -305,13 +299,11 @@ class Connection:
 
 
 @contextmanager
-def _read_as_expected(*others: type[Exception]) -> Iterator[None]:
-    errors: tuple[type[Exception], ...]
-    errors = (AttributeError, JSONDecodeError, UnicodeDecodeError, *others)
+def _read_as_expected() -> Iterator[None]:
     try:
         yield
-    except errors:
-        # The SDK does not check whether an answer is a list.
+    except (AttributeError, TypeError, JSONDecodeError, UnicodeDecodeError):
+        # The SDK does not check whether an answer is a list, or has an id.
         raise UnreadableAnswerError from None
 
 

@@ -93,15 +93,15 @@ def requested_wait(error: BaseException) -> float | None:
     return None
 
 
-def clean_text(value: object, scrub: Callable[[str], str] = str) -> str:
-    """Return a server's text as one short line without private parts.
+def clean_text(value: object) -> str:
+    """Return a server's text as one short line without quotations and keys.
 
     Quotations of several words may be training data, and keys the user's.
     """
     text = value if isinstance(value, str) else ""
     if "<html" in text.lower() or "<!doctype" in text.lower():
         return ""
-    text = _QUOTED.sub(_unquoted, _KEY.sub("…", scrub(text)))
+    text = _QUOTED.sub(_unquoted, _KEY.sub("…", text))
     # Remove terminal codes, and characters that change the direction of text.
     text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split()).rstrip(".")
@@ -118,31 +118,30 @@ def explained(
     problem: Exception,
     doing: str,
     server: str,
+    clean: Callable[[object], str],
     wait: float | None = None,
-    scrub: Callable[[str], str] = str,
 ) -> tuple[type[FineTuningError], str]:
     """Return the class and the message of our error for one of the SDK's."""
     status, body = status_of(problem), getattr(problem, "body", None)
     fields = body if isinstance(body, Mapping) else {}
-    reason = clean_text(fields.get("message") or fields.get("detail"), scrub)
+    reason = clean(fields.get("message") or fields.get("detail"))
     kind, what, advice = _reason(problem, doing, server, wait)
     details = f" ({status}{reason and f': {reason}'})" if status is not None else ""
     return kind, f"{server} {what} while {doing}{details}. {advice}".strip()
 
 
-def _reason(  # noqa: C901, PLR0911, PLR0912 - one for each reason
+def _reason(  # noqa: C901, PLR0911 - one for each reason
     problem: Exception, doing: str, server: str, wait: float | None
 ) -> tuple[type[FineTuningError], str, str]:
     from openai import APIConnectionError, APITimeoutError
 
     status, unavailable = status_of(problem), FineTuningUnavailableError
     following = getattr(getattr(problem, "response", None), "next_request", None)
-    if isinstance(problem, APITimeoutError):
-        advice = "Check that the server runs, and try again."
-        return unavailable, "did not answer in time", advice
     if isinstance(problem, APIConnectionError):
+        is_slow = isinstance(problem, APITimeoutError)
+        what = "did not answer in time" if is_slow else "cannot be reached"
         advice = "Check `base_url`, the network, and that the server runs."
-        return unavailable, "cannot be reached", advice
+        return unavailable, what, advice
     if isinstance(problem, UnreadableAnswerError):
         advice = "Check `base_url`: is it an OpenAI-compatible API, or a web page?"
         return unavailable, "gave an answer that cannot be read", advice
@@ -176,9 +175,7 @@ def _reason(  # noqa: C901, PLR0911, PLR0912 - one for each reason
             )
         return unavailable, "does not let this key fine-tune this model", advice
     if status in NO_ROUTE | {403}:
-        advice = (
-            "Check `base_url` (it usually ends in /v1) and the permissions of the key."
-        )
+        advice = "Check `base_url` (it usually ends in /v1) and what the key may do."
         return unavailable, "does not support or allow the request", advice
     blames_file = blames(problem, "training_file", "validation_file")
     if (doing == UPLOADING and status in _BAD_FILE) or blames_file:

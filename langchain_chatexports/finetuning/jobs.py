@@ -48,7 +48,7 @@ _IN_PROGRESS = frozenset({"uploaded", "pending", "processing", "running"})
 _BAD = frozenset({"error", "failed", "deleted", "deleting"})
 _MAX_WAIT = 30.0
 _MAX_WAIT_IN_PROGRESS = 600.0
-_MIN_UPLOAD_RATE = 250_000  # Bytes a second.
+_UPLOAD_TIMEOUT = 600.0  # Seconds without a byte: the server may check a large file.
 _SHUTDOWN_WARNING_DAYS = 90
 
 _locks: dict[str, threading.Lock] = {}
@@ -82,7 +82,7 @@ class NewJob:
         }
         text = json.dumps(parts, sort_keys=True, default=repr)
         self._key = hashlib.sha256(text.encode()).hexdigest()
-        connection.scrubs += [file.scrub for file in files]
+        connection.files = files
 
     def fine_tune(self) -> Steps[None]:
         """Yield the job's events until it has a model, and then its run."""
@@ -232,13 +232,8 @@ class NewJob:
         request = self.connection.client.files.list
         try:
             for file in self.connection.items(request, purpose="fine-tune"):
-                if (
-                    file.filename == content.name
-                    and file.bytes in (None, len(content.data))
-                    and file.status not in _BAD
-                    # Otherwise it may expire before the job has read it.
-                    and (self._settings.file_expires_after or not file.expires_at)
-                ):
+                # The name has the hash of the content.
+                if file.filename == content.name and file.status not in _BAD:
                     return file  # type: ignore[no-any-return] # a file
         except APIStatusError as error:
             if status_of(error) not in NO_ROUTE:
@@ -247,11 +242,9 @@ class NewJob:
 
     def _upload(self, content: TrainingFile) -> Steps[FileObject]:
         connection, expiry = self.connection, self._settings.file_expires_after
-        arguments: dict[str, Any] = {"purpose": "fine-tune"}
+        arguments: dict[str, Any] = {"purpose": "fine-tune", "timeout": _UPLOAD_TIMEOUT}
         if expiry is not None:
             arguments["expires_after"] = {"anchor": "created_at", "seconds": expiry}
-        if len(content.data) > connection.request_timeout * _MIN_UPLOAD_RATE:
-            arguments["timeout"] = len(content.data) / _MIN_UPLOAD_RATE
 
         def send() -> Any:
             # Not as bytes, which openai 2 logs at debug level.
@@ -261,9 +254,6 @@ class NewJob:
         file: FileObject = yield from connection.create_once(
             UPLOADING, send, lambda: self._listed_file(content)
         )
-        if expiry is not None and not file.expires_at:
-            text = "%s does not confirm that it will delete the file %s."
-            logger.warning(text, connection.url, file.id)
         return file
 
     def _await_processed(self, file: FileObject) -> Steps[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -30,18 +29,14 @@ KEY = "langchain_chatexports_key"
 DATA_KEY = "langchain_chatexports_data"
 """The job's metadata key that holds the training file's hash."""
 
-_MAX_METADATA = 14  # 16, and two are ours.
-
 _Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Label: TypeAlias = Annotated[str, Field(max_length=64)]
-_LabelText: TypeAlias = Annotated[str, Field(max_length=512)]
 
 
 class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The settings of `ChatFineTuner`: server, model, hyperparameters, limits.
 
-    Keys, headers, callables, data, `extra_body` and `chat_model_kwargs` are neither
-    serialized nor in the `repr`, and `base_url` has no password and query there.
+    Keys, headers, callables, data, `extra_body` and `chat_model_kwargs` are neither in
+    dumps nor in the `repr`, and `base_url` has no password and query there.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -86,10 +81,8 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     validation_examples: Any = Field(default=None, exclude=True, repr=False)
     """Examples for validation, in any form of the input."""
 
-    metadata: dict[_Label, _LabelText] | None = Field(
-        default=None, max_length=_MAX_METADATA, repr=False
-    )
-    """Metadata of the job, up to 14 keys."""
+    metadata: dict[str, str] | None = Field(default=None, repr=False)
+    """Metadata of the job; two keys are the tuner's own."""
 
     extra_body: dict[str, JsonValue] | None = Field(
         default=None, exclude=True, repr=False
@@ -144,33 +137,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     def _is_secret(cls, value: SecretStr | str | None) -> SecretStr | None:
         return SecretStr(value) if isinstance(value, str) else value
 
-    @field_validator("metadata")
-    @classmethod
-    def _has_no_label_of_ours(cls, value: dict[str, str] | None) -> Any:
-        # The job is found by these keys.
-        if taken := sorted({KEY, DATA_KEY} & (value or {}).keys()):
-            msg = f"{', '.join(taken)}: the tuner sets this itself."
-            raise ValueError(msg)
-        return value
-
-    @field_validator("extra_body")
-    @classmethod
-    def _has_no_field_of_ours(cls, value: dict[str, Any] | None) -> Any:
-        own = {"metadata", "model", "seed", "suffix", "training_file"}
-        if taken := sorted((own | {"validation_file"}) & (value or {}).keys()):
-            msg = f"{', '.join(taken)}: the tuner sets this itself."
-            raise ValueError(msg)
-        return value
-
-    @field_validator("confirm", "on_event")
-    @classmethod
-    def _is_a_plain_function(cls, value: Any) -> Any:
-        # A coroutine, which is not awaited, would count as true.
-        if inspect.iscoroutinefunction(value):
-            msg = "it must be a plain function, not an async one."
-            raise ValueError(msg)
-        return value
-
     @field_serializer("base_url")
     def _without_password(self, value: str | None) -> str | None:
         return value and public_url(value)
@@ -179,28 +145,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         """Show the server's URL without password and query."""
         for name, value in super().__repr_args__():
             yield name, public_url(value) if name == "base_url" else value
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """The source of the key when a serialized tuner is loaded."""
-        return {"api_key": "OPENAI_API_KEY"}
-
-    @property
-    def lc_attributes(self) -> dict[str, Any]:
-        """The settings that are serialized in part."""
-        return self.model_dump(include={"base_url"})
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Settings are serialized, except those that may contain secrets."""
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Return a stable namespace for the tuner of this package."""
-        if cls.__module__.startswith("langchain_chatexports."):
-            return ["langchain_chatexports", "finetuning"]
-        return cls.__module__.split(".")
 
     def _connection(self) -> Connection:
         """Return a connection to the server for one call."""

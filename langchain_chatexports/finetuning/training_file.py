@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.inputs import TrainingInput, read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
@@ -21,15 +18,11 @@ from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataEr
 from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    pass
 
-
-logger = logging.getLogger(__name__)
 
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
-# This many consecutive words in common are not a coincidence.
-_RUN_LENGTH = 3
 
 
 class TrainingFile:
@@ -37,32 +30,17 @@ class TrainingFile:
 
     def __init__(self, examples: Iterable[Mapping[str, Any]]) -> None:
         buffer = io.BytesIO()
-        try:
-            self.examples = write_jsonl(examples, buffer)
-        except (TypeError, ValueError) as error:
-            # The JSON encoder's errors may quote a value.
-            msg = (
-                f"The examples are not valid as JSON ({type(error).__name__}). "
-                "Nothing was sent."
-            )
-            raise TrainingDataError(msg) from None
+        self.examples = write_jsonl(examples, buffer)
         self.data = buffer.getvalue()
         self.digest = hashlib.sha256(self.data).hexdigest()
         self.name = uploaded_name(self.digest)
 
-    def scrub(self, answer: str) -> str:
-        """Return a server's text without consecutive words from the file."""
-        text = self.data.decode().casefold()
-        words = list(re.finditer(r"\w+", answer))
-        private: set[int] = set()
-        for start in range(len(words) - _RUN_LENGTH + 1):
-            run = answer[words[start].start() : words[start + _RUN_LENGTH - 1].end()]
-            if json.dumps(run, ensure_ascii=False)[1:-1].casefold() in text:
-                private.update(range(start, start + _RUN_LENGTH))
-        for number in sorted(private, reverse=True):
-            word = words[number]
-            answer = f"{answer[: word.start()]}…{answer[word.end() :]}"
-        return answer
+    def has_words_of(self, text: str) -> bool:
+        """Return whether three consecutive words of a text are in the file."""
+        said = re.findall(r"\w+", text.casefold())
+        known = " ".join(re.findall(r"\w+", self.data.decode().casefold()))
+        runs = zip(said, said[1:], said[2:], strict=False)
+        return any(" ".join(run) in known for run in runs)
 
 
 def uploaded_name(digest: str) -> str:
@@ -86,10 +64,7 @@ def training_files(
 def _read_checked(
     settings: FineTunerSettings, given: TrainingInput, kind: str, minimum: int
 ) -> list[Mapping[str, Any]]:
-    counts: list[Counts] = []
-    examples = list(read_examples(given, counts))
-    if skipped := sum(stage.skipped["unsupported"] for stage in counts):
-        logger.warning("Unsupported parts of %s examples skipped: %d.", kind, skipped)
+    examples = list(read_examples(given))
     problems = validate_examples(
         examples, minimum=minimum, allow_trailing=settings.allow_trailing
     )
@@ -106,15 +81,12 @@ def _read_checked(
 def _require_agreement(
     settings: FineTunerSettings, examples: list[Mapping[str, Any]]
 ) -> None:
-    estimate = estimate_training(
-        examples, model=settings.model, n_epochs=settings.n_epochs
-    )
+    estimate = estimate_training(examples, n_epochs=settings.n_epochs)
     size = plural(estimate.examples, "example")
     bound, limit = estimate.billed_tokens_at_most, settings.max_billed_tokens
     if limit is not None and bound > limit:
-        kind = "" if estimate.exact else "up to "
         msg = (
-            f"The job would be billed for {kind}{bound:,} tokens ({size}, "
+            f"The job would be billed for up to {bound:,} tokens ({size}, "
             f"{plural(estimate.epochs, 'epoch')}), over max_billed_tokens={limit:,}. "
             "Nothing was sent. Use fewer examples or epochs, or raise the limit."
         )
@@ -140,25 +112,6 @@ class JobUse:
     base_model: str
     tuned_model: str | None
     """The tuned model, which you may want to delete."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields in JSON types."""
-        return asdict(self)
-
-
-def find_jobs(client: OpenAI, hashes: Collection[str]) -> list[JobUse]:
-    """Find the jobs on a server that used one of these files.
-
-    Args:
-        client: A client of the server.
-        hashes: The SHA-256 of files, as in a `ForgetReport`.
-
-    Returns:
-        The jobs, in the server's order.
-    """
-    jobs = client.fine_tuning.jobs.list(limit=100)
-    files = {file.id: file.filename for file in client.files.list(purpose="fine-tune")}
-    return jobs_that_used(hashes, (job.to_dict() for job in jobs), files)
 
 
 def jobs_that_used(

@@ -18,10 +18,7 @@ from typing_extensions import Self
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, common_prompt
-from langchain_chatexports.datasets.examples import (
-    to_training_examples,
-    training_message,
-)
+from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
     ReplyIndex,
@@ -143,8 +140,11 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
 
     def _system(self, given: list[str], chat: list[BaseMessage]) -> str | None:
         parts = [self.persona, *given, self.style]
-        converted = (training_message(message) for message in chat)
-        question = question_of(one for one in converted if one is not None)
+        question = question_of(
+            {"role": "user", "content": str(message.text)}
+            for message in chat
+            if isinstance(message, HumanMessage)
+        )
         system = "\n\n".join(filter(None, parts)) or None
         return show_replies(system, self.replies.nearest(question, self.k))
 

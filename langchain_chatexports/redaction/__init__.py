@@ -5,10 +5,9 @@ The step `Redact` in `langchain_chatexports.steps` applies it.
 
 from langchain_chatexports.redaction.key_file import (
     RedactionKey,
-    key_for,
     read_key_file,
     restore,
 )
 from langchain_chatexports.redaction.spans import KINDS, Span
 
-__all__ = ["KINDS", "RedactionKey", "Span", "key_for", "read_key_file", "restore"]
+__all__ = ["KINDS", "RedactionKey", "Span", "read_key_file", "restore"]

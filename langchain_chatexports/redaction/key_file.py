@@ -2,24 +2,16 @@
 
 import json
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportFormatError,
-    ExportNotFoundError,
-)
+from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 from langchain_chatexports.redaction.pseudonyms import in_case_of
 from langchain_chatexports.redaction.spans import KINDS
 
-_KIND = "chatexports_redaction_key"
-_VERSION = 1
-_KEY_BYTES = 32
 _STAND_IN = re.compile(
     rf"\[(?:{'|'.join(KINDS)})-[0-9a-f]{{10}}\]|\bchat-[0-9a-f]{{10}}\b|[A-Za-z]+"
 )
@@ -41,27 +33,8 @@ class RedactionKey:
         Args:
             path: The file to write or replace.
         """
-        values = {
-            _KIND: _VERSION,
-            "key": self.key,
-            "stand_ins": dict(sorted(self.stand_ins.items())),
-        }
+        values = {"key": self.key, "stand_ins": dict(sorted(self.stand_ins.items()))}
         write_whole(path, json.dumps(values, indent=1).encode("ascii") + b"\n")
-
-
-def new_key() -> str:
-    """Return a new random key."""
-    return secrets.token_urlsafe(_KEY_BYTES)
-
-
-def key_for(path: str | Path) -> RedactionKey:
-    """Read a key file, or return a new key if there is none; nothing is written.
-
-    Raises:
-        ExportFormatError: If the file is not a key file.
-    """
-    path = Path(path).expanduser()
-    return read_key_file(path) if path.exists() else RedactionKey(new_key())
 
 
 def read_key_file(path: str | Path) -> RedactionKey:
@@ -75,21 +48,15 @@ def read_key_file(path: str | Path) -> RedactionKey:
     try:
         with open_regular_file(path) as file:
             values = json.loads(file.read())
-        stand_ins = dict(values["stand_ins"])
-        are_texts = all(isinstance(name, str) for name in stand_ins.values())
-        if values[_KIND] == _VERSION and values["key"] and are_texts:
-            return RedactionKey(str(values["key"]), stand_ins)
-    except ChatExportError:
-        raise
+        key, stand_ins = values["key"], dict(values["stand_ins"])
+        if key and all(isinstance(text, str) for text in (key, *stand_ins.values())):
+            return RedactionKey(key, stand_ins)
     except FileNotFoundError as error:
         msg = f"There is no key file at {path}. Name the one that the redaction wrote."
         raise ExportNotFoundError(msg, path=path) from error
     except (KeyError, TypeError, ValueError, RecursionError, IsADirectoryError):
         pass  # The decoder's errors quote the file.
-    msg = (
-        f"{path} is not a key file that this version can read. Name the file that the "
-        "redaction wrote, or a new one."
-    )
+    msg = f"{path} is not a key file. Name the file that the redaction wrote."
     raise ExportFormatError(msg, path=path)
 
 

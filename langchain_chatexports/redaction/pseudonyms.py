@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import secrets
 
 from langchain_chatexports.redaction.normalization import comparable, folded
 
@@ -10,9 +11,15 @@ _CONSONANTS = "bdfghjklmnprstvz"
 _VOWELS = "aeio"
 _SYLLABLES = 5
 _TAG_BYTES = 5
+_KEY_BYTES = 32
 _DIGIT_KINDS = frozenset({"phone", "card"})
 _COMPACT_KINDS = frozenset({"account", "code"})
 _EXACT_KINDS = frozenset({"link", "password", "path", "secret"})
+
+
+def new_key() -> str:
+    """Return a new random key."""
+    return secrets.token_urlsafe(_KEY_BYTES)
 
 
 class Pseudonyms:

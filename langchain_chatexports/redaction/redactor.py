@@ -30,7 +30,6 @@ _IS_LINK = re.compile(r"(?:https?|mailto|tel):", re.IGNORECASE)
 _PLAIN_ID = re.compile(r"[\dA-Fa-f-]*")
 _MIN_PRIVATE_NUMBER = 10**6
 _MAX_IN_DIGITS = 10**40
-_BYTES_OF_PARTS = frozenset({"data", "base64"})
 
 # The contents of `additional_kwargs` and metadata, by key; other keys are unknown.
 _KEYS_BY_FIELD = {
@@ -175,11 +174,9 @@ class Redactor:
         redacted = {}
         for k, v in fields.items():
             field = _FIELDS.get(k)
-            is_fixed = field == "fixed" and isinstance(v, (str, int))
-            is_image = key == "content" and k in _BYTES_OF_PARTS
             if is_by_name:
                 redacted[k if field else self.name(str(k))] = self.value(v, key)
-            elif is_fixed or is_image:
+            elif field == "fixed" and isinstance(v, (str, int)):
                 redacted[k] = v
             else:
                 redacted[k if field else self.text(str(k))] = self.value(v, str(k))
@@ -187,7 +184,7 @@ class Redactor:
 
     def _path(self, value: str) -> str:
         # File names in exports contain names of people in many forms.
-        if not value.strip() or value.startswith("data:"):  # An image's bytes.
+        if not value.strip():
             return value
         if _IS_LINK.match(value):
             return self.text(value)

@@ -19,7 +19,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports._terminal import printable
-from langchain_chatexports._tokens import token_counter
+from langchain_chatexports._tokens import max_tokens_by_bytes
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import (
     Counts,
@@ -44,7 +44,12 @@ from langchain_chatexports.report.figures import (
     Values,
 )
 from langchain_chatexports.report.times import TimeCounts, find_time_zone
-from langchain_chatexports.steps import MapAIMessages, MergeChatRuns, SessionTransform
+from langchain_chatexports.steps import (
+    LabelSpeakers,
+    MapAIMessages,
+    MergeChatRuns,
+    SessionTransform,
+)
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
 from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
 
@@ -178,20 +183,16 @@ class _Counts:
         split = _counted(chats, *prepared.split_steps())
         parts = _watched(split, partial(self._add_conversation, is_ai))
         as_ai = MapAIMessages(sender=tuple(names) or None)
-        steps = (*prepared.label_steps(), *prepared.window_steps())
+        steps = (LabelSpeakers(), *prepared.window_steps())
         windows = _counted(parts, MergeChatRuns(), as_ai, *steps)
-        count_tokens = token_counter("bytes")
         # Without an AI there are no examples.
         with suppress(SenderNotFoundError):
             for item in trace_examples(
-                windows,
-                system=prepared.system_prompt(),
-                keep_lone=False,
-                counts=self.stages,
+                windows, system=prepared.system_prompt(), counts=self.stages
             ):
                 roles = [one["role"] for one in item.example["messages"]]
                 self.answers += roles.count("assistant")
-                self.tokens[example_tokens(item.example, count_tokens)] += 1
+                self.tokens[example_tokens(item.example, max_tokens_by_bytes)] += 1
         summary = source.summary()
         rows = (*summary.steps, *split.summary().steps, *windows.summary().steps)
         self.summaries.append(summary)

@@ -24,8 +24,8 @@ class MergeChatRuns(SessionTransform):
     `sender`; forwarded messages are not merged with written ones. The merged message
     keeps the first one's id, name and `additional_kwargs`; `events`, `reactions` and
     `attachments` are joined, so the time of every bubble is kept, and `message_ids`
-    lists all ids. Blank texts are skipped. A run with images or other parts becomes a
-    list of parts, in order. A run of one message is not changed.
+    lists all ids. Blank texts are skipped. A message with images or other parts is not
+    merged. A run of one message is not changed.
     """
 
     joins_messages: ClassVar[bool] = True
@@ -55,7 +55,8 @@ class MergeChatRuns(SessionTransform):
         return ({**session, "messages": messages},)
 
     def _continues(self, last: BaseMessage, message: BaseMessage) -> bool:
-        if type(message) is not type(last):
+        is_text = isinstance(message.content, str) and isinstance(last.content, str)
+        if type(message) is not type(last) or not is_text:
             return False
         earlier, extra = last.additional_kwargs, message.additional_kwargs
         # Keep forwarded texts apart from written ones, and context from trained text.
@@ -87,28 +88,8 @@ def _merged(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     kwargs: dict[str, Any] = {**first.additional_kwargs, **joined}
     if ids:
         kwargs["message_ids"] = ids
-    merged = _joined_contents(run, delimiter)
+    merged = _joined([cast("str", message.content) for message in run], delimiter)
     return changed_copy(first, {"content": merged, "additional_kwargs": kwargs})
-
-
-def _joined_contents(run: Sequence[BaseMessage], delimiter: str) -> Any:
-    contents = [message.content for message in run]
-    if set(map(type, contents)) == {str}:  # The usual case.
-        return _joined(cast("list[str]", contents), delimiter)
-    if all(map(_is_text_only, run)):
-        return _joined([str(message.text) for message in run], delimiter)
-    parts: list[Any] = []
-    has_text = False
-    for message in run:
-        content = message.content
-        if _is_text_only(message):
-            text = str(message.text).strip()
-            content = [{"type": "text", "text": text}] if text else []
-        if any(map(_is_text, content)):
-            parts += [{"type": "text", "text": delimiter}] if has_text else []
-            has_text = True
-        parts += content
-    return parts
 
 
 def _joined(texts: Sequence[str], delimiter: str) -> str:
@@ -119,12 +100,3 @@ def _joined(texts: Sequence[str], delimiter: str) -> str:
     # in linear time.
     spoken = [text for text in texts if text.strip()]
     return delimiter.join([*spoken[:1], *map(str.rstrip, spoken[1:])]).strip()
-
-
-def _is_text_only(message: BaseMessage) -> bool:
-    content = message.content
-    return isinstance(content, str) or all(map(_is_text, content))
-
-
-def _is_text(part: str | dict[Any, Any]) -> bool:
-    return isinstance(part, str) or part.get("type") == "text"

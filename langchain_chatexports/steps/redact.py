@@ -15,10 +15,9 @@ from langchain_chatexports.chat_loaders.session_source import (
     iter_sessions,
 )
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.redaction.key_file import new_key
 from langchain_chatexports.redaction.phones import check_extra
+from langchain_chatexports.redaction.pseudonyms import new_key
 from langchain_chatexports.redaction.redactor import Redactor, names_of_session
-from langchain_chatexports.redaction.spans import Span
 from langchain_chatexports.steps.base import SessionTransform
 
 
@@ -119,10 +118,6 @@ class Redact(SessionTransform):
     def pseudonym(self, name: str) -> str:
         """Return the stand-in of a sender, for example for `MapAIMessages`."""
         return self._redactor().name(name)
-
-    def find(self, text: str) -> list[Span]:
-        """Return the places that this step would replace in a text, in order."""
-        return self._redactor().spans(text)
 
     def undo_map(self, sessions: SessionSource = ()) -> dict[str, str]:
         """Return the originals by stand-in, for `restore` and a `RedactionKey`.

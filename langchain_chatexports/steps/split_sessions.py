@@ -12,7 +12,11 @@ from langchain_core.messages import BaseMessage
 from pydantic import field_validator
 
 from langchain_chatexports.steps.base import SessionTransform
-from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
+from langchain_chatexports.steps.pauses import (
+    MAX_GAP_SECONDS,
+    automatic_gap,
+    pauses_before,
+)
 
 _REPLY_ID_KEYS = ("id", "message_id", "guid")
 
@@ -29,9 +33,10 @@ class SplitSessions(SessionTransform):
     """The longest pause within a conversation. `"auto"` finds it from the pauses of
     each thread, between 5 minutes and 12 hours."""
 
-    reply_within: timedelta | None = None
+    reply_within: timedelta = timedelta(seconds=MAX_GAP_SECONDS)
     """Keep a reply (`additional_kwargs["reply_to"]`) in one part with the message that
-    it answers, if that is not older than this; `None` for any age."""
+    it answers, if that is not older than this. Replies to old messages would join years
+    of a thread."""
 
     @field_validator("gap")
     @classmethod
@@ -91,8 +96,6 @@ class SplitSessions(SessionTransform):
         return held
 
     def _is_recent(self, answered: BaseMessage, reply: BaseMessage) -> bool:
-        if self.reply_within is None:
-            return True
         before = answered.additional_kwargs.get("message_time")
         after = reply.additional_kwargs.get("message_time")
         if not isinstance(before, (int, float)) or not isinstance(after, (int, float)):

@@ -135,7 +135,7 @@ def write_examples(
 
 def speakers(preparation: Preparation) -> list[tuple[Export, str]]:
     """Return the owners who become the AI by default."""
-    if preparation.options.ai or preparation.options.ai_role:
+    if preparation.options.ai:
         return []
     return [
         (export, one_line(str(summary.owner)))
@@ -191,10 +191,9 @@ def _read(
             meant = replace(options, ai=names)
         preparation = Preparation(paths, meant)
         result = use(preparation)
-    if not options.ai_role:
-        for path in preparation.silent_exports():
-            msg = f"{path} is skipped: nobody in it has the speaker's name."
-            warnings.warn(msg, stacklevel=3)
+    for path in preparation.silent_exports():
+        msg = f"{path} is skipped: nobody in it has the speaker's name."
+        warnings.warn(msg, stacklevel=3)
     return preparation, result
 
 

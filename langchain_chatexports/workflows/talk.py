@@ -208,7 +208,7 @@ def person_of(
     k = PERSONA_REPLIES if replies is None else replies
     listed = [item.example for item in examples]
     voice = VoicePrompt.from_examples(listed, k=k)
-    name = options.ai_role or speaker_of(examples)
+    name = speaker_of(examples)
     return Speaker(
         name,
         base=base,

@@ -85,7 +85,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_tuner_has_few_names() -> None:
-    names = ["ChatFineTuner", "FineTuningRun", "JobUse", "find_jobs"]
+    names = ["ChatFineTuner", "FineTuningRun"]
     assert finetuning.__all__ == names
     assert all(getattr(finetuning, name).__name__ == name for name in names)
 

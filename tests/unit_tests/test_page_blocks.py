@@ -18,7 +18,7 @@ PAGES = (
     ("table.md", 4, None),
     ("steps.md", 8, None),
     ("privacy.md", 3, None),
-    ("examples.md", 7, None),
+    ("examples.md", 6, None),
     ("api/report.md", 1, "jinja2"),
     ("evaluation.md", 1, None),
 )

@@ -104,7 +104,7 @@ def estimate_seconds(
     passes = resolve_hyperparameters(requested, examples=len(examples)).n_epochs
     # A validation has no backward pass.
     tokens = sum(
-        estimate_training(part, model="", n_epochs=passes).billed_tokens * share
+        estimate_training(part, n_epochs=passes).billed_tokens * share
         for part, share in ((examples, 1.0), (validation, 0.5))
     )
     return speed.seconds_per_token * tokens

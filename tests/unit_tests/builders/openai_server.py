@@ -11,7 +11,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.parser import BytesParser
@@ -79,43 +80,38 @@ def refused(
 
 
 class OpenAIServer:
-    """The server: what it holds, what it was asked, and what it does wrong.
+    """The server: what it holds, what it was asked, and what it does wrong."""
 
-    Attributes:
-        statuses: What a job's status is at each look; the last one stays.
-        file_statuses: The same for a file.
-        final: Changes to the job once it has reached the last status.
-        keeps_metadata: Whether jobs give back their metadata.
-        filters: Whether the list of jobs obeys a metadata filter.
-        refuses_field: A field of a new job that is answered with 400.
-        routes_missing: Requests, as in `Fault.request`, that are answered with 404.
-        models: The models it knows, with their shutdown dates.
-        page_size: Items a page, whatever is asked for.
-        late_name: Looks after the success before the model's name is there.
-        list_lag: Looks at a list before a new file or job is on it.
-        tells_more: Whether lists say that they go on.
-        obeys_after: Whether a list goes on where it is asked to.
-        words: What every chat is answered with.
-    """
+    statuses: Sequence[str] = ("validating_files", "running", "succeeded")
+    """What a job's status is at each look; the last one stays."""
+
+    file_statuses: Sequence[str] = ("processed",)
+    file_status_details: str | None = None
+    final: Mapping[str, Any] = {}
+    """Changes to the job once it has reached the last status."""
+
+    keeps_metadata = True
+    filters = True
+    """Whether the list of jobs obeys a metadata filter."""
+
+    refuses_field: str | None = None
+    """A field of a new job that is answered with 400."""
+
+    routes_missing: Sequence[str] = ()
+    """Requests, as in `Fault.request`, that are answered with 404."""
+
+    page_size: int | None = None
+    late_name = 0
+    """Looks after the success before the model's name is there."""
+
+    words: Sequence[str] = ("Slow", " and", " steady")
+    """What every chat is answered with."""
+
+    tokens: list[int] | None = None
 
     def __init__(self, *faults: Fault, **settings: Any) -> None:
         self.faults = list(faults)
-        self.statuses: Sequence[str] = ("validating_files", "running", "succeeded")
-        self.file_statuses: Sequence[str] = ("processed",)
-        self.final: dict[str, Any] = {}
-        self.keeps_metadata = True
-        self.filters = True
-        self.refuses_field: str | None = None
-        self.routes_missing: Sequence[str] = ()
         self.models: dict[str, str | None] = {BASE_MODEL: None}
-        self.page_size: int | None = None
-        self.late_name = 0
-        self.list_lag = 0
-        self.tells_more = True
-        self.obeys_after = True
-        self.words: Sequence[str] = ("Slow", " and", " steady")
-        self.tokens: list[int] | None = None
-        self.file_status_details: str | None = None
         for name, value in settings.items():
             assert hasattr(self, name), name
             setattr(self, name, value)
@@ -124,33 +120,27 @@ class OpenAIServer:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.deleted: list[str] = []
-        self.uploads = 0
-        self.created = 0
+        self.uploads = self.created = 0
         self.requests: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.chats: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.before_answer: Callable[[str], None] | None = None
         self.before_work: Callable[[str], None] | None = None
-        self._looks: dict[str, int] = {}
-        self._shown: dict[str, int] = {}
-        self._late: list[tuple[int, Callable[[], object]]] = []
-        self._lock = threading.RLock()
+        self.late: list[tuple[int, Callable[[], object]]] = []
+        """What is done only after so many requests."""
+
+        self.lock = threading.RLock()
+        self._looks: Counter[str] = Counter()
 
     @contextmanager
     def running(self) -> Iterator[OpenAIServer]:
-        server = self
-
-        class Handler(_Handler):
-            state = server
-
-        http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        kind = type("Handler", (_Handler,), {"state": self})
+        http = ThreadingHTTPServer(("127.0.0.1", 0), kind)
         http.daemon_threads = True
         self.port = http.server_address[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
-        thread = threading.Thread(
-            target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield self
@@ -165,7 +155,7 @@ class OpenAIServer:
         parts = [unquote(part) for part in path.strip("/").split("/")]
         if parts[:1] == ["v1"]:
             parts = parts[1:]
-        with self._lock:
+        with self.lock:
             if parts[0] == "files":
                 return self._files(method, parts[1:], query, body)
             if parts[:2] == ["fine_tuning", "jobs"]:
@@ -254,27 +244,20 @@ class OpenAIServer:
             return _error(400, message)
         self.created += 1
         job_id = f"ftjob-{self.created}"
-        kept = dict(body.get("metadata", {})) if self.keeps_metadata else None
-        numbers = body.get("method", {}).get(body.get("method", {}).get("type"), {})
+        names = ("model", "training_file", "validation_file", "suffix")
         self.jobs[job_id] = {
+            **{name: body.get(name) for name in names},
             "id": job_id,
             "object": "fine_tuning.job",
             "created_at": 1_700_000_000 + self.created,
-            "model": body["model"],
-            "training_file": body["training_file"],
-            "validation_file": body.get("validation_file"),
             "status": self.statuses[0],
             "fine_tuned_model": None,
-            "metadata": kept,
+            "metadata": dict(body.get("metadata", {})) if self.keeps_metadata else None,
             "seed": body.get("seed", 0),
-            "suffix": body.get("suffix"),
             "error": {"code": None, "message": None, "param": None},
-            "hyperparameters": body.get("hyperparameters")
-            or numbers.get("hyperparameters")
-            or {"n_epochs": "auto"},
+            "hyperparameters": {"n_epochs": "auto"},
             "result_files": [],
             "organization_id": "org-1",
-            "trained_tokens": None,
             "checkpoints": [],
         }
         self.events[job_id] = []
@@ -334,50 +317,21 @@ class OpenAIServer:
         return 200, _model(name, self.models[name])
 
     def _at(self, item: str, statuses: Sequence[str]) -> str:
-        self._looks[item] = self._looks.get(item, 0) + 1
+        self._looks[item] += 1
         return statuses[min(self._looks[item], len(statuses) - 1)]
 
     def _page(self, items: list[Any], query: dict[str, list[str]]) -> dict[str, Any]:
-        items = [item for item in items if self._is_shown(item["id"])]
         ids = [item["id"] for item in items]
         after = query.get("after", [""])[0]
-        start = ids.index(after) + 1 if self.obeys_after and after in ids else 0
+        start = ids.index(after) + 1 if after in ids else 0
         size = self.page_size or int(query.get("limit", ["20"])[0])
-        page: dict[str, Any] = {"object": "list", "data": items[start : start + size]}
-        if self.tells_more:
-            page["has_more"] = start + size < len(items)
-        return page
-
-    def _is_shown(self, item: str) -> bool:
-        self._shown[item] = self._shown.get(item, 0) + 1
-        return self._shown[item] > self.list_lag
-
-    def carry_out_later(self, requests: int, work: Callable[[], object]) -> None:
-        """Do something only after so many further requests."""
-        with self._lock:
-            self._late.append((len(self.requests) + requests, work))
-
-    def do_what_is_due(self) -> None:
-        """Do what was put off, if its time has come."""
-        with self._lock:
-            due = [work for number, work in self._late if number <= len(self.requests)]
-            self._late = [item for item in self._late if item[0] > len(self.requests)]
-            for work in due:
-                work()
+        data, has_more = items[start : start + size], start + size < len(items)
+        return {"object": "list", "data": data, "has_more": has_more}
 
 
 class _Handler(BaseHTTPRequestHandler):
     state: OpenAIServer
     protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self._serve("GET")
-
-    def do_POST(self) -> None:
-        self._serve("POST")
-
-    def do_DELETE(self) -> None:
-        self._serve("DELETE")
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -388,42 +342,50 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
-    def _serve(self, method: str) -> None:
-        url = urlsplit(self.path)
-        path = url.path.removeprefix("/v1")
-        request = f"{method} {path}"
+    def do_GET(self) -> None:
+        url, state = urlsplit(self.path), self.state
+        request = f"{self.command} {url.path.removeprefix('/v1')}"
         sent = self.rfile.read(int(self.headers.get("content-length") or 0))
-        state = self.state
-        state.do_what_is_due()
+        with state.lock:
+            due = [item for item in state.late if item[0] <= len(state.requests)]
+            state.late = [item for item in state.late if item not in due]
+            for _, put_off in due:
+                put_off()
         state.requests.append(request)
         state.headers.append({k.lower(): v for k, v in self.headers.items()})
         if state.before_work is not None:
             state.before_work(request)
+
+        def work() -> tuple[int, Any]:
+            body = _body(self.headers.get("content-type", ""), sent)
+            return state.answer(self.command, url.path, parse_qs(url.query), body)
+
         fault = self._fault(request)
         if fault is not None and fault.late:
-            body = _body(self.headers.get("content-type", ""), sent)
-            query = parse_qs(url.query)
-            state.carry_out_later(
-                fault.late, lambda: state.answer(method, url.path, query, body)
-            )
+            state.late.append((len(state.requests) + fault.late, work))
         if fault is not None and fault.delay:
             time.sleep(fault.delay)
         key = self.headers.get("authorization") or ""
-        if fault is not None and fault.status is not None and not fault.carried_out:
-            self._send(fault.status, fault.body, fault)
-        elif key.removeprefix("Bearer ") != KEY:
-            self._send(*_error(401, f"Incorrect API key provided: {key}"), fault)
-        elif any(re.fullmatch(route, request) for route in state.routes_missing):
-            self._send(*_error(404, "Not Found"), fault)
-        else:
-            body = _body(self.headers.get("content-type", ""), sent)
-            status, answer = state.answer(method, url.path, parse_qs(url.query), body)
-            if fault is not None and fault.status is not None:
-                status, answer = fault.status, fault.body
-            self._send(status, answer, fault)
+        status: int | None = None if fault is None else fault.status
+        answer: Any = None if fault is None else fault.body
+        if status is None or (fault is not None and fault.carried_out):
+            if key.removeprefix("Bearer ") != KEY:
+                done: tuple[int, Any] = _error(
+                    401, f"Incorrect API key provided: {key}"
+                )
+            elif any(re.fullmatch(route, request) for route in state.routes_missing):
+                done = _error(404, "Not Found")
+            else:
+                done = work()
+            status, answer = done if status is None else (status, answer)
+        if state.before_answer is not None:
+            state.before_answer(f"{self.command} {self.path}")
+        self._send(status, answer, fault or Fault(""))
+
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the names that Python calls
 
     def _fault(self, request: str) -> Fault | None:
-        with self.state._lock:
+        with self.state.lock:
             for fault in self.state.faults:
                 if re.fullmatch(fault.request, request) and fault.times:
                     if fault.after:
@@ -433,34 +395,22 @@ class _Handler(BaseHTTPRequestHandler):
                     return fault
         return None
 
-    def _send(self, status: int, answer: Any, fault: Fault | None) -> None:
-        if self.state.before_answer is not None:
-            self.state.before_answer(f"{self.command} {self.path}")
+    def _send(self, status: int, answer: Any, fault: Fault) -> None:
+        kind = "application/json"
         if isinstance(answer, Iterator):
             data, kind = b"".join(answer), "text/event-stream"
-        elif isinstance(answer, bytes):
-            data, kind = answer, "application/json"
         elif isinstance(answer, str):
             data, kind = answer.encode(), "text/html"
         else:
-            data, kind = json.dumps(answer).encode(), "application/json"
-        headers = {
-            "content-type": kind,
-            "content-length": str(len(data)),
-            **(fault.headers if fault else {}),
-        }
-        if fault is not None and fault.cut_after is not None:
-            self._cut(status, headers, data, fault.cut_after)
+            data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        headers = {"content-type": kind, "content-length": str(len(data))}
+        whole = _head(status, {**headers, **fault.headers}) + data
+        if fault.cut_after is None:
+            self.wfile.write(whole)
             return
-        self.wfile.write(_head(status, headers) + data)
-
-    def _cut(
-        self, status: int, headers: dict[str, str], data: bytes, length: int
-    ) -> None:
         self.close_connection = True
-        if length:
-            self.wfile.write((_head(status, headers) + data)[:length])
-            self.wfile.flush()
+        self.wfile.write(whole[: fault.cut_after])
+        self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)
 
 

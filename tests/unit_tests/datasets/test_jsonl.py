@@ -159,26 +159,14 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     assert target.read_bytes() == written(*make_examples(1))
 
 
-@given(
-    st.lists(
-        st.dictionaries(st.text(max_size=5), st.text() | st.integers(), max_size=3),
-        max_size=5,
-    )
-)
-def test_what_is_written_is_read_again(tmp_path_factory: Any, examples: Any) -> None:
-    path = tmp_path_factory.mktemp("jsonl") / "a.jsonl"
-    write_jsonl(examples, path)
-    assert list(read_jsonl(path)) == examples
-
-
 def read(tmp_path: Path, data: bytes) -> list[Any]:
     path = tmp_path / "a.jsonl"
     path.write_bytes(data)
     return list(read_jsonl(path))
 
 
-def test_a_mark_carriage_returns_and_empty_last_lines_pass(tmp_path: Path) -> None:
-    assert read(tmp_path, b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n\n \n') == [
+def test_a_mark_carriage_returns_and_empty_lines_pass(tmp_path: Path) -> None:
+    assert read(tmp_path, b'\xef\xbb\xbf{"a": 1}\r\n\n{"a": 2}\r\n\n \n') == [
         {"a": 1},
         {"a": 2},
     ]
@@ -190,12 +178,8 @@ def test_a_mark_carriage_returns_and_empty_last_lines_pass(tmp_path: Path) -> No
         (b'{"a": 1}\nsecret\n', "Line 2 of .* is not JSON"),
         (b'{"a": 1}\n["secret"]\n', "Line 2 of .* is not a JSON object"),
         (b'{"a": 1}\n\xff"secret"\n', "Line 2 of .* is not UTF-8"),
-        (b'{"a": 1}\n\n{"a": "secret"}\n', "Line 2 of .* is empty"),
         (b'{"a": 1}\n' + b"[" * 100_000, "Line 2 of .* is not JSON"),
         (b'{"a": 1}\n{"a": ' + b"9" * 5000 + b"}\n", "Line 2 of .* is not JSON"),
-        (b'{"a": 1}\n{"a": NaN}\n', "Line 2 of .* is not JSON"),
-        (b'{"a": 1}\n{"a": [-Infinity]}\n', "Line 2 of .* is not JSON"),
-        (b'{"a": 1}\n{"a": 1e999}\n', "Line 2 of .* is not JSON"),
     ],
 )
 def test_a_bad_line_is_named_by_its_number_and_not_shown(

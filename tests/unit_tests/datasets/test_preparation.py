@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +9,8 @@ import pytest
 
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.redaction import Redaction, undo_redaction
+from langchain_chatexports.datasets.redaction import Redaction
 from langchain_chatexports.datasets.set_writer import SetOptions, write_set
-from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.samples import write_imessage
 
 TORTOISE = PrepareOptions(ai=("Tortoise",))
@@ -52,10 +50,3 @@ def test_only_plain_examples_are_a_file_to_train_on(
         path = tmp_path / name
         result = write_set(Preparation([chats], TORTOISE), path, options)
         assert result.training_file == (path if is_plain else None)
-
-
-def test_a_key_file_without_stand_ins_is_warned_about(tmp_path: Path) -> None:
-    RedactionKey("a-key", {}).write(tmp_path / "key")
-    (tmp_path / "copy").write_text(json.dumps({"text": "hi"}), encoding="utf-8")
-    with pytest.warns(UserWarning, match="has no stand-ins"):
-        undo_redaction(tmp_path / "copy", tmp_path / "back", tmp_path / "key")

@@ -194,28 +194,13 @@ def test_nothing_is_held_out_where_there_is_not_enough(sessions: Any) -> None:
     assert hold_out_validation(list(_traced(sessions))) is None
 
 
-def _picture(name: str) -> list[dict[str, Any]]:
-    return [{"type": "image_url", "image_url": {"url": name}}]
-
-
-@pytest.mark.parametrize(
-    ("older", "newer", "is_copy"),
-    [
-        ((_picture("a"), "Nice!"), (_picture("b"), "Nice!"), False),
-        ((_picture("a"), "Nice!"), (_picture("a"), "nice! "), True),
-        (("Cafe\u0301  \uff21", "Yes"), (" caf\u00e9 a", "yes"), True),
-    ],
-)
-def test_pictures_count_and_codings_do_not(
-    older: tuple[Any, str], newer: tuple[Any, str], is_copy: bool
-) -> None:
+def test_cases_and_codings_do_not_hide_a_copy() -> None:
     traced: list[TracedExample] = []
-    for number, (said, answer) in enumerate((older, newer)):
+    for number, said in enumerate(("Cafe\u0301  \uff21", " caf\u00e9 a")):
         messages: Any = [
             {"role": "user", "content": said},
-            {"role": "assistant", "content": answer},
+            {"role": "assistant", "content": "Yes"},
         ]
         origin = ExampleOrigin(session_id=str(number), first=number)
         traced.append(TracedExample({"messages": messages}, origin))
-    splits = split_examples(traced, validation=0, test=0.5)
-    assert len(splits.test) == (not is_copy)
+    assert not split_examples(traced, validation=0, test=0.5).test

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import HumanMessage
 from langchain_core.tracers.base import BaseTracer
 
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.errors import clean_text
-from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     KEY,
     Fault,
@@ -114,40 +106,12 @@ def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
     assert KEY not in caplog.text
 
 
-class Races(BaseChatLoader):
-    """Ten sessions with marked texts."""
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        for number in range(10):
-            texts = {"Hare": f"{MARK} {number}?", "Tortoise": MARK}
-            yield {
-                "messages": [
-                    HumanMessage(text, additional_kwargs={"sender": sender})
-                    for sender, text in texts.items()
-                ]
-            }
-
-
-def test_steps_that_are_run_while_the_tuner_reads_are_in_no_trace() -> None:
-    traces = Traces()
-    given = Races() | MergeChatRuns() | MapAIMessages(sender="Tortoise")
-    with OpenAIServer().running() as server:
-        make_tuner(server).invoke(given, {"callbacks": [traces]})
-        assert MARK.encode() in server.contents["file-1"]
-    assert "ftjob-1" in traces.text
-    assert MARK not in traces.text
-
-
 @pytest.mark.parametrize("how", ["batch", "abatch", "bound"])
-@pytest.mark.parametrize("retries", [True, False])
-def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(
-    how: str, retries: bool
-) -> None:
+def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(how: str) -> None:
     traces = Traces()
     given, config = make_examples(marker=MARK), {"callbacks": [traces]}
     with OpenAIServer().running() as server:
         tuner: Any = make_tuner(server)
-        tuner = tuner.with_retry() if retries else tuner
         if how == "bound":
             tuner.with_config(config).invoke(given)
         else:
@@ -195,25 +159,6 @@ def test_a_refusal_shows_no_key_and_no_terminal_codes(
     assert not [code for code in CLEAN_CODES if code in shown]
 
 
-def test_a_status_that_is_no_word_reaches_no_terminal() -> None:
-    with OpenAIServer(statuses=("queued", DIRTY)).running() as server:
-        run = make_tuner(server).submit(make_examples()).refresh()
-        with pytest.raises(FineTuningError) as caught:
-            run.chat_model()
-    shown = f"{caught.value} {caught.value.status} {run.status} {run!r}"
-    assert not [code for code in CLEAN_CODES if code in shown]
-
-
-def test_an_id_with_terminal_codes_is_an_unreadable_answer(
-    server: OpenAIServer,
-) -> None:
-    answer = {"id": f"file-{DIRTY}", "object": "file", "status": "processed"}
-    server.faults.append(Fault(UPLOAD, -1, status=200, body=answer))
-    with pytest.raises(FineTuningError, match="cannot be read") as caught:
-        make_tuner(server).submit(make_examples())
-    assert not [code for code in CLEAN_CODES if code in str(caught.value)]
-
-
 def test_a_key_that_cannot_be_sent_is_not_shown(server: OpenAIServer) -> None:
     key = "sk-schlüssel-0123"
     with pytest.raises(FineTuningError, match="`api_key`") as caught:
@@ -247,80 +192,3 @@ def test_nothing_is_sent_to_a_server_that_nobody_named(
     assert server.requests.count(request_) == 1
     assert f"http://127.0.0.1:{other.port}" in str(caught.value)
     assert "hush" not in str(caught.value)
-
-
-@pytest.mark.parametrize("location", ["http://[bad", "::", "//", "http://\x7f/"])
-def test_a_redirect_to_nowhere_is_an_error_of_ours(
-    server: OpenAIServer, location: str
-) -> None:
-    fault = Fault(JOBS, -1, status=307, headers={"location": location}, body={})
-    server.faults.append(fault)
-    with pytest.raises(FineTuningError):
-        make_tuner(server).submit(make_examples())
-
-
-# Any answer
-
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 9)
-    | st.sampled_from(["", "x", "file-1"]),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(st.sampled_from(["id", "data", "a"]), inner, max_size=3)
-    ),
-    max_leaves=4,
-)
-FIELDS = [
-    *("id", "status", "data", "has_more", "model", "metadata", "training_file"),
-    *("fine_tuned_model", "error", "method", "hyperparameters", "seed", "suffix"),
-    *("created_at", "message", "level", "filename", "bytes", "status_details"),
-    *("expires_at", "shutdown_date", "step_number", "validation_file"),
-]
-ODD = st.dictionaries(
-    st.sampled_from(FIELDS),
-    JSON | st.sampled_from(["queued", "failed", "succeeded", "ftjob-1"]),
-    max_size=6,
-)
-ROUTES = [
-    UPLOAD,
-    "GET /files",
-    "GET /files/.*",
-    "DELETE /files/.*",
-    CREATE,
-    JOBS,
-    f"{JOBS}/[^/]+",
-    f"{JOBS}/[^/]+/events",
-    f"{JOBS}/[^/]+/checkpoints",
-    f"{CREATE}/[^/]+/cancel",
-    "GET /models/.*",
-]
-
-
-@settings(max_examples=20)  # Each one is a server and a dozen requests.
-@example(route="GET /files", answer={"data": [{"id": [1]}]}, times=-1)
-@example(route="GET /files", answer={"id": "", "data": True}, times=1)
-@given(
-    route=st.sampled_from(ROUTES),
-    answer=ODD
-    | st.fixed_dictionaries({"data": st.lists(ODD | JSON, max_size=3)})
-    | st.fixed_dictionaries({"id": st.just("ftjob-1")}, optional={"status": JSON})
-    | JSON,
-    times=st.sampled_from([1, -1]),
-)
-def test_whatever_a_server_says_comes_out_as_a_model_or_as_our_error(
-    route: str, answer: Any, times: int
-) -> None:
-    headers = {"content-type": "application/json"}
-    fault = Fault(route, times, status=200, body=json.dumps(answer), headers=headers)
-    with OpenAIServer(fault, file_statuses=("uploaded", "processed")).running() as odd:
-        tuner = make_tuner(
-            odd, n_epochs=2, seed=3, suffix="x", delete_training_file=True
-        )
-        with suppress(FineTuningError):
-            run = tuner.submit(make_examples())
-            run.checkpoints()
-            run.wait(300).chat_model()
-            run.cancel()

@@ -101,11 +101,6 @@ SCENARIOS = [
     model("the answer to the upload is lost", lost(UPLOAD)),
     model("the upload fails before it is done", Fault(UPLOAD, 2, status=503)),
     model("the answer to the creation is lost", lost(CREATE)),
-    model(
-        "... and the next look fails twice",
-        lost(CREATE),
-        Fault(JOBS, 2, status=502, after=1),
-    ),
     model("the creation fails before it is done", Fault(CREATE, 3, status=500)),
     model(
         "502 in HTML, but done", Fault(CREATE, status=502, body=HTML, carried_out=True)
@@ -117,32 +112,8 @@ SCENARIOS = [
         lost(CREATE),
         statuses=("failed",),
     ),
-    error(
-        "a failed job is created again, and fails at first",
-        FAILED,
-        (2, 1),
-        Fault(CREATE, status=500, after=1),
-        statuses=("failed",),
-        runs=2,
-    ),
-    error(
-        "a failed job is created again, and the answer is lost",
-        FAILED,
-        (2, 1),
-        lost(CREATE, after=1),
-        statuses=("failed",),
-        runs=2,
-    ),
-    model("the answer is lost, and the list lags", lost(CREATE), list_lag=2),
-    model("504, and created later", Fault(CREATE, status=504, body=HTML, late=4)),
+    model("504, and created later", Fault(CREATE, status=504, body=HTML, late=3)),
     model("a conflict (409)", Fault(CREATE, status=409)),
-    model(
-        "the answer is lost with run_again",
-        lost(CREATE, after=1),
-        jobs=2,
-        runs=2,
-        tuner={"run_again": True},
-    ),
     error(
         "the server goes away after the creation",
         UNAVAILABLE,
@@ -189,14 +160,6 @@ SCENARIOS = [
         (0, 1),
         refused(CREATE, 403, times=-1),
         says=("may fine-tune it", NOT_CREATED, "file-1"),
-    ),
-    error(
-        "closed access (404), with delete_training_file",
-        UNAVAILABLE,
-        (0, 1),
-        refused(CREATE, 404, times=-1),
-        tuner={"delete_training_file": True},
-        deleted=True,
     ),
     error(
         "a refused key",
@@ -246,13 +209,6 @@ SCENARIOS = [
         Fault(POLL, status=200, body=HTML),
         Fault(POLL, status=504, body=HTML),
     ),
-    error(
-        "the key is withdrawn while waiting",
-        UNAVAILABLE,
-        (1, 1),
-        refused(POLL, 401, times=-1),
-        says=("refused the API key", CONTINUES),
-    ),
     model("the job is not found at first", refused(POLL, 404, times=2)),
     error("the job is gone", UNAVAILABLE, (1, 1), refused(POLL, 404, times=-1)),
     model("events fail now and then", Fault(EVENTS, status=500), lost(EVENTS)),
@@ -300,7 +256,6 @@ SCENARIOS = [
         "the new model is not found at first",
         refused("GET /models/ft:.*", 404, times=2),
     ),
-    # Before the first request
 ]
 
 

@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
-from langchain_chatexports.redaction import (
-    RedactionKey,
-    key_for,
-    read_key_file,
-    restore,
-)
+from langchain_chatexports.redaction import RedactionKey, read_key_file, restore
 
 MAP = {"Zidenefazi": "José", "[phone-0123456789]": "+1 555 123 4567"}
 
@@ -28,20 +23,9 @@ def test_neither_key_nor_names_are_in_the_repr() -> None:
     assert repr(RedactionKey("secret", {"Zidenefazi": "José"})) == "RedactionKey()"
 
 
-def test_a_new_key_is_random_and_writes_nothing(tmp_path: Path) -> None:
-    first, second = key_for(tmp_path / "my.key"), key_for(tmp_path / "my.key")
-    assert first.key != second.key
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
-    RedactionKey("secret").write(tmp_path / "my.key")
-    assert key_for(tmp_path / "my.key").key == "secret"
-
-
 @pytest.mark.parametrize(
     "text",
-    ["", "secret", "[]", "{}", '{"chatexports_redaction_key": 2, "key": "secret"}'],
+    ["", "secret", "[]", "{}", '{"key": "secret", "stand_ins": [1]}'],
 )
 def test_what_is_no_key_file_is_an_error_without_its_content(
     tmp_path: Path, text: str

@@ -226,9 +226,7 @@ def test_stages_are_those_of_inspect_and_add_up(
 
 
 def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None:
-    examples = list(
-        to_training_examples(_windows(loader), system=persona_prompt, keep_lone=False)
-    )
+    examples = list(to_training_examples(_windows(loader), system=persona_prompt))
     keys: tuple[Literal["role", "content"], ...] = ("role", "content")
     tokens = [
         3

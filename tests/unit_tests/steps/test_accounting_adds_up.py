@@ -21,15 +21,13 @@ from langchain_chatexports.steps import (
 STEPS = [
     SplitSessions(),
     SplitSessions(gap=timedelta(minutes=5)),
-    SelectSessions(min_turns=3),
-    SelectSessions(min_ai_share=0.4, is_group=False),
+    SelectSessions(participants="Fox"),
+    SelectSessions(is_group=False),
     LabelSpeakers(),
     MapAIMessages(role="agent"),
     Redact(key="key", names=("Hare",)),
     ChunkSessions(size=4, overlap=1),
     ChunkSessions(size=3, overlap=2, overlap_as_context=True),
-    ChunkSessions(size=None, max_tokens=9, count_tokens=len, overlap=2),
-    ChunkSessions(max_tokens=7, count_tokens=len, keep_tail=True),
 ]
 
 ROWS = st.lists(
@@ -70,7 +68,7 @@ def test_a_whole_pipe_adds_up_row_by_row(rows: Any) -> None:
         SplitSessions()
         | MergeChatRuns()
         | MapAIMessages(sender="Hare")
-        | SelectSessions(min_turns=2)
+        | SelectSessions(without="Tortoise")
         | ChunkSessions(size=3, overlap=1)
     )
     summary = _summary(pipe.flattened(), _session(rows))

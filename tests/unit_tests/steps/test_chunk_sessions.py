@@ -1,8 +1,10 @@
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import ValidationError
 
 from langchain_chatexports.steps import ChunkSessions
@@ -72,3 +74,64 @@ def test_first_window_with_a_message_holds_the_object_itself() -> None:
 def test_impossible_windows_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=r"size|overlap"):
         ChunkSessions(**params)
+
+
+# Overlap as context
+
+
+def _session(*texts: str) -> Any:
+    # A text that begins with "!" is the AI's.
+    return {
+        "messages": [
+            (AIMessage if text.startswith("!") else HumanMessage)(
+                text, additional_kwargs={"sender": "Hare"}
+            )
+            for text in texts
+        ]
+    }
+
+
+def _windows(step: ChunkSessions, *texts: str) -> list[list[str]]:
+    return [
+        [str(message.content) for message in window["messages"]]
+        for window in step.invoke(_session(*texts))
+    ]
+
+
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 7), st.integers(0, 6))
+def test_no_answer_is_trained_twice_and_none_is_forgotten(
+    answers: list[bool], size: int, overlap: int
+) -> None:
+    texts = [f"{'!' * is_ai}{index}" for index, is_ai in enumerate(answers)]
+    step = ChunkSessions(
+        size=size,
+        overlap=min(overlap, size - 1),
+        keep_tail=True,
+        overlap_as_context=True,
+    )
+    trained = Counter(
+        str(message.content)
+        for window in step.invoke(_session(*texts))
+        for message in window["messages"]
+        if isinstance(message, AIMessage)
+        and message.additional_kwargs.get("weight") != 0
+    )
+    assert trained == Counter(text for text in texts if text.startswith("!"))
+
+
+def test_a_window_whose_answers_are_all_context_is_left_out_and_counted() -> None:
+    step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
+    session = _session("a", "!b", "c", "!d")
+    assert _windows(step, "a", "!b", "c", "!d") == [["a", "!b"], ["c", "!d"]]
+    assert step.skipped(session) == {}
+    assert step.skipped(_session("a", "!b", "c")) == {"not_trained": 1}
+
+
+def test_a_window_whose_answers_are_not_to_be_trained_is_left_out_and_counted() -> None:
+    """`MapAIMessages` gives what the AI only forwarded the weight 0."""
+    session = _session("a", "!forwarded", "c", "!d")
+    session["messages"][1].additional_kwargs["weight"] = 0
+    step = ChunkSessions(size=2, overlap=0, overlap_as_context=True)
+    (window,) = step.invoke(session)
+    assert [message.content for message in window["messages"]] == ["c", "!d"]
+    assert step.skipped(session) == {"not_trained": 2}

@@ -1,10 +1,8 @@
-"""LabelSpeakers: who speaks, in the text or as a name."""
+"""LabelSpeakers: the text says who speaks."""
 
 from typing import Any
 
-import pytest
 from langchain_core.messages import SystemMessage
-from pydantic import ValidationError
 
 from langchain_chatexports.steps import LabelSpeakers, MapAIMessages
 from tests.unit_tests.builders.sessions import said, talk, texts
@@ -36,15 +34,6 @@ def test_a_chat_of_two_with_a_title_is_no_group() -> None:
     assert texts(_labeled(duel)) == ["Tortoise: Slow.", "Fast!"]
 
 
-def test_names_are_mapped_and_texts_stay() -> None:
-    group = talk("Ann Lee: Hi.", "Hare: Fast!", "李雷: 你好")
-    output = _labeled(group, where="name")
-    names = [message.name for message in output["messages"]]
-    assert names[:2] == ["Ann_Lee", None]
-    assert names[2].startswith("name_")
-    assert texts(output) == ["Hi.", "Fast!", "你好"]
-
-
 def test_braces_in_a_name_stay() -> None:
     group = talk("{0}: Hi.", "Hare: Fast!", "Fox: Yes.")
     assert texts(_labeled(group))[0] == "{0}: Hi."
@@ -53,8 +42,3 @@ def test_braces_in_a_name_stay() -> None:
 def test_a_message_without_a_sender_and_a_system_prompt_stay() -> None:
     messages = [said(None, "?"), SystemMessage("s", additional_kwargs={"sender": "x"})]
     assert texts(_labeled({"messages": messages}, only_groups=False)) == ["?", "s"]
-
-
-def test_a_label_without_the_sender_is_refused() -> None:
-    with pytest.raises(ValidationError, match="sender"):
-        LabelSpeakers(label="> ")
