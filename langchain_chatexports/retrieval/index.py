@@ -72,7 +72,7 @@ class Hit(NamedTuple):
     """A window in the result of a search."""
 
     document: Document
-    """The document, as by `sessions_to_documents`."""
+    """The document, as by `sessions_to_documents`, and the id of its `match`."""
 
     matches: tuple[ChatLine, ...]
     """The best matching messages, several if they match equally well."""
@@ -194,6 +194,7 @@ class ChatIndex:
                 new = tuple(line for line in hit.matches if line not in matched)
                 if new:
                     matched.update(new)
+                    hit.document.metadata["match"] = new[0].ids[0]
                     hits.append(hit._replace(matches=new))
                 if len(hits) >= k:
                     break
