@@ -43,7 +43,7 @@ from langchain_chatexports.workflows.bases import (
     find_base,
     training_seconds,
 )
-from langchain_chatexports.workflows.memory import Memory, memory_of
+from langchain_chatexports.workflows.memory import memory_of
 from langchain_chatexports.workflows.models import TunedModel, find_tuned, models_named
 from langchain_chatexports.workflows.talk import (
     Speaker,
@@ -170,14 +170,14 @@ def chat(
         memory_of(
             remember or speaker.exports,
             person=speaker.person,
-            words_of_person=speaker.texts,
+            language=speaker.language,
             only_if_quick=not remember,
             options=chats.prepare_options(),
             watch=show_progress,
         ) as memory,
         open_talk(
             speaker,
-            memory.added_to(settings) if memory else settings,
+            replace(settings, memory=memory),
             data_dir=data_dir,
             base_url=base_url,
             compare=compare,
@@ -186,7 +186,7 @@ def chat(
         ) as voices,
     ):
         saved_with = None if no_save else speaker.tuned
-        _talk(voices, memory, saved_with, as_json=as_json)
+        _talk(voices, saved_with, as_json=as_json)
 
 
 def _exports_among(
@@ -311,7 +311,6 @@ def _has_terminal() -> bool:
 
 def _talk(
     voices: Sequence[Voice],
-    memory: Memory | None = None,
     saved_with: TunedModel | None = None,
     *,
     as_json: bool,
@@ -320,12 +319,11 @@ def _talk(
 
     def answer(voices: Sequence[Voice]) -> None:
         if as_json:
-            write_json(voices, memory.found if memory else ())
+            write_json(voices)
             return
         show_answers(voices)
-        for find in memory.found if memory else ():
-            for line in str(find).split("\n"):
-                print_line(fitted(f"  said {line}"))
+        for line in voices[-1].turns[-1].cited:
+            print_line(fitted(f"  said {line}"))
 
     if stdin_is_terminal():
         TerminalChat(voices, answer, saved_with).run()

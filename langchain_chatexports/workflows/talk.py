@@ -31,9 +31,7 @@ from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
     Voice,
-    check_model,
     make_model,
-    make_voice,
 )
 from langchain_chatexports.workflows.bases import language_of_examples
 from langchain_chatexports.workflows.models import find_tuned
@@ -82,14 +80,6 @@ class Speaker:
     def person(self) -> str | None:
         """The imitated person, if known."""
         return self.tuned.person if self.tuned else self.title
-
-    @property
-    def texts(self) -> Iterator[str]:
-        """The person's messages."""
-        for example in self.examples:
-            for message in example["messages"]:
-                if message["role"] == "assistant":
-                    yield from str(message.get("content") or "").splitlines()
 
     @property
     def shown_replies(self) -> int:
@@ -233,14 +223,10 @@ def open_talk(
     """Start a local server if needed, and yield the voices of the talk."""
     if base_url is not None:
         elsewhere = OtherServer(base_url, key_for(base_url))
-        for name in filter(None, (speaker.model, compare)):
-            check_model(name, base_url, elsewhere.api_key)
         yield voices_on(elsewhere, speaker, settings, compare=compare)
         return
     with open_server(speaker.base, data_dir, on_event=on_event) as server:
         other = other_model(speaker, compare, data_dir)
-        if other:
-            check_model(other, server.base_url, server.api_key)
         yield voices_on(server, speaker, settings, compare=other, with_base=with_base)
 
 
@@ -262,22 +248,29 @@ def voices_on(
 ) -> list[Voice]:
     """Return the voices on a running server; the last one is the speaker."""
     where = (server.base_url, server.api_key)
+
+    def voice(name: str, settings: ChatSettings, title: str | None) -> Voice:
+        model = make_model(name, settings, *where)
+        return Voice(title or name, model, settings, server=where[0], name=name)
+
     own = speaker.settings(settings)
     name = speaker.model or server.base_model
-    voices = [make_voice(name, own, *where, title=speaker.title, is_tuned=True)]
+    main = voice(name, own, speaker.title)
+    main.has_bubbles = True
     if own.voice and (server.base_model or not speaker.tuned):
         # Trained or shown replies, models repeat these instead of what is remembered.
         style = speaker.style or own.voice.style
         plain = own.voice.model_copy(update={"style": style, "k": 0})
         asked = server.base_model if speaker.tuned else name
-        voices[-1].recalling = make_model(asked, replace(own, voice=plain), *where)
-    title = None
+        main.recalling = make_model(asked, replace(own, voice=plain), *where)
     if compare is None and with_base:
-        compare, title = server.base_model, _BASE_TITLE
+        compare = server.base_model
     if compare is None:
-        return voices
-    beside = replace(own, voice=None) if compare == server.base_model else own
-    return [make_voice(compare, beside, *where, title=title), *voices]
+        return [main]
+    # The base is shown as it is, without a memory.
+    is_base = compare == server.base_model
+    beside = replace(own, voice=None, memory=None) if is_base else own
+    return [voice(compare, beside, _BASE_TITLE if with_base else None), main]
 
 
 def served_base(base: str) -> tuple[str, str] | None:

@@ -115,26 +115,6 @@ def test_each_model_remembers_its_own_answers() -> None:
     ]
 
 
-@pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])
-def test_another_server_is_asked_for_the_models_before_the_first_question(
-    chatexports: Command, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    """Some servers only list their models, and some say nothing of them."""
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    routes = {"routes": "GET /models.*", "retrieve": "GET /models/.*", "none": "-"}
-    with OpenAIServer(routes_missing=[routes[missing]]).running() as server:
-        done = chatexports(
-            *("chat", BASE_MODEL, "--compare", "tiny-2", "--base-url", server.base_url),
-            stdin="Hello\n",
-        )
-    if missing == "routes":
-        assert (done.status, len(server.chats)) == (0, 2)
-        return
-    assert (done.status, server.chats) == (1, [])
-    told = f"has no model tiny-2. Check the name. Did you mean '{BASE_MODEL}'?"
-    assert told in done.err
-
-
 @pytest.mark.parametrize("beside", [("--compare", "tiny"), ()])
 def test_another_model_beside_it_is_asked_alike(
     chatexports: Command,
