@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
-from langchain_chatexports._tokens import BYTES_PER_TOKEN, reply_token_limit
 from langchain_chatexports.datasets.replies import ReplyIndex
 from langchain_chatexports.evaluation.contestants import TITLES, Contestant, Prompt
 from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
 from langchain_chatexports.evaluation.model_server import (
-    CannotScoreError,
     Message,
     ModelServer,
     Reply,
@@ -17,29 +16,29 @@ from langchain_chatexports.evaluation.model_server import (
 )
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.personas.reply_limits import ReplyLimits
+from langchain_chatexports.personas.talk import MAX_TOKENS
+
+_Found = TypeVar("_Found")
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, its finished turns, and all of its turns."""
 
-_NOT_SCORED = "the replies were not scored"
-
 
 @dataclass(frozen=True)
 class Answers:
-    """Scores and replies for the turns that fit into every contestant's context."""
+    """Scores and replies for the turns that fit into every contestant's context.
+
+    Attributes:
+        turns: The turns; their conversations are numbered from 0 without gaps.
+        scores: The scores of each turn, by kind of contestant.
+        replies: The replies to each turn, by kind of contestant.
+        max_tokens: The token limit of the replies.
+    """
 
     turns: list[HeldOutTurn]
-    """The turns; their conversations are numbered from 0 without gaps."""
-
-    scores: Mapping[str, list[ScoredReply] | str]
-    """The scores of each turn, or the reason for none, by kind of contestant."""
-
+    scores: Mapping[str, list[ScoredReply]]
     replies: Mapping[str, list[Reply]]
-    """The replies to each turn, by kind of contestant."""
-
     max_tokens: int
-    too_long: int
-    """Number of skipped turns that are too long for a contestant."""
 
     @property
     def groups(self) -> list[int]:
@@ -66,18 +65,20 @@ def collect_answers(
     """Score the turns for each contestant, and let each one answer."""
     turns = [HeldOutTurn(excerpt, at) for excerpt in excerpts for at in excerpt.turns]
     prompts = {each.kind: Prompt(each, earlier) for each in contestants}
-    scores: dict[str, list[ScoredReply | None] | str] = {}
-    for each in contestants:
-        scores[each.kind] = _NOT_SCORED
-        if with_scores:
-            prompt = prompts[each.kind]
-            scores[each.kind] = _scores(server, each, prompt, excerpts, progress)
-    limit = reply_token_limit(_tokens(turns, scores[contestants[0].kind]))
+    scores = {
+        each.kind: _scores(server, each, prompts[each.kind], excerpts, progress)
+        for each in contestants
+        if with_scores
+    }
     limits = ReplyLimits.of(pair.reply for pair in earlier)
-    replies: dict[str, list[Reply | None]] = {
+    max_tokens = limits.tokens or MAX_TOKENS
+    replies = {
         each.kind: _replies(
             partial(
-                server.reply, each.model, temperature=temperature, max_tokens=limit
+                server.reply,
+                each.model,
+                temperature=temperature,
+                max_tokens=max_tokens,
             ),
             prompts[each.kind],
             turns,
@@ -88,14 +89,9 @@ def collect_answers(
         )
         for each in contestants
     }
-    results: list[Sequence[object]] = [
-        found for found in scores.values() if not isinstance(found, str)
-    ]
-    results += replies.values()
+    found: list[Sequence[object]] = [*scores.values(), *replies.values()]
     fits = [
-        at
-        for at in range(len(turns))
-        if all(found[at] is not None for found in results)
+        at for at in range(len(turns)) if all(each[at] is not None for each in found)
     ]
     if not fits:
         msg = "No held-out turn fits into the model's context. Use a larger base model."
@@ -108,31 +104,14 @@ def collect_answers(
         answered.append(HeldOutTurn(excerpt, turn.line))
     return Answers(
         turns=answered,
-        scores={
-            kind: found
-            if isinstance(found, str)
-            else [score for at in fits if (score := found[at]) is not None]
-            for kind, found in scores.items()
-        },
-        replies={
-            kind: [reply for at in fits if (reply := found[at]) is not None]
-            for kind, found in replies.items()
-        },
-        max_tokens=limit,
-        too_long=len(turns) - len(fits),
+        scores={kind: _at(fits, each) for kind, each in scores.items()},
+        replies={kind: _at(fits, each) for kind, each in replies.items()},
+        max_tokens=max_tokens,
     )
 
 
-def _tokens(
-    turns: Sequence[HeldOutTurn], scores: list[ScoredReply | None] | str
-) -> list[float]:
-    """Return the lengths of the replies in tokens, estimated from bytes if unknown."""
-    if not isinstance(scores, str):
-        sizes: list[float] = [found.tokens for found in scores if found is not None]
-        if sizes:
-            return sizes
-    bytes_each = [len(turn.reply.encode("utf-8", "replace")) for turn in turns]
-    return [size / BYTES_PER_TOKEN for size in bytes_each]
+def _at(places: Sequence[int], found: Sequence[_Found | None]) -> list[_Found]:
+    return [each for at in places if (each := found[at]) is not None]
 
 
 def _scores(
@@ -141,7 +120,7 @@ def _scores(
     prompt: Prompt,
     excerpts: Sequence[Excerpt],
     progress: Progress,
-) -> list[ScoredReply | None] | str:
+) -> list[ScoredReply | None]:
     found: list[ScoredReply | None] = []
     total = sum(len(excerpt.turns) for excerpt in excerpts)
 
@@ -154,14 +133,9 @@ def _scores(
         return prompt.ask(HeldOutTurn(excerpt, line), use, with_reply=True) or {}
 
     for excerpt in excerpts:
-        try:
-            # One request scores all turns, unless each has its own earlier replies.
-            by_line = up_to(excerpt, excerpt.turns[-1]) if prompt.is_alike else {}
-            found += [
-                (by_line or up_to(excerpt, line)).get(line) for line in excerpt.turns
-            ]
-        except CannotScoreError as error:
-            return str(error)
+        # One request scores all turns, unless each has its own earlier replies.
+        by_line = up_to(excerpt, excerpt.turns[-1]) if prompt.is_alike else {}
+        found += [(by_line or up_to(excerpt, line)).get(line) for line in excerpt.turns]
         progress(f"scoring: {TITLES[contestant.kind]}", len(found), total)
     return found
 

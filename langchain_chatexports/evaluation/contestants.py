@@ -72,14 +72,6 @@ class Contestant:
         """Whether it is a base model without a prompt of its own."""
         return self.kind in {"base", "few_shot"}
 
-    def in_words(self) -> str:
-        """Return a description of the prompt."""
-        if self.kind == "base":
-            return "plain"
-        if self.kind == "few_shot":
-            return f"plain, {NEAREST} nearest exchanges"
-        return "as in its examples"
-
 
 def contestants_for(
     tuned: str, base: str | None, wrong_person: WrongPerson | None = None

@@ -4,21 +4,16 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.evaluation.conversations import (
     PERSON,
     Dialogue,
     HeldOutData,
     Utterance,
 )
-from langchain_chatexports.exceptions import TrainingDataError
 
 # Limits of a prompt: two windows of training, or a page of text.
 _MAX_LINES = 16
 _MAX_CHARACTERS = 6000
-_MAX_SEEN = 0.5
-# A shorter exchange ("ok?", "yes") occurs in any two conversations.
-_MIN_SEEN_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
@@ -68,11 +63,11 @@ def choose_excerpts(
 
     If long conversations would use up the turns, each contributes only a random stretch
     of its turns, because intervals depend more on the number of conversations than on
-    that of turns. Turns that the training has, with the message before them, are
-    skipped.
+    that of turns.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
-    found = [excerpts for excerpts in map(list, _unseen(data)) if excerpts]
+    cut = (list(excerpts_of(dialogue)) for dialogue in data.held_out)
+    found = [excerpts for excerpts in cut if excerpts]
     rng.shuffle(found)
     sizes = [sum(len(excerpt.turns) for excerpt in excerpts) for excerpts in found]
     wanted = min(min_conversations, len(found))
@@ -108,43 +103,6 @@ def excerpts_of(dialogue: Dialogue) -> Iterator[Excerpt]:
         if line is not None and (lines or line.speaker != PERSON):
             lines.append(line)
             size += len(line.text)
-
-
-def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:
-    """Return the excerpts of each conversation, without turns of the training."""
-    exchanges = (
-        _exchange(before, line)
-        for dialogue in data.training
-        for before, line in dialogue.exchanges()
-    )
-    known = {e for e in exchanges if sum(map(len, e)) >= _MIN_SEEN_CHARACTERS}
-    cut = [list(excerpts_of(dialogue)) for dialogue in data.held_out]
-    count = sum(len(excerpt.turns) for excerpts in cut for excerpt in excerpts)
-    left = 0
-    for index, excerpts in enumerate(cut):
-        unseen = []
-        for excerpt in excerpts:
-            lines = excerpt.lines
-            turns = tuple(
-                at
-                for at in excerpt.turns
-                if _exchange(lines[at - 1], lines[at]) not in known
-            )
-            left += len(turns)
-            if turns:
-                unseen.append(replace(excerpt, turns=turns))
-        cut[index] = unseen
-    if not left or count - left > _MAX_SEEN * count:
-        msg = (
-            f"The model was trained on {count - left} of the {plural(count, 'turn')} "
-            "that should be held out, so they say nothing about it."
-        )
-        raise TrainingDataError(msg)
-    return iter(cut)
-
-
-def _exchange(before: Utterance, line: Utterance) -> tuple[str, str]:
-    return " ".join(before.text.split()), " ".join(line.text.split())
 
 
 def _stretch(

@@ -99,8 +99,6 @@ def headline(evaluation: Evaluation) -> str:
         ),
     ]
     reasons = _reasons(evaluation)
-    if why := reasons.get("bits_per_byte"):
-        sentences.append(_("Bits per byte were not measured: {why}.", why=why))
     if why := reasons.get("told_apart"):
         sentences.append(_("The detector was not measured: {why}.", why=why))
     return " ".join(filter(None, sentences))

@@ -61,7 +61,6 @@ def shown(real: str, model: str, *, is_cut: bool = False) -> list[tuple[str, str
         scores={},
         replies={"tuned": [Reply(model, is_cut=is_cut)]},
         max_tokens=9,
-        too_long=0,
     )
     known = messages_in(["the key lies under the third pot"])
     pairs = blind_pairs(answers, "tuned", known, max_pairs=9, seed=0)

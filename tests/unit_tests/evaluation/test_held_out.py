@@ -1,11 +1,8 @@
 """Which turns are compared."""
 
-import pytest
-
 from langchain_chatexports.evaluation import HeldOutData
 from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
 from langchain_chatexports.evaluation.held_out import Excerpt, choose_excerpts
-from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import talks
 
 
@@ -18,13 +15,8 @@ def talk(*texts: str, first: str = "p1") -> Dialogue:
     )
 
 
-def chosen(
-    held_out: list[Dialogue],
-    turns: int = 9,
-    least: int = 9,
-    training: list[Dialogue] | None = None,
-) -> list[Excerpt]:
-    data = HeldOutData(training or [], held_out)
+def chosen(held_out: list[Dialogue], turns: int = 9, least: int = 9) -> list[Excerpt]:
+    data = HeldOutData([], held_out)
     return choose_excerpts(data, max_turns=turns, min_conversations=least, seed=0)
 
 
@@ -56,25 +48,6 @@ def test_no_more_turns_than_asked_for_of_as_many_conversations() -> None:
     excerpts = chosen(talks(40, 2), 30, 30)
     assert len(replies(excerpts)) == 30
     assert {excerpt.conversation for excerpt in excerpts} == {*range(30)}
-
-
-def test_what_the_model_was_trained_on_is_left_out() -> None:
-    said = ("when do we meet in london?", "i will be there at nine as always")
-    found = chosen(
-        [talk(*said), talk("c", "d"), talk("e", "f")], training=[talk(*said)]
-    )
-    assert sorted(replies(found)) == ["d", "f"]
-
-
-def test_what_everybody_says_is_no_leak() -> None:
-    assert replies(chosen([talk("ok?", "yes")], training=[talk("ok?", "yes")]))
-
-
-def test_a_model_that_was_trained_on_most_of_it_is_an_error() -> None:
-    held_out = talks(9, 1)
-    with pytest.raises(TrainingDataError, match="was trained on") as raised:
-        chosen(held_out, training=held_out)
-    assert held_out[0].lines[0].text not in str(raised.value)
 
 
 def test_no_text_is_in_a_repr() -> None:
