@@ -156,7 +156,7 @@ def chat(
         if base_url:
             speaker = replace(speaker, model=base)
         else:
-            speaker = _on_base(speaker, base, data_dir, agreed=yes)
+            speaker = _on_base(speaker, base, agreed=yes)
             _propose_training(speaker, exports, ai or [], chats)
     elif base_url:
         speaker = Speaker(model=words[0])
@@ -264,17 +264,13 @@ def _person(
     return speaker
 
 
-def _on_base(
-    speaker: Speaker, base: str | None, data_dir: Path | None, *, agreed: bool
-) -> Speaker:
+def _on_base(speaker: Speaker, base: str | None, *, agreed: bool) -> Speaker:
     language = speaker.language
     if base is not None:
         print_base(base, language)
         return speaker
     _, base = settle_base(
-        lambda downloads: choose_base_to_talk(
-            language, downloads=downloads, data_dir=data_dir
-        ),
+        lambda downloads: choose_base_to_talk(language, downloads=downloads),
         agreed=agreed,
     )
     return replace(speaker, base=base)
