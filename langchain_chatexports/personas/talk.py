@@ -212,21 +212,12 @@ def make_model(
 
 
 def short_titles(voices: Sequence[Voice]) -> list[str]:
-    """Return short titles of voices, for narrow columns.
-
-    A tuned model's name has its base and an id around its suffix.
-    """
+    """Return the titles of voices for narrow columns; of a tuned model, its suffix."""
     names = [TunedModelName.parse(voice.title) for voice in voices]
-    words = [name.suffix or "tuned model" if name else "" for name in names]
-    titles = []
-    for voice, name, word in zip(voices, names, words, strict=True):
-        if name is None:
-            titles.append(voice.title)
-        elif words.count(word) == 1:
-            titles.append(word)
-        else:
-            titles.append(":".join(filter(None, (name.suffix, name.id))))
-    return titles
+    return [
+        (name.suffix or "tuned model") if name else voice.title
+        for name, voice in zip(names, voices, strict=True)
+    ]
 
 
 def error_message(server: str, name: str, error: Exception) -> str:

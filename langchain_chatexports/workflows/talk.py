@@ -15,7 +15,7 @@ import msgspec
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.replies import replies_of
@@ -172,7 +172,6 @@ def person_of(
     choices: PrepareOptions | None = None,
     *,
     base: str | None = None,
-    replies: int | None = None,
     choose_speaker: ChooseSpeaker | None = None,
     watch: Watch = unwatched,
 ) -> Speaker:
@@ -183,7 +182,6 @@ def person_of(
             validation part.
         choices: The person and the chats.
         base: The base model that answers; `None` for the default.
-        replies: Maximum number of earlier replies in the prompt; `None` for eight.
         choose_speaker: As for `prepare`.
         watch: Shows progress while exports are read.
 
@@ -195,9 +193,8 @@ def person_of(
     preparation, examples = read_examples(
         exports, options, choose_speaker=choose_speaker, watch=watch
     )
-    k = PERSONA_REPLIES if replies is None else replies
     listed = [item.example for item in examples]
-    voice = VoicePrompt.from_examples(listed, k=k)
+    voice = VoicePrompt.from_examples(listed)
     name = options.ai_role or speaker_of(examples)
     return Speaker(
         name,
@@ -216,18 +213,16 @@ def open_talk(
     *,
     data_dir: str | Path | None = None,
     base_url: str | None = None,
-    compare: str | None = None,
     with_base: bool = False,
     on_event: OnEvent | None = None,
 ) -> Iterator[list[Voice]]:
     """Start a local server if needed, and yield the voices of the talk."""
     if base_url is not None:
         elsewhere = OtherServer(base_url, key_for(base_url))
-        yield voices_on(elsewhere, speaker, settings, compare=compare)
+        yield voices_on(elsewhere, speaker, settings)
         return
     with open_server(speaker.base, data_dir, on_event=on_event) as server:
-        other = other_model(speaker, compare, data_dir)
-        yield voices_on(server, speaker, settings, compare=other, with_base=with_base)
+        yield voices_on(server, speaker, settings, with_base=with_base)
 
 
 class OtherServer(NamedTuple):
@@ -243,7 +238,6 @@ def voices_on(
     speaker: Speaker,
     settings: ChatSettings,
     *,
-    compare: str | None = None,
     with_base: bool = False,
 ) -> list[Voice]:
     """Return the voices on a running server; the last one is the speaker."""
@@ -263,14 +257,11 @@ def voices_on(
         plain = own.voice.model_copy(update={"style": style, "k": 0})
         asked = server.base_model if speaker.tuned else name
         main.recalling = make_model(asked, replace(own, voice=plain), *where)
-    if compare is None and with_base:
-        compare = server.base_model
-    if compare is None:
+    if not with_base:
         return [main]
     # The base is shown as it is, without a memory.
-    is_base = compare == server.base_model
-    beside = replace(own, voice=None, memory=None) if is_base else own
-    return [voice(compare, beside, _BASE_TITLE if with_base else None), main]
+    plain_settings = replace(own, voice=None, memory=None)
+    return [voice(server.base_model, plain_settings, _BASE_TITLE), main]
 
 
 def served_base(base: str) -> tuple[str, str] | None:
@@ -358,13 +349,3 @@ def continue_talk(
     for voice in beside:  # Their answers were not saved.
         voice.turns[:] = [Turn(turn.line) for turn in found.turns]
     return found.id
-
-
-def other_model(
-    speaker: Speaker, compare: str | None, data_dir: str | Path | None
-) -> str | None:
-    """Return the full name of a model to compare with; `base` is unchanged."""
-    bases = {speaker.base, speaker.tuned.base_model if speaker.tuned else None}
-    if compare is None or compare in bases or speaker.tuned is None:
-        return compare
-    return find_tuned(compare, data_dir).name

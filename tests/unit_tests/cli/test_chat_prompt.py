@@ -167,21 +167,7 @@ def test_a_server_that_fails_once_does_not_end_the_chat(
     assert model.texts == [["Ready?"]]
 
 
-@pytest.mark.parametrize(
-    ("names", "titles"),
-    [
-        (["base model", "ft:b:local:tortoise:0123"], ["base model", "tortoise"]),
-        (["ft:b:org:hare:ab", "ft:b:local:tortoise:01"], ["hare", "tortoise"]),
-        (["ft:b:local:hare:ab", "ft:b:local:hare:01"], ["hare:ab", "hare:01"]),
-        (
-            ["ft:b:local:hare:ab:ckpt-step-2", "ft:b:local:hare:ab"],
-            ["hare:ab:ckpt-step-2", "hare:ab"],
-        ),
-        (["gpt-4.1", "ft:b:local::ab"], ["gpt-4.1", "tuned model"]),
-        (["ft:b:local::ab", "ft:b:local::01"], ["ab", "01"]),
-    ],
-)
-def test_a_title_is_the_word_that_tells_models_apart(
-    model: Recorder, names: list[str], titles: list[str]
-) -> None:
+def test_a_title_is_short(model: Recorder) -> None:
+    names = ["base model", "ft:b:local:tortoise:0123", "ft:b:local::ab"]
+    titles = ["base model", "tortoise", "tuned model"]
     assert short_titles([Voice(name, model) for name in names]) == titles
