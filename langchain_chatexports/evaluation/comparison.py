@@ -119,6 +119,12 @@ def evaluate(
         measure(person, _earlier_replies(data, settings.seed), kind="person")
     )
     conversations = max(answers.groups) + 1
+    reasons = {}
+    if conversations < MIN_CONVERSATIONS:
+        reasons["told_apart"] = (
+            f"it takes {MIN_CONVERSATIONS} held-out conversations, there are "
+            f"{conversations}"
+        )
     progress("comparing", 1, 1)
     return Evaluation(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -134,7 +140,7 @@ def evaluate(
         figures=figures,
         loss_differences=differences,
         blind=guessed,
-        reasons=_reasons(conversations, guessed),
+        reasons=reasons,
     )
 
 
@@ -229,18 +235,6 @@ def _earlier_replies(data: HeldOutData, seed: int) -> list[Reply]:
         for dialogue in dialogues
         for text in dialogue.replies()
     ]
-
-
-def _reasons(conversations: int, guessed: BlindFinding | None) -> dict[str, str]:
-    reasons = {}
-    if guessed is None:
-        reasons["blind"] = "no game was finished"
-    if conversations < MIN_CONVERSATIONS:
-        reasons["told_apart"] = (
-            f"it takes {MIN_CONVERSATIONS} held-out conversations, there are "
-            f"{conversations}"
-        )
-    return reasons
 
 
 def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
