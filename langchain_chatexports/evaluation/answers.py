@@ -1,16 +1,20 @@
 """Scores and replies of all contestants for the same held-out turns."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TypeVar
 
 from langchain_chatexports.datasets.replies import ReplyIndex
-from langchain_chatexports.evaluation.contestants import TITLES, Contestant, Prompt
-from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
+from langchain_chatexports.evaluation.contestants import (
+    TITLES,
+    Contestant,
+    prompt_of,
+)
+from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import (
-    Message,
     ModelServer,
+    PromptTooLongError,
     Reply,
     ScoredReply,
 )
@@ -52,7 +56,7 @@ class Answers:
 
 
 def collect_answers(
-    excerpts: Sequence[Excerpt],
+    turns: Sequence[HeldOutTurn],
     earlier: ReplyIndex,
     server: ModelServer,
     contestants: Sequence[Contestant],
@@ -63,32 +67,42 @@ def collect_answers(
     with_scores: bool = True,
 ) -> Answers:
     """Score the turns for each contestant, and let each one answer."""
-    turns = [HeldOutTurn(excerpt, at) for excerpt in excerpts for at in excerpt.turns]
-    prompts = {each.kind: Prompt(each, earlier) for each in contestants}
-    scores = {
-        each.kind: _scores(server, each, prompts[each.kind], excerpts, progress)
-        for each in contestants
-        if with_scores
-    }
     limits = ReplyLimits.of(pair.reply for pair in earlier)
     max_tokens = limits.tokens or MAX_TOKENS
-    replies = {
-        each.kind: _replies(
-            partial(
-                server.reply,
-                each.model,
-                temperature=temperature,
-                max_tokens=max_tokens,
-            ),
-            prompts[each.kind],
-            turns,
-            # A talk ends the replies of a persona, too.
-            limits=None if each.is_plain else limits,
-            seed=seed,
-            progress=partial(progress, f"answering: {TITLES[each.kind]}"),
-        )
+    prompts = {
+        each.kind: [prompt_of(each, turn, earlier) for turn in turns]
         for each in contestants
     }
+
+    def score(each: Contestant, number: int) -> ScoredReply:
+        reply = {"role": "assistant", "content": turns[number].reply}
+        return server.score(each.model, [*prompts[each.kind][number], reply])[-1]
+
+    def answer(each: Contestant, number: int) -> Reply:
+        found = server.reply(
+            each.model,
+            prompts[each.kind][number],
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed + number,
+        )
+        # A talk ends the replies of a persona, too.
+        text = found.text if each.is_plain else limits.beginning(found.text)
+        return found if text == found.text else Reply(text, is_cut=False)
+
+    def collect(
+        what: str, ask: Callable[[Contestant, int], _Found]
+    ) -> dict[str, list[_Found | None]]:
+        found: dict[str, list[_Found | None]] = {}
+        for each in contestants:
+            listed = found[each.kind] = []
+            for number in range(len(turns)):
+                listed.append(_unless_too_long(ask, each, number))
+                progress(f"{what}: {TITLES[each.kind]}", len(listed), len(turns))
+        return found
+
+    scores = collect("scoring", score) if with_scores else {}
+    replies = collect("answering", answer)
     found: list[Sequence[object]] = [*scores.values(), *replies.values()]
     fits = [
         at for at in range(len(turns)) if all(each[at] is not None for each in found)
@@ -97,63 +111,27 @@ def collect_answers(
         msg = "No held-out turn fits into the model's context. Use a larger base model."
         raise TrainingDataError(msg)
     numbers: dict[int, int] = {}
-    answered = []
-    for turn in (turns[at] for at in fits):
-        number = numbers.setdefault(turn.conversation, len(numbers))
-        excerpt = replace(turn.excerpt, conversation=number)
-        answered.append(HeldOutTurn(excerpt, turn.line))
     return Answers(
-        turns=answered,
+        turns=[
+            replace(
+                turns[at],
+                conversation=numbers.setdefault(turns[at].conversation, len(numbers)),
+            )
+            for at in fits
+        ],
         scores={kind: _at(fits, each) for kind, each in scores.items()},
         replies={kind: _at(fits, each) for kind, each in replies.items()},
         max_tokens=max_tokens,
     )
 
 
+def _unless_too_long(
+    ask: Callable[[Contestant, int], _Found], contestant: Contestant, number: int
+) -> _Found | None:
+    with suppress(PromptTooLongError):
+        return ask(contestant, number)
+    return None
+
+
 def _at(places: Sequence[int], found: Sequence[_Found | None]) -> list[_Found]:
     return [each for at in places if (each := found[at]) is not None]
-
-
-def _scores(
-    server: ModelServer,
-    contestant: Contestant,
-    prompt: Prompt,
-    excerpts: Sequence[Excerpt],
-    progress: Progress,
-) -> list[ScoredReply | None]:
-    found: list[ScoredReply | None] = []
-    total = sum(len(excerpt.turns) for excerpt in excerpts)
-
-    def up_to(excerpt: Excerpt, line: int) -> dict[int, ScoredReply]:
-        def use(messages: list[Message]) -> dict[int, ScoredReply]:
-            before = len(messages) - line - 1
-            scored = server.score(contestant.model, messages)
-            return {reply.index - before: reply for reply in scored}
-
-        return prompt.ask(HeldOutTurn(excerpt, line), use, with_reply=True) or {}
-
-    for excerpt in excerpts:
-        # One request scores all turns, unless each has its own earlier replies.
-        by_line = up_to(excerpt, excerpt.turns[-1]) if prompt.is_alike else {}
-        found += [(by_line or up_to(excerpt, line)).get(line) for line in excerpt.turns]
-        progress(f"scoring: {TITLES[contestant.kind]}", len(found), total)
-    return found
-
-
-def _replies(
-    answer: Callable[..., Reply],
-    prompt: Prompt,
-    turns: Sequence[HeldOutTurn],
-    *,
-    limits: ReplyLimits | None,
-    seed: int,
-    progress: Callable[[int, int], None],
-) -> list[Reply | None]:
-    found: list[Reply | None] = []
-    for number, turn in enumerate(turns):
-        reply = prompt.ask(turn, partial(answer, seed=seed + number))
-        if reply and limits and (text := limits.beginning(reply.text)) != reply.text:
-            reply = Reply(text, is_cut=False)
-        found.append(reply)
-        progress(number + 1, len(turns))
-    return found

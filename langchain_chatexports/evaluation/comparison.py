@@ -18,7 +18,7 @@ from langchain_chatexports.evaluation.contestants import (
 )
 from langchain_chatexports.evaluation.conversations import HeldOutData, replies_in
 from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, told_apart
-from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_excerpts
+from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ModelServer, Reply
 from langchain_chatexports.evaluation.results import (
@@ -176,14 +176,14 @@ def _answers(
     *,
     with_scores: bool = True,
 ) -> Answers:
-    excerpts = choose_excerpts(
+    turns = choose_turns(
         data,
         max_turns=settings.turns,
         min_conversations=settings.conversations,
         seed=settings.seed,
     )
     return collect_answers(
-        excerpts,
+        turns,
         replies_in(data.training),
         server,
         contestants,
@@ -242,7 +242,7 @@ def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
     return TalkReply(
         reply.text,
         is_cut=reply.is_cut,
-        prompt=turn.excerpt.system or "",
+        prompt=turn.system or "",
         names=tuple({*filter(None, labels)}),
         before=tuple(line.text for line in turn.history),
     )

@@ -1,17 +1,13 @@
 """The compared models and their prompts, such as the base with few-shot examples."""
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 from langchain_chatexports.datasets.replies import ReplyIndex, question_of
 from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
-from langchain_chatexports.evaluation.model_server import Message, PromptTooLongError
-
-_Result = TypeVar("_Result")
+from langchain_chatexports.evaluation.model_server import Message
 
 Kind = Literal["base", "few_shot", "tuned", "wrong_person"]
 
@@ -31,6 +27,8 @@ PLAIN_PROMPT = (
 
 NEAREST = 8
 """Number of earlier replies in the few-shot prompt, as turns."""
+
+_MAX_SHOWN = 400
 
 
 @dataclass(frozen=True)
@@ -85,55 +83,24 @@ def contestants_for(
     return found
 
 
-class Prompt:
-    """The messages that a contestant reads before it replies."""
-
-    def __init__(self, contestant: Contestant, earlier: ReplyIndex) -> None:
-        self._contestant = contestant
-        self._earlier = earlier
-        self._planned = NEAREST if contestant.kind == "few_shot" else 0
-
-    @property
-    def is_alike(self) -> bool:
-        """Whether the prompt is the same for all turns of an excerpt."""
-        return not self._planned
-
-    def ask(
-        self,
-        turn: HeldOutTurn,
-        use: Callable[[list[Message]], _Result],
-        *,
-        with_reply: bool = False,
-    ) -> _Result | None:
-        """Call a function with the prompt; shorten it if it is too long."""
-        count = self._planned
-        while True:
-            with suppress(PromptTooLongError):
-                return use(self.messages(turn, count, with_reply=with_reply))
-            if not count:
-                return None
-            count //= 2
-
-    def messages(
-        self, turn: HeldOutTurn, count: int, *, with_reply: bool = False
-    ) -> list[Message]:
-        """Return the prompt with a number of earlier replies."""
-        is_plain = self._contestant.is_plain
-        system = PLAIN_PROMPT if is_plain else turn.excerpt.system
-        if system and self._contestant.wrong_person is not None:
-            system = self._contestant.wrong_person.prompt(system)
-        chat: list[Message] = [
-            {
-                "role": "assistant" if line.speaker == PERSON else "user",
-                "content": line.text,
-            }
-            for line in turn.excerpt.lines[: turn.line + with_reply]
-        ]
-        question = question_of(chat[: turn.line])
-        nearest = self._earlier.nearest(question, count) if count else []
-        shown: list[Message] = []
-        for pair in nearest:
-            shown.append({"role": "user", "content": pair.message})
-            shown.append({"role": "assistant", "content": pair.reply})
-        first = [] if system is None else [{"role": "system", "content": system}]
-        return [*first, *shown, *chat]
+def prompt_of(
+    contestant: Contestant, turn: HeldOutTurn, earlier: ReplyIndex
+) -> list[Message]:
+    """Return the messages that a contestant reads before it replies."""
+    system = PLAIN_PROMPT if contestant.is_plain else turn.system
+    if system and contestant.wrong_person is not None:
+        system = contestant.wrong_person.prompt(system)
+    chat: list[Message] = [
+        {
+            "role": "assistant" if line.speaker == PERSON else "user",
+            "content": line.text,
+        }
+        for line in turn.history
+    ]
+    shown: list[Message] = []
+    if contestant.kind == "few_shot":
+        for pair in earlier.nearest(question_of(chat), NEAREST):
+            shown.append({"role": "user", "content": pair.message[-_MAX_SHOWN:]})
+            shown.append({"role": "assistant", "content": pair.reply[:_MAX_SHOWN]})
+    first = [] if system is None else [{"role": "system", "content": system}]
+    return [*first, *shown, *chat]
