@@ -44,13 +44,6 @@ _TABLES = (
         tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
     )""",
 )
-_REMEDIES = {
-    "locked": "Another program writes into it: try again when that is done.",
-    "full": "Free some space, or keep it on another disk.",
-    "closed": "Open it again, or close it later.",
-    "no such module": "Use a Python whose SQLite has full-text search (FTS5).",
-}
-_DELETE_IT = "If it is damaged, delete it: it is rebuilt from the export."
 
 
 def open_index(path: Path | None) -> sqlite3.Connection:
@@ -81,13 +74,14 @@ def open_index(path: Path | None) -> sqlite3.Connection:
 
 @contextmanager
 def explained(path: Path | None) -> Iterator[None]:
-    """Raise errors that name a remedy in place of SQLite's."""
+    """Raise errors that name the file in place of SQLite's."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        remedies = (text for sign, text in _REMEDIES.items() if sign in str(error))
-        remedy = next(remedies, _DELETE_IT)
-        msg = f"The search index {path} cannot be used ({error}). {remedy}"
+        msg = (
+            f"The search index {path} cannot be used ({error}). If it is damaged, "
+            "delete it: it is rebuilt from the export."
+        )
         raise ExportFormatError(msg, path=path) from error
 
 

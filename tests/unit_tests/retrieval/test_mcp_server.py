@@ -19,7 +19,7 @@ mcp = pytest.importorskip("mcp")
 if not hasattr(mcp, "Client"):
     pytest.skip("the client is version 2's", allow_module_level=True)
 
-TOOLS = ["search_messages", "read_around", "list_chats", "list_people"]
+TOOLS = ["search_messages", "read_around", "list_chats"]
 RACE: Any = {
     "messages": [
         said("Hare", "Speed is key!", at=0, message_id="m1"),
@@ -127,12 +127,6 @@ async def test_chats_say_who_and_when() -> None:
     assert await answer(index, "list_chats", person="rat") == f"1 chat\n{picnic}"
 
 
-async def test_people_are_listed_by_messages() -> None:
-    index = index_of(RACE, PICNIC)
-    listed = await answer(index, "list_people", limit=2)
-    assert listed == "3 people\nHare: 2 messages\nMole: 1 message"
-
-
 @pytest.mark.parametrize(
     ("tool", "arguments", "named"),
     [
@@ -185,7 +179,6 @@ async def test_results_are_limited_and_no_message_hides_the_others() -> None:
         ("search_messages", {"query": "race", "limit": 20}),
         ("read_around", {"message_id": ids[0]}),
         ("list_chats", {}),
-        ("list_people", {}),
     ):
         result = await call(index, tool, **arguments)
         assert 500 < len(result.content[0].text) < 100_000, tool
@@ -215,7 +208,7 @@ async def test_unexpected_error_is_named_and_tells_no_text(
 async def ask_after(wait: Callable[[], object]) -> Any:
     server = chat_mcp_server(index_of(RACE), wait=wait)
     async with mcp.Client(server) as client:
-        return await client.call_tool("list_people", {})
+        return await client.call_tool("list_chats", {})
 
 
 async def test_tools_wait_and_answer_what_went_wrong() -> None:
