@@ -17,7 +17,6 @@ TITLES: dict[str, str] = {
     "base": "base model",
     "wrong_person": "another's model",
 }
-"""The title of each kind, in the order of the tables."""
 
 PLAIN_PROMPT = (
     "You are chatting with people you know, by text message. Answer as yourself: "
@@ -26,7 +25,6 @@ PLAIN_PROMPT = (
 """System prompt of base and few-shot; the tuned model uses that of its examples."""
 
 NEAREST = 8
-"""Number of earlier replies in the few-shot prompt, as turns."""
 
 _MAX_SHOWN = 400
 

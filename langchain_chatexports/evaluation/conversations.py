@@ -19,7 +19,6 @@ PERSON = ""
 """The speaker of the imitated person's messages."""
 
 OTHER = "other"
-"""The speaker of all other people's messages."""
 
 _BUBBLES = "\n\n"
 # Shorter texts at the border of two windows may be equal by chance.
@@ -44,7 +43,6 @@ class Dialogue:
     """The utterances, oldest first; no two neighbors are the person's."""
 
     system: str | None = field(default=None, repr=False)
-    """The system prompt of its training examples."""
 
     @classmethod
     def of(cls, lines: Iterable[Utterance], *, system: str | None = None) -> "Dialogue":

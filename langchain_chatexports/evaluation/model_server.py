@@ -25,7 +25,6 @@ class Reply:
 
     text: str
     is_cut: bool
-    """Whether the token limit ended it."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,6 @@ class ScoredReply:
     """The negative log-likelihood of a given reply, in nats."""
 
     index: int
-    """The index of the message."""
-
     nll: float
     end_nll: float | None
     size_bytes: int

@@ -12,7 +12,6 @@ from langchain_chatexports.report.svg import Bar, bars
 
 _CHANCE = 0.5
 UNKNOWN = "\u2013"
-"""The text for a missing measure."""
 
 _TITLES = {
     "tuned": "tuned model",

@@ -35,7 +35,6 @@ class DataInfo(_Finding):
     heldout_conversations: int
     heldout_turns: int
     language: str | None
-    """The person's language, if detected."""
 
 
 class Figures(_Finding):

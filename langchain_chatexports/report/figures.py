@@ -27,8 +27,6 @@ class PersonFigures(_Figures):
     """The name in the export, or `Person 1`, … if the report is anonymous."""
 
     is_ai: bool
-    """Whether this person becomes the AI."""
-
     messages: int
     characters: int
 
@@ -75,11 +73,7 @@ class TimeFigures(_Figures):
     first: datetime | None
     last: datetime | None
     active_days: int
-    """Days with a message."""
-
     unit: TimeUnit
-    """The unit of a point, chosen by the length of time."""
-
     points: tuple[TimePoint, ...]
     """All units from the oldest message to the newest."""
 
@@ -104,7 +98,6 @@ class PauseFigures(_Figures):
 
     longest_gap: float | None
     conversations: int
-    """The number of conversations after splitting."""
 
 
 class ExampleFigures(_Figures):
@@ -133,12 +126,9 @@ class ExportReport(_Figures):
     """The number of kept messages in all exports."""
 
     people: tuple[PersonFigures, ...]
-    """The senders, most messages first."""
-
     ai_is_owner: bool
     """Whether the AI is each export's owner, since no name was given."""
 
     time: TimeFigures
     pauses: PauseFigures
     examples: ExampleFigures | None
-    """The examples; `None` if there are none."""

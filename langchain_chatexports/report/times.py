@@ -8,7 +8,6 @@ from langchain_chatexports.chat_loaders import local_times
 from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUnit
 
 LOCAL = "local"
-"""The name of this machine's time zone."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # The longest period for each unit.

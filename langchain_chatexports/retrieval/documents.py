@@ -44,8 +44,6 @@ class IndexedChat(NamedTuple):
     is_group: bool | None
     thread_id: str | None
     senders: dict[str, int]
-    """The number of messages of each sender, most first."""
-
     first: str | None
     """Time of the first message, ISO 8601 in UTC."""
 

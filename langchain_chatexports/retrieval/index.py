@@ -87,7 +87,6 @@ class Hit(NamedTuple):
     """The words in the matches that are those of the query, such as other forms."""
 
     lines: tuple[ChatLine, ...]
-    """All messages of the window."""
 
     @property
     def match(self) -> ChatLine:

@@ -30,19 +30,15 @@ class Ranked(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """The filters of a search."""
+    """The filters of a search: senders, row ids of chats, and times.
+
+    `None` is for all. The times are Unix seconds, and `end` is excluded.
+    """
 
     people: Collection[str] | None
-    """Senders; `None` for all."""
-
     chats: Collection[int] | None
-    """Row ids of chats; `None` for all."""
-
     first: float | None
-    """The oldest time, in Unix seconds."""
-
     end: float | None
-    """The end, excluded, in Unix seconds."""
 
     def condition(self) -> tuple[str, list[Any]]:
         """Return a condition on rows of `window`, and its values."""

@@ -67,8 +67,6 @@ class Base:
 
     note: str = ""
     is_default: bool = False
-    """Whether it is the embedded default, a tiny demo model."""
-
     known: KnownBase | None = None
 
     @property
@@ -108,11 +106,7 @@ class BaseChoice:
     """The number of the newest examples that fit into the time; `None` for all."""
 
     language: str | None = None
-    """The language of the chats, if known."""
-
     better: Base | None = None
-    """A better base that is not on this machine."""
-
     is_trained: bool = True
 
     def __str__(self) -> str:

@@ -43,17 +43,11 @@ MAX_LABEL_LENGTH = 100
 
 @dataclass(frozen=True)
 class LocalData:
-    """The models, jobs, examples, indexes and bases on this machine."""
+    """The models, jobs, examples, indexes and bases on this machine, newest first."""
 
     models: list[TunedModel]
-    """The tuned models, newest first."""
-
     jobs: list[KeptJob]
-    """The jobs, newest first."""
-
     sets: list[KeptSet]
-    """Uploaded examples, newest first."""
-
     indexes: list[Path]
     """Search indexes, which are copies of exports."""
 
@@ -61,10 +55,7 @@ class LocalData:
     """Base models from the hub, which other programs may use, too."""
 
     data_dir: Path
-    """The data directory of models, jobs and examples."""
-
     size_bytes: int
-    """The size of models, examples and search indexes on disk."""
 
     @property
     def cache_bytes(self) -> int:

@@ -32,7 +32,6 @@ class OpenIndex:
     """The number of messages read for it; 0 if it was up to date."""
 
     new_file: Path | None
-    """Its file, if it is new."""
 
 
 def index_file(
