@@ -26,7 +26,6 @@ class Ranked(NamedTuple):
     chat: int
     start: int
     stop: int
-    score: float
 
 
 class Filters(NamedTuple):
@@ -107,7 +106,7 @@ def ranked_windows(
     """Yield the windows that match an expression, best first (BM25)."""
     condition, values = filters.condition()
     cursor = connection.execute(
-        "SELECT window.id, window.chat, start, stop, -bm25(words) FROM words "
+        "SELECT window.id, window.chat, start, stop FROM words "
         "JOIN window ON window.id = words.rowid "
         f"WHERE words MATCH ? AND {condition} ORDER BY bm25(words), window.id",
         (expression, *values),
