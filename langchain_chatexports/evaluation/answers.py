@@ -7,12 +7,14 @@ from typing import TypeVar
 
 from langchain_chatexports.datasets.replies import ReplyIndex
 from langchain_chatexports.evaluation.contestants import (
+    NEAREST,
     TITLES,
     Contestant,
     prompt_of,
 )
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import (
+    Message,
     ModelServer,
     PromptTooLongError,
     Reply,
@@ -69,35 +71,43 @@ def collect_answers(
     """Score the turns for each contestant, and let each one answer."""
     limits = ReplyLimits.of(pair.reply for pair in earlier)
     max_tokens = limits.tokens or MAX_TOKENS
-    prompts = {
-        each.kind: [prompt_of(each, turn, earlier) for turn in turns]
-        for each in contestants
-    }
 
-    def score(each: Contestant, number: int) -> ScoredReply:
+    def score(each: Contestant, number: int) -> ScoredReply | None:
         reply = {"role": "assistant", "content": turns[number].reply}
-        return server.score(each.model, [*prompts[each.kind][number], reply])[-1]
-
-    def answer(each: Contestant, number: int) -> Reply:
-        found = server.reply(
-            each.model,
-            prompts[each.kind][number],
-            temperature=temperature,
-            max_tokens=max_tokens,
-            seed=seed + number,
+        return _asked(
+            each,
+            turns[number],
+            earlier,
+            lambda prompt: server.score(each.model, [*prompt, reply])[-1],
         )
+
+    def answer(each: Contestant, number: int) -> Reply | None:
+        found = _asked(
+            each,
+            turns[number],
+            earlier,
+            lambda prompt: server.reply(
+                each.model,
+                prompt,
+                temperature=temperature,
+                max_tokens=max_tokens,
+                seed=seed + number,
+            ),
+        )
+        if found is None or each.is_plain:
+            return found
         # A talk ends the replies of a persona, too.
-        text = found.text if each.is_plain else limits.beginning(found.text)
+        text = limits.beginning(found.text)
         return found if text == found.text else Reply(text, is_cut=False)
 
     def collect(
-        what: str, ask: Callable[[Contestant, int], _Found]
+        what: str, ask: Callable[[Contestant, int], _Found | None]
     ) -> dict[str, list[_Found | None]]:
         found: dict[str, list[_Found | None]] = {}
         for each in contestants:
             listed = found[each.kind] = []
             for number in range(len(turns)):
-                listed.append(_unless_too_long(ask, each, number))
+                listed.append(ask(each, number))
                 progress(f"{what}: {TITLES[each.kind]}", len(listed), len(turns))
         return found
 
@@ -125,12 +135,20 @@ def collect_answers(
     )
 
 
-def _unless_too_long(
-    ask: Callable[[Contestant, int], _Found], contestant: Contestant, number: int
+def _asked(
+    contestant: Contestant,
+    turn: HeldOutTurn,
+    earlier: ReplyIndex,
+    use: Callable[[list[Message]], _Found],
 ) -> _Found | None:
-    with suppress(PromptTooLongError):
-        return ask(contestant, number)
-    return None
+    """Call a function with a prompt, with fewer earlier replies if it is too long."""
+    count = NEAREST if contestant.kind == "few_shot" else 0
+    while True:
+        with suppress(PromptTooLongError):
+            return use(prompt_of(contestant, turn, earlier, count))
+        if not count:
+            return None
+        count //= 2
 
 
 def _at(places: Sequence[int], found: Sequence[_Found | None]) -> list[_Found]:

@@ -26,8 +26,6 @@ PLAIN_PROMPT = (
 
 NEAREST = 8
 
-_MAX_SHOWN = 400
-
 
 @dataclass(frozen=True)
 class WrongPerson:
@@ -82,9 +80,9 @@ def contestants_for(
 
 
 def prompt_of(
-    contestant: Contestant, turn: HeldOutTurn, earlier: ReplyIndex
+    contestant: Contestant, turn: HeldOutTurn, earlier: ReplyIndex, count: int
 ) -> list[Message]:
-    """Return the messages that a contestant reads before it replies."""
+    """Return the messages, with some earlier replies, that a contestant reads."""
     system = PLAIN_PROMPT if contestant.is_plain else turn.system
     if system and contestant.wrong_person is not None:
         system = contestant.wrong_person.prompt(system)
@@ -96,9 +94,8 @@ def prompt_of(
         for line in turn.history
     ]
     shown: list[Message] = []
-    if contestant.kind == "few_shot":
-        for pair in earlier.nearest(question_of(chat), NEAREST):
-            shown.append({"role": "user", "content": pair.message[-_MAX_SHOWN:]})
-            shown.append({"role": "assistant", "content": pair.reply[:_MAX_SHOWN]})
+    for pair in earlier.nearest(question_of(chat), count) if count else ():
+        shown.append({"role": "user", "content": pair.message})
+        shown.append({"role": "assistant", "content": pair.reply})
     first = [] if system is None else [{"role": "system", "content": system}]
     return [*first, *shown, *chat]

@@ -11,8 +11,8 @@ from langchain_chatexports.evaluation.conversations import (
     Utterance,
 )
 
-# Limits of a prompt: two windows of training, or a page of text.
-_MAX_LINES = 16
+# Limits of a prompt: a window of training, or a page of text.
+_MAX_LINES = 8
 _MAX_CHARACTERS = 4000
 
 

@@ -106,7 +106,7 @@ def test_a_person_who_said_little_before_has_no_ceiling() -> None:
 
 def test_turns_that_are_too_long_for_one_are_left_out_for_all() -> None:
     server = voices()
-    server.longest = 21
+    server.longest = 6
     result = run(server)
     assert {each.talk.replies for each in result.figures} == {result.data.heldout_turns}
     assert result.data.heldout_turns < run(voices()).data.heldout_turns

@@ -30,7 +30,7 @@ def server(
             seen.append((request.url.path, json.loads(request.content)))
         return httpx.Response(status, json=answer)
 
-    http = httpx.Client(transport=httpx.MockTransport(handle))
+    http: Any = httpx.Client(transport=httpx.MockTransport(handle))
     return ModelServer(
         openai.OpenAI(base_url=URL, api_key="k", max_retries=0, http_client=http)
     )
