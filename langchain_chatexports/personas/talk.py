@@ -93,14 +93,10 @@ class Voice:
     """A model in a chat, with its own history, without the answers of other models.
 
     Attributes:
-        title: The title of the model.
-        model: The chat model.
-        settings: The settings of the talk.
         has_bubbles: Whether each line of its answers is a message.
         recalling: The model that answers if the line asks for a fact and the memory has
             found something; `None` for the same one.
-        server: The model's server, for errors.
-        name: The model's name there.
+        server: The model's server, for errors, and its name there.
         turns: The conversation. The model sees its end, as far as it fits into the
             context.
     """

@@ -50,15 +50,12 @@ class Speaker:
     """A tuned model, or a base model as a person, in a talk.
 
     Attributes:
-        title: The title in the talk.
         model: The tuned model's name; `None` for a base model.
         base: The base to start the local server with; `None` for the default.
         voice: The prompt that gives the person's voice, with earlier replies.
         style: The description of a tuned model's person for its base, if known.
         tuned: The tuned model, if it is on this machine.
-        preparation: The preparation of the person's messages, if they are from exports.
         exports: The exports with the person's chats, for the memory of the talk.
-        examples: The examples with the person's messages, if known.
     """
 
     title: str | None = None

@@ -41,7 +41,6 @@ from langchain_chatexports.workflows.training_events import (
     OnEvent,
     StepEvent,
     StoppedEvent,
-    TrainingEvent,
     TrainingProgress,
 )
 
@@ -88,7 +87,7 @@ def train(
     check_extra()
     # Before a base is downloaded.
     DataDirectory(data_dir).require_space()
-    emit = on_event or _ignore
+    emit = on_event or (lambda _event: None)
     seen: set[str] = set()
     reader = EventReader()
 
@@ -313,10 +312,6 @@ def _checking(client: OpenAI, total: int, watch: Watch) -> Any:
 def _stored_job(job_id: str, server: LocalServer) -> KeptJob | None:
     jobs = list_jobs(server.data_dir)
     return next((job for job in jobs if job.id == job_id), None)
-
-
-def _ignore(event: TrainingEvent) -> None:
-    del event
 
 
 @contextmanager
