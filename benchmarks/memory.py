@@ -56,11 +56,8 @@ def count_answers(server: LocalServer, speaker: Speaker, export: Path | None) ->
     """Ask everything, and return how many answers were of which kind."""
     kinds: Counter[tuple[bool, str]] = Counter()
     paths = [] if export is None else [export]
-    texts = speaker.texts
-    with memory_of(paths, person="Mama", words_of_person=texts) as memory:
-        settings = ChatSettings(seed=1)
-        if memory is not None:
-            settings = memory.added_to(settings)
+    with memory_of(paths, person="Mama", language=speaker.language) as memory:
+        settings = ChatSettings(seed=1, memory=memory)
         for question in (*FACTS, *UNKNOWN):
             (voice,) = voices_on(server, speaker, settings)
             voice.hear(question)

@@ -22,7 +22,7 @@ from langchain_chatexports.evaluation.conversations import (
     Utterance,
     replies_in,
 )
-from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_excerpts
+from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.steps.select_sessions import has_several_others
 
@@ -75,10 +75,9 @@ class Person:
         return [dialogue_of(session) for session in self.own[-_HELD_OUT:]]
 
     def turns(self, most: int) -> list[HeldOutTurn]:
-        """Return turns of the newest conversations, no copies of earlier ones."""
+        """Return turns of the newest conversations."""
         data = HeldOutData(self.past, self.held_out)
-        chosen = choose_excerpts(data, max_turns=most, min_conversations=most, seed=0)
-        return [HeldOutTurn(excerpt, at) for excerpt in chosen for at in excerpt.turns]
+        return choose_turns(data, max_turns=most, min_conversations=most, seed=0)
 
 
 def dialogue_of(session: ChatSession) -> Dialogue:

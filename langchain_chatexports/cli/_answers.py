@@ -37,7 +37,7 @@ def show_answers(voices: Sequence[Voice]) -> None:
         _write_plainly(voices)
 
 
-def write_json(voices: Sequence[Voice], finds: Sequence[object] = ()) -> None:
+def write_json(voices: Sequence[Voice]) -> None:
     """Answer each input line with a line of JSON."""
     for voice in voices:
         for _ in voice.answer():
@@ -48,8 +48,8 @@ def write_json(voices: Sequence[Voice], finds: Sequence[object] = ()) -> None:
             "text": voice.last,
             "bubbles": bubbles,
         }
-        if finds:
-            answer["said"] = [*map(str, finds)]
+        if cited := voice.turns[-1].cited:
+            answer["said"] = cited
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

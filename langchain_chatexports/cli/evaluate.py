@@ -34,7 +34,7 @@ from langchain_chatexports.local_server.http.server import check_extra
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.blind_test import BlindPair
     from langchain_chatexports.evaluation.results import BlindFinding
-    from langchain_chatexports.workflows.evaluate import EvaluationEvent
+    from langchain_chatexports.workflows.evaluate import StageEvent
 
 _LETTERS, _SURE = "ab", "123"
 
@@ -126,8 +126,6 @@ def evaluate(
         return
     show_rows(table(findings))
     print_line(headline(findings))
-    for note in findings.notes:
-        print_line(f"note: {note}")
     print_line(f"Written: {target}. Open it in a browser.")
 
 
@@ -140,22 +138,13 @@ def _place(output: Path | None, *, as_json: bool, force: bool) -> Path | None:
 
 
 class _Display(ProgressDisplay):
-    """Shows the events of an evaluation, its stages as a bar or in lines."""
+    """Shows the stages of an evaluation as a bar or in lines."""
 
     _stage = ""
 
-    def __call__(self, event: EvaluationEvent) -> None:
-        from langchain_chatexports.workflows.evaluate import DataEvent, StartEvent
-
-        if isinstance(event, StartEvent):
-            print_line(f"Starting {event.model.name} …")
-        elif isinstance(event, DataEvent):
-            trained = plural(event.trained, "conversation")
-            print_line(f"{trained} trained on, {event.held_out:,} held out")
-        elif (
-            not self.update(event.done, event.total, str(event))
-            and event.name != self._stage
-        ):
+    def __call__(self, event: StageEvent) -> None:
+        is_shown = self.update(event.done, event.total, str(event))
+        if not is_shown and event.name != self._stage:
             self._stage = event.name
             print_line(f"  {event}")
 

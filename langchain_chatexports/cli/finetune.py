@@ -122,7 +122,7 @@ def finetune(
         name = _train_elsewhere(data, base, url, agreed=yes)
     else:
         if base is None:
-            base, limit = _choose_base(data, seconds, data_dir, agreed=yes)
+            base, limit = _choose_base(data, seconds, agreed=yes)
             if limit is not None:
                 data = read(limit)
                 data.require_enough()
@@ -171,7 +171,7 @@ def _print_data(data: TrainingData) -> None:
 
 
 def _choose_base(
-    data: TrainingData, seconds: float | None, data_dir: Path | None, *, agreed: bool
+    data: TrainingData, seconds: float | None, *, agreed: bool
 ) -> tuple[str | None, int | None]:
     """Return the base that fits the time, and a limit of examples if one is needed."""
     measured = None
@@ -184,7 +184,6 @@ def _choose_base(
             seconds,
             seconds_per_token=measured,
             downloads=downloads,
-            data_dir=data_dir,
         ),
         agreed=agreed,
     )

@@ -1,15 +1,13 @@
 """`evaluate`: compare a tuned model with the person, its base and another's model."""
 
-import platform
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
+from functools import partial
+from typing import Any
 
 from langchain_chatexports._languages import main_language
-from langchain_chatexports._terminal import plural
-from langchain_chatexports._version import __version__
 from langchain_chatexports.datasets.chat_prompts import label_of
 from langchain_chatexports.evaluation.answers import Answers, Progress, collect_answers
 from langchain_chatexports.evaluation.blind_test import BlindPair, blind_pairs
@@ -20,7 +18,7 @@ from langchain_chatexports.evaluation.contestants import (
 )
 from langchain_chatexports.evaluation.conversations import HeldOutData, replies_in
 from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, told_apart
-from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_excerpts
+from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ModelServer, Reply
 from langchain_chatexports.evaluation.results import (
@@ -28,17 +26,13 @@ from langchain_chatexports.evaluation.results import (
     DataInfo,
     Evaluation,
     Figures,
-    Measured,
 )
 from langchain_chatexports.evaluation.talk_measures import (
-    TalkFigures,
     TalkReply,
     measure_talk,
     messages_in,
 )
 from langchain_chatexports.finetuning.model_names import TunedModelName
-
-_NO_GUESSES = "no game was finished"
 
 
 @dataclass(frozen=True)
@@ -58,16 +52,6 @@ class EvaluationSettings:
     temperature: float = 0.7
     rounds: int = 1000
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            ValueError: If one is too small.
-        """
-        if min(self.turns, self.conversations, self.rounds) < 1:
-            msg = "turns, conversations and rounds must be at least 1."
-            raise ValueError(msg)
 
 
 def evaluate(
@@ -99,7 +83,7 @@ def evaluate(
         The results, without any message text.
 
     Raises:
-        TrainingDataError: If the model was trained on turns that should be held out.
+        TrainingDataError: If no turn fits into the models' context.
         ChatExportError: If the server cannot be reached.
     """
     settings = settings or EvaluationSettings()
@@ -112,10 +96,52 @@ def evaluate(
         pairs = blind_pairs(answers, kind, known, max_pairs=10**6, seed=settings.seed)
         guessed = blind(pairs) if pairs else None
     progress("comparing", 0, 1)
-    comparison = _Comparison(data, answers, known, settings)
-    result = comparison.result(contestants, guessed)
+    losses, differences = compare_losses(
+        answers.scores, answers.groups, rounds=settings.rounds, seed=settings.seed
+    )
+    own = [text for dialogue in data.training for text in dialogue.replies()]
+    language = main_language(own)
+    measure = partial(
+        _figures, answers, known=known, language=language, settings=settings
+    )
+    figures = [
+        measure(
+            answers.replies[each.kind],
+            answers.replies[each.kind],
+            kind=each.kind,
+            model=_without_person(each.model),
+            bits_per_byte=losses[each.kind],
+        )
+        for each in contestants
+    ]
+    person = [Reply(text, is_cut=False) for text in answers.person]
+    figures.append(
+        measure(person, _earlier_replies(data, settings.seed), kind="person")
+    )
+    conversations = max(answers.groups) + 1
+    reasons = {}
+    if conversations < MIN_CONVERSATIONS:
+        reasons["told_apart"] = (
+            f"it takes {MIN_CONVERSATIONS} held-out conversations, there are "
+            f"{conversations}"
+        )
     progress("comparing", 1, 1)
-    return result
+    return Evaluation(
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        seed=settings.seed,
+        temperature=settings.temperature,
+        max_tokens=answers.max_tokens,
+        data=DataInfo(
+            train_conversations=len(data.training),
+            heldout_conversations=conversations,
+            heldout_turns=len(answers.turns),
+            language=language,
+        ),
+        figures=figures,
+        loss_differences=differences,
+        blind=guessed,
+        reasons=reasons,
+    )
 
 
 def pairs_for_blind_test(
@@ -150,14 +176,14 @@ def _answers(
     *,
     with_scores: bool = True,
 ) -> Answers:
-    excerpts = choose_excerpts(
+    turns = choose_turns(
         data,
         max_turns=settings.turns,
         min_conversations=settings.conversations,
         seed=settings.seed,
     )
     return collect_answers(
-        excerpts,
+        turns,
         replies_in(data.training),
         server,
         contestants,
@@ -172,124 +198,43 @@ def _known_messages(data: HeldOutData) -> set[str]:
     return messages_in(line.text for found in data.training for line in found.lines)
 
 
-class _Comparison:
-    """Measures the answers of each contestant."""
-
-    def __init__(
-        self,
-        data: HeldOutData,
-        answers: Answers,
-        known: Collection[str],
-        settings: EvaluationSettings,
-    ) -> None:
-        self._data = data
-        self._answers = answers
-        self._known = known
-        self._settings = settings
-        self._conversations = max(answers.groups) + 1
-        own = [text for found in data.training for text in found.replies()]
-        self._own = own
-        self._language = main_language(own)
-        self._reasons: dict[str, str] = {}
-
-    def result(
-        self, contestants: Sequence[Contestant], guessed: BlindFinding | None
-    ) -> Evaluation:
-        answers, settings = self._answers, self._settings
-        losses, differences = compare_losses(
-            answers.scores, answers.groups, rounds=settings.rounds, seed=settings.seed
-        )
-        reasons = {s for s in answers.scores.values() if isinstance(s, str)}
-        if reasons:
-            self._reasons["bits_per_byte"] = "; ".join(sorted(reasons))
-        if guessed is None:
-            self._reasons["blind"] = _NO_GUESSES
-        figures = [
-            Figures(
-                kind=each.kind,
-                model=_without_person(each.model),
-                prompt=each.in_words(),
-                bits_per_byte=losses.get(each.kind),
-                told_apart=self._told_apart(texts),
-                talk=self._talk(found),
-            )
-            for each in contestants
-            for found in (answers.replies[each.kind],)
-            for texts in ([reply.text for reply in found],)
-        ]
-        own = Figures(
-            kind="person",
-            told_apart=self._told_apart(self._earlier()),
-            talk=self._talk([Reply(text, is_cut=False) for text in answers.person]),
-        )
-        return Evaluation(
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            seed=settings.seed,
-            temperature=settings.temperature,
-            max_tokens=answers.max_tokens,
-            versions={
-                "langchain-chatexports": __version__,
-                "python": platform.python_version(),
-                "scikit-learn": version("scikit-learn"),
-            },
-            data=DataInfo(
-                train_conversations=len(self._data.training),
-                heldout_conversations=self._conversations,
-                heldout_turns=len(answers.turns),
-                language=self._language,
-            ),
-            figures=[*figures, own],
-            loss_differences=differences,
-            blind=guessed,
-            reasons=self._reasons,
-            notes=self._notes(),
-        )
-
-    def _told_apart(self, texts: Sequence[str]) -> Measured | None:
-        if self._conversations < MIN_CONVERSATIONS:
-            self._reasons["told_apart"] = (
-                f"it takes {MIN_CONVERSATIONS} held-out conversations, there are "
-                f"{self._conversations}"
-            )
-            return None
-        answers, settings = self._answers, self._settings
-        real, groups = answers.person[: len(texts)], answers.groups[: len(texts)]
-        if len(set(groups)) < MIN_CONVERSATIONS:
-            return None  # The person has too few earlier replies.
-        return told_apart(
+def _figures(
+    answers: Answers,
+    replies: Sequence[Reply],
+    detected: Sequence[Reply],
+    *,
+    known: Collection[str],
+    language: str | None,
+    settings: EvaluationSettings,
+    **facts: Any,
+) -> Figures:
+    """Measure replies, and how easily others are told from the person's."""
+    detected = detected[: len(answers.turns)]
+    real, groups = answers.person[: len(detected)], answers.groups[: len(detected)]
+    found = None
+    if len(set(groups)) >= MIN_CONVERSATIONS:
+        texts = [reply.text for reply in detected]
+        found = told_apart(
             real, texts, groups, rounds=settings.rounds, seed=settings.seed
         )
+    turns = zip(answers.turns, replies, strict=True)
+    talk = measure_talk(
+        [_talk_reply(turn, reply) for turn, reply in turns],
+        language=language,
+        known=known,
+    )
+    return Figures(told_apart=found, talk=talk, **facts)
 
-    def _earlier(self) -> list[str]:
-        """Return the person's replies in some conversations of the training."""
-        dialogues = list(self._data.training)
-        random.Random(self._settings.seed).shuffle(dialogues)  # noqa: S311 - no secret
-        texts = [text for dialogue in dialogues for text in dialogue.replies()]
-        return texts[: len(self._answers.turns)]
 
-    def _talk(self, replies: Sequence[Reply]) -> TalkFigures:
-        return measure_talk(
-            [
-                _talk_reply(turn, reply)
-                for turn, reply in zip(self._answers.turns, replies, strict=True)
-            ],
-            language=self._language,
-            known=self._known,
-        )
-
-    def _notes(self) -> list[str]:
-        answers, notes = self._answers, []
-        if self._conversations < MIN_CONVERSATIONS:
-            notes.append(
-                f"With so few conversations ({self._conversations}) the intervals are "
-                "narrower than they should be."
-            )
-        if answers.too_long:
-            notes.append(
-                f"{plural(answers.too_long, 'turn')} left out: with what comes before, "
-                "longer than a model's context."
-            )
-        return notes
+def _earlier_replies(data: HeldOutData, seed: int) -> list[Reply]:
+    """Return the person's replies in the training, conversations in random order."""
+    dialogues = list(data.training)
+    random.Random(seed).shuffle(dialogues)  # noqa: S311 - no secret
+    return [
+        Reply(text, is_cut=False)
+        for dialogue in dialogues
+        for text in dialogue.replies()
+    ]
 
 
 def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
@@ -297,7 +242,7 @@ def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
     return TalkReply(
         reply.text,
         is_cut=reply.is_cut,
-        prompt=turn.excerpt.system or "",
+        prompt=turn.system or "",
         names=tuple({*filter(None, labels)}),
         before=tuple(line.text for line in turn.history),
     )

@@ -1,17 +1,13 @@
 """The compared models and their prompts, such as the base with few-shot examples."""
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 from langchain_chatexports.datasets.replies import ReplyIndex, question_of
 from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
-from langchain_chatexports.evaluation.model_server import Message, PromptTooLongError
-
-_Result = TypeVar("_Result")
+from langchain_chatexports.evaluation.model_server import Message
 
 Kind = Literal["base", "few_shot", "tuned", "wrong_person"]
 
@@ -21,7 +17,6 @@ TITLES: dict[str, str] = {
     "base": "base model",
     "wrong_person": "another's model",
 }
-"""The title of each kind, in the order of the tables."""
 
 PLAIN_PROMPT = (
     "You are chatting with people you know, by text message. Answer as yourself: "
@@ -30,7 +25,6 @@ PLAIN_PROMPT = (
 """System prompt of base and few-shot; the tuned model uses that of its examples."""
 
 NEAREST = 8
-"""Number of earlier replies in the few-shot prompt, as turns."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +66,6 @@ class Contestant:
         """Whether it is a base model without a prompt of its own."""
         return self.kind in {"base", "few_shot"}
 
-    def in_words(self) -> str:
-        """Return a description of the prompt."""
-        if self.kind == "base":
-            return "plain"
-        if self.kind == "few_shot":
-            return f"plain, {NEAREST} nearest exchanges"
-        return "as in its examples"
-
 
 def contestants_for(
     tuned: str, base: str | None, wrong_person: WrongPerson | None = None
@@ -93,55 +79,23 @@ def contestants_for(
     return found
 
 
-class Prompt:
-    """The messages that a contestant reads before it replies."""
-
-    def __init__(self, contestant: Contestant, earlier: ReplyIndex) -> None:
-        self._contestant = contestant
-        self._earlier = earlier
-        self._planned = NEAREST if contestant.kind == "few_shot" else 0
-
-    @property
-    def is_alike(self) -> bool:
-        """Whether the prompt is the same for all turns of an excerpt."""
-        return not self._planned
-
-    def ask(
-        self,
-        turn: HeldOutTurn,
-        use: Callable[[list[Message]], _Result],
-        *,
-        with_reply: bool = False,
-    ) -> _Result | None:
-        """Call a function with the prompt; shorten it if it is too long."""
-        count = self._planned
-        while True:
-            with suppress(PromptTooLongError):
-                return use(self.messages(turn, count, with_reply=with_reply))
-            if not count:
-                return None
-            count //= 2
-
-    def messages(
-        self, turn: HeldOutTurn, count: int, *, with_reply: bool = False
-    ) -> list[Message]:
-        """Return the prompt with a number of earlier replies."""
-        is_plain = self._contestant.is_plain
-        system = PLAIN_PROMPT if is_plain else turn.excerpt.system
-        if system and self._contestant.wrong_person is not None:
-            system = self._contestant.wrong_person.prompt(system)
-        chat: list[Message] = [
-            {
-                "role": "assistant" if line.speaker == PERSON else "user",
-                "content": line.text,
-            }
-            for line in turn.excerpt.lines[: turn.line + with_reply]
-        ]
-        question = question_of(chat[: turn.line])
-        nearest = self._earlier.nearest(question, count) if count else []
-        shown: list[Message] = []
-        for pair in nearest:
-            shown.append({"role": "user", "content": pair.message})
-            shown.append({"role": "assistant", "content": pair.reply})
-        first = [] if system is None else [{"role": "system", "content": system}]
-        return [*first, *shown, *chat]
+def prompt_of(
+    contestant: Contestant, turn: HeldOutTurn, earlier: ReplyIndex, count: int
+) -> list[Message]:
+    """Return the messages, with some earlier replies, that a contestant reads."""
+    system = PLAIN_PROMPT if contestant.is_plain else turn.system
+    if system and contestant.wrong_person is not None:
+        system = contestant.wrong_person.prompt(system)
+    chat: list[Message] = [
+        {
+            "role": "assistant" if line.speaker == PERSON else "user",
+            "content": line.text,
+        }
+        for line in turn.history
+    ]
+    shown: list[Message] = []
+    for pair in earlier.nearest(question_of(chat), count) if count else ():
+        shown.append({"role": "user", "content": pair.message})
+        shown.append({"role": "assistant", "content": pair.reply})
+    first = [] if system is None else [{"role": "system", "content": system}]
+    return [*first, *shown, *chat]

@@ -19,7 +19,6 @@ PERSON = ""
 """The speaker of the imitated person's messages."""
 
 OTHER = "other"
-"""The speaker of all other people's messages."""
 
 _BUBBLES = "\n\n"
 # Shorter texts at the border of two windows may be equal by chance.
@@ -44,7 +43,6 @@ class Dialogue:
     """The utterances, oldest first; no two neighbors are the person's."""
 
     system: str | None = field(default=None, repr=False)
-    """The system prompt of its training examples."""
 
     @classmethod
     def of(cls, lines: Iterable[Utterance], *, system: str | None = None) -> "Dialogue":
@@ -120,9 +118,8 @@ def data_of_model(model: TunedModel) -> HeldOutData:
     if not (examples and held_out):
         msg = (
             "There is nothing to compare the model with: its training held nothing "
-            "out, or its examples are deleted. A training holds a part out where there "
-            "are 50 examples and more that do not repeat each other: train on more "
-            "chats."
+            "out, or its examples are deleted. This takes 50 examples that do not "
+            "repeat each other: train on more chats."
         )
         raise TrainingDataError(msg)
     return data_from_examples(examples, held_out)

@@ -13,7 +13,6 @@ from langchain_chatexports.evaluation.results import Measured
 from langchain_chatexports.evaluation.talk_measures import bubbles
 
 MIN_CONVERSATIONS = 20
-"""The minimum number of held-out conversations."""
 
 _FOLDS = 5
 # Longer n-grams are mostly topic.

@@ -4,159 +4,76 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.evaluation.conversations import (
     PERSON,
     Dialogue,
     HeldOutData,
     Utterance,
 )
-from langchain_chatexports.exceptions import TrainingDataError
 
-# Limits of a prompt: two windows of training, or a page of text.
-_MAX_LINES = 16
-_MAX_CHARACTERS = 6000
-_MAX_SEEN = 0.5
-# A shorter exchange ("ok?", "yes") occurs in any two conversations.
-_MIN_SEEN_CHARACTERS = 40
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """A part of a conversation that fits a model's context, with turns of the person.
-
-    One request scores all of its turns.
-    """
-
-    conversation: int
-    """The number of the conversation among the chosen ones."""
-
-    lines: tuple[Utterance, ...] = field(repr=False)
-    turns: tuple[int, ...]
-    """The indexes of the turns to measure."""
-
-    system: str | None = field(default=None, repr=False)
+# Limits of a prompt: a window of training, or a page of text.
+_MAX_LINES = 8
+_MAX_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
 class HeldOutTurn:
-    """A turn of the person: a line of an excerpt."""
+    """A turn of the person, and the lines before it.
 
-    excerpt: Excerpt
-    line: int
+    Attributes:
+        conversation: The number of its conversation among the chosen ones.
+        history: The lines before it, which begin with another person's.
+        reply: The person's reply.
+        system: The system prompt of its training examples.
+    """
 
-    @property
-    def conversation(self) -> int:
-        """The number of its conversation."""
-        return self.excerpt.conversation
-
-    @property
-    def reply(self) -> str:
-        """The person's reply."""
-        return self.excerpt.lines[self.line].text
-
-    @property
-    def history(self) -> tuple[Utterance, ...]:
-        """The lines before it."""
-        return self.excerpt.lines[: self.line]
+    conversation: int
+    history: tuple[Utterance, ...] = field(repr=False)
+    reply: str = field(repr=False)
+    system: str | None = field(default=None, repr=False)
 
 
-def choose_excerpts(
+def choose_turns(
     data: HeldOutData, *, max_turns: int, min_conversations: int, seed: int
-) -> list[Excerpt]:
+) -> list[HeldOutTurn]:
     """Choose held-out conversations at random until there are enough turns.
 
     If long conversations would use up the turns, each contributes only a random stretch
     of its turns, because intervals depend more on the number of conversations than on
-    that of turns. Turns that the training has, with the message before them, are
-    skipped.
+    that of turns.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
-    found = [excerpts for excerpts in map(list, _unseen(data)) if excerpts]
+    found = [turns for turns in map(list, map(turns_of, data.held_out)) if turns]
     rng.shuffle(found)
-    sizes = [sum(len(excerpt.turns) for excerpt in excerpts) for excerpts in found]
     wanted = min(min_conversations, len(found))
-    is_short = sum(sizes) / len(found) * wanted <= max_turns
+    is_short = sum(map(len, found)) / len(found) * wanted <= max_turns
     max_each = max_turns if is_short else max(1, max_turns // wanted)
-    chosen: list[Excerpt] = []
-    left = max_turns
-    for number, excerpts in enumerate(found):
-        for excerpt in _stretch(excerpts, min(max_each, left), rng):
-            chosen.append(replace(excerpt, conversation=number))
-            left -= len(excerpt.turns)
-        if left <= 0:
+    chosen: list[HeldOutTurn] = []
+    for number, turns in enumerate(found):
+        count = min(max_each, max_turns - len(chosen))
+        start = rng.randint(0, max(0, len(turns) - count))
+        stretch = turns[start : start + count]
+        chosen += [replace(turn, conversation=number) for turn in stretch]
+        if len(chosen) >= max_turns:
             break
     return chosen
 
 
-def excerpts_of(dialogue: Dialogue) -> Iterator[Excerpt]:
-    """Cut a conversation into excerpts, each with a turn of the person."""
-    lines: list[Utterance] = []
-    size = 0
-    for line in (*dialogue.lines, None):
-        is_full = len(lines) >= _MAX_LINES or size >= _MAX_CHARACTERS
-        # An excerpt begins with another person: templates require the user first.
-        if line is None or (is_full and line.speaker != PERSON):
-            turns = tuple(
-                at
-                for at, said in enumerate(lines)
-                if said.speaker == PERSON and not said.is_forwarded
-            )
-            if turns:
-                yield Excerpt(0, tuple(lines), turns, dialogue.system)
-            lines, size = [], 0
-        if line is not None and (lines or line.speaker != PERSON):
-            lines.append(line)
-            size += len(line.text)
+def turns_of(dialogue: Dialogue) -> Iterator[HeldOutTurn]:
+    """Yield the person's own turns of a conversation that answer somebody."""
+    for at, line in enumerate(dialogue.lines):
+        if line.speaker == PERSON and not line.is_forwarded:
+            history = _last_lines(dialogue.lines[:at])
+            if history:
+                yield HeldOutTurn(0, tuple(history), line.text, dialogue.system)
 
 
-def _unseen(data: HeldOutData) -> Iterator[list[Excerpt]]:
-    """Return the excerpts of each conversation, without turns of the training."""
-    exchanges = (
-        _exchange(before, line)
-        for dialogue in data.training
-        for before, line in dialogue.exchanges()
-    )
-    known = {e for e in exchanges if sum(map(len, e)) >= _MIN_SEEN_CHARACTERS}
-    cut = [list(excerpts_of(dialogue)) for dialogue in data.held_out]
-    count = sum(len(excerpt.turns) for excerpts in cut for excerpt in excerpts)
-    left = 0
-    for index, excerpts in enumerate(cut):
-        unseen = []
-        for excerpt in excerpts:
-            lines = excerpt.lines
-            turns = tuple(
-                at
-                for at in excerpt.turns
-                if _exchange(lines[at - 1], lines[at]) not in known
-            )
-            left += len(turns)
-            if turns:
-                unseen.append(replace(excerpt, turns=turns))
-        cut[index] = unseen
-    if not left or count - left > _MAX_SEEN * count:
-        msg = (
-            f"The model was trained on {count - left} of the {plural(count, 'turn')} "
-            "that should be held out, so they say nothing about it."
-        )
-        raise TrainingDataError(msg)
-    return iter(cut)
-
-
-def _exchange(before: Utterance, line: Utterance) -> tuple[str, str]:
-    return " ".join(before.text.split()), " ".join(line.text.split())
-
-
-def _stretch(
-    excerpts: Sequence[Excerpt], max_turns: int, rng: random.Random
-) -> Iterator[Excerpt]:
-    total = sum(len(excerpt.turns) for excerpt in excerpts)
-    start = rng.randint(0, max(0, total - max_turns))
-    number = 0
-    for excerpt in excerpts:
-        numbered = enumerate(excerpt.turns, number)
-        turns = tuple(at for n, at in numbered if start <= n < start + max_turns)
-        number += len(excerpt.turns)
-        if turns:
-            # Lines after the last turn are not read.
-            yield replace(excerpt, lines=excerpt.lines[: turns[-1] + 1], turns=turns)
+def _last_lines(lines: Sequence[Utterance]) -> list[Utterance]:
+    """Return the lines that fit a prompt; templates require the user first."""
+    last = list(lines[-_MAX_LINES:])
+    while last and (
+        last[0].speaker == PERSON
+        or sum(len(line.text) for line in last) > _MAX_CHARACTERS
+    ):
+        del last[0]
+    return last

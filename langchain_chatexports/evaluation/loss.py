@@ -20,7 +20,7 @@ def size(reply: ScoredReply) -> int:
 
 
 def compare_losses(
-    scores: Mapping[str, Sequence[ScoredReply] | str],
+    scores: Mapping[str, Sequence[ScoredReply]],
     groups: Sequence[int],
     *,
     rounds: int = 2000,
@@ -31,7 +31,6 @@ def compare_losses(
     known = {
         name: ratio([*map(bits, turns)], [*map(size, turns)], groups, weights)
         for name, turns in scores.items()
-        if not isinstance(turns, str)
     }
     measured = {
         name: Measured(value=value, interval=percentiles(values))

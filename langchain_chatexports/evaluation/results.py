@@ -35,7 +35,6 @@ class DataInfo(_Finding):
     heldout_conversations: int
     heldout_turns: int
     language: str | None
-    """The person's language, if detected."""
 
 
 class Figures(_Finding):
@@ -43,9 +42,6 @@ class Figures(_Finding):
 
     kind: Literal["person", "tuned", "few_shot", "base", "wrong_person"]
     model: str | None = None
-    prompt: str | None = None
-    """The description of the prompt."""
-
     bits_per_byte: Measured | None = None
     told_apart: Measured | None = None
     """How often a trained detector finds the real reply of two: 0.5 by chance. The
@@ -132,7 +128,6 @@ class Evaluation(_Finding):
     seed: int
     temperature: Number
     max_tokens: int
-    versions: dict[str, str]
     data: DataInfo
     figures: list[Figures]
     """The measures of the contestants, the tuned model first, and the person last."""
@@ -141,8 +136,6 @@ class Evaluation(_Finding):
     blind: BlindFinding | None
     reasons: dict[str, str]
     """The reasons for missing measures, by measure."""
-
-    notes: list[str]
 
     def of(self, kind: str) -> Figures | None:
         """Return the figures of one kind."""

@@ -38,21 +38,16 @@ class TalkReply:
 
     text: str = field(repr=False)
     is_cut: bool = False
-    """Whether the token limit ended it."""
-
     prompt: str = field(default="", repr=False)
     """The system prompt before the talk, if there was one."""
 
     names: tuple[str, ...] = field(default=(), repr=False)
-    """The speakers, as labeled in the prompt."""
-
     before: tuple[str, ...] = field(default=(), repr=False)
-    """The earlier messages."""
 
 
 @dataclass(frozen=True)
 class TalkFigures:
-    """Shares of the replies, from 0 to 1, and means."""
+    """Shares of the replies, from 0 to 1, and mean sizes of messages and replies."""
 
     replies: int
     looping: float
@@ -74,14 +69,8 @@ class TalkFigures:
     """Replies that continue with another person's message."""
 
     distinct: float
-    """Different replies, as a share of all."""
-
     characters: float
-    """Mean characters of a message."""
-
     bubbles: float
-    """Mean messages of a reply."""
-
     marks: float
     """Messages that end with a mark such as a period."""
 

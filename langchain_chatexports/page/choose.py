@@ -329,7 +329,7 @@ def _build_base(
     session: PageSession, data: TrainingData, chosen: dict[str, str]
 ) -> None:
     seconds = session.estimate_seconds()
-    fitting = fitting_bases(data_dir=session.data_dir)
+    fitting = fitting_bases()
     own = session.base
     bases = {base.id: _label(base, seconds) for base in fitting}
     if own is not None and own not in bases:

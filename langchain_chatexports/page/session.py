@@ -255,7 +255,7 @@ class PageSession:
     def choose_base(self, data: TrainingData) -> BaseChoice:
         """Return the proposed base for a training."""
         speed = self.seconds_per_token or usual_speed()
-        return choose_base(data, seconds_per_token=speed, data_dir=self.data_dir)
+        return choose_base(data, seconds_per_token=speed)
 
     def talk_to_person(self, *, downloads: bool | None = None) -> bool:
         """Begin a talk with the chosen person, without a training."""
@@ -271,7 +271,6 @@ class PageSession:
                 speaker.language,
                 seconds_per_token=self.seconds_per_token,
                 downloads=downloads is not False,
-                data_dir=self.data_dir,
             )
             if choice.base.is_default:
                 return speaker

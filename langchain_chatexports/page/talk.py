@@ -153,7 +153,6 @@ def _build_conversation(talk: Talk) -> None:
             lambda: (
                 look(),
                 [[turn.answer for turn in v.turns[-1:]] for v in talk.voices],
-                len(talk.cited),
             ),
         )
 
@@ -220,7 +219,7 @@ def _show_turn(talk: Talk, index: int) -> None:
     with ui.element("div").classes("columns"):
         for voice in voices:
             _show_answer(talk, voice, index, has_title=len(voices) > 1)
-    for cited in talk.cited.get(index, ()):
+    for cited in talk.lines[index].cited:
         sentence = _(
             "{person} was asked; in the chats: {line}", person=talk.name, line=cited
         )

@@ -12,7 +12,7 @@ from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import later
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
-from langchain_chatexports.workflows.memory import Memory, memory_of
+from langchain_chatexports.workflows.memory import memory_of
 from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import (
     SavedTalk,
@@ -48,9 +48,6 @@ class Talk:
         self._use_server = use_server
         self._speaker = Speaker()
         self._resources = ExitStack()
-        self._memory: Memory | None = None
-        # Messages of exports about lines of the talk, by the lines' indexes.
-        self.cited: dict[int, list[str]] = {}
         self._id = new_talk_id()
         self._is_stopped = threading.Event()
 
@@ -112,20 +109,17 @@ class Talk:
         memory = memory_of(
             speaker.exports,
             person=speaker.person,
-            words_of_person=speaker.texts,
+            language=speaker.language,
             only_if_quick=True,
         )
-        self._memory = self._resources.enter_context(memory)
-        if self._memory is not None:
-            self.settings = self._memory.added_to(self.settings)
+        opened = self._resources.enter_context(memory)
+        self.settings = replace(self.settings, memory=opened)
 
     def leave(self) -> None:
         """End the talk."""
         self.stop()
         self._resources.close()
-        self._memory = None
-        self.settings = replace(self.settings, recall=None, asks=None, refusal=None)
-        self.cited.clear()
+        self.settings = replace(self.settings, memory=None)
         self.is_ready, self.model, self.voices = False, None, []
 
     def _new_voices(self) -> list[Voice]:
@@ -148,8 +142,6 @@ class Talk:
             for voice in self.voices:
                 voice.turns[index:] = []
                 voice.hear(line)
-            for after in [at for at in self.cited if at >= index]:
-                del self.cited[after]
 
         return index < len(self.lines) and self._answer(change)
 
@@ -185,7 +177,6 @@ class Talk:
             self.save()
 
     def _clear_lines(self) -> None:
-        self.cited.clear()
         for voice in self.voices:
             voice.turns.clear()
 
@@ -219,19 +210,12 @@ class Talk:
             with _saying_if_server_ends():
                 for voice in reversed(self.shown_voices()):
                     for _ in () if self._is_stopped.is_set() else voice.answer():
-                        self._cite()
                         if self._is_stopped.is_set():
                             break
             if self.is_saved:
                 self.save()
 
         return self.answering.start(later("Answering"), answer)
-
-    def _cite(self) -> None:
-        if self._memory is not None:
-            found = map(str, self._memory.found)
-            lines = [line for find in found for line in find.split("\n")]
-            self.cited[len(self.lines) - 1] = lines
 
 
 @contextmanager

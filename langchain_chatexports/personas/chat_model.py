@@ -1,14 +1,10 @@
 """A chat model that adds a person's voice to another chat model."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from langchain_core.caches import BaseCache
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForLLMRun,
-    CallbackManagerForLLMRun,
-)
+from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import (
     BaseChatModel,
     LangSmithParams,
@@ -22,11 +18,9 @@ from langchain_core.runnables import (
     RunnableParallel,
     RunnableSequence,
 )
-from langchain_core.runnables.config import run_in_executor
 from langchain_core.tools import BaseTool
 from pydantic import Field, model_validator
 
-from langchain_chatexports.finetuning.errors import is_too_long
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
@@ -46,11 +40,10 @@ class PersonaChatModel(BaseChatModel):
     """A chat model with a person's voice, for use like any other chat model.
 
     An untuned model answers as the person without training. The model gets the prompt
-    of `VoicePrompt`, which has messages of the person's chats; with fewer earlier
-    replies, if they do not fit into the model's context (detected for servers with
-    OpenAI's API). A call is one run. Its callbacks and traces get the given chat and
-    the answer, but not the prompt. Tools, structured output, token counts, profile and
-    tracing parameters are the model's own.
+    of `VoicePrompt`, which has messages of the person's chats. A call is one run. Its
+    callbacks and traces get the given chat and the answer, but not the prompt. Tools,
+    structured output, token counts, profile and tracing parameters are the model's own.
+    An awaited call runs in a thread.
 
     An answer is cut where the person would have stopped, see `VoicePrompt.limits`,
     except in calls with bound arguments, such as tools.
@@ -94,8 +87,9 @@ class PersonaChatModel(BaseChatModel):
     ) -> LangSmithParams:
         return self.model._get_ls_params(stop=stop, **kwargs)  # noqa: SLF001 - as above
 
-    def _should_stream(self, **kwargs: Any) -> bool:
-        return self.model._should_stream(**kwargs)  # noqa: SLF001 - as above
+    def _should_stream(self, *, async_api: bool, **kwargs: Any) -> bool:
+        del async_api  # Core serves `astream` by `_stream`.
+        return self.model._should_stream(async_api=False, **kwargs)  # noqa: SLF001 - as above
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the model's token ids of a text."""
@@ -163,31 +157,16 @@ class PersonaChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager  # Core reports the result.
-        prompt = _Prompt(self.voice, messages)
-        ending = self._ending(kwargs)
-        while True:
-            try:
-                result = self.model._generate(prompt.messages, stop, **kwargs)  # noqa: SLF001 - `invoke` would be a run with the prompt
-                return ending.whole(result)
-            except Exception as error:  # noqa: BLE001, PERF203 - raised again
-                prompt.shorten(error)
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        del run_manager
-        prompt = await run_in_executor(None, _Prompt, self.voice, messages)
-        ending = self._ending(kwargs)
-        while True:
-            try:
-                result = await self.model._agenerate(prompt.messages, stop, **kwargs)  # noqa: SLF001 - as above
-                return ending.whole(result)
-            except Exception as error:  # noqa: BLE001, PERF203 - raised again
-                await run_in_executor(None, prompt.shorten, error)
+        prompt = self.voice.invoke(messages)
+        result = self.model._generate(prompt, stop, **kwargs)  # noqa: SLF001 - `invoke` would be a run with the prompt
+        limits = self._limits(kwargs)
+        for generation in result.generations if limits else ():
+            message = generation.message
+            if limits and isinstance(message.content, str):
+                text = limits.beginning(message.content)
+                generation.message = message.model_copy(update={"content": text})
+                generation.text = text
+        return result
 
     def _stream(
         self,
@@ -197,135 +176,43 @@ class PersonaChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         del run_manager
-        if type(self.model)._stream is BaseChatModel._stream:  # noqa: SLF001 - as core asks
-            yield _as_chunk(self._generate(messages, stop, **kwargs))
-            return
-        prompt = _Prompt(self.voice, messages)
-        while True:
-            chunks = self.model._stream(prompt.messages, stop, **kwargs)  # noqa: SLF001 - as above
-            try:
-                first = next(chunks, None)
-                break
-            except Exception as error:  # noqa: BLE001 - raised again
-                prompt.shorten(error)
-        ending = self._ending(kwargs)
-        for chunk in chain(() if first is None else (first,), chunks):
-            yield ending.piece(chunk)
-            if ending.is_reached():
-                return
-        yield from ending.rest()
+        prompt = self.voice.invoke(messages)
+        chunks = self.model._stream(prompt, stop, **kwargs)  # noqa: SLF001 - as above
+        limits = self._limits(kwargs)
+        yield from chunks if limits is None else _limited(chunks, limits)
 
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        del run_manager
-        kind = type(self.model)
-        is_sync = kind._astream is BaseChatModel._astream  # noqa: SLF001 - as core asks
-        if is_sync and kind._stream is BaseChatModel._stream:  # noqa: SLF001 - as above
-            yield _as_chunk(await self._agenerate(messages, stop, **kwargs))
-            return
-        prompt = await run_in_executor(None, _Prompt, self.voice, messages)
-        while True:
-            chunks = self.model._astream(prompt.messages, stop, **kwargs)  # noqa: SLF001 - as above
-            try:
-                first = await anext(chunks, None)
-                break
-            except Exception as error:  # noqa: BLE001 - raised again
-                await run_in_executor(None, prompt.shorten, error)
-        ending = self._ending(kwargs)
-        if first is not None:
-            yield ending.piece(first)
-        if ending.is_reached():
-            return
-        async for chunk in chunks:
-            yield ending.piece(chunk)
-            if ending.is_reached():
-                return
-        for chunk in ending.rest():
-            yield chunk
-
-    def _ending(self, bound: dict[str, Any]) -> "_Ending":
+    def _limits(self, bound: dict[str, Any]) -> ReplyLimits | None:
         # Answers to bound tools or schemas are not messages.
-        return _Ending(None if bound else self.voice.limits)
+        return None if bound else self.voice.limits
 
 
-class _Prompt:
-    """A chat with a voice, which can be shortened."""
-
-    def __init__(self, voice: VoicePrompt, chat: list[BaseMessage]) -> None:
-        self._voice = voice
-        self._chat = chat
-        self.messages = voice.invoke(chat)
-
-    def shorten(self, error: Exception) -> None:
-        """Show half as many replies; raise the error if that cannot help."""
-        while is_too_long(error) and self._voice.k:
-            self._voice = self._voice.model_copy(update={"k": self._voice.k // 2})
-            before, self.messages = self.messages, self._voice.invoke(self._chat)
-            # It may have shown fewer replies than the maximum.
-            if self.messages != before:
-                return
-        raise error
-
-
-class _Ending:
-    """Cuts an answer where the person would have stopped."""
-
-    def __init__(self, limits: ReplyLimits | None) -> None:
-        self._limits = limits
-        self._text = self._sent = ""
-        self._is_reached = False
-
-    def is_reached(self) -> bool:
-        """Return whether the answer has ended."""
-        return self._is_reached
-
-    def whole(self, result: ChatResult) -> ChatResult:
-        """Return a result with cut answers."""
-        for generation in result.generations:
-            message = generation.message
-            if self._limits and isinstance(message.content, str):
-                text = self._limits.beginning(message.content)
-                generation.message = message.model_copy(update={"content": text})
-                generation.text = text
-        return result
-
-    def piece(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-        """Return the part of a received chunk to send."""
-        text = chunk.message.content
-        if self._limits is None or not isinstance(text, str):
-            return chunk
-        self._text += text
-        shown = self._limits.beginning(self._text)
-        self._is_reached = shown != self._text
+def _limited(
+    chunks: Iterable[ChatGenerationChunk], limits: ReplyLimits
+) -> Iterator[ChatGenerationChunk]:
+    """Yield an answer up to where the person would have stopped."""
+    received = sent = ""
+    for chunk in chunks:
+        piece = chunk.message.content
+        if not isinstance(piece, str):
+            yield chunk
+            continue
+        received += piece
+        shown = limits.beginning(received)
+        is_over = shown != received
         # The last chunk has no text.
-        settled = self._is_reached or not text
-        return self._send(chunk, shown if settled else self._limits.settled(shown))
-
-    def rest(self) -> Iterator[ChatGenerationChunk]:
-        """Yield the held-back rest after the model's last chunk."""
-        if self._text != self._sent:
-            empty = ChatGenerationChunk(message=AIMessageChunk(content=""))
-            yield self._send(empty, self._text)
-
-    def _send(self, chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:
-        content = text[len(self._sent) :]
-        self._sent = max(self._sent, text, key=len)
-        message = chunk.message.model_copy(update={"content": content})
-        return ChatGenerationChunk(
-            message=message, generation_info=chunk.generation_info
-        )
+        if piece and not is_over:
+            shown = limits.settled(shown)
+        yield _with_text(chunk, shown[len(sent) :])
+        sent = max(sent, shown, key=len)
+        if is_over:
+            return
+    if received != sent:
+        empty = ChatGenerationChunk(message=AIMessageChunk(content=""))
+        yield _with_text(empty, received[len(sent) :])
 
 
-def _as_chunk(result: ChatResult) -> ChatGenerationChunk:
-    (generation,) = result.generations
-    answer = generation.message
-    if not isinstance(answer, AIMessageChunk):
-        answer = AIMessageChunk(**answer.model_dump(exclude={"type"}))
+def _with_text(chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:
     return ChatGenerationChunk(
-        message=answer, generation_info=generation.generation_info
+        message=chunk.message.model_copy(update={"content": text}),
+        generation_info=chunk.generation_info,
     )

@@ -21,7 +21,6 @@ class Repetition(NamedTuple):
 
     times: int
     end: int
-    """The position of its end in the text."""
 
 
 def words(text: str) -> list[str]:

@@ -20,8 +20,7 @@ _MARKS = {
 }
 _OFTEN, _RARELY, _NEARLY_NEVER = 0.5, 0.1, 0.02
 _NEARLY_ALWAYS = 0.8
-_MIN_OPENING = 0.03
-_OPENINGS = _EMOJIS = 3
+_MAX_EMOJIS = 3
 
 
 def style_card(texts: Iterable[str]) -> str | None:
@@ -57,7 +56,6 @@ def _sentences(turns: Sequence[str], lines: Sequence[str]) -> Iterator[str]:
     yield from _capitals(lines)
     yield from _endings(lines)
     yield from _emojis(lines)
-    yield from _openings(lines)
 
 
 def _capitals(lines: Sequence[str]) -> Iterator[str]:
@@ -91,21 +89,10 @@ def _emojis(lines: Sequence[str]) -> Iterator[str]:
         yield "You use almost no emoji."
         return
     found = Counter(sign for line in lines for sign in _EMOJI.findall(line))
-    usual = " ".join(sign for sign, _ in found.most_common(_EMOJIS))
+    usual = " ".join(sign for sign, _ in found.most_common(_MAX_EMOJIS))
     how_often = "rarely" if share <= _RARELY else "now and then"
     how_often = "often" if share >= _OFTEN else how_often
     yield f"You use emoji {how_often}, mostly {usual}."
-
-
-def _openings(lines: Sequence[str]) -> Iterator[str]:
-    found = Counter(first for line in lines for first in words(line)[:1])
-    usual = [
-        f'"{word}"'
-        for word, count in found.most_common(_OPENINGS)
-        if count >= max(2, _MIN_OPENING * len(lines))
-    ]
-    if usual:
-        yield f"You often begin with {', '.join(usual)}."
 
 
 def _share(items: Sequence[str], fits: Callable[[str], object]) -> float:

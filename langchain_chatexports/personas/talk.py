@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_chatexports._tracing import untraced
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.finetuning.errors import is_too_long
@@ -19,14 +18,35 @@ from langchain_chatexports.personas.reply_limits import bubbles_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from openai import OpenAI
 
     from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
 # Size of the visible history; training windows have about this size.
 _REMEMBERED_TURNS = 7
 
-_MAX_TOKENS = 200
+MAX_TOKENS = 200
+"""Longest answer of a model, in tokens, if the lengths of the person's are unknown."""
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """The messages of exports about a line of a talk.
+
+    Attributes:
+        text: The messages, for the model; empty for none.
+        cited: The same as lines for people.
+        is_fact: Whether the line asks for a fact.
+        refusal: The answer to a fact that nobody mentioned.
+    """
+
+    text: str = field(default="", repr=False)
+    cited: tuple[str, ...] = field(default=(), repr=False)
+    is_fact: bool = False
+    refusal: str = field(default="", repr=False)
+
+
+Recall: TypeAlias = "Callable[[str, str], Recalled]"
+"""Returns what exports have about a line, given the earlier talk."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +60,8 @@ class ChatSettings:
         max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
             of the person's, or 200 where these are not known.
         seed: Random seed; `None` for a new one each time.
-        recall: Returns text about a line from exports, if the model has a memory. It
-            follows the system message for that line's answer; empty for none.
-        asks: Returns whether a line asks for a fact, if the model has a memory.
-        refusal: Called with a line and the earlier talk; returns the answer to a
-            question that cannot be answered, and `None` for other lines.
+        memory: The memory of the talk, if any. What it recalls follows the system
+            message for that line's answer.
         label: The name before the person's messages, if the model learned such names.
         voice: The prompt before the chat, if any.
     """
@@ -53,9 +70,7 @@ class ChatSettings:
     temperature: float = 0.7
     max_tokens: int | None = None
     seed: int | None = None
-    recall: Callable[[str], str] | None = None
-    asks: Callable[[str], bool] | None = None
-    refusal: Callable[[str, str], str | None] | None = None
+    memory: Recall | None = None
     label: str | None = None
     voice: VoicePrompt | None = None
 
@@ -69,20 +84,19 @@ class Turn:
     is_cut: bool = False
     """Whether the token limit ended the answer."""
 
+    cited: list[str] = field(default_factory=list)
+    """The messages of exports that the model was shown."""
+
 
 @dataclass
 class Voice:
     """A model in a chat, with its own history, without the answers of other models.
 
     Attributes:
-        title: The title of the model.
-        model: The chat model.
-        settings: The settings of the talk.
         has_bubbles: Whether each line of its answers is a message.
         recalling: The model that answers if the line asks for a fact and the memory has
             found something; `None` for the same one.
-        server: The model's server, for errors.
-        name: The model's name there.
+        server: The model's server, for errors, and its name there.
         turns: The conversation. The model sees its end, as far as it fits into the
             context.
     """
@@ -105,36 +119,36 @@ class Voice:
         from openai import OpenAIError
 
         *earlier, turn = self.turns
-        history = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
-        refusal = self.settings.refusal
-        if refusal and (refused := refusal(turn.line, history)):
-            turn.answer = refused
-            yield refused
+        recalled = Recalled()
+        if self.settings.memory:
+            history = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
+            recalled = self.settings.memory(turn.line, history)
+            turn.cited = [*recalled.cited]
+        if recalled.refusal:
+            turn.answer = recalled.refusal
+            yield turn.answer
             return
         # Chat templates require alternating roles.
         answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
-        recall = self.settings.recall
-        recalled = recall(turn.line) if recall else ""
-        asks = self.settings.asks
-        is_fact = recalled and asks and asks(turn.line)
-        model = (is_fact and self.recalling) or self.model
+        model = (recalled.is_fact and self.recalling) or self.model
         while True:
             try:
                 # Messages to a model on this machine are not traced elsewhere.
                 with untraced():
-                    chat = self.messages(answered, turn.line, recalled)
+                    chat = self.messages(answered, turn.line, recalled.text)
                     chunks = model.stream(chat)
                     first = [*islice(chunks, 1)]
                 for chunk in chain(first, chunks):
                     piece = str(chunk.text)
                     turn.answer += piece
-                    turn.is_cut |= _is_cut(chunk)
+                    reason = chunk.response_metadata.get("finish_reason")
+                    turn.is_cut |= reason == "length"
                     yield piece
             except OpenAIError as error:
                 if not turn.answer and is_too_long(error) and answered:
                     answered = answered[(len(answered) + 1) // 2 :]
                     continue
-                msg = _error_message(self.server, self.name, error)
+                msg = error_message(self.server, self.name, error)
                 raise ChatExportError(msg) from error
             return
 
@@ -146,16 +160,16 @@ class Voice:
         self, before: Iterable[Turn], line: str, recalled: str = ""
     ) -> list[BaseMessage]:
         """Return the messages to the model for a line after some turns."""
+        prompt = ChatPrompt(self.settings.system, self.settings.label)
         messages: list[BaseMessage] = []
-        if system := "\n\n".join(filter(None, (self.settings.system, recalled))):
+        if system := "\n\n".join(filter(None, (prompt.system, recalled))):
             messages.append(SystemMessage(system))
         for turn in before:
-            messages += [HumanMessage(self._labeled(turn.line)), AIMessage(turn.answer)]
-        messages.append(HumanMessage(self._labeled(line)))
-        return messages
-
-    def _labeled(self, line: str) -> str:
-        return ChatPrompt(self.settings.system, self.settings.label).labeled(line)
+            messages += [
+                HumanMessage(prompt.labeled(turn.line)),
+                AIMessage(turn.answer),
+            ]
+        return [*messages, HumanMessage(prompt.labeled(line))]
 
     @property
     def last(self) -> str:
@@ -168,30 +182,6 @@ class Voice:
         if self.has_bubbles:
             return bubbles_of(whole)
         return [whole] if whole else []
-
-
-def _is_cut(chunk: BaseMessage) -> bool:
-    return chunk.response_metadata.get("finish_reason") == "length"
-
-
-def make_voice(
-    name: str,
-    settings: ChatSettings,
-    base_url: str,
-    key: str,
-    *,
-    title: str | None = None,
-    is_tuned: bool = False,
-) -> Voice:
-    """Return a voice from a model's name and its server."""
-    return Voice(
-        title or name,
-        make_model(name, settings, base_url, key),
-        settings if is_tuned else replace(settings, refusal=None),
-        has_bubbles=is_tuned,
-        server=base_url,
-        name=name,
-    )
 
 
 def make_model(
@@ -209,7 +199,7 @@ def make_model(
         api_key=SecretStr(key),
         temperature=settings.temperature,
         seed=settings.seed,
-        max_completion_tokens=settings.max_tokens or _MAX_TOKENS,
+        max_completion_tokens=settings.max_tokens or MAX_TOKENS,
         use_responses_api=False,
     )
     if settings.voice is None:
@@ -218,53 +208,16 @@ def make_model(
 
 
 def short_titles(voices: Sequence[Voice]) -> list[str]:
-    """Return short titles of voices, for narrow columns.
-
-    A tuned model's name has its base and an id around its suffix.
-    """
+    """Return the titles of voices for narrow columns; of a tuned model, its suffix."""
     names = [TunedModelName.parse(voice.title) for voice in voices]
-    words = [name.suffix or "tuned model" if name else "" for name in names]
-    titles = []
-    for voice, name, word in zip(voices, names, words, strict=True):
-        if name is None:
-            titles.append(voice.title)
-        elif words.count(word) == 1:
-            titles.append(word)
-        else:
-            titles.append(":".join(filter(None, (name.suffix, name.id))))
-    return titles
+    return [
+        (name.suffix or "tuned model") if name else voice.title
+        for name, voice in zip(names, voices, strict=True)
+    ]
 
 
-def check_model(name: str, base_url: str, key: str) -> None:
-    """Raise an error if a server lists its models, but not this one."""
-    from openai import APIConnectionError, APIStatusError, NotFoundError, OpenAI
-
-    with OpenAI(base_url=base_url, api_key=key) as client:
-        try:
-            client.models.retrieve(name)
-        except APIConnectionError as error:
-            raise ChatExportError(_error_message(base_url, name, error)) from error
-        except NotFoundError as error:
-            # Some servers only have the list, and some not even this.
-            names = _listed_models(client)
-            if names and name not in names:
-                nearest = did_you_mean([name], names)
-                msg = f"{_error_message(base_url, name, error)}{nearest}"
-                raise ChatExportError(msg) from None
-        except APIStatusError:
-            return  # The key may be for chats only.
-
-
-def _listed_models(client: OpenAI) -> list[str]:
-    from openai import APIError
-
-    try:
-        return [model.id for model in client.models.list()]
-    except APIError:
-        return []
-
-
-def _error_message(server: str, name: str, error: Exception) -> str:
+def error_message(server: str, name: str, error: Exception) -> str:
+    """Return a remedy for a server's error, without its text, which may quote chats."""
     from openai import APIConnectionError, AuthenticationError, NotFoundError
 
     if isinstance(error, APIConnectionError):

@@ -123,12 +123,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             input: A text, a prompt, or messages. The text of a system message at their
                 beginning follows the persona.
             config: Not used, because the call is not a run.
-            kwargs: Not supported.
+            kwargs: Not used; set the fields.
         """
-        del config
-        if kwargs:
-            msg = f"VoicePrompt.invoke takes no {', '.join(kwargs)}: set its fields."
-            raise TypeError(msg)
+        del config, kwargs
         chat = _messages(input)
         given = []
         while chat and isinstance(chat[0], SystemMessage):

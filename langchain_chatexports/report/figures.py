@@ -12,22 +12,6 @@ class _Figures(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Values(_Figures):
-    """Statistics of numbers; percentiles are nearest ranks, `None` without numbers."""
-
-    count: int
-    median: int | None
-    p90: int | None
-    most: int | None
-
-
-class Sides(_Figures):
-    """Statistics of the AI's messages, and of the others'."""
-
-    ai: Values
-    others: Values
-
-
 class Bin(_Figures):
     """The count of numbers from `least` up to `below`; the last bin has no `below`."""
 
@@ -43,8 +27,6 @@ class PersonFigures(_Figures):
     """The name in the export, or `Person 1`, … if the report is anonymous."""
 
     is_ai: bool
-    """Whether this person becomes the AI."""
-
     messages: int
     characters: int
 
@@ -72,27 +54,6 @@ class SourceFigures(_Figures):
     last: datetime | None
 
 
-class StageFigures(_Figures):
-    """The input and output of a stage, over all exports.
-
-    `found` plus all `added` equals `kept` plus all `skipped`.
-    """
-
-    name: str
-    """The step's class name, or `Export` or `Examples`."""
-
-    unit: str
-    """The unit: `messages`, or `sessions` for the second row of examples."""
-
-    found: int
-    kept: int
-    skipped: dict[str, int]
-    """The skipped or merged items, by reason."""
-
-    added: dict[str, int]
-    """The added items, by reason."""
-
-
 class TimePoint(_Figures):
     """One day, week, month or year."""
 
@@ -112,14 +73,7 @@ class TimeFigures(_Figures):
     first: datetime | None
     last: datetime | None
     active_days: int
-    """Days with a message."""
-
-    without_time: int
-    """Messages without a time."""
-
     unit: TimeUnit
-    """The unit of a point, chosen by the length of time."""
-
     points: tuple[TimePoint, ...]
     """All units from the oldest message to the newest."""
 
@@ -143,11 +97,7 @@ class PauseFigures(_Figures):
     """The shortest gap of a chat, in seconds."""
 
     longest_gap: float | None
-    boundaries: int
-    """The number of splits in all chats."""
-
     conversations: int
-    """The number of conversations after splitting."""
 
 
 class ExampleFigures(_Figures):
@@ -157,14 +107,12 @@ class ExampleFigures(_Figures):
     answers: int
     """The number of the AI's messages in the examples."""
 
-    tokens: Values
-    """Tokens in an example, as an upper bound by bytes."""
-
-    total_tokens: int
+    tokens: int
+    """The tokens of all examples, as an upper bound by bytes."""
 
 
 class ExportReport(_Figures):
-    """The contents of exports, the examples made from them, and the skipped messages.
+    """The contents of exports, and the examples made from them.
 
     It contains counts, times and, unless `anonymous`, names of people and files, but no
     message text.
@@ -178,24 +126,9 @@ class ExportReport(_Figures):
     """The number of kept messages in all exports."""
 
     people: tuple[PersonFigures, ...]
-    """The senders, most messages first."""
-
     ai_is_owner: bool
     """Whether the AI is each export's owner, since no name was given."""
 
     time: TimeFigures
-    lengths: Sides
-    """Characters of a message."""
-
-    replies: Sides
-    """Seconds until a reply to another person, within a conversation."""
-
-    runs: Sides
-    """Consecutive messages of one person, within a conversation."""
-
     pauses: PauseFigures
-    stages: tuple[StageFigures, ...]
-    """The counts of each stage, from the exports to the examples."""
-
     examples: ExampleFigures | None
-    """The examples; `None` if there are none."""

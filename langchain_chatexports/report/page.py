@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from langchain_chatexports._files import write_whole
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
-from langchain_chatexports.datasets.card import short_reason
 from langchain_chatexports.report.figures import (
     Bin,
     ExportReport,
     PauseFigures,
-    Sides,
     SourceFigures,
-    StageFigures,
     TimePoint,
     TimeUnit,
 )
@@ -87,13 +84,6 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
         with_examples=with_examples,
         times=[*_times(report)],
         people=[_people_chart(report), _silences(report.pauses)],
-        habit_headers=(
-            _("median, and 90th percentile"),
-            *(f"#{_ai_name(report) or _('owner')}", "#90 %"),
-            *(f"#{_('others')}", "#90 %"),
-        ),
-        habits=_habits(report),
-        stages=[_stage(stage) for stage in report.stages],
     )
 
 
@@ -157,12 +147,6 @@ def _source(source: SourceFigures) -> _Row:
 def _app(platform: str) -> str:
     name = PLATFORM_NAMES.get(platform, platform.replace("_", " "))
     return _("A table") if platform == "table" else name
-
-
-def _stage(stage: StageFigures) -> _Row:
-    name = stage.name if stage.unit == "messages" else f"{stage.name}: {stage.unit}"
-    added, skipped = _reasons(stage.added), _reasons(stage.skipped)
-    return name, stage.found, stage.kept, added, skipped
 
 
 def _ai_note(report: ExportReport) -> str:
@@ -297,23 +281,6 @@ def _pause_caption(pauses: PauseFigures) -> str:
     )
 
 
-def _habits(report: ExportReport) -> list[_Row]:
-    """Return the median and 90th percentile of message length, replies and runs."""
-
-    def cells(sides: Sides, show: Callable[[int], str] = number) -> _Row:
-        return tuple(
-            "–" if value is None else show(value)  # noqa: RUF001 - a dash
-            for values in (sides.ai, sides.others)
-            for value in (values.median, values.p90)
-        )
-
-    return [
-        (_("characters of a message"), *cells(report.lengths)),
-        (_("time to reply, within a conversation"), *cells(report.replies, duration)),
-        (_("messages in a row"), *cells(report.runs)),
-    ]
-
-
 def _ai_name(report: ExportReport) -> str:
     names = [person.name for person in report.people if person.is_ai]
     return names[0] if len(names) == 1 else _("person") if names else ""
@@ -335,9 +302,3 @@ def _time_labels(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:
     in_days = "{:%m-%d}" if len(years) == 1 else "{:%Y-%m-%d}"
     form = {"month": "{:%Y-%m}", "year": "{:%Y}"}.get(unit, in_days)
     return [form.format(point.start) for point in points]
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(
-        f"{count:,} {short_reason(name)}" for name, count in counts.items()
-    )

@@ -18,7 +18,6 @@ _WIDTH, _HEIGHT = 480, 200
 _LEFT, _BOTTOM, _TOP = 44, 22, 22
 _ROW = 24
 _LABEL_WIDTH = 6.2
-"""The width of a character, about."""
 
 _MAX_TITLE = 24
 _MAX_LABELS = 8

@@ -1,7 +1,7 @@
 """Turn sessions into LangChain documents: windows of messages."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from hashlib import blake2b
@@ -44,8 +44,6 @@ class IndexedChat(NamedTuple):
     is_group: bool | None
     thread_id: str | None
     senders: dict[str, int]
-    """The number of messages of each sender, most first."""
-
     first: str | None
     """Time of the first message, ISO 8601 in UTC."""
 
@@ -75,38 +73,34 @@ class ChatLine(NamedTuple):
         return iso_seconds(self.time)
 
 
-class Windows:
-    """Cuts conversations into windows with `SplitSessions` and `ChunkSessions`.
+def window_spans(
+    session: ChatSession,
+    *,
+    size: int | None = 8,
+    overlap: int = 2,
+    gap: timedelta | None = _DEFAULT_GAP,
+) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each window of a conversation.
 
     A cut only depends on earlier messages, so a growing conversation keeps its windows
     except the last one.
     """
-
-    def __init__(
-        self,
-        size: int | None = 8,
-        overlap: int = 2,
-        gap: timedelta | None = _DEFAULT_GAP,
-    ) -> None:
-        self._split = self._chunk = None
-        if gap is not None:
-            # A later reply must not change an earlier cut.
-            self._split = SplitSessions(gap=gap, reply_within=timedelta(0))
+    parts: Iterable[ChatSession] = [{"messages": session.get("messages", ())}]
+    if gap is not None:
+        # A later reply must not change an earlier cut.
+        split = SplitSessions(gap=gap, reply_within=timedelta(0))
+        parts = split.lazy_transform(parts)
+    begin = 0
+    for part in parts:
+        chunks: Iterable[ChatSession] = [part]
         if size is not None:
-            self._chunk = ChunkSessions(size=size, overlap=overlap, keep_tail=True)
-        self._step = 0 if size is None else size - overlap
-
-    def spans(self, session: ChatSession) -> Iterator[tuple[int, int]]:
-        """Yield the start and end of each window."""
-        begin = 0
-        whole: ChatSession = {"messages": session.get("messages", ())}
-        for part in self._split.transform_session(whole) if self._split else [whole]:
-            chunks = self._chunk.transform_session(part) if self._chunk else [part]
-            for number, chunk in enumerate(chunks):
-                start = begin + number * self._step
-                if chunk["messages"]:
-                    yield start, start + len(chunk["messages"])
-            begin += len(part["messages"])
+            chunk = ChunkSessions(size=size, overlap=overlap, keep_tail=True)
+            chunks = chunk.transform_session(part)
+        for number, window in enumerate(chunks):
+            start = begin + number * ((size or 0) - overlap)
+            if window["messages"]:
+                yield start, start + len(window["messages"])
+        begin += len(part["messages"])
 
 
 def sessions_to_documents(
@@ -152,11 +146,11 @@ def sessions_to_documents(
         ValueError: If `size` or `gap` is not positive, or `overlap` not less than
             `size`.
     """
-    windows = Windows(size, overlap, gap)
     with closing(iter_sessions(sessions)) as source:
         for session in source:
             chat, lines = read_chat(session)
-            for begin, end in windows.spans(session):
+            spans = window_spans(session, size=size, overlap=overlap, gap=gap)
+            for begin, end in spans:
                 document = window_document(chat, lines[begin:end])
                 if flat:
                     document.metadata = _flat(document.metadata)

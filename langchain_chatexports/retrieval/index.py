@@ -26,9 +26,9 @@ from langchain_chatexports.chat_loaders.session_source import (
 from langchain_chatexports.retrieval.documents import (
     ChatLine,
     IndexedChat,
-    Windows,
     read_chat,
     window_document,
+    window_spans,
 )
 from langchain_chatexports.retrieval.queries import (
     LINE_END,
@@ -72,13 +72,10 @@ class Hit(NamedTuple):
     """A window in the result of a search."""
 
     document: Document
-    """The document, as by `sessions_to_documents`."""
+    """The document, as by `sessions_to_documents`, and the id of its `match`."""
 
     matches: tuple[ChatLine, ...]
     """The best matching messages, several if they match equally well."""
-
-    score: float
-    """Higher is better; comparable within one search only."""
 
     words: int
     """The number of words that a match contains; 0 if only its neighbors match."""
@@ -87,7 +84,6 @@ class Hit(NamedTuple):
     """The words in the matches that are those of the query, such as other forms."""
 
     lines: tuple[ChatLine, ...]
-    """All messages of the window."""
 
     @property
     def match(self) -> ChatLine:
@@ -131,13 +127,12 @@ class ChatIndex:
         Returns:
             The new numbers of chats and messages.
         """
-        windows = Windows()
         chats = messages = 0
         with self._reading(write=True):
             empty(self._connection)
             with closing(iter_sessions(sessions)) as source:
                 for session in source:
-                    stored = self._store(session, windows)
+                    stored = self._store(session)
                     chats += stored > 0
                     messages += stored
                     del session
@@ -194,6 +189,7 @@ class ChatIndex:
                 new = tuple(line for line in hit.matches if line not in matched)
                 if new:
                     matched.update(new)
+                    hit.document.metadata["match"] = new[0].ids[0]
                     hits.append(hit._replace(matches=new))
                 if len(hits) >= k:
                     break
@@ -274,7 +270,7 @@ class ChatIndex:
         ):
             yield
 
-    def _store(self, session: ChatSession, windows: Windows) -> int:
+    def _store(self, session: ChatSession) -> int:
         """Write a session, and return its number of messages."""
         facts, lines = read_chat(session)
         if not lines:
@@ -289,7 +285,7 @@ class ChatIndex:
                 for position, line in enumerate(lines)
             ),
         )
-        for start, stop in windows.spans(session):
+        for start, stop in window_spans(session):
             held = lines[start:stop]
             times = [line.time for line in held if line.time is not None]
             window = execute(
@@ -328,7 +324,6 @@ class ChatIndex:
             document=window_document(stored_chat(self._connection, place[0]), lines),
             matches=tuple(lines[i] for i in best),
             marked=frozenset(word for i in best for word in marked.get(i, ())),
-            score=ranked.score,
             words=words,
             lines=tuple(lines),
         )

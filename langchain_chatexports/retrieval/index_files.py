@@ -1,7 +1,6 @@
 """The cache of search indexes of exports, rebuilt when an export changes."""
 
 import os
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -22,8 +21,6 @@ from langchain_chatexports.retrieval.storage import delete_index, is_index
 _APPLICATION = "langchain-chatexports"
 _SUFFIX = ".chatindex"
 _DIGEST_BYTES = 12
-# A file can change again within the resolution of its times (FAT: 2 seconds).
-_SETTLED_SECONDS = 3
 
 
 def index_folder(folder: Path | None) -> Path:
@@ -135,10 +132,8 @@ class IndexFile:
 
     def rebuild(self, index: ChatIndex, sessions: SessionSource) -> IndexCounts:
         """Rebuild the index from the sessions of the exports."""
-        newest = max((seen.st_mtime for _, seen in self._stats()), default=0.0)
         # A file that changes while it is read gets a newer time or another size.
-        is_settled = newest < time.time() - _SETTLED_SECONDS
-        return index.rebuild(sessions, note=self._state() if is_settled else "")
+        return index.rebuild(sessions, note=self._state())
 
     def _state(self) -> str:
         lines = [

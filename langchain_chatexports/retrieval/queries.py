@@ -55,8 +55,6 @@ class Expression(NamedTuple):
     """A question for FTS5."""
 
     terms: tuple[str, ...]
-    """Its words and phrases."""
-
     text: str
     """Texts with any of the words match; more and rarer words give a better score."""
 

@@ -80,10 +80,7 @@ class ChatExportRetriever(BaseRetriever):
         settings |= {"chat": self.chat, "start": self.start, "end": self.end}
         # Unlike `None`, an empty collection such as `person=[]` finds nothing.
         settings |= {name: one for name, one in arguments.items() if one is not None}
-        hits = self.index.search(query, **settings)
-        for hit in hits:
-            hit.document.metadata["match"] = hit.match.ids[0]
-        return [hit.document for hit in hits]
+        return [hit.document for hit in self.index.search(query, **settings)]
 
     async def _aget_relevant_documents(
         self,

@@ -26,23 +26,18 @@ class Ranked(NamedTuple):
     chat: int
     start: int
     stop: int
-    score: float
 
 
 class Filters(NamedTuple):
-    """The filters of a search."""
+    """The filters of a search: senders, row ids of chats, and times.
+
+    `None` is for all. The times are Unix seconds, and `end` is excluded.
+    """
 
     people: Collection[str] | None
-    """Senders; `None` for all."""
-
     chats: Collection[int] | None
-    """Row ids of chats; `None` for all."""
-
     first: float | None
-    """The oldest time, in Unix seconds."""
-
     end: float | None
-    """The end, excluded, in Unix seconds."""
 
     def condition(self) -> tuple[str, list[Any]]:
         """Return a condition on rows of `window`, and its values."""
@@ -111,7 +106,7 @@ def ranked_windows(
     """Yield the windows that match an expression, best first (BM25)."""
     condition, values = filters.condition()
     cursor = connection.execute(
-        "SELECT window.id, window.chat, start, stop, -bm25(words) FROM words "
+        "SELECT window.id, window.chat, start, stop FROM words "
         "JOIN window ON window.id = words.rowid "
         f"WHERE words MATCH ? AND {condition} ORDER BY bm25(words), window.id",
         (expression, *values),

@@ -44,13 +44,6 @@ _TABLES = (
         tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
     )""",
 )
-_REMEDIES = {
-    "locked": "Another program writes into it: try again when that is done.",
-    "full": "Free some space, or keep it on another disk.",
-    "closed": "Open it again, or close it later.",
-    "no such module": "Use a Python whose SQLite has full-text search (FTS5).",
-}
-_DELETE_IT = "If it is damaged, delete it: it is rebuilt from the export."
 
 
 def open_index(path: Path | None) -> sqlite3.Connection:
@@ -58,9 +51,40 @@ def open_index(path: Path | None) -> sqlite3.Connection:
 
     Without a path it is in memory. Only one thread may use the connection at a time.
     """
-    if path is None:
+    if path is not None:
+        _check_file(path)
+    with explained(path):
+        connection = sqlite3.connect(
+            path or ":memory:",
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    try:
         with explained(path):
-            return _connected(":memory:")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            with transaction(connection, write=_version(connection) == 0):
+                version = _version(connection)
+                if version == 0:
+                    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                    empty(connection)
+                    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    except BaseException:
+        connection.close()
+        raise
+    if version in {0, _VERSION}:
+        return connection
+    connection.close()
+    msg = (
+        f"The search index {path} is of another version of chatexports. Delete it: it "
+        "is rebuilt from the export."
+    )
+    raise ExportFormatError(msg, path=path)
+
+
+def _check_file(path: Path) -> None:
+    """Create an empty file if there is none; raise an error for other files."""
     try:
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,19 +99,18 @@ def open_index(path: Path | None) -> sqlite3.Connection:
         path.chmod(0o600)
     except OSError as error:
         raise cannot_write(path, error) from error
-    with explained(path):
-        return _connected(str(path))
 
 
 @contextmanager
 def explained(path: Path | None) -> Iterator[None]:
-    """Raise errors that name a remedy in place of SQLite's."""
+    """Raise errors that name the file in place of SQLite's."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        remedies = (text for sign, text in _REMEDIES.items() if sign in str(error))
-        remedy = next(remedies, _DELETE_IT)
-        msg = f"The search index {path} cannot be used ({error}). {remedy}"
+        msg = (
+            f"The search index {path} cannot be used ({error}). If it is damaged, "
+            "delete it: it is rebuilt from the export."
+        )
         raise ExportFormatError(msg, path=path) from error
 
 
@@ -133,32 +156,6 @@ def empty(connection: sqlite3.Connection) -> None:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
     for statement in _TABLES:
         connection.execute(statement)
-
-
-def _connected(name: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        name, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        with transaction(connection, write=_version(connection) == 0):
-            version = _version(connection)
-            if version == 0:
-                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                empty(connection)
-                connection.execute(f"PRAGMA user_version = {_VERSION}")
-    except BaseException:
-        connection.close()
-        raise
-    if version in {0, _VERSION}:
-        return connection
-    connection.close()
-    msg = (
-        f"The search index {name} is of another version of chatexports. Delete it: it "
-        "is rebuilt from the export."
-    )
-    raise ExportFormatError(msg, path=Path(name))
 
 
 def _version(connection: sqlite3.Connection) -> int:

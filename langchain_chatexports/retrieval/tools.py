@@ -1,6 +1,6 @@
 """A search tool for agents."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -101,7 +101,7 @@ def chat_search_tool(
             documents = retriever.invoke(query, config, **given)
         except ChatExportError as error:
             raise ToolException(str(error)) from error
-        return _content(documents), documents
+        return found_text(documents), documents
 
     return StructuredTool.from_function(
         search,
@@ -124,16 +124,12 @@ def _explained(error: Any) -> str:
     )
 
 
-def _content(documents: list[Document]) -> str:
+def found_text(documents: Sequence[Document]) -> str:
+    """Return the documents of a search as text, with ids to cite."""
     if not documents:
         return "Nothing was found in the chats."
     found = plural(len(documents), "passage")
-    return f"{found}, best first:\n\n{passages_text(documents)}"
-
-
-def passages_text(documents: Iterable[Document]) -> str:
-    """Return the documents of a retriever as text, with ids to cite."""
-    return "\n\n".join(map(_passage, documents))
+    return "\n\n".join([f"{found}, best first:", *map(_passage, documents)])
 
 
 def _passage(document: Document) -> str:
@@ -145,5 +141,5 @@ def _passage(document: Document) -> str:
         # Shorten each message to an equal share.
         share = _MAX_PASSAGE_LENGTH // len(lines)
         lines = [m if len(m) <= share else f"{m[: share - 1]}…" for m in lines]
-    title = one_line(f"[{match}] {when}, {cited['sender']}")
+    title = one_line(f"[{match}] {when}, {cited['sender']}")[:_MAX_PASSAGE_LENGTH]
     return "\n".join(map(printable, [title, *lines]))

@@ -27,7 +27,6 @@ from langchain_chatexports.local_server.bases.known_bases import KnownBase, list
 from langchain_chatexports.local_server.bases.known_bases import (
     fitting_bases as _fitting_bases,
 )
-from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.local_server.training import speed
 
 # A limit reserves some time for the start and errors of the estimate.
@@ -68,8 +67,6 @@ class Base:
 
     note: str = ""
     is_default: bool = False
-    """Whether it is the embedded default, a tiny demo model."""
-
     known: KnownBase | None = None
 
     @property
@@ -109,11 +106,7 @@ class BaseChoice:
     """The number of the newest examples that fit into the time; `None` for all."""
 
     language: str | None = None
-    """The language of the chats, if known."""
-
     better: Base | None = None
-    """A better base that is not on this machine."""
-
     is_trained: bool = True
 
     def __str__(self) -> str:
@@ -138,8 +131,14 @@ class BaseChoice:
 def find_base(base: str | None = None) -> Base:
     """Return a base by hub id, folder or file; `None` for the default."""
     found = describe_base(base)
-    names = {found.source, found.name}
-    known = next((one for one in list_bases() if names & _names(one)), None)
+    known = next(
+        (
+            one
+            for one in list_bases()
+            if one.hub_id == found.source or one.hub_id.endswith(f"/{found.name}")
+        ),
+        None,
+    )
     if found.is_default_toy:
         known = list_bases()[0]
     size = found.size_bytes or 0
@@ -157,28 +156,14 @@ def find_base(base: str | None = None) -> Base:
     )
 
 
-def fitting_bases(
-    *, is_trained: bool = True, data_dir: str | Path | None = None
-) -> list[Base]:
+def fitting_bases(*, is_trained: bool = True) -> list[Base]:
     """Return the freely licensed bases that this machine can train, smallest first.
 
-    Answers alone need less memory. Bases of models in `data_dir` count as downloaded.
+    Answers alone need less memory.
     """
-    used = {
-        model.base_model: model.base
-        for model in list_models(data_dir)
-        if model.base and Path(model.base).exists()
-    }
-    first, *others = _fitting_bases(is_trained=is_trained)
+    _default, *others = _fitting_bases(is_trained=is_trained)
     # The default may be installed as a wheel.
-    found = [find_base(None)]
-    for known in others:
-        if known != first:
-            base = find_base(known.hub_id)
-            if base.download_bytes and (file := used.get(base.name)):
-                base = replace(base, id=file, download_bytes=0)
-            found.append(base)
-    return found
+    return [find_base(None), *(find_base(known.hub_id) for known in others)]
 
 
 def downloaded_bases() -> list[DownloadedBase]:
@@ -260,7 +245,6 @@ def choose_base(
     *,
     seconds_per_token: float | None = None,
     downloads: bool = True,
-    data_dir: str | Path | None = None,
 ) -> BaseChoice:
     """Choose the best base that fits the memory, the time, and the chats' language.
 
@@ -268,9 +252,8 @@ def choose_base(
         data: The training data.
         seconds: The time limit; `None` for an hour, or for the smallest base except for
             the tiny default, if all need longer.
-        seconds_per_token: The result of `measure_machine`; measured if `None`.
+        seconds_per_token: The result of `measure_machine`; estimated if `None`.
         downloads: Whether to include bases that are not on this machine.
-        data_dir: The directory of models, whose bases count as downloaded.
 
     Returns:
         The base; if even the smallest needs longer, with the number of examples that
@@ -280,14 +263,9 @@ def choose_base(
         LocalServerError: If no available base speaks the language.
     """
     language = language_of_examples(data.examples)
-    fitting = _speaking(fitting_bases(data_dir=data_dir), language)
-    if seconds_per_token is None:
-        is_open = downloads or sum(map(_is_here, fitting)) > 1
-        seconds_per_token = measure_machine() if is_open else usual_speed()
-    of_default = estimate_seconds(seconds_per_token, data)
     choice = _choose(
-        fitting,
-        of_default,
+        _speaking(fitting_bases(), language),
+        estimate_seconds(seconds_per_token or usual_speed(), data),
         _USUAL_SECONDS if seconds is None else seconds,
         language,
         downloads=downloads,
@@ -305,14 +283,13 @@ def choose_base_to_talk(
     *,
     seconds_per_token: float | None = None,
     downloads: bool = True,
-    data_dir: str | Path | None = None,
 ) -> BaseChoice:
     """Choose the best base that answers as a person within seconds, untrained.
 
     Local bases are preferred to downloads, except for the tiny default. The other
     arguments are those of `choose_base`; the speed is estimated if not given.
     """
-    fitting = _speaking(fitting_bases(is_trained=False, data_dir=data_dir), language)
+    fitting = _speaking(fitting_bases(is_trained=False), language)
     is_toy = all(base.is_default for base in fitting if _is_here(base))
     choice = _choose(
         fitting,
@@ -389,7 +366,3 @@ def _is_here(base: Base) -> bool:
 def usual_speed() -> float:
     """Estimate the result of `measure_machine` from the number of cores."""
     return _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)
-
-
-def _names(base: KnownBase) -> set[str]:
-    return {base.hub_id, base.hub_id.rpartition("/")[2]}

@@ -5,17 +5,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
 
-from langchain_chatexports._languages import is_common_word, language_of, main_language
+from langchain_chatexports._languages import is_common_word, language_of
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import message_line
 from langchain_chatexports.chat_loaders.recognition import (
@@ -24,11 +20,11 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.personas.talk import ChatSettings
+from langchain_chatexports.personas.talk import Recalled
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex, Hit
 from langchain_chatexports.retrieval.queries import telling_words
-from langchain_chatexports.workflows.search import index_file, read_into
+from langchain_chatexports.workflows.search import index_file, open_index
 
 # The number of messages that are indexed in memory in about a second.
 _MAX_QUICK_MESSAGES = 20_000
@@ -43,26 +39,25 @@ _FOUND = (
     "You remember these messages from earlier chats. If they answer the question, say "
     "what they say; otherwise say that you do not know. Do not invent anything."
 )
-# Ways to say "I don't know"; the first is for people who never say so.
+# Ways to say "I don't know".
 _UNKNOWN = {
-    "English": "I don't know/no idea/dunno/idk/not sure/I don't remember",
-    "German": "Weiß ich nicht/keine Ahnung/weiß nicht/weiss ich nicht/kein Plan",
-    "Spanish": "No sé/ni idea/no lo sé/no me acuerdo",
-    "French": "Je sais pas/je ne sais pas/aucune idée/chais pas",
-    "Portuguese": "Não sei/não faço ideia/não lembro",
-    "Italian": "Non lo so/non so/boh/non mi ricordo",
-    "Dutch": "Weet ik niet/geen idee/weet niet",
-    "Polish": "Nie wiem/nie pamiętam",
-    "Turkish": "Bilmiyorum/hatırlamıyorum",
-    "Swedish": "Vet inte/ingen aning/vet ej",
-    "CYRILLIC": "Не знаю/не помню",
-    "Chinese": "不知道/不记得/不清楚",
-    "Japanese": "わからない/分からない/知らない",
-    "Korean": "몰라/모르겠/기억 안 나",
-    "Hindi": "पता नहीं/याद नहीं",
-    "ARABIC": "لا أعرف/ما أعرف",
+    "English": "I don't know",
+    "German": "Weiß ich nicht",
+    "Spanish": "No sé",
+    "French": "Je sais pas",
+    "Portuguese": "Não sei",
+    "Italian": "Non lo so",
+    "Dutch": "Weet ik niet",
+    "Polish": "Nie wiem",
+    "Turkish": "Bilmiyorum",
+    "Swedish": "Vet inte",
+    "CYRILLIC": "Не знаю",
+    "Chinese": "不知道",
+    "Japanese": "わからない",
+    "Korean": "몰라",
+    "Hindi": "पता नहीं",
+    "ARABIC": "لا أعرف",
 }
-_MAX_LONGER = 8
 _SHORT = 3
 _SIGNS = "?？؟"
 # Words of questions about the present, plans and wishes, which need no chat.
@@ -98,80 +93,38 @@ _OWNED = re.compile(r"['’]s$")
 _SENTENCE_END = re.compile(r"[.!?]\s+")
 
 
-class Find(NamedTuple):
-    """A found message about a line of a talk."""
-
-    line: ChatLine
-    after: tuple[ChatLine, ...]
-    """The messages after it."""
-
-    @property
-    def answer(self) -> ChatLine | None:
-        """Another person's answer, if the message is a question."""
-        if not _is_question(self.line.text):
-            return None
-        return next((one for one in self.after if one.sender != self.line.sender), None)
-
-    def __str__(self) -> str:
-        """Return time, sender and text in one line, and the answer in another one."""
-        return "\n".join(_cited(one) for one in (self.line, self.answer) if one)
-
-
 class Memory:
-    """Search of exports for messages about lines of a talk.
-
-    Attributes:
-        found: The found messages about the last line.
-    """
+    """Recalls the messages of exports about lines of a talk."""
 
     def __init__(
-        self,
-        index: ChatIndex,
-        person: str | None = None,
-        words_of_person: Iterable[str] = (),
+        self, index: ChatIndex, person: str | None = None, language: str | None = None
     ) -> None:
-        """Initialize without found messages."""
+        """Initialize the memory of a person, who answers in a language, if known."""
         self._index = index
+        self._language = language
         chats = index.chats()
         theirs = {chat.source for chat in chats if person in chat.senders}
         self._chats = theirs if 0 < len(theirs) < len(chats) else None
         # The person's own name in a line is how they are addressed, not its topic.
         self._own_name = frozenset(re.findall(r"\w+", (person or "").casefold()))
-        self._unknown = cycle(_own_refusals(words_of_person) or [""])
-        self.found: list[Find] = []
 
-    def recall(self, line: str) -> str:
-        """Return text for the model about a line; empty for none."""
+    def __call__(self, line: str, talk: str = "") -> Recalled:
+        """Return the messages about a line; without any, a refusal of a question."""
         words = self._topic_words(line)
-        self.found[:] = self._finds(line, words)
-        if not self.found:
-            return ""
-        found = ((find.line, *find.after) for find in self.found)
-        listed = [_cited(one) for lines in found for one in lines]
-        return "\n".join([_FOUND, *dict.fromkeys(listed)])[:_MAX_CHARACTERS]
-
-    def asks(self, line: str) -> bool:
-        """Return whether a line asks for a fact."""
-        is_of_now = not _NOW.isdisjoint(re.findall(r"\w+", line.lower()))
-        return bool(_ASKING.search(line)) and _is_question(line) and not is_of_now
-
-    def refusal(self, line: str, talk: str = "") -> str | None:
-        """Return a refusal if a line asks about an unmentioned subject."""
-        if not self.asks(line):
-            return None
-        words = self._topic_words(line)
-        is_told = any(word.casefold() in talk.casefold() for word in words)
-        if not words or is_told or self._finds(line, words):
-            return None
-        self.found.clear()
-        spoken = _UNKNOWN.get(language_of(line) or "", _UNKNOWN["English"])
-        return next(self._unknown) or spoken.split("/")[0]
-
-    def added_to(self, settings: ChatSettings) -> ChatSettings:
-        """Return settings with this memory."""
-        return replace(
-            settings, recall=self.recall, asks=self.asks, refusal=self.refusal
-        )
+        passages = self._passages(line, words)
+        if passages:
+            listed = dict.fromkeys(_cited(one) for lines in passages for one in lines)
+            cited = (one for lines in passages for one in _told(lines) or lines[:1])
+            return Recalled(
+                "\n".join([_FOUND, *listed])[:_MAX_CHARACTERS],
+                tuple(dict.fromkeys(map(_cited, cited))),
+                is_fact=_asks(line),
+            )
+        is_known = any(word.casefold() in talk.casefold() for word in words)
+        if not words or is_known or not _asks(line):
+            return Recalled()
+        spoken = self._language or language_of(line) or ""
+        return Recalled(refusal=_UNKNOWN.get(spoken, _UNKNOWN["English"]))
 
     def _topic_words(self, line: str) -> dict[str, int]:
         """Return the topic words of a line, with their numbers of windows."""
@@ -185,7 +138,7 @@ class Memory:
         most = max(_MIN_WINDOWS, _MAX_SHARE * windows)
         return {word: count for word, count in counts.items() if count <= most}
 
-    def _finds(self, line: str, words: dict[str, int]) -> list[Find]:
+    def _passages(self, line: str, words: dict[str, int]) -> list[list[ChatLine]]:
         known = [word for word, count in words.items() if count]
         if not known:
             return []
@@ -201,26 +154,21 @@ class Memory:
             return []
         return self._search(known) or self._search(about)
 
-    def _search(self, words: Sequence[str]) -> list[Find]:
+    def _search(self, words: Sequence[str]) -> list[list[ChatLine]]:
         hits = self._index.search(" ".join(words), k=_MAX_FOUND, chat=self._chats)
-        return [self._find(hit) for hit in hits if 2 * hit.words >= len(words)]
+        return [self._passage(hit) for hit in hits if 2 * hit.words >= len(words)]
 
-    def _find(self, hit: Hit) -> Find:
-        """Return the first best message that is not an unanswered question."""
-        found = [self._with_answer(hit, line) for line in hit.matches]
-        telling = (f for f in found if f.answer or not _is_question(f.line.text))
-        return next(telling, found[0])
-
-    def _with_answer(self, hit: Hit, line: ChatLine) -> Find:
-        at = hit.lines.index(line) + 1
-        find = Find(line, hit.lines[at : at + _AFTER])
-        if find.answer or not _is_question(line.text):
-            return find
-        # The answer may be in the next window.
-        around = self._index.lines_around(
-            line.ids[0], before=0, after=_AFTER, chat=hit.document.metadata["source"]
-        )
-        return Find(line, tuple(around[1][1:])) if around else find
+    def _passage(self, hit: Hit) -> list[ChatLine]:
+        """Return a matching message that tells something, and those after it."""
+        source = hit.document.metadata["source"]
+        passages = []
+        for line in hit.matches:
+            # The answer may be in the next window.
+            around = self._index.lines_around(
+                line.ids[0], before=0, after=_AFTER, chat=source
+            )
+            passages.append(around[1] if around else [line])
+        return next(filter(_told, passages), passages[0])
 
 
 @contextmanager
@@ -228,7 +176,7 @@ def memory_of(
     exports: Sequence[Path],
     *,
     person: str | None = None,
-    words_of_person: Iterable[str] = (),
+    language: str | None = None,
     only_if_quick: bool = False,
     options: PrepareOptions | None = None,
     index_dir: Path | None = None,
@@ -242,20 +190,36 @@ def memory_of(
         yield None
         return
     options = replace(options or PrepareOptions(), chats=ChatChoice())
-    file = index_file(exports, options, index_dir)
-    if file.is_ready():
-        with file.open() as index:
-            yield Memory(index, person, words_of_person)
-        return
-    read = open_exports(exports, **options.export_options())
-    size = estimate_message_count(read) if only_if_quick else 0
-    if size is None or size > _MAX_QUICK_MESSAGES:
-        yield None
-        return
-    with ChatIndex() if only_if_quick else file.open() as index:
-        rebuild = index.rebuild if only_if_quick else partial(file.rebuild, index)
-        read_into(rebuild, read, watch)
-        yield Memory(index, person, words_of_person)
+    in_memory = only_if_quick and not index_file(exports, options, index_dir).is_ready()
+    if in_memory:
+        opened = open_exports(exports, **options.export_options())
+        size = estimate_message_count(opened)
+        if size is None or size > _MAX_QUICK_MESSAGES:
+            yield None
+            return
+    with open_index(
+        exports,
+        options=options,
+        index_dir=index_dir,
+        in_memory=in_memory,
+        watch=watch,
+    ) as found:
+        yield Memory(found.index, person, language)
+
+
+def _asks(line: str) -> bool:
+    """Return whether a line asks for a fact."""
+    is_of_now = not _NOW.isdisjoint(re.findall(r"\w+", line.lower()))
+    return bool(_ASKING.search(line)) and _is_question(line) and not is_of_now
+
+
+def _told(passage: Sequence[ChatLine]) -> list[ChatLine]:
+    """Return the first message; a question with another person's answer, if any."""
+    first, *after = passage
+    if not _is_question(first.text):
+        return [first]
+    answer = next((one for one in after if one.sender != first.sender), None)
+    return [first, answer] if answer else []
 
 
 def _is_question(text: str) -> bool:
@@ -268,23 +232,6 @@ def _is_of_question(word: str) -> bool:
         or word.lower() in {*_NOW, *_GREETINGS, *_ASKED_FOR}
         or _ASKING.fullmatch(word) is not None
     )
-
-
-def _own_refusals(texts: Iterable[str]) -> list[str]:
-    """Return a person's own messages that only mean "I don't know"."""
-    listed = [text.strip() for text in texts]
-    spoken = _UNKNOWN.get(main_language(listed) or "")
-    if spoken is None:
-        return []
-    phrases = spoken.casefold().split("/")
-    found = Counter(
-        text
-        for text in listed
-        for phrase in phrases
-        if text.casefold().startswith(phrase) and len(text) <= len(phrase) + _MAX_LONGER
-    )
-    answers = [text for text, _ in found.most_common(_MAX_FOUND)]
-    return answers or [spoken.split("/")[0]]
 
 
 def _is_within(line: str, word: str) -> bool:

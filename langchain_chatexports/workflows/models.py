@@ -43,17 +43,11 @@ MAX_LABEL_LENGTH = 100
 
 @dataclass(frozen=True)
 class LocalData:
-    """The models, jobs, examples, indexes and bases on this machine."""
+    """The models, jobs, examples, indexes and bases on this machine, newest first."""
 
     models: list[TunedModel]
-    """The tuned models, newest first."""
-
     jobs: list[KeptJob]
-    """The jobs, newest first."""
-
     sets: list[KeptSet]
-    """Uploaded examples, newest first."""
-
     indexes: list[Path]
     """Search indexes, which are copies of exports."""
 
@@ -61,10 +55,7 @@ class LocalData:
     """Base models from the hub, which other programs may use, too."""
 
     data_dir: Path
-    """The data directory of models, jobs and examples."""
-
     size_bytes: int
-    """The size of models, examples and search indexes on disk."""
 
     @property
     def cache_bytes(self) -> int:
@@ -149,20 +140,13 @@ def models_named(
     if name is None:
         return models[:1]
     asked = plain_name(name)
-    exact = [model for model in models if model.name == name] or [
-        model for model in models if asked in _forms(model)
-    ]
-    begun = exact or [
-        model
-        for model in models
-        if any(form.startswith(asked) for form in _forms(model))
-    ]
-    is_one_person = len({model.person for model in begun}) == 1 and begun[0].person
-    return begun if exact or is_one_person else [find_model(name, data_dir)]
-
-
-def _forms(model: TunedModel) -> set[str]:
-    return {plain_name(form) for form in model.short_forms()}
+    forms = {model.name: [*map(plain_name, model.short_forms())] for model in models}
+    exact = [m for m in models if m.name == name or asked in forms[m.name]]
+    begun = [m for m in models if any(f.startswith(asked) for f in forms[m.name])]
+    is_one_person = len({m.person for m in begun}) == 1 and begun[0].person
+    if exact or is_one_person:
+        return exact or begun
+    return [find_model(name, data_dir)]  # Raises an error.
 
 
 def name_to_delete(name: str, data_dir: str | Path | None = None) -> str:

@@ -180,10 +180,17 @@ def _read(
                 f"There are no messages to learn from in {named}. Is it the right chat?"
             )
             raise TrainingDataError(msg) from None
-        meant = _with_correct_names(preparation, senders)
+        exports = preparation.exports
+        # With an unknown name of a chat, no senders were read.
+        known = senders or {name for one in exports for name in one.loader.names_found}
+        meant = replace(
+            options,
+            ai=matching_names(options.ai, known, exports),
+            chats=correct_names(options.chats, exports, senders),
+        )
         if meant == options:
             # Another speaker does not help if the name of a chosen chat is wrong.
-            is_unknown = options.chats.has_unknown_names(preparation.exports)
+            is_unknown = options.chats.has_unknown_names(exports)
             if options.ai or is_unknown or not (choose_speaker and senders):
                 raise
             owners = {s.owner for _, s in preparation.summaries() if s.owner in senders}
@@ -211,18 +218,6 @@ def correct_names(
         include=matching_names(chats.include, known, exports),
         exclude=matching_names(chats.exclude, known, exports),
     )
-
-
-def _with_correct_names(
-    preparation: Preparation, senders: Collection[str]
-) -> PrepareOptions:
-    options, exports = preparation.options, preparation.exports
-    chats = correct_names(options.chats, exports, senders)
-    # With an unknown name of a chat, no senders were read.
-    known = senders or {
-        name for export in exports for name in export.loader.names_found
-    }
-    return replace(options, ai=matching_names(options.ai, known, exports), chats=chats)
 
 
 def matching_names(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-
-from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports.chat_loaders.recognition import (
@@ -34,7 +32,6 @@ class OpenIndex:
     """The number of messages read for it; 0 if it was up to date."""
 
     new_file: Path | None
-    """Its file, if it is new."""
 
 
 def index_file(
@@ -65,31 +62,19 @@ def open_index(
     paths = as_paths(exports)
     options = replace(options or PrepareOptions(), chats=ChatChoice())
     opened = open_exports(paths, **options.export_options())
-    if in_memory:
-        with ChatIndex() as index:
-            count = read_into(index.rebuild, opened, watch)
-            yield OpenIndex(opened, index, count, None)
-        return
-    file = index_file(paths, options, index_dir)
-    is_new = not file.path.exists()
-    with file.open() as index:
-        count = 0
-        if not file.is_current(index):
-            count = read_into(partial(file.rebuild, index), opened, watch)
-        yield OpenIndex(opened, index, count, file.path if is_new else None)
-
-
-def read_into(
-    rebuild: Callable[[Iterator[ChatSession]], object],
-    exports: Sequence[Export],
-    watch: Watch = unwatched,
-) -> int:
-    """Rebuild an index from exports, and return the number of messages read."""
-    passes = [export.loader.read() for export in exports]
-
-    def messages_read() -> int:
-        return sum(counted.messages_read for counted in passes)
-
-    with watch("messages", messages_read, estimate_message_count(exports)):
-        rebuild(chain.from_iterable(passes))
-    return messages_read()
+    file = None if in_memory else index_file(paths, options, index_dir)
+    new_file = file.path if file and not file.path.exists() else None
+    passes = []
+    with file.open() if file else ChatIndex() as index:
+        if file is None or not file.is_current(index):
+            passes = [export.loader.read() for export in opened]
+            rebuild = partial(file.rebuild, index) if file else index.rebuild
+            with watch(
+                "messages",
+                lambda: sum(one.messages_read for one in passes),
+                estimate_message_count(opened),
+            ):
+                rebuild(chain.from_iterable(passes))
+        yield OpenIndex(
+            opened, index, sum(one.messages_read for one in passes), new_file
+        )

@@ -15,7 +15,7 @@ import msgspec
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, ChatPrompt
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.replies import replies_of
@@ -31,9 +31,7 @@ from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
     Voice,
-    check_model,
     make_model,
-    make_voice,
 )
 from langchain_chatexports.workflows.bases import language_of_examples
 from langchain_chatexports.workflows.models import find_tuned
@@ -52,15 +50,12 @@ class Speaker:
     """A tuned model, or a base model as a person, in a talk.
 
     Attributes:
-        title: The title in the talk.
         model: The tuned model's name; `None` for a base model.
         base: The base to start the local server with; `None` for the default.
         voice: The prompt that gives the person's voice, with earlier replies.
         style: The description of a tuned model's person for its base, if known.
         tuned: The tuned model, if it is on this machine.
-        preparation: The preparation of the person's messages, if they are from exports.
         exports: The exports with the person's chats, for the memory of the talk.
-        examples: The examples with the person's messages, if known.
     """
 
     title: str | None = None
@@ -82,14 +77,6 @@ class Speaker:
     def person(self) -> str | None:
         """The imitated person, if known."""
         return self.tuned.person if self.tuned else self.title
-
-    @property
-    def texts(self) -> Iterator[str]:
-        """The person's messages."""
-        for example in self.examples:
-            for message in example["messages"]:
-                if message["role"] == "assistant":
-                    yield from str(message.get("content") or "").splitlines()
 
     @property
     def shown_replies(self) -> int:
@@ -182,7 +169,6 @@ def person_of(
     choices: PrepareOptions | None = None,
     *,
     base: str | None = None,
-    replies: int | None = None,
     choose_speaker: ChooseSpeaker | None = None,
     watch: Watch = unwatched,
 ) -> Speaker:
@@ -193,7 +179,6 @@ def person_of(
             validation part.
         choices: The person and the chats.
         base: The base model that answers; `None` for the default.
-        replies: Maximum number of earlier replies in the prompt; `None` for eight.
         choose_speaker: As for `prepare`.
         watch: Shows progress while exports are read.
 
@@ -205,9 +190,8 @@ def person_of(
     preparation, examples = read_examples(
         exports, options, choose_speaker=choose_speaker, watch=watch
     )
-    k = PERSONA_REPLIES if replies is None else replies
     listed = [item.example for item in examples]
-    voice = VoicePrompt.from_examples(listed, k=k)
+    voice = VoicePrompt.from_examples(listed)
     name = speaker_of(examples)
     return Speaker(
         name,
@@ -226,22 +210,16 @@ def open_talk(
     *,
     data_dir: str | Path | None = None,
     base_url: str | None = None,
-    compare: str | None = None,
     with_base: bool = False,
     on_event: OnEvent | None = None,
 ) -> Iterator[list[Voice]]:
     """Start a local server if needed, and yield the voices of the talk."""
     if base_url is not None:
         elsewhere = OtherServer(base_url, key_for(base_url))
-        for name in filter(None, (speaker.model, compare)):
-            check_model(name, base_url, elsewhere.api_key)
-        yield voices_on(elsewhere, speaker, settings, compare=compare)
+        yield voices_on(elsewhere, speaker, settings)
         return
     with open_server(speaker.base, data_dir, on_event=on_event) as server:
-        other = other_model(speaker, compare, data_dir)
-        if other:
-            check_model(other, server.base_url, server.api_key)
-        yield voices_on(server, speaker, settings, compare=other, with_base=with_base)
+        yield voices_on(server, speaker, settings, with_base=with_base)
 
 
 class OtherServer(NamedTuple):
@@ -257,27 +235,30 @@ def voices_on(
     speaker: Speaker,
     settings: ChatSettings,
     *,
-    compare: str | None = None,
     with_base: bool = False,
 ) -> list[Voice]:
     """Return the voices on a running server; the last one is the speaker."""
     where = (server.base_url, server.api_key)
+
+    def voice(name: str, settings: ChatSettings, title: str | None) -> Voice:
+        model = make_model(name, settings, *where)
+        return Voice(title or name, model, settings, server=where[0], name=name)
+
     own = speaker.settings(settings)
     name = speaker.model or server.base_model
-    voices = [make_voice(name, own, *where, title=speaker.title, is_tuned=True)]
+    main = voice(name, own, speaker.title)
+    main.has_bubbles = True
     if own.voice and (server.base_model or not speaker.tuned):
         # Trained or shown replies, models repeat these instead of what is remembered.
         style = speaker.style or own.voice.style
         plain = own.voice.model_copy(update={"style": style, "k": 0})
         asked = server.base_model if speaker.tuned else name
-        voices[-1].recalling = make_model(asked, replace(own, voice=plain), *where)
-    title = None
-    if compare is None and with_base:
-        compare, title = server.base_model, _BASE_TITLE
-    if compare is None:
-        return voices
-    beside = replace(own, voice=None) if compare == server.base_model else own
-    return [make_voice(compare, beside, *where, title=title), *voices]
+        main.recalling = make_model(asked, replace(own, voice=plain), *where)
+    if not with_base:
+        return [main]
+    # The base is shown as it is, without a memory.
+    plain_settings = replace(own, voice=None, memory=None)
+    return [voice(server.base_model, plain_settings, _BASE_TITLE), main]
 
 
 def served_base(base: str) -> tuple[str, str] | None:
@@ -365,13 +346,3 @@ def continue_talk(
     for voice in beside:  # Their answers were not saved.
         voice.turns[:] = [Turn(turn.line) for turn in found.turns]
     return found.id
-
-
-def other_model(
-    speaker: Speaker, compare: str | None, data_dir: str | Path | None
-) -> str | None:
-    """Return the full name of a model to compare with; `base` is unchanged."""
-    bases = {speaker.base, speaker.tuned.base_model if speaker.tuned else None}
-    if compare is None or compare in bases or speaker.tuned is None:
-        return compare
-    return find_tuned(compare, data_dir).name

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +41,6 @@ from langchain_chatexports.workflows.training_events import (
     OnEvent,
     StepEvent,
     StoppedEvent,
-    TrainingEvent,
     TrainingProgress,
 )
 
@@ -50,7 +48,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
     from langchain_chatexports.finetuning.run import FineTuningRun
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
 # The interval of checks that the server is running.
 _WAIT_SECONDS = 20.0
@@ -90,8 +87,35 @@ def train(
     check_extra()
     # Before a base is downloaded.
     DataDirectory(data_dir).require_space()
-    with open_server(base, data_dir, on_event=on_event) as server:
-        run = _LocalJob(server, on_event or _ignore).run(data, watch)
+    emit = on_event or (lambda _event: None)
+    seen: set[str] = set()
+    reader = EventReader()
+
+    def tell(event: Any) -> None:
+        if event.id not in seen:
+            seen.add(event.id)
+            found = reader.read(event.model_dump(warnings=False))
+            if found is not None:
+                emit(found)
+
+    with (
+        open_server(base, data_dir, on_event=on_event) as server,
+        client_of(server) as client,
+        quiet_interrupts(),
+    ):
+        job = None
+        try:
+            run, job = _submit(server, client, data, watch, tell)
+            if job.state != "new":
+                # An earlier command has shown the job's events.
+                listed = client.fine_tuning.jobs.list_events(run.id, limit=1000)
+                seen.update(event.id for event in listed)
+            emit(job)
+            _wait(run, server)
+        except (KeyboardInterrupt, SystemExit):
+            if job and (stopped := _stopped(job, server, client)):
+                emit(stopped)
+            raise
         return find_model(str(run.chat_model().model_name), server.data_dir)
 
 
@@ -118,12 +142,8 @@ def create_job(
 ) -> JobEvent:
     """Create the job on a running server, or find and continue it; do not wait."""
     data.require_enough()
-    total = len(data.examples) + len(data.validation)
     with explained_errors(), client_of(server) as client:
-        earlier = {job.id: job.status for job in client.fine_tuning.jobs.list()}
-        with _checking(client, total, watch):
-            run = _tuner(server, data).submit(data.examples)
-        return _found(run, earlier, client, server)
+        return _submit(server, client, data, watch)[1]
 
 
 def pause_job(job: KeptJob, server: LocalServer | None, data_dir: Path | None) -> None:
@@ -176,113 +196,99 @@ def progress_of(job: KeptJob) -> str:
     return f"step {job.step:,}{total}"
 
 
-class _LocalJob:
-    """A job on this machine, which is paused by an interruption."""
+def _submit(
+    server: LocalServer,
+    client: OpenAI,
+    data: TrainingData,
+    watch: Watch,
+    on_event: Callable[[Any], None] | None = None,
+) -> tuple[FineTuningRun, JobEvent]:
+    """Create the job, or find it; a stopped one continues."""
+    from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
-    def __init__(self, server: LocalServer, on_event: OnEvent) -> None:
-        self._server = server
-        self._emit = on_event
-        self._client = client_of(server)
-        self._events = EventReader()
-        self._seen: set[str] = set()
-        self._id: str | None = None
-        self._is_anothers = False
+    jobs = client.fine_tuning.jobs
+    earlier = {job.id for job in jobs.list()}
+    suffix, labels = names_of_job(
+        data.person, data.source, data.preparation.whole_exports
+    )
+    tuner: ChatFineTuner = ChatFineTuner(
+        model=server.base_model,
+        base_url=server.base_url,
+        api_key=server.api_key,
+        suffix=suffix,
+        metadata=labels or None,
+        validation_examples=list(data.validation) or None,
+        # The local server takes dialogues that end with the user; OpenAI does not.
+        allow_trailing=True,
+        on_event=on_event,
+    )
+    with _checking(client, len(data.examples) + len(data.validation), watch):
+        run = tuner.submit(data.examples)
+    if run.id not in earlier:
+        return run, JobEvent(run.id, "new")
+    if run.status == "succeeded":
+        return run, JobEvent(run.id, "trained")
+    if run.status == "running":
+        return run, JobEvent(run.id, "running")
+    job = _stored_job(run.id, server)
+    jobs.resume(run.id)
+    return run, JobEvent(run.id, "continued", job.saved_step if job else 0)
 
-    def run(self, data: TrainingData, watch: Watch) -> FineTuningRun:
-        """Create or find the job, and wait for its end."""
-        with self._client, quiet_interrupts():
-            try:
-                run = self._create(data, watch)
-                self._wait(run)
-            except (KeyboardInterrupt, SystemExit):
-                if self._id and self._is_anothers:
-                    self._emit(StoppedEvent(self._id, "elsewhere", self._stored_job()))
-                elif self._id:
-                    self._pause(self._id)
-                raise
-        return run
 
-    def _create(self, data: TrainingData, watch: Watch) -> FineTuningRun:
-        jobs = self._client.fine_tuning.jobs
-        earlier = {job.id: job.status for job in jobs.list()}
-        total = len(data.examples) + len(data.validation)
-        with _checking(self._client, total, watch):
-            run = _tuner(self._server, data, self._on_event).submit(data.examples)
-        self._id = run.id
-        if run.id in earlier:
-            # An earlier command has shown the job's events.
-            listed = jobs.list_events(run.id, limit=1000)
-            self._seen.update(event.id for event in listed)
-        found = _found(run, earlier, self._client, self._server)
-        self._is_anothers = found.state == "running" and self._server.is_shared
-        self._emit(found)
-        return run
-
-    def _wait(self, run: FineTuningRun) -> None:
-        while True:
-            try:
-                run.wait(_WAIT_SECONDS)
-            except FineTuningTimeoutError:  # noqa: PERF203 - a wait, not work
-                if not self._server.is_running:
-                    msg = (
-                        f"The local server stopped before job {run.id} had finished. "
-                        "Run the same command again to continue it."
-                    )
-                    raise LocalServerError(msg) from None
-                if shutil.disk_usage(self._server.data_dir).free < _FULL_BYTES:
-                    # The server waits for space to write the result of the training.
-                    msg = (
-                        f"The disk with {self._server.data_dir} is full. Free some "
-                        "space and run the same command again: it continues from the "
-                        "last checkpoint."
-                    )
-                    raise LocalServerError(msg) from None
-            except FineTuningFailedError as error:
-                raise self._failure(run, error) from error
-            except FineTuningError as error:
-                job = self._stored_job()
-                if job is not None and job.status != "cancelled":
-                    raise
-                end = "cancelled" if job else "deleted"
-                msg = f"Job {run.id} was {end}, so there is no model."
-                raise LocalServerError(msg) from error
-            else:
-                return
-
-    def _failure(
-        self, run: FineTuningRun, error: FineTuningFailedError
-    ) -> FineTuningFailedError:
-        job = self._stored_job()
-        step = job.saved_step if job else 0
-        again = f"continues it from step {step:,}" if step else "begins it again"
-        reason = getattr(run.job.error, "message", None) or "The server gave no reason."
-        msg = f"The training failed. {reason} The same command {again}."
-        return FineTuningFailedError(
-            msg, job_id=run.id, code=error.code, param=error.param
-        )
-
-    def _on_event(self, event: Any) -> None:
-        if event.id not in self._seen:
-            self._seen.add(event.id)
-            found = self._events.read(event.model_dump(warnings=False))
-            if found is not None:
-                self._emit(found)
-
-    def _pause(self, job_id: str) -> None:
-        from openai import BadRequestError, OpenAIError
-
+def _wait(run: FineTuningRun, server: LocalServer) -> None:
+    """Wait for the end of a job, while its server runs."""
+    while True:
         try:
-            self._client.fine_tuning.jobs.pause(job_id)
-        except BadRequestError:  # The job has ended.
+            run.wait(_WAIT_SECONDS)
+        except FineTuningTimeoutError:  # noqa: PERF203 - a wait, not work
+            if not server.is_running:
+                msg = (
+                    f"The local server stopped before job {run.id} had finished. Run "
+                    "the same command again to continue it."
+                )
+                raise LocalServerError(msg) from None
+            if shutil.disk_usage(server.data_dir).free < _FULL_BYTES:
+                # The server waits for space to write the result of the training.
+                msg = (
+                    f"The disk with {server.data_dir} is full. Free some space and "
+                    "run the same command again: it continues from the last checkpoint."
+                )
+                raise LocalServerError(msg) from None
+        except FineTuningFailedError as error:
+            job = _stored_job(run.id, server)
+            step = job.saved_step if job else 0
+            again = f"continues it from step {step:,}" if step else "begins it again"
+            reason = getattr(run.job.error, "message", None) or "There is no reason."
+            msg = f"The training failed. {reason} The same command {again}."
+            raise FineTuningFailedError(
+                msg, job_id=run.id, code=error.code, param=error.param
+            ) from error
+        except FineTuningError as error:
+            job = _stored_job(run.id, server)
+            if job is not None and job.status != "cancelled":
+                raise
+            end = "cancelled" if job else "deleted"
+            msg = f"Job {run.id} was {end}, so there is no model."
+            raise LocalServerError(msg) from error
+        else:
             return
-        except OpenAIError:
-            # The server was interrupted, too.
-            with suppress(JobEndedError):
-                stop_job(job_id, "paused", data_dir=self._server.data_dir)
-        self._emit(StoppedEvent(job_id, "paused", self._stored_job()))
 
-    def _stored_job(self) -> KeptJob | None:
-        return _stored_job(self._id, self._server)
+
+def _stopped(job: JobEvent, server: LocalServer, client: OpenAI) -> StoppedEvent | None:
+    """Pause a job, unless another command waits for it, or it has ended."""
+    from openai import BadRequestError, OpenAIError
+
+    if job.state == "running" and server.is_shared:
+        return StoppedEvent(job.job_id, "elsewhere", _stored_job(job.job_id, server))
+    try:
+        client.fine_tuning.jobs.pause(job.job_id)
+    except BadRequestError:  # The job has ended.
+        return None
+    except OpenAIError:
+        # The server was interrupted, too.
+        with suppress(JobEndedError):
+            stop_job(job.job_id, "paused", data_dir=server.data_dir)
+    return StoppedEvent(job.job_id, "paused", _stored_job(job.job_id, server))
 
 
 def _checking(client: OpenAI, total: int, watch: Watch) -> Any:
@@ -303,63 +309,17 @@ def _checking(client: OpenAI, total: int, watch: Watch) -> Any:
     return watch("examples checked", lambda: checked() - before, total)
 
 
-def _tuner(
-    server: LocalServer,
-    data: TrainingData,
-    on_event: Callable[[Any], None] | None = None,
-) -> ChatFineTuner:
-    from langchain_chatexports.finetuning.tuner import ChatFineTuner
-
-    suffix, labels = names_of_job(
-        data.person, data.source, data.preparation.whole_exports
-    )
-    return ChatFineTuner(
-        model=server.base_model,
-        base_url=server.base_url,
-        api_key=server.api_key,
-        suffix=suffix,
-        metadata=labels or None,
-        validation_examples=list(data.validation) or None,
-        # The local server takes dialogues that end with the user; OpenAI does not.
-        allow_trailing=True,
-        on_event=on_event,
-    )
-
-
-def _found(
-    run: FineTuningRun, earlier: Mapping[str, str], client: OpenAI, server: LocalServer
-) -> JobEvent:
-    """Return the event of a job, and continue the job if it was stopped."""
-    if run.id not in earlier:
-        return JobEvent(run.id, "new")
-    if run.status == "succeeded":
-        return JobEvent(run.id, "trained")
-    if run.status == "running":
-        return JobEvent(run.id, "running")
-    job = _stored_job(run.id, server)
-    client.fine_tuning.jobs.resume(run.id)
-    return JobEvent(run.id, "continued", job.saved_step if job else 0)
-
-
-def _stored_job(job_id: str | None, server: LocalServer) -> KeptJob | None:
+def _stored_job(job_id: str, server: LocalServer) -> KeptJob | None:
     jobs = list_jobs(server.data_dir)
     return next((job for job in jobs if job.id == job_id), None)
-
-
-def _ignore(event: TrainingEvent) -> None:
-    del event
 
 
 @contextmanager
 def quiet_interrupts() -> Iterator[None]:
     """Silence the tuner's log of an interruption, for which there are events."""
-
-    def is_not_of_interrupt(_record: logging.LogRecord) -> bool:
-        return not isinstance(sys.exc_info()[1], KeyboardInterrupt)
-
     logger = logging.getLogger("langchain_chatexports.finetuning.connection")
-    logger.addFilter(is_not_of_interrupt)
+    logger.disabled = True
     try:
         yield
     finally:
-        logger.removeFilter(is_not_of_interrupt)
+        logger.disabled = False

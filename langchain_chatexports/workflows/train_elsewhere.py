@@ -21,7 +21,6 @@ OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_URL = "http://127.0.0.1:11434/v1"
 
 THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
-"""The host names of this machine."""
 
 
 def train_elsewhere(

@@ -33,7 +33,6 @@ class JobEvent:
     before."""
 
     saved_step: int = 0
-    """The step from which a stopped job continues."""
 
     def __str__(self) -> str:
         """Return a line about the job."""
@@ -101,7 +100,6 @@ class StoppedEvent:
     """`elsewhere`: the job continues in another command, or on another server."""
 
     job: KeptJob | None = None
-    """The stored job on this machine."""
 
 
 TrainingEvent: TypeAlias = "JobEvent | StepEvent | MessageEvent | StoppedEvent"
@@ -116,7 +114,6 @@ class EventReader:
     """
 
     phase = ""
-    """The phase before the first step, as in `TrainingProgress`."""
 
     def __init__(self) -> None:
         """Initialize the reader of one job's events."""

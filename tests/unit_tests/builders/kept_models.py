@@ -27,7 +27,7 @@ def keep_model(root: Path, model_id: str, *, mark: str = "", **record: Any) -> s
     data.prepare()
     upload = io.BytesIO(as_jsonl(dialogues(mark=mark)))
     file = FileStore(data).create(upload, filename="train.jsonl")
-    order = {"training_file": file["id"], "metadata": {}}
+    order = {"training_file": file["id"], "validation_file": None, "metadata": {}}
     job = JobStore(data).create(order, private={}, events=[])
     return keep_adapter(data, model_id, mark=mark, job_id=job["id"], **record)
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
 from langchain_chatexports.evaluation.model_server import (
-    NO_SCORES,
-    CannotScoreError,
     Message,
     PromptTooLongError,
     Reply,
@@ -30,7 +28,6 @@ class Voices:
         }
         self.asked: list[tuple[str, list[Message], dict[str, object]]] = []
         self.longest = math.inf
-        self.scores = True
 
     def reply(
         self, model: str, messages: Sequence[Message], **options: object
@@ -42,8 +39,6 @@ class Voices:
 
     def score(self, model: str, messages: Sequence[Message]) -> list[ScoredReply]:
         self._check(messages)
-        if not self.scores:
-            raise CannotScoreError(NO_SCORES)
         nats = 1.0 if model == "tuned" else 2.0
         # A context of its own makes every reply cheaper.
         nats -= 0.5 * (len(messages) > 16)

@@ -32,9 +32,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def measured(model: str | None = None, **given: Any) -> Any:
         asked.update(given, model=model)
-        tuned = keep_adapter_model(model)
-        given["on_event"](workflow.StartEvent(tuned))
-        given["on_event"](workflow.DataEvent(40, 24))
         given["on_event"](workflow.StageEvent("scoring: tuned model", 1, 9, 60.0))
         return evaluate(
             HeldOutData(talks(40, 1), talks(24, 2)),
@@ -49,22 +46,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return asked
 
 
-def keep_adapter_model(name: str | None) -> Any:
-    class Model:
-        pass
-
-    model: Any = Model()
-    model.name = f"ft:tiny:local:{name or 'newest'}:1"
-    return model
-
-
 def test_it_writes_a_page_and_prints_one_table(
     chatexports: Command, tmp_path: Path, asked: dict[str, Any]
 ) -> None:
     done = chatexports("evaluate", "mia", "--turns", "30", "--seed", "7")
     assert done.status == 0, done.err
     assert (tmp_path / "evaluation.html").is_file()
-    assert "40 conversations trained on, 24 held out" in done.err
     assert "scoring: tuned model, about 60 s left in all" in done.err
     for shown in ("bits per byte", "told apart", "looping", "the person"):
         assert shown in done.out + done.err
@@ -87,8 +74,8 @@ def test_that_nothing_was_held_out_is_said_before_anything_starts(
     keep_model(tmp_path, "00000000000a")
     done = chatexports("evaluate", "--data-dir", tmp_path)
     assert done.status == 1
-    assert "held nothing out to evaluate it with" in done.err
-    assert "Starting" not in done.err
+    assert "held nothing out" in done.err
+    assert "starting" not in done.err
 
 
 def test_both_models_need_one_base(chatexports: Command, tmp_path: Path) -> None:

@@ -161,14 +161,6 @@ class TestIndex:
         assert again.err == ""
         assert again.out == first.out
 
-    def test_an_export_that_changes_while_it_is_read_is_read_again(
-        self, chatexports: Command, sample: Path
-    ) -> None:
-        """Within the resolution of a file's time, a change leaves no trace."""
-        os.utime(sample)
-        for _ in range(2):
-            assert "Read: 223 messages" in chatexports("search", "race", sample).err
-
     def test_all_are_deleted(
         self, chatexports: Command, sample: Path, tmp_path: Path
     ) -> None:

@@ -12,8 +12,8 @@ from langchain_chatexports.evaluation.blind_test import (
     blind_pairs,
     blind_result,
 )
-from langchain_chatexports.evaluation.conversations import PERSON, Utterance
-from langchain_chatexports.evaluation.held_out import Excerpt, HeldOutTurn
+from langchain_chatexports.evaluation.conversations import Utterance
+from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import Reply
 from langchain_chatexports.evaluation.results import BlindFinding
 from langchain_chatexports.evaluation.talk_measures import messages_in
@@ -55,13 +55,11 @@ def test_of_two_pairs_there_are_no_thirds() -> None:
 
 def shown(real: str, model: str, *, is_cut: bool = False) -> list[tuple[str, str]]:
     """Return the answers of the pairs that are shown of one turn."""
-    excerpt = Excerpt(0, (Utterance("p1", "and?"), Utterance(PERSON, real)), (1,))
     answers = Answers(
-        turns=[HeldOutTurn(excerpt, 1)],
+        turns=[HeldOutTurn(0, (Utterance("p1", "and?"),), real)],
         scores={},
         replies={"tuned": [Reply(model, is_cut=is_cut)]},
         max_tokens=9,
-        too_long=0,
     )
     known = messages_in(["the key lies under the third pot"])
     pairs = blind_pairs(answers, "tuned", known, max_pairs=9, seed=0)

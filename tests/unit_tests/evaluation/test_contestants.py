@@ -25,9 +25,7 @@ from tests.unit_tests.builders.voices import DISTINCT
 Asked = dict[str, list[list[Message]]]
 
 
-def ask(
-    *, wrong_person: WrongPerson | None = None, longest: float = 10**6
-) -> tuple[Evaluation, Asked]:
+def ask(*, wrong_person: WrongPerson | None = None) -> tuple[Evaluation, Asked]:
     """Evaluate, and return what each model was asked."""
     training, held_out = (
         [replace(one, system="You are Mia. You chat with Ben.") for one in talks(20, n)]
@@ -35,7 +33,6 @@ def ask(
     )
     voices = {"tuned": DISTINCT[0], "base": DISTINCT[1], "ben": DISTINCT[1]}
     server = Voices(voices)
-    server.longest = longest
     found = evaluate(
         HeldOutData(training, held_out),
         cast("ModelServer", server),
@@ -86,13 +83,6 @@ def test_a_name_that_begins_another_one_changes_as_a_whole() -> None:
     other = WrongPerson("m", "Ann", "Ann Lee")
     assert other.prompt("You are Ann Lee, not Ann.") == "You are Ann, not Ann Lee."
     assert WrongPerson("m", "Ann").prompt("You are Mia.") == "You are Mia."
-
-
-def test_examples_that_do_not_fit_are_left_out() -> None:
-    _, asked = ask(longest=14)
-    sizes = {len(messages) for messages in asked["base"]}
-    assert max(sizes) <= 14
-    assert 2 + 2 * 4 in sizes
 
 
 def test_replies_of_the_training_are_those_to_others() -> None:

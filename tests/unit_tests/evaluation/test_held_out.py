@@ -1,11 +1,8 @@
 """Which turns are compared."""
 
-import pytest
-
 from langchain_chatexports.evaluation import HeldOutData
 from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
-from langchain_chatexports.evaluation.held_out import Excerpt, choose_excerpts
-from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
 from tests.unit_tests.builders.voice_server import talks
 
 
@@ -19,62 +16,38 @@ def talk(*texts: str, first: str = "p1") -> Dialogue:
 
 
 def chosen(
-    held_out: list[Dialogue],
-    turns: int = 9,
-    least: int = 9,
-    training: list[Dialogue] | None = None,
-) -> list[Excerpt]:
-    data = HeldOutData(training or [], held_out)
-    return choose_excerpts(data, max_turns=turns, min_conversations=least, seed=0)
+    held_out: list[Dialogue], turns: int = 9, least: int = 9
+) -> list[HeldOutTurn]:
+    data = HeldOutData([], held_out)
+    return choose_turns(data, max_turns=turns, min_conversations=least, seed=0)
 
 
-def replies(excerpts: list[Excerpt]) -> list[str]:
-    return [each.lines[at].text for each in excerpts for at in each.turns]
-
-
-def test_an_excerpt_begins_with_somebody_else_and_has_what_came_before() -> None:
-    (excerpt,) = chosen([talk("x", "a", "b", "c", "d", first=PERSON)])
-    assert [line.text for line in excerpt.lines] == ["a", "b", "c", "d"]
-    assert excerpt.turns == (1, 3)
+def test_a_turn_has_what_came_before_from_somebody_else_on() -> None:
+    first, second = chosen([talk("x", "a", "b", "c", "d", first=PERSON)])
+    assert [line.text for line in first.history] == ["a"]
+    assert [line.text for line in second.history] == ["a", "b", "c"]
+    assert (first.reply, second.reply) == ("b", "d")
 
 
 def test_forwarded_texts_are_not_the_persons() -> None:
     lines = [Utterance("p1", "a"), Utterance(PERSON, "b", is_forwarded=True)]
     found = chosen([Dialogue.of(lines), talk("c", "d")])
-    assert replies(found) == ["d"]
+    assert [turn.reply for turn in found] == ["d"]
 
 
-def test_long_conversations_are_read_in_excerpts_without_a_turn_lost() -> None:
-    long = talk(*(f"line {number}" for number in range(50)))
-    excerpts = chosen([long], 100, 1)
-    assert len(excerpts) > 1
-    assert replies(excerpts) == long.replies()
-    assert all(excerpt.lines[0].speaker != PERSON for excerpt in excerpts)
+def test_of_a_long_conversation_each_turn_has_the_last_lines() -> None:
+    long = talk(*(f"line {number} {'x' * 300}" for number in range(50)))
+    found = chosen([long], 100, 1)
+    assert [turn.reply for turn in found] == long.replies()
+    for turn in found:
+        assert turn.history[0].speaker != PERSON
+        assert sum(len(line.text) for line in turn.history) <= 4000
 
 
 def test_no_more_turns_than_asked_for_of_as_many_conversations() -> None:
-    excerpts = chosen(talks(40, 2), 30, 30)
-    assert len(replies(excerpts)) == 30
-    assert {excerpt.conversation for excerpt in excerpts} == {*range(30)}
-
-
-def test_what_the_model_was_trained_on_is_left_out() -> None:
-    said = ("when do we meet in london?", "i will be there at nine as always")
-    found = chosen(
-        [talk(*said), talk("c", "d"), talk("e", "f")], training=[talk(*said)]
-    )
-    assert sorted(replies(found)) == ["d", "f"]
-
-
-def test_what_everybody_says_is_no_leak() -> None:
-    assert replies(chosen([talk("ok?", "yes")], training=[talk("ok?", "yes")]))
-
-
-def test_a_model_that_was_trained_on_most_of_it_is_an_error() -> None:
-    held_out = talks(9, 1)
-    with pytest.raises(TrainingDataError, match="was trained on") as raised:
-        chosen(held_out, training=held_out)
-    assert held_out[0].lines[0].text not in str(raised.value)
+    turns = chosen(talks(40, 2), 30, 30)
+    assert len(turns) == 30
+    assert {turn.conversation for turn in turns} == {*range(30)}
 
 
 def test_no_text_is_in_a_repr() -> None:

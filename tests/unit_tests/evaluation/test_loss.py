@@ -55,9 +55,3 @@ def test_turns_of_one_conversation_are_resampled_together() -> None:
     losses, _ = compare_losses({"base": HARD}, [0] * 40)
     low, high = losses["base"].interval
     assert low == high
-
-
-def test_what_could_not_be_scored_is_no_zero() -> None:
-    losses, differences = compare_losses({"tuned": "cannot", "base": HARD}, [0] * 40)
-    assert losses.keys() == {"base"}
-    assert differences == []

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.evaluation import Evaluation
-from langchain_chatexports.evaluation.page import evaluation_page
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
 from langchain_chatexports.page.guess_state import (
     Guess,
-    evaluation_path,
     held_nothing_out,
 )
 from tests.unit_tests.builders.kept_models import keep_adapter, keep_model, keep_tuned
@@ -131,47 +127,3 @@ def test_pairs_that_are_not_fit_make_no_test(
     _play(guess, keep())
     assert guess.test is None
     assert "no pair of answers is fit" in str(guess.making.error)
-
-
-def test_the_result_is_in_the_evaluation(
-    guess: Guess, keep: Callable[..., TunedModel]
-) -> None:
-    model = keep()
-    path = evaluation_path(model)
-
-    def kept() -> Evaluation:
-        return Evaluation.model_validate_json(path.read_bytes())
-
-    guess.evaluate(model, 4)
-    guess.evaluating.join(_SECONDS)
-    assert guess.evaluating.error is None
-    compared = {each.kind for each in kept().figures}
-    assert compared == {"person", "base", "few_shot", "tuned"}
-    assert "no game was finished" in evaluation_page(kept())
-    if os.name != "nt":
-        assert path.stat().st_mode & 0o777 == 0o600
-    _play(guess, model)
-    _guess_all(guess)
-    assert str(kept().blind).startswith("4 of 4 right, guessing gives 2")
-    path.unlink()
-    guess.evaluate(model, 4)
-    guess.evaluating.join(_SECONDS)
-    assert str(kept().blind).startswith("4 of 4 right, guessing gives 2")
-
-
-def test_an_evaluation_is_stopped_between_two_answers(
-    guess: Guess, keep: Callable[..., TunedModel], server: OpenAIServer
-) -> None:
-    model = keep()
-
-    def stop(request: str) -> None:
-        if request.endswith("/chat/completions"):
-            guess.stop()
-
-    server.before_work = stop
-    guess.evaluate(model, 4)
-    guess.evaluating.join(_SECONDS)
-    assert not guess.evaluating.is_running
-    assert guess.evaluating.error is None
-    assert len(server.chats) == 1
-    assert not evaluation_path(model).exists()

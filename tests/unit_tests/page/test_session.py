@@ -278,9 +278,9 @@ def test_a_person_answers_with_the_base_of_the_command_and_cites_chats(
     talk.answering.join(_SECONDS)
     assert talk.answering.error is None
     for said in ("Jonas: Wie geht es dir heute, 17?", "Mama: Mir geht es auch noch"):
-        assert any(said in cited for cited in talk.cited[0])
+        assert any(said in cited for cited in talk.lines[0].cited)
     talk.leave()
-    assert (talk.cited, talk.settings.recall) == ({}, None)
+    assert talk.settings.memory is None
 
 
 def _jobs(session: PageSession, count: int) -> tuple[JobStore, list[str]]:

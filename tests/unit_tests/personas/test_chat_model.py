@@ -15,18 +15,15 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers.context import collect_runs
 from langchain_openai import ChatOpenAI
-from openai import APIError, BadRequestError
 from pydantic import BaseModel, SecretStr
 
 from langchain_chatexports.datasets.replies import REPLIES, EarlierReply, ReplyIndex
 from langchain_chatexports.personas import PersonaChatModel, VoicePrompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
-from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
     KEY,
     OpenAIServer,
-    refused,
 )
 from tests.unit_tests.builders.tracers import traced
 
@@ -236,13 +233,6 @@ def test_no_text_is_in_its_repr() -> None:
     assert "tea" not in text
 
 
-def _hosted(server: OpenAIServer, voice: VoicePrompt) -> PersonaChatModel:
-    too_long = "context_length_exceeded"
-    fault = refused("POST /chat/completions", 400, code=too_long, times=2)
-    server.faults.append(fault)
-    return PersonaChatModel(model=_client(server), voice=voice)
-
-
 def _client(server: OpenAIServer) -> ChatOpenAI:
     return ChatOpenAI(
         model=BASE_MODEL,
@@ -251,54 +241,3 @@ def _client(server: OpenAIServer) -> ChatOpenAI:
         use_responses_api=False,
         stream_usage=True,
     )
-
-
-def _shown(server: OpenAIServer) -> list[int]:
-    prompts = [chat["messages"][0]["content"] for chat in server.chats]
-    return [prompt.count("\n> ") for prompt in prompts]
-
-
-async def test_where_the_context_is_small_fewer_replies_are_shown() -> None:
-    replies = [EarlierReply(f"tea {n}?", f"yes {n}") for n in range(9)]
-    voice = VoicePrompt(persona="You are Ann.", k=4, replies=ReplyIndex(replies))
-    with OpenAIServer().running() as server:
-        assert _hosted(server, voice).invoke("tea?").text
-        assert [*_hosted(server, voice).stream("tea?")]
-        assert (await _hosted(server, voice).ainvoke("tea?")).text
-        assert [one async for one in _hosted(server, voice).astream("tea?")]
-        # The server writes down what it answers, which is the third request.
-        assert _shown(server) == [1, 1, 1, 1]
-        assert server.requests.count("POST /chat/completions") == 12
-
-
-async def test_a_prompt_that_is_too_long_is_not_sent_again_unchanged() -> None:
-    voice = VoicePrompt(persona="You are Ann.", k=8, replies=VOICE.replies)
-    with OpenAIServer().running() as server:
-        with pytest.raises(BadRequestError):
-            _hosted(server, voice).invoke("tea?")
-        assert server.requests.count("POST /chat/completions") == 2
-        with pytest.raises(BadRequestError):
-            await _hosted(server, voice).ainvoke("tea?")
-        assert server.requests.count("POST /chat/completions") == 4
-
-
-async def test_an_answer_that_has_begun_is_not_begun_again() -> None:
-    persona = PersonaChatModel(model=CutOff(messages=iter(())), voice=VOICE)
-    answer, later = persona.stream("tea?"), persona.astream("tea?")
-    assert [next(answer).text, (await anext(later)).text] == ["Always"] * 2
-    with pytest.raises(APIError):
-        next(answer)
-    with pytest.raises(APIError):
-        await anext(later)
-
-
-def test_a_chat_that_is_too_long_without_replies_is_an_error() -> None:
-    with OpenAIServer().running() as server:
-        persona = _hosted(server, VOICE.model_copy(update={"k": 1}))
-        with pytest.raises(BadRequestError):
-            persona.invoke("tea?")
-        # Other errors are raised at once.
-        server.faults[:] = [refused("POST /chat/completions", 400, code="other")]
-        with pytest.raises(BadRequestError):
-            persona.invoke("tea?")
-    assert server.chats == []

@@ -10,7 +10,6 @@ from langchain_chatexports.personas import style_card
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        (["haha no", "haha yes", "ok then"] * 10, 'You often begin with "haha", "ok".'),
         (["so what"] * 12, "You begin without a capital letter."),
         (["So what"] * 12, "You begin with a capital letter."),
         (["So what."] * 12, "You often end with a period."),

@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessageChunk
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_voice
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_model
 from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -29,7 +29,10 @@ def server() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def voice(server: OpenAIServer) -> Voice:
-    voice = make_voice(BASE_MODEL, ChatSettings("Be brief."), server.base_url, KEY)
+    settings = ChatSettings("Be brief.")
+    voice = Voice(
+        "base", make_model(BASE_MODEL, settings, server.base_url, KEY), settings
+    )
     voice.turns.append(Turn("Hello", "Hi"))
     voice.hear("And now?")
     return voice
@@ -51,10 +54,9 @@ def test_an_answer_that_reached_the_limit_is_cut(reason: str) -> None:
 
 
 def test_of_a_conversation_that_does_not_fit_the_last_half_is_shown(
-    server: OpenAIServer,
+    server: OpenAIServer, voice: Voice
 ) -> None:
-    voice = make_voice(BASE_MODEL, ChatSettings("Be brief."), server.base_url, KEY)
-    voice.turns += [Turn(f"line {n}", f"answer {n}") for n in range(4)]
+    voice.turns[:] = [Turn(f"line {n}", f"answer {n}") for n in range(4)]
     voice.hear("And now?")
     too_long = "context_length_exceeded"
     server.faults.append(refused("POST /chat/completions", 400, code=too_long))

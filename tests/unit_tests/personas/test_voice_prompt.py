@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.prompts import ChatPromptTemplate
@@ -59,8 +58,6 @@ def test_it_takes_what_chat_models_take() -> None:
     by_prompt = (prompt | voice).invoke({"input": "more tea?"})
     assert by_prompt == voice.invoke([("human", "more tea?")])
     assert by_prompt[0] == voice.invoke("more tea?")[0]
-    with pytest.raises(TypeError, match="k"):
-        voice.invoke("hi", k=3)
 
 
 def test_sessions_give_the_voice_of_their_ai() -> None:

@@ -266,12 +266,6 @@ class TestFile:
         with pytest.raises(ExportFormatError, match="delete it"):
             ChatIndex(path)
 
-    def test_one_that_is_closed_says_so_and_is_not_damaged(self) -> None:
-        with filled(chat("Hare: carrot")) as index:
-            pass
-        with pytest.raises(ExportFormatError, match="Open it again"):
-            index.search("carrot")
-
 
 class TestAround:
     def test_an_id_in_a_merged_message(self) -> None:

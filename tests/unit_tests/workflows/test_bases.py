@@ -53,7 +53,6 @@ def here(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
     monkeypatch.setattr(BASES.os, "cpu_count", lambda: 2)
     monkeypatch.setattr(BASES, "needs_download", lambda base: base.source not in found)
-    monkeypatch.setattr(BASES, "list_models", lambda _: [])
     return found
 
 
@@ -110,16 +109,6 @@ def test_a_talk_begins_with_what_is_here_but_for_the_toy(here: set[str]) -> None
     choice = choose_base_to_talk("German")
     assert (choice.base.id, choice.better and choice.better.id) == (SMALL, BEST)
     assert "; answers in about " in str(choice)
-
-
-def test_a_file_that_a_model_was_trained_with_is_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "Qwen3.5-0.8B-Q8_0.gguf"
-    file.touch()
-    kept = SimpleNamespace(base=str(file), base_model="Qwen3.5-0.8B")
-    monkeypatch.setattr(BASES, "list_models", lambda _: [kept])
-    assert choose_base_to_talk("German").base.id == str(file)
 
 
 def test_a_machine_too_small_for_the_language_is_told_what_it_takes(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from langchain_chatexports.personas.talk import Recalled
 from langchain_chatexports.workflows.memory import Memory, memory_of
 from tests.unit_tests.builders.whatsapp import START, WhatsAppChat
 
@@ -30,9 +31,8 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def memory(export: Path) -> Iterator[Memory]:
-    words = ["Mir geht es gut und dir auch", "Keine Ahnung 🤷", "Keine Ahnung warum er"]
     with memory_of(
-        [export], person="Mama", words_of_person=words, only_if_quick=True
+        [export], person="Mama", language="German", only_if_quick=True
     ) as memory:
         assert memory is not None
         yield memory
@@ -41,13 +41,13 @@ def memory(export: Path) -> Iterator[Memory]:
 def test_what_was_said_is_found_and_cited_with_its_time_and_sender(
     memory: Memory,
 ) -> None:
-    told = memory.recall("Wo hab ich das Fahrrad gekauft?")
-    assert "Jonas: Ich hab das rote Fahrrad in Bremen gekauft" in told
-    assert "Do not invent anything" in told
-    (find,) = memory.found
-    assert str(find).startswith("2022-03-18 ")
-    assert str(find).endswith("Jonas: Ich hab das rote Fahrrad in Bremen gekauft")
-    assert memory.refusal("Wo hab ich das Fahrrad gekauft?") is None
+    found = memory("Wo hab ich das Fahrrad gekauft?")
+    assert "Jonas: Ich hab das rote Fahrrad in Bremen gekauft" in found.text
+    assert "Do not invent anything" in found.text
+    (cited,) = found.cited
+    assert cited.startswith("2022-03-18 ")
+    assert cited.endswith("Jonas: Ich hab das rote Fahrrad in Bremen gekauft")
+    assert (found.is_fact, found.refusal) == (True, "")
 
 
 @pytest.mark.parametrize("hours", [1, 4])
@@ -58,42 +58,41 @@ def test_a_question_is_cited_with_its_answer(tmp_path: Path, hours: int) -> None
     export = chat.to_file(tmp_path / "_chat.txt")
     with memory_of([export], person="Mama", only_if_quick=True) as memory:
         assert memory is not None
-        assert "Mama: Am 12. Juni" in memory.recall("Wann war das Konzert?")
-        (find,) = memory.found
-    question, answer = str(find).split("\n")
+        found = memory("Wann war das Konzert?")
+    assert "Mama: Am 12. Juni" in found.text
+    question, answer = found.cited
     assert question.endswith("Jonas: Wann ist das Konzert?")
     assert answer.endswith("Mama: Am 12. Juni")
 
 
 @pytest.mark.parametrize(
-    ("line", "answer"),
+    "line",
     [
-        ("Wo hab ich das Auto gekauft?", "Keine Ahnung 🤷"),
-        ("wann waren wir in Paris", "Keine Ahnung 🤷"),
-        ("What is the name of my cat?", "Keine Ahnung 🤷"),
-        ("wie viel hat das klavier gekauft", "Keine Ahnung 🤷"),
-        ("我们什么时候去巴黎?", "Keine Ahnung 🤷"),
+        "Wo hab ich das Auto gekauft?",
+        "wann waren wir in Paris",
+        "What is the name of my cat?",
+        "wie viel hat das klavier gekauft",
+        "我们什么时候去巴黎?",
     ],
 )
-def test_a_fact_that_nobody_mentioned_is_unknown_in_the_persons_words(
-    memory: Memory, line: str, answer: str
+def test_a_fact_that_nobody_mentioned_is_unknown_in_the_persons_language(
+    memory: Memory, line: str
 ) -> None:
-    assert memory.recall(line) == ""
-    assert memory.refusal(line) == answer
-    assert memory.found == []
+    assert memory(line) == Recalled(refusal="Weiß ich nicht")
 
 
-def test_who_never_says_so_says_it_in_the_language_of_the_line(export: Path) -> None:
+def test_without_the_persons_language_it_is_that_of_the_line(export: Path) -> None:
     with memory_of([export], only_if_quick=True) as memory:
         assert memory is not None
-        assert memory.refusal("Wo haben wir das Auto für Anna?") == "Weiß ich nicht"
-        assert memory.refusal("Who won the match?") == "I don't know"
+        found = memory("Wo haben wir das Auto für Anna?")
+        assert found.refusal == "Weiß ich nicht"
+        assert memory("Who won the match?").refusal == "I don't know"
 
 
 def test_what_the_talk_has_told_is_not_refused(memory: Memory) -> None:
     line = "Wie heißt meine Katze?"
-    assert memory.refusal(line)
-    assert memory.refusal(line, "Meine Katze heißt Mimi\nSchön!") is None
+    assert memory(line).refusal
+    assert memory(line, "Meine Katze heißt Mimi\nSchön!") == Recalled()
 
 
 @pytest.mark.parametrize(
@@ -104,8 +103,7 @@ def test_what_the_talk_has_told_is_not_refused(memory: Memory) -> None:
     ],
 )
 def test_small_talk_brings_nothing_to_mind(memory: Memory, line: str) -> None:
-    assert memory.recall(line) == ""
-    assert memory.refusal(line) is None
+    assert memory(line) == Recalled()
 
 
 def test_greetings_bring_nothing_to_mind(tmp_path: Path) -> None:
@@ -115,11 +113,11 @@ def test_greetings_bring_nothing_to_mind(tmp_path: Path) -> None:
     export = chat.to_file(tmp_path / "_chat.txt")
     with memory_of([export], person="Mama", only_if_quick=True) as memory:
         assert memory is not None
-        assert memory.recall("Hallo Mama, was machst du?") == ""
-        assert memory.recall("Hallo!") == ""
+        assert memory("Hallo Mama, was machst du?") == Recalled()
+        assert memory("Hallo!") == Recalled()
     with memory_of([export], person="Jonas", only_if_quick=True) as memory:
         assert memory is not None
-        assert memory.recall("Hallo Jonas, wo ist Mama?")
+        assert memory("Hallo Jonas, wo ist Mama?").text
 
 
 def test_a_person_remembers_only_chats_that_they_were_in(
@@ -129,11 +127,10 @@ def test_a_person_remembers_only_chats_that_they_were_in(
     exports = [export, other.to_file(tmp_path / "_chat.txt")]
     with memory_of(exports, person="Mama", only_if_quick=True) as memory:
         assert memory is not None
-        assert memory.refusal("Where is the lighthouse?")
+        assert memory("Where is the lighthouse?").refusal
     with memory_of(exports, person="Bo", only_if_quick=True) as memory:
         assert memory is not None
-        memory.recall("Where is the lighthouse?")
-        assert len(memory.found) == 1
+        assert len(memory("Where is the lighthouse?").cited) == 1
 
 
 def test_nothing_is_kept_or_waited_for_unless_that_is_wanted(

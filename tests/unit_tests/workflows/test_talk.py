@@ -10,11 +10,12 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.preparation import PrepareOptions
+from langchain_chatexports.datasets.replies import replies_of
 from langchain_chatexports.exceptions import ChatExportError, FineTuningError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
+from langchain_chatexports.personas.talk import ChatSettings, Recalled, Turn, Voice
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import person_of, prepare, talk, train
 from langchain_chatexports.workflows.models import delete, find_tuned
@@ -90,8 +91,12 @@ def test_an_answer_ends_before_somebody_elses_message(
 
 
 def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None:
-    base, own = voices_on(here, tuned, ChatSettings(), with_base=True)
+    settings = ChatSettings(memory=lambda *_: Recalled(refusal="No idea"))
+    base, own = voices_on(here, tuned, settings, with_base=True)
     assert (base.title, base.name) == ("base model", BASE_MODEL)
+    for voice in (base, own):
+        voice.hear("When was the race?")
+    assert "".join(own.answer()) == "No idea" != "".join(base.answer())
     assert own.name == tuned.model
     assert voices_on(here, tuned, ChatSettings()) != []
 
@@ -99,10 +104,10 @@ def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None
 def test_the_base_answers_a_question_if_the_memory_found_something(
     here: Any, server: OpenAIServer, tuned: Speaker
 ) -> None:
-    settings = ChatSettings(
-        recall=lambda _: "You remember: at nine.",
-        asks=lambda line: line.startswith("When"),
-    )
+    def recall(line: str, _talk: str) -> Recalled:
+        return Recalled("You remember: at nine.", is_fact=line.startswith("When"))
+
+    settings = ChatSettings(memory=recall)
     with talk(tuned, data_dir=here.data_dir, settings=settings) as ask:
         ask("When was the race?")
         ask("The race was nice.")
@@ -119,7 +124,8 @@ def test_how_long_answers_are_comes_from_what_it_was_trained_on(tmp_path: Path) 
     speaker = tuned_speaker(find_tuned(None, tmp_path))
     assert speaker.voice is not None
     assert speaker.voice.k == 0
-    assert speaker.voice.limits == ReplyLimits.of(speaker.texts)
+    replies = [one.reply for example in speaker.examples for one in replies_of(example)]
+    assert speaker.voice.limits == ReplyLimits.of(replies)
 
 
 def test_the_person_of_an_export_answers_without_a_training(
