@@ -23,7 +23,6 @@ from langchain_chatexports.cli.mcp import mcp
 from langchain_chatexports.cli.models import models
 from langchain_chatexports.cli.open import open_
 from langchain_chatexports.cli.prepare import prepare
-from langchain_chatexports.cli.redact import redact
 from langchain_chatexports.cli.report import report
 from langchain_chatexports.cli.search import search
 from langchain_chatexports.cli.serve import serve
@@ -63,7 +62,6 @@ for _command in (
     search,
     report,
     prepare,
-    redact,
     forget,
     finetune,
     evaluate,

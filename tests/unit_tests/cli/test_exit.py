@@ -226,7 +226,7 @@ def test_shells_can_complete() -> None:
         "import sys; sys.argv = ['chatexports']\n"
         "from langchain_chatexports.cli import main; main()"
     )
-    asked = {"COMP_WORDS": "chatexports re", "COMP_CWORD": "1"}
+    asked = {"COMP_WORDS": "chatexports pre", "COMP_CWORD": "1"}
     done = subprocess.run(  # noqa: S603 - ours
         [sys.executable, "-c", code],
         env={**os.environ, "_CHATEXPORTS_COMPLETE": "complete_bash", **asked},
@@ -234,4 +234,4 @@ def test_shells_can_complete() -> None:
         text=True,
         check=False,
     )
-    assert {"report", "redact"} <= set(done.stdout.split()), done.stderr
+    assert {"prepare"} <= set(done.stdout.split()), done.stderr

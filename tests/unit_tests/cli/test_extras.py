@@ -11,7 +11,7 @@ from tests.unit_tests.cli.conftest import Command
 
 # None of the paths is there: who looks at one first complains about that.
 NEEDS = [
-    ("phonenumbers", "redact", "redact export -o copy"),
+    ("phonenumbers", "redact", "prepare export --redact -o set"),
     ("stdnum", "redact", "prepare export --redact -o set"),
     ("duckdb", "table", "prepare export --format parquet -o set"),
     ("duckdb", "table", "prepare export --format parquet --split -o set"),

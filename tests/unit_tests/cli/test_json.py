@@ -25,7 +25,6 @@ def keys_on_the_page(command: str) -> set[str]:
     [
         ["inspect", "chat.db"],
         ["prepare", "chat.db", "--ai", "Hare", "-o", "set"],
-        ["redact", "chat.db", "-o", "red.jsonl"],
         ["forget", "done", "--person", "Hare", "--data-dir", "nowhere"],
         ["models", "--data-dir", "nowhere"],
     ],

@@ -72,7 +72,7 @@ def test_shorter_windows_and_trailing_messages_can_be_kept(
 def test_commands_that_read_exports_take_one_choice_of_chats() -> None:
     shared = {"with_", "no_groups", "since", "until", "people"}
     shared |= {"export_zone", "date_order"}
-    for name in ("inspect", "search", "prepare", "redact", "finetune", "chat", "mcp"):
+    for name in ("inspect", "search", "prepare", "finetune", "chat", "mcp"):
         assert shared <= {parameter.name for parameter in COMMANDS[name].params}
 
 
@@ -192,7 +192,7 @@ def test_what_is_left_out_is_counted_by_every_command_alike(
     assert _counts(name, done.out) == (30, left, 30 - left)
 
 
-@pytest.mark.parametrize("name", [*READING, "redact"])
+@pytest.mark.parametrize("name", READING)
 @pytest.mark.parametrize("option", ["--with", "--exclude"])
 def test_a_name_that_nobody_has_is_an_error_with_a_suggestion(
     chatexports: Command, chats: Path, tmp_path: Path, name: str, option: str

@@ -6,9 +6,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.samples import write_whatsapp
 from tests.unit_tests.cli.conftest import Command
@@ -164,3 +166,29 @@ def test_a_place_that_cannot_be_written_to_is_a_line(
     assert done.status == 1
     assert said in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
+
+
+def test_between_a_redacted_set_and_its_key_nothing_is_read(
+    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who stops it there would have a set that nobody can undo."""
+    order: list[str] = []
+    real = IMessageChatLoader.conversations
+    real_replace = type(tmp_path).replace
+
+    def read(loader: IMessageChatLoader, files: Any) -> Any:
+        order.append("read")
+        yield from real(loader, files)
+
+    def replace(path: Path, target: str | Path) -> Path:
+        order.append(type(path)(target).name)
+        return real_replace(path, target)
+
+    monkeypatch.setattr(IMessageChatLoader, "conversations", read)
+    monkeypatch.setattr(type(tmp_path), "replace", replace)
+    done = chatexports("prepare", chats, "--redact", "--ai", "Hare", "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    assert order.index("red.jsonl") > len(order) - 1 - order[::-1].index("read")
+    assert order.count("red.jsonl.key") == 1
+    text = (tmp_path / "red.jsonl").read_text(encoding="utf-8")
+    assert not any(name in text for name in ("Tortoise", "Hare"))
