@@ -38,8 +38,6 @@ from langchain_chatexports.evaluation.talk_measures import (
 )
 from langchain_chatexports.finetuning.model_names import TunedModelName
 
-_NO_GUESSES = "no game was finished"
-
 
 @dataclass(frozen=True)
 class EvaluationSettings:
@@ -202,8 +200,6 @@ class _Comparison:
         reasons = {s for s in answers.scores.values() if isinstance(s, str)}
         if reasons:
             self._reasons["bits_per_byte"] = "; ".join(sorted(reasons))
-        if guessed is None:
-            self._reasons["blind"] = _NO_GUESSES
         figures = [
             Figures(
                 kind=each.kind,

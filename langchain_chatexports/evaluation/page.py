@@ -126,8 +126,6 @@ def _detected(found: Measured) -> str:
 def _reasons(evaluation: Evaluation) -> dict[str, str]:
     """Return the reasons for missing measures, in the language of the page."""
     reasons = dict(evaluation.reasons)
-    if "blind" in reasons:
-        reasons["blind"] = _("no game was finished")
     if "told_apart" in reasons:
         reasons["told_apart"] = _(
             "it takes {needed} held-out conversations, there are {found}",

@@ -1,5 +1,6 @@
 """Screen 1: add exports, each on a card."""
 
+import json
 import platform
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,7 +12,6 @@ from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.page.exports import Card
-from langchain_chatexports.page.how_to_export import build_how_to_export
 from langchain_chatexports.page.languages import (
     Size,
     TimeLeft,
@@ -33,6 +33,10 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.session import PageSession
 
 _MAX_NAMES = 10
+# The steps are those of the sections "Get your export" in docs/.
+_STEPS = Path(__file__).with_name("how_to_export.json")
+# The mark of the line to tap in a drawing.
+_TAPPED = "*"
 
 
 def build_add_exports(session: PageSession) -> None:
@@ -46,7 +50,7 @@ def build_add_exports(session: PageSession) -> None:
             "changed, and never sent anywhere."
         )
     )
-    how_to_get = build_how_to_export()
+    how_to_get = _build_how_to_export()
 
     def add_path() -> None:
         given = path.value.strip().strip("\"'")
@@ -70,6 +74,37 @@ def build_add_exports(session: PageSession) -> None:
         )
     _build_cards(session, how_to_get)
     _build_report(session)
+
+
+def _build_how_to_export() -> ui.expansion:
+    """Show how to export chats from each app, with a drawing of each step."""
+    steps_of = json.loads(_STEPS.read_text("utf-8"))
+    with ui.expansion(_("How do I get an export?")) as folded:
+        names = {name: _(name) for name in steps_of}
+        app = ui.select(names, label=_("App"), value=next(iter(names)))
+
+        @ui.refreshable
+        def steps() -> None:
+            with ui.element("ol").classes("steps-to-take"):
+                for step in steps_of[app.value]:
+                    with ui.element("li"):
+                        what = step["what"]
+                        text(_(what))
+                        if "screen" in step:
+                            _draw(step["screen"])
+
+        steps()
+        app.on_value_change(steps.refresh)
+    return folded
+
+
+def _draw(lines: Sequence[str]) -> None:
+    with ui.element("div").classes("phone").props("aria-hidden=true"):
+        for line in lines:
+            kind = "tapped" if line.startswith(_TAPPED) else ""
+            name = line.removeprefix(_TAPPED)
+            with ui.element("div").classes(kind):
+                ui.label(_(name))
 
 
 def _build_chooser(name: str, title: str, prop: str) -> None:

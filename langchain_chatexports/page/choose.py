@@ -1,6 +1,5 @@
 """Screen 2: choose the person, the chats, and the base."""
 
-import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,6 @@ from langchain_chatexports.workflows.bases import (
 
 # The value for the owner; persons have their index, so names are not sent twice.
 _OWNER = -1
-_MASK = re.compile(r"\S")
 _MAX_LABEL = 60
 
 
@@ -282,47 +280,29 @@ def _data_text(data: TrainingData) -> str:
 
 
 def _show_example(examples: list[TrainingExample]) -> None:
-    # The text is sent to the browser only on request.
-    shown: dict[str, Any] = {"index": 0, "is_masked": True}
+    index = 0
 
     @ui.refreshable
     def example() -> None:
-        index = shown["index"]
         counted = _(
             "Example {number} of {total}", number=index + 1, total=len(examples)
         )
         text(counted, classes="quiet")
         with ui.element("div").classes("turns"):
             for message in examples[index]["messages"]:
-                content = str(message.get("content") or "")
                 side = {"assistant": "bubble mine", "user": "bubble theirs"}
-                text(
-                    masked(content) if shown["is_masked"] else content,
-                    classes=side.get(message["role"], "quiet"),
-                )
+                content = str(message.get("content") or "")
+                text(content, classes=side.get(message["role"], "quiet"))
 
-    def change(**changes: Any) -> None:
-        shown.update(changes)
+    def show_next() -> None:
+        nonlocal index
+        index = (index + 1) % len(examples)
         example.refresh()
-
-    def turn(step: int) -> None:
-        change(index=(shown["index"] + step) % len(examples))
 
     with ui.element("div").classes("card"):
         example()
-        text(
-            _(
-                "On the right: what the model learns to answer. There is a dot for "
-                "each letter until you ask for the text."
-            ),
-            classes="quiet",
-        )
-        with ui.element("div").classes("row-of"):
-            ui.button(_("Previous"), on_click=lambda: turn(-1)).props("outline dense")
-            ui.button(_("Next"), on_click=lambda: turn(1)).props("outline dense")
-            ui.checkbox(
-                _("Show the text"), on_change=lambda e: change(is_masked=not e.value)
-            )
+        text(_("On the right: what the model learns to answer."), classes="quiet")
+        ui.button(_("Next"), on_click=show_next).props("outline dense")
 
 
 def _build_base(
@@ -408,11 +388,6 @@ def _label(base: Base, seconds: float | None) -> str:
         download_text(base) if base.download_bytes else "",
         license_text(base),
     )
-
-
-def masked(content: str) -> str:
-    """Return a text with a dot in place of each letter."""
-    return _MASK.sub("•", content)
 
 
 def _short(name: str) -> str:

@@ -12,7 +12,6 @@ from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.files import SkippedFilesWarning
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
-from langchain_chatexports.datasets.card import hash_files
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import Sentence, later
 from langchain_chatexports.page.twins import TwinFinder, Twins
@@ -125,7 +124,6 @@ class ExportList:
         # Copies by the page, with the folder of each.
         self._new_copies: dict[Path, Path] = {}
         self._copies: dict[Path, Path] = {}
-        self._digests: dict[Path, str] = {}
         self._arriving: dict[str, tuple[Card, Path]] = {}
 
     def paths(self) -> list[Path]:
@@ -173,17 +171,8 @@ class ExportList:
         card, copy = self._arriving.pop(batch)
         card.copied_bytes = None
         self._copies[copy] = self._new_copies.pop(copy)
-        if twin := self._twin_of(copy):
-            self.notes.append(
-                later(
-                    "{name} is the same file as {other}: skipped.",
-                    name=card.name,
-                    other=twin,
-                )
-            )
-            self.remove(card)
-        elif card in self.cards:
-            self._start(card, [copy])
+        if card in self.cards:
+            self._start(card, copy)
         self._delete_unused_copies()
 
     def lost(self, batch: str) -> None:
@@ -198,16 +187,6 @@ class ExportList:
         self._copies[copy] = self._new_copies.pop(copy)
         self._delete_unused_copies()
 
-    def _twin_of(self, copy: Path) -> str | None:
-        """Return the name of an earlier copy of the same file."""
-        if not copy.is_file():
-            return None
-        digest = hash_files([copy])
-        twins = (path for path, one in self._digests.items() if one == digest)
-        twin = next((path for path in twins if path in self._copies), None)
-        self._digests[copy] = digest
-        return None if twin is None else twin.name
-
     # Reading
 
     def add(self, paths: Iterable[Path]) -> None:
@@ -215,7 +194,7 @@ class ExportList:
         for path in paths:
             card = Card(path.name or str(path))
             self.cards.append(card)
-            self._start(card, [path])
+            self._start(card, path)
 
     def remove(self, card: Card) -> None:
         """Remove an export from the list; the person's file does not change."""
@@ -248,11 +227,10 @@ class ExportList:
         for card in list(self.cards):
             card.work.join(seconds)
 
-    def _start(self, card: Card, paths: Iterable[Path]) -> None:
-        card.paths = tuple(paths)
-        for path in card.paths:
-            if path in self._new_copies:
-                self._copies[path] = self._new_copies.pop(path)
+    def _start(self, card: Card, path: Path) -> None:
+        card.paths = (path,)
+        if path in self._new_copies:
+            self._copies[path] = self._new_copies.pop(path)
         card.work.start(_READING, lambda: self._read_in_turn(card))
 
     def _read_in_turn(self, card: Card) -> None:

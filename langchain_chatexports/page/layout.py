@@ -118,53 +118,45 @@ def next_link(title: str, path: str) -> None:
     ui.link(title, path).classes("next")
 
 
-@contextmanager
-def dialog(title: str) -> Iterator[Any]:
-    """Open a dialog, and build its content inside."""
+def ask(
+    question: str,
+    answer: str,
+    act: Callable[..., object],
+    *texts: str | Sentence,
+    field: Callable[[], Any] | None = None,
+    deletes: bool = False,
+) -> None:
+    """Ask before something is done; with a field, `act` gets its value.
+
+    The focus is on the field, where Enter acts, or on Cancel without a field.
+    """
     for element in ui.context.client.elements.values():
         if isinstance(element, ui.dialog) and element.value:
             element.close()  # A double click opens one dialog.
     opened = ui.dialog(value=True)
-    opened.props["aria-label"] = title
+    opened.props["aria-label"] = question
     with opened, ui.element("div").classes("content asked"):
-        text(title, tag="h2", classes="name")
-        yield opened
+        text(question, tag="h2", classes="name")
+        for one in texts:
+            text(one)
+        typed = field() if field else None
 
+        def agree() -> None:
+            opened.close()
+            if typed is None:
+                act()
+            else:
+                act(typed.value)
 
-def answers(
-    opened: Any,
-    title: str,
-    act: Callable[[], object],
-    field: Any = None,
-    *,
-    deletes: bool = False,
-) -> None:
-    """Add a dialog's buttons: one that acts, and Cancel.
-
-    The focus is on the field, where Enter acts, or on Cancel without a field.
-    """
-
-    def agree() -> None:
-        opened.close()
-        act()
-
-    if field is not None:
-        field.props("autofocus").on("keydown", agree, js_handler=ENTER)
-    with ui.element("div").classes("row-of"):
-        button = ui.button(title, on_click=agree)
+        with ui.element("div").classes("row-of"):
+            button = ui.button(answer, on_click=agree)
+            cancel = ui.button(_("Cancel"), on_click=opened.close).props("outline")
         if deletes:
             button.props("color=negative")
-        cancel = ui.button(_("Cancel"), on_click=opened.close).props("outline")
-        if field is None:
+        if typed is None:
             cancel.props("autofocus")
-
-
-def ask(
-    question: str, answer: str, act: Callable[[], object], *, deletes: bool = False
-) -> None:
-    """Ask before something is discarded."""
-    with dialog(question) as opened:
-        answers(opened, answer, act, deletes=deletes)
+        else:
+            typed.props("autofocus").on("keydown", agree, js_handler=ENTER)
 
 
 def error_box(message: str | Sentence, details: str = "") -> None:

@@ -1,7 +1,6 @@
 """Screen 4: a talk with a tuned model or a person, in the style of phone chats."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,9 +18,7 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.layout import (
     ENTER,
-    answers,
     ask,
-    dialog,
     follow,
     next_link,
     show_work,
@@ -93,37 +90,10 @@ def build_talk(session: PageSession) -> None:
 
 
 def _build_settings(talk: Talk) -> None:
-    with ui.expansion(_("Compare, keep, and how freely it answers")):
-        text(
-            _(
-                "Beside each answer, you can see what the base model says: the model "
-                "as it was before the training."
-            )
-        )
+    with ui.element("div").classes("row-of"):
         ui.checkbox(_("Show the base model, too")).bind_value(talk, "with_base")
         saved = ui.checkbox(_("Keep the talk with the model"))
         saved.bind_value(talk, "is_saved").on_value_change(talk.save)
-        temperature = ui.number(
-            _("How freely it answers"),
-            value=talk.settings.temperature,
-            min=0,
-            max=2,
-            step=0.1,
-        )
-        text(
-            _(
-                "0: always the same answer to the same message. 1: as varied as what "
-                "it learned. Above 1 it soon rambles. Others call this the temperature."
-            ),
-            classes="quiet",
-        )
-
-    def set_temperature() -> None:
-        if temperature.value is not None:
-            value = min(max(float(temperature.value), 0), 2)
-            talk.settings = replace(talk.settings, temperature=value)
-
-    temperature.on_value_change(set_temperature)
 
 
 def _build_conversation(talk: Talk) -> None:
@@ -253,15 +223,13 @@ def _action(title: str, what: str, act: Callable[[], object] | None) -> Any:
 
 
 def _ask_line(talk: Talk, index: int) -> None:
-    with dialog(_("Edit the message")) as opened:
-        text(_("Later messages are removed, and it is answered again."))
-        field = _message_field(_("Message"), talk.lines[index].line)
-        answers(
-            opened,
-            _("Send"),
-            lambda: talk.edit(index, _burst(field.value)),
-            field=field,
-        )
+    ask(
+        _("Edit the message"),
+        _("Send"),
+        lambda typed: talk.edit(index, _burst(typed)),
+        _("Later messages are removed, and it is answered again."),
+        field=lambda: _message_field(_("Message"), talk.lines[index].line),
+    )
 
 
 def _build_input(talk: Talk) -> None:
@@ -275,7 +243,7 @@ def _build_input(talk: Talk) -> None:
 
     def begin_again() -> None:
         if talk.model is not None and talk.is_saved:
-            talk.begin_again()
+            talk.open()
         else:
             ask(
                 _(

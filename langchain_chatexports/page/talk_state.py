@@ -35,7 +35,6 @@ class Talk:
     """The messages of a talk, and the answers of the models."""
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
-        self.is_ready = False
         # The model that answers, and the one chosen last; `None` for a person.
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
@@ -53,6 +52,11 @@ class Talk:
         self.cited: dict[int, list[str]] = {}
         self._id = new_talk_id()
         self._is_stopped = threading.Event()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a model can answer."""
+        return bool(self.voices)
 
     @property
     def lines(self) -> list[Turn]:
@@ -95,12 +99,10 @@ class Talk:
             if speaker is not None:
                 self._speaker = speaker
                 self._remember(speaker)
-                self.voices = self._new_voices()
-                self._id = new_talk_id()
+                voices, self._id = self._new_voices(), new_talk_id()
                 if model is not None and self.is_saved:
-                    self._id = continue_talk(self.voices, model) or self._id
-                # The server accepts requests now.
-                self.model, self.is_ready = model, True
+                    self._id = continue_talk(voices, model) or self._id
+                self.model, self.voices = model, voices
 
         is_started = self.answering.start(later("Starting the model"), start)
         if is_started:
@@ -126,7 +128,7 @@ class Talk:
         self._memory = None
         self.settings = replace(self.settings, recall=None, asks=None, refusal=None)
         self.cited.clear()
-        self.is_ready, self.model, self.voices = False, None, []
+        self.model, self.voices = None, []
 
     def _new_voices(self) -> list[Voice]:
         server = self._use_server(self._speaker.base)
@@ -166,17 +168,13 @@ class Talk:
         """Keep the received parts of the answers."""
         self._is_stopped.set()
 
-    def begin_again(self) -> None:
-        """Begin a new talk with the same model; a saved one stays."""
-        if not self.answering.is_running:
-            self._clear_lines()
-            self._id = new_talk_id()
-
-    def open(self, talk_id: str) -> None:
-        """Continue another saved talk with the model."""
+    def open(self, talk_id: str | None = None) -> None:
+        """Continue a saved talk with the same model, or begin a new one."""
         if self.model is not None and not self.answering.is_running:
             self._clear_lines()
-            self._id = continue_talk(self.voices, self.model, talk_id) or self._id
+            self._id = talk_id or new_talk_id()
+            if talk_id:
+                continue_talk(self.voices, self.model, talk_id)
 
     def delete(self) -> None:
         """Delete this talk, and begin a new one."""

@@ -49,8 +49,6 @@ def test_hostile_names_and_messages_are_text(
     person.choose("Whose voice", _NAMES[0])
     person.click("Next: make the examples")
     person.see("What the model learns from")
-    assert "bold" not in person.driver.page_source
-    person.click("Show the text")
     person.see("<b onmouseover=alert(5)>bold</b>")
     person.click("Next")
     person.see("Example 2 of")

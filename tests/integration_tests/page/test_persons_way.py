@@ -95,9 +95,6 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
         other = browsers(width=width, is_dark=width == 390, language=language)
         other.open(command.next_link())
         _check_screens(other, language_for(language))
-    person.go("guess")
-    person.see("This model has no game")
-    wait(lambda: _disabled(person) == ["Play", "Evaluate"])
     _take_elsewhere(person, tmp_path / "elsewhere")
     person.collect()
     assert not person.errors
@@ -112,10 +109,6 @@ def _check_screens(person: Browser, language: Language) -> None:
         assert not [text for text in _words(person) if english_words(text)]
 
 
-def _disabled(person: Browser) -> list[str]:
-    return [button.text for button in person.all("button:disabled")]
-
-
 def _choose_voice_and_base(person: Browser) -> None:
     person.see("Whose voice")
     # The owner of the one export that says whose it is.
@@ -123,10 +116,6 @@ def _choose_voice_and_base(person: Browser) -> None:
     person.tab_to("Next: make the examples")
     person.key(Keys.ENTER)
     person.see("What the model learns from")
-    person.see("•")
-    person.tab_to("Show the text")
-    person.key(Keys.SPACE)
-    wait(lambda: "•" not in person.text)
     person.assert_accessible()
 
 

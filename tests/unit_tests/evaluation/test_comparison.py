@@ -156,24 +156,10 @@ def test_a_blind_test_is_in_the_results() -> None:
         cast("ModelServer", voices()),
         tuned="tuned",
         settings=EvaluationSettings(20, 10, rounds=2),
-        blind=lambda pairs: blind_result([BlindGuess(True, 9, 3)] * len(pairs)),
+        blind=lambda pairs: blind_result([BlindGuess(True, 9)] * len(pairs)),
     )
     assert result.blind is not None
     assert result.blind.right == result.blind.pairs
-    assert "blind" not in result.reasons
-
-
-@pytest.mark.parametrize("stopped", [True, False])
-def test_without_a_blind_test_there_is_a_reason(*, stopped: bool) -> None:
-    result = evaluate(
-        DATA,
-        cast("ModelServer", voices()),
-        tuned="tuned",
-        settings=EvaluationSettings(20, 10, rounds=2),
-        blind=(lambda _: None) if stopped else None,
-    )
-    assert result.blind is None
-    assert result.reasons["blind"] == "no game was finished"
 
 
 def test_pairs_for_a_blind_test_need_no_scores() -> None:

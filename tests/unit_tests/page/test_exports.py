@@ -152,17 +152,20 @@ def test_notes_of_a_card_stay_when_another_chat_joins_it(
     assert card.warnings == ["Ann is odd.", "Ben is odd."]
 
 
-def test_what_is_given_twice_is_read_once(exports: ExportList, tmp_path: Path) -> None:
+def test_what_is_given_twice_is_learned_once(
+    exports: ExportList, tmp_path: Path
+) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     _drop(exports, chats)
     shutil.copy(chats, tmp_path / "copy.db")
     _drop(exports, tmp_path / "copy.db", "2")
-    assert _states(exports) == [("chat.db", "read")]
-    (note,) = exports.notes
-    assert str(note) == "copy.db is the same file as chat.db: skipped."
+    summaries = [card.summary for card in exports.cards]
+    counts = [(one.kept, one.skipped.get("duplicate")) for one in summaries if one]
+    assert counts == [(223, None), (0, 223)]
     path = exports.cards[0].paths[0]
     _add(exports, path)
-    assert _states(exports) == [("chat.db", "read")]
+    assert len(exports.cards) == 2
+    assert [*map(str, exports.notes)] == ["chat.db is in the list already."]
     assert path.exists()
 
 

@@ -11,15 +11,11 @@ import pytest
 
 from langchain_chatexports.local_server.storage.jobs import KeptJob
 from langchain_chatexports.page import train
-from langchain_chatexports.page.choose import _label, masked
+from langchain_chatexports.page.choose import _label
 from langchain_chatexports.page.manage import source_in_words
 from langchain_chatexports.page.session import PageSession, training_text
 from langchain_chatexports.page.train import averaged, curve, mean_ends
 from langchain_chatexports.workflows.bases import find_base
-
-
-def test_a_masked_text_has_no_letter_of_it() -> None:
-    assert masked("Hi, ¡🐢!\nありがと") == "••• •••\n••••"
 
 
 @pytest.mark.parametrize("is_here", [True, False])

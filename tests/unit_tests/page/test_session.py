@@ -335,8 +335,7 @@ def test_a_training_that_never_became_a_job_can_be_tried_again(
     assert session.train(None)
     session.job_work.join(_SECONDS)
     assert "The local server ended unexpectedly" in str(session.job_work.error)
-    assert session.can_create_again
     server.is_running = True
-    assert session.create_again()
+    assert session.train(None)
     session.job_work.join(_SECONDS)
-    assert (session.found, session.can_create_again) == (event, False)
+    assert session.found == event

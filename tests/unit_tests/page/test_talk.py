@@ -107,7 +107,7 @@ def test_an_earlier_talk_is_listed_and_continued_and_a_line_can_be_edited(
     _say(talk, "Hello")
     _say(talk, "And now?")
     assert talk.saved() == []
-    talk.begin_again()
+    talk.open()
     _say(talk, "Another one")
     (earlier,) = talk.saved()
     assert [turn.line for turn in earlier.turns] == ["Hello", "And now?"]

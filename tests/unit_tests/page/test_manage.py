@@ -9,6 +9,7 @@ import pytest
 from langchain_chatexports import FolderFacebookMessengerChatLoader, samples
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.deletion import count_data
+from langchain_chatexports.page import manage
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.retrieval.index_files import IndexFile, index_files
 from tests.unit_tests.builders.kept_models import keep_model
@@ -44,23 +45,23 @@ def _index(tmp_path: Path) -> Path:
 
 def test_a_model_is_renamed_and_deleted(session: PageSession) -> None:
     (model,) = list_models(session.data_dir)
-    assert session.manage.rename(model, "My hare")
-    session.manage.working.join(_SECONDS)
+    manage.rename(session, model, "My hare")
+    session.managing.join(_SECONDS)
     assert list_models(session.data_dir)[0].title == "My hare"
-    assert session.manage.delete(model.name)
-    session.manage.working.join(_SECONDS)
-    assert [*map(str, session.manage.done)] == ["Deleted."]
+    manage.delete(session, model.name)
+    session.managing.join(_SECONDS)
+    assert [*map(str, session.managed)] == ["Deleted."]
     assert list_models(session.data_dir) == []
 
 
 def test_a_talk_with_a_deleted_model_ends(session: PageSession) -> None:
     (session.talk.model,) = list_models(session.data_dir)
-    session.manage.delete("ft:another")
-    session.manage.working.join(_SECONDS)
-    assert "no model or job ft:another" in str(session.manage.working.error)
+    manage.delete(session, "ft:another")
+    session.managing.join(_SECONDS)
+    assert "no model or job ft:another" in str(session.managing.error)
     assert session.talk.model is not None
-    session.manage.delete(session.talk.model.name)
-    session.manage.working.join(_SECONDS)
+    manage.delete(session, session.talk.model.name)
+    session.managing.join(_SECONDS)
     assert session.talk.model is None
 
 
@@ -71,9 +72,9 @@ def test_everything_is_deleted_but_the_export(
     session.exports.add([tmp_path / "hogwarts"])
     session.exports.join(_SECONDS)
     before = sorted(path for path in (tmp_path / "hogwarts").rglob("*"))
-    session.manage.delete_everything()
-    session.manage.working.join(_SECONDS)
-    (said,) = session.manage.done
+    manage.delete_everything(session)
+    session.managing.join(_SECONDS)
+    (said,) = session.managed
     deleted = "Deleted: 1 model, 1 training, 1 file of examples, 1 search index: "
     assert str(said).startswith(deleted)
     assert count_data(session.data_dir) == count_data(tmp_path / "none")
@@ -86,9 +87,9 @@ def test_indexes_with_a_person_are_deleted(
     session: PageSession, tmp_path: Path
 ) -> None:
     file = _index(tmp_path)
-    session.manage.forget("Hermione Granger")
-    session.manage.working.join(_SECONDS)
-    done = session.manage.forgotten
+    manage.forget(session, "Hermione Granger")
+    session.managing.join(_SECONDS)
+    done = session.forgotten
     assert done is not None
     assert done.indexes == [file]
     assert done.known_by == []
@@ -100,32 +101,32 @@ def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
 ) -> None:
     (model,) = list_models(session.data_dir)
     (session.talk.model,) = list_models(session.data_dir)
-    session.manage.forget("hare")
-    session.manage.working.join(_SECONDS)
-    done = session.manage.forgotten
+    manage.forget(session, "hare")
+    session.managing.join(_SECONDS)
+    done = session.forgotten
     assert done is not None
     assert [(one.id, one.reason) for one in done.known_by] == [(model.name, "voice")]
-    session.manage.delete_known(done.known_by)
-    session.manage.working.join(_SECONDS)
-    assert session.manage.deleted == done.known_by
+    manage.delete_known(session, done.known_by)
+    session.managing.join(_SECONDS)
+    assert [*map(str, session.managed)] == [f"Deleted: The model {model.title}"]
     assert list_models(session.data_dir) == []
     assert session.talk.model is None
 
 
 def test_nobody_is_forgotten_without_a_name(session: PageSession) -> None:
-    session.manage.forget(" ")
-    session.manage.working.join(_SECONDS)
-    assert "Name the person" in str(session.manage.working.error)
-    assert session.manage.done == []
+    manage.forget(session, " ")
+    session.managing.join(_SECONDS)
+    assert "Name the person" in str(session.managing.error)
+    assert session.managed == []
 
 
 def test_a_model_is_not_exported_over_a_folder(
     session: PageSession, tmp_path: Path
 ) -> None:
     (model,) = list_models(session.data_dir)
-    session.manage.export(model, str(tmp_path), gguf=True)
-    session.manage.working.join(_SECONDS)
-    assert "is there already" in str(session.manage.working.error)
-    session.manage.export(model, " ", gguf=True)
-    session.manage.working.join(_SECONDS)
-    assert "Name the folder to write." in str(session.manage.working.error)
+    manage.export(session, model, str(tmp_path))
+    session.managing.join(_SECONDS)
+    assert "is there already" in str(session.managing.error)
+    manage.export(session, model, " ")
+    session.managing.join(_SECONDS)
+    assert "Name the folder to write." in str(session.managing.error)
