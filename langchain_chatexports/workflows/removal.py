@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from langchain_chatexports.chat_loaders.suggestions import same_names
 from langchain_chatexports.datasets import removal
 from langchain_chatexports.datasets.removal import ForgetReport, name_search, texts_in
-from langchain_chatexports.exceptions import FineTuningError, MissingExtraError
-from langchain_chatexports.finetuning.training_file import JobUse, find_jobs
+from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.finetuning.training_file import JobUse
 from langchain_chatexports.local_server.storage.deletion import delete_kept
 from langchain_chatexports.local_server.storage.files import (
     KeptSet,
@@ -52,7 +52,7 @@ class Forgotten:
     """The rows removed from the set; `None` without a set."""
 
     jobs: list[JobUse]
-    """The fine-tuning jobs that used the set, here and on other servers."""
+    """The fine-tuning jobs of this machine that used the set."""
 
     known_by: list[KnownBy]
     """The models, trainings and examples of this machine that know the person."""
@@ -70,7 +70,6 @@ def forget(
     key: Path | None = None,
     data_dir: str | Path | None = None,
     index_dir: Path | None = None,
-    base_urls: Sequence[str] = (),
 ) -> Forgotten:
     """Remove people or conversations from a set, and delete indexes that have them.
 
@@ -85,7 +84,6 @@ def forget(
         key: The key file of a set in which names were replaced.
         data_dir: The directory of models, jobs and examples.
         index_dir: The directory of search indexes; `None` for the default.
-        base_urls: Other servers to ask for jobs that used the set.
 
     Raises:
         SenderNotFoundError: If a name is not in the set; without a set, if neither an
@@ -99,8 +97,6 @@ def forget(
         )
         jobs = jobs_that_used_set(report.hashes, data_dir)
     known = list(_known_by(people, {job.id for job in jobs}, data_dir))
-    for url in base_urls:
-        jobs += _remote_jobs(report, url)
     deleted = index_files.delete_indexes_with(
         index_dir, people, conversations, strict=report is None and not known
     )
@@ -161,20 +157,3 @@ def _names(one: KeptSet, people: Collection[str], data_dir: str | Path | None) -
         for text in texts_in(example)
         for search in searches
     )
-
-
-def _remote_jobs(report: ForgetReport | None, url: str) -> list[JobUse]:
-    import openai
-
-    if report is None:
-        return []
-    try:
-        with openai.OpenAI(base_url=url) as client:
-            return find_jobs(client, report.hashes)
-    except openai.OpenAIError as error:
-        msg = (
-            f"The set is rewritten, but the jobs of {url} could not be listed "
-            f"({type(error).__name__}). Check OPENAI_API_KEY and the address, and "
-            "run the command again."
-        )
-        raise FineTuningError(msg) from error
