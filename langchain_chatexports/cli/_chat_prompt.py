@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Voice
@@ -21,18 +19,14 @@ if TYPE_CHECKING:
 
 _GREETING = "Type a message and press Enter. /help explains more, Ctrl-D ends the chat."
 _HELP = """\
-/system [TEXT]  show the system message, or replace it; "" for none
-/retry          answer the last message again
-/reset          begin a new conversation and forget this one
-/help           show this
-/quit           end the chat, as Ctrl-D does
+/retry  answer the last message again
+/reset  begin a new conversation and forget this one
+/help   show this
+/quit   end the chat, as Ctrl-D does
 
-Alt-Enter, or Esc and then Enter, begins a new line; pasted text keeps its own.
 The arrow keys and Ctrl-R recall earlier lines of this chat.
 Ctrl-C ends an answer, or clears what you type; twice, it ends the chat.
 A message that begins like a command needs a space before it."""
-
-_COMMAND = re.compile(r"/([a-z]+)(?:\s+(.*))?", re.DOTALL)
 
 
 class TerminalChat:
@@ -49,14 +43,10 @@ class TerminalChat:
         self._answer = answer
         self._saved_with = saved_with
         self._talk_id = new_talk_id()
-        self._session = _prompt_session()
-        self._has_ended = False
-        self._commands: dict[str, Callable[[str], None]] = {
-            "help": lambda _: print_line(_HELP),
-            "system": self._show_or_replace_system,
-            "retry": self._retry,
-            "reset": self._reset,
-            **dict.fromkeys(("quit", "exit", "bye"), self._quit),
+        self._commands: dict[str, Callable[[], object]] = {
+            "/help": lambda: print_line(_HELP),
+            "/retry": self._retry,
+            "/reset": self._reset,
         }
 
     def run(self) -> None:
@@ -71,26 +61,31 @@ class TerminalChat:
                 "which is kept with the model; /reset deletes it and begins a new one."
             )
             print_line(f"> {turns[-1].line}\n{turns[-1].answer.strip()}")
+        session = _prompt_session()
         was_interrupted = False
-        while not self._has_ended:
+        while True:
             try:
-                text = self._session.prompt()
+                text = session.prompt()
             except EOFError:
                 return
             except KeyboardInterrupt:
-                if was_interrupted and not self._session.default_buffer.text:
+                if was_interrupted and not session.default_buffer.text:
                     return
                 was_interrupted = True
                 print_line("Press Ctrl-C again, or Ctrl-D, to end the chat.")
                 continue
             was_interrupted = False
+            if text.strip() == "/quit":
+                return
             self._do(text)
 
     def _do(self, text: str) -> None:
-        command = _COMMAND.fullmatch(text.rstrip())
+        command = text.rstrip()
         try:
-            if command is not None:
-                self._run_command(command[1], command[2] or "")
+            if command in self._commands:
+                self._commands[command]()
+            elif re.fullmatch(r"/[a-z]+", command):
+                print_line(f"There is no command {command}. /help lists them.")
             elif text.strip():
                 for voice in self._voices:
                     voice.hear(text.strip())
@@ -100,16 +95,6 @@ class TerminalChat:
         except ChatExportError as error:
             # The server may answer the next time, and the conversation can be saved.
             print_line(f"error: {error}")
-
-    def _run_command(self, name: str, text: str) -> None:
-        command = self._commands.get(name)
-        if command is None:
-            nearest = did_you_mean(
-                [f"/{name}"], [f"/{name}" for name in self._commands]
-            )
-            print_line(f"There is no command /{name}.{nearest} /help lists them.")
-            return
-        command(text)
 
     def _answer_last(self) -> None:
         try:
@@ -123,16 +108,13 @@ class TerminalChat:
         if self._saved_with:
             save_turns(self._saved_with, self._voices[-1].turns, self._talk_id)
 
-    def _quit(self, _: str) -> None:
-        self._has_ended = True
-
-    def _reset(self, _: str) -> None:
+    def _reset(self) -> None:
         for voice in self._voices:
             voice.turns.clear()
         self._keep()
         print_line("This is a new conversation.")
 
-    def _retry(self, _: str) -> None:
+    def _retry(self) -> None:
         if not self._voices[0].turns:
             print_line("There is no message to answer again.")
             return
@@ -140,35 +122,14 @@ class TerminalChat:
             voice.hear(voice.turns.pop().line)
         self._answer_last()
 
-    def _show_or_replace_system(self, text: str) -> None:
-        if text:
-            for voice in self._voices:
-                system = "" if text == '""' else text
-                voice.settings = replace(voice.settings, system=system)
-        print_line(self._voices[-1].settings.system or "There is no system message.")
-
 
 def _prompt_session() -> PromptSession[str]:
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.key_binding import KeyBindings
     from prompt_toolkit.output import create_output
-
-    keys = KeyBindings()
-
-    @keys.add("enter")
-    def _(event: Any) -> None:
-        event.current_buffer.validate_and_handle()
-
-    @keys.add("escape", "enter")
-    def _(event: Any) -> None:
-        event.current_buffer.newline(copy_margin=False)
 
     # The default history is in memory only.
     return PromptSession(
         "> ",
-        multiline=True,
-        prompt_continuation="  ",
-        key_bindings=keys,
         enable_suspend=True,
         # A file on stdout is for the answers only.
         output=None if sys.stdout.isatty() else create_output(sys.stderr),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from langchain_chatexports._terminal import plural, short_duration
 from langchain_chatexports.cli._answers import show_answers, write_json
@@ -48,16 +47,11 @@ from langchain_chatexports.workflows.models import TunedModel, find_tuned, model
 from langchain_chatexports.workflows.talk import (
     Speaker,
     open_talk,
-    other_model,
     person_of,
     served_base,
     tuned_speaker,
 )
 from langchain_chatexports.workflows.train_elsewhere import THIS_MACHINE, host_of
-
-_MAX_REPLIES = 20
-# Of `--compare`.
-_NONE = "none"
 
 
 @command
@@ -73,15 +67,6 @@ def chat(
     *,
     ai: Ai = None,
     chats: ChatOptions,
-    replies: Annotated[
-        int | None,
-        option(
-            "N",
-            "With exports: maximum number of earlier replies in the prompt.",
-            min=0,
-            max=_MAX_REPLIES,
-        ),
-    ] = None,
     base: Annotated[
         str | None,
         option(
@@ -105,9 +90,8 @@ def chat(
         option("N", "Longest answer, in tokens. Default: as the person writes.", min=1),
     ] = None,
     compare: Annotated[
-        str | None,
-        option("MODEL", "Another model beside it, or none. Default: the base."),
-    ] = None,
+        bool, flag("--compare", "Show the base model's answers, too.")
+    ] = False,
     remember: Annotated[
         list[Path] | None,
         option(
@@ -126,25 +110,23 @@ def chat(
 ) -> None:
     """Talk to a tuned model, or to a person of an export.
 
-    A tuned model answers next to its base. With an export, a base model answers as the
-    person at once: it sees the person's replies to messages like yours. Without a
-    terminal, each line of stdin is answered.
+    With an export, a base model answers as the person at once: it sees the person's
+    replies to messages like yours. Without a terminal, each line of stdin is answered.
 
     For example:
         chatexports chat
+        chatexports chat --compare
         echo Hello | chatexports chat --json
         chatexports chat chat.db --ai Tortoise
     """
     words = who or []
-    is_alone = as_json or compare == _NONE
-    compare = None if compare == _NONE else compare
     exports = _exports_among(
         words,
         data_dir,
         is_choice=bool(ai) or chats != ChatOptions(),
         names_model=bool(base_url and not base),
     )
-    _check_place(words, exports, base_url, base, replies)
+    _check_place(words, exports, base_url, base)
     if base and not base_url:
         base_url, base = served_base(base) or (None, base)
     sends = bool(base_url and (remember or exports))
@@ -152,7 +134,7 @@ def chat(
         print_line("Nothing was sent.")
         return
     if exports:
-        speaker = _person(exports, ai or [], chats, base, replies)
+        speaker = _person(exports, ai or [], chats, base)
         if base_url:
             speaker = replace(speaker, model=base)
         else:
@@ -161,11 +143,10 @@ def chat(
     elif base_url:
         speaker = Speaker(model=words[0])
     else:
-        speaker = _tuned(words[0] if words else None, data_dir, compare)
+        speaker = _tuned(words[0] if words else None, data_dir)
     settings = ChatSettings(None, temperature, max_tokens, label=user)
     if label := speaker.settings(settings).label:
         print_line(f"You write to it as {label}; --as NAME changes that.")
-    has_base = speaker.tuned is not None and not compare
     with (
         memory_of(
             remember or speaker.exports,
@@ -180,8 +161,7 @@ def chat(
             memory.added_to(settings) if memory else settings,
             data_dir=data_dir,
             base_url=base_url,
-            compare=compare,
-            with_base=has_base and not is_alone and _has_terminal(),
+            with_base=compare,
             on_event=print_line,
         ) as voices,
     ):
@@ -210,7 +190,6 @@ def _check_place(
     exports: list[Path],
     base_url: str | None,
     base: str | None,
-    replies: int | None,
 ) -> None:
     if base_url and exports and not base:
         msg = "--base must name the model on the other server."
@@ -220,9 +199,6 @@ def _check_place(
         raise typer.BadParameter(msg)
     if base and not exports:
         msg = "--base goes with exports: a tuned model knows its base."
-        raise typer.BadParameter(msg)
-    if replies and not exports:
-        msg = "--replies goes with exports: a tuned model has learned them."
         raise typer.BadParameter(msg)
 
 
@@ -243,13 +219,11 @@ def _person(
     ai: list[str],
     chats: ChatOptions,
     base: str | None,
-    replies: int | None,
 ) -> Speaker:
     speaker = person_of(
         exports,
         replace(chats.prepare_options(), ai=tuple(ai)),
         base=base,
-        replies=replies,
         choose_speaker=speaker_chooser(),
         watch=show_progress,
     )
@@ -292,21 +266,14 @@ def _propose_training(
     print_line(f"  {line}")
 
 
-def _tuned(name: str | None, data_dir: Path | None, compare: str | None) -> Speaker:
+def _tuned(name: str | None, data_dir: Path | None) -> Speaker:
     model, *older = models_named(name, data_dir)
     if older:
         others = plural(len(older), "older model")
         listed = command_line("models")
         print_line(f"The newest model named {name}; {others}: {listed}")
-    speaker = tuned_speaker(model)
-    other_model(speaker, compare, data_dir)  # Raises an error before anything starts.
     print_line(f"Starting {model.name} …")
-    return speaker
-
-
-def _has_terminal() -> bool:
-    # A program that reads the answers expects those of one model.
-    return Console().is_terminal and stdin_is_terminal()
+    return tuned_speaker(model)
 
 
 def _talk(
