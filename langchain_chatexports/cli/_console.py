@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,12 @@ def printable_lines(text: object) -> str:
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
     """Write JSON to stdout."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=_json_text) + "\n")
     sys.stdout.flush()
+
+
+def _json_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def stdin_is_terminal() -> bool:

@@ -70,11 +70,7 @@ class TrainingDisplay(ProgressDisplay):
 
     def _show_stopped(self, event: StoppedEvent) -> None:
         if event.outcome == "elsewhere":
-            cancel = command_line("models", "--cancel", event.job_id, *self._where)
-            print_line(
-                f"Job {event.job_id} continues in another command. To cancel it:"
-            )
-            print_line(f"  {cancel}")
+            print_line(f"Job {event.job_id} continues in another command.")
         else:
             job = event.job
             at = f" at {progress_of(job)}" if job and job.step else ""
@@ -86,10 +82,10 @@ class TrainingDisplay(ProgressDisplay):
             print_line(
                 f"Until then its job{saved} and the uploaded examples stay here."
             )
-            print_line("To delete them:")
-            print_line(
-                f"  {command_line('models', '--delete', event.job_id, *self._where)}"
-            )
+        print_line("To delete them:" if event.outcome == "paused" else "To delete it:")
+        print_line(
+            f"  {command_line('models', '--delete', event.job_id, *self._where)}"
+        )
 
 
 def settle_base(

@@ -57,9 +57,9 @@ def test_models_as_json_say_where_they_are(
 ) -> None:
     done = chatexports("models", "--data-dir", "kept", "--json")
     told = json.loads(done.out)
-    assert [model["model"] for model in told["models"]] == names
+    assert [model["name"] for model in told["models"]] == names
     assert told["models"][0]["path"] == str(tmp_path / "kept" / "models" / f"{2:012x}")
-    assert (told["jobs"], told["files"]) == (2, 2)
+    assert (len(told["jobs"]), len(told["sets"])) == (2, 2)
 
 
 def test_models_are_deleted_by_name(chatexports: Command, names: Any) -> None:
@@ -92,16 +92,14 @@ def test_examples_that_no_job_used_are_listed_and_deleted(
     data = DataDirectory(tmp_path / "kept")
     unused = FileStore(data).create(io.BytesIO(b"{}\n"), filename="x.jsonl")["id"]
     listed = json.loads(chatexports("models", "--data-dir", "kept", "--json").out)
-    used = listed["sets"][-1]["file"]
-    assert listed["sets"][0]["jobs"] == []
+    used = listed["sets"][-1]["id"]
+    assert listed["sets"][0]["job_ids"] == []
     assert chatexports("models", "--data-dir", "kept").out.count("file-") == 1
     delete = ("models", "--data-dir", "kept", "--yes", "--delete")
     assert "used" in chatexports(*delete, used).err
     assert chatexports(*delete, unused).status == 0
     left = json.loads(chatexports("models", "--data-dir", "kept", "--json").out)
-    assert {one["file"] for one in left["sets"]} == {
-        one["file"] for one in listed["sets"][1:]
-    }
+    assert left["sets"] == listed["sets"][1:]
 
 
 def test_without_a_terminal_a_model_is_deleted_only_with_yes(
@@ -118,7 +116,7 @@ def test_as_json_a_deletion_says_what_is_left(
 ) -> None:
     what = ("--delete-everything",) if everything else ("--delete", names[0])
     done = chatexports("models", *what, "--yes", "--data-dir", "kept", "--json")
-    left = [model["model"] for model in json.loads(done.out)["models"]]
+    left = [model["name"] for model in json.loads(done.out)["models"]]
     assert left == ([] if everything else names[1:])
 
 
@@ -159,12 +157,12 @@ def test_jobs_without_a_model_are_listed_below_the_models(
     assert len(lines[-1]) <= 80
 
 
-def test_a_job_is_cancelled_by_its_id(
+def test_a_job_is_deleted_by_its_id(
     chatexports: Command, tmp_path: Path, stopped: str
 ) -> None:
-    done = chatexports("models", "--cancel", stopped, "--yes", "--data-dir", "kept")
-    assert (done.status, f"Cancelled {stopped}" in done.err) == (0, True)
-    assert list_jobs(tmp_path / "kept")[0].status == "cancelled"
+    done = chatexports("models", "--delete", stopped, "--yes", "--data-dir", "kept")
+    assert (done.status, f"Deleted {stopped}" in done.err) == (0, True)
+    assert stopped not in {job.id for job in list_jobs(tmp_path / "kept")}
 
 
 def test_each_base_is_listed_with_size_memory_and_license(chatexports: Command) -> None:
