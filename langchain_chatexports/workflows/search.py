@@ -55,7 +55,6 @@ def open_index(
     *,
     options: PrepareOptions | None = None,
     index_dir: Path | None = None,
-    in_memory: bool = False,
     watch: Watch = unwatched,
 ) -> Iterator[OpenIndex]:
     """Open the index of exports; rebuild it if one has changed.
@@ -65,11 +64,6 @@ def open_index(
     paths = as_paths(exports)
     options = replace(options or PrepareOptions(), chats=ChatChoice())
     opened = open_exports(paths, **options.export_options())
-    if in_memory:
-        with ChatIndex() as index:
-            count = read_into(index.rebuild, opened, watch)
-            yield OpenIndex(opened, index, count, None)
-        return
     file = index_file(paths, options, index_dir)
     is_new = not file.path.exists()
     with file.open() as index:
