@@ -70,7 +70,6 @@ def evaluate(
             min=1,
         ),
     ] = None,
-    seed: Annotated[int, option("N", "Random seed.", min=0)] = 0,
     data_dir: DataDir = None,
     output: Annotated[
         Path | None,
@@ -114,7 +113,7 @@ def evaluate(
         findings = evaluate_model(
             model,
             wrong_person=wrong_person,
-            settings=evaluation.EvaluationSettings(turns=turns, seed=seed),
+            settings=evaluation.EvaluationSettings(turns=turns),
             data_dir=data_dir,
             blind=ask if blind else None,
             on_event=display,

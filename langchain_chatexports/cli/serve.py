@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports import local_server
-from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.cli._console import (
     command_line,
     fitted,
@@ -27,7 +26,6 @@ from langchain_chatexports.cli._options import (
     option,
 )
 from langchain_chatexports.cli._training import print_base
-from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import ServerSettings
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.known_bases import (
@@ -36,9 +34,6 @@ from langchain_chatexports.local_server.bases.known_bases import (
 )
 from langchain_chatexports.local_server.http.server import ServerInfo, check_extra
 from langchain_chatexports.workflows.models import list_jobs
-
-# Longer than any key may be.
-_MAX_KEY_LINE_BYTES = 4096
 
 
 @command
@@ -79,7 +74,11 @@ def serve(
         return
     check_extra()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    api_key = _read_key(api_key_file.expanduser()) if api_key_file else None
+    api_key = None
+    if api_key_file is not None:
+        # A byte that is not ASCII becomes a character that no key can have.
+        text = api_key_file.expanduser().read_text("ascii", "replace")
+        api_key = text.partition("\n")[0].strip()
     print_base(base)
     settings = local_server.ServerSettings(
         base=base,
@@ -135,17 +134,6 @@ def _parsed_alias(text: str) -> tuple[str, str]:
         msg = f"--alias takes NAME=BASE, not {text!r}."
         raise typer.BadParameter(msg)
     return name, base
-
-
-def _read_key(path: Path) -> str:
-    with open_regular_file(path) as file:
-        line = file.readline(_MAX_KEY_LINE_BYTES)
-    # A byte that is not ASCII becomes a character that no key can have.
-    key = line.decode("ascii", "replace").strip()
-    if not key:
-        msg = f"The first line of {path} is empty. Write the key there."
-        raise LocalServerError(msg)
-    return key
 
 
 def _print_ready(info: ServerInfo) -> None:
