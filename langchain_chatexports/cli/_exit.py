@@ -43,74 +43,50 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
             warnings.showwarning = _warnings_once()
         try:
             yield
-        except KeyboardInterrupt:
-            _end_stopped(signals)
-        except SystemExit as ended:
-            if ended.code == CTRL_C:  # typer's, from a KeyboardInterrupt
-                _end_stopped(signals)
-            if isinstance(ended.__context__, BrokenPipeError):  # typer's too
+        except BaseException as error:
+            # SQLite swallows the exit when a signal only interrupts it.
+            if others := signals - {signal.SIGINT}:
+                sys.exit(128 + min(others))
+            # typer makes exits of a broken pipe and of Ctrl-C.
+            is_exit = isinstance(error, SystemExit)
+            cause = error.__context__ if is_exit else error
+            if isinstance(cause, BrokenPipeError):
                 _end_silently()
-            raise
-        except Exception as error:
-            if debug and not isinstance(error, _UsageError):
+            if isinstance(error, SystemExit) and error.code != CTRL_C:
                 raise
-            _end_with(error, signals)
+            is_error = isinstance(error, Exception)
+            if debug and is_error and not isinstance(error, _UsageError):
+                raise
+            _end_with(error)
 
 
-def _end_stopped(signals: set[int]) -> NoReturn:
-    # SQLite swallows the exit when another signal only interrupts it.
-    if others := signals - {signal.SIGINT}:
-        sys.exit(128 + min(others))
-    _end("stopped", CTRL_C)
-
-
-def _end_with_usage(error: Any) -> NoReturn:
-    # In place of typer's own lines, which are not broken between words.
-    if error.ctx is not None:
-        print_line(error.ctx.get_usage())
-        print_line(f"For all options: {error.ctx.command_path} --help")
-    _end(f"error: {error.format_message()}", error.exit_code)
-
-
-def _end_with(error: Exception, signals: set[int]) -> NoReturn:
-    if isinstance(error, BrokenPipeError):
-        _end_silently()
+def _end_with(error: BaseException) -> NoReturn:
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        print_line("stopped")
+        sys.exit(CTRL_C)
     if isinstance(error, _UsageError):
-        _end_with_usage(error)
-    if signal.SIGINT in signals and _follows_ctrl_c(error):
-        # Python turns a KeyboardInterrupt while a class is created into another error.
-        _end("stopped", CTRL_C)
-    _end(f"error: {_explained(error)}")
+        # In place of typer's own lines, which are not broken between words.
+        if error.ctx is not None:
+            print_line(error.ctx.get_usage())
+            print_line(f"For all options: {error.ctx.command_path} --help")
+        print_line(f"error: {error.format_message()}")
+        sys.exit(error.exit_code)
+    print_line(f"error: {_explained(error)}")
+    sys.exit(1)
 
 
-def _follows_ctrl_c(error: BaseException | None) -> bool:
-    # A chat continues after Ctrl-C, and may fail later.
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
-
-
-def _explained(error: Exception) -> str:
+def _explained(error: BaseException) -> str:
     if isinstance(error, ChatExportError):
         return str(error)
-    if isinstance(error, OSError):
-        return _os_error_message(error)
-    # The text of such an error may quote a message.
-    name = type(error).__name__
-    return f"an unexpected {name}. Run it with --debug to see where, and report it."
-
-
-def _os_error_message(error: OSError) -> str:
+    if not isinstance(error, OSError):
+        # The text of such an error may quote a message.
+        name = type(error).__name__
+        return f"an unexpected {name}. Run it with --debug to see where, and report it."
     if is_full(error):
         return "the disk is full. Free some space and run the same command again."
     where = f" ({error.filename})" if error.filename else ""
     reason = error.strerror or type(error).__name__
     return f"the system reports '{reason}'{where}. See more with --debug."
-
-
-def _end(line: str, status: int = 1) -> NoReturn:
-    print_line(line)
-    sys.exit(status)
 
 
 def _end_silently() -> NoReturn:

@@ -51,25 +51,6 @@ def test_each_end_has_its_line_and_status(
 
 
 @not_on_windows
-def test_ctrl_c_that_became_another_error_is_still_a_stop(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Below Python 3.12 `__set_name__` makes a RuntimeError of any error."""
-
-    def make_class() -> None:
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as error:
-            msg = "Error calling __set_name__"
-            raise RuntimeError(msg) from error
-
-    with pytest.raises(SystemExit) as ended_by, exit_handling(debug=False):
-        make_class()
-    assert ended_by.value.code == 130
-    assert capsys.readouterr().err == "stopped\n"
-
-
-@not_on_windows
 def test_an_error_after_a_ctrl_c_that_only_ended_an_answer_is_an_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
