@@ -1,6 +1,6 @@
 """Bring the page's catalogs up to date with its sentences (`make catalogs`).
 
-The page also shows the reports about exports and of evaluations, with their templates.
+The page also shows the report about exports and the result of a blind test.
 
 New sentences are added without a translation, and those that are gone are removed. The
 tests fail until each one is translated: open `langchain_chatexports/page/catalogs/`.
@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).parents[1] / "langchain_chatexports"
 PAGE = PACKAGE / "page"
 CATALOGS = PAGE / "catalogs"
 _SOURCES = {
-    "python": ("page/*.py", "report/*.py", "evaluation/*.py"),
-    "jinja2.ext:babel_extract": ("*/templates/*.html",),
+    "python": ("page/*.py", "report/*.py", "evaluation/results.py"),
+    "jinja2.ext:babel_extract": ("report/templates/*.html",),
 }
 _KEYWORDS = {"_": None, "later": None, "ngettext": (1, 2), "nlater": (1, 2)}
 _WIDTH = 88

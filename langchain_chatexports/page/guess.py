@@ -1,4 +1,4 @@
-"""Screen 5: a blind test as a game, and the evaluation of a model."""
+"""Screen 5: a blind test as a game."""
 
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
 from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.results import BlindFinding
 from langchain_chatexports.evaluation.talk_measures import bubbles
-from langchain_chatexports.page.guess_state import Guess, evaluation_path
+from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.languages import _, current, later, ngettext
 from langchain_chatexports.page.layout import (
     ask,
@@ -22,7 +22,6 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.model_choice import kept_models, model_select
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.report.language import in_language
-from langchain_chatexports.workflows.models import TunedModel
 
 _PAIRS = {
     10: later("10: for fun"),
@@ -62,7 +61,6 @@ def build_guess(session: PageSession) -> None:
         ui.button(_("Play"), on_click=ask_and_play)
     _build_work(guess)
     _build_game(guess)
-    _build_evaluation(guess, chosen, models)
 
 
 def _build_work(guess: Guess) -> None:
@@ -154,38 +152,3 @@ def _show_answers(number: int, pair: BlindPair, *, is_right: bool) -> None:
             text(who, classes="quiet")
             for bubble in pair.answers[index].splitlines():
                 text(bubble, classes="bubble mine")
-
-
-def _build_evaluation(guess: Guess, chosen: Any, models: dict[str, TunedModel]) -> None:
-    text(_("Evaluate"), tag="h2")
-    text(
-        _(
-            "How much is it like the person? The model as it was before the training "
-            "(the base model), the same with examples to imitate, and your trained one "
-            "answer messages that the training held out. What they write is counted "
-            "and compared with what the person wrote; no model judges."
-        )
-    )
-    text(
-        _(
-            "This can take a long time. You may close this page, but leave the "
-            "window open in which chatexports open runs: otherwise the evaluation "
-            "has to begin again."
-        )
-    )
-    ui.button(_("Evaluate"), on_click=lambda: guess.evaluate(models[chosen.value]))
-
-    def changed_at() -> int:
-        path = evaluation_path(models[chosen.value])
-        return path.stat().st_mtime_ns if path.exists() else 0
-
-    @ui.refreshable
-    def page() -> None:
-        if changed_at():
-            frame = ui.element("iframe").classes("report")
-            folder = models[chosen.value].path.name
-            frame.props["src"] = f"evaluation/{folder}?{changed_at()}"
-            frame.props["title"] = _("The evaluation of this model")
-            frame.props["sandbox"] = ""
-
-    follow(page, lambda: (chosen.value, changed_at()))

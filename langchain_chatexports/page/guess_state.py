@@ -1,12 +1,10 @@
-"""A blind test as a game, and the evaluation of a model; both in the background."""
+"""A blind test as a game, whose answers are written in the background."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 
-from langchain_chatexports._files import write_whole
-from langchain_chatexports.evaluation import ModelServer, data_of_model, evaluate
+from langchain_chatexports.evaluation import ModelServer, data_of_model
 from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
 from langchain_chatexports.evaluation.comparison import pairs_for_blind_test
 from langchain_chatexports.local_server import LocalServer
@@ -21,17 +19,10 @@ _NO_PAIRS = later(
     "more chats."
 )
 _TIMEOUT_SECONDS = 600.0
-_STAGES = {
-    "scoring": later("Reading what the person wrote"),
-    "answering": later("Writing answers"),
-    "comparing": later("Comparing"),
-}
-# Scores and answers of the tuned model, and of the base with two prompts.
-_COUNTED_STAGES = 2 * 3
 
 
 class Guess:
-    """A blind test of a model, and its evaluation, one at a time."""
+    """A blind test of a model."""
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
         self.work = Work()
@@ -48,14 +39,14 @@ class Guess:
 
         def make() -> None:
             self.end()
-            with self._asking(model) as (server, _):
+            with self._asking(model) as server:
                 found = pairs_for_blind_test(
                     data_of_model(model),
                     server,
                     tuned=model.name,
                     pairs=pairs,
                     seed=seed,
-                    progress=lambda _, *done: self._count("answers", *done),
+                    progress=lambda _, done, total: self._count(done, total),
                 )
             if not found:
                 raise PageError(_NO_PAIRS)
@@ -72,48 +63,16 @@ class Guess:
         """End the test without a result."""
         self.test = None
 
-    def evaluate(self, model: TunedModel) -> None:
-        """Evaluate a model in the background, and store the result beside the model."""
-        stages: list[str] = []
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what not in stages:
-                stages.append(what)
-            stage = what.partition(":")[0]
-            self.work.title = _STAGES[stage]
-            # Comparing is short, and does not count turns.
-            if stage != "comparing":
-                before = (len(stages) - 1) * total
-                self._count("steps", before + done, _COUNTED_STAGES * total)
-
-        def work() -> None:
-            with self._asking(model) as (server, base):
-                found = evaluate(
-                    data_of_model(model),
-                    server,
-                    tuned=model.name,
-                    base=base,
-                    progress=progress,
-                )
-            write_whole(evaluation_path(model), found.model_dump_json().encode())
-
-        self.work.start(later("Starting the model"), work)
-
     @contextmanager
-    def _asking(self, model: TunedModel) -> Iterator[tuple[ModelServer, str]]:
+    def _asking(self, model: TunedModel) -> Iterator[ModelServer]:
         server = self._use_server(model.base)
         self.is_asking = True
         try:
             with client_of(server, timeout=_TIMEOUT_SECONDS) as client:
-                yield ModelServer(client), server.base_model
+                yield ModelServer(client)
         finally:
             self.is_asking = False
 
-    def _count(self, unit: str, done: int, total: int) -> None:
+    def _count(self, done: int, total: int) -> None:
         self.work.check()
-        self.work.count(lambda: done, total, unit)
-
-
-def evaluation_path(model: TunedModel) -> Path:
-    """Return the path of a model's evaluation, which is deleted with the model."""
-    return model.path / "evaluation.json"
+        self.work.count(lambda: done, total, "answers")

@@ -299,8 +299,8 @@ class PageSession:
         if self.guess.is_asking:
             raise PageError(
                 later(
-                    "A blind test or an evaluation with {base} is running, and "
-                    "only one base can be in use. Wait for its end, or stop it.",
+                    "A blind test with {base} is running, and only one base can be "
+                    "in use. Wait for its end, or stop it.",
                     base=server.base_model,
                 )
             )

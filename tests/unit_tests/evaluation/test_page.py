@@ -19,9 +19,6 @@ from langchain_chatexports.evaluation import (
 )
 from langchain_chatexports.evaluation.blind_test import BlindGuess, blind_result
 from langchain_chatexports.evaluation.page import evaluation_page, headline, table
-from langchain_chatexports.page.languages import language_for
-from langchain_chatexports.report.language import in_language
-from tests.unit_tests.builders.english import english_words
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
 
@@ -108,14 +105,6 @@ def test_what_was_not_measured_says_why(
 def test_it_loads_nothing_and_runs_nothing(page: str) -> None:
     assert "default-src 'none'" in page
     assert not re.search(r"<script|<link|https?://|@import|url\(", page)
-
-
-def test_the_page_in_the_browser_shows_it_in_its_language(found: Evaluation) -> None:
-    # The page in the browser does not compare with other people's models.
-    shown = [one for one in found.loss_differences if one.b != "wrong_person"]
-    with in_language(language_for("de")):
-        page = evaluation_page(found.model_copy(update={"loss_differences": shown}))
-    assert english_words(page) == []
 
 
 def test_no_message_is_on_it(page: str) -> None:

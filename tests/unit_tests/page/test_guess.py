@@ -1,18 +1,15 @@
-"""Blind tests and evaluations of the page, with a server that answers fixed texts."""
+"""Blind tests of the page, with a server that answers fixed texts."""
 
 from __future__ import annotations
 
-import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_chatexports.evaluation import Evaluation
-from langchain_chatexports.evaluation.page import evaluation_page
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.page.guess_state import Guess, evaluation_path
+from langchain_chatexports.page.guess_state import Guess
 from tests.unit_tests.builders.kept_models import keep_tuned
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
@@ -106,25 +103,7 @@ def test_pairs_that_are_not_fit_make_no_test(
     assert "no pair of answers is fit" in str(guess.work.error)
 
 
-def test_an_evaluation_is_kept_beside_the_model(
-    guess: Guess, keep: Callable[..., TunedModel]
-) -> None:
-    model = keep()
-    path = evaluation_path(model)
-    guess.evaluate(model)
-    guess.work.join(_SECONDS)
-    assert guess.work.error is None
-    kept = Evaluation.model_validate_json(path.read_bytes())
-    assert {each.kind for each in kept.figures} == {
-        *("person", "base", "few_shot", "tuned")
-    }
-    assert evaluation_page(kept)
-    assert not guess.is_asking
-    if os.name != "nt":
-        assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_an_evaluation_is_stopped_between_two_answers(
+def test_it_is_stopped_between_two_answers(
     guess: Guess, keep: Callable[..., TunedModel], server: OpenAIServer
 ) -> None:
     model = keep()
@@ -134,9 +113,8 @@ def test_an_evaluation_is_stopped_between_two_answers(
             guess.work.stop()
 
     server.before_work = stop
-    guess.evaluate(model)
-    guess.work.join(_SECONDS)
+    _play(guess, model)
     assert not guess.work.is_running
     assert guess.work.error is None
     assert len(server.chats) == 1
-    assert not evaluation_path(model).exists()
+    assert (guess.test, guess.is_asking) == (None, False)
