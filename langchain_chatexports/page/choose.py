@@ -317,7 +317,7 @@ def _build_base(
     default = fitting[0].id
     value = chosen.get("base") or own or _show_proposal(session, data) or default
     select = ui.select(bases, label=_("Base model"), value=value).classes("grow")
-    about = ui.element("div").classes("part")
+    warning = ui.element("div").classes("part")
     language = language_of_examples(data.examples)
 
     def base_of(value: str) -> str | None:
@@ -329,23 +329,30 @@ def _build_base(
 
     button = ui.button(_("Next: train"), on_click=train)
 
-    def show_about() -> None:
-        about.clear()
-        described = find_base(base_of(select.value))
-        with about:
-            _show_base(described, language)
-        size = Size(described.download_bytes)
-        is_here = not described.download_bytes
-        button.text = (
-            _("Next: train") if is_here else _("Download {size}, and train", size=size)
-        )
-
     def choose() -> None:
         chosen["base"] = select.value
-        show_about()
+        base = find_base(base_of(select.value))
+        warning.clear()
+        if not base.speaks(language):
+            with warning:
+                error_box(
+                    _(
+                        "{base} does not speak {language}, the language of these "
+                        "chats: its answers will be of little use. Choose another "
+                        "base.",
+                        base=base.name,
+                        language=LanguageName(language),
+                    )
+                )
+        size = Size(base.download_bytes)
+        button.text = (
+            _("Download {size}, and train", size=size)
+            if base.download_bytes
+            else _("Next: train")
+        )
 
     select.on_value_change(choose)
-    show_about()
+    choose()
 
 
 def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
@@ -356,27 +363,6 @@ def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
         return None
     text(choice_text(choice))
     return choice.base.id
-
-
-def _show_base(base: Base, language: str | None) -> None:
-    if base.is_default:
-        text(_("A tiny demo model: it shows every step, and talks little."))
-    if not base.speaks(language):
-        error_box(
-            _(
-                "{base} does not speak {language}, the language of these chats: its "
-                "answers will be of little use. Choose another base.",
-                base=base.name,
-                language=LanguageName(language),
-            )
-        )
-    if base.download_bytes:
-        text(
-            _(
-                "It is not on this machine: training first downloads it from "
-                "huggingface.co. Nothing of yours is sent."
-            )
-        )
 
 
 def _label(base: Base, seconds: float | None) -> str:

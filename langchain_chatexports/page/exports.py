@@ -121,9 +121,9 @@ class ExportList:
         self._numbers = count(1)
         self._turn = threading.Lock()
         self._current = threading.local()
-        # Copies by the page, with the folder of each.
-        self._new_copies: dict[Path, Path] = {}
-        self._copies: dict[Path, Path] = {}
+        # Copies by the page, each alone in a folder; new ones are on no card yet.
+        self._new_copies: set[Path] = set()
+        self._copies: set[Path] = set()
         self._arriving: dict[str, tuple[Card, Path]] = {}
 
     def paths(self) -> list[Path]:
@@ -142,7 +142,8 @@ class ExportList:
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         copy = folder / _plain_name(name)
-        self._new_copies[copy] = folder
+        self._new_copies.add(copy)
+        self._copies.add(copy)
         return copy
 
     def receive(self, batch: str, path: str) -> tuple[Card, Path] | None:
@@ -170,9 +171,9 @@ class ExportList:
             return
         card, copy = self._arriving.pop(batch)
         card.copied_bytes = None
-        self._copies[copy] = self._new_copies.pop(copy)
         if card in self.cards:
             self._start(card, copy)
+        self._new_copies.discard(copy)
         self._delete_unused_copies()
 
     def lost(self, batch: str) -> None:
@@ -184,7 +185,7 @@ class ExportList:
         card.work.error = Failure(
             later("The upload is incomplete. Add it again, and wait until it ends.")
         )
-        self._copies[copy] = self._new_copies.pop(copy)
+        self._new_copies.discard(copy)
         self._delete_unused_copies()
 
     # Reading
@@ -229,8 +230,7 @@ class ExportList:
 
     def _start(self, card: Card, path: Path) -> None:
         card.paths = (path,)
-        if path in self._new_copies:
-            self._copies[path] = self._new_copies.pop(path)
+        self._new_copies.discard(path)
         card.work.start(_READING, lambda: self._read_in_turn(card))
 
     def _read_in_turn(self, card: Card) -> None:
@@ -296,10 +296,10 @@ class ExportList:
 
     def _delete_unused_copies(self) -> None:
         used = [path for card in self.cards for path in card.paths]
-        for copy, folder in list(self._copies.items()):
+        for copy in self._copies - self._new_copies:
             if not any(path.is_relative_to(copy) for path in used):
-                del self._copies[copy]
-                shutil.rmtree(folder, ignore_errors=True)
+                self._copies.discard(copy)
+                shutil.rmtree(copy.parent, ignore_errors=True)
 
     def without_copies(self, text: str) -> str:
         """Return a text without the paths of copies."""

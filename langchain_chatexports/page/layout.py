@@ -72,16 +72,13 @@ def add_style(tab_key: str) -> None:
 
 
 @contextmanager
-def screen(
-    path: str, at_work: Callable[[], Sequence[tuple[Sentence, str]]]
-) -> Iterator[None]:
+def screen(path: str, training: Callable[[], Sentence | None]) -> Iterator[None]:
     """Build a screen's frame, and its content inside."""
 
     @ui.refreshable
     def status() -> None:
-        for line, target in at_work():
-            if target != path:
-                ui.link(str(line), target)
+        if path != "/train" and (line := training()):
+            ui.link(str(line), "/train")
 
     client = ui.context.client
     client.page = copy(client.page)
@@ -97,7 +94,7 @@ def screen(
             if target == path:
                 link.props('aria-current="page"')
     with ui.element("div").classes("status").props("role=status"):
-        follow(status, at_work)
+        follow(status, training)
     with ui.element("div").classes("content"):
         text(title, tag="h1")
         yield

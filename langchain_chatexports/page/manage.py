@@ -1,6 +1,5 @@
 """The screen for managing models and data: rename, export, forget, delete."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -8,7 +7,6 @@ from pathlib import Path
 
 from nicegui import ui
 
-from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import (
     Sentence,
@@ -219,7 +217,7 @@ def _show_models(session: PageSession, found: LocalData) -> None:
 
 
 def _show_model(session: PageSession, model: TunedModel) -> None:
-    person, source = model.person, source_in_words(model.source or "")
+    person = model.person
 
     def ask_label() -> None:
         ask(
@@ -254,7 +252,6 @@ def _show_model(session: PageSession, model: TunedModel) -> None:
                 model.base_model,
                 moment(model.created_at),
                 Size(model.size_bytes),
-                _("from {files}", files=source) if source else "",
             )
         )
         with ui.element("div").classes("row-of"):
@@ -296,17 +293,6 @@ def _show_job(session: PageSession, job: KeptJob) -> None:
                     "deleted with it."
                 ),
             )
-
-
-def source_in_words(source: str) -> str:
-    """Return the source of a model's examples, with the platforms' own names."""
-
-    def named(found: re.Match[str]) -> str:
-        name = PLATFORM_NAMES[found[2]]
-        # A file's name can begin with the platform's.
-        return found[1] + ("" if found[3].startswith(name) else f"{name} ") + found[3]
-
-    return re.sub(rf"(^|, )({'|'.join(PLATFORM_NAMES)}) (\w+)", named, source)
 
 
 def _button(title: str, label: str, act: Callable[[], object]) -> None:

@@ -90,5 +90,5 @@ def _add_screen(
 ) -> None:
     @ui.page(path)
     def show() -> None:
-        with screen(path, session.at_work):
+        with screen(path, lambda: session.training):
             build(session)

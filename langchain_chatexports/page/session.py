@@ -7,7 +7,6 @@ stay in the data directory.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -342,17 +341,24 @@ class PageSession:
             self._trained = {job.id for job in jobs if is_unfinished(job)}
         return jobs
 
-    def at_work(self) -> list[tuple[Sentence, str]]:
-        """Return all work in progress, each with the path of its screen."""
-        lines = [
-            (later("Adding {name}", name=card.name), "/")
-            for card in self.exports.cards
-            if card.is_busy
-        ]
-        training = training_text(self.jobs(), is_ordered=self.is_preparing_training)
-        if training:
-            lines.append((training, "/train"))
-        return lines
+    @property
+    def training(self) -> Sentence | None:
+        """The progress of the training that ends first; `None` if there is none."""
+        unfinished = [job for job in self.jobs() if is_unfinished(job)]
+        if not unfinished:
+            if self.is_preparing_training:
+                return later("The training is being prepared.")
+            return None
+        job = unfinished[-1]
+        name = job.person or job.base_model
+        if not job.total_steps:
+            return later("{name} is still being trained.", name=name)
+        return later(
+            "{name} is still being trained: step {step} of {total}.",
+            name=name,
+            step=job.step,
+            total=job.total_steps,
+        )
 
     def train(self, base: str | None) -> bool:
         """Create a training job for the examples in the background."""
@@ -407,23 +413,6 @@ class PageSession:
 
 def _stopped(job: KeptJob) -> KeptJob:
     return replace(job, status="stopped") if is_unfinished(job) else job
-
-
-def training_text(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | None:
-    """Return the progress of the training that ends first; `None` if there is none."""
-    unfinished = [job for job in jobs if is_unfinished(job)]
-    if not unfinished:
-        return later("The training is being prepared.") if is_ordered else None
-    job = unfinished[-1]
-    name = job.person or job.base_model
-    if not job.total_steps:
-        return later("{name} is still being trained.", name=name)
-    return later(
-        "{name} is still being trained: step {step} of {total}.",
-        name=name,
-        step=job.step,
-        total=job.total_steps,
-    )
 
 
 def download_if_missing(base: str | None, work: Work) -> None:
