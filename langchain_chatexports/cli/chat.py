@@ -16,7 +16,6 @@ from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
-    fitted,
     print_line,
     show_progress,
     speaker_chooser,
@@ -292,7 +291,7 @@ def _talk(
         show_answers(voices)
         for find in memory.found if memory else ():
             for line in str(find).split("\n"):
-                print_line(fitted(f"  said {line}"))
+                print_line(f"  said {line}")
 
     if stdin_is_terminal():
         TerminalChat(voices, answer, saved_with).run()

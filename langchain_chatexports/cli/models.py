@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +11,9 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
-    fitted,
     print_json,
     print_line,
-    rows_as_lines,
-    show,
+    show_rows,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -131,14 +128,8 @@ def _show(data: LocalData, data_dir: Path | None) -> None:
     ]
     if data.cache_bytes:
         rows.append(("converted bases", "", _megabytes(data.cache_bytes), "cache"))
-    head, *lines = rows_as_lines(rows)
-    owners = [_whose(model) for model in data.models]
-    if lines:
-        show(fitted(head))
-    for line, whose in zip_longest(lines, owners, fillvalue=""):
-        show(fitted(line))
-        if whose:
-            show(fitted(f"    {whose}"))
+    if len(rows) > 1:
+        show_rows(rows, map(_whose, data.models))
     print_line(data)
     print_line(
         f"Talk to one: {chat_command(data.models[0].short_name, data_dir=data_dir)}"

@@ -11,11 +11,9 @@ import typer
 from langchain_chatexports import local_server
 from langchain_chatexports.cli._console import (
     command_line,
-    fitted,
     print_json,
     print_line,
-    rows_as_lines,
-    show,
+    show_rows,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -26,14 +24,11 @@ from langchain_chatexports.cli._options import (
     option,
 )
 from langchain_chatexports.cli._training import print_base
-from langchain_chatexports.local_server import ServerSettings
-from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
 )
 from langchain_chatexports.local_server.http.server import ServerInfo, check_extra
-from langchain_chatexports.workflows.models import list_jobs
 
 
 @command
@@ -87,7 +82,6 @@ def serve(
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
     )
-    _print_continued_jobs(settings)
     local_server.serve_forever(
         settings, _print_ready_as_json if as_json else _print_ready
     )
@@ -105,27 +99,19 @@ def _show_bases() -> None:
         )
         for base in list_bases()
     ]
-    head, *lines = rows_as_lines(rows)
-    show(head)
-    for line, base in zip(lines, list_bases(), strict=True):
-        show(line)
-        notes = [
+    notes = [
+        (
             base.license,
             base.note,
             "" if base.is_open else "not open source",
             "accept its terms on the hub first" if base.needs_agreement else "",
             "suggested for this machine" if base == suggested else "",
-        ]
-        show(fitted(f"    {'; '.join(filter(None, notes))}"))
+        )
+        for base in list_bases()
+    ]
+    show_rows(rows, ("; ".join(filter(None, note)) for note in notes))
     print_line("Memory is for training alone, without other programs.")
     print_line(f"To use one: {command_line('serve', '--base', 'BASE')}")
-
-
-def _print_continued_jobs(settings: ServerSettings) -> None:
-    base = describe_base(settings.base).name
-    for job in reversed(list_jobs(settings.data_dir)):
-        if job.base_model == base and job.status == "queued":
-            print_line(f"Job {job.id} continues")
 
 
 def _parsed_alias(text: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from langchain_chatexports.cli import _console as console
 from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
@@ -33,9 +34,10 @@ def names(tmp_path: Path) -> Any:
     return [keep_model(tmp_path / "kept", f"{n:012x}") for n in (2, 1)]
 
 
-def test_the_table_of_models_says_who_from_what_and_fits_80_columns(
-    chatexports: Command, tmp_path: Path
+def test_the_table_of_models_says_who_from_what_and_fits_the_terminal(
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(console, "_terminal_width", lambda: 80)
     keep_model(
         *(tmp_path / "kept", f"{7:012x}"),
         suffix="Jean Tortoise",
@@ -108,16 +110,6 @@ def test_without_a_terminal_a_model_is_deleted_only_with_yes(
     done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
     assert (done.status, "--yes" in done.err) == (1, True)
     assert count_data(tmp_path / "kept").models == 2
-
-
-@pytest.mark.parametrize("everything", [False, True])
-def test_as_json_a_deletion_says_what_is_left(
-    chatexports: Command, names: Any, *, everything: bool
-) -> None:
-    what = ("--delete-everything",) if everything else ("--delete", names[0])
-    done = chatexports("models", *what, "--yes", "--data-dir", "kept", "--json")
-    left = [model["name"] for model in json.loads(done.out)["models"]]
-    assert left == ([] if everything else names[1:])
 
 
 @pytest.mark.usefixtures("names")
