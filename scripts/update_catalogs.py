@@ -21,7 +21,10 @@ _SOURCES = {
     "python": ("page/*.py", "report/*.py", "evaluation/results.py"),
     "jinja2.ext:babel_extract": ("report/templates/*.html",),
 }
-_KEYWORDS = {"_": None, "later": None, "ngettext": (1, 2), "nlater": (1, 2)}
+_KEYWORDS = {
+    **dict.fromkeys(("_", "later", "paragraph")),
+    **dict.fromkeys(("ngettext", "nlater"), (1, 2)),
+}
 _WIDTH = 88
 
 

@@ -48,7 +48,6 @@ def option(metavar: str, help: str, *names: str, **limits: float) -> Any:
 
 
 def flag(name: str, help: str) -> Any:
-    """Return an option without a value."""
     return typer.Option(name, help=help)
 
 
@@ -161,8 +160,6 @@ Ai = Annotated[
 
 @dataclass(frozen=True)
 class ChatOptions:
-    """The choice of chats in the exports."""
-
     with_: Annotated[
         list[str] | None,
         option(
@@ -201,7 +198,6 @@ class ChatOptions:
     ] = None
 
     def choice(self) -> ChatChoice:
-        """Return the options as a `ChatChoice`."""
         start = _parse_day(self.since, "--since")
         end = _parse_day(self.until, "--until")
         if start and end and start > end:
@@ -210,7 +206,6 @@ class ChatOptions:
         return ChatChoice(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
 
     def prepare_options(self) -> PrepareOptions:
-        """Return the options as `PrepareOptions`."""
         files = [path.expanduser() for path in self.people or ()]
         contacts = [one for one in files if one.is_dir() or one.suffix in _CONTACTS]
         tables = [one for one in files if one not in contacts]
@@ -260,7 +255,6 @@ class SourceOptions(ChatOptions):
     ] = None
 
     def choice(self) -> ChatChoice:
-        """Return the options as a `ChatChoice`."""
         return replace(super().choice(), exclude=tuple(self.exclude or ()))
 
 
@@ -294,7 +288,6 @@ class ExampleOptions:
     ] = False
 
     def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
-        """Return the options as `PrepareOptions`."""
         if self.overlap >= self.size and not self.whole:
             msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
             raise typer.BadParameter(msg)
@@ -377,7 +370,6 @@ def print_owners(preparation: Preparation) -> None:
 
 
 def unused_path(name: str, paths: Iterable[Path]) -> Path:
-    """Return an unused path outside of the exports."""
     folder = Path()
     while _export_around(folder / name, paths):
         folder /= ".."

@@ -42,13 +42,11 @@ class TrainingDisplay(ProgressDisplay):
     """Shows the events of a training, its steps as a bar or in lines."""
 
     def __init__(self, data_dir: Path | None = None) -> None:
-        """Initialize the display."""
         super().__init__()
         self._where = () if data_dir is None else ("--data-dir", _absolute(data_dir))
         self._last_line = 0.0
 
     def __call__(self, event: TrainingEvent) -> None:
-        """Show an event."""
         if isinstance(event, StepEvent):
             self._show_step(event)
         elif isinstance(event, MessageEvent):

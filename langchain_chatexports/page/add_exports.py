@@ -24,6 +24,7 @@ from langchain_chatexports.page.layout import (
     error_box,
     follow,
     next_link,
+    paragraph,
     scroll_to,
     show_english,
     show_failure,
@@ -40,15 +41,12 @@ _TAPPED = "*"
 
 
 def build_add_exports(session: PageSession) -> None:
-    """Build the screen."""
-    text(
-        _(
-            "On this page you train a small AI model that writes like a person in "
-            "your chats, and talk to it. Begin with an export: the copy of your "
-            "chats that WhatsApp, Messenger, Instagram, Telegram, Signal, iMessage, "
-            "Discord or Slack offers you. It is read on this machine, never "
-            "changed, and never sent anywhere."
-        )
+    paragraph(
+        "On this page you train a small AI model that writes like a person in "
+        "your chats, and talk to it. Begin with an export: the copy of your "
+        "chats that WhatsApp, Messenger, Instagram, Telegram, Signal, iMessage, "
+        "Discord or Slack offers you. It is read on this machine, never "
+        "changed, and never sent anywhere."
     )
     how_to_get = _build_how_to_export()
 

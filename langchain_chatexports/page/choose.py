@@ -33,6 +33,7 @@ from langchain_chatexports.page.layout import (
     error_box,
     follow,
     next_link,
+    paragraph,
     show_failure,
     show_work,
     text,
@@ -51,16 +52,13 @@ _MAX_LABEL = 60
 
 
 def build_choose(session: PageSession) -> None:
-    """Build the screen."""
     if session.read is None:
         text(_("There are no chats to choose from yet."))
         next_link(_("Add exports first"), "/")
         return
-    text(
-        _(
-            "The model learns to write like one person in these chats, in answer to "
-            "what the others wrote."
-        )
+    paragraph(
+        "The model learns to write like one person in these chats, in answer to "
+        "what the others wrote."
     )
     _build_form(session)
     # The choice stays when its part is rebuilt after measuring the machine.
@@ -80,12 +78,10 @@ def build_choose(session: PageSession) -> None:
         with ui.element("div").classes("part"):
             if session.data is not None and session.data.is_enough:
                 text(_("Which base model it starts from"), tag="h2")
-                text(
-                    _(
-                        "A base model can already talk; training teaches it the "
-                        "voice. Larger ones talk better, and take longer. If in "
-                        "doubt, keep the proposed one."
-                    )
+                paragraph(
+                    "A base model can already talk; training teaches it the "
+                    "voice. Larger ones talk better, and take longer. If in "
+                    "doubt, keep the proposed one."
                 )
                 # Measuring can take a minute, and runs in the background.
                 show_work(session.measuring)
@@ -156,20 +152,16 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         redact = ui.checkbox(
             _("Replace names and private numbers"), value=choice.redact
         )
-        text(
-            _(
-                "The model then learns made-up names, and [phone-084f] for a number: "
-                "they are in its answers, too. The key to undo this is deleted when "
-                "chatexports open ends. Some names may be missed: look at the "
-                "examples."
-            ),
+        paragraph(
+            "The model then learns made-up names, and [phone-084f] for a number: "
+            "they are in its answers, too. The key to undo this is deleted when "
+            "chatexports open ends. Some names may be missed: look at the "
+            "examples.",
             classes="quiet",
         )
-    text(
-        _(
-            "Next, the chats are cut into examples: pieces of a chat, each with the "
-            "replies that the model learns to give."
-        ),
+    paragraph(
+        "Next, the chats are cut into examples: pieces of a chat, each with the "
+        "replies that the model learns to give.",
         classes="quiet",
     )
     problem = ui.element("div")
@@ -235,22 +227,18 @@ def _show_data(data: TrainingData) -> None:
     text(_data_text(data))
     if data.is_enough and not data.validation:
         if len(data.examples) < MIN_EXAMPLES:
-            text(
-                _(
-                    "With fewer than {count} examples, no conversation is held out to "
-                    "test the model with. You can talk to it, but not play Guess with "
-                    "it, nor evaluate it.",
-                    count=MIN_EXAMPLES,
-                ),
+            paragraph(
+                "With fewer than {count} examples, no conversation is held out to "
+                "test the model with. You can talk to it, but not play Guess with "
+                "it, nor evaluate it.",
+                count=MIN_EXAMPLES,
                 classes="quiet",
             )
         else:
-            text(
-                _(
-                    "No conversation can be held out to test the model with: the "
-                    "chats repeat themselves, or are one long conversation. You can "
-                    "talk to it, but not play Guess with it, nor evaluate it."
-                ),
+            paragraph(
+                "No conversation can be held out to test the model with: the "
+                "chats repeat themselves, or are one long conversation. You can "
+                "talk to it, but not play Guess with it, nor evaluate it.",
                 classes="quiet",
             )
     if data.examples:

@@ -21,8 +21,6 @@ from langchain_chatexports.workflows.bases import NoBaseError
 
 
 class Failure(NamedTuple):
-    """The reason of a failure."""
-
     sentence: Sentence
     details: str = ""
     """The error's own message, in English, if it has no message text."""

@@ -52,29 +52,23 @@ class Card:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it is being copied, waiting or being read."""
         return self.state not in {"read", "failed"}
 
 
 @dataclass(frozen=True)
 class ReadExports:
-    """Completely read exports."""
-
     cards: list[Card]
 
     @property
     def exports(self) -> list[Export]:
-        """The exports."""
         return [card.export for card in self.cards if card.export]
 
     @property
     def summaries(self) -> list[ExportSummary]:
-        """The summaries of the exports."""
         return [card.summary for card in self.cards if card.summary]
 
     @property
     def twins(self) -> list[Twins]:
-        """The chats that two phones exported."""
         return [twins for card in self.cards for twins in card.twins]
 
     @property
@@ -127,7 +121,6 @@ class ExportList:
         self._arriving: dict[str, tuple[Card, Path]] = {}
 
     def paths(self) -> list[Path]:
-        """Return the paths of all read exports."""
         return [path for card in self.cards if card.export for path in card.paths]
 
     @property
@@ -205,7 +198,6 @@ class ExportList:
         self._changed()
 
     def clear(self) -> None:
-        """Remove all exports from the list."""
         for card in list(self.cards):
             self.remove(card)
         self.notes.clear()
@@ -302,7 +294,6 @@ class ExportList:
                 shutil.rmtree(copy.parent, ignore_errors=True)
 
     def without_copies(self, text: str) -> str:
-        """Return a text without the paths of copies."""
         return self._copy_path.sub("", text)
 
 

@@ -15,6 +15,7 @@ from langchain_chatexports.page.layout import (
     ask,
     focus,
     follow,
+    paragraph,
     show_table,
     show_work,
     text,
@@ -32,17 +33,14 @@ _LETTERS = "AB"
 
 
 def build_guess(session: PageSession) -> None:
-    """Build the screen."""
     models = kept_models(session)
     if not models:
         return
     guess = session.guess
-    text(
-        _(
-            "Two answers to the same messages: one is what the person wrote, in chats "
-            "that the model has not learned from; the other is the model's. Can you "
-            "tell which one is real?"
-        )
+    paragraph(
+        "Two answers to the same messages: one is what the person wrote, in chats "
+        "that the model has not learned from; the other is the model's. Can you "
+        "tell which one is real?"
     )
     chosen = model_select(models, guess.model)
     with ui.element("div").classes("row-of"):

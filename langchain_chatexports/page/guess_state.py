@@ -22,8 +22,6 @@ _TIMEOUT_SECONDS = 600.0
 
 
 class Guess:
-    """A blind test of a model."""
-
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
         self.work = Work()
         self.model: TunedModel | None = None
@@ -60,7 +58,6 @@ class Guess:
             self.test.guess(index)
 
     def end(self) -> None:
-        """End the test without a result."""
         self.test = None
 
     @contextmanager

@@ -110,6 +110,11 @@ def text(content: str | Sentence, *, tag: str = "p", classes: str = "") -> Any:
     return element
 
 
+def paragraph(sentence: str, *, classes: str = "", **values: object) -> None:
+    """Add a sentence of the page, as for `_`."""
+    text(_(sentence, **values), classes=classes)
+
+
 def next_link(title: str, path: str) -> None:
     """Add the link to the usual next screen."""
     ui.link(title, path).classes("next")
@@ -172,7 +177,6 @@ def show_english(title: str, texts: Iterable[str]) -> None:
 
 
 def show_failure(failure: Failure | None) -> None:
-    """Show the reason of a failure."""
     if failure is not None:
         error_box(*failure)
 

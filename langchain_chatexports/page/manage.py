@@ -18,7 +18,7 @@ from langchain_chatexports.page.languages import (
     ngettext,
     nlater,
 )
-from langchain_chatexports.page.layout import ask, follow, show_work, text
+from langchain_chatexports.page.layout import ask, follow, paragraph, show_work, text
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.train import state_text
 from langchain_chatexports.workflows import models, removal
@@ -49,12 +49,9 @@ _NOT_DELETED = later(
 
 
 def build_manage(session: PageSession) -> None:
-    """Build the screen."""
-    text(
-        _(
-            "All models, trainings and examples on this machine. Only files of this "
-            "program are deleted, never an export on your disk."
-        )
+    paragraph(
+        "All models, trainings and examples on this machine. Only files of this "
+        "program are deleted, never an export on your disk."
     )
 
     @ui.refreshable
@@ -111,7 +108,6 @@ def _change(
 
 
 def rename(session: PageSession, model: TunedModel, label: str) -> None:
-    """Label a model."""
 
     def change() -> list[Sentence | str]:
         models.rename(model.name, label, data_dir=session.data_dir)
@@ -142,7 +138,6 @@ def export(session: PageSession, model: TunedModel, typed: str) -> None:
 
 
 def delete(session: PageSession, name: str) -> None:
-    """Delete a model, a job or examples."""
 
     def change() -> list[Sentence | str]:
         session.leave_talk_with(name)
@@ -314,13 +309,11 @@ def _delete_button(session: PageSession, name: str, question: str, *more: str) -
 
 def _build_forget(session: PageSession) -> None:
     text(_("Forget a person"), tag="h2")
-    text(
-        _(
-            "Deletes the search indexes with a person, and lists the models, "
-            "trainings and examples on this machine that know them; you can delete "
-            "these, too. Exports are not changed; a later search builds new indexes of "
-            "them."
-        )
+    paragraph(
+        "Deletes the search indexes with a person, and lists the models, "
+        "trainings and examples on this machine that know them; you can delete "
+        "these, too. Exports are not changed; a later search builds new indexes of "
+        "them."
     )
     with ui.element("div").classes("row-of"):
         person = ui.input(_("Name or number of the person")).props("dir=auto")

@@ -129,7 +129,6 @@ class PageSession:
         self.exports = ExportList(copies, self._exports_changed)
 
     def __enter__(self) -> Self:
-        """Return the session."""
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -145,7 +144,6 @@ class PageSession:
 
     @property
     def read(self) -> ReadExports | None:
-        """The exports that were read."""
         return self.exports.read
 
     def add_sample(self) -> None:
@@ -165,7 +163,6 @@ class PageSession:
             self.choice = self.choice.fitting(self.read)
 
     def draw_report(self) -> bool:
-        """Count the figures of the exports in the background."""
         return self.reporting.start(later("Counting"), self._draw_report)
 
     def _draw_report(self) -> None:
@@ -189,7 +186,6 @@ class PageSession:
 
     @property
     def data(self) -> TrainingData | None:
-        """The examples of the current choice."""
         return self._made[1] if self._made and self._made[0] == self.choice else None
 
     @property
@@ -240,7 +236,6 @@ class PageSession:
         return estimate_seconds(self.seconds_per_token, self.data)
 
     def choose_base(self, data: TrainingData) -> BaseChoice:
-        """Return the proposed base for a training."""
         speed = self.seconds_per_token or usual_speed()
         return choose_base(data, seconds_per_token=speed, data_dir=self.data_dir)
 
@@ -332,7 +327,6 @@ class PageSession:
         return not self._trained.isdisjoint(stopped)
 
     def jobs(self) -> list[KeptJob]:
-        """Return the jobs of the data directory, newest first."""
         jobs = list_jobs(self.data_dir)
         if any(map(is_unfinished, jobs)):
             if find_running_server(self.data_dir) is None:
@@ -394,7 +388,6 @@ class PageSession:
             self.job_work.title = _STOPPING
 
     def stop_job(self, job: KeptJob) -> bool:
-        """Pause a job in the background."""
 
         def stop() -> None:
             is_served = find_running_server(self.data_dir) is not None
@@ -404,7 +397,6 @@ class PageSession:
         return self.job_work.start(later("Stopping the training"), stop)
 
     def continue_job(self, job: KeptJob) -> bool:
-        """Continue a stopped job in the background."""
         return self.job_work.start(
             later("Continuing the training"),
             lambda: continue_job(job, self.use_server(job.base)),

@@ -21,6 +21,7 @@ from langchain_chatexports.page.layout import (
     ask,
     follow,
     next_link,
+    paragraph,
     show_work,
     text,
 )
@@ -42,7 +43,6 @@ _COPY = """(event) => {
 
 
 def build_talk(session: PageSession) -> None:
-    """Build the screen."""
     talk = session.talk
     person = _person_of(session)
     if person:
@@ -79,12 +79,10 @@ def build_talk(session: PageSession) -> None:
     _build_input(talk)
     _build_saved(talk)
     _build_settings(talk)
-    text(
-        _(
-            "Talks with a trained model are kept with it, for you to continue, and "
-            "deleted with it. A talk without a training is in this page's memory only. "
-            "Shift and Enter begin one more message before the answer."
-        ),
+    paragraph(
+        "Talks with a trained model are kept with it, for you to continue, and "
+        "deleted with it. A talk without a training is in this page's memory only. "
+        "Shift and Enter begin one more message before the answer.",
         classes="quiet",
     )
 

@@ -55,7 +55,6 @@ class Talk:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a model can answer."""
         return bool(self.voices)
 
     @property
@@ -65,12 +64,10 @@ class Talk:
 
     @property
     def is_answering(self) -> bool:
-        """Whether an answer is being written."""
         return self.is_ready and self.answering.is_running
 
     @property
     def can_answer_again(self) -> bool:
-        """Whether there is a line that can be answered again."""
         return self.is_ready and bool(self.lines) and not self.answering.is_running
 
     @property
@@ -122,7 +119,6 @@ class Talk:
             self.settings = self._memory.added_to(self.settings)
 
     def leave(self) -> None:
-        """End the talk."""
         self.stop()
         self._resources.close()
         self._memory = None
@@ -194,11 +190,9 @@ class Talk:
             save_turns(self.model, lines, self._id)
 
     def bubbles(self, voice: Voice, index: int) -> list[str]:
-        """Return the messages of a voice's answer to a line."""
         return voice.bubbles(voice.turns[index]) if index < len(voice.turns) else []
 
     def shown_voices(self) -> list[Voice]:
-        """Return the chosen voices."""
         return list(compress(self.voices, [self.with_base, True]))
 
     def _answer(self, change: Callable[[], None]) -> bool:

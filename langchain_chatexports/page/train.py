@@ -20,6 +20,7 @@ from langchain_chatexports.page.layout import (
     error_box,
     follow,
     next_link,
+    paragraph,
     show_work,
     text,
 )
@@ -54,14 +55,11 @@ _MAX_POINTS = 40
 
 
 def build_train(session: PageSession) -> None:
-    """Build the screen."""
-    text(
-        _(
-            "The model reads the examples again and again, and is corrected at each "
-            "step. You need not wait here: closing this page stops nothing. Leave the "
-            "window open from which this page was started: without it a training "
-            "stops, and you can continue it later."
-        )
+    paragraph(
+        "The model reads the examples again and again, and is corrected at each "
+        "step. You need not wait here: closing this page stops nothing. Leave the "
+        "window open from which this page was started: without it a training "
+        "stops, and you can continue it later."
     )
 
     def look() -> object:
@@ -218,11 +216,9 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
         with ui.element("div").classes("ends below"):
             ui.label(_("step {step}", step=1))
             ui.label(_("step {step}", step=last))
-    text(
-        _(
-            "The loss (how far off the model is): lower is better. Single steps jump "
-            "up and down."
-        ),
+    paragraph(
+        "The loss (how far off the model is): lower is better. Single steps jump "
+        "up and down.",
         classes="quiet",
     )
     for kind, points in lines.items():

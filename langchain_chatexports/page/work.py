@@ -13,7 +13,7 @@ from langchain_chatexports.page.languages import Sentence
 
 
 class _StoppedError(Exception):
-    """Ends stopped work."""
+    pass
 
 
 class Work:
@@ -31,7 +31,6 @@ class Work:
 
     @property
     def is_running(self) -> bool:
-        """Whether the work is running."""
         return self._thread is not None and self._thread.is_alive()
 
     @property

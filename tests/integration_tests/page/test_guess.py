@@ -121,7 +121,7 @@ def test_two_voices_answer_below_each_other_on_a_phone(
     wait(lambda: len(person.all(".bubble.theirs")) == 1)
     person.click("Delete the talk")
     person.see("Delete this talk?")
-    person.assert_readable()
+    person.assert_accessible()
     person.click_in_dialog("Delete the talk")
     wait(lambda: not person.all(".bubble"))
     assert _shows_no_html(person)

@@ -79,14 +79,3 @@ def test_what_is_no_export_is_explained(
     wait(lambda: person.all("[role=alert]"))
     person.go("choose")
     person.see("There are no chats to choose from yet.")
-
-
-def test_any_file_name_is_shown(
-    shared: Command, browsers: Callable[..., Browser], tmp_path: Path
-) -> None:
-    upload = tmp_path / f"{'漢' * 83}.txt"
-    upload.write_text("no chat")
-    person = browsers()
-    person.begin(shared)
-    person.choose_files(upload)
-    person.see("漢.txt")

@@ -54,13 +54,6 @@ def last_frame(text: str) -> str:
     return [part for part in CONTROL.split(text) if part.strip()][-1]
 
 
-def test_a_narrow_terminal_shows_them_below_each_other() -> None:
-    frame = shown([Answer("base", ["fast"]), Answer("Tortoise", ["slow"])], width=40)
-    assert not any("fast" in line and "slow" in line for line in frame.splitlines())
-    assert "fast" in frame
-    assert "slow" in frame
-
-
 @pytest.mark.parametrize("has_bubbles", [False, True])
 def test_what_a_model_says_is_no_terminal_code(has_bubbles: bool) -> None:
     console, file = screen()

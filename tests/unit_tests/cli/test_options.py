@@ -16,8 +16,6 @@ from langchain_chatexports.cli import _options
 from langchain_chatexports.cli.app import app
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
 from langchain_chatexports.samples import write_imessage
-from tests.unit_tests.builders.chat_db import ChatDb
-from tests.unit_tests.builders.slack import SlackExport
 from tests.unit_tests.cli.conftest import Command
 
 COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
@@ -222,50 +220,6 @@ def test_dates_that_leave_nothing_are_errors(
 
 
 # Who is who
-
-VCARD = """BEGIN:VCARD
-VERSION:3.0
-FN:Annabel Ode
-TEL:+49 170 1234567
-EMAIL:ann@example.org
-END:VCARD
-"""
-BOTH = ("chat.db", "slack.zip", "--people", "friends.vcf", "--people", "people.csv")
-
-
-@pytest.fixture
-def _two_apps(tmp_path: Path) -> None:
-    """Write two apps' exports: one knows Ann's number, the other her address."""
-    with ChatDb(tmp_path / "chat.db") as database:
-        chat = database.chat("+491701234567")
-        for number in range(4):
-            chat.message(f"I, Annabel, ask {number}")
-            chat.message(f"answer {number}", mine=True)
-    slack = SlackExport()
-    ann = slack.user("U1", "Annie", profile={"email": "ann@example.org"})
-    bo = slack.user("U2", "Bo")
-    talk = slack.direct("D1", ann, bo)
-    for number in range(4):
-        talk.says(bo, f"Annie? {number}")
-        talk.says(ann, f"Yes {number}")
-    slack.to_zip(tmp_path / "slack.zip")
-    (tmp_path / "friends.vcf").write_text(VCARD, encoding="utf-8")
-    people = "Ann; Annabel Ode; Annie; 0170 1234567; # checked\n"
-    (tmp_path / "people.csv").write_text(people, encoding="utf-8")
-
-
-@pytest.mark.usefixtures("_two_apps")
-def test_one_person_in_two_apps_is_counted_once_and_proposed_so(
-    chatexports: Command,
-) -> None:
-    done = chatexports("inspect", *BOTH, "--json")
-    assert done.status == 0, done.err
-    exports = json.loads(done.out)
-    senders = [export["senders"] for export in exports]
-    assert senders == [{"Ann": 4, "Me": 4}, {"Ann": 4, "Bo": 4}]
-    assert [export["sessions"] for export in exports] == [1, 1]
-    said = chatexports("inspect", *BOTH).err
-    assert " --people friends.vcf --people people.csv " in said
 
 
 # What to type next

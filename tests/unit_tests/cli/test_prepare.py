@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.samples import write_whatsapp
 from tests.unit_tests.cli.conftest import Command
 
@@ -93,43 +92,12 @@ def test_a_set_has_its_card_and_its_trace(
     ]
 
 
-def test_examples_that_were_prepared_before_can_be_converted(
-    chatexports: Command, tmp_path: Path, threads: Path
-) -> None:
-    chatexports("prepare", threads, "-o", "plain.jsonl")
-    done = chatexports(
-        *("prepare", "plain.jsonl", "--format", "trl-prompt-completion"),
-        *("-o", "rows.jsonl"),
-    )
-    assert done.status == 0
-    first = next(read_jsonl(tmp_path / "rows.jsonl"))
-    assert first.keys() == {"prompt", "completion"}
-
-
 def test_a_format_that_is_not_known_is_a_usage_error(
     chatexports: Command, threads: Path
 ) -> None:
     done = chatexports("prepare", threads, "--format", "yaml", "-o", "out")
     assert done.status == 2
     assert "trl-prompt-completion" in done.err
-
-
-def test_a_part_of_which_nothing_is_left_is_said(
-    chatexports: Command, tmp_path: Path, threads: Path
-) -> None:
-    """The sample's friends say much the same to Harry, week by week."""
-    for options in ([], ["--json"]):
-        done = chatexports(
-            "prepare", threads, "--split", "-o", "set", "--force", *options
-        )
-        assert done.status == 0
-        (warning,) = [
-            line for line in done.err.splitlines() if line.startswith("warning: ")
-        ]
-        assert warning.startswith("warning: test: no examples are left, because 15")
-        assert "You can still train" in warning
-    assert not (tmp_path / "set" / "test.jsonl").exists()
-    assert json.loads(done.out)["files"] == {"train.jsonl": 69, "validation.jsonl": 3}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
@@ -149,23 +117,6 @@ def test_a_pipe_gets_the_examples_alone(
     assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
     refused = chatexports("prepare", threads, "--format", "parquet", "-o", "pipe")
     assert refused.status == 1
-
-
-@pytest.mark.parametrize(
-    ("target", "said"),
-    [
-        ("none/set.jsonl", "folder does not exist"),
-        ("chat.db/set.jsonl", "a part of its path is a file"),
-        ("x" * 300, "name is too long"),
-    ],
-)
-def test_a_place_that_cannot_be_written_to_is_a_line(
-    chatexports: Command, tmp_path: Path, chats: Path, target: str, said: str
-) -> None:
-    done = chatexports("prepare", chats, "--ai", "Tortoise", "-o", Path(target))
-    assert done.status == 1
-    assert said in done.err
-    assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
 
 
 def test_between_a_redacted_set_and_its_key_nothing_is_read(

@@ -12,10 +12,8 @@ from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.page.errors import explain
-from langchain_chatexports.page.exports import Card, ExportList
-from langchain_chatexports.page.languages import later
+from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.samples import write_imessage, write_messenger
-from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
 
 _SECONDS = 240
@@ -118,20 +116,6 @@ def test_each_export_of_a_folder_has_a_card(
     assert sorted(_states(exports)) == [("chat.db", "read"), ("facebook.zip", "read")]
 
 
-def test_a_second_part_joins_the_first(exports: ExportList, tmp_path: Path) -> None:
-    for number in (1, 2):
-        part = Export()
-        thread = part.thread(f"chat_{number}", [f"Friend {number}", "Owner"])
-        for at in range(4):
-            thread.says("Owner" if at % 2 else f"Friend {number}", f"{at}", 10**12 + at)
-        part.to_zip(tmp_path / f"facebook-{number}.zip")
-        _add(exports, tmp_path / f"facebook-{number}.zip")
-    (card,) = exports.cards
-    assert card.name == "facebook-1.zip, facebook-2.zip"
-    assert card.summary is not None
-    assert card.summary.kept == 8
-
-
 def test_chats_of_whatsapp_join_one_card(exports: ExportList, tmp_path: Path) -> None:
     for name in ("Ann", "Ben", "Cleo"):
         chat = WhatsAppChat.android().says(name, "Hi!").says("Me", f"Hello {name}")
@@ -139,17 +123,6 @@ def test_chats_of_whatsapp_join_one_card(exports: ExportList, tmp_path: Path) ->
     (card,) = exports.cards
     assert card.summary is not None
     assert (card.summary.sessions, card.summary.kept) == (3, 6)
-
-
-def test_notes_of_a_card_stay_when_another_chat_joins_it(
-    exports: ExportList, tmp_path: Path
-) -> None:
-    for name in ("Ann", "Ben"):
-        chat = WhatsAppChat.android().says(name, "Hi!").says("Me", f"Hello {name}")
-        _drop(exports, chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt"), name)
-        exports.cards[0].warnings.append(f"{name} is odd.")
-    (card,) = exports.cards
-    assert card.warnings == ["Ann is odd.", "Ben is odd."]
 
 
 def test_what_is_given_twice_is_learned_once(
@@ -345,19 +318,3 @@ def test_a_typed_path_is_never_deleted_wherever_it_leads(
         assert exports.cards[-1].work.error
         exports.remove(exports.cards[-1])
         assert mine.read_text() == "no chat"
-
-
-def test_a_card_waits_for_those_before_it() -> None:
-    card = Card("a.zip", copied_bytes=5)
-    assert card.state == "copying"
-    card.copied_bytes = None
-    assert card.state == "failed"
-    may_end = threading.Event()
-
-    def wait() -> None:
-        may_end.wait(_SECONDS)
-
-    card.work.start(later("Reading"), wait)
-    assert card.state == "waiting"
-    may_end.set()
-    card.work.join(_SECONDS)

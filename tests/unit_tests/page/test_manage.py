@@ -8,10 +8,9 @@ import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader, samples
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.page import manage
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.retrieval.index_files import IndexFile, index_files
+from langchain_chatexports.retrieval.index_files import IndexFile
 from tests.unit_tests.builders.kept_models import keep_model
 
 if TYPE_CHECKING:
@@ -43,17 +42,6 @@ def _index(tmp_path: Path) -> Path:
     return file.path
 
 
-def test_a_model_is_renamed_and_deleted(session: PageSession) -> None:
-    (model,) = list_models(session.data_dir)
-    manage.rename(session, model, "My hare")
-    session.managing.join(_SECONDS)
-    assert list_models(session.data_dir)[0].title == "My hare"
-    manage.delete(session, model.name)
-    session.managing.join(_SECONDS)
-    assert [*map(str, session.managed)] == ["Deleted."]
-    assert list_models(session.data_dir) == []
-
-
 def test_a_talk_with_a_deleted_model_ends(session: PageSession) -> None:
     (session.talk.model,) = list_models(session.data_dir)
     manage.delete(session, "ft:another")
@@ -63,24 +51,6 @@ def test_a_talk_with_a_deleted_model_ends(session: PageSession) -> None:
     manage.delete(session, session.talk.model.name)
     session.managing.join(_SECONDS)
     assert session.talk.model is None
-
-
-def test_everything_is_deleted_but_the_export(
-    session: PageSession, tmp_path: Path
-) -> None:
-    _index(tmp_path)
-    session.exports.add([tmp_path / "hogwarts"])
-    session.exports.join(_SECONDS)
-    before = sorted(path for path in (tmp_path / "hogwarts").rglob("*"))
-    manage.delete_everything(session)
-    session.managing.join(_SECONDS)
-    (said,) = session.managed
-    deleted = "Deleted: 1 model, 1 training, 1 file of examples, 1 search index: "
-    assert str(said).startswith(deleted)
-    assert count_data(session.data_dir) == count_data(tmp_path / "none")
-    assert not index_files(tmp_path / "indexes")
-    assert session.read is None
-    assert sorted(path for path in (tmp_path / "hogwarts").rglob("*")) == before
 
 
 def test_indexes_with_a_person_are_deleted(

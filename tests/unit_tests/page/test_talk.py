@@ -71,18 +71,6 @@ def test_base_and_tuned_model_answer_with_the_system_message_of_the_training(
     assert tuned["temperature"] == 0.7
 
 
-def test_the_temperature_is_that_of_the_next_answer(
-    talk: Talk, server: OpenAIServer
-) -> None:
-    _say(talk, "Hello")
-    talk.settings = replace(talk.settings, temperature=0.0)
-    talk.with_base = False
-    _say(talk, "And now?")
-    assert len(server.chats) == 3
-    assert server.chats[-1]["temperature"] == 0.0
-    assert len(server.chats[-1]["messages"]) == 4
-
-
 def test_an_answer_can_be_asked_for_again_and_a_talk_begun_anew(
     talk: Talk, server: OpenAIServer
 ) -> None:
@@ -179,18 +167,3 @@ def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes
     assert arrived in {"Slow", "Slow and"}
     _say(talk, "And now?")
     assert len(talk.lines) == 2
-
-
-def test_only_the_tuned_model_answers_unless_one_wants_to_compare() -> None:
-    talk = Talk(lambda _: None)  # type: ignore[arg-type, return-value] # not asked
-    assert not talk.with_base
-
-
-def test_nobody_answers_before_a_model_was_chosen() -> None:
-    def none(_: str | None) -> Any:
-        raise AssertionError
-
-    talk = Talk(none)
-    assert not talk.say("Hello")
-    assert not talk.again()
-    assert talk.lines == []
