@@ -156,23 +156,13 @@ def stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-@contextmanager
-def asking() -> Iterator[None]:
-    """Let Ctrl-C at one of typer's questions stop the command as it does elsewhere."""
-    try:
-        yield
-    except typer.Abort:
-        raise KeyboardInterrupt from None
-
-
 def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
     """Ask whether to continue, unless an option already confirms it."""
     if agreed:
         return True
     if not stdin_is_terminal():
         raise refusal
-    with asking():
-        return bool(typer.confirm(question, err=True))
+    return bool(typer.confirm(question, err=True))
 
 
 def ask_for_speaker(senders: Mapping[str, int]) -> str:
@@ -184,8 +174,7 @@ def ask_for_speaker(senders: Mapping[str, int]) -> str:
     for number, (name, count) in enumerate(senders.items(), 1):
         print_line(f"  {number}. {one_line(name)} ({plural(count, 'message')})")
     while True:
-        with asking():
-            answer = typer.prompt("Number or name", err=True).strip()
+        answer = typer.prompt("Number or name", err=True).strip()
         if answer in senders:
             return str(answer)
         if answer.isdigit() and 1 <= int(answer) <= len(names):

@@ -61,7 +61,8 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
 
 
 def _end_with(error: BaseException) -> NoReturn:
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+    # typer raises `Abort` for Ctrl-C at a question.
+    if isinstance(error, (KeyboardInterrupt, SystemExit, typer.Abort)):
         print_line("stopped")
         sys.exit(CTRL_C)
     if isinstance(error, _UsageError):

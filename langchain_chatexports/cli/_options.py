@@ -93,6 +93,13 @@ def _parameters_of(group: Any) -> list[inspect.Parameter]:
     ]
 
 
+def check(*rules: tuple[object, str]) -> None:
+    """Raise an error of usage for the first rule that is broken."""
+    for is_broken, message in rules:
+        if is_broken:
+            raise typer.BadParameter(message)
+
+
 def parse_duration(text: str, option: str, *, words: str = "") -> timedelta:
     """Return a duration: a number with its unit, such as `45m`, `6h`, `2d`."""
     try:
@@ -200,26 +207,29 @@ class ChatOptions:
     def choice(self) -> ChatChoice:
         start = _parse_day(self.since, "--since")
         end = _parse_day(self.until, "--until")
-        if start and end and start > end:
-            msg = "--since is after --until, so no message is left."
-            raise typer.BadParameter(msg)
+        is_nothing = start and end and start > end
+        check((is_nothing, "--since is after --until, so no message is left."))
         return ChatChoice(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
 
     def prepare_options(self) -> PrepareOptions:
         files = [path.expanduser() for path in self.people or ()]
         contacts = [one for one in files if one.is_dir() or one.suffix in _CONTACTS]
         tables = [one for one in files if one not in contacts]
-        if len(contacts) > 1 or len(tables) > 1:
-            msg = "--people takes one table, and one file of contacts beside it."
-            raise typer.BadParameter(msg)
+        check(
+            (
+                len(contacts) > 1 or len(tables) > 1,
+                "--people takes one table, and one file of contacts beside it.",
+            ),
+            (
+                self.date_order not in {None, *ORDERS},
+                f"--date-order is one of {', '.join(ORDERS)}.",
+            ),
+        )
         try:
             find_time_zone(self.export_zone)
         except ValueError as error:
             msg = f"--export-zone: {error}"
             raise typer.BadParameter(msg) from None
-        if self.date_order not in {None, *ORDERS}:
-            msg = f"--date-order is one of {', '.join(ORDERS)}."
-            raise typer.BadParameter(msg)
         return PrepareOptions(
             people=next(iter(tables), None),
             contacts=next(iter(contacts), None),
@@ -288,9 +298,12 @@ class ExampleOptions:
     ] = False
 
     def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
-        if self.overlap >= self.size and not self.whole:
-            msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
-            raise typer.BadParameter(msg)
+        check(
+            (
+                self.overlap >= self.size and not self.whole,
+                f"--overlap ({self.overlap}) must be less than --size ({self.size}).",
+            )
+        )
         return replace(
             chats.prepare_options(),
             ai=tuple(self.ai or ()),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,14 +12,13 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
-    print_json,
     print_line,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
-    AsJson,
     DataDir,
     IndexDir,
+    check,
     command,
     flag,
     option,
@@ -29,7 +27,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.workflows import delete_known
 from langchain_chatexports.workflows import forget as forget_names
 from langchain_chatexports.workflows.models import NOT_DELETED
-from langchain_chatexports.workflows.removal import Forgotten, KnownBy
+from langchain_chatexports.workflows.removal import KnownBy
 
 _REASONS = {
     "voice": "learned this voice",
@@ -66,7 +64,6 @@ def forget(
     yes: Annotated[
         bool, flag("--yes", "Also delete the models and examples that know them.")
     ] = False,
-    as_json: AsJson = False,
 ) -> None:
     """Remove a person or a conversation from a set.
 
@@ -78,9 +75,8 @@ def forget(
         chatexports forget set --person Hare
         chatexports forget --person Hare
     """
-    if not person and not conversation:
-        msg = "Name what to forget: --person NAME or --conversation ID."
-        raise typer.BadParameter(msg)
+    is_nobody = not person and not conversation
+    check((is_nobody, "Name what to forget: --person NAME or --conversation ID."))
     done = forget_names(
         path,
         people=person or [],
@@ -88,9 +84,6 @@ def forget(
         data_dir=data_dir,
         index_dir=index_dir,
     )
-    if as_json:
-        _print_json(done, data_dir, agreed=yes)
-        return
     if done.report:
         print_line(str(done.report))
         if done.report.not_found:
@@ -100,18 +93,6 @@ def forget(
         count = plural(len(done.indexes), "search index", "search indexes")
         print_line(f"Deleted: {count}. The next search of an export builds a new one.")
     _delete_known(done.known_by, data_dir, agreed=yes)
-
-
-def _print_json(done: Forgotten, data_dir: Path | None, *, agreed: bool) -> None:
-    values: dict[str, Any] = {}
-    if done.report:
-        jobs = [job.to_dict() for job in done.jobs]
-        values = {**done.report.to_dict(), "jobs": jobs}
-    values["deleted_indexes"] = [str(index) for index in done.indexes]
-    values["known_by"] = [asdict(one) for one in done.known_by]
-    deleted = delete_known(done.known_by, data_dir) if agreed else []
-    values["deleted"] = [one.id for one in deleted]
-    print_json(values)
 
 
 def _delete_known(

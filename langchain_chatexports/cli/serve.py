@@ -11,12 +11,10 @@ import typer
 from langchain_chatexports import local_server
 from langchain_chatexports.cli._console import (
     command_line,
-    print_json,
     print_line,
     show_rows,
 )
 from langchain_chatexports.cli._options import (
-    AsJson,
     Base,
     DataDir,
     command,
@@ -55,7 +53,6 @@ def serve(
     list_bases: Annotated[
         bool, flag("--list-bases", "List base models, and exit.")
     ] = False,
-    as_json: AsJson = False,
 ) -> None:
     """Run the local server, with OpenAI's API, on 127.0.0.1.
 
@@ -82,9 +79,7 @@ def serve(
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
     )
-    local_server.serve_forever(
-        settings, _print_ready_as_json if as_json else _print_ready
-    )
+    local_server.serve_forever(settings, _print_ready)
     print_line("Stopped. Unfinished jobs continue when the server starts again.")
 
 
@@ -129,16 +124,3 @@ def _print_ready(info: ServerInfo) -> None:
     # On stdout and ready for a shell: this is the output of the command.
     print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
     print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201
-
-
-def _print_ready_as_json(info: ServerInfo) -> None:
-    print_line("Ready; Ctrl-C stops.")
-    print_json(
-        {
-            "base_url": info.base_url,
-            "api_key": info.api_key,
-            "base_model": info.base_model,
-            "data_dir": info.data_dir,
-            "engine": info.engine,
-        }
-    )
