@@ -64,16 +64,6 @@ def test_what_a_model_says_is_no_terminal_code(has_bubbles: bool) -> None:
     assert "gone" in file.getvalue()
 
 
-def test_they_answer_at_the_same_time() -> None:
-    both_are_there = threading.Barrier(2, timeout=60)
-
-    def pieces(text: str) -> Iterator[str]:
-        both_are_there.wait()
-        yield text
-
-    assert "b" in shown([Answer("x", pieces("a")), Answer("y", pieces("b"))])
-
-
 def test_a_server_that_goes_ends_all_answers() -> None:
     is_asked = threading.Event()
 

@@ -17,9 +17,8 @@ from langchain_chatexports.evaluation import (
 )
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.conversations import Utterance
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.workflows import evaluate as workflow
-from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
+from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
 from tests.unit_tests.cli.conftest import Command
@@ -88,18 +87,6 @@ def test_that_nothing_was_held_out_is_said_before_anything_starts(
     assert done.status == 1
     assert "held nothing out to evaluate it with" in done.err
     assert "Starting" not in done.err
-
-
-def test_both_models_need_one_base(chatexports: Command, tmp_path: Path) -> None:
-    data = DataDirectory(tmp_path)
-    data.prepare()
-    keep_adapter(data, "00000000000a", base="a", suffix="mia", job_id="1")
-    keep_adapter(data, "00000000000b", base="b", suffix="ben", job_id="2")
-    done = chatexports(
-        "evaluate", "mia", "--wrong-person", "ben", "--data-dir", tmp_path
-    )
-    assert done.status == 1
-    assert "must have the same base" in done.err
 
 
 def test_a_blind_test_needs_somebody(chatexports: Command) -> None:

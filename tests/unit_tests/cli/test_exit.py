@@ -83,14 +83,6 @@ def test_output_that_nobody_reads_ends_it_quietly(tmp_path: Path, closed: str) -
     assert not done.stderr
 
 
-def test_nothing_is_imported_before_ctrl_c_is_taken() -> None:
-    code = "import sys, langchain_chatexports.cli; print(*sys.modules)"
-    done = subprocess.run(  # noqa: S603 - ours
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert not {"langchain_core", "pydantic", "typer"} & set(done.stdout.split())
-
-
 def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A talk reads its export for the replies and again for what it remembers."""
     with exit_handling(debug=False):

@@ -64,13 +64,6 @@ def test_models_as_json_say_where_they_are(
     assert (len(told["jobs"]), len(told["sets"])) == (2, 2)
 
 
-def test_models_are_deleted_by_name(chatexports: Command, names: Any) -> None:
-    delete = ("models", "--delete", names[0], "--yes")
-    done = chatexports(*delete, "--data-dir", "kept")
-    assert done.status == 0
-    assert names[0] not in chatexports("models", "--data-dir", "kept").out
-
-
 def test_a_model_gets_a_label_that_is_listed_and_finds_it(
     chatexports: Command, tmp_path: Path
 ) -> None:
@@ -87,42 +80,17 @@ def test_a_model_gets_a_label_that_is_listed_and_finds_it(
     assert "2023”" not in chatexports("models", "--data-dir", "kept").out
 
 
-@pytest.mark.usefixtures("names")
-def test_examples_that_no_job_used_are_listed_and_deleted(
-    chatexports: Command, tmp_path: Path
+@pytest.mark.parametrize("is_everything", [False, True])
+def test_what_is_deleted_is_agreed_to(
+    chatexports: Command, names: Any, tmp_path: Path, *, is_everything: bool
 ) -> None:
-    data = DataDirectory(tmp_path / "kept")
-    unused = FileStore(data).create(io.BytesIO(b"{}\n"), filename="x.jsonl")["id"]
-    listed = json.loads(chatexports("models", "--data-dir", "kept", "--json").out)
-    used = listed["sets"][-1]["id"]
-    assert listed["sets"][0]["job_ids"] == []
-    assert chatexports("models", "--data-dir", "kept").out.count("file-") == 1
-    delete = ("models", "--data-dir", "kept", "--yes", "--delete")
-    assert "used" in chatexports(*delete, used).err
-    assert chatexports(*delete, unused).status == 0
-    left = json.loads(chatexports("models", "--data-dir", "kept", "--json").out)
-    assert left["sets"] == listed["sets"][1:]
-
-
-def test_without_a_terminal_a_model_is_deleted_only_with_yes(
-    chatexports: Command, names: Any, tmp_path: Path
-) -> None:
-    done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
-    assert (done.status, "--yes" in done.err) == (1, True)
+    what = ("--delete-everything",) if is_everything else ("--delete", names[0])
+    refused = chatexports("models", *what, "--data-dir", "kept")
+    assert (refused.status, "--yes" in refused.err) == (1, True)
     assert count_data(tmp_path / "kept").models == 2
-
-
-@pytest.mark.usefixtures("names")
-def test_everything_is_deleted_only_if_agreed_to(
-    chatexports: Command, tmp_path: Path
-) -> None:
-    arguments = ("models", "--delete-everything", "--data-dir", "kept")
-    refused = chatexports(*arguments)
-    assert refused.status == 1
-    assert "--yes" in refused.err
-    assert count_data(tmp_path / "kept").models == 2
-    assert chatexports(*arguments, "--yes").status == 0
-    assert count_data(tmp_path / "kept").models == 0
+    done = chatexports("models", *what, "--yes", "--data-dir", "kept", "--json")
+    left = [model["name"] for model in json.loads(done.out)["models"]]
+    assert left == ([] if is_everything else names[1:])
 
 
 @pytest.fixture

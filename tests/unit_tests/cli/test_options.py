@@ -67,13 +67,6 @@ def test_shorter_windows_and_trailing_messages_can_be_kept(
     assert counted("--keep-trailing")[1] > messages
 
 
-def test_commands_that_read_exports_take_one_choice_of_chats() -> None:
-    shared = {"with_", "no_groups", "since", "until", "people"}
-    shared |= {"export_zone", "date_order"}
-    for name in ("inspect", "search", "prepare", "finetune", "chat", "mcp"):
-        assert shared <= {parameter.name for parameter in COMMANDS[name].params}
-
-
 # Which exports
 
 
@@ -117,17 +110,6 @@ def test_elsewhere_a_path_is_asked_for(
     done = chatexports("inspect")
     assert done.status == 2
     assert "Name an export" in done.err
-
-
-@pytest.mark.parametrize("name", ["inspect", "search race"])
-def test_examples_are_no_export_and_that_is_said(
-    chatexports: Command, tmp_path: Path, name: str
-) -> None:
-    chats = write_imessage(tmp_path / "chat.db")
-    chatexports("prepare", chats, "--ai", "Hare", "-o", "examples.jsonl")
-    done = chatexports(*name.split(), "examples.jsonl")
-    assert done.status == 1
-    assert "examples" in done.err
 
 
 # Which chats
@@ -217,9 +199,6 @@ def test_dates_that_leave_nothing_are_errors(
     done = chatexports("prepare", chats, *options, "-o", "set.jsonl")
     assert done.status == status
     assert said in " ".join(done.err.split())
-
-
-# Who is who
 
 
 # What to type next

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.cli.conftest import Command
 from tests.unit_tests.retrieval.test_lines import BREAKS
@@ -185,21 +185,6 @@ class TestIndex:
 
 
 class TestForget:
-    def test_a_set_is_changed_and_no_search(
-        self, chatexports: Command, tmp_path: Path
-    ) -> None:
-        folder = write_messenger(tmp_path / "hogwarts")
-        chatexports("prepare", folder, "-o", "set.jsonl")
-        before = chatexports("search", "library", folder).out
-        done = chatexports(
-            *("forget", "set.jsonl", "--person", "Hermione Granger"),
-            *("--data-dir", "data"),
-        )
-        assert " rows removed, " in done.err
-        assert "Deleted: 1 search index." in done.err
-        assert not [*(tmp_path / INDEXES).iterdir()]
-        assert chatexports("search", "library", folder).out == before
-
     @pytest.mark.parametrize("option", ["--person", "--conversation"])
     def test_an_unknown_name_is_an_error(
         self, chatexports: Command, sample: Path, tmp_path: Path, option: str

@@ -194,24 +194,6 @@ def test_what_fails_or_is_cancelled_leaves_no_copy(
     assert not _copies(exports)
 
 
-def test_what_does_not_arrive_whole_is_said(exports: ExportList) -> None:
-    arriving = exports.receive("1", "half.zip")
-    assert arriving is not None
-    arriving[1].write_bytes(b"PK")
-    assert _states(exports) == [("half.zip", "copying")]
-    exports.lost("1")
-    assert _states(exports) == [("half.zip", "failed")]
-    assert "upload is incomplete" in str(exports.cards[0].work.error)
-    assert not _copies(exports)
-
-
-def test_a_folder_without_files_to_read_is_said(exports: ExportList) -> None:
-    exports.received("1", "Holidays")
-    assert [*map(str, exports.notes)] == [
-        "Holidays is empty, or has only photos and films: skipped."
-    ]
-
-
 def test_warnings_name_copies_as_the_person_does(
     exports: ExportList, tmp_path: Path
 ) -> None:

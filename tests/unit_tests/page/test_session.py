@@ -51,16 +51,6 @@ def _prepare(session: PageSession) -> None:
     session.measuring.join(_SECONDS)
 
 
-def test_a_report_is_made_when_it_is_asked_for(
-    session: PageSession, tmp_path: Path
-) -> None:
-    _add(session, write_imessage(tmp_path / "chat.db"))
-    assert session.draw_report()
-    session.reporting.join(_SECONDS)
-    assert session.report is not None
-    assert "Hare" in {person.name for person in session.report.people}
-
-
 def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
     session.add_sample()
     session.exports.join(_SECONDS)

@@ -55,22 +55,6 @@ def _say(talk: Talk, line: str) -> None:
     assert talk.answering.error is None
 
 
-def test_base_and_tuned_model_answer_with_the_system_message_of_the_training(
-    talk: Talk, server: OpenAIServer
-) -> None:
-    _say(talk, "Hello")
-    assert [voice.title for voice in talk.voices] == ["base model", "Tortoise"]
-    assert all(talk.bubbles(voice, 0) for voice in talk.voices)
-    tuned, base = server.chats
-    assert base["model"] == BASE_MODEL
-    assert tuned["model"] != BASE_MODEL
-    assert tuned["messages"] == [
-        {"role": "system", "content": "Be slow."},
-        {"role": "user", "content": "Hare: Hello"},
-    ]
-    assert tuned["temperature"] == 0.7
-
-
 def test_an_answer_can_be_asked_for_again_and_a_talk_begun_anew(
     talk: Talk, server: OpenAIServer
 ) -> None:
@@ -138,17 +122,6 @@ def test_a_reply_of_several_messages_is_several_bubbles(
     talk.answering.join(_SECONDS)
     _say(talk, "Hello")
     assert talk.bubbles(talk.voices[-1], 0) == ["One.", "Two.", "Three."]
-
-
-def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None:
-    gone: Any = SimpleNamespace(
-        base_url="http://127.0.0.1:9/v1", api_key=KEY, base_model=BASE_MODEL
-    )
-    talk._use_server = lambda _: gone
-    assert talk.say("Hello")
-    talk.answering.join(_SECONDS)
-    assert "press Again to restart it" in str(talk.answering.error)
-    assert server.chats == []
 
 
 def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes_on(
