@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from base64 import b64decode
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from queue import Queue
@@ -231,6 +231,8 @@ class Browser:
         """Check the screen as it is with axe-core, and its width."""
         wait(lambda: self.all("button"))
         self.assert_as_wide_as_its_window()
+        with suppress(AssertionError):  # What was just clicked is faint for a moment.
+            wait(lambda: not self.axe_findings(), seconds=10)
         assert self.axe_findings() == []
 
     def assert_as_wide_as_its_window(self) -> None:
