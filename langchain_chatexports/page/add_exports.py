@@ -124,23 +124,21 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
             session.talk_to_person()
         ui.navigate.to("/talk")
 
-    @ui.refreshable
     def cards() -> None:
-        with ui.element("div").classes("part"):
-            for card in exports.cards:
-                _build_card(session, card)
-            for note in exports.notes:
-                text(note, classes="quiet")
-            _show_warnings(exports.warnings)
-            if not exports.cards:
-                text(_("No export at hand?"), classes="quiet")
-                button = ui.button(_("Try it with invented chats"))
-                button.on_click(session.add_sample).props("outline")
-            elif session.read:
-                next_link(_("Next: choose whose voice to learn"), "/choose")
-                if session.choice.voice is not None:
-                    button = ui.button(_("Or talk at once, without a training"))
-                    button.on_click(talk_at_once).props("outline")
+        for card in exports.cards:
+            _build_card(session, card)
+        for note in exports.notes:
+            text(note, classes="quiet")
+        _show_warnings(exports.warnings)
+        if not exports.cards:
+            text(_("No export at hand?"), classes="quiet")
+            button = ui.button(_("Try it with invented chats"))
+            button.on_click(session.add_sample).props("outline")
+        elif session.read:
+            next_link(_("Next: choose whose voice to learn"), "/choose")
+            if session.choice.voice is not None:
+                button = ui.button(_("Or talk at once, without a training"))
+                button.on_click(talk_at_once).props("outline")
         if len(exports.cards) > shown_count[0]:
             how_to_get.close()
             scroll_to(result)
@@ -170,7 +168,6 @@ def _build_card(session: PageSession, card: Card) -> None:
             TimeLeft(before.work.seconds_left),
         )
 
-    @ui.refreshable
     def shown() -> None:
         with ui.element("div").classes("card"):
             text(card.name, tag="h2", classes="name")
@@ -265,20 +262,18 @@ def _show_warnings(warnings: Sequence[str]) -> None:
 
 
 def _build_report(session: PageSession) -> None:
-    @ui.refreshable
     def report() -> None:
-        with ui.element("div").classes("part"):
-            if session.report:
-                frame = ui.element("iframe").classes("report")
-                source = f"report?{id(session.report)}"
-                frame.props["src"] = source
-                frame.props["title"] = _("Report about these exports")
-            elif session.reporting.is_running:
-                show_work(session.reporting)
-            elif session.read:
-                show_failure(session.reporting.error)
-                button = ui.button(_("Show figures about these chats"))
-                button.on_click(session.draw_report).props("outline")
+        if session.report:
+            frame = ui.element("iframe").classes("report")
+            source = f"report?{id(session.report)}"
+            frame.props["src"] = source
+            frame.props["title"] = _("Report about these exports")
+        elif session.reporting.is_running:
+            show_work(session.reporting)
+        elif session.read:
+            show_failure(session.reporting.error)
+            button = ui.button(_("Show figures about these chats"))
+            button.on_click(session.draw_report).props("outline")
 
     follow(
         report,

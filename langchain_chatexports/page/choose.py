@@ -64,28 +64,24 @@ def build_choose(session: PageSession) -> None:
     # The choice stays when its part is rebuilt after measuring the machine.
     chosen: dict[str, str] = {}
 
-    @ui.refreshable
     def examples() -> None:
-        with ui.element("div").classes("part"):
-            show_work(session.preparing)
-            if session.data is not None:
-                _show_data(session.data)
-            elif session.is_choice_changed:
-                text(_("You changed the choice. Make the examples again."))
+        show_work(session.preparing)
+        if session.data is not None:
+            _show_data(session.data)
+        elif session.is_choice_changed:
+            text(_("You changed the choice. Make the examples again."))
 
-    @ui.refreshable
     def base() -> None:
-        with ui.element("div").classes("part"):
-            if session.data is not None and session.data.is_enough:
-                text(_("Which base model it starts from"), tag="h2")
-                paragraph(
-                    "A base model can already talk; training teaches it the "
-                    "voice. Larger ones talk better, and take longer. If in "
-                    "doubt, keep the proposed one."
-                )
-                # Measuring can take a minute, and runs in the background.
-                show_work(session.measuring)
-                _build_base(session, session.data, chosen)
+        if session.data is not None and session.data.is_enough:
+            text(_("Which base model it starts from"), tag="h2")
+            paragraph(
+                "A base model can already talk; training teaches it the "
+                "voice. Larger ones talk better, and take longer. If in "
+                "doubt, keep the proposed one."
+            )
+            # Measuring can take a minute, and runs in the background.
+            show_work(session.measuring)
+            _build_base(session, session.data, chosen)
 
     work, measuring = session.preparing, session.measuring
     follow(

@@ -64,7 +64,6 @@ def build_guess(session: PageSession) -> None:
 def _build_work(guess: Guess) -> None:
     work = guess.work
 
-    @ui.refreshable
     def progress() -> None:
         show_work(work)
 
@@ -77,17 +76,15 @@ def _build_work(guess: Guess) -> None:
 def _build_game(guess: Guess) -> None:
     is_first = True
 
-    @ui.refreshable
     def game() -> None:
         nonlocal is_first
         test = guess.test
-        with ui.element("div").classes("part"):
-            if test and (pair := test.pair):
-                heading = _show_pair(guess, test, pair)
-                if not is_first:
-                    focus(heading)
-            elif test and (result := test.result):
-                _show_result(test, result)
+        if test and (pair := test.pair):
+            heading = _show_pair(guess, test, pair)
+            if not is_first:
+                focus(heading)
+        elif test and (result := test.result):
+            _show_result(test, result)
         is_first = False
 
     follow(game, lambda: (id(guess.test), len(guess.test.guesses) if guess.test else 0))

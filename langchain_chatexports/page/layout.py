@@ -75,7 +75,6 @@ def add_style(tab_key: str) -> None:
 def screen(path: str, training: Callable[[], Sentence | None]) -> Iterator[None]:
     """Build a screen's frame, and its content inside."""
 
-    @ui.refreshable
     def status() -> None:
         if path != "/train" and (line := training()):
             ui.link(str(line), "/train")
@@ -219,8 +218,14 @@ def show_work(work: Work) -> None:
             bar.props("indeterminate")
 
 
-def follow(part: Any, look: Callable[[], object]) -> None:
+def follow(build: Callable[[], object], look: Callable[[], object]) -> None:
     """Build a part of a screen, and rebuild it when the result of `look` changes."""
+
+    @ui.refreshable
+    def part() -> None:
+        with ui.element("div").classes("part"):
+            build()
+
     part()
     shown = [look()]
 

@@ -54,26 +54,22 @@ def build_manage(session: PageSession) -> None:
         "program are deleted, never an export on your disk."
     )
 
-    @ui.refreshable
     def work() -> None:
-        with ui.element("div").classes("part"):
-            show_work(session.managing)
-            if not session.managing.is_running:
-                with ui.element("div").props("role=status").classes("part"):
-                    for line in session.managed:
-                        text(line)
-                    if session.forgotten is not None:
-                        _show_forgotten(session, session.forgotten)
+        show_work(session.managing)
+        if not session.managing.is_running:
+            with ui.element("div").props("role=status").classes("part"):
+                for line in session.managed:
+                    text(line)
+                if session.forgotten is not None:
+                    _show_forgotten(session, session.forgotten)
 
     def look_at_work() -> object:
         # The work may end between two checks.
         did = session.managed, session.forgotten
         return session.managing.is_running, session.managing.error, did
 
-    @ui.refreshable
     def all_kept() -> None:
-        with ui.element("div").classes("part"):
-            _show_models(session, _kept(session))
+        _show_models(session, _kept(session))
 
     def look() -> object:
         now = _kept(session)
@@ -271,7 +267,6 @@ def _show_job(session: PageSession, job: KeptJob) -> None:
         jobs = session.jobs()
         return state_text(session, next((j for j in jobs if j.id == job.id), job), jobs)
 
-    @ui.refreshable
     def state() -> None:
         text(facts(look(), job.base_model, moment(job.created_at)))
 

@@ -21,7 +21,6 @@ def kept_models(session: PageSession) -> dict[str, TunedModel]:
 
 
 def _build_no_model(session: PageSession) -> None:
-    @ui.refreshable
     def note() -> None:
         if training := session.training:
             text(training)

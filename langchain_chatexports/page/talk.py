@@ -95,17 +95,13 @@ def _build_settings(talk: Talk) -> None:
 
 
 def _build_conversation(talk: Talk) -> None:
-    @ui.refreshable
     def earlier() -> None:
-        with ui.element("div").classes("turns"):
-            for index in range(len(talk.lines) - 1):
-                _show_turn(talk, index)
+        for index in range(len(talk.lines) - 1):
+            _show_turn(talk, index)
 
-    @ui.refreshable
     def latest() -> None:
-        with ui.element("div").classes("turns"):
-            if talk.lines:
-                _show_turn(talk, len(talk.lines) - 1)
+        if talk.lines:
+            _show_turn(talk, len(talk.lines) - 1)
 
     def look() -> object:
         is_over = not talk.answering.is_running
@@ -130,22 +126,20 @@ def _build_work(session: PageSession, start: Callable[[], object]) -> None:
     talk = session.talk
     answering = talk.answering
 
-    @ui.refreshable
     def work() -> None:
-        with ui.element("div").classes("part"):
-            show_work(answering)
-            if answering.is_running:
-                return
-            if session.offer is not None:
-                _show_offer(session, session.offer)
-            elif not talk.is_ready:
-                ui.button(_("Start it again"), on_click=start)
-            elif talk.chosen is None:
-                text(
-                    _("Training teaches the model this person's voice."),
-                    classes="quiet",
-                )
-                next_link(_("Train it"), "/choose")
+        show_work(answering)
+        if answering.is_running:
+            return
+        if session.offer is not None:
+            _show_offer(session, session.offer)
+        elif not talk.is_ready:
+            ui.button(_("Start it again"), on_click=start)
+        elif talk.chosen is None:
+            text(
+                _("Training teaches the model this person's voice."),
+                classes="quiet",
+            )
+            next_link(_("Train it"), "/choose")
 
     follow(
         work,
@@ -285,7 +279,6 @@ def _burst(typed: str) -> str:
 
 
 def _build_saved(talk: Talk) -> None:
-    @ui.refreshable
     def saved() -> None:
         talks = talk.saved()
         if not talks:

@@ -68,29 +68,27 @@ def build_train(session: PageSession) -> None:
         phase = work.is_running, work.title, work.error, work.progress
         return states, phase, session.has_lost_training, session.found
 
-    @ui.refreshable
     def jobs() -> None:
-        with ui.element("div").classes("part"):
-            show_work(session.job_work)
-            if session.is_preparing_training:
-                stop = ui.button(_("Stop"), on_click=session.stop_preparing)
-                stop.props("outline")
-            if session.has_lost_training:
-                error_box(
-                    _(
-                        "The local server ended unexpectedly: memory may not be "
-                        "enough. The last save of the training is kept. Press "
-                        "Continue to resume it."
-                    )
+        show_work(session.job_work)
+        if session.is_preparing_training:
+            stop = ui.button(_("Stop"), on_click=session.stop_preparing)
+            stop.props("outline")
+        if session.has_lost_training:
+            error_box(
+                _(
+                    "The local server ended unexpectedly: memory may not be "
+                    "enough. The last save of the training is kept. Press "
+                    "Continue to resume it."
                 )
-            found = session.jobs()
-            if not found and not session.job_work.is_running:
-                text(_("There is no training yet."))
-                next_link(_("Choose what to train on first"), "/choose")
-            if session.found is not None and session.found.state in _FOUND:
-                text(_FOUND[session.found.state], classes="quiet")
-            for job in found:
-                _show_job(session, job)
+            )
+        found = session.jobs()
+        if not found and not session.job_work.is_running:
+            text(_("There is no training yet."))
+            next_link(_("Choose what to train on first"), "/choose")
+        if session.found is not None and session.found.state in _FOUND:
+            text(_FOUND[session.found.state], classes="quiet")
+        for job in found:
+            _show_job(session, job)
 
     follow(jobs, look)
 
@@ -102,7 +100,6 @@ def _show_job(session: PageSession, job: KeptJob) -> None:
         now = next((other for other in jobs if other.id == job.id), job)
         return now, state_text(session, now, jobs)
 
-    @ui.refreshable
     def progress() -> None:
         _show_progress(session, *look())
 
