@@ -23,7 +23,7 @@ _OLD_TAB = "/old-tab"
 # inline script runs without the response's nonce, and nothing is loaded from elsewhere.
 _POLICY = (
     "default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; frame-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; "
     "img-src 'self' data:; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'"
 )
@@ -205,12 +205,9 @@ class _Guarded:
     async def _begin(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)
         headers.update(_HEADERS)
-        has_policy = _CSP in headers
-        headers.setdefault(_CSP, _POLICY.format(nonce=self._nonce))
-        is_page = headers.get("content-type", "").startswith("text/html")
-        if is_page:
+        headers[_CSP] = _POLICY.format(nonce=self._nonce)
+        if headers.get("content-type", "").startswith("text/html"):
             headers.update(_NO_STORE)
-        if is_page and not has_policy:
             # The length changes, so the start is sent with the body.
             self._page = b""
         else:

@@ -27,7 +27,6 @@ from langchain_chatexports.page.layout import (
     paragraph,
     scroll_to,
     show_english,
-    show_failure,
     show_work,
     text,
 )
@@ -71,7 +70,6 @@ def build_add_exports(session: PageSession) -> None:
             on_click=lambda: session.exports.add([default_path()]),
         )
     _build_cards(session, how_to_get)
-    _build_report(session)
 
 
 def _build_how_to_export() -> ui.expansion:
@@ -259,28 +257,3 @@ def _show_skipped_files(names: Sequence[str]) -> None:
 def _show_warnings(warnings: Sequence[str]) -> None:
     if warnings:
         show_english(_("Details, in English"), warnings)
-
-
-def _build_report(session: PageSession) -> None:
-    def report() -> None:
-        if session.report:
-            frame = ui.element("iframe").classes("report")
-            source = f"report?{id(session.report)}"
-            frame.props["src"] = source
-            frame.props["title"] = _("Report about these exports")
-        elif session.reporting.is_running:
-            show_work(session.reporting)
-        elif session.read:
-            show_failure(session.reporting.error)
-            button = ui.button(_("Show figures about these chats"))
-            button.on_click(session.draw_report).props("outline")
-
-    follow(
-        report,
-        lambda: (
-            id(session.read),
-            id(session.report),
-            session.reporting.is_running,
-            session.reporting.progress,
-        ),
-    )

@@ -50,10 +50,6 @@ class Card:
             return "reading" if self.is_read_now else "waiting"
         return "failed" if self.work.error or self.export is None else "read"
 
-    @property
-    def is_busy(self) -> bool:
-        return self.state not in {"read", "failed"}
-
 
 @dataclass(frozen=True)
 class ReadExports:

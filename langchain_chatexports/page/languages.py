@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime
+from babel.dates import format_datetime
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -51,11 +51,6 @@ class Language(English):
         """The tag of the language in HTML, Quasar and NiceGUI."""
         return _TAGS.get(self.locale.language, self.locale.language)
 
-    @property
-    def weekdays(self) -> tuple[str, ...]:
-        names = self.locale.days["format"]["abbreviated"]
-        return tuple(names[day] for day in range(7))
-
     def render(self, sentence: Sentence) -> str:
         return self.text(sentence.one, sentence.many, **sentence.values)
 
@@ -78,9 +73,6 @@ class Language(English):
 
     def percent(self, share: float) -> str:
         return format_percent(share, locale=self.locale)
-
-    def day(self, moment: datetime) -> str:
-        return format_date(moment, "medium", locale=self.locale)
 
     def time(self, number: float, unit: str, digits: int) -> str:
         return format_unit(

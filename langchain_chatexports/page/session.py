@@ -31,7 +31,6 @@ from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.languages import Sentence, TimeLeft, later
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.report import ExportReport, build_report
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.bases import (
@@ -101,9 +100,8 @@ class PageSession:
         self.base = base
         self.data_dir = data_dir
         self.index_dir = index_dir
-        self.reporting, self.preparing, self.measuring = Work(), Work(), Work()
+        self.preparing, self.measuring = Work(), Work()
         self.job_work, self.managing = Work(), Work()
-        self.report: ExportReport | None = None
         self.choice = Choice()
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
@@ -151,36 +149,16 @@ class PageSession:
         self.exports.add([write_messenger(self.exports.new_copy("Hogwarts"))])
 
     def clear(self) -> None:
-        """Remove all exports from the list, with their report and examples."""
+        """Remove all exports from the list, with their examples."""
         self.exports.clear()
         self.choice = Choice()
 
     def _exports_changed(self) -> None:
-        self._made = self.report = self.offer = None
+        self._made = self.offer = None
         if self.talk.model is None:  # It is with a person of the exports.
             self.talk.leave()
         if self.read:
             self.choice = self.choice.fitting(self.read)
-
-    def draw_report(self) -> bool:
-        return self.reporting.start(later("Counting"), self._draw_report)
-
-    def _draw_report(self) -> None:
-        if (read := self.read) is None:
-            return
-        done = 0
-        total = sum(summary.found for summary in read.summaries)
-        self.reporting.count(lambda: done, total, "messages")
-
-        def count(messages: int) -> None:
-            nonlocal done
-            self.reporting.check()
-            done = messages
-
-        loaders = [export.loader for export in read.exports]
-        report = build_report(loaders, time_zone="local", on_messages=count)
-        if read is self.read:
-            self.report = report
 
     # Examples
 

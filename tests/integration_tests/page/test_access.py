@@ -103,7 +103,7 @@ def test_another_server_of_this_machine_gets_no_key_to_the_page(
     assert len(path) > 20
     assert not any(path in request for request in seen)
     with httpx.Client() as client:
-        for guess in ("manage", "report", ""):
+        for guess in ("manage", "talk", ""):
             assert client.get(f"{shared.address}{guess}").status_code == 403
 
 

@@ -40,8 +40,6 @@ def test_files_and_folders_are_dropped_anywhere(
     person.assert_accessible()
     person.look_as(390, 844, is_dark=True)
     person.assert_accessible()
-    person.click("Show figures about these chats")
-    person.see("Remove from the list")
     # On a screen without a list of exports.
     person.go("choose")
     person.see("Whose voice")

@@ -66,12 +66,6 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
     person.key(str(write_imessage(tmp_path / "chat.db")), Keys.ENTER)
     person.see("223 of 223 messages kept")
     person.assert_accessible()
-    person.tab_to("Show figures")
-    person.key(Keys.ENTER)
-    frame = wait(lambda: person.all("iframe.report"))[0]
-    person.driver.switch_to.frame(frame)
-    person.see("What is in these exports")
-    person.driver.switch_to.default_content()
     person.tab_to("Next: choose whose voice")
     person.key(Keys.ENTER)
     _choose_voice_and_base(person)
