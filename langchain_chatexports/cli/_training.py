@@ -72,15 +72,9 @@ class TrainingDisplay(ProgressDisplay):
         else:
             job = event.job
             at = f" at {progress_of(job)}" if job and job.step else ""
-            saved = ""
-            if job and job.saved_step:
-                saved = f", a checkpoint of step {job.saved_step:,}"
             print_line(f"Training stopped{at}. To continue it:")
             print_line(f"  {command_line(*sys.argv[1:])}")
-            print_line(
-                f"Until then its job{saved} and the uploaded examples stay here."
-            )
-        print_line("To delete them:" if event.outcome == "paused" else "To delete it:")
+        print_line("To delete it, with its examples:")
         print_line(
             f"  {command_line('models', '--delete', event.job_id, *self._where)}"
         )

@@ -117,13 +117,10 @@ def _figures(
 def _print_report(figures: ExportReport) -> None:
     examples = figures.examples.examples if figures.examples else 0
     people = plural(len(figures.people), "person", "people")
-    counts = (
-        f"{plural(figures.messages, 'message')} by {people}",
-        plural(figures.pauses.conversations, "conversation"),
-        plural(examples, "example"),
+    conversations = plural(figures.pauses.conversations, "conversation")
+    print_line(
+        f"{plural(figures.messages, 'message')} by {people}, {conversations}, "
+        f"{plural(examples, 'example')}"
     )
-    print_line(", ".join(counts))
-    if not figures.messages:
-        print_line("There are no messages to learn from.")
-    elif not examples:
+    if figures.messages and not examples:
         print_line("Name the speaker with --ai NAME to count the examples.")
