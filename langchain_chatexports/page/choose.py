@@ -274,9 +274,9 @@ def _show_example(examples: list[TrainingExample]) -> None:
         text(counted, classes="quiet")
         with ui.element("div").classes("turns"):
             for message in examples[index]["messages"]:
-                side = {"assistant": "bubble mine", "user": "bubble theirs"}
-                content = str(message.get("content") or "")
-                text(content, classes=side.get(message["role"], "quiet"))
+                sides = {"assistant": "bubble mine", "user": "bubble theirs"}
+                if side := sides.get(message["role"]):  # Not the system prompt.
+                    text(str(message.get("content") or ""), classes=side)
 
     def show_next() -> None:
         nonlocal index
