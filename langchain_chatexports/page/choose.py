@@ -68,8 +68,6 @@ def build_choose(session: PageSession) -> None:
         show_work(session.preparing)
         if session.data is not None:
             _show_data(session.data)
-        elif session.is_choice_changed:
-            text(_("You changed the choice. Make the examples again."))
 
     def base() -> None:
         if session.data is not None and session.data.is_enough:
@@ -83,21 +81,9 @@ def build_choose(session: PageSession) -> None:
             show_work(session.measuring)
             _build_base(session, session.data, chosen)
 
-    work, measuring = session.preparing, session.measuring
-    follow(
-        examples,
-        lambda: (
-            work.is_running,
-            work.progress,
-            work.error,
-            id(session.data),
-            session.is_choice_changed,
-        ),
-    )
-    follow(
-        base,
-        lambda: (id(session.data), measuring.is_running, session.seconds_per_token),
-    )
+    follow(examples, lambda: (session.preparing.state, id(session.data)))
+    measuring = session.measuring
+    follow(base, lambda: (measuring.is_running, id(session.data)))
 
 
 def _build_form(session: PageSession) -> None:

@@ -63,11 +63,7 @@ def build_guess(session: PageSession) -> None:
 
 def _build_work(guess: Guess) -> None:
     work = guess.work
-
-    def progress() -> None:
-        show_work(work)
-
-    follow(progress, lambda: (work.is_running, work.title, work.progress, work.error))
+    follow(lambda: show_work(work), lambda: work.state)
     # Not in the part above, which is rebuilt while it is clicked.
     button = ui.button(_("Stop"), on_click=work.stop).props("outline")
     button.bind_visibility_from(work, "is_running")

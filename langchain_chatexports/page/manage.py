@@ -63,11 +63,6 @@ def build_manage(session: PageSession) -> None:
                 if session.forgotten is not None:
                     _show_forgotten(session, session.forgotten)
 
-    def look_at_work() -> object:
-        # The work may end between two checks.
-        did = session.managed, session.forgotten
-        return session.managing.is_running, session.managing.error, did
-
     def all_kept() -> None:
         _show_models(session, _kept(session))
 
@@ -78,7 +73,10 @@ def build_manage(session: PageSession) -> None:
 
     # In view, because the button may be far below.
     with ui.element("div").classes("result"):
-        follow(work, look_at_work)
+        # The work may end between two checks.
+        follow(
+            work, lambda: (session.managing.state, session.managed, session.forgotten)
+        )
     follow(all_kept, look)
     _build_forget(session)
     _build_delete_everything(session)

@@ -166,11 +166,6 @@ class PageSession:
     def data(self) -> TrainingData | None:
         return self._made[1] if self._made and self._made[0] == self.choice else None
 
-    @property
-    def is_choice_changed(self) -> bool:
-        """Whether the examples are of another choice."""
-        return self._made is not None and self.data is None
-
     def _options(self) -> PrepareOptions:
         """Return the options of the choice; of two phones' chats one is learned."""
         voice, twins = self.choice.voice, self.read.twins if self.read else []

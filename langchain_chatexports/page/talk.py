@@ -141,14 +141,10 @@ def _build_work(session: PageSession, start: Callable[[], object]) -> None:
             )
             next_link(_("Train it"), "/choose")
 
-    follow(
-        work,
-        lambda: (
-            (answering.is_running, answering.title, answering.error),
-            (answering.progress, talk.is_ready, talk.chosen is None),
-            session.offer,
-        ),
-    )
+    def look() -> object:
+        return answering.state, talk.is_ready, talk.chosen is None, session.offer
+
+    follow(work, look)
 
 
 def _show_offer(session: PageSession, offer: BaseChoice) -> None:

@@ -63,10 +63,9 @@ def build_train(session: PageSession) -> None:
     )
 
     def look() -> object:
-        work = session.job_work
         states = [(job.id, job.status) for job in session.jobs()]
-        phase = work.is_running, work.title, work.error, work.progress
-        return states, phase, session.has_lost_training, session.found
+        lost = session.has_lost_training
+        return states, session.job_work.state, lost, session.found
 
     def jobs() -> None:
         show_work(session.job_work)

@@ -43,6 +43,11 @@ class Work:
         """The estimated remaining time; `None` if it is not known yet."""
         return seconds_left(*self.progress, time.monotonic() - self._started)
 
+    @property
+    def state(self) -> object:
+        """What a screen shows of it."""
+        return self.is_running, self.title, self.progress, self.error
+
     def count(self, done: Callable[[], int], total: int | None, unit: str = "") -> None:
         """Set the progress: a function for the count, the total, and their unit."""
         self._done, self._total, self.unit = done, total, unit
