@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from selenium.common.exceptions import NoAlertPresentException
 
-from tests.integration_tests.page.conftest import wait
 from tests.unit_tests.builders.messenger import Export
 
 if TYPE_CHECKING:
@@ -63,19 +62,3 @@ def test_hostile_names_and_messages_are_text(
     assert person.driver.execute_script(width)
     person.collect()
     assert not person.errors
-
-
-def test_what_is_no_export_is_explained(
-    shared: Command, browsers: Callable[..., Browser], tmp_path: Path
-) -> None:
-    (tmp_path / "notes.txt").write_text("no chat")
-    person = browsers()
-    person.begin(shared)
-    person.choose_files(tmp_path / "notes.txt")
-    person.see("No export was recognized in it")
-    field = person.write("Or the path", str(tmp_path / "nowhere"))
-    field.send_keys("\n")
-    person.see("There is nothing at")
-    wait(lambda: person.all("[role=alert]"))
-    person.go("choose")
-    person.see("There are no chats to choose from yet.")

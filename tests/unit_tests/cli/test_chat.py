@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from importlib import import_module
@@ -18,8 +17,6 @@ from rich.console import Console
 from langchain_chatexports.cli._answers import Answer, show_side_by_side
 from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import ChatSettings, Voice
-from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.local_jobs import serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -28,10 +25,6 @@ from tests.unit_tests.cli.conftest import Command
 # Packages have functions of these names.
 TALK: Any = import_module("langchain_chatexports.workflows.talk")
 CHAT: Any = import_module("langchain_chatexports.cli.chat")
-
-
-def talk(voices: list[Voice], *, as_json: bool = False) -> None:
-    CHAT._talk(voices, as_json=as_json)
 
 
 _TORTOISE = "You are Tortoise."
@@ -80,22 +73,6 @@ def test_a_server_that_goes_ends_all_answers() -> None:
 
     with pytest.raises(ChatExportError, match="gone"):
         shown([Answer("x", gone()), Answer("y", endless())])
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("Ready?\n\n  Sure?  \n"))
-
-
-@pytest.mark.usefixtures("typed")
-def test_each_model_remembers_its_own_answers() -> None:
-    base = Recorder(responses=["Yes.", "No."], asked=[])
-    tuned = Recorder(responses=["Always.", "Steady."], asked=[])
-    talk([Voice("base", base), Voice("Tortoise", tuned, ChatSettings("Be slow."))])
-    assert [m.content for m in base.asked[-1]] == ["Ready?", "Yes.", "Sure?"]
-    assert [m.content for m in tuned.asked[-1]] == [
-        *("Be slow.", "Ready?", "Always.", "Sure?")
-    ]
 
 
 @pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from langchain_chatexports.cli import _options
 from langchain_chatexports.cli.app import app
-from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
+from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.cli.conftest import Command
 
@@ -48,23 +48,6 @@ def test_a_command_has_few_options_and_its_help_two_screens(
     }
     assert len(options) <= (20 if "with_" in options else 12)
     assert len(chatexports(name, "--help").out.splitlines()) <= 48
-
-
-def test_shorter_windows_and_trailing_messages_can_be_kept(
-    chatexports: Command, tmp_path: Path
-) -> None:
-    def counted(*options: str) -> tuple[int, int]:
-        chat = ("chat.db", "--ai", "Tortoise", "--gap", "none", "--force")
-        done = chatexports("prepare", *chat, *options, "-o", "set.jsonl")
-        assert done.status == 0, done.err
-        examples = list(read_jsonl(tmp_path / "set.jsonl"))
-        return len(examples), sum(len(one["messages"]) for one in examples)
-
-    write_imessage(tmp_path / "chat.db")
-    windows, messages = counted()
-    assert counted("--keep-tail")[0] > windows
-    assert counted("--keep-trailing")[0] == windows
-    assert counted("--keep-trailing")[1] > messages
 
 
 # Which exports
