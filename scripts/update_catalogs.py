@@ -1,6 +1,6 @@
 """Bring the page's catalogs up to date with its sentences (`make catalogs`).
 
-The page also shows the report about exports and the result of a blind test.
+The page also shows the result of a blind test.
 
 New sentences are added without a translation, and those that are gone are removed. The
 tests fail until each one is translated: open `langchain_chatexports/page/catalogs/`.
@@ -17,21 +17,20 @@ from babel.messages.pofile import read_po, write_po
 PACKAGE = Path(__file__).parents[1] / "langchain_chatexports"
 PAGE = PACKAGE / "page"
 CATALOGS = PAGE / "catalogs"
-_SOURCES = {
-    "python": ("page/*.py", "report/*.py", "evaluation/results.py"),
-    "jinja2.ext:babel_extract": ("report/templates/*.html",),
+_SOURCES = ("page/*.py", "evaluation/results.py")
+_KEYWORDS = {
+    **dict.fromkeys(("_", "later", "paragraph")),
+    **dict.fromkeys(("ngettext", "nlater"), (1, 2)),
 }
-_KEYWORDS = {"_": None, "later": None, "ngettext": (1, 2), "nlater": (1, 2)}
 _WIDTH = 88
 
 
 def sentences() -> Catalog:
     """Return a catalog of the sentences of the page, without translations."""
     found = Catalog(fuzzy=False)
-    for method, patterns in _SOURCES.items():
-        for file in sorted(path for one in patterns for path in PACKAGE.glob(one)):
-            for _, sentence, _, _ in extract_from_file(method, file, _KEYWORDS):
-                found.add(sentence, locations=[(file.name, 1)])
+    for file in sorted(path for one in _SOURCES for path in PACKAGE.glob(one)):
+        for _, sentence, _, _ in extract_from_file("python", file, _KEYWORDS):
+            found.add(sentence, locations=[(file.name, 1)])
     steps_of = json.loads((PAGE / "how_to_export.json").read_text("utf-8"))
     for app, steps in steps_of.items():
         screens = (line for step in steps for line in step.get("screen", ()))

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -27,14 +26,15 @@ _MIN_COLUMN_WIDTH = 28
 def show_answers(voices: Sequence[Voice]) -> None:
     """Answer the last message: side by side at a terminal, else one after another."""
     console = Console()
-    if console.is_terminal:
-        answers = [
-            Answer(title, voice.answer(), voice.has_bubbles)
-            for title, voice in zip(short_titles(voices), voices, strict=True)
-        ]
-        show_side_by_side(console, answers)
-    else:
-        _write_plainly(voices)
+    if not console.is_terminal:
+        for voice in voices:
+            _write_plainly(f"{voice.title}: " if len(voices) > 1 else "", voice)
+        return
+    titles = zip(short_titles(voices), voices, strict=True)
+    show_side_by_side(
+        console,
+        [Answer(title, voice.answer(), voice.has_bubbles) for title, voice in titles],
+    )
 
 
 def write_json(voices: Sequence[Voice]) -> None:
@@ -42,11 +42,10 @@ def write_json(voices: Sequence[Voice]) -> None:
     for voice in voices:
         for _ in voice.answer():
             pass
-        bubbles = voice.bubbles(voice.turns[-1])
-        answer: dict[str, Any] = {
+        answer = {
             "model": voice.title,
             "text": voice.last,
-            "bubbles": bubbles,
+            "bubbles": voice.bubbles(voice.turns[-1]),
         }
         if cited := voice.turns[-1].cited:
             answer["said"] = cited
@@ -54,31 +53,20 @@ def write_json(voices: Sequence[Voice]) -> None:
         sys.stdout.flush()
 
 
-def _write_plainly(voices: Sequence[Voice]) -> None:
-    for voice in voices:
-        if len(voices) > 1:
-            sys.stdout.write(f"{voice.title}: ")
-        try:
-            for piece in voice.answer():
-                sys.stdout.write(piece)
-                sys.stdout.flush()
-        finally:
-            sys.stdout.write("\n")
+def _write_plainly(title: str, voice: Voice) -> None:
+    sys.stdout.write(title)
+    try:
+        for piece in voice.answer():
+            sys.stdout.write(piece)
             sys.stdout.flush()
+    finally:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
 
 
 @dataclass
 class Answer:
-    """One model's answer.
-
-    Attributes:
-        title: The title of the model.
-        pieces: The text, piece by piece.
-        has_bubbles: Whether each of its lines is a message.
-        text: The received text.
-        is_complete: Whether the whole text was received.
-        error: The error that ended the answer, if any.
-    """
+    """One model's answer, which is read in a thread."""
 
     title: str
     pieces: Iterable[str]
@@ -106,17 +94,16 @@ def show_side_by_side(console: Console, answers: Sequence[Answer]) -> None:
     A narrow terminal shows them below each other. Errors of an answer are raised here.
     """
     is_over = threading.Event()
-    live = Live(
-        get_renderable=lambda: _columns(answers, console.width),
-        console=console,
-        refresh_per_second=_FRAMES_PER_SECOND,
-    )
     # Daemons, so that neither Ctrl-C nor the program's end waits for a slow server.
     threads = [
         threading.Thread(target=answer.read, args=(is_over,), daemon=True)
         for answer in answers
     ]
-    with live:
+    with Live(
+        get_renderable=lambda: _columns(answers, console.width),
+        console=console,
+        refresh_per_second=_FRAMES_PER_SECOND,
+    ):
         try:
             for thread in threads:
                 thread.start()
@@ -142,10 +129,10 @@ def _columns(answers: Sequence[Answer], width: int) -> RenderableType:
 
 
 def _column(answer: Answer) -> RenderableType:
-    text = printable_lines(answer.text)
-    whole = [text.strip()] if text.strip() else []
-    texts = bubbles_of(text) if answer.has_bubbles else whole
-    first, *others = texts or ["" if answer.is_complete else "…"]
+    text = printable_lines(answer.text).strip()
+    waiting = "" if answer.is_complete else "…"
+    texts = bubbles_of(text) if answer.has_bubbles else [text]
+    first, *others = texts if text else [waiting]
     # A `Text`, so that a model's words are not read as markup.
     title = Text(printable_lines(answer.title), style="bold")
     panels = [Panel(Text(first), title=title, title_align="left")]

@@ -38,7 +38,6 @@ class TerminalChat:
         answer: Callable[[Sequence[Voice]], None],
         saved_with: TunedModel | None = None,
     ) -> None:
-        """Initialize the chat."""
         self._voices = voices
         self._answer = answer
         self._saved_with = saved_with

@@ -13,8 +13,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,6 @@ from langchain_chatexports._terminal import one_line, plural, printable
 from langchain_chatexports.exceptions import ChatExportError
 
 _PROGRAM = "chatexports"
-_WIDTH = 80
 _COMMAND = re.compile(rf"(?<=: )\S*{_PROGRAM} .*$|(?<=^  )\S*{_PROGRAM} .*$")
 _FRAMES_PER_SECOND = 5
 _BAR_WIDTH = 20
@@ -107,28 +108,24 @@ def show_table(text: object) -> None:
     show("\n".join(_shortened(line, width) for line in lines) if width else text)
 
 
-def show_rows(rows: Sequence[Sequence[str]]) -> None:
-    """Write rows of cells to stdout as a table, in columns."""
-    show_table("\n".join(rows_as_lines(rows)))
-
-
-def rows_as_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells as lines, in columns."""
+def show_rows(rows: Sequence[Sequence[str]], notes: Iterable[str] = ()) -> None:
+    """Write rows of cells to stdout, in columns; below the first, with notes."""
     shown = [[printable(cell) for cell in row] for row in rows]
     # Chinese letters and emoji are two columns wide.
     widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
-    return [
+    head, *lines = (
         "  ".join(
             cell + " " * (width - cell_len(cell))
             for cell, width in zip(row, widths, strict=True)
         ).rstrip()
         for row in shown
-    ]
-
-
-def fitted(line: str) -> str:
-    """Return a line, with an ellipsis at its end if it is wider than 80 columns."""
-    return _shortened(printable(line), _WIDTH)
+    )
+    below = chain((printable(note) for note in notes), repeat(""))
+    noted = (
+        [line, f"    {note}"] if note else [line]
+        for line, note in zip(lines, below, strict=False)
+    )
+    show_table("\n".join([head, *chain.from_iterable(noted)]))
 
 
 def _terminal_width() -> int | None:
@@ -147,23 +144,16 @@ def printable_lines(text: object) -> str:
 
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
-    """Write JSON to stdout."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=_json_text) + "\n")
     sys.stdout.flush()
 
 
+def _json_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
 def stdin_is_terminal() -> bool:
-    """Return whether a question can be answered."""
     return sys.stdin is not None and sys.stdin.isatty()
-
-
-@contextmanager
-def asking() -> Iterator[None]:
-    """Let Ctrl-C at one of typer's questions stop the command as it does elsewhere."""
-    try:
-        yield
-    except typer.Abort:
-        raise KeyboardInterrupt from None
 
 
 def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
@@ -172,8 +162,7 @@ def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
         return True
     if not stdin_is_terminal():
         raise refusal
-    with asking():
-        return bool(typer.confirm(question, err=True))
+    return bool(typer.confirm(question, err=True))
 
 
 def ask_for_speaker(senders: Mapping[str, int]) -> str:
@@ -185,8 +174,7 @@ def ask_for_speaker(senders: Mapping[str, int]) -> str:
     for number, (name, count) in enumerate(senders.items(), 1):
         print_line(f"  {number}. {one_line(name)} ({plural(count, 'message')})")
     while True:
-        with asking():
-            answer = typer.prompt("Number or name", err=True).strip()
+        answer = typer.prompt("Number or name", err=True).strip()
         if answer in senders:
             return str(answer)
         if answer.isdigit() and 1 <= int(answer) <= len(names):
@@ -219,16 +207,13 @@ class ProgressDisplay:
     """A progress bar at a terminal, from the first update on."""
 
     def __init__(self) -> None:
-        """Initialize without a bar."""
         self._stack = ExitStack()
         self._shown: RenderableType | None = None
 
     def __enter__(self) -> Self:
-        """Return the display."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Remove the bar."""
         self.pause()
 
     def pause(self) -> None:

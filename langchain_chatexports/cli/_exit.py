@@ -19,7 +19,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -43,74 +43,51 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
             warnings.showwarning = _warnings_once()
         try:
             yield
-        except KeyboardInterrupt:
-            _end_stopped(signals)
-        except SystemExit as ended:
-            if ended.code == CTRL_C:  # typer's, from a KeyboardInterrupt
-                _end_stopped(signals)
-            if isinstance(ended.__context__, BrokenPipeError):  # typer's too
+        except BaseException as error:
+            # SQLite swallows the exit when a signal only interrupts it.
+            if others := signals - {signal.SIGINT}:
+                sys.exit(128 + min(others))
+            # typer makes exits of a broken pipe and of Ctrl-C.
+            is_exit = isinstance(error, SystemExit)
+            cause = error.__context__ if is_exit else error
+            if isinstance(cause, BrokenPipeError):
                 _end_silently()
-            raise
-        except Exception as error:
-            if debug and not isinstance(error, _UsageError):
+            if isinstance(error, SystemExit) and error.code != CTRL_C:
                 raise
-            _end_with(error, signals)
+            is_error = isinstance(error, Exception)
+            if debug and is_error and not isinstance(error, _UsageError):
+                raise
+            _end_with(error)
 
 
-def _end_stopped(signals: set[int]) -> NoReturn:
-    # SQLite swallows the exit when another signal only interrupts it.
-    if others := signals - {signal.SIGINT}:
-        sys.exit(128 + min(others))
-    _end("stopped", CTRL_C)
-
-
-def _end_with_usage(error: Any) -> NoReturn:
-    # In place of typer's own lines, which are not broken between words.
-    if error.ctx is not None:
-        print_line(error.ctx.get_usage())
-        print_line(f"For all options: {error.ctx.command_path} --help")
-    _end(f"error: {error.format_message()}", error.exit_code)
-
-
-def _end_with(error: Exception, signals: set[int]) -> NoReturn:
-    if isinstance(error, BrokenPipeError):
-        _end_silently()
+def _end_with(error: BaseException) -> NoReturn:
+    # typer raises `Abort` for Ctrl-C at a question.
+    if isinstance(error, (KeyboardInterrupt, SystemExit, typer.Abort)):
+        print_line("stopped")
+        sys.exit(CTRL_C)
     if isinstance(error, _UsageError):
-        _end_with_usage(error)
-    if signal.SIGINT in signals and _follows_ctrl_c(error):
-        # Python turns a KeyboardInterrupt while a class is created into another error.
-        _end("stopped", CTRL_C)
-    _end(f"error: {_explained(error)}")
+        # In place of typer's own lines, which are not broken between words.
+        if error.ctx is not None:
+            print_line(error.ctx.get_usage())
+            print_line(f"For all options: {error.ctx.command_path} --help")
+        print_line(f"error: {error.format_message()}")
+        sys.exit(error.exit_code)
+    print_line(f"error: {_explained(error)}")
+    sys.exit(1)
 
 
-def _follows_ctrl_c(error: BaseException | None) -> bool:
-    # A chat continues after Ctrl-C, and may fail later.
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
-
-
-def _explained(error: Exception) -> str:
+def _explained(error: BaseException) -> str:
     if isinstance(error, ChatExportError):
         return str(error)
-    if isinstance(error, OSError):
-        return _os_error_message(error)
-    # The text of such an error may quote a message.
-    name = type(error).__name__
-    return f"an unexpected {name}. Run it with --debug to see where, and report it."
-
-
-def _os_error_message(error: OSError) -> str:
+    if not isinstance(error, OSError):
+        # The text of such an error may quote a message.
+        name = type(error).__name__
+        return f"an unexpected {name}. Run it with --debug to see where, and report it."
     if is_full(error):
         return "the disk is full. Free some space and run the same command again."
     where = f" ({error.filename})" if error.filename else ""
     reason = error.strerror or type(error).__name__
     return f"the system reports '{reason}'{where}. See more with --debug."
-
-
-def _end(line: str, status: int = 1) -> NoReturn:
-    print_line(line)
-    sys.exit(status)
 
 
 def _end_silently() -> NoReturn:
@@ -144,8 +121,8 @@ def _warnings_once() -> Callable[..., None]:
 def _signals_clean_up() -> Iterator[set[int]]:
     """Unwind at each signal as at Ctrl-C, so that partial files are removed.
 
-    The signals are SIGTERM, SIGHUP of a closed terminal, and the close event of
-    Windows.
+    The signals are SIGTERM, SIGHUP of a closed terminal, and SIGBREAK of Windows.
+    Windows ends a process whose window is closed: the next start removes what it left.
     """
     received: set[int] = set()
     if threading.current_thread() is not threading.main_thread():
@@ -167,42 +144,7 @@ def _signals_clean_up() -> Iterator[set[int]]:
         if signal.getsignal(number) is not signal.SIG_IGN  # as with `nohup … &`
     }
     try:
-        with _close_event_ends():
-            yield received
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-if sys.platform == "win32":
-    import _thread
-    import ctypes
-    from ctypes import wintypes
-
-    _CLOSE, _LOGOFF, _SHUTDOWN = 2, 5, 6
-    # Windows ends the process 5 seconds after the event, or when its handler returns.
-    _CLOSE_SECONDS = 4.5
-
-    @contextmanager
-    def _close_event_ends() -> Iterator[None]:
-        """Let a closed console window stop the command, and wait for its end."""
-        has_ended = threading.Event()
-
-        @ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)  # type: ignore[untyped-decorator] # it is ctypes'
-        def handle(event: int) -> bool:
-            if event not in {_CLOSE, _LOGOFF, _SHUTDOWN}:
-                return False
-            _thread.interrupt_main(signal.SIGTERM)
-            has_ended.wait(_CLOSE_SECONDS)
-            return True
-
-        set_handler = ctypes.windll.kernel32.SetConsoleCtrlHandler
-        set_handler(handle, True)
-        try:
-            yield
-        finally:
-            has_ended.set()
-            set_handler(handle, False)
-
-else:
-    _close_event_ends = nullcontext

@@ -27,7 +27,6 @@ class Command(TyperCommand):
     """A command whose arguments are shown without their types in Python."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters."""
         parameters = super().get_params(ctx)
         for parameter in parameters:
             if isinstance(parameter, TyperArgument):

@@ -9,9 +9,8 @@ import inspect
 import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
@@ -39,10 +38,8 @@ from langchain_chatexports.workflows.prepare import (
 _Result = TypeVar("_Result")
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_DAY = "%Y-%m-%d"
-_DAYS = {_DAY: "2024-05-31", "%Y-%m": "2024-05", "%Y": "2024"}
 # A vCard file, and the address books of macOS and of a backup.
-_CONTACTS = (".vcf", ".abcddb", ".sqlitedb")
+_CONTACTS = (".vcf", ".VCF", ".abcddb", ".sqlitedb")
 
 
 def option(metavar: str, help: str, *names: str, **limits: float) -> Any:
@@ -51,7 +48,6 @@ def option(metavar: str, help: str, *names: str, **limits: float) -> Any:
 
 
 def flag(name: str, help: str) -> Any:
-    """Return an option without a value."""
     return typer.Option(name, help=help)
 
 
@@ -97,6 +93,13 @@ def _parameters_of(group: Any) -> list[inspect.Parameter]:
     ]
 
 
+def check(*rules: tuple[object, str]) -> None:
+    """Raise an error of usage for the first rule that is broken."""
+    for is_broken, message in rules:
+        if is_broken:
+            raise typer.BadParameter(message)
+
+
 def parse_duration(text: str, option: str, *, words: str = "") -> timedelta:
     """Return a duration: a number with its unit, such as `45m`, `6h`, `2d`."""
     try:
@@ -111,22 +114,17 @@ def parse_duration(text: str, option: str, *, words: str = "") -> timedelta:
 
 def parse_gap(text: str) -> Gap:
     """Return the silence that separates threads."""
-    if text == "auto":
-        return "auto"
-    if text == "none":
-        return None
+    if text in {"auto", "none"}:
+        return "auto" if text == "auto" else None
     return parse_duration(text, "--gap", words="auto, none, or ")
 
 
-def _parse_date(text: str | None, option: str, formats: Iterable[str]) -> date | None:
-    if text is None:
-        return None
-    for form in formats:
-        with suppress(ValueError):
-            return datetime.strptime(text, form).date()  # noqa: DTZ007 - a day
-    examples = " or ".join(_DAYS[form] for form in formats)
-    msg = f"{option} must be a date such as {examples}, not {text!r}."
-    raise typer.BadParameter(msg)
+def _parse_day(text: str | None, option: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        msg = f"{option} must be a date such as 2024-05-31, not {text!r}."
+        raise typer.BadParameter(msg) from None
 
 
 Force = Annotated[bool, flag("--force", "Replace what is at the output's path.")]
@@ -165,19 +163,10 @@ Ai = Annotated[
         "export's owner.",
     ),
 ]
-GapOption = Annotated[
-    str,
-    option(
-        "DURATION",
-        "Cut threads at silences longer than this: 45m, 6h, 2d, auto or none.",
-    ),
-]
 
 
 @dataclass(frozen=True)
 class ChatOptions:
-    """The choice of chats in the exports."""
-
     with_: Annotated[
         list[str] | None,
         option(
@@ -189,7 +178,7 @@ class ChatOptions:
     no_groups: Annotated[bool, flag("--no-groups", "Leave out groups.")] = False
     since: Annotated[
         str | None,
-        option("DATE", "Only from this day (2024-05-31), month or year on, in UTC."),
+        option("DATE", "Only from this day on, such as 2024-05-31, in UTC."),
     ] = None
     until: Annotated[str | None, option("DATE", "Only up to this day, inclusive.")] = (
         None
@@ -215,80 +204,51 @@ class ChatOptions:
         ),
     ] = None
 
-    def excluded(self) -> Sequence[str]:
-        """Return the names of chats to leave out."""
-        return ()
-
     def choice(self) -> ChatChoice:
-        """Return the options as a `ChatChoice`."""
-        start = _parse_date(self.since, "--since", _DAYS)
-        end = _parse_date(self.until, "--until", [_DAY])
-        if start and end and start > end:
-            msg = "--since is after --until, so no message is left."
-            raise typer.BadParameter(msg)
-        return ChatChoice(
-            without_groups=self.no_groups,
-            include=tuple(self.with_ or ()),
-            exclude=tuple(self.excluded()),
-            start=start,
-            end=end,
-        )
-
-    def people_and_contacts(self) -> tuple[Path | None, Path | None]:
-        """Return the table of people, and the contacts, among the files."""
-        given = [path.expanduser() for path in self.people or ()]
-        contacts = [path for path in given if _is_contacts(path)]
-        tables = [path for path in given if path not in contacts]
-        if len(contacts) > 1 or len(tables) > 1:
-            msg = "--people takes one table, and one file of contacts beside it."
-            raise typer.BadParameter(msg)
-        return next(iter(tables), None), next(iter(contacts), None)
+        start = _parse_day(self.since, "--since")
+        end = _parse_day(self.until, "--until")
+        is_nothing = start and end and start > end
+        check((is_nothing, "--since is after --until, so no message is left."))
+        return ChatChoice(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
 
     def prepare_options(self) -> PrepareOptions:
-        """Return the options as `PrepareOptions`."""
-        people, contacts = self.people_and_contacts()
+        files = [path.expanduser() for path in self.people or ()]
+        contacts = [one for one in files if one.is_dir() or one.suffix in _CONTACTS]
+        tables = [one for one in files if one not in contacts]
+        check(
+            (
+                len(contacts) > 1 or len(tables) > 1,
+                "--people takes one table, and one file of contacts beside it.",
+            ),
+            (
+                self.date_order not in {None, *ORDERS},
+                f"--date-order is one of {', '.join(ORDERS)}.",
+            ),
+        )
+        try:
+            find_time_zone(self.export_zone)
+        except ValueError as error:
+            msg = f"--export-zone: {error}"
+            raise typer.BadParameter(msg) from None
         return PrepareOptions(
-            people=people,
-            contacts=contacts,
-            export_zone=_checked_zone(self.export_zone),
-            date_order=_checked_order(self.date_order),
+            people=next(iter(tables), None),
+            contacts=next(iter(contacts), None),
+            export_zone=self.export_zone,
+            date_order=cast("DateOrder | None", self.date_order),
             chats=self.choice(),
         )
 
     def words(self) -> list[str]:
         """Return the options as the words of a command line."""
-        words = ["--no-groups"] if self.no_groups else []
-        for option, given in (
-            ("--with", self.with_),
-            ("--exclude", self.excluded()),
-            ("--since", [self.since]),
-            ("--until", [self.until]),
-            ("--people", self.people),
-            ("--export-zone", [self.export_zone]),
-            ("--date-order", [self.date_order]),
-        ):
-            words += [str(word) for one in given or () if one for word in (option, one)]
+        words = []
+        for name, value in vars(self).items():
+            option = f"--{name.strip('_').replace('_', '-')}"
+            if value is True:
+                words.append(option)
+            elif value:
+                given = value if isinstance(value, list) else [value]
+                words += [str(word) for one in given for word in (option, one)]
         return words
-
-
-def _checked_zone(name: str | None) -> str | None:
-    try:
-        find_time_zone(name)
-    except ValueError as error:
-        msg = f"--export-zone: {error}"
-        raise typer.BadParameter(msg) from None
-    return name
-
-
-def _checked_order(order: str | None) -> DateOrder | None:
-    if order not in {None, *ORDERS}:
-        msg = f"--date-order is one of {', '.join(ORDERS)}, not {order!r}."
-        raise typer.BadParameter(msg)
-    return cast("DateOrder | None", order)
-
-
-def _is_contacts(path: Path) -> bool:
-    return path.suffix.lower() in _CONTACTS or path.is_dir()
 
 
 @dataclass(frozen=True)
@@ -304,9 +264,8 @@ class SourceOptions(ChatOptions):
         ),
     ] = None
 
-    def excluded(self) -> Sequence[str]:
-        """Return the names of chats to leave out."""
-        return self.exclude or ()
+    def choice(self) -> ChatChoice:
+        return replace(super().choice(), exclude=tuple(self.exclude or ()))
 
 
 @dataclass(frozen=True)
@@ -317,7 +276,13 @@ class ExampleOptions:
     limit: Annotated[int | None, option("N", "The newest N examples only.", min=1)] = (
         None
     )
-    gap: GapOption = "auto"
+    gap: Annotated[
+        str,
+        option(
+            "DURATION",
+            "Cut threads at silences longer than this: 45m, 6h, 2d, auto or none.",
+        ),
+    ] = "auto"
     size: Annotated[int, option("N", "Messages in an example.", min=1)] = 8
     overlap: Annotated[int, option("N", "Messages that neighbors share.", min=0)] = 2
     whole: Annotated[bool, flag("--whole", "One example per conversation.")] = False
@@ -333,10 +298,12 @@ class ExampleOptions:
     ] = False
 
     def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
-        """Return the options as `PrepareOptions`."""
-        if self.overlap >= self.size and not self.whole:
-            msg = f"--overlap ({self.overlap}) must be less than --size ({self.size})."
-            raise typer.BadParameter(msg)
+        check(
+            (
+                self.overlap >= self.size and not self.whole,
+                f"--overlap ({self.overlap}) must be less than --size ({self.size}).",
+            )
+        )
         return replace(
             chats.prepare_options(),
             ai=tuple(self.ai or ()),
@@ -416,10 +383,8 @@ def print_owners(preparation: Preparation) -> None:
 
 
 def unused_path(name: str, paths: Iterable[Path]) -> Path:
-    """Return an unused path outside of the exports."""
-    paths = [path.expanduser().resolve() for path in paths]
     folder = Path()
-    while any(path.is_dir() and _is_in(folder, path) for path in paths):
+    while _export_around(folder / name, paths):
         folder /= ".."
     target, number = folder / name, 2
     while not _is_empty(target):
@@ -428,37 +393,34 @@ def unused_path(name: str, paths: Iterable[Path]) -> Path:
     return target
 
 
-def _is_in(folder: Path, path: Path) -> bool:
-    target = folder.resolve()
-    return target == path or path in target.parents
-
-
 def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> None:
     """Raise an error if an output is inside of an export, or would replace something.
 
     A file without content and an empty folder can be replaced.
     """
+    if path := _export_around(output, paths):
+        msg = f"-o {output} is inside {path}. Name a path outside of it."
+        raise typer.BadParameter(msg)
+    target = output.expanduser()
+    if force or not target.name:  # `.` or the root: writing there fails.
+        return
+    for one in (target, card_path(target), trace_path(target)):
+        if not _is_empty(one):
+            msg = (
+                f"{one} already exists. Name another path with -o, or replace it "
+                "with --force."
+            )
+            raise typer.BadParameter(msg)
+
+
+def _export_around(output: Path, paths: Iterable[Path]) -> Path | None:
+    """Return the export that an output would be in; `None` if there is none."""
     target = output.expanduser().resolve()
     for path in paths:
         source = path.expanduser().resolve()
         if target == source or (source.is_dir() and source in target.parents):
-            msg = f"-o {output} is inside {path}. Name a path outside of it."
-            raise typer.BadParameter(msg)
-    if not force:
-        _refuse_to_replace(output)
-
-
-def _refuse_to_replace(output: Path) -> None:
-    path = output.expanduser()
-    if not path.name:  # `.` or the root: writing there fails.
-        return
-    for target in (path, card_path(path), trace_path(path)):
-        if not _is_empty(target):
-            msg = (
-                f"{target} already exists. Name another path with -o, or replace it "
-                "with --force."
-            )
-            raise typer.BadParameter(msg)
+            return path
+    return None
 
 
 def _is_empty(path: Path) -> bool:

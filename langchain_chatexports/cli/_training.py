@@ -42,13 +42,11 @@ class TrainingDisplay(ProgressDisplay):
     """Shows the events of a training, its steps as a bar or in lines."""
 
     def __init__(self, data_dir: Path | None = None) -> None:
-        """Initialize the display."""
         super().__init__()
         self._where = () if data_dir is None else ("--data-dir", _absolute(data_dir))
         self._last_line = 0.0
 
     def __call__(self, event: TrainingEvent) -> None:
-        """Show an event."""
         if isinstance(event, StepEvent):
             self._show_step(event)
         elif isinstance(event, MessageEvent):
@@ -70,26 +68,16 @@ class TrainingDisplay(ProgressDisplay):
 
     def _show_stopped(self, event: StoppedEvent) -> None:
         if event.outcome == "elsewhere":
-            cancel = command_line("models", "--cancel", event.job_id, *self._where)
-            print_line(
-                f"Job {event.job_id} continues in another command. To cancel it:"
-            )
-            print_line(f"  {cancel}")
+            print_line(f"Job {event.job_id} continues in another command.")
         else:
             job = event.job
             at = f" at {progress_of(job)}" if job and job.step else ""
-            saved = ""
-            if job and job.saved_step:
-                saved = f", a checkpoint of step {job.saved_step:,}"
             print_line(f"Training stopped{at}. To continue it:")
             print_line(f"  {command_line(*sys.argv[1:])}")
-            print_line(
-                f"Until then its job{saved} and the uploaded examples stay here."
-            )
-            print_line("To delete them:")
-            print_line(
-                f"  {command_line('models', '--delete', event.job_id, *self._where)}"
-            )
+        print_line("To delete it, with its examples:")
+        print_line(
+            f"  {command_line('models', '--delete', event.job_id, *self._where)}"
+        )
 
 
 def settle_base(

@@ -16,7 +16,6 @@ from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
-    fitted,
     print_line,
     show_progress,
     speaker_chooser,
@@ -28,6 +27,7 @@ from langchain_chatexports.cli._options import (
     BaseUrl,
     ChatOptions,
     DataDir,
+    check,
     command,
     default_export,
     flag,
@@ -126,7 +126,17 @@ def chat(
         is_choice=bool(ai) or chats != ChatOptions(),
         names_model=bool(base_url and not base),
     )
-    _check_place(words, exports, base_url, base)
+    check(
+        (
+            base_url and exports and not base,
+            "--base must name the model on the other server.",
+        ),
+        (base_url and not words, "With --base-url the model must be named."),
+        (
+            base and not exports,
+            "--base goes with exports: a tuned model knows its base.",
+        ),
+    )
     if base and not base_url:
         base_url, base = served_base(base) or (None, base)
     sends = bool(base_url and (remember or exports))
@@ -183,23 +193,6 @@ def _exports_among(
     except LocalServerError:
         return paths
     return []
-
-
-def _check_place(
-    words: list[str],
-    exports: list[Path],
-    base_url: str | None,
-    base: str | None,
-) -> None:
-    if base_url and exports and not base:
-        msg = "--base must name the model on the other server."
-        raise typer.BadParameter(msg)
-    if base_url and not words:
-        msg = "With --base-url the model must be named."
-        raise typer.BadParameter(msg)
-    if base and not exports:
-        msg = "--base goes with exports: a tuned model knows its base."
-        raise typer.BadParameter(msg)
 
 
 def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
@@ -286,7 +279,7 @@ def _talk(
             return
         show_answers(voices)
         for line in voices[-1].turns[-1].cited:
-            print_line(fitted(f"  said {line}"))
+            print_line(f"  said {line}")
 
     if stdin_is_terminal():
         TerminalChat(voices, answer, saved_with).run()

@@ -6,13 +6,8 @@ import tempfile
 from pathlib import Path
 
 from langchain_chatexports.cli._answers import show_answers
-from langchain_chatexports.cli._console import (
-    command_line,
-    print_json,
-    print_line,
-    show,
-)
-from langchain_chatexports.cli._options import AsJson, DataDir, command
+from langchain_chatexports.cli._console import command_line, print_line, show
+from langchain_chatexports.cli._options import DataDir, command
 from langchain_chatexports.cli._training import (
     TrainingDisplay,
     chat_command,
@@ -30,7 +25,7 @@ _SHOWN_MESSAGES = 4
 
 
 @command
-def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def demo(*, data_dir: DataDir = None) -> None:
     """Show every step on sample chats, with a small model.
 
     For example:
@@ -55,19 +50,9 @@ def demo(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     ) as voices:
         for voice in voices:
             voice.hear(_QUESTION)
-        if as_json:
-            answers = {voice.title: "".join(voice.answer()) for voice in voices}
-        else:
-            show_answers(voices)
-    chat = chat_command(model.name, data_dir=data_dir)
-    where = () if data_dir is None else ("--data-dir", data_dir.expanduser().absolute())
-    page = command_line("open", *where)
-    if as_json:
-        print_json(
-            {"model": model.name, "answers": answers, "chat": chat, "open": page}
-        )
-        return
+        show_answers(voices)
     print_line(f"\nTo continue with {_AI}:")
-    show(chat)
+    show(chat_command(model.name, data_dir=data_dir))
     print_line("In the browser, also with your own chats:")
-    show(page)
+    where = () if data_dir is None else ("--data-dir", data_dir.expanduser().absolute())
+    show(command_line("open", *where))

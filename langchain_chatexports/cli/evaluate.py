@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.results import BlindFinding
     from langchain_chatexports.workflows.evaluate import StageEvent
 
-_LETTERS, _SURE = "ab", "123"
+_LETTERS = "ab"
 
 
 @command
@@ -70,7 +70,6 @@ def evaluate(
             min=1,
         ),
     ] = None,
-    seed: Annotated[int, option("N", "Random seed.", min=0)] = 0,
     data_dir: DataDir = None,
     output: Annotated[
         Path | None,
@@ -114,7 +113,7 @@ def evaluate(
         findings = evaluate_model(
             model,
             wrong_person=wrong_person,
-            settings=evaluation.EvaluationSettings(turns=turns, seed=seed),
+            settings=evaluation.EvaluationSettings(turns=turns),
             data_dir=data_dir,
             blind=ask if blind else None,
             on_event=display,
@@ -159,16 +158,17 @@ def guess(pairs: list[BlindPair], most: int) -> BlindFinding | None:
     print_line(f"{plural(total, 'pair')}{fewer}. In each, one answer is real.")
     print_line("After the last one you will see how many you told apart.")
     while (pair := test.pair) is not None:
-        found = _guessed(len(test.guesses) + 1, total, pair)
-        if found is None:
+        _show_pair(len(test.guesses) + 1, total, pair)
+        chosen = _asked_letter()
+        if chosen is None:
             print_line("\nStopped before the last pair, so there is no result.")
             return None
-        test.guess(*found)
+        test.guess(_LETTERS.index(chosen))
     print_line(test.result)
     return test.result
 
 
-def _guessed(number: int, total: int, pair: BlindPair) -> tuple[int, int] | None:
+def _show_pair(number: int, total: int, pair: BlindPair) -> None:
     from langchain_chatexports.evaluation.conversations import PERSON
     from langchain_chatexports.evaluation.talk_measures import bubbles
 
@@ -179,18 +179,14 @@ def _guessed(number: int, total: int, pair: BlindPair) -> tuple[int, int] | None
             print_line(f"{who}: {bubble}")
     for letter, answer in zip(_LETTERS, pair.answers, strict=True):
         stderr_console.print(Panel(Text(printable_lines(answer)), title=letter))
-    chosen = _asked("Which one is real, a or b?", _LETTERS)
-    sure = chosen and _asked("How sure are you, 1 (a guess), 2 or 3 (sure)?", _SURE)
-    if chosen is None or sure is None:
-        return None
-    return _LETTERS.index(chosen), int(sure)
 
 
-def _asked(question: str, answers: str) -> str | None:
+def _asked_letter() -> str | None:
     while True:
         try:
-            typed = typer.prompt(question, err=True).strip().lower()
+            typed = typer.prompt("Which one is real, a or b?", err=True)
         except typer.Abort:
             return None
-        if len(typed) == 1 and typed in answers:
-            return str(typed)
+        letter = str(typed).strip().lower()
+        if letter in {*_LETTERS}:
+            return letter

@@ -24,6 +24,7 @@ from langchain_chatexports.cli._options import (
     ChatOptions,
     DataDir,
     ExampleOptions,
+    check,
     command,
     flag,
     option,
@@ -96,11 +97,24 @@ def finetune(
     seconds = None
     if time is not None:
         seconds = parse_duration(time, "--time").total_seconds()
-    if openai and base_url:
-        msg = "--openai and --base-url are two servers: name one."
-        raise typer.BadParameter(msg)
     url = base_url or (OPENAI_URL if openai else None)
-    _check_place(url, base, time, data_dir)
+    is_other_program = (base or "").startswith(("ollama:", "http://", "https://"))
+    check(
+        (openai and base_url, "--openai and --base-url are two servers: name one."),
+        (time and base, "--time chooses the base: leave --base or --time out."),
+        (
+            is_other_program,
+            "A model of another program cannot be trained. Name a base with weights.",
+        ),
+        (
+            url and (time or data_dir),
+            "--time and --data-dir belong to this machine: leave them out.",
+        ),
+        (
+            url and not base,
+            "--base must name the base model on the other server.",
+        ),
+    )
     if url is not None:
         key_for(url)
     else:
@@ -138,26 +152,6 @@ def finetune(
     print_line("Talk to it, today or after a restart:")
     # On a line of its own and never wrapped, so that people and programs can copy it.
     typer.echo(printable(chat))
-
-
-def _check_place(
-    url: str | None, base: str | None, time: str | None, data_dir: Path | None
-) -> None:
-    """Check options that do not depend on the exports."""
-    if time is not None and base is not None:
-        msg = "--time chooses the base: leave --base or --time out."
-        raise typer.BadParameter(msg)
-    if base is not None and base.startswith(("ollama:", "http://", "https://")):
-        msg = "A model of another program cannot be trained. Name a base with weights."
-        raise typer.BadParameter(msg)
-    if url is None:
-        return
-    if time is not None or data_dir is not None:
-        msg = "--time and --data-dir belong to this machine: leave them out."
-        raise typer.BadParameter(msg)
-    if base is None:
-        msg = "--base must name the base model on the other server."
-        raise typer.BadParameter(msg)
 
 
 def _print_data(data: TrainingData) -> None:

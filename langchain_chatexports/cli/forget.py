@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,26 +12,22 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
-    print_json,
     print_line,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
-    AsJson,
-    BaseUrl,
     DataDir,
     IndexDir,
+    check,
     command,
     flag,
     option,
 )
-from langchain_chatexports.datasets.removal import ForgetReport
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.workflows import delete_known
 from langchain_chatexports.workflows import forget as forget_names
 from langchain_chatexports.workflows.models import NOT_DELETED
-from langchain_chatexports.workflows.removal import Forgotten, KnownBy
-from langchain_chatexports.workflows.train_elsewhere import OPENAI_URL
+from langchain_chatexports.workflows.removal import KnownBy
 
 _REASONS = {
     "voice": "learned this voice",
@@ -64,27 +59,11 @@ def forget(
         list[str] | None,
         option("ID", "Id of a conversation to remove; may be repeated."),
     ] = None,
-    mentions: Annotated[
-        bool, flag("--mentions", "Also remove texts that mention the name.")
-    ] = False,
-    key: Annotated[
-        Path | None,
-        option(
-            "FILE",
-            "The key file, for a set in which names were replaced: people and "
-            "conversations are named as in the export.",
-        ),
-    ] = None,
     data_dir: DataDir = None,
     index_dir: IndexDir = None,
-    base_url: BaseUrl = None,
-    openai: Annotated[
-        bool, flag("--openai", "Look for fine-tuning jobs at OpenAI too.")
-    ] = False,
     yes: Annotated[
         bool, flag("--yes", "Also delete the models and examples that know them.")
     ] = False,
-    as_json: AsJson = False,
 ) -> None:
     """Remove a person or a conversation from a set.
 
@@ -94,67 +73,26 @@ def forget(
 
     For example:
         chatexports forget set --person Hare
-        chatexports forget set --person Hare --mentions
         chatexports forget --person Hare
     """
-    if not person and not conversation:
-        msg = "Name what to forget: --person NAME or --conversation ID."
-        raise typer.BadParameter(msg)
-    urls = (base_url, OPENAI_URL if openai else None)
+    is_nobody = not person and not conversation
+    check((is_nobody, "Name what to forget: --person NAME or --conversation ID."))
     done = forget_names(
         path,
         people=person or [],
         conversations=conversation or [],
-        mentions=mentions,
-        key=key,
         data_dir=data_dir,
         index_dir=index_dir,
-        base_urls=[url for url in urls if url],
     )
-    if as_json:
-        _print_json(done, data_dir, agreed=yes)
-        return
     if done.report:
-        _print_report(done.report)
+        print_line(str(done.report))
+        if done.report.not_found:
+            names = ", ".join(done.report.not_found)
+            print_line(f"Not in this set, or removed earlier: {names}")
     if done.indexes or not done.report:
         count = plural(len(done.indexes), "search index", "search indexes")
         print_line(f"Deleted: {count}. The next search of an export builds a new one.")
-    _print_jobs(done)
     _delete_known(done.known_by, data_dir, agreed=yes)
-
-
-def _print_json(done: Forgotten, data_dir: Path | None, *, agreed: bool) -> None:
-    values: dict[str, Any] = {}
-    if done.report:
-        jobs = [job.to_dict() for job in done.jobs]
-        values = {**done.report.to_dict(), "jobs": jobs}
-    values["deleted_indexes"] = [str(index) for index in done.indexes]
-    values["known_by"] = [asdict(one) for one in done.known_by]
-    deleted = delete_known(done.known_by, data_dir) if agreed else []
-    values["deleted"] = [one.id for one in deleted]
-    print_json(values)
-
-
-def _print_report(report: ForgetReport) -> None:
-    print_line(str(report))
-    if report.not_found:
-        names = ", ".join(report.not_found)
-        print_line(f"Not in this set, or removed earlier: {names}")
-    if report.mentions:
-        mention = "row mentions" if report.mentions == 1 else "rows mention"
-        print_line(
-            f"{report.mentions:,} {mention} the name: --mentions removes those, too"
-        )
-
-
-def _print_jobs(done: Forgotten) -> None:
-    """Print the jobs on other servers, and local jobs whose models are elsewhere."""
-    listed = {one.id for one in done.known_by}
-    others = [job for job in done.jobs if not {job.id, job.tuned_model} & listed]
-    if others:
-        print_line("Fine-tuning jobs that used the set, whose models still know them:")
-    for job in others:
-        print_line(f"  {job.id} ({job.status}): {job.tuned_model or 'no model'}")
 
 
 def _delete_known(

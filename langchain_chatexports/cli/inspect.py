@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.recognition import Export
-from langchain_chatexports.chat_loaders.suggestions import matching_name
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
@@ -58,7 +57,7 @@ def inspect(
         show_table(summary)
         show()
     output = unused_path("examples.jsonl", paths)
-    _print_next([*paths, *chats.words()], output, exports, summaries)
+    _print_next([*paths, *chats.words()], output, summaries)
 
 
 def _read(
@@ -77,46 +76,24 @@ def _summary(export: Export) -> ExportSummary:
 
 
 def _print_next(
-    arguments: Sequence[object],
-    output: Path,
-    exports: Sequence[Export],
-    summaries: Sequence[ExportSummary],
+    arguments: Sequence[object], output: Path, summaries: Sequence[ExportSummary]
 ) -> None:
-    with_messages = {e: s for e, s in zip(exports, summaries, strict=True) if s.kept}
-    if not with_messages:
+    summaries = [summary for summary in summaries if summary.kept]
+    if not summaries:
         print_line("There are no messages to learn from.")
         return
-    person = _proposed_speaker(with_messages.values())
+    owners = [summary.owner for summary in summaries]
     words: list[str] = []
-    if all(summary.owner == person for summary in with_messages.values()):
+    if all(owners):
+        whose = ", ".join(dict.fromkeys(map(str, owners)))
         print_line(
-            f"The model learns the voice of {person}; to learn another one, use --ai."
+            f"The model learns the voice of {whose}; to learn another one, use --ai."
         )
     else:
-        names = {e: _name_in(summary, person) for e, summary in with_messages.items()}
-        words = [w for n in dict.fromkeys(names.values()) if n for w in ("--ai", n)]
+        messages: Counter[str] = Counter()
+        for summary in summaries:
+            messages.update(summary.senders)
+        person = next(filter(None, owners), None) or messages.most_common(1)[0][0]
+        words = ["--ai", person]
         print_line("Whose voice should the model learn? Name one person with --ai.")
-        missing = [export.path.name for export, name in names.items() if not name]
-        if missing:
-            where = ", ".join(missing)
-            print_line(f"Nobody in {where} is named {person}: add their name there.")
     print_line(f"Next: {command_line('prepare', *arguments, *words, '-o', output)}")
-
-
-def _proposed_speaker(summaries: Iterable[ExportSummary]) -> str:
-    """Return the owner, or without owners the sender, with the most messages."""
-    owners: Counter[str] = Counter()
-    senders: Counter[str] = Counter()
-    for summary in summaries:
-        senders.update(summary.senders)
-        owner = summary.owner or ""
-        owners += Counter({owner: summary.senders.get(owner, 0)})
-    return (owners or senders).most_common(1)[0][0]
-
-
-def _name_in(summary: ExportSummary, person: str) -> str | None:
-    """Return a person's name in an export, which may have only a part of it."""
-    if name := matching_name(person, summary.senders):
-        return name
-    shorter = [name for name in summary.senders if matching_name(name, [person])]
-    return shorter[0] if len(shorter) == 1 else None

@@ -11,9 +11,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
-from typing import NoReturn
 
-import typer
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._terminal import plural
@@ -24,6 +22,7 @@ from langchain_chatexports.cli._options import (
     IndexDir,
     Paths,
     SourceOptions,
+    check,
     command,
     default_export,
     open_exports,
@@ -72,13 +71,18 @@ def mcp(
     threading.Thread(target=_fill, args=(index, fill, filled), daemon=True).start()
     if stdin_is_terminal():
         print_line("Waiting for an application on stdin; Ctrl-C stops.")
-    _leave(_run(server.run), index, is_busy=not filled.done())
+    status = _run(server.run)
+    if status or not filled.done():
+        # A thread of the SDK still waits for a line on stdin, or ours still reads, and
+        # Python would wait for either.
+        sys.stderr.flush()
+        os._exit(status)
+    index.close()
 
 
 def _served_as_it_is(path: Path, options: PrepareOptions) -> ChatIndex:
-    if options != PrepareOptions():
-        msg = "An index is served as it is: choose chats when you create it."
-        raise typer.BadParameter(msg)
+    message = "An index is served as it is: choose chats when you create it."
+    check((options != PrepareOptions(), message))
     return ChatIndex(path)
 
 
@@ -122,16 +126,3 @@ def _run(server: Callable[[], None]) -> int:
     except SystemExit:
         return TERMINATED
     return 0
-
-
-def _leave(status: int, index: ChatIndex, *, is_busy: bool) -> None:
-    if status or is_busy:
-        # A thread of the SDK still waits for a line on stdin, or ours still reads, and
-        # Python would wait for either.
-        _end_now(status)
-    index.close()
-
-
-def _end_now(status: int) -> NoReturn:
-    sys.stderr.flush()
-    os._exit(status)

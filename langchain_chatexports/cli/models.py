@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +11,9 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
     confirmed,
-    fitted,
     print_json,
     print_line,
-    rows_as_lines,
-    show,
+    show_rows,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -49,10 +47,6 @@ def models(
         tuple[str, str] | None,
         option("NAME LABEL", "Label a model, or remove the label if it is empty."),
     ] = None,
-    cancel: Annotated[
-        list[str] | None,
-        option("JOB", "Cancel a job, which deletes its checkpoints; may be repeated."),
-    ] = None,
     delete_everything: Annotated[
         bool,
         flag(
@@ -60,7 +54,7 @@ def models(
             "Delete all models, jobs, examples and search indexes.",
         ),
     ] = False,
-    yes: Annotated[bool, flag("--yes", "Delete or cancel without asking.")] = False,
+    yes: Annotated[bool, flag("--yes", "Delete without asking.")] = False,
     data_dir: DataDir = None,
     index_dir: IndexDir = None,
     as_json: AsJson = False,
@@ -71,17 +65,16 @@ def models(
         chatexports models
         chatexports models --rename NAME "Hare in 2023"
         chatexports models --delete NAME
-        chatexports models --cancel JOB
     """
     if delete_everything:
         _delete_everything(data_dir, index_dir, agreed=yes)
-    elif delete or cancel:
-        _change(cancel or [], delete or [], data_dir, agreed=yes)
+    elif delete:
+        _delete(delete, data_dir, agreed=yes)
     if rename:
         _rename(*rename, data_dir)
     if as_json:
         _print_json(workflow.kept(data_dir, index_dir))
-    elif not (cancel or delete or delete_everything or rename):
+    elif not (delete or delete_everything or rename):
         _show(workflow.kept(data_dir, index_dir), data_dir)
 
 
@@ -89,48 +82,16 @@ def _print_json(data: LocalData) -> None:
     print_json(
         {
             "models": [
-                {
-                    "model": model.name,
-                    "label": model.label,
-                    "person": model.person,
-                    "source": model.source,
-                    "base": model.base_model,
-                    "size_bytes": model.size_bytes,
-                    "created_at": model.created_at.isoformat(),
-                    "path": str(model.path),
-                }
+                {**asdict(model), "size_bytes": model.size_bytes}
                 for model in data.models
             ],
-            "jobs": len(data.jobs),
-            "files": len(data.sets),
-            "jobs_without_model": [
-                {
-                    "job": job.id,
-                    "status": job.status,
-                    "step": job.step,
-                    "total_steps": job.total_steps,
-                    "base": job.base_model,
-                    "created_at": job.created_at.isoformat(),
-                }
-                for job in data.jobs_without_model
-                if job.status != "succeeded"
-            ],
-            "sets": [
-                {
-                    "file": one.id,
-                    "size_bytes": one.size_bytes,
-                    "created_at": one.created_at.isoformat(),
-                    "jobs": list(one.job_ids),
-                }
-                for one in data.sets
-            ],
+            "jobs": [*map(asdict, data.jobs)],
+            "sets": [*map(asdict, data.sets)],
             "indexes": [
-                {"path": str(path), "size_bytes": path.stat().st_size}
+                {"path": path, "size_bytes": path.stat().st_size}
                 for path in data.indexes
             ],
-            "bases": [
-                {"base": base.id, "size_bytes": base.size_bytes} for base in data.bases
-            ],
+            "bases": [base._asdict() for base in data.bases],
             "size_bytes": data.size_bytes,
             "cache_bytes": data.cache_bytes,
         }
@@ -167,14 +128,8 @@ def _show(data: LocalData, data_dir: Path | None) -> None:
     ]
     if data.cache_bytes:
         rows.append(("converted bases", "", _megabytes(data.cache_bytes), "cache"))
-    head, *lines = rows_as_lines(rows)
-    owners = [_whose(model) for model in data.models]
-    if lines:
-        show(fitted(head))
-    for line, whose in zip_longest(lines, owners, fillvalue=""):
-        show(fitted(line))
-        if whose:
-            show(fitted(f"    {whose}"))
+    if len(rows) > 1:
+        show_rows(rows, map(_whose, data.models))
     print_line(data)
     print_line(
         f"Talk to one: {chat_command(data.models[0].short_name, data_dir=data_dir)}"
@@ -204,34 +159,23 @@ def _rename(name: str, label: str, data_dir: Path | None) -> None:
     print_line(f"{model}: {'label removed' if not label.strip() else 'renamed'}")
 
 
-def _change(
-    cancel: Sequence[str], delete: Sequence[str], data_dir: Path | None, *, agreed: bool
-) -> None:
-    # Resolve all names before the first change.
-    cancel = [workflow.job_named(name, data_dir) for name in cancel]
-    names = (workflow.name_to_delete(name, data_dir) for name in delete)
-    delete = list(dict.fromkeys(names))
-    questions = []
-    if cancel:
-        questions.append(f"Cancel {', '.join(cancel)}, and delete the checkpoints?")
-    if delete:
-        listed, only = ", ".join(delete), "only it" if len(delete) == 1 else "only they"
-        questions.append(f"Delete {listed}, and the examples that {only} used?")
-    if delete and not agreed:
+def _delete(names: Sequence[str], data_dir: Path | None, *, agreed: bool) -> None:
+    # Resolve all names before the first deletion.
+    found = dict.fromkeys(workflow.name_to_delete(name, data_dir) for name in names)
+    only = "only it" if len(found) == 1 else "only they"
+    question = f"Delete {', '.join(found)}, and the examples that {only} used?"
+    if not agreed:
         print_line(workflow.NOT_DELETED)
-    if not confirmed(" ".join(questions), agreed=agreed, refusal=_not_agreed()):
-        print_line("Nothing was changed.")
+    if not confirmed(question, agreed=agreed, refusal=_not_agreed()):
+        print_line("Nothing was deleted.")
         return
-    for name in cancel:
-        workflow.stop_job(name, "cancelled", data_dir=data_dir)
-        print_line(f"Cancelled {name}")
-    for name in delete:
+    for name in found:
         workflow.delete(name, data_dir=data_dir)
         print_line(f"Deleted {name}")
 
 
 def _not_agreed() -> LocalServerError:
-    return LocalServerError("Nothing was changed: add --yes to agree.")
+    return LocalServerError("Nothing was deleted: add --yes to agree.")
 
 
 def _delete_everything(

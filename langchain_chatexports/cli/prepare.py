@@ -56,7 +56,6 @@ def prepare(
             "FORMAT",
             "openai (JSON lines), trl-prompt-completion or parquet.",
             "--format",
-            autocompletion=lambda: [*FORMATS],
         ),
     ] = "openai",
     split: Annotated[

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
-
-import typer
 
 from langchain_chatexports._files import write_whole
 from langchain_chatexports._terminal import plural
@@ -21,7 +18,6 @@ from langchain_chatexports.cli._options import (
     Ai,
     AsJson,
     Force,
-    GapOption,
     Paths,
     SourceOptions,
     check_output,
@@ -29,16 +25,13 @@ from langchain_chatexports.cli._options import (
     default_export,
     flag,
     option,
-    parse_gap,
     read_exports,
     unused_path,
 )
 from langchain_chatexports.datasets.chat_choice import ChatChoice
-from langchain_chatexports.datasets.preparation import Gap as GapLength
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report import ExportReport, build_report, render_report
 from langchain_chatexports.report.html import require_extra
-from langchain_chatexports.report.times import find_time_zone
 
 
 @command
@@ -56,18 +49,9 @@ def report(
     ] = None,
     ai: Ai = None,
     chats: SourceOptions,
-    gap: GapOption = "auto",
     anonymous: Annotated[
         bool, flag("--anonymous", "Leave out names of people and files.")
     ] = False,
-    time_zone: Annotated[
-        str,
-        option(
-            "ZONE",
-            "The time zone of hours and days, such as Europe/Berlin; local for "
-            "this machine's.",
-        ),
-    ] = "UTC",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -78,18 +62,20 @@ def report(
     no names.
 
     For example:
-        chatexports report chat.db --ai Tortoise --time-zone Europe/Berlin
+        chatexports report chat.db --ai Tortoise
         chatexports report chat.db --anonymous -o anonymous.html
     """
     require_extra()
-    cut_at = parse_gap(gap)
     paths = default_export(paths)
     target = output or (None if as_json else unused_path("report.html", paths))
     if target is not None:
         check_output(target, paths, force=force)
-
-    read = partial(_figures, gap=cut_at, anonymous=anonymous, time_zone=time_zone)
-    figures = read_exports(paths, chats, read, ai or ())
+    figures = read_exports(
+        paths,
+        chats,
+        lambda exports, chosen, names: _figures(exports, chosen, names, anonymous),
+        ai or (),
+    )
     if target is not None:
         write_whole(target, render_report(figures).encode("utf-8", "replace"))
     if as_json:
@@ -103,15 +89,8 @@ def _figures(
     exports: Sequence[Export],
     chats: ChatChoice,
     ai: Sequence[str],
-    *,
-    gap: GapLength,
     anonymous: bool,
-    time_zone: str,
 ) -> ExportReport:
-    try:
-        find_time_zone(time_zone)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     done = 0
 
     def count(messages: int) -> None:
@@ -123,8 +102,7 @@ def _figures(
         figures = build_report(
             [export.loader for export in exports],
             ai=ai,
-            gap=gap,
-            time_zone=time_zone,
+            time_zone="local",
             anonymous=anonymous,
             on_messages=count,
         )
@@ -139,13 +117,10 @@ def _figures(
 def _print_report(figures: ExportReport) -> None:
     examples = figures.examples.examples if figures.examples else 0
     people = plural(len(figures.people), "person", "people")
-    counts = (
-        f"{plural(figures.messages, 'message')} by {people}",
-        plural(figures.pauses.conversations, "conversation"),
-        plural(examples, "example"),
+    conversations = plural(figures.pauses.conversations, "conversation")
+    print_line(
+        f"{plural(figures.messages, 'message')} by {people}, {conversations}, "
+        f"{plural(examples, 'example')}"
     )
-    print_line(", ".join(counts))
-    if not figures.messages:
-        print_line("There are no messages to learn from.")
-    elif not examples:
+    if figures.messages and not examples:
         print_line("Name the speaker with --ai NAME to count the examples.")

@@ -70,9 +70,6 @@ def search(
     ] = 10,
     chats: SourceOptions,
     index_dir: IndexDir = None,
-    no_index: Annotated[
-        bool, flag("--no-index", "Keep no index: read the exports each time.")
-    ] = False,
     delete_indexes: Annotated[
         bool, flag("--delete-indexes", "Delete all search indexes.")
     ] = False,
@@ -101,7 +98,6 @@ def search(
         default_export(paths),
         options=chats.prepare_options(),
         index_dir=index_dir,
-        in_memory=no_index,
         watch=show_progress,
     ) as opened:
         if opened.messages_read:

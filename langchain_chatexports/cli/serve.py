@@ -9,17 +9,12 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports import local_server
-from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.cli._console import (
     command_line,
-    fitted,
-    print_json,
     print_line,
-    rows_as_lines,
-    show,
+    show_rows,
 )
 from langchain_chatexports.cli._options import (
-    AsJson,
     Base,
     DataDir,
     command,
@@ -27,18 +22,11 @@ from langchain_chatexports.cli._options import (
     option,
 )
 from langchain_chatexports.cli._training import print_base
-from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import ServerSettings
-from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
 )
 from langchain_chatexports.local_server.http.server import ServerInfo, check_extra
-from langchain_chatexports.workflows.models import list_jobs
-
-# Longer than any key may be.
-_MAX_KEY_LINE_BYTES = 4096
 
 
 @command
@@ -65,7 +53,6 @@ def serve(
     list_bases: Annotated[
         bool, flag("--list-bases", "List base models, and exit.")
     ] = False,
-    as_json: AsJson = False,
 ) -> None:
     """Run the local server, with OpenAI's API, on 127.0.0.1.
 
@@ -79,7 +66,11 @@ def serve(
         return
     check_extra()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    api_key = _read_key(api_key_file.expanduser()) if api_key_file else None
+    api_key = None
+    if api_key_file is not None:
+        # A byte that is not ASCII becomes a character that no key can have.
+        text = api_key_file.expanduser().read_text("ascii", "replace")
+        api_key = text.partition("\n")[0].strip()
     print_base(base)
     settings = local_server.ServerSettings(
         base=base,
@@ -88,10 +79,7 @@ def serve(
         api_key=api_key,
         aliases=dict(_parsed_alias(text) for text in alias or ()),
     )
-    _print_continued_jobs(settings)
-    local_server.serve_forever(
-        settings, _print_ready_as_json if as_json else _print_ready
-    )
+    local_server.serve_forever(settings, _print_ready)
     print_line("Stopped. Unfinished jobs continue when the server starts again.")
 
 
@@ -106,27 +94,19 @@ def _show_bases() -> None:
         )
         for base in list_bases()
     ]
-    head, *lines = rows_as_lines(rows)
-    show(head)
-    for line, base in zip(lines, list_bases(), strict=True):
-        show(line)
-        notes = [
+    notes = [
+        (
             base.license,
             base.note,
             "" if base.is_open else "not open source",
             "accept its terms on the hub first" if base.needs_agreement else "",
             "suggested for this machine" if base == suggested else "",
-        ]
-        show(fitted(f"    {'; '.join(filter(None, notes))}"))
+        )
+        for base in list_bases()
+    ]
+    show_rows(rows, ("; ".join(filter(None, note)) for note in notes))
     print_line("Memory is for training alone, without other programs.")
     print_line(f"To use one: {command_line('serve', '--base', 'BASE')}")
-
-
-def _print_continued_jobs(settings: ServerSettings) -> None:
-    base = describe_base(settings.base).name
-    for job in reversed(list_jobs(settings.data_dir)):
-        if job.base_model == base and job.status == "queued":
-            print_line(f"Job {job.id} continues")
 
 
 def _parsed_alias(text: str) -> tuple[str, str]:
@@ -137,17 +117,6 @@ def _parsed_alias(text: str) -> tuple[str, str]:
     return name, base
 
 
-def _read_key(path: Path) -> str:
-    with open_regular_file(path) as file:
-        line = file.readline(_MAX_KEY_LINE_BYTES)
-    # A byte that is not ASCII becomes a character that no key can have.
-    key = line.decode("ascii", "replace").strip()
-    if not key:
-        msg = f"The first line of {path} is empty. Write the key there."
-        raise LocalServerError(msg)
-    return key
-
-
 def _print_ready(info: ServerInfo) -> None:
     print_line(f"Data: {info.data_dir}")
     print_line(f"Answers: {info.engine}")
@@ -155,16 +124,3 @@ def _print_ready(info: ServerInfo) -> None:
     # On stdout and ready for a shell: this is the output of the command.
     print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
     print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201
-
-
-def _print_ready_as_json(info: ServerInfo) -> None:
-    print_line("Ready; Ctrl-C stops.")
-    print_json(
-        {
-            "base_url": info.base_url,
-            "api_key": info.api_key,
-            "base_model": info.base_model,
-            "data_dir": info.data_dir,
-            "engine": info.engine,
-        }
-    )

@@ -4,7 +4,7 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from langchain_chatexports.evaluation.answers import Answers
 from langchain_chatexports.evaluation.conversations import Utterance
@@ -20,7 +20,6 @@ from langchain_chatexports.redaction.patterns import EMAIL, LINK
 _LINES_BEFORE = 4
 _MAX_CHARACTERS = 600
 _PARTS = 3
-_LEVELS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,6 @@ class BlindGuess(NamedTuple):
     is_right: bool
     size: int
     """Number of characters of both answers."""
-
-    confidence: int
-    """Confidence, from 1 (a guess) to 3 (sure)."""
 
 
 def blind_pairs(
@@ -99,16 +95,12 @@ def blind_result(guesses: Sequence[BlindGuess]) -> BlindFinding:
     by_size = sorted(guesses, key=lambda guess: guess.size)
     borders = [round(part * len(guesses) / _PARTS) for part in range(_PARTS + 1)]
     parts = [by_size[start:end] for start, end in pairwise(borders)]
-    sure = {str(n): [g for g in guesses if g.confidence == n] for n in _LEVELS}
     return BlindFinding(
         pairs=len(guesses),
         right=right,
         interval=(float(ends.low), float(ends.high)),
         p=float(test.pvalue),
         by_length=[*map(_counted, parts)] if len(guesses) >= _PARTS else [],
-        by_confidence=cast(
-            "Any", {level: _counted(found) for level, found in sure.items() if found}
-        ),
     )
 
 
@@ -130,11 +122,11 @@ class BlindTest:
         index = len(self.guesses)
         return self.pairs[index] if index < len(self.pairs) else None
 
-    def guess(self, chosen: int, confidence: int) -> None:
+    def guess(self, chosen: int) -> None:
         """Record a guess for the current pair."""
         if (pair := self.pair) is not None:
             size = sum(map(len, pair.answers))
-            self.guesses.append(BlindGuess(chosen == pair.real, size, confidence))
+            self.guesses.append(BlindGuess(chosen == pair.real, size))
 
     @property
     def result(self) -> BlindFinding | None:

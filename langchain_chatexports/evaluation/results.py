@@ -74,9 +74,6 @@ class BlindFinding(GuessCount):
     by_length: list[GuessCount]
     """By length of the answers, in thirds, shortest first."""
 
-    by_confidence: dict[Literal["1", "2", "3"], GuessCount]
-    """By confidence: 1 a guess, 3 sure."""
-
     @property
     def is_told_apart(self) -> bool:
         """Whether the result is significant."""
@@ -101,13 +98,10 @@ class BlindFinding(GuessCount):
         """Return the figures behind it, by name."""
         low, high = map(current().percent, self.interval)
         thirds = (_("Shortest third"), _("Middle third"), _("Longest third"))
-        sure = {"1": _("A guess"), "2": _("Rather sure"), "3": _("Sure")}
-        found = dict(zip(thirds, self.by_length, strict=False))
-        found |= {sure[level]: count for level, count in self.by_confidence.items()}
         return [
             *(
                 (what, _("{right} of {pairs}", right=n.right, pairs=n.pairs))
-                for what, n in found.items()
+                for what, n in zip(thirds, self.by_length, strict=False)
             ),
             (
                 _("How often you would be right in many more pairs (95 %)"),

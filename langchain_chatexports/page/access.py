@@ -5,9 +5,9 @@ import html
 import re
 import secrets
 from collections.abc import Callable
-from urllib.parse import parse_qs
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +23,7 @@ _OLD_TAB = "/old-tab"
 # inline script runs without the response's nonce, and nothing is loaded from elsewhere.
 _POLICY = (
     "default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; frame-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; "
     "img-src 'self' data:; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'"
 )
@@ -55,15 +55,11 @@ _OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")
 
 def _is_own(scope: Scope) -> bool:
     """Return whether a request is to this address, and from its own pages."""
-    hosts = _values(scope, b"host")
+    headers = HTTPConnection(scope).headers
+    hosts, origins = headers.getlist("host"), headers.getlist("origin")
     if len(hosts) != 1 or _OWN_HOST.fullmatch(hosts[0]) is None:
         return False
-    return all(one == f"http://{hosts[0]}" for one in _values(scope, b"origin"))
-
-
-def _values(scope: Scope, header: bytes) -> list[str]:
-    headers = scope["headers"]
-    return [value.decode("latin-1") for name, value in headers if name == header]
+    return all(one == f"http://{hosts[0]}" for one in origins)
 
 
 class OneTimeLinks:
@@ -141,13 +137,12 @@ class PageAccess:
 
     def _is_logged_in(self, scope: Scope) -> bool:
         path = f"{self._links.path}/"
-        for name, value in scope["headers"]:
-            if name == b"cookie":
-                for pair in value.decode("latin-1").split(";"):
-                    key, _, given = pair.strip().partition("=")
-                    if key == _COOKIE and _same(given, self._links.cookie):
-                        return _same(scope["path"][: len(path)], path)
-        return False
+        headers = HTTPConnection(scope).headers.getlist("cookie")
+        # Another server of this machine can set a cookie of the same name.
+        cookies = (one.strip().partition("=") for h in headers for one in h.split(";"))
+        given = [value for name, _, value in cookies if name == _COOKIE]
+        is_known = any(_same(value, self._links.cookie) for value in given)
+        return is_known and _same(scope["path"][: len(path)], path)
 
     def _answer_old_tab(self, scope: Scope) -> Response:
         nonce, proof = _value_of(scope, "nonce"), _value_of(scope, "proof")
@@ -210,12 +205,9 @@ class _Guarded:
     async def _begin(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)
         headers.update(_HEADERS)
-        has_policy = _CSP in headers
-        headers.setdefault(_CSP, _POLICY.format(nonce=self._nonce))
-        is_page = headers.get("content-type", "").startswith("text/html")
-        if is_page:
+        headers[_CSP] = _POLICY.format(nonce=self._nonce)
+        if headers.get("content-type", "").startswith("text/html"):
             headers.update(_NO_STORE)
-        if is_page and not has_policy:
             # The length changes, so the start is sent with the body.
             self._page = b""
         else:
@@ -233,7 +225,7 @@ class _Guarded:
 def _refusal(
     scope: Scope, title: Sentence, text: Sentence, *, status: int = 403
 ) -> Response:
-    language = language_for(", ".join(_values(scope, b"accept-language")))
+    language = language_for(HTTPConnection(scope).headers.get("accept-language", ""))
     page = _REFUSAL.format(
         language=language.tag,
         title=html.escape(language.render(title)),
@@ -250,8 +242,7 @@ def _page(content: str, *, status: int, **headers: str) -> Response:
 def _value_of(scope: Scope, name: str) -> str:
     if scope["type"] != "http" or scope["method"] != "GET":
         return ""
-    query = parse_qs(scope["query_string"].decode("latin-1"))
-    return str(query.get(name, [""])[0])
+    return HTTPConnection(scope).query_params.get(name, "")
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -1,5 +1,6 @@
 """Screen 1: add exports, each on a card."""
 
+import json
 import platform
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,7 +12,6 @@ from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.page.exports import Card
-from langchain_chatexports.page.how_to_export import build_how_to_export
 from langchain_chatexports.page.languages import (
     Size,
     TimeLeft,
@@ -24,29 +24,30 @@ from langchain_chatexports.page.layout import (
     error_box,
     follow,
     next_link,
+    paragraph,
     scroll_to,
     show_english,
-    show_failure,
     show_work,
     text,
 )
 from langchain_chatexports.page.session import PageSession
 
 _MAX_NAMES = 10
+# The steps are those of the sections "Get your export" in docs/.
+_STEPS = Path(__file__).with_name("how_to_export.json")
+# The mark of the line to tap in a drawing.
+_TAPPED = "*"
 
 
 def build_add_exports(session: PageSession) -> None:
-    """Build the screen."""
-    text(
-        _(
-            "On this page you train a small AI model that writes like a person in "
-            "your chats, and talk to it. Begin with an export: the copy of your "
-            "chats that WhatsApp, Messenger, Instagram, Telegram, Signal, iMessage, "
-            "Discord or Slack offers you. It is read on this machine, never "
-            "changed, and never sent anywhere."
-        )
+    paragraph(
+        "On this page you train a small AI model that writes like a person in "
+        "your chats, and talk to it. Begin with an export: the copy of your "
+        "chats that WhatsApp, Messenger, Instagram, Telegram, Signal, iMessage, "
+        "Discord or Slack offers you. It is read on this machine, never "
+        "changed, and never sent anywhere."
     )
-    how_to_get = build_how_to_export()
+    how_to_get = _build_how_to_export()
 
     def add_path() -> None:
         given = path.value.strip().strip("\"'")
@@ -69,7 +70,37 @@ def build_add_exports(session: PageSession) -> None:
             on_click=lambda: session.exports.add([default_path()]),
         )
     _build_cards(session, how_to_get)
-    _build_report(session)
+
+
+def _build_how_to_export() -> ui.expansion:
+    """Show how to export chats from each app, with a drawing of each step."""
+    steps_of = json.loads(_STEPS.read_text("utf-8"))
+    with ui.expansion(_("How do I get an export?")) as folded:
+        names = {name: _(name) for name in steps_of}
+        app = ui.select(names, label=_("App"), value=next(iter(names)))
+
+        @ui.refreshable
+        def steps() -> None:
+            with ui.element("ol").classes("steps-to-take"):
+                for step in steps_of[app.value]:
+                    with ui.element("li"):
+                        what = step["what"]
+                        text(_(what))
+                        if "screen" in step:
+                            _draw(step["screen"])
+
+        steps()
+        app.on_value_change(steps.refresh)
+    return folded
+
+
+def _draw(lines: Sequence[str]) -> None:
+    with ui.element("div").classes("phone").props("aria-hidden=true"):
+        for line in lines:
+            kind = "tapped" if line.startswith(_TAPPED) else ""
+            name = line.removeprefix(_TAPPED)
+            with ui.element("div").classes(kind):
+                ui.label(_(name))
 
 
 def _build_chooser(name: str, title: str, prop: str) -> None:
@@ -91,23 +122,21 @@ def _build_cards(session: PageSession, how_to_get: ui.expansion) -> None:
             session.talk_to_person()
         ui.navigate.to("/talk")
 
-    @ui.refreshable
     def cards() -> None:
-        with ui.element("div").classes("part"):
-            for card in exports.cards:
-                _build_card(session, card)
-            for note in exports.notes:
-                text(note, classes="quiet")
-            _show_warnings(exports.warnings)
-            if not exports.cards:
-                text(_("No export at hand?"), classes="quiet")
-                button = ui.button(_("Try it with invented chats"))
-                button.on_click(session.add_sample).props("outline")
-            elif session.read:
-                next_link(_("Next: choose whose voice to learn"), "/choose")
-                if session.choice.voice is not None:
-                    button = ui.button(_("Or talk at once, without a training"))
-                    button.on_click(talk_at_once).props("outline")
+        for card in exports.cards:
+            _build_card(session, card)
+        for note in exports.notes:
+            text(note, classes="quiet")
+        _show_warnings(exports.warnings)
+        if not exports.cards:
+            text(_("No export at hand?"), classes="quiet")
+            button = ui.button(_("Try it with invented chats"))
+            button.on_click(session.add_sample).props("outline")
+        elif session.read:
+            next_link(_("Next: choose whose voice to learn"), "/choose")
+            if session.choice.voice is not None:
+                button = ui.button(_("Or talk at once, without a training"))
+                button.on_click(talk_at_once).props("outline")
         if len(exports.cards) > shown_count[0]:
             how_to_get.close()
             scroll_to(result)
@@ -137,7 +166,6 @@ def _build_card(session: PageSession, card: Card) -> None:
             TimeLeft(before.work.seconds_left),
         )
 
-    @ui.refreshable
     def shown() -> None:
         with ui.element("div").classes("card"):
             text(card.name, tag="h2", classes="name")
@@ -229,30 +257,3 @@ def _show_skipped_files(names: Sequence[str]) -> None:
 def _show_warnings(warnings: Sequence[str]) -> None:
     if warnings:
         show_english(_("Details, in English"), warnings)
-
-
-def _build_report(session: PageSession) -> None:
-    @ui.refreshable
-    def report() -> None:
-        with ui.element("div").classes("part"):
-            if session.report:
-                frame = ui.element("iframe").classes("report")
-                source = f"report?{id(session.report)}"
-                frame.props["src"] = source
-                frame.props["title"] = _("Report about these exports")
-            elif session.reporting.is_running:
-                show_work(session.reporting)
-            elif session.read:
-                show_failure(session.reporting.error)
-                button = ui.button(_("Show figures about these chats"))
-                button.on_click(session.draw_report).props("outline")
-
-    follow(
-        report,
-        lambda: (
-            id(session.read),
-            id(session.report),
-            session.reporting.is_running,
-            session.reporting.progress,
-        ),
-    )

@@ -12,7 +12,6 @@ from langchain_chatexports.workflows.bases import Base, BaseChoice
 
 
 def choice_text(choice: BaseChoice) -> str:
-    """Return the proposed base, with the reason, its size, and its time."""
     base = choice.base
     if choice.is_trained:
         takes = training_time_text(choice.seconds)
@@ -39,7 +38,6 @@ def _reason_text(choice: BaseChoice) -> str:
 
 
 def training_time_text(seconds: float) -> str:
-    """Return the estimated time of a training."""
     return _("trains in about {duration}", duration=duration(seconds))
 
 
@@ -52,5 +50,4 @@ def download_text(base: Base) -> str:
 
 
 def license_text(base: Base) -> str:
-    """Return a base's license, if it is known."""
     return _("license: {license}", license=base.license) if base.license else ""

@@ -1,6 +1,5 @@
 """Screen 2: choose the person, the chats, and the base."""
 
-import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from langchain_chatexports.page.layout import (
     error_box,
     follow,
     next_link,
+    paragraph,
     show_failure,
     show_work,
     text,
@@ -48,66 +48,42 @@ from langchain_chatexports.workflows.bases import (
 
 # The value for the owner; persons have their index, so names are not sent twice.
 _OWNER = -1
-_MASK = re.compile(r"\S")
 _MAX_LABEL = 60
 
 
 def build_choose(session: PageSession) -> None:
-    """Build the screen."""
     if session.read is None:
         text(_("There are no chats to choose from yet."))
         next_link(_("Add exports first"), "/")
         return
-    text(
-        _(
-            "The model learns to write like one person in these chats, in answer to "
-            "what the others wrote."
-        )
+    paragraph(
+        "The model learns to write like one person in these chats, in answer to "
+        "what the others wrote."
     )
     _build_form(session)
     # The choice stays when its part is rebuilt after measuring the machine.
     chosen: dict[str, str] = {}
 
-    @ui.refreshable
     def examples() -> None:
-        with ui.element("div").classes("part"):
-            show_work(session.preparing)
-            if session.data is not None:
-                _show_data(session.data)
-            elif session.is_choice_changed:
-                text(_("You changed the choice. Make the examples again."))
+        show_work(session.preparing)
+        if session.data is not None:
+            _show_data(session.data)
 
-    @ui.refreshable
     def base() -> None:
-        with ui.element("div").classes("part"):
-            if session.data is not None and session.data.is_enough:
-                text(_("Which base model it starts from"), tag="h2")
-                text(
-                    _(
-                        "A base model can already talk; training teaches it the "
-                        "voice. Larger ones talk better, and take longer. If in "
-                        "doubt, keep the proposed one."
-                    )
-                )
-                # Measuring can take a minute, and runs in the background.
-                show_work(session.measuring)
-                _build_base(session, session.data, chosen)
+        if session.data is not None and session.data.is_enough:
+            text(_("Which base model it starts from"), tag="h2")
+            paragraph(
+                "A base model can already talk; training teaches it the "
+                "voice. Larger ones talk better, and take longer. If in "
+                "doubt, keep the proposed one."
+            )
+            # Measuring can take a minute, and runs in the background.
+            show_work(session.measuring)
+            _build_base(session, session.data, chosen)
 
-    work, measuring = session.preparing, session.measuring
-    follow(
-        examples,
-        lambda: (
-            work.is_running,
-            work.progress,
-            work.error,
-            id(session.data),
-            session.is_choice_changed,
-        ),
-    )
-    follow(
-        base,
-        lambda: (id(session.data), measuring.is_running, session.seconds_per_token),
-    )
+    follow(examples, lambda: (session.preparing.state, id(session.data)))
+    measuring = session.measuring
+    follow(base, lambda: (measuring.is_running, id(session.data)))
 
 
 def _build_form(session: PageSession) -> None:
@@ -158,20 +134,16 @@ def _build_fields(session: PageSession, read: ReadExports, shown: list[Choice]) 
         redact = ui.checkbox(
             _("Replace names and private numbers"), value=choice.redact
         )
-        text(
-            _(
-                "The model then learns made-up names, and [phone-084f] for a number: "
-                "they are in its answers, too. The key to undo this is deleted when "
-                "chatexports open ends. Some names may be missed: look at the "
-                "examples."
-            ),
+        paragraph(
+            "The model then learns made-up names, and [phone-084f] for a number: "
+            "they are in its answers, too. The key to undo this is deleted when "
+            "chatexports open ends. Some names may be missed: look at the "
+            "examples.",
             classes="quiet",
         )
-    text(
-        _(
-            "Next, the chats are cut into examples: pieces of a chat, each with the "
-            "replies that the model learns to give."
-        ),
+    paragraph(
+        "Next, the chats are cut into examples: pieces of a chat, each with the "
+        "replies that the model learns to give.",
         classes="quiet",
     )
     problem = ui.element("div")
@@ -237,22 +209,18 @@ def _show_data(data: TrainingData) -> None:
     text(_data_text(data))
     if data.is_enough and not data.validation:
         if len(data.examples) < MIN_EXAMPLES:
-            text(
-                _(
-                    "With fewer than {count} examples, no conversation is held out to "
-                    "test the model with. You can talk to it, but not play Guess with "
-                    "it, nor evaluate it.",
-                    count=MIN_EXAMPLES,
-                ),
+            paragraph(
+                "With fewer than {count} examples, no conversation is held out to "
+                "test the model with. You can talk to it, but not play Guess with "
+                "it, nor evaluate it.",
+                count=MIN_EXAMPLES,
                 classes="quiet",
             )
         else:
-            text(
-                _(
-                    "No conversation can be held out to test the model with: the "
-                    "chats repeat themselves, or are one long conversation. You can "
-                    "talk to it, but not play Guess with it, nor evaluate it."
-                ),
+            paragraph(
+                "No conversation can be held out to test the model with: the "
+                "chats repeat themselves, or are one long conversation. You can "
+                "talk to it, but not play Guess with it, nor evaluate it.",
                 classes="quiet",
             )
     if data.examples:
@@ -282,47 +250,29 @@ def _data_text(data: TrainingData) -> str:
 
 
 def _show_example(examples: list[TrainingExample]) -> None:
-    # The text is sent to the browser only on request.
-    shown: dict[str, Any] = {"index": 0, "is_masked": True}
+    index = 0
 
     @ui.refreshable
     def example() -> None:
-        index = shown["index"]
         counted = _(
             "Example {number} of {total}", number=index + 1, total=len(examples)
         )
         text(counted, classes="quiet")
         with ui.element("div").classes("turns"):
             for message in examples[index]["messages"]:
-                content = str(message.get("content") or "")
-                side = {"assistant": "bubble mine", "user": "bubble theirs"}
-                text(
-                    masked(content) if shown["is_masked"] else content,
-                    classes=side.get(message["role"], "quiet"),
-                )
+                sides = {"assistant": "bubble mine", "user": "bubble theirs"}
+                if side := sides.get(message["role"]):  # Not the system prompt.
+                    text(str(message.get("content") or ""), classes=side)
 
-    def change(**changes: Any) -> None:
-        shown.update(changes)
+    def show_next() -> None:
+        nonlocal index
+        index = (index + 1) % len(examples)
         example.refresh()
-
-    def turn(step: int) -> None:
-        change(index=(shown["index"] + step) % len(examples))
 
     with ui.element("div").classes("card"):
         example()
-        text(
-            _(
-                "On the right: what the model learns to answer. There is a dot for "
-                "each letter until you ask for the text."
-            ),
-            classes="quiet",
-        )
-        with ui.element("div").classes("row-of"):
-            ui.button(_("Previous"), on_click=lambda: turn(-1)).props("outline dense")
-            ui.button(_("Next"), on_click=lambda: turn(1)).props("outline dense")
-            ui.checkbox(
-                _("Show the text"), on_change=lambda e: change(is_masked=not e.value)
-            )
+        text(_("On the right: what the model learns to answer."), classes="quiet")
+        ui.button(_("Next"), on_click=show_next).props("outline dense")
 
 
 def _build_base(
@@ -337,7 +287,7 @@ def _build_base(
     default = fitting[0].id
     value = chosen.get("base") or own or _show_proposal(session, data) or default
     select = ui.select(bases, label=_("Base model"), value=value).classes("grow")
-    about = ui.element("div").classes("part")
+    warning = ui.element("div").classes("part")
     language = language_of_examples(data.examples)
 
     def base_of(value: str) -> str | None:
@@ -349,23 +299,30 @@ def _build_base(
 
     button = ui.button(_("Next: train"), on_click=train)
 
-    def show_about() -> None:
-        about.clear()
-        described = find_base(base_of(select.value))
-        with about:
-            _show_base(described, language)
-        size = Size(described.download_bytes)
-        is_here = not described.download_bytes
-        button.text = (
-            _("Next: train") if is_here else _("Download {size}, and train", size=size)
-        )
-
     def choose() -> None:
         chosen["base"] = select.value
-        show_about()
+        base = find_base(base_of(select.value))
+        warning.clear()
+        if not base.speaks(language):
+            with warning:
+                error_box(
+                    _(
+                        "{base} does not speak {language}, the language of these "
+                        "chats: its answers will be of little use. Choose another "
+                        "base.",
+                        base=base.name,
+                        language=LanguageName(language),
+                    )
+                )
+        size = Size(base.download_bytes)
+        button.text = (
+            _("Download {size}, and train", size=size)
+            if base.download_bytes
+            else _("Next: train")
+        )
 
     select.on_value_change(choose)
-    show_about()
+    choose()
 
 
 def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
@@ -378,27 +335,6 @@ def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
     return choice.base.id
 
 
-def _show_base(base: Base, language: str | None) -> None:
-    if base.is_default:
-        text(_("A tiny demo model: it shows every step, and talks little."))
-    if not base.speaks(language):
-        error_box(
-            _(
-                "{base} does not speak {language}, the language of these chats: its "
-                "answers will be of little use. Choose another base.",
-                base=base.name,
-                language=LanguageName(language),
-            )
-        )
-    if base.download_bytes:
-        text(
-            _(
-                "It is not on this machine: training first downloads it from "
-                "huggingface.co. Nothing of yours is sent."
-            )
-        )
-
-
 def _label(base: Base, seconds: float | None) -> str:
     took = None if seconds is None else base.training_seconds(seconds)
     return facts(
@@ -408,11 +344,6 @@ def _label(base: Base, seconds: float | None) -> str:
         download_text(base) if base.download_bytes else "",
         license_text(base),
     )
-
-
-def masked(content: str) -> str:
-    """Return a text with a dot in place of each letter."""
-    return _MASK.sub("•", content)
 
 
 def _short(name: str) -> str:

@@ -12,7 +12,6 @@ from langchain_chatexports.exceptions import (
     ExportNotFoundError,
     FineTuningError,
     LocalServerError,
-    MissingExtraError,
     SenderNotFoundError,
     TrainingDataError,
 )
@@ -21,8 +20,6 @@ from langchain_chatexports.workflows.bases import NoBaseError
 
 
 class Failure(NamedTuple):
-    """The reason of a failure."""
-
     sentence: Sentence
     details: str = ""
     """The error's own message, in English, if it has no message text."""
@@ -63,7 +60,6 @@ _SENTENCES: dict[type[Exception], Sentence] = {
         "How do I get an export?"
     ),
     SenderNotFoundError: later("Nobody with this name was found."),
-    MissingExtraError: later("A part of this program is not installed."),
     TrainingDataError: later(
         "There is too little to learn from, or to compare with. Choose more chats."
     ),

@@ -12,7 +12,6 @@ from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.files import SkippedFilesWarning
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
-from langchain_chatexports.datasets.card import hash_files
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import Sentence, later
 from langchain_chatexports.page.twins import TwinFinder, Twins
@@ -51,31 +50,21 @@ class Card:
             return "reading" if self.is_read_now else "waiting"
         return "failed" if self.work.error or self.export is None else "read"
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether it is being copied, waiting or being read."""
-        return self.state not in {"read", "failed"}
-
 
 @dataclass(frozen=True)
 class ReadExports:
-    """Completely read exports."""
-
     cards: list[Card]
 
     @property
     def exports(self) -> list[Export]:
-        """The exports."""
         return [card.export for card in self.cards if card.export]
 
     @property
     def summaries(self) -> list[ExportSummary]:
-        """The summaries of the exports."""
         return [card.summary for card in self.cards if card.summary]
 
     @property
     def twins(self) -> list[Twins]:
-        """The chats that two phones exported."""
         return [twins for card in self.cards for twins in card.twins]
 
     @property
@@ -122,14 +111,12 @@ class ExportList:
         self._numbers = count(1)
         self._turn = threading.Lock()
         self._current = threading.local()
-        # Copies by the page, with the folder of each.
-        self._new_copies: dict[Path, Path] = {}
-        self._copies: dict[Path, Path] = {}
-        self._digests: dict[Path, str] = {}
+        # Copies by the page, each alone in a folder; new ones are on no card yet.
+        self._new_copies: set[Path] = set()
+        self._copies: set[Path] = set()
         self._arriving: dict[str, tuple[Card, Path]] = {}
 
     def paths(self) -> list[Path]:
-        """Return the paths of all read exports."""
         return [path for card in self.cards if card.export for path in card.paths]
 
     @property
@@ -144,7 +131,8 @@ class ExportList:
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         copy = folder / _plain_name(name)
-        self._new_copies[copy] = folder
+        self._new_copies.add(copy)
+        self._copies.add(copy)
         return copy
 
     def receive(self, batch: str, path: str) -> tuple[Card, Path] | None:
@@ -172,18 +160,9 @@ class ExportList:
             return
         card, copy = self._arriving.pop(batch)
         card.copied_bytes = None
-        self._copies[copy] = self._new_copies.pop(copy)
-        if twin := self._twin_of(copy):
-            self.notes.append(
-                later(
-                    "{name} is the same file as {other}: skipped.",
-                    name=card.name,
-                    other=twin,
-                )
-            )
-            self.remove(card)
-        elif card in self.cards:
-            self._start(card, [copy])
+        if card in self.cards:
+            self._start(card, copy)
+        self._new_copies.discard(copy)
         self._delete_unused_copies()
 
     def lost(self, batch: str) -> None:
@@ -195,18 +174,8 @@ class ExportList:
         card.work.error = Failure(
             later("The upload is incomplete. Add it again, and wait until it ends.")
         )
-        self._copies[copy] = self._new_copies.pop(copy)
+        self._new_copies.discard(copy)
         self._delete_unused_copies()
-
-    def _twin_of(self, copy: Path) -> str | None:
-        """Return the name of an earlier copy of the same file."""
-        if not copy.is_file():
-            return None
-        digest = hash_files([copy])
-        twins = (path for path, one in self._digests.items() if one == digest)
-        twin = next((path for path in twins if path in self._copies), None)
-        self._digests[copy] = digest
-        return None if twin is None else twin.name
 
     # Reading
 
@@ -215,7 +184,7 @@ class ExportList:
         for path in paths:
             card = Card(path.name or str(path))
             self.cards.append(card)
-            self._start(card, [path])
+            self._start(card, path)
 
     def remove(self, card: Card) -> None:
         """Remove an export from the list; the person's file does not change."""
@@ -225,7 +194,6 @@ class ExportList:
         self._changed()
 
     def clear(self) -> None:
-        """Remove all exports from the list."""
         for card in list(self.cards):
             self.remove(card)
         self.notes.clear()
@@ -248,11 +216,9 @@ class ExportList:
         for card in list(self.cards):
             card.work.join(seconds)
 
-    def _start(self, card: Card, paths: Iterable[Path]) -> None:
-        card.paths = tuple(paths)
-        for path in card.paths:
-            if path in self._new_copies:
-                self._copies[path] = self._new_copies.pop(path)
+    def _start(self, card: Card, path: Path) -> None:
+        card.paths = (path,)
+        self._new_copies.discard(path)
         card.work.start(_READING, lambda: self._read_in_turn(card))
 
     def _read_in_turn(self, card: Card) -> None:
@@ -318,13 +284,12 @@ class ExportList:
 
     def _delete_unused_copies(self) -> None:
         used = [path for card in self.cards for path in card.paths]
-        for copy, folder in list(self._copies.items()):
+        for copy in self._copies - self._new_copies:
             if not any(path.is_relative_to(copy) for path in used):
-                del self._copies[copy]
-                shutil.rmtree(folder, ignore_errors=True)
+                self._copies.discard(copy)
+                shutil.rmtree(copy.parent, ignore_errors=True)
 
     def without_copies(self, text: str) -> str:
-        """Return a text without the paths of copies."""
         return self._copy_path.sub("", text)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time, get_datetime_format
+from babel.dates import format_datetime
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -51,24 +51,15 @@ class Language(English):
         """The tag of the language in HTML, Quasar and NiceGUI."""
         return _TAGS.get(self.locale.language, self.locale.language)
 
-    @property
-    def weekdays(self) -> tuple[str, ...]:
-        """The short names of the days of a week, Monday first."""
-        names = self.locale.days["format"]["abbreviated"]
-        return tuple(names[day] for day in range(7))
-
     def render(self, sentence: Sentence) -> str:
-        """Return a sentence in this language."""
         return self.text(sentence.one, sentence.many, **sentence.values)
 
     def words(self, sentence: str, many: str, count: int) -> str:
-        """Return the translation of a sentence."""
         if many:
             return self.translations.ngettext(sentence, many, count)
         return self.translations.gettext(sentence)
 
     def shown(self, value: Any) -> str:
-        """Return a value as it is written in a sentence."""
         if isinstance(value, Sentence):
             return self.render(value)
         if isinstance(value, (int, float)):
@@ -81,15 +72,9 @@ class Language(English):
         return format_decimal(number, pattern, locale=self.locale)
 
     def percent(self, share: float) -> str:
-        """Return a share from 0 to 1 in percent."""
         return format_percent(share, locale=self.locale)
 
-    def day(self, moment: datetime) -> str:
-        """Return a date."""
-        return format_date(moment, "medium", locale=self.locale)
-
     def time(self, number: float, unit: str, digits: int) -> str:
-        """Return a number of weeks, days, hours, minutes or seconds."""
         return format_unit(
             number,
             f"duration-{unit}",
@@ -111,7 +96,6 @@ class Sentence:
     values: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return it in the language of the current browser."""
         return current().render(self)
 
 
@@ -155,7 +139,6 @@ def language_for(header: str) -> Language:
 
 
 def languages() -> list[Language]:
-    """Return all languages of the page."""
     return [language_for(tag) for tag in ("en", *_catalogs())]
 
 
@@ -210,7 +193,6 @@ class Size:
     size_bytes: float
 
     def __str__(self) -> str:
-        """Return it in the format of the browser's language."""
         units = {"gigabyte": 1e9, "megabyte": 1e6, "kilobyte": 1e3}
         fitting = (name for name, size in units.items() if self.size_bytes >= size)
         unit = next(fitting, "kilobyte")
@@ -245,16 +227,11 @@ class TimeLeft:
 
 
 def short_time(seconds: float) -> str:
-    """Return a number of seconds as text."""
     return current().time(max(1, round(seconds)), "second", 0)
 
 
 def moment(time: datetime) -> str:
-    """Return a date and a time of day in this machine's time zone."""
-    locale, here = current().locale, time.astimezone()
-    day = format_date(here, "medium", locale=locale)
-    hour = format_time(here, "short", locale=locale)
-    return str(get_datetime_format("medium", locale=locale)).format(hour, day)
+    return format_datetime(time.astimezone(), "short", locale=current().locale)
 
 
 def listed(names: Iterable[object]) -> str:
@@ -276,7 +253,6 @@ class LanguageName:
     english: str | None
 
     def __str__(self) -> str:
-        """Return its name in the browser's language."""
         name, here, english = str(self.english).title(), current().locale, Locale("en")
         for own, theirs in (
             (english.languages, here.languages),
@@ -289,5 +265,4 @@ class LanguageName:
 
 
 def messages_text(count: int) -> str:
-    """Return a number of messages as text."""
     return ngettext("{count} message", "{count} messages", count)

@@ -36,7 +36,6 @@ _SHORTCUT = (
 
 
 def launcher_path() -> Path:
-    """Return the path of this user's entry."""
     if sys.platform == "darwin":
         return Path.home() / "Applications" / f"{_NAME}.command"
     if sys.platform == "win32":

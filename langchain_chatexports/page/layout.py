@@ -72,16 +72,12 @@ def add_style(tab_key: str) -> None:
 
 
 @contextmanager
-def screen(
-    path: str, at_work: Callable[[], Sequence[tuple[Sentence, str]]]
-) -> Iterator[None]:
+def screen(path: str, training: Callable[[], Sentence | None]) -> Iterator[None]:
     """Build a screen's frame, and its content inside."""
 
-    @ui.refreshable
     def status() -> None:
-        for line, target in at_work():
-            if target != path:
-                ui.link(str(line), target)
+        if path != "/train" and (line := training()):
+            ui.link(str(line), "/train")
 
     client = ui.context.client
     client.page = copy(client.page)
@@ -97,7 +93,7 @@ def screen(
             if target == path:
                 link.props('aria-current="page"')
     with ui.element("div").classes("status").props("role=status"):
-        follow(status, at_work)
+        follow(status, training)
     with ui.element("div").classes("content"):
         text(title, tag="h1")
         yield
@@ -113,58 +109,55 @@ def text(content: str | Sentence, *, tag: str = "p", classes: str = "") -> Any:
     return element
 
 
+def paragraph(sentence: str, *, classes: str = "", **values: object) -> None:
+    """Add a sentence of the page, as for `_`."""
+    text(_(sentence, **values), classes=classes)
+
+
 def next_link(title: str, path: str) -> None:
     """Add the link to the usual next screen."""
     ui.link(title, path).classes("next")
 
 
-@contextmanager
-def dialog(title: str) -> Iterator[Any]:
-    """Open a dialog, and build its content inside."""
+def ask(
+    question: str,
+    answer: str,
+    act: Callable[..., object],
+    *texts: str | Sentence,
+    field: Callable[[], Any] | None = None,
+    deletes: bool = False,
+) -> None:
+    """Ask before something is done; with a field, `act` gets its value.
+
+    The focus is on the field, where Enter acts, or on Cancel without a field.
+    """
     for element in ui.context.client.elements.values():
         if isinstance(element, ui.dialog) and element.value:
             element.close()  # A double click opens one dialog.
     opened = ui.dialog(value=True)
-    opened.props["aria-label"] = title
+    opened.props["aria-label"] = question
     with opened, ui.element("div").classes("content asked"):
-        text(title, tag="h2", classes="name")
-        yield opened
+        text(question, tag="h2", classes="name")
+        for one in texts:
+            text(one)
+        typed = field() if field else None
 
+        def agree() -> None:
+            opened.close()
+            if typed is None:
+                act()
+            else:
+                act(typed.value)
 
-def answers(
-    opened: Any,
-    title: str,
-    act: Callable[[], object],
-    field: Any = None,
-    *,
-    deletes: bool = False,
-) -> None:
-    """Add a dialog's buttons: one that acts, and Cancel.
-
-    The focus is on the field, where Enter acts, or on Cancel without a field.
-    """
-
-    def agree() -> None:
-        opened.close()
-        act()
-
-    if field is not None:
-        field.props("autofocus").on("keydown", agree, js_handler=ENTER)
-    with ui.element("div").classes("row-of"):
-        button = ui.button(title, on_click=agree)
+        with ui.element("div").classes("row-of"):
+            button = ui.button(answer, on_click=agree)
+            cancel = ui.button(_("Cancel"), on_click=opened.close).props("outline")
         if deletes:
             button.props("color=negative")
-        cancel = ui.button(_("Cancel"), on_click=opened.close).props("outline")
-        if field is None:
+        if typed is None:
             cancel.props("autofocus")
-
-
-def ask(
-    question: str, answer: str, act: Callable[[], object], *, deletes: bool = False
-) -> None:
-    """Ask before something is discarded."""
-    with dialog(question) as opened:
-        answers(opened, answer, act, deletes=deletes)
+        else:
+            typed.props("autofocus").on("keydown", agree, js_handler=ENTER)
 
 
 def error_box(message: str | Sentence, details: str = "") -> None:
@@ -183,7 +176,6 @@ def show_english(title: str, texts: Iterable[str]) -> None:
 
 
 def show_failure(failure: Failure | None) -> None:
-    """Show the reason of a failure."""
     if failure is not None:
         error_box(*failure)
 
@@ -226,8 +218,14 @@ def show_work(work: Work) -> None:
             bar.props("indeterminate")
 
 
-def follow(part: Any, look: Callable[[], object]) -> None:
+def follow(build: Callable[[], object], look: Callable[[], object]) -> None:
     """Build a part of a screen, and rebuild it when the result of `look` changes."""
+
+    @ui.refreshable
+    def part() -> None:
+        with ui.element("div").classes("part"):
+            build()
+
     part()
     shown = [look()]
 

@@ -1,29 +1,30 @@
 """The screen for managing models and data: rename, export, forget, delete."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from nicegui import ui
 
-from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
+from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import (
+    Sentence,
     Size,
     _,
     facts,
     later,
     moment,
     ngettext,
+    nlater,
 )
-from langchain_chatexports.page.layout import answers, dialog, follow, show_work, text
-from langchain_chatexports.page.manage_state import data_text
+from langchain_chatexports.page.layout import ask, follow, paragraph, show_work, text
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.train import state_text
+from langchain_chatexports.workflows import models, removal
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
     KeptJob,
-    KeptSet,
     LocalData,
     TunedModel,
     kept,
@@ -36,11 +37,11 @@ _REASONS = {
     "set": later("it was trained on the set"),
     "text": later("its examples name them"),
 }
-_OTHER_PROGRAMS = {
-    True: later("Ollama and llama.cpp: one GGUF file"),
-    False: later("A Hugging Face folder: transformers, vLLM"),
+_KINDS = {
+    "model": later("The model {name}"),
+    "training": later("The training of {name}"),
+    "examples": later("Examples that no training used"),
 }
-
 _NOT_DELETED = later(
     "Not deleted: your exports; copies elsewhere, such as models that you exported, "
     "and backups; downloaded base models; what was uploaded to other servers."
@@ -48,107 +49,204 @@ _NOT_DELETED = later(
 
 
 def build_manage(session: PageSession) -> None:
-    """Build the screen."""
-    text(
-        _(
-            "All models, trainings and examples on this machine. Only files of this "
-            "program are deleted, never an export on your disk."
-        )
+    paragraph(
+        "All models, trainings and examples on this machine. Only files of this "
+        "program are deleted, never an export on your disk."
     )
-    manage = session.manage
 
-    @ui.refreshable
     def work() -> None:
-        with ui.element("div").classes("part"):
-            show_work(manage.working)
-            if not manage.working.is_running:
-                with ui.element("div").props("role=status").classes("part"):
-                    for line in manage.done:
-                        text(line)
-                    for one in manage.deleted:
-                        text(_("Deleted: {what}", what=_known_text(one)))
-                    if manage.forgotten is not None:
-                        _show_forgotten(session, manage.forgotten)
+        show_work(session.managing)
+        if not session.managing.is_running:
+            with ui.element("div").props("role=status").classes("part"):
+                for line in session.managed:
+                    text(line)
+                if session.forgotten is not None:
+                    _show_forgotten(session, session.forgotten)
 
-    def look_at_work() -> object:
-        # The work may end between two checks.
-        did = manage.done, manage.forgotten, manage.deleted
-        return manage.working.is_running, manage.working.error, did
-
-    def kept_now() -> LocalData:
-        # A killed server trains nothing, whatever its records show.
-        now = kept(session.data_dir, session.index_dir)
-        return replace(now, jobs=session.jobs())
-
-    found = [kept_now()]
+    def all_kept() -> None:
+        _show_models(session, _kept(session))
 
     def look() -> object:
-        now = kept_now()
-        found[:] = [now]
-        models = [(model.name, model.label) for model in now.models]
-        jobs = [(job.id, is_unfinished(job)) for job in now.jobs]
-        return models, jobs, now.sets
+        now = _kept(session)
+        shown = [(model.name, model.label) for model in now.models]
+        return shown, [(job.id, is_unfinished(job)) for job in now.jobs], now.sets
 
-    @ui.refreshable
-    def all_kept() -> None:
-        with ui.element("div").classes("part"):
-            _show_models(session, found)
-
-    # Scroll to it, because the button may be far below.
+    # In view, because the button may be far below.
     with ui.element("div").classes("result"):
-        follow(work, look_at_work)
+        # The work may end between two checks.
+        follow(
+            work, lambda: (session.managing.state, session.managed, session.forgotten)
+        )
     follow(all_kept, look)
     _build_forget(session)
     _build_delete_everything(session)
 
 
-def _show_models(session: PageSession, now: list[LocalData]) -> None:
-    (found,) = now
+def _kept(session: PageSession) -> LocalData:
+    # A killed server trains nothing, whatever its records show.
+    now = kept(session.data_dir, session.index_dir)
+    return replace(now, jobs=session.jobs())
+
+
+# What the buttons do, in the background
+
+
+def _change(
+    session: PageSession, title: Sentence, change: Callable[[], list[Sentence | str]]
+) -> None:
+    def work() -> None:
+        session.managed, session.forgotten = [], None
+        session.managed = change()
+
+    session.managing.start(title, work)
+
+
+def rename(session: PageSession, model: TunedModel, label: str) -> None:
+
+    def change() -> list[Sentence | str]:
+        models.rename(model.name, label, data_dir=session.data_dir)
+        return []
+
+    _change(session, later("Renaming"), change)
+
+
+def export(session: PageSession, model: TunedModel, typed: str) -> None:
+    """Write a model for other programs to a new folder."""
+
+    def change() -> list[Sentence | str]:
+        plain = typed.strip().strip("\"'")
+        folder = Path(plain).expanduser()
+        if not plain:
+            raise PageError(later("Name the folder to write."))
+        if folder.exists():
+            there = later(
+                "{folder} is there already: name a new folder.", folder=folder
+            )
+            raise PageError(there)
+        written, lines = models.export_model(
+            model.name, folder, data_dir=session.data_dir, gguf=True
+        )
+        return [later("Written to {folder}", folder=written), *lines]
+
+    _change(session, later("Writing the model, which takes a few minutes"), change)
+
+
+def delete(session: PageSession, name: str) -> None:
+
+    def change() -> list[Sentence | str]:
+        session.leave_talk_with(name)
+        models.delete(name, data_dir=session.data_dir)
+        return [later("Deleted.")]
+
+    _change(session, later("Deleting"), change)
+
+
+def delete_everything(session: PageSession) -> None:
+    """Delete all data of this machine, and the page's list with its copies."""
+
+    def change() -> list[Sentence | str]:
+        session.talk.leave()
+        session.stop_server()
+        deleted = models.delete_everything(session.data_dir, session.index_dir)
+        session.clear()
+        return [later("Deleted: {kept}.", kept=_data_text(deleted))]
+
+    _change(session, later("Deleting everything"), change)
+
+
+def forget(session: PageSession, person: str) -> None:
+    """Delete the indexes with a person, and find what else knows them."""
+
+    def change() -> list[Sentence | str]:
+        if not person.strip():
+            raise PageError(later("Name the person to forget."))
+        session.forgotten = removal.forget(
+            None,
+            people=[person.strip()],
+            data_dir=session.data_dir,
+            index_dir=session.index_dir,
+        )
+        return []
+
+    _change(session, later("Forgetting"), change)
+
+
+def delete_known(session: PageSession, known_by: Sequence[KnownBy]) -> None:
+    """Delete models, trainings and examples that know a person."""
+
+    def change() -> list[Sentence | str]:
+        for one in known_by:
+            session.leave_talk_with(one.id)
+        deleted = removal.delete_known(known_by, session.data_dir)
+        return [later("Deleted: {what}", what=_known_text(one)) for one in deleted]
+
+    _change(session, later("Deleting"), change)
+
+
+# What is kept
+
+
+def _show_models(session: PageSession, found: LocalData) -> None:
     text(_("Models"), tag="h2")
     if not found.models:
         text(_("There is no trained model on this machine."))
     for model in found.models:
-        _show_model(session, model, found.sets_of(model.job_id))
+        _show_model(session, model)
     if found.jobs_without_model:
         text(_("Unfinished and failed trainings"), tag="h2")
     for job in found.jobs_without_model:
-        _show_job(session, job, now)
+        _show_job(session, job)
     if found.unused_sets:
         text(_("Examples that no training used"), tag="h2")
     for one in found.unused_sets:
         with ui.element("div").classes("card"):
-            text(facts(moment(one.created_at), _size([one])))
+            text(facts(moment(one.created_at), Size(one.size_bytes)))
             with ui.element("div").classes("row-of"):
                 _delete_button(session, one.id, _("Delete these examples?"))
 
 
-def _show_model(
-    session: PageSession, model: TunedModel, sets: Sequence[KeptSet]
-) -> None:
+def _show_model(session: PageSession, model: TunedModel) -> None:
+    person = model.person
+
+    def ask_label() -> None:
+        ask(
+            _("Rename {name}", name=model.title),
+            _("Save"),
+            partial(rename, session, model),
+            _("The name is for this machine; programs still use the one with ft:."),
+            field=lambda: ui.input(_("New name"), value=model.label or "").props(
+                f"maxlength={MAX_LABEL_LENGTH} dir=auto"
+            ),
+        )
+
+    def ask_folder() -> None:
+        name = model.short_name.replace(":", "-").strip("-")
+        folder = str(Path.home() / f"voice-{name}")
+        ask(
+            _("Export {name}", name=model.title),
+            _("Write"),
+            partial(export, session, model),
+            _(
+                "It is merged into its base, and written to a new folder. A model can "
+                "repeat what it learned: whoever gets it can get your messages."
+            ),
+            field=lambda: ui.input(_("New folder"), value=folder),
+        )
+
     with ui.element("div").classes("card"):
         text(model.title, tag="h3", classes="name")
-        source = source_in_words(model.source or "")
         text(
             facts(
-                _("The voice of {person}", person=model.person) if model.person else "",
+                _("The voice of {person}", person=person) if person else "",
                 model.base_model,
                 moment(model.created_at),
                 Size(model.size_bytes),
-                _("from {files}", files=source) if source else "",
             )
         )
-        text(
-            facts(
-                _("Its examples: {size}", size=_size(sets)),
-                _("Its name for programs: {name}", name=model.name),
-            ),
-            classes="quiet",
-        )
         with ui.element("div").classes("row-of"):
-            rename = _("Rename {name}", name=model.title)
-            _button(_("Rename"), rename, lambda: _ask_label(session, model))
-            take = _("Export {name}", name=model.title)
-            _button(_("Export this model"), take, lambda: _ask_folder(session, model))
+            _button(_("Rename"), _("Rename {name}", name=model.title), ask_label)
+            label = _("Export {name}", name=model.title)
+            _button(_("Export this model"), label, ask_folder)
             _delete_button(
                 session,
                 model.name,
@@ -160,25 +258,15 @@ def _show_model(
             )
 
 
-def _show_job(session: PageSession, job: KeptJob, now: list[LocalData]) -> None:
+def _show_job(session: PageSession, job: KeptJob) -> None:
     title = job.person or job.base_model
-    sets = now[0].sets_of(job.id)
 
     def look() -> str:
-        jobs = now[0].jobs
-        current = next((other for other in jobs if other.id == job.id), job)
-        return state_text(session, current, jobs)
+        jobs = session.jobs()
+        return state_text(session, next((j for j in jobs if j.id == job.id), job), jobs)
 
-    @ui.refreshable
     def state() -> None:
-        text(
-            facts(
-                look(),
-                job.base_model,
-                moment(job.created_at),
-                _("Its examples: {size}", size=_size(sets)),
-            )
-        )
+        text(facts(look(), job.base_model, moment(job.created_at)))
 
     with ui.element("div").classes("card"):
         text(title, tag="h3", classes="name")
@@ -195,101 +283,39 @@ def _show_job(session: PageSession, job: KeptJob, now: list[LocalData]) -> None:
             )
 
 
-def source_in_words(source: str) -> str:
-    """Return the source of a model's examples, with the platforms' own names."""
-
-    def named(found: re.Match[str]) -> str:
-        name = PLATFORM_NAMES[found[2]]
-        # A file's name can begin with the platform's.
-        return found[1] + ("" if found[3].startswith(name) else f"{name} ") + found[3]
-
-    return re.sub(rf"(^|, )({'|'.join(PLATFORM_NAMES)}) (\w+)", named, source)
-
-
-def _size(sets: Sequence[KeptSet]) -> str:
-    if not sets:
-        return _("none")
-    return str(Size(sum(one.size_bytes for one in sets)))
-
-
 def _button(title: str, label: str, act: Callable[[], object]) -> None:
     # A label for screen readers, because there are several such buttons.
     button = ui.button(title, on_click=act).props("outline dense")
     button.props["aria-label"] = label
 
 
-def _delete_button(
-    session: PageSession, name: str, question: str, more: str = ""
-) -> None:
-    def ask() -> None:
-        with dialog(question) as opened:
-            if more:
-                text(more)
-            text(_NOT_DELETED)
-            answers(
-                opened,
-                _("Delete"),
-                lambda: session.manage.delete(name),
-                deletes=True,
-            )
+def _delete_button(session: PageSession, name: str, question: str, *more: str) -> None:
+    def ask_to_delete() -> None:
+        act = partial(delete, session, name)
+        ask(question, _("Delete"), act, *more, _NOT_DELETED, deletes=True)
 
-    _button(_("Delete"), question, ask)
+    _button(_("Delete"), question, ask_to_delete)
 
 
-def _ask_label(session: PageSession, model: TunedModel) -> None:
-    with dialog(_("Rename {name}", name=model.title)) as opened:
-        text(_("The name is for this machine; programs still use the one with ft:."))
-        label = ui.input(_("New name"), value=model.label or "")
-        label.props(f"maxlength={MAX_LABEL_LENGTH} dir=auto")
-        answers(
-            opened,
-            _("Save"),
-            lambda: session.manage.rename(model, label.value),
-            field=label,
-        )
-
-
-def _ask_folder(session: PageSession, model: TunedModel) -> None:
-    name = model.short_name.replace(":", "-").strip("-")
-    with dialog(_("Export {name}", name=model.title)) as opened:
-        text(
-            _(
-                "It is merged into its base, and written to a new folder. A model can "
-                "repeat what it learned: whoever gets it can get your messages."
-            )
-        )
-        gguf = ui.radio({k: str(v) for k, v in _OTHER_PROGRAMS.items()}, value=True)
-        folder = ui.input(_("New folder"), value=str(Path.home() / f"voice-{name}"))
-        answers(
-            opened,
-            _("Write"),
-            lambda: session.manage.export(model, folder.value, gguf=gguf.value),
-            field=folder,
-        )
+# People and everything
 
 
 def _build_forget(session: PageSession) -> None:
     text(_("Forget a person"), tag="h2")
-    text(
-        _(
-            "Deletes the search indexes with a person, and lists the models, "
-            "trainings and examples on this machine that know them; you can delete "
-            "these, too. Exports are not changed; a later search builds new indexes of "
-            "them."
-        )
+    paragraph(
+        "Deletes the search indexes with a person, and lists the models, "
+        "trainings and examples on this machine that know them; you can delete "
+        "these, too. Exports are not changed; a later search builds new indexes of "
+        "them."
     )
     with ui.element("div").classes("row-of"):
         person = ui.input(_("Name or number of the person")).props("dir=auto")
         person.classes("grow")
-    ui.button(_("Forget"), on_click=lambda: session.manage.forget(person.value))
+    ui.button(_("Forget"), on_click=lambda: forget(session, person.value))
 
 
-def _known_text(one: KnownBy) -> str:
-    if one.kind == "model":
-        return _("The model {name}", name=one.title)
-    if one.kind == "training":
-        return _("The training of {name}", name=one.title)
-    return _("Examples that no training used")
+def _known_text(one: KnownBy) -> Sentence:
+    return replace(_KINDS[one.kind], values={"name": one.title})
 
 
 def _show_forgotten(session: PageSession, done: Forgotten) -> None:
@@ -312,25 +338,21 @@ def _show_forgotten(session: PageSession, done: Forgotten) -> None:
 
     def ask_to_delete() -> None:
         wanted = [one for one, box in chosen.items() if box.value]
-        question = ngettext(
-            "Delete {count} thing that knows them?",
-            "Delete {count} things that know them?",
-            len(wanted),
+        ask(
+            ngettext(
+                "Delete {count} thing that knows them?",
+                "Delete {count} things that know them?",
+                len(wanted),
+            ),
+            _("Delete"),
+            partial(delete_known, session, wanted),
+            _(
+                "A model is deleted with its training, and both with the examples "
+                "that only they used."
+            ),
+            _NOT_DELETED,
+            deletes=True,
         )
-        with dialog(question) as opened:
-            text(
-                _(
-                    "A model is deleted with its training, and both with the examples "
-                    "that only they used."
-                )
-            )
-            text(_NOT_DELETED)
-            answers(
-                opened,
-                _("Delete"),
-                lambda: session.manage.delete_known(wanted),
-                deletes=True,
-            )
 
     with ui.element("div"):
         button = ui.button(_("Delete these, too …"), on_click=ask_to_delete)
@@ -338,27 +360,38 @@ def _show_forgotten(session: PageSession, done: Forgotten) -> None:
 
 
 def _build_delete_everything(session: PageSession) -> None:
-    def ask() -> None:
-        with dialog(_("Delete everything?")) as opened:
-            found = kept(session.data_dir, session.index_dir)
-            text(
-                _(
-                    "{kept}; the talk, and what this page has read. A training that "
-                    "runs is stopped.",
-                    kept=data_text(found),
-                )
-            )
-            text(_NOT_DELETED)
-            answers(
-                opened,
-                _("Delete everything"),
-                session.manage.delete_everything,
-                deletes=True,
-            )
+    def ask_to_delete() -> None:
+        found = _data_text(kept(session.data_dir, session.index_dir))
+        ask(
+            _("Delete everything?"),
+            _("Delete everything"),
+            partial(delete_everything, session),
+            _(
+                "{kept}; the talk, and what this page has read. A training that "
+                "runs is stopped.",
+                kept=found,
+            ),
+            _NOT_DELETED,
+            deletes=True,
+        )
 
     text(_("Delete everything"), tag="h2")
     text(_NOT_DELETED)
     with ui.element("div"):
-        ui.button(_("Delete everything …"), on_click=ask).props(
-            "outline color=negative"
-        )
+        button = ui.button(_("Delete everything …"), on_click=ask_to_delete)
+        button.props("outline color=negative")
+
+
+def _data_text(data: LocalData) -> Sentence:
+    return later(
+        "{models}, {trainings}, {sets}, {indexes}: {size}",
+        models=nlater("{count} model", "{count} models", len(data.models)),
+        trainings=nlater("{count} training", "{count} trainings", len(data.jobs)),
+        sets=nlater(
+            "{count} file of examples", "{count} files of examples", len(data.sets)
+        ),
+        indexes=nlater(
+            "{count} search index", "{count} search indexes", len(data.indexes)
+        ),
+        size=Size(data.size_bytes),
+    )

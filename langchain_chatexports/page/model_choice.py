@@ -6,9 +6,9 @@ from typing import Any
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.page.languages import Sentence, _, facts, moment
+from langchain_chatexports.page.languages import _, facts, moment
 from langchain_chatexports.page.layout import follow, next_link, text
-from langchain_chatexports.page.session import PageSession, training_text
+from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import TunedModel
 
 
@@ -21,20 +21,15 @@ def kept_models(session: PageSession) -> dict[str, TunedModel]:
 
 
 def _build_no_model(session: PageSession) -> None:
-    def look() -> Sentence | None:
-        is_ordered = session.is_preparing_training
-        return training_text(session.jobs(), is_ordered=is_ordered)
-
-    @ui.refreshable
     def note() -> None:
-        if training := look():
+        if training := session.training:
             text(training)
             next_link(_("See the training"), "/train")
         else:
             text(_("There is no trained model on this machine yet."))
             next_link(_("Train one first"), "/")
 
-    follow(note, look)
+    follow(note, lambda: session.training)
 
 
 def model_select(

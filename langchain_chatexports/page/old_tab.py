@@ -29,7 +29,6 @@ class OldTab:
     """
 
     def __init__(self, data_dir: Path | None) -> None:
-        """Read the port and key of the last page."""
         self._data_dir = data_dir
         left = read_private_json(page_file(data_dir)) or {}
         port = left.get("port")

@@ -4,34 +4,17 @@ from collections.abc import Callable
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse
 from nicegui import ui
 
-from langchain_chatexports.evaluation.page import evaluation_page
-from langchain_chatexports.evaluation.results import Evaluation
-from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.add_exports import build_add_exports
 from langchain_chatexports.page.choose import build_choose
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.guess import build_guess
-from langchain_chatexports.page.guess_state import evaluation_path
-from langchain_chatexports.page.languages import language_for
 from langchain_chatexports.page.layout import add_style, screen
 from langchain_chatexports.page.manage import build_manage
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk import build_talk
 from langchain_chatexports.page.train import build_train
-from langchain_chatexports.report import render_report
-from langchain_chatexports.report.language import in_language
-
-REPORT = "/report"
-"""The address of the report about the added exports."""
-
-# Without scripts, forms or further files: such a page has only figures and drawings.
-_FRAME_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'self'; sandbox"
-)
 
 _BUILDERS = {
     "/": build_add_exports,
@@ -44,31 +27,11 @@ _BUILDERS = {
 
 
 def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
-    """Add the screens of a session, and the pages in their frames."""
+    """Add the screens of a session, and the uploads."""
     add_style(tab_key)
     for path, build in _BUILDERS.items():
         _add_screen(path, build, session)
-    _add_reports(app, session)
     _add_uploads(app, session.exports)
-
-
-def _add_reports(app: FastAPI, session: PageSession) -> None:
-    @app.get(REPORT, response_class=HTMLResponse)
-    def report(request: Request) -> HTMLResponse:
-        figures = session.report
-        return _framed(
-            request,
-            lambda: render_report(figures, with_examples=False) if figures else "",
-        )
-
-    @app.get("/evaluation/{model_id}", response_class=HTMLResponse)
-    def evaluation(request: Request, model_id: str) -> HTMLResponse:
-        found = (m for m in list_models(session.data_dir) if m.path.name == model_id)
-        path = next(map(evaluation_path, found), None)
-        if path is None or not path.is_file():
-            return _framed(request, str)
-        result = Evaluation.model_validate_json(path.read_bytes())
-        return _framed(request, lambda: evaluation_page(result))
 
 
 def _add_uploads(app: FastAPI, exports: ExportList) -> None:
@@ -97,17 +60,10 @@ def _add_uploads(app: FastAPI, exports: ExportList) -> None:
         return Response()
 
 
-def _framed(request: Request, render: Callable[[], str]) -> HTMLResponse:
-    """Return a report in the language of the browser."""
-    with in_language(language_for(request.headers.get("accept-language", ""))):
-        page = render().encode("utf-8", "replace")
-    return HTMLResponse(page, headers={"content-security-policy": _FRAME_POLICY})
-
-
 def _add_screen(
     path: str, build: Callable[[PageSession], None], session: PageSession
 ) -> None:
     @ui.page(path)
     def show() -> None:
-        with screen(path, session.at_work):
+        with screen(path, lambda: session.training):
             build(session)

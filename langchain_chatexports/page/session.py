@@ -7,8 +7,7 @@ stay in the data directory.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,10 +29,8 @@ from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportList, ReadExports
 from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.languages import Sentence, TimeLeft, later
-from langchain_chatexports.page.manage_state import Manage
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.report import ExportReport, build_report
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.bases import (
@@ -51,6 +48,7 @@ from langchain_chatexports.workflows.models import (
     find_running_server,
     list_jobs,
 )
+from langchain_chatexports.workflows.removal import Forgotten
 from langchain_chatexports.workflows.talk import Speaker, person_of
 from langchain_chatexports.workflows.train import (
     continue_job,
@@ -102,31 +100,24 @@ class PageSession:
         self.base = base
         self.data_dir = data_dir
         self.index_dir = index_dir
-        self.reporting, self.preparing, self.measuring = Work(), Work(), Work()
-        self.job_work = Work()
-        self.report: ExportReport | None = None
+        self.preparing, self.measuring = Work(), Work()
+        self.job_work, self.managing = Work(), Work()
         self.choice = Choice()
         self._made: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token: float | None = None
         # Whether the last requested job was new, found or continued.
         self.found: JobEvent | None = None
-        self._requested: tuple[TrainingData, str | None] | None = None
         # The running and queued jobs when the server was last checked.
         self._trained: set[str] = set()
         # The base whose download was proposed for a talk without a training.
         self.offer: BaseChoice | None = None
         self.talk = Talk(self.use_server)
-        self.guess = Guess(self.hold_server)
-        self.manage = Manage(
-            data_dir,
-            index_dir,
-            talk=self.talk,
-            stop_server=self.stop_server,
-            clear=self.clear,
-        )
+        self.guess = Guess(self.use_server)
+        # What the screen Manage did last.
+        self.managed: list[Sentence | str] = []
+        self.forgotten: Forgotten | None = None
         self._server: LocalServer | None = None
         self._server_lock = threading.Lock()
-        self._holders = 0
         self._resources = ExitStack()
         self._folder = self._resources.enter_context(private_folder())
         # One key, so that stand-ins do not change with the choice.
@@ -136,13 +127,12 @@ class PageSession:
         self.exports = ExportList(copies, self._exports_changed)
 
     def __enter__(self) -> Self:
-        """Return the session."""
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Stop the local server, and delete copies of dropped exports."""
         self.talk.stop()
-        self.guess.stop()
+        self.guess.work.stop()
         self.exports.clear()
         self.job_work.join(_END_SECONDS)
         self.stop_server()
@@ -152,7 +142,6 @@ class PageSession:
 
     @property
     def read(self) -> ReadExports | None:
-        """The exports that were read."""
         return self.exports.read
 
     def add_sample(self) -> None:
@@ -160,55 +149,22 @@ class PageSession:
         self.exports.add([write_messenger(self.exports.new_copy("Hogwarts"))])
 
     def clear(self) -> None:
-        """Remove all exports from the list, with their report and examples."""
+        """Remove all exports from the list, with their examples."""
         self.exports.clear()
         self.choice = Choice()
 
-    def _end_person_talk(self) -> None:
-        """End a talk without a training, because its exports change."""
-        self.offer = None
-        if self.talk.model is None:
-            self.talk.leave()
-
     def _exports_changed(self) -> None:
-        self._end_person_talk()
-        self._made = None
-        self.report = None
+        self._made = self.offer = None
+        if self.talk.model is None:  # It is with a person of the exports.
+            self.talk.leave()
         if self.read:
             self.choice = self.choice.fitting(self.read)
-
-    def draw_report(self) -> bool:
-        """Count the figures of the exports in the background."""
-        return self.reporting.start(later("Counting"), self._draw_report)
-
-    def _draw_report(self) -> None:
-        if (read := self.read) is None:
-            return
-        done = 0
-        total = sum(summary.found for summary in read.summaries)
-        self.reporting.count(lambda: done, total, "messages")
-
-        def count(messages: int) -> None:
-            nonlocal done
-            self.reporting.check()
-            done = messages
-
-        loaders = [export.loader for export in read.exports]
-        report = build_report(loaders, time_zone="local", on_messages=count)
-        if read is self.read:
-            self.report = report
 
     # Examples
 
     @property
     def data(self) -> TrainingData | None:
-        """The examples of the current choice."""
         return self._made[1] if self._made and self._made[0] == self.choice else None
-
-    @property
-    def is_choice_changed(self) -> bool:
-        """Whether the examples are of another choice."""
-        return self._made is not None and self.data is None
 
     def _options(self) -> PrepareOptions:
         """Return the options of the choice; of two phones' chats one is learned."""
@@ -253,7 +209,6 @@ class PageSession:
         return estimate_seconds(self.seconds_per_token, self.data)
 
     def choose_base(self, data: TrainingData) -> BaseChoice:
-        """Return the proposed base for a training."""
         speed = self.seconds_per_token or usual_speed()
         return choose_base(data, seconds_per_token=speed)
 
@@ -282,56 +237,50 @@ class PageSession:
 
         return self.talk.begin(None, meet)
 
+    def leave_talk_with(self, name: str) -> None:
+        """End the talk with a model, which is deleted."""
+        if self.talk.model is not None and self.talk.model.name == name:
+            self.talk.leave()
+
     # Trainings
 
     def use_server(self, base: str | None) -> LocalServer:
         """Return the local server of a base; start it if needed."""
         with self._server_lock:
-            return self._server_of(base)
+            server = self._server
+            if server is not None and server.is_running:
+                if server.base_model == describe_base(base).name:
+                    return server
+                self._check_unused(server)
+            if server is not None:
+                server.stop()
+            self._server = None
+            self._server = LocalServer(
+                base, data_dir=self.data_dir, resume_jobs=False, share=True
+            ).start()
+            return self._server
 
-    @contextmanager
-    def hold_server(self, base: str | None) -> Iterator[LocalServer]:
-        """Use the local server of a base, and keep its base until the end."""
-        with self._server_lock:
-            server = self._server_of(base)
-            self._holders += 1
-        try:
-            yield server
-        finally:
-            with self._server_lock:
-                self._holders -= 1
-
-    def _server_of(self, base: str | None) -> LocalServer:
-        server = self._server
-        if server is not None and server.is_running:
-            if server.base_model == describe_base(base).name:
-                return server
-            busy = [job for job in self.jobs() if is_unfinished(job)]
-            if self._holders:
-                raise PageError(
-                    later(
-                        "A blind test or an evaluation with {base} is running, and "
-                        "only one base can be in use. Wait for its end, or stop it.",
-                        base=server.base_model,
-                    )
+    def _check_unused(self, server: LocalServer) -> None:
+        """Raise an error if a server with another base is in use."""
+        if self.guess.is_asking:
+            raise PageError(
+                later(
+                    "A blind test with {base} is running, and only one base can be "
+                    "in use. Wait for its end, or stop it.",
+                    base=server.base_model,
                 )
-            if busy:
-                left = progress_now(busy[-1], self.data_dir).seconds_left
-                raise PageError(
-                    later(
-                        "A training of {base} is running, and only one base can be in "
-                        "use. Wait for its end, or stop it. {left}",
-                        base=busy[-1].base_model,
-                        left=TimeLeft(left),
-                    )
+            )
+        busy = [job for job in self.jobs() if is_unfinished(job)]
+        if busy:
+            left = progress_now(busy[-1], self.data_dir).seconds_left
+            raise PageError(
+                later(
+                    "A training of {base} is running, and only one base can be in "
+                    "use. Wait for its end, or stop it. {left}",
+                    base=busy[-1].base_model,
+                    left=TimeLeft(left),
                 )
-        if server is not None:
-            server.stop()
-        self._server = None
-        self._server = LocalServer(
-            base, data_dir=self.data_dir, resume_jobs=False, share=True
-        ).start()
-        return self._server
+            )
 
     def stop_server(self) -> None:
         """Stop the local server; an unfinished training can be continued."""
@@ -350,7 +299,6 @@ class PageSession:
         return not self._trained.isdisjoint(stopped)
 
     def jobs(self) -> list[KeptJob]:
-        """Return the jobs of the data directory, newest first."""
         jobs = list_jobs(self.data_dir)
         if any(map(is_unfinished, jobs)):
             if find_running_server(self.data_dir) is None:
@@ -359,24 +307,45 @@ class PageSession:
             self._trained = {job.id for job in jobs if is_unfinished(job)}
         return jobs
 
-    def at_work(self) -> list[tuple[Sentence, str]]:
-        """Return all work in progress, each with the path of its screen."""
-        lines = [
-            (later("Adding {name}", name=card.name), "/")
-            for card in self.exports.cards
-            if card.is_busy
-        ]
-        training = training_text(self.jobs(), is_ordered=self.is_preparing_training)
-        if training:
-            lines.append((training, "/train"))
-        return lines
+    @property
+    def training(self) -> Sentence | None:
+        """The progress of the training that ends first; `None` if there is none."""
+        unfinished = [job for job in self.jobs() if is_unfinished(job)]
+        if not unfinished:
+            if self.is_preparing_training:
+                return later("The training is being prepared.")
+            return None
+        job = unfinished[-1]
+        name = job.person or job.base_model
+        if not job.total_steps:
+            return later("{name} is still being trained.", name=name)
+        return later(
+            "{name} is still being trained: step {step} of {total}.",
+            name=name,
+            step=job.step,
+            total=job.total_steps,
+        )
 
     def train(self, base: str | None) -> bool:
         """Create a training job for the examples in the background."""
         if (data := self.data) is None:
             return False
-        self._requested = data, base
-        return self.create_again()
+
+        def create() -> None:
+            self.found = None
+            download_if_missing(base, self.job_work)
+            self.job_work.title = _STARTING
+            server = self.use_server(base)
+            self.job_work.check()
+            self.job_work.title = _CHECKING
+            try:
+                self.found = create_job(server, data, watch=self.job_work.watch)
+            except ChatExportError:
+                if server.is_running:
+                    raise
+                raise PageError(_SERVER_ENDED) from None
+
+        return self.job_work.start(_STARTING, create)
 
     @property
     def is_preparing_training(self) -> bool:
@@ -384,54 +353,22 @@ class PageSession:
         steps = (_DOWNLOADING, _STARTING, _CHECKING)
         return self.job_work.is_running and self.job_work.title in steps
 
-    @property
-    def can_create_again(self) -> bool:
-        """Whether a requested training failed before it was a job."""
-        has_failed = bool(self._requested and self.job_work.error)
-        return has_failed and not self.job_work.is_running
-
-    def create_again(self) -> bool:
-        """Create the job of the last requested training in the background."""
-        return self.job_work.start(_STARTING, self._create_training)
-
     def stop_preparing(self) -> None:
         """Cancel the requested training, or its download, before it is a job."""
         if self.is_preparing_training:
             self.job_work.stop()
             self.job_work.title = _STOPPING
 
-    def _create_training(self) -> None:
-        if self._requested is None:
-            return
-        data, base = self._requested
-        self.found = None
-        download_if_missing(base, self.job_work)
-        self.job_work.title = _STARTING
-        server = self.use_server(base)
-        self.job_work.check()
-        self.job_work.title = _CHECKING
-        try:
-            self.found = create_job(server, data, watch=self.job_work.watch)
-        except ChatExportError:
-            if server.is_running:
-                raise
-            raise PageError(_SERVER_ENDED) from None
-        self._requested = None
-
     def stop_job(self, job: KeptJob) -> bool:
-        """Pause a job in the background."""
 
         def stop() -> None:
             is_served = find_running_server(self.data_dir) is not None
             server = self.use_server(job.base) if is_served else None
             pause_job(job, server, self.data_dir)
 
-        self._requested = None
         return self.job_work.start(later("Stopping the training"), stop)
 
     def continue_job(self, job: KeptJob) -> bool:
-        """Continue a stopped job in the background."""
-        self._requested = None
         return self.job_work.start(
             later("Continuing the training"),
             lambda: continue_job(job, self.use_server(job.base)),
@@ -440,23 +377,6 @@ class PageSession:
 
 def _stopped(job: KeptJob) -> KeptJob:
     return replace(job, status="stopped") if is_unfinished(job) else job
-
-
-def training_text(jobs: Sequence[KeptJob], *, is_ordered: bool) -> Sentence | None:
-    """Return the progress of the training that ends first; `None` if there is none."""
-    unfinished = [job for job in jobs if is_unfinished(job)]
-    if not unfinished:
-        return later("The training is being prepared.") if is_ordered else None
-    job = unfinished[-1]
-    name = job.person or job.base_model
-    if not job.total_steps:
-        return later("{name} is still being trained.", name=name)
-    return later(
-        "{name} is still being trained: step {step} of {total}.",
-        name=name,
-        step=job.step,
-        total=job.total_steps,
-    )
 
 
 def download_if_missing(base: str | None, work: Work) -> None:

@@ -1,7 +1,6 @@
 """Screen 4: a talk with a tuned model or a person, in the style of phone chats."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,11 +18,10 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.layout import (
     ENTER,
-    answers,
     ask,
-    dialog,
     follow,
     next_link,
+    paragraph,
     show_work,
     text,
 )
@@ -45,7 +43,6 @@ _COPY = """(event) => {
 
 
 def build_talk(session: PageSession) -> None:
-    """Build the screen."""
     talk = session.talk
     person = _person_of(session)
     if person:
@@ -82,62 +79,29 @@ def build_talk(session: PageSession) -> None:
     _build_input(talk)
     _build_saved(talk)
     _build_settings(talk)
-    text(
-        _(
-            "Talks with a trained model are kept with it, for you to continue, and "
-            "deleted with it. A talk without a training is in this page's memory only. "
-            "Shift and Enter begin one more message before the answer."
-        ),
+    paragraph(
+        "Talks with a trained model are kept with it, for you to continue, and "
+        "deleted with it. A talk without a training is in this page's memory only. "
+        "Shift and Enter begin one more message before the answer.",
         classes="quiet",
     )
 
 
 def _build_settings(talk: Talk) -> None:
-    with ui.expansion(_("Compare, keep, and how freely it answers")):
-        text(
-            _(
-                "Beside each answer, you can see what the base model says: the model "
-                "as it was before the training."
-            )
-        )
+    with ui.element("div").classes("row-of"):
         ui.checkbox(_("Show the base model, too")).bind_value(talk, "with_base")
         saved = ui.checkbox(_("Keep the talk with the model"))
         saved.bind_value(talk, "is_saved").on_value_change(talk.save)
-        temperature = ui.number(
-            _("How freely it answers"),
-            value=talk.settings.temperature,
-            min=0,
-            max=2,
-            step=0.1,
-        )
-        text(
-            _(
-                "0: always the same answer to the same message. 1: as varied as what "
-                "it learned. Above 1 it soon rambles. Others call this the temperature."
-            ),
-            classes="quiet",
-        )
-
-    def set_temperature() -> None:
-        if temperature.value is not None:
-            value = min(max(float(temperature.value), 0), 2)
-            talk.settings = replace(talk.settings, temperature=value)
-
-    temperature.on_value_change(set_temperature)
 
 
 def _build_conversation(talk: Talk) -> None:
-    @ui.refreshable
     def earlier() -> None:
-        with ui.element("div").classes("turns"):
-            for index in range(len(talk.lines) - 1):
-                _show_turn(talk, index)
+        for index in range(len(talk.lines) - 1):
+            _show_turn(talk, index)
 
-    @ui.refreshable
     def latest() -> None:
-        with ui.element("div").classes("turns"):
-            if talk.lines:
-                _show_turn(talk, len(talk.lines) - 1)
+        if talk.lines:
+            _show_turn(talk, len(talk.lines) - 1)
 
     def look() -> object:
         is_over = not talk.answering.is_running
@@ -161,31 +125,25 @@ def _build_work(session: PageSession, start: Callable[[], object]) -> None:
     talk = session.talk
     answering = talk.answering
 
-    @ui.refreshable
     def work() -> None:
-        with ui.element("div").classes("part"):
-            show_work(answering)
-            if answering.is_running:
-                return
-            if session.offer is not None:
-                _show_offer(session, session.offer)
-            elif not talk.is_ready:
-                ui.button(_("Start it again"), on_click=start)
-            elif talk.chosen is None:
-                text(
-                    _("Training teaches the model this person's voice."),
-                    classes="quiet",
-                )
-                next_link(_("Train it"), "/choose")
+        show_work(answering)
+        if answering.is_running:
+            return
+        if session.offer is not None:
+            _show_offer(session, session.offer)
+        elif not talk.is_ready:
+            ui.button(_("Start it again"), on_click=start)
+        elif talk.chosen is None:
+            text(
+                _("Training teaches the model this person's voice."),
+                classes="quiet",
+            )
+            next_link(_("Train it"), "/choose")
 
-    follow(
-        work,
-        lambda: (
-            (answering.is_running, answering.title, answering.error),
-            (answering.progress, talk.is_ready, talk.chosen is None),
-            session.offer,
-        ),
-    )
+    def look() -> object:
+        return answering.state, talk.is_ready, talk.chosen is None, session.offer
+
+    follow(work, look)
 
 
 def _show_offer(session: PageSession, offer: BaseChoice) -> None:
@@ -252,15 +210,13 @@ def _action(title: str, what: str, act: Callable[[], object] | None) -> Any:
 
 
 def _ask_line(talk: Talk, index: int) -> None:
-    with dialog(_("Edit the message")) as opened:
-        text(_("Later messages are removed, and it is answered again."))
-        field = _message_field(_("Message"), talk.lines[index].line)
-        answers(
-            opened,
-            _("Send"),
-            lambda: talk.edit(index, _burst(field.value)),
-            field=field,
-        )
+    ask(
+        _("Edit the message"),
+        _("Send"),
+        lambda typed: talk.edit(index, _burst(typed)),
+        _("Later messages are removed, and it is answered again."),
+        field=lambda: _message_field(_("Message"), talk.lines[index].line),
+    )
 
 
 def _build_input(talk: Talk) -> None:
@@ -274,7 +230,7 @@ def _build_input(talk: Talk) -> None:
 
     def begin_again() -> None:
         if talk.model is not None and talk.is_saved:
-            talk.begin_again()
+            talk.open()
         else:
             ask(
                 _(
@@ -318,7 +274,6 @@ def _burst(typed: str) -> str:
 
 
 def _build_saved(talk: Talk) -> None:
-    @ui.refreshable
     def saved() -> None:
         talks = talk.saved()
         if not talks:

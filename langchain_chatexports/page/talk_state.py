@@ -35,7 +35,6 @@ class Talk:
     """The messages of a talk, and the answers of the models."""
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
-        self.is_ready = False
         # The model that answers, and the one chosen last; `None` for a person.
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
@@ -52,18 +51,20 @@ class Talk:
         self._is_stopped = threading.Event()
 
     @property
+    def is_ready(self) -> bool:
+        return bool(self.voices)
+
+    @property
     def lines(self) -> list[Turn]:
         """The messages, with the tuned model's answers."""
         return self.voices[-1].turns if self.voices else []
 
     @property
     def is_answering(self) -> bool:
-        """Whether an answer is being written."""
         return self.is_ready and self.answering.is_running
 
     @property
     def can_answer_again(self) -> bool:
-        """Whether there is a line that can be answered again."""
         return self.is_ready and bool(self.lines) and not self.answering.is_running
 
     @property
@@ -92,12 +93,10 @@ class Talk:
             if speaker is not None:
                 self._speaker = speaker
                 self._remember(speaker)
-                self.voices = self._new_voices()
-                self._id = new_talk_id()
+                voices, self._id = self._new_voices(), new_talk_id()
                 if model is not None and self.is_saved:
-                    self._id = continue_talk(self.voices, model) or self._id
-                # The server accepts requests now.
-                self.model, self.is_ready = model, True
+                    self._id = continue_talk(voices, model) or self._id
+                self.model, self.voices = model, voices
 
         is_started = self.answering.start(later("Starting the model"), start)
         if is_started:
@@ -116,11 +115,10 @@ class Talk:
         self.settings = replace(self.settings, memory=opened)
 
     def leave(self) -> None:
-        """End the talk."""
         self.stop()
         self._resources.close()
         self.settings = replace(self.settings, memory=None)
-        self.is_ready, self.model, self.voices = False, None, []
+        self.model, self.voices = None, []
 
     def _new_voices(self) -> list[Voice]:
         server = self._use_server(self._speaker.base)
@@ -158,17 +156,13 @@ class Talk:
         """Keep the received parts of the answers."""
         self._is_stopped.set()
 
-    def begin_again(self) -> None:
-        """Begin a new talk with the same model; a saved one stays."""
-        if not self.answering.is_running:
-            self._clear_lines()
-            self._id = new_talk_id()
-
-    def open(self, talk_id: str) -> None:
-        """Continue another saved talk with the model."""
+    def open(self, talk_id: str | None = None) -> None:
+        """Continue a saved talk with the same model, or begin a new one."""
         if self.model is not None and not self.answering.is_running:
             self._clear_lines()
-            self._id = continue_talk(self.voices, self.model, talk_id) or self._id
+            self._id = talk_id or new_talk_id()
+            if talk_id:
+                continue_talk(self.voices, self.model, talk_id)
 
     def delete(self) -> None:
         """Delete this talk, and begin a new one."""
@@ -187,11 +181,9 @@ class Talk:
             save_turns(self.model, lines, self._id)
 
     def bubbles(self, voice: Voice, index: int) -> list[str]:
-        """Return the messages of a voice's answer to a line."""
         return voice.bubbles(voice.turns[index]) if index < len(voice.turns) else []
 
     def shown_voices(self) -> list[Voice]:
-        """Return the chosen voices."""
         return list(compress(self.voices, [self.with_base, True]))
 
     def _answer(self, change: Callable[[], None]) -> bool:

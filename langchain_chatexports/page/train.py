@@ -1,6 +1,7 @@
 """Screen 3: trainings and their progress; stopped ones can be continued."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from nicegui import ui
@@ -19,6 +20,7 @@ from langchain_chatexports.page.layout import (
     error_box,
     follow,
     next_link,
+    paragraph,
     show_work,
     text,
 )
@@ -42,72 +44,63 @@ _FOUND = {
     "running": later("These examples are being trained on already."),
     "continued": later("This training was stopped before, and continues."),
 }
+_LOSSES = {
+    "training": later("With the examples: {first} at first, {latest} last."),
+    "validation": later(
+        "With examples that were held out: {first} at first, {latest} last."
+    ),
+}
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 40
 
 
 def build_train(session: PageSession) -> None:
-    """Build the screen."""
-    text(
-        _(
-            "The model reads the examples again and again, and is corrected at each "
-            "step. You need not wait here: closing this page stops nothing. Leave the "
-            "window open from which this page was started: without it a training "
-            "stops, and you can continue it later."
-        )
+    paragraph(
+        "The model reads the examples again and again, and is corrected at each "
+        "step. You need not wait here: closing this page stops nothing. Leave the "
+        "window open from which this page was started: without it a training "
+        "stops, and you can continue it later."
     )
-    found: list[KeptJob] = session.jobs()
 
     def look() -> object:
-        found[:] = session.jobs()
-        job_work = session.job_work
-        states = [(job.id, job.status) for job in found]
-        phase = job_work.is_running, job_work.title, job_work.error, job_work.progress
-        lost = session.has_lost_training, session.can_create_again
-        return states, phase, lost, session.found
+        states = [(job.id, job.status) for job in session.jobs()]
+        lost = session.has_lost_training
+        return states, session.job_work.state, lost, session.found
 
-    @ui.refreshable
     def jobs() -> None:
-        with ui.element("div").classes("part"):
-            show_work(session.job_work)
-            if session.is_preparing_training:
-                stop = ui.button(_("Stop"), on_click=session.stop_preparing)
-                stop.props("outline")
-            if session.has_lost_training:
-                error_box(
-                    _(
-                        "The local server ended unexpectedly: memory may not be "
-                        "enough. The last save of the training is kept. Press "
-                        "Continue to resume it."
-                    )
+        show_work(session.job_work)
+        if session.is_preparing_training:
+            stop = ui.button(_("Stop"), on_click=session.stop_preparing)
+            stop.props("outline")
+        if session.has_lost_training:
+            error_box(
+                _(
+                    "The local server ended unexpectedly: memory may not be "
+                    "enough. The last save of the training is kept. Press "
+                    "Continue to resume it."
                 )
-            if session.can_create_again:
-                ui.button(_("Try again"), on_click=session.create_again)
-            if not found and not session.job_work.is_running:
-                text(_("There is no training yet."))
-                next_link(_("Choose what to train on first"), "/choose")
-            if session.found is not None and session.found.state in _FOUND:
-                text(_FOUND[session.found.state], classes="quiet")
-            for job in found:
-                _show_job(session, job, found)
+            )
+        found = session.jobs()
+        if not found and not session.job_work.is_running:
+            text(_("There is no training yet."))
+            next_link(_("Choose what to train on first"), "/choose")
+        if session.found is not None and session.found.state in _FOUND:
+            text(_FOUND[session.found.state], classes="quiet")
+        for job in found:
+            _show_job(session, job)
 
     follow(jobs, look)
 
 
-def _show_job(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
-    now = {"job": job}
+def _show_job(session: PageSession, job: KeptJob) -> None:
+    def look() -> tuple[KeptJob, str]:
+        jobs = session.jobs()
+        # A deleted job keeps its last state until the list is rebuilt.
+        now = next((other for other in jobs if other.id == job.id), job)
+        return now, state_text(session, now, jobs)
 
-    def look() -> object:
-        # The list is reloaded; a deleted job keeps its last state.
-        now["job"] = next((other for other in jobs if other.id == job.id), job)
-        current = now["job"]
-        return current, state_text(session, current, jobs) if is_unfinished(
-            current
-        ) else ""
-
-    @ui.refreshable
     def progress() -> None:
-        _show_progress(session, now["job"], jobs)
+        _show_progress(session, *look())
 
     with ui.element("div").classes("card"):
         text(facts(job.person or "", job.base_model), tag="h2", classes="name")
@@ -136,11 +129,10 @@ def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
     ui.button(_("Next: talk to it"), on_click=talk)
 
 
-def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> None:
-    progress = progress_now(job, session.data_dir)
+def _show_progress(session: PageSession, job: KeptJob, state: str) -> None:
     if not (job.status == "stopped" and session.job_work.is_running):
         # Until it is saved or continues, the work above shows the state.
-        text(state_text(session, job, jobs))
+        text(state)
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props["aria-label"] = _("Steps trained")
@@ -148,7 +140,7 @@ def _show_progress(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) 
         reason = failure_of(job, session.data_dir)
         is_full = FULL_DISK in reason
         error_box(DISK_FULL if is_full else _("The training failed."), reason)
-    _show_losses(progress.steps)
+    _show_losses(progress_now(job, session.data_dir).steps)
 
 
 def state_text(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
@@ -195,56 +187,39 @@ def _waiting(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str
 
 
 def _show_losses(steps: Sequence[StepEvent]) -> None:
-    curves = {
-        True: [(one.step, one.loss) for one in steps if one.loss is not None],
-        False: [
-            (one.step, one.validation_loss)
-            for one in steps
-            if one.validation_loss is not None
-        ],
+    losses = {
+        "training": [(one.step, one.loss) for one in steps],
+        "validation": [(one.step, one.validation_loss) for one in steps],
     }
-    found = {is_of: points for is_of, points in curves.items() if points}
-    if not found:
+    lines: dict[str, _Points] = {}
+    for kind, found in losses.items():
+        if known := [(step, loss) for step, loss in found if loss is not None]:
+            lines[kind] = averaged(known)
+    if not lines:
         return
-    lines = {is_of: averaged(points) for is_of, points in found.items()}
-    losses = [loss for points in lines.values() for _step, loss in points]
+    shown = [loss for points in lines.values() for _step, loss in points]
     last = max(points[-1][0] for points in lines.values())
-    lowest, highest = min(losses), max(losses)
+    lowest, highest = min(shown), max(shown)
     with ui.element("div").classes("chart").props("aria-hidden=true"):
         with ui.element("div").classes("ends"):
             ui.label(current().number(highest, 1))
             ui.label(current().number(lowest, 1))
         with ui.element("svg").classes("losses") as drawing:
             drawing.props('viewBox="0 0 100 100" preserveAspectRatio=none')
-            for is_of_training, points in lines.items():
-                kind = "training" if is_of_training else "validation"
+            for kind, points in lines.items():
                 line = ui.element("polyline").classes(kind)
                 line.props["points"] = curve(points, last, lowest, highest)
         with ui.element("div").classes("ends below"):
             ui.label(_("step {step}", step=1))
             ui.label(_("step {step}", step=last))
-    text(
-        _(
-            "The loss (how far off the model is): lower is better. Single steps jump "
-            "up and down."
-        ),
+    paragraph(
+        "The loss (how far off the model is): lower is better. Single steps jump "
+        "up and down.",
         classes="quiet",
     )
-    for is_of_training, points in lines.items():
+    for kind, points in lines.items():
         first, latest = (current().number(loss, 1) for loss in mean_ends(points))
-        if is_of_training:
-            words = _(
-                "With the examples: {first} at first, {latest} last.",
-                first=first,
-                latest=latest,
-            )
-        else:
-            words = _(
-                "With examples that were held out: {first} at first, {latest} last.",
-                first=first,
-                latest=latest,
-            )
-        kind = "training" if is_of_training else "validation"
+        words = replace(_LOSSES[kind], values={"first": first, "latest": latest})
         text(words, classes=f"quiet key {kind}")
 
 

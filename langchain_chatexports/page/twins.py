@@ -73,7 +73,6 @@ class TwinFinder:
         )
 
     def twins(self) -> list[Twins]:
-        """Return the twins found so far."""
         places = defaultdict(list)
         for place, chat in enumerate(self._chats):
             for text in chat.texts:

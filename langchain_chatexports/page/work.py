@@ -13,7 +13,7 @@ from langchain_chatexports.page.languages import Sentence
 
 
 class _StoppedError(Exception):
-    """Ends stopped work."""
+    pass
 
 
 class Work:
@@ -31,7 +31,6 @@ class Work:
 
     @property
     def is_running(self) -> bool:
-        """Whether the work is running."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
@@ -43,6 +42,11 @@ class Work:
     def seconds_left(self) -> float | None:
         """The estimated remaining time; `None` if it is not known yet."""
         return seconds_left(*self.progress, time.monotonic() - self._started)
+
+    @property
+    def state(self) -> object:
+        """What a screen shows of it."""
+        return self.is_running, self.title, self.progress, self.error
 
     def count(self, done: Callable[[], int], total: int | None, unit: str = "") -> None:
         """Set the progress: a function for the count, the total, and their unit."""

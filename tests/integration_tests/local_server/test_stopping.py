@@ -122,7 +122,7 @@ def _interrupt(
     assert job.step == job.saved_step > 0
     assert f"To continue it:\n  chatexports {' '.join(words)}\n" in said
     delete = f"models --delete {job.id} --data-dir {terminal.data_dir}"
-    assert f"To delete them:\n  chatexports {delete}\n" in said
+    assert f"To delete it, with its examples:\n  chatexports {delete}\n" in said
     assert "may cost" not in said
     assert "Traceback" not in said
     assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])

@@ -66,12 +66,6 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
     person.key(str(write_imessage(tmp_path / "chat.db")), Keys.ENTER)
     person.see("223 of 223 messages kept")
     person.assert_accessible()
-    person.tab_to("Show figures")
-    person.key(Keys.ENTER)
-    frame = wait(lambda: person.all("iframe.report"))[0]
-    person.driver.switch_to.frame(frame)
-    person.see("What is in these exports")
-    person.driver.switch_to.default_content()
     person.tab_to("Next: choose whose voice")
     person.key(Keys.ENTER)
     _choose_voice_and_base(person)
@@ -95,9 +89,6 @@ def test_the_samples_become_a_model_that_answers_by_keyboard_alone(
         other = browsers(width=width, is_dark=width == 390, language=language)
         other.open(command.next_link())
         _check_screens(other, language_for(language))
-    person.go("guess")
-    person.see("This model has no game")
-    wait(lambda: _disabled(person) == ["Play", "Evaluate"])
     _take_elsewhere(person, tmp_path / "elsewhere")
     person.collect()
     assert not person.errors
@@ -112,10 +103,6 @@ def _check_screens(person: Browser, language: Language) -> None:
         assert not [text for text in _words(person) if english_words(text)]
 
 
-def _disabled(person: Browser) -> list[str]:
-    return [button.text for button in person.all("button:disabled")]
-
-
 def _choose_voice_and_base(person: Browser) -> None:
     person.see("Whose voice")
     # The owner of the one export that says whose it is.
@@ -123,10 +110,6 @@ def _choose_voice_and_base(person: Browser) -> None:
     person.tab_to("Next: make the examples")
     person.key(Keys.ENTER)
     person.see("What the model learns from")
-    person.see("•")
-    person.tab_to("Show the text")
-    person.key(Keys.SPACE)
-    wait(lambda: "•" not in person.text)
     person.assert_accessible()
 
 

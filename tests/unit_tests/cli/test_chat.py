@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from importlib import import_module
@@ -18,8 +17,6 @@ from rich.console import Console
 from langchain_chatexports.cli._answers import Answer, show_side_by_side
 from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import ChatSettings, Voice
-from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.local_jobs import serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -28,10 +25,6 @@ from tests.unit_tests.cli.conftest import Command
 # Packages have functions of these names.
 TALK: Any = import_module("langchain_chatexports.workflows.talk")
 CHAT: Any = import_module("langchain_chatexports.cli.chat")
-
-
-def talk(voices: list[Voice], *, as_json: bool = False) -> None:
-    CHAT._talk(voices, as_json=as_json)
 
 
 _TORTOISE = "You are Tortoise."
@@ -54,13 +47,6 @@ def last_frame(text: str) -> str:
     return [part for part in CONTROL.split(text) if part.strip()][-1]
 
 
-def test_a_narrow_terminal_shows_them_below_each_other() -> None:
-    frame = shown([Answer("base", ["fast"]), Answer("Tortoise", ["slow"])], width=40)
-    assert not any("fast" in line and "slow" in line for line in frame.splitlines())
-    assert "fast" in frame
-    assert "slow" in frame
-
-
 @pytest.mark.parametrize("has_bubbles", [False, True])
 def test_what_a_model_says_is_no_terminal_code(has_bubbles: bool) -> None:
     console, file = screen()
@@ -69,16 +55,6 @@ def test_what_a_model_says_is_no_terminal_code(has_bubbles: bool) -> None:
     assert "\x1b[2J" not in file.getvalue()
     assert "\x1b]" not in file.getvalue()
     assert "gone" in file.getvalue()
-
-
-def test_they_answer_at_the_same_time() -> None:
-    both_are_there = threading.Barrier(2, timeout=60)
-
-    def pieces(text: str) -> Iterator[str]:
-        both_are_there.wait()
-        yield text
-
-    assert "b" in shown([Answer("x", pieces("a")), Answer("y", pieces("b"))])
 
 
 def test_a_server_that_goes_ends_all_answers() -> None:
@@ -99,20 +75,23 @@ def test_a_server_that_goes_ends_all_answers() -> None:
         shown([Answer("x", gone()), Answer("y", endless())])
 
 
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("Ready?\n\n  Sure?  \n"))
-
-
-@pytest.mark.usefixtures("typed")
-def test_each_model_remembers_its_own_answers() -> None:
-    base = Recorder(responses=["Yes.", "No."], asked=[])
-    tuned = Recorder(responses=["Always.", "Steady."], asked=[])
-    talk([Voice("base", base), Voice("Tortoise", tuned, ChatSettings("Be slow."))])
-    assert [m.content for m in base.asked[-1]] == ["Ready?", "Yes.", "Sure?"]
-    assert [m.content for m in tuned.asked[-1]] == [
-        *("Be slow.", "Ready?", "Always.", "Sure?")
-    ]
+@pytest.mark.parametrize("missing", ["routes", "retrieve", "none"])
+def test_another_server_is_asked_for_the_model_before_the_first_question(
+    chatexports: Command, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """Some servers only list their models, and some say nothing of them."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    routes = {"routes": "GET /models.*", "retrieve": "GET /models/.*", "none": "-"}
+    with OpenAIServer(routes_missing=[routes[missing]]).running() as server:
+        done = chatexports(
+            *("chat", "tiny-2", "--base-url", server.base_url), stdin="Hello\n"
+        )
+    if missing == "routes":
+        assert len(server.chats) == 1
+        return
+    assert (done.status, server.chats) == (1, [])
+    told = f"has no model tiny-2. Check the name. Did you mean '{BASE_MODEL}'?"
+    assert told in done.err
 
 
 def test_the_base_beside_it_is_asked_alike(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -58,12 +57,3 @@ def test_both_models_answer_and_the_last_lines_continue(
         f"chatexports chat{where} ft:base:local:tuned:1",
         f"chatexports open{where}",
     ]
-
-
-def test_as_json_the_demo_prints_answers_and_the_command(chatexports: Command) -> None:
-    assert json.loads(chatexports("demo", "--json").out) == {
-        "model": "ft:base:local:tuned:1",
-        "answers": {"base model": "I am base.", "Tortoise": "I am tuned."},
-        "chat": "chatexports chat ft:base:local:tuned:1",
-        "open": "chatexports open",
-    }

@@ -12,11 +12,6 @@ from langchain_chatexports.cli.app import run
 from langchain_chatexports.samples import write_imessage
 
 
-class Terminal(io.BytesIO):
-    def isatty(self) -> bool:
-        return True
-
-
 def written(
     arguments: list[str], buffer: io.BytesIO, monkeypatch: pytest.MonkeyPatch
 ) -> bytes:
@@ -41,10 +36,3 @@ def chats(tmp_path: Path) -> str:
 def test_a_pipe_gets_utf_8(chats: str, monkeypatch: pytest.MonkeyPatch) -> None:
     got = written(["inspect", chats], io.BytesIO(), monkeypatch)
     assert "李雷" in got.decode("utf-8")
-
-
-def test_a_terminal_keeps_its_encoding_and_shows_a_mark_for_what_it_lacks(
-    chats: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    got = written(["inspect", chats], Terminal(), monkeypatch)
-    assert "??" in got.decode("cp1252")

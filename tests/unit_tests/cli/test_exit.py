@@ -18,7 +18,6 @@ from langchain_chatexports.cli._exit import exit_handling
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
-from tests.unit_tests.cli.conftest import Command
 
 not_on_windows = pytest.mark.skipif(os.name == "nt", reason="other signals there")
 
@@ -51,25 +50,6 @@ def test_each_end_has_its_line_and_status(
 
 
 @not_on_windows
-def test_ctrl_c_that_became_another_error_is_still_a_stop(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Below Python 3.12 `__set_name__` makes a RuntimeError of any error."""
-
-    def make_class() -> None:
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as error:
-            msg = "Error calling __set_name__"
-            raise RuntimeError(msg) from error
-
-    with pytest.raises(SystemExit) as ended_by, exit_handling(debug=False):
-        make_class()
-    assert ended_by.value.code == 130
-    assert capsys.readouterr().err == "stopped\n"
-
-
-@not_on_windows
 def test_an_error_after_a_ctrl_c_that_only_ended_an_answer_is_an_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -83,16 +63,6 @@ def test_an_error_after_a_ctrl_c_that_only_ended_an_answer_is_an_error(
         go_on()
     assert ended_by.value.code == 1
     assert capsys.readouterr().err == "error: The server is gone.\n"
-
-
-@not_on_windows
-def test_a_command_that_ignores_ctrl_c_goes_on_to_do_so() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with exit_handling(debug=False):
-            signal.raise_signal(signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
@@ -113,14 +83,6 @@ def test_output_that_nobody_reads_ends_it_quietly(tmp_path: Path, closed: str) -
     assert not done.stderr
 
 
-def test_nothing_is_imported_before_ctrl_c_is_taken() -> None:
-    code = "import sys, langchain_chatexports.cli; print(*sys.modules)"
-    done = subprocess.run(  # noqa: S603 - ours
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert not {"langchain_core", "pydantic", "typer"} & set(done.stdout.split())
-
-
 def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     """A talk reads its export for the replies and again for what it remembers."""
     with exit_handling(debug=False):
@@ -129,23 +91,6 @@ def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
             warnings.warn(line, stacklevel=1)
     said = capsys.readouterr().err
     assert said == "warning: a.txt is empty\nwarning: b.txt is empty\n"
-
-
-def test_no_room_on_the_disk_is_a_line_and_no_file(
-    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-
-    def full(*_arguments: object, **_options: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("tempfile.mkstemp", full)
-    monkeypatch.setattr("tempfile.mkdtemp", full)
-    for command in ("prepare", "report"):
-        done = chatexports(command, chats, "--ai", "Hare", "-o", "out")
-        assert done.status == 1
-        assert "the disk is full" in done.err
-        assert "Free some space" in done.err
-        assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
 
 
 # The command, which waits in the middle of the export to be stopped.
@@ -219,19 +164,3 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None
         assert process.poll() is None, "it ended before it was stopped"
         time.sleep(0.01)
     pytest.fail("nothing was written")
-
-
-def test_shells_can_complete() -> None:
-    code = (
-        "import sys; sys.argv = ['chatexports']\n"
-        "from langchain_chatexports.cli import main; main()"
-    )
-    asked = {"COMP_WORDS": "chatexports re", "COMP_CWORD": "1"}
-    done = subprocess.run(  # noqa: S603 - ours
-        [sys.executable, "-c", code],
-        env={**os.environ, "_CHATEXPORTS_COMPLETE": "complete_bash", **asked},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert {"report", "redact"} <= set(done.stdout.split()), done.stderr

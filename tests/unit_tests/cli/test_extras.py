@@ -11,7 +11,7 @@ from tests.unit_tests.cli.conftest import Command
 
 # None of the paths is there: who looks at one first complains about that.
 NEEDS = [
-    ("phonenumbers", "redact", "redact export -o copy"),
+    ("phonenumbers", "redact", "prepare export --redact -o set"),
     ("stdnum", "redact", "prepare export --redact -o set"),
     ("duckdb", "table", "prepare export --format parquet -o set"),
     ("duckdb", "table", "prepare export --format parquet --split -o set"),
@@ -45,14 +45,3 @@ def test_a_missing_extra_is_said_before_anything_is_read(
     assert f'pip install "langchain-chatexports[{extra}]"' in done.err
     assert len(done.err.splitlines()) == 1
     assert not [*tmp_path.iterdir()]
-
-
-def test_a_table_among_exports_is_refused_before_one_is_read(
-    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "table.parquet").write_bytes(b"PAR1")
-    monkeypatch.setitem(sys.modules, "duckdb", None)
-    monkeypatch.setattr("langchain_chatexports.cli.inspect._summary", pytest.fail)
-    done = chatexports("inspect", chats, "table.parquet", "--json")
-    assert done.status == 1
-    assert 'pip install "langchain-chatexports[table]"' in done.err

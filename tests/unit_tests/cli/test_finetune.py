@@ -19,7 +19,6 @@ from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.local_jobs import quick_server, serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
-from tests.unit_tests.builders.whatsapp import WhatsAppChat
 from tests.unit_tests.cli.conftest import Command
 
 # Packages have functions of these names.
@@ -91,15 +90,6 @@ def test_a_small_training_is_told_in_few_lines(
     assert lines[-1] == "Talk to it, today or after a restart:"
     assert done.out.startswith("chatexports chat --data-dir ")
     assert done.out.count("\n") == 1
-
-
-def test_the_same_examples_again_are_said_to_have_been_trained_on(
-    finetune: Callable[..., Any], server: OpenAIServer
-) -> None:
-    first = finetune()
-    assert first.out.strip().endswith("ft:tiny-1:org::1")
-    assert "trained on before" in finetune().err
-    assert len(server.jobs) == 1
 
 
 @pytest.mark.parametrize(
@@ -181,19 +171,6 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_machine")
-def test_without_a_terminal_the_base_that_is_here_is_trained(
-    here: Callable[..., Any],
-) -> None:
-    done = here("chat.db", "--ai", "Tortoise", "--time", "4h")
-    assert done.status == 0, done.err
-    assert "a tiny demo model that speaks a little English" in done.err
-    better = (
-        "A better one exists: --base Qwen/Qwen3.5-0.8B (2.6 GB from huggingface.co)"
-    )
-    assert better in done.err
-
-
-@pytest.mark.usefixtures("_machine")
 @pytest.mark.parametrize("is_offline", [False, True])
 def test_the_best_base_is_downloaded_with_yes_unless_the_hub_is_away(
     here: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, is_offline: bool
@@ -213,22 +190,6 @@ def test_the_best_base_is_downloaded_with_yes_unless_the_hub_is_away(
     assert "Base model: Qwen3.5-0.8B, the best known one for chats in Eng" in done.err
     assert ("warning: huggingface.co cannot" in done.err) is is_offline
     assert ("A better one exists" in done.err) is is_offline
-
-
-@pytest.mark.usefixtures("_machine")
-def test_the_toy_is_not_trained_on_german_chats(
-    here: Callable[..., Any], tmp_path: Path
-) -> None:
-    chat = WhatsAppChat.ios()
-    for number in range(60):
-        chat.says("Jonas", f"Wie geht es dir heute, {number}?")
-        chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
-    chat.to_file(tmp_path / "_chat.txt")
-    done = here("_chat.txt", "--ai", "Mama")
-    assert done.status == 1
-    assert "No base model on this machine speaks German. Download Qwen" in done.err
-    warned = here("_chat.txt", "--ai", "Mama", "--base", "openbmb/MiniCPM5-1B")
-    assert "speaks English, Chinese, and these chats are in German" in warned.err
 
 
 @pytest.mark.usefixtures("_machine")

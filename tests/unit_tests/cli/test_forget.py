@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from langchain_chatexports.datasets.card import hash_files
 from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.finetuning.settings import DATA_KEY
@@ -54,16 +52,3 @@ def test_a_name_that_nobody_has_gets_the_nearest_one(
     assert done.status == 1
     assert "Did you mean 'Hermione Granger'?" in done.err
     assert (tmp_path / "set.jsonl").read_bytes() == before
-
-
-def test_forget_runs_again_after_a_server_that_did_not_answer(
-    chatexports: Command, threads: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
-    chatexports("prepare", threads, "-o", "set.jsonl")
-    again = ("forget", "set.jsonl", "--person", "Hermione Granger", "--data-dir", "d")
-    failed = chatexports(*again, "--base-url", "http://127.0.0.1:9/v1")
-    assert (failed.status, "run the command again" in failed.err) == (1, True)
-    done = chatexports(*again)
-    assert done.status == 0, done.err
-    assert "removed earlier: Hermione Granger" in done.err

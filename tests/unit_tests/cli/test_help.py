@@ -65,11 +65,3 @@ def test_the_beginning_is_said_and_the_statuses(help_of: Callable[..., str]) -> 
     assert "chatexports inspect PATH" in text
     for status in (0, 1, 2, 130, 141, 143):
         assert f"{status} " in FIRST_STEPS.split("Status:")[1]
-
-
-def test_formats_can_be_completed() -> None:
-    (option,) = (p for p in COMMANDS["prepare"].params if p.name == "format_name")
-    with COMMANDS["prepare"].make_context("prepare", ["x", "-o", "y"]) as context:
-        found = option.shell_complete(context, "")
-    values = {str(getattr(item, "value", item)) for item in found}
-    assert values == {"openai", "trl-prompt-completion", "parquet"}

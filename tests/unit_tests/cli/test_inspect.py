@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from langchain_chatexports.samples import (
-    write_discord,
     write_imessage,
     write_messenger,
-    write_slack,
 )
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.cli.conftest import Command
@@ -52,34 +50,16 @@ def test_an_owner_needs_no_name(chatexports: Command, threads: Path) -> None:
 
 
 @pytest.mark.filterwarnings("always")
-def test_one_person_is_proposed_and_where_nobody_has_the_name_is_said(
-    chatexports: Command, tmp_path: Path
-) -> None:
-    """Of Messenger the owner is known; of a table and of iMessage it is not."""
-    write_messenger(tmp_path / "hogwarts")
-    write_imessage(tmp_path / "chat.db")
-    rows = "date,author,message\n" + "".join(
-        f"2024-01-0{day},{who},Hello!\n"
-        for day in (1, 2)
-        for who in ("Ron", "harry", "Ron")
-    )
-    (tmp_path / "table.csv").write_text(rows, encoding="utf-8")
-    done = chatexports("inspect", "hogwarts", "chat.db", "table.csv")
-    assert next_command(done.err)[-6:-2] == ["--ai", "Harry Potter", "--ai", "harry"]
-    assert "Nobody in chat.db is named Harry Potter" in done.err
-    done = chatexports(*next_command(done.err)[1:])
-    assert done.status == 0, done.err
-
-
 def test_the_owner_of_one_export_is_proposed_for_another_too(
     chatexports: Command, tmp_path: Path
 ) -> None:
-    """The one of Discord is Tortoise; of Slack's two, Hare has said more."""
-    write_discord(tmp_path / "discord")
-    write_slack(tmp_path / "slack")
-    done = chatexports("inspect", tmp_path / "slack", tmp_path / "discord")
-    assert next_command(done.err)[-4:-2] == ["--ai", "Tortoise"]
-    assert next_command(done.err).count("--ai") == 1
+    """Of Messenger the owner is known; of iMessage it is not."""
+    write_messenger(tmp_path / "hogwarts")
+    write_imessage(tmp_path / "chat.db")
+    done = chatexports("inspect", "chat.db", "hogwarts")
+    assert next_command(done.err)[-4:-2] == ["--ai", "Harry Potter"]
+    done = chatexports(*next_command(done.err)[1:])
+    assert done.status == 0, done.err
 
 
 @pytest.mark.parametrize(

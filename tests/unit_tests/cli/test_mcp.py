@@ -160,10 +160,3 @@ def test_signal_ends_it_while_stdin_is_open(
     finally:
         process.kill()
         process.communicate()
-
-
-def test_missing_export_is_an_error_at_once(chatexports: Command) -> None:
-    done = chatexports("mcp", "nowhere.db")
-    assert done.status == 1
-    assert "nowhere.db" in done.err
-    assert done.out == ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from langchain_chatexports.cli import _console as console
 from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
@@ -33,9 +34,10 @@ def names(tmp_path: Path) -> Any:
     return [keep_model(tmp_path / "kept", f"{n:012x}") for n in (2, 1)]
 
 
-def test_the_table_of_models_says_who_from_what_and_fits_80_columns(
-    chatexports: Command, tmp_path: Path
+def test_the_table_of_models_says_who_from_what_and_fits_the_terminal(
+    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(console, "_terminal_width", lambda: 80)
     keep_model(
         *(tmp_path / "kept", f"{7:012x}"),
         suffix="Jean Tortoise",
@@ -57,16 +59,9 @@ def test_models_as_json_say_where_they_are(
 ) -> None:
     done = chatexports("models", "--data-dir", "kept", "--json")
     told = json.loads(done.out)
-    assert [model["model"] for model in told["models"]] == names
+    assert [model["name"] for model in told["models"]] == names
     assert told["models"][0]["path"] == str(tmp_path / "kept" / "models" / f"{2:012x}")
-    assert (told["jobs"], told["files"]) == (2, 2)
-
-
-def test_models_are_deleted_by_name(chatexports: Command, names: Any) -> None:
-    delete = ("models", "--delete", names[0], "--yes")
-    done = chatexports(*delete, "--data-dir", "kept")
-    assert done.status == 0
-    assert names[0] not in chatexports("models", "--data-dir", "kept").out
+    assert (len(told["jobs"]), len(told["sets"])) == (2, 2)
 
 
 def test_a_model_gets_a_label_that_is_listed_and_finds_it(
@@ -85,54 +80,17 @@ def test_a_model_gets_a_label_that_is_listed_and_finds_it(
     assert "2023”" not in chatexports("models", "--data-dir", "kept").out
 
 
-@pytest.mark.usefixtures("names")
-def test_examples_that_no_job_used_are_listed_and_deleted(
-    chatexports: Command, tmp_path: Path
+@pytest.mark.parametrize("is_everything", [False, True])
+def test_what_is_deleted_is_agreed_to(
+    chatexports: Command, names: Any, tmp_path: Path, *, is_everything: bool
 ) -> None:
-    data = DataDirectory(tmp_path / "kept")
-    unused = FileStore(data).create(io.BytesIO(b"{}\n"), filename="x.jsonl")["id"]
-    listed = json.loads(chatexports("models", "--data-dir", "kept", "--json").out)
-    used = listed["sets"][-1]["file"]
-    assert listed["sets"][0]["jobs"] == []
-    assert chatexports("models", "--data-dir", "kept").out.count("file-") == 1
-    delete = ("models", "--data-dir", "kept", "--yes", "--delete")
-    assert "used" in chatexports(*delete, used).err
-    assert chatexports(*delete, unused).status == 0
-    left = json.loads(chatexports("models", "--data-dir", "kept", "--json").out)
-    assert {one["file"] for one in left["sets"]} == {
-        one["file"] for one in listed["sets"][1:]
-    }
-
-
-def test_without_a_terminal_a_model_is_deleted_only_with_yes(
-    chatexports: Command, names: Any, tmp_path: Path
-) -> None:
-    done = chatexports("models", "--delete", names[0], "--data-dir", "kept")
-    assert (done.status, "--yes" in done.err) == (1, True)
+    what = ("--delete-everything",) if is_everything else ("--delete", names[0])
+    refused = chatexports("models", *what, "--data-dir", "kept")
+    assert (refused.status, "--yes" in refused.err) == (1, True)
     assert count_data(tmp_path / "kept").models == 2
-
-
-@pytest.mark.parametrize("everything", [False, True])
-def test_as_json_a_deletion_says_what_is_left(
-    chatexports: Command, names: Any, *, everything: bool
-) -> None:
-    what = ("--delete-everything",) if everything else ("--delete", names[0])
     done = chatexports("models", *what, "--yes", "--data-dir", "kept", "--json")
-    left = [model["model"] for model in json.loads(done.out)["models"]]
-    assert left == ([] if everything else names[1:])
-
-
-@pytest.mark.usefixtures("names")
-def test_everything_is_deleted_only_if_agreed_to(
-    chatexports: Command, tmp_path: Path
-) -> None:
-    arguments = ("models", "--delete-everything", "--data-dir", "kept")
-    refused = chatexports(*arguments)
-    assert refused.status == 1
-    assert "--yes" in refused.err
-    assert count_data(tmp_path / "kept").models == 2
-    assert chatexports(*arguments, "--yes").status == 0
-    assert count_data(tmp_path / "kept").models == 0
+    left = [model["name"] for model in json.loads(done.out)["models"]]
+    assert left == ([] if is_everything else names[1:])
 
 
 @pytest.fixture
@@ -159,12 +117,12 @@ def test_jobs_without_a_model_are_listed_below_the_models(
     assert len(lines[-1]) <= 80
 
 
-def test_a_job_is_cancelled_by_its_id(
+def test_a_job_is_deleted_by_its_id(
     chatexports: Command, tmp_path: Path, stopped: str
 ) -> None:
-    done = chatexports("models", "--cancel", stopped, "--yes", "--data-dir", "kept")
-    assert (done.status, f"Cancelled {stopped}" in done.err) == (0, True)
-    assert list_jobs(tmp_path / "kept")[0].status == "cancelled"
+    done = chatexports("models", "--delete", stopped, "--yes", "--data-dir", "kept")
+    assert (done.status, f"Deleted {stopped}" in done.err) == (0, True)
+    assert stopped not in {job.id for job in list_jobs(tmp_path / "kept")}
 
 
 def test_each_base_is_listed_with_size_memory_and_license(chatexports: Command) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.redaction.key_file import RedactionKey
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.cli.conftest import Command
 
@@ -14,8 +13,6 @@ NOTES = "my notes"
 COMMANDS = [
     "prepare chat.db --ai Tortoise",
     "report chat.db",
-    "redact chat.db --key my.key",
-    "redact --undo notes.redacted --key my.key",
     "evaluate",
 ]
 EXAMPLE = '{"messages":[{"role":"user","content":"mine"}]}\n'
@@ -24,8 +21,6 @@ EXAMPLE = '{"messages":[{"role":"user","content":"mine"}]}\n'
 @pytest.fixture(autouse=True)
 def _inputs(tmp_path: Path) -> None:
     write_imessage(tmp_path / "chat.db")
-    (tmp_path / "notes.redacted").write_text("Ask A!")
-    RedactionKey("k", {"A": "B"}).write(tmp_path / "my.key")
 
 
 @pytest.mark.parametrize("notes", [NOTES, EXAMPLE])
@@ -79,7 +74,9 @@ def test_a_file_of_the_user_is_no_place_for_a_key(
     chatexports: Command, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "notes.txt").write_text(content)
-    done = chatexports("redact", "chat.db", "-o", "out", "--key", "notes.txt")
+    (tmp_path / "notes.txt").rename(tmp_path / "out.key")
+    options = ("--ai", "Tortoise", "--redact")
+    done = chatexports("prepare", "chat.db", *options, "-o", "out")
     assert (done.status, "not a key file" in done.err) == (1, True)
-    assert (tmp_path / "notes.txt").read_text() == content
+    assert (tmp_path / "out.key").read_text() == content
     assert not (tmp_path / "out").exists()

@@ -6,10 +6,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from langchain_chatexports.datasets.jsonl import read_jsonl
+from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.samples import write_whatsapp
 from tests.unit_tests.cli.conftest import Command
 
@@ -91,43 +92,12 @@ def test_a_set_has_its_card_and_its_trace(
     ]
 
 
-def test_examples_that_were_prepared_before_can_be_converted(
-    chatexports: Command, tmp_path: Path, threads: Path
-) -> None:
-    chatexports("prepare", threads, "-o", "plain.jsonl")
-    done = chatexports(
-        *("prepare", "plain.jsonl", "--format", "trl-prompt-completion"),
-        *("-o", "rows.jsonl"),
-    )
-    assert done.status == 0
-    first = next(read_jsonl(tmp_path / "rows.jsonl"))
-    assert first.keys() == {"prompt", "completion"}
-
-
 def test_a_format_that_is_not_known_is_a_usage_error(
     chatexports: Command, threads: Path
 ) -> None:
     done = chatexports("prepare", threads, "--format", "yaml", "-o", "out")
     assert done.status == 2
     assert "trl-prompt-completion" in done.err
-
-
-def test_a_part_of_which_nothing_is_left_is_said(
-    chatexports: Command, tmp_path: Path, threads: Path
-) -> None:
-    """The sample's friends say much the same to Harry, week by week."""
-    for options in ([], ["--json"]):
-        done = chatexports(
-            "prepare", threads, "--split", "-o", "set", "--force", *options
-        )
-        assert done.status == 0
-        (warning,) = [
-            line for line in done.err.splitlines() if line.startswith("warning: ")
-        ]
-        assert warning.startswith("warning: test: no examples are left, because 15")
-        assert "You can still train" in warning
-    assert not (tmp_path / "set" / "test.jsonl").exists()
-    assert json.loads(done.out)["files"] == {"train.jsonl": 69, "validation.jsonl": 3}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
@@ -149,18 +119,27 @@ def test_a_pipe_gets_the_examples_alone(
     assert refused.status == 1
 
 
-@pytest.mark.parametrize(
-    ("target", "said"),
-    [
-        ("none/set.jsonl", "folder does not exist"),
-        ("chat.db/set.jsonl", "a part of its path is a file"),
-        ("x" * 300, "name is too long"),
-    ],
-)
-def test_a_place_that_cannot_be_written_to_is_a_line(
-    chatexports: Command, tmp_path: Path, chats: Path, target: str, said: str
+def test_between_a_redacted_set_and_its_key_nothing_is_read(
+    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = chatexports("prepare", chats, "--ai", "Tortoise", "-o", Path(target))
-    assert done.status == 1
-    assert said in done.err
-    assert [path.name for path in tmp_path.iterdir()] == ["chat.db"]
+    """Who stops it there would have a set that nobody can undo."""
+    order: list[str] = []
+    real = IMessageChatLoader.conversations
+    real_replace = type(tmp_path).replace
+
+    def read(loader: IMessageChatLoader, files: Any) -> Any:
+        order.append("read")
+        yield from real(loader, files)
+
+    def replace(path: Path, target: str | Path) -> Path:
+        order.append(type(path)(target).name)
+        return real_replace(path, target)
+
+    monkeypatch.setattr(IMessageChatLoader, "conversations", read)
+    monkeypatch.setattr(type(tmp_path), "replace", replace)
+    done = chatexports("prepare", chats, "--redact", "--ai", "Hare", "-o", "red.jsonl")
+    assert done.status == 0, done.err
+    assert order.index("red.jsonl") > len(order) - 1 - order[::-1].index("read")
+    assert order.count("red.jsonl.key") == 1
+    text = (tmp_path / "red.jsonl").read_text(encoding="utf-8")
+    assert not any(name in text for name in ("Tortoise", "Hare"))

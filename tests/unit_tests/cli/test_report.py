@@ -32,22 +32,11 @@ def test_report_can_be_anonymous(
     assert json.loads(done.out)["people"][0]["name"] == "Person 1"
 
 
-def test_report_tells_the_time_of_a_zone(chatexports: Command, chats: Path) -> None:
-    options = ("--json", "--time-zone")
-    figures = [
-        json.loads(chatexports("report", chats, *options, zone).out)
-        for zone in ("UTC", "Asia/Tokyo")
-    ]
-    utc, tokyo = (item["time"]["by_hour"] for item in figures)
-    assert tokyo == utc[-9:] + utc[:-9]
-
-
-@pytest.mark.parametrize("arguments", [["--time-zone", "Mars"], ["-o", "chat.db"]])
-def test_what_cannot_be_is_a_usage_error(
-    chatexports: Command, tmp_path: Path, chats: Path, arguments: list[str]
+def test_a_report_does_not_replace_its_export(
+    chatexports: Command, tmp_path: Path, chats: Path
 ) -> None:
     before = chats.read_bytes()
-    done = chatexports("report", chats, *arguments)
+    done = chatexports("report", chats, "-o", "chat.db")
     assert done.status == 2
     assert chats.read_bytes() == before
     assert not (tmp_path / "report.html").exists()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.cli.conftest import Command
 from tests.unit_tests.retrieval.test_lines import BREAKS
@@ -177,40 +177,6 @@ class TestIndex:
 
 
 class TestForget:
-    def test_an_index_with_the_person_is_deleted(
-        self, chatexports: Command, sample: Path, tmp_path: Path
-    ) -> None:
-        folder = write_messenger(tmp_path / "hogwarts")
-        found = chatexports("search", "race", sample).out
-        (index,) = (tmp_path / INDEXES).iterdir()
-        chatexports("search", "library", folder)
-        done = chatexports("forget", "--person", "hare")
-        assert done.status == 0, done.err
-        assert done.err.startswith(
-            "Deleted: 1 search index. The next search of an export builds a new one.\n"
-            "No model, training or uploaded examples on this machine know them.\n"
-        )
-        assert not index.exists()
-        assert len([*(tmp_path / INDEXES).iterdir()]) == 1
-        # Nothing is hidden from later searches.
-        assert chatexports("search", "race", sample).out == found
-
-    def test_a_set_is_changed_and_no_search(
-        self, chatexports: Command, tmp_path: Path
-    ) -> None:
-        folder = write_messenger(tmp_path / "hogwarts")
-        chatexports("prepare", folder, "-o", "set.jsonl")
-        before = chatexports("search", "library", folder).out
-        done = chatexports(
-            *("forget", "set.jsonl", "--person", "Hermione Granger"),
-            *("--data-dir", "data", "--json"),
-        )
-        report = json.loads(done.out)
-        assert report["removed"] > 0
-        assert len(report["deleted_indexes"]) == 1
-        assert not [*(tmp_path / INDEXES).iterdir()]
-        assert chatexports("search", "library", folder).out == before
-
     @pytest.mark.parametrize("option", ["--person", "--conversation"])
     def test_an_unknown_name_is_an_error(
         self, chatexports: Command, sample: Path, tmp_path: Path, option: str
@@ -222,33 +188,3 @@ class TestForget:
         assert "No search index has 'Hara', so nothing was deleted." in done.err
         assert "Did you mean 'Hare'?" in done.err
         assert len([*(tmp_path / INDEXES).iterdir()]) == 1
-
-
-class TestRemember:
-    """`chat --remember`, with a server that keeps what it was asked."""
-
-    @pytest.fixture(autouse=True)
-    def _key(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tests.unit_tests.builders.openai_server import KEY
-
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-
-    def test_the_model_gets_what_was_found(
-        self, chatexports: Command, sample: Path
-    ) -> None:
-        from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
-
-        with OpenAIServer().running() as server:
-            done = chatexports(
-                *("chat", BASE_MODEL, "--base-url", server.base_url),
-                *("--remember", sample),
-                stdin="When is the race?\nHm?\n",
-            )
-        assert done.status == 0, done.err
-        first, second = (chat["messages"] for chat in server.chats)
-        assert first[0]["role"] == "system"
-        said = "Hare: I have no time! The race is tomorrow at nine!"
-        assert said in first[0]["content"]
-        cited = [line for line in done.err.splitlines() if line.startswith("  said 20")]
-        assert any("The race" in line for line in cited)
-        assert second[0]["role"] == "user"

@@ -10,8 +10,6 @@ import pytest
 from langchain_chatexports import local_server
 from langchain_chatexports.local_server import ServerSettings
 from langchain_chatexports.local_server.http.server import ServerInfo
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.jobs import JobStore
 from tests.unit_tests.cli.conftest import Command
 
 _INFO = ServerInfo(
@@ -56,22 +54,6 @@ def test_what_is_printed_is_ready_for_a_shell(
     assert "Answers: llama.cpp" in done.err
     assert "jobs continue when the server starts" in done.err
     assert served[0].api_key is None
-
-
-def test_jobs_that_continue_are_named(
-    chatexports: Command, served: list[ServerSettings], tiny: str, tmp_path: Path
-) -> None:
-    data = DataDirectory(tmp_path / "kept")
-    data.prepare()
-    jobs = JobStore(data)
-    orders = [("tiny", "queued"), ("large", "queued"), ("tiny", "paused")]
-    ids = []
-    for base, status in orders:
-        ids.append(jobs.create({"model": base}, private={}, events=[])["id"])
-        jobs.update(ids[-1], only_from=("queued",), status=status)
-    done = chatexports("serve", "--base", tiny, "--data-dir", "kept")
-    assert len(served) == 1
-    assert [job_id in done.err for job_id in ids] == [True, False, False]
 
 
 @pytest.mark.parametrize(

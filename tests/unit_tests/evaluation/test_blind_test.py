@@ -20,7 +20,7 @@ from langchain_chatexports.evaluation.talk_measures import messages_in
 
 
 def result(right: int, pairs: int) -> BlindFinding:
-    return blind_result([BlindGuess(n < right, 9, 1) for n in range(pairs)])
+    return blind_result([BlindGuess(n < right, 9) for n in range(pairs)])
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def test_the_first_rate_above_chance(first: int, pairs: int) -> None:
     assert result(first - 1, pairs).p >= 0.05
 
 
-def test_length_and_confidence_are_told_of_the_guesses() -> None:
+def test_guesses_are_counted_by_length() -> None:
     found = blind_result(
         [
-            BlindGuess(is_right=size > 60, size=size, confidence=1 + size // 40)
+            BlindGuess(is_right=size > 60, size=size)
             for size in (90, 10, 50, 70, 30, 20, 80)
         ]
     )
@@ -43,9 +43,6 @@ def test_length_and_confidence_are_told_of_the_guesses() -> None:
         ("Shortest third", "0 of 2"),
         ("Middle third", "1 of 3"),
         ("Longest third", "2 of 2"),
-        ("A guess", "0 of 3"),
-        ("Rather sure", "1 of 2"),
-        ("Sure", "2 of 2"),
     ]
 
 
@@ -103,16 +100,16 @@ def pairs_of(count: int) -> list[BlindPair]:
 
 def test_a_test_ends_with_the_result_of_all_its_pairs() -> None:
     test = BlindTest(pairs_of(9), 3)
-    for chosen, confidence in ((0, 3), (0, 1), (0, 2)):
+    for _ in range(3):
         assert test.result is None
         assert test.pair == test.pairs[len(test.guesses)]
-        test.guess(chosen, confidence)
+        test.guess(0)
     assert test.pair is None
     assert test.result == blind_result(test.guesses)
     assert str(test.result).startswith(
         "2 of 3 right, guessing gives 1.5: you could not"
     )
-    test.guess(0, 3)
+    test.guess(0)
     assert len(test.guesses) == 3
 
 

@@ -145,7 +145,7 @@ def test_a_blind_test_is_in_the_results() -> None:
         cast("ModelServer", voices()),
         tuned="tuned",
         settings=EvaluationSettings(20, 10, rounds=2),
-        blind=lambda pairs: blind_result([BlindGuess(True, 9, 3)] * len(pairs)),
+        blind=lambda pairs: blind_result([BlindGuess(True, 9)] * len(pairs)),
     )
     assert result.blind is not None
     assert result.blind.right == result.blind.pairs

@@ -12,10 +12,8 @@ from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.page.errors import explain
-from langchain_chatexports.page.exports import Card, ExportList
-from langchain_chatexports.page.languages import later
+from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.samples import write_imessage, write_messenger
-from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
 
 _SECONDS = 240
@@ -118,20 +116,6 @@ def test_each_export_of_a_folder_has_a_card(
     assert sorted(_states(exports)) == [("chat.db", "read"), ("facebook.zip", "read")]
 
 
-def test_a_second_part_joins_the_first(exports: ExportList, tmp_path: Path) -> None:
-    for number in (1, 2):
-        part = Export()
-        thread = part.thread(f"chat_{number}", [f"Friend {number}", "Owner"])
-        for at in range(4):
-            thread.says("Owner" if at % 2 else f"Friend {number}", f"{at}", 10**12 + at)
-        part.to_zip(tmp_path / f"facebook-{number}.zip")
-        _add(exports, tmp_path / f"facebook-{number}.zip")
-    (card,) = exports.cards
-    assert card.name == "facebook-1.zip, facebook-2.zip"
-    assert card.summary is not None
-    assert card.summary.kept == 8
-
-
 def test_chats_of_whatsapp_join_one_card(exports: ExportList, tmp_path: Path) -> None:
     for name in ("Ann", "Ben", "Cleo"):
         chat = WhatsAppChat.android().says(name, "Hi!").says("Me", f"Hello {name}")
@@ -141,28 +125,20 @@ def test_chats_of_whatsapp_join_one_card(exports: ExportList, tmp_path: Path) ->
     assert (card.summary.sessions, card.summary.kept) == (3, 6)
 
 
-def test_notes_of_a_card_stay_when_another_chat_joins_it(
+def test_what_is_given_twice_is_learned_once(
     exports: ExportList, tmp_path: Path
 ) -> None:
-    for name in ("Ann", "Ben"):
-        chat = WhatsAppChat.android().says(name, "Hi!").says("Me", f"Hello {name}")
-        _drop(exports, chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt"), name)
-        exports.cards[0].warnings.append(f"{name} is odd.")
-    (card,) = exports.cards
-    assert card.warnings == ["Ann is odd.", "Ben is odd."]
-
-
-def test_what_is_given_twice_is_read_once(exports: ExportList, tmp_path: Path) -> None:
     chats = write_imessage(tmp_path / "chat.db")
     _drop(exports, chats)
     shutil.copy(chats, tmp_path / "copy.db")
     _drop(exports, tmp_path / "copy.db", "2")
-    assert _states(exports) == [("chat.db", "read")]
-    (note,) = exports.notes
-    assert str(note) == "copy.db is the same file as chat.db: skipped."
+    summaries = [card.summary for card in exports.cards]
+    counts = [(one.kept, one.skipped.get("duplicate")) for one in summaries if one]
+    assert counts == [(223, None), (0, 223)]
     path = exports.cards[0].paths[0]
     _add(exports, path)
-    assert _states(exports) == [("chat.db", "read")]
+    assert len(exports.cards) == 2
+    assert [*map(str, exports.notes)] == ["chat.db is in the list already."]
     assert path.exists()
 
 
@@ -216,24 +192,6 @@ def test_what_fails_or_is_cancelled_leaves_no_copy(
     assert exports.receive("2", "half.zip") is None
     exports.received("2", "half.zip")
     assert not _copies(exports)
-
-
-def test_what_does_not_arrive_whole_is_said(exports: ExportList) -> None:
-    arriving = exports.receive("1", "half.zip")
-    assert arriving is not None
-    arriving[1].write_bytes(b"PK")
-    assert _states(exports) == [("half.zip", "copying")]
-    exports.lost("1")
-    assert _states(exports) == [("half.zip", "failed")]
-    assert "upload is incomplete" in str(exports.cards[0].work.error)
-    assert not _copies(exports)
-
-
-def test_a_folder_without_files_to_read_is_said(exports: ExportList) -> None:
-    exports.received("1", "Holidays")
-    assert [*map(str, exports.notes)] == [
-        "Holidays is empty, or has only photos and films: skipped."
-    ]
 
 
 def test_warnings_name_copies_as_the_person_does(
@@ -342,19 +300,3 @@ def test_a_typed_path_is_never_deleted_wherever_it_leads(
         assert exports.cards[-1].work.error
         exports.remove(exports.cards[-1])
         assert mine.read_text() == "no chat"
-
-
-def test_a_card_waits_for_those_before_it() -> None:
-    card = Card("a.zip", copied_bytes=5)
-    assert card.state == "copying"
-    card.copied_bytes = None
-    assert card.state == "failed"
-    may_end = threading.Event()
-
-    def wait() -> None:
-        may_end.wait(_SECONDS)
-
-    card.work.start(later("Reading"), wait)
-    assert card.state == "waiting"
-    may_end.set()
-    card.work.join(_SECONDS)

@@ -1,8 +1,7 @@
-"""Blind tests and evaluations of the page, with a server that answers fixed texts."""
+"""Blind tests of the page, with a server that answers fixed texts."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,8 @@ import pytest
 
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
-from langchain_chatexports.page.guess_state import (
-    Guess,
-    held_nothing_out,
-)
-from tests.unit_tests.builders.kept_models import keep_adapter, keep_model, keep_tuned
+from langchain_chatexports.page.guess_state import Guess
+from tests.unit_tests.builders.kept_models import keep_tuned
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
 if TYPE_CHECKING:
@@ -55,24 +50,19 @@ def guess(server: OpenAIServer) -> Guess:
     where: Any = SimpleNamespace(
         base_url=server.base_url, api_key=KEY, base_model=BASE_MODEL
     )
-
-    @contextmanager
-    def hold_server(_base: str | None) -> Iterator[Any]:
-        yield where
-
-    return Guess(hold_server)
+    return Guess(lambda _: where)
 
 
 def _play(guess: Guess, model: TunedModel, pairs: int = 20) -> None:
-    assert guess.play(model, pairs)
-    guess.making.join(_SECONDS)
+    guess.play(model, pairs)
+    guess.work.join(_SECONDS)
 
 
 def _guess_all(guess: Guess) -> None:
     assert guess.test is not None
     while (pair := guess.test.pair) is not None:
-        guess.choose(pair.real)
-        guess.be_sure(3)
+        guess.choose(pair, pair.real)
+        guess.choose(pair, pair.real)  # In another tab, or by a double click.
 
 
 def test_one_of_the_answers_to_what_was_held_out_is_the_models(
@@ -80,7 +70,7 @@ def test_one_of_the_answers_to_what_was_held_out_is_the_models(
 ) -> None:
     model = keep()
     _play(guess, model)
-    assert guess.making.error is None
+    assert guess.work.error is None
     assert guess.test is not None
     pairs = guess.test.pairs
     assert {pair.answers[1 - pair.real] for pair in pairs} == {"Slow and steady"}
@@ -88,8 +78,6 @@ def test_one_of_the_answers_to_what_was_held_out_is_the_models(
         answer for ((_, answer),) in _HELD_OUT
     }
     assert {chat["model"] for chat in server.chats} == {model.name}
-    guess.be_sure(3)
-    assert guess.test.guesses == []
     _guess_all(guess)
     assert guess.test.result is not None
     assert guess.test.result.right == 4
@@ -97,27 +85,13 @@ def test_one_of_the_answers_to_what_was_held_out_is_the_models(
     assert guess.test is None
 
 
-def test_a_model_whose_training_held_nothing_out_is_known_before_the_game(
-    tmp_path: Path,
-) -> None:
-    with_nothing = keep_model(tmp_path, "1" * 12)
-    data = DataDirectory(tmp_path)
-    order = {"training_file": "file-1", "validation_file": "file-2"}
-    job = JobStore(data).create(order, private={}, events=[])
-    keep_adapter(data, "2" * 12, job_id=job["id"])
-    keep_adapter(data, "3" * 12, job_id="ftjob-unknown")
-    models = list_models(tmp_path)
-    assert len(models) == 3
-    assert held_nothing_out(models, list_jobs(tmp_path)) == {with_nothing}
-
-
 def test_what_held_nothing_out_is_explained(
     guess: Guess, keep: Callable[..., TunedModel]
 ) -> None:
     _play(guess, keep(held_out=[]))
     assert guess.test is None
-    assert "There is nothing to compare the model with" in str(guess.making.error)
-    assert "train on more chats" in str(guess.making.error)
+    assert "There is nothing to compare the model with" in str(guess.work.error)
+    assert "train on more chats" in str(guess.work.error)
 
 
 def test_pairs_that_are_not_fit_make_no_test(
@@ -126,4 +100,21 @@ def test_pairs_that_are_not_fit_make_no_test(
     server.words = ("see https://x.example",)
     _play(guess, keep())
     assert guess.test is None
-    assert "no pair of answers is fit" in str(guess.making.error)
+    assert "no pair of answers is fit" in str(guess.work.error)
+
+
+def test_it_is_stopped_between_two_answers(
+    guess: Guess, keep: Callable[..., TunedModel], server: OpenAIServer
+) -> None:
+    model = keep()
+
+    def stop(request: str) -> None:
+        if request.endswith("/chat/completions"):
+            guess.work.stop()
+
+    server.before_work = stop
+    _play(guess, model)
+    assert not guess.work.is_running
+    assert guess.work.error is None
+    assert len(server.chats) == 1
+    assert (guess.test, guess.is_asking) == (None, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,15 +12,10 @@ import pytest
 
 from langchain_chatexports.local_server.storage.jobs import KeptJob
 from langchain_chatexports.page import train
-from langchain_chatexports.page.choose import _label, masked
-from langchain_chatexports.page.manage import source_in_words
-from langchain_chatexports.page.session import PageSession, training_text
+from langchain_chatexports.page.choose import _label
+from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.train import averaged, curve, mean_ends
 from langchain_chatexports.workflows.bases import find_base
-
-
-def test_a_masked_text_has_no_letter_of_it() -> None:
-    assert masked("Hi, ¡🐢!\nありがと") == "••• •••\n••••"
 
 
 @pytest.mark.parametrize("is_here", [True, False])
@@ -65,9 +61,17 @@ def _job(status: str, person: str | None, total: int | None) -> KeptJob:
     ],
 )
 def test_who_has_no_model_yet_reads_how_far_the_training_is(
-    jobs: list[KeptJob], *, is_ordered: bool, said: str
+    jobs: list[KeptJob],
+    *,
+    is_ordered: bool,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert str(training_text(jobs, is_ordered=is_ordered) or "") == said
+    monkeypatch.setattr(PageSession, "jobs", lambda _: jobs)
+    monkeypatch.setattr(PageSession, "is_preparing_training", is_ordered)
+    with PageSession(None, tmp_path) as session:
+        assert str(session.training or "") == said
 
 
 def test_losses_are_means_of_the_first_and_last_steps() -> None:
@@ -85,13 +89,3 @@ def test_a_training_that_waits_for_the_disk_says_so(
     job = _job("queued", "Hare", None)
     said = train.state_text(session, job, [job])
     assert said == "The disk is full: free some space, and the training continues."
-
-
-def test_platforms_have_the_names_that_people_know() -> None:
-    assert (
-        source_in_words("imessage chat.db, facebook_messenger my imessage a.zip")
-        == "iMessage chat.db, Messenger my imessage a.zip"
-    )
-    chat = "WhatsApp Chat - Mum.zip"
-    assert source_in_words(f"whatsapp {chat}") == chat
-    assert source_in_words("examples.jsonl") == "examples.jsonl"

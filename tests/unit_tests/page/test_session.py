@@ -51,16 +51,6 @@ def _prepare(session: PageSession) -> None:
     session.measuring.join(_SECONDS)
 
 
-def test_a_report_is_made_when_it_is_asked_for(
-    session: PageSession, tmp_path: Path
-) -> None:
-    _add(session, write_imessage(tmp_path / "chat.db"))
-    assert session.draw_report()
-    session.reporting.join(_SECONDS)
-    assert session.report is not None
-    assert "Hare" in {person.name for person in session.report.people}
-
-
 def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
     session.add_sample()
     session.exports.join(_SECONDS)
@@ -140,8 +130,8 @@ def test_examples_of_another_choice_are_not_shown_or_trained_on(
     seen = []
     for choice in (chosen, other, chosen, other):
         session.choice = choice
-        seen.append((session.data is made, session.is_choice_changed))
-    assert seen == [(True, False), (False, True)] * 2
+        seen.append(session.data is made)
+    assert seen == [True, False] * 2
     assert not session.train(None)
     _prepare(session)
     assert session.data is not None
@@ -308,7 +298,7 @@ def test_trainings_of_a_killed_server_can_go_on_and_nothing_else_is_said_of_othe
     server.is_running = False
     running.append(None)
     assert {job.status for job in session.jobs()} == {"stopped"}
-    assert session.at_work() == []
+    assert session.training is None
     lost.append(session.has_lost_training)
     for job_id in ids:
         store.update(job_id, only_from=("queued",), status="succeeded")
@@ -335,8 +325,7 @@ def test_a_training_that_never_became_a_job_can_be_tried_again(
     assert session.train(None)
     session.job_work.join(_SECONDS)
     assert "The local server ended unexpectedly" in str(session.job_work.error)
-    assert session.can_create_again
     server.is_running = True
-    assert session.create_again()
+    assert session.train(None)
     session.job_work.join(_SECONDS)
-    assert (session.found, session.can_create_again) == (event, False)
+    assert session.found == event

@@ -55,34 +55,6 @@ def _say(talk: Talk, line: str) -> None:
     assert talk.answering.error is None
 
 
-def test_base_and_tuned_model_answer_with_the_system_message_of_the_training(
-    talk: Talk, server: OpenAIServer
-) -> None:
-    _say(talk, "Hello")
-    assert [voice.title for voice in talk.voices] == ["base model", "Tortoise"]
-    assert all(talk.bubbles(voice, 0) for voice in talk.voices)
-    tuned, base = server.chats
-    assert base["model"] == BASE_MODEL
-    assert tuned["model"] != BASE_MODEL
-    assert tuned["messages"] == [
-        {"role": "system", "content": "Be slow."},
-        {"role": "user", "content": "Hare: Hello"},
-    ]
-    assert tuned["temperature"] == 0.7
-
-
-def test_the_temperature_is_that_of_the_next_answer(
-    talk: Talk, server: OpenAIServer
-) -> None:
-    _say(talk, "Hello")
-    talk.settings = replace(talk.settings, temperature=0.0)
-    talk.with_base = False
-    _say(talk, "And now?")
-    assert len(server.chats) == 3
-    assert server.chats[-1]["temperature"] == 0.0
-    assert len(server.chats[-1]["messages"]) == 4
-
-
 def test_an_answer_can_be_asked_for_again_and_a_talk_begun_anew(
     talk: Talk, server: OpenAIServer
 ) -> None:
@@ -107,7 +79,7 @@ def test_an_earlier_talk_is_listed_and_continued_and_a_line_can_be_edited(
     _say(talk, "Hello")
     _say(talk, "And now?")
     assert talk.saved() == []
-    talk.begin_again()
+    talk.open()
     _say(talk, "Another one")
     (earlier,) = talk.saved()
     assert [turn.line for turn in earlier.turns] == ["Hello", "And now?"]
@@ -152,17 +124,6 @@ def test_a_reply_of_several_messages_is_several_bubbles(
     assert talk.bubbles(talk.voices[-1], 0) == ["One.", "Two.", "Three."]
 
 
-def test_a_server_that_is_gone_is_said(talk: Talk, server: OpenAIServer) -> None:
-    gone: Any = SimpleNamespace(
-        base_url="http://127.0.0.1:9/v1", api_key=KEY, base_model=BASE_MODEL
-    )
-    talk._use_server = lambda _: gone
-    assert talk.say("Hello")
-    talk.answering.join(_SECONDS)
-    assert "press Again to restart it" in str(talk.answering.error)
-    assert server.chats == []
-
-
 def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes_on(
     talk: Talk, server: OpenAIServer
 ) -> None:
@@ -179,18 +140,3 @@ def test_a_server_that_ends_in_the_middle_of_an_answer_is_said_and_the_talk_goes
     assert arrived in {"Slow", "Slow and"}
     _say(talk, "And now?")
     assert len(talk.lines) == 2
-
-
-def test_only_the_tuned_model_answers_unless_one_wants_to_compare() -> None:
-    talk = Talk(lambda _: None)  # type: ignore[arg-type, return-value] # not asked
-    assert not talk.with_base
-
-
-def test_nobody_answers_before_a_model_was_chosen() -> None:
-    def none(_: str | None) -> Any:
-        raise AssertionError
-
-    talk = Talk(none)
-    assert not talk.say("Hello")
-    assert not talk.again()
-    assert talk.lines == []

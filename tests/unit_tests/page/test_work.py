@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 
 import pytest
 
@@ -72,17 +71,3 @@ def test_stopped_work_ends_where_it_checks_and_can_be_started_again() -> None:
     work.start(later("Reading"), go)
     work.join(60)
     assert ended == ["at its end"]
-
-
-def test_the_time_left_goes_by_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    work = Work()
-    work.start(later("Reading"), lambda: None)
-    work.join(60)
-    found = []
-    for seconds, done, total in ((1, 5, 20), (9, 5, 20), (0, 5, None), (0, 0, 20)):
-        now[0] += seconds
-        work.count(partial(int, done), total)
-        found.append(work.seconds_left)
-    assert found == [3.0, 30.0, None, None]
