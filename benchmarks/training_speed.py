@@ -119,7 +119,6 @@ def train_ours(base: Path, file: Path) -> None:
         },
         seed=1,
         max_length=1024,
-        stops_early=False,
         dtype=choose_dtype(choose_device()),
         model_folder=str(file.parent / "model"),
         model_record={},

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    load_tokenizer,
+)
 from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
@@ -18,7 +21,6 @@ from langchain_chatexports.local_server.bases.preparation import (
     prepare_base,
     signature_of,
 )
-from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (

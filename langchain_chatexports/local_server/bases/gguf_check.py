@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     MessageError,
+    load_tokenizer,
 )
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.gguf_adapter import (
@@ -25,11 +26,9 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
 )
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.bases.llama_cpp_server import (
-    http_options,
+    client_options,
     open_server,
-    transport_options,
 )
-from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import adapted_layers, load_base
 from langchain_chatexports.local_server.storage.models import save_adapter
 
@@ -141,9 +140,9 @@ def _server(
     params.flash_attn_type = off
     try:
         with open_server(params) as address:
-            transport = httpx.HTTPTransport(**transport_options(address))
-            options = http_options(address, params.api_keys[0])
-            with httpx.Client(transport=transport, **options) as client:
+            key = params.api_keys[0]
+            options = client_options(httpx.HTTPTransport, address, key)
+            with httpx.Client(**options) as client:
                 yield client
     except RuntimeError as error:
         msg = "llama.cpp cannot load it"

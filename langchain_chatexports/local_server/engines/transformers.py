@@ -1,19 +1,22 @@
-"""Answers by transformers, one at a time, and tasks between them.
+"""Answers by transformers, one at a time, and scores of given answers.
 
 Used if llama.cpp cannot answer, and for scores with both engines.
 """
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    ChatTokenizer,
+)
 from langchain_chatexports.local_server.bases.devices import choose_device
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.storage.data_directory import read_json
@@ -226,8 +229,8 @@ class LoadedBase:
         return losses
 
     def forget(self, adapter: Path) -> None:
-        """Unload an adapter, or one in a subfolder of its folder."""
-        if self._adapter and adapter in (self._adapter, *self._adapter.parents):
+        """Unload an adapter, if it is loaded."""
+        if self._adapter == adapter:
             self._unload()
 
     def _activate(self, adapter: Path | None) -> None:
@@ -321,6 +324,58 @@ class _Writer:
         if end > self._sent:
             self._on_text(text[self._sent : end])
             self._sent = end
+
+
+@dataclass(frozen=True)
+class TurnScore:
+    """The negative log-likelihood of one assistant message.
+
+    To compare models with different tokenizers, use bits per byte of held-out answers:
+    `(sum(nll) + sum(end_nll)) / ln 2 / sum(size_bytes + 1)`.
+    """
+
+    index: int
+    nll: float
+    """That of its text, in nats."""
+
+    end_nll: float
+    """That of the token that ends the turn."""
+
+    tokens: int
+    size_bytes: int
+    """Bytes of the text in UTF-8."""
+
+
+def score_conversation(
+    model: LoadedBase,
+    template: ChatTemplate,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    adapter: Path | None,
+    context: int,
+) -> list[TurnScore] | None:
+    """Score one conversation in one forward pass.
+
+    Returns `None` if the conversation has more than `context` tokens.
+    """
+    ids, spans = template.answer_spans(messages)
+    if len(ids) > context:
+        return None
+    wanted = [
+        position for span in spans for position in range(span.start, span.end + 1)
+    ]
+    losses = model.negative_log_likelihoods(ids, wanted, adapter)
+    nll = dict(zip(wanted, losses, strict=True))
+    return [
+        TurnScore(
+            index=span.number,
+            nll=sum(nll[position] for position in range(span.start, span.end)),
+            end_nll=nll[span.end],
+            tokens=span.end - span.start,
+            size_bytes=span.size_bytes,
+        )
+        for span in spans
+    ]
 
 
 def _random_seed() -> int:

@@ -23,7 +23,6 @@ from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import base_directory
-from langchain_chatexports.local_server.bases.weights import check_weights
 from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
@@ -170,7 +169,6 @@ def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
     data.prepare()
     with data.locked():
         directory = base_directory(description)
-        check_weights(directory)
         choice = choose_engine(description, directory)
         logger.info("Answers by %s", choice)
         for name in settings.aliases:

@@ -1,10 +1,8 @@
 """The service behind the routes: files, jobs, models and the engines of a server."""
 
 import os
-import re
 import secrets
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +12,9 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
+from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.preparation import signature_of
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
@@ -38,7 +36,6 @@ from langchain_chatexports.local_server.storage.files import (
     FileStore,
     JsonLinesError,
     read_examples,
-    uploads_of,
 )
 from langchain_chatexports.local_server.storage.jobs import (
     UNFINISHED,
@@ -66,8 +63,6 @@ _MAX_EXAMPLE_TOKENS = 1024
 _MIN_EXAMPLES = 10
 _MAX_SHOWN_PROBLEMS = 10
 _MAX_PROBLEMS = 1000
-# The names of uploads by `ChatFineTuner`.
-_TUNER_FILE_NAME = re.compile(r"chatexports-[0-9a-f]{32}\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -111,10 +106,8 @@ class LocalService:
         threads = settings.threads or default_threads()
         self.scorer = TransformersEngine(directory, self.tokenizer, threads=threads)
         self.queue = TrainingQueue(
-            self.jobs,
-            self.files,
+            data,
             self.models,
-            data=data,
             base_directory=directory,
             threads=threads,
             resumes=settings.resume_jobs,
@@ -131,11 +124,7 @@ class LocalService:
                 max_context=choice.max_context,
                 is_training=lambda: self.queue.is_training,
             )
-        # One at a time, because parsing and tokenizing need many times the memory of a
-        # text.
-        self.parsing_lock = threading.Lock()
         self._ordering_lock = threading.Lock()
-        self._created_at = int(time.time())
         self.checked_examples = 0
         """The number of examples that were checked since the start."""
 
@@ -152,16 +141,6 @@ class LocalService:
             if engine is not None:
                 engine.close()
         self.queue.stop()
-        if not self._settings.resume_jobs:
-            self._delete_unused_uploads()
-
-    def _delete_unused_uploads(self) -> None:
-        used = set().union(*map(uploads_of, self.jobs.newest_first()))
-        for file in self.files.newest_first():
-            is_new = file["created_at"] >= self._created_at and file["id"] not in used
-            # Other programs may create a job later.
-            if is_new and _TUNER_FILE_NAME.fullmatch(file["filename"]):
-                self.files.delete(file["id"])
 
     def find_model(self, name: str) -> ServedModel:
         """Return a model by name, which is never used as a path or hub id."""
@@ -218,14 +197,13 @@ class LocalService:
             if request.model != self.base_model:
                 alias = f"{request.model} is an alias here"
                 events.insert(0, f"{alias}: the job tunes {self.base_model}")
-            requested = request.requested_hyperparameters()
             resolved = resolve_hyperparameters(
-                requested, examples=training.count, device=expected_device()
+                request.requested_hyperparameters(),
+                examples=training.count,
+                device=expected_device(),
             )
             private = {
                 "max_length": max_length,
-                # Early stopping is for automatic epochs only.
-                "stops_early": requested["n_epochs"] == "auto",
                 "model": self._model_record(request.suffix, metadata),
             }
             record = self._job_record(request, asdict(resolved))
@@ -270,7 +248,6 @@ class LocalService:
             "base": self._settings.base,
             "base_model": self.base_model,
             "signature": self._signature,
-            "suffix": suffix,
             "person": metadata.get(PERSON_KEY),
             "source": metadata.get(SOURCE_KEY),
             "exports": metadata.get(EXPORTS_KEY),

@@ -22,7 +22,6 @@ BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS files (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
-    expires_at INTEGER,
     record TEXT  -- None until the upload is complete
 );
 CREATE TABLE IF NOT EXISTS jobs (

@@ -117,7 +117,6 @@ def delete_everything(data_dir: str | Path | None = None) -> DataCounts:
         for job in jobs.newest_first():
             jobs.wait_for_trainer(job["id"])
             jobs.delete(job["id"])
-        files.delete_expired()
         files.delete_incomplete()
         data.page.unlink(missing_ok=True)
     return deleted

@@ -13,7 +13,10 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import description
-from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    load_tokenizer,
+)
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import (
     DEFAULT_HUB_ID,
@@ -30,7 +33,6 @@ from langchain_chatexports.local_server.bases.preparation import (
     prepare_base,
     signature_of,
 )
-from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.settings import ServerSettings
 from tests.unit_tests.builders.twins import TWINS, twin_of
 

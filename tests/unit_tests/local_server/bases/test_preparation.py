@@ -7,17 +7,17 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import preparation
-from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    ChatTokenizer,
+    load_tokenizer,
+)
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import (
     base_directory,
     complete_base,
     signature_of,
-)
-from langchain_chatexports.local_server.bases.tokenizer import (
-    ChatTokenizer,
-    load_tokenizer,
 )
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.processes import ChildError

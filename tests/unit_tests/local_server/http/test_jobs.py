@@ -17,7 +17,6 @@ from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
 from starlette.testclient import TestClient
 
 from langchain_chatexports.finetuning.settings import KEY
-from langchain_chatexports.finetuning.training_file import TrainingFile
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.models import (
     EXPORTS_KEY,
@@ -119,25 +118,6 @@ def test_a_waiting_job_is_paused_until_it_is_resumed(
     calls = (jobs.pause, jobs.pause, jobs.resume, jobs.resume)
     statuses = [str(call(job_id).status) for call in calls]
     assert statuses == ["paused", "paused", "queued", "queued"]
-
-
-@pytest.mark.parametrize(("resume_jobs", "left"), [(True, 3), (False, 2)])
-def test_examples_of_an_order_that_was_cut_off_end_with_the_commands_server(
-    make_service: Callable[..., Any], tmp_path: Path, *, resume_jobs: bool, left: int
-) -> None:
-    """Those of other programs stay, which may create a job another day."""
-    service = make_service(tmp_path / "data", resume_jobs=resume_jobs)
-    service.queue.start = lambda: None
-    with asking(service) as http:
-        client = openai_client(http)
-        cut_off = TrainingFile(dialogues())
-        client.files.create(file=(cut_off.name, cut_off.data), purpose="fine-tune")
-        others = _upload(client, dialogues())
-        ordered = _upload(client, dialogues())
-        client.fine_tuning.jobs.create(model="tiny", training_file=ordered)
-    assert len(list(service.data.files.iterdir())) == left
-    assert service.files.path(ordered).exists()
-    assert service.files.path(others).exists()
 
 
 def test_an_order_that_is_sent_twice_has_one_job(

@@ -263,6 +263,6 @@ def test_a_killed_child_answers_the_next_request(
     _ask(http, max_tokens=1)
     assert llama_service.llama_cpp is not None
     for child in llama_service.llama_cpp._children:
-        assert child._process is not None
-        child._process.kill()
+        assert child.process is not None
+        child.process.kill()
     assert _ask(http, max_tokens=1).choices

@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import re
 import shutil
 import stat
 import sys
@@ -127,20 +126,6 @@ def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> 
     assert [data["step"] for data in metrics] == list(range(1, 21))
     assert {data["total_steps"] for data in metrics} == {20}
     assert all(data["train_loss"] > 0 for data in metrics)
-
-
-def test_before_the_first_step_it_is_said_what_the_training_takes(
-    events: list[FineTuningJobEvent],
-) -> None:
-    (at,) = [n for n, e in enumerate(events) if "estimated_seconds" in _data(e)]
-    assert at < min(n for n, e in enumerate(events) if e.type == "metrics")
-    assert re.fullmatch(
-        r"Measured on this machine: about \d+ seconds? for 20 steps, "
-        r"with \d+\.\d GB of memory",
-        events[at].message,
-    )
-    assert _data(events[at])["estimated_seconds"] > 0
-    assert _data(events[at])["memory_bytes"] > 10**8
 
 
 def test_the_last_step_of_an_epoch_has_the_validation_loss(
@@ -382,7 +367,6 @@ def test_an_epoch_of_one_step_is_saved_whether_it_improves_or_not(
             "learning_rate_multiplier": 20.0,
         },
         validation_file=str(_write_another_voice(tmp_path)),
-        stops_early=False,
     )
 
     def stop_in_the_second_epoch(writer: progress.ProgressWriter) -> None:
@@ -403,9 +387,7 @@ def test_an_epoch_of_one_step_is_saved_whether_it_improves_or_not(
     run_training(order)
     steps = [e["data"]["step"] for e in events_of(order) if "valid_loss" in e["data"]]
     assert steps == [1, 2, 3]
-    record = read_json(tmp_path / "model" / "model.json")
-    assert record is not None
-    assert record["step"] == 1
+    assert events_of(order)[-1]["message"].startswith("Epoch 1 of 3 becomes the model")
 
 
 def test_the_epoch_with_the_lowest_validation_loss_becomes_the_model(
@@ -418,42 +400,17 @@ def test_the_epoch_with_the_lowest_validation_loss_becomes_the_model(
         tiny_base,
         hyperparameters=numbers,
         validation_file=str(_write_another_voice(tmp_path)),
-        stops_early=False,
     )
     run_training(order)
-    record = read_json(tmp_path / "model" / "model.json") or {}
     events = events_of(order)
     losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
     assert losses[0] < losses[1]
-    assert (record["step"], record["metrics"]) == (10, {"full_valid_loss": losses[0]})
     assert events[-1]["message"] == (
-        "Epoch 1 becomes the model: it has the lowest validation loss, "
-        f"{losses[0]}; the last epoch was 2"
+        "Epoch 1 of 2 becomes the model: it has the lowest validation loss, "
+        f"{losses[0]:.6f}"
     )
     # Its weights, too: those of the save.
     saved = order.folder / "saves" / "checkpoint-10" / "adapter_model.safetensors"
     published = load_file(tmp_path / "model" / "adapter_model.safetensors")
     for name, values in load_file(saved).items():
         np.testing.assert_array_equal(values, published[name])
-
-
-def test_a_validation_loss_that_rises_ends_the_training(
-    tmp_path: Path, tiny_base: Path
-) -> None:
-    """Held out is another voice: each step away from it is a step to the worse."""
-    wild = {"n_epochs": 9, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    order = training_spec(
-        tmp_path,
-        tiny_base,
-        hyperparameters=wild,
-        validation_file=str(_write_another_voice(tmp_path)),
-    )
-    run_training(order)
-    events = events_of(order)
-    losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
-    assert len(losses) < 9
-    assert losses[-1] > min(losses)
-    assert any("Stopped early" in event["message"] for event in events)
-    record = read_json(tmp_path / "model" / "model.json")
-    assert record is not None
-    assert record["metrics"]["full_valid_loss"] == min(losses)
