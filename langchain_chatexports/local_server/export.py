@@ -17,10 +17,7 @@ from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
 from langchain_chatexports.local_server.bases.gguf_header import read_header, rewrite
-from langchain_chatexports.local_server.bases.preparation import (
-    prepare_base,
-    signature_of,
-)
+from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
@@ -28,7 +25,6 @@ from langchain_chatexports.local_server.processes import (
     call_in_child,
     default_threads,
 )
-from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.models import TunedModel, list_models
 
 if TYPE_CHECKING:
@@ -81,10 +77,6 @@ def export_model(
     model = models[name]
     description = describe_base(model.base)
     base = prepare_base(description)
-    record = read_json(model.path / "model.json") or {}
-    if record.get("signature") != signature_of(base):
-        msg = f"{name} was tuned from another base than the one at {base}."
-        raise LocalServerError(msg)
     # A random name: other files there are not ours.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:

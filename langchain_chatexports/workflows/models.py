@@ -19,7 +19,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server as find_running_server,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
-    read_private_json as read_private_json,
+    read_json as read_json,
 )
 from langchain_chatexports.local_server.storage.files import KeptSet as KeptSet
 from langchain_chatexports.local_server.storage.files import list_sets

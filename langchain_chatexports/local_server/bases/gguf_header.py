@@ -28,16 +28,6 @@ _SCALARS = dict(zip((*range(8), 10, 11, 12), "BbHhIif?Qqd", strict=True))
 _ARRAY = 9
 _ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
-# Models are built from these before their weights are read.
-_SIZES = (
-    "attention.head_count",
-    "attention.head_count_kv",
-    "block_count",
-    "embedding_length",
-    "expert_count",
-    "feed_forward_length",
-    "vocab_size",
-)
 
 
 class GGUFFileError(ValueError):
@@ -151,9 +141,7 @@ def _read(path: Path, reader: "_Reader") -> GGUFHeader:
     if len(fields) != field_count or len(tensors) != tensor_count:
         msg = "two of its fields or tensors have one name"
         raise GGUFFileError(msg)
-    header = GGUFHeader(path, fields, spans, tensors)
-    _check_sizes(header)
-    return header
+    return GGUFHeader(path, fields, spans, tensors)
 
 
 def _describe_tensor(reader: "_Reader") -> tuple[str, tuple[int, ...], int, int]:
@@ -169,24 +157,6 @@ def _located(shape: tuple[int, ...], kind: int, start: int) -> GGUFTensor:
 
     known = GGMLQuantizationType(kind)
     return GGUFTensor(shape, known, start, _size_bytes(shape, known))
-
-
-def _check_sizes(header: GGUFHeader) -> None:
-    """Raise an error for a model that is larger than the weights in its file."""
-    weights = sum(math.prod(tensor.shape) for tensor in header.tensors.values())
-    for name in _SIZES:
-        value = header.fields.get(f"{header.architecture}.{name}", 0)
-        is_list = isinstance(value, tuple)
-        if not is_list and (type(value) is not int or not 0 <= value <= weights):
-            msg = f"its field {name} is not a possible number"
-            raise GGUFFileError(msg)
-    width, blocks, inner, vocabulary = map(
-        header.dimension,
-        ("embedding_length", "block_count", "feed_forward_length", "vocab_size"),
-    )
-    if width * max(blocks * max(inner, 1), vocabulary) > weights:
-        msg = "its fields describe a larger model than it holds"
-        raise GGUFFileError(msg)
 
 
 class _Reader:

@@ -15,9 +15,7 @@ from typing import Any
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import (
-    WHEEL_SHA256,
     BaseDescription,
-    check_wheel,
     describe_base,
 )
 from langchain_chatexports.local_server.bases.download import (
@@ -67,11 +65,7 @@ def base_directory(description: BaseDescription, cache_dir: Path | None = None) 
         describe_base(found)
         return found
     file = Path(description.source)
-    if description.kind == "wheel":
-        check_wheel(file)
-        key = WHEEL_SHA256[:12]
-    else:
-        key = file_key(file)
+    key = file_key(file)
     _read_header(file)
     cache = (cache_dir or user_cache_dir()) / "bases"
     target = cache / f"{description.name}-{key}-{_FORM}"
@@ -111,22 +105,6 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
         except ChildError as error:
             msg = f"transformers cannot read {source['file']}: {error}"
             raise LocalServerError(msg) from error
-
-
-def signature_of(directory: Path) -> str:
-    """Return the dimensions that an adapter and its base must share, as one text."""
-    header = gguf_header_of(directory)
-    if header is not None:
-        names = ("embedding_length", "block_count")
-        _, vocabulary = header.fields["tokenizer.ggml.tokens"]
-        numbers = [*map(header.dimension, names), vocabulary]
-        return "-".join(map(str, (header.architecture, *numbers)))
-    config = read_json(directory / "config.json") or {}
-    text_config = config.get("text_config")
-    if isinstance(text_config, dict):
-        config = {**config, **text_config}
-    keys = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
-    return "-".join(str(config.get(key, "")) for key in keys)
 
 
 def file_key(file: Path) -> str:

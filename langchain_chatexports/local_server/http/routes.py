@@ -1,6 +1,7 @@
 """The routes: OpenAI's files, fine-tuning jobs, models, chats and scores."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, UploadFile
@@ -25,7 +26,6 @@ from langchain_chatexports.local_server.http.requests import (
 )
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.files import JsonLinesError
-from langchain_chatexports.local_server.storage.models import TunedModel
 
 _STATUSES: dict[str, Literal["cancelled", "paused"]] = {
     "cancel": "cancelled",
@@ -201,7 +201,7 @@ def list_fine_tuning_job_checkpoints(
 def list_models(service: Service) -> Response:
     """List the base model, its aliases and the tuned models."""
     own = [_model(name) for name in (service.base_model, *service.aliases)]
-    tuned = [_model(model.name, model) for model in service.models.newest_first()]
+    tuned = [_model(each.name, each.created_at) for each in service.tuned_models()]
     return JsonResponse({"object": "list", "data": [*own, *tuned]})
 
 
@@ -209,11 +209,12 @@ def list_models(service: Service) -> Response:
 def retrieve_model(service: Service, model: str) -> Response:
     """Return one model."""
     service.find_model(model)
-    return JsonResponse(_model(model, service.models.get(model)))
+    created = {each.name: each.created_at for each in service.tuned_models()}
+    return JsonResponse(_model(model, created.get(model)))
 
 
-def _model(name: str, tuned: TunedModel | None = None) -> dict[str, Any]:
-    created = 0 if tuned is None else int(tuned.created_at.timestamp())
+def _model(name: str, created_at: datetime | None = None) -> dict[str, Any]:
+    created = 0 if created_at is None else int(created_at.timestamp())
     return {"id": name, "object": "model", "created": created, "owned_by": "local"}
 
 

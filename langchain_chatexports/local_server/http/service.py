@@ -14,7 +14,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.bases.devices import expected_device
-from langchain_chatexports.local_server.bases.preparation import signature_of
 from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
@@ -46,7 +45,8 @@ from langchain_chatexports.local_server.storage.models import (
     EXPORTS_KEY,
     PERSON_KEY,
     SOURCE_KEY,
-    ModelStore,
+    TunedModel,
+    list_models,
     new_model_id,
     tuned_model_name,
 )
@@ -94,20 +94,18 @@ class LocalService:
         """Open a data directory; `start` starts the queued jobs."""
         self._settings = settings
         self._directory = directory
-        self._signature = signature_of(directory)
         self.data = data
         self.base_model = base_model
         self.aliases = sorted(settings.aliases)
         self.choice = choice
         self.files = FileStore(data)
         self.jobs = JobStore(data)
-        self.models = ModelStore(data, base_model=base_model, signature=self._signature)
         self.tokenizer = ChatTokenizer(directory)
         threads = settings.threads or default_threads()
         self.scorer = TransformersEngine(directory, self.tokenizer, threads=threads)
         self.queue = TrainingQueue(
             data,
-            self.models,
+            base_model=base_model,
             base_directory=directory,
             threads=threads,
             resumes=settings.resume_jobs,
@@ -146,24 +144,32 @@ class LocalService:
         """Return a model by name, which is never used as a path or hub id."""
         if name == self.base_model or name in self.aliases:
             return ServedModel(self.base_model, None)
-        model = self.models.get(name)
-        if model is not None:
+        model = self._tuned_model(name)
+        if model is not None and model.base_model == self.base_model:
             return ServedModel(name, model.path, model.reply_tokens)
         msg = "The model does not exist on this server."
-        other = self.models.of_any_base(name)
-        if other is not None:
+        if model is not None:
             msg = (
-                f"This model was tuned from {other.base_model}, and the server runs "
+                f"This model was tuned from {model.base_model}, and the server runs "
                 f"{self.base_model}. Start it with the other base."
             )
         raise ApiError(msg, status=404, code="model_not_found", param="model")
+
+    def tuned_models(self) -> list[TunedModel]:
+        """Return the tuned models of the server's base, newest first."""
+        models = list_models(self.data.root)
+        return [model for model in models if model.base_model == self.base_model]
+
+    def _tuned_model(self, name: str) -> TunedModel | None:
+        models = list_models(self.data.root)
+        return next((model for model in models if model.name == name), None)
 
     def delete_model(self, name: str) -> None:
         """Delete a tuned model with its job and the uploads that only it used."""
         if name == self.base_model or name in self.aliases:
             msg = "Only tuned models can be deleted."
             raise ApiError(msg, status=403, code="cannot_delete", param="model")
-        model = self.models.get(name)
+        model = self._tuned_model(name)
         if model is None:
             raise not_found(kind="model", param="model")
         delete_kept(name, data_dir=self.data.root)
@@ -247,7 +253,6 @@ class LocalService:
             "name": tuned_model_name(self.base_model, suffix, model_id),
             "base": self._settings.base,
             "base_model": self.base_model,
-            "signature": self._signature,
             "person": metadata.get(PERSON_KEY),
             "source": metadata.get(SOURCE_KEY),
             "exports": metadata.get(EXPORTS_KEY),

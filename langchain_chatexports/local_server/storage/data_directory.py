@@ -20,7 +20,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,7 +28,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from langchain_chatexports._locks import ProcessLock, is_locked
-from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 
 _APPLICATION = "langchain-chatexports"
@@ -196,10 +194,10 @@ class RunningServer:
 
 
 def find_running_server(data_dir: str | Path | None = None) -> RunningServer | None:
-    """Return the running server of a data directory, if its record can be trusted."""
+    """Return the running server of a data directory."""
     data = DataDirectory(data_dir)
     # A killed server's record remains, but not its lock.
-    value = read_private_json(data.running) if is_locked(data.lock) else None
+    value = read_json(data.running) if is_locked(data.lock) else None
     names = ("base_url", "base_model", "api_key")
     if value is None or not {*names} <= value.keys():
         return None
@@ -228,29 +226,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return a file's JSON object, or `None` if it is missing or damaged."""
-    return _read_object(path)
-
-
-def read_private_json(path: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object; `None` if another user could write the file."""
-    return None if path.is_symlink() else _read_object(path, is_private=True)
-
-
-def _read_object(path: Path, *, is_private: bool = False) -> dict[str, Any] | None:
     try:
-        with open_regular_file(path) as file:
-            if is_private and not _is_ours_alone(os.fstat(file.fileno())):
-                return None
-            value = json.loads(file.read())
+        value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _is_ours_alone(status: os.stat_result) -> bool:
-    if os.name == "nt":
-        return True
-    return status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077
 
 
 def replace(source: Path, target: Path) -> None:

@@ -34,7 +34,6 @@ from langchain_chatexports.local_server.storage.jobs import (
     JobStore,
     last_saved,
 )
-from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training.trainer import (
     DISK_FULL,
     STOP,
@@ -55,8 +54,8 @@ class TrainingQueue:
     def __init__(
         self,
         data: DataDirectory,
-        models: ModelStore,
         *,
+        base_model: str,
         base_directory: Path,
         threads: int,
         resumes: bool = True,
@@ -65,7 +64,7 @@ class TrainingQueue:
         self._data = data
         self._jobs = JobStore(data)
         self._files = FileStore(data)
-        self._models = models
+        self._base_model = base_model
         self._base_directory = base_directory
         self._threads = threads
         self._resumes = resumes
@@ -268,8 +267,8 @@ class TrainingQueue:
             self._jobs.log(job_id, message, level=level, data=data)
 
     def _has_this_base(self, job_id: str) -> bool:
-        private = self._jobs.private(job_id)
-        return bool(private) and self._models.is_of_this_base(private["model"])
+        model = self._jobs.private(job_id).get("model", {})
+        return model.get("base_model") == self._base_model
 
 
 def _stop(trainer: subprocess.Popen[bytes], *, saves: bool) -> None:

@@ -17,7 +17,6 @@ from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import (
     base_directory,
     complete_base,
-    signature_of,
 )
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.processes import ChildError
@@ -26,14 +25,13 @@ _CHAT = [{"role": "user", "content": "Ready? <|im_end|>"}]
 
 
 def test_answers_need_no_conversion_and_training_sees_the_same(
-    tiny_gguf: Path, tiny_base: Path, tmp_path: Path
+    tiny_gguf: Path, tmp_path: Path
 ) -> None:
     directory = base_directory(describe_base(tiny_gguf), tmp_path)
     chat = ChatTokenizer(directory)
     rendered = chat.template.as_rendered(_CHAT)
     assert rendered == [{"role": "user", "content": "Ready? < |im_end|>"}]
     assert chat.context == 512
-    assert signature_of(directory) == signature_of(tiny_base)
     assert not (directory / "config.json").exists()
     # A chat is counted: the tokenizer is converted, and the weights are not.
     prompt = chat.template.prompt_ids(_CHAT)

@@ -81,24 +81,6 @@ def test_a_running_server_is_found(data: DataDirectory) -> None:
     assert _SERVER.api_key not in repr(server)
 
 
-@posix
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
-def test_a_record_that_others_can_read_or_write_is_not_trusted(
-    data: DataDirectory, mode: int
-) -> None:
-    data.running.chmod(mode)
-    assert find_running_server(data.root) is None
-
-
-@posix
-def test_a_link_in_the_place_of_the_record_is_not_followed(
-    data: DataDirectory, tmp_path: Path
-) -> None:
-    data.running.rename(tmp_path / "elsewhere.json")
-    data.running.symlink_to(tmp_path / "elsewhere.json")
-    assert find_running_server(data.root) is None
-
-
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"base_url": "x"}', b"\xff"])
 def test_a_damaged_record_is_no_server(data: DataDirectory, content: bytes) -> None:
     data.running.write_bytes(content)

@@ -16,7 +16,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.database import DatabaseError
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.storage.models import ModelStore, new_model_id
+from langchain_chatexports.local_server.storage.models import new_model_id
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 
 # Takes the job's lock, writes its id to `began`, and does what the file `do` says.
@@ -75,14 +75,14 @@ class _Server:
         self.jobs = JobStore(self.data)
         self.queue = TrainingQueue(
             self.data,
-            ModelStore(self.data, base_model="tiny", signature=""),
+            base_model="tiny",
             base_directory=root,
             threads=1,
             resumes=resumes,
         )
 
     def create(self, base: str = "tiny") -> str:
-        model = {"id": new_model_id(), "base_model": base, "signature": ""}
+        model = {"id": new_model_id(), "base_model": base}
         private = {"model": model, "max_length": 1}
         record = {"training_file": f"file-{'0' * 24}", "hyperparameters": {}, "seed": 1}
         job_id: str = self.jobs.create(record, private=private, events=[])["id"]
