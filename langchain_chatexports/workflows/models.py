@@ -216,7 +216,8 @@ def export_model(
     Returns:
         The folder, and lines with instructions for its use.
     """
-    from langchain_chatexports.local_server.export import export_in_child, how_to_run
+    from langchain_chatexports.local_server.export import export_model as export
+    from langchain_chatexports.local_server.export import how_to_run
 
-    written = export_in_child(name, folder, data_dir=data_dir, gguf=gguf)
+    written = export(name, folder, data_dir=data_dir, gguf=gguf)
     return written, [*how_to_run(written, gguf=gguf)]

@@ -106,6 +106,10 @@ def events(trained: Trained) -> list[FineTuningJobEvent]:
     return list(listed)[::-1]
 
 
+def _call(function: Callable[..., Any], *given: Any, **_: Any) -> None:
+    function(*given)
+
+
 def _ask(client: OpenAI, model: str, **options: Any) -> str:
     answer: ChatCompletion = client.chat.completions.create(
         model=model, messages=_HELLO, max_tokens=16, temperature=0, **options
@@ -188,6 +192,7 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
     gguf = gguf_file.BaseGGUF(tiny_gguf, "key", lambda: matrices)
     monkeypatch.setattr(export, "gguf_of_base", lambda *_: gguf)
+    monkeypatch.setattr(export, "call_in_child", _call)
     target = export_model(
         trained.model,
         tmp_path / "voice",
@@ -224,6 +229,7 @@ def test_an_export_that_cannot_be_gguf_leaves_nothing(
         raise NoGGUFError(msg)
 
     monkeypatch.setattr(export, "gguf_of_base", refuse)
+    monkeypatch.setattr(export, "call_in_child", _call)
     with pytest.raises(LocalServerError, match="as GGUF: there is none"):
         export_model(
             trained.model, tmp_path / "voice", data_dir=trained.root, gguf=True
