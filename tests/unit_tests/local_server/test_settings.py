@@ -144,29 +144,32 @@ def test_larger_models_and_longer_trainings_learn_more_slowly(
     assert found == pytest.approx(2 * rate)
 
 
+@pytest.fixture
+def _this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what is of the whole process as it is."""
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    monkeypatch.setattr(startup, "apply_thread_settings", lambda _: None)
+
+
+@pytest.mark.usefixtures("_this_process")
 def test_a_start_on_a_full_disk_is_explained(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: ServerSettings) -> NoReturn:
+    def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    # Both are of the whole process.
-    monkeypatch.setattr(os, "umask", lambda _: 0)
-    monkeypatch.setattr(startup, "apply_thread_settings", lambda _: None)
-    monkeypatch.setattr(startup, "open_service", full)
+    monkeypatch.setattr(startup, "_open_service", full)
     settings = ServerSettings(base=str(tiny_base), data_dir=str(tmp_path / "data"))
     with pytest.raises(LocalServerError, match="Free some space"):
         startup.serve_forever(settings)
 
 
+@pytest.mark.usefixtures("_this_process")
 def test_a_base_whose_template_writes_no_chats_is_refused_at_the_start(
     tiny_base: Path, tmp_path: Path
 ) -> None:
     base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
     tiny_tokenizer("{{ messages[-1]['content'] }}").save_pretrained(base)
     settings = ServerSettings(base=str(base), data_dir=str(tmp_path / "data"))
-    with (
-        pytest.raises(LocalServerError, match="each message of a chat once"),
-        startup.open_service(settings),
-    ):
-        pass
+    with pytest.raises(LocalServerError, match="each message of a chat once"):
+        startup.serve_forever(settings)
