@@ -51,14 +51,15 @@ _MAX_REWRITTEN_BYTES = 500_000_000
 
 @dataclass(frozen=True)
 class BaseGGUF:
-    """A base's GGUF file with its trained matrices."""
+    """A base's GGUF file with its trained matrices.
+
+    `key` changes with the file's content. `find_matrices` returns the matrices after
+    comparing the file with the trained weights.
+    """
 
     file: Path
     key: str
-    """The key of the file, which changes with its content."""
-
     find_matrices: Callable[[], Mapping[str, Matrix]]
-    """Returns the matrices after comparing the file with the trained weights."""
 
     def adapter_file(self, folder: Path) -> Path:
         """Return the GGUF file of an adapter's folder; write it if needed.
