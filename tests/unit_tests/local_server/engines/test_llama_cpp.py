@@ -16,14 +16,13 @@ import psutil
 import pytest
 
 from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTemplate,
     ChatTokenizer,
 )
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     NoGGUFError,
     match_matrices,
 )
-from langchain_chatexports.local_server.bases.gguf_check import _CHATS, check_gguf
+from langchain_chatexports.local_server.bases.gguf_check import _CHATS
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.engines import llama_cpp
@@ -151,34 +150,6 @@ async def test_prompts_of_training_and_of_answers_are_the_same_byte_for_byte(
                 assert answer.json()["prompt"] == expected
     finally:
         engine.close()
-
-
-def test_a_base_that_llama_cpp_renders_in_another_way_is_refused(
-    tiny_base: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-    monkeypatch.setattr(ChatTemplate, "source", other)
-    with pytest.raises(NoGGUFError, match="renders the chat 0 differently"):
-        check_gguf(tiny_gguf, tiny_base)
-
-
-async def test_a_prompt_is_read_once(engine: LlamaCppEngine) -> None:
-    """Counted, not timed: also for another client, and a talk that has gone on."""
-    await _ask(engine, 2)
-    longer = [*_HELLO, {"role": "assistant", "content": "Yes"}, *_HELLO]
-    usage = (await _ask(engine, 2, messages=longer))["usage"]
-    assert usage["prompt_tokens_details"]["cached_tokens"] >= 5
-
-
-async def test_a_short_answer_does_not_wait_for_a_long_one(
-    engine: LlamaCppEngine,
-) -> None:
-    body = {"messages": _HELLO, "max_tokens": _LONG, "temperature": 0, "stream": True}
-    async with engine.answer(None, json.dumps(body).encode()) as long:
-        chunks = long.aiter_raw()
-        assert await anext(chunks)
-        assert (await _ask(engine, 2))["usage"]["completion_tokens"] == 2
-        assert [chunk async for chunk in chunks][-1].endswith(b"data: [DONE]\n\n")
 
 
 async def test_a_context_is_no_larger_than_memory_allows(

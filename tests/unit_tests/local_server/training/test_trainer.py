@@ -347,42 +347,6 @@ def _write_another_voice(folder: Path) -> Path:
     return path
 
 
-def test_an_epoch_of_one_step_is_saved_whether_it_improves_or_not(
-    tmp_path: Path, tiny_base: Path
-) -> None:
-    """It is stopped after its second epoch, and continues with the third."""
-    order = training_spec(
-        tmp_path,
-        tiny_base,
-        hyperparameters={
-            "n_epochs": 3,
-            "batch_size": 10,
-            "learning_rate_multiplier": 20.0,
-        },
-        validation_file=str(_write_another_voice(tmp_path)),
-    )
-
-    def stop_in_the_second_epoch(writer: progress.ProgressWriter) -> None:
-        evaluate = writer.on_evaluate
-
-        def on_evaluate(args: Any, state: Any, control: Any, **given: Any) -> None:
-            evaluate(args, state, control, **given)
-            writer.is_stopping = state.global_step == 2
-
-        setattr(writer, "on_evaluate", on_evaluate)  # noqa: B010 - a method of one object.
-
-    with pytest.raises(progress.StoppedError):
-        run_training(order, on_begin=stop_in_the_second_epoch)
-    events = events_of(order)
-    losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
-    assert losses[0] < losses[1]
-    assert last_saved(order.folder) == order.folder / "saves" / "checkpoint-2"
-    run_training(order)
-    steps = [e["data"]["step"] for e in events_of(order) if "valid_loss" in e["data"]]
-    assert steps == [1, 2, 3]
-    assert events_of(order)[-1]["message"].startswith("Epoch 1 of 3 becomes the model")
-
-
 def test_the_epoch_with_the_lowest_validation_loss_becomes_the_model(
     tmp_path: Path, tiny_base: Path
 ) -> None:
