@@ -42,7 +42,6 @@ _RENAME_SECONDS = 5.0
 _LOCK_SECONDS = 15.0
 # The minimum for any training.
 _MIN_FREE_BYTES = 100_000_000
-_BRIEF_LOCK_SECONDS = 1.0
 
 
 def default_data_dir() -> Path:
@@ -144,19 +143,14 @@ class DataDirectory:
 
     def require_own(self) -> None:
         """Raise `LocalServerError` if the directory is not a local server's."""
-        try:
-            is_own = self.is_own
-        except OSError:
-            is_own = False
-        if not is_own:
+        if not self.is_own:
             self._refuse("Nothing was changed. Name the directory of a local server")
 
     @contextmanager
-    def locked(self, *, is_brief: bool = False) -> Iterator[None]:
+    def locked(self, *, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
         """Lock the directory, which must be prepared, against servers."""
         lock = ProcessLock(self.lock)
-        seconds = _BRIEF_LOCK_SECONDS if is_brief else _LOCK_SECONDS
-        if not lock.acquire(timeout=seconds):
+        if not lock.acquire(timeout=timeout):
             msg = (
                 f"Another local server uses {self.root}. Stop it first, or choose "
                 "another data_dir."

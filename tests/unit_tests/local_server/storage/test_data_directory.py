@@ -54,7 +54,7 @@ def test_two_servers_cannot_use_one_directory(tmp_path: Path) -> None:
     with (
         data.locked(),
         pytest.raises(LocalServerError, match="Another local server"),
-        DataDirectory(data.root).locked(is_brief=True),
+        DataDirectory(data.root).locked(timeout=0),
     ):
         pass
 
