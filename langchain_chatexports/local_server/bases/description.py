@@ -35,17 +35,10 @@ _SAFE_NAME = re.compile(r"[^/\\\0]*\.safetensors(?:\.index\.json)?")
 class BaseDescription:
     """A base that is not loaded or downloaded yet."""
 
-    name: str
-    """The short name that requests use."""
-
+    name: str  # The short name that requests use.
     kind: Literal["wheel", "directory", "gguf", "hub"]
-
-    source: str
-    """The path, or the hub id."""
-
-    size_bytes: int | None
-    """Its size on disk, or of the download for `hub`; `None` if unknown."""
-
+    source: str  # The path, or the hub id.
+    size_bytes: int | None  # On disk, or of the download; `None` if unknown.
     license: str | None = None
 
     @property

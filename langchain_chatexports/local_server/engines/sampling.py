@@ -19,21 +19,16 @@ class Sampling:
 
     temperature: float = 1.0
     top_p: float = 1.0
+    # The minimum probability of a token, as a share of the likeliest one's.
     min_p: float = 0.02
-    """The minimum probability of a token, as a share of the likeliest one's."""
-
+    # The strength of the penalty for repetitions; 0 for none.
     dry_multiplier: float = 0.8
-    """The strength of the penalty for repetitions; 0 for none."""
-
+    # The growth of the penalty with the length of a repetition.
     dry_base: float = 1.75
-    """The growth of the penalty with the length of a repetition."""
-
+    # The number of tokens that may be repeated.
     dry_allowed_length: int = 3
-    """The number of tokens that may be repeated."""
-
+    # The number of tokens to search for repetitions, the prompt's included; -1: all.
     dry_penalty_last_n: int = 512
-    """The number of tokens to search for repetitions, the prompt's included; -1 for
-    all."""
 
     def without_talk(self) -> "Sampling":
         """Return the settings for structured answers, such as JSON."""

@@ -3,7 +3,6 @@
 Used if llama.cpp cannot answer, and for scores with both engines.
 """
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -83,12 +82,9 @@ class TransformersEngine:
                 raise EngineClosedError
             return is_cancelled()
 
-        def generate(model: LoadedBase) -> GeneratedAnswer:
-            ends = model.end_tokens | self._tokenizer.end_tokens
-            tokenizer = self._tokenizer.tokenizer
-            return model.generate(request, tokenizer, ends, on_text, should_stop)
-
-        return self.run(generate)
+        return self.run(
+            lambda model: model.generate(request, self._tokenizer, on_text, should_stop)
+        )
 
     def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
         """Run a task on the model, after the queued ones."""
@@ -143,8 +139,7 @@ class LoadedBase:
     def generate(
         self,
         request: GenerationRequest,
-        tokenizer: Any,
-        ends: set[int],
+        tokenizer: ChatTokenizer,
         on_text: Callable[[str], None],
         should_stop: Callable[[], bool],
     ) -> GeneratedAnswer:
@@ -164,7 +159,8 @@ class LoadedBase:
             return scores
 
         self._activate(request.adapter)
-        writer = _Writer(on_text, tokenizer, ends, request.stops)
+        ends = self.end_tokens | tokenizer.end_tokens
+        writer = _Writer(on_text, tokenizer.tokenizer, ends, request.stops)
         chosen = request.sampling
         is_cold = chosen.temperature < _MIN_TEMPERATURE or chosen.top_p <= 0
         sampling = {
@@ -180,8 +176,8 @@ class LoadedBase:
             do_sample=not is_cold,
             **({} if is_cold else sampling),
         )
-        seed = request.seed
-        torch.manual_seed(_random_seed() if seed is None else seed % 2**63)
+        seed = torch.seed() if request.seed is None else request.seed
+        torch.manual_seed(seed % 2**63)
         prompt = torch.tensor([request.prompt], device=self.device)
         with torch.inference_mode():
             self._model.generate(
@@ -376,7 +372,3 @@ def score_conversation(
         )
         for span in spans
     ]
-
-
-def _random_seed() -> int:
-    return int.from_bytes(os.urandom(7), "big")

@@ -75,7 +75,7 @@ async def complete_chat(
     """Complete a chat, or raise an `ApiError`; it ends when its client disconnects."""
     model = service.find_model(body.model)
     _check_request(body)
-    chunks = _with_errors(_answer(service, body, model))
+    chunks = _answer(service, body, model)
     first = await _first_of(chunks, request)
     if first is None or not body.stream:
         await chunks.aclose()
@@ -106,49 +106,38 @@ async def _first_of(chunks: Chunks, request: Request) -> bytes | None:
         await asyncio.wait({first})
 
 
-async def _with_errors(chunks: Chunks) -> Chunks:
-    """Convert an engine's error, also of a stream that has begun."""
-    has_begun = False
-    try:
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                has_begun = True
-                yield chunk
-    except ApiError:
-        raise
-    except Exception as error:
-        failure = _engine_failure(error)
-        if not has_begun:
-            raise failure from error
-        yield _data(failure.body())
-
-
 async def _answer(
     service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> Chunks:
     """Yield the body of the response, in parts if it is a stream."""
-    if service.llama_cpp is not None:
-        with suppress(UnsuitableModelError):
-            chunks = _pass_to_llama_cpp(service, service.llama_cpp, body, model)
-            async with aclosing(chunks):
+    has_begun = False
+    for way in (_pass_to_llama_cpp, _generate):
+        try:
+            async with aclosing(way(service, body, model)) as chunks:
                 async for chunk in chunks:
+                    has_begun = True
                     yield chunk
-            return
-    _check_plain(service, body)
-    async with aclosing(_generate(service, body, model)) as chunks:
-        async for chunk in chunks:
-            yield chunk
+        except ApiError:
+            raise
+        except UnsuitableModelError:
+            continue
+        except Exception as error:
+            failure = _engine_failure(error)
+            if not has_begun:
+                raise failure from error
+            yield _data(failure.body())
+        return
 
 
 async def _pass_to_llama_cpp(
-    service: "LocalService",
-    engine: LlamaCppEngine,
-    body: ChatRequest,
-    model: "ServedModel",
+    service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> Chunks:
     """Pass a request to llama.cpp, and yield its response."""
     import httpx
 
+    engine = service.llama_cpp
+    if engine is None:
+        raise UnsuitableModelError
     content = await run_in_threadpool(_llama_cpp_body, service, body, model)
     try:
         async with engine.answer(model.adapter, content, name=model.name) as response:
@@ -254,6 +243,7 @@ async def _generate(
     service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> Chunks:
     """Let transformers answer."""
+    _check_plain(service, body)
     prompt = await run_in_threadpool(_prompt_ids, service, body)
     request = GenerationRequest(
         prompt=prompt,

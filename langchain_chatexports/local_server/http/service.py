@@ -27,13 +27,11 @@ from langchain_chatexports.local_server.http.requests import JobRequest
 from langchain_chatexports.local_server.processes import default_threads
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
-    FILE_ID,
     DataDirectory,
 )
 from langchain_chatexports.local_server.storage.deletion import delete_kept
 from langchain_chatexports.local_server.storage.files import (
     FileStore,
-    JsonLinesError,
     read_examples,
 )
 from langchain_chatexports.local_server.storage.jobs import (
@@ -54,6 +52,7 @@ from langchain_chatexports.local_server.training.hyperparameters import (
     resolve_hyperparameters,
 )
 from langchain_chatexports.local_server.training.labels import (
+    MAX_PROBLEMS,
     LabeledDataset,
     label_examples,
 )
@@ -61,22 +60,18 @@ from langchain_chatexports.local_server.training.queue import TrainingQueue
 
 _MAX_EXAMPLE_TOKENS = 1024
 _MIN_EXAMPLES = 10
-_MAX_SHOWN_PROBLEMS = 10
-_MAX_PROBLEMS = 1000
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that requests can use."""
+    """A model that requests can use: the base has no adapter.
+
+    `reply_tokens` is the token limit of answers to requests without one.
+    """
 
     name: str
-    """Its own name, even if the request used an alias."""
-
     adapter: Path | None
-    """The folder of its adapter; `None` for the base."""
-
     reply_tokens: int | None = None
-    """The token limit of answers to requests without one."""
 
 
 class LocalService:
@@ -278,9 +273,10 @@ class LocalService:
         """Return the limits and abilities of the models, with LangChain's names."""
         has_llama_cpp = self.llama_cpp is not None
         can_call = has_llama_cpp and self.tokenizer.template.has_tools
+        context = (self.llama_cpp or self.tokenizer).context
         return {
-            "max_input_tokens": self.tokenizer.context,
-            "max_output_tokens": self.tokenizer.context,
+            "max_input_tokens": context,
+            "max_output_tokens": context,
             "text_inputs": True,
             "text_outputs": True,
             "image_inputs": False,
@@ -304,7 +300,7 @@ class LocalService:
     ) -> LabeledDataset:
         """Check and count the examples of a file, without holding it in memory."""
         param = "training_file" if is_training else "validation_file"
-        if not FILE_ID.fullmatch(file_id) or self.files.get(file_id) is None:
+        if self.files.get(file_id) is None:
             raise not_found(kind="file", param=param)
         path = self.files.path(file_id)
         try:
@@ -312,7 +308,7 @@ class LocalService:
                 read_examples(path),
                 minimum=_MIN_EXAMPLES if is_training else 1,
                 allow_trailing=True,
-                limit=_MAX_PROBLEMS,
+                limit=MAX_PROBLEMS,
             )
             if invalid:
                 raise _invalid_file(list(map(str, invalid)), param)
@@ -324,8 +320,6 @@ class LocalService:
             )
         except FileNotFoundError:
             raise not_found(kind="file", param=param) from None
-        except JsonLinesError as error:
-            raise ApiError(str(error), code="invalid_file", param=param) from error
         if not dataset.count and not dataset.problems:
             dataset.problems.append(
                 f"no example has an answer within {max_length} tokens"
@@ -341,12 +335,9 @@ class LocalService:
 
 
 def _invalid_file(problems: list[str], param: str) -> ApiError:
-    shown = "; ".join(problems[:_MAX_SHOWN_PROBLEMS])
-    rest = len(problems) - _MAX_SHOWN_PROBLEMS
-    or_more = " at least" if len(problems) >= _MAX_PROBLEMS else ""
-    more = f"; and {rest} more{or_more}" if rest > 0 else ""
+    more = "; and perhaps more" if len(problems) >= MAX_PROBLEMS else ""
     what = param.replace("_", " ")
-    msg = f"The {what} cannot be used: {shown}{more}."
+    msg = f"The {what} cannot be used: {'; '.join(problems)}{more}."
     return ApiError(msg, code="invalid_training_file", param=param)
 
 

@@ -53,10 +53,7 @@ class TunedModel:
     """The base's short name."""
 
     created_at: datetime
-    """The time of its completion, in UTC."""
-
     job_id: str
-
     path: Path
     """The folder with the adapter in PEFT's format."""
 
@@ -64,17 +61,11 @@ class TunedModel:
     """The form of its prompts, as in its training examples."""
 
     person: str | None = None
-    """The person whose voice it learned, if known."""
-
     source: str | None = None
-    """The source of its examples, if known."""
-
     exports: tuple[Path, ...] = ()
     """The exports of its examples, if the examples include all of them."""
 
     label: str | None = None
-    """The owner's label for it; see `rename_model`."""
-
     reply_tokens: int | None = None
     """The token limit of its answers, from the lengths of the person's."""
 

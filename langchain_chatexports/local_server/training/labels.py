@@ -10,7 +10,8 @@ from langchain_chatexports.local_server.bases.chat_template import (
     MessageError,
 )
 
-_MAX_PROBLEMS = 1000
+MAX_PROBLEMS = 10
+"""How many problems of a file an error lists."""
 
 
 @dataclass
@@ -20,26 +21,12 @@ class LabeledDataset:
     examples: list[LabeledExample] = field(default_factory=list)
     """Examples with learned tokens; empty if only counted."""
 
-    count: int = 0
-    """The number of examples with learned tokens."""
-
     problems: list[str] = field(default_factory=list)
-    cut: int = 0
-    """The number of examples cut at the maximum length."""
-
-    without_loss: int = 0
-    """The number of skipped examples, which have no learned tokens."""
-
-    trailing: int = 0
-    """The number of examples that do not end with the assistant."""
-
-    leading: int = 0
-    """The number of examples that begin with the assistant."""
-
-    @property
-    def tokens(self) -> int:
-        """The number of tokens in one epoch."""
-        return sum(len(example.input_ids) for example in self.examples)
+    count: int = 0  # Examples with learned tokens.
+    cut: int = 0  # Examples cut at the maximum length.
+    without_loss: int = 0  # Examples without learned tokens, which are skipped.
+    trailing: int = 0  # Examples that do not end with the assistant.
+    leading: int = 0  # Examples that begin with the assistant.
 
 
 def label_examples(
@@ -52,7 +39,7 @@ def label_examples(
     """Label examples, and collect the problems of those that cannot be labeled."""
     dataset = LabeledDataset()
     for number, example in enumerate(examples, 1):
-        if len(dataset.problems) >= _MAX_PROBLEMS:
+        if len(dataset.problems) >= MAX_PROBLEMS:
             break
         if example.get("tools") or example.get("functions"):
             dataset.problems.append(

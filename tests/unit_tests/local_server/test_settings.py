@@ -26,12 +26,8 @@ from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"port": -1}, "port"),
-        ({"port": 65536}, "port"),
-        ({"threads": 0}, "threads"),
         ({"api_key": "two words"}, "api_key"),
         ({"api_key": ""}, "api_key"),
-        ({"aliases": {"a b": "tiny"}}, "alias"),
         ({"aliases": {"gpt": "other"}}, "gpt=tiny"),
     ],
 )
