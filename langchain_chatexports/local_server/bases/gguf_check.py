@@ -88,7 +88,7 @@ def check_gguf(file: Path, directory: Path) -> dict[str, Matrix]:
     matrices = match_matrices(directory, header)
     with tempfile.TemporaryDirectory() as folder:
         model = _with_random_adapter(directory, Path(folder))
-        adapter = write_gguf_adapter(Path(folder), header, matrices, "check")
+        adapter = write_gguf_adapter(Path(folder), header, matrices)
         with _server(file, adapter, template) as client:
             _compare_chats(template, client)
             prompts = [template.prompt_ids(chat) for chat in _CHATS[:3]]

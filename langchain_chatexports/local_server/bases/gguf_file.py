@@ -15,10 +15,8 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import BaseDescription
 from langchain_chatexports.local_server.bases.download import download_gguf
 from langchain_chatexports.local_server.bases.gguf_adapter import (
-    ADAPTER_FILE,
     Matrix,
     NoGGUFError,
-    is_adapter_of,
     write_gguf_adapter,
 )
 from langchain_chatexports.local_server.bases.gguf_header import (
@@ -53,27 +51,22 @@ _MAX_REWRITTEN_BYTES = 500_000_000
 class BaseGGUF:
     """A base's GGUF file with its trained matrices.
 
-    `key` changes with the file's content. `find_matrices` returns the matrices after
-    comparing the file with the trained weights.
+    `find_matrices` returns them after comparing the file with the trained weights.
     """
 
     file: Path
-    key: str
     find_matrices: Callable[[], Mapping[str, Matrix]]
 
     def adapter_file(self, folder: Path) -> Path:
-        """Return the GGUF file of an adapter's folder; write it if needed.
+        """Write the GGUF file of an adapter's folder, and return its path.
 
-        Raises a `NoGGUFError` if there is none.
+        Raises a `NoGGUFError` if there is none. It is written at each use, because the
+        order of rows depends on the base's file.
         """
-        written = folder / ADAPTER_FILE
-        if written.exists() and is_adapter_of(written, self.key):
-            return written
-        matrices = self.find_matrices()
         try:
-            return write_gguf_adapter(folder, _header(self.file), matrices, self.key)
+            return write_gguf_adapter(folder, _header(self.file), self.find_matrices())
         except OSError as error:
-            msg = f"{written} cannot be written ({type(error).__name__})"
+            msg = f"{folder} cannot be written ({type(error).__name__})"
             raise NoGGUFError(msg) from error
 
 
@@ -112,7 +105,7 @@ def gguf_of_base(
     find_matrices = partial(_checked_matrices, file, directory, verdict_file)
     if description.kind == "directory":
         find_matrices()
-    return BaseGGUF(file, file_key(file), find_matrices)
+    return BaseGGUF(file, find_matrices)
 
 
 def _checked_matrices(

@@ -26,6 +26,7 @@ from langchain_chatexports.local_server.bases.gguf_header import (
     STRING,
     GGUFFileError,
     GGUFHeader,
+    GGUFList,
     read_header,
 )
 from langchain_chatexports.local_server.processes import ChildError, call_in_child
@@ -128,7 +129,7 @@ def _read_header(file: Path) -> GGUFHeader:
         msg = f"The base model {file} cannot be used: {error}."
         raise LocalServerError(msg) from error
     tokens = header.fields.get("tokenizer.ggml.tokens")
-    has_tokens = isinstance(tokens, tuple) and tokens[0] == STRING
+    has_tokens = isinstance(tokens, GGUFList) and tokens.kind == STRING
     if not has_tokens or not all(map(header.dimension, _DIMENSIONS)):
         msg = f"The base model {file} is not a complete language model."
         raise LocalServerError(msg)

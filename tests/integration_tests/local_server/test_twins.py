@@ -148,7 +148,7 @@ async def test_llama_cpp_answers_a_chat_of_eight_turns_as_peft_alone(
         pytest.skip("llama.cpp does not answer for it")
     file = write_gguf(twin.base, tmp_path / "twin.gguf")
     matrices = await asyncio.to_thread(check_gguf, file, twin.base)
-    gguf = BaseGGUF(file, "key", lambda: matrices)
+    gguf = BaseGGUF(file, lambda: matrices)
     engine = LlamaCppEngine(
         file, twin.tokenizer, name="x", adapter_file=gguf.adapter_file, threads=1
     )

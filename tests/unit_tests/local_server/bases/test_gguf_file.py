@@ -24,11 +24,8 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_check import check_gguf
-from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
-from langchain_chatexports.local_server.bases.gguf_header import read_header
+from langchain_chatexports.local_server.bases.gguf_file import gguf_of_base
 from langchain_chatexports.local_server.bases.preparation import base_directory
-from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.twins import write_twin
 
@@ -101,25 +98,6 @@ def test_a_gguf_file_is_served_as_it_is_unless_its_type_is_slow(
     for _ in range(2):
         assert found.find_matrices() == _MATRICES
         assert tasks == [*started, "check"]
-
-
-def test_a_files_adapters_are_written_when_they_are_used(
-    tiny_base: Path, tiny_gguf: Path, tmp_path: Path
-) -> None:
-    import peft
-
-    model = load_base(tiny_base, "cpu", "float32")
-    config = peft.LoraConfig(r=2, target_modules="all-linear")
-    save_adapter(peft.get_peft_model(model, config), tmp_path)
-    matrices = match_matrices(tiny_base, read_header(tiny_gguf))
-    written = BaseGGUF(tiny_gguf, "one", lambda: matrices).adapter_file(tmp_path)
-    content = written.read_bytes()
-    written.write_bytes(content[:500])
-    BaseGGUF(tiny_gguf, "one", lambda: matrices).adapter_file(tmp_path)
-    assert written.read_bytes() == content
-    # For another file of the base, the order of rows can be another one.
-    BaseGGUF(tiny_gguf, "two", lambda: matrices).adapter_file(tmp_path)
-    assert written.read_bytes() != content
 
 
 def test_without_the_engine_there_is_no_need_for_a_file(

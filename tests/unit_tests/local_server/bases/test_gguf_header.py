@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFFileError,
+    GGUFList,
     read_header,
     rewrite,
 )
@@ -55,14 +57,21 @@ def test_fields_and_shapes_are_read(small: bytes, tmp_path: Path) -> None:
         "general.architecture": "llama",
         "llama.block_count": 2,
         "llama.attention.layer_norm_rms_epsilon": 0.5,
-        "tokenizer.ggml.tokens": (8, 3),
-        "tokenizer.ggml.scores": (6, 3),
+        "tokenizer.ggml.tokens": (8, 3, ANY),
+        "tokenizer.ggml.scores": (6, 3, ANY),
     }
     assert header.values("tokenizer.ggml.tokens") == ["a", "b", "c"]
     assert header.values("tokenizer.ggml.scores") == [1.0, 2.0, 3.0]
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
     assert shapes == {"blk.0.attn_q.weight": (3, 5), "output_norm.weight": (7,)}
     np.testing.assert_array_equal(header.read("output_norm.weight"), np.zeros(7))
+
+
+def _without_places(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value[:2] if isinstance(value, GGUFList) else value
+        for name, value in fields.items()
+    }
 
 
 @pytest.mark.parametrize(("kind", "step"), [("Q8_0", 0.02), ("F16", 0.001)])
@@ -80,8 +89,8 @@ def test_a_file_is_written_again_in_another_type(
         change=lambda name, values: values + (name == "blk.0.ffn_up.weight"),
     )
     found = read_header(target)
-    assert found.fields == {
-        **source.fields,
+    assert _without_places(found.fields) == {
+        **_without_places(source.fields),
         "general.file_type": {"Q8_0": 7, "F16": 1}[kind],
         "tokenizer.chat_template": "{{ 'another' }}",
     }

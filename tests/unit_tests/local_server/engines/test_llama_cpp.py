@@ -298,7 +298,7 @@ def tuned_engine(
     make_engine: Callable[..., LlamaCppEngine], tiny_base: Path, tiny_gguf: Path
 ) -> LlamaCppEngine:
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
-    gguf = BaseGGUF(tiny_gguf, "key", lambda: matrices)
+    gguf = BaseGGUF(tiny_gguf, lambda: matrices)
     return make_engine(adapter_file=gguf.adapter_file)
 
 

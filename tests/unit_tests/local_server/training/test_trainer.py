@@ -190,7 +190,7 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
 ) -> None:
     pytest.importorskip("xllamacpp")
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
-    gguf = gguf_file.BaseGGUF(tiny_gguf, "key", lambda: matrices)
+    gguf = gguf_file.BaseGGUF(tiny_gguf, lambda: matrices)
     monkeypatch.setattr(export, "gguf_of_base", lambda *_: gguf)
     monkeypatch.setattr(export, "call_in_child", _call)
     target = export_model(
