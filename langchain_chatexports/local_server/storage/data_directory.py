@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from langchain_chatexports._locks import ProcessLock, is_locked
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
@@ -125,8 +125,8 @@ class DataDirectory:
     def prepare(self) -> None:
         """Create the directory and its folders, or reuse existing ones."""
         try:
-            if not self.is_empty and not self.is_own:
-                self._refuse("Choose an empty or a new directory with data_dir")
+            if not self.is_empty:
+                self.require_own()
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Journals of the database get the same mode.
             os.close(os.open(self.database, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -144,7 +144,12 @@ class DataDirectory:
     def require_own(self) -> None:
         """Raise `LocalServerError` if the directory is not a local server's."""
         if not self.is_own:
-            self._refuse("Nothing was changed. Name the directory of a local server")
+            msg = (
+                f"{self.root} is not a data directory of the local server: {_DATABASE} "
+                "is missing, or its folders are links. Nothing was changed. Choose a "
+                "data directory, or an empty or new one, with data_dir."
+            )
+            raise LocalServerError(msg)
 
     @contextmanager
     def locked(self, *, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
@@ -166,13 +171,6 @@ class DataDirectory:
                 yield
             finally:
                 self.running.unlink(missing_ok=True)
-
-    def _refuse(self, remedy: str) -> NoReturn:
-        msg = (
-            f"{self.root} is not a data directory of the local server: {_DATABASE} is "
-            f"missing, or its folders are links. {remedy}."
-        )
-        raise LocalServerError(msg)
 
 
 @dataclass(frozen=True)

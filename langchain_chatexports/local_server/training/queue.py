@@ -268,7 +268,7 @@ class TrainingQueue:
 
     def _has_this_base(self, job_id: str) -> bool:
         model = self._jobs.private(job_id).get("model", {})
-        return model.get("base_model") == self._base_model
+        return bool(model.get("base_model") == self._base_model)
 
 
 def _stop(trainer: subprocess.Popen[bytes], *, saves: bool) -> None:
