@@ -37,8 +37,8 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 
-CONVERSION_WAIT_SECONDS = 900.0
-"""How long to wait for another process that converts the same base."""
+# How long to wait for another process that converts the same base.
+_WAIT_SECONDS = 900.0
 
 # Increment it if the conversion changes.
 _FORM = 3
@@ -52,11 +52,11 @@ _WORDS = (
 _SPLITS = {"qwen2": _WORDS % "", "llama-bpe": _WORDS % "{1,3}"}
 
 
-def base_directory(description: BaseDescription, cache_dir: Path | None = None) -> Path:
+def base_directory(description: BaseDescription) -> Path:
     """Return the directory of a base, without converting it; download it if needed.
 
-    The directory of a `.gguf` file is in the user's cache, or in `cache_dir`;
-    `complete_base` converts its missing files. A `LocalServerError` has the reason if a
+    The directory of a `.gguf` file is in the user's cache; `complete_base` converts its
+    missing files. A `LocalServerError` has the reason if a
     base cannot be used.
     """
     if description.kind == "directory":
@@ -68,17 +68,16 @@ def base_directory(description: BaseDescription, cache_dir: Path | None = None) 
     file = Path(description.source)
     key = file_key(file)
     _read_header(file)
-    cache = (cache_dir or user_cache_dir()) / "bases"
-    target = cache / f"{description.name}-{key}-{_FORM}"
+    target = user_cache_dir() / "bases" / f"{description.name}-{key}-{_FORM}"
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (target / _SOURCE_FILE).exists():
         write_json(target / _SOURCE_FILE, {"file": str(file.absolute())})
     return target
 
 
-def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:
+def prepare_base(description: BaseDescription) -> Path:
     """Return the directory of a base with all of its files, ready to load."""
-    directory = base_directory(description, cache_dir)
+    directory = base_directory(description)
     complete_base(directory, weights=True)
     return directory
 
@@ -95,7 +94,7 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
     if source is None or is_complete(directory, weights=weights):
         return
     with ProcessLock(directory.with_suffix(".lock")) as lock:
-        if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
+        if not lock.acquire(timeout=_WAIT_SECONDS):
             msg = f"Another process has been converting {source['file']} for too long."
             raise LocalServerError(msg)
         if is_complete(directory, weights=weights):

@@ -17,9 +17,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 
-# Ratio of a training's activations to the weights: 10 GB for 1,000 tokens with a base
-# of 7 GB, and some memory for other programs.
-_ACTIVATIONS = 2.0
 _FILES_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -38,7 +35,7 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
     return model.to(device)
 
 
-def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
+def check_trainable(directory: Path) -> None:
     """Raise an error for a base without support for adapters.
 
     A child process builds the model without weights, and an adapter for it. This takes
@@ -48,7 +45,7 @@ def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
     config = (directory / "config.json").read_bytes()
     versions = [version(name) for name in ("transformers", "peft")]
     key = hashlib.sha256(config + repr(versions).encode("ascii")).hexdigest()[:16]
-    folder = (cache_dir or user_cache_dir()) / "trials"
+    folder = user_cache_dir() / "trials"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     cached = folder / f"{key}.json"
     if cached.exists():
@@ -103,16 +100,6 @@ def adapted_layers(model: Any) -> list[str] | str:
     if decoder is model.base_model and others.isdisjoint(taken):
         return taken
     return rf"{re.escape(prefix)}\.(?:\w+\.)*\d+\.(?:\w+\.)*(?:{'|'.join(taken)})"
-
-
-def has_short_memory(model: Any, device: str) -> bool:
-    """Return whether training must compute activations twice to save memory."""
-    import psutil
-
-    if device != "cpu":
-        return False
-    needed = _ACTIVATIONS * model.get_memory_footprint()
-    return bool(psutil.virtual_memory().available < needed)
 
 
 def config_and_class(directory: Path) -> tuple[Any, Any]:

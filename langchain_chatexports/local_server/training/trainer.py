@@ -203,10 +203,7 @@ def _build_trainer(
     from trl import SFTConfig, SFTTrainer
 
     from langchain_chatexports.local_server.bases.devices import choose_device
-    from langchain_chatexports.local_server.bases.weights import (
-        has_short_memory,
-        load_base,
-    )
+    from langchain_chatexports.local_server.bases.weights import load_base
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     device = choose_device()
@@ -247,7 +244,7 @@ def _build_trainer(
         # The examples are labeled already, and TRL would write them to temporary files.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
-        **{_checkpointing_field(SFTConfig): has_short_memory(model, device)},
+        **{_checkpointing_field(SFTConfig): False},
         **saves,
     )
     return SFTTrainer(

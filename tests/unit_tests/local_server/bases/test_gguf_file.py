@@ -37,6 +37,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 _MATRICES = {"layers.0.mlp.up_proj": Matrix("blk.0.ffn_up")}
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def tasks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of the tasks that child processes would have run."""
@@ -62,24 +67,24 @@ def base(tiny_base: Path, tmp_path: Path) -> Path:
 
 
 def test_the_file_in_a_bases_directory_is_checked_once(
-    base: Path, tmp_path: Path, tasks: list[str]
+    base: Path, tasks: list[str]
 ) -> None:
     for _ in range(2):
-        found = gguf_of_base(describe_base(base), base, cache_dir=tmp_path / "cache")
+        found = gguf_of_base(describe_base(base), base)
         assert found.file == base / "tiny.gguf"
         assert found.find_matrices() == _MATRICES
         assert tasks == ["check"]
     write_gguf(base, base / "tiny.gguf", kind="F16")
-    gguf_of_base(describe_base(base), base, cache_dir=tmp_path / "cache")
+    gguf_of_base(describe_base(base), base)
     assert tasks == ["check", "check"]
 
 
 def test_a_directory_without_one_file_is_left_to_transformers(
-    base: Path, tmp_path: Path, tasks: list[str]
+    base: Path, tasks: list[str]
 ) -> None:
     shutil.copy(base / "tiny.gguf", base / "other.gguf")
     with pytest.raises(NoGGUFError, match=r"2 \.gguf files"):
-        gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
+        gguf_of_base(describe_base(base), base)
     assert tasks == []
 
 
@@ -90,8 +95,8 @@ def test_a_gguf_file_is_served_as_it_is_unless_its_type_is_slow(
     """llama.cpp reads a prompt in Q4_1, as in the wheel, half as fast as in Q8_0."""
     file = write_gguf(tiny_base, tmp_path / "own.gguf", kind=kind)
     description = describe_base(file)
-    directory = base_directory(description, tmp_path / "cache")
-    found = gguf_of_base(description, directory, cache_dir=tmp_path / "cache")
+    directory = base_directory(description)
+    found = gguf_of_base(description, directory)
     assert (found.file == file) == (kind == "Q8_0")
     assert tasks == started
     # It is compared with what was trained before an adapter is used.
@@ -101,15 +106,15 @@ def test_a_gguf_file_is_served_as_it_is_unless_its_type_is_slow(
 
 
 def test_without_the_engine_there_is_no_need_for_a_file(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gguf_file, "find_spec", lambda _: None)
     with pytest.raises(NoGGUFError, match="xllamacpp"):
-        gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
+        gguf_of_base(describe_base(base), base)
 
 
 def test_a_file_that_ends_the_process_is_a_reason_and_is_tried_again(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """llama.cpp aborts at some damage: here another program does."""
     started: list[str] = []
@@ -121,12 +126,12 @@ def test_a_file_that_ends_the_process_is_a_reason_and_is_tried_again(
     monkeypatch.setattr(processes, "child_command", command)
     for _ in range(2):
         with pytest.raises(NoGGUFError, match="its process ended"):
-            gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
+            gguf_of_base(describe_base(base), base)
     assert len(started) == 2
 
 
 def test_a_refused_file_is_not_checked_again(
-    base: Path, tmp_path: Path, tasks: list[str], monkeypatch: pytest.MonkeyPatch
+    base: Path, tasks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         msg = "it differs"
@@ -140,7 +145,7 @@ def test_a_refused_file_is_not_checked_again(
     monkeypatch.setattr(gguf_file, "call_in_child", run)
     for _ in range(2):
         with pytest.raises(NoGGUFError, match="it differs"):
-            gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
+            gguf_of_base(describe_base(base), base)
     assert tasks == ["check"]
 
 
@@ -172,7 +177,6 @@ def test_a_hub_bases_file_is_its_publishers(
 def test_a_downloaded_file_is_found_without_the_hub(
     tiny_base: Path,
     tiny_gguf: Path,
-    tmp_path: Path,
     tasks: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -180,7 +184,7 @@ def test_a_downloaded_file_is_found_without_the_hub(
     monkeypatch.setattr(gguf_file, "download_gguf", lambda _: next(downloads))
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
     for _ in range(2):
-        found = gguf_of_base(hub, tiny_base, cache_dir=tmp_path)
+        found = gguf_of_base(hub, tiny_base)
         assert found.file == tiny_gguf
         assert found.find_matrices() == _MATRICES
     assert tasks == ["check"]
@@ -189,7 +193,6 @@ def test_a_downloaded_file_is_found_without_the_hub(
 @pytest.mark.parametrize("outcome", [None, LocalServerError("there is no network")])
 def test_a_hub_base_without_a_file_is_left_to_transformers(
     tiny_base: Path,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     outcome: LocalServerError | None,
 ) -> None:
@@ -200,7 +203,7 @@ def test_a_hub_base_without_a_file_is_left_to_transformers(
     monkeypatch.setattr(gguf_file, "download_gguf", find)
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
     with pytest.raises(NoGGUFError, match=r"no network|hare/tiny"):
-        gguf_of_base(hub, tiny_base, cache_dir=tmp_path)
+        gguf_of_base(hub, tiny_base)
 
 
 def test_answers_in_the_wrong_order_are_seen(

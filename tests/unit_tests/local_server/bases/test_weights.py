@@ -48,13 +48,14 @@ def test_only_linear_layers_in_blocks_of_the_text_decoder_are_adapted(
 def test_a_base_is_tried_once(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_trainable(tiny_base, tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    check_trainable(tiny_base)
 
     def fail(*_: object) -> None:
         pytest.fail("it was tried again")
 
     monkeypatch.setattr(weights, "call_in_child", fail)
-    check_trainable(tiny_base, tmp_path)
+    check_trainable(tiny_base)
 
 
 def test_a_layer_that_peft_refuses_stays_as_it_is(tmp_path: Path) -> None:
