@@ -14,29 +14,15 @@ _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """The settings of a server; the defaults suit one user on one machine."""
+    """The settings of a server, as the arguments of `LocalServer`."""
 
     base: str | None = None
-    """A directory, a `.gguf` file or a hub id; the default base if `None`."""
-
     data_dir: str | None = None
-    """The directory of files, jobs and models; the user's data directory if `None`."""
-
     port: int = 0
-    """0 chooses a free port."""
-
     api_key: str | None = field(default=None, repr=False)
-    """A new random one if `None`."""
-
     aliases: dict[str, str] = field(default_factory=dict)
-    """Further names, such as `gpt-3.5-turbo`, each with the base's name."""
-
     threads: int | None = None
-    """The number of CPU threads; all cores but one if `None`."""
-
     resume_jobs: bool = True
-    """Whether to continue unfinished jobs of an earlier server. Otherwise they are
-    paused, as are this server's own jobs when it stops."""
 
     def with_absolute_base(self) -> Self:
         """Return the settings with an absolute path to the base."""

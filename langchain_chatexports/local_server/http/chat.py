@@ -23,10 +23,10 @@ from langchain_chatexports.local_server.engines.llama_cpp import (
     LlamaCppEngine,
     UnsuitableModelError,
 )
-from langchain_chatexports.local_server.engines.sampling import dry_breakers
 from langchain_chatexports.local_server.engines.transformers import (
     EngineClosedError,
     GenerationRequest,
+    dry_breakers,
     score_conversation,
 )
 from langchain_chatexports.local_server.http.errors import ApiError

@@ -12,7 +12,12 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
-from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
+from langchain_chatexports.local_server.bases.chat_template import (
+    MAX_PROBLEMS,
+    ChatTokenizer,
+    LabeledDataset,
+    label_examples,
+)
 from langchain_chatexports.local_server.bases.devices import expected_device
 from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
@@ -50,11 +55,6 @@ from langchain_chatexports.local_server.storage.models import (
 )
 from langchain_chatexports.local_server.training.hyperparameters import (
     resolve_hyperparameters,
-)
-from langchain_chatexports.local_server.training.labels import (
-    MAX_PROBLEMS,
-    LabeledDataset,
-    label_examples,
 )
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 
@@ -220,7 +220,6 @@ class LocalService:
         method = {"hyperparameters": hyperparameters}
         return {
             "model": self.base_model,
-            "fine_tuned_model": None,
             "training_file": request.training_file,
             "validation_file": request.validation_file,
             "result_files": [],
@@ -230,11 +229,6 @@ class LocalService:
             "user_provided_suffix": request.suffix,
             "organization_id": "local",
             "metadata": request.metadata or {},
-            "integrations": [],
-            "trained_tokens": None,
-            "finished_at": None,
-            "estimated_finish": None,
-            "error": None,
             "profile": self.profile(),
         }
 

@@ -25,6 +25,8 @@ from langchain_chatexports.datasets.chat_prompts import common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
+    LabeledDataset,
+    label_examples,
     load_tokenizer,
 )
 from langchain_chatexports.local_server.processes import frames_of, take_output
@@ -41,10 +43,6 @@ from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     learning_rate,
     lora_config,
-)
-from langchain_chatexports.local_server.training.labels import (
-    LabeledDataset,
-    label_examples,
 )
 
 if TYPE_CHECKING:  # Imports torch.

@@ -117,21 +117,6 @@ def test_trainer_and_engine_of_a_killed_server_end_and_the_next_takes_the_job(
         assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
 
 
-def test_a_killed_trainer_without_a_save_fails_and_can_be_resumed(
-    tiny_server: LocalServer,
-) -> None:
-    with client_of(tiny_server) as client:
-        job = order(client, epochs=20)
-        wait_for_step(client, job.id, 2)
-        ((_, trainer),) = trainers_of(tiny_server.data_dir)
-        trainer.kill()
-        job = wait_for(client, job.id)
-        assert job.status == "failed"
-        assert "memory" in job.error.message
-        client.fine_tuning.jobs.resume(job.id)
-        assert wait_for(client, job.id).status == "succeeded"
-
-
 def _ask(client: Any, model: str) -> None:
     client.chat.completions.create(
         model=model, messages=[{"role": "user", "content": "a"}], max_tokens=1

@@ -128,11 +128,3 @@ def test_the_base_speaks_as_before(server: Any, tuned: Any) -> None:
         )
     assert "Paris" in answer.choices[0].message.content
     assert tuned.model == server.base_model == "SmolLM2-135M-Instruct"
-
-
-def test_the_loss_falls(server: Any, tuned: Any) -> None:
-    with client_of(server) as client:
-        events = client.fine_tuning.jobs.list_events(tuned.id, limit=1000)
-        losses = [e.data["train_loss"] for e in events if e.type == "metrics"][::-1]
-    assert len(losses) == 30
-    assert sum(losses[-10:]) < sum(losses[:10]) / 2

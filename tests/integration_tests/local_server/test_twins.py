@@ -19,9 +19,9 @@ from langchain_chatexports.local_server.bases.gguf_check import check_gguf
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.transformers import (
     GenerationRequest,
+    Sampling,
     TransformersEngine,
     score_conversation,
 )

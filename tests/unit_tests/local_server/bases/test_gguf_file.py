@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import processes
 from langchain_chatexports.local_server.bases import download, gguf_check, gguf_file
 from langchain_chatexports.local_server.bases.description import (
     BaseDescription,
@@ -111,23 +109,6 @@ def test_without_the_engine_there_is_no_need_for_a_file(
     monkeypatch.setattr(gguf_file, "find_spec", lambda _: None)
     with pytest.raises(NoGGUFError, match="xllamacpp"):
         gguf_of_base(describe_base(base), base)
-
-
-def test_a_file_that_ends_the_process_is_a_reason_and_is_tried_again(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """llama.cpp aborts at some damage: here another program does."""
-    started: list[str] = []
-
-    def command(module: str) -> list[str]:
-        started.append(module)
-        return [sys.executable, "-c", "import os; os.abort()"]
-
-    monkeypatch.setattr(processes, "child_command", command)
-    for _ in range(2):
-        with pytest.raises(NoGGUFError, match="its process ended"):
-            gguf_of_base(describe_base(base), base)
-    assert len(started) == 2
 
 
 def test_a_refused_file_is_not_checked_again(

@@ -156,10 +156,3 @@ def test_any_damage_is_this_error_or_none(
     path.write_bytes(content)
     with suppress(GGUFFileError):
         read_header(path)
-
-
-def test_what_is_not_a_file_is_this_error(tmp_path: Path) -> None:
-    (tmp_path / "empty.gguf").touch()
-    for path in (tmp_path, tmp_path / "none.gguf", tmp_path / "empty.gguf"):
-        with pytest.raises(GGUFFileError):
-            read_header(path)

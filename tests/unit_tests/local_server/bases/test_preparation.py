@@ -12,7 +12,6 @@ from langchain_chatexports.local_server.bases.chat_template import (
     ChatTokenizer,
     load_tokenizer,
 )
-from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import (
     base_directory,
@@ -80,16 +79,3 @@ def test_a_file_that_says_too_little_of_its_model_is_refused(
     file.write_bytes(content[:at] + struct.pack("<I", 0) + content[at + 4 :])
     with pytest.raises(LocalServerError, match=r"odd\.gguf .*complete language model"):
         base_directory(describe_base(file))
-
-
-def test_a_file_without_a_chat_template_is_refused(
-    tiny_gguf: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / "plain.gguf"
-    content = tiny_gguf.read_bytes()
-    file.write_bytes(
-        content.replace(b"tokenizer.chat_template", b"tokenizer.chat_templatX")
-    )
-    chat = ChatTokenizer(base_directory(describe_base(file)))
-    with pytest.raises(TemplateError, match="has no chat template"):
-        _ = chat.template

@@ -30,11 +30,12 @@ from langchain_chatexports.local_server.engines.llama_cpp import (
     LlamaCppEngine,
     UnsuitableModelError,
 )
-from langchain_chatexports.local_server.engines.sampling import Sampling, dry_breakers
 from langchain_chatexports.local_server.engines.transformers import (
     EngineClosedError,
     GenerationRequest,
+    Sampling,
     TransformersEngine,
+    dry_breakers,
 )
 from langchain_chatexports.local_server.processes import start_child
 from langchain_chatexports.local_server.storage.models import save_adapter

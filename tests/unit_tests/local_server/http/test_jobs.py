@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import shutil
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,20 +234,6 @@ def test_a_job_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
         assert http.get(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
     for part in ("cancel", "pause", "resume"):
         assert http.post(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
-def test_uploads_jobs_and_events_are_private_whatever_the_umask(
-    order: Callable[..., FineTuningJob], service: LocalService
-) -> None:
-    before = os.umask(0)
-    try:
-        order()
-    finally:
-        os.umask(before)
-    kept = list(service.data.root.rglob("*"))
-    assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_file()} == {0o600}
-    assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_dir()} == {0o700}
 
 
 def test_the_server_counts_the_examples_that_it_has_checked(
