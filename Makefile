@@ -88,7 +88,7 @@ pictures: $(VENV)/.stamp  ## The documentation's pictures of the page in the bro
 	$(CLEAN_ENV) PICTURES=1 $(BIN)/python -m pytest $(OFFLINE) \
 		-m release tests/integration_tests/page/test_walk.py
 
-release_tests: $(VENV)/.stamp  ## Before a release: kills, loads, other families, the real base (about an hour).
+release_tests: $(VENV)/.stamp  ## Before a release: kills, other families, the real base (about an hour).
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
 		-m release $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
 

@@ -17,7 +17,6 @@ import subprocess
 import tempfile
 import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,16 +25,11 @@ import openai
 import psutil
 
 from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_file import gguf_of_base
-from langchain_chatexports.local_server.bases.llama_cpp_server import (
-    http_options,
-    transport_options,
-)
+from langchain_chatexports.local_server.bases.llama_cpp_server import client_options
 from langchain_chatexports.local_server.bases.preparation import prepare_base
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
-from langchain_chatexports.local_server.engines.llama_cpp import MAX_SLOTS
-from langchain_chatexports.local_server.engines.llama_cpp_child import ChildSettings
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
@@ -71,17 +65,15 @@ def start_bare(
     description = describe_base(base)
     directory = prepare_base(description)
     gguf = gguf_of_base(description, directory)
-    settings = ChildSettings(
-        model=str(gguf.file),
-        adapter=None if adapter is None else str(gguf.adapter_file(adapter)),
-        name="bare",
-        template=ChatTokenizer(directory).template.source,
-        key=_KEY,
-        threads=threads[0],
-        batch_threads=threads[1],
-        context=8192,
-        slots=MAX_SLOTS,
-    )
+    settings = {
+        "model": str(gguf.file),
+        "adapter": None if adapter is None else str(gguf.adapter_file(adapter)),
+        "name": "bare",
+        "template": ChatTokenizer(directory).template.source,
+        "key": _KEY,
+        "threads": threads,
+        "context": 8192,
+    }
     child = subprocess.Popen(  # noqa: S603 - our own interpreter and module.
         child_command("langchain_chatexports.local_server.engines.llama_cpp_child"),
         stdin=subprocess.PIPE,
@@ -90,13 +82,11 @@ def start_bare(
     )
     assert child.stdin is not None  # noqa: S101 - both are pipes.
     assert child.stdout is not None  # noqa: S101
-    child.stdin.write(json.dumps(asdict(settings)).encode() + b"\n")
+    child.stdin.write(json.dumps(settings).encode() + b"\n")
     child.stdin.flush()
     address = json.loads(child.stdout.readline())["address"]
-    options = http_options(address, _KEY)
-    http: Any = httpx.Client(
-        transport=httpx.HTTPTransport(**transport_options(address))
-    )
+    options = client_options(httpx.HTTPTransport, address, _KEY)
+    http: Any = httpx.Client(transport=options["transport"])
     client = openai.OpenAI(
         base_url=f"{options['base_url']}/v1", api_key=_KEY, http_client=http
     )

@@ -97,14 +97,16 @@ def train_ours(base: Path, file: Path) -> None:
     """Train as a job does."""
     from transformers import AutoTokenizer
 
-    from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+    from langchain_chatexports.local_server.bases.chat_template import (
+        ChatTemplate,
+        label_examples,
+    )
     from langchain_chatexports.local_server.bases.devices import (
         choose_device,
         choose_dtype,
     )
     from langchain_chatexports.local_server.storage.files import read_examples
     from langchain_chatexports.local_server.training import trainer as training
-    from langchain_chatexports.local_server.training.labels import label_examples
 
     order = training.TrainingSpec(
         data_dir=str(file.parent),
@@ -119,7 +121,6 @@ def train_ours(base: Path, file: Path) -> None:
         },
         seed=1,
         max_length=1024,
-        stops_early=False,
         dtype=choose_dtype(choose_device()),
         model_folder=str(file.parent / "model"),
         model_record={},

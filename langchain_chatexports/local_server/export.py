@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    load_tokenizer,
+)
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
 from langchain_chatexports.local_server.bases.gguf_header import read_header, rewrite
-from langchain_chatexports.local_server.bases.preparation import (
-    prepare_base,
-    signature_of,
-)
-from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
+from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
@@ -26,7 +24,6 @@ from langchain_chatexports.local_server.processes import (
     call_in_child,
     default_threads,
 )
-from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.models import TunedModel, list_models
 
 if TYPE_CHECKING:
@@ -76,54 +73,41 @@ def export_model(
     if name not in models:
         msg = f"There is no tuned model {name}. Models: {', '.join(models) or 'none'}."
         raise LocalServerError(msg)
-    model = models[name]
-    description = describe_base(model.base)
-    base = prepare_base(description)
-    record = read_json(model.path / "model.json") or {}
-    if record.get("signature") != signature_of(base):
-        msg = f"{name} was tuned from another base than the one at {base}."
-        raise LocalServerError(msg)
     # A random name: other files there are not ours.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
+    task = (name, str(models[name].path.parent.parent), str(temporary))
     try:
-        if gguf:
-            found = gguf_of_base(description, base)
-            _write_gguf(model, base, found, temporary, quantization.upper())
-        else:
-            _merge(base, model.path, temporary)
+        # In a child process, to free its memory.
+        call_in_child(
+            _export,
+            *task,
+            quantization.upper() if gguf else None,
+            threads=default_threads(),
+            offline=False,
+        )
         temporary.replace(target)
-    except NoGGUFError as error:
-        msg = f"{name} cannot be written as GGUF: {error}."
-        raise LocalServerError(msg) from error
+    except ChildError as error:
+        raise LocalServerError(str(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
-def export_in_child(
-    name: str, target: Path, *, data_dir: str | Path | None, gguf: bool
-) -> Path:
-    """Write a tuned model as `export_model` does, in a child process.
-
-    This frees its memory for programs that continue afterwards.
-    """
-    check_extra()
-    directory = None if data_dir is None else str(data_dir)
-    try:
-        written = call_in_child(
-            _export,
-            *(name, str(target), directory, gguf),
-            threads=default_threads(),
-            offline=False,
-        )
-    except ChildError as error:
-        raise LocalServerError(str(error)) from error
-    return Path(written)
-
-
-def _export(name: str, target: str, data_dir: str | None, gguf: bool) -> str:
+def _export(name: str, data_dir: str, target: str, quantization: str | None) -> None:
+    """Write a model: as GGUF with a type of weights, or merged if it is `None`."""
     os.umask(0o077)
-    return str(export_model(name, target, data_dir=data_dir, gguf=gguf))
+    model = next(each for each in list_models(data_dir) if each.name == name)
+    description = describe_base(model.base)
+    base = prepare_base(description)
+    if quantization is None:
+        _merge(base, model.path, Path(target))
+        return
+    try:
+        found = gguf_of_base(description, base)
+        _write_gguf(model, base, found, Path(target), quantization)
+    except NoGGUFError as error:
+        msg = f"{name} cannot be written as GGUF: {error}."
+        raise LocalServerError(msg) from error
 
 
 def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
@@ -138,41 +122,17 @@ def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
     ]
 
 
-def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> str:
+def modelfile(end_token: str, system: str | None) -> str:
     """Return a Modelfile, with which Ollama loads `model.gguf`.
 
-    The format: https://docs.ollama.com/modelfile. Ollama's templates are in Go's
-    language, so the chat template is written in it. llama.cpp puts the token `begin`
-    before each prompt.
+    The format: https://docs.ollama.com/modelfile. The chat template is in `model.gguf`.
     """
-    start = template.start.removeprefix(begin)
-    before, after = template.system_start.removeprefix(begin), template.system_end
-    user_header = template.user_header
-    if template.system_is_in_user_turn:
-        user_header = (
-            '{{ if not (and (eq $index 1) (eq (index $.Messages 0).Role "system")) }}'
-            f"{user_header}{{{{ end }}}}"
-        )
-    turns = (
-        f'{{{{ range $index, $message := .Messages }}}}{{{{ if eq .Role "system" }}}}'
-        f"{before}{{{{ .Content }}}}{after}{{{{ else }}}}"
-        f"{{{{ if eq $index 0 }}}}{start}{{{{ end }}}}"
-        f'{{{{ if eq .Role "assistant" }}}}{template.assistant_header}'
-        f"{{{{ .Content }}}}{template.assistant_end}"
-        f"{{{{ else }}}}{user_header}{{{{ .Content }}}}{template.user_end}"
-        f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{template.assistant_header}"
-    )
     lines = [f"FROM ./{_MODEL_FILE}"]
-    # These texts come from the base's publisher, and must not add lines.
-    pieces = "".join(
-        value for value in vars(template).values() if isinstance(value, str)
-    )
-    if "{{" not in pieces and '"""' not in pieces:
-        lines.append(f'TEMPLATE """{turns}"""')
+    # These texts come from other people, and must not add lines.
     if system and '"""' not in system and not system.endswith('"'):
         lines.append(f'SYSTEM """{system}"""')
-    if template.end_token.isprintable() and '"' not in template.end_token:
-        lines.append(f'PARAMETER stop "{template.end_token}"')
+    if end_token.isprintable() and '"' not in end_token:
+        lines.append(f'PARAMETER stop "{end_token}"')
     return "\n".join(lines) + "\n"
 
 
@@ -235,9 +195,7 @@ def _write_gguf(
     target.mkdir(mode=0o700, parents=True)
     for name in (_MODEL_FILE, "Modelfile"):
         (target / name).touch(mode=0o600)
-    first = tokenizer("a")["input_ids"][0]
-    begin = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
-    text = modelfile(template.derived, begin=begin, system=model.prompt.system)
+    text = modelfile(template.derived.end_token, model.prompt.system)
     (target / "Modelfile").write_text(text, "utf-8", newline="\n")
     rewrite(
         read_header(gguf.file),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
-from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import (
     describe_base,
     needs_download,
@@ -157,14 +157,13 @@ class LocalServer:
             msg = f"This local server is running already, at {self._base_url}."
             raise LocalServerError(msg)
         check_extra()
-        if self._use_running_server():
-            return self
-        try:
-            self._start_process()
-        except LocalServerError:
-            # Another command may have started one at the same time.
-            if not self._use_running_server():
-                raise
+        if not self._use_running_server():
+            try:
+                self._start_process()
+            except LocalServerError:
+                # Another command may have started one at the same time.
+                if not self._use_running_server():
+                    raise
         return self
 
     def _use_running_server(self) -> bool:
@@ -196,16 +195,32 @@ class LocalServer:
             self.api_key = secrets.token_urlsafe(32)
         settings = replace(self._settings, api_key=self.api_key)
         threads = self._settings.threads or default_threads()
-        self._process = start_child(
+        self._process = process = start_child(
             "langchain_chatexports.local_server.http.server",
             child_environment(threads=threads, offline=False),
             asdict(settings),
         )
         try:
-            self._base_url = self._address_of(self._process)
+            # The server prints a line when it is ready or has failed.
+            with killed_after(self._startup_timeout, process) as is_late:
+                lines = map(json_object, process.stdout or ())
+                answer = next(filter(None, lines), {})
         except BaseException:
             self.stop()
             raise
+        if "ready" not in answer:
+            code = process.wait(_STOP_SECONDS)
+            self.stop()
+            msg = answer.get("error") or (
+                f"The local server stopped with exit code {code} at startup."
+            )
+            if is_late.is_set():
+                msg = (
+                    f"The local server did not start within {self._startup_timeout:g} "
+                    "seconds. Allow more with startup_timeout."
+                )
+            raise LocalServerError(msg)
+        self._base_url = str(answer["ready"]["base_url"])
 
     def stop(self) -> None:
         """Stop the server, unless other commands use it; a job is queued or paused."""
@@ -246,26 +261,6 @@ class LocalServer:
         """Return a text with base and address, without the key."""
         where = self._base_url or "stopped"
         return f"LocalServer(base_model={self.base_model!r}, {where})"
-
-    def _address_of(self, process: "subprocess.Popen[bytes]") -> str:
-        """Return the address that the server prints when it is ready."""
-        with killed_after(self._startup_timeout, process) as is_late:
-            lines = map(json_object, process.stdout or ())
-            answer = next(filter(None, lines), {})
-        if "ready" in answer:
-            return str(answer["ready"]["base_url"])
-        if is_late.is_set():
-            msg = (
-                f"The local server did not start within {self._startup_timeout:g} "
-                "seconds. Allow more with startup_timeout."
-            )
-            raise LocalServerError(msg)
-        if answer.get("extra"):
-            feature = "The local server"
-            raise MissingExtraError(feature, str(answer["extra"]))
-        code = "" if answer else f" with exit code {process.wait(_STOP_SECONDS)}"
-        msg = str(answer.get("error") or f"The local server stopped{code} at startup.")
-        raise LocalServerError(msg)
 
 
 def _hold(server: RunningServer) -> "httpx.Client | None":

@@ -9,36 +9,20 @@ from typing_extensions import Self
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import describe_base
 
-_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
-_LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """The settings of a server; the defaults suit one user on one machine."""
+    """The settings of a server, as the arguments of `LocalServer`."""
 
     base: str | None = None
-    """A directory, a `.gguf` file or a hub id; the default base if `None`."""
-
     data_dir: str | None = None
-    """The directory of files, jobs and models; the user's data directory if `None`."""
-
     port: int = 0
-    """0 chooses a free port."""
-
     api_key: str | None = field(default=None, repr=False)
-    """A new random one if `None`."""
-
     aliases: dict[str, str] = field(default_factory=dict)
-    """Further names, such as `gpt-3.5-turbo`, each with the base's name."""
-
     threads: int | None = None
-    """The number of CPU threads; all cores but one if `None`."""
-
     resume_jobs: bool = True
-    """Whether to continue unfinished jobs of an earlier server. Otherwise they are
-    paused, as are this server's own jobs when it stops."""
 
     def with_absolute_base(self) -> Self:
         """Return the settings with an absolute path to the base."""
@@ -57,19 +41,10 @@ class ServerSettings:
             LocalServerError: If the base is missing, or a value is out of range.
         """
         description = describe_base(self.base)
-        if not 0 <= self.port <= _LAST_PORT:
-            msg = f"port must be between 0 and {_LAST_PORT}, got {self.port}."
-            raise LocalServerError(msg)
-        if self.threads is not None and self.threads < 1:
-            msg = f"threads must be at least 1, got {self.threads}."
-            raise LocalServerError(msg)
         if self.api_key is not None and not _KEY.fullmatch(self.api_key):
             msg = "api_key must consist of printable ASCII characters, without spaces."
             raise LocalServerError(msg)
         for name, target in self.aliases.items():
-            if not _ALIAS.fullmatch(name):
-                msg = f"{name!r} is not a name for an alias: use letters, digits, . _ -"
-                raise LocalServerError(msg)
             if target not in {description.name, self.base, description.source}:
                 msg = (
                     f"The alias {name} means {target!r}, but this server's base is "

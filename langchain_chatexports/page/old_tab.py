@@ -14,7 +14,7 @@ from collections import deque
 from pathlib import Path
 
 from langchain_chatexports._files import write_whole
-from langchain_chatexports.workflows.models import page_file, read_private_json
+from langchain_chatexports.workflows.models import page_file, read_json
 
 _MAX_NONCES = 100
 
@@ -30,7 +30,7 @@ class OldTab:
 
     def __init__(self, data_dir: Path | None) -> None:
         self._data_dir = data_dir
-        left = read_private_json(page_file(data_dir)) or {}
+        left = read_json(page_file(data_dir)) or {}
         port = left.get("port")
         self.last_port = port if isinstance(port, int) and 0 < port < 2**16 else 0
         self.port = 0

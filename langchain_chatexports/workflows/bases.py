@@ -230,13 +230,12 @@ def language_warning(base: Base, language: str | None) -> str | None:
 
 def measure_machine() -> float:
     """Measure the speed of training: seconds per token with the default base."""
-    return speed.measure_machine().seconds_per_token
+    return speed.measure_machine()
 
 
 def estimate_seconds(seconds_per_token: float, data: TrainingData) -> float:
     """Estimate the time of a training with the default base."""
-    measured = speed.Speed(seconds_per_token, 0)
-    return speed.estimate_seconds(measured, data.examples, data.validation)
+    return speed.estimate_seconds(seconds_per_token, data.examples, data.validation)
 
 
 def choose_base(
@@ -332,8 +331,7 @@ def _choose(
 
 def training_seconds(base: Base, examples: Sequence[TrainingExample]) -> float | None:
     """Estimate the time of a training with a base on a machine like this one."""
-    measured = speed.Speed(usual_speed(), 0)
-    return base.training_seconds(speed.estimate_seconds(measured, examples))
+    return base.training_seconds(speed.estimate_seconds(usual_speed(), examples))
 
 
 def _speaking(bases: list[Base], language: str | None) -> list[Base]:

@@ -19,7 +19,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server as find_running_server,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
-    read_private_json as read_private_json,
+    read_json as read_json,
 )
 from langchain_chatexports.local_server.storage.files import KeptSet as KeptSet
 from langchain_chatexports.local_server.storage.files import list_sets
@@ -200,7 +200,8 @@ def export_model(
     Returns:
         The folder, and lines with instructions for its use.
     """
-    from langchain_chatexports.local_server.export import export_in_child, how_to_run
+    from langchain_chatexports.local_server.export import export_model as export
+    from langchain_chatexports.local_server.export import how_to_run
 
-    written = export_in_child(name, folder, data_dir=data_dir, gguf=gguf)
+    written = export(name, folder, data_dir=data_dir, gguf=gguf)
     return written, [*how_to_run(written, gguf=gguf)]

@@ -5,16 +5,24 @@ Only the assistant's messages have loss, with the token that ends their turn.
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from typing_extensions import Self
 
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.derived_template import (
     TemplateError,
     derive_template,
+)
+from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader
+from langchain_chatexports.local_server.bases.preparation import (
+    complete_base,
+    gguf_header_of,
 )
 
 IGNORED = -100
@@ -26,6 +34,12 @@ _ROLES = {
     "user": "user",
     "assistant": "assistant",
 }
+_DEFAULT_CONTEXT = 2048
+# llama.cpp's type of control tokens.
+_CONTROL = 3
+
+MAX_PROBLEMS = 10
+"""How many problems of a file an error lists."""
 
 
 class MessageError(ValueError):
@@ -33,21 +47,18 @@ class MessageError(ValueError):
 
 
 class TemplateMessage(NamedTuple):
-    """The role and text of a message, and whether it is learned."""
+    """The role and text of a message, whether it is learned, and its index."""
 
     role: str
     text: str
     is_learned: bool
-    number: int = 0
-    """Its index in the chat, from 0."""
+    number: int
 
 
 class AnswerSpan(NamedTuple):
-    """The tokens of an assistant message."""
+    """The tokens of an assistant message, and the index of the message."""
 
     number: int
-    """The index of the message, from 0."""
-
     start: int
     end: int
     """The token after its text, which ends its turn."""
@@ -67,7 +78,7 @@ class LabeledExample:
     @property
     def learned_tokens(self) -> int:
         """The number of tokens with loss."""
-        return sum(label != IGNORED for label in self.labels)
+        return sum(self.reply_sizes())
 
     def reply_sizes(self) -> list[int]:
         """Return the number of tokens of each learned reply, its end included."""
@@ -98,6 +109,27 @@ class Vocabulary(NamedTuple):
             control_tokens=sorted({*control, *tokenizer.all_special_tokens} - {""}),
         )
 
+    @classmethod
+    def of_file(cls, header: GGUFHeader) -> Self:
+        """Return the vocabulary of a `.gguf` file."""
+        tokens = header.values("tokenizer.ggml.tokens")
+        kinds = header.values("tokenizer.ggml.token_type")
+        special = {}
+        for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown")):
+            token = header.fields.get(f"tokenizer.ggml.{key}_token_id")
+            if isinstance(token, int) and 0 <= token < len(tokens):
+                special[f"{name}_token"] = tokens[token]
+        control = {
+            token
+            for token, kind in zip(tokens, kinds, strict=False)
+            if kind == _CONTROL
+        }
+        return cls(
+            template=header.fields.get("tokenizer.chat_template"),
+            special_tokens=special,
+            control_tokens=sorted({*control, *special.values()} - {""}),
+        )
+
 
 class ChatTemplate:
     """The derived chat template of a base.
@@ -109,17 +141,13 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any, vocabulary: Vocabulary | None = None) -> None:
         """Derive the template; with a vocabulary, `tokenizer` is called to load it."""
-        self._tokenizer = tokenizer
-        self._loads_tokenizer = vocabulary is not None
+        self._load = tokenizer if vocabulary else lambda: tokenizer
         known = vocabulary or Vocabulary.of(tokenizer)
         if not known.template or not isinstance(known.template, str):
             msg = (
                 "the base model has no chat template; use an instruction-tuned model "
                 "(its name often ends in -Instruct, -Chat or -it)"
             )
-            raise TemplateError(msg)
-        if vocabulary is None and not tokenizer.is_fast:
-            msg = "the base model's tokenizer has no tokenizer.json"
             raise TemplateError(msg)
         self.publisher = known.template
         self._control_tokens = known.control_tokens
@@ -148,7 +176,8 @@ class ChatTemplate:
     def prompt_ids(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return the token ids of a chat up to the assistant's answer."""
         chat = self.as_rendered(messages)
-        return self._ids(self.derived.render(chat, add_generation_prompt=True))
+        text = self.derived.render(chat, add_generation_prompt=True)
+        return list(self._load()(text, add_special_tokens=False)["input_ids"])
 
     def label(
         self, messages: Sequence[Mapping[str, Any]], *, max_length: int
@@ -199,12 +228,12 @@ class ChatTemplate:
         """Return the token ids of a chat, and the range of each message."""
         text = ""
         characters = []
-        for written in self.derived.turns(self._messages(turns)):
-            start = len(text) + len(written.before)
-            end = start + len(written.text) + len(self.derived.learned_end)
+        for before, content, after in self.derived.turns(self._messages(turns)):
+            start = len(text) + len(before)
+            end = start + len(content) + len(self.derived.learned_end)
             characters.append((start, end))
-            text += "".join(written)
-        encoded = self._loaded_tokenizer()(
+            text += before + content + after
+        encoded = self._load()(
             text, add_special_tokens=False, return_offsets_mapping=True
         )
         begins = [start for start, _ in encoded["offset_mapping"]]
@@ -214,13 +243,6 @@ class ChatTemplate:
             for start, end in characters
         ]
         return list(encoded["input_ids"]), spans
-
-    def _ids(self, text: str) -> list[int]:
-        tokenizer = self._loaded_tokenizer()
-        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _loaded_tokenizer(self) -> Any:
-        return self._tokenizer() if self._loads_tokenizer else self._tokenizer
 
 
 def to_template_messages(
@@ -264,3 +286,117 @@ def _text_of(content: Any, index: int) -> str:
             return "".join(_text_of(text, index) for text in texts)
     msg = f"message {index}: the content is not text"
     raise MessageError(msg)
+
+
+@dataclass
+class LabeledDataset:
+    """The labeled examples of a file, and counts of the others."""
+
+    examples: list[LabeledExample] = field(default_factory=list)
+    """Examples with learned tokens; empty if only counted."""
+
+    problems: list[str] = field(default_factory=list)
+    count: int = 0  # Examples with learned tokens.
+    cut: int = 0  # Examples cut at the maximum length.
+    without_loss: int = 0  # Examples without learned tokens, which are skipped.
+    trailing: int = 0  # Examples that do not end with the assistant.
+    leading: int = 0  # Examples that begin with the assistant.
+
+
+def label_examples(
+    examples: Iterable[Mapping[str, Any]],
+    template: ChatTemplate,
+    *,
+    max_length: int,
+    keep: bool = True,
+) -> LabeledDataset:
+    """Label examples, and collect the problems of those that cannot be labeled."""
+    dataset = LabeledDataset()
+    for number, example in enumerate(examples, 1):
+        if len(dataset.problems) >= MAX_PROBLEMS:
+            break
+        if example.get("tools") or example.get("functions"):
+            dataset.problems.append(
+                f"line {number}: the local server does not train tools"
+            )
+            continue
+        messages: Sequence[Mapping[str, Any]] = example["messages"]
+        try:
+            labeled = template.label(messages, max_length=max_length)
+        except MessageError as error:
+            dataset.problems.append(f"line {number}: {error}")
+            continue
+        dataset.cut += labeled.is_cut
+        dataset.trailing += messages[-1].get("role") != "assistant"
+        roles = [m["role"] for m in messages if m.get("role") in {"user", "assistant"}]
+        dataset.leading += roles[:1] == ["assistant"]
+        if labeled.learned_tokens:
+            dataset.count += 1
+            if keep:
+                dataset.examples.append(labeled)
+        else:
+            dataset.without_loss += 1
+    return dataset
+
+
+class ChatTokenizer:
+    """A base's tokenizer and chat template, loaded on first use.
+
+    The template and context of a `.gguf` file are known without the tokenizer.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Initialize with the base's directory."""
+        self._directory = directory
+        self._header = gguf_header_of(directory)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of transformers."""
+        return self._loaded[0]
+
+    @property
+    def context(self) -> int:
+        """The context length in tokens."""
+        if self._header is None:
+            return self._loaded[1]
+        return self._header.dimension("context_length")
+
+    @cached_property
+    def template(self) -> ChatTemplate:
+        """The base's chat template."""
+        if self._header is None:
+            return ChatTemplate(self.tokenizer)
+        return ChatTemplate(lambda: self.tokenizer, Vocabulary.of_file(self._header))
+
+    @property
+    def end_tokens(self) -> set[int]:
+        """The tokens that end an answer, from template and tokenizer."""
+        end = self.template.derived.end_token
+        ends = (self.tokenizer.convert_tokens_to_ids(end), self.tokenizer.eos_token_id)
+        return {token for token in ends if token is not None}
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, int]:
+        return load_tokenizer(self._directory)
+
+
+def load_tokenizer(directory: Path) -> tuple[Any, int]:
+    """Return the tokenizer of a base, and its context length in tokens."""
+    complete_base(directory)
+    from transformers import AutoConfig, AutoTokenizer
+
+    # By default transformers asks on standard input whether to trust remote code.
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = AutoConfig.from_pretrained(directory, **options)
+        longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
+        return tokenizer, int(longest or _DEFAULT_CONTEXT)
+    except Exception as error:
+        msg = (
+            f"The base model in {directory} cannot be used ({type(error).__name__}): "
+            "its config.json or tokenizer is damaged or of a kind that transformers "
+            "does not know, or needs code of its own, which is never run."
+        )
+        raise LocalServerError(msg) from error

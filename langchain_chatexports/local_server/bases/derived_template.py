@@ -60,22 +60,15 @@ class Turn(NamedTuple):
 class DerivedTemplate:
     """The pieces between the messages of a chat."""
 
-    start: str
-    """The beginning of a chat without a system message, up to the first header."""
-
+    start: str  # Of a chat without a system message, up to the first header.
     user_header: str
     user_end: str
     assistant_header: str
-    assistant_end: str
-    """The markup after an answer, starting with its end token."""
-
+    assistant_end: str  # Starts with the end token of an answer.
     system_start: str
     system_end: str
-    system_is_in_user_turn: bool
-    """Whether the first user message follows the system's text without a header."""
-
+    system_is_in_user_turn: bool  # The first user message then has no header.
     end_token: str
-    """The token that ends an answer: the first one in `assistant_end`."""
 
     @property
     def learned_end(self) -> str:

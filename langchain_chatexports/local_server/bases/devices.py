@@ -66,16 +66,6 @@ def choose_dtype(device: str) -> str:
     return min(best, key=lambda dtype: best[dtype])
 
 
-def used_memory() -> int:
-    """Return this process's memory in bytes; on a GPU, that of the GPU."""
-    import psutil
-    import torch
-
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    return int(psutil.Process().memory_info().rss)
-
-
 def _seconds(dtype: Any, device: str) -> float:
     import torch
 

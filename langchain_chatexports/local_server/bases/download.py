@@ -1,7 +1,6 @@
 """Downloads from the hub, in a child process that reports its progress."""
 
 import errno
-import logging
 import re
 import shutil
 import time
@@ -17,13 +16,10 @@ from langchain_chatexports.local_server.processes import (
 )
 from langchain_chatexports.local_server.storage.data_directory import read_json
 
-logger = logging.getLogger(__name__)
-
 # Safetensors weights only: pickle files can run code when they are read.
 _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*")
 _GGUF_TYPES = ("Q8_0", "BF16", "F16")
 _SECONDS_BETWEEN_REPORTS = 0.5
-_SECONDS_BETWEEN_LINES = 10.0
 # Leave space for other programs.
 _MIN_FREE_BYTES = 500_000_000
 # Errors of httpx and huggingface_hub, by name: their classes depend on the release.
@@ -76,8 +72,7 @@ def download_model(
 ) -> Path:
     """Return the local copy of a hub model; download missing files.
 
-    `on_progress` is called with the number of downloaded and of all bytes; without it,
-    progress is logged every ten seconds.
+    `on_progress` is called with the number of downloaded and of all bytes.
     """
     found = find_local_copy(hub_id)
     if found is not None:
@@ -92,13 +87,12 @@ def download_files(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Return the folder with a hub model's files that match patterns."""
-    shown = on_progress or _log_progress(hub_id)
     try:
         folder = call_in_child(
             _download,
             *(hub_id, list(patterns)),
             offline=False,
-            on_report=lambda sizes: shown(*sizes),
+            on_report=on_progress and (lambda sizes: on_progress(*sizes)),
         )
     except ChildError as error:
         msg = f"The base model {hub_id} cannot be used: {error}"
@@ -224,18 +218,3 @@ def _error_message(error: Exception, hub_id: str) -> str:
         sentence = (str(error).splitlines() or [""])[0][:300]
         reason = f"{type(error).__name__}: {sentence}"
     return reason
-
-
-def _log_progress(hub_id: str) -> Callable[[int, int], None]:
-    logged_at = [0.0]
-
-    def log(done: int, total: int) -> None:
-        now = time.monotonic()
-        if done < total and now > logged_at[0] + _SECONDS_BETWEEN_LINES:
-            logged_at[0] = now
-            share = 100 * done // max(total, 1)
-            logger.warning(
-                "Downloading %s: %d %% of %.1f GB", hub_id, share, total / 1e9
-            )
-
-    return log

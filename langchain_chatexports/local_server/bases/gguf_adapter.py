@@ -15,20 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_chatexports.local_server.bases.gguf_header import (
-    GGUFFileError,
-    GGUFHeader,
-    read_header,
-)
+from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader
 from langchain_chatexports.local_server.storage.data_directory import read_json, replace
 
 if TYPE_CHECKING:  # It comes with the extra.
     import numpy as np
 
-ADAPTER_FILE = "adapter.gguf"
-"""The file's name, beside PEFT's own."""
-
-_BASE_KEY = "chatexports.base"
+_ADAPTER_FILE = "adapter.gguf"
 _WEIGHTS = "adapter_model.safetensors"
 _KEY = re.compile(r"base_model\.model\.(?P<name>.+)\.lora_(?P<side>[AB])\.weight")
 _BLOCK = re.compile(r"(?:.*\.)?(layers\.\d+\..+?)(?:\.weight)?")
@@ -145,13 +138,12 @@ def _nearest_rows(trained: "np.ndarray", stored: "np.ndarray") -> "np.ndarray":
 
 
 def write_gguf_adapter(
-    folder: Path, header: GGUFHeader, matrices: Mapping[str, Matrix], key: str
+    folder: Path, header: GGUFHeader, matrices: Mapping[str, Matrix]
 ) -> Path:
     """Write the GGUF file of an adapter beside PEFT's own file, with mode 0600.
 
-    `key` is the key of the base's GGUF file, `header` and `matrices` its contents. The
-    same adapter produces the same bytes. An adapter without a form in GGUF raises a
-    `NoGGUFError`.
+    `header` and `matrices` are those of the base's GGUF file. An adapter without a form
+    in GGUF raises a `NoGGUFError`.
     """
     from safetensors import SafetensorError
 
@@ -162,24 +154,16 @@ def write_gguf_adapter(
     except (OSError, SafetensorError, KeyError) as error:
         msg = f"the adapter in {folder} cannot be read ({type(error).__name__})"
         raise NoGGUFError(msg) from error
-    target = folder / ADAPTER_FILE
-    temporary = target.with_name(f".{ADAPTER_FILE}.{secrets.token_hex(4)}")
+    target = folder / _ADAPTER_FILE
+    temporary = target.with_name(f".{_ADAPTER_FILE}.{secrets.token_hex(4)}")
     # The writer opens an existing file and does not change its mode.
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        _write(temporary, header.architecture, key, alpha, tensors)
+        _write(temporary, header.architecture, alpha, tensors)
         replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
     return target
-
-
-def is_adapter_of(file: Path, key: str) -> bool:
-    """Return whether a file is an undamaged adapter for the GGUF file with a key."""
-    try:
-        return read_header(file).fields.get(_BASE_KEY) == key
-    except GGUFFileError:
-        return False
 
 
 def _tensors(
@@ -189,8 +173,7 @@ def _tensors(
     from safetensors.numpy import load_file
 
     pairs: dict[str, dict[str, np.ndarray]] = {}
-    # The order in the file differs from run to run.
-    for name, values in sorted(load_file(folder / _WEIGHTS).items()):
+    for name, values in load_file(folder / _WEIGHTS).items():
         found = _KEY.fullmatch(name)
         if found is None:
             raise KeyError(name)
@@ -211,7 +194,6 @@ def _tensors(
 def _write(
     path: Path,
     architecture: str,
-    key: str,
     alpha: float,
     tensors: "list[tuple[str, np.ndarray]]",
 ) -> None:
@@ -224,7 +206,6 @@ def _write(
         writer.add_type(GGUFType.ADAPTER)
         writer.add_file_type(LlamaFileType.ALL_F32)
         writer.add_string(Keys.Adapter.TYPE, "lora")
-        writer.add_string(_BASE_KEY, key)
         writer.add_float32(Keys.Adapter.LORA_ALPHA, alpha)
         for name, values in tensors:
             writer.add_tensor(name, np.ascontiguousarray(values))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
-    MessageError,
+    load_tokenizer,
 )
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.gguf_adapter import (
@@ -25,61 +25,41 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
 )
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.bases.llama_cpp_server import (
-    http_options,
+    client_options,
     open_server,
-    transport_options,
 )
-from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from langchain_chatexports.local_server.bases.weights import adapted_layers, load_base
 from langchain_chatexports.local_server.storage.models import save_adapter
 
 if TYPE_CHECKING:
     import httpx
 
-AWKWARD_TEXTS = (
-    "Slow and steady wins the race, said the tortoise.",
-    "I'VE it's we'Re don't 'twas o'clock y'all’s",
-    "0 12 345 6789 1234567890 3.14 1,000,000 2026-11-20T07:08:09Z ½ ² Ⅷ",
-    "a  b   c    d\te\t\tf\n\ng\r\nh \n i\n\n\n\n  j   ",
-    "\u00a0no\u2009break\u200bzero\u3000wide ",
-    "Größe, naïve, façade, Übermut, Ærø, Łódź, İstanbul, ẞ",
-    "Привет, как дела? Ещё раз: съешь же этих мягких булок.",
-    "Καλημέρα κόσμε — τι κάνεις;",
-    "مرحبا بالعالم، كيف حالك؟ ١٢٣",
-    "שלום עולם, מה שלומך?",
-    "नमस्ते दुनिया, क्षत्रिय १२३",
-    "สวัสดีชาวโลก วันนี้อากาศดี",
-    "សួស្តីពិភពលោក កាន់តែពិសេស",
-    "你好，世界！今天天气怎么样？「是的」",
-    "こんにちは世界。カタカナ、ひらがな、漢字。",
-    "안녕하세요 세계, 잘 지내세요?",
-    "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 🇩🇪🇫🇷 ❤️ 🤷‍♀️!!! :-) ¯\\_(ツ)_/¯",
-    "https://example.com/a?b=c&d=%20#e me@example.org #tag @name $5 €6 100%",
-    "def f(x):\n    return {'a': [x**2, -1e-5]}  # ok\n\n\n<b>&amp;</b>",
-    '------======= ......!!!!!!?????? ```````"""" ((([[[{{{',
-    "x\u0327\u0301 \u00c5 \ufb01 \U0001d4d0 \u2581 ▁▁ \ufffd",
-    "",
-    " ",
-    "\n",
-)
-"""Texts that tokenizers split differently. All are in Unicode's form NFC or have only
-one form, because llama.cpp does not normalize, unlike some tokenizers of
-transformers."""
-
-# Most tokenizers have no tokens for these, only for their bytes.
-_RARE = "\U00013000\U0001f994\U0001f422\u1e9e"
 _CONTEXT = 64
 
 _SYSTEM = {"role": "system", "content": "Be brief: 1, 2."}
 _USER = {"role": "user", "content": " Ready for the race?\n"}
 _ASSISTANT = {"role": "assistant", "content": "Slow and steady — ja!  "}
+# Texts that tokenizers split differently, in Unicode's form NFC: llama.cpp does not
+# normalize, unlike some tokenizers of transformers.
+_SCRIPTS = {
+    "role": "user",
+    "content": "I'VE 'twas y'all’s 0 12 345 6789 3.14 1,000,000 ½ Größe, naïve, ẞ "
+    "Привет, как дела? Καλημέρα κόσμε مرحبا ١٢٣ שלום नमस्ते क्षत्रिय १२३ สวัสดีชาวโลก "
+    "សួស្តី 你好，世界！「是的」 こんにちは、カタカナ 안녕하세요 "
+    "👩‍👩‍👧‍👦 👍🏽 🇩🇪 ¯\\_(ツ)_/¯ https://example.com/a?b=c&d=%20 \U00013000\U0001f994",
+}
+_SPACES = {
+    "role": "assistant",
+    "content": "a  b   c    d\te\t\tf\n\ng\r\nh \n i\n\n\n\n  j\u00a0no\u200bzero\u3000"
+    "def f(x):\n    return {'a': [x**2]}\n\n\n<b>&amp;</b>------====!!!!!!???",
+}
 _CHATS = (
     [_USER],
     [_SYSTEM, _USER],
     [_USER, _ASSISTANT, _USER],
-    [_SYSTEM, _USER, _ASSISTANT, _USER, _ASSISTANT, _USER],
+    [_SYSTEM, _USER, _SPACES, _SCRIPTS, _ASSISTANT, _USER],
     [_ASSISTANT, _USER],
-    [_USER, _USER, _ASSISTANT, _ASSISTANT, {"role": "user", "content": ""}],
+    [_USER, _SCRIPTS, _ASSISTANT, _SPACES, {"role": "user", "content": ""}],
 )
 
 # In nats. Rounding of weights and activations alone is a few hundredths of a nat.
@@ -91,8 +71,7 @@ _RANK = 8
 _SEED = 5
 _STRENGTH = 0.15
 _LIKELIEST = 20
-# Weights in float32 need twice the memory of their files, which are mapped, too.
-_FLOAT32_MEMORY = 4
+_MAX_FLOAT32_BYTES = 3_000_000_000
 
 
 def check_gguf(file: Path, directory: Path) -> dict[str, Matrix]:
@@ -109,13 +88,11 @@ def check_gguf(file: Path, directory: Path) -> dict[str, Matrix]:
     matrices = match_matrices(directory, header)
     with tempfile.TemporaryDirectory() as folder:
         model = _with_random_adapter(directory, Path(folder))
-        adapter = write_gguf_adapter(Path(folder), header, matrices, "check")
+        adapter = write_gguf_adapter(Path(folder), header, matrices)
         with _server(file, adapter, template) as client:
-            _compare_texts(tokenizer, client)
             _compare_chats(template, client)
-            _compare_answers(
-                model, client, [template.prompt_ids(c) for c in _CHATS[:3]]
-            )
+            prompts = [template.prompt_ids(chat) for chat in _CHATS[:3]]
+            _compare_answers(model, client, prompts)
     return matrices
 
 
@@ -141,61 +118,36 @@ def _server(
     params.flash_attn_type = off
     try:
         with open_server(params) as address:
-            transport = httpx.HTTPTransport(**transport_options(address))
-            options = http_options(address, params.api_keys[0])
-            with httpx.Client(transport=transport, **options) as client:
+            key = params.api_keys[0]
+            options = client_options(httpx.HTTPTransport, address, key)
+            with httpx.Client(**options) as client:
                 yield client
     except RuntimeError as error:
         msg = "llama.cpp cannot load it"
         raise NoGGUFError(msg) from error
 
 
-def _compare_texts(tokenizer: Any, client: Any) -> None:
-    specials = "".join(sorted(tokenizer.all_special_tokens))
-    for number, text in enumerate((*AWKWARD_TEXTS, specials)):
-        for is_whole in (True, False):
-            theirs = _tokens(client, text, add_special=is_whole)
-            ours = list(tokenizer(text, add_special_tokens=is_whole)["input_ids"])
-            if theirs != ours:
-                msg = f"llama.cpp splits the text {number} into different tokens"
-                raise NoGGUFError(msg)
-    written = tokenizer(_RARE, add_special_tokens=False)["input_ids"]
-    response = client.post("/detokenize", json={"tokens": list(written)}).json()
-    # Some tokenizers add a space before a text.
-    if response["content"].lstrip(" ") != _RARE:
-        msg = "llama.cpp does not write characters that are several tokens"
-        raise NoGGUFError(msg)
-
-
 def _compare_chats(template: ChatTemplate, client: Any) -> None:
+    """Compare the prompts of chats, and their tokens."""
     for number, chat in enumerate(_CHATS):
-        try:
-            ours = template.prompt_ids(chat)
-        except MessageError:
-            # Refused before it is sent to llama.cpp.
-            continue
         body = {"messages": template.as_rendered(chat)}
         prompt = client.post("/apply-template", json=body).json().get("prompt", "")
-        if _tokens(client, prompt, add_special=True) != ours:
+        text = {"content": prompt, "add_special": True, "parse_special": True}
+        tokens = client.post("/tokenize", json=text).json()["tokens"]
+        if list(tokens) != template.prompt_ids(chat):
             msg = f"llama.cpp renders the chat {number} differently"
             raise NoGGUFError(msg)
 
 
-def _tokens(client: Any, text: str, *, add_special: bool) -> list[int]:
-    body = {"content": text, "add_special": add_special, "parse_special": True}
-    return list(client.post("/tokenize", json=body).json()["tokens"])
-
-
 def _with_random_adapter(directory: Path, folder: Path) -> Any:
     """Return the base with a random adapter, and save the adapter."""
-    import psutil
     import torch
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import LoraLayer
 
+    # In float32, a large base needs twice the memory of its training.
     size = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-    is_large = _FLOAT32_MEMORY * size > psutil.virtual_memory().available
-    dtype = "bfloat16" if is_large else "float32"
+    dtype = "float32" if size < _MAX_FLOAT32_BYTES else "bfloat16"
     model = load_base(directory, "cpu", dtype).eval()
     config = LoraConfig(
         r=_RANK,

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,15 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import BaseDescription
 from langchain_chatexports.local_server.bases.download import download_gguf
 from langchain_chatexports.local_server.bases.gguf_adapter import (
-    ADAPTER_FILE,
     Matrix,
     NoGGUFError,
-    is_adapter_of,
     write_gguf_adapter,
 )
 from langchain_chatexports.local_server.bases.gguf_header import (
@@ -28,7 +26,6 @@ from langchain_chatexports.local_server.bases.gguf_header import (
     rewrite,
 )
 from langchain_chatexports.local_server.bases.preparation import (
-    CONVERSION_WAIT_SECONDS,
     complete_base,
     file_key,
 )
@@ -51,34 +48,28 @@ _MAX_REWRITTEN_BYTES = 500_000_000
 
 @dataclass(frozen=True)
 class BaseGGUF:
-    """A base's GGUF file with its trained matrices."""
+    """A base's GGUF file with its trained matrices.
+
+    `find_matrices` returns them after comparing the file with the trained weights.
+    """
 
     file: Path
-    key: str
-    """The key of the file, which changes with its content."""
-
     find_matrices: Callable[[], Mapping[str, Matrix]]
-    """Returns the matrices after comparing the file with the trained weights."""
 
     def adapter_file(self, folder: Path) -> Path:
-        """Return the GGUF file of an adapter's folder; write it if needed.
+        """Write the GGUF file of an adapter's folder, and return its path.
 
-        Raises a `NoGGUFError` if there is none.
+        Raises a `NoGGUFError` if there is none. It is written at each use, because the
+        order of rows depends on the base's file.
         """
-        written = folder / ADAPTER_FILE
-        if written.exists() and is_adapter_of(written, self.key):
-            return written
-        matrices = self.find_matrices()
         try:
-            return write_gguf_adapter(folder, _header(self.file), matrices, self.key)
+            return write_gguf_adapter(folder, _header(self.file), self.find_matrices())
         except OSError as error:
-            msg = f"{written} cannot be written ({type(error).__name__})"
+            msg = f"{folder} cannot be written ({type(error).__name__})"
             raise NoGGUFError(msg) from error
 
 
-def gguf_of_base(
-    description: BaseDescription, directory: Path, *, cache_dir: Path | None = None
-) -> BaseGGUF:
+def gguf_of_base(description: BaseDescription, directory: Path) -> BaseGGUF:
     """Return the GGUF file of a base; download it if needed.
 
     This is the base itself, a `.gguf` file in its directory, or the file that the
@@ -90,28 +81,27 @@ def gguf_of_base(
     if find_spec(_ENGINE) is None:
         msg = f"{_ENGINE} is not installed; there are wheels for most systems"
         raise NoGGUFError(msg)
-    cache = (cache_dir or user_cache_dir()) / "bases"
+    cache = user_cache_dir() / "bases"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     is_gguf = description.kind in {"wheel", "gguf"}
     # Converted files have the source's key in their names, and grow.
     name = f"{description.name}-{_directory_key(directory)}"
     verdict_file = cache / f"{directory.name if is_gguf else name}.gguf.json"
-    with _locked(verdict_file):
-        file = _file_of(description, directory, verdict_file)
-        header = _header(file)
-        kind = header.fields.get("general.type", "model")
-        if kind != "model" or not header.dimension("block_count"):
-            msg = f"{file} is not a language model"
-            raise NoGGUFError(msg)
-        if is_gguf and _is_slow(header):
-            source = file
-            file = cache / f"{file.stem}-{file_key(file)}-q8_0.gguf"
-            if not file.exists():
-                _in_child(_rewrite, source, file)
+    file = _file_of(description, directory, verdict_file)
+    header = _header(file)
+    kind = header.fields.get("general.type", "model")
+    if kind != "model" or not header.dimension("block_count"):
+        msg = f"{file} is not a language model"
+        raise NoGGUFError(msg)
+    if is_gguf and _is_slow(header):
+        source = file
+        file = cache / f"{file.stem}-{file_key(file)}-q8_0.gguf"
+        if not file.exists():
+            _in_child(_rewrite, source, file)
     find_matrices = partial(_checked_matrices, file, directory, verdict_file)
     if description.kind == "directory":
         find_matrices()
-    return BaseGGUF(file, file_key(file), find_matrices)
+    return BaseGGUF(file, find_matrices)
 
 
 def _checked_matrices(
@@ -123,15 +113,14 @@ def _checked_matrices(
         "engine": metadata.version(_ENGINE),
         "check": _CHECK,
     }
-    with _locked(verdict_file):
-        verdict: dict[str, Any] = read_json(verdict_file) or {}
-        if any(verdict.get(name) != value for name, value in current.items()):
-            try:
-                complete_base(directory, weights=True)
-            except LocalServerError as error:
-                raise NoGGUFError(str(error)) from error
-            verdict = {**current, **_in_child(_check, file, directory)}
-            write_json(verdict_file, verdict)
+    verdict: dict[str, Any] = read_json(verdict_file) or {}
+    if any(verdict.get(name) != value for name, value in current.items()):
+        try:
+            complete_base(directory, weights=True)
+        except LocalServerError as error:
+            raise NoGGUFError(str(error)) from error
+        verdict = {**current, **_in_child(_check, file, directory)}
+        write_json(verdict_file, verdict)
     if "error" in verdict:
         raise NoGGUFError(verdict["error"])
     return {name: Matrix(*found) for name, found in verdict["matrices"].items()}
@@ -157,8 +146,8 @@ def _check(file: str, directory: str) -> dict[str, Any]:
 def _rewrite(source: str, target: str) -> None:
     """Write a `.gguf` file again, with its quantized matrices in 8 bits."""
     written = Path(target)
-    beside = written.with_name(f".{written.name}.new")
-    beside.unlink(missing_ok=True)
+    # Another process may do the same.
+    beside = written.with_name(f".{written.name}.{secrets.token_hex(4)}")
     beside.touch(mode=0o600)
     try:
         rewrite(read_header(Path(source)), beside)
@@ -188,14 +177,6 @@ def _file_of(description: BaseDescription, directory: Path, verdict_file: Path) 
         raise NoGGUFError(msg)
     write_json(verdict_file, {**known, "file": str(found)})
     return found
-
-
-def _locked(verdict_file: Path) -> ProcessLock:
-    lock = ProcessLock(verdict_file.with_suffix(".lock"))
-    if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
-        msg = f"another process has been checking {verdict_file.stem} for too long"
-        raise NoGGUFError(msg)
-    return lock
 
 
 def _is_slow(header: GGUFHeader) -> bool:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ChatExportError
@@ -28,29 +28,25 @@ _SCALARS = dict(zip((*range(8), 10, 11, 12), "BbHhIif?Qqd", strict=True))
 _ARRAY = 9
 _ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
-# Models are built from these before their weights are read.
-_SIZES = (
-    "attention.head_count",
-    "attention.head_count_kv",
-    "block_count",
-    "embedding_length",
-    "expert_count",
-    "feed_forward_length",
-    "vocab_size",
-)
 
 
 class GGUFFileError(ValueError):
     """Not a GGUF file, or a damaged one; the message has the reason."""
 
 
+class GGUFList(NamedTuple):
+    """The type, length and position of a list, which is not read yet."""
+
+    kind: int
+    length: int
+    start: int
+
+
 @dataclass(frozen=True)
 class GGUFTensor:
-    """The position of a tensor in its file."""
+    """The position of a tensor in its file; its shape is as in NumPy."""
 
     shape: tuple[int, ...]
-    """As in NumPy: columns last."""
-
     kind: "GGMLQuantizationType"
     start: int
     size_bytes: int
@@ -62,8 +58,6 @@ class GGUFHeader:
 
     path: Path
     fields: dict[str, Any]
-    """The values of the fields; for a list, its type and length."""
-
     spans: dict[str, tuple[int, int]]
     """The position of each field, name included."""
 
@@ -81,16 +75,15 @@ class GGUFHeader:
 
     def values(self, name: str) -> list[Any]:
         """Return the values of a list; empty if there is no such list."""
-        if not isinstance(self.fields.get(name), tuple):
+        found = self.fields.get(name)
+        if not isinstance(found, GGUFList):
             return []
         with (
             self.path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
-            reader = _Reader(content, self.spans[name][0])
-            reader.text()
-            reader.number("I")
-            return reader.values()
+            reader = _Reader(content, found.start)
+            return [reader.value(found.kind) for _ in range(found.length)]
 
     def read(self, name: str) -> "np.ndarray":
         """Return a tensor's values in float32."""
@@ -137,7 +130,7 @@ def _read(path: Path, reader: "_Reader") -> GGUFHeader:
     for _ in range(field_count):
         start = reader.at
         name = reader.text()
-        fields[name] = reader.field()
+        fields[name] = reader.value(reader.number("I"))
         spans[name] = (start, reader.at)
     described = [_describe_tensor(reader) for _ in range(tensor_count)]
     alignment = fields.get("general.alignment", _ALIGNMENT)
@@ -151,9 +144,7 @@ def _read(path: Path, reader: "_Reader") -> GGUFHeader:
     if len(fields) != field_count or len(tensors) != tensor_count:
         msg = "two of its fields or tensors have one name"
         raise GGUFFileError(msg)
-    header = GGUFHeader(path, fields, spans, tensors)
-    _check_sizes(header)
-    return header
+    return GGUFHeader(path, fields, spans, tensors)
 
 
 def _describe_tensor(reader: "_Reader") -> tuple[str, tuple[int, ...], int, int]:
@@ -169,24 +160,6 @@ def _located(shape: tuple[int, ...], kind: int, start: int) -> GGUFTensor:
 
     known = GGMLQuantizationType(kind)
     return GGUFTensor(shape, known, start, _size_bytes(shape, known))
-
-
-def _check_sizes(header: GGUFHeader) -> None:
-    """Raise an error for a model that is larger than the weights in its file."""
-    weights = sum(math.prod(tensor.shape) for tensor in header.tensors.values())
-    for name in _SIZES:
-        value = header.fields.get(f"{header.architecture}.{name}", 0)
-        is_list = isinstance(value, tuple)
-        if not is_list and (type(value) is not int or not 0 <= value <= weights):
-            msg = f"its field {name} is not a possible number"
-            raise GGUFFileError(msg)
-    width, blocks, inner, vocabulary = map(
-        header.dimension,
-        ("embedding_length", "block_count", "feed_forward_length", "vocab_size"),
-    )
-    if width * max(blocks * max(inner, 1), vocabulary) > weights:
-        msg = "its fields describe a larger model than it holds"
-        raise GGUFFileError(msg)
 
 
 class _Reader:
@@ -214,27 +187,20 @@ class _Reader:
     def text(self) -> str:
         return self.take(self.number("Q")).decode("utf-8", "replace")
 
-    def field(self) -> Any:
-        """Return a value; skip the values of a list, and return its type and length."""
-        kind = self.number("I")
+    def value(self, kind: int) -> Any:
+        """Return a value of a type; the values of a list are skipped."""
         if kind == STRING:
             return self.text()
         if kind != _ARRAY:
             return self.number(_SCALARS[kind])
         kind, length = self.number("I"), self.number("Q")
-        if kind != STRING:
-            self.skip(length * struct.calcsize(f"<{_SCALARS[kind]}"))
-        else:
-            for _ in range(length):
+        found = GGUFList(kind, length, self.at)
+        if found.kind == STRING:
+            for _ in range(found.length):
                 self.skip(self.number("Q"))
-        return kind, length
-
-    def values(self) -> list[Any]:
-        kind, length = self.number("I"), self.number("Q")
-        if kind == STRING:
-            return [self.text() for _ in range(length)]
-        form = f"<{length}{_SCALARS[kind]}"
-        return list(struct.unpack(form, self.take(struct.calcsize(form))))
+        else:
+            self.skip(found.length * struct.calcsize(f"<{_SCALARS[found.kind]}"))
+        return found
 
 
 def rewrite(

@@ -30,25 +30,13 @@ class KnownBase:
     """A base model that is known to work."""
 
     hub_id: str
-    parameters: int
-    """The number of parameters in the download, including vision and audio parts."""
-
-    languages: str
-    """The languages, or their number."""
-
-    context: int
-    """The longest chat in tokens."""
-
+    parameters: int  # In the download, including vision and audio parts.
+    languages: str  # The languages, or their number.
+    context: int  # The longest chat in tokens.
     license: str
-    is_open: bool
-    """Whether the license is an open-source one."""
-
-    needs_agreement: bool
-    """Whether the owner requires an agreement on the hub before the download."""
-
-    gguf: str | None
-    """The hub id of its weights for llama.cpp, from its publisher or llama.cpp's."""
-
+    is_open: bool  # Whether the license is an open-source one.
+    needs_agreement: bool  # Whether the hub requires one before the download.
+    gguf: str | None  # The hub id of its weights for llama.cpp.
     note: str
 
     @property

@@ -54,11 +54,12 @@ def remove_socket(address: str) -> None:
         shutil.rmtree(Path(urlsplit(address).path).parent, ignore_errors=True)
 
 
-def http_options(address: str, key: str) -> dict[str, Any]:
-    """Return the arguments of an `httpx` client for a server, without its transport."""
-    is_socket = address.startswith("unix://")
+def client_options(transport: type[Any], address: str, key: str) -> dict[str, Any]:
+    """Return the arguments of an `httpx` client; `transport` is a class of `httpx`."""
+    path = urlsplit(address).path if address.startswith("unix://") else None
     return {
-        "base_url": "http://127.0.0.1" if is_socket else address,
+        "transport": transport(uds=path, verify=False),
+        "base_url": "http://127.0.0.1" if path else address,
         "headers": {
             "authorization": f"Bearer {key}",
             "content-type": "application/json",
@@ -66,9 +67,3 @@ def http_options(address: str, key: str) -> dict[str, Any]:
         "timeout": None,
         "trust_env": False,
     }
-
-
-def transport_options(address: str) -> dict[str, Any]:
-    """Return the arguments of an `httpx` transport for a server."""
-    is_socket = address.startswith("unix://")
-    return {"uds": urlsplit(address).path if is_socket else None, "verify": False}

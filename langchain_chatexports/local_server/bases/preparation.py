@@ -15,9 +15,7 @@ from typing import Any
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import (
-    WHEEL_SHA256,
     BaseDescription,
-    check_wheel,
     describe_base,
 )
 from langchain_chatexports.local_server.bases.download import (
@@ -28,6 +26,7 @@ from langchain_chatexports.local_server.bases.gguf_header import (
     STRING,
     GGUFFileError,
     GGUFHeader,
+    GGUFList,
     read_header,
 )
 from langchain_chatexports.local_server.processes import ChildError, call_in_child
@@ -38,8 +37,8 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 
-CONVERSION_WAIT_SECONDS = 900.0
-"""How long to wait for another process that converts the same base."""
+# How long to wait for another process that converts the same base.
+_WAIT_SECONDS = 900.0
 
 # Increment it if the conversion changes.
 _FORM = 3
@@ -53,11 +52,11 @@ _WORDS = (
 _SPLITS = {"qwen2": _WORDS % "", "llama-bpe": _WORDS % "{1,3}"}
 
 
-def base_directory(description: BaseDescription, cache_dir: Path | None = None) -> Path:
+def base_directory(description: BaseDescription) -> Path:
     """Return the directory of a base, without converting it; download it if needed.
 
-    The directory of a `.gguf` file is in the user's cache, or in `cache_dir`;
-    `complete_base` converts its missing files. A `LocalServerError` has the reason if a
+    The directory of a `.gguf` file is in the user's cache; `complete_base` converts its
+    missing files. A `LocalServerError` has the reason if a
     base cannot be used.
     """
     if description.kind == "directory":
@@ -67,23 +66,18 @@ def base_directory(description: BaseDescription, cache_dir: Path | None = None) 
         describe_base(found)
         return found
     file = Path(description.source)
-    if description.kind == "wheel":
-        check_wheel(file)
-        key = WHEEL_SHA256[:12]
-    else:
-        key = file_key(file)
+    key = file_key(file)
     _read_header(file)
-    cache = (cache_dir or user_cache_dir()) / "bases"
-    target = cache / f"{description.name}-{key}-{_FORM}"
+    target = user_cache_dir() / "bases" / f"{description.name}-{key}-{_FORM}"
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (target / _SOURCE_FILE).exists():
         write_json(target / _SOURCE_FILE, {"file": str(file.absolute())})
     return target
 
 
-def prepare_base(description: BaseDescription, cache_dir: Path | None = None) -> Path:
+def prepare_base(description: BaseDescription) -> Path:
     """Return the directory of a base with all of its files, ready to load."""
-    directory = base_directory(description, cache_dir)
+    directory = base_directory(description)
     complete_base(directory, weights=True)
     return directory
 
@@ -100,7 +94,7 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
     if source is None or is_complete(directory, weights=weights):
         return
     with ProcessLock(directory.with_suffix(".lock")) as lock:
-        if not lock.acquire(timeout=CONVERSION_WAIT_SECONDS):
+        if not lock.acquire(timeout=_WAIT_SECONDS):
             msg = f"Another process has been converting {source['file']} for too long."
             raise LocalServerError(msg)
         if is_complete(directory, weights=weights):
@@ -111,22 +105,6 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
         except ChildError as error:
             msg = f"transformers cannot read {source['file']}: {error}"
             raise LocalServerError(msg) from error
-
-
-def signature_of(directory: Path) -> str:
-    """Return the dimensions that an adapter and its base must share, as one text."""
-    header = gguf_header_of(directory)
-    if header is not None:
-        names = ("embedding_length", "block_count")
-        _, vocabulary = header.fields["tokenizer.ggml.tokens"]
-        numbers = [*map(header.dimension, names), vocabulary]
-        return "-".join(map(str, (header.architecture, *numbers)))
-    config = read_json(directory / "config.json") or {}
-    text_config = config.get("text_config")
-    if isinstance(text_config, dict):
-        config = {**config, **text_config}
-    keys = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")
-    return "-".join(str(config.get(key, "")) for key in keys)
 
 
 def file_key(file: Path) -> str:
@@ -150,7 +128,7 @@ def _read_header(file: Path) -> GGUFHeader:
         msg = f"The base model {file} cannot be used: {error}."
         raise LocalServerError(msg) from error
     tokens = header.fields.get("tokenizer.ggml.tokens")
-    has_tokens = isinstance(tokens, tuple) and tokens[0] == STRING
+    has_tokens = isinstance(tokens, GGUFList) and tokens.kind == STRING
     if not has_tokens or not all(map(header.dimension, _DIMENSIONS)):
         msg = f"The base model {file} is not a complete language model."
         raise LocalServerError(msg)

@@ -1,12 +1,6 @@
-"""Loading of a base's text model, in 4 bits if the GPU is too small.
-
-If a GPU cannot hold a large base twice, for chats and for training, bitsandbytes loads
-the weights in 4 bits (NF4, as in QLoRA), for both, so that an adapter is served on the
-same weights as it was trained on.
-"""
+"""Loading of a base's text model, and its layers for adapters."""
 
 import hashlib
-import math
 import re
 import warnings
 from importlib.metadata import version
@@ -15,27 +9,14 @@ from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import check_safe
-from langchain_chatexports.local_server.bases.devices import (
-    choose_dtype,
-    expected_device,
-)
-from langchain_chatexports.local_server.bases.preparation import (
-    complete_base,
-    gguf_header_of,
-)
+from langchain_chatexports.local_server.bases.devices import choose_dtype
+from langchain_chatexports.local_server.bases.preparation import complete_base
 from langchain_chatexports.local_server.processes import ChildError, call_in_child
 from langchain_chatexports.local_server.storage.data_directory import (
     user_cache_dir,
     write_json,
 )
 
-# Smaller weights fit twice into the memory of common GPUs.
-_MIN_BYTES = 2_000_000_000
-# Two copies, and the activations of training.
-_COPIES = 2.5
-# Ratio of a training's activations to the weights: 10 GB for 1,000 tokens with a base
-# of 7 GB, and some memory for other programs.
-_ACTIVATIONS = 2.0
 _FILES_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -46,19 +27,15 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
     import torch
 
     precision = getattr(torch, dtype or choose_dtype(device))
-    options = (
-        _4_bit_options(precision, device) if uses_4_bits(directory, device) else {}
-    )
     _, kind = config_and_class(directory)
     model = kind.from_pretrained(
-        directory, dtype=precision, use_safetensors=True, **_FILES_ONLY, **options
+        directory, dtype=precision, use_safetensors=True, **_FILES_ONLY
     )
     _remove_other_parts(model)
-    # 4-bit weights are created on the device and cannot be moved.
-    return model if options else model.to(device)
+    return model.to(device)
 
 
-def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
+def check_trainable(directory: Path) -> None:
     """Raise an error for a base without support for adapters.
 
     A child process builds the model without weights, and an adapter for it. This takes
@@ -68,7 +45,7 @@ def check_trainable(directory: Path, cache_dir: Path | None = None) -> None:
     config = (directory / "config.json").read_bytes()
     versions = [version(name) for name in ("transformers", "peft")]
     key = hashlib.sha256(config + repr(versions).encode("ascii")).hexdigest()[:16]
-    folder = (cache_dir or user_cache_dir()) / "trials"
+    folder = user_cache_dir() / "trials"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     cached = folder / f"{key}.json"
     if cached.exists():
@@ -125,39 +102,6 @@ def adapted_layers(model: Any) -> list[str] | str:
     return rf"{re.escape(prefix)}\.(?:\w+\.)*\d+\.(?:\w+\.)*(?:{'|'.join(taken)})"
 
 
-def uses_4_bits(directory: Path, device: str) -> bool:
-    """Return whether a base must be loaded in 4 bits on this machine's GPU."""
-    if device != "cuda":
-        return False
-    size = _size_bytes(directory)
-    return size >= _MIN_BYTES and size * _COPIES > _gpu_bytes()
-
-
-def has_short_memory(model: Any, device: str) -> bool:
-    """Return whether training must compute activations twice to save memory."""
-    import psutil
-
-    if device != "cpu":
-        return False
-    needed = _ACTIVATIONS * model.get_memory_footprint()
-    return bool(psutil.virtual_memory().available < needed)
-
-
-def check_weights(directory: Path) -> None:
-    """Raise an error if a base needs 4 bits, but bitsandbytes is missing."""
-    from importlib.util import find_spec
-
-    # Importing torch takes a second, and is not needed here for small bases.
-    if _size_bytes(directory) < _MIN_BYTES or find_spec("bitsandbytes"):
-        return
-    if uses_4_bits(directory, expected_device()):
-        msg = (
-            "A base of this size is loaded in 4 bits on this GPU, which needs "
-            "bitsandbytes: pip install bitsandbytes"
-        )
-        raise LocalServerError(msg)
-
-
 def config_and_class(directory: Path) -> tuple[Any, Any]:
     """Return a base's configuration and its class in transformers."""
     from transformers import (
@@ -199,29 +143,3 @@ def _takes_adapters(model: Any, layers: list[str]) -> bool:
         except ValueError:
             return False
     return True
-
-
-def _4_bit_options(dtype: Any, device: str) -> dict[str, Any]:
-    from transformers import BitsAndBytesConfig
-
-    config = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
-    return {"quantization_config": config, "device_map": {"": device}}
-
-
-def _size_bytes(directory: Path) -> int:
-    header = gguf_header_of(directory)
-    if header is not None:
-        # Parameters are converted to two bytes each.
-        return 2 * sum(math.prod(tensor.shape) for tensor in header.tensors.values())
-    return sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-
-
-def _gpu_bytes() -> int:
-    import torch
-
-    return int(torch.cuda.get_device_properties(0).total_memory)

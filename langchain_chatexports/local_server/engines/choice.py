@@ -12,22 +12,20 @@ from langchain_chatexports.local_server.bases.devices import (
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
 from langchain_chatexports.local_server.bases.gguf_header import read_header
+from langchain_chatexports.local_server.engines.llama_cpp import MAX_CHILDREN
 
 _MIN_CONTEXT = 2048
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """The chosen engine, and the reason."""
+    """The file for llama.cpp, or the reason for using transformers."""
 
     gguf: BaseGGUF | None
-    """The file for llama.cpp; `None` if transformers is used."""
-
     max_context: int | None = None
     """The longest context that memory allows, in tokens; `None` without a limit."""
 
     reason: str | None = None
-    """The reason for not using llama.cpp; `None` if it is used."""
 
     def __str__(self) -> str:
         """Return the engine's name and the reason, for a line on the terminal."""
@@ -48,9 +46,9 @@ def choose_engine(description: BaseDescription, directory: Path) -> EngineChoice
 
 
 def _max_context(file: Path) -> int:
-    """Return how many tokens' keys and values fit into a quarter of the memory.
+    """Return how many tokens' keys and values fit into a child's share of the memory.
 
-    llama.cpp allocates them when it starts, in 16 bits.
+    llama.cpp allocates them when it starts, in 16 bits. All children have a quarter.
     """
     import psutil
 
@@ -60,4 +58,5 @@ def _max_context(file: Path) -> int:
     size = header.dimension("attention.key_length") or width
     key_heads = header.dimension("attention.head_count_kv") or heads
     bytes_per_token = max(1, 2 * 2 * header.dimension("block_count") * key_heads * size)
-    return max(_MIN_CONTEXT, int(psutil.virtual_memory().total // 4 // bytes_per_token))
+    share = psutil.virtual_memory().total // 4 // MAX_CHILDREN
+    return max(_MIN_CONTEXT, int(share // bytes_per_token))

@@ -10,11 +10,13 @@ when standard input is closed.
 import json
 import os
 import sys
-from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_chatexports.local_server.bases.llama_cpp_server import open_server
 from langchain_chatexports.local_server.processes import limit_memory, take_output
+
+# Simultaneous answers of a model.
+_MAX_SLOTS = 8
 
 # A cancelled request ends with its current batch.
 _BATCH = 64
@@ -22,44 +24,13 @@ _HTTP_THREADS = 16
 _MORE_MEMORY_BYTES = 2_000_000_000
 
 
-@dataclass(frozen=True)
-class ChildSettings:
-    """The settings of a child process."""
-
-    model: str
-    """The base's `.gguf` file."""
-
-    adapter: str | None
-    """The adapter's `.gguf` file."""
-
-    name: str
-    """The model's name in answers."""
-
-    template: str
-    """The chat template of training, in Jinja."""
-
-    key: str = field(repr=False)
-    threads: int
-    """The threads for one answer."""
-
-    batch_threads: int
-    """The threads for prompts, and for several answers at the same time."""
-
-    context: int
-    """The number of tokens for all simultaneous answers, prompts included."""
-
-    slots: int
-    """The maximum number of simultaneous answers."""
-
-
 def main() -> None:
     """Serve until standard input is closed."""
     output = take_output()
-    _forbid_core_dumps()
-    settings = ChildSettings(**json.loads(sys.stdin.buffer.readline()))
+    settings = json.loads(sys.stdin.buffer.readline())
     # The folder in which it was started may be gone.
     os.chdir(os.path.sep)
-    with open_server(_parameters(settings)) as address:
+    with open_server(_parameters(**settings)) as address:
         # A schema can become a grammar of a billion rules.
         limit_memory(_MORE_MEMORY_BYTES)
         with output as file:
@@ -69,37 +40,43 @@ def main() -> None:
     os._exit(0)
 
 
-def _forbid_core_dumps() -> None:
-    """Keep messages out of core dumps."""
-    if sys.platform != "win32":
-        import resource
+def _parameters(
+    *,
+    model: str,
+    adapter: str | None,
+    name: str,
+    template: str,
+    key: str,
+    threads: tuple[int, int],
+    context: int,
+) -> Any:
+    """Return llama.cpp's parameters.
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _parameters(settings: ChildSettings) -> Any:
+    `model` and `adapter` are `.gguf` files, `name` the model's name in answers, and
+    `template` the chat template of training, in Jinja. `threads` are for one answer,
+    and for prompts and simultaneous answers. `context` is the number of tokens for all
+    simultaneous answers, prompts included.
+    """
     import xllamacpp
 
     given = xllamacpp.CommonParams()
-    given.model.path = settings.model
-    given.model_alias = {settings.name}
-    given.chat_template = settings.template
+    given.model.path = model
+    given.model_alias = {name}
+    given.chat_template = template
     given.prefill_assistant = False
-    given.api_keys = [settings.key]
-    if settings.adapter is not None:
-        given.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(settings.adapter, 1.0)]
-    given.n_ctx = settings.context
-    given.n_parallel = settings.slots
+    given.api_keys = [key]
+    if adapter is not None:
+        given.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 1.0)]
+    given.n_ctx = context
+    given.n_parallel = _MAX_SLOTS
     # One cache for all answers, so that a long one may use the space of several short
     # ones.
     given.kv_unified = True
     given.n_batch = given.n_ubatch = _BATCH
     given.n_threads_http = _HTTP_THREADS
-    given.cpuparams.n_threads = settings.threads
-    given.cpuparams_batch.n_threads = settings.batch_threads
-    for threads in (given.cpuparams, given.cpuparams_batch):
-        # Waiting threads sleep; others need the processor.
-        threads.poll = 0
+    given.cpuparams.n_threads, given.cpuparams_batch.n_threads = threads
+    # Waiting threads sleep; others need the processor.
+    given.cpuparams.poll = given.cpuparams_batch.poll = 0
     given.verbosity = 0
     given.warmup = False
     given.fit_params = False

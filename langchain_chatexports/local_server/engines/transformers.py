@@ -1,21 +1,22 @@
-"""Answers by transformers, one at a time, and tasks between them.
+"""Answers by transformers, one at a time, and scores of given answers.
 
 Used if llama.cpp cannot answer, and for scores with both engines.
 """
 
-import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTemplate,
+    ChatTokenizer,
+)
 from langchain_chatexports.local_server.bases.devices import choose_device
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.models import is_adapter
 
@@ -29,6 +30,68 @@ _MIN_TEMPERATURE = 1e-4
 
 class EngineClosedError(Exception):
     """The server is stopping."""
+
+
+# llama.cpp uses no more of a text that ends a repetition.
+_MAX_BREAKER = 40
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Sampling settings, with llama.cpp's names; the defaults are those of a talk.
+
+    Without a penalty, small models repeat whole messages up to the token limit. DRY
+    ("don't repeat yourself") allows a few repeated words, and makes each further word
+    of the same phrase less likely. Its usual breakers at line ends are not used,
+    because loops in chats are made of lines: see "How good is it?" in
+    `docs/evaluation.md`.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    # The minimum probability of a token, as a share of the likeliest one's.
+    min_p: float = 0.02
+    # The strength of the penalty for repetitions; 0 for none.
+    dry_multiplier: float = 0.8
+    # The growth of the penalty with the length of a repetition.
+    dry_base: float = 1.75
+    # The number of tokens that may be repeated.
+    dry_allowed_length: int = 3
+    # The number of tokens to search for repetitions, the prompt's included; -1: all.
+    dry_penalty_last_n: int = 512
+
+    def without_talk(self) -> "Sampling":
+        """Return the settings for structured answers, such as JSON."""
+        return replace(self, min_p=0.0, dry_multiplier=0.0)
+
+    def dry_penalties(self, tokens: Sequence[int], answered: int) -> dict[int, float]:
+        """Return DRY's penalties for the logits of tokens, as in llama.cpp."""
+        size = len(tokens) if self.dry_penalty_last_n < 0 else self.dry_penalty_last_n
+        window = tokens[max(0, len(tokens) - size) :]
+        end = len(window) - 1
+        if not self.dry_multiplier or answered < self.dry_allowed_length:
+            return {}
+        longest: dict[int, int] = {}
+        for at in range(end):
+            length = 0
+            while (
+                length < min(answered, at + 1)
+                and window[at - length] == window[end - length]
+            ):
+                length += 1
+            following = window[at + 1]
+            longest[following] = max(length, longest.get(following, 0))
+        return {
+            token: self.dry_multiplier
+            * self.dry_base ** (length - self.dry_allowed_length)
+            for token, length in longest.items()
+            if length >= self.dry_allowed_length
+        }
+
+
+def dry_breakers(header: str) -> list[str]:
+    """Return the texts that end a repetition for llama.cpp: an answer's header."""
+    return [header[-_MAX_BREAKER:]]
 
 
 @dataclass(frozen=True)
@@ -80,12 +143,9 @@ class TransformersEngine:
                 raise EngineClosedError
             return is_cancelled()
 
-        def generate(model: LoadedBase) -> GeneratedAnswer:
-            ends = model.end_tokens | self._tokenizer.end_tokens
-            tokenizer = self._tokenizer.tokenizer
-            return model.generate(request, tokenizer, ends, on_text, should_stop)
-
-        return self.run(generate)
+        return self.run(
+            lambda model: model.generate(request, self._tokenizer, on_text, should_stop)
+        )
 
     def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
         """Run a task on the model, after the queued ones."""
@@ -140,8 +200,7 @@ class LoadedBase:
     def generate(
         self,
         request: GenerationRequest,
-        tokenizer: Any,
-        ends: set[int],
+        tokenizer: ChatTokenizer,
         on_text: Callable[[str], None],
         should_stop: Callable[[], bool],
     ) -> GeneratedAnswer:
@@ -161,7 +220,8 @@ class LoadedBase:
             return scores
 
         self._activate(request.adapter)
-        writer = _Writer(on_text, tokenizer, ends, request.stops)
+        ends = self.end_tokens | tokenizer.end_tokens
+        writer = _Writer(on_text, tokenizer.tokenizer, ends, request.stops)
         chosen = request.sampling
         is_cold = chosen.temperature < _MIN_TEMPERATURE or chosen.top_p <= 0
         sampling = {
@@ -177,8 +237,8 @@ class LoadedBase:
             do_sample=not is_cold,
             **({} if is_cold else sampling),
         )
-        seed = request.seed
-        torch.manual_seed(_random_seed() if seed is None else seed % 2**63)
+        seed = torch.seed() if request.seed is None else request.seed
+        torch.manual_seed(seed % 2**63)
         prompt = torch.tensor([request.prompt], device=self.device)
         with torch.inference_mode():
             self._model.generate(
@@ -226,8 +286,8 @@ class LoadedBase:
         return losses
 
     def forget(self, adapter: Path) -> None:
-        """Unload an adapter, or one in a subfolder of its folder."""
-        if self._adapter and adapter in (self._adapter, *self._adapter.parents):
+        """Unload an adapter, if it is loaded."""
+        if self._adapter == adapter:
             self._unload()
 
     def _activate(self, adapter: Path | None) -> None:
@@ -323,5 +383,53 @@ class _Writer:
             self._sent = end
 
 
-def _random_seed() -> int:
-    return int.from_bytes(os.urandom(7), "big")
+@dataclass(frozen=True)
+class TurnScore:
+    """The negative log-likelihood of one assistant message.
+
+    To compare models with different tokenizers, use bits per byte of held-out answers:
+    `(sum(nll) + sum(end_nll)) / ln 2 / sum(size_bytes + 1)`.
+    """
+
+    index: int
+    nll: float
+    """That of its text, in nats."""
+
+    end_nll: float
+    """That of the token that ends the turn."""
+
+    tokens: int
+    size_bytes: int
+    """Bytes of the text in UTF-8."""
+
+
+def score_conversation(
+    model: LoadedBase,
+    template: ChatTemplate,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    adapter: Path | None,
+    context: int,
+) -> list[TurnScore] | None:
+    """Score one conversation in one forward pass.
+
+    Returns `None` if the conversation has more than `context` tokens.
+    """
+    ids, spans = template.answer_spans(messages)
+    if len(ids) > context:
+        return None
+    wanted = [
+        position for span in spans for position in range(span.start, span.end + 1)
+    ]
+    losses = model.negative_log_likelihoods(ids, wanted, adapter)
+    nll = dict(zip(wanted, losses, strict=True))
+    return [
+        TurnScore(
+            index=span.number,
+            nll=sum(nll[position] for position in range(span.start, span.end)),
+            end_nll=nll[span.end],
+            tokens=span.end - span.start,
+            size_bytes=span.size_bytes,
+        )
+        for span in spans
+    ]

@@ -14,7 +14,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from langchain_chatexports._version import __version__
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
     log_without_text,
@@ -47,12 +46,8 @@ def create_app(service: LocalService, *, api_key: str) -> FastAPI:
         await run_in_threadpool(service.stop)
 
     app = FastAPI(
-        title="langchain-chatexports local server",
-        version=__version__,
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,
         redirect_slashes=False,
         exception_handlers={
             HTTPException: _on_http_error,

@@ -4,10 +4,10 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -23,16 +23,11 @@ from langchain_chatexports.local_server.engines.llama_cpp import (
     LlamaCppEngine,
     UnsuitableModelError,
 )
-from langchain_chatexports.local_server.engines.sampling import dry_breakers
-from langchain_chatexports.local_server.engines.scoring import (
-    TurnScore,
-    score_conversation,
-)
 from langchain_chatexports.local_server.engines.transformers import (
     EngineClosedError,
-    GeneratedAnswer,
     GenerationRequest,
-    LoadedBase,
+    dry_breakers,
+    score_conversation,
 )
 from langchain_chatexports.local_server.http.errors import ApiError
 from langchain_chatexports.local_server.http.requests import (
@@ -48,15 +43,12 @@ if TYPE_CHECKING:
         ServedModel,
     )
 
-Result = TypeVar("Result")
 Chunks: TypeAlias = AsyncGenerator[bytes, None]
-Pieces: TypeAlias = "asyncio.Queue[str | None]"
-Answered: TypeAlias = "asyncio.Future[GeneratedAnswer]"
 
 _DEFAULT_TOKENS = 1024
 _MAX_SCHEMA_BYTES = 65_536
 _MAX_SEED = 0xFFFFFFFF  # Means a random one to llama.cpp.
-_BYTES_PER_TOKEN = 3
+_POLL_SECONDS = 0.1
 _OK, _SERVER_ERROR = 200, 500
 _FREE_CHOICES = (None, "auto", "none")
 # Only for llama.cpp, which checks the values.
@@ -84,7 +76,7 @@ async def complete_chat(
     model = service.find_model(body.model)
     _check_request(body)
     chunks = _answer(service, body, model)
-    first = await _unless_disconnected(request, _first_of(chunks))
+    first = await _first_of(chunks, request)
     if first is None or not body.stream:
         await chunks.aclose()
         status = 499 if first is None else _OK
@@ -100,56 +92,55 @@ async def complete_chat(
     return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
 
-async def _first_of(chunks: Chunks) -> bytes:
-    return await anext(chunks)
+async def _first_of(chunks: Chunks, request: Request) -> bytes | None:
+    """Return the beginning of a response; `None` if the client disconnects first."""
+    first = asyncio.ensure_future(anext(chunks))
+    try:
+        while not first.done():
+            if await request.is_disconnected():
+                return None
+            await asyncio.wait({first}, timeout=_POLL_SECONDS)
+        return first.result()
+    finally:
+        first.cancel()
+        await asyncio.wait({first})
 
 
 async def _answer(
     service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> Chunks:
     """Yield the body of the response, in parts if it is a stream."""
-    engine = service.llama_cpp
     has_begun = False
-    try:
-        if engine is not None:
-            with suppress(UnsuitableModelError):
-                async with aclosing(
-                    _pass_to_llama_cpp(service, engine, body, model)
-                ) as chunks:
-                    async for chunk in chunks:
-                        has_begun = True
-                        yield chunk
-                return
-        _check_plain(service, body)
-        async with aclosing(_generate(service, body, model)) as chunks:
-            async for chunk in chunks:
-                has_begun = True
-                yield chunk
-    except ApiError:
-        raise
-    except Exception as error:
-        failure = _engine_failure(error)
-        if not has_begun:
-            raise failure from error
-        yield _data(failure.body())
+    for way in (_pass_to_llama_cpp, _generate):
+        try:
+            async with aclosing(way(service, body, model)) as chunks:
+                async for chunk in chunks:
+                    has_begun = True
+                    yield chunk
+        except ApiError:
+            raise
+        except UnsuitableModelError:
+            continue
+        except Exception as error:
+            failure = _engine_failure(error)
+            if not has_begun:
+                raise failure from error
+            yield _data(failure.body())
+        return
 
 
 async def _pass_to_llama_cpp(
-    service: "LocalService",
-    engine: LlamaCppEngine,
-    body: ChatRequest,
-    model: "ServedModel",
+    service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> Chunks:
     """Pass a request to llama.cpp, and yield its response."""
     import httpx
 
-    limit = _token_limit(body, model)
-    content = await run_in_threadpool(_llama_cpp_body, service, body, limit)
-    tokens = len(content) // _BYTES_PER_TOKEN + limit
+    engine = service.llama_cpp
+    if engine is None:
+        raise UnsuitableModelError
+    content = await run_in_threadpool(_llama_cpp_body, service, body, model)
     try:
-        async with engine.answer(
-            model.adapter, content, name=model.name, tokens=tokens
-        ) as response:
+        async with engine.answer(model.adapter, content, name=model.name) as response:
             if response.status_code != _OK:
                 raise _refusal(
                     engine, body, await response.aread(), response.status_code
@@ -164,24 +155,24 @@ async def _pass_to_llama_cpp(
 
 
 def _token_limit(body: ChatRequest, model: "ServedModel") -> int:
-    given = body.token_limit()
+    given = body.max_completion_tokens or body.max_tokens
     if given or body.has_form:
         return given or _DEFAULT_TOKENS
     return model.reply_tokens or _DEFAULT_TOKENS
 
 
-def _llama_cpp_body(service: "LocalService", body: ChatRequest, limit: int) -> bytes:
+def _llama_cpp_body(
+    service: "LocalService", body: ChatRequest, model: "ServedModel"
+) -> bytes:
     """Return a request for llama.cpp, whose defaults differ from OpenAI's."""
-    extras = body.model_extra or {}
-    given = {name: extras[name] for name in _HANDED_ON if extras.get(name) is not None}
+    template = service.tokenizer.template
+    given = {k: value for k, value in body.extras.items() if k in _HANDED_ON}
     if given.get("logprobs"):
         # llama.cpp sends log-probabilities only if at least one is requested.
         given["top_logprobs"] = given.get("top_logprobs") or 1
     if body.response_format:
         given["response_format"] = body.response_format
-    tools = _offered_tools(body)
-    template = service.tokenizer.template
-    if tools:
+    if tools := _offered_tools(body):
         if not template.has_tools:
             msg = (
                 f"The chat template of {service.base_model} has no tools. Use a base "
@@ -191,12 +182,12 @@ def _llama_cpp_body(service: "LocalService", body: ChatRequest, limit: int) -> b
         given["tools"] = tools
         is_free = body.tool_choice in _FREE_CHOICES
         given["tool_choice"] = "auto" if is_free else "required"
-    given["messages"] = _messages(body, template)
-    if body.stream_options and body.stream_options.get("include_usage"):
+    if body.includes_usage:
         given["stream_options"] = {"include_usage": True}
     given.update(
+        messages=_messages(body, template),
         stream=bool(body.stream),
-        max_tokens=limit,
+        max_tokens=_token_limit(body, model),
         **asdict(body.sampling()),
         dry_sequence_breakers=dry_breakers(template.derived.assistant_header),
         top_k=0,
@@ -220,12 +211,12 @@ def _messages(body: ChatRequest, template: ChatTemplate) -> list[dict[str, Any]]
     has_calls = any(
         message["role"] == "tool" or message.get("tool_calls") for message in messages
     )
-    try:
-        if not (has_calls and template.has_tools):
-            return [*template.as_rendered(messages)]
+    if has_calls and template.has_tools:
         # No control token has a character that JSON would escape.
         text = template.without_control_tokens(json.dumps(messages, ensure_ascii=False))
         return list(json.loads(text))
+    try:
+        return [*template.as_rendered(messages)]
     except MessageError as error:
         raise _unusable_messages(error) from error
 
@@ -252,11 +243,13 @@ async def _generate(
     service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> Chunks:
     """Let transformers answer."""
+    _check_plain(service, body)
     prompt = await run_in_threadpool(_prompt_ids, service, body)
-    room = service.tokenizer.context - len(prompt)
     request = GenerationRequest(
         prompt=prompt,
-        max_tokens=min(_token_limit(body, model), room),
+        max_tokens=min(
+            _token_limit(body, model), service.tokenizer.context - len(prompt)
+        ),
         adapter=model.adapter,
         sampling=body.sampling(),
         stops=body.stops(),
@@ -266,88 +259,75 @@ async def _generate(
     loop = asyncio.get_running_loop()
     is_left = threading.Event()
 
-    def put(text: str | None) -> None:
+    def put(piece: str | None) -> None:
         # The loop may be closed if the server stops during an answer.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(pieces.put_nowait, text)
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-    head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": model.name}
     generated = service.scorer.submit(request, put, is_left.is_set)
     generated.add_done_callback(lambda _: put(None))
     answered = asyncio.wrap_future(generated)
+    head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": model.name}
     try:
+        text = ""
         if body.stream:
-            async for event in _events(body, head, pieces, answered, len(prompt)):
-                yield event
-        else:
-            yield await _whole(head, pieces, answered, len(prompt))
+            yield _chunk(head, {"role": "assistant", "content": ""})
+        while (piece := await pieces.get()) is not None:
+            text += piece
+            if body.stream:
+                yield _chunk(head, {"content": piece})
+        last = await answered
+        usage = {
+            "prompt_tokens": len(prompt),
+            "completion_tokens": last.tokens,
+            "total_tokens": len(prompt) + last.tokens,
+        }
+        if body.stream:
+            yield _chunk(head, {}, finish_reason=last.finish_reason)
+            if body.includes_usage:
+                yield _chunk(head, None, usage=usage)
+            yield b"data: [DONE]\n\n"
+            return
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text, "refusal": None},
+            "finish_reason": last.finish_reason,
+            "logprobs": None,
+        }
+        answer = {"object": "chat.completion", "choices": [choice], "usage": usage}
+        yield json.dumps({**head, **answer}).encode("ascii")
     finally:
         is_left.set()
         answered.cancel()
 
 
-def _prompt_ids(service: "LocalService", body: ChatRequest) -> list[int]:
-    context = service.tokenizer.context
-    messages = [message.model_dump(exclude_none=True) for message in body.messages]
+def _chunk(
+    head: dict[str, Any],
+    delta: dict[str, Any] | None,
+    *,
+    finish_reason: str | None = None,
+    usage: dict[str, int] | None = None,
+) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    choices = [] if delta is None else [choice]
+    kind = "chat.completion.chunk"
+    return _data({**head, "object": kind, "choices": choices, "usage": usage})
+
+
+def _prompt_ids(
+    service: "LocalService", body: ChatRequest | TokenizeRequest
+) -> list[int]:
+    messages = [
+        message.model_dump(exclude_none=True) for message in body.messages or ()
+    ]
     try:
-        with service.parsing_lock:
-            prompt = service.tokenizer.template.prompt_ids(messages)
+        prompt = service.tokenizer.template.prompt_ids(messages)
     except MessageError as error:
         raise _unusable_messages(error) from error
-    if len(prompt) >= context:
-        raise _too_long(context)
+    # Others count tokens to shorten a chat.
+    if isinstance(body, ChatRequest) and len(prompt) >= service.tokenizer.context:
+        raise _too_long(service.tokenizer.context)
     return prompt
-
-
-async def _whole(
-    head: dict[str, Any], pieces: Pieces, answered: Answered, prompt_tokens: int
-) -> bytes:
-    text = ""
-    while (piece := await pieces.get()) is not None:
-        text += piece
-    last = await answered
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text, "refusal": None},
-        "finish_reason": last.finish_reason,
-        "logprobs": None,
-    }
-    answer = {**head, "object": "chat.completion", "choices": [choice]}
-    return json.dumps({**answer, "usage": _usage(prompt_tokens, last)}).encode("ascii")
-
-
-async def _events(
-    body: ChatRequest,
-    head: dict[str, Any],
-    pieces: Pieces,
-    answered: Answered,
-    prompt_tokens: int,
-) -> AsyncIterator[bytes]:
-    with_usage = bool(body.stream_options and body.stream_options.get("include_usage"))
-    head = {**head, "object": "chat.completion.chunk"}
-    if with_usage:
-        head["usage"] = None
-
-    def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return _data({**head, "choices": [choice]})
-
-    yield chunk({"role": "assistant", "content": ""})
-    while (text := await pieces.get()) is not None:
-        yield chunk({"content": text})
-    last = await answered
-    yield chunk({}, last.finish_reason)
-    if with_usage:
-        yield _data({**head, "choices": [], "usage": _usage(prompt_tokens, last)})
-    yield b"data: [DONE]\n\n"
-
-
-def _usage(prompt_tokens: int, last: GeneratedAnswer) -> dict[str, int]:
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": last.tokens,
-        "total_tokens": prompt_tokens + last.tokens,
-    }
 
 
 async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[str, Any]:
@@ -355,21 +335,19 @@ async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[st
     model = service.find_model(body.model)
     messages = [message.model_dump(exclude_none=True) for message in body.messages]
     tokenizer = service.tokenizer
-
-    def task(base: LoadedBase) -> list[TurnScore] | None:
-        return score_conversation(
+    scored = service.scorer.run(
+        lambda base: score_conversation(
             base,
             tokenizer.template,
             messages,
             adapter=model.adapter,
             context=tokenizer.context,
         )
-
+    )
     try:
-        scores = await asyncio.wrap_future(service.scorer.run(task))
+        scores = await asyncio.wrap_future(scored)
     except MessageError as error:
-        msg = f"The messages cannot be scored: {error}."
-        raise ApiError(msg, code="invalid_value", param="messages") from error
+        raise _unusable_messages(error) from error
     except Exception as error:
         raise _engine_failure(error) from error
     if scores is None:
@@ -379,24 +357,13 @@ async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[st
 
 
 def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:
-    """Return the tokens of a text, or of a chat up to the answer.
-
-    A chat may be longer than the context: clients count tokens to shorten it.
-    """
+    """Return the tokens of a text, or of a chat up to the answer."""
     service.find_model(body.model)
-    tokenizer = service.tokenizer
-    try:
-        with service.parsing_lock:
-            if body.messages is None:
-                tokens = tokenizer.tokenizer.encode(
-                    body.prompt, add_special_tokens=False
-                )
-            else:
-                tokens = tokenizer.template.prompt_ids(
-                    [message.model_dump(exclude_none=True) for message in body.messages]
-                )
-    except MessageError as error:
-        raise _unusable_messages(error) from error
+    if body.messages is None:
+        tokenizer = service.tokenizer.tokenizer
+        tokens = tokenizer.encode(body.prompt, add_special_tokens=False)
+    else:
+        tokens = _prompt_ids(service, body)
     return {"count": len(tokens), "tokens": tokens}
 
 
@@ -416,16 +383,13 @@ def _check_request(body: ChatRequest) -> None:
 
 def _check_plain(service: "LocalService", body: ChatRequest) -> None:
     """Raise an error for parameters that only llama.cpp supports."""
-    given = {**body.extras, "parallel_tool_calls": None}
-    asked = [name for name in _HANDED_ON if given.get(name)]
+    asked = [*(_HANDED_ON & body.extras.keys()) - {"parallel_tool_calls"}]
     if body.has_form:
         asked.append("tools" if body.tools else "response_format")
-    for name in asked:
-        if name == "n" and given["n"] == 1:
-            continue
+    if asked:
         reason = service.choice.reason or "because llama.cpp cannot load this model"
-        msg = f"'{name}' needs llama.cpp, and transformers answers, {reason}."
-        raise ApiError(msg, code="unsupported_parameter", param=name)
+        msg = f"'{asked[0]}' needs llama.cpp, and transformers answers, {reason}."
+        raise ApiError(msg, code="unsupported_parameter", param=asked[0])
 
 
 def _offered_tools(body: ChatRequest) -> list[Any]:
@@ -437,28 +401,6 @@ def _offered_tools(body: ChatRequest) -> list[Any]:
         wanted = choice["function"]["name"]
         return [tool for tool in tools if tool["function"]["name"] == wanted]
     return list(tools)
-
-
-async def _unless_disconnected(
-    request: Request, work: Coroutine[Any, Any, Result]
-) -> Result | None:
-    """Return the result of some work; `None` if the client disconnects first."""
-
-    async def wait_for_disconnect() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    working = asyncio.ensure_future(work)
-    disconnecting = asyncio.ensure_future(wait_for_disconnect())
-    try:
-        await asyncio.wait(
-            {working, disconnecting}, return_when=asyncio.FIRST_COMPLETED
-        )
-        return working.result() if working.done() else None
-    finally:
-        for task in (working, disconnecting):
-            task.cancel()
-        await asyncio.wait({working, disconnecting})
 
 
 def _data(value: dict[str, Any]) -> bytes:
@@ -480,13 +422,12 @@ def _unusable_messages(error: Exception) -> ApiError:
 
 def _engine_failure(error: BaseException) -> ApiError:
     """Return the response to an engine's error."""
-    if isinstance(error, EngineClosedError):
-        msg = "The server is stopping."
-        return ApiError(msg, status=503, code="server_error", kind="server_error")
     if isinstance(error, FileNotFoundError):
         msg = "The model was deleted."
         return ApiError(msg, status=404, code="model_not_found", param="model")
-    if isinstance(error, LocalServerError):
+    if isinstance(error, EngineClosedError):
+        msg = "The server is stopping."
+    elif isinstance(error, LocalServerError):
         msg = f"The base model cannot be used: {error}"
     elif isinstance(error, MemoryError) or "memory" in str(error).lower():
         msg = "There was not enough memory for this answer."

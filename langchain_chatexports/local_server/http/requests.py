@@ -12,13 +12,11 @@ from openai.types.chat import (
 )
 from pydantic import BaseModel, ConfigDict, Field
 
-from langchain_chatexports.local_server.engines.sampling import Sampling
+from langchain_chatexports.local_server.engines.transformers import Sampling
 from langchain_chatexports.local_server.http.errors import ApiError
 
 _MAX_SEED = 2**63 - 1
 _MAX_TOKENS = 10_000_000
-# OpenAI parameters that are accepted only with a value without effect.
-_UNSUPPORTED = frozenset({"integrations", "method.type"})
 
 Auto = Literal["auto"]
 
@@ -129,9 +127,16 @@ class ChatRequest(_Strict):
 
     @property
     def extras(self) -> dict[str, Any]:
-        """Further fields, which only llama.cpp supports."""
-        given = self.model_extra or {}
+        """Further fields that ask for something, which only llama.cpp supports."""
+        given = {"n": 1, **(self.model_extra or {})}
+        if given["n"] == 1:
+            del given["n"]
         return {name: value for name, value in given.items() if value}
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with the number of tokens."""
+        return bool(self.stream_options and self.stream_options.get("include_usage"))
 
     @property
     def has_form(self) -> bool:
@@ -152,10 +157,6 @@ class ChatRequest(_Strict):
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return [text for text in given if text]
 
-    def token_limit(self) -> int | None:
-        """Return the maximum number of generated tokens."""
-        return self.max_completion_tokens or self.max_tokens
-
 
 class ScoreRequest(_Strict):
     """Body of `POST /score`, which OpenAI does not have."""
@@ -172,34 +173,18 @@ class TokenizeRequest(_Strict):
     messages: Messages | None = None
 
 
-# The names that an error may repeat; others are the client's own, or those of a union.
-_NAMES = frozenset(
-    name for model in _Strict.__subclasses__() for name in model.model_fields
-) | {"file", "purpose", "expires_after[anchor]", "expires_after[seconds]"}
-
-
 def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
-    """Return the error for an invalid parameter of a body, a query or a form."""
+    """Return the error for an invalid parameter of a body, a query or a form.
+
+    It repeats no name from inside a parameter, because that can be a client's text.
+    """
     param = next((str(part) for part in errors[0]["loc"][1:]), None)
     if param is None or errors[0]["type"] == "json_invalid":
         msg = "The body is not a JSON object, or not sent as application/json."
         return ApiError(msg, code="invalid_json")
     # Each member of a union reports its own errors, the most general one first.
-    same = [each for each in errors if each["loc"][1:2] == errors[0]["loc"][1:2]]
-    best = max(reversed(same), key=lambda each: len(_path(each)))
-    path = ".".join(_path(best))
-    msg = f"Invalid value for '{path}': {best['msg']}."
-    if best["type"] == "extra_forbidden":
-        msg = "Unrecognized request argument" + (f" within '{path}'." if path else ".")
-    elif {param, path} & _UNSUPPORTED:
-        msg += " The local server does not support this."
+    last = [error for error in errors if error["loc"][1:2] == errors[0]["loc"][1:2]][-1]
+    msg = f"Invalid value for '{param}': {last['msg']}."
+    if last["type"] == "extra_forbidden" and len(last["loc"]) == 2:  # noqa: PLR2004
+        msg = "Unrecognized request argument."
     return ApiError(msg, code="invalid_value", param=param)
-
-
-def _path(error: Mapping[str, Any]) -> list[str]:
-    where, *parts = error["loc"]
-    if error["type"] == "extra_forbidden":
-        parts.pop()
-    if where == "body":
-        parts = [each for each in parts if isinstance(each, int) or each in _NAMES]
-    return [str(each) for each in parts]

@@ -1,17 +1,10 @@
-"""The routes: OpenAI's files, fine-tuning jobs, models, chats and scores.
-
-Functions are named after the operations of OpenAI's OpenAPI description.
-"""
+"""The routes: OpenAI's files, fine-tuning jobs, models, chats and scores."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
-from fastapi.routing import APIRoute
-from openai.types import FileDeleted, FileObject, Model, ModelDeleted
-from openai.types.chat import ChatCompletion
-from openai.types.fine_tuning import FineTuningJob
-from pydantic.alias_generators import to_camel
+from fastapi import APIRouter, Depends, Form, Query, UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
@@ -33,24 +26,13 @@ from langchain_chatexports.local_server.http.requests import (
 )
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.files import JsonLinesError
-from langchain_chatexports.local_server.storage.models import TunedModel
 
 _STATUSES: dict[str, Literal["cancelled", "paused"]] = {
     "cancel": "cancelled",
     "pause": "paused",
 }
-_MIN_LIFETIME, _MAX_LIFETIME = 3600, 2_592_000
 
-
-def _operation_id(route: APIRoute) -> str:
-    return to_camel(route.name)
-
-
-router = APIRouter(
-    default_response_class=JsonResponse,
-    generate_unique_id_function=_operation_id,
-    redirect_slashes=False,
-)
+router = APIRouter(default_response_class=JsonResponse, redirect_slashes=False)
 
 
 async def _service(request: Request) -> LocalService:
@@ -59,7 +41,6 @@ async def _service(request: Request) -> LocalService:
 
 
 Service = Annotated[LocalService, Depends(_service)]
-After = Annotated[str, Query(description="The id that the page starts after.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -79,11 +60,6 @@ def _find_job(service: Service, fine_tuning_job_id: str) -> dict[str, Any]:
 
 FoundFile = Annotated[dict[str, Any], Depends(_find_file)]
 FoundJob = Annotated[dict[str, Any], Depends(_find_job)]
-
-
-def _described(model: type[Any]) -> dict[int | str, dict[str, Any]]:
-    # Only documented: the server does not validate its own responses.
-    return {200: {"model": model}}
 
 
 def _page(items: Sequence[dict[str, Any]], after: str, limit: int) -> JsonResponse:
@@ -106,28 +82,20 @@ def _page(items: Sequence[dict[str, Any]], after: str, limit: int) -> JsonRespon
     )
 
 
-@router.post("/files", responses=_described(FileObject))
+@router.post("/files")
 def create_file(
     service: Service,
-    file: Annotated[UploadFile, File(description="One object with `messages` a line.")],
+    file: UploadFile,
     purpose: Annotated[Literal["fine-tune"], Form()],
-    anchor: Annotated[
-        Literal["created_at"] | None, Form(alias="expires_after[anchor]")
-    ] = None,
-    seconds: Annotated[
-        int | None,
-        Form(alias="expires_after[seconds]", ge=_MIN_LIFETIME, le=_MAX_LIFETIME),
-    ] = None,
+    lifetime: Annotated[str, Form(alias="expires_after[seconds]")] = "",
 ) -> Response:
     """Upload training or validation examples."""
     del purpose
-    if (anchor is None) != (seconds is None):
-        msg = "'expires_after' needs the anchor 'created_at' and seconds."
-        raise ApiError(msg, code="invalid_value", param="expires_after")
+    if lifetime:
+        msg = "The local server keeps files until they are deleted."
+        raise ApiError(msg, code="unsupported_parameter", param="expires_after")
     try:
-        created = service.files.create(
-            file.file, filename=file.filename or "upload", lifetime=seconds
-        )
+        created = service.files.create(file.file, filename=file.filename or "upload")
     except JsonLinesError as error:
         raise ApiError(str(error), code="invalid_file", param="file") from error
     return JsonResponse(created)
@@ -136,17 +104,14 @@ def create_file(
 @router.get("/files")
 def list_files(
     service: Service,
-    after: After = "",
+    after: str = "",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
-    order: Literal["asc", "desc"] = "desc",
-    purpose: str = "fine-tune",
 ) -> Response:
-    """List the uploaded files by creation time."""
-    files = service.files.newest_first() if purpose == "fine-tune" else []
-    return _page(files if order == "desc" else files[::-1], after, limit)
+    """List the uploaded files, newest first."""
+    return _page(service.files.newest_first(), after, limit)
 
 
-@router.get("/files/{file_id}", responses=_described(FileObject))
+@router.get("/files/{file_id}")
 def retrieve_file(file: FoundFile) -> Response:
     """Return one uploaded file."""
     return JsonResponse(file)
@@ -159,14 +124,14 @@ def download_file(service: Service, file: FoundFile) -> Response:
     return FileResponse(path, media_type="application/octet-stream")
 
 
-@router.delete("/files/{file_id}", responses=_described(FileDeleted))
+@router.delete("/files/{file_id}")
 def delete_file(service: Service, file: FoundFile) -> Response:
     """Delete an uploaded file."""
     service.files.delete(file["id"])
     return JsonResponse({"id": file["id"], "object": "file", "deleted": True})
 
 
-@router.post("/fine_tuning/jobs", responses=_described(FineTuningJob))
+@router.post("/fine_tuning/jobs")
 def create_fine_tuning_job(service: Service, body: JobRequest) -> Response:
     """Validate the examples, and queue a job."""
     return JsonResponse(service.create_job(body))
@@ -174,7 +139,7 @@ def create_fine_tuning_job(service: Service, body: JobRequest) -> Response:
 
 @router.get("/fine_tuning/jobs")
 def list_paginated_fine_tuning_jobs(
-    service: Service, request: Request, after: After = "", limit: Limit = 20
+    service: Service, request: Request, after: str = "", limit: Limit = 20
 ) -> Response:
     """List the jobs with the given metadata, newest first."""
     wanted = {
@@ -190,9 +155,7 @@ def list_paginated_fine_tuning_jobs(
     return _page(jobs, after, limit)
 
 
-@router.get(
-    "/fine_tuning/jobs/{fine_tuning_job_id}", responses=_described(FineTuningJob)
-)
+@router.get("/fine_tuning/jobs/{fine_tuning_job_id}")
 def retrieve_fine_tuning_job(job: FoundJob) -> Response:
     """Return one job."""
     return JsonResponse(job)
@@ -219,7 +182,7 @@ def change_fine_tuning_job(
 
 @router.get("/fine_tuning/jobs/{fine_tuning_job_id}/events")
 def list_fine_tuning_events(
-    service: Service, job: FoundJob, after: After = "", limit: Limit = 20
+    service: Service, job: FoundJob, after: str = "", limit: Limit = 20
 ) -> Response:
     """List the events of a job, newest first."""
     return _page(service.jobs.events(job["id"])[::-1], after, limit)
@@ -227,7 +190,7 @@ def list_fine_tuning_events(
 
 @router.get("/fine_tuning/jobs/{fine_tuning_job_id}/checkpoints")
 def list_fine_tuning_job_checkpoints(
-    job: FoundJob, after: After = "", limit: Limit = 10
+    job: FoundJob, after: str = "", limit: Limit = 10
 ) -> Response:
     """Return an empty list: the best epoch is the model."""
     del job
@@ -238,30 +201,31 @@ def list_fine_tuning_job_checkpoints(
 def list_models(service: Service) -> Response:
     """List the base model, its aliases and the tuned models."""
     own = [_model(name) for name in (service.base_model, *service.aliases)]
-    tuned = [_model(model.name, model) for model in service.models.newest_first()]
+    tuned = [_model(each.name, each.created_at) for each in service.tuned_models()]
     return JsonResponse({"object": "list", "data": [*own, *tuned]})
 
 
-@router.get("/models/{model:path}", responses=_described(Model))
+@router.get("/models/{model:path}")
 def retrieve_model(service: Service, model: str) -> Response:
     """Return one model."""
     service.find_model(model)
-    return JsonResponse(_model(model, service.models.get(model)))
+    created = {each.name: each.created_at for each in service.tuned_models()}
+    return JsonResponse(_model(model, created.get(model)))
 
 
-def _model(name: str, tuned: TunedModel | None = None) -> dict[str, Any]:
-    created = 0 if tuned is None else int(tuned.created_at.timestamp())
+def _model(name: str, created_at: datetime | None = None) -> dict[str, Any]:
+    created = 0 if created_at is None else int(created_at.timestamp())
     return {"id": name, "object": "model", "created": created, "owned_by": "local"}
 
 
-@router.delete("/models/{model:path}", responses=_described(ModelDeleted))
+@router.delete("/models/{model:path}")
 def delete_model(service: Service, model: str) -> Response:
     """Delete a tuned model with its job and the uploads that only it used."""
     service.delete_model(model)
     return JsonResponse({"id": model, "object": "model", "deleted": True})
 
 
-@router.post("/chat/completions", responses=_described(ChatCompletion))
+@router.post("/chat/completions")
 async def create_chat_completion(
     service: Service, body: ChatRequest, request: Request
 ) -> Response:

@@ -23,7 +23,6 @@ from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import base_directory
-from langchain_chatexports.local_server.bases.weights import check_weights
 from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
@@ -104,22 +103,31 @@ def serve_forever(
             or the base is missing.
         MissingExtraError: If the extra `local` is not installed.
     """
-    _serve(settings, on_ready, lambda _: stop is not None and stop.is_set())
+    _serve(
+        settings or ServerSettings(),
+        on_ready or (lambda _: None),
+        lambda _: stop is not None and stop.is_set(),
+    )
 
 
 def _serve(
-    settings: ServerSettings | None,
-    on_ready: Callable[[ServerInfo], None] | None,
+    settings: ServerSettings,
+    on_ready: Callable[[ServerInfo], None],
     should_stop: Callable[[int], bool],
 ) -> None:
+    """Serve; `should_stop` gets the number of programs that hold the server."""
     check_extra()
-    settings = (settings or ServerSettings()).with_absolute_base()
+    settings = settings.with_absolute_base()
     settings.check()
     os.umask(0o077)
     apply_thread_settings(settings.threads or default_threads())
+    data = DataDirectory(settings.data_dir)
     try:
-        with listen(HOST, settings.port) as listener, open_service(settings) as service:
-            _run(service, settings, listener, on_ready, should_stop)
+        with listen(HOST, settings.port) as listener:
+            data.prepare()
+            with data.locked():
+                service = _open_service(settings, data)
+                _run(service, settings, listener, on_ready, should_stop)
     except OSError as error:
         if not is_disk_full(error):
             raise
@@ -127,11 +135,32 @@ def _serve(
         raise LocalServerError(msg) from error
 
 
+def _open_service(settings: ServerSettings, data: DataDirectory) -> "LocalService":
+    """Return the service of a base; nothing is trained or loaded."""
+    description = describe_base(settings.base)
+    directory = base_directory(description)
+    choice = choose_engine(description, directory)
+    logger.info("Answers by %s", choice)
+    for name in settings.aliases:
+        logger.warning("%s is an alias of %s here", name, description.name)
+    from langchain_chatexports.local_server.http.service import LocalService
+
+    service = LocalService(
+        settings, data, base_model=description.name, directory=directory, choice=choice
+    )
+    try:
+        service.tokenizer.template  # noqa: B018 - derives the template.
+    except TemplateError as error:
+        msg = f"The base model in {directory} cannot be used: {error}."
+        raise LocalServerError(msg) from error
+    return service
+
+
 def _run(
     service: "LocalService",
     settings: ServerSettings,
     listener: socket.socket,
-    on_ready: Callable[[ServerInfo], None] | None,
+    on_ready: Callable[[ServerInfo], None],
     should_stop: Callable[[int], bool],
 ) -> None:
     from langchain_chatexports.local_server.http.app import create_app
@@ -148,8 +177,7 @@ def _run(
 
     def call_when_ready() -> None:
         write_json(service.data.running, asdict(info))
-        if on_ready is not None:
-            on_ready(info)
+        on_ready(info)
 
     run_app(
         create_app(service, api_key=info.api_key),
@@ -160,36 +188,6 @@ def _run(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         limit_concurrency=_MAX_CONNECTIONS,
     )
-
-
-@contextmanager
-def open_service(settings: ServerSettings) -> "Iterator[LocalService]":
-    """Open a data directory with a base; nothing is trained or loaded."""
-    description = describe_base(settings.base)
-    data = DataDirectory(settings.data_dir)
-    data.prepare()
-    with data.locked():
-        directory = base_directory(description)
-        check_weights(directory)
-        choice = choose_engine(description, directory)
-        logger.info("Answers by %s", choice)
-        for name in settings.aliases:
-            logger.warning("%s is an alias of %s here", name, description.name)
-        from langchain_chatexports.local_server.http.service import LocalService
-
-        service = LocalService(
-            settings,
-            data,
-            base_model=description.name,
-            directory=directory,
-            choice=choice,
-        )
-        try:
-            service.tokenizer.template  # noqa: B018 - derives the template.
-        except TemplateError as error:
-            msg = f"The base model in {directory} cannot be used: {error}."
-            raise LocalServerError(msg) from error
-        yield service
 
 
 def main() -> None:
@@ -226,7 +224,7 @@ def main() -> None:
     try:
         _serve(settings, on_ready, should_stop)
     except (LocalServerError, MissingExtraError) as error:
-        _print_json({"error": str(error), "extra": getattr(error, "extra", None)})
+        _print_json({"error": str(error)})
         raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001 - reported without its text.
         where = " < ".join(frames_of(error, 3))

@@ -1,10 +1,8 @@
 """The service behind the routes: files, jobs, models and the engines of a server."""
 
 import os
-import re
 import secrets
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +12,13 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.settings import KEY
+from langchain_chatexports.local_server.bases.chat_template import (
+    MAX_PROBLEMS,
+    ChatTokenizer,
+    LabeledDataset,
+    label_examples,
+)
 from langchain_chatexports.local_server.bases.devices import expected_device
-from langchain_chatexports.local_server.bases.preparation import signature_of
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
@@ -30,15 +32,12 @@ from langchain_chatexports.local_server.http.requests import JobRequest
 from langchain_chatexports.local_server.processes import default_threads
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
-    FILE_ID,
     DataDirectory,
 )
 from langchain_chatexports.local_server.storage.deletion import delete_kept
 from langchain_chatexports.local_server.storage.files import (
     FileStore,
-    JsonLinesError,
     read_examples,
-    uploads_of,
 )
 from langchain_chatexports.local_server.storage.jobs import (
     UNFINISHED,
@@ -49,39 +48,30 @@ from langchain_chatexports.local_server.storage.models import (
     EXPORTS_KEY,
     PERSON_KEY,
     SOURCE_KEY,
-    ModelStore,
+    TunedModel,
+    list_models,
     new_model_id,
     tuned_model_name,
 )
 from langchain_chatexports.local_server.training.hyperparameters import (
     resolve_hyperparameters,
 )
-from langchain_chatexports.local_server.training.labels import (
-    LabeledDataset,
-    label_examples,
-)
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 
 _MAX_EXAMPLE_TOKENS = 1024
 _MIN_EXAMPLES = 10
-_MAX_SHOWN_PROBLEMS = 10
-_MAX_PROBLEMS = 1000
-# The names of uploads by `ChatFineTuner`.
-_TUNER_FILE_NAME = re.compile(r"chatexports-[0-9a-f]{32}\.jsonl")
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that requests can use."""
+    """A model that requests can use: the base has no adapter.
+
+    `reply_tokens` is the token limit of answers to requests without one.
+    """
 
     name: str
-    """Its own name, even if the request used an alias."""
-
     adapter: Path | None
-    """The folder of its adapter; `None` for the base."""
-
     reply_tokens: int | None = None
-    """The token limit of answers to requests without one."""
 
 
 class LocalService:
@@ -99,22 +89,18 @@ class LocalService:
         """Open a data directory; `start` starts the queued jobs."""
         self._settings = settings
         self._directory = directory
-        self._signature = signature_of(directory)
         self.data = data
         self.base_model = base_model
         self.aliases = sorted(settings.aliases)
         self.choice = choice
         self.files = FileStore(data)
         self.jobs = JobStore(data)
-        self.models = ModelStore(data, base_model=base_model, signature=self._signature)
         self.tokenizer = ChatTokenizer(directory)
         threads = settings.threads or default_threads()
         self.scorer = TransformersEngine(directory, self.tokenizer, threads=threads)
         self.queue = TrainingQueue(
-            self.jobs,
-            self.files,
-            self.models,
-            data=data,
+            data,
+            base_model=base_model,
             base_directory=directory,
             threads=threads,
             resumes=settings.resume_jobs,
@@ -131,11 +117,7 @@ class LocalService:
                 max_context=choice.max_context,
                 is_training=lambda: self.queue.is_training,
             )
-        # One at a time, because parsing and tokenizing need many times the memory of a
-        # text.
-        self.parsing_lock = threading.Lock()
         self._ordering_lock = threading.Lock()
-        self._created_at = int(time.time())
         self.checked_examples = 0
         """The number of examples that were checked since the start."""
 
@@ -152,39 +134,37 @@ class LocalService:
             if engine is not None:
                 engine.close()
         self.queue.stop()
-        if not self._settings.resume_jobs:
-            self._delete_unused_uploads()
-
-    def _delete_unused_uploads(self) -> None:
-        used = set().union(*map(uploads_of, self.jobs.newest_first()))
-        for file in self.files.newest_first():
-            is_new = file["created_at"] >= self._created_at and file["id"] not in used
-            # Other programs may create a job later.
-            if is_new and _TUNER_FILE_NAME.fullmatch(file["filename"]):
-                self.files.delete(file["id"])
 
     def find_model(self, name: str) -> ServedModel:
         """Return a model by name, which is never used as a path or hub id."""
         if name == self.base_model or name in self.aliases:
             return ServedModel(self.base_model, None)
-        model = self.models.get(name)
-        if model is not None:
+        model = self._tuned_model(name)
+        if model is not None and model.base_model == self.base_model:
             return ServedModel(name, model.path, model.reply_tokens)
         msg = "The model does not exist on this server."
-        other = self.models.of_any_base(name)
-        if other is not None:
+        if model is not None:
             msg = (
-                f"This model was tuned from {other.base_model}, and the server runs "
+                f"This model was tuned from {model.base_model}, and the server runs "
                 f"{self.base_model}. Start it with the other base."
             )
         raise ApiError(msg, status=404, code="model_not_found", param="model")
+
+    def tuned_models(self) -> list[TunedModel]:
+        """Return the tuned models of the server's base, newest first."""
+        models = list_models(self.data.root)
+        return [model for model in models if model.base_model == self.base_model]
+
+    def _tuned_model(self, name: str) -> TunedModel | None:
+        models = list_models(self.data.root)
+        return next((model for model in models if model.name == name), None)
 
     def delete_model(self, name: str) -> None:
         """Delete a tuned model with its job and the uploads that only it used."""
         if name == self.base_model or name in self.aliases:
             msg = "Only tuned models can be deleted."
             raise ApiError(msg, status=403, code="cannot_delete", param="model")
-        model = self.models.get(name)
+        model = self._tuned_model(name)
         if model is None:
             raise not_found(kind="model", param="model")
         delete_kept(name, data_dir=self.data.root)
@@ -218,14 +198,13 @@ class LocalService:
             if request.model != self.base_model:
                 alias = f"{request.model} is an alias here"
                 events.insert(0, f"{alias}: the job tunes {self.base_model}")
-            requested = request.requested_hyperparameters()
             resolved = resolve_hyperparameters(
-                requested, examples=training.count, device=expected_device()
+                request.requested_hyperparameters(),
+                examples=training.count,
+                device=expected_device(),
             )
             private = {
                 "max_length": max_length,
-                # Early stopping is for automatic epochs only.
-                "stops_early": requested["n_epochs"] == "auto",
                 "model": self._model_record(request.suffix, metadata),
             }
             record = self._job_record(request, asdict(resolved))
@@ -241,7 +220,6 @@ class LocalService:
         method = {"hyperparameters": hyperparameters}
         return {
             "model": self.base_model,
-            "fine_tuned_model": None,
             "training_file": request.training_file,
             "validation_file": request.validation_file,
             "result_files": [],
@@ -251,11 +229,6 @@ class LocalService:
             "user_provided_suffix": request.suffix,
             "organization_id": "local",
             "metadata": request.metadata or {},
-            "integrations": [],
-            "trained_tokens": None,
-            "finished_at": None,
-            "estimated_finish": None,
-            "error": None,
             "profile": self.profile(),
         }
 
@@ -269,8 +242,6 @@ class LocalService:
             "name": tuned_model_name(self.base_model, suffix, model_id),
             "base": self._settings.base,
             "base_model": self.base_model,
-            "signature": self._signature,
-            "suffix": suffix,
             "person": metadata.get(PERSON_KEY),
             "source": metadata.get(SOURCE_KEY),
             "exports": metadata.get(EXPORTS_KEY),
@@ -296,9 +267,10 @@ class LocalService:
         """Return the limits and abilities of the models, with LangChain's names."""
         has_llama_cpp = self.llama_cpp is not None
         can_call = has_llama_cpp and self.tokenizer.template.has_tools
+        context = (self.llama_cpp or self.tokenizer).context
         return {
-            "max_input_tokens": self.tokenizer.context,
-            "max_output_tokens": self.tokenizer.context,
+            "max_input_tokens": context,
+            "max_output_tokens": context,
             "text_inputs": True,
             "text_outputs": True,
             "image_inputs": False,
@@ -322,7 +294,7 @@ class LocalService:
     ) -> LabeledDataset:
         """Check and count the examples of a file, without holding it in memory."""
         param = "training_file" if is_training else "validation_file"
-        if not FILE_ID.fullmatch(file_id) or self.files.get(file_id) is None:
+        if self.files.get(file_id) is None:
             raise not_found(kind="file", param=param)
         path = self.files.path(file_id)
         try:
@@ -330,7 +302,7 @@ class LocalService:
                 read_examples(path),
                 minimum=_MIN_EXAMPLES if is_training else 1,
                 allow_trailing=True,
-                limit=_MAX_PROBLEMS,
+                limit=MAX_PROBLEMS,
             )
             if invalid:
                 raise _invalid_file(list(map(str, invalid)), param)
@@ -342,8 +314,6 @@ class LocalService:
             )
         except FileNotFoundError:
             raise not_found(kind="file", param=param) from None
-        except JsonLinesError as error:
-            raise ApiError(str(error), code="invalid_file", param=param) from error
         if not dataset.count and not dataset.problems:
             dataset.problems.append(
                 f"no example has an answer within {max_length} tokens"
@@ -359,12 +329,9 @@ class LocalService:
 
 
 def _invalid_file(problems: list[str], param: str) -> ApiError:
-    shown = "; ".join(problems[:_MAX_SHOWN_PROBLEMS])
-    rest = len(problems) - _MAX_SHOWN_PROBLEMS
-    or_more = " at least" if len(problems) >= _MAX_PROBLEMS else ""
-    more = f"; and {rest} more{or_more}" if rest > 0 else ""
+    more = "; and perhaps more" if len(problems) >= MAX_PROBLEMS else ""
     what = param.replace("_", " ")
-    msg = f"The {what} cannot be used: {shown}{more}."
+    msg = f"The {what} cannot be used: {'; '.join(problems)}{more}."
     return ApiError(msg, code="invalid_training_file", param=param)
 
 

@@ -20,16 +20,14 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from langchain_chatexports._locks import ProcessLock, is_locked
-from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 
 _APPLICATION = "langchain-chatexports"
@@ -44,7 +42,6 @@ _RENAME_SECONDS = 5.0
 _LOCK_SECONDS = 15.0
 # The minimum for any training.
 _MIN_FREE_BYTES = 100_000_000
-_BRIEF_LOCK_SECONDS = 1.0
 
 
 def default_data_dir() -> Path:
@@ -128,8 +125,8 @@ class DataDirectory:
     def prepare(self) -> None:
         """Create the directory and its folders, or reuse existing ones."""
         try:
-            if not self.is_empty and not self.is_own:
-                self._refuse("Choose an empty or a new directory with data_dir")
+            if not self.is_empty:
+                self.require_own()
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Journals of the database get the same mode.
             os.close(os.open(self.database, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -146,19 +143,19 @@ class DataDirectory:
 
     def require_own(self) -> None:
         """Raise `LocalServerError` if the directory is not a local server's."""
-        try:
-            is_own = self.is_own
-        except OSError:
-            is_own = False
-        if not is_own:
-            self._refuse("Nothing was changed. Name the directory of a local server")
+        if not self.is_own:
+            msg = (
+                f"{self.root} is not a data directory of the local server: {_DATABASE} "
+                "is missing, or its folders are links. Nothing was changed. Choose a "
+                "data directory, or an empty or new one, with data_dir."
+            )
+            raise LocalServerError(msg)
 
     @contextmanager
-    def locked(self, *, is_brief: bool = False) -> Iterator[None]:
+    def locked(self, *, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
         """Lock the directory, which must be prepared, against servers."""
         lock = ProcessLock(self.lock)
-        seconds = _BRIEF_LOCK_SECONDS if is_brief else _LOCK_SECONDS
-        if not lock.acquire(timeout=seconds):
+        if not lock.acquire(timeout=timeout):
             msg = (
                 f"Another local server uses {self.root}. Stop it first, or choose "
                 "another data_dir."
@@ -175,13 +172,6 @@ class DataDirectory:
             finally:
                 self.running.unlink(missing_ok=True)
 
-    def _refuse(self, remedy: str) -> NoReturn:
-        msg = (
-            f"{self.root} is not a data directory of the local server: {_DATABASE} is "
-            f"missing, or its folders are links. {remedy}."
-        )
-        raise LocalServerError(msg)
-
 
 @dataclass(frozen=True)
 class RunningServer:
@@ -196,10 +186,10 @@ class RunningServer:
 
 
 def find_running_server(data_dir: str | Path | None = None) -> RunningServer | None:
-    """Return the running server of a data directory, if its record can be trusted."""
+    """Return the running server of a data directory."""
     data = DataDirectory(data_dir)
     # A killed server's record remains, but not its lock.
-    value = read_private_json(data.running) if is_locked(data.lock) else None
+    value = read_json(data.running) if is_locked(data.lock) else None
     names = ("base_url", "base_model", "api_key")
     if value is None or not {*names} <= value.keys():
         return None
@@ -228,29 +218,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return a file's JSON object, or `None` if it is missing or damaged."""
-    return _read_object(path)
-
-
-def read_private_json(path: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object; `None` if another user could write the file."""
-    return None if path.is_symlink() else _read_object(path, is_private=True)
-
-
-def _read_object(path: Path, *, is_private: bool = False) -> dict[str, Any] | None:
     try:
-        with open_regular_file(path) as file:
-            if is_private and not _is_ours_alone(os.fstat(file.fileno())):
-                return None
-            value = json.loads(file.read())
+        value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _is_ours_alone(status: os.stat_result) -> bool:
-    if os.name == "nt":
-        return True
-    return status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077
 
 
 def replace(source: Path, target: Path) -> None:

@@ -13,7 +13,6 @@ from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     remove_folder,
 )
-from langchain_chatexports.local_server.storage.database import DatabaseError
 from langchain_chatexports.local_server.storage.files import FileStore, uploads_of
 from langchain_chatexports.local_server.storage.jobs import (
     UNFINISHED,
@@ -32,11 +31,9 @@ NOT_DELETED = (
 
 @dataclass(frozen=True)
 class DataCounts:
-    """The number of files, jobs and models in a data directory."""
+    """The number of uploaded files, jobs and models in a data directory."""
 
     files: int
-    """Uploaded files, which contain the training examples."""
-
     jobs: int
     models: int
 
@@ -88,14 +85,11 @@ def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
     if job is None:
         msg = f"There is no model or job {name}. See: chatexports models"
         raise JobEndedError(msg)
-    if job["status"] in {"queued", "running"}:
-        try:
-            jobs.stop(name, "cancelled")
-        except DatabaseError as error:
-            if not error.is_full:
-                raise
-    jobs.wait_for_trainer(name)
+    # These free space on a full disk, before the database is written.
     _delete_uploads(name, data)
+    if job["status"] in {"queued", "running"}:
+        jobs.stop(name, "cancelled")
+    jobs.wait_for_trainer(name)
     jobs.delete(name)
 
 
@@ -108,7 +102,7 @@ def delete_everything(data_dir: str | Path | None = None) -> DataCounts:
     deleted = count_data(data.root)
     if data.is_empty:
         return deleted
-    with data.locked(is_brief=True):
+    with data.locked(timeout=1.0):
         files, jobs = FileStore(data), JobStore(data)
         for model in list_models(data.root):
             remove_folder(model.path)
@@ -117,7 +111,6 @@ def delete_everything(data_dir: str | Path | None = None) -> DataCounts:
         for job in jobs.newest_first():
             jobs.wait_for_trainer(job["id"])
             jobs.delete(job["id"])
-        files.delete_expired()
         files.delete_incomplete()
         data.page.unlink(missing_ok=True)
     return deleted

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -24,13 +23,8 @@ from langchain_chatexports.local_server.storage.database import reading, writing
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import TunedModel
 
-MAX_LINE_BYTES = 8 * 2**20
-"""The maximum size of a line, which can take 30 times as much memory when parsed."""
-
 _BLOCK_BYTES = 1 << 20
 _MAX_NAME_LENGTH = 255
-# One upload at a time, because parsing a line needs many times its size in memory.
-_CHECKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -38,11 +32,7 @@ class KeptSet:
     """Uploaded examples on this machine."""
 
     id: str
-    """The id of the uploaded file, `file-…`."""
-
     created_at: datetime
-    """The time of the upload, in UTC."""
-
     size_bytes: int
     job_ids: tuple[str, ...]
     """The jobs with these examples, newest first."""
@@ -58,9 +48,7 @@ class FileStore:
     def __init__(self, data: DataDirectory) -> None:
         self._data = data
 
-    def create(
-        self, stream: BinaryIO, *, filename: str, lifetime: int | None = None
-    ) -> dict[str, Any]:
+    def create(self, stream: BinaryIO, *, filename: str) -> dict[str, Any]:
         """Store an upload if each of its lines is a JSON object."""
         file_id = new_id("file-")
         path = self.path(file_id)
@@ -69,16 +57,13 @@ class FileStore:
             database.execute("INSERT INTO files (id) VALUES (?)", (file_id,))
         try:
             size = _write(stream, path)
-            with _CHECKING:
-                for _ in read_examples(path):
-                    pass
-            now = int(time.time())
+            for _ in read_examples(path):
+                pass
             record = {
                 "id": file_id,
                 "object": "file",
                 "bytes": size,
-                "created_at": now,
-                "expires_at": None if lifetime is None else now + lifetime,
+                "created_at": int(time.time()),
                 "filename": _plain_name(filename),
                 "purpose": "fine-tune",
                 "status": "processed",
@@ -86,8 +71,8 @@ class FileStore:
             }
             with writing(self._data.database) as database:
                 database.execute(
-                    "UPDATE files SET record = ?, expires_at = ? WHERE id = ?",
-                    (json.dumps(record), record["expires_at"], file_id),
+                    "UPDATE files SET record = ? WHERE id = ?",
+                    (json.dumps(record), file_id),
                 )
         except BaseException:
             self.delete(file_id)
@@ -95,11 +80,11 @@ class FileStore:
         return record
 
     def newest_first(self) -> list[dict[str, Any]]:
-        """Return all files that have not expired, newest first."""
+        """Return all files, newest first."""
         return self._select("ORDER BY number DESC")
 
     def get(self, file_id: str) -> dict[str, Any] | None:
-        """Return a file, or `None` if it does not exist or has expired."""
+        """Return a file, or `None` if it does not exist."""
         return next(iter(self._select("AND id = ?", file_id)), None)
 
     def path(self, file_id: str) -> Path:
@@ -113,46 +98,29 @@ class FileStore:
         """Delete a file, if it exists."""
         # If this fails, the file stays listed and can be deleted later.
         self.path(file_id).unlink(missing_ok=True)
-        with writing(self._data.database, only_deletes=True) as database:
+        with writing(self._data.database) as database:
             database.execute("DELETE FROM files WHERE id = ?", (file_id,))
-
-    def delete_expired(self) -> None:
-        """Delete the files that have expired."""
-        self._delete_where("expires_at <= ?", time.time())
 
     def delete_incomplete(self) -> None:
         """Delete the uploads that a killed server was receiving."""
-        self._delete_where("record IS NULL")
+        with reading(self._data.database) as database:
+            query = "SELECT id FROM files WHERE record IS NULL"
+            ids = database.execute(query).fetchall()
+        for (file_id,) in ids:
+            self.delete(file_id)
 
     def _select(self, clause: str, *values: Any) -> list[dict[str, Any]]:
-        query = (
-            "SELECT record FROM files WHERE record IS NOT NULL "
-            f"AND ifnull(expires_at > ?, TRUE) {clause}"
-        )
+        query = f"SELECT record FROM files WHERE record IS NOT NULL {clause}"
         with reading(self._data.database) as database:
-            rows = database.execute(query, (time.time(), *values)).fetchall()
+            rows = database.execute(query, values).fetchall()
         return [json.loads(record) for (record,) in rows]
-
-    def _delete_where(self, condition: str, *values: Any) -> None:
-        query = f"SELECT id FROM files WHERE {condition}"
-        with reading(self._data.database) as database:
-            ids = database.execute(query, values).fetchall()
-        for (file_id,) in ids:
-            with suppress(OSError):  # The next call tries again.
-                self.delete(file_id)
 
 
 def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
     """Read the JSON objects of a file, one per line; blank lines are skipped."""
-    number = 0
     with Path(path).open("rb") as file:
-        # Not `for line in file`: one line could fill the memory. Only line feeds end a
-        # line, because text can contain U+2028.
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(line) > MAX_LINE_BYTES:
-                msg = f"Line {number} is longer than {MAX_LINE_BYTES} bytes. Split it."
-                raise JsonLinesError(msg)
+        # Only line feeds end a line, because text can contain U+2028.
+        for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:

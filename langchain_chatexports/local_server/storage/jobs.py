@@ -33,8 +33,6 @@ COMPLETE = "complete.json"
 
 _POLL_SECONDS = 0.05
 _TRAINER_SECONDS = 20.0
-# Enough for a transaction of the database.
-_MIN_WRITABLE_BYTES = 100_000
 
 
 class JobEndedError(LocalServerError):
@@ -50,11 +48,7 @@ class KeptJob:
     """`queued`, `running`, `stopped`, `succeeded`, `failed` or `cancelled`."""
 
     base_model: str
-    """The short name of its base."""
-
     created_at: datetime
-    """The time of its creation, in UTC."""
-
     step: int
     """The last finished step."""
 
@@ -71,8 +65,6 @@ class KeptJob:
     """The person whose voice it learns, if known."""
 
     has_validation: bool = False
-    """Whether it has held-out examples."""
-
     position: int = 0
     """The number of jobs before this one, if it is queued."""
 
@@ -263,7 +255,7 @@ class JobStore:
         """Delete a job with its events, its saves and its model."""
         # If this fails, the job stays listed and can be deleted later.
         self.delete_results(job_id)
-        with writing(self._data.database, only_deletes=True) as database:
+        with writing(self._data.database) as database:
             database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
     def delete_results(self, job_id: str) -> None:
@@ -282,7 +274,15 @@ class JobStore:
     ) -> None:
         """Add an event, unless the job was deleted; one with a step has metrics."""
         step = (data or {}).get("step")
-        event = _event(message, level=level, data=data)
+        event = {
+            "object": "fine_tuning.job.event",
+            "id": new_id("ftevent-"),
+            "created_at": int(time.time()),
+            "level": level,
+            "message": message,
+            "type": "message" if step is None else "metrics",
+            "data": data or {},
+        }
         with writing(self._data.database) as database:
             database.execute(
                 "INSERT INTO events (job_id, step, record) "
@@ -291,24 +291,12 @@ class JobStore:
             )
 
     def events(self, job_id: str) -> list[dict[str, Any]]:
-        """Return all events of a job, oldest first.
-
-        On a full disk, an unfinished job has one more event, which is not stored.
-        """
+        """Return all events of a job, oldest first."""
         with reading(self._data.database) as database:
             rows = database.execute(
                 "SELECT record FROM events WHERE job_id = ? ORDER BY number", (job_id,)
             ).fetchall()
-        events = [json.loads(record) for (record,) in rows]
-        status = (self.get(job_id) or {}).get("status")
-        message = f"The disk with {self._data.root} is full. Free some space"
-        if status == "queued" and not self._data.has_space:
-            message += ", and the job continues"
-        elif status != "running" or self._data.free_bytes >= _MIN_WRITABLE_BYTES:
-            return events
-        identifier = job_id.replace("ftjob-", "ftevent-")
-        events.append(_event(message, level="warn", identifier=identifier))
-        return events
+        return [json.loads(record) for (record,) in rows]
 
     def last_metrics(self, job_id: str) -> dict[str, Any]:
         """Return the metrics of the last step; empty before the first one."""
@@ -332,23 +320,3 @@ class JobStore:
         with reading(self._data.database) as database:
             rows = database.execute(query, values).fetchall()
         return [{**json.loads(record), "status": status} for record, status in rows]
-
-
-def _event(
-    message: str,
-    *,
-    level: str,
-    data: dict[str, Any] | None = None,
-    identifier: str | None = None,
-) -> dict[str, Any]:
-    """Return an event in OpenAI's form."""
-    has_metrics = "step" in (data or {})
-    return {
-        "object": "fine_tuning.job.event",
-        "id": identifier or new_id("ftevent-"),
-        "created_at": int(time.time()),
-        "level": level,
-        "message": message,
-        "type": "metrics" if has_metrics else "message",
-        "data": data or {},
-    }

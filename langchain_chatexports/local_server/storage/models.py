@@ -4,7 +4,6 @@ import re
 import secrets
 import shutil
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -53,14 +52,8 @@ class TunedModel:
     base_model: str
     """The base's short name."""
 
-    signature: str
-    """The base's dimensions, because another base can have the same name."""
-
     created_at: datetime
-    """The time of its completion, in UTC."""
-
     job_id: str
-
     path: Path
     """The folder with the adapter in PEFT's format."""
 
@@ -68,17 +61,11 @@ class TunedModel:
     """The form of its prompts, as in its training examples."""
 
     person: str | None = None
-    """The person whose voice it learned, if known."""
-
     source: str | None = None
-    """The source of its examples, if known."""
-
     exports: tuple[Path, ...] = ()
     """The exports of its examples, if the examples include all of them."""
 
     label: str | None = None
-    """The owner's label for it; see `rename_model`."""
-
     reply_tokens: int | None = None
     """The token limit of its answers, from the lengths of the person's."""
 
@@ -211,39 +198,6 @@ def new_model_id() -> str:
     return secrets.token_hex(6)
 
 
-class ModelStore:
-    """The tuned models of one data directory, for a server with one base."""
-
-    def __init__(self, data: DataDirectory, *, base_model: str, signature: str) -> None:
-        self._data = data
-        self._base = (base_model, signature)
-
-    def newest_first(self) -> list[TunedModel]:
-        """Return all models that can be served, newest first."""
-        return [m for m in list_models(self._data.root) if self._is_served(m)]
-
-    def get(self, name: str) -> TunedModel | None:
-        """Return a model that can be served, or `None`."""
-        model = self.of_any_base(name)
-        return model if model is not None and self._is_served(model) else None
-
-    def of_any_base(self, name: str) -> TunedModel | None:
-        """Return a model of the directory, or `None`."""
-        # The id is the last part of a name, and a name may be a path.
-        folder = self._data.models / name.rpartition(":")[2]
-        if not MODEL_ID.fullmatch(folder.name) or folder.parent != self._data.models:
-            return None
-        model = _read_model(folder)
-        return model if model is not None and model.name == name else None
-
-    def is_of_this_base(self, record: dict[str, Any]) -> bool:
-        """Return whether a job's model has the server's base."""
-        return (record["base_model"], record["signature"]) == self._base
-
-    def _is_served(self, model: TunedModel) -> bool:
-        return (model.base_model, model.signature) == self._base
-
-
 def _read_model(folder: Path) -> TunedModel | None:
     """Return the model in a folder; `None` if it has none of ours."""
     if not MODEL_ID.fullmatch(folder.name) or folder.is_symlink():
@@ -251,29 +205,20 @@ def _read_model(folder: Path) -> TunedModel | None:
     record = read_json(folder / "model.json")
     if record is None or record.get("id") != folder.name or not is_adapter(folder):
         return None
-    try:
-        return TunedModel(
-            name=record["name"],
-            base=record["base"],
-            base_model=record["base_model"],
-            signature=record["signature"],
-            created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
-            job_id=record["job_id"],
-            path=folder,
-            prompt=ChatPrompt(record.get("system_prompt"), record.get("user_label")),
-            person=record.get("person"),
-            source=record.get("source"),
-            exports=tuple(map(Path, (record.get("exports") or "").splitlines())),
-            label=record.get("label"),
-            reply_tokens=record.get("reply_tokens"),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError):
-        msg = (
-            f"{folder / 'model.json'} is damaged, so its model is not listed. Restore "
-            "it from a backup, or delete the folder."
-        )
-        warnings.warn(msg, stacklevel=3)
-        return None
+    return TunedModel(
+        name=record["name"],
+        base=record["base"],
+        base_model=record["base_model"],
+        created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
+        job_id=record["job_id"],
+        path=folder,
+        prompt=ChatPrompt(record.get("system_prompt"), record.get("user_label")),
+        person=record.get("person"),
+        source=record.get("source"),
+        exports=tuple(map(Path, (record.get("exports") or "").splitlines())),
+        label=record.get("label"),
+        reply_tokens=record.get("reply_tokens"),
+    )
 
 
 def save_adapter(model: Any, folder: Path) -> None:

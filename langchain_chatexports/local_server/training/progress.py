@@ -7,17 +7,11 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.local_server.storage.data_directory import write_json
 from langchain_chatexports.local_server.storage.jobs import COMPLETE, JobStore
 
 SAVE_SECONDS = 30.0
 """The interval of saves, and so the maximum loss by an interruption."""
-
-_STOPPED = (
-    "Stopped early: the validation loss no longer decreases. Set n_epochs to a number "
-    "to train for that many epochs."
-)
 
 
 class StoppedError(Exception):
@@ -31,47 +25,15 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         is_stopping: Whether to save as soon as possible and raise `StoppedError`.
     """
 
-    def __init__(
-        self,
-        jobs: JobStore,
-        job_id: str,
-        *,
-        has_validation: bool,
-        stops_early: bool = False,
-    ) -> None:
+    def __init__(self, jobs: JobStore, job_id: str, *, has_validation: bool) -> None:
         self._jobs = jobs
         self._job_id = job_id
         self.is_stopping = False
         self._has_validation = has_validation
-        self._stops_early = stops_early
         self._metrics: dict[str, Any] = {}
         self._last_save = time.monotonic()
         # A resumed training repeats steps, but not their events.
         self._last_reported = int(jobs.last_metrics(job_id).get("step", 0))
-
-    def log(self, message: str, data: dict[str, Any] | None = None) -> None:
-        """Write an event of the job."""
-        self._jobs.log(self._job_id, message, data=data)
-
-    def write_estimate(self, seconds: float, *, steps: int, memory_bytes: int) -> None:
-        """Write the estimated time and memory of the whole training."""
-        self.log(
-            f"Measured on this machine: about {_duration(seconds)} for {steps} steps, "
-            f"with {memory_bytes / 1e9:.1f} GB of memory",
-            {"estimated_seconds": round(seconds, 1), "memory_bytes": memory_bytes},
-        )
-
-    def write_choice(self, state: Any, epochs: int) -> None:
-        """Write the number of the best epoch, if there was a validation."""
-        if not state.best_global_step:
-            return
-        number = round(epochs * state.best_global_step / state.global_step)
-        loss = round(state.best_metric, 6)
-        text = f"Epoch {number} becomes the model: "
-        text += f"it has the lowest validation loss, {loss}"
-        if number != epochs:
-            text += f"; the last epoch was {epochs}"
-        self.log(text)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Start the time to the next save."""
@@ -112,28 +74,17 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         if not self._is_validated(state):
             self._write()
 
-    def on_evaluate(
-        self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """Add the validation loss to the last step; stop if it no longer decreases."""
-        del args, kwargs
-        loss = (metrics or {}).get("eval_loss")
-        if loss is None:
-            return
-        if self._metrics:
+    def on_evaluate(self, *_: Any, metrics: Any = None, **__: Any) -> None:
+        """Add the validation loss to the last step."""
+        loss = _finite((metrics or {}).get("eval_loss"))
+        if loss is not None and self._metrics:
             accuracy = _finite(metrics.get("eval_mean_token_accuracy"))
             self._metrics.update(
-                valid_loss=_finite(loss),
-                full_valid_loss=_finite(loss),
+                valid_loss=loss,
+                full_valid_loss=loss,
                 full_valid_mean_token_accuracy=accuracy,
             )
-            self._write()
-        # The best loss before this epoch: `state` is updated afterwards.
-        is_worse = state.best_metric is not None and loss >= state.best_metric
-        if self._stops_early and is_worse and state.global_step < state.max_steps:
-            control.should_training_stop = True
-            if state.global_step > self._last_reported:
-                self.log(_STOPPED)
+        self._write()
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Write the remaining metrics."""
@@ -153,15 +104,7 @@ class ProgressWriter(TrainerCallback):  # type: ignore[misc] # transformers is u
         message += f"training loss={metrics['train_loss']}"
         if "valid_loss" in metrics:
             message += f", validation loss={metrics['valid_loss']}"
-        self.log(message, metrics)
-
-
-def _duration(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if not (hours or minutes):
-        return plural(round(seconds), "second")
-    parts = ((hours, "hour"), (minutes, "minute"))
-    return " ".join(plural(count, unit) for count, unit in parts if count)
+        self._jobs.log(self._job_id, message, data=metrics)
 
 
 def _finite(value: Any) -> float | None:

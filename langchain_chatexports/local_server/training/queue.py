@@ -6,13 +6,12 @@ succeeded, and each other unfinished one is queued again. A queue that does not 
 jobs pauses those of an earlier server, and its own jobs when it stops.
 """
 
-import contextlib
 import logging
 import shutil
 import subprocess
 import threading
+from contextlib import suppress
 from dataclasses import asdict
-from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,10 +26,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     remove_folder,
 )
-from langchain_chatexports.local_server.storage.database import (
-    DatabaseError,
-    is_disk_full,
-)
+from langchain_chatexports.local_server.storage.database import DatabaseError
 from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import (
     COMPLETE,
@@ -38,7 +34,6 @@ from langchain_chatexports.local_server.storage.jobs import (
     JobStore,
     last_saved,
 )
-from langchain_chatexports.local_server.storage.models import ModelStore
 from langchain_chatexports.local_server.training.trainer import (
     DISK_FULL,
     STOP,
@@ -48,11 +43,9 @@ from langchain_chatexports.local_server.training.trainer import (
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
-_POLLS_PER_EXPIRY = 50
 _IDLE_SECONDS = 1.0
 # Enough for most steps and a save; the server's end takes a little longer.
 _SAVE_SECONDS = 7.0
-_DISK_FULL = {"code": "disk_full", "message": DISK_FULL, "param": None}
 
 
 class TrainingQueue:
@@ -60,20 +53,18 @@ class TrainingQueue:
 
     def __init__(
         self,
-        jobs: JobStore,
-        files: FileStore,
-        models: ModelStore,
-        *,
         data: DataDirectory,
+        *,
+        base_model: str,
         base_directory: Path,
         threads: int,
         resumes: bool = True,
     ) -> None:
         """Initialize the queue; `start` starts its thread."""
-        self._jobs = jobs
-        self._files = files
-        self._models = models
         self._data = data
+        self._jobs = JobStore(data)
+        self._files = FileStore(data)
+        self._base_model = base_model
         self._base_directory = base_directory
         self._threads = threads
         self._resumes = resumes
@@ -86,13 +77,12 @@ class TrainingQueue:
     def start(self) -> None:
         """Update the jobs of an earlier server, and start the thread."""
         self._files.delete_incomplete()
-        for job_id in self._jobs.with_status("running"):
-            self._conclude(job_id, self._model_of(job_id), continues=self._resumes)
+        self._conclude_left(continues=self._resumes)
+        # The server may have been killed before these were deleted.
         for job_id in self._jobs.with_status("succeeded"):
             shutil.rmtree(self._jobs.folder(job_id), ignore_errors=True)
         for job_id in self._jobs.with_status("cancelled"):
-            # The server may have been killed before this.
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self._jobs.delete_results(job_id)
         for job_id in self._jobs.with_status("queued"):
             if not self._resumes:
@@ -136,11 +126,11 @@ class TrainingQueue:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._files.delete_expired()
+                # A full disk may have kept the end of a job from being recorded.
+                self._conclude_left(continues=True)
                 queued = self._jobs.with_status("queued")
                 job_id = next(filter(self._has_this_base, queued), None)
-                # Without space it waits: `JobStore.events` says so.
-                if job_id is not None and self._data.has_space:
+                if job_id is not None:
                     self.is_training = True
                     self._train(job_id)
                     continue
@@ -160,22 +150,18 @@ class TrainingQueue:
         model = self._model_of(job_id)
         folder = self._jobs.folder(job_id)
         before = last_saved(folder)
-        try:
-            failure = self._watch(job_id, self._start_trainer(job_id))
-        except Exception as error:
-            logger.exception("A job could not be started")
-            failure = _start_failure(error)
+        failure: dict[str, Any] | None = {"code": "disk_full", "message": DISK_FULL}
+        if self._data.has_space:
+            try:
+                failure = self._watch(job_id, self._start_trainer(job_id))
+            except Exception as error:
+                logger.exception("A job could not be started")
+                message = f"The job could not be started ({type(error).__name__})."
+                failure = {"code": "server_error", "message": message}
         if failure and "signal" in failure and last_saved(folder) != before:
             failure = None
-        while True:
-            try:
-                continues = self._resumes or not self._stopping.is_set()
-                self._conclude(job_id, model, failure, continues=continues)
-            except DatabaseError:  # noqa: PERF203 - the disk is full.
-                if self._stopping.wait(_IDLE_SECONDS):
-                    return
-            else:
-                return
+        continues = self._resumes or not self._stopping.is_set()
+        self._conclude(job_id, model, failure, continues=continues)
 
     def _start_trainer(self, job_id: str) -> subprocess.Popen[bytes]:
         folder = self._jobs.folder(job_id)
@@ -202,7 +188,6 @@ class TrainingQueue:
             hyperparameters=job["hyperparameters"],
             seed=job["seed"],
             max_length=private["max_length"],
-            stops_early=private["stops_early"],
             model_folder=str(self._model_of(job_id)),
             model_record={**private["model"], "job_id": job_id},
         )
@@ -211,8 +196,8 @@ class TrainingQueue:
         self, job_id: str, trainer: subprocess.Popen[bytes]
     ) -> dict[str, Any] | None:
         """Wait for a trainer; stop it if its job is cancelled, paused or deleted."""
-        for poll in count():
-            with contextlib.suppress(subprocess.TimeoutExpired):
+        while True:
+            with suppress(subprocess.TimeoutExpired):
                 code = trainer.wait(_POLL_SECONDS)
                 with trainer:
                     output = trainer.stdout.read() if trainer.stdout else b""
@@ -221,13 +206,15 @@ class TrainingQueue:
             if status != "running" or self._stopping.is_set():
                 _stop(trainer, saves=status in {"running", "paused"})
                 return None
-            if poll % _POLLS_PER_EXPIRY == 0:
-                self._files.delete_expired()
-        raise AssertionError
 
     def _model_of(self, job_id: str) -> Path:
         model_id: str = self._jobs.private(job_id)["model"]["id"]
         return self._data.models / model_id
+
+    def _conclude_left(self, *, continues: bool) -> None:
+        """Record the results of jobs that no trainer trains any more."""
+        for job_id in self._jobs.with_status("running"):
+            self._conclude(job_id, self._model_of(job_id), continues=continues)
 
     def _conclude(
         self,
@@ -257,7 +244,7 @@ class TrainingQueue:
         elif failure is not None:
             _delete_incomplete_saves(folder)
             self._log(job_id, failure["message"], level="error")
-            error = {key: failure[key] for key in ("code", "message", "param")}
+            error = {key: failure.get(key) for key in ("code", "message", "param")}
             self._jobs.update(
                 job_id, only_from=("running",), status="failed", error=error
             )
@@ -276,21 +263,21 @@ class TrainingQueue:
     ) -> None:
         data = {"phase": phase} if phase else None
         # A full disk must not keep a job from finishing.
-        with contextlib.suppress(DatabaseError):
+        with suppress(DatabaseError):
             self._jobs.log(job_id, message, level=level, data=data)
 
     def _has_this_base(self, job_id: str) -> bool:
-        private = self._jobs.private(job_id)
-        return bool(private) and self._models.is_of_this_base(private["model"])
+        model = self._jobs.private(job_id).get("model", {})
+        return bool(model.get("base_model") == self._base_model)
 
 
 def _stop(trainer: subprocess.Popen[bytes], *, saves: bool) -> None:
     if saves:
         send_line(trainer, STOP)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with suppress(subprocess.TimeoutExpired):
             trainer.wait(_SAVE_SECONDS)
     trainer.kill()
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         trainer.communicate()
 
 
@@ -303,24 +290,15 @@ def _failure(exit_code: int, output: bytes) -> dict[str, Any] | None:
         return written
     if exit_code == 0:
         return None
-    failure: dict[str, Any] = {"code": "trainer_ended", "param": None}
-    if exit_code < 0:
-        return failure | {
-            "signal": -exit_code,
-            "message": "The trainer was killed, most likely because memory ran out. "
-            "Close other programs, or use shorter chats or a smaller base model, and "
-            "continue the training.",
-        }
-    return failure | {
-        "message": f"The trainer ended with exit code {exit_code}, without a reason."
-    }
-
-
-def _start_failure(error: Exception) -> dict[str, Any]:
-    if is_disk_full(error):
-        return _DISK_FULL
-    message = f"The job could not be started ({type(error).__name__})."
-    return {"code": "server_error", "message": message, "param": None}
+    message = f"The trainer ended with exit code {exit_code}, without a reason."
+    if exit_code > 0:
+        return {"code": "trainer_ended", "message": message}
+    message = (
+        "The trainer was killed, most likely because memory ran out. Close other "
+        "programs, or use shorter chats or a smaller base model, and continue the "
+        "training."
+    )
+    return {"code": "trainer_ended", "signal": -exit_code, "message": message}
 
 
 def _delete_incomplete_saves(folder: Path) -> None:

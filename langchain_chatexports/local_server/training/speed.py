@@ -1,17 +1,14 @@
-"""The speed of training, of a job or of the machine."""
+"""The speed of training on this machine."""
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.chat_template import LabeledExample
 from langchain_chatexports.local_server.bases.devices import (
     choose_device,
     choose_dtype,
-    used_memory,
 )
 from langchain_chatexports.local_server.processes import (
     ChildError,
@@ -34,50 +31,17 @@ _SHAPE = {
     "tie_word_embeddings": True,
 }
 _TOKENS = 200
+_PASSES = 2
 _SECONDS_AT_MOST = 300
 
 
-class Speed(NamedTuple):
-    """The cost of training on this machine."""
+def measure_machine() -> float:
+    """Return the seconds a token takes with the default base's dimensions.
 
-    seconds_per_token: float
-    memory_bytes: int
-
-
-def measure_speed(model: Any, examples: Sequence[LabeledExample]) -> Speed:
-    """Run forward and backward passes on a median and the longest example.
-
-    The weights do not change: there is no optimizer, and the gradients are dropped.
+    They are measured in a child process: no base is loaded or downloaded.
     """
-    import torch
-
-    by_length = sorted(examples, key=lambda example: len(example.input_ids))
-    median, longest = by_length[len(by_length) // 2], by_length[-1]
-    model.train()
-    seconds, tokens = 0.0, 0
-    # The first pass takes longer, and is not counted.
-    for number, example in enumerate((median, median, longest)):
-        started = time.perf_counter()
-        ids, labels = (
-            torch.tensor([values], device=model.device)
-            for values in (example.input_ids, example.labels)
-        )
-        loss = model(input_ids=ids, labels=labels).loss
-        loss.backward()
-        # Reading one number waits for asynchronous devices.
-        loss.item()
-        if number:
-            seconds += time.perf_counter() - started
-            tokens += len(example.input_ids)
-        memory = used_memory()
-        model.zero_grad(set_to_none=True)
-    return Speed(seconds / tokens, memory)
-
-
-def measure_machine() -> Speed:
-    """Measure this machine in a child process: no base is loaded or downloaded."""
     try:
-        measured = call_in_child(
+        measured: float = call_in_child(
             _measure_default_shape, threads=default_threads(), timeout=_SECONDS_AT_MOST
         )
     except ChildError as error:
@@ -86,39 +50,48 @@ def measure_machine() -> Speed:
             "Close other programs and run it again, or name a base."
         )
         raise LocalServerError(msg) from error
-    return Speed(*measured)
+    return measured
 
 
 def estimate_seconds(
-    speed: Speed,
+    seconds_per_token: float,
     examples: Sequence[TrainingExample],
     validation: Sequence[TrainingExample] = (),
-    *,
-    epochs: int | None = None,
 ) -> float:
     """Estimate the duration of a training with the default base.
 
     `KnownBase.training_seconds` converts it to other bases.
     """
-    requested = {"n_epochs": epochs or "auto"}
+    requested = {"n_epochs": "auto"}
     passes = resolve_hyperparameters(requested, examples=len(examples)).n_epochs
     # A validation has no backward pass.
     tokens = sum(
         estimate_training(part, n_epochs=passes).billed_tokens * share
         for part, share in ((examples, 1.0), (validation, 0.5))
     )
-    return speed.seconds_per_token * tokens
+    return seconds_per_token * tokens
 
 
-def _measure_default_shape() -> Speed:
-    """Measure a model with random weights."""
+def _measure_default_shape() -> float:
+    """Run forward and backward passes of a model with random weights."""
     import torch
     from peft import get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
     device = choose_device()
     dtype = getattr(torch, choose_dtype(device))
-    model = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(device=device, dtype=dtype)
-    tokens = list(range(_TOKENS))
-    example = LabeledExample(tokens, tokens, is_cut=False)
-    return measure_speed(get_peft_model(model, lora_config(model)), [example])
+    plain = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(device=device, dtype=dtype)
+    model = get_peft_model(plain, lora_config(plain)).train()
+    tokens = torch.arange(_TOKENS, device=device)[None]
+
+    def run() -> None:
+        loss = model(input_ids=tokens, labels=tokens).loss
+        loss.backward()
+        # Reading one number waits for asynchronous devices.
+        loss.item()
+
+    run()  # The first pass takes longer.
+    started = time.perf_counter()
+    for _ in range(_PASSES):
+        run()
+    return (time.perf_counter() - started) / _PASSES / _TOKENS

@@ -8,8 +8,8 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.bases.chat_template import load_tokenizer
 from langchain_chatexports.local_server.bases.download import download_model
-from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 from tests.integration_tests.local_server.conftest import client_of
 from tests.unit_tests.builders.hub import CUT_AFTER, Hub
 from tests.unit_tests.builders.twins import write_twin

@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.training import progress
 from langchain_chatexports.local_server.training.trainer import TrainingSpec
@@ -45,7 +44,6 @@ def _spec(folder: Path, base: Path) -> TrainingSpec:
         base,
         validation_file=str(folder / "train.jsonl"),
         hyperparameters=numbers,
-        stops_early=False,
     )
 
 
@@ -56,10 +54,6 @@ def _check_same_model(folder: Path, calm: Path, spec: TrainingSpec) -> None:
         for each in (folder, calm)
     ]
     assert weights[0] == weights[1]
-    records = [read_json(each / "model" / "model.json") for each in (folder, calm)]
-    assert records[0] is not None
-    assert records[1] is not None
-    assert records[0]["step"] == records[1]["step"]
     data = [event["data"] for event in events_of(spec)]
     assert [each["step"] for each in data if "step" in each] == list(range(1, 31))
 
@@ -123,21 +117,6 @@ def test_trainer_and_engine_of_a_killed_server_end_and_the_next_takes_the_job(
         assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
 
 
-def test_a_killed_trainer_without_a_save_fails_and_can_be_resumed(
-    tiny_server: LocalServer,
-) -> None:
-    with client_of(tiny_server) as client:
-        job = order(client, epochs=20)
-        wait_for_step(client, job.id, 2)
-        ((_, trainer),) = trainers_of(tiny_server.data_dir)
-        trainer.kill()
-        job = wait_for(client, job.id)
-        assert job.status == "failed"
-        assert "memory" in job.error.message
-        client.fine_tuning.jobs.resume(job.id)
-        assert wait_for(client, job.id).status == "succeeded"
-
-
 def _ask(client: Any, model: str) -> None:
     client.chat.completions.create(
         model=model, messages=[{"role": "user", "content": "a"}], max_tokens=1
@@ -167,19 +146,6 @@ def _check_all_succeed(client: Any, jobs: list[str], data_dir: Path) -> None:
         _ask(client, name)
     assert not list((data_dir / "jobs").iterdir())
     assert not [p for p in data_dir.rglob("*") if p.suffix in {".pt", ".pth", ".bin"}]
-
-
-@pytest.mark.release
-def test_after_the_machine_was_killed_the_job_continues(
-    tiny_base: Path, data_dir: Path
-) -> None:
-    server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
-    with server, client_of(server) as client:
-        job = order(client, epochs=20)
-        wait_for_step(client, job.id, 5)
-        _kill(server, data_dir, with_trainer=True)
-    with server, client_of(server) as client:
-        _check_all_succeed(client, [job.id], data_dir)
 
 
 @pytest.mark.release

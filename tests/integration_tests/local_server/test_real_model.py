@@ -11,7 +11,6 @@ import pytest
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_openai import ChatOpenAI
-from pydantic import BaseModel, Field
 
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.description import describe_default_base
@@ -55,14 +54,6 @@ _ANSWERS = (
     "half past the anchor",
     "they roar like surf",
 )
-
-
-class Race(BaseModel):
-    """The result of a race."""
-
-    winner: str = Field(max_length=20)
-    laps: int = Field(ge=1, le=99)
-    is_close: bool
 
 
 def _examples() -> Any:
@@ -137,27 +128,3 @@ def test_the_base_speaks_as_before(server: Any, tuned: Any) -> None:
         )
     assert "Paris" in answer.choices[0].message.content
     assert tuned.model == server.base_model == "SmolLM2-135M-Instruct"
-
-
-def test_the_loss_falls(server: Any, tuned: Any) -> None:
-    with client_of(server) as client:
-        events = client.fine_tuning.jobs.list_events(tuned.id, limit=1000)
-        losses = [e.data["train_loss"] for e in events if e.type == "metrics"][::-1]
-    assert len(losses) == 30
-    assert sum(losses[-10:]) < sum(losses[:10]) / 2
-
-
-# The SDK's own, of the field that it adds to its chunks.
-@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
-def test_structured_output_is_the_model(server: Any) -> None:
-    """That its JSON is valid: such a small model knows little."""
-    model = ChatOpenAI(
-        model=server.base_model,
-        temperature=0,
-        base_url=server.base_url,
-        api_key=server.api_key,
-        max_tokens=80,
-    )
-    chain = model.with_structured_output(Race, method="json_schema")
-    question = "Who wins the race, the hare or the tortoise?"
-    assert isinstance(list(chain.stream(question))[-1], Race)

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import psutil
@@ -16,8 +15,6 @@ import pytest
 from langchain_chatexports._locks import is_locked
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.processes import child_command
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
@@ -60,14 +57,6 @@ def test_a_taken_port_is_an_error_that_names_it(tiny_file: Any, data_dir: Any) -
         port = taken.getsockname()[1]
         with pytest.raises(LocalServerError, match=str(port)):
             LocalServer(tiny_file, data_dir=data_dir, port=port).start()
-
-
-def test_a_damaged_gguf_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    file = tmp_path / "model.gguf"
-    file.write_bytes(b"no model at all")
-    with pytest.raises(LocalServerError, match=r"model\.gguf"):
-        prepare_base(describe_base(file), tmp_path / "cache")
-    assert not list((tmp_path / "cache").rglob("config.json"))
 
 
 def test_a_start_that_takes_too_long_is_an_error_and_leaves_no_process(
@@ -128,38 +117,6 @@ def test_a_server_stops_when_the_last_command_leaves_it(
     while is_locked(data_dir / "server.lock"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-@pytest.mark.release
-def test_a_client_that_leaves_ends_its_answer(tiny_server: Any) -> None:
-    """Sixteen answers that nobody reads cost less than four that are read."""
-    options = {"model": "tiny", "messages": _HELLO, "max_tokens": 480, **UNENDING}
-
-    def used() -> float:
-        # llama.cpp's process, too.
-        processes = [server, *server.children(recursive=True)]
-        return float(sum(process.cpu_times().user for process in processes))
-
-    def cost_of(leave_after: int | None, answers: int) -> float:
-        before = used()
-        for _ in range(answers):
-            stream = client.chat.completions.create(**options, stream=True)
-            for _ in islice(stream, leave_after):
-                pass
-            stream.close()
-        is_calm = False
-        while not is_calm:
-            after = used()
-            time.sleep(1)
-            is_calm = used() < after + 0.05
-        return after - before
-
-    with client_of(tiny_server) as client:
-        client.chat.completions.create(**{**options, "max_tokens": 1})
-        server = psutil.Process(tiny_server._process.pid)
-        read = cost_of(None, 4)
-        # On a busy machine, the end of a connection can be noticed late.
-        assert any(cost_of(1, 16) < read for _ in range(5))
 
 
 def test_a_stream_arrives_while_it_is_written(tiny_server: Any) -> None:

@@ -11,17 +11,19 @@ import pytest
 import torch
 
 from langchain_chatexports.local_server.bases import weights
-from langchain_chatexports.local_server.bases.chat_template import IGNORED
+from langchain_chatexports.local_server.bases.chat_template import (
+    IGNORED,
+    ChatTokenizer,
+)
 from langchain_chatexports.local_server.bases.gguf_check import check_gguf
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.engines.sampling import Sampling
-from langchain_chatexports.local_server.engines.scoring import score_conversation
 from langchain_chatexports.local_server.engines.transformers import (
     GenerationRequest,
+    Sampling,
     TransformersEngine,
+    score_conversation,
 )
 from tests.integration_tests.local_server.conftest import FAMILIES
 from tests.unit_tests.builders.gguf import write_gguf
@@ -146,7 +148,7 @@ async def test_llama_cpp_answers_a_chat_of_eight_turns_as_peft_alone(
         pytest.skip("llama.cpp does not answer for it")
     file = write_gguf(twin.base, tmp_path / "twin.gguf")
     matrices = await asyncio.to_thread(check_gguf, file, twin.base)
-    gguf = BaseGGUF(file, "key", lambda: matrices)
+    gguf = BaseGGUF(file, lambda: matrices)
     engine = LlamaCppEngine(
         file, twin.tokenizer, name="x", adapter_file=gguf.adapter_file, threads=1
     )

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from langchain_chatexports.local_server.bases.chat_template import load_tokenizer
 from langchain_chatexports.local_server.bases.gguf_adapter import module_of
-from langchain_chatexports.local_server.bases.tokenizer import load_tokenizer
 
 _ARCHITECTURES = {
     "gemma4_text": "gemma4",

@@ -51,7 +51,6 @@ def keep_adapter(
         "name": name,
         "base": None,
         "base_model": "tiny",
-        "signature": "",
         "created_at": 1_700_000_000 + int(model_id, 16) % 1000,
     }
     write_json(folder / "model.json", {**common, **record})

@@ -33,7 +33,6 @@ def training_spec(folder: Path, base: Path, **changes: Any) -> TrainingSpec:
         },
         "seed": 2**60,
         "max_length": 100,
-        "stops_early": True,
         "dtype": "float32",
         "model_folder": str(folder / "model"),
         "model_record": {},

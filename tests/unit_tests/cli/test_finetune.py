@@ -15,7 +15,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.training import speed
-from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.local_jobs import quick_server, serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
@@ -164,9 +163,8 @@ def test_a_server_chooses_no_option_of_the_chat_command_and_no_terminal_code(
 @pytest.fixture
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """16 GB of memory; 10 seconds a thousand tokens of the default; no base is here."""
-    measured = Speed(0.01, 10**9)
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
-    monkeypatch.setattr(speed, "measure_machine", lambda: measured)
+    monkeypatch.setattr(speed, "measure_machine", lambda: 0.01)
     monkeypatch.setattr(BASES, "needs_download", lambda _: True)
 
 

@@ -57,8 +57,10 @@ def examples(draw: Callable[..., Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def accepts() -> Callable[..., Any]:
-    from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-    from langchain_chatexports.local_server.training.labels import label_examples
+    from langchain_chatexports.local_server.bases.chat_template import (
+        ChatTemplate,
+        label_examples,
+    )
 
     template = ChatTemplate(tiny_tokenizer())
 

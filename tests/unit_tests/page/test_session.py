@@ -17,7 +17,6 @@ from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.training import speed
-from langchain_chatexports.local_server.training.speed import Speed
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -35,7 +34,7 @@ _SECONDS = 240
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSession]:
-    monkeypatch.setattr(speed, "measure_machine", lambda: Speed(0.001, 1))
+    monkeypatch.setattr(speed, "measure_machine", lambda: 0.001)
     with PageSession(None, tmp_path / "data") as session:
         yield session
 

@@ -51,16 +51,6 @@ def _learned(
     return [_TOKENIZER.decode(part) for part in parts]
 
 
-def test_only_the_answers_and_their_end_tokens_are_learned() -> None:
-    chat = [_user("one"), _assistant("two"), _user("three"), _assistant("four")]
-    assert _learned(chat) == ["two<|im_end|>", "four<|im_end|>"]
-
-
-def test_an_answer_of_weight_0_is_read_and_not_learned() -> None:
-    chat = [_user("a"), _assistant("no", weight=0), _user("b"), _assistant("yes")]
-    assert _learned(chat) == ["yes<|im_end|>"]
-
-
 def test_an_opening_answer_is_learned() -> None:
     chat = [_assistant("# hello"), _user("hi"), _assistant("again")]
     assert _learned(chat) == ["# hello<|im_end|>", "again<|im_end|>"]
@@ -132,11 +122,6 @@ def test_what_is_no_text_is_refused_by_its_index(message: dict[str, Any]) -> Non
 def test_a_tokenizer_without_a_template_is_refused() -> None:
     with pytest.raises(TemplateError, match="no chat template"):
         ChatTemplate(tiny_tokenizer(None))
-
-
-def test_a_prompt_ends_where_the_answer_begins() -> None:
-    ids = _template().prompt_ids([_user("one")])
-    assert _TOKENIZER.decode(ids).endswith("one<|im_end|>\n<|im_start|>assistant\n")
 
 
 _TEXT = st.text(alphabet="ab \n#@<|>ü😀", max_size=8)

@@ -14,7 +14,6 @@ from safetensors.numpy import load_file, save_file
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     Matrix,
     NoGGUFError,
-    is_adapter_of,
     match_matrices,
     write_gguf_adapter,
 )
@@ -111,7 +110,7 @@ def test_a_written_adapter_has_the_names_and_the_order_of_the_base(
     adapter: Path, base: GGUFHeader, matrices: dict[str, Matrix]
 ) -> None:
     files = {path.name for path in adapter.iterdir()}
-    written = write_gguf_adapter(adapter, base, matrices, "key")
+    written = write_gguf_adapter(adapter, base, matrices)
     header = read_header(written)
     assert header.fields["general.type"] == "adapter"
     assert header.fields["adapter.lora.alpha"] == 4.0
@@ -119,14 +118,9 @@ def test_a_written_adapter_has_the_names_and_the_order_of_the_base(
     up = tensors[f"base_model.model.model.{_Q}.lora_B.weight"]
     found = header.read("blk.0.attn_q.weight.lora_b")
     np.testing.assert_array_equal(found, up[matrices[_Q].rows])
-    assert is_adapter_of(written, "key")
-    assert not is_adapter_of(written, "another file")
     assert {path.name for path in adapter.iterdir()} == {*files, "adapter.gguf"}
     if sys.platform != "win32":
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
-    content = written.read_bytes()
-    again = write_gguf_adapter(adapter, base, matrices, "key")
-    assert again.read_bytes() == content
 
 
 def _cut(folder: Path) -> None:
@@ -145,5 +139,5 @@ def test_a_damaged_adapter_is_refused(
 ) -> None:
     damage(adapter)
     with pytest.raises(NoGGUFError):
-        write_gguf_adapter(adapter, base, matrices, "key")
+        write_gguf_adapter(adapter, base, matrices)
     assert not list(adapter.glob("*.gguf*"))

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import processes
 from langchain_chatexports.local_server.bases import download, gguf_check, gguf_file
 from langchain_chatexports.local_server.bases.description import (
     BaseDescription,
@@ -24,11 +22,8 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_check import check_gguf
-from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
-from langchain_chatexports.local_server.bases.gguf_header import read_header
+from langchain_chatexports.local_server.bases.gguf_file import gguf_of_base
 from langchain_chatexports.local_server.bases.preparation import base_directory
-from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.twins import write_twin
 
@@ -38,6 +33,11 @@ pytest.importorskip("xllamacpp")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 _MATRICES = {"layers.0.mlp.up_proj": Matrix("blk.0.ffn_up")}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -65,24 +65,24 @@ def base(tiny_base: Path, tmp_path: Path) -> Path:
 
 
 def test_the_file_in_a_bases_directory_is_checked_once(
-    base: Path, tmp_path: Path, tasks: list[str]
+    base: Path, tasks: list[str]
 ) -> None:
     for _ in range(2):
-        found = gguf_of_base(describe_base(base), base, cache_dir=tmp_path / "cache")
+        found = gguf_of_base(describe_base(base), base)
         assert found.file == base / "tiny.gguf"
         assert found.find_matrices() == _MATRICES
         assert tasks == ["check"]
     write_gguf(base, base / "tiny.gguf", kind="F16")
-    gguf_of_base(describe_base(base), base, cache_dir=tmp_path / "cache")
+    gguf_of_base(describe_base(base), base)
     assert tasks == ["check", "check"]
 
 
 def test_a_directory_without_one_file_is_left_to_transformers(
-    base: Path, tmp_path: Path, tasks: list[str]
+    base: Path, tasks: list[str]
 ) -> None:
     shutil.copy(base / "tiny.gguf", base / "other.gguf")
     with pytest.raises(NoGGUFError, match=r"2 \.gguf files"):
-        gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
+        gguf_of_base(describe_base(base), base)
     assert tasks == []
 
 
@@ -93,8 +93,8 @@ def test_a_gguf_file_is_served_as_it_is_unless_its_type_is_slow(
     """llama.cpp reads a prompt in Q4_1, as in the wheel, half as fast as in Q8_0."""
     file = write_gguf(tiny_base, tmp_path / "own.gguf", kind=kind)
     description = describe_base(file)
-    directory = base_directory(description, tmp_path / "cache")
-    found = gguf_of_base(description, directory, cache_dir=tmp_path / "cache")
+    directory = base_directory(description)
+    found = gguf_of_base(description, directory)
     assert (found.file == file) == (kind == "Q8_0")
     assert tasks == started
     # It is compared with what was trained before an adapter is used.
@@ -103,52 +103,16 @@ def test_a_gguf_file_is_served_as_it_is_unless_its_type_is_slow(
         assert tasks == [*started, "check"]
 
 
-def test_a_files_adapters_are_written_when_they_are_used(
-    tiny_base: Path, tiny_gguf: Path, tmp_path: Path
-) -> None:
-    import peft
-
-    model = load_base(tiny_base, "cpu", "float32")
-    config = peft.LoraConfig(r=2, target_modules="all-linear")
-    save_adapter(peft.get_peft_model(model, config), tmp_path)
-    matrices = match_matrices(tiny_base, read_header(tiny_gguf))
-    written = BaseGGUF(tiny_gguf, "one", lambda: matrices).adapter_file(tmp_path)
-    content = written.read_bytes()
-    written.write_bytes(content[:500])
-    BaseGGUF(tiny_gguf, "one", lambda: matrices).adapter_file(tmp_path)
-    assert written.read_bytes() == content
-    # For another file of the base, the order of rows can be another one.
-    BaseGGUF(tiny_gguf, "two", lambda: matrices).adapter_file(tmp_path)
-    assert written.read_bytes() != content
-
-
 def test_without_the_engine_there_is_no_need_for_a_file(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gguf_file, "find_spec", lambda _: None)
     with pytest.raises(NoGGUFError, match="xllamacpp"):
-        gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
-
-
-def test_a_file_that_ends_the_process_is_a_reason_and_is_tried_again(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """llama.cpp aborts at some damage: here another program does."""
-    started: list[str] = []
-
-    def command(module: str) -> list[str]:
-        started.append(module)
-        return [sys.executable, "-c", "import os; os.abort()"]
-
-    monkeypatch.setattr(processes, "child_command", command)
-    for _ in range(2):
-        with pytest.raises(NoGGUFError, match="its process ended"):
-            gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
-    assert len(started) == 2
+        gguf_of_base(describe_base(base), base)
 
 
 def test_a_refused_file_is_not_checked_again(
-    base: Path, tmp_path: Path, tasks: list[str], monkeypatch: pytest.MonkeyPatch
+    base: Path, tasks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         msg = "it differs"
@@ -162,7 +126,7 @@ def test_a_refused_file_is_not_checked_again(
     monkeypatch.setattr(gguf_file, "call_in_child", run)
     for _ in range(2):
         with pytest.raises(NoGGUFError, match="it differs"):
-            gguf_of_base(describe_base(base), base, cache_dir=tmp_path)
+            gguf_of_base(describe_base(base), base)
     assert tasks == ["check"]
 
 
@@ -194,7 +158,6 @@ def test_a_hub_bases_file_is_its_publishers(
 def test_a_downloaded_file_is_found_without_the_hub(
     tiny_base: Path,
     tiny_gguf: Path,
-    tmp_path: Path,
     tasks: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -202,7 +165,7 @@ def test_a_downloaded_file_is_found_without_the_hub(
     monkeypatch.setattr(gguf_file, "download_gguf", lambda _: next(downloads))
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
     for _ in range(2):
-        found = gguf_of_base(hub, tiny_base, cache_dir=tmp_path)
+        found = gguf_of_base(hub, tiny_base)
         assert found.file == tiny_gguf
         assert found.find_matrices() == _MATRICES
     assert tasks == ["check"]
@@ -211,7 +174,6 @@ def test_a_downloaded_file_is_found_without_the_hub(
 @pytest.mark.parametrize("outcome", [None, LocalServerError("there is no network")])
 def test_a_hub_base_without_a_file_is_left_to_transformers(
     tiny_base: Path,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     outcome: LocalServerError | None,
 ) -> None:
@@ -222,7 +184,7 @@ def test_a_hub_base_without_a_file_is_left_to_transformers(
     monkeypatch.setattr(gguf_file, "download_gguf", find)
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
     with pytest.raises(NoGGUFError, match=r"no network|hare/tiny"):
-        gguf_of_base(hub, tiny_base, cache_dir=tmp_path)
+        gguf_of_base(hub, tiny_base)
 
 
 def test_answers_in_the_wrong_order_are_seen(
@@ -249,5 +211,5 @@ def test_a_tokenizer_that_splits_in_another_way_is_refused(
     del merges[len(merges) // 2 :]
     (other / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
     file = write_gguf(other, tmp_path / "base.gguf")
-    with pytest.raises(NoGGUFError, match="different tokens"):
+    with pytest.raises(NoGGUFError, match="renders the chat 0 differently"):
         check_gguf(file, tiny_base)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFFileError,
+    GGUFList,
     read_header,
     rewrite,
 )
@@ -55,14 +57,21 @@ def test_fields_and_shapes_are_read(small: bytes, tmp_path: Path) -> None:
         "general.architecture": "llama",
         "llama.block_count": 2,
         "llama.attention.layer_norm_rms_epsilon": 0.5,
-        "tokenizer.ggml.tokens": (8, 3),
-        "tokenizer.ggml.scores": (6, 3),
+        "tokenizer.ggml.tokens": (8, 3, ANY),
+        "tokenizer.ggml.scores": (6, 3, ANY),
     }
     assert header.values("tokenizer.ggml.tokens") == ["a", "b", "c"]
     assert header.values("tokenizer.ggml.scores") == [1.0, 2.0, 3.0]
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
     assert shapes == {"blk.0.attn_q.weight": (3, 5), "output_norm.weight": (7,)}
     np.testing.assert_array_equal(header.read("output_norm.weight"), np.zeros(7))
+
+
+def _without_places(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value[:2] if isinstance(value, GGUFList) else value
+        for name, value in fields.items()
+    }
 
 
 @pytest.mark.parametrize(("kind", "step"), [("Q8_0", 0.02), ("F16", 0.001)])
@@ -80,8 +89,8 @@ def test_a_file_is_written_again_in_another_type(
         change=lambda name, values: values + (name == "blk.0.ffn_up.weight"),
     )
     found = read_header(target)
-    assert found.fields == {
-        **source.fields,
+    assert _without_places(found.fields) == {
+        **_without_places(source.fields),
         "general.file_type": {"Q8_0": 7, "F16": 1}[kind],
         "tokenizer.chat_template": "{{ 'another' }}",
     }
@@ -111,25 +120,6 @@ def test_a_count_that_the_file_cannot_have_is_refused_at_once(
 ) -> None:
     with pytest.raises(GGUFFileError, match=reason):
         _read(small[:at] + value + small[at + len(value) :], tmp_path)
-
-
-@pytest.mark.parametrize(
-    "name", ["block_count", "embedding_length", "attention.head_count", "vocab_size"]
-)
-@pytest.mark.parametrize("value", [10**8, -1, 2.5, "2"])
-def test_a_field_that_no_model_has_is_refused(
-    tmp_path: Path, name: str, value: float | str
-) -> None:
-    """transformers builds a million layers before it looks for their weights."""
-    path = tmp_path / "large.gguf"
-    writer = GGUFWriter(path, "llama")
-    add = {int: writer.add_int64, float: writer.add_float64, str: writer.add_string}
-    add[type(value)](f"llama.{name}", value)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
-    with pytest.raises(GGUFFileError, match=name):
-        read_header(path)
 
 
 def test_a_list_longer_than_the_file_is_refused_at_once(
@@ -165,28 +155,4 @@ def test_any_damage_is_this_error_or_none(
     path = tmp_path_factory.getbasetemp() / "damaged.gguf"
     path.write_bytes(content)
     with suppress(GGUFFileError):
-        read_header(path)
-
-
-def test_what_is_not_a_file_is_this_error(tmp_path: Path) -> None:
-    (tmp_path / "empty.gguf").touch()
-    for path in (tmp_path, tmp_path / "none.gguf", tmp_path / "empty.gguf"):
-        with pytest.raises(GGUFFileError):
-            read_header(path)
-
-
-@pytest.mark.parametrize("name", ["feed_forward_length", "vocab_size"])
-def test_a_model_larger_than_its_file_is_refused(tmp_path: Path, name: str) -> None:
-    """transformers would build all of it."""
-    path = tmp_path / "large.gguf"
-    writer = GGUFWriter(path, "llama")
-    writer.add_block_count(10)
-    writer.add_embedding_length(10)
-    writer.add_uint32(f"llama.{name}", 90)
-    writer.add_tensor("output_norm.weight", np.zeros(99, np.float16))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    with pytest.raises(GGUFFileError, match="larger model than it holds"):
         read_header(path)

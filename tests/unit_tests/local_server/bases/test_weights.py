@@ -1,4 +1,4 @@
-"""Loading a base's text part, and its layers that are adapted; 4 bits without a GPU."""
+"""Loading a base's text part, and its layers that are adapted."""
 
 import re
 import shutil
@@ -7,79 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.weights import (
     adapted_layers,
     check_trainable,
-    check_weights,
     load_base,
     model_outline,
-    uses_4_bits,
 )
 from tests.unit_tests.builders.twins import write_twin
-
-_GB = 10**9
-
-
-def _machine(
-    monkeypatch: pytest.MonkeyPatch, *, base: float, gpu: float, device: str = "cuda"
-) -> None:
-    monkeypatch.setattr(weights, "_size_bytes", lambda _: int(base * _GB))
-    monkeypatch.setattr(weights, "_gpu_bytes", lambda: int(gpu * _GB))
-    monkeypatch.setattr(weights, "expected_device", lambda: device)
-
-
-@pytest.mark.parametrize(
-    ("device", "base", "gpu", "expected"),
-    [
-        ("cuda", 15, 24, True),
-        ("cuda", 15, 80, False),
-        ("cuda", 3, 8, False),
-        ("cuda", 3, 6, True),
-        ("cuda", 1, 2, False),
-        ("cpu", 15, 24, False),
-        ("mps", 15, 24, False),
-    ],
-)
-def test_4_bits_are_for_bases_that_the_gpu_cannot_hold_twice(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    device: str,
-    base: float,
-    gpu: float,
-    expected: bool,
-) -> None:
-    _machine(monkeypatch, base=base, gpu=gpu)
-    assert uses_4_bits(tmp_path, device) is expected
-
-
-@pytest.mark.parametrize(
-    ("base", "gpu", "device", "is_installed", "is_refused"),
-    [
-        (15, 24, "cuda", False, True),
-        (15, 24, "cuda", True, False),
-        (15, 80, "cuda", False, False),
-        (15, 24, "cpu", False, False),
-    ],
-)
-def test_a_base_that_needs_bitsandbytes_is_refused_without_it(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    base: float,
-    gpu: float,
-    device: str,
-    is_installed: bool,
-    is_refused: bool,
-) -> None:
-    _machine(monkeypatch, base=base, gpu=gpu, device=device)
-    found = object() if is_installed else None
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: found)
-    if is_refused:
-        with pytest.raises(LocalServerError, match="pip install bitsandbytes"):
-            check_weights(tmp_path)
-    else:
-        check_weights(tmp_path)
 
 
 def test_weights_in_a_pickle_are_never_read(tiny_base: Path, tmp_path: Path) -> None:
@@ -113,13 +48,14 @@ def test_only_linear_layers_in_blocks_of_the_text_decoder_are_adapted(
 def test_a_base_is_tried_once(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_trainable(tiny_base, tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    check_trainable(tiny_base)
 
     def fail(*_: object) -> None:
         pytest.fail("it was tried again")
 
     monkeypatch.setattr(weights, "call_in_child", fail)
-    check_trainable(tiny_base, tmp_path)
+    check_trainable(tiny_base)
 
 
 def test_a_layer_that_peft_refuses_stays_as_it_is(tmp_path: Path) -> None:

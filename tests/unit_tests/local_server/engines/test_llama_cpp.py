@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import socket
-import sys
 import time
 import warnings
 from dataclasses import asdict
@@ -16,26 +15,29 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+from langchain_chatexports.local_server.bases.chat_template import (
+    ChatTokenizer,
+)
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     NoGGUFError,
     match_matrices,
 )
-from langchain_chatexports.local_server.bases.gguf_check import _CHATS, check_gguf
+from langchain_chatexports.local_server.bases.gguf_check import _CHATS
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.gguf_header import read_header
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
 from langchain_chatexports.local_server.engines import llama_cpp
 from langchain_chatexports.local_server.engines.llama_cpp import (
     LlamaCppEngine,
     UnsuitableModelError,
 )
-from langchain_chatexports.local_server.engines.sampling import Sampling, dry_breakers
 from langchain_chatexports.local_server.engines.transformers import (
     EngineClosedError,
     GenerationRequest,
+    Sampling,
     TransformersEngine,
+    dry_breakers,
 )
+from langchain_chatexports.local_server.processes import start_child
 from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.bare_engine import log_likelihoods
 from tests.unit_tests.builders.gguf import write_gguf
@@ -98,7 +100,7 @@ async def _ask(
 
 
 def _processes(engine: LlamaCppEngine) -> list[psutil.Process]:
-    started = [child._process for child in engine._children]
+    started = [child.process for child in engine._children]
     return [psutil.Process(process.pid) for process in started if process is not None]
 
 
@@ -151,61 +153,15 @@ async def test_prompts_of_training_and_of_answers_are_the_same_byte_for_byte(
         engine.close()
 
 
-def test_a_base_that_llama_cpp_renders_in_another_way_is_refused(
-    tiny_base: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-    monkeypatch.setattr(ChatTemplate, "source", other)
-    with pytest.raises(NoGGUFError, match="renders the chat 0 differently"):
-        check_gguf(tiny_gguf, tiny_base)
-
-
-async def test_a_prompt_is_read_once(engine: LlamaCppEngine) -> None:
-    """Counted, not timed: also for another client, and a talk that has gone on."""
-    await _ask(engine, 2)
-    longer = [*_HELLO, {"role": "assistant", "content": "Yes"}, *_HELLO]
-    usage = (await _ask(engine, 2, messages=longer))["usage"]
-    assert usage["prompt_tokens_details"]["cached_tokens"] >= 5
-
-
-async def test_a_short_answer_does_not_wait_for_a_long_one(
-    engine: LlamaCppEngine,
-) -> None:
-    body = {"messages": _HELLO, "max_tokens": _LONG, "temperature": 0, "stream": True}
-    async with engine.answer(None, json.dumps(body).encode()) as long:
-        chunks = long.aiter_raw()
-        assert await anext(chunks)
-        assert (await _ask(engine, 2))["usage"]["completion_tokens"] == 2
-        assert [chunk async for chunk in chunks][-1].endswith(b"data: [DONE]\n\n")
-
-
-async def test_a_longer_prompt_gets_a_longer_context_and_interrupts_nothing(
-    engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(llama_cpp, "_FIRST_CONTEXT", 256)
-    await _ask(engine, 2)
-    (first,) = engine._children
-    assert first.context == 256
-    words = [{"role": "user", "content": "race " * 300}]
-    body = {"messages": _HELLO, "max_tokens": 200, "stream": True, "temperature": 0}
-    async with engine.answer(None, json.dumps(body).encode()) as running:
-        found = await _ask(engine, 2, messages=words)
-        assert found["usage"]["prompt_tokens"] > 256
-        assert b"data: [DONE]" in await running.aread()
-    assert [child.context for child in engine._children] == [512]
-    too_many = [{"role": "user", "content": "race " * 600}]
-    body = {"messages": too_many, "max_tokens": 2}
-    async with engine.answer(None, json.dumps(body).encode()) as response:
-        error = json.loads(await response.aread())["error"]
-    assert error["type"] == "exceed_context_size_error"
-
-
 async def test_a_context_is_no_larger_than_memory_allows(
     make_engine: Callable[..., LlamaCppEngine],
 ) -> None:
-    engine = make_engine(max_context=300)
-    await _ask(engine, 2)
-    assert [child.context for child in engine._children] == [300]
+    engine = make_engine(max_context=256)
+    assert engine.context == 256
+    body = {"messages": [{"role": "user", "content": "race " * 300}], "max_tokens": 2}
+    async with engine.answer(None, json.dumps(body).encode()) as response:
+        error = json.loads(await response.aread())["error"]
+    assert error["type"] == "exceed_context_size_error"
 
 
 @pytest.mark.parametrize(("threads", "batch_threads"), [(2, 3), (1, 2)])
@@ -217,13 +173,12 @@ async def test_a_child_has_one_thread_while_a_training_runs(
 ) -> None:
     is_training = False
     given: list[tuple[int, int]] = []
-    start = llama_cpp._Child.start
 
-    def start_noted(child: Any, settings: dict[str, Any]) -> None:
-        given.append((settings["threads"], settings["batch_threads"]))
-        start(child, settings)
+    def start_noted(module: str, environment: Any, settings: dict[str, Any]) -> Any:
+        given.append(settings["threads"])
+        return start_child(module, environment, settings)
 
-    monkeypatch.setattr(llama_cpp._Child, "start", start_noted)
+    monkeypatch.setattr(llama_cpp, "start_child", start_noted)
     engine = make_engine(
         threads=threads, batch_threads=batch_threads, is_training=lambda: is_training
     )
@@ -231,28 +186,19 @@ async def test_a_child_has_one_thread_while_a_training_runs(
     is_training = True
     await _ask(engine, 2)
     is_training = False
-    # A chat's pauses are not worth what has been read.
-    await _ask(engine, 2)
-    monkeypatch.setattr(llama_cpp, "_REST_SECONDS", 0)
     await _ask(engine, 2)
     assert given == [(threads, batch_threads), (1, 1), (threads, batch_threads)]
 
 
-async def test_what_failed_to_start_is_tried_again(
-    make_engine: Callable[..., LlamaCppEngine],
-    tiny_gguf: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_file_that_llama_cpp_cannot_load_is_left_to_transformers(
+    make_engine: Callable[..., LlamaCppEngine], tmp_path: Path
 ) -> None:
     file = tmp_path / "base.gguf"
-    engine = make_engine(file)
     file.write_bytes(b"damaged")
+    engine = make_engine(file)
     for _ in range(2):
         with pytest.raises(UnsuitableModelError):
             await _ask(engine, 2)
-    shutil.copy(tiny_gguf, file)
-    monkeypatch.setattr(engine, "_unsuitable", {})
-    assert await _ask(engine, 2)
 
 
 @pytest.mark.skipif(
@@ -263,7 +209,7 @@ async def test_a_process_listens_on_no_port(engine: LlamaCppEngine) -> None:
     (process,) = _processes(engine)
     assert process.net_connections("inet") == []
     (child,) = engine._children
-    folder = Path(child._address.removeprefix("unix://")).parent
+    folder = Path(child.address.removeprefix("unix://")).parent
     assert folder.stat().st_mode & 0o077 == 0
     engine.close()
     assert not folder.exists()
@@ -275,19 +221,12 @@ async def test_only_the_key_is_let_in_and_no_argument_shows_it(
     await _ask(engine, 1)
     (child,) = engine._children
     (process,) = _processes(engine)
-    assert child._key not in " ".join(process.cmdline())
-    assert child._key not in str(process.environ())
-    child._key = "another"
+    assert child.key not in " ".join(process.cmdline())
+    assert child.key not in str(process.environ())
+    child.key = "another"
     async with child.client() as client:
         response = await client.post("/v1/chat/completions", json={"messages": _HELLO})
     assert response.status_code == 401
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the limits")
-async def test_an_aborted_process_leaves_no_core_dump(engine: LlamaCppEngine) -> None:
-    await _ask(engine, 1)
-    (process,) = _processes(engine)
-    assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
 
 
 async def test_closing_ends_answers_and_processes(engine: LlamaCppEngine) -> None:
@@ -360,7 +299,7 @@ def tuned_engine(
     make_engine: Callable[..., LlamaCppEngine], tiny_base: Path, tiny_gguf: Path
 ) -> LlamaCppEngine:
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
-    gguf = BaseGGUF(tiny_gguf, "key", lambda: matrices)
+    gguf = BaseGGUF(tiny_gguf, lambda: matrices)
     return make_engine(adapter_file=gguf.adapter_file)
 
 
@@ -395,15 +334,14 @@ async def test_each_model_answers_as_with_peft_all_at_the_same_time(
 async def test_the_answers_of_a_deleted_adapter_end(
     tuned_engine: LlamaCppEngine, adapters: list[Path], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "model" / "checkpoint"
-    shutil.copytree(adapters[0], folder)
+    folder = Path(shutil.copytree(adapters[0], tmp_path / "model"))
     await _ask(tuned_engine, 1, folder)
     # It might have written everything before the adapter is deleted.
     _processes(tuned_engine)[0].suspend()
     running = asyncio.ensure_future(_ask(tuned_engine, _LONG, folder))
     await _wait(lambda: tuned_engine._children[0].active)
-    shutil.rmtree(folder.parent)
-    tuned_engine.forget(folder.parent)
+    shutil.rmtree(folder)
+    tuned_engine.forget(folder)
     with pytest.raises(FileNotFoundError):
         await running
     assert not tuned_engine._children
@@ -427,7 +365,7 @@ async def test_an_adapter_that_llama_cpp_cannot_load_is_left_to_transformers(
 async def test_the_least_recently_used_child_ends(
     tuned_engine: LlamaCppEngine, adapters: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llama_cpp, "_MAX_CHILDREN", 2)
+    monkeypatch.setattr(llama_cpp, "MAX_CHILDREN", 2)
     for adapter in (None, *adapters):
         await _ask(tuned_engine, 2, adapter)
     assert [child.adapter for child in tuned_engine._children] == adapters
@@ -436,7 +374,7 @@ async def test_the_least_recently_used_child_ends(
 async def test_more_models_than_children_are_all_answered_for(
     tuned_engine: LlamaCppEngine, adapters: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llama_cpp, "_MAX_CHILDREN", 1)
+    monkeypatch.setattr(llama_cpp, "MAX_CHILDREN", 1)
     models = (None, *adapters)
     answers = await asyncio.gather(*(_ask(tuned_engine, 2, each) for each in models))
     assert [each["usage"]["completion_tokens"] for each in answers] == [2, 2, 2]

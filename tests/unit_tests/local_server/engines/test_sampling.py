@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_chatexports.local_server.engines.sampling import Sampling, dry_breakers
+from langchain_chatexports.local_server.engines.transformers import (
+    Sampling,
+    dry_breakers,
+)
 from langchain_chatexports.local_server.http.requests import ChatRequest
 
 _DRY = Sampling(dry_multiplier=1.0, dry_base=2.0, dry_allowed_length=2)

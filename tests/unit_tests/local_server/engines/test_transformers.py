@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.requests import Request
 
-from langchain_chatexports.local_server.bases.tokenizer import ChatTokenizer
-from langchain_chatexports.local_server.engines.sampling import Sampling
+from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.engines.transformers import (
     EngineClosedError,
     GenerationRequest,
     LoadedBase,
+    Sampling,
     TransformersEngine,
 )
 from langchain_chatexports.local_server.http.chat import complete_chat

@@ -135,22 +135,6 @@ def test_any_body_on_any_route(
     _check(open_http.request(method, url, content=body, headers=_JSON_TYPE))
 
 
-@given(
-    st.sampled_from([route for route in _ROUTES if route[0] == "GET"]),
-    _IDS,
-    st.dictionaries(
-        st.sampled_from(["limit", "after", "order", "purpose", "metadata[a]", "x"]),
-        _TEXT,
-    ),
-)
-def test_any_query_on_any_list(
-    open_http: TestClient, route: tuple[str, str], name: str, query: dict[str, Any]
-) -> None:
-    url = route[1].replace("{id}", _quoted(name))
-    parts = "&".join(f"{_quoted(key)}={_quoted(text)}" for key, text in query.items())
-    _check(open_http.get(f"{url}?{parts}"))
-
-
 @pytest.mark.parametrize("depth", [100, 400, 900, 5_000])
 @pytest.mark.parametrize("key", ["tool_calls", "function_call", "content", "audio"])
 def test_any_depth_is_a_400(open_http: TestClient, depth: int, key: str) -> None:

@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import shutil
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
 from starlette.testclient import TestClient
 
 from langchain_chatexports.finetuning.settings import KEY
-from langchain_chatexports.finetuning.training_file import TrainingFile
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.models import (
     EXPORTS_KEY,
@@ -119,25 +116,6 @@ def test_a_waiting_job_is_paused_until_it_is_resumed(
     calls = (jobs.pause, jobs.pause, jobs.resume, jobs.resume)
     statuses = [str(call(job_id).status) for call in calls]
     assert statuses == ["paused", "paused", "queued", "queued"]
-
-
-@pytest.mark.parametrize(("resume_jobs", "left"), [(True, 3), (False, 2)])
-def test_examples_of_an_order_that_was_cut_off_end_with_the_commands_server(
-    make_service: Callable[..., Any], tmp_path: Path, *, resume_jobs: bool, left: int
-) -> None:
-    """Those of other programs stay, which may create a job another day."""
-    service = make_service(tmp_path / "data", resume_jobs=resume_jobs)
-    service.queue.start = lambda: None
-    with asking(service) as http:
-        client = openai_client(http)
-        cut_off = TrainingFile(dialogues())
-        client.files.create(file=(cut_off.name, cut_off.data), purpose="fine-tune")
-        others = _upload(client, dialogues())
-        ordered = _upload(client, dialogues())
-        client.fine_tuning.jobs.create(model="tiny", training_file=ordered)
-    assert len(list(service.data.files.iterdir())) == left
-    assert service.files.path(ordered).exists()
-    assert service.files.path(others).exists()
 
 
 def test_an_order_that_is_sent_twice_has_one_job(
@@ -256,20 +234,6 @@ def test_a_job_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
         assert http.get(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
     for part in ("cancel", "pause", "resume"):
         assert http.post(f"/v1/fine_tuning/jobs/{name}/{part}").status_code == 404
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
-def test_uploads_jobs_and_events_are_private_whatever_the_umask(
-    order: Callable[..., FineTuningJob], service: LocalService
-) -> None:
-    before = os.umask(0)
-    try:
-        order()
-    finally:
-        os.umask(before)
-    kept = list(service.data.root.rglob("*"))
-    assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_file()} == {0o600}
-    assert {stat.S_IMODE(p.stat().st_mode) for p in kept if p.is_dir()} == {0o700}
 
 
 def test_the_server_counts_the_examples_that_it_has_checked(

@@ -47,7 +47,7 @@ def llama_service(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> LocalService:
     data = tmp_path_factory.mktemp("llama") / "data"
-    return make_service(data, choice=EngineChoice(BaseGGUF(tiny_gguf, "key", dict)))
+    return make_service(data, choice=EngineChoice(BaseGGUF(tiny_gguf, dict)))
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def tool_service(
     # The template's own words are many tokens here.
     config["max_position_embeddings"] = 4096
     (base / "config.json").write_text(json.dumps(config))
-    gguf = BaseGGUF(write_gguf(base, folder / "base.gguf"), "key", dict)
+    gguf = BaseGGUF(write_gguf(base, folder / "base.gguf"), dict)
     return make_service(folder / "data", base=base, choice=EngineChoice(gguf))
 
 
@@ -263,6 +263,6 @@ def test_a_killed_child_answers_the_next_request(
     _ask(http, max_tokens=1)
     assert llama_service.llama_cpp is not None
     for child in llama_service.llama_cpp._children:
-        assert child._process is not None
-        child._process.kill()
+        assert child.process is not None
+        child.process.kill()
     assert _ask(http, max_tokens=1).choices

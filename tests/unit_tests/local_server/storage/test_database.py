@@ -1,8 +1,6 @@
 """The database: processes that write at the same time, and those that are killed."""
 
 import multiprocessing
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -46,23 +44,6 @@ def test_two_processes_write_events_and_none_is_lost(data: DataDirectory) -> Non
         writer.join(300)
     assert len(jobs.events(job_id)) == before + 2 * _EVENTS
     assert jobs.last_metrics(job_id) == {"step": _EVENTS}
-
-
-def _die_in_a_transaction(root: str) -> None:
-    with writing(DataDirectory(root).database) as database:
-        database.execute("UPDATE jobs SET status = 'failed'")
-        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-
-
-def test_a_process_killed_in_a_transaction_changes_nothing(data: DataDirectory) -> None:
-    jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=[])["id"]
-    context = multiprocessing.get_context("spawn")
-    writer = context.Process(target=_die_in_a_transaction, args=(str(data.root),))
-    writer.start()
-    writer.join(300)
-    assert (jobs.get(job_id) or {})["status"] == "queued"
-    assert jobs.update(job_id, only_from=("queued",), status="running")
 
 
 def test_a_change_is_made_by_one_of_two(data: DataDirectory) -> None:

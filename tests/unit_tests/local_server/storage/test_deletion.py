@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.database import DatabaseError, writing
 from langchain_chatexports.local_server.storage.deletion import (
     DataCounts,
     count_data,
@@ -215,35 +213,6 @@ def test_a_job_is_not_deleted_under_its_trainer(
     assert (root / "jobs" / stopped / "saves").exists()
 
 
-@pytest.mark.parametrize("status", ["queued", "running", "paused", "failed"])
-def test_a_job_is_deleted_on_a_full_disk(
-    root: Path,
-    jobs: JobStore,
-    stopped: str,
-    monkeypatch: pytest.MonkeyPatch,
-    status: str,
-) -> None:
-    """Deletions write no journal then; nothing else can be written."""
-    jobs.update(stopped, only_from=("paused",), status=status)
-
-    def full(*_: Any, **__: Any) -> None:
-        error = sqlite3.OperationalError("database or disk is full")
-        raise DatabaseError(root / "chatexports.db", error)
-
-    for name in ("update", "log"):
-        monkeypatch.setattr(JobStore, name, full)
-    usage = shutil.disk_usage(root)._replace(free=0)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    delete_kept(stopped, data_dir=root)
-    assert jobs.get(stopped) is None
-    assert not _with_text(root, b"STOPPED")
-    with writing(root / "chatexports.db", only_deletes=True) as database:
-        mode = database.execute("PRAGMA journal_mode").fetchone()
-        database.execute("DELETE FROM jobs")
-        assert not (root / "chatexports.db-journal").exists()
-    assert mode == ("memory",)
-
-
 def test_everything_deleted_leaves_no_marked_text(root: Path, stopped: str) -> None:
     half = root / "models" / f".deleted-{'0' * 12}"
     half.mkdir()
@@ -325,13 +294,3 @@ def test_a_link_with_one_of_our_ids_is_not_followed(root: Path, tmp_path: Path) 
     (root / "models" / ("f" * 12)).symlink_to(tmp_path / "elsewhere")
     delete_everything(root)
     assert list((tmp_path / "elsewhere").iterdir())
-
-
-@posix
-def test_a_link_in_place_of_the_lock_makes_no_file_elsewhere(
-    root: Path, tmp_path: Path
-) -> None:
-    (root / "server.lock").symlink_to(tmp_path / "made")
-    with pytest.raises(OSError, match="symbolic"):
-        delete_everything(root)
-    assert not (tmp_path / "made").exists()

@@ -1,19 +1,12 @@
 """Names of tuned models, and which model a short one stands for."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import find_model, list_models
-from langchain_chatexports.local_server.storage.data_directory import (
-    DataDirectory,
-    read_json,
-    write_json,
-)
 from langchain_chatexports.local_server.storage.models import (
-    ModelStore,
     name_suffix,
     rename_model,
 )
@@ -101,32 +94,3 @@ def test_a_model_is_not_renamed_if_it_is_not_there_or_the_label_is_too_long(
     with pytest.raises(LocalServerError, match=r"no tuned model|100 characters"):
         rename_model((names or ["ft:none"])[0], label, data_dir=root)
     assert list_models(root) == before
-
-
-def test_a_name_that_is_a_path_reads_nothing_outside(tmp_path: Path) -> None:
-    keep_model(tmp_path / "other", "0" * 12)
-    outside = tmp_path / "other" / "models" / ("0" * 12)
-    record = read_json(outside / "model.json")
-    assert record is not None
-    name = f"x:{outside}"
-    write_json(outside / "model.json", {**record, "name": name})
-    data = DataDirectory(tmp_path / "data")
-    data.prepare()
-    store = ModelStore(data, base_model="tiny", signature="")
-    assert store.get(name) is None
-    assert store.of_any_base(name) is None
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"base": ...}, {"job_id": ...}, {"created_at": "x"}, {"created_at": 1e99}],
-)
-def test_a_damaged_record_is_named_and_the_others_are_listed(
-    root: Path, change: dict[str, Any]
-) -> None:
-    file = root / "models" / "0123456789ab" / "model.json"
-    changed = {**(read_json(file) or {}), **change}
-    write_json(file, {key: each for key, each in changed.items() if each is not ...})
-    with pytest.warns(UserWarning, match=r"0123456789ab.model\.json is damaged"):
-        kept = list_models(root)
-    assert {model.path.name for model in kept} == {"97d300000002", "97c300000001"}

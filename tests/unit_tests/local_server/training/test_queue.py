@@ -15,9 +15,8 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 from langchain_chatexports.local_server.storage.database import DatabaseError
-from langchain_chatexports.local_server.storage.files import FileStore
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.storage.models import ModelStore, new_model_id
+from langchain_chatexports.local_server.storage.models import new_model_id
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 
 # Takes the job's lock, writes its id to `began`, and does what the file `do` says.
@@ -75,18 +74,16 @@ class _Server:
         self.data.prepare()
         self.jobs = JobStore(self.data)
         self.queue = TrainingQueue(
-            self.jobs,
-            FileStore(self.data),
-            ModelStore(self.data, base_model="tiny", signature=""),
-            data=self.data,
+            self.data,
+            base_model="tiny",
             base_directory=root,
             threads=1,
             resumes=resumes,
         )
 
     def create(self, base: str = "tiny") -> str:
-        model = {"id": new_model_id(), "base_model": base, "signature": ""}
-        private = {"model": model, "max_length": 1, "stops_early": True}
+        model = {"id": new_model_id(), "base_model": base}
+        private = {"model": model, "max_length": 1}
         record = {"training_file": f"file-{'0' * 24}", "hyperparameters": {}, "seed": 1}
         job_id: str = self.jobs.create(record, private=private, events=[])["id"]
         self.queue.enqueue(job_id)
@@ -306,7 +303,7 @@ def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
     server = make()
     job_id = server.create()
     _wait(lambda: server.began == [job_id])
-    update, tries = server.jobs.update, []
+    update, tries = JobStore.update, []
 
     def update_on_a_full_disk(*args: Any, **changes: Any) -> bool:
         tries.append(changes)
@@ -315,13 +312,13 @@ def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
             raise DatabaseError(Path("chatexports.db"), full)
         return update(*args, **changes)
 
-    monkeypatch.setattr(server.jobs, "update", update_on_a_full_disk)
+    monkeypatch.setattr(JobStore, "update", update_on_a_full_disk)
     server.let_trainers("succeed")
     server.wait_for(job_id, "succeeded")
     assert len(tries) == 3
 
 
-def test_a_job_waits_for_space_on_the_disk_and_says_so(
+def test_a_job_without_space_on_the_disk_fails_and_can_be_resumed(
     make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = make()
@@ -329,13 +326,7 @@ def test_a_job_waits_for_space_on_the_disk_and_says_so(
     with monkeypatch.context() as patch:
         patch.setattr(DataDirectory, "free_bytes", 0)
         job_id = server.create()
-        _wait(lambda: not server.queue._changed.is_set())
-        assert server.status(job_id) == "queued"
-        first, second = (server.jobs.events(job_id)[-1] for _ in range(2))
-        assert "is full. Free some space" in first["message"]
-        assert first["id"] == second["id"]
-        server.jobs.update(job_id, only_from=("queued",), status="running")
-        assert "is full" in server.messages(job_id)[-1]
-        server.jobs.update(job_id, only_from=("running",), status="queued")
+        server.wait_for(job_id, "failed")
+    assert "Free some space" in server.error(job_id)["message"]
+    assert server.jobs.resume(job_id)
     server.wait_for(job_id, "succeeded")
-    assert not any("is full" in message for message in server.messages(job_id))

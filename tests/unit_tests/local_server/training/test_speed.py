@@ -20,9 +20,7 @@ def test_a_model_without_weights_is_measured(monkeypatch: pytest.MonkeyPatch) ->
     }
     monkeypatch.setattr(speed, "_SHAPE", small)
     monkeypatch.setattr(speed, "call_in_child", lambda function, **_: function())
-    measured = speed.measure_machine()
-    assert 0 < measured.seconds_per_token < 1
-    assert measured.memory_bytes > 10**8
+    assert 0 < speed.measure_machine() < 1
 
 
 def test_what_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.database import DatabaseError
 from langchain_chatexports.local_server.training.queue import _failure
-from langchain_chatexports.local_server.training.trainer import (
-    TrainingError,
-    _describe_failure,
-)
+from langchain_chatexports.local_server.training.trainer import _describe_failure
 
 _DATABASE = Path("data") / "chatexports.db"
 _FULL = sqlite3.OperationalError("database or disk is full")
@@ -29,7 +27,7 @@ _LOCKED = sqlite3.OperationalError("database is locked")
         (RuntimeError("CUDA out of memory"), "out_of_memory", "shorter dialogues"),
         (PermissionError(13, "no"), "base_unreadable", "PermissionError"),
         (KeyError("secret words"), "training_failed", "KeyError"),
-        (TrainingError("Deleted.", code="file_deleted"), "file_deleted", "Deleted."),
+        (LocalServerError("Deleted."), "server_error", "Deleted."),
     ],
 )
 def test_each_failure_is_a_sentence_that_quotes_nothing(
