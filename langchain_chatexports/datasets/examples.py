@@ -43,15 +43,15 @@ def to_training_examples(
     *,
     system: SystemPrompt = None,
     keep_trailing: bool = False,
+    keep_lone: bool = True,
     counts: list[Counts] | None = None,
 ) -> Iterator[TrainingExample]:
     """Turn each session into a training example.
 
     Messages of the AI (see `MapAIMessages`) become the assistant's, and all others the
     user's; in groups, `LabelSpeakers` adds the names. Messages without text are
-    skipped, and so are those after the last answer, which OpenAI refuses, and single
-    messages, which answer nothing. With `additional_kwargs["weight"]` 0, an AI message
-    is context and not trained on.
+    skipped, and so are those after the last answer, which OpenAI refuses. With
+    `additional_kwargs["weight"]` 0, an AI message is context and not trained on.
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
@@ -60,6 +60,7 @@ def to_training_examples(
             returns the prompt of a session, such as `persona_prompt`.
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
             do. OpenAI refuses such examples; the local server accepts them.
+        keep_lone: Keep examples of a single message, which answers nothing.
         counts: A list to which the counts are added, as `Examples`.
 
     Yields:
@@ -72,7 +73,11 @@ def to_training_examples(
     """
     with closing(
         converted_sessions(
-            sessions, system=system, keep_trailing=keep_trailing, counts=counts
+            sessions,
+            system=system,
+            keep_trailing=keep_trailing,
+            keep_lone=keep_lone,
+            counts=counts,
         )
     ) as all_converted:
         for converted in all_converted:
@@ -93,6 +98,7 @@ def converted_sessions(
     *,
     system: SystemPrompt = None,
     keep_trailing: bool = False,
+    keep_lone: bool = True,
     counts: list[Counts] | None = None,
 ) -> Generator[ConvertedSession, None, None]:
     """Convert sessions lazily, as `to_training_examples` does.
@@ -115,7 +121,7 @@ def converted_sessions(
             found = [(item, message) for item, message in with_text if item]
             items = [item for item, _ in found]
             end = len(items) if keep_trailing else _end_of_last_answer(items)
-            reason = _reason_to_skip(items[:end]) if given else "empty"
+            reason = _reason_to_skip(items[:end], keep_lone) if given else "empty"
             if reason is not None:
                 passed.skip(reason)
                 messages.skip(reason, len(given))
@@ -169,14 +175,14 @@ def _is_text(part: str | Mapping[Any, Any]) -> bool:
     return isinstance(part, str) or part.get("type") == "text"
 
 
-def _reason_to_skip(messages: Sequence[TrainingMessage]) -> str | None:
+def _reason_to_skip(messages: Sequence[TrainingMessage], keep_lone: bool) -> str | None:
     answers = [item for item in messages if item["role"] == "assistant"]
     if not answers:
         return "no_assistant"
     if all(item.get("weight") == 0 for item in answers):
         return "not_trained"
-    is_lone = sum(item["role"] not in _PROMPT_ROLES for item in messages) == 1
-    return "lone" if is_lone else None
+    count = sum(item["role"] not in _PROMPT_ROLES for item in messages)
+    return "lone" if count == 1 and not keep_lone else None
 
 
 def _end_of_last_answer(messages: Sequence[TrainingMessage]) -> int:

@@ -243,6 +243,7 @@ class Preparation:
                 self.sessions(),
                 system=self.options.system_prompt(),
                 keep_trailing=self.options.keep_trailing,
+                keep_lone=False,
                 counts=counts,
             )
         if self.options.redaction:

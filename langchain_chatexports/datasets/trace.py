@@ -66,6 +66,7 @@ def trace_examples(
     *,
     system: SystemPrompt = None,
     keep_trailing: bool = False,
+    keep_lone: bool = True,
     counts: list[Counts] | None = None,
 ) -> Iterator[TracedExample]:
     """Turn each session into a training example with its origin.
@@ -77,7 +78,11 @@ def trace_examples(
     """
     with closing(
         converted_sessions(
-            sessions, system=system, keep_trailing=keep_trailing, counts=counts
+            sessions,
+            system=system,
+            keep_trailing=keep_trailing,
+            keep_lone=keep_lone,
+            counts=counts,
         )
     ) as all_converted:
         for converted in all_converted:

@@ -91,7 +91,9 @@ def test_weights_are_carried_over() -> None:
 def test_an_answer_to_nobody_is_no_example() -> None:
     counts: list[Counts] = []
     lone, pair = session(tortoise(), hare()), session(hare(), tortoise())
-    (example,) = examples_of(lone, pair, system="Be slow.", counts=counts)
+    (example,) = examples_of(
+        lone, pair, system="Be slow.", keep_lone=False, counts=counts
+    )
     assert [m["role"] for m in example["messages"]] == ["system", "user", "assistant"]
     assert sum_of(counts, "Examples", "sessions").skipped == {"lone": 1}
     messages = sum_of(counts, "Examples")
