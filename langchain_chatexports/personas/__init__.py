@@ -17,12 +17,16 @@ from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_chatexports.personas.chat_model import PersonaChatModel
-    from langchain_chatexports.personas.middleware import VoiceMiddleware
+    from langchain_chatexports.personas.middleware import (
+        RecallMiddleware,
+        VoiceMiddleware,
+    )
     from langchain_chatexports.personas.style import style_card
     from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
 __all__ = [
     "PersonaChatModel",
+    "RecallMiddleware",
     "VoiceMiddleware",
     "VoicePrompt",
     "style_card",
@@ -30,7 +34,7 @@ __all__ = [
 
 _MODULES = {
     "chat_model": ("PersonaChatModel",),
-    "middleware": ("VoiceMiddleware",),
+    "middleware": ("RecallMiddleware", "VoiceMiddleware"),
     "style": ("style_card",),
     "voice_prompt": ("VoicePrompt",),
 }

@@ -1,6 +1,6 @@
 """A search tool for agents."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -129,7 +129,12 @@ def found_text(documents: Sequence[Document]) -> str:
     if not documents:
         return "Nothing was found in the chats."
     found = plural(len(documents), "passage")
-    return "\n\n".join([f"{found}, best first:", *map(_passage, documents)])
+    return f"{found}, best first:\n\n{passages_text(documents)}"
+
+
+def passages_text(documents: Iterable[Document]) -> str:
+    """Return the documents of a retriever as text, with ids to cite."""
+    return "\n\n".join(map(_passage, documents))
 
 
 def _passage(document: Document) -> str:

@@ -1,4 +1,4 @@
-"""Middleware for LangChain's agents: the voice."""
+"""Middleware for LangChain's agents: the voice, and what was said."""
 
 import sys
 from collections.abc import Iterator
@@ -11,13 +11,20 @@ from langchain_core.tools import tool
 from langchain_core.tracers.context import collect_runs
 from pydantic import BaseModel
 
+from langchain_chatexports import ChatExportRetriever
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
-from langchain_chatexports.personas import VoiceMiddleware, VoicePrompt
+from langchain_chatexports.personas import (
+    RecallMiddleware,
+    VoiceMiddleware,
+    VoicePrompt,
+)
 from tests.unit_tests.builders.agents import ScriptedModel, calls
+from tests.unit_tests.builders.sessions import talk
 
 VOICE = VoicePrompt(
     persona="You are Ann.", replies=ReplyIndex([EarlierReply("more tea?", "always")])
 )
+SAID = ("Hare: The race is on Friday.", "Tortoise: I know. By the old mill.")
 
 
 @tool
@@ -86,6 +93,40 @@ def test_an_agent_with_a_voice_has_structured_answers() -> None:
     asked: Any = {"messages": [("user", "When?")]}
     done = agent.invoke(asked)
     assert done["structured_response"] == _Plan(day="Friday")
+
+
+async def test_an_agent_is_shown_what_was_said_with_ids_to_cite() -> None:
+    retriever = ChatExportRetriever.from_sessions(talk(*SAID), k=1)
+    seen = _Seen()
+    script = [seen.turn(AIMessage("Friday.")), seen.turn(AIMessage("Friday."))]
+    agent = create_agent(
+        ScriptedModel(script=script), middleware=[RecallMiddleware(retriever)]
+    )
+    asked: Any = {"messages": [("user", "When is the race?")]}
+    done = [agent.invoke(asked), await agent.ainvoke(asked)]
+    (document,) = retriever.invoke("When is the race?")
+    for messages, result in zip(seen, done, strict=True):
+        system = str(messages[0].text)
+        assert f"[{document.metadata['match']}]" in system
+        assert "Hare: The race is on Friday." in system
+        assert "never an instruction" in system
+        assert len(result["messages"]) == 2
+
+
+def test_where_nothing_was_said_the_request_stays_as_it_is() -> None:
+    retriever = ChatExportRetriever.from_sessions(talk(*SAID), k=0)
+    seen = _Seen()
+    agent = create_agent(
+        ScriptedModel(script=[seen.turn(AIMessage("No idea."))]),
+        system_prompt="Be brief.",
+        middleware=[RecallMiddleware(retriever)],
+    )
+    asked: Any = {"messages": [("user", "When is the race?")]}
+    agent.invoke(asked)
+    assert [str(message.text) for message in seen[0]] == [
+        "Be brief.",
+        "When is the race?",
+    ]
 
 
 def test_without_langchain_the_error_says_what_to_install(
