@@ -19,7 +19,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -121,8 +121,8 @@ def _warnings_once() -> Callable[..., None]:
 def _signals_clean_up() -> Iterator[set[int]]:
     """Unwind at each signal as at Ctrl-C, so that partial files are removed.
 
-    The signals are SIGTERM, SIGHUP of a closed terminal, and SIGBREAK of Windows.
-    Windows ends a process whose window is closed: the next start removes what it left.
+    The signals are SIGTERM, SIGHUP of a closed terminal, and the close event of
+    Windows.
     """
     received: set[int] = set()
     if threading.current_thread() is not threading.main_thread():
@@ -144,7 +144,42 @@ def _signals_clean_up() -> Iterator[set[int]]:
         if signal.getsignal(number) is not signal.SIG_IGN  # as with `nohup … &`
     }
     try:
-        yield received
+        with _close_event_ends():
+            yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+if sys.platform == "win32":
+    import _thread
+    import ctypes
+    from ctypes import wintypes
+
+    _CLOSE, _LOGOFF, _SHUTDOWN = 2, 5, 6
+    # Windows ends the process 5 seconds after the event, or when its handler returns.
+    _CLOSE_SECONDS = 4.5
+
+    @contextmanager
+    def _close_event_ends() -> Iterator[None]:
+        """Let a closed console window stop the command, and wait for its end."""
+        has_ended = threading.Event()
+
+        @ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)  # type: ignore[untyped-decorator] # it is ctypes'
+        def handle(event: int) -> bool:
+            if event not in {_CLOSE, _LOGOFF, _SHUTDOWN}:
+                return False
+            _thread.interrupt_main(signal.SIGTERM)
+            has_ended.wait(_CLOSE_SECONDS)
+            return True
+
+        set_handler = ctypes.windll.kernel32.SetConsoleCtrlHandler
+        set_handler(handle, True)
+        try:
+            yield
+        finally:
+            has_ended.set()
+            set_handler(handle, False)
+
+else:
+    _close_event_ends = nullcontext
