@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from langchain_chatexports.datasets.replies import ReplyIndex
@@ -35,7 +36,6 @@ class Answers:
     """Scores and replies for the turns that fit into every contestant's context.
 
     Attributes:
-        turns: The turns; their conversations are numbered from 0 without gaps.
         scores: The scores of each turn, by kind of contestant.
         replies: The replies to each turn, by kind of contestant.
         max_tokens: The token limit of the replies.
@@ -48,8 +48,11 @@ class Answers:
 
     @property
     def groups(self) -> list[int]:
-        """The conversation of each turn."""
-        return [turn.conversation for turn in self.turns]
+        """The conversation of each turn, numbered from 0 without gaps."""
+        numbers: dict[int, int] = {}
+        return [
+            numbers.setdefault(turn.conversation, len(numbers)) for turn in self.turns
+        ]
 
     @property
     def person(self) -> list[str]:
@@ -72,42 +75,30 @@ def collect_answers(
     limits = ReplyLimits.of(pair.reply for pair in earlier)
     max_tokens = limits.tokens or MAX_TOKENS
 
-    def score(each: Contestant, number: int) -> ScoredReply | None:
+    def score(each: Contestant, number: int, prompt: list[Message]) -> ScoredReply:
         reply = {"role": "assistant", "content": turns[number].reply}
-        return _asked(
-            each,
-            turns[number],
-            earlier,
-            lambda prompt: server.score(each.model, [*prompt, reply])[-1],
-        )
+        return server.score(each.model, [*prompt, reply])[-1]
 
-    def answer(each: Contestant, number: int) -> Reply | None:
-        found = _asked(
-            each,
-            turns[number],
-            earlier,
-            lambda prompt: server.reply(
-                each.model,
-                prompt,
-                temperature=temperature,
-                max_tokens=max_tokens,
-                seed=seed + number,
-            ),
+    def answer(each: Contestant, number: int, prompt: list[Message]) -> Reply:
+        found = server.reply(
+            each.model,
+            prompt,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed + number,
         )
-        if found is None or each.is_plain:
-            return found
         # A talk ends the replies of a persona, too.
-        text = limits.beginning(found.text)
+        text = found.text if each.is_plain else limits.beginning(found.text)
         return found if text == found.text else Reply(text, is_cut=False)
 
     def collect(
-        what: str, ask: Callable[[Contestant, int], _Found | None]
+        what: str, ask: Callable[[Contestant, int, list[Message]], _Found]
     ) -> dict[str, list[_Found | None]]:
         found: dict[str, list[_Found | None]] = {}
         for each in contestants:
             listed = found[each.kind] = []
-            for number in range(len(turns)):
-                listed.append(ask(each, number))
+            for number, turn in enumerate(turns):
+                listed.append(_asked(each, turn, earlier, partial(ask, each, number)))
                 progress(f"{what}: {TITLES[each.kind]}", len(listed), len(turns))
         return found
 
@@ -120,15 +111,8 @@ def collect_answers(
     if not fits:
         msg = "No held-out turn fits into the model's context. Use a larger base model."
         raise TrainingDataError(msg)
-    numbers: dict[int, int] = {}
     return Answers(
-        turns=[
-            replace(
-                turns[at],
-                conversation=numbers.setdefault(turns[at].conversation, len(numbers)),
-            )
-            for at in fits
-        ],
+        turns=[turns[at] for at in fits],
         scores={kind: _at(fits, each) for kind, each in scores.items()},
         replies={kind: _at(fits, each) for kind, each in replies.items()},
         max_tokens=max_tokens,

@@ -5,29 +5,13 @@ from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.report import build_report, write_report
 
 report = build_report(IMessageChatLoader("chat.db"), ai="Tortoise")
-print(report.messages, report.lengths.ai.median)
+print(report.messages, report.examples.examples)
 write_report(report, "report.html")
 ```
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from langchain_chatexports._lazy import lazy_names
-
-if TYPE_CHECKING:
-    from langchain_chatexports.report.build import build_report
-    from langchain_chatexports.report.figures import ExportReport
-    from langchain_chatexports.report.page import render_report, write_report
+from langchain_chatexports.report.build import build_report
+from langchain_chatexports.report.figures import ExportReport
+from langchain_chatexports.report.page import render_report, write_report
 
 __all__ = ["ExportReport", "build_report", "render_report", "write_report"]
-
-# The pages need an extra, the figures do not.
-_MODULES = {
-    "build": ("build_report",),
-    "figures": ("ExportReport",),
-    "page": ("render_report", "write_report"),
-}
-
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)

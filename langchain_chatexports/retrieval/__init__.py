@@ -8,22 +8,15 @@ documents = retriever.invoke("race", person="Hare")
 ```
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from langchain_chatexports._lazy import lazy_names
-
-if TYPE_CHECKING:
-    from langchain_chatexports.retrieval.documents import (
-        ChatLine,
-        IndexedChat,
-        sessions_to_documents,
-    )
-    from langchain_chatexports.retrieval.index import ChatIndex, Hit, IndexCounts
-    from langchain_chatexports.retrieval.mcp_server import chat_mcp_server
-    from langchain_chatexports.retrieval.retriever import ChatExportRetriever
-    from langchain_chatexports.retrieval.tools import ChatSearchInput, chat_search_tool
+from langchain_chatexports.retrieval.documents import (
+    ChatLine,
+    IndexedChat,
+    sessions_to_documents,
+)
+from langchain_chatexports.retrieval.index import ChatIndex, Hit, IndexCounts
+from langchain_chatexports.retrieval.mcp_server import chat_mcp_server
+from langchain_chatexports.retrieval.retriever import ChatExportRetriever
+from langchain_chatexports.retrieval.tools import ChatSearchInput, chat_search_tool
 
 __all__ = [
     "ChatExportRetriever",
@@ -37,13 +30,3 @@ __all__ = [
     "chat_search_tool",
     "sessions_to_documents",
 ]
-
-_MODULES = {
-    "documents": ("ChatLine", "IndexedChat", "sessions_to_documents"),
-    "index": ("ChatIndex", "Hit", "IndexCounts"),
-    "mcp_server": ("chat_mcp_server",),
-    "retriever": ("ChatExportRetriever",),
-    "tools": ("ChatSearchInput", "chat_search_tool"),
-}
-
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)

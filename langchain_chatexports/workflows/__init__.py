@@ -12,28 +12,19 @@ with talk(model) as ask:
 Nothing here asks or prints: choices are arguments, and progress is sent as events.
 """
 
-from typing import TYPE_CHECKING
-
-from langchain_chatexports._lazy import lazy_names
 from langchain_chatexports.datasets.preparation import PrepareOptions
-
-# Imported here because modules have the same names as these functions.
+from langchain_chatexports.workflows.bases import choose_base
+from langchain_chatexports.workflows.models import delete_everything, kept
 from langchain_chatexports.workflows.prepare import prepare, write_examples
+from langchain_chatexports.workflows.removal import delete_known, forget
 from langchain_chatexports.workflows.talk import person_of, talk
 from langchain_chatexports.workflows.train import train
-
-if TYPE_CHECKING:
-    from langchain_chatexports.workflows.bases import choose_base
-    from langchain_chatexports.workflows.evaluate import evaluate_model
-    from langchain_chatexports.workflows.models import delete_everything, kept
-    from langchain_chatexports.workflows.removal import delete_known, forget
 
 __all__ = [
     "PrepareOptions",
     "choose_base",
     "delete_everything",
     "delete_known",
-    "evaluate_model",
     "forget",
     "kept",
     "person_of",
@@ -42,12 +33,3 @@ __all__ = [
     "train",
     "write_examples",
 ]
-
-_MODULES = {
-    "bases": ("choose_base",),
-    "evaluate": ("evaluate_model",),
-    "models": ("delete_everything", "kept"),
-    "removal": ("delete_known", "forget"),
-}
-
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import orjson
+
 from langchain_chatexports._languages import is_common_word, language_of
 from langchain_chatexports._progress import Watch, unwatched
 from langchain_chatexports._terminal import message_line
@@ -39,56 +41,20 @@ _FOUND = (
     "You remember these messages from earlier chats. If they answer the question, say "
     "what they say; otherwise say that you do not know. Do not invent anything."
 )
+_WORDS = orjson.loads(Path(__file__).with_name("question_words.json").read_bytes())
 # Ways to say "I don't know".
-_UNKNOWN = {
-    "English": "I don't know",
-    "German": "Weiß ich nicht",
-    "Spanish": "No sé",
-    "French": "Je sais pas",
-    "Portuguese": "Não sei",
-    "Italian": "Non lo so",
-    "Dutch": "Weet ik niet",
-    "Polish": "Nie wiem",
-    "Turkish": "Bilmiyorum",
-    "Swedish": "Vet inte",
-    "CYRILLIC": "Не знаю",
-    "Chinese": "不知道",
-    "Japanese": "わからない",
-    "Korean": "몰라",
-    "Hindi": "पता नहीं",
-    "ARABIC": "لا أعرف",
-}
-_SHORT = 3
-_SIGNS = "?？؟"
+_UNKNOWN: dict[str, str] = _WORDS["unknown"]
 # Words of questions about the present, plans and wishes, which need no chat.
-_NOW = frozenset(
-    """coming going doing now today tonight tomorrow shall should prefer want
-    bist kommst machst gehst willst kannst gerade heute morgen jetzt soll sollen magst
-    lieber estás eres vienes haces vas ahora hoy mañana quieres prefieres viens fais
-    maintenant demain veux préfères vem vai agora quer prefere sei vieni fai adesso
-    vuoi preferisci kom doe ga nu wil jesteś idziesz teraz wolisz neredesin şimdi
-    kommer gör vill ты сейчас сегодня завтра хочешь""".split()  # noqa: SIM905 - a list of words reads worse
-)
-_GREETINGS = frozenset(
-    """hi hello hey morning hallo moin servus guten hola buenos buenas salut bonjour
-    olá oi ciao buongiorno hoi cześć merhaba selam hej привет 你好 안녕""".split()  # noqa: SIM905
-)
-_ASKED_FOR = tuple(
-    "name time date day year number address price viel viele".split()  # noqa: SIM905
-)
+_NOW = frozenset(" ".join(_WORDS["now"]).split())
+_GREETINGS = frozenset(" ".join(_WORDS["greetings"]).split())
+_ASKED_FOR = tuple(" ".join(_WORDS["asked_for"]).split())
 _ASKING = re.compile(
-    r"\b(?:when|where|who|whose|which|how (?:many|much|old|long|often)|called|named|"
-    rf"what\b.*\b(?:{'|'.join(_ASKED_FOR)})|"
-    r"wann|wo|wohin|woher|wer|wen|wem|wessen|welche[rsnm]?|wie ?viele?|wie alt|"
-    r"hei(?:ß|ss)t|hie(?:ß|ss)|cu[aá]ndo|d[oó]nde|qui[eé]n(?:es)?|cu[aá]l|"
-    r"cu[aá]nt[oa]s?|llama|quand|où|qui|quel(?:le)?s?|combien|appelle|quando|onde|"
-    r"quem|qua(?:l|is)|quant[oaie]s?|dove|chi|qual[ei]|wanneer|waar|welke?|hoeveel|"
-    r"heet|kiedy|gdzie|kto|ile|ne zaman|nere(?:de|ye)|kim|hangi|kaç|när|var|vem|"
-    r"vilk(?:en|et|a)|hur (?:många|mycket)|heter|когда|где|куда|кто|сколько|зовут)\b|"
-    "什么时候|什麼時候|哪|谁|誰|几|幾|多少|いつ|どこ|だれ|いくら|언제|어디|누구|몇|얼마|"
-    "कब|कहाँ|कहां|कौन|कितन|متى|أين|كم",
+    rf"\b(?:what\b.*\b(?:{'|'.join(_ASKED_FOR)})|{'|'.join(_WORDS['asking'])})\b"
+    f"|{'|'.join(_WORDS['asking_without_spaces'])}",
     re.IGNORECASE,
 )
+_SHORT = 3
+_SIGNS = "?？؟"
 _OWNED = re.compile(r"['’]s$")
 _SENTENCE_END = re.compile(r"[.!?]\s+")
 

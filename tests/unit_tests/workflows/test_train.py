@@ -224,73 +224,67 @@ def test_a_job_on_another_server_continues_when_the_waiting_is_interrupted(
     assert events[-1] == StoppedEvent("ftjob-1", "elsewhere")
 
 
-def test_the_time_left_is_that_of_the_last_steps_and_before_them_what_was_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A continued training does not start at the first step, and a pause is none."""
-    moments = {100: 0.0, 101: 10.0, 102: 20.0, 110: 100.0}
-    measured: dict[str, Any] = {"data": {"estimated_seconds": 1320.0}}
-    events = [measured]
-    events += [
-        {
-            "type": "metrics",
-            "created_at": moment,
-            "data": {"step": step, "total_steps": 120, "train_loss": 1.0},
-        }
-        for step, moment in moments.items()
-    ]
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The events of a running job."""
+    events: list[dict[str, Any]] = []
     monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
-    job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 110, 120, 0)
-    lefts = [step.seconds_left for step in progress_now(job).steps]
+    return events
+
+
+RUNNING = KeptJob("j", "running", "b", datetime.now(timezone.utc), 0, None, 0)
+
+
+def step(now: float, number: int, total: int = 10) -> dict[str, Any]:
+    data = {"step": number, "total_steps": total, "train_loss": 1.0}
+    return {"type": "metrics", "created_at": now, "data": data}
+
+
+def message(now: float, **data: Any) -> dict[str, Any]:
+    return {"type": "message", "created_at": now, "data": data}
+
+
+def test_the_time_left_is_that_of_the_last_steps_and_before_them_what_was_measured(
+    said: list[dict[str, Any]],
+) -> None:
+    """A continued training does not start at the first step."""
+    said.append(message(0.0, estimated_seconds=1320.0))
+    for number, now in ((100, 0.0), (101, 10.0), (102, 20.0), (110, 100.0)):
+        said.append(step(now, number, 120))
+    lefts = [event.seconds_left for event in progress_now(RUNNING).steps]
     assert lefts == [220.0, 190.0, 180.0, 100.0]
 
 
 def test_until_steps_tell_the_time_left_it_is_what_was_measured(
-    monkeypatch: pytest.MonkeyPatch,
+    said: list[dict[str, Any]],
 ) -> None:
     """One estimate: before the first step, and after it."""
-    said: list[tuple[float, dict[str, Any]]] = [
-        (0.0, {"phase": "libraries"}),
-        (8.0, {"phase": "base"}),
-        (10.0, {"phase": "speed"}),
-        (12.0, {"estimated_seconds": 100.0}),
-        (22.0, {"step": 1, "total_steps": 10, "train_loss": 1.0}),
-        (42.0, {"step": 2, "total_steps": 10, "train_loss": 1.0}),
-    ]
-    events: list[dict[str, Any]] = []
-    monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
-    job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 0, None, 0)
     found = []
-    for now, data in said:
-        kind = "metrics" if "step" in data else "message"
-        events.append({"type": kind, "created_at": now, "data": data})
-        progress = progress_now(job, now=now)
+    for event in (
+        message(0.0, phase="libraries"),
+        message(10.0, phase="speed"),
+        message(12.0, estimated_seconds=100.0),
+        step(22.0, 1),
+        step(42.0, 2),
+    ):
+        said.append(event)
+        progress = progress_now(RUNNING, now=event["created_at"])
         found.append((progress.phase, progress.seconds_left))
     assert found == [
-        ("libraries", None),
-        ("base", None),
-        ("speed", None),
-        ("speed", 100.0),
-        ("", 90.0),
-        ("", 160.0),
+        *(("libraries", None), ("speed", None), ("speed", 100.0)),
+        *(("", 90.0), ("", 160.0)),
     ]
-    assert progress_now(job, now=50.0).seconds_left == 152.0
+    assert progress_now(RUNNING, now=50.0).seconds_left == 152.0
 
 
 def test_the_time_left_of_a_continued_training_does_not_count_the_pause(
-    monkeypatch: pytest.MonkeyPatch,
+    said: list[dict[str, Any]],
 ) -> None:
-    def step(now: float, number: int) -> dict[str, Any]:
-        data = {"step": number, "total_steps": 10, "train_loss": 1.0}
-        return {"type": "metrics", "created_at": now, "data": data}
-
-    phase = {"created_at": 1010.0, "data": {"phase": "libraries"}}
-    events = [step(0.0, 1), step(1.0, 2), step(2.0, 3), phase]
-    monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
-    job = KeptJob("j", "running", "b", datetime.now(timezone.utc), 3, 10, 0)
-    assert progress_now(job, now=1010.0).seconds_left is None
-    events += [step(1020.0, 1), step(1021.0, 2), step(1022.0, 3)]
-    assert progress_now(job, now=1022.0).steps[-1].seconds_left == 7.0
+    said += [step(0.0, 1), step(1.0, 2), step(2.0, 3)]
+    said.append(message(1010.0, phase="libraries"))
+    assert progress_now(RUNNING, now=1010.0).seconds_left is None
+    said += [step(1020.0, 1), step(1021.0, 2), step(1022.0, 3)]
+    assert progress_now(RUNNING, now=1022.0).steps[-1].seconds_left == 7.0
 
 
 def test_what_the_server_says_of_every_job_is_not_passed_on(
