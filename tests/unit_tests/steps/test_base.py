@@ -128,30 +128,6 @@ def test_pipeline_of_pipelines_is_flat() -> None:
     assert SessionPipeline(steps=(a, SessionPipeline(steps=(b, c)))).steps == (a, b, c)
 
 
-@pytest.mark.parametrize("step", [MergeChatRuns(), PREPARE], ids=repr)
-def test_step_prints_as_it_is_written(step: SessionTransform) -> None:
-    assert str(step) == repr(step)
-
-
-@pytest.mark.parametrize("count", [0, 2])
-def test_pipeline_of_any_length_has_a_graph(count: int) -> None:
-    steps = (MergeChatRuns(), ChunkSessions())[:count]
-    drawn = SessionPipeline(steps=steps).get_graph().draw_mermaid()
-    assert all(step.get_name() in drawn for step in steps)
-
-
-# --- running
-
-
-def test_configurable_field_is_set_at_run_time() -> None:
-    step = MapAIMessages(sender="Hare").configurable_fields(
-        sender=ConfigurableField(id="ai")
-    )
-    for name, expected in (("Hare", "ai"), ("Tortoise", "human")):
-        (session,) = step.with_config(configurable={"ai": name}).invoke(RACES[:1])
-        assert session["messages"][0].type == expected
-
-
 # --- traces
 
 
@@ -279,6 +255,3 @@ def test_one_session_is_alive_at_a_time(
     finally:
         tracemalloc.stop()
     assert peak < 400_000
-
-
-# --- serialization
