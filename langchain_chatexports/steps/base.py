@@ -191,19 +191,6 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             return TransformedChatLoader(other, self)
         return cast("RunnableSequence[Any, Any]", super().__ror__(other))
 
-    def pipe(
-        self, *others: Any, name: str | None = None
-    ) -> RunnableSerializable[Any, Any]:
-        """Return what `|` returns, with an optional name for its run in traces."""
-        joined: RunnableSerializable[Any, Any] = self
-        for other in others:
-            joined = joined | other
-        return joined if name is None else joined.model_copy(update={"name": name})
-
-    def __str__(self) -> str:
-        """Return the step as code."""
-        return repr(self)
-
     # Before Python 3.12, pydantic refuses `ChatSession`, a `typing.TypedDict`.
     @property
     def InputType(self) -> Any:  # noqa: N802 - langchain-core's name

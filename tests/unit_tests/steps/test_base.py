@@ -113,7 +113,6 @@ def test_a_function_over_sessions_says_how_it_is_called() -> None:
     remedy = r"to_training_examples\(loader \| steps\)"
     for write in (
         lambda: step | to_training_examples,
-        lambda: step.pipe(to_training_examples),
         lambda: ListLoader([]) | step | to_training_examples,  # type: ignore[operator]
     ):
         with pytest.raises(TypeError, match=remedy):
@@ -220,12 +219,6 @@ def test_bound_arguments_are_an_error_that_says_where_they_belong(
 ) -> None:
     with pytest.raises(TypeError, match=r"MergeChatRuns\(delimiter=\.\.\.\)"):
         step.bind(delimiter=" ").invoke(RACES)
-
-
-def test_pipe_of_steps_is_a_step() -> None:
-    piped = MergeChatRuns().pipe(MapAIMessages(), ChunkSessions())
-    assert piped == MergeChatRuns() | MapAIMessages() | ChunkSessions()
-    assert isinstance(ListLoader(RACES) | piped, TransformedChatLoader)
 
 
 # --- memory
