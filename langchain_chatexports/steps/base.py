@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date, time, timedelta
@@ -74,16 +73,6 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         del session
         return {}
-
-    def counting_transform(
-        self, sessions: SessionSource, notes: Counter[str]
-    ) -> Iterator[ChatSession]:
-        """Transform as `lazy_transform` does, and count replacements in `notes`.
-
-        By default a step replaces nothing.
-        """
-        del notes
-        return self.lazy_transform(sessions)
 
     def flattened(self) -> tuple[SessionTransform, ...]:
         """Return the single steps of this step."""

@@ -1,8 +1,6 @@
 """Redaction of sessions: names and private numbers become stand-ins."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -102,18 +100,6 @@ class Redact(SessionTransform):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Replace private data in one session."""
         return (self._redactor().session(session),)
-
-    def counting_transform(
-        self, sessions: SessionSource, notes: Counter[str]
-    ) -> Iterator[ChatSession]:
-        """Replace private data, and count replacements in texts by kind in `notes`."""
-        # A separate redactor, since it counts.
-        redactor = Redactor(self._secret(), self.names)
-        redactor.notes = notes
-        with closing(iter_sessions(sessions)) as source:
-            for session in source:
-                yield redactor.session(session)
-                del session
 
     def pseudonym(self, name: str) -> str:
         """Return the stand-in of a sender, for example for `MapAIMessages`."""
