@@ -182,17 +182,6 @@ class _Loader(BaseChatLoader):
         yield _session()
 
 
-def test_names_with_one_stand_in_need_another_key(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from langchain_chatexports.redaction.pseudonyms import Pseudonyms
-
-    monkeypatch.setattr(Pseudonyms, "name", lambda _, word: "Same" if word else "")
-    with pytest.raises(ValueError, match="choose another key") as caught:
-        Redact.for_export(_Loader(), key="a key that nobody used before")
-    assert "Hare" not in str(caught.value)
-
-
 # --- what is hidden
 
 
