@@ -22,7 +22,6 @@ from langchain_core.runnables.config import (
 from langchain_core.runnables.graph import Graph
 from pydantic import ConfigDict, field_validator
 
-from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     closing_iterator,
@@ -43,8 +42,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
       a list of sessions. Streamed chunks are lists of one session, so they add up to
       the result of `invoke`.
     - Inputs are never changed, and no message object is in two output sessions.
-    - Traces contain the number of sessions, not their content, unless the config has
-      `{"configurable": {"trace_outputs": True}}`.
+    - Traces contain the number of sessions, not their content.
 
     Subclasses implement `transform_session`, as a pure function of its session.
     """
@@ -126,13 +124,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             run_id=config.pop("run_id", None),
         )
         count = 0
-        traced: list[ChatSession] | None = [] if traces_outputs(config) else None
         try:
             with closing(_outputs(self, input)) as outputs:
                 for session in outputs:
                     count += 1
-                    if traced is not None:
-                        traced.append(session)
                     yield [session]
                     del session
         except GeneratorExit:
@@ -140,7 +135,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         except BaseException as error:
             run.on_chain_error(error)
             raise
-        run.on_chain_end(cast("Any", {"sessions": count} if traced is None else traced))
+        run.on_chain_end({"sessions": count})
 
     def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
         # `bind(delimiter=" ")` must not be ignored silently.

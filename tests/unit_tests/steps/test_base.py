@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import ConfigurableField, RunnableConfig, RunnableLambda
-from langchain_core.tracers.schemas import Run
+from langchain_core.runnables import ConfigurableField, RunnableLambda
 
 from langchain_chatexports import to_training_examples
 from langchain_chatexports.steps import (
@@ -146,29 +145,6 @@ def test_run_is_told_nothing_of_the_input_and_of_names() -> None:
     [(serialized, inputs, _)] = trace.told
     assert (serialized, inputs) == (None, {"input": ""})
     assert "Tortoise" not in repr(trace.told)
-
-
-WITH_SESSIONS: RunnableConfig = {"configurable": {"trace_outputs": True}}
-
-
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [(None, {"sessions": 4}), (WITH_SESSIONS, {"output": PREPARE.invoke(RACES)})],
-    ids=["counts", "sessions"],
-)
-async def test_listeners_get_the_sessions_only_if_asked_for(
-    config: RunnableConfig | None, expected: dict[str, Any]
-) -> None:
-    outputs: list[Any] = []
-
-    async def note(run: Run) -> None:
-        outputs.append(run.outputs)
-
-    PREPARE.with_listeners(on_end=lambda run: outputs.append(run.outputs)).invoke(
-        RACES, config
-    )
-    await PREPARE.with_alisteners(on_end=note).ainvoke(RACES, config)
-    assert outputs == [expected, expected]
 
 
 # --- async
