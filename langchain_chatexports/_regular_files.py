@@ -30,21 +30,21 @@ for _name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
 
 def open_regular_file(path: str | Path) -> BinaryIO:
     """Open a regular file for reading bytes, without waiting for a writer."""
-    # Check before opening as well, which may rewind a tape or make a modem dial.
     check_regular_file(path)
-    # The file object owns the descriptor, so that it is not closed twice.
-    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
-    try:
-        _check(path, os.fstat(file.fileno()))  # It may have been replaced.
-    except BaseException:
-        file.close()
-        raise
-    return file
+    return open(path, "rb", opener=_open_at_once)
 
 
 def check_regular_file(path: str | Path) -> None:
     """Raise the errors of `open_regular_file`, without opening the file."""
-    _check(path, os.stat(path))  # noqa: PTH116 - the path may be a string
+    mode = os.stat(path).st_mode  # noqa: PTH116 - the path may be a string
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    kind = "pipe" if stat.S_ISFIFO(mode) else "device"
+    kind = "socket" if stat.S_ISSOCK(mode) else kind
+    msg = f"{path} is a {kind}, not a file. Save its content to a file, and give that."
+    raise ExportFormatError(msg, path=Path(path))
 
 
 @contextmanager
@@ -76,15 +76,3 @@ def cannot_read(path: Path, error: OSError) -> ExportFormatError:
 
 def _open_at_once(path: str, _flags: int) -> int:
     return os.open(path, _FLAGS)
-
-
-def _check(path: str | Path, status: os.stat_result) -> None:
-    mode = status.st_mode
-    if stat.S_ISREG(mode):
-        return
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    kind = "pipe" if stat.S_ISFIFO(mode) else "device"
-    kind = "socket" if stat.S_ISSOCK(mode) else kind
-    msg = f"{path} is a {kind}, not a file. Save its content to a file, and give that."
-    raise ExportFormatError(msg, path=Path(path))

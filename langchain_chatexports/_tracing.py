@@ -1,21 +1,7 @@
-"""Control the outputs of runs in callbacks and traces."""
+"""Runs that LangSmith does not record."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config
-
-_SWITCH = "trace_outputs"
-
-
-def traces_outputs(config: RunnableConfig | None) -> bool:
-    """Return whether callbacks get the output of a run instead of counts.
-
-    Traces may leave the machine, so the config must allow it:
-    `{"configurable": {"trace_outputs": True}}`.
-    """
-    return bool(ensure_config(config).get("configurable", {}).get(_SWITCH))
 
 
 @contextmanager

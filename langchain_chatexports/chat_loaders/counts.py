@@ -37,9 +37,6 @@ class Counts:
     added: Counter[str] = field(default_factory=Counter)
     """The items kept but not found, by reason, such as `repeated` in windows."""
 
-    replaced: Counter[str] = field(default_factory=Counter)
-    """The replacements of a step in texts, by kind."""
-
     sessions_found: int = 0
     sessions_kept: int = 0
 
@@ -56,7 +53,6 @@ class Counts:
         self.sessions_kept += other.sessions_kept
         self.skipped.update(other.skipped)
         self.added.update(other.added)
-        self.replaced.update(other.replaced)
 
     @property
     def is_of_export(self) -> bool:
@@ -194,10 +190,8 @@ class CountedStep(Protocol):
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count the session's messages that are in no output, by reason."""
 
-    def counting_transform(
-        self, sessions: Iterable[ChatSession], replaced: Counter[str]
-    ) -> Iterator[ChatSession]:
-        """Transform sessions, and count replacements in texts."""
+    def lazy_transform(self, sessions: Any, /) -> Iterator[ChatSession]:
+        """Transform sessions one by one."""
 
 
 class Reading:
@@ -314,8 +308,7 @@ class Reading:
             counts.sessions_kept += 1
             counts.kept += len(session.get("messages", ()))
 
-        given = step.counting_transform(_tapped(sessions, found), counts.replaced)
-        return _tapped(given, kept)
+        return _tapped(step.lazy_transform(_tapped(sessions, found)), kept)
 
 
 def _tapped(
@@ -384,8 +377,6 @@ def _step_lines(step: Counts) -> Iterator[str]:
         yield f"          {count:,} {what}"
     for reason, count in _sorted(step.added):
         yield f"          {count:,} added: {reason}"
-    for kind, count in _sorted(step.replaced):
-        yield f"          {count:,} replaced: {kind}"
 
 
 def _size(sessions: int, messages: int) -> str:

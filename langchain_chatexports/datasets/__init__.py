@@ -21,16 +21,12 @@ if TYPE_CHECKING:
     from langchain_chatexports.datasets.removal import forget
     from langchain_chatexports.datasets.splits import split_examples
     from langchain_chatexports.datasets.trace import trace_examples
-    from langchain_chatexports.datasets.validation import (
-        TrainingProblem,
-        validate_examples,
-    )
+    from langchain_chatexports.datasets.validation import validate_examples
     from langchain_chatexports.datasets.write import write_dataset
 
 __all__ = [
     "CardNotes",
     "TrainingExample",
-    "TrainingProblem",
     "estimate_training",
     "forget",
     "hash_source",
@@ -54,7 +50,7 @@ _MODULES = {
     "persona_prompts": ("persona_prompt",),
     "splits": ("split_examples",),
     "trace": ("trace_examples",),
-    "validation": ("TrainingProblem", "validate_examples"),
+    "validation": ("validate_examples",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

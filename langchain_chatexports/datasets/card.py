@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +59,10 @@ _CONSENT = (
     "The messages of other people are theirs: ask them before you train on the set, "
     "and do not publish it, or a model trained on it, without consent."
 )
+_REDACTED = (
+    "Names, numbers, addresses and secrets that the rules find were replaced. Rules "
+    "miss some: read a sample before you share the set."
+)
 _NOT_REDACTED = (
     "None. Texts are unchanged: they may contain names, numbers and addresses of "
     "people."
@@ -95,7 +98,6 @@ class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     first: str | None = None
     last: str | None = None
     redacted: bool = False
-    replaced: dict[str, int] = {}
     stages: list[Counts] = []
     files: dict[str, FileFacts] = {}
     forgotten: int = 0
@@ -124,9 +126,6 @@ class CardNotes:
             one.summary() if isinstance(one, Reading) else one for one in self.passes
         ]
         stages = [stage for summary in found for stage in summary.stages()]
-        replaced: Counter[str] = Counter()
-        for stage in stages:
-            replaced.update(stage.replaced)
         firsts = [one.first.isoformat() for one in found if one.first]
         lasts = [one.last.isoformat() for one in found if one.last]
         return CardFacts(
@@ -135,7 +134,6 @@ class CardNotes:
             first=min(firsts, default=None),
             last=max(lasts, default=None),
             redacted=any(stage.name == "Redact" for stage in stages),
-            replaced=dict(sorted(replaced.items())),
             stages=[*stages, *self.counts],
         )
 
@@ -205,7 +203,7 @@ def card_markdown(facts: CardFacts, format_name: str) -> str:
     sections = {
         "Sources": _source_lines(facts),
         "Accounting": _accounting_lines(facts.stages),
-        "Redaction": [_redaction(facts)],
+        "Redaction": [_REDACTED if facts.redacted else _NOT_REDACTED],
         "Consent": [_CONSENT],
     }
     if facts.forgotten:
@@ -246,14 +244,3 @@ def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
         verb = "" if reason == MERGED else "skipped: "
         yield f"| {verb}{short_reason(reason)} | - {count:,} |"
     yield f"| **in the examples** | **{total.kept:,}** |"
-
-
-def _redaction(facts: CardFacts) -> str:
-    if not facts.redacted:
-        return _NOT_REDACTED
-    listed = ", ".join(f"{count:,} {kind}" for kind, count in facts.replaced.items())
-    return (
-        "Names, numbers, addresses and secrets that the rules find were replaced: "
-        f"{listed or 'none'} in texts. Rules miss some: read a sample before you share "
-        "the set."
-    )

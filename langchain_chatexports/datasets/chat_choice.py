@@ -17,12 +17,7 @@ from langchain_chatexports.steps import SelectSessions
 class ChatChoice:
     """The choice of chats in exports; by default all of them.
 
-    Attributes:
-        without_groups: Skip groups.
-        include: Titles, participants or ids of the conversations to read.
-        exclude: Titles, participants or ids of the conversations to skip.
-        start: The first day to keep, in UTC.
-        end: The last day to keep, in UTC.
+    Conversations are named by title, participant or id; days are in UTC.
     """
 
     without_groups: bool = False

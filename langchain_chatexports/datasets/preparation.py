@@ -155,18 +155,13 @@ class PrepareOptions:
 
 @dataclass
 class Preparation:
-    """One pass from exports (or files of examples) to examples, with its counts.
-
-    Attributes:
-        paths: The exports, or JSONL files of examples.
-        options: How sessions become examples.
-        examples: Examples yielded so far.
-        passes: The exports with their counted passes, once reading has begun.
-    """
+    """One pass from exports (or files of examples) to examples, with its counts."""
 
     paths: Sequence[Path]
     options: PrepareOptions
+    # Yielded so far.
     examples: int = 0
+    # The exports with their counted passes, once reading has begun.
     passes: list[tuple[Export, Reading]] = field(default_factory=list)
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 

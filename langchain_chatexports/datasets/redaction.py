@@ -14,12 +14,11 @@ from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
 )
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.redaction.pseudonyms import new_key
 from langchain_chatexports.steps import Redact
 from langchain_chatexports.steps.pipe import read_loader
-from langchain_chatexports.steps.redact import names_of_export
 
 
 def default_key_file(output: Path) -> Path:
@@ -54,16 +53,7 @@ class Redaction:
             replace(export, loader=export.loader.unrestricted()) for export in exports
         ]
         with self._sessions("messages read for names", everything) as sessions:
-            names = names_of_export(sessions)
-        try:
-            # No export is read here, so a `ValueError` is about the key.
-            self._step = Redact.for_export((), key=key.key, names=names)
-        except ValueError:
-            msg = (
-                f"Two names have the same stand-in with the key in {self.key_file}. "
-                "Move that file away, for another key."
-            )
-            raise ChatExportError(msg) from None
+            self._step = Redact.for_export(sessions, key=key.key)
         with self._sessions("messages read for the key", exports) as sessions:
             found = self._step.undo_map(sessions)
         self._key = replace(key, stand_ins={**key.stand_ins, **found})

@@ -19,22 +19,15 @@ MIN_EXAMPLES = 10
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Examples to train on, a validation part, and their person.
-
-    Attributes:
-        examples: The examples to train on.
-        validation: The held-out examples.
-        repeated: The number of examples skipped because they repeat older ones.
-        preparation: The finished preparation.
-        person: The person whose voice the model learns, if known.
-        source: The names of the exports, for people.
-    """
+    """Examples to train on, a validation part, and their person."""
 
     examples: list[TrainingExample]
     validation: list[TrainingExample]
+    # Examples skipped because they repeat older ones.
     repeated: int
     preparation: Preparation
     person: str | None
+    # The names of the exports, for people.
     source: str
 
     def __str__(self) -> str:

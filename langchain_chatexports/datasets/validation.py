@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from typing_extensions import Self
-
 _ROLES = ("system", "developer", "user", "assistant")
 _MESSAGE_KEYS = frozenset({"role", "content", "name", "weight"})
 
@@ -23,40 +21,13 @@ _SPECIAL_TOKEN = re.compile(
 )
 
 
-class TrainingProblem(str):
-    """A broken rule, as a sentence that quotes no text of the example.
-
-    Attributes:
-        line: The example's number, from 1; `None` for a rule about the whole set.
-        where: The position in the example, such as `messages[2]`.
-        rule: The broken rule.
-    """
-
-    __slots__ = ("line", "rule", "where")
-
-    line: int | None
-    where: str
-    rule: str
-
-    def __new__(cls, rule: str, *, line: int | None = None, where: str = "") -> Self:
-        """Build the sentence from the rule and its position."""
-        place = f"line {line}" if line is not None else ""
-        if where:
-            place = f"{place}, {where}" if place else where
-        problem = super().__new__(cls, f"{place}: {rule}" if place else rule)
-        problem.line = line
-        problem.where = where
-        problem.rule = rule
-        return problem
-
-
 def validate_examples(
     examples: Iterable[Any],
     *,
     minimum: int = 10,
     allow_trailing: bool = False,
     limit: int | None = None,
-) -> list[TrainingProblem]:
+) -> list[str]:
     """Check training examples against the rules of OpenAI's format.
 
     Examples are chats in text: tools, images and sounds are problems, too.
@@ -69,13 +40,14 @@ def validate_examples(
         limit: Stop at this number of problems.
 
     Returns:
-        The problems in order. They name lines, positions and rules, never text.
+        The problems in order, as sentences. They name lines, positions and rules, never
+        text.
     """
-    problems: list[TrainingProblem] = []
+    problems: list[str] = []
     count = 0
     for count, example in enumerate(examples, 1):
         found = (
-            TrainingProblem(rule, line=count, where=where)
+            f"line {count}{where}: {rule}"
             for where, rule in _check_example(example, allow_trailing=allow_trailing)
         )
         problems.extend(
@@ -84,8 +56,7 @@ def validate_examples(
         if len(problems) == limit:
             return problems
     if count < minimum:
-        rule = f"at least {minimum} examples are needed, there are {count}"
-        problems.append(TrainingProblem(rule))
+        problems.append(f"at least {minimum} examples are needed, there are {count}")
     return problems
 
 
@@ -103,7 +74,7 @@ def _check_example(
         yield "", "`messages` must be a list with at least one message"
         return
     for index, message in enumerate(messages):
-        where = f"messages[{index}]"
+        where = f", messages[{index}]"
         if not isinstance(message, Mapping):
             yield where, "a message must be an object with `role` and `content`"
             continue
@@ -116,7 +87,7 @@ def _check_example(
     elif all(weight == 0 for weight in weights):
         yield "", "at least one assistant message must have a weight other than 0"
     if weights and not allow_trailing and known[-1].get("role") != "assistant":
-        where = f"messages[{len(messages) - 1}]"
+        where = f", messages[{len(messages) - 1}]"
         yield where, "the last message must be the assistant's"
 
 

@@ -44,7 +44,6 @@ from langchain_chatexports.datasets.trace_file import (
     trace_line,
     trace_path,
 )
-from langchain_chatexports.datasets.validation import TrainingProblem
 from langchain_chatexports.exceptions import ExportFormatError, TrainingDataError
 
 AnyRecord: TypeAlias = Mapping[str, Any] | tuple[Mapping[str, Any], ExampleOrigin]
@@ -220,7 +219,7 @@ class _Encoder:
     def __init__(self, kind: DatasetFormat) -> None:
         self.examples = Counts(f"Written ({kind.name})", "examples")
         self.answers = Counts(f"Written ({kind.name})", "answers")
-        self._problems: list[TrainingProblem] = []
+        self._problems: list[str] = []
         self._kind = kind
 
     def rows(
@@ -235,8 +234,7 @@ class _Encoder:
             try:
                 encoded = [*self._kind.encode(example)]
             except UnfitError as error:
-                number = self.examples.found
-                self._problems.append(TrainingProblem(str(error), line=number))
+                self._problems.append(f"line {self.examples.found}: {error}")
                 continue
             for one in encoded:
                 yield json_line(one.row), origin

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.fine_tuning import FineTuningJob
 
-    from langchain_chatexports.finetuning.training_file import TrainingFile
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -117,7 +115,8 @@ class Connection:
         self._clock = clock
         self._set_timeout(timeout)
         self.url = public_url(self._client.base_url)
-        self.files: Sequence[TrainingFile] = ()
+        # Return whether a text quotes a training file.
+        self.quotes: Sequence[Callable[[str], bool]] = ()
         # The last sentence and the attributes of every error.
         self.consequence = NOTHING_CREATED
         self.job_id: str | None = None
@@ -256,7 +255,7 @@ class Connection:
     def clean(self, text: object) -> str:
         """Return a server's text without keys; empty if it quotes the examples."""
         said = clean_text(text)
-        if any(file.has_words_of(said) for file in self.files):
+        if any(is_quoted(said) for is_quoted in self.quotes):
             return ""
         values = filter(None, (self._client.api_key, *self.headers.values()))
         for secret in (part for value in values for part in value.split()):

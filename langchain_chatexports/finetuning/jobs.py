@@ -82,7 +82,7 @@ class NewJob:
         }
         text = json.dumps(parts, sort_keys=True, default=repr)
         self._key = hashlib.sha256(text.encode()).hexdigest()
-        connection.files = files
+        connection.quotes = [file.has_words_of for file in files]
 
     def fine_tune(self) -> Steps[None]:
         """Yield the job's events until it has a model, and then its run."""

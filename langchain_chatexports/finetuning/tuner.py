@@ -15,7 +15,6 @@ from langchain_core.runnables import RunnableConfig, RunnableSequence
 from langchain_core.runnables.config import run_in_executor
 from pydantic import ValidationError
 
-from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.datasets.inputs import TrainingInput
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.jobs import NewJob
@@ -76,7 +75,7 @@ class ChatFineTuner(FineTunerSettings):
                     event = item.model_dump(mode="json")
                     dispatch_custom_event(_EVENT, event, config=callbacks)
             models.append(run.chat_model())
-            return models[0] if traces_outputs(config) else job.counts(run)
+            return job.counts(run)
 
         self._call_with_config(fine_tune, _TRACED_INPUT, config)
         return models[0]
@@ -100,7 +99,7 @@ class ChatFineTuner(FineTunerSettings):
                     event = item.model_dump(mode="json")
                     await adispatch_custom_event(_EVENT, event, config=callbacks)
             models.append(run.chat_model())
-            return models[0] if traces_outputs(config) else job.counts(run)
+            return job.counts(run)
 
         await self._acall_with_config(fine_tune, _TRACED_INPUT, config)
         return models[0]

@@ -1,7 +1,6 @@
 """Replace private data in texts, names, ids and other fields of a session."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
@@ -63,8 +62,6 @@ class Redactor:
         """Initialize with the key of the stand-ins and the names to find in texts."""
         check_extra()
         names = tuple(names)
-        self.notes = Counter[str]()
-        """The replacements in texts by kind."""
         self.pseudonyms = Pseudonyms(key)
         self.gazetteer = Gazetteer(names)
         self._home = home_regions(name for name in names if name.startswith("+"))
@@ -89,7 +86,6 @@ class Redactor:
         spans = self.spans(text)
         if not spans:
             return text
-        self.notes.update(span.kind for span in spans)
         return self._replaced(text, spans)
 
     def session(self, session: ChatSession) -> ChatSession:
@@ -137,7 +133,6 @@ class Redactor:
             return self._number(value)
         if value is None or isinstance(value, (int, float)):
             return value
-        self.notes["left out"] += 1
         return None
 
     def names_of_stand_ins(self) -> dict[str, str]:
@@ -188,7 +183,6 @@ class Redactor:
             return value
         if _IS_LINK.match(value):
             return self.text(value)
-        self.notes["path"] += 1
         suffix = _SUFFIX.search(value)
         end = suffix.start() if suffix else len(value)
         return f"{self._stand_in(value[:end], 'path')}{value[end:]}"
@@ -197,7 +191,6 @@ class Redactor:
         # It may be a telephone number or an id; sizes and durations are smaller.
         if abs(value) < _MIN_PRIVATE_NUMBER:
             return value
-        self.notes["account"] += 1
         # Python refuses to convert larger numbers to decimal.
         text = str(value) if abs(value) < _MAX_IN_DIGITS else hex(value)
         return self._stand_in(text, "account")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import date, time, timedelta
@@ -23,7 +22,6 @@ from langchain_core.runnables.config import (
 from langchain_core.runnables.graph import Graph
 from pydantic import ConfigDict, field_validator
 
-from langchain_chatexports._tracing import traces_outputs
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     closing_iterator,
@@ -44,8 +42,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
       a list of sessions. Streamed chunks are lists of one session, so they add up to
       the result of `invoke`.
     - Inputs are never changed, and no message object is in two output sessions.
-    - Traces contain the number of sessions, not their content, unless the config has
-      `{"configurable": {"trace_outputs": True}}`.
+    - Traces contain the number of sessions, not their content.
 
     Subclasses implement `transform_session`, as a pure function of its session.
     """
@@ -74,16 +71,6 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         del session
         return {}
-
-    def counting_transform(
-        self, sessions: SessionSource, notes: Counter[str]
-    ) -> Iterator[ChatSession]:
-        """Transform as `lazy_transform` does, and count replacements in `notes`.
-
-        By default a step replaces nothing.
-        """
-        del notes
-        return self.lazy_transform(sessions)
 
     def flattened(self) -> tuple[SessionTransform, ...]:
         """Return the single steps of this step."""
@@ -137,13 +124,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             run_id=config.pop("run_id", None),
         )
         count = 0
-        traced: list[ChatSession] | None = [] if traces_outputs(config) else None
         try:
             with closing(_outputs(self, input)) as outputs:
                 for session in outputs:
                     count += 1
-                    if traced is not None:
-                        traced.append(session)
                     yield [session]
                     del session
         except GeneratorExit:
@@ -151,7 +135,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         except BaseException as error:
             run.on_chain_error(error)
             raise
-        run.on_chain_end(cast("Any", {"sessions": count} if traced is None else traced))
+        run.on_chain_end({"sessions": count})
 
     def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
         # `bind(delimiter=" ")` must not be ignored silently.
@@ -190,19 +174,6 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         if isinstance(other, BaseChatLoader):
             return TransformedChatLoader(other, self)
         return cast("RunnableSequence[Any, Any]", super().__ror__(other))
-
-    def pipe(
-        self, *others: Any, name: str | None = None
-    ) -> RunnableSerializable[Any, Any]:
-        """Return what `|` returns, with an optional name for its run in traces."""
-        joined: RunnableSerializable[Any, Any] = self
-        for other in others:
-            joined = joined | other
-        return joined if name is None else joined.model_copy(update={"name": name})
-
-    def __str__(self) -> str:
-        """Return the step as code."""
-        return repr(self)
 
     # Before Python 3.12, pydantic refuses `ChatSession`, a `typing.TypedDict`.
     @property

@@ -31,19 +31,6 @@ class MapAIMessages(SessionTransform):
     """The role of the sender (`additional_kwargs["role"]`), such as `agent` in a table
     of support conversations. With `sender`, both must match."""
 
-    def __init__(
-        self, sender: str | Collection[str] | None = None, **settings: Any
-    ) -> None:
-        """Initialize the step.
-
-        Args:
-            sender: The field `sender`.
-            **settings: The other fields.
-        """
-        if sender is not None:
-            settings["sender"] = sender
-        super().__init__(**settings)
-
     @field_validator("sender", mode="before")
     @classmethod
     def _several_names(cls, value: Any) -> Any:

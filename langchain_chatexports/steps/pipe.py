@@ -21,9 +21,6 @@ from langchain_chatexports.chat_loaders.counts import (
 class SessionStep(CountedStep, Protocol):
     """The parts of `SessionTransform` that a pipe needs."""
 
-    def lazy_transform(self, sessions: BaseChatLoader, /) -> Iterator[ChatSession]:
-        """Transform a loader's sessions one by one."""
-
     def __or__(self, other: Any, /) -> Any:
         """Return both steps as one."""
 

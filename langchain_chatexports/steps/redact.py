@@ -1,8 +1,6 @@
 """Redaction of sessions: names and private numbers become stand-ins."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -78,42 +76,14 @@ class Redact(SessionTransform):
 
         Raises:
             MissingExtraError: If the extra `redact` is not installed.
-            ValueError: If two names have the same stand-in with the given key, or a
-                stand-in is a name (about once in a million exports): choose another.
         """
         check_extra()
         found = {*names_of_export(loader), *names}
-        while True:
-            secret = new_key() if key is None else key
-            step = cls(key=secret, names=found)
-            redactor = step._redactor()
-            stand_ins = redactor.names_of_stand_ins()
-            surfaces = redactor.gazetteer.surfaces
-            is_apart = surfaces.keys().isdisjoint(map(str.lower, stand_ins))
-            if is_apart and len(stand_ins) == len(surfaces):
-                return step
-            if key is not None:
-                msg = (
-                    "Two names have the same stand-in with this key, or a stand-in is "
-                    "a name in the export: choose another key."
-                )
-                raise ValueError(msg)
+        return cls(key=new_key() if key is None else key, names=found)
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Replace private data in one session."""
         return (self._redactor().session(session),)
-
-    def counting_transform(
-        self, sessions: SessionSource, notes: Counter[str]
-    ) -> Iterator[ChatSession]:
-        """Replace private data, and count replacements in texts by kind in `notes`."""
-        # A separate redactor, since it counts.
-        redactor = Redactor(self._secret(), self.names)
-        redactor.notes = notes
-        with closing(iter_sessions(sessions)) as source:
-            for session in source:
-                yield redactor.session(session)
-                del session
 
     def pseudonym(self, name: str) -> str:
         """Return the stand-in of a sender, for example for `MapAIMessages`."""

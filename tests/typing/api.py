@@ -34,7 +34,7 @@ from langchain_chatexports import (
     validate_examples,
     write_jsonl,
 )
-from langchain_chatexports.datasets import TrainingExample, TrainingProblem
+from langchain_chatexports.datasets import TrainingExample
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Own(SessionTransform):
 def examples(loader: BaseChatLoader) -> None:
     made = to_training_examples(loader | Own(limit=1))
     assert_type(made, Iterator[TrainingExample])
-    assert_type(validate_examples(made), list[TrainingProblem])
+    assert_type(validate_examples(made), list[str])
     assert_type(write_jsonl(made, "train.jsonl"), int)
     assert_type(
         convert_messages_for_finetuning(loader.load()), list[list[dict[str, Any]]]

@@ -16,13 +16,11 @@ from langchain_chatexports.exceptions import (
     ExportAccessError,
     ExportFormatError,
     ExportNotFoundError,
-    FineTuningCancelledError,
     FineTuningError,
     FineTuningFailedError,
     LocalServerError,
     MissingExtraError,
     SenderNotFoundError,
-    TrainingBudgetError,
     TrainingDataError,
 )
 
@@ -60,15 +58,9 @@ def test_old_except_clauses_keep_working(
     assert issubclass(kind, builtin)
 
 
-@pytest.mark.parametrize("kind", [ExportNotFoundError, ExportAccessError])
-def test_errors_of_the_system_say_their_message_only(
-    kind: type[ExportNotFoundError | ExportAccessError],
-) -> None:
-    assert str(kind("chat.db is not there.")) == "chat.db is not there."
-
-
 EXAMPLES = [
-    ExportNotFoundError("gone"),
+    ExportNotFoundError("gone", path=Path("chat.db")),
+    ExportAccessError("gone", path=Path("chat.db")),
     ExportFormatError("no database"),
     SenderNotFoundError("Nobody is called 'Wolf'.", {"Hare": 3, "Tortoise": 5}),
     MissingExtraError("LocalServer", "local"),
@@ -93,16 +85,10 @@ def test_error_comes_back_with_all_it_knows(
     assert vars(other) == vars(error)
 
 
-def test_senders_are_listed_most_first() -> None:
-    error = SenderNotFoundError("Nobody is called 'Wolf'.", {"Hare": 3, "Tortoise": 5})
-    assert str(error) == (
-        "Nobody is called 'Wolf'. Senders found: 'Tortoise' (5), 'Hare' (3)."
-    )
-
-
 def test_many_senders_are_cut() -> None:
-    error = SenderNotFoundError("No.", {f"s{n:02}": 1 for n in range(25)})
-    assert "'s19' (1) and 5 more." in str(error)
+    error = SenderNotFoundError("No.", {f"s{n:02}": 25 - n for n in range(25)})
+    assert str(error).startswith("No. Senders found: 's00' (25), 's01' (24), ")
+    assert "'s19' (6) and 5 more." in str(error)
     assert len(error.senders) == 25
 
 
@@ -115,24 +101,12 @@ def test_missing_extra_names_the_command() -> None:
     )
 
 
-def test_problems_are_listed_a_line_each() -> None:
-    error = TrainingDataError("Bad.", ["line 1: no role", "line 2: no content"])
-    assert str(error) == "Bad.\n  - line 1: no role\n  - line 2: no content"
-
-
 def test_many_problems_are_cut() -> None:
     error = TrainingDataError("Bad.", [f"line {n}" for n in range(25)])
+    assert str(error).startswith("Bad.\n  - line 0\n  - line 1\n")
     assert str(error).count("line") == 20
     assert str(error).endswith("… and 5 more, in `problems`")
     assert len(error.problems) == 25
-
-
-@pytest.mark.parametrize("kind", [TrainingBudgetError, FineTuningCancelledError])
-def test_fine_tuning_errors_know_their_job(
-    kind: type[TrainingBudgetError | FineTuningCancelledError],
-) -> None:
-    error = kind("no", job_id="job-1", status="cancelled")
-    assert (error.job_id, error.status) == ("job-1", "cancelled")
 
 
 @pytest.mark.parametrize(
@@ -140,15 +114,3 @@ def test_fine_tuning_errors_know_their_job(
 )
 def test_what_a_terminal_obeys_is_escaped_in_every_error(kind: Any) -> None:
     assert str(kind("a\x1b[2Jb is bad.\nTwo.")) == "a\\x1b[2Jb is bad.\nTwo."
-
-
-@pytest.mark.parametrize(
-    "kind", [ChatExportError, ExportNotFoundError, ExportAccessError, ExportFormatError]
-)
-def test_an_error_carries_the_path_that_it_is_about(
-    kind: type[ChatExportError],
-) -> None:
-    error = kind("gone", path=Path("chat.db"))
-    pickled = pickle.loads(pickle.dumps(error))  # noqa: S301 - made here
-    for same in (error, pickled, copy.copy(error)):
-        assert (str(same), same.path) == ("gone", Path("chat.db"))

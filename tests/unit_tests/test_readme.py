@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,20 +18,6 @@ if TYPE_CHECKING:
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What a core install does not bring: each is in an extra, or comes with one.
-EXTRAS = [
-    *("accelerate", "datasets", "fastapi", "gguf", "jinja2", "numpy", "pandas"),
-    *("peft", "psutil", "duckdb", "pyarrow", "ray", "scipy", "sklearn"),
-    *(
-        "prompt_toolkit",
-        "rich",
-        "torch",
-        "transformers",
-        "trl",
-        "typer",
-        "uvicorn",
-    ),
-]
 
 
 def blocks_of_the_readme() -> list[tuple[str, str]]:
@@ -52,20 +37,6 @@ def test_examples_print_what_the_readme_says(
         language, expected = blocks[index + 1]
         assert language == "text"
         assert capsys.readouterr().out == expected
-
-
-def test_examples_need_the_core_install_only(tmp_path: Path) -> None:
-    missing = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS}))"
-    code = [text for language, text in blocks_of_the_readme() if language == "python"]
-    done = subprocess.run(  # noqa: S603 - our own README
-        [sys.executable, "-c", "\n".join([missing, *code])],
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-        text=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_pictures_on_pypi_are_raw_files() -> None:

@@ -39,18 +39,6 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(
 
 
 @needs_pipes
-def test_a_pipe_that_takes_a_files_place_meanwhile_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    monkeypatch.setattr(
-        "langchain_chatexports._regular_files.check_regular_file", lambda _: None
-    )
-    with pytest.raises(ExportFormatError, match="is a pipe"):
-        open_regular_file(tmp_path / "pipe")
-
-
-@needs_pipes
 def test_a_device_is_refused() -> None:
     with pytest.raises(ExportFormatError, match="is a device"):
         open_regular_file("/dev/zero")

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.datasets.validation import TrainingProblem, validate_examples
+from langchain_chatexports.datasets.validation import validate_examples
 from tests.unit_tests.builders.tuners import make_examples
 
 USER = {"role": "user", "content": "Ready?"}
 ANSWER = {"role": "assistant", "content": "Always."}
 
 
-def problems_of(*messages: Any, **more: Any) -> list[TrainingProblem]:
+def problems_of(*messages: Any, **more: Any) -> list[str]:
     return validate_examples([{"messages": list(messages), **more}], minimum=1)
 
 
@@ -94,7 +94,6 @@ def test_unknown_keys_beside_the_messages_are_a_problem() -> None:
 def test_fewer_than_ten_examples_are_a_problem() -> None:
     (problem,) = validate_examples(make_examples(9))
     assert problem == "at least 10 examples are needed, there are 9"
-    assert problem.line is None
     assert validate_examples(make_examples(10)) == []
 
 
@@ -109,12 +108,12 @@ def test_all_problems_are_told_with_line_and_place() -> None:
     examples[7]["messages"][0]["role"] = "human"
     examples[7]["messages"][0]["date"] = 3
     problems = validate_examples(examples)
-    assert [(p.line, p.where) for p in problems] == [
-        (3, "messages[1]"),
-        (8, "messages[0]"),
-        (8, "messages[0]"),
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "line 3, messages[1]",
+        "line 8, messages[0]",
+        "line 8, messages[0]",
     ]
-    assert str(problems[0]) == "line 3, messages[1]: `content` is empty"
+    assert problems[0] == "line 3, messages[1]: `content` is empty"
 
 
 def test_problems_hold_no_text_and_no_names() -> None:

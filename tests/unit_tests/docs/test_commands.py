@@ -92,24 +92,6 @@ def test_extras_that_are_to_be_installed_are_there() -> None:
     assert named <= extras
 
 
-def test_what_the_demo_installs_is_enough_for_the_readmes_commands() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    extras = settings["project"]["optional-dependencies"]
-
-    def with_those_inside(names: set[str]) -> set[str]:
-        inside = {
-            name for extra in names for name in extras_in(" ".join(extras[extra]))
-        }
-        return names | with_those_inside(inside) if inside else names
-
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    demo = makefile.partition("/.stamp-demo:")[2].partition("\n\n")[0]
-    (installed,) = re.findall(r'"\.\[([^\]]*)\]"', demo)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    needed = extras_in(readme) | {"cli", "local", "evaluate"}
-    assert needed <= with_those_inside(set(installed.split(",")))
-
-
 def extras_in(text: str) -> set[str]:
     found = re.findall(r"langchain-chatexports\[([^\]]*)\]", text)
     return {extra for names in found for extra in names.split(",")}

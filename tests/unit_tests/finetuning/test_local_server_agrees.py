@@ -1,7 +1,4 @@
-"""What `validate_examples` passes, the local server trains on, and nothing else.
-
-Of text, that is: tools and images, which OpenAI's format has, a text model cannot read.
-"""
+"""What `validate_examples` passes, the local server trains on, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import event, example, given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.validation import validate_examples
@@ -34,7 +31,6 @@ FAULTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "content": ODD_TEXTS | PARTS | st.sampled_from([None, 3, {}]),
         "weight": st.sampled_from([0, 0, 1, 2, True, 0.5, None]),
         "name": st.sampled_from(["Ann", "Ann Lee", "", None]),
-        "refusal": st.sampled_from(["No.", "", None]),
         "date": st.just("today"),
     },
 )
@@ -51,8 +47,7 @@ def examples(draw: Callable[..., Any]) -> dict[str, Any]:
     for message in draw(st.sets(st.integers(0, 4), max_size=2)):
         if message < len(messages):
             messages[message] |= draw(FAULTS)
-    more = draw(st.fixed_dictionaries({}, optional={"tools": st.just([])}))
-    return {"messages": messages, **more}
+    return {"messages": messages}
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +69,7 @@ def accepts() -> Callable[..., Any]:
     return check
 
 
-def refusing(**keys: Any) -> dict[str, Any]:
-    user = {"role": "user", "content": "Ready?"}
-    return {"messages": [user, {"role": "assistant", **keys}]}
-
-
 @given(examples())
-@example(refusing(content=None, refusal="No."))
-@example(refusing(content="", refusal="No."))
-@example(refusing(content=None, refusal=""))
-@example(refusing(content=[{"type": "refusal", "refusal": "No."}]))
 def test_the_server_takes_what_the_check_passes(
     accepts: Callable[..., Any], dialogue: dict[str, Any]
 ) -> None:

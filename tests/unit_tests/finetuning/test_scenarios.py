@@ -44,23 +44,12 @@ CONTINUES = "continues, and may cost"
 
 @dataclass
 class Scenario:
-    """One thing that a server does.
-
-    Attributes:
-        name: It, in words.
-        outcome: `model`, or the error's class.
-        jobs: Jobs on the server afterwards.
-        uploads: Uploads that it was sent.
-        faults: Of the server.
-        says: What the error's text must say.
-        runs: How often the same call is made.
-        tuner: Settings of the tuner.
-        deleted: Whether the training file is deleted in the end.
-        server: Settings of the server.
-    """
+    """One thing that a server does, and what comes of it."""
 
     name: str
     outcome: str
+    """`model`, or the error's class."""
+
     jobs: int
     uploads: int
     faults: list[Fault] = field(default_factory=list)

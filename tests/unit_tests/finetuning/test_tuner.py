@@ -14,8 +14,6 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.load import dumps
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import RunnableConfig
-from langchain_openai import ChatOpenAI
 from pydantic import SecretStr, ValidationError
 
 from langchain_chatexports import ChatFineTuner
@@ -177,21 +175,6 @@ def test_a_trace_holds_counts_and_ids_only(server: OpenAIServer) -> None:
     assert start == "start ChatFineTuner None {'input': ''}"
     assert "'examples': 10" in end
     assert "ftjob-1" in end
-
-
-async def test_listeners_get_the_chat_model_only_if_asked_for(
-    server: OpenAIServer,
-) -> None:
-    outputs: list[Any] = []
-    tuner = make_tuner(server)
-    listened = tuner.with_listeners(on_end=lambda run: outputs.append(run.outputs))
-    listened.invoke(make_examples())
-    config: RunnableConfig = {"configurable": {"trace_outputs": True}}
-    model = listened.invoke(make_examples(), config)
-    later = await listened.ainvoke(make_examples(), config)
-    assert outputs[0]["examples"] == 10
-    assert [output["output"] for output in outputs[1:]] == [model, later]
-    assert isinstance(model, ChatOpenAI)
 
 
 SECRET = "hush-7f3a"  # noqa: S105 - invented

@@ -89,18 +89,6 @@ def test_what_is_merged_and_what_is_repeated_has_a_name() -> None:
     assert (windows.found, windows.kept, windows.added) == (4, 6, {"repeated": 2})
 
 
-def test_what_is_redacted_is_counted_by_kind() -> None:
-    session = _session([("Hare", 1, False, None)] * 2)
-    first, second = session["messages"]
-    first.content = "Hare, ask Fox: +49 171 2345678"
-    second.additional_kwargs["reply_to"] = {"text": "fox@example.org"}
-    redact = Redact(key="key", names=("Hare", "Fox"))
-    (row,) = _summary((redact,), session).steps
-    assert row.replaced == {"email": 1, "name": 2, "phone": 1}
-    assert "2 replaced: name" in str(_summary((redact,), session))
-    assert row.to_dict()["replaced"] == row.replaced
-
-
 def _summary(steps: Any, *sessions: Any) -> Any:
     from langchain_chatexports.standard_tests.session_transforms import (
         CountingChatLoader,

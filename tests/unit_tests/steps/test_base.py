@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import ConfigurableField, RunnableConfig, RunnableLambda
-from langchain_core.tracers.schemas import Run
+from langchain_core.runnables import ConfigurableField, RunnableLambda
 
 from langchain_chatexports import to_training_examples
 from langchain_chatexports.steps import (
@@ -113,7 +112,6 @@ def test_a_function_over_sessions_says_how_it_is_called() -> None:
     remedy = r"to_training_examples\(loader \| steps\)"
     for write in (
         lambda: step | to_training_examples,
-        lambda: step.pipe(to_training_examples),
         lambda: ListLoader([]) | step | to_training_examples,  # type: ignore[operator]
     ):
         with pytest.raises(TypeError, match=remedy):
@@ -126,30 +124,6 @@ def test_a_function_over_sessions_says_how_it_is_called() -> None:
 def test_pipeline_of_pipelines_is_flat() -> None:
     a, b, c = MergeChatRuns(), MapAIMessages(), ChunkSessions()
     assert SessionPipeline(steps=(a, SessionPipeline(steps=(b, c)))).steps == (a, b, c)
-
-
-@pytest.mark.parametrize("step", [MergeChatRuns(), PREPARE], ids=repr)
-def test_step_prints_as_it_is_written(step: SessionTransform) -> None:
-    assert str(step) == repr(step)
-
-
-@pytest.mark.parametrize("count", [0, 2])
-def test_pipeline_of_any_length_has_a_graph(count: int) -> None:
-    steps = (MergeChatRuns(), ChunkSessions())[:count]
-    drawn = SessionPipeline(steps=steps).get_graph().draw_mermaid()
-    assert all(step.get_name() in drawn for step in steps)
-
-
-# --- running
-
-
-def test_configurable_field_is_set_at_run_time() -> None:
-    step = MapAIMessages(sender="Hare").configurable_fields(
-        sender=ConfigurableField(id="ai")
-    )
-    for name, expected in (("Hare", "ai"), ("Tortoise", "human")):
-        (session,) = step.with_config(configurable={"ai": name}).invoke(RACES[:1])
-        assert session["messages"][0].type == expected
 
 
 # --- traces
@@ -171,29 +145,6 @@ def test_run_is_told_nothing_of_the_input_and_of_names() -> None:
     [(serialized, inputs, _)] = trace.told
     assert (serialized, inputs) == (None, {"input": ""})
     assert "Tortoise" not in repr(trace.told)
-
-
-WITH_SESSIONS: RunnableConfig = {"configurable": {"trace_outputs": True}}
-
-
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [(None, {"sessions": 4}), (WITH_SESSIONS, {"output": PREPARE.invoke(RACES)})],
-    ids=["counts", "sessions"],
-)
-async def test_listeners_get_the_sessions_only_if_asked_for(
-    config: RunnableConfig | None, expected: dict[str, Any]
-) -> None:
-    outputs: list[Any] = []
-
-    async def note(run: Run) -> None:
-        outputs.append(run.outputs)
-
-    PREPARE.with_listeners(on_end=lambda run: outputs.append(run.outputs)).invoke(
-        RACES, config
-    )
-    await PREPARE.with_alisteners(on_end=note).ainvoke(RACES, config)
-    assert outputs == [expected, expected]
 
 
 # --- async
@@ -246,12 +197,6 @@ def test_bound_arguments_are_an_error_that_says_where_they_belong(
         step.bind(delimiter=" ").invoke(RACES)
 
 
-def test_pipe_of_steps_is_a_step() -> None:
-    piped = MergeChatRuns().pipe(MapAIMessages(), ChunkSessions())
-    assert piped == MergeChatRuns() | MapAIMessages() | ChunkSessions()
-    assert isinstance(ListLoader(RACES) | piped, TransformedChatLoader)
-
-
 # --- memory
 
 
@@ -279,6 +224,3 @@ def test_one_session_is_alive_at_a_time(
     finally:
         tracemalloc.stop()
     assert peak < 400_000
-
-
-# --- serialization
