@@ -171,13 +171,7 @@ def test_a_server_that_fails_once_does_not_end_the_chat(
     ("names", "titles"),
     [
         (["base model", "ft:b:local:tortoise:0123"], ["base model", "tortoise"]),
-        (["ft:b:org:hare:ab", "ft:b:local:tortoise:01"], ["hare", "tortoise"]),
         (["ft:b:local:hare:ab", "ft:b:local:hare:01"], ["hare:ab", "hare:01"]),
-        (
-            ["ft:b:local:hare:ab:ckpt-step-2", "ft:b:local:hare:ab"],
-            ["hare:ab:ckpt-step-2", "hare:ab"],
-        ),
-        (["gpt-4.1", "ft:b:local::ab"], ["gpt-4.1", "tuned model"]),
         (["ft:b:local::ab", "ft:b:local::01"], ["ab", "01"]),
     ],
 )
