@@ -13,22 +13,21 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports.chat_loaders.date_order import ORDERS, DateOrder
-from langchain_chatexports.chat_loaders.imessage.database import path_status
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.chat_loaders.local_times import find_time_zone
-from langchain_chatexports.chat_loaders.recognition import Export, takes_option
+from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.datasets.preparation import Gap, Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace_file import card_path, trace_path
-from langchain_chatexports.exceptions import ExportNotFoundError, SenderNotFoundError
+from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.workflows.prepare import (
     correct_names,
     matching_names,
@@ -61,36 +60,26 @@ def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
     parameters: list[inspect.Parameter] = []
     groups: dict[str, Any] = {}
     for name, parameter in signature.parameters.items():
-        if is_dataclass(parameter.annotation):
-            groups[name] = parameter.annotation
-            parameters += _parameters_of(parameter.annotation)
+        group = parameter.annotation
+        if is_dataclass(group):
+            groups[name] = group
+            options = inspect.signature(cast("type", group)).parameters.values()
+            parameters += [one.replace(kind=one.KEYWORD_ONLY) for one in options]
         else:
             parameters.append(parameter)
 
     @wraps(function)
     def run(**given: Any) -> _Result:
         for name, group in groups.items():
-            values = {field.name: given.pop(field.name) for field in fields(group)}
-            given[name] = group(**values)
+            given[name] = group(
+                **{one.name: given.pop(one.name) for one in fields(group)}
+            )
         return function(**given)
 
     run.__annotations__ = {item.name: item.annotation for item in parameters}
     read_by_typer = signature.replace(parameters=parameters)
     run.__signature__ = read_by_typer  # type: ignore[attr-defined] # PEP 362 allows it
     return run
-
-
-def _parameters_of(group: Any) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(group)
-    ]
 
 
 def check(*rules: tuple[object, str]) -> None:
@@ -304,17 +293,8 @@ class ExampleOptions:
                 f"--overlap ({self.overlap}) must be less than --size ({self.size}).",
             )
         )
-        return replace(
-            chats.prepare_options(),
-            ai=tuple(self.ai or ()),
-            gap=parse_gap(self.gap),
-            size=self.size,
-            overlap=self.overlap,
-            whole=self.whole,
-            keep_tail=self.keep_tail,
-            keep_trailing=self.keep_trailing,
-            limit=self.limit,
-        )
+        read = {"ai": tuple(self.ai or ()), "gap": parse_gap(self.gap)}
+        return replace(chats.prepare_options(), **{**vars(self), **read})
 
 
 def open_exports(paths: Iterable[Path], chats: ChatOptions) -> list[Export]:
@@ -349,29 +329,16 @@ def _open(
     paths: Iterable[Path], chats: ChatOptions, choice: ChatChoice
 ) -> list[Export]:
     options = replace(chats.prepare_options(), chats=choice)
-    exports = _open_exports(paths, **options.export_options())
-    contacts = options.contacts
-    if contacts and not any(
-        takes_option(type(export.loader), "contacts") for export in exports
-    ):
-        msg = f"{contacts} has contacts for iMessage, but no export is from iMessage."
-        raise typer.BadParameter(msg)
-    return choice.selected(exports)
+    return choice.selected(_open_exports(paths, **options.export_options()))
 
 
 def default_export(paths: Sequence[Path] | None) -> list[Path]:
     """Return the given paths, or on a Mac its own Messages."""
     if paths:
         return list(paths)
-    if platform.system() != "Darwin":
-        msg = "Name an export: a chat.db, a zip or folder of chats, a table."
-        raise typer.BadParameter(msg)
+    is_mac = platform.system() == "Darwin"
+    check((not is_mac, "Name an export: a chat.db, a zip or folder of chats, a table."))
     path = default_path()
-    try:
-        path_status(path)
-    except ExportNotFoundError as error:
-        msg = f"This Mac has no Messages database at {path}. Name an export."
-        raise ExportNotFoundError(msg) from error
     print_line(f"No export was named, so this Mac's own Messages are read: {path}")
     return [path]
 

@@ -24,11 +24,11 @@ from langchain_chatexports.cli._options import (
     AsJson,
     DataDir,
     Force,
+    check,
     check_output,
     command,
     option,
 )
-from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server.http.server import check_extra
 
 if TYPE_CHECKING:
@@ -97,10 +97,12 @@ def evaluate(
 
     evaluation.check_extra()
     check_extra()
-    if blind and not stdin_is_terminal():
-        msg = "--blind asks you to guess, and there is no terminal. Leave it out."
-        raise ChatExportError(msg)
-    target = _place(output, as_json=as_json, force=force)
+    is_nobody = blind and not stdin_is_terminal()
+    check((is_nobody, "--blind asks you to guess, and there is no terminal."))
+    target = output or (None if as_json else Path("evaluation.html"))
+    if target is not None:
+        check_output(target, force=force)
+        require_place(target)
     from langchain_chatexports.evaluation.page import headline, table
     from langchain_chatexports.workflows.evaluate import evaluate_model
 
@@ -126,14 +128,6 @@ def evaluate(
     show_rows(table(findings))
     print_line(headline(findings))
     print_line(f"Written: {target}. Open it in a browser.")
-
-
-def _place(output: Path | None, *, as_json: bool, force: bool) -> Path | None:
-    target = output or (None if as_json else Path("evaluation.html"))
-    if target is not None:
-        check_output(target, force=force)
-        require_place(target)
-    return target
 
 
 class _Display(ProgressDisplay):

@@ -143,7 +143,10 @@ def finetune(
         else:
             language = language_of_examples(data.examples)
             print_base(base, language, data.examples)
-        name = _train_here(data, base, data_dir)
+        with TrainingDisplay(data_dir) as show:
+            name = train(
+                data, base, data_dir=data_dir, on_event=show, watch=show_progress
+            ).name
     chat = chat_command(name, data_dir=data_dir, base_url=url)
     if as_json:
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
@@ -190,12 +193,6 @@ def _choose_base(
         if not confirmed(question, agreed=agreed, refusal=refusal):
             raise refusal
     return base, choice.limit
-
-
-def _train_here(data: TrainingData, base: str | None, data_dir: Path | None) -> str:
-    with TrainingDisplay(data_dir) as show:
-        model = train(data, base, data_dir=data_dir, on_event=show, watch=show_progress)
-    return model.name
 
 
 def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -> str:

@@ -71,7 +71,10 @@ def models(
     elif delete:
         _delete(delete, data_dir, agreed=yes)
     if rename:
-        _rename(*rename, data_dir)
+        name, label = rename
+        model = workflow.find_tuned(name, data_dir).name
+        workflow.rename(model, label, data_dir=data_dir)
+        print_line(f"{model}: {'renamed' if label.strip() else 'label removed'}")
     if as_json:
         _print_json(workflow.kept(data_dir, index_dir))
     elif not (delete or delete_everything or rename):
@@ -151,12 +154,6 @@ def _whose(model: TunedModel) -> str:
     label = f"“{model.label}”" if model.label else None
     source = f"from {model.source}" if model.source else None
     return ", ".join(filter(None, (label, model.person, source)))
-
-
-def _rename(name: str, label: str, data_dir: Path | None) -> None:
-    model = workflow.find_tuned(name, data_dir).name
-    workflow.rename(model, label, data_dir=data_dir)
-    print_line(f"{model}: {'label removed' if not label.strip() else 'renamed'}")
 
 
 def _delete(names: Sequence[str], data_dir: Path | None, *, agreed: bool) -> None:

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
-import typer
-
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
@@ -23,6 +21,7 @@ from langchain_chatexports.cli._options import (
     Force,
     Paths,
     SourceOptions,
+    check,
     check_output,
     command,
     default_export,
@@ -32,7 +31,7 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.datasets.formats import FORMATS, FormatName
 from langchain_chatexports.datasets.redaction import Redaction, default_key_file
-from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions
+from langchain_chatexports.datasets.set_writer import SetOptions
 from langchain_chatexports.redaction.phones import check_extra
 from langchain_chatexports.workflows import write_examples
 
@@ -79,9 +78,9 @@ def prepare(
     paths = default_export(paths)
     choices = options.prepare_options(chats)
     check_output(output, paths, force=force)
-    if format_name not in FORMATS:
-        msg = f"There is no format {format_name!r}: choose one of {', '.join(FORMATS)}."
-        raise typer.BadParameter(msg)
+    formats = ", ".join(FORMATS)
+    no_format = f"There is no format {format_name!r}: choose one of {formats}."
+    check((format_name not in FORMATS, no_format))
     if redact:
         check_extra()  # Before exports are read.
         redaction = Redaction(default_key_file(output), watch=show_progress)
@@ -94,41 +93,26 @@ def prepare(
         choose_speaker=speaker_chooser(),
         watch=show_progress,
     )
-    print_owners(result.preparation)
+    done, written = result.preparation, result.written
+    print_owners(done)
     if as_json:
-        _print_json(result, output)
+        values = written.to_dict() if written else {}
+        exports = done.summaries_to_dicts()
+        print_json(
+            {
+                "examples": done.examples,
+                "path": str(output),
+                **values,
+                "exports": exports,
+            }
+        )
+    elif written is None:
+        examples = plural(done.examples, "example")
+        print_line(f"{examples} written; no card and no trace: {output} is not a file")
     else:
-        _print_summary(result)
-    _print_warnings(result, output)
-    if as_json or result.written is None:
-        return
-    if choices.redaction:
-        key_file = choices.redaction.key_file
-        print_line(f"key: {key_file} (whoever has it can undo the redaction)")
-    if result.training_file:
-        print_line(f"Next: {command_line('finetune', output)}")
-
-
-def _print_json(result: PreparedSet, output: Path) -> None:
-    done = result.preparation
-    values = {"examples": done.examples, "path": str(output)}
-    values |= result.written.to_dict() if result.written else {}
-    print_json({**values, "exports": done.summaries_to_dicts()})
-
-
-def _print_summary(result: PreparedSet) -> None:
-    done = result.preparation
-    if (written := result.written) is None:
-        print_line(f"{plural(done.examples, 'example')} written")
-        return
-    print_line(written.accounting(conversations=done.conversations))
-    print_line(f"Written: {written.path}")
-    print_line(f"Data card: {written.card}; trace: {written.trace}")
-
-
-def _print_warnings(result: PreparedSet, output: Path) -> None:
-    if result.written is None:
-        print_line(f"{output} is not a file: no card and no trace are written")
+        print_line(written.accounting(conversations=done.conversations))
+        print_line(f"Written: {written.path}")
+        print_line(f"Data card: {written.card}; trace: {written.trace}")
     if result.empty_parts:
         parts = " and ".join(result.empty_parts)
         skipped = plural(result.repeated, "newer example")
@@ -136,3 +120,10 @@ def _print_warnings(result: PreparedSet, output: Path) -> None:
             f"warning: {parts}: no examples are left, because {skipped} repeat texts "
             "of older ones. You can still train; to evaluate, add conversations."
         )
+    if as_json or written is None:
+        return
+    if choices.redaction:
+        key_file = choices.redaction.key_file
+        print_line(f"key: {key_file} (whoever has it can undo the redaction)")
+    if result.training_file:
+        print_line(f"Next: {command_line('finetune', output)}")

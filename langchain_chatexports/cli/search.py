@@ -30,6 +30,7 @@ from langchain_chatexports.cli._options import (
     IndexDir,
     Paths,
     SourceOptions,
+    check,
     command,
     default_export,
     flag,
@@ -89,10 +90,17 @@ def search(
         count = delete(index_dir)
         print_line(f"Deleted: {plural(count, 'search index', 'search indexes')}")
         return
-    if not query or not query.strip():
-        msg = "Name the words to search for: chatexports search QUERY PATH"
-        raise typer.BadParameter(msg)
-    _check_order(query, paths or [])
+    query = (query or "").strip()
+    # The words after an export are a common mistake.
+    missing = [path for path in paths or () if not path.expanduser().exists()]
+    line = command_line("search", " ".join(map(str, paths or ())), query)
+    check(
+        (not query, "Name the words to search for: chatexports search QUERY PATH"),
+        (
+            missing and Path(query).expanduser().exists(),
+            f"The words to search for come before the export: {line}",
+        ),
+    )
     chosen = chats.choice()
     with open_index(
         default_export(paths),
@@ -136,15 +144,6 @@ def search(
         show_rows([head, *(_row(time, *match) for time, match in pairs)])
     else:
         print_line("Nothing was found.")
-
-
-def _check_order(query: str, paths: list[Path]) -> None:
-    """Raise an error for an export before the words: this order is a common mistake."""
-    missing = [path for path in paths if not path.expanduser().exists()]
-    if missing and Path(query).expanduser().exists():
-        line = command_line("search", " ".join(map(str, paths)), query)
-        msg = f"The words to search for come before the export: {line}"
-        raise typer.BadParameter(msg)
 
 
 def _chosen_sources(

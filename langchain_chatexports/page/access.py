@@ -63,16 +63,12 @@ def _is_own(scope: Scope) -> bool:
 
 
 class OneTimeLinks:
-    """The tokens of links, each valid for one browser.
-
-    Attributes:
-        cookie: The cookie of a logged-in browser.
-        path: The path of all pages. It is random, because a browser sends a cookie to
-            all servers of a host, on any port, but only below its path.
-    """
+    """The tokens of links, each valid for one browser, and the cookie it then has."""
 
     def __init__(self, on_new: Callable[[str], None]) -> None:
         self.cookie = secrets.token_urlsafe(32)
+        # A browser sends a cookie to all servers of a host, on any port, but only below
+        # its path.
         self.path = f"/{secrets.token_urlsafe(32)}"
         self._on_new = on_new
         self._token = ""

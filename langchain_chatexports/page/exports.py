@@ -56,10 +56,6 @@ class ReadExports:
     cards: list[Card]
 
     @property
-    def exports(self) -> list[Export]:
-        return [card.export for card in self.cards if card.export]
-
-    @property
     def summaries(self) -> list[ExportSummary]:
         return [card.summary for card in self.cards if card.summary]
 

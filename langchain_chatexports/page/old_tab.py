@@ -20,13 +20,7 @@ _MAX_NONCES = 100
 
 
 class OldTab:
-    """The shared secrets of this page, the last page and their tabs.
-
-    Attributes:
-        key: The key of this page's tabs, for the next page.
-        last_port: The port of the last page; 0 if there was none.
-        port: The port of this page.
-    """
+    """The shared secrets of this page, the last page and their tabs."""
 
     def __init__(self, data_dir: Path | None) -> None:
         self._data_dir = data_dir
@@ -35,6 +29,7 @@ class OldTab:
         self.last_port = port if isinstance(port, int) and 0 < port < 2**16 else 0
         self.port = 0
         self._last_key = str(left.get("key") or "")
+        # Of this page's tabs, for the next page.
         self.key = secrets.token_urlsafe(32)
         self._nonces: deque[str] = deque(maxlen=_MAX_NONCES)
 

@@ -78,7 +78,7 @@ def test_that_nothing_was_held_out_is_said_before_anything_starts(
 
 def test_a_blind_test_needs_somebody(chatexports: Command) -> None:
     done = chatexports("evaluate", "--blind", "20")
-    assert done.status == 1
+    assert done.status == 2
     assert "no terminal" in done.err
 
 

@@ -128,16 +128,6 @@ def test_choosing_chats_of_an_index_is_refused(
     assert "served as it is" in done.err
 
 
-async def test_name_that_nobody_has_is_what_tools_answer(
-    export: Path, log: Path
-) -> None:
-    async with client_of(log, export, "--with", "Hara") as client:
-        result = await client.call_tool("list_chats", {})
-    assert result.is_error
-    assert "Did you mean 'Hare'" in result.content[0].text
-    assert "error: There is no conversation" in text_of(log)
-
-
 def test_closed_stdin_ends_it_and_stdout_is_the_protocol_alone(export: Path) -> None:
     process = started(export)
     out, err = process.communicate('{"jsonrpc": "2.0"\n{}\n', timeout=SECONDS)

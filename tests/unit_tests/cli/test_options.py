@@ -83,7 +83,7 @@ def test_a_mac_without_a_path_reads_its_own_messages_and_says_so(
     assert f"this Mac's own Messages are read: {own}" in done.err
     assert "Tortoise" in done.out
     _be_a_mac(monkeypatch, tmp_path / "nowhere.db")
-    assert "This Mac has no Messages database" in chatexports("inspect").err
+    assert "There is nothing at" in chatexports("inspect").err
 
 
 def test_elsewhere_a_path_is_asked_for(

@@ -45,32 +45,23 @@ def test_a_line_has_time_person_and_message(chatexports: Command, sample: Path) 
     )
 
 
-@pytest.mark.parametrize("query", ["when is the carrots", "CÁRROT", "the carroting"])
-def test_the_word_that_fits_is_shown_though_others_stand_before_it(
-    chatexports: Command, tmp_path: Path, query: str
-) -> None:
-    with ChatDb(tmp_path / "chat.db") as database:
-        text = f"{'so the car is when I hop ' * 9}and then a carrot appeared"
-        database.chat("Hare").message(text)
-    done = chatexports("search", query, "chat.db")
-    assert lines(done)[0].endswith("I hop and then a carrot appeared")
-
-
 @pytest.mark.parametrize(
     ("query", "said"),
     [
+        ("when is the carrots", "a carrot appeared"),
+        ("CÁRROT", "a carrot appeared"),
         ("café", "cafe\u0301"),
         ('"天气好吗"', "天气好吗"),
         ('"the carrot"', "the carrot"),
     ],
 )
-def test_the_word_is_shown_however_it_is_written(
+def test_the_word_that_fits_is_shown_however_it_is_written(
     chatexports: Command, tmp_path: Path, query: str, said: str
 ) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
-        database.chat("Hare").message(f"{'the car is here ' * 9}and {said}")
-    done = chatexports("search", query, "chat.db")
-    assert lines(done)[0].count("here") == 1
+        database.chat("Hare").message(f"{'the car is here when I hop ' * 9}and {said}")
+    (line,) = lines(chatexports("search", query, "chat.db"))
+    assert line.count("hop") == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no tzset")

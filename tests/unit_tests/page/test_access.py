@@ -95,11 +95,6 @@ async def test_a_link_is_good_once_and_the_next_one_is_new() -> None:
     assert visit.page.seen == []
 
 
-async def test_before_the_first_link_no_token_is_good() -> None:
-    links = OneTimeLinks(lambda _: None)
-    assert not links.use("")
-
-
 async def test_a_logged_in_browser_uses_no_link_up() -> None:
     visit = _Visit()
     query = f"token={visit.tokens[0]}"

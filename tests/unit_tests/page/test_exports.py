@@ -54,10 +54,8 @@ def test_exports_are_added_and_removed(exports: ExportList, tmp_path: Path) -> N
     _add(exports, write_messenger(tmp_path / "hogwarts"))
     _add(exports, write_imessage(tmp_path / "chat.db"))
     assert exports.read is not None
-    assert [one.loader.platform for one in exports.read.exports] == [
-        "facebook_messenger",
-        "imessage",
-    ]
+    platforms = [one.platform for one in exports.read.summaries]
+    assert platforms == ["facebook_messenger", "imessage"]
     assert exports.read.senders["Hare"] > 0
     assert exports.read.owners == []
     exports.remove(exports.cards[1])
