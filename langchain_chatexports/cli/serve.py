@@ -34,8 +34,8 @@ from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
 )
-from langchain_chatexports.local_server.http.server import ServerInfo, check_extra
-from langchain_chatexports.workflows.models import list_jobs
+from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.workflows.models import RunningServer, list_jobs
 
 # Longer than any key may be.
 _MAX_KEY_LINE_BYTES = 4096
@@ -148,7 +148,7 @@ def _read_key(path: Path) -> str:
     return key
 
 
-def _print_ready(info: ServerInfo) -> None:
+def _print_ready(info: RunningServer) -> None:
     print_line(f"Data: {info.data_dir}")
     print_line(f"Answers: {info.engine}")
     print_line("Ready for any program with OpenAI's protocol; Ctrl-C stops.")
@@ -157,7 +157,7 @@ def _print_ready(info: ServerInfo) -> None:
     print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201
 
 
-def _print_ready_as_json(info: ServerInfo) -> None:
+def _print_ready_as_json(info: RunningServer) -> None:
     print_line("Ready; Ctrl-C stops.")
     print_json(
         {
