@@ -76,8 +76,6 @@ def check_extra() -> None:
 def serve_forever(
     settings: ServerSettings | None = None,
     on_ready: Callable[[RunningServer], None] | None = None,
-    *,
-    stop: threading.Event | None = None,
 ) -> None:
     """Run a server in this process until it is interrupted.
 
@@ -87,18 +85,13 @@ def serve_forever(
     Args:
         settings: The settings; the defaults if `None`.
         on_ready: Called once, when the server accepts requests.
-        stop: An event that stops the server.
 
     Raises:
         LocalServerError: If the port is taken, another server uses the data directory,
             or the base is missing.
         MissingExtraError: If the extra `local` is not installed.
     """
-    _serve(
-        settings or ServerSettings(),
-        on_ready or (lambda _: None),
-        lambda _: stop is not None and stop.is_set(),
-    )
+    _serve(settings or ServerSettings(), on_ready or (lambda _: None), lambda _: False)
 
 
 def _serve(
