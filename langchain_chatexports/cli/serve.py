@@ -26,7 +26,8 @@ from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
 )
-from langchain_chatexports.local_server.http.server import ServerInfo, check_extra
+from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.workflows.models import RunningServer
 
 
 @command
@@ -117,7 +118,7 @@ def _parsed_alias(text: str) -> tuple[str, str]:
     return name, base
 
 
-def _print_ready(info: ServerInfo) -> None:
+def _print_ready(info: RunningServer) -> None:
     print_line(f"Data: {info.data_dir}")
     print_line(f"Answers: {info.engine}")
     print_line("Ready for any program with OpenAI's protocol; Ctrl-C stops.")

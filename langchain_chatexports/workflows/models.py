@@ -16,6 +16,9 @@ from langchain_chatexports.local_server.storage.data_directory import (
     default_data_dir,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
+    RunningServer as RunningServer,
+)
+from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server as find_running_server,
 )
 from langchain_chatexports.local_server.storage.data_directory import (

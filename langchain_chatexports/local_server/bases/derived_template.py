@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 from langchain_chatexports.local_server.processes import (
     ChildError,
@@ -48,14 +48,6 @@ class TemplateError(ValueError):
     """The base's chat template cannot be used; the message has the reason."""
 
 
-class Turn(NamedTuple):
-    """A rendered message: its text, and the markup around it."""
-
-    before: str
-    text: str
-    after: str
-
-
 @dataclass(frozen=True)
 class DerivedTemplate:
     """The pieces between the messages of a chat."""
@@ -75,8 +67,10 @@ class DerivedTemplate:
         """The learned markup after an answer's text, including the end token."""
         return self.assistant_end.partition(self.end_token)[0] + self.end_token
 
-    def turns(self, messages: Sequence[Mapping[str, str]]) -> Iterator[Turn]:
-        """Yield each message with its markup.
+    def turns(
+        self, messages: Sequence[Mapping[str, str]]
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield the markup before each message, its text, and that after it.
 
         A system message that is not the first message is rendered as a user's.
         """
@@ -86,16 +80,16 @@ class DerivedTemplate:
             before = self.start if index == 0 else ""
             if message["role"] == "assistant":
                 before += self.assistant_header
-                yield Turn(before, text, self.assistant_end)
+                yield (before, text, self.assistant_end)
             elif index == 0 and has_system:
                 is_alone = len(messages) == 1 or messages[1]["role"] == "assistant"
                 is_closed = self.system_is_in_user_turn and is_alone
                 after = self.user_end if is_closed else self.system_end
-                yield Turn(self.system_start, text, after)
+                yield (self.system_start, text, after)
             else:
                 is_open = index == 1 and has_system and self.system_is_in_user_turn
                 before += "" if is_open else self.user_header
-                yield Turn(before, text, self.user_end)
+                yield (before, text, self.user_end)
 
     def render(
         self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool

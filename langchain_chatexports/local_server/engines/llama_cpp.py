@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_CHILDREN = 4
+MAX_CHILDREN = 2
 """Maximum number of models in use; the least recently used one ends."""
 
 _CHILD = "langchain_chatexports.local_server.engines.llama_cpp_child"

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -66,15 +66,6 @@ _KEEP_ALIVE_SECONDS = 120
 _MAX_CONNECTIONS = 100
 
 
-@dataclass(frozen=True)
-class ServerInfo(RunningServer):
-    """The address, key and engine of a running server."""
-
-    data_dir: str
-    engine: str
-    """The engine, and the reason for its choice."""
-
-
 def check_extra() -> None:
     """Raise an error if the extra is missing."""
     if any(find_spec(name) is None for name in _PACKAGES):
@@ -84,9 +75,7 @@ def check_extra() -> None:
 
 def serve_forever(
     settings: ServerSettings | None = None,
-    on_ready: Callable[[ServerInfo], None] | None = None,
-    *,
-    stop: threading.Event | None = None,
+    on_ready: Callable[[RunningServer], None] | None = None,
 ) -> None:
     """Run a server in this process until it is interrupted.
 
@@ -96,23 +85,18 @@ def serve_forever(
     Args:
         settings: The settings; the defaults if `None`.
         on_ready: Called once, when the server accepts requests.
-        stop: An event that stops the server.
 
     Raises:
         LocalServerError: If the port is taken, another server uses the data directory,
             or the base is missing.
         MissingExtraError: If the extra `local` is not installed.
     """
-    _serve(
-        settings or ServerSettings(),
-        on_ready or (lambda _: None),
-        lambda _: stop is not None and stop.is_set(),
-    )
+    _serve(settings or ServerSettings(), on_ready or (lambda _: None), lambda _: False)
 
 
 def _serve(
     settings: ServerSettings,
-    on_ready: Callable[[ServerInfo], None],
+    on_ready: Callable[[RunningServer], None],
     should_stop: Callable[[int], bool],
 ) -> None:
     """Serve; `should_stop` gets the number of programs that hold the server."""
@@ -160,14 +144,14 @@ def _run(
     service: "LocalService",
     settings: ServerSettings,
     listener: socket.socket,
-    on_ready: Callable[[ServerInfo], None],
+    on_ready: Callable[[RunningServer], None],
     should_stop: Callable[[int], bool],
 ) -> None:
     from langchain_chatexports.local_server.http.app import create_app
 
     # All downloads are complete.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-    info = ServerInfo(
+    info = RunningServer(
         base_url=f"http://{HOST}:{listener.getsockname()[1]}/v1",
         base_model=service.base_model,
         api_key=settings.api_key or secrets.token_urlsafe(32),
@@ -206,7 +190,7 @@ def main() -> None:
             os._exit(1)
         is_closed.set()
 
-    def on_ready(info: ServerInfo) -> None:
+    def on_ready(info: RunningServer) -> None:
         is_ready.set()
         _print_json({"ready": asdict(info)})
 

@@ -175,7 +175,7 @@ class DataDirectory:
 
 @dataclass(frozen=True)
 class RunningServer:
-    """The address and key of the server that runs on a data directory.
+    """The server that runs on a data directory.
 
     Stored in `server.json`, for other programs of the same user.
     """
@@ -183,6 +183,9 @@ class RunningServer:
     base_url: str
     base_model: str
     api_key: str = field(repr=False)
+    data_dir: str = ""
+    engine: str = ""
+    """The engine, and the reason for its choice."""
 
 
 def find_running_server(data_dir: str | Path | None = None) -> RunningServer | None:
@@ -190,10 +193,7 @@ def find_running_server(data_dir: str | Path | None = None) -> RunningServer | N
     data = DataDirectory(data_dir)
     # A killed server's record remains, but not its lock.
     value = read_json(data.running) if is_locked(data.lock) else None
-    names = ("base_url", "base_model", "api_key")
-    if value is None or not {*names} <= value.keys():
-        return None
-    return RunningServer(*(str(value[name]) for name in names))
+    return None if value is None else RunningServer(**value)
 
 
 def new_id(prefix: str) -> str:

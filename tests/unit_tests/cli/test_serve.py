@@ -9,10 +9,10 @@ import pytest
 
 from langchain_chatexports import local_server
 from langchain_chatexports.local_server import ServerSettings
-from langchain_chatexports.local_server.http.server import ServerInfo
+from langchain_chatexports.local_server.storage.data_directory import RunningServer
 from tests.unit_tests.cli.conftest import Command
 
-_INFO = ServerInfo(
+_INFO = RunningServer(
     "http://127.0.0.1:8199/v1", "tiny", "a-key-of-its-own", "/data", "llama.cpp"
 )
 

@@ -363,9 +363,8 @@ async def test_an_adapter_that_llama_cpp_cannot_load_is_left_to_transformers(
 
 
 async def test_the_least_recently_used_child_ends(
-    tuned_engine: LlamaCppEngine, adapters: list[Path], monkeypatch: pytest.MonkeyPatch
+    tuned_engine: LlamaCppEngine, adapters: list[Path]
 ) -> None:
-    monkeypatch.setattr(llama_cpp, "MAX_CHILDREN", 2)
     for adapter in (None, *adapters):
         await _ask(tuned_engine, 2, adapter)
     assert [child.adapter for child in tuned_engine._children] == adapters

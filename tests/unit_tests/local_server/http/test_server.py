@@ -14,7 +14,7 @@ def serve(settings, on_ready, should_stop):
     if sys.argv[1] == "starting":
         time.sleep(600)
     threading.Thread(target=time.sleep, args=(600,)).start()
-    on_ready(server.ServerInfo("", "", "", "", ""))
+    on_ready(server.RunningServer("", "", ""))
     while not should_stop(0):
         time.sleep(0.01)
 server._serve = serve

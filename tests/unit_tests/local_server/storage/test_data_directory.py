@@ -81,12 +81,6 @@ def test_a_running_server_is_found(data: DataDirectory) -> None:
     assert _SERVER.api_key not in repr(server)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"base_url": "x"}', b"\xff"])
-def test_a_damaged_record_is_no_server(data: DataDirectory, content: bytes) -> None:
-    data.running.write_bytes(content)
-    assert find_running_server(data.root) is None
-
-
 def test_the_record_of_a_killed_server_is_not_believed_and_removed(
     tmp_path: Path,
 ) -> None:
