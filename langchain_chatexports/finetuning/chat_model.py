@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_openai import ChatOpenAI
 from openai import APIStatusError
-from pydantic import SecretStr
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from tiktoken.model import encoding_name_for_model
 
 from langchain_chatexports._tokens import tokens_by_bytes
@@ -117,7 +117,10 @@ def chat_model(
 def model_profile(given: object, base_model: str) -> Any:
     """Return the server's profile of a model, or else langchain-openai's."""
     if isinstance(given, dict):
-        return {k: v for k, v in given.items() if k in ModelProfile.__annotations__}
+        known = {k: v for k, v in given.items() if k in ModelProfile.__annotations__}
+        with suppress(ValidationError):
+            if profile := TypeAdapter(ModelProfile).validate_python(known):
+                return profile
     # Jobs name `gpt-4.1-mini-2025-04-14`, which langchain-openai calls `gpt-4.1-mini`.
     name = re.sub(r"-(\d{4}-\d{2}-\d{2}|\d{4})$", "", base_model)
     return ChatOpenAI(model=name, api_key=SecretStr("-"), openai_proxy=None).profile

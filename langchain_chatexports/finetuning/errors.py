@@ -130,18 +130,19 @@ def explained(
     return kind, f"{server} {what} while {doing}{details}. {advice}".strip()
 
 
-def _reason(  # noqa: C901, PLR0911 - one for each reason
+def _reason(  # noqa: C901, PLR0911, PLR0912 - one for each reason
     problem: Exception, doing: str, server: str, wait: float | None
 ) -> tuple[type[FineTuningError], str, str]:
     from openai import APIConnectionError, APITimeoutError
 
     status, unavailable = status_of(problem), FineTuningUnavailableError
     following = getattr(getattr(problem, "response", None), "next_request", None)
+    if isinstance(problem, APITimeoutError):
+        advice = "Check that the server runs, and try again."
+        return unavailable, "did not answer in time", advice
     if isinstance(problem, APIConnectionError):
-        is_slow = isinstance(problem, APITimeoutError)
-        what = "did not answer in time" if is_slow else "cannot be reached"
         advice = "Check `base_url`, the network, and that the server runs."
-        return unavailable, what, advice
+        return unavailable, "cannot be reached", advice
     if isinstance(problem, UnreadableAnswerError):
         advice = "Check `base_url`: is it an OpenAI-compatible API, or a web page?"
         return unavailable, "gave an answer that cannot be read", advice
@@ -175,7 +176,9 @@ def _reason(  # noqa: C901, PLR0911 - one for each reason
             )
         return unavailable, "does not let this key fine-tune this model", advice
     if status in NO_ROUTE | {403}:
-        advice = "Check `base_url` (it usually ends in /v1) and what the key may do."
+        advice = (
+            "Check `base_url` (it usually ends in /v1) and the permissions of the key."
+        )
         return unavailable, "does not support or allow the request", advice
     blames_file = blames(problem, "training_file", "validation_file")
     if (doing == UPLOADING and status in _BAD_FILE) or blames_file:

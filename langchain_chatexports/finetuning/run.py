@@ -162,7 +162,7 @@ class FineTuningRun:
             try:
                 with connection.explaining("listing the checkpoints"):
                     listed = connection.items(request, **self._named)
-                    return sorted(listed, key=lambda item: item.step_number)
+                    return sorted(listed, key=lambda item: _number(item.step_number))
             except FineTuningError as error:
                 if status_of(error) in NO_ROUTE:
                     return []
@@ -321,7 +321,7 @@ class FineTuningRun:
         seen.update(event.id for event in new)
         # A stable sort: events of one second keep the server's order.
         new.reverse()
-        yield from sorted(new, key=lambda event: event.created_at)
+        yield from sorted(new, key=lambda event: _number(event.created_at))
 
     def follow(self, connection: Connection) -> Steps[None]:
         """Wait for the end of the job and for its model, and yield the events."""
@@ -360,7 +360,8 @@ class FineTuningRun:
         yield from has_model(self._job, connection)
 
     def _failure(self, connection: Connection) -> FineTuningFailedError:
-        error = self._job.error
+        # Only read after a failure: otherwise it may be an object of nulls.
+        error = getattr(self._job, "error", None)
         code, param, message = (
             connection.clean(getattr(error, name, None)) or None
             for name in ("code", "param", "message")
@@ -375,9 +376,10 @@ class FineTuningRun:
         return FineTuningFailedError(msg, job_id=self.id, code=code, param=param)
 
 
-def metadata_of(job: FineTuningJob) -> Mapping[str, str]:
+def metadata_of(job: Any) -> Mapping[str, Any]:
     """Return the metadata of a job; empty if the server does not store it."""
-    return job.metadata or {}
+    metadata = getattr(job, "metadata", None)
+    return metadata if isinstance(metadata, Mapping) else {}
 
 
 def has_model(job: FineTuningJob, connection: Connection) -> Steps[bool]:
@@ -429,3 +431,7 @@ def _delete(doing: str, things: Any, connection: Connection, **name: str) -> Non
         is_unknown = status_of(error) in NO_ROUTE
         if not (is_unknown and _is_missing(things, connection, **name)):
             raise
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, (int, float)) else 0

@@ -35,8 +35,8 @@ _Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The settings of `ChatFineTuner`: server, model, hyperparameters, limits.
 
-    Keys, headers, callables, data, `extra_body` and `chat_model_kwargs` are neither in
-    dumps nor in the `repr`, and `base_url` has no password and query there.
+    Keys, headers, callables, data, `extra_body` and `chat_model_kwargs` are neither
+    serialized nor in the `repr`, and `base_url` has no password and query there.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -145,6 +145,28 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         """Show the server's URL without password and query."""
         for name, value in super().__repr_args__():
             yield name, public_url(value) if name == "base_url" else value
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The source of the key when a serialized tuner is loaded."""
+        return {"api_key": "OPENAI_API_KEY"}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """The settings that are serialized in part."""
+        return self.model_dump(include={"base_url"})
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Settings are serialized, except those that may contain secrets."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Return a stable namespace for the tuner of this package."""
+        if cls.__module__.startswith("langchain_chatexports."):
+            return ["langchain_chatexports", "finetuning"]
+        return cls.__module__.split(".")
 
     def _connection(self) -> Connection:
         """Return a connection to the server for one call."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -13,10 +14,14 @@ from langchain_core.callbacks import (
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.runnables import RunnableConfig, RunnableSequence
 from langchain_core.runnables.config import run_in_executor
-from pydantic import ValidationError
+from pydantic import PrivateAttr, ValidationError
 
 from langchain_chatexports.datasets.inputs import TrainingInput
-from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.exceptions import (
+    FineTuningError,
+    FineTuningTimeoutError,
+    FineTuningUnavailableError,
+)
 from langchain_chatexports.finetuning.jobs import NewJob
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
@@ -42,6 +47,8 @@ class ChatFineTuner(FineTunerSettings):
     `@chain` around `tuner.invoke` would send the sessions to the tuned model as a
     prompt. In functions, use `submit`.
     """
+
+    _retry: Any = PrivateAttr(default=None)
 
     def invoke(
         self, input: TrainingInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -72,12 +79,13 @@ class ChatFineTuner(FineTunerSettings):
                 if isinstance(item, FineTuningRun):
                     run = item
                 else:
-                    event = item.model_dump(mode="json")
-                    dispatch_custom_event(_EVENT, event, config=callbacks)
+                    dispatch_custom_event(_EVENT, _jsonable(item), config=callbacks)
             models.append(run.chat_model())
             return job.counts(run)
 
-        self._call_with_config(fine_tune, _TRACED_INPUT, config)
+        call = partial(self._call_with_config, fine_tune, _TRACED_INPUT, config)
+        # Retry inside the run: LangChain's own retry would trace its input.
+        (self._retry._sync_retrying(reraise=True)(call) if self._retry else call())  # noqa: SLF001
         return models[0]
 
     async def ainvoke(
@@ -96,12 +104,14 @@ class ChatFineTuner(FineTunerSettings):
                 if isinstance(item, FineTuningRun):
                     run = item
                 else:
-                    event = item.model_dump(mode="json")
+                    event = _jsonable(item)
                     await adispatch_custom_event(_EVENT, event, config=callbacks)
             models.append(run.chat_model())
             return job.counts(run)
 
-        await self._acall_with_config(fine_tune, _TRACED_INPUT, config)
+        call = partial(self._acall_with_config, fine_tune, _TRACED_INPUT, config)
+        retry = self._retry
+        await (retry._async_retrying(reraise=True)(call) if retry else call())  # noqa: SLF001
         return models[0]
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
@@ -163,14 +173,24 @@ class ChatFineTuner(FineTunerSettings):
 
     # LangChain
 
-    def with_retry(self, **options: Any) -> NoReturn:
-        """Raise an error: a retry of everything could create further jobs."""
-        del options
-        msg = (
-            "The tuner repeats requests itself. After an error, call it again: it "
-            "finds its job."
-        )
-        raise TypeError(msg)
+    def with_retry(self, **options: Any) -> ChatFineTuner:
+        """Retry if the server is unavailable, or after a timeout.
+
+        Name other errors with care: after a failed or cancelled job, the same call
+        creates a new one.
+
+        Args:
+            **options: As for any Runnable. `retry_if_exception_type` defaults to
+                `FineTuningUnavailableError` and `FineTuningTimeoutError`.
+
+        Returns:
+            A tuner with the same settings.
+        """
+        temporary = (FineTuningUnavailableError, FineTuningTimeoutError)
+        options = {"retry_if_exception_type": temporary, **options}
+        tuner = self.model_copy()
+        tuner._retry = super().with_retry(**options)  # noqa: SLF001 - our own
+        return tuner
 
     def __ror__(self, other: Any) -> RunnableSequence[Any, Any]:
         """Compose with a Runnable; a loader is an error, since it is an input."""
@@ -191,3 +211,8 @@ def _refuse_arguments(kwargs: dict[str, Any]) -> None:
             "tuner: ChatFineTuner(...)."
         )
         raise TypeError(msg)
+
+
+def _jsonable(event: Any) -> Any:
+    # A warning about a field of another type would quote its value.
+    return event.model_dump(mode="json", warnings=False)

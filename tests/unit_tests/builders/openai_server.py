@@ -370,9 +370,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer: Any = None if fault is None else fault.body
         if status is None or (fault is not None and fault.carried_out):
             if key.removeprefix("Bearer ") != KEY:
-                done: tuple[int, Any] = _error(
-                    401, f"Incorrect API key provided: {key}"
-                )
+                done = _error(401, f"Incorrect API key provided: {key}")
             elif any(re.fullmatch(route, request) for route in state.routes_missing):
                 done = _error(404, "Not Found")
             else:

@@ -49,7 +49,7 @@ def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
     steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
     counted = read_loader(loader | steps)
     counts: list[Counts] = []
-    examples = trace_examples(counted, counts=counts)
+    examples = trace_examples(counted, keep_lone=False, counts=counts)
     splits = split_examples(examples, validation=0.2, test=0.2)
     card = CardNotes(passes=[counted], counts=counts, **notes)
     return write_dataset(splits, path, notes=card)

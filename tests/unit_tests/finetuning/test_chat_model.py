@@ -193,6 +193,15 @@ def test_the_profile_is_the_servers_or_the_users(server: OpenAIServer) -> None:
     assert of_user.profile == {"max_input_tokens": 50}
 
 
+@pytest.mark.parametrize(
+    "odd",
+    ["large", [1], {"max_input_tokens": "many"}, {"tool_calling": {"a": 1}}, None],
+    ids=repr,
+)
+def test_what_is_not_a_profile_is_ignored(server: OpenAIServer, odd: Any) -> None:
+    assert not finished(server, profile=odd).chat_model().profile
+
+
 @pytest.mark.parametrize("base", ["gpt-4.1-mini-2025-04-14", "gpt-4.1-mini"])
 def test_a_model_of_openai_has_the_profile_of_its_base(base: str) -> None:
     with OpenAIServer(models={base: None}).running() as server:

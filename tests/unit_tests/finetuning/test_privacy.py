@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from langchain_core.tracers.base import BaseTracer
 
 from langchain_chatexports.exceptions import FineTuningError
@@ -192,3 +196,70 @@ def test_nothing_is_sent_to_a_server_that_nobody_named(
     assert server.requests.count(request_) == 1
     assert f"http://127.0.0.1:{other.port}" in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+# Any answer
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 9)
+    | st.sampled_from(["", "x", "file-1"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["id", "data", "a"]), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+FIELDS = [
+    *("id", "status", "data", "has_more", "model", "metadata", "training_file"),
+    *("fine_tuned_model", "error", "method", "hyperparameters", "seed", "suffix"),
+    *("created_at", "message", "level", "filename", "bytes", "status_details"),
+    *("expires_at", "shutdown_date", "step_number", "validation_file"),
+]
+ODD = st.dictionaries(
+    st.sampled_from(FIELDS),
+    JSON | st.sampled_from(["queued", "failed", "succeeded", "ftjob-1"]),
+    max_size=6,
+)
+ROUTES = [
+    UPLOAD,
+    "GET /files",
+    "GET /files/.*",
+    "DELETE /files/.*",
+    CREATE,
+    JOBS,
+    f"{JOBS}/[^/]+",
+    f"{JOBS}/[^/]+/events",
+    f"{JOBS}/[^/]+/checkpoints",
+    f"{CREATE}/[^/]+/cancel",
+    "GET /models/.*",
+]
+
+
+@settings(max_examples=20)  # Each one is a server and a dozen requests.
+@example(route="GET /files", answer={"data": [{"id": [1]}]}, times=-1)
+@example(route="GET /files", answer={"id": "", "data": True}, times=1)
+@given(
+    route=st.sampled_from(ROUTES),
+    answer=ODD
+    | st.fixed_dictionaries({"data": st.lists(ODD | JSON, max_size=3)})
+    | st.fixed_dictionaries({"id": st.just("ftjob-1")}, optional={"status": JSON})
+    | JSON,
+    times=st.sampled_from([1, -1]),
+)
+def test_whatever_a_server_says_comes_out_as_a_model_or_as_our_error(
+    route: str, answer: Any, times: int
+) -> None:
+    headers = {"content-type": "application/json"}
+    fault = Fault(route, times, status=200, body=json.dumps(answer), headers=headers)
+    with OpenAIServer(fault, file_statuses=("uploaded", "processed")).running() as odd:
+        tuner = make_tuner(
+            odd, n_epochs=2, seed=3, suffix="x", delete_training_file=True
+        )
+        with suppress(FineTuningError):
+            run = tuner.submit(make_examples())
+            run.checkpoints()
+            run.wait(300).chat_model()
+            run.cancel()

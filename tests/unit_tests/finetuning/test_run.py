@@ -105,6 +105,16 @@ def test_wait_has_a_timeout_of_its_own_and_can_be_repeated() -> None:
         assert run.wait().status == "succeeded"
 
 
+def test_the_models_name_is_not_waited_for_beyond_the_timeout() -> None:
+    clock = FakeClock()
+    with OpenAIServer(final={"fine_tuned_model": None}).running() as server:
+        run = make_tuner(server, clock=clock, poll_interval=50).submit(make_examples())
+        with pytest.raises(FineTuningTimeoutError, match="has succeeded") as caught:
+            run.wait(timeout=60)
+    assert "continues" not in str(caught.value)
+    assert sum(clock.sleeps) <= 60
+
+
 def test_cancel_after_the_end_gives_the_real_status(server: OpenAIServer) -> None:
     run = make_tuner(server).submit(make_examples()).wait()
     assert run.cancel() == "succeeded"

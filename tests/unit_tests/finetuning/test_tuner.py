@@ -12,7 +12,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.load import dumps
+from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
 from pydantic import SecretStr, ValidationError
 
@@ -20,14 +20,20 @@ from langchain_chatexports import ChatFineTuner
 from langchain_chatexports.datasets.estimate import TrainingEstimate
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import (
+    FineTuningCancelledError,
     FineTuningError,
+    FineTuningFailedError,
+    FineTuningUnavailableError,
     TrainingBudgetError,
     TrainingDataError,
 )
 from langchain_chatexports.steps import MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
+    KEY,
+    Fault,
     OpenAIServer,
+    refused,
 )
 from tests.unit_tests.builders.tuners import make_examples, make_tuner
 
@@ -118,10 +124,23 @@ def test_the_budget_is_compared_with_the_upper_bound(server: OpenAIServer) -> No
             make_tuner(server, confirm=lambda _, a=answer: a).submit(make_examples())
 
 
-def test_a_retry_of_everything_is_an_error(server: OpenAIServer) -> None:
-    """Each retry of a job that failed would be another job."""
-    with pytest.raises(TypeError, match="call it again"):
-        make_tuner(server).with_retry()
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_retry_does_not_order_again_what_has_failed(status: str) -> None:
+    with OpenAIServer(statuses=("queued", status)).running() as server:
+        with pytest.raises((FineTuningFailedError, FineTuningCancelledError)):
+            make_tuner(server).with_retry().invoke(make_examples())
+        assert len(server.jobs) == 1
+
+
+def test_a_retry_with_an_iterator_is_refused(server: OpenAIServer) -> None:
+    server.faults.append(refused("GET /fine_tuning/jobs", 401))
+    tuner = make_tuner(server).with_retry(
+        retry_if_exception_type=(FineTuningUnavailableError,),
+        wait_exponential_jitter=False,
+        stop_after_attempt=2,
+    )
+    with pytest.raises(TrainingDataError, match="at least 10"):
+        tuner.invoke(iter(make_examples()))
 
 
 def test_a_batch_places_one_job_an_input(server: OpenAIServer) -> None:
@@ -157,6 +176,19 @@ class Recorder(BaseCallbackHandler):
         self.told.append(f"error {type(error).__name__}")
 
 
+def test_events_of_odd_types_are_handed_on_without_a_warning(
+    server: OpenAIServer,
+) -> None:
+    """A warning would be an error here, and show the field."""
+    recorder = Recorder()
+    odd = {"id": "e1", "created_at": "today", "message": ["a", 1], "level": 3}
+    fault = Fault("GET .*/events", -1, status=200, body={"data": [odd]})
+    server.faults.append(fault)
+    make_tuner(server).invoke(make_examples(), {"callbacks": [recorder]})
+    ((_, data),) = recorder.custom
+    assert data["message"] == ["a", 1]
+
+
 async def test_astream_events_shows_them(server: OpenAIServer) -> None:
     tuner = make_tuner(server)
     events: list[Any] = [
@@ -175,6 +207,35 @@ def test_a_trace_holds_counts_and_ids_only(server: OpenAIServer) -> None:
     assert start == "start ChatFineTuner None {'input': ''}"
     assert "'examples': 10" in end
     assert "ftjob-1" in end
+
+
+# LangChain says once a process that `loads` is in beta.
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_a_tuner_survives_serialization_without_its_secrets() -> None:
+    tuner = ChatFineTuner(
+        model=BASE_MODEL,
+        base_url="http://127.0.0.1:9/v1",
+        api_key=KEY,
+        suffix="me",
+        n_epochs=3,
+        default_headers={"authorization": KEY},
+        validation_examples=make_examples(1),
+        on_event=print,
+        confirm=bool,
+    )
+    text = dumps(tuner)
+    assert KEY not in text
+    assert "tortoise" not in text
+    again = loads(
+        text,
+        allowed_objects=[ChatFineTuner],
+        valid_namespaces=["langchain_chatexports"],
+        secrets_map={"OPENAI_API_KEY": KEY},
+    )
+    assert again.api_key.get_secret_value() == KEY
+    assert (again.model, again.suffix, again.n_epochs) == (BASE_MODEL, "me", 3)
+    assert again.default_headers is None
+    assert '"langchain_chatexports", "finetuning", "ChatFineTuner"' in text
 
 
 SECRET = "hush-7f3a"  # noqa: S105 - invented
