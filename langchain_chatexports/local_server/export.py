@@ -12,6 +12,7 @@ from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     load_tokenizer,
 )
+from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
@@ -122,17 +123,41 @@ def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
     ]
 
 
-def modelfile(end_token: str, system: str | None) -> str:
+def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> str:
     """Return a Modelfile, with which Ollama loads `model.gguf`.
 
-    The format: https://docs.ollama.com/modelfile. The chat template is in `model.gguf`.
+    The format: https://docs.ollama.com/modelfile. Ollama's templates are in Go's
+    language, so the chat template is written in it. llama.cpp puts the token `begin`
+    before each prompt.
     """
+    start = template.start.removeprefix(begin)
+    before, after = template.system_start.removeprefix(begin), template.system_end
+    user_header = template.user_header
+    if template.system_is_in_user_turn:
+        user_header = (
+            '{{ if not (and (eq $index 1) (eq (index $.Messages 0).Role "system")) }}'
+            f"{user_header}{{{{ end }}}}"
+        )
+    turns = (
+        f'{{{{ range $index, $message := .Messages }}}}{{{{ if eq .Role "system" }}}}'
+        f"{before}{{{{ .Content }}}}{after}{{{{ else }}}}"
+        f"{{{{ if eq $index 0 }}}}{start}{{{{ end }}}}"
+        f'{{{{ if eq .Role "assistant" }}}}{template.assistant_header}'
+        f"{{{{ .Content }}}}{template.assistant_end}"
+        f"{{{{ else }}}}{user_header}{{{{ .Content }}}}{template.user_end}"
+        f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{template.assistant_header}"
+    )
     lines = [f"FROM ./{_MODEL_FILE}"]
-    # These texts come from other people, and must not add lines.
+    # These texts come from the base's publisher, and must not add lines.
+    pieces = "".join(
+        value for value in vars(template).values() if isinstance(value, str)
+    )
+    if "{{" not in pieces and '"""' not in pieces:
+        lines.append(f'TEMPLATE """{turns}"""')
     if system and '"""' not in system and not system.endswith('"'):
         lines.append(f'SYSTEM """{system}"""')
-    if end_token.isprintable() and '"' not in end_token:
-        lines.append(f'PARAMETER stop "{end_token}"')
+    if template.end_token.isprintable() and '"' not in template.end_token:
+        lines.append(f'PARAMETER stop "{template.end_token}"')
     return "\n".join(lines) + "\n"
 
 
@@ -195,7 +220,9 @@ def _write_gguf(
     target.mkdir(mode=0o700, parents=True)
     for name in (_MODEL_FILE, "Modelfile"):
         (target / name).touch(mode=0o600)
-    text = modelfile(template.derived.end_token, model.prompt.system)
+    first = tokenizer("a")["input_ids"][0]
+    begin = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
+    text = modelfile(template.derived, begin=begin, system=model.prompt.system)
     (target / "Modelfile").write_text(text, "utf-8", newline="\n")
     rewrite(
         read_header(gguf.file),

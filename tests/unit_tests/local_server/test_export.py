@@ -1,24 +1,87 @@
-"""Modelfiles, and weights in 8 bits."""
+"""Modelfiles say what the chat template says, in Ollama's language."""
 
+import re
+from dataclasses import replace
+
+import jinja2
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType, quants
 
+from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.export import _dithered, modelfile
+from tests.unit_tests.builders.twins import TWINS, twin_tokenizer
+
+_ROLES = ("user", "assistant", "user", "assistant", "assistant", "user", "user")
+_TALK = [
+    {"role": role, "content": f"{role} {number}"} for number, role in enumerate(_ROLES)
+]
+_SYSTEM = {"role": "system", "content": "Be a tortoise."}
+
+
+def _render_go(text: str, messages: list[dict[str, str]]) -> str:
+    """Render the few parts of Go's language that are used, by Jinja."""
+    for old, new in (
+        ("range $index, $message := .Messages", "for m in messages"),
+        ('if eq .Role "system"', "if m.role == 'system'"),
+        ('if eq .Role "assistant"', "if m.role == 'assistant'"),
+        ("if eq $index 0", "if loop.index0 == 0"),
+        (
+            'if not (and (eq $index 1) (eq (index $.Messages 0).Role "system"))',
+            "if not (loop.index0 == 1 and messages[0].role == 'system')",
+        ),
+        ("else", "else"),
+    ):
+        text = text.replace(f"{{{{ {old} }}}}", f"{{% {new} %}}")
+    text = text.replace("{{ .Content }}", "{{ m.content }}")
+    ends = iter(_ends(text))
+    text = re.sub("{{ end }}", lambda _: f"{{% {next(ends)} %}}", text)
+    environment = jinja2.Environment(keep_trailing_newline=True)  # noqa: S701 - no HTML.
+    return environment.from_string(text).render(messages=messages)
+
+
+def _ends(text: str) -> list[str]:
+    opened: list[str] = []
+    ends: list[str] = []
+    for kind in re.findall(r"{% (for|if) |{{ (end) }}", text):
+        if kind[1]:
+            ends.append(f"end{opened.pop()}")
+        else:
+            opened.append(kind[0])
+    return ends
+
+
+@pytest.mark.parametrize("family", sorted(TWINS))
+@pytest.mark.parametrize("has_system", [False, True])
+def test_ollama_renders_a_chat_as_training_does(
+    family: str, *, has_system: bool
+) -> None:
+    template = ChatTemplate(twin_tokenizer(family)).derived
+    lines = modelfile(template, begin="", system=None).split('"""')
+    assert lines[0] == "FROM ./model.gguf\nTEMPLATE "
+    talk = [_SYSTEM, *_TALK] if has_system else _TALK
+    expected = template.render(talk, add_generation_prompt=True)
+    assert _render_go(lines[1], talk) == expected
 
 
 def test_what_would_write_lines_of_its_own_is_left_out() -> None:
+    template = ChatTemplate(twin_tokenizer("smollm2")).derived
+    for text in ('end"""\nFROM /etc/passwd\n"""', "{{ .System }}"):
+        odd = replace(template, user_header=text)
+        assert "TEMPLATE" not in modelfile(odd, begin="", system=None)
     for text in ("end\nFROM /etc/passwd", 'end"', "end\u2028FROM /etc/passwd"):
-        assert "PARAMETER" not in modelfile(text, None)
+        odd = replace(template, end_token=text)
+        assert "PARAMETER" not in modelfile(odd, begin="", system=None)
     for text in ('"""\nFROM /etc/passwd\n"""', 'a "quotation"'):
-        assert "SYSTEM" not in modelfile("<|im_end|>", text)
+        assert "SYSTEM" not in modelfile(template, begin="", system=text)
 
 
-def test_a_modelfile_has_the_system_message_and_the_end_of_a_turn() -> None:
-    assert modelfile("<|im_end|>", "Be slow.\nAnd steady.") == (
-        'FROM ./model.gguf\nSYSTEM """Be slow.\nAnd steady."""\n'
-        'PARAMETER stop "<|im_end|>"\n'
-    )
+def test_a_token_that_llama_cpp_puts_first_is_not_there_twice() -> None:
+    template = ChatTemplate(twin_tokenizer("ministral3")).derived
+    assert template.start.startswith("<|endoftext|>")
+    text = modelfile(template, begin="<|endoftext|>", system="Be slow.\nAnd steady.")
+    assert "<|endoftext|>" not in text
+    assert 'SYSTEM """Be slow.\nAnd steady."""' in text
 
 
 def test_small_changes_survive_eight_bits() -> None:
