@@ -107,6 +107,8 @@ class PageSession:
         self.seconds_per_token: float | None = None
         # Whether the last requested job was new, found or continued.
         self.found: JobEvent | None = None
+        # The estimates of the screen Choose, by job.
+        self._estimates: dict[str, float] = {}
         # The running and queued jobs when the server was last checked.
         self._trained: set[str] = set()
         # The base whose download was proposed for a talk without a training.
@@ -272,7 +274,7 @@ class PageSession:
             )
         busy = [job for job in self.jobs() if is_unfinished(job)]
         if busy:
-            left = progress_now(busy[-1], self.data_dir).seconds_left
+            left = self.seconds_left(busy[-1])
             raise PageError(
                 later(
                     "A training of {base} is running, and only one base can be in "
@@ -344,8 +346,19 @@ class PageSession:
                 if server.is_running:
                     raise
                 raise PageError(_SERVER_ENDED) from None
+            speed = self.seconds_per_token or usual_speed()
+            seconds = find_base(base).training_seconds(estimate_seconds(speed, data))
+            if seconds is not None:
+                self._estimates[self.found.job_id] = seconds
 
         return self.job_work.start(_STARTING, create)
+
+    def seconds_left(self, job: KeptJob) -> float | None:
+        """Return the time left; until the steps show a pace, it is that of Choose."""
+        left = progress_now(job, self.data_dir).seconds_left
+        if left is None and job.id in self._estimates:
+            return self._estimates[job.id] * (1 - job.step / (job.total_steps or 1))
+        return left
 
     @property
     def is_preparing_training(self) -> bool:

@@ -37,7 +37,6 @@ from langchain_chatexports.workflows.training_events import StepEvent
 _PHASES = {
     "libraries": later("It loads the programs for training, a few seconds"),
     "base": later("It loads the base model"),
-    "speed": later("It measures how long a step takes"),
 }
 _FOUND = {
     "trained": later("These examples were trained on before."),
@@ -155,7 +154,7 @@ def state_text(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> s
     if job.status == "running":
         progress = progress_now(job, session.data_dir)
         phase = _PHASES.get(progress.phase) or step or _("It starts in a moment.")
-        return facts(phase, TimeLeft(progress.seconds_left))
+        return facts(phase, TimeLeft(session.seconds_left(job)))
     if job.status == "stopped":
         return facts(
             _("Stopped"),
@@ -177,7 +176,7 @@ def _waiting(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str
     if not before:
         return _("It starts in a moment.")
     first = before[0]
-    left = TimeLeft(progress_now(first, session.data_dir).seconds_left)
+    left = TimeLeft(session.seconds_left(first))
     names = listed(other.person or other.base_model for other in before)
     waits = _("Queued after {names}", names=names)
     if len(before) == 1 or not left.seconds:

@@ -16,7 +16,6 @@ _ROUTINE = (
     "Created fine-tuning job",
     "Files validated",
     "Fine-tuning job started",
-    "Measured on this machine",
     "The job was resumed",
     "New fine-tuned model created",
     "The job has successfully completed",
@@ -86,7 +85,7 @@ class TrainingProgress:
 
     steps: list[StepEvent]
     phase: str = ""
-    """The phase before the first step: `libraries`, `base` or `speed`."""
+    """The phase before the first step: `libraries` or `base`."""
 
     seconds_left: float | None = None
 
@@ -109,8 +108,7 @@ OnEvent: TypeAlias = "Callable[[TrainingEvent], object]"
 class EventReader:
     """Converts the server's events of a job to ours.
 
-    The time left is estimated from the pace of the last steps, or at first from what
-    the server measured before the first step.
+    The time left is estimated from the pace of the last steps.
     """
 
     phase = ""
@@ -118,7 +116,6 @@ class EventReader:
     def __init__(self) -> None:
         """Initialize the reader of one job's events."""
         self._steps: list[tuple[int, float]] = []
-        self._measured_seconds: float | None = None
         self._end: float | None = None
 
     def read(self, event: Mapping[str, Any]) -> StepEvent | MessageEvent | None:
@@ -130,10 +127,6 @@ class EventReader:
         if event.get("type") == "metrics" and isinstance(step, int):
             self.phase = ""
             return self._step(step, data, now)
-        measured = _number(data.get("estimated_seconds"))
-        if measured is not None:
-            self._measured_seconds = measured
-            self._end = now + measured
         if phase := str(data.get("phase") or ""):
             # A continued training goes through them again.
             self.phase, self._steps, self._end = phase, [], None
@@ -166,8 +159,6 @@ class EventReader:
         first, started = self._steps[0]
         done = step - first
         left = seconds_left(done, total and done + total - step, now - started)
-        if left is None and total and self._measured_seconds is not None:
-            left = self._measured_seconds * (total - step) / total
         if left is not None:
             self._end = now + left
         return left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import date
+from datetime import date, datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server.storage.jobs import JobStore, KeptJob
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
@@ -328,3 +328,28 @@ def test_a_training_that_never_became_a_job_can_be_tried_again(
     assert session.train(None)
     session.job_work.join(_SECONDS)
     assert session.found == event
+
+
+def test_until_the_steps_show_a_pace_the_time_left_is_that_of_choose(
+    session: PageSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(session, write_messenger(tmp_path / "hogwarts"))
+    _prepare(session)
+    monkeypatch.setattr(session, "use_server", lambda _: None)
+    monkeypatch.setattr(
+        f"{PageSession.__module__}.create_job", lambda *_, **__: JobEvent("j", "new")
+    )
+    assert session.train(None)
+    session.job_work.join(_SECONDS)
+    assert session.job_work.error is None
+    chosen = session.estimate_seconds()
+    assert chosen is not None
+    lefts = []
+    for status, step, total in (
+        ("queued", 0, None),
+        ("running", 0, None),
+        ("running", 1, 4),
+    ):
+        job = KeptJob("j", status, "b", datetime.now(timezone.utc), step, total, 0)
+        lefts.append(session.seconds_left(job))
+    assert lefts == [chosen, chosen, chosen * 3 / 4]

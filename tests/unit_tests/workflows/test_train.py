@@ -244,36 +244,26 @@ def message(now: float, **data: Any) -> dict[str, Any]:
     return {"type": "message", "created_at": now, "data": data}
 
 
-def test_the_time_left_is_that_of_the_last_steps_and_before_them_what_was_measured(
-    said: list[dict[str, Any]],
-) -> None:
+def test_the_time_left_is_that_of_the_last_steps(said: list[dict[str, Any]]) -> None:
     """A continued training does not start at the first step."""
-    said.append(message(0.0, estimated_seconds=1320.0))
     for number, now in ((100, 0.0), (101, 10.0), (102, 20.0), (110, 100.0)):
         said.append(step(now, number, 120))
     lefts = [event.seconds_left for event in progress_now(RUNNING).steps]
-    assert lefts == [220.0, 190.0, 180.0, 100.0]
+    assert lefts == [None, 190.0, 180.0, 100.0]
 
 
-def test_until_steps_tell_the_time_left_it_is_what_was_measured(
-    said: list[dict[str, Any]],
-) -> None:
-    """One estimate: before the first step, and after it."""
+def test_before_the_first_step_the_phase_is_said(said: list[dict[str, Any]]) -> None:
     found = []
     for event in (
         message(0.0, phase="libraries"),
-        message(10.0, phase="speed"),
-        message(12.0, estimated_seconds=100.0),
+        message(10.0, phase="base"),
         step(22.0, 1),
         step(42.0, 2),
     ):
         said.append(event)
         progress = progress_now(RUNNING, now=event["created_at"])
         found.append((progress.phase, progress.seconds_left))
-    assert found == [
-        *(("libraries", None), ("speed", None), ("speed", 100.0)),
-        *(("", 90.0), ("", 160.0)),
-    ]
+    assert found == [("libraries", None), ("base", None), ("", None), ("", 160.0)]
     assert progress_now(RUNNING, now=50.0).seconds_left == 152.0
 
 
@@ -293,7 +283,6 @@ def test_what_the_server_says_of_every_job_is_not_passed_on(
     def say(request: str) -> None:
         if request == "GET /fine_tuning/jobs/ftjob-1/events" and server.jobs:
             server.say("ftjob-1", "Created fine-tuning job: ftjob-1")
-            server.say("ftjob-1", "Measured on this machine: about 3 min")
             server.say("ftjob-1", "warning of the server", level="warn")
             server.before_work = None
 
@@ -301,4 +290,4 @@ def test_what_the_server_says_of_every_job_is_not_passed_on(
     said = [event for event in events_of(here) if isinstance(event, MessageEvent)]
     texts = [event.text for event in said]
     assert "warning of the server" in texts
-    assert not [text for text in texts if text.startswith(("Created", "Measured"))]
+    assert not [text for text in texts if text.startswith("Created")]
