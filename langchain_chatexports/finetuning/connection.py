@@ -237,12 +237,11 @@ class Connection:
             if wait is not None and wait > min(_MAX_RETRY_AFTER, self.remaining()):
                 raise self.error(problem, doing, wait)
             pauses = _PAUSES if is_timeout(problem) else _PAUSES[:1]
-            if wait is not None:
-                pauses = (wait,)
-            if status_of(problem) != 429:  # noqa: PLR2004 - HTTP
+            is_refused = status_of(problem) == 429  # noqa: PLR2004 - HTTP
+            if is_refused or wait is not None:
+                pauses = (jittered(_PAUSES[0]) if wait is None else wait,)
+            if not is_refused:
                 self.consequence = perhaps
-            elif wait is None:
-                pauses = (jittered(_PAUSES[0]),)
             for seconds in pauses:
                 if seconds >= self.remaining():
                     raise self.timed_out(doing)
