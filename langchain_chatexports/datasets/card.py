@@ -67,6 +67,10 @@ _NOT_REDACTED = (
     "None. Texts are unchanged: they may contain names, numbers and addresses of "
     "people."
 )
+EXAMPLES = "examples"
+"""The platform of a source that is a file of examples."""
+
+_UNKNOWN = "None here: see the data cards of the examples that were given."
 
 
 def short_reason(name: str) -> str:
@@ -200,10 +204,12 @@ def card_markdown(facts: CardFacts, format_name: str) -> str:
     ]
     for name, file in facts.files.items():
         lines.append(f"| `{name}` | {file.rows:,} | {file.size:,} | `{file.sha256}` |")
+    is_of_examples = any(one.platform == EXAMPLES for one in facts.sources)
+    unredacted = _UNKNOWN if is_of_examples else _NOT_REDACTED
     sections = {
         "Sources": _source_lines(facts),
         "Accounting": _accounting_lines(facts.stages),
-        "Redaction": [_REDACTED if facts.redacted else _NOT_REDACTED],
+        "Redaction": [_REDACTED if facts.redacted else unredacted],
         "Consent": [_CONSENT],
     }
     if facts.forgotten:

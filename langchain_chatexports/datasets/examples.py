@@ -151,9 +151,10 @@ def converted_sessions(
 def training_message(message: BaseMessage) -> TrainingMessage | None:
     """Return a message in OpenAI's format; `None` if it has no text."""
     content, extra = message.content, message.additional_kwargs
-    role = (
-        message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type)
-    )
+    named = message.role if isinstance(message, ChatMessage) else None
+    # Of chunks, the type is the class, such as `AIMessageChunk`.
+    kind = (named or message.type).removesuffix("MessageChunk")
+    role = _ROLES.get(kind.lower(), named)
     is_text = isinstance(content, str) or all(map(_is_text, content))
     has_calls = isinstance(message, AIMessage) and message.tool_calls
     if role is None or not is_text or has_calls or extra.get("function_call"):

@@ -51,9 +51,13 @@ def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
         yield from to_training_examples(given)
     else:
         with closing(_items(given)) as items:
-            first = next(items, None)
-            listed = items if first is None else chain([first], items)
-            if first is not None and _is_session(first):
+            first: list[Any] = []
+            for item in items:
+                first.append(item)
+                if item.get("messages"):
+                    break  # Empty ones do not show what they are.
+            listed = chain(first, items)
+            if first and _is_session(first[-1]):
                 yield from to_training_examples(listed)
             else:
                 yield from listed

@@ -7,7 +7,12 @@ from typing import NamedTuple
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports.chat_loaders.counts import Counts, Reading
-from langchain_chatexports.datasets.card import CardNotes, SourceFile, hash_source
+from langchain_chatexports.datasets.card import (
+    EXAMPLES,
+    CardNotes,
+    SourceFile,
+    hash_source,
+)
 from langchain_chatexports.datasets.formats import (
     FORMATS,
     PARQUET,
@@ -96,7 +101,7 @@ def write_set(
 
 def _sources(preparation: Preparation) -> Iterator[SourceFile]:
     if preparation.reads_examples:
-        yield from (hash_source(p, platform="examples") for p in preparation.paths)
+        yield from (hash_source(p, platform=EXAMPLES) for p in preparation.paths)
     for export, counted in preparation.passes:
         platform = counted.summary().platform
         yield from (hash_source(path, platform=platform) for path in export.paths)

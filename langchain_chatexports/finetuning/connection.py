@@ -237,9 +237,10 @@ class Connection:
             if wait is not None and wait > min(_MAX_RETRY_AFTER, self.remaining()):
                 raise self.error(problem, doing, wait)
             pauses = _PAUSES if is_timeout(problem) else _PAUSES[:1]
-            if status_of(problem) == 429:  # noqa: PLR2004 - HTTP
+            is_refused = status_of(problem) == 429  # noqa: PLR2004 - HTTP
+            if is_refused or wait is not None:
                 pauses = (jittered(_PAUSES[0]) if wait is None else wait,)
-            else:
+            if not is_refused:
                 self.consequence = perhaps
             for seconds in pauses:
                 if seconds >= self.remaining():
@@ -254,15 +255,16 @@ class Connection:
 
     def clean(self, text: object) -> str:
         """Return a server's text without keys; empty if it quotes the examples."""
-        said = clean_text(text)
-        if any(is_quoted(said) for is_quoted in self.quotes):
-            return ""
+        said = text if isinstance(text, str) else ""
         values = filter(None, (self._client.api_key, *self.headers.values()))
-        for secret in (part for value in values for part in value.split()):
+        secrets = {part for value in values for part in value.split()}
+        # Before the text is cut, and the longest first: one may be in another.
+        for secret in sorted(secrets, key=len, reverse=True):
             # Shorter values, such as the 7 of a version, are not secret.
             if len(secret) >= _MIN_SECRET_LENGTH:
                 said = said.replace(secret, "…")
-        return said
+        said = clean_text(said)
+        return "" if any(is_quoted(said) for is_quoted in self.quotes) else said
 
     @contextmanager
     def explaining(self, doing: str) -> Iterator[None]:

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.estimate import estimate_training
@@ -16,10 +16,6 @@ from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
 from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
-
-if TYPE_CHECKING:
-    pass
-
 
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
@@ -37,8 +33,7 @@ class TrainingFile:
 
     def has_words_of(self, text: str) -> bool:
         """Return whether three consecutive words of a text are in the file."""
-        said = re.findall(r"\w+", text.casefold())
-        known = " ".join(re.findall(r"\w+", self.data.decode().casefold()))
+        said, known = _words(text), " ".join(_words(self.data.decode()))
         runs = zip(said, said[1:], said[2:], strict=False)
         return any(" ".join(run) in known for run in runs)
 
@@ -59,6 +54,11 @@ def training_files(
     if settings.max_billed_tokens is not None or settings.confirm is not None:
         _require_agreement(settings, examples)
     return [TrainingFile(each) for each in files]
+
+
+def _words(text: str) -> list[str]:
+    # Line feeds are escaped in JSON, and in what the SDK says of an answer.
+    return re.findall(r"\w+", re.sub(r"\\[nrt]", " ", text.casefold()))
 
 
 def _read_checked(

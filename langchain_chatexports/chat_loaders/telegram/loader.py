@@ -32,6 +32,7 @@ from langchain_chatexports.chat_loaders.messages import (
 from langchain_chatexports.chat_loaders.telegram.html_pages import find_pages, is_page
 from langchain_chatexports.chat_loaders.telegram.json_files import (
     Chat,
+    JsonExport,
     Reaction,
     Record,
     User,
@@ -407,7 +408,7 @@ class _Export:
         # The files of each chat by id: JSON before HTML, the latest first.
         self.chats: dict[str, list[Chat]] = {}
         self.handles: dict[str, set[str]] = {}  # User names and phone numbers by id.
-        self._read = lru_cache(maxsize=_CACHED_FILES)(read_export)
+        self._cached = lru_cache(maxsize=_CACHED_FILES)(read_export)
         read = [file for file in files if self._add(file, files)]
         pages = [file for file in files if is_page(file)]
         in_json = [chat for chats in self.chats.values() for chat in chats]
@@ -427,7 +428,13 @@ class _Export:
         for chats in self.chats.values():
             chats.reverse()
             chats.sort(key=lambda chat: chat.is_html)
+        most = max(map(len, self.chats.values()), default=0)
+        if most > _CACHED_FILES:  # Or each chat would read all of its files again.
+            self._cached = lru_cache(maxsize=most)(read_export)
         files.details["other_files"] = len(files.files) - len(read) - len(alone)
+
+    def _read(self, file: ExportFile) -> JsonExport | None:
+        return self._cached(file)
 
     @property
     def bots(self) -> frozenset[str]:

@@ -158,7 +158,7 @@ class WhatsAppChatLoader(ChatExportLoader):
                 same.join(words_of_name(name), file.label)
         originals: dict[Hashable, str] = {}
         for file in sorted(files, key=_is_renamed) if len(files) > 1 else ():
-            sign = file.size, file.head(_HEAD_BYTES)
+            sign = file.size, hash(file.head(_HEAD_BYTES))  # Takes less memory.
             original = originals.setdefault(sign, file.label)
             if _is_renamed(file):
                 same.join(original, file.label)

@@ -9,7 +9,14 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import Counts, total_of
-from langchain_chatexports.datasets.card import REASONS, CardNotes, hash_source
+from langchain_chatexports.datasets.card import (
+    REASONS,
+    CardFacts,
+    CardNotes,
+    SourceFile,
+    card_markdown,
+    hash_source,
+)
 from langchain_chatexports.datasets.formats import FORMATS
 from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
@@ -151,6 +158,13 @@ def test_the_card_tells_of_sources_and_redaction(
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert f"- imessage: 9 bytes, SHA-256 `{source.sha256}`" in card
     assert "None. Texts are unchanged" in card
+
+
+def test_the_card_of_given_examples_does_not_know_whether_they_were_redacted() -> None:
+    facts = CardFacts(sources=[SourceFile("examples", "0", 9)])
+    card = card_markdown(facts, "openai")
+    assert "None here" in card
+    assert "Texts are unchanged" not in card
 
 
 def test_a_card_without_notes_says_what_is_not_known(tmp_path: Path) -> None:

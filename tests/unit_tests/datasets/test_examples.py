@@ -8,9 +8,11 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import (
     AIMessage,
+    AIMessageChunk,
     BaseMessage,
     ChatMessage,
     HumanMessage,
+    HumanMessageChunk,
     RemoveMessage,
     SystemMessage,
     ToolMessage,
@@ -132,6 +134,18 @@ def test_chat_messages_keep_their_role_and_texts_in_parts_are_joined() -> None:
 
 CALL: Any = {"name": "race", "args": {"km": 3}, "id": "call_1", "type": "tool_call"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/race.png"}}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [ChatMessage("Ready?", role="human"), ChatMessage("Always.", role="ai")],
+        [HumanMessageChunk("Ready?"), AIMessageChunk("Always.")],
+    ],
+)
+def test_words_for_user_and_assistant_are_langchains(messages: Any) -> None:
+    (example,) = to_training_examples([{"messages": messages}])
+    assert [one["role"] for one in example["messages"]] == ["user", "assistant"]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ FORMS: dict[str, Any] = {
     "examples": [EXAMPLE, EXAMPLE],
     "a tuple of examples": (EXAMPLE, EXAMPLE),
     "sessions": [SESSION, SESSION],
+    "sessions, of which the first is empty": [{"messages": []}, SESSION, SESSION],
     "list chunks of a stream": [[SESSION], [SESSION]],
     "lists of messages": [DIALOGUE, DIALOGUE],
     "lists of role dicts": [EXAMPLE["messages"], EXAMPLE["messages"]],

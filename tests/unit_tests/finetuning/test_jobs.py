@@ -288,18 +288,20 @@ def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "seconds"),
+    ("status", "headers", "seconds"),
     [
-        ({"retry-after": "9"}, 9.0),
-        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
-        ({"retry-after": "soon"}, 2.0),
+        (429, {"retry-after": "9"}, 9.0),
+        (429, {"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        (429, {"retry-after": "soon"}, 2.0),
+        (503, {"retry-after": "9"}, 9.0),
+        (503, {}, 2.0),
     ],
 )
 def test_a_wait_that_the_server_asks_for(
-    server: OpenAIServer, headers: dict[str, str], seconds: float
+    server: OpenAIServer, status: int, headers: dict[str, str], seconds: float
 ) -> None:
     clock = FakeClock()
-    server.faults.append(refused(CREATE, 429, headers=headers))
+    server.faults.append(refused(CREATE, status, headers=headers))
     make_tuner(server, clock=clock).submit(make_examples())
     assert clock.sleeps == [seconds]
 

@@ -163,6 +163,26 @@ def test_a_refusal_shows_no_key_and_no_terminal_codes(
     assert not [code for code in CLEAN_CODES if code in shown]
 
 
+def test_a_key_at_the_end_of_a_shortened_message_is_not_shown(
+    server: OpenAIServer,
+) -> None:
+    said = f"{'x ' * 145}{TOKEN}"
+    server.faults.append(refused(CREATE, 400, message=said))
+    tuner = make_tuner(server, default_headers={"x-gateway": TOKEN})
+    with pytest.raises(FineTuningError) as caught:
+        tuner.submit(make_examples())
+    assert "x x" in str(caught.value)
+    assert TOKEN[:7] not in str(caught.value)
+
+
+def test_messages_of_several_lines_are_not_quoted(server: OpenAIServer) -> None:
+    examples = make_examples(marker="\n\nno idea\nsee you")
+    server.faults.append(refused(CREATE, 400, message="Bad: no idea\nsee you"))
+    with pytest.raises(FineTuningError) as caught:
+        make_tuner(server).submit(examples)
+    assert "idea" not in f"{caught.value} {caught.value.__cause__}"
+
+
 def test_a_key_that_cannot_be_sent_is_not_shown(server: OpenAIServer) -> None:
     key = "sk-schlüssel-0123"
     with pytest.raises(FineTuningError, match="`api_key`") as caught:

@@ -191,6 +191,25 @@ def test_a_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {"duplicate": 1}
 
 
+def test_many_exports_of_one_account_are_not_read_for_each_chat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = [talk(number, f"P{number}") for number in range(20, 50)]
+    for number in range(6):
+        path = tmp_path / f"DataExport_2024-0{number + 1}-01" / "result.json"
+        path.parent.mkdir()
+        path.write_text(account_text(chats, user=USER))
+    opened: list[Path] = []
+
+    def watched(place: Path) -> Any:
+        opened.append(place)
+        return open_regular_file(place)
+
+    monkeypatch.setattr(f"{files.__name__}.open_regular_file", watched)
+    assert len(loaded(tmp_path)) == 30
+    assert len(opened) < 6 * 10
+
+
 # --- texts and times
 
 
