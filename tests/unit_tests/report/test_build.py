@@ -152,7 +152,9 @@ def _windows(loader: ExportLoader) -> TransformedChatLoader:
 
 
 def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None:
-    examples = list(to_training_examples(_windows(loader), system=persona_prompt))
+    examples = list(
+        to_training_examples(_windows(loader), system=persona_prompt, keep_lone=False)
+    )
     keys: tuple[Literal["role", "content"], ...] = ("role", "content")
     tokens = [
         3
