@@ -118,7 +118,7 @@ def test_a_failed_training_that_the_server_has_begun_again_is_not_an_error(
     """The request for it queues it, and the queue may be quick."""
 
     def refuse(*_: object) -> None:
-        answer = httpx.Response(400, request=httpx.Request("POST", server.base_url))
+        answer: Any = httpx.Response(400, request=httpx.Request("POST", "http://x"))
         raise openai.BadRequestError(str(answer), response=answer, body=None)
 
     monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [])
