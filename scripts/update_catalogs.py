@@ -1,7 +1,5 @@
 """Bring the page's catalogs up to date with its sentences (`make catalogs`).
 
-The page also shows the result of a blind test.
-
 New sentences are added without a translation, and those that are gone are removed. The
 tests fail until each one is translated: open `langchain_chatexports/page/catalogs/`.
 """
@@ -14,10 +12,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
-PACKAGE = Path(__file__).parents[1] / "langchain_chatexports"
-PAGE = PACKAGE / "page"
+PAGE = Path(__file__).parents[1] / "langchain_chatexports" / "page"
 CATALOGS = PAGE / "catalogs"
-_SOURCES = ("page/*.py", "evaluation/results.py")
 _KEYWORDS = {
     **dict.fromkeys(("_", "later", "paragraph")),
     **dict.fromkeys(("ngettext", "nlater"), (1, 2)),
@@ -28,7 +24,7 @@ _WIDTH = 88
 def sentences() -> Catalog:
     """Return a catalog of the sentences of the page, without translations."""
     found = Catalog(fuzzy=False)
-    for file in sorted(path for one in _SOURCES for path in PACKAGE.glob(one)):
+    for file in sorted(PAGE.glob("*.py")):
         for _, sentence, _, _ in extract_from_file("python", file, _KEYWORDS):
             found.add(sentence, locations=[(file.name, 1)])
     steps_of = json.loads((PAGE / "how_to_export.json").read_text("utf-8"))

@@ -69,9 +69,12 @@ def turns_of(dialogue: Dialogue) -> Iterator[HeldOutTurn]:
 
 
 def _last_lines(lines: Sequence[Utterance]) -> list[Utterance]:
-    """Return the lines that fit a prompt; templates require the user first."""
+    """Return the lines that fit a prompt, at least the last one.
+
+    Templates require the user first.
+    """
     last = list(lines[-_MAX_LINES:])
-    while last and (
+    while len(last) > 1 and (
         last[0].speaker == PERSON
         or sum(len(line.text) for line in last) > _MAX_CHARACTERS
     ):

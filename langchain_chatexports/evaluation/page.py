@@ -7,7 +7,7 @@ from langchain_chatexports._files import write_whole
 from langchain_chatexports.evaluation.contestants import NEAREST
 from langchain_chatexports.evaluation.results import Evaluation, Figures, Measured
 from langchain_chatexports.report.html import render_page
-from langchain_chatexports.report.language import number
+from langchain_chatexports.report.numbers import number
 from langchain_chatexports.report.svg import Bar, bars
 
 _CHANCE = 0.5

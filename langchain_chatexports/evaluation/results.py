@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from langchain_chatexports.evaluation.talk_measures import TalkFigures
-from langchain_chatexports.report.language import _, current
+from langchain_chatexports.report.numbers import number
 
 _DIGITS = 4
 _SIGNIFICANT = 0.05
@@ -81,36 +81,26 @@ class BlindFinding(GuessCount):
 
     def __str__(self) -> str:
         """Return the result in a sentence, for people."""
-        numbers = {"right": self.right, "pairs": self.pairs, "half": self.pairs / 2}
-        if self.is_told_apart:
-            return _(
-                "{right} of {pairs} right, guessing gives {half}: you could tell the "
-                "model from the person.",
-                **numbers,
-            )
-        return _(
-            "{right} of {pairs} right, guessing gives {half}: you could not tell the "
-            "model from the person.",
-            **numbers,
+        could = "could" if self.is_told_apart else "could not"
+        return (
+            f"{self.right} of {self.pairs} right, guessing gives "
+            f"{number(self.pairs / 2)}: you {could} tell the model from the person."
         )
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the figures behind it, by name."""
-        low, high = map(current().percent, self.interval)
-        thirds = (_("Shortest third"), _("Middle third"), _("Longest third"))
+        low, high = self.interval
+        thirds = ("Shortest third", "Middle third", "Longest third")
         return [
             *(
-                (what, _("{right} of {pairs}", right=n.right, pairs=n.pairs))
-                for what, n in zip(thirds, self.by_length, strict=False)
+                (what, f"{found.right} of {found.pairs}")
+                for what, found in zip(thirds, self.by_length, strict=False)
             ),
             (
-                _("How often you would be right in many more pairs (95 %)"),
-                _("{low} to {high}", low=low, high=high),
+                "How often you would be right in many more pairs (95 %)",
+                f"{low:.0%} to {high:.0%}",
             ),
-            (
-                _("Probability that as many are right by luck (p)"),
-                current().number(self.p, 2),
-            ),
+            ("Probability that as many are right by luck (p)", number(self.p, 2)),
         ]
 
 

@@ -22,7 +22,6 @@ from langchain_chatexports.page.layout import (
 )
 from langchain_chatexports.page.model_choice import kept_models, model_select
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.report.language import in_language
 
 _PAIRS = {
     10: later("10: for fun"),
@@ -117,17 +116,45 @@ def _show_pair(guess: Guess, test: BlindTest, pair: BlindPair) -> Any:
 
 def _show_result(test: BlindTest, result: BlindFinding) -> None:
     text(_("Your result"), tag="h2")
-    with in_language(current()):
-        sentence, rows = str(result), result.rows()
-    text(sentence)
+    numbers = {"right": result.right, "pairs": result.pairs, "half": result.pairs / 2}
+    told_apart = later(
+        "{right} of {pairs} right, guessing gives {half}: you could tell the model "
+        "from the person.",
+        **numbers,
+    )
+    not_told_apart = later(
+        "{right} of {pairs} right, guessing gives {half}: you could not tell the model "
+        "from the person.",
+        **numbers,
+    )
+    text(told_apart if result.is_told_apart else not_told_apart)
     with ui.expansion(_("Figures")):
         text(_("With few pairs, a result may be luck."), classes="quiet")
-        show_table(rows)
+        show_table(_figures(result))
     pairs = len(test.pairs)
     again = ngettext("See {count} pair again", "See {count} pairs again", pairs)
     with ui.expansion(again).classes("again"):
         for number, pair in enumerate(test.pairs, 1):
             _show_answers(number, pair, is_right=test.guesses[number - 1].is_right)
+
+
+def _figures(result: BlindFinding) -> list[tuple[str, str]]:
+    low, high = map(current().percent, result.interval)
+    thirds = (_("Shortest third"), _("Middle third"), _("Longest third"))
+    return [
+        *(
+            (what, _("{right} of {pairs}", right=found.right, pairs=found.pairs))
+            for what, found in zip(thirds, result.by_length, strict=False)
+        ),
+        (
+            _("How often you would be right in many more pairs (95 %)"),
+            _("{low} to {high}", low=low, high=high),
+        ),
+        (
+            _("Probability that as many are right by luck (p)"),
+            current().number(result.p, 2),
+        ),
+    ]
 
 
 def _show_answers(number: int, pair: BlindPair, *, is_right: bool) -> None:

@@ -28,8 +28,6 @@ from babel.support import Translations
 from babel.units import format_unit
 from nicegui import ui
 
-from langchain_chatexports.report.language import English
-
 CATALOGS = Path(__file__).with_name("catalogs")
 
 # The names of languages in Quasar and NiceGUI.
@@ -40,7 +38,7 @@ _MAX_MINUTES = 100
 
 
 @dataclass(frozen=True)
-class Language(English):
+class Language:
     """A language of the page, with its format of numbers and dates."""
 
     locale: Locale
@@ -52,12 +50,12 @@ class Language(English):
         return _TAGS.get(self.locale.language, self.locale.language)
 
     def render(self, sentence: Sentence) -> str:
-        return self.text(sentence.one, sentence.many, **sentence.values)
-
-    def words(self, sentence: str, many: str, count: int) -> str:
-        if many:
-            return self.translations.ngettext(sentence, many, count)
-        return self.translations.gettext(sentence)
+        words = self.translations.gettext(sentence.one)
+        if sentence.many:
+            count = sentence.values["count"]
+            words = self.translations.ngettext(sentence.one, sentence.many, count)
+        values = sentence.values.items()
+        return words.format(**{name: self.shown(value) for name, value in values})
 
     def shown(self, value: Any) -> str:
         if isinstance(value, Sentence):

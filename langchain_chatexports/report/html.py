@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._version import __version__
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.report.language import _, current, number
+from langchain_chatexports.report.numbers import number
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -45,6 +45,5 @@ def _environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"_": _, "language": current()}
     environment.filters["thousands"] = number
     return environment

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from langchain_chatexports._files import write_whole
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.report.figures import (
     Bin,
@@ -18,13 +19,7 @@ from langchain_chatexports.report.figures import (
     TimeUnit,
 )
 from langchain_chatexports.report.html import render_page
-from langchain_chatexports.report.language import (
-    _,
-    current,
-    duration,
-    ngettext,
-    number,
-)
+from langchain_chatexports.report.numbers import duration, number
 from langchain_chatexports.report.svg import Bar, bars, columns
 from langchain_chatexports.report.times import LOCAL
 
@@ -32,6 +27,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _MAX_PEOPLE = 12
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _Row: TypeAlias = tuple[object, ...]
 
 
@@ -59,13 +55,11 @@ def write_report(report: ExportReport, path: str | Path) -> None:
     write_whole(path, render_report(report).encode("utf-8", "replace"))
 
 
-def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
+def render_report(report: ExportReport) -> str:
     """Render a report as a self-contained HTML page.
 
     Args:
         report: The figures.
-        with_examples: Show the AI and the examples. `chatexports open` hides them,
-            since they are chosen afterwards.
 
     Returns:
         The page; the same figures give the same page.
@@ -73,15 +67,13 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
     Raises:
         MissingExtraError: If the extra `cli` is not installed.
     """
-    chosen_later = _("You choose the person in the next step.")
     return render_page(
         "report.html",
         report=report,
         lead=_lead(report),
-        facts=_facts(report, with_examples=with_examples),
+        facts=_facts(report),
         sources=[_source(source) for source in report.sources],
-        ai_note=_ai_note(report) if with_examples else chosen_later,
-        with_examples=with_examples,
+        ai_note=_ai_note(report),
         times=[*_times(report)],
         people=[_people_chart(report), _silences(report.pauses)],
     )
@@ -89,45 +81,30 @@ def render_report(report: ExportReport, *, with_examples: bool = True) -> str:
 
 def _lead(report: ExportReport) -> str:
     if not report.messages:
-        return _("There are no messages.")
+        return "There are no messages."
     time = report.time
-    written = _(
-        "{messages} by {people}",
-        messages=_messages(report.messages),
-        people=ngettext("{count} person", "{count} people", len(report.people)),
-    )
+    people = plural(len(report.people), "person", "people")
+    written = f"{plural(report.messages, 'message')} by {people}"
     if time.first is None or time.last is None:
-        return _("{written}, without times.", written=written)
-    return _(
-        "{written}, {first} to {last}. {zone}",
-        written=written,
-        first=current().day(time.first),
-        last=current().day(time.last),
-        zone=_zone(report),
-    )
-
-
-def _messages(count: int) -> str:
-    return ngettext("{count} message", "{count} messages", count)
+        return f"{written}, without times."
+    return f"{written}, {_day(time.first)} to {_day(time.last)}. {_zone(report)}"
 
 
 def _zone(report: ExportReport) -> str:
     if report.time.zone == LOCAL:
-        return _("Times are in this machine's time zone.")
-    return _("Time zone: {zone}.", zone=report.time.zone)
+        return "Times are in this machine's time zone."
+    return f"Time zone: {report.time.zone}."
 
 
-def _facts(report: ExportReport, *, with_examples: bool) -> list[tuple[str, str]]:
+def _facts(report: ExportReport) -> list[tuple[str, str]]:
     facts = [
-        (report.messages, _("messages")),
-        (len(report.people), _("people")),
-        (sum(source.chats for source in report.sources), _("chats")),
-        (report.pauses.conversations, _("conversations")),
-        (report.time.active_days, _("days with a message")),
+        (report.messages, "messages"),
+        (len(report.people), "people"),
+        (sum(source.chats for source in report.sources), "chats"),
+        (report.pauses.conversations, "conversations"),
+        (report.time.active_days, "days with a message"),
+        (report.examples.examples if report.examples else 0, "training examples"),
     ]
-    if with_examples:
-        examples = report.examples.examples if report.examples else 0
-        facts.append((examples, "training examples"))
     return [(number(count), what) for count, what in facts]
 
 
@@ -135,7 +112,7 @@ def _source(source: SourceFigures) -> _Row:
     return (
         source.name,
         _app(source.platform),
-        source.owner or _("not known"),
+        source.owner or "not known",
         _day(source.first),
         _day(source.last),
         source.chats,
@@ -146,7 +123,7 @@ def _source(source: SourceFigures) -> _Row:
 
 def _app(platform: str) -> str:
     name = PLATFORM_NAMES.get(platform, platform.replace("_", " "))
-    return _("A table") if platform == "table" else name
+    return "A table" if platform == "table" else name
 
 
 def _ai_note(report: ExportReport) -> str:
@@ -161,21 +138,21 @@ def _times(report: ExportReport) -> Iterator[Section]:
     time = report.time
     ai = _ai_name(report)
     others = [point.others for point in time.points]
-    series = [(_("others") if ai else _("messages"), others)]
+    series = [("others" if ai else "messages", others)]
     if ai:
         series.insert(0, (ai, [point.ai for point in time.points]))
     title = _by_unit(time.unit)
-    days = _("Days with a message: {count}.", count=time.active_days)
+    days = f"Days with a message: {number(time.active_days)}."
     yield Section(
-        _("Over time"),
+        "Over time",
         columns(_time_labels(time.unit, time.points), series, description=title),
         f"{title}. {days}",
-        (_("from"), f"#{ai or _('owner')}", f"#{_('others')}"),
+        ("from", f"#{ai or 'owner'}", "#others"),
         [(str(point.start), point.ai, point.others) for point in time.points],
     )
-    yield _of_week_or_day(report, _("By weekday"), current().weekdays, time.by_weekday)
+    yield _of_week_or_day(report, "By weekday", _WEEKDAYS, time.by_weekday)
     hours = [str(hour) for hour in range(24)]
-    yield _of_week_or_day(report, _("By hour"), hours, time.by_hour)
+    yield _of_week_or_day(report, "By hour", hours, time.by_hour)
 
 
 def _of_week_or_day(
@@ -183,19 +160,19 @@ def _of_week_or_day(
 ) -> Section:
     return Section(
         title,
-        columns(labels, [(_("messages"), counts)], description=title),
+        columns(labels, [("messages", counts)], description=title),
         _zone(report),
-        ("", f"#{_('messages')}"),
+        ("", "#messages"),
         list(zip(labels, counts, strict=True)),
     )
 
 
 def _by_unit(unit: TimeUnit) -> str:
     titles = {
-        "day": _("Messages by day"),
-        "week": _("Messages by week"),
-        "month": _("Messages by month"),
-        "year": _("Messages by year"),
+        "day": "Messages by day",
+        "week": "Messages by week",
+        "month": "Messages by month",
+        "year": "Messages by year",
     }
     return titles[unit]
 
@@ -213,24 +190,25 @@ def _people_chart(report: ExportReport) -> Section:
     ]
     if rest := report.people[_MAX_PEOPLE:]:
         others = sum(person.messages for person in rest)
-        title = ngettext("{count} other", "{count} others", len(rest))
+        title = plural(len(rest), "other")
         rows.append(Bar(title, others, number(others), series=0))
-    caption = _("Messages kept.")
+    caption = "Messages kept."
     if any(person.is_ai for person in report.people):
         colored = (
-            _("The export's owner has another color.")
+            "The export's owner has another color."
             if report.ai_is_owner
             else "The person whose voice is learned has another color."
         )
         caption = f"{caption} {colored}"
     return Section(
-        _("Who writes"),
-        bars(rows, description=_("Messages by person")),
+        "Who writes",
+        bars(rows, description="Messages by person"),
         caption,
         (
-            _("person"),
-            *(f"#{_('messages')}", f"#{_('characters')}"),
-            f"#{_('characters a message')}",
+            "person",
+            "#messages",
+            "#characters",
+            "#characters a message",
         ),
         [
             (
@@ -246,14 +224,14 @@ def _people_chart(report: ExportReport) -> Section:
 
 def _silences(pauses: PauseFigures) -> Section:
     return Section(
-        _("Silences"),
+        "Silences",
         columns(
             [duration(entry.least) for entry in pauses.bins],
-            [(_("pauses"), [entry.count for entry in pauses.bins])],
-            description=_("Pauses between messages, by their length"),
+            [("pauses", [entry.count for entry in pauses.bins])],
+            description="Pauses between messages, by their length",
         ),
         _pause_caption(pauses),
-        ("", f"#{_('pauses')}"),
+        ("", "#pauses"),
         [(_time_range(entry), entry.count) for entry in pauses.bins],
     )
 
@@ -261,40 +239,32 @@ def _silences(pauses: PauseFigures) -> Section:
 def _pause_caption(pauses: PauseFigures) -> str:
     shortest, longest = pauses.shortest_gap, pauses.longest_gap
     if not pauses.pauses:
-        return _("There are no pauses between known times, so no chat is split.")
+        return "There are no pauses between known times, so no chat is split."
     if shortest is None or longest is None:
         return "Chats are not split."
     after = duration(shortest)
     if duration(longest) != after:
-        after = _(
-            "{shortest} to {longest} (by chat)",
-            shortest=after,
-            longest=duration(longest),
-        )
-    return _(
-        "Pauses from this length on. After a pause longer than {pause} a new "
-        "conversation begins: {conversations}.",
-        pause=after,
-        conversations=ngettext(
-            "{count} conversation", "{count} conversations", pauses.conversations
-        ),
+        after = f"{after} to {duration(longest)} (by chat)"
+    conversations = plural(pauses.conversations, "conversation")
+    return (
+        f"Pauses from this length on. After a pause longer than {after} a new "
+        f"conversation begins: {conversations}."
     )
 
 
 def _ai_name(report: ExportReport) -> str:
     names = [person.name for person in report.people if person.is_ai]
-    return names[0] if len(names) == 1 else _("person") if names else ""
+    return names[0] if len(names) == 1 else "person" if names else ""
 
 
 def _day(moment: datetime | None) -> str:
-    return _("not known") if moment is None else current().day(moment)
+    return "not known" if moment is None else f"{moment:%Y-%m-%d}"
 
 
 def _time_range(entry: Bin) -> str:
     if entry.below is None:
-        return _("{time} and more", time=duration(entry.least))
-    ends = {"first": duration(entry.least), "last": duration(entry.below)}
-    return _("{first} to {last}", **ends)
+        return f"{duration(entry.least)} and more"
+    return f"{duration(entry.least)} to {duration(entry.below)}"
 
 
 def _time_labels(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_chatexports.report.language import number
+from langchain_chatexports.report.numbers import number
 
 if TYPE_CHECKING:
     from markupsafe import Markup

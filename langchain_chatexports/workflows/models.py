@@ -77,10 +77,6 @@ class LocalData:
         """The examples that no job used."""
         return [one for one in self.sets if not one.job_ids]
 
-    def sets_of(self, job_id: str) -> list[KeptSet]:
-        """Return the examples of a job."""
-        return [one for one in self.sets if job_id in one.job_ids]
-
     def __str__(self) -> str:
         """Return the counts and the size as text."""
         parts = (

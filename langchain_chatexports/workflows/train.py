@@ -204,6 +204,8 @@ def _submit(
     on_event: Callable[[Any], None] | None = None,
 ) -> tuple[FineTuningRun, JobEvent]:
     """Create the job, or find it; a stopped one continues."""
+    from openai import BadRequestError
+
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
     jobs = client.fine_tuning.jobs
@@ -231,7 +233,9 @@ def _submit(
     if run.status == "running":
         return run, JobEvent(run.id, "running")
     job = _stored_job(run.id, server)
-    jobs.resume(run.id)
+    # The server queues a failed job again, which may run by now.
+    with suppress(BadRequestError):
+        jobs.resume(run.id)
     return run, JobEvent(run.id, "continued", job.saved_step if job else 0)
 
 

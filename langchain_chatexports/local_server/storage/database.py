@@ -5,6 +5,7 @@ in the file. There is no message text in it.
 """
 
 import errno
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +15,8 @@ from langchain_chatexports.exceptions import LocalServerError
 
 _VERSION = 1
 _TIMEOUT_SECONDS = 30.0
+# Larger than the journal of any deletion here.
+_JOURNAL_BYTES = 2**20
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS files (
@@ -73,9 +76,12 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
+def writing(path: Path, *, only_deletes: bool = False) -> Iterator[sqlite3.Connection]:
     """Open the database for one transaction, which an exception rolls back."""
     with reading(path) as connection:
+        if only_deletes and shutil.disk_usage(path.parent).free < _JOURNAL_BYTES:
+            # A deletion needs no space on the disk, but its journal would.
+            connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("BEGIN IMMEDIATE")
         with connection:
             yield connection

@@ -85,7 +85,7 @@ def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
     if job is None:
         msg = f"There is no model or job {name}. See: chatexports models"
         raise JobEndedError(msg)
-    # These free space on a full disk, before the database is written.
+    # On a full disk these may free the space for the job's new status.
     _delete_uploads(name, data)
     if job["status"] in {"queued", "running"}:
         jobs.stop(name, "cancelled")

@@ -98,7 +98,7 @@ class FileStore:
         """Delete a file, if it exists."""
         # If this fails, the file stays listed and can be deleted later.
         self.path(file_id).unlink(missing_ok=True)
-        with writing(self._data.database) as database:
+        with writing(self._data.database, only_deletes=True) as database:
             database.execute("DELETE FROM files WHERE id = ?", (file_id,))
 
     def delete_incomplete(self) -> None:

@@ -255,7 +255,7 @@ class JobStore:
         """Delete a job with its events, its saves and its model."""
         # If this fails, the job stays listed and can be deleted later.
         self.delete_results(job_id)
-        with writing(self._data.database) as database:
+        with writing(self._data.database, only_deletes=True) as database:
             database.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
     def delete_results(self, job_id: str) -> None:

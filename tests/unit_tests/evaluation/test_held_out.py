@@ -44,6 +44,12 @@ def test_of_a_long_conversation_each_turn_has_the_last_lines() -> None:
         assert sum(len(line.text) for line in turn.history) <= 4000
 
 
+def test_a_message_of_any_length_is_answered() -> None:
+    (turn,) = chosen([talk("before", "so", "x" * 9000, "ok")])[1:]
+    assert [len(line.text) for line in turn.history] == [9000]
+    assert [turn.reply for turn in chosen([talk("x" * 9000, "ok")])] == ["ok"]
+
+
 def test_no_more_turns_than_asked_for_of_as_many_conversations() -> None:
     turns = chosen(talks(40, 2), 30, 30)
     assert len(turns) == 30

@@ -112,13 +112,6 @@ def test_figures_are_json_that_reads_back(anonymous: ExportReport) -> None:
     assert json.loads(text)["anonymous"] is True
 
 
-def test_without_examples_nothing_is_said_of_the_ai(loader: ExportLoader) -> None:
-    page = render_report(build_report(loader), with_examples=False)
-    assert "You choose the person in the next step." in page
-    for words in ("--anonymous", "raining examples", "MergeChatRuns", " AI"):
-        assert words not in page
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permission bits")
 def test_the_file_is_its_owners_only(anonymous: ExportReport, tmp_path: Path) -> None:
     write_report(anonymous, tmp_path / "report.html")

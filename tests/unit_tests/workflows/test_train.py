@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
+import openai
 import pytest
 
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
@@ -108,6 +110,22 @@ def test_a_stopped_training_continues_from_both_front_ends(
     assert found == JobEvent("ftjob-1", "continued", 3)
     assert str(found).endswith("it continues from its checkpoint of step 3")
     assert resumed == ["ftjob-1"]
+
+
+def test_a_failed_training_that_the_server_has_begun_again_is_not_an_error(
+    here: Any, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request for it queues it, and the queue may be quick."""
+
+    def refuse(*_: object) -> None:
+        answer: Any = httpx.Response(400, request=httpx.Request("POST", "http://x"))
+        raise openai.BadRequestError(str(answer), response=answer, body=None)
+
+    monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [])
+    monkeypatch.setattr("openai.resources.fine_tuning.jobs.Jobs.resume", refuse)
+    server.statuses = ("queued",)
+    assert create_job(here, data()).state == "new"
+    assert create_job(here, data()).state == "continued"
 
 
 def test_messages_after_the_last_answer_pass_on_this_machine(

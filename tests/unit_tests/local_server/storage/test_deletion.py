@@ -3,7 +3,11 @@
 import io
 import os
 import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.database import writing
 from langchain_chatexports.local_server.storage.deletion import (
     DataCounts,
     count_data,
@@ -59,12 +64,41 @@ def stopped(root: Path, jobs: JobStore) -> str:
     return job_id
 
 
+@pytest.fixture
+def journals(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The disk is full; the modes of the journals of all changes."""
+    seen = set()
+
+    @contextmanager
+    def watched(path: Path, **options: bool) -> Iterator[sqlite3.Connection]:
+        with writing(path, **options) as database:
+            yield database
+            seen.add(database.execute("PRAGMA journal_mode").fetchone()[0])
+            assert not path.with_name(f"{path.name}-journal").exists()
+
+    for module in ("files", "jobs"):
+        name = f"langchain_chatexports.local_server.storage.{module}.writing"
+        monkeypatch.setattr(name, watched)
+    usage = SimpleNamespace(free=0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    return seen
+
+
 def _with_text(root: Path, text: bytes) -> list[Path]:
     return [p for p in root.rglob("*") if p.is_file() and text in p.read_bytes()]
 
 
 def _upload_of(jobs: JobStore, job_id: str) -> str:
     return str((jobs.get(job_id) or {})["training_file"])
+
+
+def test_a_deletion_needs_no_space_on_the_disk(
+    root: Path, jobs: JobStore, stopped: str, journals: set[str]
+) -> None:
+    delete_kept(stopped, data_dir=root)
+    delete_kept(list_models(root)[0].name, data_dir=root)
+    assert (len(jobs.newest_first()), journals) == (1, {"memory"})
+    assert not _with_text(root, b"STOPPED")
 
 
 def test_a_directory_that_is_not_there_holds_nothing_and_is_not_made(
