@@ -30,7 +30,7 @@ from tests.unit_tests.builders.signal import SignalExport
 from tests.unit_tests.builders.slack import workspace
 from tests.unit_tests.builders.telegram import ANN as TELEGRAM_ANN
 from tests.unit_tests.builders.telegram import Page, TelegramChat, text_block
-from tests.unit_tests.builders.whatsapp import LRM, RLM, WhatsAppChat
+from tests.unit_tests.builders.whatsapp import LRM, RLM
 
 KEPT = ("media", "bot", "system", "channel", "unsent", "reaction")
 
@@ -176,22 +176,7 @@ WHATSAPP_PIECES = [
 ]
 whatsapp_text = st.lists(
     st.sampled_from(WHATSAPP_PIECES) | st.text(max_size=5), max_size=40
-).map("".join)
-
-
-@st.composite
-def whatsapp_chats(draw: st.DrawFn) -> str:
-    """The text of a chat, of any messages."""
-    kind = draw(st.sampled_from(["ios", "android", "web"]))
-    chat: WhatsAppChat = getattr(WhatsAppChat, kind)()
-    names = st.sampled_from(["Ann", "Bob", "Work: Cleo", '"x', "~ Dan", ""])
-    for name, text in draw(st.lists(st.tuples(names, whatsapp_text), max_size=12)):
-        chat.says(name, text)
-    return chat.text()
-
-
-def encoded(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
+).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
 
 
 class Format(NamedTuple):
@@ -268,11 +253,8 @@ FORMATS = {
     ),
     "whatsapp": Format(
         WhatsAppChatLoader,
-        st.binary(max_size=300) | whatsapp_text.map(encoded),
+        st.binary(max_size=300) | whatsapp_text,
         write_whatsapp,
-    ),
-    "whatsapp, any messages": Format(
-        WhatsAppChatLoader, whatsapp_chats().map(encoded), write_whatsapp
     ),
     "table": Format(
         TableChatLoader,

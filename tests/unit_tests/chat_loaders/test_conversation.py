@@ -465,13 +465,6 @@ def test_message_of_two_exports_is_loaded_once(path: Path) -> None:
     assert loaders[1].inspect().skipped == {"duplicate": 2}
 
 
-def test_kinds_that_are_kept_are_loaded_once_from_two_exports(path: Path) -> None:
-    reaction = row("1", "Loved it", at=9, kind="reaction")
-    loaders = sharing(path, *RACE, reaction, keep="reaction")
-    assert [loader.inspect().kept for loader in loaders] == [3, 0]
-    assert loaders[1].inspect().skipped == {"duplicate": 3}
-
-
 def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
     seen: dict[int, int] = {}
     for text, at in (("Hello", 5), ("Other", 6), ("No time", None), ("Nor here", None)):
@@ -481,14 +474,3 @@ def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
     edited = Rows(path, [{"messages": [row("1", "Hello!", at=5, id="7")]}])
     edited.share_seen_messages(seen)
     assert edited.inspect().skipped == {"duplicate": 1}
-
-
-@pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_both_forms_of_a_name_are_one_person(path: Path, form: Any) -> None:
-    names = [unicodedata.normalize(one, "Zoë") for one in ("NFC", "NFD")]
-    rows = [row(name, "Hello", at=at) for at, name in enumerate(names)]
-    owner = unicodedata.normalize(form, "Zoë")
-    loader = Rows(path, [{"messages": rows}], owner=owner)
-    assert are_own(loader) == [True, True]
-    assert list(loader.inspect().senders.values()) == [2]
-    assert len(metadata(loader)["participants"]) == 1

@@ -11,9 +11,7 @@ from langchain_chatexports.chat_loaders.counts import (
     Counts,
     ExportSummary,
     Reading,
-    entered_at_end,
     read_counted,
-    total_of,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 from tests.unit_tests.builders.sessions import (
@@ -34,41 +32,6 @@ def summary_of(
     if reading is None:
         return read_counted(sessions, "races", steps).finish()
     return reading.start(sessions, steps).finish()
-
-
-def test_stages_stand_in_the_order_in_which_data_passed() -> None:
-    """In a chain of generators the last one begins first."""
-    counts: list[Counts] = []
-
-    def dropping(name: str, numbers: Iterable[int], dropped: int) -> Iterator[int]:
-        stage = Counts(name)
-        with entered_at_end(counts, stage):
-            for number in numbers:
-                stage.found += 1
-                if number == dropped:
-                    stage.skip(name)
-                    continue
-                stage.kept += 1
-                yield number
-
-    assert list(dropping("b", dropping("a", range(5), 1), 2)) == [0, 3, 4]
-    assert [(s.name, s.found, s.kept) for s in counts] == [("a", 5, 4), ("b", 4, 3)]
-    total = total_of(counts)
-    assert total == Counts("Total", found=5, kept=3, skipped=Counter(a=1, b=1))
-    assert not total.is_of_export
-
-
-def test_a_stage_is_entered_after_an_error() -> None:
-    counts: list[Counts] = []
-    stage = Counts("a")
-    with pytest.raises(ZeroDivisionError), entered_at_end(counts, stage):
-        stage.found += 1 // 0
-    assert counts == [stage]
-
-
-def test_stages_that_do_not_follow_on_each_other_have_no_total() -> None:
-    assert total_of([Counts("a", found=3, kept=3), Counts("b", found=2)]) is None
-    assert total_of([Counts("a", "sessions", found=3, kept=3)]) is None
 
 
 TABLE = """\

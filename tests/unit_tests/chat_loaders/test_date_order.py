@@ -43,18 +43,6 @@ def test_a_number_above_twelve_is_the_day(dates: list[str], order: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dates", "order"),
-    [
-        # Months in the wrong place step back.
-        (["2/9/22", "3/9/22", "4/9/22", "1/10/22", "2/10/22"], "dmy"),
-        (["9/2/22", "9/3/22", "9/4/22", "10/1/22", "10/2/22"], "mdy"),
-    ],
-)
-def test_the_order_with_fewer_steps_back_is_right(dates: list[str], order: str) -> None:
-    assert order_of(dates)[:2] == (order, False)
-
-
-@pytest.mark.parametrize(
     ("stamp", "clock", "order"),
     [
         ("3/4/22", "2:56 PM", "mdy"),
@@ -96,18 +84,6 @@ def test_a_year_to_come_is_no_year(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(date_order, "date", Today)
     assert order_of(["26/01/30"])[:2] == ("ymd", False)
     assert order_of(["26/01/48"])[0] == "dmy"
-
-
-def test_a_pasted_date_of_the_other_order_is_foreign() -> None:
-    dates = [f"{number}/03/22" for number in range(1, 29)]
-    order = order_of([*dates, "3/27/22"])
-    assert (order.order, len(order.foreign), order.conflict) == ("dmy", 1, None)
-
-
-def test_a_file_of_both_orders_names_two_lines() -> None:
-    order = order_of(["1/2/22", "20/03/22", "3/20/22", "22/03/22", "3/22/22"])
-    assert order.conflict is not None
-    assert sorted(order.conflict) == [2, 3]
 
 
 @pytest.mark.parametrize(

@@ -349,18 +349,6 @@ def chat_bomb(path: Path, *, files: int = 8) -> None:
         add(path, f"{FACEBOOK}/inbox/b_1/message_{number + 1}.json", data)
 
 
-def test_more_messages_than_its_size_can_hold_are_refused(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In all conversations together; each has fewer than a real one can have."""
-    monkeypatch.setattr(files_module, "_MAX_MESSAGES", 3_000)
-    data = b'{"participants":[],"messages":[' + b'{"timestamp_ms":1},' * 1_000 + b"1]}"
-    for number in range(4):
-        add(path, f"{FACEBOOK}/inbox/b_{number}/message_1.json", data)
-    with pytest.raises(ExportFormatError, match="more than 3,000 messages"):
-        inspect(path)
-
-
 def test_media_do_not_hide_what_the_chats_beside_them_unpack_to(path: Path) -> None:
     chat_bomb(path)
     with zipfile.ZipFile(path, "a") as archive:

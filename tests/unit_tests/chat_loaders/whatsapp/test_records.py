@@ -45,11 +45,6 @@ def test_a_pasted_header_of_the_same_layout_splits_the_message() -> None:
     assert len(read(f"{FIRST}Ann: look:\n{pasted}\n{SECOND}Bob: two").records) == 3
 
 
-def test_a_header_with_a_time_that_cannot_be_is_text() -> None:
-    chat = read(f"{FIRST}Ann: one\n18/03/2022, 25:61 - Bob: two")
-    assert texts(chat) == ["Ann: one\n18/03/2022, 25:61 - Bob: two"]
-
-
 def test_dates_that_cannot_be_are_text() -> None:
     said = [f"{day:02}/03/2022, 14:56 - Ann: {day}" for day in range(13, 29)]
     pasted = ["03/19/2022, 14:57 - Bob: pasted", "too", "03/20/2022, 14:57 - Bob: more"]
@@ -58,12 +53,6 @@ def test_dates_that_cannot_be_are_text() -> None:
     expected = [f"Ann: {day}" for day in range(13, 28)]
     assert texts(chat) == [*expected, "\n".join(["Ann: 28", *pasted, "end"])]
     assert chat.lost_lines == 1
-
-
-def test_lines_before_the_first_header_are_counted() -> None:
-    chat = read(f"Exported by me\n\nwith love\n{FIRST}Ann: one")
-    assert (chat.lost_lines, chat.leading) == (2, "Exported by me")
-    assert texts(chat) == ["Ann: one"]
 
 
 @pytest.mark.parametrize("inner", ["\u2028", "\x85", "\x0c", "\x0b", "\x1c", "a\rb"])
