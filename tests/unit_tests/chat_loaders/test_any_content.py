@@ -57,9 +57,6 @@ def records(keys: str, *values: str) -> st.SearchStrategy[list[Any]]:
     return st.lists(objects | value, max_size=6)
 
 
-# --- each app: what a file can hold, and an export with such a file and a sound message
-
-
 def write_slack(folder: Path, content: Any) -> Path:
     export, general = workspace()
     general.says("U1", "Hello")
@@ -252,9 +249,7 @@ FORMATS = {
         least=1,
     ),
     "whatsapp": Format(
-        WhatsAppChatLoader,
-        st.binary(max_size=300) | whatsapp_text,
-        write_whatsapp,
+        WhatsAppChatLoader, st.binary(max_size=300) | whatsapp_text, write_whatsapp
     ),
     "table": Format(
         TableChatLoader,
@@ -295,8 +290,6 @@ def test_any_content_is_sessions_counts_or_our_error(
         path = write(Path(folder), data.draw(content))
         check(loader(path, keep=KEPT), least)
 
-
-# --- time
 
 PIECES = [
     *(" ", " \n", "<div>", "</div>", "<!--", "<a ", '<a "', "<", "&#9", "&am"),

@@ -1,6 +1,5 @@
-import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 from tests.unit_tests.builders.sessions import (
     START,
     ListLoader,
-    closable,
     numbered,
     said,
     talk,
@@ -114,31 +112,3 @@ def test_summary_of_a_stopped_pass_covers_what_was_read() -> None:
     summary = counted.summary()
     assert (summary.sessions, summary.kept) == (1, 3)
     assert (summary.steps[0].found, summary.steps[0].kept) == (3, 2)
-
-
-def test_stopped_pass_closes_the_loader() -> None:
-    loader = ListLoader(RACES)
-    sessions = iter(
-        read_counted(
-            loader.lazy_load(),
-            "races",
-            [MergeChatRuns(), ChunkSessions(size=2, overlap=0)],
-        )
-    )
-    next(sessions)
-    closable(sessions).close()
-    assert loader.closed == 1
-
-
-def test_counted_pass_forgets_sessions() -> None:
-    refs = []
-
-    def sessions() -> Iterator[Any]:
-        for _ in range(3):
-            session = talk("Hare: Speed", "Hare: is key!")
-            refs.append(weakref.ref(session["messages"][0]))
-            yield session
-            del session
-            assert refs[-1]() is None
-
-    assert summary_of(sessions(), steps=[MergeChatRuns()]).sessions == 3

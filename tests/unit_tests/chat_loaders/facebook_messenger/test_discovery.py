@@ -46,9 +46,6 @@ def skipped(path: Path, **options: Any) -> dict[str, int]:
     return skipped_by(FolderFacebookMessengerChatLoader(path, **options))
 
 
-# --- layouts
-
-
 @pytest.mark.parametrize("root", ROOTS)
 def test_each_level_of_each_layout_gives_the_same_session(
     tmp_path: Path, root: str
@@ -142,9 +139,6 @@ def test_the_locale_does_not_matter(export: Export, tmp_path: Path) -> None:
     assert session["metadata"]["id"] == "émile_1"
 
 
-# --- sections and parts
-
-
 @pytest.fixture
 def sections(export: Export, tmp_path: Path) -> Path:
     for section in SECTIONS:
@@ -194,9 +188,6 @@ def test_several_parts_in_a_folder_are_one_export(tmp_path: Path, suffix: str) -
     assert all_texts(load(tmp_path / "parts")) == [[*"012345"]]
 
 
-# --- copies
-
-
 @pytest.mark.parametrize(
     "place",
     [
@@ -232,9 +223,6 @@ def test_a_groups_copy_is_not_doubled(
     folder = export.to_folder(tmp_path / "x")
     assert all_texts(load(folder)) == [["hello"]]
     assert skipped(folder) == {reason: 1}
-
-
-# --- encrypted chats
 
 
 def new_half(export: Export) -> None:
@@ -296,9 +284,6 @@ def test_deleted_accounts_are_different_people(export: Export, tmp_path: Path) -
         chat = export.encrypted(f"messages/Facebook user_{number}.json", people)
         chat.says(people[0], "after", NOON + 5)
     assert len(load(export.to_folder(tmp_path / "x"))) == 4
-
-
-# --- Instagram
 
 
 @pytest.mark.parametrize(

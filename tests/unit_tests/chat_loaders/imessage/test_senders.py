@@ -34,28 +34,19 @@ def test_group_messages_come_once_and_from_their_senders(
 
 
 @pytest.mark.parametrize("handle_id", [0, 1])
+@pytest.mark.parametrize("owner", [None, "Ann"])
 def test_own_message_names_the_other_party_but_is_the_owners(
-    path: Path, handle_id: int
-) -> None:
-    with ChatDb(path) as db:
-        chat = db.chat(HARE)
-        chat.message("hers")
-        chat.message("mine", mine=True, handle_id=handle_id)
-    assert lines(path) == [[(HARE, "hers"), ("Me", "mine")]]
-
-
-@pytest.mark.parametrize("options", [{}, {"owner": HARE}], ids=["plain", "named"])
-def test_every_message_says_whether_the_owner_sent_it(
-    path: Path, options: dict[str, Any]
+    path: Path, owner: str | None, handle_id: int
 ) -> None:
     """Where the database says who its owner is, `owner` only names him."""
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("hers")
-        chat.message("mine", mine=True)
-    (session,) = IMessageChatLoader(path, **options)
-    said = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert said == [False, True]
+        chat.message("mine", mine=True, handle_id=handle_id)
+    (session,) = IMessageChatLoader(path, owner=owner)
+    found = [m.additional_kwargs for m in session["messages"]]
+    assert [one["is_from_me"] for one in found] == [False, True]
+    assert [one["sender"] for one in found] == [HARE, owner or "Me"]
 
 
 @pytest.mark.parametrize("handle_id", [0, 99, None, "trash\n"])
