@@ -298,6 +298,28 @@ PIECES = [
     *('<div class="forwarded body"><div class="from_name">'),
 ]
 LONG_TEXTS: dict[str, list[Any]] = {
+    "messenger": [
+        *("Ada voted for x" + " in the poll: " * 30_000 + "!", "a " * 200_000 + "."),
+        "Ada changed vote to x" + " in the poll: x" * 30_000 + "\n.",
+        *(
+            "x" + ": x" * 100_000 + "; just played a.",
+            "Ada set the nickname for " * 20_000,
+        ),
+    ],
+    "whatsapp": [
+        *(
+            "<" * 300_000 + ">",
+            "(" * 300_000 + ")",
+            " (" * 150_000 + ")",
+            LRM * 300_000,
+        ),
+        *("a.b (" * 60_000 + ")", "@\u2068" * 150_000, "https://" * 40_000),
+        *(
+            " " * 300_000,
+            "A" * 300_000 + ":\n",
+            "A" + " <This message was edited>" * 40_000,
+        ),
+    ],
     "slack": [
         *("<" + "a" * 1_000_000 + ">", "<" * 1_000_000, "<@U1>" * 200_000),
         *("<a|" + "&amp;" * 200_000 + ">", "<@U1> uploaded a file: <" * 40_000),
@@ -318,10 +340,14 @@ LONG_TEXTS: dict[str, list[Any]] = {
 )
 def test_a_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> None:
     """Read in 2 s at most; in minutes where the time grows with the square."""
-    content = {
+    content: Any = {
         "slack": [{"user": "U1", "text": text, "ts": "1.1", "subtype": "file_share"}],
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
+        "messenger": ({"messages": [message("Ada", text, 1)]}, {}),
+        "whatsapp": "".join(
+            f"[18/03/2022, 14:56:01] Ann: {mark}{text}\n" for mark in ("", LRM)
+        ).encode(),
     }[name]
     path = FORMATS[name].write(tmp_path, content)
     begin = time.process_time()
