@@ -3,8 +3,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import (
     Counts,
@@ -16,7 +14,6 @@ from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 from tests.unit_tests.builders.sessions import (
     START,
     ListLoader,
-    numbered,
     said,
     talk,
 )
@@ -87,23 +84,6 @@ def test_what_is_no_unix_time_gives_none(moment: int | str | None) -> None:
     """langchain-community's `message_time` is in nanoseconds since 2001."""
     sessions = [{"messages": [said("a", "x", message_time=moment)]}]
     assert summary_of(sessions).first is None
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 30), max_size=5), st.booleans())
-def test_step_rows_agree_with_what_the_steps_give(
-    lengths: list[int], keep_tail: bool
-) -> None:
-    sessions = [numbered(length) for length in lengths]
-    steps = (MergeChatRuns(), ChunkSessions(size=5, overlap=1, keep_tail=keep_tail))
-    summary = summary_of(sessions, steps=steps)
-    current = sessions
-    for step, row in zip(steps, summary.steps, strict=True):
-        output = step.invoke(current)
-        assert (row.sessions_found, row.sessions_kept) == (len(current), len(output))
-        assert row.found == sum(len(s["messages"]) for s in current)
-        assert row.kept == sum(len(s["messages"]) for s in output)
-        current = output
 
 
 def test_summary_of_a_stopped_pass_covers_what_was_read() -> None:

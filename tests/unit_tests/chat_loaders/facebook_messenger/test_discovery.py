@@ -1,9 +1,6 @@
 """Which files are one thread: layouts, levels, parts, sections."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,31 +109,6 @@ def test_numbers_of_files_are_sorted_as_numbers(tmp_path: Path) -> None:
         path = tmp_path / "ada_1" / f"message_{number}.json"
         path.write_text(json.dumps(content))
     assert all_texts(load(tmp_path)) == [["11", "10", "9", "2", "1"]]
-
-
-SHOW = """
-import json, sys
-from langchain_chatexports import FolderFacebookMessengerChatLoader as Loader
-found = [session for path in sys.argv[1:] for session in Loader(path).load()]
-print(json.dumps([[one["metadata"], one["messages"][0].content] for one in found]))
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
-def test_the_locale_does_not_matter(export: Export, tmp_path: Path) -> None:
-    chat = export.thread("émile_1", ["Émile", GRACE])
-    chat.says("Émile", "Ça va? 😂", NOON)
-    paths = export.to_folder_and_zip(tmp_path / "x")
-    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", SHOW, *map(str, paths)],
-        env=os.environ | plain,
-        check=True,
-        capture_output=True,
-    )
-    (session,) = load(paths[0])
-    assert json.loads(done.stdout) == [[session["metadata"], "Ça va? 😂"]] * 2
-    assert session["metadata"]["id"] == "émile_1"
 
 
 @pytest.fixture

@@ -107,26 +107,3 @@ def test_own_addresses_are_reported_without_prefix(path: Path) -> None:
         chat.message("b", mine=True, account="E:Aesop@fables.example")
     details = IMessageChatLoader(path).inspect().details
     assert details["owner_addresses"] == ["+15559990000", "aesop@fables.example"]
-
-
-def test_tutorials_database_reads_with_three_tables(path: Path) -> None:
-    with ChatDb(path, MINIMAL) as db:
-        for number in range(10):
-            chat = db.chat("Tortoise", "Hare", listed=False)
-            begin = 1693182723 - number * 86_400
-            opening = "Slow and steady, that's my motto." if number == 0 else "Hello."
-            chat.message(opening, sender="Tortoise", date=begin)
-            chat.message("Speed is key!", sender="Hare", date=begin + 30)
-        db.run("DROP TABLE chat; DROP TABLE chat_handle_join; DROP TABLE attachment;")
-        db.run("DROP TABLE chat_recoverable_message_join")
-        db.run("DROP TABLE message_attachment_join")
-        db.run("DROP INDEX chat_message_join_idx_chat_id")
-    sessions = IMessageChatLoader(path).load()
-    assert [metadata_of(s)["id"] for s in sessions] == [str(n) for n in range(1, 11)]
-    first = sessions[0]["messages"][0]
-    assert first.content == "Slow and steady, that's my motto."
-    assert first.additional_kwargs == {
-        "message_time": 1693182723,
-        "sender": "Tortoise",
-        "events": [{"message_time": "2023-08-28T00:32:03+00:00"}],
-    }
