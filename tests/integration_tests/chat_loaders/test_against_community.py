@@ -8,6 +8,7 @@ from typing import Any
 
 import langchain_chatexports as ours
 from tests.integration_tests import community
+from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.slack import SlackExport
 from tests.unit_tests.builders.telegram import ANN, BO, TelegramChat
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -29,6 +30,17 @@ def test_a_telegram_chat_gives_the_same(tmp_path: Path) -> None:
     theirs = said(community.TelegramChatLoader(path))
     assert said(ours.TelegramChatLoader(path)) == theirs
     assert theirs == [(("Ann", "Bo")[side], text) for side, text in TALK]
+
+
+def test_a_messenger_thread_gives_the_same(tmp_path: Path) -> None:
+    export = Export()
+    chat = export.thread("ada_1")
+    for at, (side, text) in enumerate(TALK):
+        chat.says(chat.people[side], text, 1_700_000_000_000 + at)
+    folder = export.to_folder(tmp_path / "export")
+    theirs = said(community.FolderFacebookMessengerChatLoader(folder / export.root))
+    assert said(ours.FolderFacebookMessengerChatLoader(folder)) == theirs
+    assert [text for _, text in theirs] == [text for _, text in TALK]
 
 
 def test_a_whatsapp_chat_gives_the_same(tmp_path: Path) -> None:

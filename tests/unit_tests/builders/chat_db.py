@@ -139,14 +139,13 @@ class ChatDb:
         *addresses: str,
         service: str = "iMessage",
         name: str = "",
-        identifier: str | None = None,
         listed: bool = True,
         **columns: Any,
     ) -> ChatBuilder:
         """Add a chat with some people: a group if there are several, or a name."""
         is_group = bool(name) or len(addresses) > 1
         number = self._next("chat")
-        identifier = identifier or (f"chat{number:09}" if is_group else addresses[0])
+        identifier = f"chat{number:09}" if is_group else addresses[0]
         row = {
             "guid": f"{service};{'+' if is_group else '-'};{identifier}",
             "style": 43 if is_group else 45,

@@ -173,9 +173,9 @@ class Export:
             folder.with_name(f"{folder.name}.zip")
         )
 
-    def to_zip(self, path: Path, prefix: str = "") -> Path:
+    def to_zip(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in self.files().items():
-                archive.writestr(prefix + name, data)
+                archive.writestr(name, data)
         return path

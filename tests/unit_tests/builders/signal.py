@@ -44,9 +44,9 @@ class SignalChat:
 class SignalExport:
     """An export, with its owner as the first recipient."""
 
-    def __init__(self, **account: str) -> None:
+    def __init__(self) -> None:
         self.seconds = 0
-        names = account or {"givenName": "Tess", "familyName": "Tortoise"}
+        names = {"givenName": "Tess", "familyName": "Tortoise"}
         self.frames: list[Any] = [
             {"version": "1", "backupTimeMs": "1715636551000"},
             {"account": {"profileKey": "YQ==", **names}},

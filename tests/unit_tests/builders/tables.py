@@ -12,16 +12,14 @@ import pytest
 START = 1_700_000_000
 
 
-def conversation_rows(
-    name: str, length: int = 4, start: int = START
-) -> list[dict[str, Any]]:
+def conversation_rows(name: str, length: int = 4) -> list[dict[str, Any]]:
     """Rows of a customer and an agent, a minute apart."""
     return [
         {
             "conversation_id": name,
             "sender": ("Cleo", "Agent 7")[number % 2],
             "role": ("customer", "agent")[number % 2],
-            "time": start + 60 * number,
+            "time": START + 60 * number,
             "text": f"Sentence {number} of the case {name}.",
             "message_id": f"{name}-{number}",
         }

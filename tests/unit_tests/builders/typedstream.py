@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 PART = "__kIMMessagePartAttributeName"
 FILE = "__kIMFileTransferGUIDAttributeName"
@@ -10,12 +10,6 @@ MENTION = "__kIMMentionConfirmedMention"
 TRANSCRIPT = "IMAudioTranscription"
 
 _VERSIONS = {"NSString": 1, "NSMutableString": 1, "NSValue": 0}
-
-
-class Url(NamedTuple):
-    """An address, as attributes of links hold it."""
-
-    address: str
 
 
 def attributed_body(
@@ -108,19 +102,10 @@ class _Writer:
         self.out += number(value)
 
     def value(self, value: Any) -> None:
-        if value is None:
-            self.out.append(0x85)
-            return
         if isinstance(value, str):
             self.begin("NSString", "NSObject")
             self.group("+")
             self.string(value.encode())
-        elif isinstance(value, Url):
-            self.begin("NSURL", "NSObject")
-            self.group("c")
-            self.out.append(0)
-            self.group("@")
-            self.value(value.address)
         elif isinstance(value, float):
             self._number("d")
             self.out += b"\x83" + struct.pack("<d", value)

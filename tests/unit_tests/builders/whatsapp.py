@@ -38,12 +38,11 @@ class WhatsAppChat:
         self._system = system
 
     @classmethod
-    def ios(cls, start: datetime = START) -> WhatsAppChat:
+    def ios(cls) -> WhatsAppChat:
         """An iPhone's export in English, day first and a 24-hour clock."""
         return cls(
             lambda at: f"[{at:%d/%m/%Y, %H:%M:%S}] ",
             end="\r\n",
-            start=start,
             system="{stamp}{name}: \u200e{text}",
         )
 
@@ -53,23 +52,20 @@ class WhatsAppChat:
         return cls(lambda at: f"{at:%d/%m/%Y, %H:%M} - ", start=start)
 
     @classmethod
-    def web(cls, start: datetime = START) -> WhatsAppChat:
+    def web(cls) -> WhatsAppChat:
         def stamp(at: datetime) -> str:
             time = f"{at.hour % 12 or 12}:{at:%M:%S} {'AM' if at.hour < 12 else 'PM'}"
             return f"[{at.month}/{at.day}/{at:%y}, {time}] "
 
-        chat = cls(stamp, start=start, system="{stamp}- {text}")
+        chat = cls(stamp, system="{stamp}- {text}")
         return chat.line("Messages and calls are end-to-end encrypted.")
 
     def line(self, text: str) -> WhatsAppChat:
         self.lines.append(text)
         return self
 
-    def says(
-        self, name: str, text: str, at: datetime | None = None, before: str = ""
-    ) -> WhatsAppChat:
-        """Add a message, `before` its header."""
-        return self.line(f"{before}{self._next(at)}{name}: {text}")
+    def says(self, name: str, text: str, at: datetime | None = None) -> WhatsAppChat:
+        return self.line(f"{self._next(at)}{name}: {text}")
 
     def by_app(self, name: str, text: str, at: datetime | None = None) -> WhatsAppChat:
         """Add what an iPhone writes itself, in somebody's name."""

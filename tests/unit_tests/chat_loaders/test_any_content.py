@@ -30,7 +30,7 @@ from tests.unit_tests.builders.signal import SignalExport
 from tests.unit_tests.builders.slack import workspace
 from tests.unit_tests.builders.telegram import ANN as TELEGRAM_ANN
 from tests.unit_tests.builders.telegram import Page, TelegramChat, text_block
-from tests.unit_tests.builders.whatsapp import LRM, RLM, WhatsAppChat
+from tests.unit_tests.builders.whatsapp import LRM, RLM
 
 KEPT = ("media", "bot", "system", "channel", "unsent", "reaction")
 
@@ -55,9 +55,6 @@ def records(keys: str, *values: str) -> st.SearchStrategy[list[Any]]:
     value = any_json(keys, *values)
     objects = st.dictionaries(st.sampled_from(keys.split()), value, max_size=8)
     return st.lists(objects | value, max_size=6)
-
-
-# --- each app: what a file can hold, and an export with such a file and a sound message
 
 
 def write_slack(folder: Path, content: Any) -> Path:
@@ -176,22 +173,7 @@ WHATSAPP_PIECES = [
 ]
 whatsapp_text = st.lists(
     st.sampled_from(WHATSAPP_PIECES) | st.text(max_size=5), max_size=40
-).map("".join)
-
-
-@st.composite
-def whatsapp_chats(draw: st.DrawFn) -> str:
-    """The text of a chat, of any messages."""
-    kind = draw(st.sampled_from(["ios", "android", "web"]))
-    chat: WhatsAppChat = getattr(WhatsAppChat, kind)()
-    names = st.sampled_from(["Ann", "Bob", "Work: Cleo", '"x', "~ Dan", ""])
-    for name, text in draw(st.lists(st.tuples(names, whatsapp_text), max_size=12)):
-        chat.says(name, text)
-    return chat.text()
-
-
-def encoded(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
+).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
 
 
 class Format(NamedTuple):
@@ -267,12 +249,7 @@ FORMATS = {
         least=1,
     ),
     "whatsapp": Format(
-        WhatsAppChatLoader,
-        st.binary(max_size=300) | whatsapp_text.map(encoded),
-        write_whatsapp,
-    ),
-    "whatsapp, any messages": Format(
-        WhatsAppChatLoader, whatsapp_chats().map(encoded), write_whatsapp
+        WhatsAppChatLoader, st.binary(max_size=300) | whatsapp_text, write_whatsapp
     ),
     "table": Format(
         TableChatLoader,
@@ -314,8 +291,6 @@ def test_any_content_is_sessions_counts_or_our_error(
         check(loader(path, keep=KEPT), least)
 
 
-# --- time
-
 PIECES = [
     *(" ", " \n", "<div>", "</div>", "<!--", "<a ", '<a "', "<", "&#9", "&am"),
     *('<span class="reaction"><span class="emoji">', "<br>", " via @a"),
@@ -323,6 +298,28 @@ PIECES = [
     *('<div class="forwarded body"><div class="from_name">'),
 ]
 LONG_TEXTS: dict[str, list[Any]] = {
+    "messenger": [
+        *("Ada voted for x" + " in the poll: " * 30_000 + "!", "a " * 200_000 + "."),
+        "Ada changed vote to x" + " in the poll: x" * 30_000 + "\n.",
+        *(
+            "x" + ": x" * 100_000 + "; just played a.",
+            "Ada set the nickname for " * 20_000,
+        ),
+    ],
+    "whatsapp": [
+        *(
+            "<" * 300_000 + ">",
+            "(" * 300_000 + ")",
+            " (" * 150_000 + ")",
+            LRM * 300_000,
+        ),
+        *("a.b (" * 60_000 + ")", "@\u2068" * 150_000, "https://" * 40_000),
+        *(
+            " " * 300_000,
+            "A" * 300_000 + ":\n",
+            "A" + " <This message was edited>" * 40_000,
+        ),
+    ],
     "slack": [
         *("<" + "a" * 1_000_000 + ">", "<" * 1_000_000, "<@U1>" * 200_000),
         *("<a|" + "&amp;" * 200_000 + ">", "<@U1> uploaded a file: <" * 40_000),
@@ -343,10 +340,14 @@ LONG_TEXTS: dict[str, list[Any]] = {
 )
 def test_a_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> None:
     """Read in 2 s at most; in minutes where the time grows with the square."""
-    content = {
+    content: Any = {
         "slack": [{"user": "U1", "text": text, "ts": "1.1", "subtype": "file_share"}],
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
+        "messenger": ({"messages": [message("Ada", text, 1)]}, {}),
+        "whatsapp": "".join(
+            f"[18/03/2022, 14:56:01] Ann: {mark}{text}\n" for mark in ("", LRM)
+        ).encode(),
     }[name]
     path = FORMATS[name].write(tmp_path, content)
     begin = time.process_time()

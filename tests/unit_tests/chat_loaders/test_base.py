@@ -1,5 +1,4 @@
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.runnables import RunnableLambda
 
-from langchain_chatexports.chat_loaders.counts import Counts, Reading
 from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
@@ -18,15 +16,12 @@ from langchain_chatexports.steps import (
     SessionTransform,
 )
 from langchain_chatexports.steps.pipe import TransformedChatLoader
-from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, closable, talk
+from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, talk
 
 RACES = [
     talk("Hare: Speed", "Hare: is key!", "Tortoise: Indeed."),
     talk("Tortoise: Slow."),
 ]
-
-
-# --- options
 
 
 def test_path_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -48,28 +43,9 @@ def test_an_unknown_kind_to_keep_is_refused_with_the_kinds_there_are() -> None:
     assert ExportLoader([], keep="channel").keep == {"channel"}
 
 
-# --- a loader as a source
-
-
-def test_closing_does_not_wait_for_the_garbage_collector() -> None:
-    class Held(ExportLoader):
-        def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
-            self.reading = super()._sessions(reading)
-            return self.reading
-
-    loader = Held(RACES)
-    sessions = closable(loader.lazy_load())
-    next(sessions)
-    sessions.close()
-    assert loader.closed == 1
-
-
 def test_repr_shows_class_and_path() -> None:
     loader = ExportLoader(RACES, "races.json", owner="Harry Potter")
     assert repr(loader) == "ExportLoader(path='races.json')"
-
-
-# --- a loader with steps
 
 
 def test_repr_of_a_loader_with_steps_is_what_was_written() -> None:
@@ -109,33 +85,6 @@ def test_loader_joins_with_steps_only(other: Any) -> None:
         ExportLoader(RACES) | other
 
 
-# --- inspect
-
-
-def test_inspect_counts_in_one_pass() -> None:
-    loader = ExportLoader(RACES)
-    summary = (loader | MergeChatRuns() | ChunkSessions(size=2, overlap=0)).inspect()
-    assert (loader.passes, loader.closed) == (1, 1)
-    assert summary.steps == (
-        Counts(
-            "MergeChatRuns",
-            found=4,
-            kept=3,
-            skipped=Counter(merged=1),
-            sessions_found=2,
-            sessions_kept=2,
-        ),
-        Counts(
-            "ChunkSessions",
-            found=3,
-            kept=2,
-            skipped=Counter(tail=1),
-            sessions_found=2,
-            sessions_kept=1,
-        ),
-    )
-
-
 def test_inspect_accounts_for_what_is_left_out() -> None:
     half: Any = {"messages": [None, *RACES[0]["messages"]]}
     none: Any = {"messages": [None]}
@@ -152,11 +101,13 @@ def test_inspect_of_a_loader_of_others_counts_what_it_gives() -> None:
 
 
 def test_inspect_sees_through_nested_loaders() -> None:
-    inner = ExportLoader(RACES) | MergeChatRuns()
+    loader = ExportLoader(RACES)
+    inner = loader | MergeChatRuns()
     summary = TransformedChatLoader(inner, MapAIMessages() | ChunkSessions()).inspect()
     names = [step.name for step in summary.steps]
     assert names == ["MergeChatRuns", "MapAIMessages", "ChunkSessions"]
     assert summary.platform == "races"
+    assert (loader.passes, loader.closed) == (1, 1)
 
 
 def test_inspect_of_a_failing_step_closes_the_export() -> None:

@@ -85,9 +85,6 @@ def metadata(loader: ChatExportLoader) -> dict[str, Any]:
     return found
 
 
-# --- messages
-
-
 def test_message_carries_the_keys_of_the_contract(path: Path) -> None:
     said = row("1", "Hi", at=30, id="m1", extra={"subject": "Race"})
     rows: list[dict[str, Any]] = [{"messages": [said], "owner": "2"}]
@@ -149,9 +146,6 @@ def test_messages_come_by_time_those_without_one_first(path: Path) -> None:
     assert [message.content for message in messages] == ["a", "c", "b", "d"]
 
 
-# --- kinds
-
-
 @pytest.mark.parametrize("kind", ["reaction", "system", "unsent", "media", "bot"])
 def test_kind_is_skipped_and_counted_unless_it_is_kept(path: Path, kind: str) -> None:
     rows = [{"messages": [row("1", "[x]", kind=kind), *RACE]}]
@@ -190,9 +184,6 @@ def test_repeated_record_is_context_and_counted_once(path: Path) -> None:
         for session in loader
     ]
     assert weights == [[None], [0, None, None]]
-
-
-# --- choosing
 
 
 @pytest.mark.parametrize(
@@ -267,9 +258,6 @@ def test_message_without_a_time_is_kept_only_without_bounds(
     bounds: Any = {option: NOON}
     assert len(loaded(path, row("1", "x", at=None))) == 1
     assert not loaded(path, row("1", "x", at=None), **bounds)
-
-
-# --- people
 
 
 def test_namesakes_are_told_apart_by_their_ids(path: Path) -> None:
@@ -373,9 +361,6 @@ def test_handles_are_known_without_reading_a_message(path: Path) -> None:
     assert Unread(path, []).names_of("Snail") == {"Snail"}
 
 
-# --- ids
-
-
 def test_message_without_an_id_gets_one_of_its_moment(path: Path) -> None:
     first, second = loaded(path, *RACE)
     assert first.id != second.id
@@ -389,52 +374,6 @@ def test_ids_do_not_depend_on_options_or_other_moments(path: Path) -> None:
     kept = {m.content: m.id for m in loaded(path, *same, keep="system")}
     assert ids.items() <= kept.items()
     assert len({message.id for message in loaded(path, *same)}) == 4
-
-
-# --- accounting
-
-
-ROWS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "time": st.none() | st.integers(-SECOND, SECOND),
-            "sender": st.sampled_from(["", "1", "2", "3", "9"]),
-            "text": st.sampled_from(["", " ", "Hi", "Hello"]),
-            "kind": st.sampled_from(["text", "text", "system", "media", "unreadable"]),
-            "id": st.sampled_from(["", "", "a", "b"]),
-            "is_repeat": st.booleans(),
-        }
-    ),
-    max_size=12,
-)
-
-
-@given(
-    conversations=st.lists(ROWS, max_size=4),
-    keep=st.sets(st.sampled_from(["system", "media"])),
-    include=st.sampled_from([(), "Tortoise", "nothing"]),
-    start=st.none() | st.just(EPOCH),
-)
-def test_found_is_kept_and_skipped(
-    tmp_path_factory: pytest.TempPathFactory,
-    conversations: list[list[dict[str, Any]]],
-    **options: Any,
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.json"
-    path.write_bytes(b"[]")
-    given = [
-        {"id": str(number), "messages": rows}
-        for number, rows in enumerate(conversations)
-    ]
-    loader = Rows(path, given, **options)
-    summary = loader.inspect()
-    records = [row for rows in conversations for row in rows if not row["is_repeat"]]
-    assert summary.found == len(records)
-    assert summary.found == summary.kept + sum(summary.skipped.values())
-    messages = [message for session in loader for message in session["messages"]]
-    weighed = [m for m in messages if "weight" not in m.additional_kwargs]
-    assert len(weighed) == summary.kept
-    assert len({(m.id) for m in messages if m.id}) <= len(messages)
 
 
 def test_conversation_of_too_many_messages_for_its_bytes_is_refused(
@@ -465,13 +404,6 @@ def test_message_of_two_exports_is_loaded_once(path: Path) -> None:
     assert loaders[1].inspect().skipped == {"duplicate": 2}
 
 
-def test_kinds_that_are_kept_are_loaded_once_from_two_exports(path: Path) -> None:
-    reaction = row("1", "Loved it", at=9, kind="reaction")
-    loaders = sharing(path, *RACE, reaction, keep="reaction")
-    assert [loader.inspect().kept for loader in loaders] == [3, 0]
-    assert loaders[1].inspect().skipped == {"duplicate": 3}
-
-
 def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
     seen: dict[int, int] = {}
     for text, at in (("Hello", 5), ("Other", 6), ("No time", None), ("Nor here", None)):
@@ -481,14 +413,3 @@ def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
     edited = Rows(path, [{"messages": [row("1", "Hello!", at=5, id="7")]}])
     edited.share_seen_messages(seen)
     assert edited.inspect().skipped == {"duplicate": 1}
-
-
-@pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_both_forms_of_a_name_are_one_person(path: Path, form: Any) -> None:
-    names = [unicodedata.normalize(one, "Zoë") for one in ("NFC", "NFD")]
-    rows = [row(name, "Hello", at=at) for at, name in enumerate(names)]
-    owner = unicodedata.normalize(form, "Zoë")
-    loader = Rows(path, [{"messages": rows}], owner=owner)
-    assert are_own(loader) == [True, True]
-    assert list(loader.inspect().senders.values()) == [2]
-    assert len(metadata(loader)["participants"]) == 1

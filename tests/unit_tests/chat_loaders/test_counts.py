@@ -1,26 +1,19 @@
-import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import (
     Counts,
     ExportSummary,
     Reading,
-    entered_at_end,
     read_counted,
-    total_of,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 from tests.unit_tests.builders.sessions import (
     START,
     ListLoader,
-    closable,
-    numbered,
     said,
     talk,
 )
@@ -34,41 +27,6 @@ def summary_of(
     if reading is None:
         return read_counted(sessions, "races", steps).finish()
     return reading.start(sessions, steps).finish()
-
-
-def test_stages_stand_in_the_order_in_which_data_passed() -> None:
-    """In a chain of generators the last one begins first."""
-    counts: list[Counts] = []
-
-    def dropping(name: str, numbers: Iterable[int], dropped: int) -> Iterator[int]:
-        stage = Counts(name)
-        with entered_at_end(counts, stage):
-            for number in numbers:
-                stage.found += 1
-                if number == dropped:
-                    stage.skip(name)
-                    continue
-                stage.kept += 1
-                yield number
-
-    assert list(dropping("b", dropping("a", range(5), 1), 2)) == [0, 3, 4]
-    assert [(s.name, s.found, s.kept) for s in counts] == [("a", 5, 4), ("b", 4, 3)]
-    total = total_of(counts)
-    assert total == Counts("Total", found=5, kept=3, skipped=Counter(a=1, b=1))
-    assert not total.is_of_export
-
-
-def test_a_stage_is_entered_after_an_error() -> None:
-    counts: list[Counts] = []
-    stage = Counts("a")
-    with pytest.raises(ZeroDivisionError), entered_at_end(counts, stage):
-        stage.found += 1 // 0
-    assert counts == [stage]
-
-
-def test_stages_that_do_not_follow_on_each_other_have_no_total() -> None:
-    assert total_of([Counts("a", found=3, kept=3), Counts("b", found=2)]) is None
-    assert total_of([Counts("a", "sessions", found=3, kept=3)]) is None
 
 
 TABLE = """\
@@ -128,54 +86,9 @@ def test_what_is_no_unix_time_gives_none(moment: int | str | None) -> None:
     assert summary_of(sessions).first is None
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 30), max_size=5), st.booleans())
-def test_step_rows_agree_with_what_the_steps_give(
-    lengths: list[int], keep_tail: bool
-) -> None:
-    sessions = [numbered(length) for length in lengths]
-    steps = (MergeChatRuns(), ChunkSessions(size=5, overlap=1, keep_tail=keep_tail))
-    summary = summary_of(sessions, steps=steps)
-    current = sessions
-    for step, row in zip(steps, summary.steps, strict=True):
-        output = step.invoke(current)
-        assert (row.sessions_found, row.sessions_kept) == (len(current), len(output))
-        assert row.found == sum(len(s["messages"]) for s in current)
-        assert row.kept == sum(len(s["messages"]) for s in output)
-        current = output
-
-
 def test_summary_of_a_stopped_pass_covers_what_was_read() -> None:
     counted = read_counted(RACES, "races", [MergeChatRuns()])
     next(iter(counted))
     summary = counted.summary()
     assert (summary.sessions, summary.kept) == (1, 3)
     assert (summary.steps[0].found, summary.steps[0].kept) == (3, 2)
-
-
-def test_stopped_pass_closes_the_loader() -> None:
-    loader = ListLoader(RACES)
-    sessions = iter(
-        read_counted(
-            loader.lazy_load(),
-            "races",
-            [MergeChatRuns(), ChunkSessions(size=2, overlap=0)],
-        )
-    )
-    next(sessions)
-    closable(sessions).close()
-    assert loader.closed == 1
-
-
-def test_counted_pass_forgets_sessions() -> None:
-    refs = []
-
-    def sessions() -> Iterator[Any]:
-        for _ in range(3):
-            session = talk("Hare: Speed", "Hare: is key!")
-            refs.append(weakref.ref(session["messages"][0]))
-            yield session
-            del session
-            assert refs[-1]() is None
-
-    assert summary_of(sessions(), steps=[MergeChatRuns()]).sessions == 3

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
-from langchain_chatexports.chat_loaders import files as files_module
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import EncryptedExportError, ExportFormatError
@@ -161,17 +160,6 @@ def test_a_thread_in_which_all_say_the_same_is_no_bomb(tmp_path: Path) -> None:
         chat.says("Ada Byron", "All work and no play. " * 4, NOON + 60_000 * number)
     path = export.to_zip(tmp_path / "x.zip")
     assert inspect(path).kept == 25_000
-
-
-def test_a_file_larger_than_any_export_file_is_not_read(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files_module, "_MAX_FILE_BYTES", 10)
-    with (
-        pytest.warns(UserWarning, match="larger than any"),
-        pytest.raises(ExportFormatError),
-    ):
-        inspect(path)
 
 
 def test_a_zip_in_a_zip_is_not_read(path: Path, thread: bytes) -> None:
@@ -347,18 +335,6 @@ def chat_bomb(path: Path, *, files: int = 8) -> None:
     data = b'{"participants":[],"messages":[' + b'{"content":"a"},' * 500_000 + b"1]}"
     for number in range(files):
         add(path, f"{FACEBOOK}/inbox/b_1/message_{number + 1}.json", data)
-
-
-def test_more_messages_than_its_size_can_hold_are_refused(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In all conversations together; each has fewer than a real one can have."""
-    monkeypatch.setattr(files_module, "_MAX_MESSAGES", 3_000)
-    data = b'{"participants":[],"messages":[' + b'{"timestamp_ms":1},' * 1_000 + b"1]}"
-    for number in range(4):
-        add(path, f"{FACEBOOK}/inbox/b_{number}/message_1.json", data)
-    with pytest.raises(ExportFormatError, match="more than 3,000 messages"):
-        inspect(path)
 
 
 def test_media_do_not_hide_what_the_chats_beside_them_unpack_to(path: Path) -> None:

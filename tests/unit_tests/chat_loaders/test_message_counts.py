@@ -1,14 +1,11 @@
 """About how many messages exports hold, known before they are read."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from langchain_chatexports import WhatsAppChatLoader
 from langchain_chatexports.chat_loaders import files
-from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -39,16 +36,8 @@ def test_the_total_passes_over_what_is_broken(tmp_path: Path) -> None:
     assert estimate_message_count([open_export(tmp_path / "hogwarts")]) == 663
 
 
-class ForeignLoader(ChatExportLoader):
-    """A loader that cannot tell how much there is."""
-
-    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        del files
-        yield from ()
-
-
 def test_a_loader_that_cannot_tell_leaves_the_total_unknown(tmp_path: Path) -> None:
     chats = open_export(write_imessage(tmp_path / "chat.db"))
-    other = Export(path=tmp_path, format="", loader=ForeignLoader(tmp_path))
-    assert other.loader.estimate_message_count() is None
+    loader = WhatsAppChatLoader(tmp_path / "nothing")
+    other = Export(path=tmp_path, format="", loader=loader)
     assert estimate_message_count([chats, other]) is None

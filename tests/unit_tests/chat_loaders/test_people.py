@@ -174,13 +174,6 @@ def test_the_owner_is_found_by_an_address_and_by_the_label(tmp_path: Path) -> No
         assert session["messages"][0].additional_kwargs["is_from_me"] is True
 
 
-def test_what_the_owner_wrote_under_another_name_is_the_owners(tmp_path: Path) -> None:
-    people = {"Ann": ("Me", "+491701234567")}
-    (session,) = imessage(tmp_path, people=people)
-    own = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
-    assert own == [True, True]
-
-
 def test_redaction_finds_the_names_that_sessions_no_longer_show(tmp_path: Path) -> None:
     rows = [
         {"conversation_id": "1", "sender": "Annabel", "text": "I am Annabel"},

@@ -12,7 +12,6 @@ import pytest
 
 from langchain_chatexports import (
     DiscordChatLoader,
-    ExportNotFoundError,
     FolderFacebookMessengerChatLoader,
     SlackChatLoader,
     WhatsAppChatLoader,
@@ -108,20 +107,6 @@ def test_a_folder_with_a_pipe_is_recognized_without_waiting_for_a_writer(
     os.mkfifo(tmp_path / name)
     with pytest.raises(ExportFormatError):
         open_export(tmp_path).loader.load()
-
-
-def test_a_renamed_zip_is_messenger(tmp_path: Path) -> None:
-    write_messenger(tmp_path / "in" / "stranger")
-    shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path / "in")
-    path = (tmp_path / "export.zip").rename(tmp_path / "what is this")
-    export = open_export(path)
-    assert isinstance(export.loader, FolderFacebookMessengerChatLoader)
-    assert len(export.loader.load()) == 9
-
-
-def test_a_missing_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ExportNotFoundError, match="nope"):
-        open_export(tmp_path / "nope")
 
 
 @pytest.mark.parametrize(

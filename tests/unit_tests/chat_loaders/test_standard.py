@@ -21,10 +21,9 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-from tests.unit_tests.builders import messenger, slack, tables
+from tests.unit_tests.builders import messenger, tables
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
-from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 NOON = 1_700_000_000_000
 ADA, GRACE = "Ada Byron", "Grace Hopper"
@@ -82,30 +81,6 @@ def one_messenger_file(folder: Path) -> Path:
     return next(folder.rglob("*.json"))
 
 
-def iphone_zip(folder: Path) -> Path:
-    chat = WhatsAppChat.ios().system("Messages and calls are encrypted.", ADA)
-    for number in range(12):
-        chat.says((ADA, GRACE)[number % 2], f"Línea {number} para {ADA} 😂")
-    chat.by_app(ADA, "image omitted")
-    return chat.to_zip(folder / f"WhatsApp Chat - {ADA}.zip")
-
-
-def slack_zip(folder: Path) -> Path:
-    export, general = slack.workspace()
-    for number in range(12):
-        general.says(("U1", "U2")[number % 2], f"line {number}", day=1 + number)
-    export.direct("D1", "U1", "U2").says("U1", "for you")
-    return export.to_zip(folder / "export.zip")
-
-
-def table_parts(folder: Path) -> Path:
-    rows = tables.conversation_rows("one", 9)
-    tables.write_lines(folder / "part-0.jsonl", rows[:5])
-    rest = [*rows[5:], *tables.conversation_rows("two")]
-    tables.write_csv(folder / "part-1.csv", rest)
-    return folder
-
-
 class Export(NamedTuple):
     """What writes an export, its loader, and what is known of it."""
 
@@ -132,13 +107,11 @@ EXPORTS = {
         one_messenger_file, SingleFileFacebookMessengerChatLoader
     ),
     "WhatsApp": Export(samples.write_whatsapp, WhatsAppChatLoader, UTC),
-    "WhatsApp in a zip": Export(iphone_zip, WhatsAppChatLoader, UTC),
     "Telegram": Export(samples.write_telegram, TelegramChatLoader),
     "Discord": Export(samples.write_discord, DiscordChatLoader),
     "Slack": Export(
         samples.write_slack, SlackChatLoader, {"people": {"Ann Ode": "Hare"}}
     ),
-    "Slack in a zip": Export(slack_zip, SlackChatLoader),
     "Signal": Export(samples.write_signal, SignalChatLoader),
     "CSV": Export(
         lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader
@@ -148,7 +121,6 @@ EXPORTS = {
         TableChatLoader,
         {"owner": "Agent 7"},
     ),
-    "parts of a table": Export(table_parts, TableChatLoader),
 }
 
 

@@ -47,9 +47,6 @@ def _texts(loader: TableChatLoader) -> list[list[str]]:
     return [[str(m.content) for m in session["messages"]] for session in loader]
 
 
-# --- columns
-
-
 def test_a_message_carries_what_its_row_says(load: Callable[..., Any]) -> None:
     row = {**ROW, "role": "customer", "message_id": 7, "reply_to": 6}
     message = load(row)[0]["messages"][0]
@@ -152,9 +149,6 @@ def test_other_files_are_no_table(head: str) -> None:
     assert not matches_head(Path("desk.txt"), head.encode())
 
 
-# --- the forms of a table
-
-
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_each_delimiter_and_encoding_gives_the_same_as_json_lines(
@@ -217,9 +211,6 @@ def test_a_table_needs_its_extra(
         TableChatLoader(path).load()
     with pytest.raises(MissingExtraError, match="table"):
         matches_head(path, path.read_bytes())
-
-
-# --- what is skipped
 
 
 @pytest.mark.parametrize(
@@ -300,9 +291,6 @@ def test_half_an_emoji_can_be_written_again(tmp_path: Path) -> None:
     assert "Hi \ufffd" in message.model_dump_json()
 
 
-# --- the order of day and month
-
-
 @pytest.mark.parametrize(
     ("times", "first", "order"),
     [
@@ -346,9 +334,6 @@ def test_two_orders_in_one_table_are_an_error(load: Callable[..., Any]) -> None:
     rows = [{**ROW, "time": time} for time in ("13/05/2024", "05/14/2024")]
     with pytest.raises(ExportFormatError, match=r"two orders.*such as 2024-05-31"):
         load(*rows)
-
-
-# --- hostile files
 
 
 def test_duckdb_s_error_about_a_damaged_file_is_not_shown(tmp_path: Path) -> None:
@@ -399,9 +384,6 @@ def test_duckdb_reads_nothing_but_a_private_folder(tmp_path: Path) -> None:
         ):
             with pytest.raises(duckdb.Error):
                 database.execute(sql)
-
-
-# --- sessions as rows
 
 
 def test_an_imessage_export_is_the_same_as_a_table(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -43,9 +42,3 @@ def test_functions_return_iterators_but_are_no_generator_functions(
     assert not inspect.isgeneratorfunction(function)
     params = {"sender": "Hare"} if function is map_ai_messages else {}
     assert isinstance(function(RACES, **params), Iterator)
-
-
-def test_inputs_stay_as_they_were() -> None:
-    before = deepcopy(RACES)
-    list(map_ai_messages(merge_chat_runs(RACES), "Hare"))
-    assert before == RACES

@@ -8,19 +8,17 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.conversation import ExportSession
-from langchain_chatexports.chat_loaders.counts import Counts, Reading
-from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 START = 1_693_182_723
@@ -41,18 +39,10 @@ def write_source(folder: Path, sessions: int = 3, lines: int = 4) -> Path:
 
 def expected_lines(number: int, lines: int = 4) -> list[tuple[str, str]]:
     """Return who says what in a conversation."""
+    text = f"of race {number}: " + "slow and steady " * 3
     return [
-        (
-            ("Tortoise", "Hare")[line % 2],
-            f"lap {line} of race {number}: " + "slow and steady " * 3,
-        )
-        for line in range(lines)
+        (("Tortoise", "Hare")[line % 2], f"lap {line} {text}") for line in range(lines)
     ]
-
-
-def expected_messages(sessions: int = 3) -> list[tuple[str, str]]:
-    """Return what is to be loaded from the default export."""
-    return [line for number in range(sessions) for line in expected_lines(number)]
 
 
 def parameters_of(method: Any) -> list[dict[str, Any]]:
@@ -68,47 +58,32 @@ class SoundLoader(ChatExportLoader):
     """Keeps all promises."""
 
     platform = "races"
+    suffixes = (".jsonl",)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        raise NotImplementedError
+        for file in files:
+            yield Conversation(file.name, list(self.messages(file)))
 
-    def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
-        for path in self.files():
-            messages = list(self.messages(path, reading.counts))
-            reading.counts.kept += len(messages)
-            reading.counts.sessions_kept += 1
-            yield cast("ChatSession", self.session(messages))
-            del messages
-
-    def files(self) -> list[Path]:
-        if not self.path.is_dir():
-            msg = f"{self.path} is not there."
-            raise ExportNotFoundError(msg)
-        return sorted(self.path.glob("*.jsonl"))
-
-    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                counts.found += 1
-                row = self.parse(line, f"{path}, line {number}")
+    def messages(self, file: ExportFile) -> Iterator[Message]:
+        with file.open() as lines:
+            for line in lines:
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    msg = f"{file.label} is no JSON: the file was cut. Export it again."
+                    raise ExportFormatError(msg) from None
                 if row is None:
-                    counts.skip("deleted")
+                    yield Message(None, "", "", kind="deleted")
                 else:
-                    yield self.message(row)
+                    yield Message(row["at"] * 1_000_000, row["by"], row["text"])
 
-    def parse(self, line: str, place: str) -> Any:
-        try:
-            return json.loads(line)
-        except ValueError:
-            msg = f"{place} is no JSON: the file was cut. Export it again."
-            raise ExportFormatError(msg) from None
+    def lazy_load(self) -> Iterator[ChatSession]:
+        for session in super().lazy_load():
+            yield {**session, "messages": list(self.change(session["messages"]))}
 
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        kwargs = {"message_time": row["at"], "sender": row["by"]}
-        return HumanMessage(row["text"], additional_kwargs=kwargs)
-
-    def session(self, messages: list[BaseMessage]) -> ExportSession:
-        return {"messages": messages}
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        """Change the messages of a session, in the loaders that break something."""
+        return messages
 
 
 class TakesOnlyPath(SoundLoader):
@@ -117,8 +92,11 @@ class TakesOnlyPath(SoundLoader):
 
 
 class FindsNothing(SoundLoader):
-    def files(self) -> list[Path]:
-        return sorted(self.path.glob("*.jsonl"))
+    def lazy_load(self) -> Iterator[ChatSession]:
+        try:
+            yield from super().lazy_load()
+        except ExportNotFoundError:
+            return
 
 
 class ReturnsAList(SoundLoader):
@@ -126,107 +104,94 @@ class ReturnsAList(SoundLoader):
         return list(super().lazy_load())
 
 
-class SharesARow(SoundLoader):
-    """Keeps the row that it works on where another thread replaces it."""
+class SharesItsMessages(SoundLoader):
+    """Keeps the messages that it works on where another thread replaces them."""
 
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        self.row = row
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        self.messages_at_work = messages
         time.sleep(0.001)
-        return super().message(self.row)
+        return self.messages_at_work
 
 
 class GivesAIMessages(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        message = super().message(row)
-        if row["by"] != "Tortoise":
-            return message
-        kwargs = message.additional_kwargs
-        return AIMessage(message.content, additional_kwargs=kwargs)
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        for message in messages:
+            kwargs = message.additional_kwargs
+            is_ai = kwargs["sender"] == "Tortoise"
+            yield (
+                AIMessage(message.text, additional_kwargs=kwargs) if is_ai else message
+            )
 
 
 class LosesAMessage(SoundLoader):
-    def session(self, messages: list[BaseMessage]) -> ExportSession:
-        return super().session(messages[:-1])
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        return messages[:-1]
 
 
 class ForgetsTheSender(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        message = super().message(row)
-        del message.additional_kwargs["sender"]
-        return message
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        for message in messages:
+            del message.additional_kwargs["sender"]
+        return messages
 
 
 class NewestFirst(SoundLoader):
-    def session(self, messages: list[BaseMessage]) -> ExportSession:
-        return {"messages": messages[::-1]}
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        return messages[::-1]
 
 
 class GivesAMessageTwice(SoundLoader):
     first: BaseMessage | None = None
 
-    def session(self, messages: list[BaseMessage]) -> ExportSession:
-        if self.first is None:
-            self.first = messages[0]
-        return {"messages": [self.first, *messages[1:]]}
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        self.first = self.first or messages[0]
+        return [self.first, *messages[1:]]
 
 
 class GivesDatetimes(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        message = super().message(row)
-        moment = datetime.fromtimestamp(row["at"], timezone.utc)
-        message.additional_kwargs["moment"] = moment
-        return message
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        for message in messages:
+            message.additional_kwargs["moment"] = datetime.now(timezone.utc)
+        return messages
 
 
 class GivesLocalTimes(SoundLoader):
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        message = super().message(row)
-        local = datetime.fromtimestamp(row["at"])  # noqa: DTZ006 - the point
-        message.additional_kwargs["local"] = local.isoformat()
-        return message
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        for message in messages:
+            local = datetime.fromtimestamp(START)  # noqa: DTZ006 - the point
+            message.additional_kwargs["local"] = local.isoformat()
+        return messages
 
 
 class WritesALogOfErrors(SoundLoader):
-    def parse(self, line: str, place: str) -> Any:
+    def lazy_load(self) -> Iterator[ChatSession]:
         try:
-            return super().parse(line, place)
-        except ExportFormatError:
-            Path("errors.log").write_text(place, encoding="utf-8")
+            yield from super().lazy_load()
+        except ExportFormatError as error:
+            Path("errors.log").write_text(str(error), encoding="utf-8")
             raise
 
 
 class LeavesACopy(SoundLoader):
-    def files(self) -> list[Path]:
-        copy = Path(tempfile.mkdtemp())
-        for path in super().files():
-            (copy / path.name).write_bytes(path.read_bytes())
-        return super().files()
+    def lazy_load(self) -> Iterator[ChatSession]:
+        Path(tempfile.mkdtemp(), "copy").touch()
+        yield from super().lazy_load()
 
 
 class KeepsFilesOpen(SoundLoader):
-    """Closes its file with the next one, so the last one stays open."""
-
     file: Any = None
 
-    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
-        if self.file is not None:
-            self.file.close()
-        self.file = path.open(encoding="utf-8")
-        for line in self.file:
-            counts.found += 1
-            row = self.parse(line, str(path))
-            if row is None:
-                counts.skip("deleted")
-            else:
-                yield self.message(row)
+    def lazy_load(self) -> Iterator[ChatSession]:
+        self.file = next(self.path.iterdir()).open(encoding="utf-8")
+        yield from super().lazy_load()
 
 
 class ShowsAText(SoundLoader):
     last = ""
 
-    def message(self, row: dict[str, Any]) -> BaseMessage:
-        self.last = row["text"]
-        return super().message(row)
+    def change(self, messages: Any) -> Iterable[BaseMessage]:
+        self.last = messages[-1].text
+        return messages
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(last={self.last!r})"
@@ -235,13 +200,13 @@ class ShowsAText(SoundLoader):
 class ShowsTheBadLine(SoundLoader):
     """In the cause of its error."""
 
-    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
-        cause = ValueError(path.read_text(encoding="utf-8"))
+    def messages(self, file: ExportFile) -> Iterator[Message]:
         try:
-            yield from super().messages(path, counts)
+            yield from super().messages(file)
         except ExportFormatError:
-            msg = f"{path} cannot be read."
-            raise ExportFormatError(msg) from cause
+            with file.open() as lines:
+                cause = ValueError(lines.read().decode())
+            raise ExportFormatError(file.label) from cause
 
 
 class HoldsItsPosition(SoundLoader):
@@ -260,6 +225,7 @@ class JoinsWithoutTheStep(SoundLoader):
 
 
 class ForgetsToCount(SoundLoader):
-    def messages(self, path: Path, counts: Counts) -> Iterator[BaseMessage]:
-        yield from super().messages(path, counts)
-        counts.skipped.clear()
+    def inspect(self) -> Any:
+        summary: Any = super().inspect()
+        summary.skipped.clear()
+        return summary

@@ -48,8 +48,8 @@ class RemembersTexts(SoundLoader):
 
 
 class LosesASession(SoundLoader):
-    def files(self) -> list[Path]:
-        return super().files()[1:]
+    def lazy_load(self) -> Iterator[ChatSession]:
+        yield from list(super().lazy_load())[1:]
 
 
 class Strict(TestSoundLoaderAtScale):

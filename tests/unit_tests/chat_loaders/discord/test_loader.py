@@ -52,9 +52,6 @@ HELLO = {"text": "Hello"}
 ONE_AND_TWO = ({"text": "one"}, {"who": BO, "text": "two"})
 
 
-# --- versions and files
-
-
 def test_a_file_of_today_is_read(tmp_path: Path) -> None:
     path = tmp_path / "renamed.json"
     channel_of(HELLO, {"who": BO, "text": "Hi 😂"}).write(path)
@@ -208,17 +205,6 @@ def test_a_thread_is_a_session_of_its_own(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {"system": 2}
 
 
-def test_other_json_and_damaged_files_are_counted(tmp_path: Path) -> None:
-    general(tmp_path, HELLO)
-    lost = channel_of({"text": "Lost"}, channel_id="501").text(indent=None)
-    (tmp_path / "b.json").write_text(lost[:-9])
-    (tmp_path / "c.json").write_text('{"messages": []}')
-    with pytest.warns(UserWarning, match=r"b\.json is not valid JSON"):
-        summary = DiscordChatLoader(tmp_path).inspect()
-    assert dict(summary.skipped) == {"unreadable": 1}
-    assert summary.details["other_files"] == 1
-
-
 @pytest.mark.parametrize("is_csv", [True, False])
 @pytest.mark.parametrize("messages", ["messages", "Messages"])
 def test_a_data_package_is_refused_with_the_right_export(
@@ -231,8 +217,6 @@ def test_a_data_package_is_refused_with_the_right_export(
     with pytest.raises(ExportFormatError, match=r"only your own messages.*format JSON"):
         loader.load()
 
-
-# --- kinds of messages
 
 SYSTEM = """
 RecipientAdd RecipientRemove Call ChannelNameChange ChannelIconChange
@@ -378,9 +362,6 @@ def test_markup_is_shown_as_people_saw_it(
     message = only_message(DiscordChatLoader(path))
     assert message.content == (shown or raw)
     assert message.additional_kwargs["edited"] is True
-
-
-# --- people and owner
 
 
 def direct(title: str, *people: dict[str, Any], number: int = 500) -> DiscordChannel:

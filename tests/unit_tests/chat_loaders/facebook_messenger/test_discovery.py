@@ -1,9 +1,6 @@
 """Which files are one thread: layouts, levels, parts, sections."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,9 +41,6 @@ def all_texts(sessions: list[Any]) -> list[list[str]]:
 
 def skipped(path: Path, **options: Any) -> dict[str, int]:
     return skipped_by(FolderFacebookMessengerChatLoader(path, **options))
-
-
-# --- layouts
 
 
 @pytest.mark.parametrize("root", ROOTS)
@@ -117,34 +111,6 @@ def test_numbers_of_files_are_sorted_as_numbers(tmp_path: Path) -> None:
     assert all_texts(load(tmp_path)) == [["11", "10", "9", "2", "1"]]
 
 
-SHOW = """
-import json, sys
-from langchain_chatexports import FolderFacebookMessengerChatLoader as Loader
-found = [session for path in sys.argv[1:] for session in Loader(path).load()]
-print(json.dumps([[one["metadata"], one["messages"][0].content] for one in found]))
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no C locale")
-def test_the_locale_does_not_matter(export: Export, tmp_path: Path) -> None:
-    chat = export.thread("émile_1", ["Émile", GRACE])
-    chat.says("Émile", "Ça va? 😂", NOON)
-    paths = export.to_folder_and_zip(tmp_path / "x")
-    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", SHOW, *map(str, paths)],
-        env=os.environ | plain,
-        check=True,
-        capture_output=True,
-    )
-    (session,) = load(paths[0])
-    assert json.loads(done.stdout) == [[session["metadata"], "Ça va? 😂"]] * 2
-    assert session["metadata"]["id"] == "émile_1"
-
-
-# --- sections and parts
-
-
 @pytest.fixture
 def sections(export: Export, tmp_path: Path) -> Path:
     for section in SECTIONS:
@@ -194,9 +160,6 @@ def test_several_parts_in_a_folder_are_one_export(tmp_path: Path, suffix: str) -
     assert all_texts(load(tmp_path / "parts")) == [[*"012345"]]
 
 
-# --- copies
-
-
 @pytest.mark.parametrize(
     "place",
     [
@@ -232,9 +195,6 @@ def test_a_groups_copy_is_not_doubled(
     folder = export.to_folder(tmp_path / "x")
     assert all_texts(load(folder)) == [["hello"]]
     assert skipped(folder) == {reason: 1}
-
-
-# --- encrypted chats
 
 
 def new_half(export: Export) -> None:
@@ -296,9 +256,6 @@ def test_deleted_accounts_are_different_people(export: Export, tmp_path: Path) -
         chat = export.encrypted(f"messages/Facebook user_{number}.json", people)
         chat.says(people[0], "after", NOON + 5)
     assert len(load(export.to_folder(tmp_path / "x"))) == 4
-
-
-# --- Instagram
 
 
 @pytest.mark.parametrize(

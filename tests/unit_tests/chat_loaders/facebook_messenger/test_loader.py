@@ -1,7 +1,7 @@
 """What both loaders give, leave out, count and refuse."""
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -17,11 +17,6 @@ from tests.unit_tests.builders.sessions import all_texts, skipped_by
 NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
 ADA, GRACE = "Ada Byron", "Grace Hopper"
 PHOTO = {"photos": [{"uri": "a/1.jpg"}]}
-LoaderClass: TypeAlias = (
-    type[FolderFacebookMessengerChatLoader]
-    | type[SingleFileFacebookMessengerChatLoader]
-)
-LOADERS = [FolderFacebookMessengerChatLoader, SingleFileFacebookMessengerChatLoader]
 
 
 def export_of(*records: dict[str, Any]) -> Export:
@@ -103,9 +98,6 @@ def test_what_nobody_typed_is_left_out_and_can_be_asked_for(
     assert skipped_by(loader) == {}
 
 
-# --- bad input
-
-
 def test_a_media_part_alone_is_an_error_that_asks_for_the_others(
     tmp_path: Path,
 ) -> None:
@@ -127,18 +119,6 @@ def test_an_export_in_html_is_an_error_that_asks_for_json(tmp_path: Path) -> Non
     ):
         with pytest.raises(ExportFormatError, match=r"HTML.*format set to JSON"):
             loader.load()
-
-
-@pytest.mark.parametrize("loader_class", LOADERS)
-@pytest.mark.parametrize("name", ["message_1.json", "Ada_1.json"])
-def test_a_named_file_that_is_cut_off_is_an_error(
-    tmp_path: Path, loader_class: LoaderClass, name: str
-) -> None:
-    (data,) = export_of().files().values()
-    path = tmp_path / name
-    path.write_bytes(data[:-5])
-    with pytest.raises(ExportFormatError, match=name):
-        loader_class(path).load()
 
 
 def test_a_single_file_loader_is_told_of_folders_and_zips(tmp_path: Path) -> None:

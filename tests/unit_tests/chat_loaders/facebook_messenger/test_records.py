@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import BaseMessage
 
-from langchain_chatexports import (
-    SingleFileFacebookMessengerChatLoader,
-)
+from langchain_chatexports import SingleFileFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from tests.unit_tests.builders.messenger import Export, message, meta_json, mojibake
 

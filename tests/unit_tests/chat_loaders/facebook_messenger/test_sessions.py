@@ -28,9 +28,6 @@ def only_texts(export: Export, tmp_path: Path) -> list[str]:
     return texts(session)
 
 
-# --- order
-
-
 @pytest.mark.parametrize(
     ("per_file", "times"),
     [
@@ -77,9 +74,6 @@ def test_messages_without_a_time_stand_first(export: Export, tmp_path: Path) -> 
     kwargs = session["messages"][0].additional_kwargs
     assert "message_time" not in kwargs
     assert "events" not in kwargs
-
-
-# --- duplicates
 
 
 def two_exports(
@@ -190,9 +184,6 @@ def test_a_text_that_repeats_on_shares_alone_is_a_placeholder(
     for number, text in enumerate([*others, "the end"], len(shares)):
         chat.says(ADA, text, NOON + number)
     assert only_texts(export, tmp_path) == [*expected, "the end"]
-
-
-# --- people
 
 
 @pytest.mark.parametrize(

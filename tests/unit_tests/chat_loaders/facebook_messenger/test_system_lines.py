@@ -1,5 +1,3 @@
-import time
-
 import pytest
 
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
@@ -235,22 +233,6 @@ def test_an_attachment_proves_the_sentence_about_it(reader: LineReader) -> None:
 def test_deleted_accounts_are_known_in_many_languages(name: str) -> None:
     assert is_deleted_account(name)
     assert not is_deleted_account(f"{name} Byron")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Ada voted for x" + " in the poll: " * 30_000 + "!",
-        "Ada changed vote to x" + " in the poll: x" * 30_000 + "\n.",
-        "x" + ": x" * 100_000 + "; just played a.",
-        "Ada set the nickname for " * 20_000 + ".",
-        "a " * 200_000 + ".",
-    ],
-)
-def test_a_long_text_takes_no_time(reader: LineReader, text: str) -> None:
-    start = time.process_time()
-    reader.kind_of(text, ADA)
-    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,16 @@ def test_names_and_title_are_repaired(path: Path) -> None:
     assert metadata_of(session)["participants"] == ["Zoë", "Ada"]
 
 
+def test_escapes_are_read_as_the_exporter_writes_them(path: Path) -> None:
+    """Bytes as they stand in a file, not those of our builder."""
+    data = rb"""{"participants": [{"name": "Zs\u00c3\u00b3fi"}], "messages": [
+        {"sender_name": "Zs\u00c3\u00b3fi", "timestamp_ms": 1,
+         "content": "h\u00c5\u0091s \u00e2\u009d\u00a4"}]}"""
+    (session,) = load(path, data)
+    (only,) = session["messages"]
+    assert (only.additional_kwargs["sender"], only.content) == ("Zsófi", "hős ❤")
+
+
 def test_the_names_of_an_encrypted_chat_are_right_already(path: Path) -> None:
     chat = Export().encrypted("Ã©va_12.json", ["Zoë", "Ã©va"]).says("Zoë", "hi", 1)
     (session,) = load(path, *chat.files().values())

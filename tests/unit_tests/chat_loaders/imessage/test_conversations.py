@@ -75,13 +75,6 @@ def test_chats_without_listed_people_merge_by_their_identifier(path: Path) -> No
     assert texts(path) == [["blue", "green"]]
 
 
-def test_groups_of_the_same_people_stay_apart(path: Path) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE, FOX, name="Race").message("race")
-        db.chat(HARE, FOX, name="Supper").message("supper")
-    assert len(texts(path)) == 2
-
-
 @pytest.mark.parametrize(("group_id", "count"), [("G1", 1), ("", 2), (None, 2)])
 def test_groups_with_one_group_id_are_one(
     path: Path, group_id: str | None, count: int

@@ -65,12 +65,6 @@ def test_default_is_the_macs_own_database(
     assert len(IMessageChatLoader().load()) == 1
 
 
-def test_folder_without_a_database_is_one_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("nothing here")
-    with pytest.raises(ExportNotFoundError, match="holds no Messages database"):
-        IMessageChatLoader(tmp_path).load()
-
-
 def test_folder_by_the_name_of_the_database_is_not_taken_for_it(tmp_path: Path) -> None:
     (tmp_path / "chat.db").mkdir()
     with pytest.raises(ExportNotFoundError, match="holds no Messages database"):

@@ -38,9 +38,6 @@ def general(tmp_path: Path, *records: dict[str, Any]) -> Path:
     return export.to_zip(tmp_path / "export.zip")
 
 
-# --- layouts
-
-
 def team(number: int, user: str = "U1") -> SlackExport:
     export = SlackExport()
     export.user(user, "Ann")
@@ -183,9 +180,6 @@ def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:
     assert isinstance(open_export(tmp_path).loader, SlackChatLoader)
 
 
-# --- days, order, times
-
-
 @pytest.mark.parametrize(
     ("records", "texts"),
     [
@@ -236,9 +230,6 @@ def test_ts_is_kept_exactly(tmp_path: Path) -> None:
         {"message_time": "2024-05-01T08:00:00.000109+00:00"}
     ]
     assert message.additional_kwargs["edited"] is True
-
-
-# --- threads
 
 
 def threaded(tmp_path: Path) -> SlackChatLoader:
@@ -324,9 +315,6 @@ def test_threads_of_direct_messages_stay_inside(tmp_path: Path) -> None:
     }
 
 
-# --- conversations, people, owner
-
-
 def test_metadata_says_what_kind_of_conversation_it_is(tmp_path: Path) -> None:
     export, channel = workspace()
     channel.says("U1", "in public")
@@ -399,9 +387,6 @@ def test_of_slackdump_the_owner_is_not_the_partner(tmp_path: Path) -> None:
     assert SlackChatLoader(path).inspect().owner == "Ann"
 
 
-# --- bots and system messages
-
-
 @pytest.mark.parametrize(
     ("keys", "sender"),
     [
@@ -442,8 +427,6 @@ def test_what_slack_wrote_is_left_out_and_counted_by_its_name(tmp_path: Path) ->
     assert dict(summary.skipped) == {"system": len(names)}
     assert summary.details["system"] == dict.fromkeys(names, 1)
 
-
-# --- texts, files, reactions
 
 FILE = {"name": "cat.jpg", "mimetype": "image/jpeg", "mode": "hosted"}
 JPEG = {"type": "photo", "mime_type": "image/jpeg"}
@@ -582,9 +565,6 @@ def test_reactions_name_who_reacted_as_far_as_known(tmp_path: Path) -> None:
         {"reaction": ":tada:", "sender": "Bo"},
         {"reaction": ":tada:", "sender": "unknown", "count": 39},
     ]
-
-
-# --- markup
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
-from langchain_chatexports.chat_loaders.utils import merge_chat_runs
 from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.telegram import (
     ANN,
@@ -322,39 +321,6 @@ def test_of_a_page_that_was_cut_off_the_whole_messages_stay(tmp_path: Path) -> N
     summary = TelegramChatLoader(path, timezone=BERLIN_SUMMER).inspect()
     assert summary.skipped["unreadable"] == 1
     assert summary.found == summary.kept + sum(summary.skipped.values())
-
-
-def test_both_forms_of_the_tutorials_chat_give_its_merged_messages(
-    tmp_path: Path,
-) -> None:
-    """LangChain's sample: three runs, of two people with ids that were edited."""
-    jiminy = Person("Jiminy Cricket", "user123450513")
-    batman = Person("Batman & Robin", "user6565661032")
-    lines = [
-        (jiminy, "You better trust"),
-        (jiminy, "your conscience"),
-        (batman, "What did you say?"),
-        (jiminy, "Always"),
-    ]
-    chat, page = TelegramChat("Jiminy", number=5965280513), Page("Jiminy")
-    for number, (person, text) in enumerate(lines, 1):
-        chat.says(person, text)
-        is_joined = number == 2
-        page.says(None if is_joined else person.name, text_block(text), number=number)
-    chat.write(tmp_path / "json" / "telegram.json")
-    page.write(tmp_path / "html" / "telegram.html")
-    for folder in ("json", "html"):
-        loader = TelegramChatLoader(tmp_path / folder, timezone=BERLIN_SUMMER)
-        (session,) = merge_chat_runs(loader.lazy_load())
-        texts = [
-            (m.additional_kwargs["sender"], m.content) for m in session["messages"]
-        ]
-        assert texts == [
-            ("Jiminy Cricket", "You better trust\n\nyour conscience"),
-            ("Batman & Robin", "What did you say?"),
-            ("Jiminy Cricket", "Always"),
-        ]
-        assert loader.inspect().owner is None
 
 
 def test_a_message_joined_to_a_call_is_of_the_caller(tmp_path: Path) -> None:

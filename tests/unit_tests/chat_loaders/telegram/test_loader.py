@@ -71,9 +71,6 @@ def account(tmp_path: Path, *chats: TelegramChat, **options: Any) -> Path:
     return path
 
 
-# --- shapes of the file
-
-
 @pytest.mark.parametrize("indent", [1, 2, None])
 def test_an_account_with_left_chats_is_read(tmp_path: Path, indent: int | None) -> None:
     path = account(
@@ -210,9 +207,6 @@ def test_many_exports_of_one_account_are_not_read_for_each_chat(
     assert len(opened) < 6 * 10
 
 
-# --- texts and times
-
-
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -225,10 +219,7 @@ def test_many_exports_of_one_account_are_not_read_for_each_chat(
             ],
             "a@b.example#x",
         ),
-        (
-            [{"type": "text_link", "text": "here", "href": "https://x.example"}],
-            "here",
-        ),
+        ([{"type": "text_link", "text": "here", "href": "https://x.example"}], "here"),
         ("half \ud83d, whole \U0001f602", "half \ufffd, whole \U0001f602"),
         (["a", 5, {"text": None}, {"text": "b"}], "ab"),
     ],
@@ -283,9 +274,6 @@ def test_each_chat_begins_with_the_first_of_the_hour_that_comes_twice(
             "2022-10-30T00:50:00+00:00",
             "2022-10-30T01:10:00+00:00",
         ]
-
-
-# --- kinds of messages
 
 
 @pytest.mark.parametrize(
@@ -434,9 +422,6 @@ def test_text_of_an_inline_bot_is_not_the_senders(tmp_path: Path) -> None:
     assert only(path, keep="bot").content == "Results"
 
 
-# --- kinds of chats
-
-
 @pytest.mark.parametrize("kind", ["private_channel", "public_channel"])
 def test_channels_are_left_out_unless_asked_for(tmp_path: Path, kind: str) -> None:
     chat = TelegramChat("News", kind, 9)
@@ -504,9 +489,6 @@ def test_negative_ids_keep_the_order_of_the_file(tmp_path: Path) -> None:
     assert [m.id for m in session["messages"]] == [
         f"channel22:{number}" for number in numbers
     ]
-
-
-# --- people and owner
 
 
 def test_people_are_their_ids_and_not_their_names(tmp_path: Path) -> None:

@@ -28,18 +28,6 @@ def two() -> WhatsAppChat:
     return WhatsAppChat.android().says("Ann", "Hi!").says("Bob", "Yes?")
 
 
-def test_a_session_has_metadata(tmp_path: Path) -> None:
-    (session,) = load(two().to_file(tmp_path / NAME))
-    assert session["metadata"] == {
-        "id": NAME,
-        "title": "Ann",
-        "platform": "whatsapp",
-        "participants": ["Ann", "Bob"],
-        "owner": "Bob",
-        "is_group": False,
-    }
-
-
 def test_a_message_has_sender_and_time(tmp_path: Path) -> None:
     path = two().to_file(tmp_path / NAME)
     (session,) = load(path, timezone="Europe/Berlin")

@@ -24,30 +24,21 @@ def lines_of(data: bytes) -> list[str]:
     return list(read_lines(BytesIO(data)))
 
 
-def test_lines_without_a_header_continue_the_message() -> None:
-    chat = read(f"{FIRST}Ann: one\n\ntwo\n{SECOND}Bob: three")
-    assert texts(chat) == ["Ann: one\n\ntwo", "Bob: three"]
+PASTED = "[3/17/22, 10:00:00 AM] Cleo: hi"
 
 
-def test_blank_lines_at_the_end_of_a_message_are_dropped() -> None:
-    chat = read(f"{FIRST}Ann: one\n\n\n{SECOND}Bob: two\n\n")
-    assert texts(chat) == ["Ann: one", "Bob: two"]
-
-
-def test_a_pasted_header_of_another_layout_is_text() -> None:
-    pasted = "[3/17/22, 10:00:00 AM] Cleo: hi"
-    chat = read(f"{FIRST}Ann: look:\n{pasted}\n{SECOND}Bob: two")
-    assert texts(chat) == [f"Ann: look:\n{pasted}", "Bob: two"]
-
-
-def test_a_pasted_header_of_the_same_layout_splits_the_message() -> None:
-    pasted = "17/03/2022, 10:00 - Cleo: hi"
-    assert len(read(f"{FIRST}Ann: look:\n{pasted}\n{SECOND}Bob: two").records) == 3
-
-
-def test_a_header_with_a_time_that_cannot_be_is_text() -> None:
-    chat = read(f"{FIRST}Ann: one\n18/03/2022, 25:61 - Bob: two")
-    assert texts(chat) == ["Ann: one\n18/03/2022, 25:61 - Bob: two"]
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{FIRST}Ann: one\n\ntwo\n{SECOND}Bob: x", ["Ann: one\n\ntwo", "Bob: x"]),
+        (f"{FIRST}Ann: one\n\n\n{SECOND}Bob: x\n\n", ["Ann: one", "Bob: x"]),
+        (f"{FIRST}Ann: a\n{PASTED}\n{SECOND}Bob: x", [f"Ann: a\n{PASTED}", "Bob: x"]),
+        (f"{FIRST}Ann: a\n{FIRST}Cleo: b", ["Ann: a", "Cleo: b"]),
+    ],
+    ids=["continued", "blank lines", "another layout", "the same layout"],
+)
+def test_a_message_goes_up_to_the_next_header(text: str, expected: list[str]) -> None:
+    assert texts(read(text)) == expected
 
 
 def test_dates_that_cannot_be_are_text() -> None:
@@ -58,12 +49,6 @@ def test_dates_that_cannot_be_are_text() -> None:
     expected = [f"Ann: {day}" for day in range(13, 28)]
     assert texts(chat) == [*expected, "\n".join(["Ann: 28", *pasted, "end"])]
     assert chat.lost_lines == 1
-
-
-def test_lines_before_the_first_header_are_counted() -> None:
-    chat = read(f"Exported by me\n\nwith love\n{FIRST}Ann: one")
-    assert (chat.lost_lines, chat.leading) == (2, "Exported by me")
-    assert texts(chat) == ["Ann: one"]
 
 
 @pytest.mark.parametrize("inner", ["\u2028", "\x85", "\x0c", "\x0b", "\x1c", "a\rb"])

@@ -144,13 +144,6 @@ def test_two_people_of_one_name_stay_apart(tmp_path: Path) -> None:
     ]
 
 
-def test_exports_without_a_common_time_stay_apart(tmp_path: Path) -> None:
-    talk(range(8)).to_file(tmp_path / NAME)
-    talk(range(8, 16)).to_file(tmp_path / AGAIN)
-    with pytest.warns(UserWarning, match="not enough messages in common"):
-        assert len(sessions(tmp_path)) == 2
-
-
 def test_exports_of_one_name_that_stay_apart_are_named_with_their_folders(
     tmp_path: Path,
 ) -> None:
