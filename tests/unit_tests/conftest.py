@@ -1,7 +1,5 @@
 """Without an extra, the tests of what needs it are left out; the core's all run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from importlib.util import find_spec
 

@@ -1,14 +1,9 @@
 """The benchmark's contenders write the same examples; one_machine.py says how fast."""
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="Windows does not say what a process took."

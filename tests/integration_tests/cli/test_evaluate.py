@@ -1,7 +1,5 @@
 """`chatexports evaluate`, of a model that was really trained."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

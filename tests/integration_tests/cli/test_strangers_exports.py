@@ -4,8 +4,6 @@ What is trained and asked is the same of each app once the examples are made, so
 is at the end of one of them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

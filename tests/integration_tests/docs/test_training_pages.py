@@ -4,14 +4,14 @@ The server's default base is exchanged for one of 30,000 random weights: what it
 noise, and everything else is as a reader would have it.
 """
 
-from __future__ import annotations
-
 import gc
 import re
 import shlex
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +25,6 @@ from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.pages import DOCS, read_page
 from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.tuners import forget_clients
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.training,

@@ -1,30 +1,23 @@
 """The tuner and the local server: a real training behind the real protocol."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
-from langchain_chatexports import ChatFineTuner, LocalServer
+from langchain_chatexports import ChatFineTuner, FineTuningRun, LocalServer
 from langchain_chatexports.exceptions import (
     FineTuningCancelledError,
     FineTuningUnavailableError,
 )
 from tests.unit_tests.builders.tiny_base import dialogues, tiny_tokenizer
 from tests.unit_tests.builders.tuners import achat, chat, forget_clients
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from langchain_core.language_models import BaseChatModel
-
-    from langchain_chatexports import FineTuningRun
 
 pytestmark = pytest.mark.training
 

@@ -4,18 +4,18 @@ Most of what a job of the tiny base costs is importing torch in another process,
 facts about one job are looked at in one life, and each has a test of its own.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer, list_models
 from langchain_chatexports.local_server.storage.jobs import list_jobs
+from langchain_chatexports.local_server.storage.models import TunedModel
 from tests.integration_tests.local_server.conftest import (
     client_of,
     order,
@@ -25,11 +25,6 @@ from tests.integration_tests.local_server.conftest import (
     wait_for_step,
 )
 from tests.unit_tests.builders.tiny_base import dialogues
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_chatexports.local_server.storage.models import TunedModel
 
 _MARK = "MARKEDWORDS"
 _CHAT: Any = [{"role": "user", "content": _MARK}]

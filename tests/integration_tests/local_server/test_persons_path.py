@@ -4,14 +4,15 @@ Serve, fine-tune with OpenAI's client, talk, take the model elsewhere, delete
 everything: with the tiny base, and before a release with the default one.
 """
 
-from __future__ import annotations
-
+import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -19,11 +20,6 @@ import pytest
 from langchain_chatexports.local_server.bases.description import describe_default_base
 from tests.integration_tests.local_server.conftest import MAX_SECONDS, upload, wait_for
 from tests.unit_tests.builders.tiny_base import dialogues
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.training,

@@ -1,11 +1,9 @@
 """The default base, SmolLM2-135M-Instruct, trained and used for real (minutes)."""
 
-from __future__ import annotations
-
 import io
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from langchain_core.output_parsers import StrOutputParser
@@ -15,10 +13,6 @@ from langchain_openai import ChatOpenAI
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.description import describe_default_base
 from tests.integration_tests.local_server.conftest import client_of
-
-if TYPE_CHECKING:
-    from typing import Any
-
 
 pytestmark = [
     pytest.mark.training,

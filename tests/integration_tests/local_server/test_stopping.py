@@ -1,14 +1,14 @@
 """Ctrl-C in `finetune`, and several commands on one data directory."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,18 +17,12 @@ from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
 )
-from langchain_chatexports.local_server.storage.jobs import list_jobs
+from langchain_chatexports.local_server.storage.jobs import KeptJob, list_jobs
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     trainers_of,
 )
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from langchain_chatexports.local_server.storage.jobs import KeptJob
 
 pytestmark = [
     pytest.mark.training,

@@ -1,12 +1,10 @@
 """Who gets in: one browser per link, and nobody from elsewhere."""
 
-from __future__ import annotations
-
 import stat
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
@@ -16,12 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.integration_tests.page.conftest import opened, wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.integration_tests.page.conftest import Browser, Command
+from tests.integration_tests.page.conftest import Browser, Command, opened, wait
 
 _TITLE = "Add exports"
 _REFUSED = "This page needs its link"

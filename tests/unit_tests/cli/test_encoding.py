@@ -1,7 +1,5 @@
 """Names and answers hold any character, whatever the pipe or terminal knows."""
 
-from __future__ import annotations
-
 import io
 import sys
 from pathlib import Path

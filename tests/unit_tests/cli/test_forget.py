@@ -1,7 +1,5 @@
 """`chatexports forget`, as a person types it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from langchain_chatexports.datasets.card import hash_files

@@ -1,7 +1,5 @@
 """`chatexports inspect`: what a person sees of an export."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import zipfile

@@ -1,7 +1,5 @@
 """`chatexports models`, `export-model`, and the list of bases."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options that commands share, the chats that they choose, and how many there are."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from datetime import datetime, timezone

@@ -1,7 +1,5 @@
 """What exists is replaced with --force only, whatever is in it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

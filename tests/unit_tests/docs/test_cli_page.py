@@ -1,22 +1,16 @@
 """The command line's page: its commands run and print what it says."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli.app import app
 from tests.unit_tests.builders.pages import DOCS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 PAGE = DOCS / "cli.md"
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)

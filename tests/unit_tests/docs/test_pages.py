@@ -1,17 +1,12 @@
 """The code of the pages that no other test module runs."""
 
-from __future__ import annotations
-
 import ast
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.unit_tests.builders.pages import DOCS, read_page, run_page
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 # What the marks of a block can be; another word is a block that nobody runs.

@@ -1,7 +1,5 @@
 """The tests' servers answer at once, and clients repeat without pauses."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace

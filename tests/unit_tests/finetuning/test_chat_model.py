@@ -1,7 +1,5 @@
 """The returned model asks the server that trained it, whatever else is set."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Exactly one job, whatever is lost or killed; its files and its numbers."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import subprocess

@@ -1,7 +1,5 @@
 """What `validate_examples` passes, the local server trains on, and nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Texts and keys reach the server that the user named, and nothing else."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

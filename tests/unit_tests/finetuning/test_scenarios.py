@@ -1,7 +1,5 @@
 """What servers do, and what comes of it: model or error, jobs and uploads."""
 
-from __future__ import annotations
-
 import asyncio
 from copy import deepcopy
 from dataclasses import dataclass, field

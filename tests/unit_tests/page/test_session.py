@@ -1,16 +1,15 @@
 """What the page reads and makes, without a browser."""
 
-from __future__ import annotations
-
 import threading
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
+from langchain_chatexports._progress import Watch
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.local_server.bases import known_bases
@@ -20,14 +19,9 @@ from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.workflows.bases import Base
 from langchain_chatexports.workflows.training_events import JobEvent
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from langchain_chatexports._progress import Watch
-    from langchain_chatexports.workflows.bases import Base
 
 _SECONDS = 240
 

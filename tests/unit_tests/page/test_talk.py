@@ -1,10 +1,10 @@
 """A talk on the page, with a server that answers with fixed texts."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,10 +18,6 @@ from tests.unit_tests.builders.openai_server import (
     Fault,
     OpenAIServer,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 _SECONDS = 30
 

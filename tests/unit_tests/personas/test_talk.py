@@ -1,7 +1,5 @@
 """A model in a chat: what it is asked, and where its answer ends."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """The pictures of the report's page."""
 
-from __future__ import annotations
-
 from tests.unit_tests.builders.pages import DOCS
 
 

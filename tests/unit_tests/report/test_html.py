@@ -1,19 +1,14 @@
 """The frame of every page: one file, all escaped, nothing from elsewhere."""
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
 
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.report.html import render_page
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The MCP server's tools, by the SDK's own client in this process."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable

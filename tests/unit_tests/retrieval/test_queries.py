@@ -1,7 +1,5 @@
 """Questions as expressions of SQLite's full-text search."""
 
-from __future__ import annotations
-
 import sqlite3
 import unicodedata
 

@@ -1,19 +1,13 @@
 """What stands in the way is said before anything is installed."""
 
-from __future__ import annotations
-
 import importlib.util
 import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from typing import Any
-
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "check_machine.py"
 

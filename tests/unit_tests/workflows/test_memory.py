@@ -1,7 +1,5 @@
 """What a talk remembers of exports: what is found, what is unknown, what is neither."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is kept on this machine: found by name, listed, forgotten, deleted."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

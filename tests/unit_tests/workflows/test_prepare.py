@@ -1,7 +1,5 @@
 """From exports to training data: names, chats, cuts, and what is written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
