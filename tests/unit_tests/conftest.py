@@ -5,6 +5,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from tests.unit_tests.builders.openai_server import OpenAIServer
+
 _LOCAL_COMMANDS = ("chat", "demo", "finetune", "models", "open", "serve")
 _NEEDS = {
     "typer": ("cli", "docs/test_cli_page.py"),
@@ -31,3 +33,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    """A server of OpenAI's protocol."""
+    with OpenAIServer().running() as running:
+        yield running

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +9,10 @@ import pytest
 
 from langchain_chatexports import LocalServer
 from langchain_chatexports.evaluation import Evaluation
+from tests.integration_tests.commands import chatexports
 from tests.unit_tests.builders.voice_server import write_talks
 
 pytestmark = pytest.mark.training
-
-
-def chatexports(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "langchain_chatexports.cli", *arguments],
-        cwd=folder,
-        capture_output=True,
-        check=False,
-        text=True,
-        encoding="utf-8",
-    )
 
 
 @pytest.fixture(scope="module")

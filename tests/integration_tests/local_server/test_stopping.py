@@ -18,6 +18,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
 )
 from langchain_chatexports.local_server.storage.jobs import KeptJob, list_jobs
+from tests.integration_tests.commands import COMMAND, chatexports
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     trainers_of,
@@ -30,8 +31,6 @@ pytestmark = [
         sys.platform == "win32", reason="Ctrl-C is sent otherwise there"
     ),
 ]
-
-_COMMAND = [sys.executable, "-m", "langchain_chatexports.cli"]
 
 
 class _Terminal:
@@ -60,7 +59,7 @@ class _Terminal:
         with (
             err.open("w") as file,
             subprocess.Popen(  # noqa: S603 - our own command.
-                [*_COMMAND, *words],
+                [*COMMAND, *words],
                 cwd=self._folder,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -73,14 +72,7 @@ class _Terminal:
                 process.kill()
 
     def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own command.
-            [*_COMMAND, *words],
-            cwd=self._folder,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return chatexports(self._folder, *words, stdin=stdin)
 
 
 @pytest.fixture

@@ -53,3 +53,9 @@ def test_every_block_is_python(page: str) -> None:
         page, kinds=("python", "python train", "python ray", "python no-run")
     ):
         ast.parse(block.code)
+
+
+def test_pictures_are_there_and_small() -> None:
+    pictures = list((DOCS / "images").glob("*.webp"))
+    assert pictures
+    assert all(picture.stat().st_size < 150_000 for picture in pictures)

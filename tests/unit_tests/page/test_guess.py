@@ -1,6 +1,6 @@
 """Blind tests of the page, with a server that answers fixed texts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +20,6 @@ _HELD_OUT = [
     [(f"and where is the {thing}?", f"the {thing} is at home")]
     for thing in ("cat", "drum", "kettle", "ladder")
 ]
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer().running() as server:
-        yield server
 
 
 @pytest.fixture

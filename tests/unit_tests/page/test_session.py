@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
@@ -38,10 +39,11 @@ def _add(session: PageSession, *paths: Path) -> None:
     session.exports.join(_SECONDS)
 
 
-def _prepare(session: PageSession) -> None:
+def _prepare(session: PageSession) -> Any:
     assert session.prepare()
     session.preparing.join(_SECONDS)
     session.measuring.join(_SECONDS)
+    return session.data
 
 
 def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
@@ -53,29 +55,26 @@ def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
 
 def test_examples_are_those_of_finetune(session: PageSession, tmp_path: Path) -> None:
     _add(session, write_messenger(tmp_path / "hogwarts"))
-    _prepare(session)
-    assert session.data is not None
-    assert session.data.person == "Harry Potter"
+    data = _prepare(session)
+    assert data.person == "Harry Potter"
     assert str(session.data).startswith("87 examples")
-    assert session.data.is_enough
+    assert data.is_enough
     assert (session.estimate_seconds() or 0) > 0
 
 
 def test_examples_can_be_redacted(session: PageSession, tmp_path: Path) -> None:
     _add(session, write_messenger(tmp_path / "hogwarts"))
     session.choice = Choice("", redact=True)
-    _prepare(session)
-    assert session.data is not None
-    assert "Harry" not in str(session.data.examples)
-    person = session.data.person
+    data = _prepare(session)
+    assert "Harry" not in str(data.examples)
+    person = data.person
     assert "Harry" not in str(person)
     # The same stand-in, whatever else is chosen.
     session.choice = Choice(
         "Harry Potter", ChatChoice(without_groups=True), redact=True
     )
-    _prepare(session)
-    assert session.data is not None
-    assert session.data.person == person
+    data = _prepare(session)
+    assert data.person == person
 
 
 @pytest.mark.parametrize(
@@ -126,9 +125,8 @@ def test_examples_of_another_choice_are_not_shown_or_trained_on(
         seen.append(session.data is made)
     assert seen == [True, False] * 2
     assert not session.train(None)
-    _prepare(session)
-    assert session.data is not None
-    assert session.data.person == "Draco Malfoy"
+    data = _prepare(session)
+    assert data.person == "Draco Malfoy"
 
 
 def test_a_choice_is_kept_while_exports_are_added_and_removed(
@@ -189,9 +187,8 @@ def test_a_base_is_downloaded_with_progress_before_a_training(
     monkeypatch.setattr(session, "use_server", seen.append)
     session.add_sample()
     session.exports.join(_SECONDS)
-    _prepare(session)
-    assert session.data is not None
-    choice = session.choose_base(session.data)
+    data = _prepare(session)
+    choice = session.choose_base(data)
     assert not choice.base.is_default
     assert session.train("Qwen/Qwen3.5-0.8B")
     session.job_work.join(_SECONDS)

@@ -1,6 +1,5 @@
 """A talk on the page, with a server that answers with fixed texts."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,12 +19,6 @@ from tests.unit_tests.builders.openai_server import (
 )
 
 _SECONDS = 30
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer().running() as server:
-        yield server
 
 
 @pytest.fixture

@@ -70,18 +70,6 @@ async def test_tools_are_listed_as_reading_only() -> None:
             assert field["description"]
 
 
-async def test_search_finds_the_message_with_its_conversation() -> None:
-    found = await answer(index_of(RACE, PICNIC), "search_messages", query="key")
-    assert found == (
-        "1 passage, best first:\n\n"
-        "[m1] 2023-08-28T00:32:03+00:00, Hare\n"
-        "Chat: The race (Hare, Tortoise)\n"
-        "2023-08-28 (UTC)\n"
-        "00:32 Hare: Speed is key!\n"
-        "00:33 Tortoise: When do we race?"
-    )
-
-
 @pytest.mark.parametrize(
     ("filters", "matches"),
     [

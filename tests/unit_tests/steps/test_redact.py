@@ -2,11 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
 from pydantic import ValidationError
@@ -15,7 +13,7 @@ from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.redaction import restore
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import Redact, SessionTransform
-from tests.unit_tests.builders.sessions import metadata_of, said, texts
+from tests.unit_tests.builders.sessions import ListLoader, metadata_of, said, texts
 
 NAMES = {"Tortoise Brown", "Hare", "speedy_99"}
 KEY = "the key of the tests"
@@ -170,18 +168,6 @@ def test_ids_of_messages_that_hold_a_number_are_replaced_together() -> None:
     assert second.additional_kwargs["reply_to"]["id"] == first.id
 
 
-# --- from an export
-
-
-class _Loader(BaseChatLoader):
-    def __init__(self) -> None:
-        self.passes = 0
-
-    def lazy_load(self) -> Iterator[Any]:
-        self.passes += 1
-        yield _session()
-
-
 # --- what is hidden
 
 
@@ -219,10 +205,10 @@ def test_without_the_extra_nothing_is_read_or_redacted(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[redact\]"):
         Redact(key="another key", names=NAMES).invoke(_session())
-    loader = _Loader()
+    loader = ListLoader([_session()])
     with pytest.raises(MissingExtraError, match="redact"):
         Redact.for_export(loader)
-    assert loader.passes == 0
+    assert loader.reads == 0
 
 
 # --- undoing
