@@ -86,9 +86,7 @@ def examples(loader: BaseChatLoader) -> None:
 def tuner(loader: BaseChatLoader) -> None:
     with LocalServer() as server:
         tuner = ChatFineTuner(
-            model=server.base_model,
-            base_url=server.base_url,
-            api_key=server.api_key,
+            model=server.base_model, base_url=server.base_url, api_key=server.api_key
         )
         assert_type(tuner.invoke(loader), ChatOpenAI)
         run = tuner.submit(loader)

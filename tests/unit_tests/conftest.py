@@ -10,10 +10,7 @@ from tests.unit_tests.builders.openai_server import OpenAIServer
 _LOCAL_COMMANDS = ("chat", "demo", "finetune", "models", "open", "serve")
 _NEEDS = {
     "typer": ("cli", "docs/test_cli_page.py"),
-    "trl": (
-        "local_server",
-        *(f"cli/test_{name}.py" for name in _LOCAL_COMMANDS),
-    ),
+    "trl": ("local_server", *(f"cli/test_{name}.py" for name in _LOCAL_COMMANDS)),
     "jinja2": ("report",),
     "sklearn": ("evaluation", "cli/test_evaluate.py", "page/test_guess.py"),
     "nicegui": ("page",),

@@ -1,7 +1,6 @@
 """`chatexports evaluate`, of a model that was really trained."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,14 +54,3 @@ def test_the_models_and_the_person_are_compared(found: Evaluation) -> None:
     models = [str(each.model) for each in found.figures if "ft:" in str(each.model)]
     assert len(models) == 2
     assert all(name.startswith("ft:tiny:local:\u2026:") for name in models)
-
-
-def test_the_page_holds_no_text_and_no_name(found: Evaluation, folder: Path) -> None:
-    page = (folder / "page.html").read_text(encoding="utf-8")
-    assert f"{found.data.heldout_turns}" in page
-    assert "mia" not in page
-    for line in (folder / "talks.jsonl").read_text(encoding="utf-8").splitlines():
-        text = json.loads(line)["text"]
-        assert len(text) < 20 or text not in page
-    if os.name != "nt":
-        assert (folder / "page.html").stat().st_mode & 0o777 == 0o600

@@ -15,11 +15,7 @@ from typing import Any
 import pytest
 
 import langchain_chatexports
-from langchain_chatexports import (
-    LocalServer,
-    local_server,
-    write_jsonl,
-)
+from langchain_chatexports import LocalServer, local_server, write_jsonl
 from langchain_chatexports.samples import write_imessage
 from tests.integration_tests.commands import chatexports
 from tests.unit_tests.builders.pages import DOCS, read_page

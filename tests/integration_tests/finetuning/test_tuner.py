@@ -12,9 +12,7 @@ from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_chatexports import ChatFineTuner, FineTuningRun, LocalServer
-from langchain_chatexports.exceptions import (
-    FineTuningCancelledError,
-)
+from langchain_chatexports.exceptions import FineTuningCancelledError
 from tests.unit_tests.builders.tiny_base import dialogues, tiny_tokenizer
 from tests.unit_tests.builders.tuners import achat, chat, forget_clients
 

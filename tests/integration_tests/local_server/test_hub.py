@@ -64,10 +64,6 @@ def test_no_pickle_is_downloaded(hub: Hub) -> None:
     assert "pytorch_model.bin" not in {name for name, _, _ in hub.sent}
 
 
-def _offsets(hub: Hub, name: str) -> list[int]:
-    return [offset for sent, offset, _ in hub.sent if sent == name]
-
-
 def test_files_that_have_arrived_are_not_sent_again(hub: Hub) -> None:
     hub.files["more.safetensors"] = bytes(2 * CUT_AFTER)
     hub.cuts = 1000

@@ -19,10 +19,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.jobs import KeptJob, list_jobs
 from tests.integration_tests.commands import COMMAND, chatexports
-from tests.integration_tests.local_server.conftest import (
-    MAX_SECONDS,
-    trainers_of,
-)
+from tests.integration_tests.local_server.conftest import MAX_SECONDS, trainers_of
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 pytestmark = [

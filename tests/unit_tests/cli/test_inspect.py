@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.samples import (
-    write_imessage,
-    write_messenger,
-)
+from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.cli.conftest import Command
 

@@ -8,11 +8,7 @@ from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.cli.conftest import Command
 
 NOTES = "my notes"
-COMMANDS = [
-    "prepare chat.db --ai Tortoise",
-    "report chat.db",
-    "evaluate",
-]
+COMMANDS = ["prepare chat.db --ai Tortoise", "report chat.db", "evaluate"]
 EXAMPLE = '{"messages":[{"role":"user","content":"mine"}]}\n'
 
 

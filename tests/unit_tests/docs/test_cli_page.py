@@ -32,9 +32,7 @@ def read_commands() -> list[tuple[list[str], str | None]]:
 
 
 def test_commands_run_and_print_what_the_page_says(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     commands = read_commands()

@@ -280,8 +280,7 @@ def test_trainings_of_a_killed_server_can_go_on_and_nothing_else_is_said_of_othe
     session._server = server  # type: ignore[assignment] # what is asked of it
     running: list[object] = [server]
     monkeypatch.setattr(
-        f"{PageSession.__module__}.find_running_server",
-        lambda _: running[-1],
+        f"{PageSession.__module__}.find_running_server", lambda _: running[-1]
     )
     assert {job.status for job in session.jobs()} == {"queued"}
     lost = [session.has_lost_training]

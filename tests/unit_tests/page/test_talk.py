@@ -11,12 +11,7 @@ from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.page.talk_state import Talk
 from tests.unit_tests.builders.kept_models import keep_adapter
-from tests.unit_tests.builders.openai_server import (
-    BASE_MODEL,
-    KEY,
-    Fault,
-    OpenAIServer,
-)
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, Fault, OpenAIServer
 
 _SECONDS = 30
 

@@ -46,9 +46,6 @@ def test_a_missing_key_file_is_an_error(tmp_path: Path) -> None:
         read_key_file(tmp_path / "my.key")
 
 
-# --- undoing
-
-
 def test_names_come_back_in_the_case_of_the_stand_in() -> None:
     assert restore("Zidenefazi, zidenefazi, ZIDENEFAZI!", MAP) == "José, josé, JOSÉ!"
 

@@ -185,9 +185,6 @@ async def test_unexpected_error_is_named_and_tells_no_text(
     assert not ours
 
 
-# --- while it is made
-
-
 async def ask_after(wait: Callable[[], object]) -> Any:
     server = chat_mcp_server(index_of(RACE), wait=wait)
     async with mcp.Client(server) as client:

@@ -132,9 +132,6 @@ def test_long_texts_are_cut_and_hide_no_other() -> None:
     assert len(message.artifact[0].page_content) > 60_000
 
 
-# --- in an agent
-
-
 @pytest.fixture
 def loader(tmp_path: Path) -> IMessageChatLoader:
     return IMessageChatLoader(write_imessage(tmp_path / "chat.db"), owner="Tortoise")

@@ -109,9 +109,6 @@ def test_a_sender_that_is_no_known_name_is_replaced_all_the_same() -> None:
     assert texts(output) == ["Fox says hi"]
 
 
-# --- what stands beside the text
-
-
 def _kwargs_after(**kwargs: Any) -> dict[str, Any]:
     message = HumanMessage("hi", additional_kwargs=kwargs)
     (output,) = _redact().invoke({"messages": [message]})
@@ -168,9 +165,6 @@ def test_ids_of_messages_that_hold_a_number_are_replaced_together() -> None:
     assert second.additional_kwargs["reply_to"]["id"] == first.id
 
 
-# --- what is hidden
-
-
 def test_neither_repr_nor_dump_holds_key_or_names() -> None:
     step = _redact()
     shown = (
@@ -209,9 +203,6 @@ def test_without_the_extra_nothing_is_read_or_redacted(
     with pytest.raises(MissingExtraError, match="redact"):
         Redact.for_export(loader)
     assert loader.reads == 0
-
-
-# --- undoing
 
 
 def test_the_undo_map_gives_the_texts_back() -> None:

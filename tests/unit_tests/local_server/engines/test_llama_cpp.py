@@ -14,9 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTokenizer,
-)
+from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     NoGGUFError,
     match_matrices,
