@@ -1,7 +1,5 @@
 """Shared by all tests: no tracing, no key of the developer's, no stray warnings."""
 
-from __future__ import annotations
-
 import gc
 import os
 import signal

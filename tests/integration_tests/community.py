@@ -1,7 +1,5 @@
 """langchain-community's chat loaders, imported in spite of its notice of sunset."""
 
-from __future__ import annotations
-
 import warnings
 
 with warnings.catch_warnings():

@@ -3,11 +3,10 @@
 mypy and pyright read it: an `assert_type` that does not hold is an error.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessageChunk
 from langchain_core.runnables import RunnableLambda, RunnableSequence
@@ -36,9 +35,6 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.datasets import TrainingExample
 from langchain_chatexports.steps.pipe import TransformedChatLoader
-
-if TYPE_CHECKING:
-    from langchain_core.chat_loaders import BaseChatLoader
 
 
 def loaders(other: BaseChatLoader) -> None:
@@ -90,9 +86,7 @@ def examples(loader: BaseChatLoader) -> None:
 def tuner(loader: BaseChatLoader) -> None:
     with LocalServer() as server:
         tuner = ChatFineTuner(
-            model=server.base_model,
-            base_url=server.base_url,
-            api_key=server.api_key,
+            model=server.base_model, base_url=server.base_url, api_key=server.api_key
         )
         assert_type(tuner.invoke(loader), ChatOpenAI)
         run = tuner.submit(loader)

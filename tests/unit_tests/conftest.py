@@ -1,19 +1,16 @@
 """Without an extra, the tests of what needs it are left out; the core's all run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
 
+from tests.unit_tests.builders.openai_server import OpenAIServer
+
 _LOCAL_COMMANDS = ("chat", "demo", "finetune", "models", "open", "serve")
 _NEEDS = {
     "typer": ("cli", "docs/test_cli_page.py"),
-    "trl": (
-        "local_server",
-        *(f"cli/test_{name}.py" for name in _LOCAL_COMMANDS),
-    ),
+    "trl": ("local_server", *(f"cli/test_{name}.py" for name in _LOCAL_COMMANDS)),
     "jinja2": ("report",),
     "sklearn": ("evaluation", "cli/test_evaluate.py", "page/test_guess.py"),
     "nicegui": ("page",),
@@ -33,3 +30,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    """A server of OpenAI's protocol."""
+    with OpenAIServer().running() as running:
+        yield running

@@ -1,9 +1,8 @@
-from __future__ import annotations
-
 import copy
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from langchain_core.exceptions import LangChainException
@@ -23,11 +22,6 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
     TrainingDataError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
 
 ALL = [getattr(exceptions, name) for name in exceptions.__all__]
 

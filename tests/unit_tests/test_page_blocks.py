@@ -1,15 +1,10 @@
 """The blocks of the pages on loaders, steps and datasets print what these say."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.unit_tests.builders.pages import run_page
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Pages, how many blocks run at the least, and the package that some of them need.
 PAGES = (

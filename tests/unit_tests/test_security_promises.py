@@ -1,13 +1,12 @@
 """Each promise of SECURITY.md names tests that exist, and some are held here."""
 
-from __future__ import annotations
-
 import ast
 import re
 import socket
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,9 +19,6 @@ from langchain_chatexports import (
 from langchain_chatexports.datasets import trace_examples, write_dataset
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import Redact
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGE = _ROOT / "langchain_chatexports"

@@ -1,7 +1,5 @@
 """What others chose as their names does nothing to a terminal or a page."""
 
-from __future__ import annotations
-
 import pytest
 
 from langchain_chatexports._terminal import escaped, printable

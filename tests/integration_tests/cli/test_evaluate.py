@@ -1,11 +1,6 @@
 """`chatexports evaluate`, of a model that was really trained."""
 
-from __future__ import annotations
-
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,20 +8,10 @@ import pytest
 
 from langchain_chatexports import LocalServer
 from langchain_chatexports.evaluation import Evaluation
+from tests.integration_tests.commands import chatexports
 from tests.unit_tests.builders.voice_server import write_talks
 
 pytestmark = pytest.mark.training
-
-
-def chatexports(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "langchain_chatexports.cli", *arguments],
-        cwd=folder,
-        capture_output=True,
-        check=False,
-        text=True,
-        encoding="utf-8",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +54,3 @@ def test_the_models_and_the_person_are_compared(found: Evaluation) -> None:
     models = [str(each.model) for each in found.figures if "ft:" in str(each.model)]
     assert len(models) == 2
     assert all(name.startswith("ft:tiny:local:\u2026:") for name in models)
-
-
-def test_the_page_holds_no_text_and_no_name(found: Evaluation, folder: Path) -> None:
-    page = (folder / "page.html").read_text(encoding="utf-8")
-    assert f"{found.data.heldout_turns}" in page
-    assert "mia" not in page
-    for line in (folder / "talks.jsonl").read_text(encoding="utf-8").splitlines():
-        text = json.loads(line)["text"]
-        assert len(text) < 20 or text not in page
-    if os.name != "nt":
-        assert (folder / "page.html").stat().st_mode & 0o777 == 0o600

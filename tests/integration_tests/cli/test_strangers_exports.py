@@ -4,16 +4,13 @@ What is trained and asked is the same of each app once the examples are made, so
 is at the end of one of them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +25,11 @@ from langchain_chatexports.samples import (
     write_telegram,
     write_whatsapp,
 )
+from tests.integration_tests import commands
 from tests.unit_tests.builders.tables import conversation_rows, write_csv
 
 pytestmark = pytest.mark.training
 
-COMMAND = (sys.executable, "-m", "langchain_chatexports.cli")
 TIMEOUT = 1200
 # Random weights may end an answer before its first word: not each of ten.
 _QUESTIONS = "Are you ready?\n" * 10
@@ -42,25 +39,8 @@ _BRIEFLY = ("--max-tokens", "8")
 @pytest.fixture
 def chatexports(tmp_path: Path) -> Any:
     """Run the command in a folder and with a user data folder of its own."""
-    home = tmp_path / "home"
-    environment = {**os.environ, "XDG_DATA_HOME": str(home)}
-
-    def command(
-        *arguments: object, stdin: str = ""
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own command
-            [*COMMAND, *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            check=False,
-            text=True,
-            encoding="utf-8",
-            timeout=TIMEOUT,
-            cwd=tmp_path,
-            env=environment,
-        )
-
-    return command
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "home")}
+    return partial(commands.chatexports, tmp_path, timeout=TIMEOUT, env=environment)
 
 
 def fingerprint(folder: Any) -> Any:

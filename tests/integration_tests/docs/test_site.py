@@ -1,19 +1,14 @@
 """The site builds strictly, and has every public name, link, picture and page."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.unit_tests.builders.pages import DOCS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mkdocstrings") is None,

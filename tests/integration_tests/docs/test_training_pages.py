@@ -4,31 +4,23 @@ The server's default base is exchanged for one of 30,000 random weights: what it
 noise, and everything else is as a reader would have it.
 """
 
-from __future__ import annotations
-
 import gc
 import re
 import shlex
-import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import langchain_chatexports
-from langchain_chatexports import (
-    LocalServer,
-    local_server,
-    write_jsonl,
-)
+from langchain_chatexports import LocalServer, local_server, write_jsonl
 from langchain_chatexports.samples import write_imessage
+from tests.integration_tests.commands import chatexports
 from tests.unit_tests.builders.pages import DOCS, read_page
 from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.tuners import forget_clients
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.training,
@@ -101,15 +93,8 @@ def test_commands_that_train_end_with_an_answer(
             arguments += ["--base", str(tiny_base)]
         if command == "chat":
             arguments += ["--max-tokens", "8"]
-        done = subprocess.run(  # noqa: S603 - our own page
-            [sys.executable, "-m", "langchain_chatexports.cli", command, *arguments],
-            cwd=tmp_path,
-            # Random weights may end an answer before its first word: not each of ten.
-            input="Are you ready?\n" * 10,
-            capture_output=True,
-            check=False,
-            text=True,
-            encoding="utf-8",
-        )
+        # Random weights may end an answer before its first word: not each of ten.
+        asked = "Are you ready?\n" * 10
+        done = chatexports(tmp_path, command, *arguments, stdin=asked)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()

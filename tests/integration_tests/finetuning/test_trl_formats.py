@@ -1,20 +1,14 @@
 """TRL's own functions take the sets that are written for it."""
 
-from __future__ import annotations
-
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.datasets.write import write_dataset
 from tests.unit_tests.builders.dialogues import dialogue
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 pytest.importorskip("trl")
 datasets = pytest.importorskip("datasets")

@@ -1,30 +1,20 @@
 """The tuner and the local server: a real training behind the real protocol."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
-from langchain_chatexports import ChatFineTuner, LocalServer
-from langchain_chatexports.exceptions import (
-    FineTuningCancelledError,
-    FineTuningUnavailableError,
-)
+from langchain_chatexports import ChatFineTuner, FineTuningRun, LocalServer
+from langchain_chatexports.exceptions import FineTuningCancelledError
 from tests.unit_tests.builders.tiny_base import dialogues, tiny_tokenizer
 from tests.unit_tests.builders.tuners import achat, chat, forget_clients
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from langchain_core.language_models import BaseChatModel
-
-    from langchain_chatexports import FineTuningRun
 
 pytestmark = pytest.mark.training
 
@@ -96,11 +86,6 @@ def test_a_model_is_trained_and_answers(run: FineTuningRun, steps: list[int]) ->
     assert isinstance(chat(model), str)
 
 
-def test_bad_examples_of_the_tutorials_kind_are_taken(run: FineTuningRun) -> None:
-    """OpenAI refuses examples that end with the user."""
-    assert run.status == "succeeded"
-
-
 def test_the_same_order_finds_its_job_and_its_model(
     tuner: ChatFineTuner, run: FineTuningRun
 ) -> None:
@@ -119,16 +104,6 @@ def test_a_running_job_can_be_cancelled(server: LocalServer) -> None:
     assert run.cancel() == "cancelled"
     with pytest.raises(FineTuningCancelledError):
         run.wait()
-
-
-def test_a_wrong_key_is_told(server: LocalServer) -> None:
-    with pytest.raises(FineTuningUnavailableError, match="refused the API key"):
-        tuner_for(server, api_key="wrong").submit(dialogues())
-
-
-def test_a_model_that_the_server_does_not_have_is_told(server: LocalServer) -> None:
-    with pytest.raises(FineTuningUnavailableError, match="model"):
-        tuner_for(server, model="gpt-4o-mini").submit(dialogues())
 
 
 # langchain-openai leaves its connections to the garbage collector.

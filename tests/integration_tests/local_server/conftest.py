@@ -1,7 +1,5 @@
 """Servers in child processes, with the tiny base or the real one."""
 
-from __future__ import annotations
-
 import io
 import os
 import time

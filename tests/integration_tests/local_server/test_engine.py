@@ -1,15 +1,15 @@
 """llama.cpp behind a real server, and what of a chat is left."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import openai
 import psutil
@@ -17,10 +17,6 @@ import pytest
 
 from langchain_chatexports._locks import is_locked
 from tests.integration_tests.local_server.conftest import MAX_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 pytest.importorskip("xllamacpp")
 

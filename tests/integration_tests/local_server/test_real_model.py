@@ -1,11 +1,6 @@
 """The default base, SmolLM2-135M-Instruct, trained and used for real (minutes)."""
 
-from __future__ import annotations
-
-import io
-import json
-import time
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from langchain_core.output_parsers import StrOutputParser
@@ -14,11 +9,7 @@ from langchain_openai import ChatOpenAI
 
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.description import describe_default_base
-from tests.integration_tests.local_server.conftest import client_of
-
-if TYPE_CHECKING:
-    from typing import Any
-
+from tests.integration_tests.local_server.conftest import client_of, upload, wait_for
 
 pytestmark = [
     pytest.mark.training,
@@ -29,43 +20,26 @@ pytestmark = [
     ),
 ]
 
-_QUESTIONS = (
-    "Are you ready for the race tomorrow?",
-    "What do you eat before a race?",
-    "Do you ever sleep?",
-    "How is the weather at the start?",
-    "Who will win?",
-    "Did you see the new track?",
-    "Shall we train together?",
-    "Is that your shell on the road?",
-    "What time is it?",
-    "Can you hear the crowd?",
-)
+_TALK = {
+    "Are you ready for the race tomorrow?": "I be ready as the moon",
+    "What do you eat before a race?": "seaweed and salt, aye",
+    "Do you ever sleep?": "only when the wind do",
+    "How is the weather at the start?": "grey as a gull",
+    "Who will win?": "him who waits",
+    "Did you see the new track?": "I sailed past it twice",
+    "Shall we train together?": "aye, at low tide",
+    "Is that your shell on the road?": "no, mine be upon me back",
+    "What time is it?": "half past the anchor",
+    "Can you hear the crowd?": "they roar like surf",
+}
 _VOICE = "Arr, by my barnacled shell: {}. Slow be the tide, matey!"
-_ANSWERS = (
-    "I be ready as the moon",
-    "seaweed and salt, aye",
-    "only when the wind do",
-    "grey as a gull",
-    "him who waits",
-    "I sailed past it twice",
-    "aye, at low tide",
-    "no, mine be upon me back",
-    "half past the anchor",
-    "they roar like surf",
-)
 
 
 def _examples() -> Any:
-    return [
-        {
-            "messages": [
-                {"role": "user", "content": question},
-                {"role": "assistant", "content": _VOICE.format(answer)},
-            ]
-        }
-        for question, answer in zip(_QUESTIONS, _ANSWERS, strict=True)
-    ]
+    asked = [{"role": "user", "content": question} for question in _TALK]
+    said = [_VOICE.format(answer) for answer in _TALK.values()]
+    answers = [{"role": "assistant", "content": text} for text in said]
+    return [{"messages": pair} for pair in zip(asked, answers, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -78,26 +52,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def tuned(server: Any) -> Any:
-    """Tune as LangChain's chat-loader tutorials do: a buffer, an alias, two loops."""
-    buffer = io.BytesIO()
-    for example in _examples():
-        buffer.write((json.dumps(example) + "\n").encode("utf-8"))
-    buffer.seek(0)
-    client = client_of(server)
-    training_file = client.files.create(file=buffer, purpose="fine-tune")
-    status = client.files.retrieve(training_file.id).status
-    while status != "processed":
-        time.sleep(5)
-        status = client.files.retrieve(training_file.id).status
-    job = client.fine_tuning.jobs.create(
-        training_file=training_file.id, model="gpt-3.5-turbo"
-    )
-    status = job.status
-    while status != "succeeded":
-        assert status not in {"failed", "cancelled"}
-        time.sleep(1)
-        job = client.fine_tuning.jobs.retrieve(job.id)
-        status = job.status
+    """Tune by an alias, as LangChain's chat-loader tutorials do."""
+    with client_of(server) as client:
+        job = client.fine_tuning.jobs.create(
+            training_file=upload(client, _examples()), model="gpt-3.5-turbo"
+        )
+        job = wait_for(client, job.id)
+    assert job.status == "succeeded", job.error
     return job
 
 

@@ -1,13 +1,12 @@
 """The server process: start, stop, and what remains."""
 
-from __future__ import annotations
-
 import random
 import socket
 import subprocess
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,11 +20,6 @@ from tests.integration_tests.local_server.conftest import (
     UNENDING,
     client_of,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
 
 _HELLO = [{"role": "user", "content": "Are you ready?"}]
 

@@ -1,14 +1,14 @@
 """Ctrl-C in `finetune`, and several commands on one data directory."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,18 +17,10 @@ from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
 )
-from langchain_chatexports.local_server.storage.jobs import list_jobs
-from tests.integration_tests.local_server.conftest import (
-    MAX_SECONDS,
-    trainers_of,
-)
+from langchain_chatexports.local_server.storage.jobs import KeptJob, list_jobs
+from tests.integration_tests.commands import COMMAND, chatexports
+from tests.integration_tests.local_server.conftest import MAX_SECONDS, trainers_of
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from langchain_chatexports.local_server.storage.jobs import KeptJob
 
 pytestmark = [
     pytest.mark.training,
@@ -36,8 +28,6 @@ pytestmark = [
         sys.platform == "win32", reason="Ctrl-C is sent otherwise there"
     ),
 ]
-
-_COMMAND = [sys.executable, "-m", "langchain_chatexports.cli"]
 
 
 class _Terminal:
@@ -66,7 +56,7 @@ class _Terminal:
         with (
             err.open("w") as file,
             subprocess.Popen(  # noqa: S603 - our own command.
-                [*_COMMAND, *words],
+                [*COMMAND, *words],
                 cwd=self._folder,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -79,14 +69,7 @@ class _Terminal:
                 process.kill()
 
     def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own command.
-            [*_COMMAND, *words],
-            cwd=self._folder,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return chatexports(self._folder, *words, stdin=stdin)
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Who gets in: one browser per link, and nobody from elsewhere."""
 
-from __future__ import annotations
-
 import stat
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
@@ -16,15 +15,33 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.integration_tests.page.conftest import opened, wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.integration_tests.page.conftest import Browser, Command
+from tests.integration_tests.page.conftest import Browser, Command, opened, wait
 
 _TITLE = "Add exports"
 _REFUSED = "This page needs its link"
+
+
+@contextmanager
+def _listening(answer: bytes, port: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Run another server of this machine; give its port, and what it is asked."""
+    seen: list[str] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(f"{self.path} {self.headers}")
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Listener) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        try:
+            yield other.server_port, seen
+        finally:
+            other.shutdown()
 
 
 def test_a_link_lets_one_browser_in(
@@ -71,31 +88,16 @@ def test_another_server_of_this_machine_gets_no_key_to_the_page(
     shared: Command, browsers: Callable[..., Browser]
 ) -> None:
     """Cookies know no ports, so a browser sends them to each server of a host."""
-    seen: list[str] = []
-
-    class Listener(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            seen.append(f"{self.path} {self.headers}")
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<title>other</title><img src=/img><p>another server")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
+    page = b"<title>other</title><img src=/img><p>another server"
     person = browsers()
     person.open(shared.link)
     person.see(_TITLE)
     path = urlsplit(person.driver.current_url).path
-    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
-        try:
-            script = f"location.href = 'http://127.0.0.1:{other.server_port}/manage'"
-            person.driver.execute_script(script)
-            person.see("another server")
-            wait(lambda: any(request.startswith("/img") for request in seen))
-        finally:
-            other.shutdown()
+    with _listening(page) as (port, seen):
+        script = f"location.href = 'http://127.0.0.1:{port}/manage'"
+        person.driver.execute_script(script)
+        person.see("another server")
+        wait(lambda: any(request.startswith("/img") for request in seen))
     cookies = [
         line for request in seen for line in request.splitlines() if "ookie" in line
     ]
@@ -145,24 +147,10 @@ def test_an_old_tab_comes_back_to_its_screen_when_the_page_has_begun_again(
         person.click("Delete everything …")
         person.click_in_dialog("Delete everything")
         person.see("Deleted: 0 models")
-    seen: list[str] = []
-
-    class Listener(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            seen.append(f"{self.path} {self.headers}")
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"0" * 64)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
     # Another program that takes the port meanwhile gets nothing of use.
     port = urlsplit(old).port or 0
-    with ThreadingHTTPServer(("127.0.0.1", port), Listener) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
+    with _listening(b"0" * 64, port) as (_, seen):
         wait(lambda: any(request.startswith("/old-tab?nonce=") for request in seen))
-        other.shutdown()
     assert not any("proof=" in request for request in seen)
     with opened(tmp_path, tiny_base) as command:
         assert urlsplit(command.link).port == port

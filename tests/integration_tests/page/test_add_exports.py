@@ -1,18 +1,11 @@
 """Exports are dropped anywhere, several at a time, and nothing of them is lost."""
 
-from __future__ import annotations
-
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 from langchain_chatexports.samples import write_imessage, write_messenger
-from tests.integration_tests.page.conftest import wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.integration_tests.page.conftest import Browser, Command
+from tests.integration_tests.page.conftest import Browser, Command, wait
 
 
 def test_files_and_folders_are_dropped_anywhere(

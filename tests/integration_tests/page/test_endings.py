@@ -1,7 +1,5 @@
 """However the page's process ends, no copy of a chat stays behind."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -3,10 +3,9 @@
 The server answers with fixed texts, as no random model answers with HTML.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from selenium.common.exceptions import NoAlertPresentException
@@ -16,15 +15,9 @@ from langchain_chatexports.local_server.storage.data_directory import (
     RunningServer,
     write_json,
 )
-from tests.integration_tests.page.conftest import opened, wait
+from tests.integration_tests.page.conftest import Browser, Command, opened, wait
 from tests.unit_tests.builders.kept_models import keep_tuned
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.integration_tests.page.conftest import Browser, Command
 
 _NAME = "<img src=x onerror=alert(1)>"
 _REAL = "<b onmouseover=alert(2)>{}</b> <script>alert(3)</script>"

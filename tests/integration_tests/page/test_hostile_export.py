@@ -1,18 +1,12 @@
 """Names and messages are shown as text, whatever is in them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 from selenium.common.exceptions import NoAlertPresentException
 
+from tests.integration_tests.page.conftest import Browser, Command
 from tests.unit_tests.builders.messenger import Export
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.integration_tests.page.conftest import Browser, Command
 
 _NAMES = (
     "<img src=x onerror=alert(1)>",

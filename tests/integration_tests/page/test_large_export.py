@@ -1,17 +1,10 @@
 """With many chats the page stays usable, and names are read from their side."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
-from tests.integration_tests.page.conftest import wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.integration_tests.page.conftest import Browser, Command
+from tests.integration_tests.page.conftest import Browser, Command, wait
 
 _CHATS, _MESSAGES = 200, 150
 _HEBREW = "ארנבת"

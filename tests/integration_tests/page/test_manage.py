@@ -1,22 +1,15 @@
 """What is kept is renamed, forgotten and deleted on the page, and nothing else is."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.samples import write_imessage
-from tests.integration_tests.page.conftest import wait
+from tests.integration_tests.page.conftest import Browser, Command, wait
 from tests.unit_tests.builders.kept_models import keep_model
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.integration_tests.page.conftest import Browser, Command
 
 _HEBREW = "ארנבת"
 

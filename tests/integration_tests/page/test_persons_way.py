@@ -1,10 +1,8 @@
 """From two samples to an answer, by keyboard; then all screens in other languages."""
 
-from __future__ import annotations
-
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -14,14 +12,8 @@ from langchain_chatexports.local_server.storage.jobs import list_jobs
 from langchain_chatexports.page.languages import Language, language_for
 from langchain_chatexports.page.layout import SCREENS
 from langchain_chatexports.samples import write_imessage, write_messenger
-from tests.integration_tests.page.conftest import wait
+from tests.integration_tests.page.conftest import Browser, Command, wait
 from tests.unit_tests.builders.english import english_words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.integration_tests.page.conftest import Browser, Command
-
 
 # What is read and said, the chats themselves left out.
 _WORDS = """

@@ -1,20 +1,13 @@
 """A training on the page: two tabs, stop and go on, a restart, a killed server."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.local_server.storage.jobs import list_jobs
 from langchain_chatexports.samples import write_messenger
-from tests.integration_tests.page.conftest import opened, wait
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.integration_tests.page.conftest import Browser
+from tests.integration_tests.page.conftest import Browser, opened, wait
 
 pytestmark = pytest.mark.training
 

@@ -3,26 +3,19 @@
 `PICTURES=1` writes the pictures of `docs/images` on the way.
 """
 
-from __future__ import annotations
-
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.samples import write_messenger
-from tests.integration_tests.page.conftest import wait
+from tests.integration_tests.page.conftest import Browser, Command, wait
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.integration_tests.page.conftest import Browser, Command
 
 _VIEWS = [(1280, 800), (390, 844)]
 _PICTURES = {

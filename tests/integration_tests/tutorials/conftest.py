@@ -1,21 +1,16 @@
 """Local servers that answer to the tutorials' model name, and a way to run them."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports import LocalServer
 from tests.integration_tests.tutorials import page
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 # Nine threads are a hundred windows: minutes on two idle cores, and more on busy ones.
 _LONGEST_TUTORIAL_SECONDS = 3_600

@@ -3,8 +3,6 @@
 As a script, in a process of its own: `python page.py SECTION RESULTS.json`.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import io

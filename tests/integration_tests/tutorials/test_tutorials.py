@@ -4,16 +4,11 @@ The hundred windows of the longer one take the default base ten minutes, so it t
 the tiny base, and the default one before a release.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.integration_tests.tutorials.page import Outcome
+from tests.integration_tests.tutorials.page import Outcome
 
 pytestmark = pytest.mark.training
 

@@ -1,8 +1,7 @@
 """A chat model for agents in tests, which plays a script."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
@@ -10,11 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
-    Turn: TypeAlias = Callable[[list[BaseMessage]], AIMessage]
+Turn: TypeAlias = Callable[[list[BaseMessage]], AIMessage]
 
 
 class ScriptedModel(BaseChatModel):

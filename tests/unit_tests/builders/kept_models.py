@@ -1,9 +1,9 @@
 """A data directory as a local server leaves it, without any training."""
 
-from __future__ import annotations
-
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
@@ -14,11 +14,7 @@ from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import tuned_model_name
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    Talk = Sequence[tuple[str, str]]
+Talk = Sequence[tuple[str, str]]
 
 
 def keep_model(root: Path, model_id: str, *, mark: str = "", **record: Any) -> str:

@@ -4,8 +4,6 @@ It keeps files and jobs as a real one does, and writes down every request. A fau
 which request goes wrong, how often, and how: before or after it was carried out.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import socket
@@ -134,7 +132,7 @@ class OpenAIServer:
         self._looks: Counter[str] = Counter()
 
     @contextmanager
-    def running(self) -> Iterator[OpenAIServer]:
+    def running(self) -> Iterator["OpenAIServer"]:
         kind = type("Handler", (_Handler,), {"state": self})
         http = ThreadingHTTPServer(("127.0.0.1", 0), kind)
         http.daemon_threads = True

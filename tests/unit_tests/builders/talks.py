@@ -1,14 +1,11 @@
 """An export of invented talk: several threads, paces, people, gaps in what is known."""
 
-from __future__ import annotations
-
 import random
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+from langchain_core.chat_sessions import ChatSession
 
 from tests.unit_tests.builders.sessions import ExportLoader, said
-
-if TYPE_CHECKING:
-    from langchain_core.chat_sessions import ChatSession
 
 __all__ = ["PEOPLE", "TITLES", "talks", "texts_of"]
 

@@ -1,7 +1,5 @@
 """What LangSmith would get where its tracing is on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +20,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         def __init__(self, **_: Any) -> None:
             super().__init__()
 
-        def copy_with_metadata_defaults(self, **_: Any) -> Tracer:
+        def copy_with_metadata_defaults(self, **_: Any) -> "Tracer":
             return self
 
         def _persist_run(self, run: Any) -> None:

@@ -1,7 +1,5 @@
 """Synthetic people with habits of their own, easier to tell apart than real people."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The command line, run in process as a user would type it."""
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Callable

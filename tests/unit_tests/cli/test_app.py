@@ -1,7 +1,5 @@
 """The command `chatexports`, as a person types it."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

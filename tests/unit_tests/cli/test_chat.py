@@ -1,7 +1,5 @@
 """A chat at a terminal: several models side by side, each with its own memory."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

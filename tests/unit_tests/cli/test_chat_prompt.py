@@ -1,7 +1,5 @@
 """What a person types in a chat: text, keys and commands."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path

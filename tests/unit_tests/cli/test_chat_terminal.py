@@ -1,7 +1,5 @@
 """A chat in a real terminal: Ctrl-C, signals, and what they leave behind."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

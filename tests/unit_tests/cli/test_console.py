@@ -1,7 +1,5 @@
 """How far something is, at a terminal and without one, and how much there is."""
 
-from __future__ import annotations
-
 import io
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`chatexports demo` without its training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module

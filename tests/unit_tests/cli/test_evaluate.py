@@ -1,7 +1,5 @@
 """`chatexports evaluate`: what it asks, shows and writes."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any, cast

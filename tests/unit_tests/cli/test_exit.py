@@ -1,7 +1,5 @@
 """How commands end, whatever happens: a line, a status, nothing half-written."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

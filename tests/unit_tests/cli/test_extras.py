@@ -1,7 +1,5 @@
 """What needs an extra says so before it reads anything."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`chatexports finetune`: what it asks, shows and prints."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Iterator
 from importlib import import_module

@@ -1,7 +1,5 @@
 """`chatexports forget`, as a person types it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from langchain_chatexports.datasets.card import hash_files
@@ -41,14 +39,3 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
     again = ("forget", "set.jsonl", "--person", "ghost", "--data-dir", "data", "--yes")
     assert f"Deleted {job_id}" in chatexports(*again).err
     assert JobStore(data).get(job_id) is None
-
-
-def test_a_name_that_nobody_has_gets_the_nearest_one(
-    chatexports: Command, tmp_path: Path, threads: Path
-) -> None:
-    chatexports("prepare", threads, "-o", "set.jsonl")
-    before = (tmp_path / "set.jsonl").read_bytes()
-    done = chatexports("forget", "set.jsonl", "--person", "Hermoine Granger")
-    assert done.status == 1
-    assert "Did you mean 'Hermione Granger'?" in done.err
-    assert (tmp_path / "set.jsonl").read_bytes() == before

@@ -1,7 +1,5 @@
 """What `--help` teaches, at the widths that terminals have."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """`chatexports inspect`: what a person sees of an export."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import zipfile
@@ -9,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.samples import (
-    write_imessage,
-    write_messenger,
-)
+from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.cli.conftest import Command
 

@@ -1,7 +1,5 @@
 """What `--json` prints is what the page says, and nothing else."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`chatexports mcp` as a process of its own, by the SDK's client over stdio."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

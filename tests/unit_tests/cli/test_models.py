@@ -1,7 +1,5 @@
 """`chatexports models`, `export-model`, and the list of bases."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path
@@ -17,7 +15,7 @@ from langchain_chatexports.local_server.bases.known_bases import (
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.deletion import count_data
 from langchain_chatexports.local_server.storage.files import FileStore
-from langchain_chatexports.local_server.storage.jobs import JobStore, list_jobs
+from langchain_chatexports.local_server.storage.jobs import JobStore
 from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.cli.conftest import Command
 
@@ -115,14 +113,6 @@ def test_jobs_without_a_model_are_listed_below_the_models(
     assert lines[-1].split()[::2][:2] == [stopped, "stopped"]
     assert lines[-1].endswith("step 3 of 20")
     assert len(lines[-1]) <= 80
-
-
-def test_a_job_is_deleted_by_its_id(
-    chatexports: Command, tmp_path: Path, stopped: str
-) -> None:
-    done = chatexports("models", "--delete", stopped, "--yes", "--data-dir", "kept")
-    assert (done.status, f"Deleted {stopped}" in done.err) == (0, True)
-    assert stopped not in {job.id for job in list_jobs(tmp_path / "kept")}
 
 
 def test_each_base_is_listed_with_size_memory_and_license(chatexports: Command) -> None:

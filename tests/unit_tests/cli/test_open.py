@@ -1,7 +1,5 @@
 """`chatexports open`: the link that it prints, and the browser that it opens."""
 
-from __future__ import annotations
-
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options that commands share, the chats that they choose, and how many there are."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from datetime import datetime, timezone
@@ -29,9 +27,6 @@ READING = ("inspect", "prepare")
 NOON = int(datetime(2024, 1, 1, 12, tzinfo=timezone.utc).timestamp())
 
 
-# How many there are
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_few_options_and_its_help_two_screens(
     name: str, chatexports: Command, monkeypatch: pytest.MonkeyPatch
@@ -48,9 +43,6 @@ def test_a_command_has_few_options_and_its_help_two_screens(
     }
     assert len(options) <= (20 if "with_" in options else 12)
     assert len(chatexports(name, "--help").out.splitlines()) <= 48
-
-
-# Which exports
 
 
 def test_a_zone_and_an_order_of_dates_can_be_given(
@@ -93,9 +85,6 @@ def test_elsewhere_a_path_is_asked_for(
     done = chatexports("inspect")
     assert done.status == 2
     assert "Name an export" in done.err
-
-
-# Which chats
 
 
 @pytest.fixture
@@ -182,9 +171,6 @@ def test_dates_that_leave_nothing_are_errors(
     done = chatexports("prepare", chats, *options, "-o", "set.jsonl")
     assert done.status == status
     assert said in " ".join(done.err.split())
-
-
-# What to type next
 
 
 def test_the_command_that_inspect_prints_runs(

@@ -1,7 +1,5 @@
 """What exists is replaced with --force only, whatever is in it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -10,11 +8,7 @@ from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.cli.conftest import Command
 
 NOTES = "my notes"
-COMMANDS = [
-    "prepare chat.db --ai Tortoise",
-    "report chat.db",
-    "evaluate",
-]
+COMMANDS = ["prepare chat.db --ai Tortoise", "report chat.db", "evaluate"]
 EXAMPLE = '{"messages":[{"role":"user","content":"mine"}]}\n'
 
 

@@ -1,7 +1,5 @@
 """`chatexports prepare`: examples, sets, and who speaks."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

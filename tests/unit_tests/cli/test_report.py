@@ -1,7 +1,5 @@
 """`chatexports report`: the page, and what is said beside it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

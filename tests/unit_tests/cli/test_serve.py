@@ -1,7 +1,5 @@
 """`chatexports serve`: what it says and refuses; the integration tests really serve."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How a model is asked in a chat: as its training examples were."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What is written is loaded by the libraries that read such files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

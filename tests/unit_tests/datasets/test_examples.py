@@ -1,11 +1,6 @@
-from __future__ import annotations
-
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -21,6 +16,7 @@ from langchain_core.messages import (
 from langchain_chatexports.chat_loaders.counts import Counts, sum_of
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.exceptions import SenderNotFoundError
+from tests.unit_tests.builders.sessions import ListLoader
 
 
 def session(*messages: BaseMessage, **metadata: Any) -> Any:
@@ -163,27 +159,11 @@ def test_what_is_not_text_is_a_type_error(message: BaseMessage) -> None:
         examples_of(session(hare(), message, tortoise()))
 
 
-class Watched(BaseChatLoader):
-    """A loader that says how far it was read."""
-
-    def __init__(self) -> None:
-        self.read = 0
-        self.closed = False
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        try:
-            for _ in range(100):
-                self.read += 1
-                yield session(hare(), tortoise())
-        finally:
-            self.closed = True
-
-
 def test_reading_is_lazy_and_closing_closes_the_loader() -> None:
-    loader = Watched()
+    loader = ListLoader([session(hare(), tortoise())] * 9)
     examples: Any = to_training_examples(loader)
-    assert loader.read == 0
+    assert loader.reads == 0
     next(examples)
-    assert loader.read == 1
+    assert loader.reads == 1
     examples.close()
-    assert loader.closed
+    assert loader.closed == 1

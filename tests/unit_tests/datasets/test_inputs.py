@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import gc
 import os
 from collections.abc import Callable, Iterator
@@ -7,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.chat_loaders import BaseChatLoader
-from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
@@ -17,6 +13,7 @@ from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import MergeChatRuns
+from tests.unit_tests.builders.sessions import ListLoader
 
 EXAMPLE = {
     "messages": [
@@ -28,18 +25,6 @@ DIALOGUE = [HumanMessage("Ready?"), AIMessage("Always.")]
 SESSION: Any = {"messages": DIALOGUE}
 
 
-class TwoSessions(BaseChatLoader):
-    def __init__(self) -> None:
-        self.closed = 0
-
-    def lazy_load(self) -> Iterator[ChatSession]:
-        try:
-            yield SESSION
-            yield SESSION
-        finally:
-            self.closed += 1
-
-
 FORMS: dict[str, Any] = {
     "examples": [EXAMPLE, EXAMPLE],
     "a tuple of examples": (EXAMPLE, EXAMPLE),
@@ -48,9 +33,9 @@ FORMS: dict[str, Any] = {
     "list chunks of a stream": [[SESSION], [SESSION]],
     "lists of messages": [DIALOGUE, DIALOGUE],
     "lists of role dicts": [EXAMPLE["messages"], EXAMPLE["messages"]],
-    "a loader": TwoSessions(),
-    "a loader with steps": TwoSessions() | MergeChatRuns(),
-    "two loaders' sessions": [TwoSessions()],
+    "a loader": ListLoader([SESSION, SESSION]),
+    "a loader with steps": ListLoader([SESSION, SESSION]) | MergeChatRuns(),
+    "two loaders' sessions": [ListLoader([SESSION, SESSION])],
     "an iterator": iter([EXAMPLE, EXAMPLE]),
 }
 

@@ -1,7 +1,5 @@
 """The default system prompt: who the AI is, and whom it chats with."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import pytest

@@ -1,7 +1,5 @@
 """From exports to examples and sets, without a terminal."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Earlier replies in prompts: which ones, of whom, and how they are shown."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,22 +1,16 @@
 """The command line's page: its commands run and print what it says."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli.app import app
 from tests.unit_tests.builders.pages import DOCS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 PAGE = DOCS / "cli.md"
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
@@ -38,9 +32,7 @@ def read_commands() -> list[tuple[list[str], str | None]]:
 
 
 def test_commands_run_and_print_what_the_page_says(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     commands = read_commands()

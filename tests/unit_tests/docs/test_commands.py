@@ -3,12 +3,9 @@
 What can run in seconds is run too: see test_cli_page.py and the integration tests.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,10 +16,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
+from collections.abc import Iterator
+from pathlib import Path
 
 ROOT = DOCS.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]

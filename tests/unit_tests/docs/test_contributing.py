@@ -1,7 +1,5 @@
 """CONTRIBUTING.md's tree is the package's, and its table names files that exist."""
 
-from __future__ import annotations
-
 import re
 
 from tests.unit_tests.builders.pages import DOCS

@@ -1,7 +1,5 @@
 """The tutorials' notebooks: one code in all languages, outputs that a run stored."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

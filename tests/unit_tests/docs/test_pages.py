@@ -1,17 +1,12 @@
 """The code of the pages that no other test module runs."""
 
-from __future__ import annotations
-
 import ast
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.unit_tests.builders.pages import DOCS, read_page, run_page
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 # What the marks of a block can be; another word is a block that nobody runs.
@@ -58,3 +53,9 @@ def test_every_block_is_python(page: str) -> None:
         page, kinds=("python", "python train", "python ray", "python no-run")
     ):
         ast.parse(block.code)
+
+
+def test_pictures_are_there_and_small() -> None:
+    pictures = list((DOCS / "images").glob("*.webp"))
+    assert pictures
+    assert all(picture.stat().st_size < 150_000 for picture in pictures)

@@ -1,11 +1,12 @@
 """What docs/tutorials.md says of OpenAI's rules is so."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports import (
     ChunkSessions,
@@ -20,12 +21,6 @@ from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.chat_loaders.utils import map_ai_messages, merge_chat_runs
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.pages import DOCS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from langchain_core.chat_loaders import BaseChatLoader
 
 TEXT = " ".join((DOCS / "tutorials.md").read_text(encoding="utf-8").split())
 

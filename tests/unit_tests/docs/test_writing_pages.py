@@ -1,7 +1,5 @@
 """Loaders and steps that are written by following the docs pass the suites."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """A blind test's figures, as the fact sheet has them."""
 
-from __future__ import annotations
-
 import pytest
 
 from langchain_chatexports.evaluation.answers import Answers

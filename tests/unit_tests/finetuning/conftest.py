@@ -1,14 +1,9 @@
 """The tests' servers answer at once, and clients repeat without pauses."""
 
-from __future__ import annotations
-
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
-
-from tests.unit_tests.builders.openai_server import OpenAIServer
 
 
 @pytest.fixture(autouse=True)
@@ -21,9 +16,3 @@ def _the_sdk_retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def _pauses_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = SimpleNamespace(uniform=lambda *_: 1.0)
     monkeypatch.setattr("langchain_chatexports.finetuning.connection.random", exact)
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer().running() as running:
-        yield running

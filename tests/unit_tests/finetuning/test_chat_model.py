@@ -1,7 +1,5 @@
 """The returned model asks the server that trained it, whatever else is set."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
@@ -132,12 +130,6 @@ def test_a_server_that_only_the_chats_would_use_is_an_error(
     assert make_tuner(server, base_url=None).submit(make_examples()).id == "ftjob-1"
 
 
-# A client of the user's
-
-
-# Redirects
-
-
 @pytest.mark.parametrize("how", ["invoke", "stream", "ainvoke"])
 @pytest.mark.parametrize("kwargs", [{}, {"http_socket_options": ()}], ids=str)
 async def test_a_chat_is_not_sent_to_a_server_that_nobody_named(
@@ -174,9 +166,6 @@ def test_the_proxy_of_a_chat_model_is_kept(
         assert chat(run.chat_model(**kwargs)) == "Slow and steady"
         (request,) = proxy.requests
     assert "chat/completions" in request
-
-
-# In LangChain
 
 
 def finished(server: OpenAIServer, **fields: Any) -> FineTuningRun:

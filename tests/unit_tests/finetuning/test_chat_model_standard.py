@@ -1,7 +1,5 @@
 """langchain-tests' unit suite on the chat model that a tuner gives back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The code of `docs/fine_tuning.md` runs, block by block, as one script."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

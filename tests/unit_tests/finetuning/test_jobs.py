@@ -1,7 +1,5 @@
 """Exactly one job, whatever is lost or killed; its files and its numbers."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import subprocess
@@ -179,9 +177,6 @@ def test_a_server_that_keeps_no_metadata_is_warned_about(
     )
 
 
-# Files
-
-
 @pytest.mark.parametrize(
     "change",
     [{"filename": "x.jsonl"}, {"status": "error"}, {"status": "deleted"}],
@@ -238,9 +233,6 @@ def test_a_file_of_another_job_is_not_deleted(
     assert "another job uses it" in caplog.text
 
 
-# What is asked for
-
-
 def test_the_job_has_every_setting(server: OpenAIServer) -> None:
     make_tuner(
         server,
@@ -282,9 +274,6 @@ def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
                 tuner.submit(make_examples())
         else:
             tuner.submit(make_examples())
-
-
-# Pauses
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Texts and keys reach the server that the user named, and nothing else."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json
@@ -144,9 +142,6 @@ def test_a_servers_words_are_shortened_and_its_quotations_left_out(
     assert clean_text(said) == shown
 
 
-# What servers say
-
-
 @pytest.mark.parametrize("echo", [KEY, TOKEN, DIRTY], ids=["key", "token", "codes"])
 @pytest.mark.parametrize("where", ["code", "message"])
 @pytest.mark.parametrize("request_", [UPLOAD, CREATE])
@@ -191,9 +186,6 @@ def test_a_key_that_cannot_be_sent_is_not_shown(server: OpenAIServer) -> None:
     assert key not in shown
 
 
-# Redirects
-
-
 @pytest.fixture
 def other() -> Iterator[OpenAIServer]:
     """The server that nobody named."""
@@ -216,9 +208,6 @@ def test_nothing_is_sent_to_a_server_that_nobody_named(
     assert server.requests.count(request_) == 1
     assert f"http://127.0.0.1:{other.port}" in str(caught.value)
     assert "hush" not in str(caught.value)
-
-
-# Any answer
 
 
 JSON = st.recursive(

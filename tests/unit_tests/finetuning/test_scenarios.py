@@ -1,7 +1,5 @@
 """What servers do, and what comes of it: model or error, jobs and uploads."""
 
-from __future__ import annotations
-
 import asyncio
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -87,9 +85,7 @@ SCENARIOS = [
     model("the same call again", runs=3),
     model("the same call with run_again", jobs=2, runs=2, tuner={"run_again": True}),
     # Uploading and creating
-    model("the answer to the upload is lost", lost(UPLOAD)),
     model("the upload fails before it is done", Fault(UPLOAD, 2, status=503)),
-    model("the answer to the creation is lost", lost(CREATE)),
     model("the creation fails before it is done", Fault(CREATE, 3, status=500)),
     model(
         "502 in HTML, but done", Fault(CREATE, status=502, body=HTML, carried_out=True)
@@ -101,7 +97,6 @@ SCENARIOS = [
         lost(CREATE),
         statuses=("failed",),
     ),
-    model("504, and created later", Fault(CREATE, status=504, body=HTML, late=3)),
     model("a conflict (409)", Fault(CREATE, status=409)),
     error(
         "the server goes away after the creation",
@@ -121,7 +116,6 @@ SCENARIOS = [
     model("numbers in the old form", refuses_field="method", tuner={"n_epochs": 2}),
     model("one item a page", runs=2, page_size=1),
     # Refusals
-    model("429, short", refused(CREATE, 429, headers={"retry-after": "7"})),
     error(
         "429, long",
         UNAVAILABLE,

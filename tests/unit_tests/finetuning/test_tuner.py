@@ -1,7 +1,5 @@
 """The tuner as a Runnable: inputs, pipes, settings, serialization, limits."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Iterator

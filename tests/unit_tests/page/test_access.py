@@ -175,9 +175,7 @@ async def test_an_error_is_a_page_without_its_text(
     assert "ValueError" in caplog.text
 
 
-async def test_a_tab_of_the_last_page_is_let_in_once_by_its_key(
-    tmp_path: Path,
-) -> None:
+async def test_a_tab_of_the_last_page_is_let_in_once_by_its_key(tmp_path: Path) -> None:
     last = OldTab(tmp_path)
     last.keep(PORT)
     old_tab = OldTab(tmp_path)

@@ -1,23 +1,18 @@
 """Blind tests of the page, with a server that answers fixed texts."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server.storage.models import TunedModel
 from langchain_chatexports.page.guess_state import Guess
 from tests.unit_tests.builders.kept_models import keep_tuned
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from langchain_chatexports.local_server.storage.models import TunedModel
 
 _SECONDS = 120
 _TRAINING = [[(f"what of number {n}?", f"number {n} is fine")] for n in range(5)]
@@ -25,12 +20,6 @@ _HELD_OUT = [
     [(f"and where is the {thing}?", f"the {thing} is at home")]
     for thing in ("cat", "drum", "kettle", "ladder")
 ]
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer().running() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The page's languages: each sentence is in each catalog, and is put into words."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timezone
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the screens compute."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path

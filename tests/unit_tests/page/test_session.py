@@ -1,16 +1,16 @@
 """What the page reads and makes, without a browser."""
 
-from __future__ import annotations
-
 import threading
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
+from langchain_chatexports._progress import Watch
 from langchain_chatexports.datasets.chat_choice import ChatChoice
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.local_server.bases import known_bases
@@ -20,14 +20,9 @@ from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.workflows.bases import Base
 from langchain_chatexports.workflows.training_events import JobEvent
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from langchain_chatexports._progress import Watch
-    from langchain_chatexports.workflows.bases import Base
 
 _SECONDS = 240
 
@@ -44,10 +39,11 @@ def _add(session: PageSession, *paths: Path) -> None:
     session.exports.join(_SECONDS)
 
 
-def _prepare(session: PageSession) -> None:
+def _prepare(session: PageSession) -> Any:
     assert session.prepare()
     session.preparing.join(_SECONDS)
     session.measuring.join(_SECONDS)
+    return session.data
 
 
 def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
@@ -59,29 +55,26 @@ def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
 
 def test_examples_are_those_of_finetune(session: PageSession, tmp_path: Path) -> None:
     _add(session, write_messenger(tmp_path / "hogwarts"))
-    _prepare(session)
-    assert session.data is not None
-    assert session.data.person == "Harry Potter"
+    data = _prepare(session)
+    assert data.person == "Harry Potter"
     assert str(session.data).startswith("87 examples")
-    assert session.data.is_enough
+    assert data.is_enough
     assert (session.estimate_seconds() or 0) > 0
 
 
 def test_examples_can_be_redacted(session: PageSession, tmp_path: Path) -> None:
     _add(session, write_messenger(tmp_path / "hogwarts"))
     session.choice = Choice("", redact=True)
-    _prepare(session)
-    assert session.data is not None
-    assert "Harry" not in str(session.data.examples)
-    person = session.data.person
+    data = _prepare(session)
+    assert "Harry" not in str(data.examples)
+    person = data.person
     assert "Harry" not in str(person)
     # The same stand-in, whatever else is chosen.
     session.choice = Choice(
         "Harry Potter", ChatChoice(without_groups=True), redact=True
     )
-    _prepare(session)
-    assert session.data is not None
-    assert session.data.person == person
+    data = _prepare(session)
+    assert data.person == person
 
 
 @pytest.mark.parametrize(
@@ -132,9 +125,8 @@ def test_examples_of_another_choice_are_not_shown_or_trained_on(
         seen.append(session.data is made)
     assert seen == [True, False] * 2
     assert not session.train(None)
-    _prepare(session)
-    assert session.data is not None
-    assert session.data.person == "Draco Malfoy"
+    data = _prepare(session)
+    assert data.person == "Draco Malfoy"
 
 
 def test_a_choice_is_kept_while_exports_are_added_and_removed(
@@ -195,9 +187,8 @@ def test_a_base_is_downloaded_with_progress_before_a_training(
     monkeypatch.setattr(session, "use_server", seen.append)
     session.add_sample()
     session.exports.join(_SECONDS)
-    _prepare(session)
-    assert session.data is not None
-    choice = session.choose_base(session.data)
+    data = _prepare(session)
+    choice = session.choose_base(data)
     assert not choice.base.is_default
     assert session.train("Qwen/Qwen3.5-0.8B")
     session.job_work.join(_SECONDS)
@@ -289,8 +280,7 @@ def test_trainings_of_a_killed_server_can_go_on_and_nothing_else_is_said_of_othe
     session._server = server  # type: ignore[assignment] # what is asked of it
     running: list[object] = [server]
     monkeypatch.setattr(
-        f"{PageSession.__module__}.find_running_server",
-        lambda _: running[-1],
+        f"{PageSession.__module__}.find_running_server", lambda _: running[-1]
     )
     assert {job.status for job in session.jobs()} == {"queued"}
     lost = [session.has_lost_training]

@@ -1,10 +1,9 @@
 """A talk on the page, with a server that answers with fixed texts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,24 +11,9 @@ from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.page.talk_state import Talk
 from tests.unit_tests.builders.kept_models import keep_adapter
-from tests.unit_tests.builders.openai_server import (
-    BASE_MODEL,
-    KEY,
-    Fault,
-    OpenAIServer,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, Fault, OpenAIServer
 
 _SECONDS = 30
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer().running() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Work in the background."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

@@ -20,11 +20,7 @@ from pydantic import BaseModel, SecretStr
 from langchain_chatexports.datasets.replies import REPLIES, EarlierReply, ReplyIndex
 from langchain_chatexports.personas import PersonaChatModel, VoicePrompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
-from tests.unit_tests.builders.openai_server import (
-    BASE_MODEL,
-    KEY,
-    OpenAIServer,
-)
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tracers import traced
 
 VOICE = VoicePrompt(

@@ -1,7 +1,5 @@
 """The style card: only what stands out, and nothing that was not counted."""
 
-from __future__ import annotations
-
 import pytest
 
 from langchain_chatexports.personas import style_card

@@ -1,8 +1,5 @@
 """A model in a chat: what it is asked, and where its answer ends."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,12 +16,6 @@ from tests.unit_tests.builders.openai_server import (
     refused,
 )
 from tests.unit_tests.builders.tracers import traced
-
-
-@pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer().running() as server:
-        yield server
 
 
 @pytest.fixture

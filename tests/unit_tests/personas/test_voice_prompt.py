@@ -1,7 +1,5 @@
 """A person's voice before a chat: what the model is sent."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from langchain_core.load import dumps

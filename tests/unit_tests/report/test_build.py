@@ -1,20 +1,19 @@
 """Each figure of a report, against a computation of its own."""
 
-from __future__ import annotations
-
 import math
 import tracemalloc
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 import pytest
+from langchain_core.messages import BaseMessage
 
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
-from langchain_chatexports.report import build_report
+from langchain_chatexports.report import ExportReport, build_report
 from langchain_chatexports.steps import (
     ChunkSessions,
     LabelSpeakers,
@@ -23,14 +22,9 @@ from langchain_chatexports.steps import (
     SplitSessions,
 )
 from langchain_chatexports.steps.pauses import automatic_gap
+from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import ExportLoader, GrowingLoader, talk
 from tests.unit_tests.builders.talks import PEOPLE, talks, texts_of
-
-if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
-
-    from langchain_chatexports.report import ExportReport
-    from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 Row: TypeAlias = tuple[int, str, str, int | None]
 ZONE = "Asia/Kathmandu"

@@ -1,19 +1,13 @@
 """The frame of every page: one file, all escaped, nothing from elsewhere."""
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
 
-from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.report.html import render_page
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
 
 
 @pytest.fixture
@@ -47,9 +41,3 @@ def test_values_are_escaped(page: Any) -> None:
 def test_a_missing_value_is_an_error(page: Any) -> None:
     with pytest.raises(jinja2.UndefinedError):
         page("{{ nothing }}")
-
-
-def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[cli\]"):
-        render_page("base.html")

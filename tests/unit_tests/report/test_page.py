@@ -1,25 +1,22 @@
 """The page holds counts, and nothing that anybody wrote."""
 
-from __future__ import annotations
-
 import html as html_module
 import json
 import os
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from langchain_core.chat_sessions import ChatSession
 
-from langchain_chatexports.report import build_report, render_report, write_report
+from langchain_chatexports.report import (
+    ExportReport,
+    build_report,
+    render_report,
+    write_report,
+)
 from tests.unit_tests.builders.sessions import ExportLoader, talk
 from tests.unit_tests.builders.talks import PEOPLE, TITLES, talks, texts_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from langchain_core.chat_sessions import ChatSession
-
-    from langchain_chatexports.report import ExportReport
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,14 @@
 """Days, weeks, months: every message in one of them, none without its neighbors."""
 
-from __future__ import annotations
-
 from datetime import date, datetime, timedelta, timezone
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_chatexports.report.figures import TimeFigures
 from langchain_chatexports.report.times import TimeCounts, find_time_zone
-
-if TYPE_CHECKING:
-    from langchain_chatexports.report.figures import TimeFigures
 
 SECONDS = st.integers(0, 60 * 366 * 86_400)
 

@@ -1,7 +1,5 @@
 """No name, text or id in an export looks like a message of somebody else."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

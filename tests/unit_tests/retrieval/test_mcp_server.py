@@ -1,7 +1,5 @@
 """The MCP server's tools, by the SDK's own client in this process."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable
@@ -70,18 +68,6 @@ async def test_tools_are_listed_as_reading_only() -> None:
         assert tool.description
         for field in tool.input_schema["properties"].values():
             assert field["description"]
-
-
-async def test_search_finds_the_message_with_its_conversation() -> None:
-    found = await answer(index_of(RACE, PICNIC), "search_messages", query="key")
-    assert found == (
-        "1 passage, best first:\n\n"
-        "[m1] 2023-08-28T00:32:03+00:00, Hare\n"
-        "Chat: The race (Hare, Tortoise)\n"
-        "2023-08-28 (UTC)\n"
-        "00:32 Hare: Speed is key!\n"
-        "00:33 Tortoise: When do we race?"
-    )
 
 
 @pytest.mark.parametrize(
@@ -197,9 +183,6 @@ async def test_unexpected_error_is_named_and_tells_no_text(
     assert said_to_client.endswith("search_messages: unexpected KeyError")
     ours = [r for r in caplog.records if r.name.startswith("langchain_chatexports")]
     assert not ours
-
-
-# --- while it is made
 
 
 async def ask_after(wait: Callable[[], object]) -> Any:

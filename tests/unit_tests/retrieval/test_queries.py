@@ -1,41 +1,10 @@
 """Questions as expressions of SQLite's full-text search."""
 
-from __future__ import annotations
-
-import sqlite3
-import unicodedata
-
 import pytest
-from hypothesis import strategies as st
 
 from langchain_chatexports.retrieval import ChatIndex
-from langchain_chatexports.retrieval.queries import match_expression, searchable
+from langchain_chatexports.retrieval.queries import match_expression
 from tests.unit_tests.builders.sessions import talk
-
-# What NFKC makes to a quotation mark, an operator or a sign of FTS5.
-_SIGNS = [
-    sign
-    for sign in map(chr, range(0x80, 0x110000))
-    if not sign.isalnum()
-    and set(unicodedata.normalize("NFKC", sign)) & set('"*^:(){}+-')
-]
-_questions = st.lists(
-    st.one_of(
-        st.sampled_from(_SIGNS),
-        st.sampled_from(["a", "OR", "NEAR(a b)", "東", " "]),
-        st.sampled_from('"*^:()+-'),
-        st.text(max_size=4),
-    ),
-    max_size=8,
-).map("".join)
-
-
-def _found(expression: str) -> object:
-    with sqlite3.connect(":memory:") as connection:
-        connection.execute("CREATE VIRTUAL TABLE words USING fts5 (text)")
-        connection.execute("INSERT INTO words VALUES (?)", (searchable("a race"),))
-        found = "SELECT count(*) FROM words WHERE words MATCH ?"
-        return connection.execute(found, (expression,)).fetchone()[0]
 
 
 @pytest.mark.parametrize("mark", ["\uff02", "\u201d", "\u2033", '"'])

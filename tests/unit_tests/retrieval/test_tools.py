@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import re
 from datetime import date
 from pathlib import Path
@@ -132,9 +130,6 @@ def test_long_texts_are_cut_and_hide_no_other() -> None:
     assert "Tortoise: fast" in message.text
     assert len(message.text) < 3_000
     assert len(message.artifact[0].page_content) > 60_000
-
-
-# --- in an agent
 
 
 @pytest.fixture

@@ -1,19 +1,13 @@
 """What stands in the way is said before anything is installed."""
 
-from __future__ import annotations
-
 import importlib.util
 import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from typing import Any
-
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "check_machine.py"
 
@@ -28,11 +22,15 @@ def script() -> Any:
     return module
 
 
+def _leave_free(monkeypatch: pytest.MonkeyPatch, gigabytes: int) -> None:
+    usage = shutil.disk_usage("/")._replace(free=gigabytes * 10**9)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+
+
 def test_this_machine_will_do(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = shutil.disk_usage(tmp_path)._replace(free=4 * 10**9)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    _leave_free(monkeypatch, 4)
     assert script.problem(str(tmp_path)) is None
 
 
@@ -56,7 +54,6 @@ def test_an_old_python_is_told_to_name_a_newer_one(
 )
 def test_an_unsupported_system_is_told_which_are(
     script: Any,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     system: str,
     machine: str,
@@ -66,14 +63,13 @@ def test_an_unsupported_system_is_told_which_are(
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "mac_ver", lambda: (release, ("", "", ""), machine))
-    assert wanted in script.problem(str(tmp_path))
+    assert wanted in script.problem("/")
 
 
 def test_a_full_disk_is_told_how_much_is_needed(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = shutil.disk_usage(tmp_path)._replace(free=2 * 10**9)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    _leave_free(monkeypatch, 2)
     problem = script.problem(str(tmp_path))
     assert "3 GB are needed" in problem
     assert "VENV=" in problem

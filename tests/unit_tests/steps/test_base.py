@@ -45,9 +45,6 @@ class Fails(SessionTransform):
         raise LookupError(msg)
 
 
-# --- what is read
-
-
 def test_nested_iterables_are_read_in_order() -> None:
     nested: Any = [RACES[0], [RACES[1], (RACES[2],)], ListLoader(RACES[3:])]
     assert list(iter_sessions(nested)) == RACES
@@ -76,9 +73,6 @@ def test_failing_step_closes_the_loader() -> None:
         (MergeChatRuns() | Fails()).invoke(loader)
     assert loader.closed == 1
     assert caught.value.__traceback__
-
-
-# --- joining
 
 
 @pytest.mark.parametrize(
@@ -118,15 +112,9 @@ def test_a_function_over_sessions_says_how_it_is_called() -> None:
             write()
 
 
-# --- pipelines
-
-
 def test_pipeline_of_pipelines_is_flat() -> None:
     a, b, c = MergeChatRuns(), MapAIMessages(), ChunkSessions()
     assert SessionPipeline(steps=(a, SessionPipeline(steps=(b, c)))).steps == (a, b, c)
-
-
-# --- traces
 
 
 @pytest.mark.parametrize("bad", [3, "text", [HumanMessage("secret")]], ids=repr)
@@ -145,9 +133,6 @@ def test_run_is_told_nothing_of_the_input_and_of_names() -> None:
     [(serialized, inputs, _)] = trace.told
     assert (serialized, inputs) == (None, {"input": ""})
     assert "Tortoise" not in repr(trace.told)
-
-
-# --- async
 
 
 class LoopLoader(ListLoader):
@@ -174,9 +159,6 @@ async def test_event_loop_stays_free_while_a_loader_reads() -> None:
     assert loader.rounds == len(RACES)
 
 
-# --- asynchronous loading
-
-
 async def test_a_joined_sqlite_loader_is_read_and_closed_on_one_thread(
     tmp_path: Path,
 ) -> None:
@@ -186,18 +168,12 @@ async def test_a_joined_sqlite_loader_is_read_and_closed_on_one_thread(
     assert loader.closed == 1
 
 
-# --- arguments and pipes
-
-
 @pytest.mark.parametrize("step", [MergeChatRuns(), MapAIMessages() | MergeChatRuns()])
 def test_bound_arguments_are_an_error_that_says_where_they_belong(
     step: SessionTransform,
 ) -> None:
     with pytest.raises(TypeError, match=r"MergeChatRuns\(delimiter=\.\.\.\)"):
         step.bind(delimiter=" ").invoke(RACES)
-
-
-# --- memory
 
 
 READS: dict[str, Callable[[GrowingLoader], Iterable[object]]] = {

@@ -76,9 +76,6 @@ def test_impossible_windows_are_refused(params: dict[str, Any]) -> None:
         ChunkSessions(**params)
 
 
-# Overlap as context
-
-
 def _session(*texts: str) -> Any:
     # A text that begins with "!" is the AI's.
     return {

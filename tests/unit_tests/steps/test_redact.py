@@ -2,11 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
 from pydantic import ValidationError
@@ -15,7 +13,7 @@ from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.redaction import restore
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import Redact, SessionTransform
-from tests.unit_tests.builders.sessions import metadata_of, said, texts
+from tests.unit_tests.builders.sessions import ListLoader, metadata_of, said, texts
 
 NAMES = {"Tortoise Brown", "Hare", "speedy_99"}
 KEY = "the key of the tests"
@@ -111,9 +109,6 @@ def test_a_sender_that_is_no_known_name_is_replaced_all_the_same() -> None:
     assert texts(output) == ["Fox says hi"]
 
 
-# --- what stands beside the text
-
-
 def _kwargs_after(**kwargs: Any) -> dict[str, Any]:
     message = HumanMessage("hi", additional_kwargs=kwargs)
     (output,) = _redact().invoke({"messages": [message]})
@@ -170,21 +165,6 @@ def test_ids_of_messages_that_hold_a_number_are_replaced_together() -> None:
     assert second.additional_kwargs["reply_to"]["id"] == first.id
 
 
-# --- from an export
-
-
-class _Loader(BaseChatLoader):
-    def __init__(self) -> None:
-        self.passes = 0
-
-    def lazy_load(self) -> Iterator[Any]:
-        self.passes += 1
-        yield _session()
-
-
-# --- what is hidden
-
-
 def test_neither_repr_nor_dump_holds_key_or_names() -> None:
     step = _redact()
     shown = (
@@ -219,13 +199,10 @@ def test_without_the_extra_nothing_is_read_or_redacted(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[redact\]"):
         Redact(key="another key", names=NAMES).invoke(_session())
-    loader = _Loader()
+    loader = ListLoader([_session()])
     with pytest.raises(MissingExtraError, match="redact"):
         Redact.for_export(loader)
-    assert loader.passes == 0
-
-
-# --- undoing
+    assert loader.reads == 0
 
 
 def test_the_undo_map_gives_the_texts_back() -> None:

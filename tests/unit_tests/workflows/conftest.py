@@ -1,7 +1,5 @@
 """A server of OpenAI's protocol in place of this machine's local server."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace

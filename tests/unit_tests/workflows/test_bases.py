@@ -1,7 +1,5 @@
 """Which base this machine should use, and what a training with it takes."""
 
-from __future__ import annotations
-
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path

@@ -1,10 +1,10 @@
 """What a talk remembers of exports: what is found, what is unknown, what is neither."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,12 +29,16 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return chat.to_file(tmp_path_factory.mktemp("chat") / "_chat.txt")
 
 
+@contextmanager
+def remembered(exports: list[Path], **options: Any) -> Iterator[Memory]:
+    with memory_of(exports, only_if_quick=True, **options) as memory:
+        assert memory is not None
+        yield memory
+
+
 @pytest.fixture(scope="module")
 def memory(export: Path) -> Iterator[Memory]:
-    with memory_of(
-        [export], person="Mama", language="German", only_if_quick=True
-    ) as memory:
-        assert memory is not None
+    with remembered([export], person="Mama", language="German") as memory:
         yield memory
 
 
@@ -56,8 +60,7 @@ def test_a_question_is_cited_with_its_answer(tmp_path: Path, hours: int) -> None
     later = START + timedelta(hours=hours)
     chat.says("Mama", "Am 12. Juni", later).says("Jonas", "Super")
     export = chat.to_file(tmp_path / "_chat.txt")
-    with memory_of([export], person="Mama", only_if_quick=True) as memory:
-        assert memory is not None
+    with remembered([export], person="Mama") as memory:
         found = memory("Wann war das Konzert?")
     assert "Mama: Am 12. Juni" in found.text
     question, answer = found.cited
@@ -82,8 +85,7 @@ def test_a_fact_that_nobody_mentioned_is_unknown_in_the_persons_language(
 
 
 def test_without_the_persons_language_it_is_that_of_the_line(export: Path) -> None:
-    with memory_of([export], only_if_quick=True) as memory:
-        assert memory is not None
+    with remembered([export]) as memory:
         found = memory("Wo haben wir das Auto für Anna?")
         assert found.refusal == "Weiß ich nicht"
         assert memory("Who won the match?").refusal == "I don't know"
@@ -111,12 +113,10 @@ def test_greetings_bring_nothing_to_mind(tmp_path: Path) -> None:
         WhatsAppChat.ios().says("Jonas", "Hallo Mama, bist du da?").says("Mama", "Ja")
     )
     export = chat.to_file(tmp_path / "_chat.txt")
-    with memory_of([export], person="Mama", only_if_quick=True) as memory:
-        assert memory is not None
+    with remembered([export], person="Mama") as memory:
         assert memory("Hallo Mama, was machst du?") == Recalled()
         assert memory("Hallo!") == Recalled()
-    with memory_of([export], person="Jonas", only_if_quick=True) as memory:
-        assert memory is not None
+    with remembered([export], person="Jonas") as memory:
         assert memory("Hallo Jonas, wo ist Mama?").text
 
 
@@ -125,11 +125,9 @@ def test_a_person_remembers_only_chats_that_they_were_in(
 ) -> None:
     other = WhatsAppChat.ios().says("Ann", "The lighthouse is in Wick").says("Bo", "Ok")
     exports = [export, other.to_file(tmp_path / "_chat.txt")]
-    with memory_of(exports, person="Mama", only_if_quick=True) as memory:
-        assert memory is not None
+    with remembered(exports, person="Mama") as memory:
         assert memory("Where is the lighthouse?").refusal
-    with memory_of(exports, person="Bo", only_if_quick=True) as memory:
-        assert memory is not None
+    with remembered(exports, person="Bo") as memory:
         assert len(memory("Where is the lighthouse?").cited) == 1
 
 

@@ -1,7 +1,5 @@
 """What is kept on this machine: found by name, listed, forgotten, deleted."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import pytest
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import delete_everything, kept
-from langchain_chatexports.workflows.models import find_tuned, models_named, rename
+from langchain_chatexports.workflows.models import find_tuned, models_named
 from langchain_chatexports.workflows.search import open_index
 from tests.unit_tests.builders.kept_models import keep_model
 
@@ -35,20 +33,6 @@ def test_a_beginning_must_be_of_one_model(tmp_path: Path) -> None:
     assert find_tuned("jonas", tmp_path).name == name
     with pytest.raises(LocalServerError, match="2 models match 'jo'"):
         find_tuned("jo", tmp_path)
-
-
-def test_a_model_that_is_not_kept_gets_the_nearest_name(tmp_path: Path) -> None:
-    with pytest.raises(LocalServerError, match="There is no tuned model"):
-        find_tuned("x", tmp_path)
-    name = keep_model(tmp_path, "1" * 12)
-    with pytest.raises(LocalServerError, match=f"Did you mean '{name}'"):
-        find_tuned(name[:-1] + "2", tmp_path)
-
-
-def test_a_label_finds_a_model(tmp_path: Path) -> None:
-    name = keep_model(tmp_path, "1" * 12)
-    rename(name, "Hare in 2023", data_dir=tmp_path)
-    assert find_tuned("hare in", tmp_path).name == name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME is Linux's")

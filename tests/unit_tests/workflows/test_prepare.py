@@ -1,7 +1,5 @@
 """From exports to training data: names, chats, cuts, and what is written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,9 +60,6 @@ def write_table(path: Path, *rows: tuple[str, str, str]) -> Path:
     keys = ("conversation_id", "sender", "text")
     write_jsonl([dict(zip(keys, row, strict=True)) for row in rows], path)
     return path
-
-
-# Names
 
 
 @pytest.mark.parametrize("name", ["Nina Álvarez", "nina alvarez", "Nina", " NINA á"])
@@ -140,9 +135,6 @@ def test_an_export_without_the_named_person_is_warned_about(
         prepare([chats, threads], TORTOISE)
 
 
-# What is held out
-
-
 def test_the_newest_conversations_are_held_out(tmp_path: Path) -> None:
     write_talks(tmp_path / "talks.jsonl", 80)
     options = PrepareOptions(ai=("mia",), size=2, overlap=0)
@@ -164,9 +156,6 @@ def test_a_set_is_read_by_its_parts(tmp_path: Path) -> None:
 def test_a_limit_that_is_too_low_is_blamed(chats: Path) -> None:
     with pytest.raises(TrainingDataError, match="limit of 8 examples is too low"):
         prepare(chats, PrepareOptions(ai=("Tortoise",), limit=8))
-
-
-# How conversations become examples
 
 
 def test_a_system_prompt_says_who_speaks_and_to_whom(
@@ -197,9 +186,6 @@ def test_no_answer_is_learned_twice(
     learned = [text for text, weight in answers if weight]
     assert len(learned) == len({*learned}) == len({text for text, _ in answers}) == 6
     assert len(answers) > 6
-
-
-# Sets that are made of sets
 
 
 def test_the_card_accounts_for_every_message_of_two_exports(
@@ -238,9 +224,6 @@ def test_a_row_that_was_changed_by_hand_is_of_unknown_origin(
     write_examples(plain, target)
     known = [bool(row.origin.senders) for row in read_trace(target)]
     assert known == [False, *[True] * (len(rows) - 1)]
-
-
-# What was forwarded
 
 
 def test_what_was_forwarded_is_never_learned(tmp_path: Path) -> None:

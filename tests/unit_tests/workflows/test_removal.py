@@ -1,7 +1,5 @@
 """Who is forgotten where: indexes, and what on this machine was made of their words."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

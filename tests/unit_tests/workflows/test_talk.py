@@ -1,7 +1,5 @@
 """Talks: with a tuned model, with the person of exports, with what was said."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

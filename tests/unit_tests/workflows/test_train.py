@@ -1,7 +1,5 @@
 """Jobs: created, found, interrupted, followed; here and on another server."""
 
-from __future__ import annotations
-
 import sys
 from contextlib import suppress
 from datetime import datetime, timezone

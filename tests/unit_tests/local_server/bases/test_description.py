@@ -1,13 +1,11 @@
 """Descriptions of base models, and which bases are refused."""
 
-from __future__ import annotations
-
 import io
 import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -31,9 +29,6 @@ from langchain_chatexports.local_server.bases.known_bases import (
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.settings import ServerSettings
 from tests.unit_tests.builders.twins import TWINS, twin_of
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 def test_a_directory_is_named_by_its_last_part(tiny_base: Path) -> None:

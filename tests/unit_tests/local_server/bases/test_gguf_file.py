@@ -156,10 +156,7 @@ def test_a_hub_bases_file_is_its_publishers(
 
 
 def test_a_downloaded_file_is_found_without_the_hub(
-    tiny_base: Path,
-    tiny_gguf: Path,
-    tasks: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_base: Path, tiny_gguf: Path, tasks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads = iter([tiny_gguf])
     monkeypatch.setattr(gguf_file, "download_gguf", lambda _: next(downloads))
@@ -173,9 +170,7 @@ def test_a_downloaded_file_is_found_without_the_hub(
 
 @pytest.mark.parametrize("outcome", [None, LocalServerError("there is no network")])
 def test_a_hub_base_without_a_file_is_left_to_transformers(
-    tiny_base: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    outcome: LocalServerError | None,
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, outcome: LocalServerError | None
 ) -> None:
     def find(_: str) -> None:
         if outcome is not None:

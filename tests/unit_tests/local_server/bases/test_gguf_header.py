@@ -1,10 +1,9 @@
 """Headers of GGUF files, and what is refused before llama.cpp reads it."""
 
-from __future__ import annotations
-
 import struct
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from unittest.mock import ANY
 
 import numpy as np
@@ -21,9 +20,6 @@ from langchain_chatexports.local_server.bases.gguf_header import (
 )
 from tests.unit_tests.builders.bare_engine import BareEngine
 from tests.unit_tests.builders.gguf import write_gguf
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")

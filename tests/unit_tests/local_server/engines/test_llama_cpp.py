@@ -1,23 +1,20 @@
 """Answers by llama.cpp: the same text, cancelled answers, the end of a process."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil
 import socket
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
 
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTokenizer,
-)
+from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     NoGGUFError,
     match_matrices,
@@ -42,9 +39,6 @@ from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.bare_engine import log_likelihoods
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.twins import TWINS, write_twin
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 pytest.importorskip("xllamacpp")
 

@@ -1,7 +1,5 @@
 """How tokens are chosen: what loops becomes unlikely, unless a request says so."""
 
-from __future__ import annotations
-
 import pytest
 
 from langchain_chatexports.local_server.engines.transformers import (

@@ -6,10 +6,7 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import find_model, list_models
-from langchain_chatexports.local_server.storage.models import (
-    name_suffix,
-    rename_model,
-)
+from langchain_chatexports.local_server.storage.models import name_suffix, rename_model
 from tests.unit_tests.builders.kept_models import keep_model
 
 

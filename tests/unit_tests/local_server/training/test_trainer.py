@@ -29,9 +29,7 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
 )
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.http.service import LocalService
-from langchain_chatexports.local_server.storage.data_directory import (
-    read_json,
-)
+from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.jobs import last_saved
 from langchain_chatexports.local_server.training import progress, trainer
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
