@@ -135,8 +135,11 @@ IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/race.png
 @pytest.mark.parametrize(
     "messages",
     [
-        [ChatMessage("Ready?", role="human"), ChatMessage("Always.", role="ai")],
-        [HumanMessageChunk("Ready?"), AIMessageChunk("Always.")],
+        [
+            ChatMessage(content="Ready?", role="human"),
+            ChatMessage(content="Always.", role="ai"),
+        ],
+        [HumanMessageChunk(content="Ready?"), AIMessageChunk(content="Always.")],
     ],
 )
 def test_words_for_user_and_assistant_are_langchains(messages: Any) -> None:
