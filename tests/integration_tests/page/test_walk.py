@@ -6,8 +6,8 @@
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
-from string import ascii_lowercase
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -23,19 +23,25 @@ _PICTURES = {
     "03-choose-1280-light": "page-choose",
     "12-manage-390-dark": "page-manage",
 }
+_WORDS = (
+    "Bring Find Paint Sell Mend Wash Keep Send",
+    "our your her his that this",
+    "boat kettle ladder lamp piano rug tent violin",
+    "today tomorrow tonight soon",
+)
 
 
 @pytest.fixture
 def chat(tmp_path: Path) -> Path:
     """A chat of 26 days, in which nothing repeats: a part of it is held out."""
-    words = random.Random(3)
+    said = [" ".join(words) for words in product(*map(str.split, _WORDS))]
+    random.Random(3).shuffle(said)
     chat = WhatsAppChat.android()
     for day in range(26):
         chat.now = datetime(2024, 1, 1, 9) + timedelta(days=day)  # noqa: DTZ001
         for at in range(16):
             name = "Ben Cole" if at % 2 else "Ann Lee"
-            said = ("".join(words.choices(ascii_lowercase, k=6)) for _ in range(4))
-            chat.says(name, " ".join(said))
+            chat.says(name, said.pop())
     return chat.to_file(tmp_path / "WhatsApp Chat with Ann Lee.txt")
 
 
