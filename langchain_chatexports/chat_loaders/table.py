@@ -16,11 +16,9 @@ from datetime import tzinfo
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import msgspec
-from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import BaseMessage
 from typing_extensions import Unpack
 
 from langchain_chatexports._temporary import private_folder
@@ -579,42 +577,3 @@ def _warn_of_unread_times(tables: Sequence[_Table], files: ExportFiles) -> None:
         f"{tables[0].file.label}: these messages have no time, and come first. Write "
         "times such as 2024-05-31 14:30, or with their zone as 2024-05-31T14:30+02:00."
     )
-
-
-def table_rows(sessions: Iterable[ChatSession]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each message, with columns that `TableChatLoader` recognizes.
-
-    Rows have conversation, title, sender, role, time, text, id and reply, but no
-    reactions, edits and attachments.
-
-    Args:
-        sessions: The sessions.
-
-    Yields:
-        The rows in order, session by session.
-    """
-    for number, session in enumerate(sessions, 1):
-        found = cast("Mapping[str, Any]", session).get("metadata")
-        metadata = found if isinstance(found, Mapping) else {}
-        about = {
-            "conversation_id": str(metadata.get("id") or number),
-            "title": metadata.get("title"),
-        }
-        for message in session.get("messages", ()):
-            row = {**about, **_cells_of(message)}
-            yield {name: cell for name, cell in row.items() if cell is not None}
-        del session
-
-
-def _cells_of(message: BaseMessage) -> dict[str, Any]:
-    extra = message.additional_kwargs
-    reply = extra.get("reply_to")
-    role = _OWNER_ROLE if extra.get("is_from_me") is True else extra.get("role")
-    return {
-        "sender": extra.get("sender"),
-        "role": role,
-        "time": extra.get("message_time"),
-        "text": str(message.text),
-        "message_id": message.id,
-        "reply_to": reply.get("id") if isinstance(reply, Mapping) else reply,
-    }

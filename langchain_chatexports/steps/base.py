@@ -175,6 +175,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             return TransformedChatLoader(other, self)
         return cast("RunnableSequence[Any, Any]", super().__ror__(other))
 
+    def __str__(self) -> str:
+        """Return the step as code."""
+        return repr(self)
+
     # Before Python 3.12, pydantic refuses `ChatSession`, a `typing.TypedDict`.
     @property
     def InputType(self) -> Any:  # noqa: N802 - langchain-core's name

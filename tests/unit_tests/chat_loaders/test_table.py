@@ -10,17 +10,13 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.chat_loaders.table import (
     TableChatLoader,
     matches_head,
     open_database,
-    table_rows,
 )
-from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import ExportFormatError, MissingExtraError
-from langchain_chatexports.samples import write_imessage
-from tests.unit_tests.builders.sessions import metadata_of, said
+from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.tables import (
     START,
     conversation_rows,
@@ -384,27 +380,3 @@ def test_duckdb_reads_nothing_but_a_private_folder(tmp_path: Path) -> None:
         ):
             with pytest.raises(duckdb.Error):
                 database.execute(sql)
-
-
-def test_an_imessage_export_is_the_same_as_a_table(tmp_path: Path) -> None:
-    def shape(sessions: Any) -> dict[Any, list[Any]]:
-        keys = ("sender", "message_time", "is_from_me", "reply_to")
-        return {
-            session["metadata"]["id"]: [
-                (m.text, m.id, *(m.additional_kwargs.get(key) for key in keys))
-                for m in session["messages"]
-            ]
-            for session in sessions
-        }
-
-    loader = IMessageChatLoader(write_imessage(tmp_path / "chat.db"))
-    write_jsonl(table_rows(loader.lazy_load()), tmp_path / "table.jsonl")
-    assert shape(TableChatLoader(tmp_path / "table.jsonl")) == shape(loader)
-
-
-@pytest.mark.parametrize("reply", ["m1", {"id": "m1", "text": "Fast!"}, {"text": "x"}])
-def test_a_reply_is_kept_by_its_id(reply: Any) -> None:
-    message = said("Hare", "Fast!")
-    message.additional_kwargs["reply_to"] = reply
-    (row,) = table_rows([{"messages": [message]}])
-    assert row.get("reply_to") == (None if reply == {"text": "x"} else "m1")

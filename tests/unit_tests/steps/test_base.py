@@ -112,6 +112,11 @@ def test_a_function_over_sessions_says_how_it_is_called() -> None:
             write()
 
 
+def test_steps_print_as_code() -> None:
+    assert str(MergeChatRuns()) == "MergeChatRuns()"
+    assert str(MergeChatRuns() | ChunkSessions()) == "MergeChatRuns() | ChunkSessions()"
+
+
 def test_pipeline_of_pipelines_is_flat() -> None:
     a, b, c = MergeChatRuns(), MapAIMessages(), ChunkSessions()
     assert SessionPipeline(steps=(a, SessionPipeline(steps=(b, c)))).steps == (a, b, c)
