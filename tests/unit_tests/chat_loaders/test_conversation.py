@@ -265,10 +265,15 @@ def test_namesakes_are_told_apart_by_their_ids(path: Path) -> None:
     assert senders == ["Hare (1)", "hare (3)", "Tortoise"]
 
 
-def test_who_is_mentioned_has_the_name_of_the_sessions(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("people", "name"), [(None, "Tortoise"), ({"Bo": "Tortoise"}, "Bo")]
+)
+def test_who_is_mentioned_has_the_name_of_the_sessions(
+    path: Path, people: dict[str, str] | None, name: str
+) -> None:
     extra = {"reactions": [{"emoji": "+1", "sender": "2"}], "reply_to": {"sender": "1"}}
-    (found,) = kwargs(path, row("2", "Hi", extra=extra))
-    assert found["reactions"][0]["sender"] == "Tortoise"
+    (found,) = kwargs(path, row("2", "Hi", extra=extra), people=people)
+    assert found["reactions"][0]["sender"] == name
     assert found["reply_to"]["sender"] == "Hare (1)"
 
 
