@@ -18,7 +18,7 @@ from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import EncryptedExportError, ExportFormatError
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
-from tests.unit_tests.builders.sessions import metadata_of, open_export
+from tests.unit_tests.builders.sessions import open_export
 
 NOON = 1_700_000_000_000
 GOOD = f"{FACEBOOK}/inbox/ada_1/message_1.json"
@@ -234,16 +234,6 @@ def test_a_zip_is_known_by_its_content(path: Path) -> None:
     add(renamed, f"{FACEBOOK}/inbox/bad_1/message_1.json", b"{")
     with pytest.warns(UserWarning, match="bad_1"):
         assert inspect(renamed).kept == 1
-
-
-def test_names_with_backslashes_are_folders(tmp_path: Path, thread: bytes) -> None:
-    path = tmp_path / "x.zip"
-    info = zipfile.ZipInfo("x")
-    info.filename = GOOD.replace("/", "\\")
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(info, thread)
-    (session,) = FolderFacebookMessengerChatLoader(path).load()
-    assert metadata_of(session)["id"] == "ada_1"
 
 
 def link_outside(path: Path) -> None:
