@@ -418,3 +418,14 @@ def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
     edited = Rows(path, [{"messages": [row("1", "Hello!", at=5, id="7")]}])
     edited.share_seen_messages(seen)
     assert edited.inspect().skipped == {"duplicate": 1}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_both_forms_of_a_name_are_one_person(path: Path, form: Any) -> None:
+    names = [unicodedata.normalize(one, "Zoë") for one in ("NFC", "NFD")]
+    rows = [row(name, "Hello", at=at) for at, name in enumerate(names)]
+    owner = unicodedata.normalize(form, "Zoë")
+    loader = Rows(path, [{"messages": rows}], owner=owner)
+    assert are_own(loader) == [True, True]
+    assert list(loader.inspect().senders.values()) == [2]
+    assert len(metadata(loader)["participants"]) == 1

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
+from langchain_chatexports.chat_loaders import files as files_module
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import EncryptedExportError, ExportFormatError
@@ -359,3 +360,14 @@ def test_names_that_differ_by_their_normal_form_only_are_one_thread(
     add(path, f"{FACEBOOK}/inbox/zoe\u0308_1/message_2.json", data)
     summary = inspect(path)
     assert (summary.sessions, summary.skipped) == (1, {"duplicate": 1})
+
+
+def test_a_file_larger_than_any_export_file_is_not_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "_MAX_FILE_BYTES", 10)
+    with (
+        pytest.warns(UserWarning, match="larger than any"),
+        pytest.raises(ExportFormatError),
+    ):
+        inspect(path)

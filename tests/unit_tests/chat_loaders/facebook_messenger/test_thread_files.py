@@ -160,3 +160,9 @@ def test_an_export_is_known_by_names_and_first_bytes(
     folder = Export().file(name, data).to_folder(tmp_path / "x")
     with open_files([folder], (".json", ".html")) as files:
         assert matches(files) is expected
+
+
+def test_a_part_with_media_alone_is_known_by_its_name(tmp_path: Path) -> None:
+    media = Export().file(f"{FACEBOOK}/inbox/a_1/photos/1.jpg", b"\xff\xd8")
+    with open_files([media.to_zip(tmp_path / "facebook-me.zip")], (".json",)) as files:
+        assert matches(files)
