@@ -22,57 +22,35 @@ from typing_extensions import Self
 APPLE_EPOCH = 978_307_200
 NOON = 1_700_000_000  # The first message's Unix time; each later one a minute more.
 
-# New columns of `message` by version, as schema dumps of real databases show them:
-# with ROWID 51 in macOS 10.11, 67 in 10.13, then 71, 74, and 75 or 81, 79 or 85.
+# New columns of `message` by version, as far as the loader reads them.
 COLUMNS_SINCE = {
-    "10.11": """guid text replace service_center handle_id subject country
-        attributedBody version type service account account_guid error date date_read
-        date_delivered is_delivered is_finished is_emote is_from_me is_empty is_delayed
-        is_auto_reply is_prepared is_read is_system_message is_sent has_dd_results
-        is_service_message is_forward was_downgraded is_archive cache_has_attachments
-        cache_roomnames was_data_detected was_deduplicated is_audio_message is_played
-        date_played item_type other_handle group_title group_action_type share_status
-        share_direction is_expirable expire_state message_action_type message_source""",
-    "10.13": """associated_message_guid associated_message_type
-        associated_message_range_location associated_message_range_length
-        balloon_bundle_id payload_data expressive_send_style_id
-        time_expressive_send_played message_summary_info destination_caller_id
-        ck_sync_state ck_record_id ck_record_change_tag sr_ck_sync_state
-        sr_ck_record_id sr_ck_record_change_tag""",
-    "10.15": "is_corrupt reply_to_guid sort_id is_spam",
-    "11": "thread_originator_guid thread_originator_part has_unseen_mention",
-    "12": """syndication_ranges synced_syndication_ranges was_delivered_quietly
-        did_notify_recipient""",
-    "13": "date_edited date_retracted was_detonated part_count",
-    "14": """is_stewie is_kt_verified is_sos is_critical bia_reference_id
-        fallback_hash""",
-    "15": """associated_message_emoji schedule_type schedule_state
-        is_pending_satellite_send needs_relay sent_or_received_off_grid""",
-    "26": "date_recovered is_time_sensitive ck_chat_id",
-    "27": "filter_action filter_sub_action",
+    "10.11": """guid text handle_id subject attributedBody service account date
+        is_from_me is_auto_reply is_sent cache_has_attachments cache_roomnames
+        is_audio_message item_type other_handle group_title group_action_type
+        share_status share_direction""",
+    "10.13": """associated_message_guid associated_message_type balloon_bundle_id
+        payload_data message_summary_info destination_caller_id""",
+    "10.15": "reply_to_guid is_spam",
+    "11": "thread_originator_guid thread_originator_part",
+    "13": "date_edited date_retracted",
+    "15": "associated_message_emoji schedule_type",
+    "27": "filter_action",
 }
 VERSIONS = tuple(COLUMNS_SINCE)
 
-_TEXT = """guid text service_center subject country service account account_guid
-    cache_roomnames group_title associated_message_guid balloon_bundle_id
-    expressive_send_style_id destination_caller_id ck_record_id ck_record_change_tag
-    sr_ck_record_id sr_ck_record_change_tag reply_to_guid thread_originator_guid
-    thread_originator_part syndication_ranges synced_syndication_ranges
-    bia_reference_id fallback_hash associated_message_emoji ck_chat_id"""
+_TEXT = """guid text subject service account cache_roomnames group_title
+    associated_message_guid balloon_bundle_id destination_caller_id reply_to_guid
+    thread_originator_guid thread_originator_part associated_message_emoji"""
 _BLOB = frozenset({"attributedBody", "payload_data", "message_summary_info"})
 
 _TABLES = """
 CREATE TABLE handle (
-    ROWID INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE, id TEXT NOT NULL, country TEXT,
-    service TEXT NOT NULL, uncanonicalized_id TEXT, person_centric_id TEXT,
-    UNIQUE (id, service)
+    ROWID INTEGER PRIMARY KEY AUTOINCREMENT UNIQUE, id TEXT NOT NULL,
+    service TEXT NOT NULL, person_centric_id TEXT, UNIQUE (id, service)
 );
 CREATE TABLE chat (
     ROWID INTEGER PRIMARY KEY AUTOINCREMENT, guid TEXT UNIQUE NOT NULL, style INTEGER,
-    state INTEGER, account_id TEXT, properties BLOB, chat_identifier TEXT,
-    service_name TEXT, room_name TEXT, account_login TEXT, is_archived INTEGER
-    DEFAULT 0, last_addressed_handle TEXT, display_name TEXT, group_id TEXT,
-    is_filtered INTEGER DEFAULT 0
+    chat_identifier TEXT, service_name TEXT, display_name TEXT, group_id TEXT
 );
 CREATE TABLE chat_handle_join (
     chat_id INTEGER, handle_id INTEGER, UNIQUE (chat_id, handle_id)
@@ -86,10 +64,9 @@ CREATE TABLE chat_recoverable_message_join (
     PRIMARY KEY (chat_id, message_id)
 );
 CREATE TABLE attachment (
-    ROWID INTEGER PRIMARY KEY AUTOINCREMENT, guid TEXT UNIQUE NOT NULL, created_date
-    INTEGER DEFAULT 0, filename TEXT, uti TEXT, mime_type TEXT, transfer_name TEXT,
-    total_bytes INTEGER DEFAULT 0, is_sticker INTEGER DEFAULT 0, hide_attachment
-    INTEGER DEFAULT 0
+    ROWID INTEGER PRIMARY KEY AUTOINCREMENT, guid TEXT UNIQUE NOT NULL, filename TEXT,
+    uti TEXT, mime_type TEXT, transfer_name TEXT, is_sticker INTEGER DEFAULT 0,
+    hide_attachment INTEGER DEFAULT 0
 );
 CREATE TABLE message_attachment_join (
     message_id INTEGER, attachment_id INTEGER, UNIQUE (message_id, attachment_id)
@@ -151,7 +128,6 @@ class ChatDb:
             "style": 43 if is_group else 45,
             "chat_identifier": identifier,
             "service_name": service,
-            "room_name": identifier if is_group else None,
             "display_name": name,
             **columns,
         }

@@ -85,15 +85,6 @@ def test_loader_joins_with_steps_only(other: Any) -> None:
         ExportLoader(RACES) | other
 
 
-def test_inspect_accounts_for_what_is_left_out() -> None:
-    half: Any = {"messages": [None, *RACES[0]["messages"]]}
-    none: Any = {"messages": [None]}
-    summary = ExportLoader([half, none], owner="Tortoise").inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (5, 3, {"empty": 2})
-    assert (summary.owner, summary.owner_found_by) == ("Tortoise", "option")
-    assert summary.sessions == 1
-
-
 def test_inspect_of_a_loader_of_others_counts_what_it_gives() -> None:
     summary = (ListLoader(RACES) | MergeChatRuns()).inspect()
     assert (summary.platform, summary.found, summary.kept) == ("unknown", 4, 4)

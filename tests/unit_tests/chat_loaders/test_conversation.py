@@ -265,10 +265,15 @@ def test_namesakes_are_told_apart_by_their_ids(path: Path) -> None:
     assert senders == ["Hare (1)", "hare (3)", "Tortoise"]
 
 
-def test_who_is_mentioned_has_the_name_of_the_sessions(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("people", "name"), [(None, "Tortoise"), ({"Bo": "Tortoise"}, "Bo")]
+)
+def test_who_is_mentioned_has_the_name_of_the_sessions(
+    path: Path, people: dict[str, str] | None, name: str
+) -> None:
     extra = {"reactions": [{"emoji": "+1", "sender": "2"}], "reply_to": {"sender": "1"}}
-    (found,) = kwargs(path, row("2", "Hi", extra=extra))
-    assert found["reactions"][0]["sender"] == "Tortoise"
+    (found,) = kwargs(path, row("2", "Hi", extra=extra), people=people)
+    assert found["reactions"][0]["sender"] == name
     assert found["reply_to"]["sender"] == "Hare (1)"
 
 
@@ -413,3 +418,14 @@ def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
     edited = Rows(path, [{"messages": [row("1", "Hello!", at=5, id="7")]}])
     edited.share_seen_messages(seen)
     assert edited.inspect().skipped == {"duplicate": 1}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_both_forms_of_a_name_are_one_person(path: Path, form: Any) -> None:
+    names = [unicodedata.normalize(one, "Zoë") for one in ("NFC", "NFD")]
+    rows = [row(name, "Hello", at=at) for at, name in enumerate(names)]
+    owner = unicodedata.normalize(form, "Zoë")
+    loader = Rows(path, [{"messages": rows}], owner=owner)
+    assert are_own(loader) == [True, True]
+    assert list(loader.inspect().senders.values()) == [2]
+    assert len(metadata(loader)["participants"]) == 1

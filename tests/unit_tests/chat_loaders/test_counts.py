@@ -9,6 +9,7 @@ from langchain_chatexports.chat_loaders.counts import (
     ExportSummary,
     Reading,
     read_counted,
+    total_of,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 from tests.unit_tests.builders.sessions import (
@@ -92,3 +93,8 @@ def test_summary_of_a_stopped_pass_covers_what_was_read() -> None:
     summary = counted.summary()
     assert (summary.sessions, summary.kept) == (1, 3)
     assert (summary.steps[0].found, summary.steps[0].kept) == (3, 2)
+
+
+def test_stages_that_do_not_follow_on_each_other_have_no_total() -> None:
+    assert total_of([Counts("a", found=3, kept=3), Counts("b", found=2)]) is None
+    assert total_of([Counts("a", "sessions", found=3, kept=3)]) is None

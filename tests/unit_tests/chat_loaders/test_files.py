@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
+from langchain_chatexports.chat_loaders import files as files_module
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import EncryptedExportError, ExportFormatError
 from tests.unit_tests.builders.messenger import FACEBOOK, Export
-from tests.unit_tests.builders.sessions import metadata_of, open_export
+from tests.unit_tests.builders.sessions import open_export
 
 NOON = 1_700_000_000_000
 GOOD = f"{FACEBOOK}/inbox/ada_1/message_1.json"
@@ -236,16 +237,6 @@ def test_a_zip_is_known_by_its_content(path: Path) -> None:
         assert inspect(renamed).kept == 1
 
 
-def test_names_with_backslashes_are_folders(tmp_path: Path, thread: bytes) -> None:
-    path = tmp_path / "x.zip"
-    info = zipfile.ZipInfo("x")
-    info.filename = GOOD.replace("/", "\\")
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(info, thread)
-    (session,) = FolderFacebookMessengerChatLoader(path).load()
-    assert metadata_of(session)["id"] == "ada_1"
-
-
 def link_outside(path: Path) -> None:
     outside = path.parents[5] / "outside.json"  # Beside the export.
     outside.write_bytes(b'{"participants": [], "messages": []}')
@@ -369,3 +360,14 @@ def test_names_that_differ_by_their_normal_form_only_are_one_thread(
     add(path, f"{FACEBOOK}/inbox/zoe\u0308_1/message_2.json", data)
     summary = inspect(path)
     assert (summary.sessions, summary.skipped) == (1, {"duplicate": 1})
+
+
+def test_a_file_larger_than_any_export_file_is_not_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "_MAX_FILE_BYTES", 10)
+    with (
+        pytest.warns(UserWarning, match="larger than any"),
+        pytest.raises(ExportFormatError),
+    ):
+        inspect(path)

@@ -8,18 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.chat_sessions import ChatSession
 
-from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.chat_loaders.people import people_table
-from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.discord import DiscordChannel, author
-from tests.unit_tests.builders.slack import SlackExport
 
 ANN = {"Ann": ("Ann Ode", "+49 170 123-4567", "ann@example.org", "annie")}
 
@@ -107,33 +104,6 @@ def test_any_bytes_are_a_table_or_our_error(
         return
 
 
-# Each loader's export, in which Ann has a name or handle of its own.
-
-
-def imessage(folder: Path, **options: Any) -> ChatExportLoader:
-    with ChatDb(folder / "chat.db") as database:
-        chat = database.chat("+491701234567", "bo@example.org", name="Race")
-        asked = chat.message("Ready?", sender="+491701234567")
-        chat.message(
-            "Loved “Ready?”",
-            sender="bo@example.org",
-            associated_message_guid=database.guid(asked),
-            associated_message_type=2000,
-        )
-        chat.message("Always", mine=True)
-    return IMessageChatLoader(folder / "chat.db", **options)
-
-
-def slack(folder: Path, **options: Any) -> ChatExportLoader:
-    export = SlackExport()
-    ann = export.user("U1", "A.O.", profile={"email": "ann@example.org"})
-    bo = export.user("U2", "Bo")
-    channel = export.channel("C1", "general")
-    channel.says(ann, "Hello")
-    channel.says(bo, "Hi", reactions=[{"name": "wave", "users": [ann], "count": 1}])
-    return SlackChatLoader(export.to_zip(folder / "slack.zip"), **options)
-
-
 def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> None:
     ann = author("11", "annie", nickname="Ann", isBot=False)
     namesake = author("44", "anna", nickname="Ann", isBot=False)
@@ -150,16 +120,6 @@ def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> No
     } == {("by annie", "Ann Ode"), ("by anna", "Ann"), ("by anna", "Ann (anna)")}
     loader = DiscordChatLoader(tmp_path)
     assert loader.names_of("annie") == {"Ann", "Ann (annie)"}
-
-
-def test_reactions_are_by_the_same_person(tmp_path: Path) -> None:
-    (session,) = slack(tmp_path, people=ANN)
-    reactions = session["messages"][1].additional_kwargs["reactions"]
-    assert [reaction["sender"] for reaction in reactions] == ["Ann"]
-    people = {"Bo": "bo@example.org"}
-    (session,) = imessage(tmp_path, people=people)
-    reactions = session["messages"][0].additional_kwargs["reactions"]
-    assert [reaction["sender"] for reaction in reactions] == ["Bo"]
 
 
 def test_the_owner_is_found_by_an_address_and_by_the_label(tmp_path: Path) -> None:

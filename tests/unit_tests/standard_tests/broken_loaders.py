@@ -79,9 +79,9 @@ class SoundLoader(ChatExportLoader):
 
     def lazy_load(self) -> Iterator[ChatSession]:
         for session in super().lazy_load():
-            yield {**session, "messages": list(self.change(session["messages"]))}
+            yield {**session, "messages": [*self.change([*session["messages"]])]}
 
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         """Change the messages of a session, in the loaders that break something."""
         return messages
 
@@ -107,14 +107,14 @@ class ReturnsAList(SoundLoader):
 class SharesItsMessages(SoundLoader):
     """Keeps the messages that it works on where another thread replaces them."""
 
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         self.messages_at_work = messages
         time.sleep(0.001)
         return self.messages_at_work
 
 
 class GivesAIMessages(SoundLoader):
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             kwargs = message.additional_kwargs
             is_ai = kwargs["sender"] == "Tortoise"
@@ -124,39 +124,39 @@ class GivesAIMessages(SoundLoader):
 
 
 class LosesAMessage(SoundLoader):
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         return messages[:-1]
 
 
 class ForgetsTheSender(SoundLoader):
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             del message.additional_kwargs["sender"]
         return messages
 
 
 class NewestFirst(SoundLoader):
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         return messages[::-1]
 
 
 class GivesAMessageTwice(SoundLoader):
     first: BaseMessage | None = None
 
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         self.first = self.first or messages[0]
         return [self.first, *messages[1:]]
 
 
 class GivesDatetimes(SoundLoader):
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             message.additional_kwargs["moment"] = datetime.now(timezone.utc)
         return messages
 
 
 class GivesLocalTimes(SoundLoader):
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             local = datetime.fromtimestamp(START)  # noqa: DTZ006 - the point
             message.additional_kwargs["local"] = local.isoformat()
@@ -189,7 +189,7 @@ class KeepsFilesOpen(SoundLoader):
 class ShowsAText(SoundLoader):
     last = ""
 
-    def change(self, messages: Any) -> Iterable[BaseMessage]:
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         self.last = messages[-1].text
         return messages
 

@@ -24,17 +24,6 @@ def metadata(path: Path, **options: Any) -> list[SessionMetadata]:
     return [metadata_of(session) for session in IMessageChatLoader(path, **options)]
 
 
-def write_services(path: Path, *services: Any) -> None:
-    with ChatDb(path) as db:
-        for service in services:
-            db.chat(HARE, service=service).message(f"over {service}")
-
-
-def test_one_number_on_several_services_is_one_session(path: Path) -> None:
-    write_services(path, "iMessage", "SMS", "RCS")
-    assert texts(path) == [["over iMessage", "over SMS", "over RCS"]]
-
-
 def test_merged_chats_are_in_order_of_time(path: Path) -> None:
     with ChatDb(path) as db:
         blue, green = db.chat(HARE), db.chat(HARE, service="SMS")

@@ -38,13 +38,6 @@ def general(tmp_path: Path, *records: dict[str, Any]) -> Path:
     return export.to_zip(tmp_path / "export.zip")
 
 
-def team(number: int, user: str = "U1") -> SlackExport:
-    export = SlackExport()
-    export.user(user, "Ann")
-    export.channel(f"C{number}", "general").says(user, f"in {number}")
-    return export
-
-
 LAYOUTS: dict[str, Callable[[SlackExport, Path], Path]] = {
     "folder": lambda export, path: export.to_folder(path / "export"),
     "zip": lambda export, path: export.to_zip(path / "export.zip"),
@@ -68,20 +61,21 @@ def test_each_layout_gives_the_same_sessions(
     assert isinstance(open_export(path).loader, SlackChatLoader)
 
 
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [("U1", "Ann"), ("U{}", "Ann (U{})")],
+    ids=["one person", "namesakes"],
+)
 def test_workspaces_of_an_organization_have_channels_of_their_own(
-    tmp_path: Path,
+    tmp_path: Path, user: str, name: str
 ) -> None:
     for number in (1, 2):
-        team(number).to_folder(tmp_path / "teams" / f"team{number}")
-    assert loaded(tmp_path) == {"C1": [("Ann", "in 1")], "C2": [("Ann", "in 2")]}
-
-
-def test_people_of_two_workspaces_are_told_apart(tmp_path: Path) -> None:
-    for number in (1, 2):
-        team(number, f"U{number}").to_folder(tmp_path / f"team{number}")
+        export = SlackExport()
+        ann = export.user(user.format(number), "Ann")
+        export.channel(f"C{number}", "general").says(ann, f"in {number}")
+        export.to_folder(tmp_path / "teams" / f"team{number}")
     assert loaded(tmp_path) == {
-        "C1": [("Ann (U1)", "in 1")],
-        "C2": [("Ann (U2)", "in 2")],
+        f"C{number}": [(name.format(number), f"in {number}")] for number in (1, 2)
     }
 
 

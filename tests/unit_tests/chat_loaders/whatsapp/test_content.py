@@ -358,10 +358,3 @@ def test_mentions_lose_their_marks_and_the_rest_keeps_its_own() -> None:
     content = ANDROID.read(f"@\u2068Ann Lee\u2069 look {family}")
     assert content == ("text", f"@Ann Lee look {family}", None)
     assert ANDROID.read(family) is None
-
-
-def test_right_to_left_marks_of_a_keyboard_are_no_sign_of_the_app() -> None:
-    reader = ContentReader("ios", is_mark_typed=True)
-    assert reader.read(f"{RLM}שלום") is None
-    assert kind_of(reader.read(f"{RLM}הודעה זו נמחקה")) == "unsent"
-    assert kind_of(IPHONE.read(f"{RLM}שלום")) == "notice"

@@ -93,11 +93,6 @@ MARCH = {
 }
 
 
-def native(text: str, zero: str) -> str:
-    """Write a text's digits in another script."""
-    return "".join(chr(ord(zero) + int(c)) if c in "0123456789" else c for c in text)
-
-
 @pytest.mark.parametrize("form", MARCH.values(), ids=MARCH.keys())
 def test_header_is_read(form: Form, tmp_path: Path) -> None:
     path = tmp_path / "WhatsApp Chat with Ann.txt"
@@ -109,17 +104,6 @@ def test_header_is_read(form: Form, tmp_path: Path) -> None:
     ]
     at = 1_647_615_360 + form.has_seconds
     assert read == [("Ann", "Hi!", at), ("Bob", "Yes?", at + 86_400)]
-
-
-@pytest.mark.parametrize("zero", ["٠", "۰", "०", "০", "၀"])
-def test_digits_of_any_script_are_read(zero: str, tmp_path: Path) -> None:
-    lines = ["[18/03/2022, 14:56:01] ", "[19/03/2022, 14:56:01] "]
-    path = tmp_path / "chat.txt"
-    text = "".join(f"{native(line, zero)}Ann: Hi {zero}\n" for line in lines)
-    path.write_text(text, encoding="utf-8")
-    (session,) = WhatsAppChatLoader(path, timezone="UTC", owner="Bob").load()
-    times = [m.additional_kwargs["message_time"] for m in session["messages"]]
-    assert times == [1_647_615_361, 1_647_701_761]
 
 
 # Latin writes letters for the era; Dzongkha and Kako spaces and words between numbers.

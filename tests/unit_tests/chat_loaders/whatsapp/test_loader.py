@@ -178,23 +178,6 @@ def test_a_pasted_date_of_the_other_order_is_text(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_put_together_from_many_is_read_whole(tmp_path: Path) -> None:
-    # LangChain's document loader has such a sample.
-    lines = [
-        "[05.05.23, 15:48:11] James: one",
-        "[11/28/21, 9:41:32 AM] Ann: two",
-        "1/23/23, 3:19 AM - Bob: three",
-        "1/23/23, 3:22_AM - Cleo: four",
-        "[2023/5/24, 16:13:23] ~ Dan: five",
-    ]
-    path = tmp_path / NAME
-    path.write_text("\n".join(lines), encoding="utf-8")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        assert texts(path) == ["one", "two", "three", "four", "five"]
-    assert any("4 layouts" in str(warning.message) for warning in caught)
-
-
 PHONE = (NAME, "", "18/03/2022, 14:56 - Ann: Hi!\n")
 WEB = ("chat.txt", "Encrypted.\n", "[3/18/22, 2:56:01 PM] Ann: Hi!\n")
 

@@ -24,6 +24,7 @@ def lines_of(data: bytes) -> list[str]:
     return list(read_lines(BytesIO(data)))
 
 
+IMPOSSIBLE = "18/03/2022, 25:61 - Bob: two"
 PASTED = "[3/17/22, 10:00:00 AM] Cleo: hi"
 
 
@@ -34,8 +35,15 @@ PASTED = "[3/17/22, 10:00:00 AM] Cleo: hi"
         (f"{FIRST}Ann: one\n\n\n{SECOND}Bob: x\n\n", ["Ann: one", "Bob: x"]),
         (f"{FIRST}Ann: a\n{PASTED}\n{SECOND}Bob: x", [f"Ann: a\n{PASTED}", "Bob: x"]),
         (f"{FIRST}Ann: a\n{FIRST}Cleo: b", ["Ann: a", "Cleo: b"]),
+        (f"{FIRST}Ann: a\n{IMPOSSIBLE}", [f"Ann: a\n{IMPOSSIBLE}"]),
     ],
-    ids=["continued", "blank lines", "another layout", "the same layout"],
+    ids=[
+        "continued",
+        "blank lines",
+        "another layout",
+        "the same layout",
+        "no such time",
+    ],
 )
 def test_a_message_goes_up_to_the_next_header(text: str, expected: list[str]) -> None:
     assert texts(read(text)) == expected
