@@ -30,19 +30,9 @@ from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import conversation
 
 ANIMALS = (
-    "Fox",
-    "Hare",
-    "Mole",
-    "Otter",
-    "Wolf",
-    "Bear",
-    "Lynx",
-    "Newt",
-    "Crow",
-    "Toad",
+    *("Fox", "Hare", "Mole", "Otter", "Wolf"),
+    *("Bear", "Lynx", "Newt", "Crow", "Toad"),
 )
-
-
 Write: TypeAlias = Callable[..., Path]
 
 
