@@ -46,20 +46,11 @@ EXPECTED_ALL = [
     "write_jsonl",
 ]
 
-HEAVY = [
-    "fastapi",
-    "langchain_community",
-    "langchain_openai",
-    "numpy",
-    "openai",
-    "pandas",
-    "prompt_toolkit",
-    "rich",
-    "tiktoken",
-    "torch",
-    "transformers",
+HEAVY = {
+    *("fastapi", "langchain_community", "langchain_openai", "numpy", "openai"),
+    *("pandas", "prompt_toolkit", "rich", "tiktoken", "torch", "transformers"),
     "typer",
-]
+}
 
 
 def test_all_names_what_users_may_rely_on() -> None:
@@ -136,4 +127,4 @@ from langchain_chatexports.datasets import split_examples, trace_examples, write
 from langchain_chatexports.workflows import prepare, write_examples
 MergeChatRuns().invoke([])
 """
-    assert not set(HEAVY) & modules_after(uses)
+    assert not HEAVY & modules_after(uses)

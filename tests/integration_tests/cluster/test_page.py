@@ -1,11 +1,10 @@
 """The page on many exports does what it says."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.unit_tests.builders.pages import read_page
+from tests.unit_tests.builders.pages import run_page
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
 
@@ -15,12 +14,5 @@ def test_blocks_print_what_the_page_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "exports").mkdir()
-    blocks = read_page("scale.md", kinds=("python ray",))
-    assert blocks
-    names: dict[str, Any] = {"__name__": "__main__"}
-    for block in blocks:
-        exec(compile(block.code, "scale.md", "exec"), names)  # noqa: S102 - our page
-        printed = capsys.readouterr().out
-        if block.output is not None:
-            assert printed == block.output
+    assert run_page("scale.md", capsys, kinds=("python ray",))
     assert list(tmp_path.glob("examples/*.jsonl"))

@@ -12,7 +12,6 @@ from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_chatexports import ChatFineTuner, FineTuningRun, LocalServer
-from langchain_chatexports.exceptions import FineTuningCancelledError
 from tests.unit_tests.builders.tiny_base import dialogues, tiny_tokenizer
 from tests.unit_tests.builders.tuners import achat, chat, forget_clients
 
@@ -99,13 +98,6 @@ async def _order_and_ask(tuner: ChatFineTuner) -> str:
     return run.id
 
 
-def test_a_running_job_can_be_cancelled(server: LocalServer) -> None:
-    run = tuner_for(server, n_epochs=25).submit(dialogues(40, mark="cancel"))
-    assert run.cancel() == "cancelled"
-    with pytest.raises(FineTuningCancelledError):
-        run.wait()
-
-
 # langchain-openai leaves its connections to the garbage collector.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -162,14 +154,3 @@ class TestTunedChatModel(ChatModelIntegrationTests):
     @property
     def supports_json_mode(self) -> bool:
         return False
-
-
-def test_file_and_model_can_be_deleted(
-    tuner: ChatFineTuner, run: FineTuningRun
-) -> None:
-    """The module's last test of its model."""
-    run.delete_training_file()
-    run.delete_model()
-    again = tuner.submit(trailing_examples())
-    assert again.id != run.id
-    assert again.cancel() == "cancelled"

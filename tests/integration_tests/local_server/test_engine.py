@@ -5,8 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 
 from langchain_chatexports._locks import is_locked
 from tests.integration_tests.local_server.conftest import MAX_SECONDS
+from tests.unit_tests.builders.waiting import wait_until
 
 pytest.importorskip("xllamacpp")
 
@@ -32,13 +31,6 @@ def _engines(process: psutil.Process) -> list[psutil.Process]:
             if any(w.endswith("engines.llama_cpp_child") for w in child.cmdline()):
                 found.append(child)
     return found
-
-
-def _wait(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + MAX_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_no_word_of_a_message_is_printed_or_kept(
@@ -67,7 +59,7 @@ def test_no_word_of_a_message_is_printed_or_kept(
         ) as process,
     ):
         try:
-            _wait(lambda: b"API_KEY=" in log.read_bytes())
+            wait_until(lambda: b"API_KEY=" in log.read_bytes())
             told = re.findall(
                 r"^export \w+=(\S+)$", log.read_text("utf-8"), re.MULTILINE
             )

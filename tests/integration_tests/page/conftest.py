@@ -1,7 +1,5 @@
 """`chatexports open` in a process of its own, and Chromium that looks at its page."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -10,11 +8,12 @@ import sys
 import threading
 import time
 from base64 import b64decode
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import axe_core_python
@@ -25,11 +24,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.remote.webelement import WebElement
 
 _OPTIONS = (
     "--headless",
@@ -124,7 +119,7 @@ class Browser:
         if "token=" in address:
             vars(self).pop("address", None)
 
-    def begin(self, page: Command) -> None:
+    def begin(self, page: "Command") -> None:
         """Open a shared page, and remove what another test has added."""
         self.open(page.link)
         self.see("Drop files and folders anywhere")

@@ -1,5 +1,6 @@
 """Sessions as the loaders give them, built from a few words."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from langchain_chatexports.chat_loaders.conversation import (
@@ -50,3 +51,18 @@ def conversation(
         **metadata,
     }
     return {"messages": messages, "metadata": cast("SessionMetadata", known)}
+
+
+def daily_conversations(
+    count: int = 10, length: int = 6, others: Sequence[str] = ("Hare",)
+) -> list[Any]:
+    """Build a conversation a day, of different texts, with one after the other."""
+    return [
+        conversation(
+            *(f"{n}: what number {i} says" for i in range(length)),
+            session_id=f"chat-{n}",
+            other=others[n % len(others)],
+            start=1_700_000_000 + 86_400 * n,
+        )
+        for n in range(count)
+    ]

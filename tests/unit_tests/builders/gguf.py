@@ -24,13 +24,7 @@ _PERMUTED = {"llama", "smollm3", "granite", "mistral3"}
 
 
 def write_gguf(base: Path, target: Path, *, kind: str = "F32") -> Path:
-    """Write a base in transformers' format as a GGUF file.
-
-    Args:
-        base: The base.
-        target: The file.
-        kind: `gguf`'s name of the type of its matrices.
-    """
+    """Write a base in transformers' format as a GGUF file of matrices of a type."""
     import transformers
     from gguf import (
         MODEL_ARCH_NAMES,

@@ -9,13 +9,10 @@ from pathlib import Path
 from tests.unit_tests.builders.pages import DOCS, read_page
 
 
-def passed_tests(
-    page: str, folder: Path, *, kinds: tuple[str, ...] = ("python",), setup: str = ""
-) -> int:
+def passed_tests(page: str, folder: Path) -> int:
     """Run a page's tests; give the number that passed, or fail with pytest's report."""
-    code = "\n\n".join(block.code for block in read_page(page, kinds=kinds))
+    code = "\n\n".join(block.code for block in read_page(page))
     (folder / "test_page.py").write_text(code, encoding="utf-8")
-    (folder / "conftest.py").write_text(setup, encoding="utf-8")
     (folder / "pytest.ini").write_text(
         "[pytest]\nfilterwarnings = error\n"
         "asyncio_default_fixture_loop_scope = function\n"

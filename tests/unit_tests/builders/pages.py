@@ -17,28 +17,30 @@ class Block(NamedTuple):
     output: str | None
 
 
-def read_page(
-    name: str, *, kinds: tuple[str, ...] = ("python",), output: str = "output"
-) -> list[Block]:
+def read_page(name: str, *, kinds: tuple[str, ...] = ("python",)) -> list[Block]:
     """Read the Python of a page.
 
     Blocks are marked `python`, those that train a model `python train`, and those that
     cannot run here `python no-run`; the first alone are read unless told otherwise.
-    What they print is marked `output`, or as told.
     """
     fences = _FENCE.findall((DOCS / name).read_text(encoding="utf-8"))
     blocks = []
     for index, (info, code) in enumerate(fences):
         if info in kinds:
             after, shown = fences[index + 1] if index + 1 < len(fences) else ("", "")
-            blocks.append(Block(code, shown if after == output else None))
+            blocks.append(Block(code, shown if after == "output" else None))
     return blocks
 
 
-def run_page(name: str, capsys: pytest.CaptureFixture[str]) -> int:
+def run_page(
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    kinds: tuple[str, ...] = ("python",),
+) -> int:
     """Run a page's blocks in one namespace, and return how many there are."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    blocks = read_page(name)
+    blocks = read_page(name, kinds=kinds)
     for block in blocks:
         exec(compile(block.code, f"docs/{name}", "exec"), names)  # noqa: S102 - ours
         printed = capsys.readouterr().out

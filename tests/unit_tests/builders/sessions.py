@@ -1,7 +1,6 @@
 """Chat sessions and loaders of them, built in a line."""
 
 import sqlite3
-import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -110,16 +109,14 @@ def closable(sessions: Iterator[ChatSession]) -> Generator[ChatSession, None, No
 class ListLoader(BaseChatLoader):
     """A loader of another package: no `|`, no `inspect`. Counts reads and closings."""
 
-    def __init__(self, sessions: Sequence[ChatSession], seconds: float = 0) -> None:
+    def __init__(self, sessions: Sequence[ChatSession]) -> None:
         self.sessions = sessions
-        self.seconds = seconds
         self.reads = self.closed = 0
 
     def lazy_load(self) -> Iterator[ChatSession]:
         try:
             for session in self.sessions:
                 self.reads += 1
-                time.sleep(self.seconds)
                 yield session
         finally:
             self.closed += 1

@@ -7,6 +7,7 @@ trained, saved and served by the same code as any other, in a second.
 from __future__ import annotations
 
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,6 +97,30 @@ def write_tiny_base(folder: Path, *, template: str | None = CHATML) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_random_adapter(base: Path, folder: Path, *, seed: int = 1) -> Path:
+    """Write an untrained adapter, whose random weights change every answer."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from langchain_chatexports.local_server.storage.models import save_adapter
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=4,
+        lora_alpha=64,
+        target_modules="all-linear",
+        init_lora_weights=False,
+        task_type="CAUSAL_LM",
+    )
+    with warnings.catch_warnings():
+        # PEFT uses an attribute that transformers deprecates.
+        warnings.simplefilter("ignore", FutureWarning)
+        save_adapter(get_peft_model(model, config), folder)
     return folder
 
 

@@ -6,7 +6,6 @@ one of our own writes the family's control tokens.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -283,16 +282,8 @@ def twin_tokenizer(name: str) -> Any:
     return tokenizer
 
 
-def write_twin(
-    folder: Path, name: str, *, change: Callable[[Any], None] | None = None
-) -> Path:
-    """Write a twin in transformers' format.
-
-    Args:
-        folder: Where to.
-        name: One of `TWINS`.
-        change: What to do with the model before it is saved.
-    """
+def write_twin(folder: Path, name: str) -> Path:
+    """Write one of `TWINS` in transformers' format."""
     import torch
     import transformers
 
@@ -325,8 +316,6 @@ def write_twin(
     for parameter_name, values in model.named_parameters():
         if parameter_name.endswith(("norm.weight", "layernorm.weight", ".bias")):
             torch.nn.init.normal_(values, mean=float(values.detach().mean()), std=0.1)
-    if change is not None:
-        change(model)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

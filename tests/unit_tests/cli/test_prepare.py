@@ -90,14 +90,6 @@ def test_a_set_has_its_card_and_its_trace(
     ]
 
 
-def test_a_format_that_is_not_known_is_a_usage_error(
-    chatexports: Command, threads: Path
-) -> None:
-    done = chatexports("prepare", threads, "--format", "yaml", "-o", "out")
-    assert done.status == 2
-    assert "trl-prompt-completion" in done.err
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
 def test_a_pipe_gets_the_examples_alone(
     chatexports: Command, tmp_path: Path, threads: Path

@@ -9,7 +9,7 @@ from langchain_chatexports.datasets.splits import ExampleSplits, split_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.datasets.write import write_dataset
 from langchain_chatexports.steps import MapAIMessages
-from tests.unit_tests.builders.conversations import conversation
+from tests.unit_tests.builders.conversations import daily_conversations
 
 pytest.importorskip("duckdb")
 datasets = pytest.importorskip("datasets")
@@ -24,14 +24,8 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def splits() -> ExampleSplits:
-    sessions = [
-        conversation(
-            *(f"{n}: what number {i} says, 好的 😀" for i in range(6)),
-            session_id=f"chat-{n}",
-            start=1_700_000_000 + 86_400 * n,
-        )
-        for n in range(10)
-    ]
+    sessions = daily_conversations()
+    sessions[0]["messages"][0].content = "好的 😀"
     traced = trace_examples(MapAIMessages().invoke(sessions), system="To {others}.")
     return split_examples(traced)
 

@@ -4,24 +4,12 @@ import pytest
 
 from langchain_chatexports.datasets.estimate import automatic_epochs, estimate_training
 
+# Of 3 epochs, 100 examples at least, and 25,000 at most; of 25 epochs at most.
+EPOCHS = {0: 3, 1: 25, 4: 25, 5: 20, 10: 10, 33: 3, 34: 3, 100: 3, 8333: 3}
+FEWER_EPOCHS = {8334: 2, 12501: 1, 30000: 1}
 
-@pytest.mark.parametrize(
-    ("examples", "epochs"),
-    [
-        (0, 3),
-        (1, 25),
-        (4, 25),
-        (5, 20),
-        (10, 10),
-        (33, 3),
-        (34, 3),
-        (100, 3),
-        (8333, 3),
-        (8334, 2),
-        (12501, 1),
-        (30000, 1),
-    ],
-)
+
+@pytest.mark.parametrize(("examples", "epochs"), (EPOCHS | FEWER_EPOCHS).items())
 def test_automatic_epochs_follow_the_published_rule(examples: int, epochs: int) -> None:
     assert automatic_epochs(examples) == epochs
 

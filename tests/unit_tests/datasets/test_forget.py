@@ -27,22 +27,12 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.finetuning.training_file import TrainingFile
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
-from tests.unit_tests.builders.conversations import conversation
+from tests.unit_tests.builders.conversations import conversation, daily_conversations
 
 ANIMALS = (
-    "Fox",
-    "Hare",
-    "Mole",
-    "Otter",
-    "Wolf",
-    "Bear",
-    "Lynx",
-    "Newt",
-    "Crow",
-    "Toad",
+    *("Fox", "Hare", "Mole", "Otter", "Wolf"),
+    *("Bear", "Lynx", "Newt", "Crow", "Toad"),
 )
-
-
 Write: TypeAlias = Callable[..., Path]
 
 
@@ -52,15 +42,7 @@ def _traced(*sessions: Any) -> Iterator[Any]:
 
 
 def _chats() -> list[Any]:
-    return [
-        conversation(
-            *(f"{n}: text {i}" for i in range(4)),
-            session_id=f"chat-{n}",
-            other=animal,
-            start=1_700_000_000 + 86_400 * n,
-        )
-        for n, animal in enumerate(ANIMALS)
-    ]
+    return daily_conversations(length=4, others=ANIMALS)
 
 
 @pytest.fixture
@@ -114,7 +96,7 @@ def test_nothing_of_a_person_is_left_in_any_format(
         assert report.removed == 2
         for file in written.files:
             lines = b"".join(read_rows(path / file, name))
-            assert f"{number}: text".encode() not in lines
+            assert f"{number}: what".encode() not in lines
     left = sum(written.files.values()) - 6
     assert (report.rows_left, len(list(read_trace(path)))) == (left, left)
     assert "Hare" not in trace_path(path).read_text()
@@ -218,7 +200,7 @@ def test_every_version_is_remembered(written: Path) -> None:
 
 def test_a_set_that_was_changed_by_hand_is_refused(written: Path) -> None:
     written.write_text(
-        _texts(written).replace("3: text 0", "3: changed"), encoding="utf-8"
+        _texts(written).replace("3: what number 0", "3: changed"), encoding="utf-8"
     )
     before = written.read_bytes()
     with pytest.raises(ExportFormatError, match="changed after it was written"):

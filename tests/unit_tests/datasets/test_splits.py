@@ -16,7 +16,7 @@ from langchain_chatexports.datasets.trace import (
 from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from langchain_chatexports.steps.split_sessions import SplitSessions
-from tests.unit_tests.builders.conversations import conversation
+from tests.unit_tests.builders.conversations import conversation, daily_conversations
 
 DAY = 86_400
 START = 1_700_000_000
@@ -24,13 +24,6 @@ START = 1_700_000_000
 
 def _texts(session: int, length: int = 6) -> list[str]:
     return [f"{session}: what number {index} says" for index in range(length)]
-
-
-def _sessions(count: int = 10, length: int = 6) -> list[Any]:
-    return [
-        conversation(*_texts(n, length), session_id=f"chat-{n}", start=START + DAY * n)
-        for n in range(count)
-    ]
 
 
 def _traced(sessions: Any, size: int = 4, overlap: int = 2) -> Iterator[Any]:
@@ -43,7 +36,7 @@ def _ids(part: list[TracedExample]) -> set[str | None]:
 
 
 def test_the_newest_conversations_are_the_test() -> None:
-    sessions = _sessions()
+    sessions = daily_conversations()
     splits = split_examples(_traced(reversed(sessions)))
     assert _ids(splits.test) == {"chat-9"}
     assert _ids(splits.validation) == {"chat-8"}
@@ -63,7 +56,7 @@ def test_parts_of_a_thread_are_conversations_of_their_own() -> None:
 
 
 def test_sessions_that_share_a_message_stay_together() -> None:
-    sessions = _sessions(6)
+    sessions = daily_conversations(6)
     shared = sessions[5]["messages"][0].model_copy()
     sessions[0]["messages"].insert(0, shared)
     splits = split_examples(_traced(sessions), validation=0, test=0.3)
@@ -92,7 +85,7 @@ VARIANTS = (
 def test_no_copy_crosses_wherever_it_is_planted(
     places: list[tuple[int, int, str]], overlap: int
 ) -> None:
-    sessions = _sessions()
+    sessions = daily_conversations()
     for session, message, variant in places:
         sessions[session]["messages"][message].content = variant
     splits = split_examples(_traced(sessions, size=4, overlap=overlap))
@@ -106,7 +99,7 @@ def test_no_copy_crosses_wherever_it_is_planted(
 
 @pytest.mark.parametrize(("length", "crosses"), [(39, True), (40, False)])
 def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> None:
-    sessions = _sessions()
+    sessions = daily_conversations()
     for session in (sessions[0], sessions[9]):
         session["messages"][0].content = ("quite the same line, " * 2)[:length]
     splits = split_examples(_traced(sessions, size=6, overlap=0))
@@ -117,14 +110,14 @@ def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> Non
 
 def test_a_system_prompt_that_all_share_is_no_copy() -> None:
     prompt = "You are chatting with {others}, who is an old friend of yours."
-    mapped = MapAIMessages().invoke(_sessions())
+    mapped = MapAIMessages().invoke(daily_conversations())
     splits = split_examples(trace_examples(mapped, system=prompt))
     assert splits.skipped == {}
     assert len(splits.test) == 1
 
 
 def test_conversations_without_times_are_trained_on() -> None:
-    sessions = _sessions()
+    sessions = daily_conversations()
     for message in sessions[9]["messages"]:
         del message.additional_kwargs["message_time"]
     splits = split_examples(_traced(sessions))
@@ -155,11 +148,11 @@ def test_the_counts_add_up_and_the_order_is_kept(
 
 def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
     with pytest.raises(TrainingDataError, match="shorter pauses"):
-        split_examples(_traced(_sessions(2)))
+        split_examples(_traced(daily_conversations(2)))
 
 
 def test_examples_without_origin_are_an_error() -> None:
-    examples: Any = to_training_examples(MapAIMessages().invoke(_sessions()))
+    examples: Any = to_training_examples(MapAIMessages().invoke(daily_conversations()))
     with pytest.raises(TrainingDataError, match="no known session"):
         split_examples(examples)
 
@@ -171,21 +164,25 @@ def test_shares_must_leave_something_to_train_on(shares: tuple[float, float]) ->
 
 
 def test_a_tenth_is_held_out_for_validation() -> None:
-    splits = hold_out_validation(list(_traced(_sessions(30))))
+    splits = hold_out_validation(list(_traced(daily_conversations(30))))
     assert splits is not None
     assert _ids(splits.validation) == {"chat-27", "chat-28", "chat-29"}
     assert not splits.test
 
 
 def test_no_more_is_held_out_for_validation_than_a_loss_needs() -> None:
-    splits = hold_out_validation(list(_traced(_sessions(1500))))
+    splits = hold_out_validation(list(_traced(daily_conversations(1500))))
     assert splits is not None
     assert len(splits.validation) == 200
 
 
 @pytest.mark.parametrize(
     "sessions",
-    [_sessions(20), _sessions(1, length=200), _sessions(2, length=100)],
+    [
+        daily_conversations(20),
+        daily_conversations(1, length=200),
+        daily_conversations(2, length=100),
+    ],
     ids=["few examples", "one conversation", "half of the examples"],
 )
 def test_nothing_is_held_out_where_there_is_not_enough(sessions: Any) -> None:

@@ -23,7 +23,7 @@ from langchain_chatexports.datasets.trace_file import (
 from langchain_chatexports.datasets.write import WrittenSet, read_rows, write_dataset
 from langchain_chatexports.exceptions import ExportFormatError, TrainingDataError
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
-from tests.unit_tests.builders.conversations import conversation
+from tests.unit_tests.builders.conversations import daily_conversations
 from tests.unit_tests.builders.dialogues import dialogue
 
 EXAMPLE_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
@@ -31,15 +31,7 @@ EXAMPLE_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
 
 @pytest.fixture
 def traced() -> list[TracedExample]:
-    sessions = [
-        conversation(
-            *(f"{n}: what number {i} says" for i in range(6)),
-            session_id=f"chat-{n}",
-            other=f"Animal {n}",
-            start=1_700_000_000 + 86_400 * n,
-        )
-        for n in range(10)
-    ]
+    sessions = daily_conversations()
     steps = MapAIMessages() | ChunkSessions(size=4, overlap=2)
     return list(trace_examples(steps.invoke(sessions)))
 

@@ -1,6 +1,5 @@
 """The command line's page: its commands run and print what it says."""
 
-import re
 import shlex
 import subprocess
 import sys
@@ -10,24 +9,15 @@ import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli.app import app
-from tests.unit_tests.builders.pages import DOCS
-
-PAGE = DOCS / "cli.md"
-FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
+from tests.unit_tests.builders.pages import read_page
 
 
 def read_commands() -> list[tuple[list[str], str | None]]:
     """Return the page's commands, and what it says that the last of a block prints."""
-    fences = FENCE.findall(PAGE.read_text(encoding="utf-8"))
     commands: list[tuple[list[str], str | None]] = []
-    for (info, code), (after, output) in zip(
-        fences, [*fences[1:], ("", "")], strict=True
-    ):
-        if info == "bash":
-            lines = [(shlex.split(line), None) for line in code.splitlines()]
-            commands += lines
-            if after == "output":
-                commands[-1] = (commands[-1][0], output)
+    for block in read_page("cli.md", kinds=("bash",)):
+        commands += [(shlex.split(line), None) for line in block.code.splitlines()]
+        commands[-1] = (commands[-1][0], block.output)
     return commands
 
 

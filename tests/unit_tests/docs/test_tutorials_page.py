@@ -9,11 +9,7 @@ import pytest
 from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports import (
-    ChunkSessions,
     FolderFacebookMessengerChatLoader,
-    MapAIMessages,
-    MergeChatRuns,
-    to_training_examples,
     validate_examples,
 )
 from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
@@ -60,12 +56,3 @@ def test_openai_refuses_the_messenger_tutorials_examples(
     refused = problems(examples)
     assert f"{len(examples)} examples {len(refused)} end with the user" in TEXT
     assert all(re.search("must be the assistant's$", problem) for problem in refused)
-
-
-def test_openai_takes_messenger_examples_from_our_steps(
-    hogwarts: FolderFacebookMessengerChatLoader,
-) -> None:
-    steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=8, overlap=2)
-    examples = list(to_training_examples(hogwarts | steps))
-    assert len(examples) == 100
-    assert validate_examples(examples) == []

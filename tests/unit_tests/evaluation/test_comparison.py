@@ -1,7 +1,7 @@
 """An evaluation as a whole, with voices in place of models."""
 
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -21,19 +21,24 @@ from tests.unit_tests.builders.voices import DISTINCT
 DATA = HeldOutData(talks(80, 1), talks(30, 2))
 
 
+MANY = EvaluationSettings(80, 30, rounds=50)
+FEW = EvaluationSettings(20, 10, rounds=2)
+
+
 def voices() -> Voices:
     """A tuned model that speaks as the person, and a base that does not."""
     return Voices({"tuned": DISTINCT[0], "base": DISTINCT[2]})
 
 
-def run(server: Voices, *, data: HeldOutData = DATA, turns: int = 80) -> Evaluation:
-    return evaluate(
-        data,
-        cast("ModelServer", server),
-        tuned="tuned",
-        base="base",
-        settings=EvaluationSettings(turns, 30, rounds=50),
-    )
+def run(
+    server: Voices,
+    *,
+    data: HeldOutData = DATA,
+    settings: EvaluationSettings = MANY,
+    **options: Any,
+) -> Evaluation:
+    options = {"tuned": "tuned", "base": "base", **options}
+    return evaluate(data, cast("ModelServer", server), settings=settings, **options)
 
 
 @pytest.fixture(scope="module")
@@ -42,27 +47,17 @@ def found() -> Evaluation:
 
 
 def test_the_person_is_the_last_row_and_the_ceiling(found: Evaluation) -> None:
-    person, tuned, base = (
-        each.told_apart
-        for kind in ("person", "tuned", "base")
-        if (each := found.of(kind)) is not None
-    )
-    assert person is not None
-    assert tuned is not None
-    assert base is not None
-    assert person.value < 0.75
-    assert tuned.value < base.value
-    assert base.value > 0.85
+    told: dict[str, Any] = {each.kind: each.told_apart for each in found.figures}
+    assert told["person"].value < 0.75
+    assert told["tuned"].value < told["base"].value
+    assert told["base"].value > 0.85
     assert found.figures[-1].bits_per_byte is None
     assert found.figures[-1].model is None
 
 
 def test_the_tuned_models_loss_is_lower(found: Evaluation) -> None:
-    losses = {each.kind: each.bits_per_byte for each in found.figures}
-    tuned, base = losses["tuned"], losses["base"]
-    assert tuned is not None
-    assert base is not None
-    assert tuned.value < base.value
+    losses: dict[str, Any] = {each.kind: each.bits_per_byte for each in found.figures}
+    assert losses["tuned"].value < losses["base"].value
     pairs = {(each.a, each.b): each.value for each in found.loss_differences}
     assert pairs[("tuned", "base")] < 0
 
@@ -121,12 +116,9 @@ def test_where_no_turn_fits_it_is_an_error() -> None:
 
 def test_progress_goes_up_in_each_stage() -> None:
     seen: dict[str, list[int]] = {}
-    evaluate(
-        DATA,
-        cast("ModelServer", voices()),
-        tuned="tuned",
-        base="base",
-        settings=EvaluationSettings(20, 10, rounds=2),
+    run(
+        voices(),
+        settings=FEW,
         progress=lambda what, done, _: seen.setdefault(what, []).append(done),
     )
     assert list(seen) == [
@@ -140,11 +132,9 @@ def test_progress_goes_up_in_each_stage() -> None:
 
 
 def test_a_blind_test_is_in_the_results() -> None:
-    result = evaluate(
-        DATA,
-        cast("ModelServer", voices()),
-        tuned="tuned",
-        settings=EvaluationSettings(20, 10, rounds=2),
+    result = run(
+        voices(),
+        settings=FEW,
         blind=lambda pairs: blind_result([BlindGuess(True, 9)] * len(pairs)),
     )
     assert result.blind is not None
@@ -163,10 +153,6 @@ def test_pairs_for_a_blind_test_need_no_scores() -> None:
 
 def test_a_model_is_named_without_its_person() -> None:
     name = "ft:tiny:local:mia:0123"
-    result = evaluate(
-        DATA,
-        cast("ModelServer", Voices({name: DISTINCT[0]})),
-        tuned=name,
-        settings=EvaluationSettings(20, 10, rounds=2),
-    )
+    own = Voices({name: DISTINCT[0]})
+    result = run(own, settings=FEW, tuned=name, base=None)
     assert result.figures[0].model == "ft:tiny:local:…:0123"

@@ -1,19 +1,14 @@
 """Which requests reach the page."""
 
-from __future__ import annotations
-
 import hmac
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from langchain_chatexports.page.access import OneTimeLinks, PageAccess
 from langchain_chatexports.page.old_tab import OldTab
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from starlette.types import Receive, Scope, Send
 
 PORT = 8123
 HOST = f"127.0.0.1:{PORT}"

@@ -102,18 +102,6 @@ def test_a_full_disk_is_said(error: Exception) -> None:
     assert str(explain(error).sentence).startswith("The disk is full, or nearly so")
 
 
-def test_each_export_of_a_folder_has_a_card(
-    exports: ExportList, tmp_path: Path
-) -> None:
-    folder = tmp_path / "all"
-    folder.mkdir()
-    write_imessage(folder / "chat.db")
-    threads = write_messenger(tmp_path / "hogwarts")
-    shutil.make_archive(str(folder / "facebook"), "zip", threads)
-    _add(exports, folder)
-    assert sorted(_states(exports)) == [("chat.db", "read"), ("facebook.zip", "read")]
-
-
 def test_chats_of_whatsapp_join_one_card(exports: ExportList, tmp_path: Path) -> None:
     for name in ("Ann", "Ben", "Cleo"):
         chat = WhatsAppChat.android().says(name, "Hi!").says("Me", f"Hello {name}")

@@ -46,13 +46,6 @@ def _prepare(session: PageSession) -> Any:
     return session.data
 
 
-def test_an_invented_export_is_there_to_try(session: PageSession) -> None:
-    session.add_sample()
-    session.exports.join(_SECONDS)
-    assert session.read is not None
-    assert session.read.owners == ["Harry Potter"]
-
-
 def test_examples_are_those_of_finetune(session: PageSession, tmp_path: Path) -> None:
     _add(session, write_messenger(tmp_path / "hogwarts"))
     data = _prepare(session)

@@ -104,10 +104,6 @@ def test_the_title_behind_a_name_is_no_name(name: str, text: str) -> None:
     assert Gazetteer([name]).find(text) == []
 
 
-def test_no_names_find_nothing() -> None:
-    assert Gazetteer(()).find("Ann Lee") == []
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -15,19 +15,7 @@ from langchain_chatexports.retrieval import (
 from tests.unit_tests.builders.sessions import said
 
 # What `str.splitlines`, editors and models take for the end of a line.
-BREAKS = [
-    "\n",
-    "\r",
-    "\r\n",
-    "\v",
-    "\f",
-    "\x1c",
-    "\x1d",
-    "\x1e",
-    "\x85",
-    "\u2028",
-    "\u2029",
-]
+BREAKS = [*"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", "\r\n"]
 _hostile = st.lists(
     st.one_of(
         st.sampled_from([*BREAKS, "12:00 Tortoise: I lost", " ", "\u202e"]),

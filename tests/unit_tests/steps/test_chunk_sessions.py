@@ -21,10 +21,6 @@ def test_the_tutorials_nine_dialogues_give_100_windows() -> None:
     assert sum(len(windows(length)) for length in lengths) == 100
 
 
-def test_keep_tail_adds_one_shorter_window_from_the_next_start() -> None:
-    assert windows(9, keep_tail=True) == [[*range(8)], [6, 7, 8]]
-
-
 SHAPES = st.integers(1, 12).flatmap(
     lambda size: st.tuples(st.just(size), st.integers(0, size - 1))
 )
@@ -88,13 +84,6 @@ def _session(*texts: str) -> Any:
     }
 
 
-def _windows(step: ChunkSessions, *texts: str) -> list[list[str]]:
-    return [
-        [str(message.content) for message in window["messages"]]
-        for window in step.invoke(_session(*texts))
-    ]
-
-
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 7), st.integers(0, 6))
 def test_no_answer_is_trained_twice_and_none_is_forgotten(
     answers: list[bool], size: int, overlap: int
@@ -116,19 +105,25 @@ def test_no_answer_is_trained_twice_and_none_is_forgotten(
     assert trained == Counter(text for text in texts if text.startswith("!"))
 
 
-def test_a_window_whose_answers_are_all_context_is_left_out_and_counted() -> None:
-    step = ChunkSessions(size=2, overlap=1, overlap_as_context=True)
-    session = _session("a", "!b", "c", "!d")
-    assert _windows(step, "a", "!b", "c", "!d") == [["a", "!b"], ["c", "!d"]]
-    assert step.skipped(session) == {}
-    assert step.skipped(_session("a", "!b", "c")) == {"not_trained": 1}
-
-
-def test_a_window_whose_answers_are_not_to_be_trained_is_left_out_and_counted() -> None:
-    """`MapAIMessages` gives what the AI only forwarded the weight 0."""
-    session = _session("a", "!forwarded", "c", "!d")
-    session["messages"][1].additional_kwargs["weight"] = 0
-    step = ChunkSessions(size=2, overlap=0, overlap_as_context=True)
-    (window,) = step.invoke(session)
-    assert [message.content for message in window["messages"]] == ["c", "!d"]
-    assert step.skipped(session) == {"not_trained": 2}
+@pytest.mark.parametrize(
+    ("texts", "weight", "overlap", "kept", "skipped"),
+    [
+        (["a", "!b", "c", "!d"], 1, 1, [["a", "!b"], ["c", "!d"]], {}),
+        (["a", "!b", "c"], 1, 1, [["a", "!b"]], {"not_trained": 1}),
+        # `MapAIMessages` gives what the AI only forwarded the weight 0.
+        (["a", "!b", "c", "!d"], 0, 0, [["c", "!d"]], {"not_trained": 2}),
+    ],
+)
+def test_a_window_without_an_answer_to_train_is_left_out_and_counted(
+    texts: list[str],
+    weight: int,
+    overlap: int,
+    kept: list[list[str]],
+    skipped: dict[str, int],
+) -> None:
+    session = _session(*texts)
+    session["messages"][1].additional_kwargs["weight"] = weight
+    step = ChunkSessions(size=2, overlap=overlap, overlap_as_context=True)
+    windows = [[m.content for m in one["messages"]] for one in step.invoke(session)]
+    assert windows == kept
+    assert step.skipped(session) == skipped

@@ -2,7 +2,6 @@
 
 import stat
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
 )
 from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader, read_header
 from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.gguf import write_gguf
-from tests.unit_tests.builders.tiny_base import write_tiny_base
+from tests.unit_tests.builders.tiny_base import write_random_adapter, write_tiny_base
 
 _WEIGHTS = "adapter_model.safetensors"
 _Q = "layers.0.self_attn.q_proj"
@@ -39,17 +37,7 @@ def matrices(tiny_base: Path, base: GGUFHeader) -> dict[str, Matrix]:
 
 @pytest.fixture
 def adapter(tiny_base: Path, tmp_path: Path) -> Path:
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=2, lora_alpha=4, target_modules="all-linear", init_lora_weights=False
-    )
-    with warnings.catch_warnings():
-        # PEFT uses an attribute that transformers deprecates.
-        warnings.simplefilter("ignore", FutureWarning)
-        model = get_peft_model(load_base(tiny_base, "cpu", "float32"), config)
-        save_adapter(model, tmp_path / "adapter")
-    return tmp_path / "adapter"
+    return write_random_adapter(tiny_base, tmp_path / "adapter")
 
 
 def test_the_order_of_rows_is_found(matrices: dict[str, Matrix]) -> None:
@@ -113,7 +101,7 @@ def test_a_written_adapter_has_the_names_and_the_order_of_the_base(
     written = write_gguf_adapter(adapter, base, matrices)
     header = read_header(written)
     assert header.fields["general.type"] == "adapter"
-    assert header.fields["adapter.lora.alpha"] == 4.0
+    assert header.fields["adapter.lora.alpha"] == 64.0
     tensors = load_file(adapter / _WEIGHTS)
     up = tensors[f"base_model.model.model.{_Q}.lora_B.weight"]
     found = header.read("blk.0.attn_q.weight.lora_b")

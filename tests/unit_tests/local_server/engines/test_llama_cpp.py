@@ -5,7 +5,6 @@ import json
 import shutil
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -35,9 +34,9 @@ from langchain_chatexports.local_server.engines.transformers import (
     dry_breakers,
 )
 from langchain_chatexports.local_server.processes import start_child
-from langchain_chatexports.local_server.storage.models import save_adapter
 from tests.unit_tests.builders.bare_engine import log_likelihoods
 from tests.unit_tests.builders.gguf import write_gguf
+from tests.unit_tests.builders.tiny_base import write_random_adapter
 from tests.unit_tests.builders.twins import TWINS, write_twin
 
 pytest.importorskip("xllamacpp")
@@ -263,29 +262,11 @@ async def test_a_child_without_requests_ends(
 
 @pytest.fixture(scope="module")
 def adapters(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two untrained adapters, whose random weights change every answer."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    folders = []
-    for seed in (1, 2):
-        base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
-        torch.manual_seed(seed)
-        config = LoraConfig(
-            r=4,
-            lora_alpha=64,
-            target_modules="all-linear",
-            init_lora_weights=False,
-            task_type="CAUSAL_LM",
-        )
-        folder = tmp_path_factory.mktemp("adapters") / f"adapter{seed}"
-        with warnings.catch_warnings():
-            # PEFT uses an attribute that transformers deprecates.
-            warnings.simplefilter("ignore", FutureWarning)
-            save_adapter(get_peft_model(base, config), folder)
-        folders.append(folder)
-    return folders
+    folder = tmp_path_factory.mktemp("adapters")
+    return [
+        write_random_adapter(tiny_base, folder / f"adapter{seed}", seed=seed)
+        for seed in (1, 2)
+    ]
 
 
 @pytest.fixture

@@ -1,23 +1,16 @@
 """The scores of given answers, against a plain computation."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from starlette.testclient import TestClient
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.engines.transformers import LoadedBase
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
-    from starlette.testclient import TestClient
-
 
 _CHAT: list[dict[str, Any]] = [
     {"role": "assistant", "content": "Hello."},

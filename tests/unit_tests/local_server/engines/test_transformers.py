@@ -1,11 +1,10 @@
 """The order of answers, and cancelled ones."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
-import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -20,12 +19,8 @@ from langchain_chatexports.local_server.engines.transformers import (
 )
 from langchain_chatexports.local_server.http.chat import complete_chat
 from langchain_chatexports.local_server.http.requests import ChatRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.http.service import LocalService
+from tests.unit_tests.builders.waiting import wait_until
 
 _LONG = 400
 
@@ -43,13 +38,6 @@ def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
     )
     # The tiny base's likeliest words go on and on.
     return GenerationRequest(prompt, tokens, sampling=Sampling(temperature=0))
-
-
-def _wait(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_one_answer_is_written_at_a_time_in_their_order(
@@ -76,7 +64,7 @@ def test_a_cancelled_answer_is_written_no_further(engine: TransformersEngine) ->
 def test_a_closed_engine_answers_no_more(engine: TransformersEngine) -> None:
     told: list[str] = []
     answers = [engine.submit(_order(engine, _LONG), told.append) for _ in range(2)]
-    _wait(lambda: told)
+    wait_until(lambda: told)
     engine.close()
     for answer in answers:
         with pytest.raises(EngineClosedError):

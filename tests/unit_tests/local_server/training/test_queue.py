@@ -2,7 +2,6 @@
 
 import sqlite3
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from langchain_chatexports.local_server.storage.database import DatabaseError
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import new_model_id
 from langchain_chatexports.local_server.training.queue import TrainingQueue
+from tests.unit_tests.builders.waiting import wait_until
 
 # Takes the job's lock, writes its id to `began`, and does what the file `do` says.
 _TRAINER = """
@@ -107,7 +107,7 @@ class _Server:
         return [event["message"] for event in self.jobs.events(job_id)]
 
     def wait_for(self, job_id: str, status: str) -> None:
-        _wait(lambda: self.status(job_id) == status)
+        wait_until(lambda: self.status(job_id) == status)
 
 
 @pytest.fixture
@@ -131,19 +131,12 @@ def make(
         server.queue.stop()
 
 
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_one_job_trains_at_a_time_and_the_others_wait_in_line(
     make: Callable[..., _Server],
 ) -> None:
     server = make()
     first, second, third = (server.create() for _ in range(3))
-    _wait(lambda: server.began == [first])
+    wait_until(lambda: server.began == [first])
     assert [server.status(job) for job in (first, second, third)] == [
         "running",
         "queued",
@@ -179,7 +172,7 @@ def test_a_stopped_server_saves_and_the_next_continues(
 ) -> None:
     server = make()
     job_id = server.create()
-    _wait(lambda: server.began == [job_id])
+    wait_until(lambda: server.began == [job_id])
     server.queue.stop()
     assert server.status(job_id) == "queued"
     assert list(server.jobs.folder(job_id).glob("saves/*"))
@@ -198,7 +191,7 @@ def test_a_queue_that_resumes_nothing_pauses_what_was_left_and_its_own(
     server = make(resumes=False)
     assert server.status(old) == "paused"
     new, waiting = server.create(), server.create()
-    _wait(lambda: server.began == [new])
+    wait_until(lambda: server.began == [new])
     server.queue.stop()
     assert [server.status(job) for job in (old, new, waiting)] == ["paused"] * 3
     assert not any("queued again" in text for text in server.messages(new))
@@ -215,7 +208,7 @@ def test_a_job_that_any_process_stops_has_no_trainer_when_that_returns(
 ) -> None:
     server = make()
     job_id = server.create()
-    _wait(lambda: server.began == [job_id])
+    wait_until(lambda: server.began == [job_id])
     elsewhere = JobStore(DataDirectory(server.data.root))
     assert elsewhere.stop(job_id, status)
     folder = server.jobs.folder(job_id)
@@ -246,7 +239,7 @@ def test_a_job_of_a_killed_server_continues_unless_its_model_is_there(
     job = server.jobs.get(done) or {}
     assert (job["status"], job["fine_tuned_model"]) == ("succeeded", "ft:tiny")
     assert (job["finished_at"], job["trained_tokens"]) == (5, 7)
-    _wait(lambda: server.began == [left])
+    wait_until(lambda: server.began == [left])
 
 
 @pytest.mark.parametrize("is_killed", [True, False])
@@ -302,7 +295,7 @@ def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
 ) -> None:
     server = make()
     job_id = server.create()
-    _wait(lambda: server.began == [job_id])
+    wait_until(lambda: server.began == [job_id])
     update, tries = JobStore.update, []
 
     def update_on_a_full_disk(*args: Any, **changes: Any) -> bool:
