@@ -73,6 +73,18 @@ def test_a_server_that_goes_ends_all_answers() -> None:
         shown([Answer("x", gone()), Answer("y", endless())])
 
 
+def test_a_model_that_another_server_does_not_have_is_named(
+    chatexports: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with OpenAIServer(routes_missing=["POST /chat/completions"]).running() as server:
+        done = chatexports(
+            *("chat", "tiny-2", "--base-url", server.base_url), stdin="Hello\n"
+        )
+    assert done.status == 1
+    assert "has no model tiny-2. Check the name." in done.err
+
+
 def test_the_base_beside_it_is_asked_alike(
     chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
