@@ -35,7 +35,7 @@ class IndexedChat(NamedTuple):
     """A conversation without its messages."""
 
     source: str
-    """Platform and id, the same in the next export."""
+    """Platform and id; the next export has the same."""
 
     session_id: str
     platform: str
