@@ -107,7 +107,7 @@ def pages_out_of_reach(site: Path) -> list[str]:
 
 
 def public_names(room: str) -> list[str]:
-    """Return what a room offers: `__all__`, or its own classes and functions."""
+    """Return a room's public names: `__all__`, or its own classes and functions."""
     module = importlib.import_module(room)
     if hasattr(module, "__all__"):
         return list(module.__all__)

@@ -73,7 +73,7 @@ def plain_ai_message(
 
 
 def changed_copy(message: _Message, changes: Mapping[str, Any]) -> _Message:
-    """Return what `message.model_copy(update=changes)` does."""
+    """Return a copy, as `message.model_copy(update=changes)` does."""
     extra = message.__pydantic_extra__
     if extra or message.__pydantic_private__ is not None:
         return message.model_copy(update=changes)

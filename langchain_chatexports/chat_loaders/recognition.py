@@ -382,7 +382,7 @@ def _unknown(path: Path) -> ExportFormatError:
 
 
 def _kind_of(path: Path) -> str | None:
-    """Return what a file is, in words, where its content or its name tells."""
+    """Describe a file, if its content or name shows what it is."""
     with suppress(OSError):
         if path.is_dir() and not any(path.iterdir()):
             return "an empty folder"

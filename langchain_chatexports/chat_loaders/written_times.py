@@ -62,7 +62,7 @@ def microseconds(text: str, clock: LocalClock, order: str | None = None) -> int 
         return _of_number(Decimal(text), clock)
     with suppress(ValueError, OverflowError):
         if written := _WRITTEN.fullmatch(text):
-            return _of_parts(_day(written, order), written, clock)
+            return _timestamp(_day(written, order), written, clock)
     return None
 
 
@@ -94,7 +94,7 @@ def _day(written: re.Match[str], order: str | None) -> datetime:
     return datetime(century + int(year), int(month), int(day), tzinfo=timezone.utc)
 
 
-def _of_parts(day: datetime, written: re.Match[str], clock: LocalClock) -> int | None:
+def _timestamp(day: datetime, written: re.Match[str], clock: LocalClock) -> int | None:
     names = ("hour", "minute", "second", "hours", "minutes")
     hour, minute, second, *offset = (int(written[name] or 0) for name in names)
     if period := written["period"]:

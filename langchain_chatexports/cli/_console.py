@@ -40,7 +40,7 @@ _BAR_WIDTH = 20
 
 
 class _Console(Console):
-    """A console that raises the error of a broken pipe."""
+    """A console that raises broken-pipe errors."""
 
     def on_broken_pipe(self) -> None:
         """Raise the error: rich would close stdout and exit with status 1."""

@@ -106,7 +106,7 @@ def _discard_if_closed(stream: TextIO) -> None:
 
 
 def _warnings_once() -> Callable[..., None]:
-    """Return a function that prints each warning once: talks read exports twice."""
+    """Return a function that prints each warning once; a talk reads exports twice."""
     shown: set[str] = set()
 
     def print_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:

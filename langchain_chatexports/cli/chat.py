@@ -260,7 +260,7 @@ def _tuned(name: str | None, data_dir: Path | None) -> Speaker:
     if older:
         others = plural(len(older), "older model")
         listed = command_line("models")
-        print_line(f"The newest model named {name}; {others}: {listed}")
+        print_line(f"Using the newest model named {name}; {others}: {listed}")
     print_line(f"Starting {model.name} …")
     return tuned_speaker(model)
 

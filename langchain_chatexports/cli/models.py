@@ -132,7 +132,7 @@ def _show(data: LocalData, data_dir: Path | None) -> None:
     if data.cache_bytes:
         rows.append(("converted bases", "", _megabytes(data.cache_bytes), "cache"))
     if len(rows) > 1:
-        show_rows(rows, map(_whose, data.models))
+        show_rows(rows, map(_description, data.models))
     print_line(data)
     print_line(
         f"Talk to one: {chat_command(data.models[0].short_name, data_dir=data_dir)}"
@@ -150,7 +150,7 @@ def _name_to_type(model: TunedModel) -> str:
     return name if len(name) <= _MAX_NAME_LENGTH else name.rpartition(":")[2]
 
 
-def _whose(model: TunedModel) -> str:
+def _description(model: TunedModel) -> str:
     label = f"“{model.label}”" if model.label else None
     source = f"from {model.source}" if model.source else None
     return ", ".join(filter(None, (label, model.person, source)))

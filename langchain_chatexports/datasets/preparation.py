@@ -273,7 +273,7 @@ class Preparation:
             chats.check_names(self.exports)
             if not any(summary.kept for _, summary in self.summaries()):
                 msg = (
-                    "No message of these exports matches --with, --no-groups, "
+                    "No message in these exports matches --with, --no-groups, "
                     "--exclude, --since and --until. Use fewer of them."
                 )
                 raise TrainingDataError(msg)

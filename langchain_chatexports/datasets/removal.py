@@ -44,7 +44,7 @@ class ForgetReport:
     rows_left: int
     removed: int
     hashes: tuple[str, ...]
-    """The SHA-256 of all versions of the set's files, by which jobs are found."""
+    """The SHA-256 of all versions of the set's files, used to find its jobs."""
 
     not_found: tuple[str, ...] = ()
     """Names and ids that do not occur; an earlier call may have removed them."""

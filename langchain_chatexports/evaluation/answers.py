@@ -113,8 +113,8 @@ def collect_answers(
         raise TrainingDataError(msg)
     return Answers(
         turns=[turns[at] for at in fits],
-        scores={kind: _at(fits, each) for kind, each in scores.items()},
-        replies={kind: _at(fits, each) for kind, each in replies.items()},
+        scores={kind: _found_at(fits, each) for kind, each in scores.items()},
+        replies={kind: _found_at(fits, each) for kind, each in replies.items()},
         max_tokens=max_tokens,
     )
 
@@ -135,5 +135,5 @@ def _asked(
         count //= 2
 
 
-def _at(places: Sequence[int], found: Sequence[_Found | None]) -> list[_Found]:
+def _found_at(places: Sequence[int], found: Sequence[_Found | None]) -> list[_Found]:
     return [each for at in places if (each := found[at]) is not None]

@@ -118,8 +118,8 @@ def data_of_model(model: TunedModel) -> HeldOutData:
     if not (examples and held_out):
         msg = (
             "There is nothing to compare the model with: its training held nothing "
-            "out, or its examples are deleted. This takes 50 examples that do not "
-            "repeat each other: train on more chats."
+            "out, or its examples were deleted. A comparison needs a training with at "
+            "least 50 distinct examples: train on more chats."
         )
         raise TrainingDataError(msg)
     return data_from_examples(examples, held_out)

@@ -88,7 +88,7 @@ class ReadExports:
         """The proposed voice, as in `Choice`."""
         if self.owners:
             return ""
-        # Of several exports, only some may have a known owner.
+        # Only some of the exports may have a known owner.
         owners = (summary.owner for summary in self.summaries)
         return next((owner for owner in owners if owner in self.senders), None)
 
@@ -208,7 +208,7 @@ class ExportList:
             card.skipped_files += warning.names
 
     def join(self, seconds: float) -> None:
-        """Wait until all exports are read, up to so many seconds for each."""
+        """Wait until all exports are read, up to `seconds` for each."""
         for card in list(self.cards):
             card.work.join(seconds)
 

@@ -198,7 +198,7 @@ class Talk:
             for voice, new in zip(self.voices, fresh, strict=True):
                 voice.model, voice.server = new.model, new.server
                 voice.recalling = new.recalling
-            # The last voice is the one to wait for.
+            # The main voice, listed last, answers first; the base is for comparison.
             with _saying_if_server_ends():
                 for voice in reversed(self.shown_voices()):
                     for _ in () if self._is_stopped.is_set() else voice.answer():
@@ -218,7 +218,7 @@ def _saying_if_server_ends() -> Iterator[None]:
     try:
         yield
     except (ChatExportError, httpx.TransportError) as error:
-        # The client raises the first error before an answer, and the other during one.
+        # `ChatExportError` comes before an answer, `TransportError` during one.
         is_lost = isinstance(error, httpx.TransportError)
         if not is_lost and not isinstance(error.__cause__, APIConnectionError):
             raise

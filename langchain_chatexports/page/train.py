@@ -223,7 +223,7 @@ def _show_losses(steps: Sequence[StepEvent]) -> None:
 
 
 def averaged(points: _Points) -> _Points:
-    """Return few points, each the mean of as many steps."""
+    """Return at most `_MAX_POINTS` points, each the mean of consecutive steps."""
     size = -(-len(points) // _MAX_POINTS)
     groups = [points[place : place + size] for place in range(0, len(points), size)]
     return [(group[-1][0], fmean(loss for _step, loss in group)) for group in groups]

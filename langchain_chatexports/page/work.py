@@ -86,7 +86,7 @@ class Work:
             raise _StoppedError
 
     def join(self, seconds: float) -> None:
-        """Wait for its end, up to so many seconds."""
+        """Wait up to `seconds` for the work to end."""
         if self._thread is not None:
             self._thread.join(seconds)
 

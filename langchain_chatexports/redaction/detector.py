@@ -60,7 +60,7 @@ def _ibans(text: str) -> Iterator[Span]:
 
     for match in p.IBAN.finditer(text):
         # The words that follow may look like groups of it.
-        for group in p.END_OF_IBAN.finditer(match[0]):
+        for group in p.IBAN_END.finditer(match[0]):
             # The checks of some countries refuse valid accounts.
             if iban.is_valid(match[0][: group.end()], check_country=False):
                 yield Span(match.start(), match.start() + group.end(), "account")

@@ -92,7 +92,7 @@ _WALLET = re.compile(
 # Numbers with check digits, which python-stdnum verifies.
 CARD = re.compile(r"(?<![A-Za-z\d_+.,-])[2-6](?:[ ./-]{0,3}\d){12,18}(?!\d)")
 IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]){11,30}", re.IGNORECASE)
-END_OF_IBAN = re.compile(r"(?<=.{14})[A-Z\d](?![A-Z\d])", re.IGNORECASE)
+IBAN_END = re.compile(r"(?<=.{14})[A-Z\d](?![A-Z\d])", re.IGNORECASE)
 # The forms of national ids, by the modules of python-stdnum that check them.
 _NATIONAL_IDS = {
     "us.ssn": r"\d{3}-\d\d-\d{4}",

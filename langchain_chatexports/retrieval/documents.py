@@ -35,7 +35,7 @@ class IndexedChat(NamedTuple):
     """A conversation without its messages."""
 
     source: str
-    """Platform and id, the same in the next export."""
+    """Platform and id; the next export has the same."""
 
     session_id: str
     platform: str
@@ -117,7 +117,7 @@ def sessions_to_documents(
     and a line for each message with time (UTC), sender and text. Its metadata, in JSON
     types, has:
 
-    - `source`: platform and session id, the same in the next export
+    - `source`: platform and session id; the next export has the same
     - `session_id`, `platform`, `title`, `participants`, `is_group`, and `thread_id` if
       the session was split
     - `first`, `last`: times of the first and last message, ISO 8601 in UTC

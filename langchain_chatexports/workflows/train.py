@@ -233,7 +233,7 @@ def _submit(
     if run.status == "running":
         return run, JobEvent(run.id, "running")
     job = _stored_job(run.id, server)
-    # The server queues a failed job again, which may run by now.
+    # The server may have resumed the failed job already, and may be running it.
     with suppress(BadRequestError):
         jobs.resume(run.id)
     return run, JobEvent(run.id, "continued", job.saved_step if job else 0)

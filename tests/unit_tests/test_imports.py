@@ -102,7 +102,7 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
 
 
 def modules_after(code: str) -> set[str]:
-    """Return what a new process has imported after it ran some code."""
+    """Return the modules a new process has imported after running some code."""
     code += "\nimport sys, json; print(json.dumps(list(sys.modules)))"
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], capture_output=True, check=True, text=True

@@ -5,7 +5,7 @@ language and with first names or nicknames. A sentence of `system_lines.json` mu
 the whole text and, if people might type it themselves, its names must fit. The
 placeholders, with names from strict to loose:
 
-- `{A}`: the person who did it, who is the sender (or "You", by the owner)
+- `{A}`: the person who did it, i.e. the sender (or "You" for the owner)
 - `{C}`: the sender as well, but never "You"
 - `{K}`: a person of the chat
 - `{P}`: the same, or "You"

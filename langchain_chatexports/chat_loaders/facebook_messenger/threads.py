@@ -183,7 +183,7 @@ class MessengerExport:
         return self._add(entry, *order, name=name)
 
     def _place_renamed(self, renamed: list[ThreadFile]) -> None:
-        """Add renamed files to the threads that their content names."""
+        """Add renamed files to the threads named in their content."""
         originals = dict(self._by_key)
         for entry in renamed:
             key = _key(entry.named_folder)

@@ -185,7 +185,7 @@ class ContentReader:
 def attachment(name: str) -> dict[str, str]:
     """Return type and name of an attached file."""
     *parts, suffix = re.split("[-.]", name)
-    known = map(phrases.TYPES_OF_NAMES.get, (*parts[:2], suffix.lower()))
+    known = map(phrases.TYPES_BY_NAME.get, (*parts[:2], suffix.lower()))
     return {"type": next(filter(None, known), "file"), "uri": name}
 
 

@@ -81,7 +81,7 @@ OMITTED_ENDS = tuple(
     {key.rpartition(" ")[2] for key in OMITTED_TYPES} | {*_DATA["omitted_ends"]}
 )
 # The type of attachment, by a part of the file name or its suffix.
-TYPES_OF_NAMES: dict[str, str] = _DATA["types"]
+TYPES_BY_NAME: dict[str, str] = _DATA["types"]
 # The sentence for a live location on all phones, without brackets or a mark.
 LIVE_LOCATION = "live location shared"
 # Android's words in parentheses after a file name.

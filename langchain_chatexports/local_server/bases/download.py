@@ -151,8 +151,8 @@ def _fetch(hub_id: str, patterns: list[str]) -> str:
 
         def __init__(self, *args: Any, **options: Any) -> None:
             # Another bar counts received bytes before they are written.
-            is_of_network = str(options.get("name")).endswith(".transfer")
-            self._counts_bytes = options.get("unit") == "B" and not is_of_network
+            is_transfer_bar = str(options.get("name")).endswith(".transfer")
+            self._counts_bytes = options.get("unit") == "B" and not is_transfer_bar
             self._done = total - missing
             options["disable"] = True
             super().__init__(*args, **options)  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-# A path of a socket has at most 104 bytes on macOS, and 108 on Linux.
+# A socket path has at most 104 bytes on macOS, and 108 on Linux.
 _MAX_SOCKET_PATH = 100
 
 

@@ -409,8 +409,8 @@ def _data(value: dict[str, Any]) -> bytes:
 
 def _too_long(context: int) -> ApiError:
     msg = (
-        f"This model reads at most {context} tokens, and the messages have more. Send "
-        "fewer or shorter messages."
+        f"This model accepts at most {context} tokens, but the messages have more. "
+        "Send fewer or shorter messages."
     )
     return ApiError(msg, code="context_length_exceeded", param="messages")
 

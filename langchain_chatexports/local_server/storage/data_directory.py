@@ -55,7 +55,7 @@ def user_cache_dir() -> Path:
 
 
 def caches() -> list[Path]:
-    """Return the folders of the cache: all in them can be made again."""
+    """Return the cache folders; their content can be recreated."""
     folders = (user_cache_dir() / name for name in ("bases", "templates", "trials"))
     return [folder for folder in folders if folder.is_dir()]
 

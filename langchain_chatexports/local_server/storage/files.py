@@ -90,7 +90,7 @@ class FileStore:
     def path(self, file_id: str) -> Path:
         """Return the path of a file's content, which may not exist."""
         if not FILE_ID.fullmatch(file_id):
-            msg = "not the id of a file"
+            msg = "not a file id"
             raise ValueError(msg)
         return self._data.files / f"{file_id}.jsonl"
 

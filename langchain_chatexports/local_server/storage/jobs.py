@@ -311,7 +311,7 @@ class JobStore:
     def folder(self, job_id: str) -> Path:
         """Return the folder of a job's saves, which may not exist."""
         if not JOB_ID.fullmatch(job_id):
-            msg = "not the id of a job"
+            msg = "not a job id"
             raise ValueError(msg)
         return self._data.jobs / job_id
 

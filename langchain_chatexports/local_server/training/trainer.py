@@ -171,7 +171,7 @@ def train(
         best = round(epochs * state.best_global_step / state.global_step)
         message = f"Epoch {best} of {epochs} becomes the model: it has the lowest "
         jobs.log(spec.job_id, f"{message}validation loss, {state.best_metric:.6f}")
-    # Save the template of the training with the model.
+    # Save the chat template used in training with the model.
     tokenizer.chat_template = template.source
     _publish(spec, trainer, labeled[0], epochs, read[0])
 

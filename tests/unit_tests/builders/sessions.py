@@ -58,7 +58,7 @@ def talk(*lines: str, **keys: Any) -> ChatSession:
 
 
 def numbered(length: int) -> ChatSession:
-    """A session of so many messages, their texts being their numbers."""
+    """A session of `length` messages whose texts are their numbers."""
     return {"messages": [said(f"s{i % 2}", str(i)) for i in range(length)]}
 
 

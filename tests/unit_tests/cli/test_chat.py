@@ -238,4 +238,4 @@ def test_of_two_models_of_a_person_the_newest_answers_and_that_is_said(
         done = chatexports("chat", "jonas", "--data-dir", "kept", stdin="Hi\n")
     assert done.status == 0, done.err
     assert server.chats[-1]["model"] == newest
-    assert "The newest model named jonas; 1 older model" in done.err
+    assert "Using the newest model named jonas; 1 older model" in done.err

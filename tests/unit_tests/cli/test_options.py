@@ -162,7 +162,7 @@ def test_a_name_that_nobody_has_is_an_error_with_a_suggestion(
         (("--since", "yesterday"), 2, "--since must be a date such as 2024-05-31"),
         (("--until", "2024"), 2, "--until must be a date such as 2024-05-31"),
         (("--since", "2024-02-01", "--until", "2024-01-01"), 2, "--since is after"),
-        (("--since", "2030-01-01"), 1, "No message of these exports"),
+        (("--since", "2030-01-01"), 1, "No message in these exports"),
     ],
 )
 def test_dates_that_leave_nothing_are_errors(
