@@ -221,7 +221,7 @@ class Preparation:
         is_whole = options.chats.is_everything and not options.redaction
         if not is_whole or self.reads_examples:
             return ()
-        return tuple(path.expanduser().absolute() for path in self.paths)
+        return tuple(self.paths)
 
     @property
     def messages_read(self) -> int:
