@@ -33,9 +33,13 @@ def test_what_was_left_out_or_redacted_is_not_looked_up_in_the_export(
     assert Preparation([chats], options).whole_exports == ((chats,) if is_whole else ())
 
 
-def test_a_talk_reads_an_export_by_the_path_that_was_given() -> None:
+def test_a_talk_reads_an_export_by_the_path_that_was_given(
+    chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Warnings name the path, and are shown once."""
-    assert Preparation([Path("chats")], TORTOISE).whole_exports == (Path("chats"),)
+    monkeypatch.chdir(chats.parent)
+    given = Path(chats.name)
+    assert Preparation([given], TORTOISE).whole_exports == (given,)
 
 
 def test_an_export_may_be_gone_once_it_was_read(chats: Path) -> None:
