@@ -210,3 +210,9 @@ def test_the_undo_map_gives_the_texts_back() -> None:
     (output,) = redact.invoke(_session())
     undo_map = redact.undo_map(_session())
     assert [restore(text, undo_map) for text in texts(output)] == texts(_session())
+
+
+def test_without_a_key_each_export_gets_a_new_one() -> None:
+    first, second = (Redact.for_export([]).key for _ in range(2))
+    assert first is not None
+    assert first != second
