@@ -117,6 +117,17 @@ def test_steps_print_as_code() -> None:
     assert str(MergeChatRuns() | ChunkSessions()) == "MergeChatRuns() | ChunkSessions()"
 
 
+def test_a_generator_function_of_ones_own_follows_a_step() -> None:
+    def own(chunks: Iterator[list[ChatSession]]) -> Iterator[int]:
+        yield sum(map(len, chunks))
+
+    assert (MergeChatRuns() | own).invoke(RACES) == len(RACES)
+
+
+def test_a_step_of_ones_own_has_its_own_namespace() -> None:
+    assert Fails.get_lc_namespace() == __name__.split(".")
+
+
 def test_pipeline_of_pipelines_is_flat() -> None:
     a, b, c = MergeChatRuns(), MapAIMessages(), ChunkSessions()
     assert SessionPipeline(steps=(a, SessionPipeline(steps=(b, c)))).steps == (a, b, c)
