@@ -45,15 +45,6 @@ class Counts:
         if count:
             self.skipped[reason] += count
 
-    def add(self, other: "Counts") -> None:
-        """Add the counts of another stage, whatever its name."""
-        self.found += other.found
-        self.kept += other.kept
-        self.sessions_found += other.sessions_found
-        self.sessions_kept += other.sessions_kept
-        self.skipped.update(other.skipped)
-        self.added.update(other.added)
-
     @property
     def is_of_export(self) -> bool:
         """Whether `found` counts the records of an export, not given sessions."""
@@ -90,15 +81,6 @@ def entered_at_end(counts: list[Counts], *stages: Counts) -> Iterator[None]:
         yield
     finally:
         counts += stages
-
-
-def sum_of(counts: Iterable[Counts], name: str, unit: str = _MESSAGES) -> Counts:
-    """Return the sum of the stages of one name and unit."""
-    total = Counts(name, unit)
-    for stage in counts:
-        if (stage.name, stage.unit) == (name, unit):
-            total.add(stage)
-    return total
 
 
 def total_of(counts: Iterable[Counts]) -> Counts | None:
