@@ -170,7 +170,7 @@ def names_of_job(
     # Digits alone are not a name, and may be a phone number.
     is_name = any(letter.isalpha() for letter in suffix)
     labels = {PERSON_KEY: person or "", SOURCE_KEY: source}
-    paths = "\n".join(str(path.absolute()) for path in exports)
+    paths = "\n".join(str(path.expanduser().absolute()) for path in exports)
     if len(paths) <= _MAX_METADATA_LENGTH:
         labels[EXPORTS_KEY] = paths
     metadata = {

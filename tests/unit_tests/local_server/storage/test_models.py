@@ -6,7 +6,12 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import find_model, list_models
-from langchain_chatexports.local_server.storage.models import name_suffix, rename_model
+from langchain_chatexports.local_server.storage.models import (
+    EXPORTS_KEY,
+    name_suffix,
+    names_of_job,
+    rename_model,
+)
 from tests.unit_tests.builders.kept_models import keep_model
 
 
@@ -91,3 +96,13 @@ def test_a_model_is_not_renamed_if_it_is_not_there_or_the_label_is_too_long(
     with pytest.raises(LocalServerError, match=r"no tuned model|100 characters"):
         rename_model((names or ["ft:none"])[0], label, data_dir=root)
     assert list_models(root) == before
+
+
+def test_a_model_knows_its_exports_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = (Path("chat.db"), Path("~/chat.db"))
+    _, labels = names_of_job("Tortoise", "chat.db", given)
+    home = Path.home() / "chat.db"
+    assert labels[EXPORTS_KEY] == f"{Path.cwd() / 'chat.db'}\n{home}"
