@@ -101,6 +101,7 @@ def test_a_reading_that_fails_leaves_no_file_open(
 ) -> None:
     path = write_imessage(tmp_path / "chat.db")
     given = broken(path)
+    gc.collect()  # Files that earlier tests have left.
     before = open_files()
     with pytest.raises((RuntimeError, TypeError)):
         list(read_examples(given))
