@@ -13,7 +13,7 @@ TEST_FILE ?= tests/unit_tests
 INTEGRATION_TEST_FILE ?= tests/integration_tests
 # The rooms of the library, which need neither torch nor any other extra.
 CORE_TEST_FILE ?= $(addprefix tests/unit_tests/,adapters chat_loaders datasets finetuning retrieval \
-	redaction samples standard_tests steps test_page_blocks.py)
+	redaction samples standard_tests steps)
 PYTEST_ARGS ?=
 # Tests run on several cores, each module on one; WORKERS=0 for a debugger. The slow ones
 # run on two at most: a training takes 3 GB and what cores there are.

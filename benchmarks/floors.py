@@ -1,7 +1,7 @@
-"""Lower bounds for turning an export into examples, without message objects.
+"""Lower bounds for converting an export to examples, without message objects.
 
-They read the exports that `benchmarks` generates and nothing else: no contacts, no
-reactions, no attachments, no damaged text. Their output equals that of all others.
+They only read the exports that `benchmarks` generates, without contacts, reactions,
+attachments or damaged text. Their output is the same as that of the other contenders.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 Thread: TypeAlias = "list[tuple[bool, str]]"
 """Whether each message is the owner's, and its text; oldest first."""
 
-_BEFORE_TEXT = b"NSString\x01\x94\x84\x01+"
-_LONG = 0x81
-_PLACE = re.compile(r"(.*/inbox/.*)/message_(\d+)\.json")
+_TEXT_PREFIX = b"NSString\x01\x94\x84\x01+"
+_LONG_LENGTH = 0x81
+_FILE_PATH = re.compile(r"(.*/inbox/.*)/message_(\d+)\.json")
 
 
 def imessage(path: Path) -> Iterator[Thread]:
-    """Read a database, most recently active chat first."""
+    """Read a database; the most recently active chat is first."""
     with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as database:
         chats = database.execute(
             "SELECT chat_id FROM chat_message_join GROUP BY chat_id "
@@ -53,16 +53,16 @@ def imessage(path: Path) -> Iterator[Thread]:
 
 
 def _text(body: bytes) -> str:
-    at = body.index(_BEFORE_TEXT) + len(_BEFORE_TEXT)
+    at = body.index(_TEXT_PREFIX) + len(_TEXT_PREFIX)
     length = body[at]
-    if length == _LONG:
+    if length == _LONG_LENGTH:
         length = int.from_bytes(body[at + 1 : at + 3], "little")
         at += 2
     return body[at + 1 : at + 1 + length].decode()
 
 
 def messenger(path: Path, owner: str) -> Iterator[Thread]:
-    """Read an export, a folder or a zip, by the names of the threads' folders."""
+    """Read an export, a folder or a zip, in the order of the threads' folder names."""
     if path.is_dir():
         found = {file.as_posix(): file.read_bytes for file in path.rglob("*.json")}
         yield from _threads(found, owner)
@@ -76,7 +76,7 @@ def _threads(files: Mapping[str, Callable[[], bytes]], owner: str) -> Iterator[T
     places = [
         (match[1], int(match[2]), name)
         for name in files
-        if (match := _PLACE.fullmatch(name))
+        if (match := _FILE_PATH.fullmatch(name))
     ]
     for _, parts in groupby(sorted(places), key=itemgetter(0)):
         messages = [
@@ -85,18 +85,18 @@ def _threads(files: Mapping[str, Callable[[], bytes]], owner: str) -> Iterator[T
             for message in orjson.loads(files[name]())["messages"]
         ]
         yield [
-            (message["sender_name"] == owner, repaired(message["content"]))
+            (message["sender_name"] == owner, repair_text(message["content"]))
             for message in reversed(messages)
         ]
 
 
-def repaired(text: str) -> str:
-    """Return a text of Meta's as it was typed."""
+def repair_text(text: str) -> str:
+    """Decode text from a Meta export."""
     return text if text.isascii() else text.encode("latin-1").decode()
 
 
 def write(threads: Iterable[Thread], file: BinaryIO) -> None:
-    """Merge runs, cut windows of eight with two shared, and write them."""
+    """Merge runs, and write windows of eight messages that share two."""
     for thread in threads:
         lines = [
             json.dumps({"role": "assistant" if is_own else "user", "content": text})

@@ -1,10 +1,10 @@
-"""Lines in which private places are hard to find, and harmless ones that look private.
+"""Lines whose private data is hard to find, and harmless lines that look private.
 
-People, numbers and keys are invented: numbers of countries are from the ranges kept for
-fiction where there are such, keys are made of a pattern. A place is marked by `⟦…⟧`.
+People, numbers and keys are invented: telephone numbers are from ranges reserved for
+fiction if a country has them, keys repeat a pattern. Private data is marked by `⟦…⟧`.
 """
 
-# ruff: noqa: RUF001 - letters of other scripts are what this is about.
+# ruff: noqa: RUF001 - letters of other scripts.
 
 import re
 import unicodedata
@@ -30,7 +30,7 @@ KNOWN = (
 
 
 class HardCase(NamedTuple):
-    """A line, its class and language, and the private place."""
+    """A line with its class and language, and the position of the private data."""
 
     kind: str
     language: str
@@ -421,7 +421,7 @@ _PLACE = re.compile("⟦(.*?)⟧", re.DOTALL)
 
 
 def hard_cases() -> list[HardCase]:
-    """Return the cases: each line once, the accented names in five encodings."""
+    """Return the cases: each line once, and accented names in five encodings."""
     cases = []
     for name in _ACCENTED:
         nfd = unicodedata.normalize("NFD", name)
@@ -441,7 +441,7 @@ def hard_cases() -> list[HardCase]:
 
 
 def _case(kind: str, language: str, marked: str) -> HardCase:
-    # A line with several marks is about the last.
+    # If a line has several marks, the last one counts.
     place = list(_PLACE.finditer(marked))[-1]
     before = marked[: place.start()].replace("⟦", "").replace("⟧", "")
     after = marked[place.end() :]

@@ -1,7 +1,7 @@
-"""Measures contenders in turn, each in its own processes.
+"""Measure contenders in turn, each in its own process.
 
-CPU time (user and system) and peak memory are measured by the system for the whole
-process, start-up and imports included. POSIX only.
+The system measures CPU time (user and system) and peak memory of the whole process,
+including start-up and imports. POSIX only.
 """
 
 from __future__ import annotations
@@ -23,20 +23,28 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["ROOT", "Contender", "Cost", "indented", "median", "own_cost", "turns"]
+__all__ = [
+    "ROOT",
+    "Contender",
+    "Cost",
+    "indented_items",
+    "measure_in_turns",
+    "median",
+    "process_cost",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class Cost(NamedTuple):
-    """What a process took."""
+    """The time and memory of a process."""
 
     cpu: float
     """Seconds, user and system."""
 
     wall: float
     mb: float
-    """Peak of its memory."""
+    """Peak memory."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +52,10 @@ class Contender:
     """A command to measure.
 
     Attributes:
-        name: What the tables call it.
-        command: Its arguments, behind the interpreter.
+        name: Its name in the tables.
+        command: The arguments for the interpreter.
         output: The file of examples that it writes.
-        repair: What its texts need before they are compared.
+        repair: A function that repairs its texts before they are compared.
     """
 
     name: str
@@ -56,9 +64,9 @@ class Contender:
     repair: Callable[[str], str] = str
 
     def run(self) -> Cost:
-        """Run it once in a process of its own."""
+        """Run the command once."""
         begin = time.perf_counter()
-        with subprocess.Popen(  # noqa: S603 - our own commands
+        with subprocess.Popen(  # noqa: S603 - trusted commands
             [sys.executable, *self.command],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
@@ -74,66 +82,70 @@ class Contender:
         return Cost(used.ru_utime + used.ru_stime, wall, _mb(used.ru_maxrss))
 
 
-def turns(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Cost]]:
-    """Run contenders in turns, so that what else the machine does meets all of them.
+def measure_in_turns(
+    contenders: Sequence[Contender], rounds: int
+) -> dict[str, list[Cost]]:
+    """Run contenders in turn, so that other load on the machine affects all of them.
 
     Args:
-        contenders: What to run.
-        rounds: How often each one runs.
+        contenders: The commands to run.
+        rounds: The number of runs of each command.
 
     Returns:
-        The costs by name, one a round.
+        The costs of each round by name.
 
     Raises:
-        ValueError: If two of them wrote different examples.
+        ValueError: If two contenders wrote different examples.
     """
-    costs: dict[str, list[Cost]] = {one.name: [] for one in contenders}
+    costs: dict[str, list[Cost]] = {contender.name: [] for contender in contenders}
     hashes: dict[str, str] = {}
     for number in range(1, rounds + 1):
-        for one in contenders:
-            cost = one.run()
-            costs[one.name].append(cost)
+        for contender in contenders:
+            cost = contender.run()
+            costs[contender.name].append(cost)
             print(
-                f"round {number}: {one.name:20} {cost.cpu:7.2f} s CPU "
+                f"round {number}: {contender.name:20} {cost.cpu:7.2f} s CPU "
                 f"{cost.wall:7.2f} s {cost.mb:6.0f} MB",
                 file=sys.stderr,
                 flush=True,
             )
-            hashes[one.name] = normalized_hash(one.output, one.repair)
+            hashes[contender.name] = hash_examples(contender.output, contender.repair)
     if len(set(hashes.values())) > 1:
         msg = f"The outputs differ: {hashes}"
         raise ValueError(msg)
     return costs
 
 
-def normalized_hash(path: Path, repair: Callable[[str], str] = str) -> str:
-    """Hash examples by what they say.
+def hash_examples(path: Path, repair: Callable[[str], str] = str) -> str:
+    """Hash the roles and texts of examples.
 
-    Escapes and spaces may differ, and so may the order: langchain-community reads
-    Messenger's threads in that of the file system.
+    Escapes, spaces and the order may differ: langchain-community reads Messenger's
+    threads in the order of the file system.
 
     Args:
-        path: The JSON lines.
-        repair: What to do to each text before.
+        path: The JSON Lines.
+        repair: A function that repairs each text.
     """
     digests: list[bytes] = []
     with path.open("rb") as file:
         for line in file:
-            said = [
+            turns = [
                 (message["role"], repair(message["content"]))
                 for message in json.loads(line)["messages"]
             ]
-            digests.append(hashlib.sha256(json.dumps(said).encode("ascii")).digest())
+            digests.append(hashlib.sha256(json.dumps(turns).encode("ascii")).digest())
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
-def indented(values: Iterable[object], depth: int, *, indent: int = 2) -> Iterator[str]:
-    """Write the items of a JSON list as an app's indented file has them, one by one.
+def indented_items(
+    values: Iterable[object], depth: int, *, indent: int = 2
+) -> Iterator[str]:
+    """Yield the items of a JSON list, indented as in an app's export.
 
     Args:
-        values: The items; no text in them has two spaces in a row.
-        depth: At which level the items are.
-        indent: Spaces a level.
+        values: The items; their texts must not have two spaces in a row.
+        depth: The level of the items.
+        indent: Spaces per level.
     """
     newline = "\n" + " " * indent * depth
     for number, value in enumerate(values):
@@ -143,12 +155,12 @@ def indented(values: Iterable[object], depth: int, *, indent: int = 2) -> Iterat
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """Return the medians of several rounds."""
+    """Return the median costs of several rounds."""
     return Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
 
 
-def own_cost() -> Cost:
-    """Return what this process took so far; its wall time is not known."""
+def process_cost() -> Cost:
+    """Return the costs of this process so far, without wall time."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return Cost(used.ru_utime + used.ru_stime, 0, _mb(used.ru_maxrss))
 

@@ -5,15 +5,15 @@ python -m benchmarks.held_out_loss                   # four voices, half an hour
 python -m benchmarks.held_out_loss --voices Oster
 ```
 
-Voices: the Tortoise (`samples.write_imessage`), Harry Potter of
-`samples.write_messenger` (24 messages a thread; their lines come from templates), and
-two that were written for this benchmark, `benchmarks/voices/*.txt`. Each fold leaves a
-third of a voice's conversations out, trains on windows of the others by the server's
-own rules, and scores the person's turns in those left out: with the base, with the base
-that has the training conversations in its context (the last 3,000 words), and
-with the tuned model. Every conversation is held out once.
+Voices: the Tortoise (`samples.write_imessage`), Harry Potter
+(`samples.write_messenger`, 24 messages per thread, from templates), and two that were
+written for this benchmark, `benchmarks/voices/*.txt`. Each fold holds out a third of a
+voice's conversations, trains on windows of the others by the server's rules, and scores
+the person's turns in the held-out ones: with the base, with the base and the training
+conversations in its context (the last 3,000 words), and with the tuned model. Each
+conversation is held out once.
 
-Intervals: 2,000 bootstrap rounds over conversations, the same ones for all contestants.
+Intervals: 2,000 bootstrap rounds over conversations, the same for all contestants.
 """
 
 from __future__ import annotations
@@ -50,23 +50,23 @@ CONTESTANTS = ("base", "few-shot", "tuned")
 FOLDS = 3
 ROUNDS = 2000
 MAX_WORDS_IN_CONTEXT = 3000
-# Harry's threads draw from templates: longer ones say the same again.
+# Harry's threads are made from templates: longer ones repeat them.
 MAX_MESSAGES = 24
 VOICES = {"Mina": "baker.txt", "Oster": "captain.txt"}
-# The two written here have conversations of six to ten messages.
+# These voices have conversations of six to ten messages.
 WINDOW_SIZES = {"Mina": 4, "Oster": 4}
 
 
 @dataclass(frozen=True)
-class Price:
-    """What a contestant pays for the voice's turns of one conversation."""
+class Loss:
+    """The loss of the person's turns in one conversation."""
 
     bits: float
     size_bytes: int
 
 
 def main() -> None:
-    """Train and price each voice, and print a table in Markdown."""
+    """Train and score each voice, and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     every = ["Tortoise", "Harry Potter", *VOICES]
     parser.add_argument("--voices", nargs="+", default=every, choices=every)
@@ -78,16 +78,16 @@ def main() -> None:
             for voice in parser.parse_args().voices:
                 dialogues = [
                     list(example["messages"])[:MAX_MESSAGES]
-                    for example in to_training_examples(sessions_of(voice, folder))
+                    for example in to_training_examples(load_voice(voice, folder))
                 ]
                 size = WINDOW_SIZES.get(voice, 8)
                 steps = ChunkSessions(size=size, keep_tail=True)
-                prices = measure(server, dialogues, steps)
-                print(row(voice, dialogues, prices), flush=True)
+                losses = measure(server, dialogues, steps)
+                print(row(voice, dialogues, losses), flush=True)
 
 
-def sessions_of(voice: str, folder: Path) -> Iterable[ChatSession]:
-    """Return the conversations of a voice, whose turns are the assistant's."""
+def load_voice(voice: str, folder: Path) -> Iterable[ChatSession]:
+    """Load the conversations of a voice, mapped to the assistant."""
     steps = MergeChatRuns() | MapAIMessages(sender=voice)
     if voice == "Tortoise":
         return IMessageChatLoader(write_imessage(folder / "chat.db")) | steps
@@ -95,7 +95,7 @@ def sessions_of(voice: str, folder: Path) -> Iterable[ChatSession]:
         export = write_messenger(folder / "hogwarts")
         return FolderFacebookMessengerChatLoader(export) | steps
     text = Path(__file__).with_name("voices").joinpath(VOICES[voice]).read_text("utf-8")
-    said = [
+    sessions = [
         ChatSession(
             messages=[
                 HumanMessage(line.text, additional_kwargs={"sender": line.speaker})
@@ -104,32 +104,32 @@ def sessions_of(voice: str, folder: Path) -> Iterable[ChatSession]:
         )
         for lines in parse_scenes(text).values()
     ]
-    return steps.invoke(said)
+    return steps.invoke(sessions)
 
 
 def measure(
     server: LocalServer, dialogues: list[Any], windows: ChunkSessions
-) -> dict[str, list[Price]]:
-    """Train and price fold by fold; give each contestant's price a conversation."""
-    prices: dict[str, list[Price]] = {name: [] for name in CONTESTANTS}
+) -> dict[str, list[Loss]]:
+    """Train and score each fold; return the losses by contestant and conversation."""
+    losses: dict[str, list[Loss]] = {name: [] for name in CONTESTANTS}
     for fold in range(FOLDS):
         held_out = dialogues[fold::FOLDS]
-        learned = [d for at, d in enumerate(dialogues) if at % FOLDS != fold]
-        sessions = windows.invoke([as_session(d) for d in learned])
+        training = [d for at, d in enumerate(dialogues) if at % FOLDS != fold]
+        sessions = windows.invoke([as_session(d) for d in training])
         tuned = train(server, list(to_training_examples(sessions)))
-        prefix = few_shot(learned)
+        prefix = few_shot_context(training)
         for dialogue in held_out:
             for name, model, context in (
                 ("base", server.base_model, []),
                 ("few-shot", server.base_model, prefix),
                 ("tuned", tuned, []),
             ):
-                prices[name].append(price(server, model, context, dialogue))
-    return prices
+                losses[name].append(measure_loss(server, model, context, dialogue))
+    return losses
 
 
 def train(server: LocalServer, windows: list[Any]) -> str:
-    """Train on windows of conversations; give the model's name."""
+    """Train on windows of conversations, and return the model's name."""
     tuner = ChatFineTuner(
         model=server.base_model,
         base_url=server.base_url,
@@ -140,12 +140,12 @@ def train(server: LocalServer, windows: list[Any]) -> str:
 
 
 def as_session(dialogue: list[Any]) -> ChatSession:
-    """Return a dialogue as a session again, to cut windows from it."""
+    """Convert a dialogue to a session, to split it into windows."""
     return ChatSession(messages=convert_to_messages(dialogue))
 
 
-def few_shot(dialogues: list[Any]) -> list[Any]:
-    """Return the last conversations that fit into the context, as turns before it."""
+def few_shot_context(dialogues: list[Any]) -> list[Any]:
+    """Return the last conversations that fit into the context, as turns."""
     chosen: list[Any] = []
     words = 0
     for dialogue in reversed(dialogues):
@@ -156,42 +156,41 @@ def few_shot(dialogues: list[Any]) -> list[Any]:
     return chosen
 
 
-def price(
+def measure_loss(
     server: LocalServer, model: str, context: list[Any], dialogue: list[Any]
-) -> Price:
-    """Price the assistant's turns of one dialogue behind a context."""
+) -> Loss:
+    """Score the assistant's turns of a dialogue after a context."""
     body = {"model": model, "messages": [*context, *dialogue]}
     with OpenAI(
         base_url=server.base_url, api_key=server.api_key, timeout=600, max_retries=0
     ) as client:
         answer: Any = client.post("/score", body=body, cast_to=object)
     turns = [turn for turn in answer["turns"] if turn["index"] >= len(context)]
-    # With the token that ends a turn, and a byte for it.
+    # Include the token that ends a turn, as one byte.
     nats = sum(turn["nll"] + turn["end_nll"] for turn in turns)
     size = sum(turn["size_bytes"] + 1 for turn in turns)
-    return Price(nats / math.log(2), size)
+    return Loss(nats / math.log(2), size)
 
 
-def row(voice: str, dialogues: list[Any], prices: dict[str, list[Price]]) -> str:
-    """Return a row of the table: bits per byte with intervals."""
+def row(voice: str, dialogues: list[Any], losses: dict[str, list[Loss]]) -> str:
+    """Format a row of the table: bits per byte with intervals."""
     turns = sum(message["role"] == "assistant" for d in dialogues for message in d)
-    sizes = np.array([price.size_bytes for price in prices["base"]], dtype=float)
+    sizes = np.array([loss.size_bytes for loss in losses["base"]], dtype=float)
     bits = {
-        name: np.array([price.bits for price in found])
-        for name, found in prices.items()
+        name: np.array([loss.bits for loss in found]) for name, found in losses.items()
     }
     picks = np.random.default_rng(0).integers(0, len(sizes), (ROUNDS, len(sizes)))
     weights = sizes[picks].sum(axis=1)
 
-    def shown(values: Any, form: str = ".2f") -> str:
+    def format_cell(values: Any, form: str = ".2f") -> str:
         low, high = np.quantile(values[picks].sum(axis=1) / weights, [0.025, 0.975])
         point = values.sum() / sizes.sum()
         return f"{point:{form}} [{low:{form}}, {high:{form}}]"
 
-    cells = [shown(bits[name]) for name in CONTESTANTS]
-    cells.append(shown(bits["tuned"] - bits["few-shot"], "+.2f"))
-    what = f"{turns} in {len(dialogues)} conversations"
-    return f"| {voice} | {what} | {' | '.join(cells)} |"
+    cells = [format_cell(bits[name]) for name in CONTESTANTS]
+    cells.append(format_cell(bits["tuned"] - bits["few-shot"], "+.2f"))
+    data = f"{turns} in {len(dialogues)} conversations"
+    return f"| {voice} | {data} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A database of Messages, and the stages of reading it; see `benchmarks.loaders`."""
+"""A database of Messages and the stages of loading it, for `benchmarks.loaders`."""
 
 from __future__ import annotations
 
@@ -56,25 +56,25 @@ CREATE INDEX chat_message_join_idx_message_date_id_chat_id ON chat_message_join
 CREATE INDEX message_idx_date ON message (date);
 CREATE INDEX message_idx_handle ON message (handle_id, date);
 """
-_OURS = """
+_LIBRARY = """
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 loader = IMessageChatLoader(path, owner='owner', contacts={})
 """
-_THEIRS = "from langchain_community.chat_loaders.imessage import IMessageChatLoader"
-# What is imported or made before the clock starts, and what is measured.
+_COMMUNITY = "from langchain_community.chat_loaders.imessage import IMessageChatLoader"
+# Set-up code, which is not measured, and measured code.
 STAGES = {
-    "first session": (_OURS, "next(iter(loader.lazy_load()))"),
-    "read": (_OURS, "for session in loader.lazy_load(): del session"),
-    "inspect": (_OURS, "print(loader.inspect().found, file=sys.stderr)"),
+    "first session": (_LIBRARY, "next(iter(loader.lazy_load()))"),
+    "read": (_LIBRARY, "for session in loader.lazy_load(): del session"),
+    "inspect": (_LIBRARY, "print(loader.inspect().found, file=sys.stderr)"),
     "community read": (
-        _THEIRS,
+        _COMMUNITY,
         "for session in IMessageChatLoader(path).lazy_load(): del session",
     ),
 }
 
 
 def generate(path: Path, messages: int, conversations: int) -> None:
-    """Write a clean database: text, body or both, own and others' messages."""
+    """Write a clean database with texts, bodies or both, by the owner and others."""
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = OFF")
@@ -92,8 +92,8 @@ def generate(path: Path, messages: int, conversations: int) -> None:
                 for n in range(1, conversations + 1)
             ],
         )
-        # As in the tutorial's database, and so that langchain-community names the right
-        # senders: the owner has a handle of his own, and nobody is listed.
+        # As in the tutorial's database, the owner has a handle, so that
+        # langchain-community finds the right senders.
         db.execute(
             "INSERT INTO handle VALUES (?, 'owner', '', NULL)", (conversations + 1,)
         )
@@ -115,9 +115,9 @@ def generate(path: Path, messages: int, conversations: int) -> None:
 def _rows(
     messages: int, chats: int, joins: list[tuple[int, int, int]]
 ) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of conversations that follow each other.
+    """Yield the rows of consecutive conversations.
 
-    A few chats hold most messages, as people's do.
+    As in real databases, a few chats have most of the messages.
     """
     source = random.Random(7)
     weights = [1 / (n + 5) for n in range(chats)]

@@ -1,4 +1,4 @@
-"""Speed and memory of reading the export of each app.
+"""Speed and memory of the loader of each app.
 
 ```
 python -m benchmarks.loaders compare exports
@@ -7,14 +7,14 @@ python -m benchmarks.loaders generate imessage chat.db --messages 1000000
 python -m benchmarks.loaders measure telegram exports/telegram-1000000x600 read inspect
 ```
 
-`compare` generates clean exports (once; they stay in the folder), then reads each app's
-in turns with Messenger's, each time in a process of its own, and prints the best round:
-CPU time a message, as a ratio to Messenger's, peak memory, and CPU time to the first
+`compare` generates clean exports (once; they stay in the folder), then loads each app's
+export and Messenger's in turn, each time in a new process, and prints the best round:
+CPU time per message, its ratio to Messenger's, peak memory, and CPU time to the first
 session. `measure` runs single stages of one app.
 
-CPU time is user and system time, without imports; memory includes them. The whole way
-from export to examples, beside langchain-community's recipe, is what
-`benchmarks.one_machine` measures; figures are in docs/scale.md.
+CPU time is user and system time, without imports; memory includes them.
+`benchmarks.one_machine` measures the whole pipeline from export to examples, and
+compares it with langchain-community's; figures are in docs/scale.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from benchmarks.harness import ROOT, own_cost
+from benchmarks.harness import ROOT, process_cost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
 _REFERENCE = "facebook_messenger"
 APPS = (_REFERENCE, "imessage", "whatsapp", "telegram", "discord", "slack")
 _FIRST, _READ = "first session", "read"
-# Many conversations, one, and a tenth of the first: memory must not grow with it.
+# Many conversations, one conversation, and a tenth of the first: memory must not grow.
 _SHAPES = ("1000000x600", "1000000x1", "100000x60")
 
 
 class App(Protocol):
-    """What the benchmark of an app has."""
+    """The module of an app's benchmark."""
 
     STAGES: Mapping[str, tuple[str, str]]
-    """By name: what is imported or made before the clock starts, and what is measured.
+    """Set-up code, which is not measured, and measured code, by stage.
 
-    Both find `path` and `sys`.
+    Both can use `path` and `sys`.
     """
 
     def generate(self, path: Path, messages: int, conversations: int) -> None:
-        """Write a clean export, the same each time."""
+        """Write a clean export, the same in each run."""
 
 
 class Figures(NamedTuple):
-    """What a stage took, in seconds and MB."""
+    """The costs of a stage, in seconds and MB."""
 
     cpu: float
     wall: float
@@ -63,13 +63,13 @@ class Figures(NamedTuple):
     import_mb: float
 
 
-def app_named(name: str) -> App:
-    """Return the benchmark of an app."""
+def load_app(name: str) -> App:
+    """Import the benchmark of an app."""
     return cast("App", importlib.import_module(f"benchmarks.{name}"))
 
 
 def measure(app: str, path: Path, stage: str) -> Figures:
-    """Run a stage in a process of its own."""
+    """Run a stage in a new process."""
     done = subprocess.run(  # noqa: S603 - our own file
         [sys.executable, "-m", "benchmarks.loaders", "run", app, str(path), stage],
         check=True,
@@ -80,33 +80,34 @@ def measure(app: str, path: Path, stage: str) -> Figures:
 
 
 def run(app: str, path: Path, stage: str) -> None:
-    """Run a stage in this process and print its figures."""
-    setup, body = app_named(app).STAGES[stage]
+    """Run a stage in this process, and print its costs."""
+    setup, body = load_app(app).STAGES[stage]
     scope: dict[str, object] = {"path": str(path), "sys": sys}
-    exec(setup, scope)  # noqa: S102 - our own code
-    before, wall = own_cost(), time.perf_counter()
-    exec(body, scope)  # noqa: S102 - our own code
-    after, wall = own_cost(), time.perf_counter() - wall
+    exec(setup, scope)  # noqa: S102 - trusted code
+    before, wall = process_cost(), time.perf_counter()
+    exec(body, scope)  # noqa: S102 - trusted code
+    after, wall = process_cost(), time.perf_counter() - wall
     cpu = after.cpu - before.cpu
     print(json.dumps(Figures(cpu, wall, after.mb, before.cpu, before.mb)))
 
 
 def compare(folder: Path, apps: Sequence[str], shape: str, rounds: int) -> None:
-    """Read the exports of some apps in turns with Messenger's, and print a table.
+    """Load the exports of apps and Messenger's in turn, and print a table.
 
     Args:
-        folder: Where exports are, or will be.
-        apps: Which apps.
-        shape: Messages and conversations, such as `1000000x600`.
-        rounds: How often each export is read.
+        folder: The folder of the exports.
+        apps: The apps to compare.
+        shape: Numbers of messages and conversations, such as `1000000x600`.
+        rounds: The number of times to load each export.
     """
     messages, conversations = map(int, shape.split("x"))
+    folder.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys([_REFERENCE, *apps]))
     paths = {name: folder / f"{name}-{shape}" for name in names}
     for name, path in paths.items():
         if not path.exists():
-            app_named(name).generate(path, messages, conversations)
-    # The first session of one conversation is all of it.
+            load_app(name).generate(path, messages, conversations)
+    # With one conversation, the first session is the whole export.
     stages = (_FIRST, _READ) if conversations > 1 else (_READ,)
     found: dict[tuple[str, str], list[Figures]] = {}
     for number in range(1, rounds + 1):
@@ -115,9 +116,9 @@ def compare(folder: Path, apps: Sequence[str], shape: str, rounds: int) -> None:
                 figures = measure(name, path, stage)
                 found.setdefault((name, stage), []).append(figures)
                 print(f"{number} {name} {stage}: {figures.cpu:.2f} s", file=sys.stderr)
-    best = {key: min(all_of_it) for key, all_of_it in found.items()}
+    best = {key: min(figures) for key, figures in found.items()}
     print(f"\n{messages} messages, {conversations} conversations, best of {rounds}\n")
-    print("| Export | µs a message | ratio | MB | first session, s |")
+    print("| Export | µs per message | ratio | MB | first session, s |")
     print("|---|---:|---:|---:|---:|")
     for name in names:
         read = best[name, _READ]
@@ -128,9 +129,9 @@ def compare(folder: Path, apps: Sequence[str], shape: str, rounds: int) -> None:
 
 
 def print_stages(app: str, path: Path, stages: Sequence[str]) -> None:
-    """Print what single stages cost."""
+    """Print the costs of single stages."""
     print(f"{'':22}{'CPU s':>8}{'wall s':>8}{'MB':>7}   imports: CPU s, MB")
-    for stage in stages or app_named(app).STAGES:
+    for stage in stages or load_app(app).STAGES:
         found = measure(app, path, stage)
         print(
             f"{stage:22}{found.cpu:>8.2f}{found.wall:>8.2f}{found.mb:>7.0f}"
@@ -165,7 +166,7 @@ def main() -> None:
         for shape in given.shapes:
             compare(given.folder, given.apps, shape, given.rounds)
     elif given.command == "generate":
-        app_named(given.app).generate(given.path, given.messages, given.conversations)
+        load_app(given.app).generate(given.path, given.messages, given.conversations)
     elif given.command == "measure":
         print_stages(given.app, given.path, given.stages)
     else:

@@ -1,13 +1,14 @@
-"""What a talk says about facts, with and without what it remembers.
+"""Answers about facts in talks, with and without memory.
 
 ```
 python -m benchmarks.memory -o RESULTS [--base BASE] [--ways prompt tuned]
 ```
 
-The person is the mother of `benchmarks/talks.py`, in German. Ten questions are answered
-by a message of her export, and ten by none. An answer is right if it has the word that
-says it, a refusal if it says that it does not know, and else invented. `RESULTS` are
-those of `benchmarks.talks`, which trains.
+The person is the mother of `benchmarks/talks.py`, in German. For ten questions, a
+message of her export has the answer; for ten others, there is no answer. A reply is
+right if it has the word of the answer, a refusal if it contains a phrase such as "I
+don't know", and otherwise invented. `RESULTS` is the folder of `benchmarks.talks`,
+which has the trained models.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.talks import Bench, Person
 from langchain_chatexports import LocalServer
 from langchain_chatexports.personas.talk import ChatSettings
-from langchain_chatexports.workflows.memory import memory_of
-from langchain_chatexports.workflows.talk import Speaker, voices_on
+from langchain_chatexports.workflows.memory import open_memory
+from langchain_chatexports.workflows.talk import Speaker, create_voices
 
 FACTS = {
     "Welche Blumen mag Oma?": ("Tulpe",),
@@ -53,14 +54,14 @@ _REFUSALS = ("weiß ich nicht", "weiß nicht", "weiß es nicht", "keine ahnung")
 
 
 def count_answers(server: LocalServer, speaker: Speaker, export: Path | None) -> str:
-    """Ask everything, and return how many answers were of which kind."""
+    """Ask all questions, and return the number of replies of each type."""
     kinds: Counter[tuple[bool, str]] = Counter()
     paths = [] if export is None else [export]
-    with memory_of(paths, person="Mama", language=speaker.language) as memory:
+    with open_memory(paths, person="Mama", language=speaker.language) as memory:
         settings = ChatSettings(seed=1, memory=memory)
         for question in (*FACTS, *UNKNOWN):
-            (voice,) = voices_on(server, speaker, settings)
-            voice.hear(question)
+            (voice,) = create_voices(server, speaker, settings)
+            voice.add_line(question)
             answer = "".join(voice.answer()).casefold()
             kind = "invented"
             if any(word.casefold() in answer for word in FACTS.get(question, ())):
@@ -68,12 +69,12 @@ def count_answers(server: LocalServer, speaker: Speaker, export: Path | None) ->
             elif any(refusal.casefold() in answer for refusal in _REFUSALS):
                 kind = "unknown"
             kinds[question in FACTS, kind] += 1
-    told = ", ".join(str(kinds[True, k]) for k in ("right", "unknown", "invented"))
-    return f"{told} | {kinds[False, 'unknown']}, {kinds[False, 'invented']}"
+    known = ", ".join(str(kinds[True, k]) for k in ("right", "unknown", "invented"))
+    return f"{known} | {kinds[False, 'unknown']}, {kinds[False, 'invented']}"
 
 
 def main() -> None:
-    """Print how many answers are right, refused and invented."""
+    """Print the number of correct, refused and invented replies."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--base", default=None)
@@ -83,7 +84,7 @@ def main() -> None:
     given.base_name = Path(given.base).stem if given.base else "default"
     person = Person("mother", given.output)
     data = given.output / f"data-{given.base_name}"
-    print("| way | told: right, unknown, invented | not told: unknown, invented |")
+    print("| way | known: right, unknown, invented | unknown: unknown, invented |")
     print("|---|---|---|")
     with LocalServer(
         given.base, data_dir=data, share=True, threads=given.threads
@@ -91,9 +92,9 @@ def main() -> None:
         bench = Bench(server, given)
         for way in given.ways:
             speaker = bench.speaker(person, way)
-            for export, title in ((None, way), (person.export, f"{way}, remembers")):
-                found = count_answers(server, speaker, export)
-                print(f"| {title} | {found} |", flush=True)
+            for export, title in ((None, way), (person.export, f"{way}, with memory")):
+                counts = count_answers(server, speaker, export)
+                print(f"| {title} | {counts} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""Speed and memory of `chatexports prepare`, beside the older recipe and a floor.
+"""Speed and memory of `chatexports prepare`, langchain-community and a lower bound.
 
 ```
 python -m benchmarks.one_machine /tmp/exports
 python -m benchmarks.one_machine /tmp/exports --messages 10000 100000 --rounds 1
 ```
 
-Generates clean exports of two sizes (once; they stay in the folder), then runs in
-turns, each as a whole process: langchain-community's recipe, the bare floor (see
-`floors`), the library's pipeline, also with the collector's threshold raised as the
-command does, and the command. All must write the same examples.
-Prints the tables of docs/scale.md, where the figures are.
+Generates clean exports of two sizes (once; they stay in the folder), then runs the
+contenders in turn, each in a new process: langchain-community's recipe, the lower bound
+(see `floors`), the library's pipeline, the same with rare garbage collections, and the
+command. All must write the same examples. Prints the tables of docs/scale.md.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.floors import repaired
-from benchmarks.harness import ROOT, Contender, median, turns
+from benchmarks.floors import repair_text
+from benchmarks.harness import ROOT, Contender, measure_in_turns, median
 from benchmarks.recipes import OWNER
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
     from benchmarks.harness import Cost
 
 _CONVERSATIONS = 600
-# What `chatexports prepare` calls, with the recipe's options.
-_PREPARE_AS_RECIPE = """
+# As in `chatexports prepare`, with the options of the recipe.
+_PREPARE_SCRIPT = """
 import gc, sys
 gc.set_threshold(100_000, 20, 100)
 from langchain_chatexports.workflows import PrepareOptions, write_examples
@@ -58,20 +57,20 @@ class Measured:
     messages: int
     costs: dict[str, list[Cost]]
 
-    def ratios(self, name: str, by: str) -> list[float]:
-        """Return how many times the CPU time of one another takes, by round."""
-        pairs = zip(self.costs[name], self.costs[by], strict=True)
-        return [one.cpu / other.cpu for one, other in pairs]
+    def ratios(self, name: str, other: str) -> list[float]:
+        """Return the ratio of two contenders' CPU times in each round."""
+        pairs = zip(self.costs[name], self.costs[other], strict=True)
+        return [a.cpu / b.cpu for a, b in pairs]
 
 
 def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
     """Run all contenders on one export.
 
     Args:
-        folder: Where exports and outputs are.
-        kind: Which export.
-        messages: How many messages it has.
-        rounds: How often each contender runs.
+        folder: The folder of exports and outputs.
+        kind: The kind of export.
+        messages: The number of messages.
+        rounds: The number of runs of each contender.
     """
     format_name = kind.partition(" ")[0]
     path = _export(folder, kind, messages)
@@ -86,20 +85,20 @@ def measure(folder: Path, kind: str, messages: int, rounds: int) -> Measured:
         _FLOOR: ("-m", "benchmarks.floors", f"--owner={OWNER}", format_name, str(path)),
         _LIBRARY: (*recipe, "library", format_name, str(path)),
         _RARE: (*recipe, "--rare-gc", "library", format_name, str(path)),
-        _PREPARE: (*("-c", _PREPARE_AS_RECIPE, str(path), *speaker),),
+        _PREPARE: (*("-c", _PREPARE_SCRIPT, str(path), *speaker),),
     }
     contenders = [
         Contender(
             name,
             (*command, str(outputs[name])),
             outputs[name],
-            # langchain-community leaves Meta's text as it is.
-            repaired if (name, format_name) == (_COMMUNITY, "messenger") else str,
+            # langchain-community does not decode Meta's texts.
+            repair_text if (name, format_name) == (_COMMUNITY, "messenger") else str,
         )
         for name, command in arguments.items()
     ]
     print(f"{kind}, {messages:,} messages", file=sys.stderr)
-    return Measured(kind, messages, turns(contenders, rounds))
+    return Measured(kind, messages, measure_in_turns(contenders, rounds))
 
 
 def _export(folder: Path, kind: str, messages: int) -> Path:
@@ -108,8 +107,8 @@ def _export(folder: Path, kind: str, messages: int) -> Path:
         name, app, suffix = "imessage", "imessage", ".db"
     export = folder / f"{name}-{messages}{suffix}"
     if not export.exists():
-        # In a process of its own: Linux counts the memory of this one, at its peak, as
-        # that of each process that it starts.
+        # Use a new process, since Linux counts the peak memory of this process as that
+        # of its child processes.
         arguments = ("-m", "benchmarks.loaders", "generate", app, str(export))
         sizes = (f"--messages={messages}", f"--conversations={_CONVERSATIONS}")
         subprocess.run([sys.executable, *arguments, *sizes], check=True, cwd=ROOT)  # noqa: S603 - our own file
@@ -118,14 +117,14 @@ def _export(folder: Path, kind: str, messages: int) -> Path:
 
 def tables(found: Sequence[Measured]) -> Iterator[str]:
     """Yield the tables, in Markdown."""
-    yield "| Export | Messages | Contender | CPU s | µs a message | Peak MB |"
+    yield "| Export | Messages | Contender | CPU s | µs per message | Peak MB |"
     yield "|---|---:|---|---:|---:|---:|"
-    for one in found:
-        for name, costs in one.costs.items():
+    for export in found:
+        for name, costs in export.costs.items():
             cost = median(costs)
-            each = 1e6 * cost.cpu / one.messages
+            each = 1e6 * cost.cpu / export.messages
             yield (
-                f"| {one.kind} | {one.messages:,} | {name} | {cost.cpu:.1f} | "
+                f"| {export.kind} | {export.messages:,} | {name} | {cost.cpu:.1f} | "
                 f"{each:.1f} | {cost.mb:.0f} |"
             )
     yield ""
@@ -134,9 +133,9 @@ def tables(found: Sequence[Measured]) -> Iterator[str]:
         "community / library, rare collections | prepare / floor |"
     )
     yield "|---|---:|---|---|---|---|"
-    for one in found:
+    for export in found:
         cells = [
-            ", ".join(f"{ratio:.2f}" for ratio in one.ratios(*pair))
+            ", ".join(f"{ratio:.2f}" for ratio in export.ratios(*pair))
             for pair in (
                 (_COMMUNITY, _PREPARE),
                 (_COMMUNITY, _LIBRARY),
@@ -144,9 +143,9 @@ def tables(found: Sequence[Measured]) -> Iterator[str]:
                 (_PREPARE, _FLOOR),
             )
         ]
-        yield f"| {one.kind} | {one.messages:,} | {' | '.join(cells)} |"
+        yield f"| {export.kind} | {export.messages:,} | {' | '.join(cells)} |"
     yield ""
-    yield "| Export | Contender | µs for each further message | MB for each 100,000 |"
+    yield "| Export | Contender | µs per added message | MB per added 100,000 |"
     yield "|---|---|---:|---:|"
     for kind in _KINDS:
         sizes = sorted((m for m in found if m.kind == kind), key=lambda m: m.messages)
@@ -155,11 +154,11 @@ def tables(found: Sequence[Measured]) -> Iterator[str]:
 
 
 def _growth(small: Measured, large: Measured) -> Iterator[str]:
-    more = large.messages - small.messages
+    added = large.messages - small.messages
     for name in small.costs:
         first, last = median(small.costs[name]), median(large.costs[name])
-        each = 1e6 * (last.cpu - first.cpu) / more
-        growth = 100_000 * (last.mb - first.mb) / more
+        each = 1e6 * (last.cpu - first.cpu) / added
+        growth = 100_000 * (last.mb - first.mb) / added
         yield f"| {small.kind} | {name} | {each:.1f} | {growth:.1f} |"
 
 

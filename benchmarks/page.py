@@ -1,10 +1,10 @@
-"""What the page in the browser costs, beside `chatexports inspect` on the same export.
+"""Speed of the page in the browser, compared with `chatexports inspect`.
 
 `python -m benchmarks.page --messages 768000` writes WhatsApp chats, inspects them with
-the command, then opens the page in Chromium and adds them there. It notes the CPU
-seconds (user and system) of the page's process until its link is there, until the first
-screen is shown, and until the export's card has its counts; then its peak of memory.
-The browser's own is not counted. The times by the clock are for this machine as it was.
+the command, then opens the page in Chromium and adds them there. It measures the CPU
+seconds (user and system) of the page's process until it prints its link, until the
+first screen is shown, and until the export's card has its counts, and its peak memory,
+all without the browser. Wall time depends on the load of the machine.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Moment(NamedTuple):
 
 
 class _Run:
-    """A process of ours, and what it took up to each moment."""
+    """A command whose costs are measured at several points."""
 
     def __init__(self, *words: str) -> None:
         self.begin = time.perf_counter()
@@ -59,7 +59,7 @@ class _Run:
         self.moments.append(_Moment(name, used.user + used.system, wall))
 
     def end(self) -> float:
-        """Wait for its end, and return its peak of memory in MB."""
+        """Wait until it exits, and return its peak memory in MB."""
         _, status, used = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - self.begin
@@ -79,7 +79,7 @@ def _page(export: Path, folder: Path) -> list[_Moment]:
     browser = Browser(folder / "browser", width=1280, is_dark=False)
     try:
         link = run.line()
-        run.note("the link is there")
+        run.note("the link is printed")
         browser.open(link)
         browser.see("Add exports")
         run.note("the first screen is shown")
@@ -110,11 +110,11 @@ def main() -> None:
         folder = Path(temporary)
         whatsapp.generate(folder / "chats", options.messages, _CONVERSATIONS)
         for number in range(options.rounds):
-            place = folder / str(number)
-            place.mkdir()
+            data = folder / str(number)
+            data.mkdir()
             inspected = _inspect(folder / "chats")
-            before, after = _page(folder / "chats", place)
-            print(f"page by inspect: {(after.cpu - before.cpu) / inspected:.2f}\n")
+            before, after = _page(folder / "chats", data)
+            print(f"page / inspect: {(after.cpu - before.cpu) / inspected:.2f}\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Chat lines of our own with known private places, in four languages.
+"""Invented chat lines with labeled private data, in four languages.
 
-Templates and values are invented; numbers are made with their check digits. The lines
-are not made to suit the rules: they also hold what rules cannot know, such as names
-of people who are not in the export, numbers in odd groups, and words that are names.
+Templates and values are invented; numbers have valid check digits. The lines also
+contain data that rules cannot find, such as names of people who are not in the export,
+numbers in unusual groups, and words that are also names.
 """
 
 import random
@@ -16,7 +16,7 @@ from langchain_chatexports.redaction.spans import Span
 
 @dataclass(frozen=True)
 class LabeledLine:
-    """A line, its language, and its private places in order."""
+    """A line with its language and private spans, in order."""
 
     text: str
     language: str
@@ -30,7 +30,7 @@ PEOPLE = (
     *("Chloé Deschamps", "Pierre Vasseur", "Noémie Aubert", "Théo Garnault"),
     *("annlee92", "svenja.o", "@jose_ib", "Chlo"),
 )
-"""The export's own names, nicknames and handles: the gazetteer."""
+"""The names, nicknames and handles of the export."""
 
 _FIRST = {
     "en": ("Ann", "Mark", "Rose", "Priya", "Will"),
@@ -437,7 +437,7 @@ _TEMPLATES = {
         100% sûr
     """,
 }
-# Written after the rules, and not looked at while correcting them.
+# Written after the rules, and not used to correct them.
 _HELD_OUT_TEMPLATES = {
     "en": """
         {phone}, that's my work cell
@@ -517,7 +517,7 @@ _ROUNDS = 6
 
 
 def labeled_lines(seed: int = 2026, *, held_out: bool = False) -> list[LabeledLine]:
-    """Make the lines: each template some times, with other values."""
+    """Create the lines, several per template with different values."""
     rng = random.Random(seed)
     lines = {}
     for language, templates in (
@@ -525,18 +525,18 @@ def labeled_lines(seed: int = 2026, *, held_out: bool = False) -> list[LabeledLi
     ).items():
         for template in templates.strip().splitlines():
             for _ in range(_ROUNDS if "{" in template else 1):
-                line = _filled(template.strip(), language, rng)
+                line = _fill(template.strip(), language, rng)
                 lines[line.text] = line
     return list(lines.values())
 
 
-def _filled(template: str, language: str, rng: random.Random) -> LabeledLine:
+def _fill(template: str, language: str, rng: random.Random) -> LabeledLine:
     text, spans, end = "", [], 0
     for slot in _SLOT.finditer(template):
         kind, make = _MAKERS[slot[1]]
         value = make(rng, language)
         text += template[end : slot.start()]
-        # Titles and endings are no part of a name.
+        # Titles and endings are not part of a name.
         ending = r"(?:'s|s)$" if slot[1] == "genitive" and language in "ende" else "$"
         title = r"^(?:Frau|doña|Madame) "
         private = re.sub(title, "", re.sub(ending, "", value))

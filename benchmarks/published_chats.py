@@ -1,16 +1,16 @@
-"""Published talk of real people, and of scripted ones, as tables that can be loaded.
+"""Convert published chats of real and fictional people to tables.
 
-Three archives, each a git repository that is brought by hand; no text of theirs is
-shipped or printed:
+There are three archives, each a git repository that you clone yourself; no text of them
+is shipped or printed:
 
-| repository | what | file |
+| repository | content | file |
 | --- | --- | --- |
 | qTox/qtox-irc-logs | a project's channel | `YEAR/MONTH/*.log.txt` |
 | leanprover-community/archive | topics of a community | `zulip_json/STREAM/*.json` |
 | EmilHvitfeldt/friends | the scenes of a series | `data/friends.rda` |
 
-`friends.rda` needs the package `rdata` (`pip install rdata`). Its scenes have no times:
-they get invented ones, a day apart and ten seconds a line, so that they have an order.
+`friends.rda` needs the package `rdata` (`pip install rdata`). Its scenes have no times
+and get invented ones, a day apart and ten seconds per line, to keep their order.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["ARCHIVES", "Line", "most_talkative", "write_table"]
+__all__ = ["ARCHIVES", "Line", "most_active_senders", "write_table"]
 
 _IRC_LINE = re.compile(r"\[(\d\d:\d\d:\d\d)\] <([^>]+)> (.*)")
 _IRC_DAY = re.compile(r"_(\d{8})\.log")
 _AWAY = re.compile(r"(\|.*|_+)$")
 _STREAM = "116395-maths"
-_LEFT_OUT = re.compile(
+_SKIPPED = re.compile(
     r"<(blockquote|pre|div class=\"codehilite\").*?</(blockquote|pre|div)>"
     r"|<span class=\"katex.*?</annotation>.*?</span>(</span>)*",
     re.DOTALL,
@@ -42,13 +42,13 @@ _BREAK = re.compile(r"<br\s*/?>|</p>|</li>")
 _TAG = re.compile(r"<[^>]+>")
 _BOT = re.compile(r"bot\b|github|travis|notif", re.IGNORECASE)
 _FIRST_SCENE = datetime(1994, 9, 22, tzinfo=timezone.utc)
-_NOBODY = frozenset({"Scene Directions", "#ALL#", "#OTHER#"})
-# Those who only write a stranger's word to a link or a relay have no voice.
+_NOT_SPEAKERS = frozenset({"Scene Directions", "#ALL#", "#OTHER#"})
+# Senders who mostly post links or relay messages have no voice.
 _MAX_LINKS = 0.3
 
 
 class Line(NamedTuple):
-    """A message: one row of a table."""
+    """A message, one row of a table."""
 
     conversation: str
     sender: str
@@ -57,7 +57,7 @@ class Line(NamedTuple):
 
 
 def write_table(lines: Iterable[Line], path: Path) -> Path:
-    """Write messages as a table in CSV."""
+    """Write messages as a CSV table."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Line._fields)
@@ -66,16 +66,16 @@ def write_table(lines: Iterable[Line], path: Path) -> Path:
     return path
 
 
-def most_talkative(lines: Iterable[Line], count: int) -> list[str]:
-    """Return those with the most messages, without bots and relays."""
-    said: Counter[str] = Counter()
+def most_active_senders(lines: Iterable[Line], count: int) -> list[str]:
+    """Return the senders with the most messages, without bots and relays."""
+    messages: Counter[str] = Counter()
     links: Counter[str] = Counter()
     for line in lines:
-        said[line.sender] += 1
+        messages[line.sender] += 1
         links[line.sender] += line.text.startswith(("[", "<", "http"))
     people = (
         name
-        for name, total in said.most_common()
+        for name, total in messages.most_common()
         if not _BOT.search(name) and links[name] < _MAX_LINKS * total
     )
     return [name for name, _ in zip(people, range(count), strict=False)]
@@ -105,7 +105,7 @@ def _zulip(folder: Path) -> Iterator[Line]:
 
 
 def _plain(content: str) -> str:
-    text = _BREAK.sub("\n", _LEFT_OUT.sub(" ", content))
+    text = _BREAK.sub("\n", _SKIPPED.sub(" ", content))
     text = html.unescape(_TAG.sub("", text))
     return re.sub(r"\s*\n\s*", "\n", text).strip()
 
@@ -122,7 +122,7 @@ def _series(folder: Path) -> Iterator[Line]:
         scene = scenes.setdefault(tuple(map(int, place)), len(scenes))
         if isinstance(speaker, str) and isinstance(text, str) and text.strip():
             moment = _FIRST_SCENE + timedelta(days=scene, seconds=10 * int(number))
-            if speaker not in _NOBODY:
+            if speaker not in _NOT_SPEAKERS:
                 yield Line(f"scene {scene}", speaker, moment.isoformat(), text)
 
 
@@ -131,4 +131,4 @@ ARCHIVES: dict[str, tuple[str, Callable[[Path], Iterator[Line]]]] = {
     "series": ("friends", _series),
     "topics": ("archive", _zulip),
 }
-"""By kind of talk, the repository's folder and what reads it."""
+"""The folder of the repository, and the function that reads it, by kind of chat."""

@@ -1,4 +1,4 @@
-"""The people of published archives, and what was held out of their talk."""
+"""The people of published archives, with training and held-out conversations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.published_chats import ARCHIVES, most_talkative, write_table
+from benchmarks.published_chats import ARCHIVES, most_active_senders, write_table
 from langchain_chatexports import (
     MapAIMessages,
     MergeChatRuns,
@@ -20,7 +20,7 @@ from langchain_chatexports.evaluation.conversations import (
     Dialogue,
     HeldOutData,
     Utterance,
-    replies_in,
+    index_replies,
 )
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
 from langchain_chatexports.personas.style import style_card
@@ -37,7 +37,7 @@ _HELD_OUT = 40
 
 @dataclass(frozen=True)
 class Person:
-    """A person of an archive, and what was held out of their talk."""
+    """A person of an archive, with training and held-out conversations."""
 
     speaker: str
     name: str
@@ -45,43 +45,43 @@ class Person:
 
     @cached_property
     def own(self) -> list[ChatSession]:
-        """The conversations in which they answer somebody, oldest first."""
-        answering = [s for s in self.sessions if dialogue_of(s).replies()]
+        """The conversations with a reply by the person, oldest first."""
+        answering = [s for s in self.sessions if to_dialogue(s).replies()]
         return sorted(answering, key=_time)
 
     @cached_property
     def training(self) -> list[ChatSession]:
-        """All but the newest."""
+        """The conversations except the newest."""
         return self.own[:-_HELD_OUT]
 
     @cached_property
     def past(self) -> list[Dialogue]:
-        """The training half as dialogues."""
-        return [dialogue_of(session) for session in self.training]
+        """The training conversations as dialogues."""
+        return [to_dialogue(session) for session in self.training]
 
     @cached_property
     def replies(self) -> ReplyIndex:
-        """The training half's replies, as the package's prompts show them."""
-        return replies_in(self.past)
+        """The replies of the training conversations, for prompts."""
+        return index_replies(self.past)
 
     @cached_property
     def style(self) -> str | None:
-        """How they write."""
+        """A description of the person's style."""
         return style_card(text for talk in self.past for text in talk.replies())
 
     @cached_property
     def held_out(self) -> list[Dialogue]:
-        """The newest conversations."""
-        return [dialogue_of(session) for session in self.own[-_HELD_OUT:]]
+        """The newest conversations as dialogues."""
+        return [to_dialogue(session) for session in self.own[-_HELD_OUT:]]
 
-    def turns(self, most: int) -> list[HeldOutTurn]:
-        """Return turns of the newest conversations."""
+    def turns(self, count: int) -> list[HeldOutTurn]:
+        """Choose turns of the newest conversations."""
         data = HeldOutData(self.past, self.held_out)
-        return choose_turns(data, max_turns=most, min_conversations=most, seed=0)
+        return choose_turns(data, max_turns=count, min_conversations=count, seed=0)
 
 
-def dialogue_of(session: ChatSession) -> Dialogue:
-    """Return a session as the evaluation sees it."""
+def to_dialogue(session: ChatSession) -> Dialogue:
+    """Convert a session to a dialogue for the evaluation."""
     has_labels = has_several_others(session)
 
     def utterance(message: BaseMessage) -> Utterance:
@@ -91,7 +91,7 @@ def dialogue_of(session: ChatSession) -> Dialogue:
         label = f"{sender}: " if has_labels else ""
         return Utterance(sender, f"{label}{message.text}")
 
-    return Dialogue.of(map(utterance, session["messages"]))
+    return Dialogue.from_lines(map(utterance, session["messages"]))
 
 
 def _time(session: Any) -> int:
@@ -99,13 +99,13 @@ def _time(session: Any) -> int:
 
 
 def find_people(archives: Path, results: Path, kind: str) -> dict[str, Person]:
-    """Read an archive, and return its people by their names in the results."""
+    """Read an archive, and return its most active people by their keys."""
     table, names = results / f"{kind}.csv", results / f"{kind}.json"
     if not table.is_file() or not names.is_file():
         folder, read = ARCHIVES[kind]
         lines = list(read(archives / folder))
         write_table(lines, table)
-        names.write_text(json.dumps(most_talkative(lines, 4)))
+        names.write_text(json.dumps(most_active_senders(lines, 4)))
     split = SplitSessions() | MergeChatRuns()
     sessions = list(TableChatLoader(table) | split)
     return {

@@ -1,7 +1,7 @@
-"""Recipes from an export to examples: this library's and langchain-community's.
+"""Convert an export to examples with this library or with langchain-community.
 
-The older way is the recipe of LangChain's two tutorials, with langchain-community:
-load, merge, map, window by eight with two shared. It reads no zip, so one is unpacked
+The recipe for langchain-community is that of LangChain's two tutorials: load, merge,
+map, windows of eight messages that share two. It cannot read a zip, which is extracted
 first.
 """
 
@@ -46,7 +46,7 @@ def community(kind: str, path: Path, output: Path) -> None:
 
 
 def library(kind: str, path: Path, output: Path) -> None:
-    """Write examples with this package, the collector as Python has it."""
+    """Write examples with this package and Python's default garbage collection."""
     from langchain_chatexports import (
         ChunkSessions,
         FolderFacebookMessengerChatLoader,
@@ -69,15 +69,15 @@ def library(kind: str, path: Path, output: Path) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("way", choices=["community", "library"])
+    parser.add_argument("recipe", choices=["community", "library"])
     parser.add_argument("kind", choices=["imessage", "messenger"])
     parser.add_argument("path", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--rare-gc", action="store_true", help="collect more rarely")
     given = parser.parse_args()
     if given.rare_gc:
-        gc.set_threshold(1_000_000, 20, 100)  # What `chatexports prepare` does.
-    if given.way == "library":
+        gc.set_threshold(1_000_000, 20, 100)  # As `chatexports prepare` does.
+    if given.recipe == "library":
         library(given.kind, given.path, given.output)
     elif given.path.suffix == ".zip":
         with tempfile.TemporaryDirectory() as folder:

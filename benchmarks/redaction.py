@@ -1,16 +1,15 @@
-"""Recall and precision of Redact's rules on lines with known private places.
+"""Recall and precision of Redact's rules on lines with labeled private data.
 
 Run `python -m benchmarks.redaction` from the repository's root.
 
-The lines are synthetic and our own (benchmarks/private_lines.py): 600 in
-English, German, Spanish and French, with the numbers' check digits, with people who are
-not in the export, and with lines that only look private; and 300 of other templates,
-written after the rules ("held out"). A place counts as found if each of its letters and
-digits is covered; a finding counts as right if it touches a private place, of whatever
-kind.
+The lines are invented (benchmarks/private_lines.py): 600 in English, German, Spanish
+and French, with valid check digits, people who are not in the export, and lines that
+only look private; and 300 from other templates, written after the rules ("held out").
+Private data counts as found if each of its letters and digits is covered; a finding
+counts as right if it overlaps private data of any kind.
 
-The hard cases (benchmarks/hard_cases.py) are a third table: what is
-found of each class, and how many of the harmless lines change.
+A third table has the hard cases (benchmarks/hard_cases.py): how many of each class are
+found, and how many harmless lines change.
 """
 
 import argparse
@@ -35,14 +34,14 @@ def main() -> None:
     options = parser.parse_args()
     for held_out in (False, True):
         lines = labeled_lines(options.seed, held_out=held_out)
-        places = sum(len(line.spans) for line in lines)
-        print(f"\n{len(lines)} lines{', held out' * held_out}, {places} private places")
-        _print_table(lines, Redactor("benchmark", PEOPLE).spans)
+        spans = sum(len(line.spans) for line in lines)
+        print(f"\n{len(lines)} lines{', held out' * held_out}, {spans} private spans")
+        _print_table(lines, Redactor("benchmark", PEOPLE).find_spans)
     _print_hard_cases()
 
 
 def counts(lines: Sequence[LabeledLine], detect: Detector) -> Counter[str]:
-    """Count what is there and found, by kind and language, and the findings."""
+    """Count the private spans and the findings, by kind and language."""
     counted = Counter[str]()
     for line in lines:
         findings = detect(line.text)
@@ -51,7 +50,7 @@ def counts(lines: Sequence[LabeledLine], detect: Detector) -> Counter[str]:
         for span in line.spans:
             found = _is_covered(line.text, span, findings)
             for group in ("all", span.kind, line.language):
-                counted[f"{group} there"] += 1
+                counted[f"{group} expected"] += 1
                 counted[f"{group} found"] += found
         counted[f"{line.language} findings"] += len(findings)
         counted[f"{line.language} right"] += sum(_is_right(f, line) for f in findings)
@@ -59,29 +58,29 @@ def counts(lines: Sequence[LabeledLine], detect: Detector) -> Counter[str]:
 
 
 def count_hard_cases() -> tuple[Counter[str], Counter[str]]:
-    """Count the hard cases, and those found, by class."""
+    """Count all hard cases and the found ones, by class."""
     redactor = Redactor("benchmark", KNOWN)
-    there, found = Counter[str](), Counter[str]()
+    expected, found = Counter[str](), Counter[str]()
     for case in hard_cases():
-        place = Span(case.start, case.end, case.kind)
-        there[case.kind] += 1
-        found[case.kind] += _is_covered(case.text, place, redactor.spans(case.text))
-    return there, found
+        span = Span(case.start, case.end, case.kind)
+        expected[case.kind] += 1
+        found[case.kind] += _is_covered(case.text, span, redactor.find_spans(case.text))
+    return expected, found
 
 
 def changed_harmless_lines() -> list[str]:
-    """Return the harmless lines in which something is found."""
+    """Return the harmless lines with findings."""
     redactor = Redactor("benchmark", KNOWN)
     lines = [line.strip() for line in HARMLESS.strip().splitlines()]
-    return [line for line in lines if redactor.spans(line)]
+    return [line for line in lines if redactor.find_spans(line)]
 
 
 def _print_hard_cases() -> None:
-    there, found = count_hard_cases()
-    print(f"\n{there.total()} hard cases")
-    for kind, count in there.items():
+    expected, found = count_hard_cases()
+    print(f"\n{expected.total()} hard cases")
+    for kind, count in expected.items():
         print(f"{kind:<26}{found[kind]:>4} of {count:>4}")
-    print(f"{'all':<26}{found.total():>4} of {there.total():>4}")
+    print(f"{'all':<26}{found.total():>4} of {expected.total():>4}")
     lines = len(HARMLESS.strip().splitlines())
     print(f"harmless lines that change: {len(changed_harmless_lines())} of {lines}")
 
@@ -101,7 +100,7 @@ def _is_covered(text: str, span: Span, findings: Sequence[Span]) -> bool:
 
 
 def _print_table(lines: Sequence[LabeledLine], detect: Detector) -> None:
-    # Load what is loaded on first use.
+    # The first call imports libraries.
     detect("48 29 13 55, 529.982.247-25, DE89370400440532013000, 4111111111111111")
     begin = time.process_time()
     for line in lines:
@@ -110,14 +109,14 @@ def _print_table(lines: Sequence[LabeledLine], detect: Detector) -> None:
     counted = counts(lines, detect)
     _print_share("precision", counted["right"], counted["findings"])
     for group in ("all", *KINDS):
-        found, there = counted[f"{group} found"], counted[f"{group} there"]
-        _print_share(f"recall: {group}", found, there)
+        found, expected = counted[f"{group} found"], counted[f"{group} expected"]
+        _print_share(f"recall: {group}", found, expected)
     for group in _LANGUAGES:
         right, findings = counted[f"{group} right"], counted[f"{group} findings"]
         _print_share(f"precision in {group}", right, findings)
-        found, there = counted[f"{group} found"], counted[f"{group} there"]
-        _print_share(f"recall in {group}", found, there)
-    print(f"{'microseconds a line':<22}{1e6 * seconds / len(lines):>20.0f}")
+        found, expected = counted[f"{group} found"], counted[f"{group} expected"]
+        _print_share(f"recall in {group}", found, expected)
+    print(f"{'microseconds per line':<22}{1e6 * seconds / len(lines):>20.0f}")
 
 
 def _print_share(label: str, part: int, whole: int) -> None:

@@ -1,4 +1,4 @@
-"""What a search index costs, and how well it finds.
+"""Speed and quality of the search index.
 
 ```
 python -m benchmarks.retrieval speed --messages 1000000
@@ -6,12 +6,12 @@ python -m benchmarks.retrieval quality ARCHIVE [--stream maths]
 ```
 
 `speed` indexes invented chats (600 conversations, words by Zipf's law) in a file and
-prints CPU seconds, size, memory and milliseconds of CPU a question.
+prints CPU seconds, size, memory and milliseconds of CPU per question.
 
-`quality` reads an archive of Zulip in JSON, a file a topic, such as
-github.com/leanprover-community/archive, and prints mean reciprocal ranks: of the topic
-of a held-out message, and of the topic by its name, which is not in the index. It
-prints no text. Figures are in docs/retrieval.md.
+`quality` reads a Zulip archive with one JSON file per topic, such as
+github.com/leanprover-community/archive, and prints mean reciprocal ranks of topics: for
+a held-out message of the topic, and for its name, which is not in the index. It prints
+no text. Figures are in docs/retrieval.md.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ _POOL = 100
 
 
 class InventedChats(BaseChatLoader):
-    """Chats of words by Zipf's law, in bursts, always the same ones."""
+    """Chats with words by Zipf's law, in bursts, the same in each run."""
 
     def __init__(self, messages: int) -> None:
         self.each = messages // _CHATS
 
     def lazy_load(self) -> Iterator[ChatSession]:
-        """Make the sessions one by one."""
+        """Create the sessions one by one."""
         for number in range(_CHATS):
             rng = random.Random(number)
             moment = _BEGIN
             messages = []
             for row in range(self.each):
-                # A burst has ten messages or so, and the next one is hours later.
+                # A burst has about ten messages, and the next burst is hours later.
                 moment += rng.randrange(60) if row % 10 else rng.randrange(3600, 86_400)
                 extra = {"sender": f"p{number}" if rng.random() > 0.5 else "me"}  # noqa: PLR2004 - a half
                 messages.append(
@@ -77,25 +77,25 @@ class InventedChats(BaseChatLoader):
 
 
 def words(rng: random.Random, count: int) -> list[str]:
-    """Return words, of which the first ones of the vocabulary are frequent."""
+    """Draw words; the first words of the vocabulary are the most frequent."""
     places = (int(_VOCABULARY ** rng.random()) for _ in range(count))
     return [f"w{place}" for place in places]
 
 
 def measure_speed(messages: int) -> None:
-    """Index invented chats and print what that costs."""
+    """Index invented chats and print the costs."""
     loader = InventedChats(messages)
-    with timed("make the messages (not the index's)"):
+    with timed("create the messages without indexing"):
         for _ in loader.lazy_load():
             pass
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index.sqlite"
         with ChatIndex(path) as index:
-            with timed("make the messages and index them"):
+            with timed("create the messages and index them"):
                 index.rebuild(loader)
             size = path.stat().st_size / 1e6
-            print(f"{size:.0f} MB, {1e6 * size / messages:.0f} bytes a message")
-            with timed("make the messages and index them again"):
+            print(f"{size:.0f} MB, {1e6 * size / messages:.0f} bytes per message")
+            with timed("create the messages and index them again"):
                 index.rebuild(loader)
             rng = random.Random(1)
             for count in (1, 4, 12):
@@ -109,26 +109,26 @@ def measure_speed(messages: int) -> None:
 def print_search(
     index: ChatIndex, name: str, questions: Sequence[str], **filters: str
 ) -> None:
-    """Print the milliseconds of CPU that questions take."""
+    """Print the milliseconds of CPU per question."""
     index.search(questions[0])
-    taken = []
+    times = []
     for question in questions:
         begin = time.process_time()
         index.search(question, **filters)  # type: ignore[arg-type] # names only
-        taken.append(1000 * (time.process_time() - begin))
-    ordered = sorted(taken)
+        times.append(1000 * (time.process_time() - begin))
+    times.sort()
     print(
-        f"{name}: median {statistics.median(ordered):.1f} ms, "
-        f"95th of 100 {ordered[int(0.95 * len(ordered))]:.1f} ms"
+        f"{name}: median {statistics.median(times):.1f} ms, "
+        f"95th percentile {times[int(0.95 * len(times))]:.1f} ms"
     )
 
 
 @contextmanager
-def timed(what: str) -> Iterator[None]:
+def timed(label: str) -> Iterator[None]:
     """Print the CPU seconds of a block."""
     begin = time.process_time()
     yield
-    print(f"{what}: {time.process_time() - begin:.1f} s of CPU", flush=True)
+    print(f"{label}: {time.process_time() - begin:.1f} s of CPU", flush=True)
 
 
 class Topic(NamedTuple):
@@ -149,7 +149,7 @@ class _Text(HTMLParser):
 
 
 def read_topics(archive: Path, stream: str) -> Iterator[Topic]:
-    """Read the topics of an archive that have enough messages."""
+    """Read the topics with enough messages from an archive."""
     for path in sorted(archive.glob(f"**/*{stream}/*.json")):
         rows = []
         for post in json.loads(path.read_bytes()):
@@ -163,7 +163,7 @@ def read_topics(archive: Path, stream: str) -> Iterator[Topic]:
 
 
 def measure_quality(archive: Path, stream: str, topics: int, questions: int) -> None:
-    """Index topics without one message each, and print how well they are found."""
+    """Index topics without a held-out message each, and print their ranks."""
     rng = random.Random(1)
     found = [*read_topics(archive, stream)]
     rng.shuffle(found)
@@ -172,11 +172,11 @@ def measure_quality(archive: Path, stream: str, topics: int, questions: int) -> 
     index = ChatIndex()
     with timed(f"{len(chosen)} topics, {sum(len(t.rows) for t in chosen)} messages"):
         index.rebuild(_session(*numbered) for numbered in enumerate(chosen))
-    asked = {
+    queries = {
         "held-out message": [row[2] for row in held_out[:questions]],
         "name of the topic": [topic.name for topic in chosen[:questions]],
     }
-    for name, texts in asked.items():
+    for name, texts in queries.items():
         print(f"{name}: {mean_reciprocal_rank(index, texts):.3f}", flush=True)
 
 
@@ -190,7 +190,7 @@ def _session(number: int, topic: Topic) -> Any:
 
 
 def mean_reciprocal_rank(index: ChatIndex, questions: Sequence[str]) -> float:
-    """Return the mean of 1 / place of each question's own topic, 0 if not found."""
+    """Return the mean of 1 / rank of each question's topic, or 0 if not found."""
     total = 0.0
     for number, question in enumerate(questions):
         hits = index.search(question, k=_POOL)

@@ -5,15 +5,16 @@ python -m benchmarks.server_load                     # 600 seconds, a tiny base
 python -m benchmarks.server_load --seconds 60 --chats 8
 ```
 
-Several clients chat with base and tuned models, streaming or not, and some leave in the
-middle of an answer. At temperature 0 a model must always say the same, which it would
-not if it were served with another's adapter. Jobs are ordered all the time, one in four
-is cancelled, and after sixty percent of the time the server is stopped, or killed with
-and without its trainer, and started again on the same data, four times. In the end each
-job must have become what was asked for, with each step told once and a model that
-answers; the data directory must hold nothing else, and neither memory nor open files of
-the server may have grown. The base has 30,000 random weights: what is tried is the
-server. The command ends with status 1 if anything went wrong.
+Several clients chat with base and tuned models, with and without streaming, and some
+disconnect during an answer. At temperature 0, a model must always give the same answer,
+which would differ with the adapter of another model. Jobs are created all the time, and
+one in four is cancelled. After sixty percent of the time, the server is stopped, or
+killed with and without its trainer, and restarted on the same data, four times. In the
+end, each job must have succeeded or been cancelled as requested, with each step
+reported once and a model that answers; the data directory must contain nothing else,
+and neither the memory nor the open files of the server may have grown. The base has
+30,000 random weights, since this tests the server. The exit status is 1 if there are
+problems.
 """
 
 from __future__ import annotations
@@ -42,16 +43,16 @@ from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, write_tiny_
 QUESTION: list[Any] = [{"role": "user", "content": "Are you ready for the race?"}]
 TOKENS = 40
 FINISHED = {"succeeded", "failed", "cancelled"}
-PATIENCE_SECONDS = 300
-# So many chats are answered or wait; beyond it the server may refuse one.
+TIMEOUT_SECONDS = 300
+# The server may refuse more chats than this at the same time.
 MAX_CHATS = 40
-# A life is judged after the minute that fills it, and only if it is a minute longer.
-JUDGED_AFTER, JUDGED_FOR = 60, 60
+# Measure a run of the server after a minute, and only if it lasts another minute.
+WARM_UP, MIN_MEASURED = 60, 60
 MEMORY_GROWTH, FILES_GROWTH = 1.1, 5
 
 
 class Sample(NamedTuple):
-    """What the server's process holds at one moment."""
+    """The memory and open files of the server's process."""
 
     memory_bytes: int
     open_files: int
@@ -59,12 +60,12 @@ class Sample(NamedTuple):
 
 @dataclass
 class Load:
-    """A server under load, and what came of it.
+    """A server under load, with the results.
 
     Attributes:
-        counts: How often each thing happened.
-        wrong: What must not happen, in words; empty if all is well.
-        lives: For each life of the server what it held, once a second.
+        counts: The number of each kind of event.
+        problems: Descriptions of failures.
+        runs: The samples of each run of the server, one per second.
     """
 
     base: Path
@@ -74,34 +75,36 @@ class Load:
     times_started: int = 5
     waiting_jobs: int = 3
     counts: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    lives: list[list[Sample]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    runs: list[list[Sample]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Begin with nothing."""
+        """Create the server, without starting it."""
         self._server = LocalServer(self.base, data_dir=self.data_dir, threads=1)
         self._end = 0.0
         # Set while requests must succeed.
         self._is_up = threading.Event()
-        self._ordered: set[str] = set()
+        self._created: set[str] = set()
         self._to_cancel: dict[str, float] = {}
         self._maybe_cancelled: set[str] = set()
-        self._surely_cancelled: set[str] = set()
+        self._cancelled: set[str] = set()
         self._models: list[str] = []
-        # Of one life: in the next one another precision may be measured as the fastest.
-        self._said: dict[tuple[int, str], str] = {}
+        # By run of the server, since each run may choose another precision.
+        self._answers: dict[tuple[int, str], str] = {}
 
     def run(self) -> None:
-        """Put the server under load, then look at what became of it."""
+        """Put the server under load, then check the results."""
         self._end = time.monotonic() + self.seconds
         self._start()
         threads = [
-            threading.Thread(target=self._again_and_again, args=(work, number))
-            for number, work in enumerate([self._chat] * self.chats + [self._order])
+            threading.Thread(target=self._repeat, args=(work, number))
+            for number, work in enumerate(
+                [self._chat] * self.chats + [self._create_jobs]
+            )
         ]
         for thread in threads:
             thread.start()
-        # The first life is the longest: in it one sees what grows.
+        # The first run is the longest, to see whether memory grows.
         for left in reversed(range(self.times_started)):
             self._sample_until(self._end - 0.1 * self.seconds * left)
             if left:
@@ -113,21 +116,21 @@ class Load:
 
     def _start(self) -> None:
         self._server.start()
-        self.lives.append([])
+        self.runs.append([])
         self._is_up.set()
 
     def _restart(self, *, kill: bool, with_trainer: bool) -> None:
         self._is_up.clear()
-        what = "server stopped"
+        event = "server stopped"
         if kill:
-            what = "server killed"
+            event = "server killed"
             trainers = self._process().children() if with_trainer else []
             self._process().kill()
             for trainer in trainers:
                 with suppress(psutil.Error):
                     trainer.kill()
         self._server.stop()
-        self.counts[what] += 1
+        self.counts[event] += 1
         self._start()
 
     def _sample_until(self, end: float) -> None:
@@ -135,7 +138,7 @@ class Load:
         while time.monotonic() < end:
             process = self._process()
             files = int(getattr(process, count_files)())
-            self.lives[-1].append(Sample(process.memory_info().rss, files))
+            self.runs[-1].append(Sample(process.memory_info().rss, files))
             time.sleep(1)
 
     def _process(self) -> psutil.Process:
@@ -149,32 +152,32 @@ class Load:
             timeout=120,
         )
 
-    def _again_and_again(self, work: Any, number: int) -> None:
-        chance = random.Random(number)
+    def _repeat(self, work: Any, number: int) -> None:
+        rng = random.Random(number)
         while time.monotonic() < self._end:
             self._is_up.wait()
-            life = len(self.lives)
+            run = len(self.runs)
             try:
                 with self._client() as client:
-                    work(client, chance, life)
-            except Exception as error:  # noqa: BLE001 - told at the end.
-                if not self._is_up.is_set() or life != len(self.lives):
+                    work(client, rng, run)
+            except Exception as error:  # noqa: BLE001 - reported at the end.
+                if not self._is_up.is_set() or run != len(self.runs):
                     self.counts["cut off by a restart"] += 1
                 elif isinstance(error, openai.RateLimitError) and (
                     self.chats > MAX_CHATS
                 ):
                     self.counts["refused as too many"] += 1
                 else:
-                    self.wrong.append(f"{work.__name__}: {error!r}")
+                    self.problems.append(f"{work.__name__}: {error!r}")
 
-    def _chat(self, client: openai.OpenAI, chance: random.Random, life: int) -> None:
+    def _chat(self, client: openai.OpenAI, rng: random.Random, run: int) -> None:
         options: Any = {
-            "model": chance.choice(["tiny", *self._models[-12:]]),
-            "temperature": chance.choice([0, 1]),
+            "model": rng.choice(["tiny", *self._models[-12:]]),
+            "temperature": rng.choice([0, 1]),
             "messages": QUESTION,
             "max_tokens": TOKENS,
         }
-        if chance.random() < 0.5:  # noqa: PLR2004 - half of them.
+        if rng.random() < 0.5:  # noqa: PLR2004 - half of them.
             whole = client.chat.completions.create(**options)
             text, end = whole.choices[0].message.content, whole.choices[0].finish_reason
             tokens = whole.usage.completion_tokens
@@ -183,7 +186,7 @@ class Load:
             stream = client.chat.completions.create(
                 **options, stream=True, stream_options={"include_usage": True}
             )
-            leaves = chance.random() < 0.3  # noqa: PLR2004 - a third of the streams.
+            leaves = rng.random() < 0.3  # noqa: PLR2004 - a third of the streams.
             text, end, tokens = "", None, None
             for chunk in stream:
                 if leaves:
@@ -195,25 +198,25 @@ class Load:
                     end = choice.finish_reason
                 tokens = chunk.usage and chunk.usage.completion_tokens
             self.counts["streams"] += 1
-        self._check_answer(options, life, text, end, tokens)
+        self._check_answer(options, run, text, end, tokens)
 
     def _check_answer(
-        self, options: Any, life: int, text: str, end: str | None, tokens: int | None
+        self, options: Any, run: int, text: str, end: str | None, tokens: int | None
     ) -> None:
-        # Random weights may end an answer at once: it may be empty, and says so.
+        # With random weights, an answer may be empty.
         if tokens is None or not (
             (end == "length" and tokens == TOKENS)
             or (end == "stop" and tokens < TOKENS)
         ):
-            self.wrong.append(f"an answer of {tokens} tokens ends with {end}")
+            self.problems.append(f"an answer of {tokens} tokens ends with {end}")
         if bool(text) > bool(tokens):
-            self.wrong.append("an answer has text and no tokens")
-        if options["temperature"] == 0 and life == len(self.lives):
-            said = self._said.setdefault((life, options["model"]), text)
-            if said != text:
-                self.wrong.append("a model says two things at temperature 0")
+            self.problems.append("an answer has text and no tokens")
+        if options["temperature"] == 0 and run == len(self.runs):
+            earlier = self._answers.setdefault((run, options["model"]), text)
+            if earlier != text:
+                self.problems.append("a model gives two answers at temperature 0")
 
-    def _order(self, client: openai.OpenAI, chance: random.Random, _: int) -> None:
+    def _create_jobs(self, client: openai.OpenAI, rng: random.Random, _: int) -> None:
         jobs = {job.id: job for job in client.fine_tuning.jobs.list(limit=1000)}
         self._models = [
             job.fine_tuned_model
@@ -221,11 +224,11 @@ class Load:
             if job.fine_tuned_model
         ]
         for job_id in [j for j, due in self._to_cancel.items() if due < time.time()]:
-            # Noted before: a restart may come between deed and answer.
+            # Add it before the request, since a restart may prevent the answer.
             self._maybe_cancelled.add(job_id)
             try:
                 client.fine_tuning.jobs.cancel(job_id)
-                self._surely_cancelled.add(job_id)
+                self._cancelled.add(job_id)
             except openai.BadRequestError:
                 self.counts["cancelled too late"] += 1
             del self._to_cancel[job_id]
@@ -236,73 +239,73 @@ class Load:
                 model="tiny",
                 training_file=uploaded,
                 hyperparameters={
-                    "n_epochs": chance.choice([1, 3, 10]),
-                    # So that each model says something else.
+                    "n_epochs": rng.choice([1, 3, 10]),
+                    # Makes the answers of the models differ.
                     "learning_rate_multiplier": 20,
                 },
             )
-            self._ordered.add(job.id)
-            if chance.random() < 0.25:  # noqa: PLR2004 - one in four.
-                self._to_cancel[job.id] = time.time() + chance.uniform(0, 20)
-        time.sleep(chance.uniform(0.1, 0.5))
+            self._created.add(job.id)
+            if rng.random() < 0.25:  # noqa: PLR2004 - one in four.
+                self._to_cancel[job.id] = time.time() + rng.uniform(0, 20)
+        time.sleep(rng.uniform(0.1, 0.5))
 
     def _check(self) -> None:
         with self._client() as client:
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while True:
                 jobs = {job.id: job for job in client.fine_tuning.jobs.list(limit=1000)}
                 if all(job.status in FINISHED for job in jobs.values()):
                     break
                 if time.monotonic() > deadline:
-                    self.wrong.append("jobs do not end")
+                    self.problems.append("jobs do not end")
                     return
                 time.sleep(0.5)
             for job in jobs.values():
                 self._check_job(client, job)
-        self.counts["jobs ordered"] = len(self._ordered)
-        lost = self._ordered - set(jobs)
-        self.wrong += [f"{len(lost)} jobs are lost"] if lost else []
+        self.counts["jobs created"] = len(self._created)
+        lost = self._created - set(jobs)
+        self.problems += [f"{len(lost)} jobs are lost"] if lost else []
         found = [job.fine_tuned_model for job in jobs.values()]
         names = {name for name in found if name is not None}
         if not names.issuperset(self._models):
-            self.wrong.append("a model is lost")
-        # So few that the test of a quarter of a minute need not have them.
-        if len(self._said) > 3 and len(set(self._said.values())) == 1:  # noqa: PLR2004
-            self.wrong.append("all models say the same: nothing is proved of adapters")
+            self.problems.append("a model is lost")
+        # A test of 15 seconds may have fewer.
+        if len(self._answers) > 3 and len(set(self._answers.values())) == 1:  # noqa: PLR2004
+            self.problems.append("all models give the same answer")
         self._check_disk(names)
-        for life in self.lives:
-            self.wrong += growth(life[JUDGED_AFTER:])
+        for run in self.runs:
+            self.problems += find_growth(run[WARM_UP:])
 
     def _check_job(self, client: openai.OpenAI, job: Any) -> None:
         self.counts[f"jobs {job.status} in the end"] += 1
-        if job.id in self._surely_cancelled and job.status != "cancelled":
-            self.wrong.append(f"a cancelled job is {job.status}")
+        if job.id in self._cancelled and job.status != "cancelled":
+            self.problems.append(f"a cancelled job is {job.status}")
         if job.status == "succeeded":
             events = client.fine_tuning.jobs.list_events(job.id, limit=1000)
-            told = [event.data["step"] for event in events if event.type == "metrics"]  # type: ignore[index]  # a dict in each of them.
-            if told[::-1] != list(range(1, 10 * job.hyperparameters.n_epochs + 1)):
-                self.wrong.append("a job's steps are not told once each")
+            steps = [event.data["step"] for event in events if event.type == "metrics"]  # type: ignore[index]  # `data` is a dict.
+            if steps[::-1] != list(range(1, 10 * job.hyperparameters.n_epochs + 1)):
+                self.problems.append("a job's steps are not reported once each")
             client.chat.completions.create(
                 model=job.fine_tuned_model, messages=QUESTION, max_tokens=1
             )
         elif job.status != "cancelled" or job.id not in self._maybe_cancelled:
-            self.wrong.append(f"a job is {job.status}: {job.error}")
+            self.problems.append(f"a job is {job.status}: {job.error}")
 
     def _check_disk(self, names: set[str]) -> None:
         folders = list((self.data_dir / "models").iterdir())
         kept = [json.loads((f / "model.json").read_bytes())["name"] for f in folders]
         if sorted(kept) != sorted(names):
-            self.wrong.append("the models on disk are not those that succeeded")
+            self.problems.append("the models on disk are not those that succeeded")
         for path in self.data_dir.rglob("*"):
             if path.suffix in {".bin", ".pt", ".pth", ".pkl"} or path.name == "saves":
-                self.wrong.append(f"{path.name} is left")
+                self.problems.append(f"{path.name} is left")
 
 
-def growth(samples: list[Sample]) -> list[str]:
-    """Say what grew between the first and the second half of a life."""
-    if len(samples) < JUDGED_FOR:
+def find_growth(samples: list[Sample]) -> list[str]:
+    """Return the measurements that grew between the halves of a run."""
+    if len(samples) < MIN_MEASURED:
         return []
-    early, late = halves(samples)
+    early, late = mean_halves(samples)
     grown = []
     if late.memory_bytes > MEMORY_GROWTH * early.memory_bytes:
         grown.append("the server's memory grows")
@@ -311,8 +314,8 @@ def growth(samples: list[Sample]) -> list[str]:
     return grown
 
 
-def halves(samples: list[Sample]) -> tuple[Sample, Sample]:
-    """Return the means of the first and the second half."""
+def mean_halves(samples: list[Sample]) -> tuple[Sample, Sample]:
+    """Return the means of the first and second half."""
     half = len(samples) // 2 or 1
     early, late = (
         Sample(*(int(statistics.mean(values)) for values in zip(*part, strict=True)))
@@ -326,27 +329,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--chats", type=int, default=4)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = write_tiny_base(Path(folder) / "tiny")
-        load = Load(base, Path(folder) / "data", asked.seconds, asked.chats)
+        load = Load(base, Path(folder) / "data", arguments.seconds, arguments.chats)
         load.run()
     print("| | |")
     print("| --- | --- |")
     for what, count in sorted(load.counts.items()):
         print(f"| {what} | {count:,} |")
-    for number, life in enumerate(load.lives, 1):
-        if len(life) < 2:  # noqa: PLR2004 - it has no halves.
+    for number, run in enumerate(load.runs, 1):
+        if len(run) < 2:  # noqa: PLR2004 - it has no halves.
             continue
-        early, late = halves(life[JUDGED_AFTER:] if life[JUDGED_AFTER + 1 :] else life)
+        early, late = mean_halves(run[WARM_UP:] if run[WARM_UP + 1 :] else run)
         print(
-            f"| life {number}, {len(life)} s: memory and open files, early and late "
+            f"| run {number}, {len(run)} s: memory and open files, early and late "
             f"| {early.memory_bytes / 1e6:.0f} MB, {early.open_files}; "
             f"{late.memory_bytes / 1e6:.0f} MB, {late.open_files} |"
         )
-    wrong = Counter(load.wrong)
-    print(f"| went wrong | {dict(wrong) or 'nothing'} |")
-    raise SystemExit(1 if wrong else 0)
+    problems = Counter(load.problems)
+    print(f"| problems | {dict(problems) or 'none'} |")
+    raise SystemExit(1 if problems else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Slack export, and the stages of reading it; `benchmarks.loaders` runs them."""
+"""A Slack export and the stages of loading it, for `benchmarks.loaders`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BEGIN = 1_500_000_000
-_A_DAY = 300
+_PER_DAY = 300
 _USERS = 40
-_OURS = """
+_LIBRARY = """
 from langchain_chatexports import SlackChatLoader
 loader = SlackChatLoader(path, owner='U0')
 """
@@ -25,14 +25,14 @@ for file in sorted(pathlib.Path(path).rglob('*.json')):
 """
 STAGES = {
     "parse": ("import json, pathlib", _PARSE),
-    "first session": (_OURS, "next(iter(loader.lazy_load()))"),
-    "read": (_OURS, "for session in loader.lazy_load(): del session"),
-    "inspect": (_OURS, "print(loader.inspect().found, file=sys.stderr)"),
+    "first session": (_LIBRARY, "next(iter(loader.lazy_load()))"),
+    "read": (_LIBRARY, "for session in loader.lazy_load(): del session"),
+    "inspect": (_LIBRARY, "print(loader.inspect().found, file=sys.stderr)"),
 }
 
 
 def generate(folder: Path, messages: int, conversations: int) -> None:
-    """Write a workspace of forty people; a tenth of the messages is in threads."""
+    """Write a workspace with forty people; a tenth of the messages are in threads."""
     shutil.rmtree(folder, ignore_errors=True)
     source = random.Random(7)
     users = [
@@ -44,9 +44,9 @@ def generate(folder: Path, messages: int, conversations: int) -> None:
     _write(folder / "channels.json", listed)
     for number, channel in enumerate(listed):
         count = messages // conversations + (number < messages % conversations)
-        for day, start in enumerate(range(0, count, _A_DAY)):
+        for day, start in enumerate(range(0, count, _PER_DAY)):
             name = f"{2015 + day // 360}-{day // 30 % 12 + 1:02}-{day % 30 + 1:02}"
-            records = _messages(source, start, min(_A_DAY, count - start))
+            records = _messages(source, start, min(_PER_DAY, count - start))
             _write(folder / channel["name"] / f"{name}.json", records)
 
 

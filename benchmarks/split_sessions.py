@@ -1,11 +1,11 @@
-"""How well SplitSessions finds conversations, beside fixed gaps of 30 and 60 minutes.
+"""Accuracy of SplitSessions, compared with fixed gaps of 30 and 60 minutes.
 
 Run `python -m benchmarks.split_sessions` from the repository's root. Threads are
-synthetic: mixtures of pauses inside and between conversations, with known borders (see
-tests/unit_tests/builders/paces.py). The automatic gap's two constants were chosen on
-all of them, with other seeds. A mixture of three normal distributions in the logarithms
-of the pauses did no better than this power of their median: a mean F1 of 0.967 and
-0.969 over all paces and lengths (2026-11-22).
+synthetic: mixtures of pauses within and between conversations, with known borders (see
+tests/unit_tests/builders/paces.py). The two constants of the automatic gap were chosen
+on the same mixtures with other seeds. A mixture of three normal distributions in the
+logarithms of the pauses was not better than this power of their median: a mean F1 of
+0.967 and 0.969 over all paces and lengths (2026-11-22).
 The means are in docs/steps.md.
 """
 
@@ -38,8 +38,8 @@ _GAPS: dict[str, timedelta | Literal["auto"]] = {
 }
 
 
-def borders_found(thread: Thread, gap: timedelta | Literal["auto"]) -> set[int]:
-    """Split a thread and give the indexes at which its parts begin, without 0."""
+def find_borders(thread: Thread, gap: timedelta | Literal["auto"]) -> set[int]:
+    """Split a thread, and return the start indexes of its parts, except 0."""
     found, start = set(), 0
     for part in SplitSessions(gap=gap).transform_session(session_of([*thread.times])):
         start += len(part["messages"])
@@ -48,27 +48,27 @@ def borders_found(thread: Thread, gap: timedelta | Literal["auto"]) -> set[int]:
 
 
 def precision_and_recall(
-    threads: list[Thread], found: Callable[[Thread], set[int]]
+    threads: list[Thread], find: Callable[[Thread], set[int]]
 ) -> tuple[float, float]:
-    """Count borders over all threads; nothing found is a precision of 1."""
+    """Compare borders over all threads; without found borders, the precision is 1."""
     counts = Counter[str]()
     for thread in threads:
-        borders, guessed = set(thread.borders), found(thread)
-        counts["right"] += len(borders & guessed)
-        counts["found"] += len(guessed)
-        counts["there"] += len(borders)
-    precision = counts["right"] / counts["found"] if counts["found"] else 1.0
-    return precision, counts["right"] / counts["there"]
+        borders, predicted = set(thread.borders), find(thread)
+        counts["correct"] += len(borders & predicted)
+        counts["found"] += len(predicted)
+        counts["expected"] += len(borders)
+    precision = counts["correct"] / counts["found"] if counts["found"] else 1.0
+    return precision, counts["correct"] / counts["expected"]
 
 
 def main() -> None:
-    """Print a table for each length of thread."""
+    """Print a table for each thread length."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=20, help="threads a row")
+    parser.add_argument("--threads", type=int, default=20, help="threads per row")
     parser.add_argument("--seed", type=int, default=2026)
     options = parser.parse_args()
     for conversations in (5, 20, 100):
-        print(f"\n{conversations} conversations a thread (precision / recall)")
+        print(f"\n{conversations} conversations per thread (precision / recall)")
         print(f"{'pace':<46}" + "".join(f"{name:>16}" for name in _GAPS))
         for group, paces in (("mean", PACES), ("mean, held out", HELD_OUT_PACES)):
             rows = [
@@ -89,9 +89,9 @@ def _row(
     name: str, pace: Pace, conversations: int, threads: int, seed: int
 ) -> list[tuple[float, float]]:
     rng = random.Random(seed)
-    made = [make_thread(pace, rng, conversations) for _ in range(threads)]
+    created = [make_thread(pace, rng, conversations) for _ in range(threads)]
     figures = [
-        precision_and_recall(made, partial(borders_found, gap=gap))
+        precision_and_recall(created, partial(find_borders, gap=gap))
         for gap in _GAPS.values()
     ]
     _print_row(name, figures)

@@ -1,4 +1,4 @@
-"""What models say in free talks: loops, cuts, other languages, and distinct replies.
+"""Quality of free talks: loops, truncation, other languages, and distinct replies.
 
 ```
 python -m benchmarks.talks -o RESULTS                            # the embedded base
@@ -10,19 +10,19 @@ python -m benchmarks.talks -o RESULTS --voices mother --bits
 The voices were written for these benchmarks (`benchmarks/voices/*.txt`): a mother in
 German, a friend in Spanish, a baker and a captain in English, a grandmother in Hindi,
 an aunt in Korean, a grandfather in Chinese. Each becomes a WhatsApp export. The newest
-third of its conversations is held out; the models answer each turn of it after the real
-messages before it, and then have talks of twelve turns, in which they read their own
-answers. All goes through `chatexports`' own talk.
+third of its conversations is held out; the models answer each of its turns after the
+real earlier messages, and then have talks of twelve turns with their own answers as
+history. They use the same talk as `chatexports chat`.
 
 | way | model | prompt |
 | --- | --- | --- |
 | prompt | untrained | as `chatexports chat EXPORT` |
 | tuned | trained on the older conversations | as `chatexports chat MODEL` |
 
-`-rate0.5` behind a way is a training with half the learning rate, `-epochs1` one pass.
-`--bits` scores what the person wrote, with the prompt of each way, and the differences.
-`--sampling` are fields of the request; `RESULTS` keeps models and replies, and what is
-there is not measured again. Intervals are 95 %: exact ones for counts.
+`-rate0.5` after a way trains with half the learning rate, `-epochs1` for one epoch.
+`--bits` scores the person's replies with the prompt of each way, and compares them.
+`--sampling` has fields of the request. `RESULTS` stores models and replies, which are
+not measured again. Intervals are 95 %, and exact for counts.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ from scipy.stats import binomtest
 from langchain_chatexports import ChatFineTuner, LocalServer
 from langchain_chatexports._languages import main_language
 from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.evaluation.detector import told_apart
+from langchain_chatexports.evaluation.detector import detector_score
 from langchain_chatexports.evaluation.loss import compare_losses
-from langchain_chatexports.evaluation.model_server import ModelServer, ScoredReply
+from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
 from langchain_chatexports.evaluation.talk_measures import (
     TalkReply,
+    comparable_messages,
     measure_talk,
-    messages_in,
 )
 from langchain_chatexports.local_server import find_model
-from langchain_chatexports.local_server.client import client_of
+from langchain_chatexports.local_server.client import open_client
 from langchain_chatexports.personas import PersonaChatModel
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.samples.writing import parse_scenes
 from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.talk import (
     Speaker,
-    person_of,
-    tuned_speaker,
-    voices_on,
+    create_voices,
+    load_person,
+    load_tuned_speaker,
 )
 
 VOICES = {
@@ -89,22 +89,22 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Said:
-    """A reply; the messages before it are the person's own, or those of a talk."""
+class Reply:
+    """A reply to the person's earlier messages, or in a talk."""
 
     talk: int
     asked: str
     text: str
     is_cut: bool = False
     real: str | None = None
-    """What the person replied, where that was the question."""
+    """The person's reply to the same message, if any."""
 
     prompt: str = ""
-    """The system prompt for what was asked."""
+    """The system prompt."""
 
 
 class Person:
-    """A voice: an export of its older conversations, and the newer ones."""
+    """A person, with an export of older conversations and held-out newer ones."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.speaker = name, VOICES[name]
@@ -112,7 +112,7 @@ class Person:
         scenes = [*parse_scenes(path.read_text("utf-8")).values()]
         end = len(scenes) * 2 // 3
         texts = (text for lines in scenes[:end] for _, text in lines)
-        self.known = messages_in(texts)
+        self.known = comparable_messages(texts)
         rows = []
         for day, lines in enumerate(scenes[:end]):
             begin = datetime(2024, 1, 1, 18) + timedelta(days=day)  # noqa: DTZ001 - local
@@ -141,14 +141,14 @@ def _turns(lines: list[Any], speaker: str) -> list[Turn]:
 
 
 class Bench:
-    """Trains, and lets models talk."""
+    """Trains models, and creates talks."""
 
     def __init__(self, server: LocalServer, given: argparse.Namespace) -> None:
         self.server, self.given = server, given
         self.base = given.base_name
 
     def speaker(self, person: Person, way: str) -> Speaker:
-        """Return who answers, trained before if need be."""
+        """Return a speaker, trained first if necessary."""
         found = _WAY.fullmatch(way)
         if found is None or found[1] not in WAYS:
             msg = f"There is no way {way}."
@@ -156,14 +156,14 @@ class Bench:
         kind, rate, epochs = found[1], float(found[2] or 1), int(found[3] or 0)
         choices = PrepareOptions((person.speaker,), export_zone="UTC")
         if kind == "prompt":
-            return person_of(person.export, choices)
+            return load_person(person.export, choices)
         trained = "".join(x or "" for x in found.group(2, 3))
         path = self.given.output / f"{self.base}.{person.name}.model{trained}.json"
         if not path.is_file():
             name = self.train(person, choices, rate, epochs)
             path.write_text(json.dumps(name))
         model = find_model(json.loads(path.read_text()), self.server.data_dir)
-        return tuned_speaker(model)
+        return load_tuned_speaker(model)
 
     def train(
         self, person: Person, choices: PrepareOptions, rate: float, epochs: int
@@ -187,40 +187,40 @@ class Bench:
         return name
 
     def voice(self, speaker: Speaker, seed: int) -> Voice:
-        """Return a voice of the product, with the sampling that is measured."""
+        """Create a voice with the measured sampling."""
         settings = ChatSettings(seed=seed, **self.given.settings)
-        (voice,) = voices_on(self.server, speaker, settings)
+        (voice,) = create_voices(self.server, speaker, settings)
         model: Any = voice.model
         model = model.model if isinstance(model, PersonaChatModel) else model
         model.extra_body = self.given.sampling or None
         return voice
 
-    def replies(self, person: Person, speaker: Speaker) -> list[Said]:
-        """Return what a speaker answers."""
-        said = []
+    def replies(self, person: Person, speaker: Speaker) -> list[Reply]:
+        """Return the replies of a speaker."""
+        replies = []
         for seed in range(1, self.given.times + 1):
             voice = self.voice(speaker, seed)
             for number, talk in enumerate(person.held_out):
                 for at, turn in enumerate(talk[: self.given.turns]):
                     voice.turns = [Turn(one.line, one.answer) for one in talk[:at]]
-                    said.append(_ask(voice, number, turn.line, turn.answer))
+                    replies.append(_ask(voice, number, turn.line, turn.answer))
         lines = [turn.line for talk in person.held_out for turn in talk]
         for number in range(self.given.talks):
             voice = self.voice(speaker, 100 + number)
             first = number * _TURNS
-            asked = [lines[(first + at) % len(lines)] for at in range(_TURNS)]
-            said += [_ask(voice, number, line) for line in asked]
-        return said
+            questions = [lines[(first + at) % len(lines)] for at in range(_TURNS)]
+            replies += [_ask(voice, number, line) for line in questions]
+        return replies
 
     def scores(self, person: Person, speaker: Speaker) -> list[ScoredReply]:
-        """Score what the person wrote, with the prompt of a talk."""
+        """Score the person's replies, with the prompt of a talk."""
         voice = self.voice(speaker, 1)
         persona = (
             voice.model.voice if isinstance(voice.model, PersonaChatModel) else None
         )
         found = []
-        with closing(client_of(self.server, timeout=900)) as client:
-            server = ModelServer(client)
+        with closing(open_client(self.server, timeout=900)) as client:
+            server = ModelClient(client)
             for talk in person.held_out:
                 for at, turn in enumerate(talk):
                     asked = voice.messages(talk[:at], turn.line)
@@ -231,44 +231,44 @@ class Bench:
         return found
 
 
-def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Said:
-    voice.hear(line)
+def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Reply:
+    voice.add_line(line)
     text = "".join(voice.answer())
     print(".", end="", file=sys.stderr, flush=True)
     persona = voice.model if isinstance(voice.model, PersonaChatModel) else None
     read = persona.voice.invoke(line)[:-1] if persona else []
     prompt = "".join(str(message.text) for message in read)
-    return Said(talk, line, text, voice.turns[-1].is_cut, real, prompt)
+    return Reply(talk, line, text, voice.turns[-1].is_cut, real, prompt)
 
 
-def print_row(title: str, person: Person, said: list[Said]) -> None:
-    """Print the figures of some replies."""
-    replies = [
-        TalkReply(s.text, s.is_cut, s.prompt, person.names, (s.asked,)) for s in said
+def print_row(title: str, person: Person, replies: list[Reply]) -> None:
+    """Print statistics of replies."""
+    talk = [
+        TalkReply(r.text, r.is_cut, r.prompt, person.names, (r.asked,)) for r in replies
     ]
-    figures = measure_talk(replies, language=person.language, known=person.known)
+    figures = measure_talk(talk, language=person.language, known=person.known)
     shares = (
         *(figures.looping, figures.cut, figures.empty),
         *(figures.other_language or 0, figures.quoting, figures.continuing),
         figures.repeating,
     )
-    cells = [_count(round(share * len(said)), len(said)) for share in shares]
-    answers = [one for one in said if one.real]
-    real = [str(one.real) for one in answers]
-    is_person = real == [one.text for one in answers]
-    told = "-"
-    groups = [one.talk for one in answers]
-    if len(set(groups)) >= _MIN_CONVERSATIONS and not is_person:
-        found = told_apart(real, [one.text for one in answers], groups)
+    cells = [_count(round(share * len(replies)), len(replies)) for share in shares]
+    answers = [reply for reply in replies if reply.real]
+    texts = [reply.text for reply in answers]
+    real = [str(reply.real) for reply in answers]
+    detected = "-"
+    groups = [reply.talk for reply in answers]
+    if len(set(groups)) >= _MIN_CONVERSATIONS and texts != real:
+        found = detector_score(real, texts, groups)
         low, high = found.interval
-        told = f"{found.value:.2f} [{low:.2f}, {high:.2f}]"
-    cells += [f"{figures.distinct:.2f}", told, f"{figures.characters:.0f}"]
+        detected = f"{found.value:.2f} [{low:.2f}, {high:.2f}]"
+    cells += [f"{figures.distinct:.2f}", detected, f"{figures.characters:.0f}"]
     cells += [f"{figures.bubbles:.2f}", f"{figures.marks:.2f}"]
-    print(f"| {title} | {len(said)} | {' | '.join(cells)} |", flush=True)
+    print(f"| {title} | {len(replies)} | {' | '.join(cells)} |", flush=True)
 
 
 def print_bits(person: Person, scores: dict[str, list[ScoredReply]]) -> None:
-    """Print the bits a byte of some ways, and their differences to the first one."""
+    """Print the bits per byte of each way, and their differences."""
     groups = [number for number, talk in enumerate(person.held_out) for _ in talk]
     losses, differences = compare_losses(scores, groups)
     for name, loss in losses.items():
@@ -286,16 +286,16 @@ def _count(count: int, of: int) -> str:
 
 
 def main() -> None:
-    """Let models talk as far as they have not yet, and print what they said."""
+    """Create missing talks, and print statistics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--base", default=None)
     parser.add_argument("--voices", nargs="+", default=[*VOICES], choices=VOICES)
     parser.add_argument("--ways", nargs="+", default=[*WAYS])
-    parser.add_argument("--times", type=int, default=1, help="answers to a question")
-    parser.add_argument("--turns", type=int, default=9, help="questions of a talk")
+    parser.add_argument("--times", type=int, default=1, help="answers per question")
+    parser.add_argument("--turns", type=int, default=9, help="questions per talk")
     parser.add_argument("--talks", type=int, default=3, help="talks of twelve turns")
-    parser.add_argument("--bits", action="store_true", help="score, too")
+    parser.add_argument("--bits", action="store_true", help="also score real replies")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--settings", type=json.loads, default={})
     parser.add_argument("--sampling", type=json.loads, default={})
@@ -317,7 +317,7 @@ def main() -> None:
         for name in given.voices:
             person = Person(name, given.output)
             own = [
-                Said(number, turn.line, turn.answer, real=turn.answer)
+                Reply(number, turn.line, turn.answer, real=turn.answer)
                 for number, talk in enumerate(person.held_out)
                 for turn in talk
             ]
@@ -328,17 +328,19 @@ def main() -> None:
                     path = given.output / f"{base}.{name}.{way}.bits.json"
                     if not path.is_file():
                         found = bench.scores(person, bench.speaker(person, way))
-                        path.write_text(json.dumps([vars(one) for one in found]))
+                        path.write_text(json.dumps([vars(score) for score in found]))
                     rows = json.loads(path.read_text())
                     scores[way] = [ScoredReply(**row) for row in rows]
                 path = given.output / f"{base}.{name}.{way}.{key}.json"
                 if not path.is_file():
                     speaker = bench.speaker(person, way)
-                    said = bench.replies(person, speaker)
+                    replies = bench.replies(person, speaker)
                     path.touch(0o600)
-                    path.write_text(json.dumps([vars(one) for one in said], indent=1))
-                said = [Said(**row) for row in json.loads(path.read_text())]
-                print_row(f"{name}, {way}", person, said)
+                    path.write_text(
+                        json.dumps([vars(reply) for reply in replies], indent=1)
+                    )
+                replies = [Reply(**row) for row in json.loads(path.read_text())]
+                print_row(f"{name}, {way}", person, replies)
             if scores:
                 print_bits(person, scores)
 

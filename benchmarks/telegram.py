@@ -1,4 +1,4 @@
-"""A Telegram export, and the stages of reading it; `benchmarks.loaders` runs them."""
+"""A Telegram export and the stages of loading it, for `benchmarks.loaders`."""
 
 import random
 import shutil
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.facebook_messenger import WORDS
-from benchmarks.harness import indented
+from benchmarks.harness import indented_items
 
 _BEGIN = datetime(2017, 7, 14, tzinfo=timezone.utc)
 _USERS = 40
-_SHARE_OF_REPLIES = 0.1
-_OURS = """
+_REPLY_SHARE = 0.1
+_LIBRARY = """
 from langchain_chatexports import TelegramChatLoader
 loader = TelegramChatLoader(path, owner='user0')
 unnamed = TelegramChatLoader(path)
@@ -34,18 +34,18 @@ for file in sorted(pathlib.Path(path).rglob('*.json')):
 STAGES = {
     "parse": ("import json, pathlib", _PARSE),
     "messages": (_RECORDS, _READ_RECORDS),
-    "first session": (_OURS, "next(iter(loader.lazy_load()))"),
-    "read": (_OURS, "for session in loader.lazy_load(): del session"),
-    "read, owner looked for": (
-        _OURS,
+    "first session": (_LIBRARY, "next(iter(loader.lazy_load()))"),
+    "read": (_LIBRARY, "for session in loader.lazy_load(): del session"),
+    "read and find the owner": (
+        _LIBRARY,
         "for session in unnamed.lazy_load(): del session",
     ),
-    "inspect": (_OURS, "print(loader.inspect().found, file=sys.stderr)"),
+    "inspect": (_LIBRARY, "print(loader.inspect().found, file=sys.stderr)"),
 }
 
 
 def generate(folder: Path, messages: int, conversations: int) -> None:
-    """Write personal chats of one account, or one group of forty people."""
+    """Write the personal chats of an account, or one group of forty people."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     source = random.Random(7)
@@ -59,13 +59,13 @@ def generate(folder: Path, messages: int, conversations: int) -> None:
             depth = 3 if is_account else 0
             count = messages // conversations + (number <= messages % conversations)
             about = {"name": f"Person {number}", "type": kind, "id": number}
-            (head,) = indented([about], depth, indent=1)
-            of_it = _messages(source, count, people=people, other=number)
+            (head,) = indented_items([about], depth, indent=1)
+            messages_json = _messages(source, count, people=people, other=number)
             newline = "\n" + " " * depth
             file.write("," if number > 1 else "")
             file.write(head.removesuffix(newline + "}").lstrip("\n" * (not depth)))
             file.write(f',{newline} "messages": [')
-            file.writelines(indented(of_it, depth + 2, indent=1))
+            file.writelines(indented_items(messages_json, depth + 2, indent=1))
             file.write(f"{newline} ]{newline}}}")
         if is_account:
             file.write("\n  ]\n }\n}")
@@ -80,9 +80,7 @@ def _messages(
         user = chosen and chosen - 1 + other
         text = " ".join(source.choices(WORDS, k=source.randint(1, 18)))
         reply = (
-            {"reply_to_message_id": number}
-            if source.random() < _SHARE_OF_REPLIES
-            else {}
+            {"reply_to_message_id": number} if source.random() < _REPLY_SHARE else {}
         )
         yield {
             "id": number + 1,

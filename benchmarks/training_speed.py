@@ -1,17 +1,17 @@
-"""Training speed, beside TRL's defaults on the same data.
+"""Training speed, compared with TRL's defaults on the same data.
 
 ```
 python -m benchmarks.training_speed                  # a few minutes on two idle cores
 python -m benchmarks.training_speed --windows 8
 ```
 
-Each contender trains the default base on the same windows of the Tortoise, once over,
-in a process of its own: ours as a job does it (batches of one, bfloat16 where it pays,
-no recomputed activations, sleeping threads), and `SFTTrainer` with `LoraConfig` and
-every other setting as TRL chooses it (but for `use_cpu` where there is no GPU: TRL
-refuses to train without it there). Loading and imports are not counted; CPU is that of
-the whole process while it trains. A step of TRL's holds eight windows, so look at the
-figures a window. The last figures are in `docs/local_server.md`.
+Each contender trains the default base on the same windows of the Tortoise for one
+epoch, in a new process: ours like a job (batches of one, bfloat16 if faster, no
+recomputed activations, sleeping threads), and `SFTTrainer` with `LoraConfig` and TRL's
+defaults (except `use_cpu` without a GPU, where TRL requires it). Loading and imports
+are not measured; CPU is that of the whole process during training. A step of TRL has
+eight windows, so compare the figures per window. The figures are in
+`docs/local_server.md`.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ CONTENDERS = ("ours", "TRL's defaults")
 
 
 def main() -> None:
-    """Measure each contender in a process of its own, and print a table."""
+    """Measure each contender in a new process, and print a table."""
     if sys.argv[1:2] and sys.argv[1] in CONTENDERS:
         contender, *paths = sys.argv[1:]
-        (train_ours if contender == "ours" else train_plainly)(*map(Path, paths))
+        (train_library if contender == "ours" else train_trl)(*map(Path, paths))
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, default=16)
     windows = parser.parse_args().windows
     base = prepare_base(describe_default_base())
-    print("| contender | s a window | CPU-s a window | peak memory |")
+    print("| contender | s per window | CPU-s per window | peak memory |")
     print("| --- | --- | --- | --- |")
     seconds: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         file = write_windows(Path(name), windows)
         for contender in CONTENDERS:
-            # TRL's user would not know of the threads that spin.
+            # Without our settings, TRL's threads spin.
             environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
             if contender == "ours":
                 environment = child_environment(threads=default_threads(), offline=True)
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def write_windows(folder: Path, number: int) -> Path:
-    """Write so many windows as a training file."""
+    """Write a training file with a number of windows."""
     chats = IMessageChatLoader(write_imessage(folder / "chat.db"))
     windows = chats | MergeChatRuns() | MapAIMessages(sender="Tortoise")
     examples = list(to_training_examples(windows | ChunkSessions()))[:number]
@@ -93,8 +93,8 @@ def write_windows(folder: Path, number: int) -> Path:
     return folder / "train.jsonl"
 
 
-def train_ours(base: Path, file: Path) -> None:
-    """Train as a job does."""
+def train_library(base: Path, file: Path) -> None:
+    """Train like a job."""
     from transformers import AutoTokenizer
 
     from langchain_chatexports.local_server.bases.chat_template import (
@@ -108,7 +108,7 @@ def train_ours(base: Path, file: Path) -> None:
     from langchain_chatexports.local_server.storage.files import read_examples
     from langchain_chatexports.local_server.training import trainer as training
 
-    order = training.TrainingSpec(
+    spec = training.TrainingSpec(
         data_dir=str(file.parent),
         job_id="measured",
         base_directory=str(base),
@@ -125,16 +125,16 @@ def train_ours(base: Path, file: Path) -> None:
         model_folder=str(file.parent / "model"),
         model_record={},
     )
-    order.folder.mkdir(parents=True)
+    spec.folder.mkdir(parents=True)
     tokenizer = AutoTokenizer.from_pretrained(base)
     template = ChatTemplate(tokenizer)
-    data = label_examples(read_examples(file), template, max_length=order.max_length)
-    # What a job does between reading and saving.
-    measure(training._build_trainer(order, tokenizer, data, None))  # noqa: SLF001
+    data = label_examples(read_examples(file), template, max_length=spec.max_length)
+    # The part of a job between reading and saving.
+    measure(training._build_trainer(spec, tokenizer, data, None))  # noqa: SLF001
 
 
-def train_plainly(base: Path, file: Path) -> None:
-    """Train as TRL's first page shows it, with LoRA, once over the data."""
+def train_trl(base: Path, file: Path) -> None:
+    """Train as in TRL's quickstart, with LoRA, for one epoch."""
     from datasets import load_dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
@@ -156,7 +156,7 @@ def train_plainly(base: Path, file: Path) -> None:
 
 
 def measure(trainer: object) -> None:
-    """Train, and print what it took as JSON."""
+    """Train, and print the costs as JSON."""
     cpu, wall = time.process_time(), time.monotonic()
     trainer.train()  # type: ignore[attr-defined]  # TRL is untyped.
     found = {

@@ -1,35 +1,34 @@
-"""Recipes measured on published talk of real people, and of scripted ones.
+"""Compare recipes on published chats of real and fictional people.
 
 ```
 python -m benchmarks.voices ARCHIVES -o RESULTS                # twelve speakers: hours
 python -m benchmarks.voices ARCHIVES -o RESULTS --speakers series-1 channel-1
 python -m benchmarks.voices ARCHIVES -o RESULTS --contestants tuned shown4
-python -m benchmarks.voices ARCHIVES -o RESULTS --replies      # talk and copies, too
+python -m benchmarks.voices ARCHIVES -o RESULTS --replies      # also measure replies
 ```
 
 `ARCHIVES` is a folder with clones of the repositories in `published_chats.py`. Nothing
-of them is shipped, and no name or text is printed: `channel-1` is the person with most
-messages of the channel. What is measured once is kept in `RESULTS` (with the models and
-their replies, so it is as private as a chat) and not measured again.
+of them is shipped, and no name or text is printed: `channel-1` is the person with the
+most messages in the channel. `RESULTS` stores all measurements, which are not repeated;
+it contains models and replies, so it is as private as a chat.
 
-Each speaker's conversations are cut at pauses, the newest ones held out; a model is
-trained once over the newest windows before them. A contestant is a way of asking:
+Each speaker's thread is split at pauses, and the newest conversations are held out; a
+model is trained for one epoch on the newest windows before them. The contestants are:
 
 | contestant | model | prompt |
 | --- | --- | --- |
 | base | untuned | none |
 | few-shot | untuned | the eight training pairs nearest to the last message, as turns |
-| instant | untuned | who one is, how one writes, replies to the nearest messages |
+| instant | untuned | name, style, and replies to the nearest messages |
 | tuned | trained on windows that share answers, without names | none |
-| persona | trained with it | who one is and who else is there, speakers' names |
-| shown | the persona's | the persona's, and replies to the nearest messages |
+| persona | trained with this prompt | own name, others' names, speakers' labels |
+| shown | as persona | as persona, and replies to the nearest messages |
 
-`wrong-` and one of these is the same of the next person of the same archive, asked with
-that person's prompt to continue this one's conversations. A number after `shown`
-or `instant` is that of the replies; `-last2` behind it shows the last two messages of
-the conversation in place of eight.
-`-rate2` at the end is a training with twice the learning rate.
-Means leave out the speakers on whom choices were made.
+With the prefix `wrong-`, the next person of the same archive continues the
+conversations, with that person's prompt. A number after `shown` or `instant` is the
+number of replies; `-last2` after it shows the last two messages of the conversation
+instead of eight. `-rate2` at the end trains with twice the learning rate. Means exclude
+the speakers that were used to choose recipes.
 """
 
 from __future__ import annotations
@@ -57,23 +56,23 @@ from langchain_chatexports import (
     to_training_examples,
 )
 from langchain_chatexports._tokens import reply_token_limit
-from langchain_chatexports.datasets.chat_prompts import chatting_with
+from langchain_chatexports.datasets.chat_prompts import participants_sentence
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
-    question_of,
-    show_replies,
+    append_replies,
+    reply_query,
 )
 from langchain_chatexports.evaluation.contestants import NEAREST
 from langchain_chatexports.evaluation.conversations import PERSON
-from langchain_chatexports.evaluation.detector import told_apart
+from langchain_chatexports.evaluation.detector import detector_score
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
 from langchain_chatexports.evaluation.loss import bits, compare_losses, size
-from langchain_chatexports.evaluation.model_server import ModelServer, ScoredReply
+from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
 from langchain_chatexports.evaluation.talk_measures import (
     TalkReply,
+    comparable_messages,
     measure_talk,
-    messages_in,
 )
 
 if TYPE_CHECKING:
@@ -103,10 +102,10 @@ _NEXT = "wrong-"
 
 
 class Recipe:
-    """A way to train and to ask: what is in the prompt before the conversation."""
+    """A recipe for training and for the prompt."""
 
-    def __init__(self, named: str) -> None:
-        name, _, rate = named.partition("-rate")
+    def __init__(self, contestant: str) -> None:
+        name, _, rate = contestant.partition("-rate")
         self.rate = float(rate or 1)
         self.name = name
         found = _WITH_REPLIES.fullmatch(name)
@@ -116,24 +115,24 @@ class Recipe:
         self.lines = int(found["lines"] or _LINES) if found else _LINES
 
     @property
-    def trained_as(self) -> str | None:
-        """The recipe of its model; `None` for the base."""
+    def training_recipe(self) -> str | None:
+        """The recipe that trains its model; `None` for the base."""
         if self.name in {"base", "few-shot"} or self.name.startswith("instant"):
             return None
         name = "persona" if self.name.startswith("shown") else self.name
         return name if self.rate == 1 else f"{name}-rate{self.rate:g}"
 
-    def examples(self, person: Person, most: int) -> list[Any]:
+    def examples(self, person: Person, count: int) -> list[Any]:
         """Return the newest training examples."""
-        windows = ChunkSessions(keep_tail=True, overlap_as_context=self.has_persona)
-        cut = [w for s in person.training for w in windows.transform_session(s)]
+        step = ChunkSessions(keep_tail=True, overlap_as_context=self.has_persona)
+        windows = [w for s in person.training for w in step.transform_session(s)]
         if not self.has_persona:
-            return list(to_training_examples(cut))[-most:]
-        labeled = LabelSpeakers().lazy_transform(cut)
-        return list(to_training_examples(labeled, system=persona_prompt))[-most:]
+            return list(to_training_examples(windows))[-count:]
+        labeled = LabelSpeakers().lazy_transform(windows)
+        return list(to_training_examples(labeled, system=persona_prompt))[-count:]
 
     def messages(self, person: Person, turn: HeldOutTurn) -> list[dict[str, str]]:
-        """Return the prompt before a turn, the conversation's last lines included."""
+        """Return the prompt of a turn, with the last lines of the conversation."""
         history = list(turn.history[-self.lines :])
         while history and history[0].speaker == PERSON:
             del history[0]
@@ -147,7 +146,7 @@ class Recipe:
             for line in history
         ]
         if self.name == "few-shot":
-            near = person.replies.nearest(history[-1].text, NEAREST)
+            near = person.replies.search(history[-1].text, NEAREST)
             shown = [
                 {"role": role, "content": content}
                 for pair in near
@@ -157,18 +156,18 @@ class Recipe:
         if not self.has_persona:
             return chat
         speakers = dict.fromkeys(x.speaker for x in history if x.speaker != PERSON)
-        parts = [f"You are {person.name}. {chatting_with([*speakers])}"]
+        parts = [f"You are {person.name}. {participants_sentence([*speakers])}"]
         if self.has_style and person.style:
             parts.append(person.style)
-        question = question_of(chat)
-        found = person.replies.nearest(question, self.replies)
-        system = show_replies("\n\n".join(parts), found)
+        question = reply_query(chat)
+        found = person.replies.search(question, self.replies)
+        system = append_replies("\n\n".join(parts), found)
         return [{"role": "system", "content": str(system)}, *chat]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is trained on and held out."""
+    """The amounts of training and held-out data."""
 
     windows: int
     turns: int
@@ -177,7 +176,7 @@ class Limits:
 
 
 class Bench:
-    """Trains, scores, and keeps what was measured."""
+    """Trains, scores, and stores the measurements."""
 
     def __init__(self, server: LocalServer, results: Path, limits: Limits) -> None:
         self.server = server
@@ -185,22 +184,22 @@ class Bench:
         self.limits = limits
 
     def measure(self, person: Person, other: Person, contestant: str) -> None:
-        """Score a speaker's held-out turns with a contestant, if not yet done."""
+        """Score a speaker's held-out turns with a contestant, unless already done."""
         path = self.results / f"{person.speaker}.{contestant}.scores.json"
         last = path
         if self.limits.replies:
             last = path.with_name(path.name.replace("scores", "said"))
         if last.is_file():
             return
-        asked = other if contestant.startswith(_NEXT) else person
+        voice = other if contestant.startswith(_NEXT) else person
         recipe = Recipe(contestant.removeprefix(_NEXT))
         model = self.server.base_model
-        if recipe.trained_as is not None:
-            model = self.train(asked, recipe.trained_as)
+        if recipe.training_recipe is not None:
+            model = self.train(voice, recipe.training_recipe)
         turns = person.turns(self.limits.turns)
-        prompts = [recipe.messages(asked, turn) for turn in turns]
+        prompts = [recipe.messages(voice, turn) for turn in turns]
         with self.client() as client:
-            server = ModelServer(client)
+            server = ModelClient(client)
             rows: list[tuple[int, dict[str, Any]]] = []
             for turn, prompt in zip(turns, prompts, strict=True):
                 reply = {"role": "assistant", "content": turn.reply}
@@ -209,18 +208,18 @@ class Bench:
             write_private(path, rows)
             if self.limits.replies:
                 limit = reply_token_limit(row["tokens"] for _, row in rows)
-                said = [
+                replies = [
                     server.reply(
                         model, prompt, temperature=1.0, max_tokens=limit, seed=number
                     ).text
                     for number, prompt in enumerate(prompts)
                 ]
-                write_private(path.with_name(path.name.replace("scores", "said")), said)
+                write_private(last, replies)
 
-    def train(self, person: Person, named: str) -> str:
-        """Train by a recipe, or find the model that was trained before."""
-        recipe = Recipe(named)
-        path = self.results / f"{person.speaker}.{named}.model.json"
+    def train(self, person: Person, contestant: str) -> str:
+        """Train with a recipe, or return the existing model."""
+        recipe = Recipe(contestant)
+        path = self.results / f"{person.speaker}.{contestant}.model.json"
         if path.is_file():
             return str(json.loads(path.read_text()))
         examples = recipe.examples(person, self.limits.windows)
@@ -228,7 +227,7 @@ class Bench:
             model=self.server.base_model,
             base_url=self.server.base_url,
             api_key=self.server.api_key,
-            suffix=f"{person.speaker}-{named}",
+            suffix=f"{person.speaker}-{contestant}",
             n_epochs=self.limits.epochs,
             learning_rate_multiplier=recipe.rate,
             seed=1,
@@ -239,14 +238,14 @@ class Bench:
         return name
 
     def client(self) -> OpenAI:
-        """Return a client of the server."""
+        """Create a client of the server."""
         return OpenAI(
             base_url=self.server.base_url, api_key=self.server.api_key, timeout=900
         )
 
 
 def write_private(path: Path, value: Any) -> None:
-    """Write a result that only its owner may read."""
+    """Write a result, readable by its owner only."""
     path.write_text(json.dumps(value), encoding="utf-8")
     path.chmod(0o600)
 
@@ -254,8 +253,8 @@ def write_private(path: Path, value: Any) -> None:
 Scored = list[tuple[int, ScoredReply]]
 
 
-def scores_of(results: Path, speaker: str) -> dict[str, Scored]:
-    """Return what was measured of a speaker, by contestant, with conversations."""
+def load_scores(results: Path, speaker: str) -> dict[str, Scored]:
+    """Load the scores of a speaker by contestant, with conversation numbers."""
     found = {}
     for path in sorted(results.glob(f"{speaker}.*.scores.json")):
         rows = json.loads(path.read_text())
@@ -265,8 +264,8 @@ def scores_of(results: Path, speaker: str) -> dict[str, Scored]:
 
 
 def print_speaker(results: Path, speaker: str) -> None:
-    """Print a speaker's losses and differences as they are known now."""
-    found = scores_of(results, speaker)
+    """Print a speaker's losses and differences so far."""
+    found = load_scores(results, speaker)
     if not found:
         return
     groups = [number for number, _ in next(iter(found.values()))]
@@ -274,24 +273,22 @@ def print_speaker(results: Path, speaker: str) -> None:
     losses, differences = compare_losses(scores, groups)
     number = max(groups) + 1
     print(f"\n## {speaker}: {len(groups)} turns of {number} conversations\n")
-    print("| contestant | bits a byte |\n| --- | --- |")
-    for name, each in losses.items():
-        low, high = each.interval
-        print(f"| {name} | {each.value:.3f} [{low:.3f}, {high:.3f}] |")
-    print("\n| difference | bits a byte |\n| --- | --- |")
-    for each_ in differences:
-        low, high = each_.interval
-        print(
-            f"| {each_.a} - {each_.b} | {each_.value:+.3f} [{low:+.3f}, {high:+.3f}] |"
-        )
+    print("| contestant | bits per byte |\n| --- | --- |")
+    for name, loss in losses.items():
+        low, high = loss.interval
+        print(f"| {name} | {loss.value:.3f} [{low:.3f}, {high:.3f}] |")
+    print("\n| difference | bits per byte |\n| --- | --- |")
+    for d in differences:
+        low, high = d.interval
+        print(f"| {d.a} - {d.b} | {d.value:+.3f} [{low:+.3f}, {high:+.3f}] |")
     sys.stdout.flush()
 
 
 def print_means(results: Path, speakers: Sequence[str]) -> None:
-    """Print mean differences over speakers, with those used for choosing left out."""
-    scores = {name: scores_of(results, name) for name in speakers}
+    """Print mean differences over speakers, without those used for choosing."""
+    scores = {name: load_scores(results, name) for name in speakers}
     counted = {k: v for k, v in scores.items() if v and k not in CHOOSING}
-    print("\n| difference | speakers | mean bits a byte |\n| --- | --- | --- |")
+    print("\n| difference | speakers | mean bits per byte |\n| --- | --- | --- |")
     for a, b in COMPARED:
         values, rounds = [], []
         for number, found in enumerate(counted.values()):
@@ -309,17 +306,19 @@ def print_means(results: Path, speakers: Sequence[str]) -> None:
 
 
 def _resampled_bits(turns: Scored, seed: int) -> tuple[float, NDArray[np.float64]]:
-    """Return bits a byte, and those of rounds in which conversations are redrawn."""
+    """Return bits per byte, and those of bootstrap rounds over conversations."""
     groups, replies = zip(*turns, strict=True)
     weights = resampled(max(groups) + 1, 2000, seed)
     return ratio([*map(bits, replies)], [*map(size, replies)], groups, weights)
 
 
 def print_replies(results: Path, person: Person, limits: Limits) -> None:
-    """Print what a speaker's contestants wrote, as the measures see it."""
+    """Print measures of the replies of a speaker's contestants."""
     turns = person.turns(limits.turns)
     groups = [turn.conversation for turn in turns]
-    known = messages_in(line.text for talk in person.past for line in talk.lines)
+    known = comparable_messages(
+        line.text for talk in person.past for line in talk.lines
+    )
     own = [turn.reply for turn in turns]
     past = [text for talk in person.past for text in talk.replies()][-len(own) :]
     suffix = ".said.json"
@@ -332,7 +331,7 @@ def print_replies(results: Path, person: Person, limits: Limits) -> None:
     print("\n| contestant | told apart | repeating | looping | distinct | characters |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, texts in {**said, "the person": past}.items():
-        told = told_apart(own[: len(texts)], texts, groups[: len(texts)])
+        told = detector_score(own[: len(texts)], texts, groups[: len(texts)])
         talk = measure_talk([TalkReply(text) for text in texts], known=known)
         print(
             f"| {name} | {told.value:.2f} | {talk.repeating:.2f} | "
@@ -342,7 +341,7 @@ def print_replies(results: Path, person: Person, limits: Limits) -> None:
 
 
 def main() -> None:
-    """Measure what is not measured yet, and print it."""
+    """Run missing measurements, and print all results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("archives", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -352,7 +351,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=150)
     parser.add_argument("--turns", type=int, default=60)
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--replies", action="store_true", help="let them answer, too")
+    parser.add_argument("--replies", action="store_true", help="also measure replies")
     given = parser.parse_args()
     given.output.mkdir(mode=0o700, parents=True, exist_ok=True)
     limits = Limits(given.windows, given.turns, given.epochs, given.replies)

@@ -1,4 +1,4 @@
-"""WhatsApp exports, and the stages of reading them; `benchmarks.loaders` runs them."""
+"""WhatsApp exports and the stages of loading them, for `benchmarks.loaders`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import shutil
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from benchmarks.facebook_messenger import OWNER, OWNERS_SHARE, WORDS
+from benchmarks.facebook_messenger import OWNER, OWNER_SHARE, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 _BEGIN = datetime(2017, 7, 14, 2, 40)  # noqa: DTZ001 - a phone's local time
-_OURS = """
+_LIBRARY = """
 from langchain_chatexports import WhatsAppChatLoader
 loader = WhatsAppChatLoader(path, owner='Grace Hopper', timezone='Europe/Berlin')
 unnamed = WhatsAppChatLoader(path, timezone='Europe/Berlin')
@@ -26,15 +26,15 @@ for file in sorted(pathlib.Path(path).rglob('*.txt')):
 """
 STAGES = {
     "lines": ("import pathlib", _LINES),
-    "first session": (_OURS, "next(iter(loader.lazy_load()))"),
-    "find the owner": (_OURS, "next(iter(unnamed.lazy_load()))"),
-    "read": (_OURS, "for session in loader.lazy_load(): del session"),
-    "inspect": (_OURS, "print(unnamed.inspect().found, file=sys.stderr)"),
+    "first session": (_LIBRARY, "next(iter(loader.lazy_load()))"),
+    "find the owner": (_LIBRARY, "next(iter(unnamed.lazy_load()))"),
+    "read": (_LIBRARY, "for session in loader.lazy_load(): del session"),
+    "inspect": (_LIBRARY, "print(unnamed.inspect().found, file=sys.stderr)"),
 }
 
 
 def generate(folder: Path, messages: int, conversations: int) -> None:
-    """Write the chats of one owner: half of them of iPhones, half of Android phones.
+    """Write the chats of one owner, half from iPhones and half from Android phones.
 
     Every tenth message has a second line.
     """
@@ -70,5 +70,5 @@ def _messages(
         if number % 10 == 0:
             words.insert(len(words) // 2, "\n")
         at = _BEGIN + timedelta(minutes=number, seconds=source.randrange(60))
-        sender = OWNER if source.random() < OWNERS_SHARE else person
+        sender = OWNER if source.random() < OWNER_SHARE else person
         yield at, sender, " ".join(words)

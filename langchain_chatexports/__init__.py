@@ -1,4 +1,4 @@
-"""From your own message exports to a chat model in LangChain.
+"""Turn your message exports into a chat model in LangChain.
 
 ```python
 from langchain_chatexports import IMessageChatLoader, MapAIMessages, MergeChatRuns
@@ -6,8 +6,8 @@ from langchain_chatexports import IMessageChatLoader, MapAIMessages, MergeChatRu
 loader = IMessageChatLoader(path="chat.db") | MergeChatRuns() | MapAIMessages()
 ```
 
-Every public name is resolved on first use, so importing the package imports neither
-openai nor anything of an extra. Errors are in `langchain_chatexports.exceptions`.
+Public names are imported on first use, so importing the package imports neither openai
+nor the libraries of an extra. Errors are in `langchain_chatexports.exceptions`.
 """
 
 from __future__ import annotations

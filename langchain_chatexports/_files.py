@@ -1,4 +1,4 @@
-"""Write files completely or not at all, with errors that name a remedy."""
+"""Write files atomically, with errors that suggest a remedy."""
 
 import errno
 import os
@@ -20,20 +20,20 @@ _Item = TypeVar("_Item")
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Write a file, readable by its owner only, completely or not at all.
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Write a file atomically, readable only by its owner.
 
-    A `ChatExportError` explains why it cannot be written.
+    Raises a `ChatExportError` if the file cannot be written.
     """
     path = Path(path).expanduser()
-    with explained_writing(path), whole_file(path) as file:
+    with translate_write_errors(path), atomic_file(path) as file:
         file.write(data)
 
 
-def require_place(path: str | Path) -> None:
-    """Raise the error of `write_whole` in advance, before a long operation."""
+def check_writable(path: str | Path) -> None:
+    """Raise the error that `write_atomic` would raise, before a long operation."""
     path = Path(path).expanduser()
-    with explained_writing(path):
+    with translate_write_errors(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with tempfile.TemporaryFile(dir=path.parent):
@@ -41,54 +41,54 @@ def require_place(path: str | Path) -> None:
 
 
 @contextmanager
-def explained_writing(
+def translate_write_errors(
     path: Path,
 ) -> Iterator[Callable[[Iterable[_Item]], Iterator[_Item]]]:
-    """Raise a `ChatExportError` if a path cannot be written.
+    """Translate `OSError` to `ChatExportError` while writing a path.
 
-    If reading the content may raise an `OSError` as well, wrap it with the yielded
-    function: these errors pass through.
+    If reading the content may also raise an `OSError`, wrap the content with the
+    yielded function, whose errors pass through.
     """
-    errors_of_items: list[OSError] = []
+    item_errors: list[OSError] = []
 
-    def watched(items: Iterable[_Item]) -> Iterator[_Item]:
+    def pass_errors(items: Iterable[_Item]) -> Iterator[_Item]:
         try:
             yield from items
         except OSError as error:
-            errors_of_items.append(error)
+            item_errors.append(error)
             raise
 
     try:
-        yield watched
+        yield pass_errors
     except (ChatExportError, BrokenPipeError):
         raise
     except OSError as error:
-        if error in errors_of_items:
+        if error in item_errors:
             raise
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file (mode 0600) that replaces the path at the end of the `with`.
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file (mode 0600) that replaces the path at the end of the `with` block.
 
-    For a link, its target is replaced. Pipes and devices are written directly. Errors
-    are the system's; `cannot_write` explains them.
+    If the path is a link, its target is replaced. Pipes and devices are written
+    directly. Raises `OSError`; `write_error` converts it.
     """
     if path.is_dir():
-        msg = f"{path} is a folder. Name the file to write."
+        msg = f"{path} is a folder. Pass the path to a file."
         raise ExportFormatError(msg, path=path)
     if path.exists() and not path.is_file():
         with path.open("wb") as file:  # A pipe or device cannot be replaced.
             yield file
         return
     target = Path(os.path.realpath(path))
-    # The target's name with a suffix may be too long.
+    # Use a short prefix: the target's name with a suffix may be too long.
     descriptor, temporary = tempfile.mkstemp(
         dir=target.parent, prefix=".chatexports-", suffix=".part"
     )
     try:
-        with os.fdopen(descriptor, "wb") as file:  # Mode 0600, as mkstemp makes it.
+        with os.fdopen(descriptor, "wb") as file:  # mkstemp creates it with mode 0600.
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -100,17 +100,17 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def is_full(error: OSError) -> bool:
-    """Return whether the disk or the user's quota is full."""
+    """Return whether an error means a full disk or quota."""
     return error.errno in _FULL
 
 
 def is_pipe(path: Path) -> bool:
-    """Return whether a path is a pipe or a device, neither file nor folder."""
+    """Return whether a path is a pipe or a device."""
     # Before Python 3.12, `Path.exists` raises an error for names that are too long.
     return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110 - see above
 
 
-def cannot_write(path: Path, error: OSError) -> ChatExportError:
+def write_error(path: Path, error: OSError) -> ChatExportError:
     """Build the error for a path that could not be written."""
     if isinstance(error, FileNotFoundError):
         msg = f"{path} cannot be written: its folder does not exist. Create it first."
@@ -118,17 +118,19 @@ def cannot_write(path: Path, error: OSError) -> ChatExportError:
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         msg = (
             f"{path} cannot be written: the system refuses it ({error.strerror}). "
-            "Name a path in a folder of your own, or change the folder's permissions."
+            "Choose a path in a folder of your own, or change the folder's permissions."
         )
         return ExportAccessError(msg, path=path)
     if isinstance(error, (NotADirectoryError, FileExistsError)):
-        reason = "a part of its path is a file, not a folder. Name another path"
+        reason = "a part of its path is a file, not a folder. Choose another path"
     elif is_full(error):
-        reason = "the disk is full. Free some space, or name a path on another disk"
+        reason = "the disk is full. Free some space, or choose a path on another disk"
     elif error.errno == errno.ENAMETOOLONG:
-        reason = "its name is too long. Name a shorter one"
+        reason = "its name is too long. Choose a shorter one"
     else:
-        why = error.strerror or type(error).__name__
-        reason = f"the system says '{why}'. Check the path, or name another one"
+        description = error.strerror or type(error).__name__
+        reason = (
+            f"the system reported '{description}'. Check the path, or choose another"
+        )
     msg = f"{path} cannot be written: {reason}."
     return ExportFormatError(msg, path=path)

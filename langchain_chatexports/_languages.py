@@ -1,6 +1,6 @@
-"""Detect the language of short texts, by script or by common words."""
+"""Detect the language of short text, by script or by common words."""
 
-# ruff: noqa: RUF001 - letters and marks of other languages
+# ruff: noqa: RUF001 - letters and marks in other languages
 
 import unicodedata
 from collections import Counter
@@ -31,7 +31,7 @@ _COMMON_WORDS = {
 _WORDS = {name: frozenset(words.split()) for name, words in _COMMON_WORDS.items()}
 _MIN_LETTERS = 4
 _MIN_WORDS = 2
-# Names of letters in Unicode begin with their script; one language may use several.
+# A letter's Unicode name begins with its script; one language may use several scripts.
 _SCRIPTS = {
     "HIRAGANA": "Japanese",
     "KATAKANA": "Japanese",
@@ -43,15 +43,15 @@ _PUNCTUATION = ".,;:!?…\"'()[]¡¿„“”«»-–—"
 
 
 def is_common_word(word: str) -> bool:
-    """Return whether a word is among the most common ones of a language."""
-    return any(word.lower() in known for known in _WORDS.values())
+    """Return whether a word is among the most common words of any language."""
+    return any(word.lower() in common_words for common_words in _WORDS.values())
 
 
-def language_of(text: str) -> str | None:
-    """Return the language of a text, or its script; `None` if unknown.
+def detect_language(text: str) -> str | None:
+    """Detect the language or script of text; `None` if unknown.
 
-    A script of several languages is returned by its Unicode name (`CYRILLIC`,
-    `ARABIC`), except that languages in Latin letters are detected by common words.
+    Languages in Latin script are detected by common words. A script shared by several
+    languages is returned by its Unicode name, such as `CYRILLIC` or `ARABIC`.
     """
     scripts = Counter(
         _SCRIPTS.get(script, script)
@@ -66,22 +66,22 @@ def language_of(text: str) -> str | None:
         return script
     words = [word.strip(_PUNCTUATION) for word in text.lower().split()]
     counts = Counter(
-        name for word in words for name, known in _WORDS.items() if word in known
+        language
+        for word in words
+        for language, common_words in _WORDS.items()
+        if word in common_words
     )
-    best = counts.most_common(2)
-    if (
-        not best
-        or best[0][1] < _MIN_WORDS
-        or best[0][1] == best[-1][1] < counts.total()
-    ):
+    if not counts:
         return None
-    return best[0][0]
+    (language, count), *others = counts.most_common(2)
+    is_tied = any(other_count == count for _, other_count in others)
+    return None if count < _MIN_WORDS or is_tied else language
 
 
 def main_language(texts: Iterable[str]) -> str | None:
-    """Return the most frequent language of texts."""
-    found = Counter(filter(None, map(language_of, texts)))
-    return next((name for name, _ in found.most_common(1)), None)
+    """Return the most frequent language in a list of texts; `None` if unknown."""
+    languages = Counter(filter(None, map(detect_language, texts)))
+    return next((name for name, _ in languages.most_common(1)), None)
 
 
 def _script(letter: str) -> str:

@@ -1,4 +1,4 @@
-"""Packages whose public names are imported on first use."""
+"""Import the public names of a package on first use."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -9,14 +9,14 @@ from typing import Any
 def lazy_names(
     package: str, modules: Mapping[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return the `__getattr__` and `__dir__` of a package, by its modules' names."""
-    module_of = {name: module for module, names in modules.items() for name in names}
+    """Create `__getattr__` and `__dir__` for a package, given names by module."""
+    modules_by_name = {name: mod for mod, names in modules.items() for name in names}
 
     def get_attribute(name: str) -> Any:
-        if name not in module_of:
+        if name not in modules_by_name:
             msg = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        value = getattr(import_module(f"{package}.{module_of[name]}"), name)
+        value = getattr(import_module(f"{package}.{modules_by_name[name]}"), name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -1,4 +1,4 @@
-"""File locks that end with the process that holds them, on POSIX and Windows."""
+"""File locks, released by the system when their process ends."""
 
 import os
 import sys
@@ -13,12 +13,12 @@ else:
     import fcntl
 
 _RETRY_SECONDS = 0.1
-# Do not create a file where a link in the lock's place points to.
+# If the lock file is a link, do not create its target.
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 class ProcessLock:
-    """An exclusive lock on a file, which the system releases when the process ends.
+    """An exclusive file lock, released by the system when the process ends.
 
     Call `acquire`, then use it as a context manager or call `release`.
     """
@@ -28,7 +28,7 @@ class ProcessLock:
         self._descriptor: int | None = None
 
     def acquire(self, *, timeout: float = 0.0) -> bool:
-        """Try for `timeout` seconds to take the lock; return whether it is held."""
+        """Try to acquire the lock for `timeout` seconds; return whether it is held."""
         if self._descriptor is not None:
             return True
         deadline = time.monotonic() + timeout
@@ -42,14 +42,14 @@ class ProcessLock:
         return True
 
     def release(self) -> None:
-        """Release the lock, if it is held; the file stays."""
+        """Release the lock if it is held; the file is not deleted."""
         if self._descriptor is not None:
             # Closing releases the lock on every system.
             os.close(self._descriptor)
             self._descriptor = None
 
     def __enter__(self) -> Self:
-        """Return the lock, which must have been acquired."""
+        """Return the lock; call `acquire` first."""
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -58,13 +58,13 @@ class ProcessLock:
 
 
 def is_locked(path: str | Path) -> bool:
-    """Return whether a running process holds the lock of this file."""
+    """Return whether a running process holds the lock on a file."""
     if not Path(path).exists():
         return False
     lock = ProcessLock(path)
-    free = lock.acquire()
+    acquired = lock.acquire()
     lock.release()
-    return not free
+    return not acquired
 
 
 if sys.platform == "win32":

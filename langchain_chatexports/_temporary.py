@@ -13,21 +13,21 @@ from langchain_chatexports._locks import ProcessLock
 
 _PREFIX = "chatexports-"
 _LOCK = ".lock"
-# Created after the lock: a folder with this file, but without a lock, is a leftover.
-_RECORD = ".chatexports"
+# Created after the lock, so an unlocked folder with this file is a leftover.
+_MARKER = ".chatexports"
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Create a temporary folder for this user only, and delete it afterwards.
+    """Create a temporary folder only this user can access, and delete it afterwards.
 
-    Leftovers of killed processes of this user are deleted first.
+    Leftovers from this user's killed processes are deleted first.
     """
     _delete_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
     lock = ProcessLock(folder / _LOCK)
     lock.acquire()
-    (folder / _RECORD).touch(mode=0o600)
+    (folder / _MARKER).touch(mode=0o600)
     try:
         yield folder
     finally:
@@ -37,7 +37,9 @@ def private_folder() -> Iterator[Path]:
 
 def _delete_leftovers() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if _is_own(folder, stat.S_IFDIR) and _is_own(folder / _RECORD, stat.S_IFREG):
+        if _is_private(folder, stat.S_IFDIR) and _is_private(
+            folder / _MARKER, stat.S_IFREG
+        ):
             lock = ProcessLock(folder / _LOCK)
             with suppress(FileNotFoundError):  # Another process has just deleted it.
                 if lock.acquire():
@@ -46,19 +48,19 @@ def _delete_leftovers() -> None:
 
 
 def _delete(folder: Path) -> None:
-    # Delete the record last, so that an interrupted deletion is found again.
+    # Delete the marker last, so that the next run finishes an interrupted deletion.
     with suppress(OSError):
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.name not in {_LOCK, _RECORD}:
+            elif path.name not in {_LOCK, _MARKER}:
                 with suppress(OSError):
                     path.unlink()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_own(path: Path, kind: int) -> bool:
-    """Return whether a path exists, is not a link, and is private to this user."""
+def _is_private(path: Path, kind: int) -> bool:
+    """Return whether a path exists, is not a link, and only this user can access it."""
     try:
         status = path.lstat()
     except OSError:
@@ -66,7 +68,7 @@ def _is_own(path: Path, kind: int) -> bool:
     if stat.S_IFMT(status.st_mode) != kind:
         return False
     if sys.platform == "win32":
-        is_own = True
+        is_private = True
     else:
-        is_own = status.st_uid == os.geteuid() and not status.st_mode & 0o077
-    return is_own
+        is_private = status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    return is_private

@@ -12,20 +12,20 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line, also without U+2028, U+0085 and other line ends."""
+    """Collapse spaces and line breaks, including U+2028 and U+0085, to one space."""
     return " ".join(text.split())
 
 
 def message_line(time: str, sender: str, text: str) -> str:
-    """Return a message as one line, so that its text cannot imitate another one."""
+    """Format a message as one line, so that its text cannot imitate another message."""
     return f"{one_line(f'{time} {sender}')}: {one_line(text)}"
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, with spaces instead of terminal codes.
+    """Replace terminal codes and line breaks with spaces.
 
-    Names in an export may contain line breaks, escape sequences and marks that change
-    the direction of text.
+    Names in an export may contain line breaks, escape sequences and bidirectional
+    control characters.
     """
     if text.isprintable():
         return text
@@ -33,9 +33,9 @@ def printable(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return a text with terminal codes escaped, such as `\x1b`.
+    r"""Escape terminal codes, such as `\x1b`.
 
-    For errors and warnings, where different paths must look different.
+    Used for errors and warnings, where different paths must look different.
     """
     if text.isprintable():
         return text
@@ -45,13 +45,13 @@ def escaped(text: str) -> str:
 def _escaped_character(character: str) -> str:
     if character.isprintable() or character in _JOINERS:
         return character
-    if unicodedata.category(character) == "Zs":  # macOS puts U+202F into file names.
+    if unicodedata.category(character) == "Zs":  # macOS uses U+202F in file names.
         return character
     return character.encode("unicode_escape").decode("ascii")
 
 
 def short_duration(seconds: float) -> str:
-    """Return a duration in minutes, or in hours from 100 minutes on."""
+    """Format a duration in minutes, or in hours from 100 minutes."""
     minutes = max(1, round(seconds / 60))
     if minutes < 100:  # noqa: PLR2004 - two digits
         return f"{minutes} min"

@@ -1,16 +1,16 @@
-"""Runs that LangSmith does not record."""
+"""Disable LangSmith tracing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def untraced() -> Iterator[None]:
-    """Disable LangSmith for runs inside a `with`, whatever the environment says.
+def disable_tracing() -> Iterator[None]:
+    """Disable LangSmith in a `with` block, even if the environment enables it.
 
     Callbacks in a run's config are still called.
     """
-    # A slow import, needed for chats only.
+    # Slow to import, and only needed for chats.
     from langchain_core.tracers.context import tracing_v2_callback_var
     from langsmith import tracing_context
 

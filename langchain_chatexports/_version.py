@@ -1,3 +1,3 @@
-"""The package's version; `pyproject.toml` has the same (`make check_version`)."""
+"""The package's version; it must match `pyproject.toml` (`make check_version`)."""
 
 __version__ = "0.1.0"

@@ -9,12 +9,12 @@ examples = read_examples(["exports/a.zip", "exports/b.zip"], steps)
 examples.write_datasink(JsonLines("examples"))
 ```
 
-Ray repeats the task of a dead worker, and uses its rows once. Tasks share no state, so
-duplicate messages in two exports are only skipped if one task reads both: put the
-exports of one person into a folder, and pass that.
+If a worker dies, Ray reruns its task, without duplicate rows. Tasks share no state, so
+duplicate messages in two exports are only dropped if the same task reads both: put the
+exports of one person into a folder, and pass the folder.
 
-You do not need this for one export: a million messages take a process less than half a
-minute. It needs the extra `ray`.
+For one export, you do not need a cluster: one process reads a million messages in less
+than half a minute. This module needs the extra `ray`.
 """
 
 import json
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 OpenLoader = Callable[[Path], BaseChatLoader]
 _Read = Callable[[str], Iterator[ChatSession]]
 
-# Errors of bad exports, and of failing disks.
-_UNREADABLE = (ChatExportError, OSError)
+# Errors from damaged exports and failing disks.
+_READ_ERRORS = (ChatExportError, OSError)
 
 
 def read_exports(
@@ -64,13 +64,13 @@ def read_exports(
     The dataset is lazy. A task reads one path, one conversation at a time.
 
     Args:
-        paths: Exports, or folders of several, on a shared file system. Duplicate paths
+        paths: Exports, or folders of exports, on a shared file system. Duplicate paths
             are read once.
         steps: Steps to apply in the same task.
         open_loader: A function that returns the loader for a path; by default the
             format is recognized.
-        skip_unreadable: Continue after an unreadable export, with a warning of the
-            task. Its rows before the error are kept.
+        skip_unreadable: Warn about unreadable exports and continue. Rows read before
+            the error are kept.
         **ray_remote_args: Ray's options for the tasks, such as `memory`.
 
     Returns:
@@ -81,9 +81,11 @@ def read_exports(
         MissingExtraError: If Ray is not installed.
         ValueError: If there are no paths.
     """
-    read = partial(_sessions, open_loader=open_loader, skip_unreadable=skip_unreadable)
-    rows = partial(_session_rows, steps, read)
-    return _items(paths).flat_map(rows, **ray_remote_args)
+    read = partial(
+        _load_sessions, open_loader=open_loader, skip_unreadable=skip_unreadable
+    )
+    rows = partial(_read_session_rows, steps, read)
+    return _create_path_dataset(paths).flat_map(rows, **ray_remote_args)
 
 
 def read_examples(
@@ -97,8 +99,8 @@ def read_examples(
 ) -> "Dataset":
     """Read exports as training examples, one row per example.
 
-    The examples are the same as by `to_training_examples`. An export without messages
-    by the AI has none.
+    The examples are identical to those of `to_training_examples`. An export without AI
+    messages yields none.
 
     Args:
         paths: The exports, as for `read_exports`.
@@ -109,22 +111,25 @@ def read_examples(
         **ray_remote_args: Ray's options for the tasks.
 
     Returns:
-        A dataset with the columns `example` (JSON, for `JsonLines`), `conversation` (an
-        id), `first` and `last` (times of messages, in Unix seconds).
+        A dataset with the columns `example` (JSON, for `JsonLines`), `conversation`
+        (its id), `first` and `last` (times of the first and last message, in Unix
+        seconds).
     """
-    read = partial(_sessions, open_loader=open_loader, skip_unreadable=skip_unreadable)
-    rows = partial(_example_rows, steps, read, dict(example_options or {}))
-    return _items(paths).flat_map(rows, **ray_remote_args)
+    read = partial(
+        _load_sessions, open_loader=open_loader, skip_unreadable=skip_unreadable
+    )
+    rows = partial(_read_example_rows, steps, read, dict(example_options or {}))
+    return _create_path_dataset(paths).flat_map(rows, **ray_remote_args)
 
 
 def session_of_row(row: Mapping[str, Any]) -> ChatSession:
-    """Return the session of a row of `read_exports`."""
+    """Convert a row of `read_exports` to a session."""
     values = json.loads(row["session"])
     values["messages"] = messages_from_dict(values["messages"])
     return cast("ChatSession", values)
 
 
-def _ray_data() -> Any:
+def _import_ray_data() -> Any:
     try:
         import ray.data
     except ImportError as error:
@@ -133,35 +138,37 @@ def _ray_data() -> Any:
     return ray.data
 
 
-def _items(paths: Iterable[str | Path]) -> "Dataset":
-    listed = dict.fromkeys(os.path.realpath(Path(path).expanduser()) for path in paths)
-    if not listed:
-        msg = "There must be at least one path."
+def _create_path_dataset(paths: Iterable[str | Path]) -> "Dataset":
+    unique_paths = dict.fromkeys(
+        os.path.realpath(Path(path).expanduser()) for path in paths
+    )
+    if not unique_paths:
+        msg = "No exports to read. Pass at least one path."
         raise ValueError(msg)
-    return _ray_data().from_items(
-        [{"path": path} for path in listed], override_num_blocks=len(listed)
+    return _import_ray_data().from_items(
+        [{"path": path} for path in unique_paths], override_num_blocks=len(unique_paths)
     )
 
 
-def _loaders(path: str, open_loader: OpenLoader | None) -> list[BaseChatLoader]:
+def _open_loaders(path: str, open_loader: OpenLoader | None) -> list[BaseChatLoader]:
     if open_loader is not None:
         return [open_loader(Path(path))]
     return [export.loader for export in open_exports([path])]
 
 
-def _sessions(
+def _load_sessions(
     path: str, open_loader: OpenLoader | None, *, skip_unreadable: bool
 ) -> Iterator[ChatSession]:
     try:
-        for loader in _loaders(path, open_loader):
+        for loader in _open_loaders(path, open_loader):
             yield from loader.lazy_load()
-    except _UNREADABLE as error:
+    except _READ_ERRORS as error:
         if not skip_unreadable:
             raise
         warnings.warn(f"Skipped {path} ({type(error).__name__}).", stacklevel=2)
 
 
-def _session_rows(
+def _read_session_rows(
     steps: SessionTransform | None, read: _Read, row: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     sessions = read(row["path"])
@@ -176,14 +183,14 @@ def _session_rows(
         }
 
 
-def _example_rows(
+def _read_example_rows(
     steps: SessionTransform,
     read: _Read,
     options: Mapping[str, Any],
     row: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
     sessions = steps.lazy_transform(read(row["path"]))
-    # The AI may have messages in other exports.
+    # This export has no AI messages, but others may.
     with suppress(SenderNotFoundError):
         for example, origin in trace_examples(sessions, **options):
             yield {
@@ -195,19 +202,19 @@ def _example_rows(
 
 
 def __getattr__(name: str) -> Any:
-    if name == "JsonLines":  # It is created on first use, since its base is Ray's.
-        return _json_lines_class()
+    if name == "JsonLines":  # Created on first use: its base class is in Ray.
+        return _create_json_lines_class()
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 
 
 @cache
-def _json_lines_class() -> Any:
-    _ray_data()
+def _create_json_lines_class() -> Any:
+    _import_ray_data()
     from ray.data.datasource import BlockBasedFileDatasink
 
-    class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # No types.
-        """Writes the rows of `read_examples` as JSON lines into private files."""
+    class JsonLines(BlockBasedFileDatasink):  # type: ignore[misc]  # Ray is untyped.
+        """Writes the rows of `read_examples` as JSON Lines to private files."""
 
         def __init__(self, path: str | Path, **options: Any) -> None:
             folder = Path(path).expanduser().absolute()
@@ -221,14 +228,14 @@ def _json_lines_class() -> Any:
 
         @contextmanager
         def open_output_stream(self, path: str) -> Iterator[IO[bytes]]:
-            """Write a file, readable by its owner only, completely or not at all."""
+            """Write a file atomically, readable only by its owner."""
             target = Path(path)
-            file, aside = tempfile.mkstemp(dir=target.parent, suffix=".part")
+            file, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
             try:
                 with os.fdopen(file, "wb") as stream:
                     yield stream
-                Path(aside).replace(target)
+                Path(temporary).replace(target)
             finally:
-                Path(aside).unlink(missing_ok=True)
+                Path(temporary).unlink(missing_ok=True)
 
     return JsonLines

@@ -22,8 +22,8 @@ ChatExportError(LangChainException)             everything below; catch this one
 
 Each is also the builtin error that Python or `langchain-community` would raise, so
 existing `except` clauses keep working. An error about a file or folder has it as
-`.path`. No error holds message text; only `SenderNotFoundError` holds names of people.
-Paths and names can hold terminal codes, so all messages are escaped.
+`.path`. Errors never contain message text, and only `SenderNotFoundError` contains
+people's names. Paths and names can contain terminal codes, so messages are escaped.
 """
 
 from collections.abc import Iterable, Mapping
@@ -62,7 +62,7 @@ class ChatExportError(LangChainException):
     """Base class of every error that this package raises on purpose."""
 
     path: Path | None = None
-    """The file or folder that the error is about, where there is one."""
+    """The file or folder that caused the error, if any."""
 
     def __init__(self, *args: object, path: Path | None = None) -> None:
         super().__init__(*args)
@@ -73,52 +73,52 @@ class ChatExportError(LangChainException):
         return "\n".join(map(escaped, super().__str__().split("\n")))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the finished message, and all attributes."""
+        """Pickle the complete message and all attributes."""
         return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
 class ExportNotFoundError(ChatExportError, FileNotFoundError):
-    """There is no export at the given path."""
+    """No export exists at the path."""
 
 
 class ExportAccessError(ChatExportError, PermissionError):
-    """The export is there, but the system refuses to read it."""
+    """The export exists, but the system refuses to read it."""
 
 
 class ExportFormatError(ChatExportError, ValueError):
-    """The file is there, but it is not the kind of export that was expected."""
+    """The file exists, but is not an export of the expected format."""
 
 
 class DamagedExportError(ExportFormatError):
-    """The export's file is damaged or cut off, as by an interrupted download."""
+    """The export is damaged or incomplete, for example after an aborted download."""
 
 
 class EncryptedExportError(ExportFormatError):
-    """The export is encrypted; the message says how to get a readable copy."""
+    """The export is encrypted; the message explains how to get a readable copy."""
 
 
 class SenderNotFoundError(ChatExportError, ValueError):
-    """A sender is unknown: the person who should become the AI, or a chosen name.
+    """No sender matches the given name.
 
     Attributes:
-        senders: The number of messages of each known sender.
+        senders: Message counts of the known senders.
     """
 
     def __init__(self, message: str, senders: Mapping[str, int] | None = None) -> None:
         self.senders: dict[str, int] = dict(senders or {})
         if self.senders:
             ranked = sorted(self.senders.items(), key=lambda item: (-item[1], item[0]))
-            listed = ", ".join(
+            names = ", ".join(
                 f"{name!r} ({count})" for name, count in ranked[:_MAX_LISTED_SENDERS]
             )
-            rest = len(ranked) - _MAX_LISTED_SENDERS
-            more = f" and {rest} more" if rest > 0 else ""
-            message = f"{message} Senders found: {listed}{more}."
+            omitted = len(ranked) - _MAX_LISTED_SENDERS
+            suffix = f" and {omitted} more" if omitted > 0 else ""
+            message = f"{message} Senders found: {names}{suffix}."
         super().__init__(message)
 
 
 class MissingExtraError(ChatExportError, ImportError):  # type: ignore[misc] # `ImportError.path` is a str
-    """An optional part of the package is used without its extra.
+    """The extra for a feature is not installed.
 
     Attributes:
         extra: The extra to install.
@@ -133,11 +133,11 @@ class MissingExtraError(ChatExportError, ImportError):  # type: ignore[misc] # `
 
 
 class LocalServerError(ChatExportError, RuntimeError):
-    """The local server could not be started, or ended."""
+    """The local server could not start, or stopped."""
 
 
 class FineTuningError(ChatExportError, RuntimeError):
-    """Fine-tuning did not end in a model.
+    """Fine-tuning did not produce a model.
 
     Attributes:
         job_id: The job on the server, if there is one.
@@ -156,17 +156,17 @@ class TrainingDataError(FineTuningError):
     """The examples break the rules of the training format; nothing was sent.
 
     Attributes:
-        problems: A sentence for each problem, with line, message index and rule, but no
-            text.
+        problems: One sentence per problem, with line, message index and rule, but
+            without message content.
     """
 
     def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
         self.problems = [str(problem) for problem in problems]
-        shown = self.problems[:_MAX_LISTED_PROBLEMS]
-        rest = len(self.problems) - len(shown)
-        lines = [message, *(f"  - {problem}" for problem in shown)]
-        if rest > 0:
-            lines.append(f"  - … and {rest} more, in `problems`")
+        listed_problems = self.problems[:_MAX_LISTED_PROBLEMS]
+        omitted = len(self.problems) - len(listed_problems)
+        lines = [message, *(f"  - {problem}" for problem in listed_problems)]
+        if omitted > 0:
+            lines.append(f"  - … and {omitted} more, in `problems`")
         super().__init__("\n".join(lines))
 
 
@@ -175,7 +175,7 @@ class TrainingBudgetError(FineTuningError):
 
 
 class FileProcessingError(FineTuningError):
-    """The server could not use the uploaded file."""
+    """The server could not process the uploaded file."""
 
 
 class FineTuningUnavailableError(FineTuningError):
@@ -187,7 +187,7 @@ class FineTuningFailedError(FineTuningError):
 
     Attributes:
         code: The server's error code.
-        param: The parameter that the server blames.
+        param: The parameter that caused the error.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class FineTuningCancelledError(FineTuningError):
 
 
 class FineTuningTimeoutError(FineTuningError):
-    """The wait ended before the job did; the job continues."""
+    """The wait timed out; the job continues."""
 
 
 def _rebuild(

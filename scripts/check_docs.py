@@ -1,7 +1,7 @@
-"""Check the built site: all public names, no dead links, nothing from other hosts.
+"""Check the built site for missing names, dead links and content from other hosts.
 
-Run by `make docs` after the build. The build itself finds dead links between pages, but
-neither missing pictures nor pages that are not in the navigation.
+Run by `make docs` after the build. The build finds dead links between pages, but not
+missing pictures or pages that are not in the navigation.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ ROOMS = [
     "langchain_chatexports.workflows",
 ]
 ANCHOR = re.compile(r'id="(langchain_chatexports[\w.]*)"')
-# A code block, a note or a folded part that no extension has rendered.
+# A code block or note that no extension has rendered.
 RAW = re.compile(r"```|(?:!!!|[?]{3}) [a-z]+")
-# What a page loads by itself; links that a reader clicks are fine.
+# Content that a page loads automatically; ordinary links are allowed.
 FETCHED = re.compile(
     r'<(?:script|img|iframe|source)\b[^>]*\bsrc="(?:https?:)?//([^"/]+)'
     r'|<link\b[^>]*\brel="(?:stylesheet|preload|preconnect)"[^>]*//([^"/]+)'
-    # The theme's script asks the API of the repository's host about it.
+    # The theme's script sends a request to the repository's host.
     r'|data-md-component="source"[^>]*//([^"/]+)'
     r'|//([^"/]+)[^>]*data-md-component="source"'
 )
@@ -72,7 +72,7 @@ class Page(HTMLParser):
                 self.links.add(value)
 
 
-def dead_links(site: Path) -> list[str]:
+def find_dead_links(site: Path) -> list[str]:
     """Return the links within the site whose target does not exist."""
     pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
     dead = []
@@ -94,7 +94,7 @@ def dead_links(site: Path) -> list[str]:
     return dead
 
 
-def pages_out_of_reach(site: Path) -> list[str]:
+def find_unlisted_pages(site: Path) -> list[str]:
     """Return the pages that are not in the navigation of the first page."""
     start = Page(site / "index.html")
     listed = {urlsplit(link).path.strip("./") for link in start.links}
@@ -118,7 +118,7 @@ def public_names(room: str) -> list[str]:
     ]
 
 
-def missing_names(pages: list[str]) -> list[str]:
+def find_missing_names(pages: list[str]) -> list[str]:
     """Return the public names, except constants, that no page documents."""
     anchors = {
         found.rpartition(".")[2] for page in pages for found in ANCHOR.findall(page)
@@ -139,22 +139,22 @@ def main(site: Path) -> int:
     if not pages:
         print(f"{site} has no pages: run the build first.")
         return 1
-    missing = missing_names(pages)
+    missing = find_missing_names(pages)
     hosts = {"".join(found) for page in pages for found in FETCHED.findall(page)}
-    torn = [path for path, page in zip(paths, pages, strict=True) if RAW.search(page)]
-    for path in torn:
+    raw = [path for path, page in zip(paths, pages, strict=True) if RAW.search(page)]
+    for path in raw:
         print(f"Markdown was not rendered: {path.relative_to(site).as_posix()}")
     for name in missing:
         print(f"Not in the API reference: {name}")
     for host in sorted(hosts):
-        print(f"The pages load something from {host}")
-    dead = dead_links(site)
+        print(f"The pages load content from {host}")
+    dead = find_dead_links(site)
     for link in dead:
         print(f"Dead link: {link}")
-    unlisted = pages_out_of_reach(site)
+    unlisted = find_unlisted_pages(site)
     for name in unlisted:
         print(f"Not in the navigation: {name}")
-    return 1 if torn or missing or hosts or dead or unlisted else 0
+    return 1 if raw or missing or hosts or dead or unlisted else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Import each file given, alone, and report those that fail."""
+"""Import each given file on its own, and report failures."""
 
 import importlib.util
 import sys
@@ -15,15 +15,15 @@ def main() -> None:
 
 
 def can_import(file: str, name: str) -> bool:
-    """Import one file under a name of its own; print the traceback if it fails."""
+    """Import a file as a module; print the traceback if it fails."""
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         sys.exit(f"Not a Python file: {file}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # Dataclasses look their module up.
+    sys.modules[name] = module  # Needed by dataclasses.
     try:
         spec.loader.exec_module(module)
-    except Exception:  # noqa: BLE001 - any failure of an import is the finding
+    except Exception:  # noqa: BLE001 - report any failure
         print(file)
         traceback.print_exc()
         return False

@@ -1,6 +1,6 @@
-"""Check, before anything is installed, that this machine can run the demo and tests.
+"""Check before installation that this machine can run the demo and tests.
 
-Written for any Python 3, so that an old one gets the sentence and no syntax error.
+Works with any Python 3, so that an old version prints a message, not a syntax error.
 """
 
 import os
@@ -13,7 +13,7 @@ FREE_GB = 3
 
 
 def problem(folder):
-    """Return what is wrong and what to do about it, in a line; None if nothing is."""
+    """Return a problem and its remedy in one line; None if there is no problem."""
     if sys.version_info < OLDEST:
         return (
             "Python %d.%d is too old: 3.10 or newer is needed. Install one (see "
@@ -44,15 +44,15 @@ def problem(folder):
     free = shutil.disk_usage(folder).free / 1e9
     if free < FREE_GB:
         return (
-            "Only %.1f GB are free at %s, %d GB are needed. Free some, or put the "
-            "environment elsewhere: make demo VENV=/other/disk/venv"
+            "Only %.1f GB are free at %s, but %d GB are needed. Free some space, or "
+            "put the environment elsewhere: make demo VENV=/other/disk/venv"
             % (free, folder, FREE_GB)
         )
     return None
 
 
 def nearest_folder(path):
-    """Return the path, or its nearest parent that exists."""
+    """Return the path or its nearest existing parent."""
     path = os.path.abspath(path)
     while not os.path.isdir(path):
         path = os.path.dirname(path)

@@ -1,8 +1,8 @@
-"""Build wheel and sdist, look into them, and use the wheel in an empty environment.
+"""Build wheel and sdist, check their contents, and test the wheel in new environments.
 
-`python scripts/check_package.py [EXTRA…]`: the core alone is always tried; then the
-wheel with each extra that is named, in an environment of its own. Needs build, twine
-and check-wheel-contents (`make package` installs them).
+`python scripts/check_package.py [EXTRA…]` always tests the core alone, and then the
+wheel with each given extra, each in a new environment. Needs build, twine and
+check-wheel-contents (`make package` installs them).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ IN_SDIST = [
 ]
 PACKAGE = "langchain_chatexports"
 NOT_SHIPPED = {
-    # Somebody's chats.
+    # Private chats.
     **dict.fromkeys((".db", ".db-wal", ".db-shm", ".zip", ".jsonl"), "may be chats"),
-    # What a training leaves, and bases that are fetched.
+    # Trained models and downloaded bases.
     **dict.fromkeys((".safetensors", ".gguf", ".pt", ".bin"), "may be a model"),
 }
 BARE_LINK = re.compile(r"\]\((?!https:)([^)]+)\)")
@@ -62,7 +62,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 assert package.ChatFineTuner(model="m", base_url="http://127.0.0.1:1/v1", api_key="k")
 print(package.__version__)
 """
-# Code that ends with an error which names the extra, as long as that is not installed.
+# Code that raises an error naming the extra if the extra is not installed.
 WITHOUT = {
     "cli": "from langchain_chatexports.cli import main; main()",
     "evaluate": "from langchain_chatexports.evaluation import check_extra as check\n"
@@ -131,13 +131,13 @@ assert "</html>" in (place / "report.html").read_text(encoding="utf-8")
 
 
 def run(*command: object) -> None:
-    """Run a command; its failure ends this script."""
+    """Run a command; exit if it fails."""
     print("$", *command, flush=True)
     subprocess.run([str(part) for part in command], check=True, cwd=ROOT)  # noqa: S603
 
 
 def build() -> tuple[Path, Path]:
-    """Build into an empty folder; give wheel and sdist."""
+    """Build into an empty folder, and return wheel and sdist."""
     for old in DIST.glob("*"):
         old.unlink()
     run(sys.executable, "-m", "build", "--outdir", DIST)
@@ -147,8 +147,8 @@ def build() -> tuple[Path, Path]:
     return wheel, sdist
 
 
-def problems_of(wheel: Path, sdist: Path) -> list[str]:
-    """Say what is missing in the archives, and what should not be there."""
+def find_problems(wheel: Path, sdist: Path) -> list[str]:
+    """Return what is missing from the archives, and what should not be in them."""
     with tarfile.open(sdist) as archive:
         in_sdist = {name.partition("/")[2] for name in archive.getnames()}
     with zipfile.ZipFile(wheel) as archive:
@@ -156,20 +156,20 @@ def problems_of(wheel: Path, sdist: Path) -> list[str]:
     problems = [
         f"{name} is not in the sdist" for name in IN_SDIST if name not in in_sdist
     ]
-    meant = package_files() | {n for n in in_wheel if ".dist-info/" in n}
-    problems += [f"{n} is not in the wheel" for n in sorted(meant - in_wheel)]
-    problems += [f"{n} is in the wheel" for n in sorted(in_wheel - meant)]
-    # PyPI shows the readme without the files beside it.
+    expected = package_files() | {n for n in in_wheel if ".dist-info/" in n}
+    problems += [f"{n} is not in the wheel" for n in sorted(expected - in_wheel)]
+    problems += [f"{n} is in the wheel" for n in sorted(in_wheel - expected)]
+    # PyPI shows the readme without the files it links to.
     readme = _metadata(wheel)
     problems += [f"the readme links {n}" for n in BARE_LINK.findall(readme)]
     for name in sorted(in_wheel | in_sdist):
-        if (why := NOT_SHIPPED.get(Path(name).suffix)) is not None:
-            problems.append(f"{name} {why}")
+        if (reason := NOT_SHIPPED.get(Path(name).suffix)) is not None:
+            problems.append(f"{name} {reason}")
     return problems
 
 
 def package_files() -> set[str]:
-    """Return the files that a wheel must hold: code, templates, samples, `py.typed`."""
+    """Return the files that a wheel must contain: code, templates, `py.typed`."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / PACKAGE).rglob("*")
@@ -185,7 +185,7 @@ def _metadata(wheel: Path) -> str:
 
 
 def try_wheel(wheel: Path, extra: str | None) -> None:
-    """Install the wheel into an empty environment, and use it."""
+    """Install the wheel into a new environment, and use it."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder, "Scripts" if sys.platform == "win32" else "bin", "python")
@@ -200,9 +200,9 @@ def try_wheel(wheel: Path, extra: str | None) -> None:
 
 
 def main(extras: list[str]) -> int:
-    """Build, look, and try; 0 if all is well."""
+    """Build and check the package; return 0 if there are no problems."""
     wheel, sdist = build()
-    problems = problems_of(wheel, sdist)
+    problems = find_problems(wheel, sdist)
     for problem in problems:
         print(problem)
     if problems:

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def version_in(path: Path, pattern: str) -> str:
+def find_version(path: Path, pattern: str) -> str:
     """Find the version in a file."""
     found = re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
@@ -16,14 +16,14 @@ def version_in(path: Path, pattern: str) -> str:
 
 
 def main() -> None:
-    """Compare both."""
-    project = version_in(ROOT / "pyproject.toml", r'^version = "([^"]+)"')
-    package = version_in(
+    """Compare the versions."""
+    project = find_version(ROOT / "pyproject.toml", r'^version = "([^"]+)"')
+    package = find_version(
         ROOT / "langchain_chatexports" / "_version.py", r'^__version__ = "([^"]+)"'
     )
     if project != package:
-        sys.exit(f"pyproject.toml says {project}, _version.py says {package}.")
-    print(f"Both say {project}.")
+        sys.exit(f"pyproject.toml has version {project}, _version.py has {package}.")
+    print(f"Both have version {project}.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Find words that this project avoids, and say which to use (`make lint`).
+"""Find words that this project avoids, and suggest others (`make lint`).
 
-Reads the package, scripts, benchmarks and pages. The tables say what to write instead;
-add to them what reads badly, not what you would have put in another way.
+Checks the package, scripts, benchmarks and docs. The tables have the replacements; add
+words that read badly, not matters of taste.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOURCES = (
     "README.md",
     "SECURITY.md",
 )
-# Their words are data.
+# Files with word lists.
 WORD_LISTS = {
     "check_words.py",
     "memory.py",
@@ -84,7 +84,7 @@ TEXTS = {
     r"(?:travelled|travelling)": "traveled, traveling",
     r"(?:amid|among|whil)st": "amid, among, while",
 }
-# Files that a reader would not find by these names.
+# Module names that do not name the content.
 MODULES = {
     "drawings": "charts",
     "explaining": "notes",
@@ -97,13 +97,12 @@ MODULES = {
     "manners": "_exit",
     "teaching": "_help",
 }
-# Between two words of a sentence that continues in the next line: of a comment, of a
-# quotation, or of a string in several pieces.
+# A space or line break between two words, also in comments, quotations and strings.
 _SPACE = r"""(?: ?["']?\n *(?:# |> |f?["'] ?)?| )"""
 
 
 class Finding(NamedTuple):
-    """A word to avoid, where it stands, and what to write."""
+    """A word to avoid, with its position and a replacement."""
 
     path: Path
     line: int
@@ -111,7 +110,7 @@ class Finding(NamedTuple):
     instead: str
 
     def __str__(self) -> str:
-        """Return the finding as one line, as other linters print it."""
+        """Return the finding as one line, like other linters."""
         word = re.sub(_SPACE, " ", self.word)
         return f"{self.path.as_posix()}:{self.line}: {word!r}: write {self.instead}"
 
@@ -128,11 +127,11 @@ IN_CODE = [
 
 
 def find_words(path: Path, text: str) -> list[Finding]:
-    """Return the words of a file that should be others.
+    """Return the words to avoid in a file.
 
     Args:
-        path: The file; of Python, names and docstrings are checked too.
-        text: What is in it.
+        path: The file; in Python files, names and docstrings are also checked.
+        text: Its content.
     """
     is_python = path.suffix == ".py"
     found = [
@@ -146,7 +145,7 @@ def find_words(path: Path, text: str) -> list[Finding]:
 
 
 def main(arguments: list[str]) -> int:
-    """Check the files named, or all; return 0 if there is nothing to change."""
+    """Check the given files, or all; return 0 if there are no findings."""
     paths = [Path(name) for name in arguments] or [
         path.relative_to(ROOT) for glob in SOURCES for path in sorted(ROOT.glob(glob))
     ]

@@ -1,9 +1,9 @@
-"""Bring the tutorials' notebooks into step with docs/tutorials.md, and run them.
+"""Update the tutorial notebooks from docs/tutorials.md, and run them.
 
-`python scripts/sync_notebooks.py` puts the page's code into the code cells of each
-notebook, with comments and prints in the notebook's language. With `--run` it then
-runs them, which trains on this machine, and stores what they show. Names of notebooks,
-such as `imessage.es`, select some.
+`python scripts/sync_notebooks.py` copies the page's code to the code cells of each
+notebook, with comments and prints in the notebook's language. With `--run`, it then
+runs them, which trains on this machine, and stores their outputs. Names of notebooks,
+such as `imessage.es`, select notebooks.
 """
 
 from __future__ import annotations
@@ -114,12 +114,12 @@ WORDS = {
         ),
     },
 }
-# A status line that is written over itself, and sizes of downloads, are no results.
+# A status line that overwrites itself is not a result.
 _NOISE = re.compile(r"^.*\r", re.MULTILINE)
 
 
-def code_of(tutorial: str, language: str = "en") -> list[str]:
-    """Return the code cells of a tutorial: the page's set-up and its section.
+def tutorial_code(tutorial: str, language: str = "en") -> list[str]:
+    """Return the code cells of a tutorial: the set-up and its section of the page.
 
     Args:
         tutorial: `imessage` or `facebook_messenger`.
@@ -136,10 +136,10 @@ def code_of(tutorial: str, language: str = "en") -> list[str]:
 
 
 def sync(path: Path) -> None:
-    """Put the page's code into a notebook, and take out outputs of other code."""
+    """Copy the page's code to a notebook, and remove outputs of changed cells."""
     notebook = nbformat.read(path, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    code = code_of(*path.name.split(".")[:-1])
+    code = tutorial_code(*path.name.split(".")[:-1])
     for cell, source in zip(cells, code, strict=True):
         if cell.source != source:
             cell.source, cell.outputs, cell.execution_count = source, [], None
@@ -147,7 +147,7 @@ def sync(path: Path) -> None:
 
 
 def run(path: Path) -> None:
-    """Run a notebook in an empty folder, and store what it shows."""
+    """Run a notebook in an empty folder, and store its outputs."""
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
@@ -163,13 +163,13 @@ def run(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = list(filter(None, map(_kept, cell.outputs)))
+            cell.outputs = list(filter(None, map(_clean_output, cell.outputs)))
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = {"name": "python"}
     nbformat.write(notebook, path)
 
 
-def _kept(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+def _clean_output(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
     if output.output_type != "stream":
         return output
     if output.name == "stderr":

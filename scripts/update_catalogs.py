@@ -15,8 +15,8 @@ from babel.messages.pofile import read_po, write_po
 PAGE = Path(__file__).parents[1] / "langchain_chatexports" / "page"
 CATALOGS = PAGE / "catalogs"
 _KEYWORDS = {
-    **dict.fromkeys(("_", "later", "paragraph")),
-    **dict.fromkeys(("ngettext", "nlater"), (1, 2)),
+    **dict.fromkeys(("_", "lazy_gettext", "paragraph")),
+    **dict.fromkeys(("ngettext", "lazy_ngettext"), (1, 2)),
 }
 _WIDTH = 88
 
@@ -31,7 +31,7 @@ def sentences() -> Catalog:
     for app, steps in steps_of.items():
         screens = (line for step in steps for line in step.get("screen", ()))
         lines = (line.removeprefix("*") for line in screens)
-        for sentence in (app, *(step["what"] for step in steps), *lines):
+        for sentence in (app, *(step["instruction"] for step in steps), *lines):
             found.add(sentence, locations=[("how_to_export.json", 1)])
     return found
 
@@ -41,7 +41,7 @@ def update(file: Path, template: Catalog) -> bytes:
     catalog = read_po(BytesIO(file.read_bytes()), locale=file.stem)
     created = catalog.creation_date
     catalog.update(template, no_fuzzy_matching=True)
-    catalog.creation_date = created  # It changes with the sentences only.
+    catalog.creation_date = created  # Changes only if the sentences do.
     catalog.obsolete.clear()
     written = BytesIO()
     write_po(written, catalog, width=_WIDTH, include_lineno=False, omit_header=False)

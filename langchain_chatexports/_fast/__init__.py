@@ -1,4 +1,4 @@
-"""Faster implementations with the same results as a plain version.
+"""Optimized implementations with the same results as plain ones.
 
-`python -m benchmarks.fast` compares each of them with the plain version.
+`python -m benchmarks.fast` compares the two.
 """

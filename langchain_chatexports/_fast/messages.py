@@ -1,9 +1,9 @@
-"""Messages built without the checks of their constructors.
+"""Create messages without pydantic's validation.
 
-Building messages is most of what reading an export costs, and most of that is spent on
-checking values of known types. Here the four parts of a pydantic model are put in their
-places, as pydantic's own `__copy__` does. The tests compare the messages with those of
-the constructors.
+Most of the time spent on loading an export goes into creating messages, and most of
+that into validating values of known types. These functions set the four attributes of a
+pydantic model directly, as pydantic's own `__copy__` does. The tests compare the
+results with those of the constructors.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from pydantic import BaseModel
 _Message = TypeVar("_Message", bound=BaseMessage)
 
 _new = object.__new__
-# Assigning to a message would check the value.
+# Bypass `__setattr__`, which validates.
 _set_state, _set_fields_set, _set_extra, _set_private = (
-    vars(BaseModel)[part].__set__
-    for part in (
+    vars(BaseModel)[name].__set__
+    for name in (
         "__dict__",
         "__pydantic_fields_set__",
         "__pydantic_extra__",
@@ -27,15 +27,15 @@ _set_state, _set_fields_set, _set_extra, _set_private = (
 )
 _HUMAN = vars(HumanMessage(content=""))
 _AI = vars(AIMessage(content=""))
-# The fields that are given here are set, as the constructors would note.
-_SET_OF_HUMAN = {"content", "additional_kwargs", "id"}
-_SET_OF_AI = {*_SET_OF_HUMAN, "response_metadata", "name"}
+# The fields that the constructors mark as set.
+_HUMAN_FIELDS_SET = {"content", "additional_kwargs", "id"}
+_AI_FIELDS_SET = {*_HUMAN_FIELDS_SET, "response_metadata", "name"}
 
 
-def plain_human_message(
+def create_human_message(
     content: str, additional_kwargs: dict[str, Any], message_id: str | None
 ) -> HumanMessage:
-    """Return a person's message; its `additional_kwargs` are not copied."""
+    """Create a human message, without copying `additional_kwargs`."""
     state = _HUMAN.copy()
     state["response_metadata"] = {}
     state["content"] = content
@@ -43,20 +43,20 @@ def plain_human_message(
     state["id"] = message_id
     message = _new(HumanMessage)
     _set_state(message, state)
-    _set_fields_set(message, _SET_OF_HUMAN.copy())
+    _set_fields_set(message, _HUMAN_FIELDS_SET.copy())
     _set_extra(message, {})
     _set_private(message, None)
     return message
 
 
-def plain_ai_message(
+def create_ai_message(
     content: str,
     additional_kwargs: dict[str, Any],
     *,
     message_id: str | None,
     name: str | None,
 ) -> AIMessage:
-    """Return a message of the AI without tool calls."""
+    """Create an AI message without tool calls, without copying `additional_kwargs`."""
     state = _AI.copy()
     state["response_metadata"] = {}
     state["tool_calls"], state["invalid_tool_calls"] = [], []
@@ -66,14 +66,14 @@ def plain_ai_message(
     state["name"] = name
     message = _new(AIMessage)
     _set_state(message, state)
-    _set_fields_set(message, _SET_OF_AI.copy())
+    _set_fields_set(message, _AI_FIELDS_SET.copy())
     _set_extra(message, {})
     _set_private(message, None)
     return message
 
 
-def changed_copy(message: _Message, changes: Mapping[str, Any]) -> _Message:
-    """Return a copy, as `message.model_copy(update=changes)` does."""
+def copy_with_changes(message: _Message, changes: Mapping[str, Any]) -> _Message:
+    """Copy a message; equivalent to `message.model_copy(update=changes)`."""
     extra = message.__pydantic_extra__
     if extra or message.__pydantic_private__ is not None:
         return message.model_copy(update=changes)

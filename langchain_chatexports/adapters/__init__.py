@@ -1,1 +1,1 @@
-"""Adapters at langchain-community's paths."""
+"""Adapters with the import paths of langchain-community."""

@@ -1,7 +1,7 @@
-"""langchain-community's conversion to OpenAI's message dicts, with the same results.
+"""Convert messages to OpenAI's format, with the same results as langchain-community.
 
 For training, prefer `to_training_examples`: it is lazy, counts messages, and skips
-those that providers refuse.
+messages that providers reject.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def convert_messages_for_finetuning(
         sessions: A chat loader, a session, or an iterable of sessions.
 
     Returns:
-        A list for each session with a message by the AI; other sessions are skipped.
+        One list per session that contains an AI message.
     """
     return [
         [convert_message_to_dict(message) for message in session.get("messages", ())]
@@ -45,19 +45,19 @@ def convert_messages_for_finetuning(
 
 
 def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:
-    """Convert a message to OpenAI's dict, as langchain-community does.
+    """Convert a message to OpenAI's format, as langchain-community does.
 
     Args:
         message: The message.
 
     Returns:
-        `role` and `content`, and `name`, calls and context if the message has them.
+        A dict with `role`, `content` and, if present, `name`, calls and context.
 
     Raises:
-        TypeError: If OpenAI has no role for this kind of message.
+        TypeError: If this type of message has no role in OpenAI's API.
     """
     converted: dict[str, Any] = {
-        "role": _role(message),
+        "role": _get_role(message),
         "content": message.content,
     }
     extra = message.additional_kwargs
@@ -65,7 +65,7 @@ def convert_message_to_dict(message: BaseMessage) -> dict[str, Any]:
         for key in _EXTRA_KEYS:
             if key in extra:
                 converted[key] = extra[key]
-                # With a call, OpenAI expects null, not an empty string.
+                # OpenAI expects null instead of an empty string next to a call.
                 if converted["content"] == "":
                     converted["content"] = None
     elif isinstance(message, FunctionMessage):
@@ -86,11 +86,11 @@ _ROLES: dict[type[BaseMessage], str] = {
 }
 
 
-def _role(message: BaseMessage) -> str:
+def _get_role(message: BaseMessage) -> str:
     if isinstance(message, ChatMessage):
         return message.role
     for kind, role in _ROLES.items():
         if isinstance(message, kind):
             return role
-    msg = f"OpenAI has no role for a {type(message).__name__}."
+    msg = f"A {type(message).__name__} has no role in OpenAI's API."
     raise TypeError(msg)

@@ -1,6 +1,6 @@
-"""Chat loaders: an export in, one session a conversation out.
+"""Chat loaders, which convert exports to sessions, one per conversation.
 
-The names are those of langchain-community's `chat_loaders`, resolved on first use.
+They have the same names as in langchain-community, and are imported on first use.
 """
 
 from __future__ import annotations

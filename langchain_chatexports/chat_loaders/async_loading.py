@@ -1,4 +1,4 @@
-"""Asynchronous loading, on a thread beside the event loop."""
+"""Asynchronous loading, on a separate thread."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class AsyncLoading(BaseChatLoader):
     """A chat loader with `aload`, `alazy_load` and `to_documents`."""
 
     def alazy_load(self) -> AsyncGenerator[ChatSession, None]:
-        """Read the sessions one by one, without blocking the event loop.
+        """Load the sessions one by one, without blocking the event loop.
 
         Returns:
             An asynchronous generator; closing it (`aclosing`) closes the export.
         """
-        return read_on_one_thread(_sessions_of(self))
+        return iterate_on_thread(_load_sessions(self))
 
     async def aload(self) -> list[ChatSession]:
-        """Read all sessions, without blocking the event loop."""
+        """Load all sessions, without blocking the event loop."""
         async with aclosing(self.alazy_load()) as sessions:
             return [session async for session in sessions]
 
@@ -40,7 +40,7 @@ class AsyncLoading(BaseChatLoader):
     ) -> Iterator[Document]:
         """Read the sessions as documents, for vector stores and retrievers.
 
-        The arguments are those of `sessions_to_documents`. Documents are read lazily;
+        Takes the arguments of `sessions_to_documents`. Documents are read lazily;
         closing the iterator closes the export.
         """
         from langchain_chatexports.retrieval.documents import sessions_to_documents
@@ -50,11 +50,11 @@ class AsyncLoading(BaseChatLoader):
         )
 
 
-async def read_on_one_thread(
+async def iterate_on_thread(
     sessions: Generator[ChatSession, None, None],
 ) -> AsyncGenerator[ChatSession, None]:
-    """Read a generator of sessions on another thread, and close it at the end."""
-    # One thread for the whole pass, since SQLite connections are bound to a thread.
+    """Iterate over a generator on another thread, then close it."""
+    # Use a single thread, since SQLite connections are bound to one.
     loop, context = asyncio.get_running_loop(), copy_context()
     with ThreadPoolExecutor(1) as thread:
         try:
@@ -74,6 +74,6 @@ def _next(sessions: Iterator[ChatSession]) -> ChatSession | None:
     return next(sessions, None)
 
 
-def _sessions_of(loader: BaseChatLoader) -> Generator[ChatSession, None, None]:
-    # `lazy_load` of other packages may open the export, so call it on the thread.
+def _load_sessions(loader: BaseChatLoader) -> Generator[ChatSession, None, None]:
+    # Loaders of other packages may open the export in `lazy_load`, so call it here.
     yield from loader.lazy_load()

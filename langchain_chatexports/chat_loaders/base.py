@@ -24,8 +24,8 @@ from typing_extensions import Self, TypedDict
 
 from langchain_chatexports.chat_loaders.async_loading import AsyncLoading
 from langchain_chatexports.chat_loaders.conversation import (
+    DisplayNames,
     ExportSession,
-    Names,
     Selection,
     to_session,
 )
@@ -39,18 +39,18 @@ from langchain_chatexports.chat_loaders.messages import KINDS, Conversation, Mes
 from langchain_chatexports.chat_loaders.people import (
     PeopleSource,
     name_key,
-    people_table,
+    to_people_table,
 )
 from langchain_chatexports.chat_loaders.session_source import closing_iterator
 from langchain_chatexports.exceptions import ChatExportError
 
-_numbers = count(1)
-_Joined = TypeVar("_Joined")
-_Joined_co = TypeVar("_Joined_co", covariant=True)
+_loader_numbers = count(1)
+_Result = TypeVar("_Result")
+_Result_co = TypeVar("_Result_co", covariant=True)
 
 
 class LoaderOptions(TypedDict, total=False):
-    """The options that every loader has; `ChatExportLoader` explains them."""
+    """The options of every loader; see `ChatExportLoader`."""
 
     owner: str | None
     include: str | Collection[str]
@@ -61,31 +61,30 @@ class LoaderOptions(TypedDict, total=False):
     people: PeopleSource | None
 
 
-class _JoinsLoader(Protocol[_Joined_co]):
-    """Something that joins a loader on its left, such as a step."""
+class _Pipeable(Protocol[_Result_co]):
+    """An object that accepts a loader on the left of `|`, such as a step."""
 
-    def __ror__(self, loader: BaseChatLoader, /) -> _Joined_co: ...
+    def __ror__(self, loader: BaseChatLoader, /) -> _Result_co: ...
 
 
 class ChatExportLoader(AsyncLoading):
-    """Base of the loaders here: options, `|`, iteration and `inspect`.
+    """Base class of the loaders: options, `|`, iteration and `inspect`.
 
-    A subclass yields the conversations of its export in `conversations`, and knows
-    nothing of options, names or counts. Each call of `lazy_load` reads the export
-    again; nothing is kept between two passes.
+    Subclasses implement `conversations`; this class handles options, names and counts.
+    Each call of `lazy_load` reads the export again, without a cache.
     """
 
     platform: ClassVar[str] = "unknown"
-    """The platform that sessions and summaries name."""
+    """The platform name in session metadata and summaries."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
-    """The suffixes of the files to read, in lower case."""
+    """Suffixes of the files to read, in lower case."""
 
     names_are_in_messages: ClassVar[bool] = False
-    """Whether the people are only known after all messages were read."""
+    """Whether people's names are only known once the messages have been read."""
 
     owner_is_label: ClassVar[bool] = False
-    """Whether the export identifies the owner, and `owner` is only a display name."""
+    """Whether `owner` is just a display name, since the export identifies the owner."""
 
     def __init__(
         self,
@@ -102,75 +101,74 @@ class ChatExportLoader(AsyncLoading):
         """Initialize the loader.
 
         Args:
-            path: The export; `~` is expanded. Several paths are parts of one export.
-            owner: Whose export it is: an id, name or handle.
-            include: Conversations to read, by title, participant or id, in any case;
+            path: The export; `~` is expanded. Multiple paths are parts of one export.
+            owner: The owner of the export: an id, name or handle.
+            include: Conversations to read, by title, participant or id, ignoring case;
                 all if empty.
-            exclude: Conversations to skip, in the same way.
-            start: Oldest moment to keep: an aware datetime, or a date in UTC.
-            end: End of the time to keep: an aware datetime (itself not kept) or a date
-                in UTC (that day kept). With `start` or `end`, messages without a time
-                are skipped.
-            keep: Kinds of messages that are skipped by default and kept here:
-                `reaction` (as messages of their own), `system` (what the app wrote:
-                calls, renames, joins, …), `unsent`, `media` (messages without text, as
-                a placeholder), `bot`, `draft`, …
-            people: A table of people, or its file: who has which names and handles.
-                Each person then has one name in sessions, the first of the table's.
+            exclude: Conversations to skip, specified like `include`.
+            start: Skip older messages: an aware datetime, or a date in UTC.
+            end: Skip newer messages: an aware datetime (exclusive), or a date in UTC
+                (inclusive). With `start` or `end`, messages without a time are skipped.
+            keep: Kinds of messages to keep that are skipped by default: `reaction` (as
+                separate messages), `system` (messages from the app: calls, renames,
+                joins, …), `unsent`, `media` (placeholders for messages without text),
+                `bot`, `draft`, …
+            people: A table of people, or a path to one, with the names and handles of
+                each person. Sessions use the first name in each row.
 
         Raises:
             ValueError: If `start` or `end` is a datetime without a time zone, `keep`
                 has an unknown kind, or no path is given.
-            ChatExportError: If the table of people cannot be read, or two people in it
-                have one name.
+            ChatExportError: If the table of people cannot be read, or if two of its
+                rows share a name.
         """
-        given = [path] if isinstance(path, (str, Path)) else list(path)
-        if not given:
-            msg = "No path to an export is given."
+        paths = [path] if isinstance(path, (str, Path)) else list(path)
+        if not paths:
+            msg = "No export to load. Pass at least one path."
             raise ValueError(msg)
-        self.paths = tuple(Path(part).expanduser() for part in given)
+        self.paths = tuple(Path(part).expanduser() for part in paths)
         self.owner = owner
-        self.people = None if people is None else people_table(people)
-        self.include = _names(include)
-        self.exclude = _names(exclude)
-        self.start = time_bound(start, "start")
-        self.end = time_bound(end, "end")
-        self.keep = frozenset(_names(keep))
+        self.people = None if people is None else to_people_table(people)
+        self.include = _as_tuple(include)
+        self.exclude = _as_tuple(exclude)
+        self.start = parse_time_bound(start, "start")
+        self.end = parse_time_bound(end, "end")
+        self.keep = frozenset(_as_tuple(keep))
         if unknown := sorted(self.keep - KINDS):
-            msg = f"keep has {unknown}; the kinds are {sorted(KINDS)}."
+            msg = f"Unknown kinds in keep: {unknown}. Use any of {sorted(KINDS)}."
             raise ValueError(msg)
         self.names_found: set[str] = set()
-        """Names by which the conversations read so far can be chosen; with these, an
-        unknown name in `include` or `exclude` is recognized as a mistake."""
+        """Names of the conversations and people read so far, to detect unknown names in
+        `include` and `exclude`."""
         self._selection: CountedStep | None = None
-        self._seen: dict[int, int] | None = None
-        self._number = 0
+        self._seen_messages: dict[int, int] | None = None
+        self._loader_number = 0
 
     @property
     def path(self) -> Path:
-        """The export, or the first part of it."""
+        """The path of the export, or of its first part."""
         return self.paths[0]
 
     @abstractmethod
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield the conversations as the export has them.
+        """Yield the conversations of the export.
 
         Args:
-            files: The files of the export. `files.skip(error)` counts an unreadable
-                one; `files.details` holds what `inspect` shows besides counts.
+            files: The files of the export. Call `files.skip(error)` for an unreadable
+                file, and add details for `inspect` to `files.details`.
 
         Yields:
-            Each conversation; its messages are read before the next one is asked for.
+            Each conversation; its messages are read before the next one is requested.
         """
 
     def open_export(
         self, *, is_quiet: bool = False
     ) -> AbstractContextManager[ExportFiles]:
-        """Open the files of the export; `is_quiet` suppresses warnings."""
+        """Open the files of the export, without warnings if `is_quiet`."""
         return open_files(self.paths, self.suffixes, is_quiet=is_quiet)
 
     def lazy_load(self) -> Iterator[ChatSession]:
-        """Read the sessions one by one; a new pass over the export each time.
+        """Load the sessions one by one, in a new pass over the export.
 
         Returns:
             An iterator; closing it closes the export.
@@ -178,56 +176,56 @@ class ChatExportLoader(AsyncLoading):
         return self._sessions(Reading(self.platform))
 
     def read(self, steps: Iterable[CountedStep] = ()) -> Reading:
-        """Start one counted pass over the export, through steps if there are any.
+        """Start a counted pass over the export.
 
         Args:
-            steps: The steps to pass the sessions through.
+            steps: Steps to apply to the sessions.
 
         Returns:
-            The pass: iterate over it, then call `summary`.
+            The pass. Iterate over it, then call `summary`.
         """
         reading = Reading(self.platform)
         return reading.start(self._sessions(reading), steps)
 
     def inspect(self) -> ExportSummary:
-        """Read the export once, and count what it contains and what is skipped.
+        """Read the export once, and count the messages found, kept and skipped.
 
         Returns:
-            The counts, with found = kept + sum(skipped).
+            The counts; found = kept + sum(skipped).
         """
         return self.read().finish()
 
-    def selecting(self, step: CountedStep) -> Self:
-        """Return a loader of the sessions that a step such as `SelectSessions` keeps.
+    def with_selection(self, step: CountedStep) -> Self:
+        """Return a copy of the loader that applies a step such as `SelectSessions`.
 
-        Unlike with `loader | step`, the dropped sessions count as skipped by the
-        export: the summary's owner, senders and times are those of the kept sessions.
+        Unlike with `loader | step`, dropped sessions count as skipped by the loader,
+        and the summary's owner, senders and times are from the kept sessions only.
         """
-        chosen = copy(self)
-        chosen.names_found = set()
-        chosen._selection = step  # noqa: SLF001 - a loader of this class
-        return chosen
+        copied = copy(self)
+        copied.names_found = set()
+        copied._selection = step  # noqa: SLF001 - same class
+        return copied
 
     def share_seen_messages(self, seen: dict[int, int]) -> None:
-        """Skip messages that another loader has already read, from the next pass on.
+        """Skip messages that another loader has read, starting with the next pass.
 
-        The loaders share `seen`, which holds the number of the loader that read each
-        message. Copies of a loader (`selecting`, `unrestricted`) have its number.
+        The loaders share `seen`, which maps the hash of each message to the first
+        loader that read it. Copies of a loader count as the same loader.
         """
-        self._seen, self._number = seen, next(_numbers)
+        self._seen_messages, self._loader_number = seen, next(_loader_numbers)
 
-    def unrestricted(self) -> Self:
-        """Return a loader of all conversations, without bounds or selection."""
-        everything = copy(self)
-        everything.include = everything.exclude = ()
-        everything.start = everything.end = None
-        everything._selection = None  # noqa: SLF001 - a loader of this class
-        return everything
+    def without_filters(self) -> Self:
+        """Return a copy of the loader that does not filter by conversation or time."""
+        copied = copy(self)
+        copied.include = copied.exclude = ()
+        copied.start = copied.end = None
+        copied._selection = None  # noqa: SLF001 - same class
+        return copied
 
     def estimate_message_count(self) -> int | None:
-        """Estimate how many messages the export holds, for a progress bar.
+        """Estimate the number of messages in the export, for a progress bar.
 
-        `None` if there is no quick estimate. Errors are left to the actual reading.
+        `None` if there is no fast estimate, or if the export is unreadable.
         """
         try:
             return self._count_messages()
@@ -235,54 +233,54 @@ class ChatExportLoader(AsyncLoading):
             return None
 
     def _count_messages(self) -> int | None:
-        """Count rows or records quickly; a loader that can do so overrides this."""
+        """Estimate the number of rows or records. Override this if that is fast."""
         return None
 
     def names_of(self, person: str) -> frozenset[str]:
-        """Return the senders in this export that a name or handle belongs to.
+        """Return all sender names of the person with a name or handle.
 
-        Case does not matter, nor does the notation of phone numbers. A person whom the
-        export does not know keeps the given name.
+        Case and the format of phone numbers are ignored. If the export does not contain
+        the person, returns the name unchanged.
         """
-        row = self.people.row_of([person]) if self.people else ()
-        wanted = name_key(person)
-        found = {
+        row = self.people.find_row([person]) if self.people else ()
+        key = name_key(person)
+        names = {
             name
             for name, handles in self._known_handles.items()
-            if wanted in map(name_key, (name, *handles))
+            if key in map(name_key, (name, *handles))
         }
-        return frozenset(found or row[:1] or (person,))
+        return frozenset(names or row[:1] or (person,))
 
     @cached_property
     def _known_handles(self) -> Mapping[str, Collection[str]]:
-        # Reading the handles can take seconds, and a command looks up several names.
+        # Reading the handles can take seconds, and commands look up multiple names.
         return self.handles()
 
     def handles(self) -> Mapping[str, Collection[str]]:
-        """Return the other names and handles of each person, by display name.
+        """Return the handles of each person, by display name.
 
-        These are phone numbers, e-mail addresses, user names, ids and other names.
+        Handles are phone numbers, e-mail addresses, user names, ids and other names.
         """
-        persons: dict[str, dict[str, None]] = {}
+        ids_by_name: dict[str, dict[str, None]] = {}
         handles: dict[str, dict[str, None]] = {}
         with (
             self.open_export(is_quiet=True) as files,
             closing(closing_iterator(self.conversations(files))) as conversations,
         ):
-            names = Names(self.people)
+            names = DisplayNames(self.people)
             for conversation in conversations:
                 if self.names_are_in_messages:
                     deque(conversation.messages, maxlen=0)
-                if not names.enter(conversation):
+                if not names.start(conversation):
                     continue
                 for person in {*conversation.names, *conversation.handles}:
-                    name = names.of(person)
-                    persons.setdefault(name, {})[person] = None
-                    known = dict.fromkeys([name, *names.all_of(person)])
-                    handles[person] = handles.get(person, {}) | known
+                    name = names.display_name(person)
+                    ids_by_name.setdefault(name, {})[person] = None
+                    all_names = dict.fromkeys([name, *names.all_names(person)])
+                    handles[person] = handles.get(person, {}) | all_names
         return {
-            name: tuple({handle for one in ids for handle in handles[one]})
-            for name, ids in persons.items()
+            name: tuple({handle for id_ in ids for handle in handles[id_]})
+            for name, ids in ids_by_name.items()
         }
 
     def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
@@ -295,8 +293,8 @@ class ChatExportLoader(AsyncLoading):
                 start=self.start,
                 end=self.end,
             )
-            names = Names(self.people)
-            notes_names = self.include or self.exclude or self._selection
+            names = DisplayNames(self.people)
+            collects_names = self.include or self.exclude or self._selection
             reading.counts, reading.details = files.counts, files.details
             with closing(closing_iterator(self.conversations(files))) as conversations:
                 for conversation in conversations:
@@ -307,22 +305,22 @@ class ChatExportLoader(AsyncLoading):
                         names,
                         reading,
                         files=files,
-                        names_found=self.names_found if notes_names else None,
-                        is_new=None if self._seen is None else self._is_new,
+                        names_found=self.names_found if collects_names else None,
+                        is_new=None if self._seen_messages is None else self._is_new,
                     )
                     del conversation
                     if session and self._is_selected(session, reading):
                         held = [cast("ChatSession", session)]
                         del session
-                        yield held.pop()  # The consumer is the only one to hold it.
+                        yield held.pop()  # Do not keep a reference to the session.
 
     def _is_new(self, conversation_id: str, row: Message) -> bool:
-        """Return whether no other loader has read the message."""
-        seen = {} if self._seen is None else self._seen
-        # Two tables may use the same numbers as ids.
-        sign = row.text if row.time is None else row.time
-        message = hash((conversation_id, row.id, sign))
-        return seen.setdefault(message, self._number) == self._number
+        """Return whether a message has not been read by another loader."""
+        seen = {} if self._seen_messages is None else self._seen_messages
+        # Include the time or text, since two tables may use the same ids.
+        content = row.text if row.time is None else row.time
+        message_hash = hash((conversation_id, row.id, content))
+        return seen.setdefault(message_hash, self._loader_number) == self._loader_number
 
     def _is_selected(self, session: ExportSession, reading: Reading) -> bool:
         if self._selection is None:
@@ -344,20 +342,19 @@ class ChatExportLoader(AsyncLoading):
         """Iterate over the sessions, as `lazy_load` does."""
         return self.lazy_load()
 
-    def __or__(self, other: _JoinsLoader[_Joined]) -> _Joined:
+    def __or__(self, other: _Pipeable[_Result]) -> _Result:
         """Return a loader whose sessions pass through a step."""
         check_is_step(other)
         return other.__ror__(self)
 
     def __repr__(self) -> str:
-        """Return the class and the path, never content."""
+        """Return the class and the path, without content."""
         return f"{type(self).__name__}(path={str(self.path)!r})"
 
 
 def check_is_step(value: object) -> None:
-    """Raise a `TypeError` if a value cannot be joined to a chat loader."""
-    # Look at the class: `step.with_config(...)` forwards its step's methods, but is not
-    # a step.
+    """Raise a `TypeError` if a value cannot be combined with a chat loader."""
+    # Check the class, since `step.with_config(...)` forwards the methods of a step.
     if not callable(getattr(type(value), "lazy_transform", None)):
         remedy = (
             "(steps | other).invoke(loader), or other.invoke(loader | steps), such as "
@@ -366,29 +363,29 @@ def check_is_step(value: object) -> None:
         if isfunction(value):
             remedy = f"{value.__name__}(loader | steps)"
         msg = (
-            f"A chat loader can only be joined with session steps, "
+            f"A chat loader can only be combined with session steps, "
             f"not with {type(value).__name__}. Write {remedy}."
         )
         raise TypeError(msg)
 
 
-def time_bound(value: datetime | date | None, name: str) -> datetime | None:
-    """Return a time bound as an aware datetime in UTC; a date includes that whole day.
+def parse_time_bound(value: datetime | date | None, name: str) -> datetime | None:
+    """Convert a time bound to an aware datetime in UTC; a date includes the entire day.
 
-    A datetime without a time zone is a `ValueError`.
+    Raises `ValueError` for a datetime without a time zone.
     """
     if value is None:
         return None
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            msg = f"{name} has no time zone: give an aware datetime, or a date (UTC)."
+            msg = f"{name} has no time zone. Pass an aware datetime, or a date (UTC)."
             raise ValueError(msg)
         return value.astimezone(timezone.utc)
-    # `end` itself is not kept, so it is the start of the next day.
+    # `end` is exclusive, so use the start of the next day.
     if name == "end" and value < date.max:
         value += timedelta(days=1)
     return datetime.combine(value, time.min, timezone.utc)
 
 
-def _names(given: str | Collection[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _as_tuple(value: str | Collection[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)

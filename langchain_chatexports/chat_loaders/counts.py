@@ -1,4 +1,4 @@
-"""Found = kept + skipped, counted once, from the export to the rows of a set."""
+"""Count messages and examples, with found = kept + skipped at every stage."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_chatexports._terminal import plural, printable
 
 MERGED = "merged"
-"""The reason for messages joined with a neighbor: their text is kept."""
+"""The reason for messages joined with an adjacent one, which keeps their text."""
 
 _EXPORT = "Export"
 _MESSAGES = "messages"
@@ -24,18 +24,18 @@ class Counts:
     """The counts of one stage: `found + added = kept + skipped`."""
 
     name: str = _EXPORT
-    """The stage: `Export (slack)`, a step's class, a function of `datasets`."""
+    """The stage: `Export (slack)`, a step's class, or a function in `datasets`."""
 
     unit: str = _MESSAGES
-    """What is counted: `messages`, `sessions` or `examples`."""
+    """The unit of the counts: `messages`, `sessions` or `examples`."""
 
     found: int = 0
     kept: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    """The items not kept, by reason; `merged` messages are part of a neighbor."""
+    """Number of items not kept, by reason; `merged` messages keep their text."""
 
     added: Counter[str] = field(default_factory=Counter)
-    """The items kept but not found, by reason, such as `repeated` in windows."""
+    """Number of items kept but not found, by reason, such as `repeated` in windows."""
 
     sessions_found: int = 0
     sessions_kept: int = 0
@@ -46,36 +46,38 @@ class Counts:
             self.skipped[reason] += count
 
     @property
-    def is_of_export(self) -> bool:
-        """Whether `found` counts the records of an export, not given sessions."""
+    def is_export_stage(self) -> bool:
+        """Whether the stage is a loader, whose `found` counts records of the export."""
         return self.name.startswith(_EXPORT)
 
     @property
     def adds_up(self) -> bool:
-        """Whether everything is accounted for."""
+        """Whether found + added = kept + skipped."""
         return self.found + self.added.total() == self.kept + self.skipped.total()
 
     def __str__(self) -> str:
-        """Return the counts as a line for a terminal."""
+        """Format the counts as one line."""
         found = plural(self.found, self.unit.removesuffix("s"))
-        added = [f"{count:,} added: {why}" for why, count in _sorted(self.added)]
-        skipped = [f"{count:,} skipped: {why}" for why, count in _sorted(self.skipped)]
+        added = [f"{count:,} added: {why}" for why, count in _sort_counts(self.added)]
+        skipped = [
+            f"{count:,} skipped: {why}" for why, count in _sort_counts(self.skipped)
+        ]
         return "; ".join([f"{self.name}: {found} -> {self.kept:,}", *added, *skipped])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts in JSON types."""
         return {
-            name: dict(_sorted(value)) if isinstance(value, Counter) else value
+            name: dict(_sort_counts(value)) if isinstance(value, Counter) else value
             for name, value in vars(self).items()
         }
 
 
 @contextmanager
-def entered_at_end(counts: list[Counts], *stages: Counts) -> Iterator[None]:
-    """Append stages to a list at the end of a `with`, also after an error.
+def append_on_exit(counts: list[Counts], *stages: Counts) -> Iterator[None]:
+    """Append stages to a list at the end of a `with` block, even after an error.
 
-    Functions that make or drop examples share one list. Each enters its stages when its
-    input has ended, so the list is in processing order.
+    Nested generators share a list. Each appends its stages after the end of its input,
+    so the list is in processing order.
     """
     try:
         yield
@@ -83,15 +85,15 @@ def entered_at_end(counts: list[Counts], *stages: Counts) -> Iterator[None]:
         counts += stages
 
 
-def total_of(counts: Iterable[Counts]) -> Counts | None:
-    """Return the totals of all messages, from the first stage to the last.
+def sum_counts(counts: Iterable[Counts]) -> Counts | None:
+    """Combine the message counts of all stages.
 
-    `None` if no messages were counted, or if the stages belong to different passes.
+    `None` if no messages were counted, or if the stages are from different passes.
     """
     stages = [stage for stage in counts if stage.unit == _MESSAGES]
     if not stages:
         return None
-    exports = [stage for stage in stages if stage.is_of_export]
+    exports = [stage for stage in stages if stage.is_export_stage]
     total = Counts(_EXPORT if exports else "Total")
     for stage in stages:
         total.skipped.update(stage.skipped)
@@ -103,20 +105,20 @@ def total_of(counts: Iterable[Counts]) -> Counts | None:
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """A summary of an export without its text: counts, names and times.
+    """A summary of an export, without message text: counts, names and times.
 
     Attributes:
         platform: The export's platform, for example `imessage`.
-        owner: Whose export it is, if known.
+        owner: The owner of the export, if known.
         owner_found_by: How the owner was found.
-        sessions: Conversations with at least one message kept.
-        senders: Messages kept, by sender, most first.
+        sessions: Number of conversations with at least one message kept.
+        senders: Number of messages kept by sender, in descending order.
         first: Time of the oldest message kept, in UTC.
         last: Time of the newest message kept, in UTC.
-        found: Message rows or records read.
-        kept: Messages in the loaded sessions.
-        skipped: Messages not kept, by reason; found = kept + sum(skipped).
-        steps: The counts of each step, if steps were inspected too.
+        found: Number of message records read.
+        kept: Number of messages in the loaded sessions.
+        skipped: Number of messages not kept, by reason; found = kept + sum(skipped).
+        steps: The counts of each step, if any.
         details: Format-specific counts in JSON types (files, services, sections, …).
     """
 
@@ -145,7 +147,7 @@ class ExportSummary:
         return [export, *self.steps]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the summary in JSON types; times as ISO 8601 strings."""
+        """Return the summary in JSON types, with times in ISO 8601."""
         return {
             **vars(self),
             "senders": dict(self.senders),
@@ -157,31 +159,31 @@ class ExportSummary:
         }
 
     def __str__(self) -> str:
-        """Return the summary as a table for a terminal."""
-        return "\n".join(_table_lines(self))
+        """Format the summary as a table for a terminal."""
+        return "\n".join(_format_summary(self))
 
 
 class CountedStep(Protocol):
-    """The parts of `SessionTransform` that are needed to count."""
+    """The attributes of `SessionTransform` that are needed for counting."""
 
     joins_messages: ClassVar[bool]
 
     def flattened(self) -> "tuple[CountedStep, ...]":
-        """Return the single steps that the step consists of."""
+        """Return the steps of a pipeline, or the step itself."""
 
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
-        """Count the session's messages that are in no output, by reason."""
+        """Count the messages of a session that the step skips, by reason."""
 
     def lazy_transform(self, sessions: Any, /) -> Iterator[ChatSession]:
         """Transform sessions one by one."""
 
 
 class Reading:
-    """A counted pass over a loader's sessions and through steps.
+    """A counted pass of a loader's sessions through steps.
 
-    Iterate over it once, then call `summary`; after an early stop the summary covers
-    the sessions read until then. The loaders of this package fill in `counts`, `owner`,
-    `owner_found_by` and `details` as they read.
+    Iterate over it once, then call `summary`, which covers the sessions read so far.
+    The loaders in this package set `counts`, `owner`, `owner_found_by` and `details`
+    while they read.
     """
 
     def __init__(self, platform: str) -> None:
@@ -196,7 +198,7 @@ class Reading:
         self._last: int | None = None
         self._steps: list[tuple[CountedStep, Counts]] = []
         self._is_counted = True
-        self._repeats = 0  # Repeated messages of the current session.
+        self._repeats = 0  # Number of repeated messages in the current session.
         self._sessions: Iterator[ChatSession] = iter(())
 
     def start(
@@ -206,35 +208,35 @@ class Reading:
         *,
         is_counted: bool = True,
     ) -> "Reading":
-        """Set the sessions and steps; nothing is read yet.
+        """Set the sessions and steps, without reading.
 
-        Unless the loader fills in the counts (`is_counted`), all messages count as
+        If the loader has not counted the sessions (`is_counted`), all messages count as
         found and kept.
         """
         self._is_counted = is_counted
-        self._sessions = _tapped(sessions, self._count)
+        self._sessions = _tap(sessions, self._count)
         for step in steps:
-            for single in step.flattened():
-                self._sessions = self._passed(self._sessions, single)
+            for part in step.flattened():
+                self._sessions = self._count_step(self._sessions, part)
         return self
 
     def __iter__(self) -> Iterator[ChatSession]:
-        """Return the sessions that come out of the last step."""
+        """Iterate over the output of the last step."""
         return self._sessions
 
     @property
     def messages_read(self) -> int:
-        """The messages found so far, including skipped ones."""
+        """The number of messages found so far, including skipped ones."""
         return self.counts.found
 
     def finish(self) -> ExportSummary:
-        """Read the rest, and return the counts."""
+        """Read the remaining sessions, and return the summary."""
         for session in self:
             del session
         return self.summary()
 
     def summary(self) -> ExportSummary:
-        """Return the counts so far."""
+        """Summarize the sessions read so far."""
         platforms = [*self.platforms]
         return ExportSummary(
             platform=platforms[0] if len(platforms) == 1 else self._platform,
@@ -242,19 +244,19 @@ class Reading:
             owner_found_by=self.owner_found_by,
             sessions=self.counts.sessions_kept,
             senders=dict(sorted(self._senders.items(), key=lambda x: (-x[1], x[0]))),
-            first=_moment(self._first),
-            last=_moment(self._last),
+            first=_to_datetime(self._first),
+            last=_to_datetime(self._last),
             found=self.counts.found,
             kept=self.counts.kept,
-            skipped=dict(_sorted(self.counts.skipped)),
-            steps=tuple(_settled(step, counts) for step, counts in self._steps),
+            skipped=dict(_sort_counts(self.counts.skipped)),
+            steps=tuple(_balance_counts(step, counts) for step, counts in self._steps),
             details=dict(self.details),
         )
 
     def _count(self, session: ChatSession) -> None:
         messages = session.get("messages", ())
         extras = [message.additional_kwargs for message in messages]
-        if self._is_counted:  # Repeats are counted in another session.
+        if self._is_counted:  # Repeated messages count in another session.
             extras = [extra for extra in extras if extra.get("weight") != 0]
         self._repeats = len(messages) - len(extras)
         self._senders.update([str(extra.get("sender", "unknown")) for extra in extras])
@@ -272,59 +274,59 @@ class Reading:
             self.counts.kept += len(extras)
             self.counts.sessions_kept += 1
 
-    def _passed(
+    def _count_step(
         self, sessions: Iterator[ChatSession], step: CountedStep
     ) -> Iterator[ChatSession]:
         counts = Counts(type(step).__name__)
-        takes_export = self._is_counted and not self._steps
+        is_first_step = self._is_counted and not self._steps
         self._steps.append((step, counts))
 
-        def found(session: ChatSession) -> None:
-            repeats = self._repeats if takes_export else 0
+        def count_found(session: ChatSession) -> None:
+            repeats = self._repeats if is_first_step else 0
             counts.sessions_found += 1
             counts.found += len(session.get("messages", ())) - repeats
             counts.added.update({"repeated": repeats} if repeats else {})
             counts.skipped.update(step.skipped(session))
 
-        def kept(session: ChatSession) -> None:
+        def count_kept(session: ChatSession) -> None:
             counts.sessions_kept += 1
             counts.kept += len(session.get("messages", ()))
 
-        return _tapped(step.lazy_transform(_tapped(sessions, found)), kept)
+        return _tap(step.lazy_transform(_tap(sessions, count_found)), count_kept)
 
 
-def _tapped(
-    sessions: Iterable[ChatSession], note: Callable[[ChatSession], None]
+def _tap(
+    sessions: Iterable[ChatSession], count: Callable[[ChatSession], None]
 ) -> Generator[ChatSession, None, None]:
-    """Call `note` for each session, and pass it on without keeping a reference."""
+    """Call `count` with each session, and yield it without keeping a reference."""
     for session in sessions:
-        note(session)
+        count(session)
         held = [session]
         del session
         yield held.pop()
 
 
-def _settled(step: CountedStep, counts: Counts) -> Counts:
-    """Return a step's counts with a reason for each missing or extra message."""
-    settled = replace(
+def _balance_counts(step: CountedStep, counts: Counts) -> Counts:
+    """Return a step's counts, with a default reason for messages without one."""
+    balanced = replace(
         counts, skipped=Counter(counts.skipped), added=Counter(counts.added)
     )
-    rest = counts.found + counts.added.total() - counts.kept - counts.skipped.total()
-    if rest > 0:
-        settled.skip(MERGED if step.joins_messages else "unnamed", rest)
-    elif rest < 0:
-        settled.added["repeated"] -= rest
-    return settled
+    missing = counts.found + counts.added.total() - counts.kept - counts.skipped.total()
+    if missing > 0:
+        balanced.skip(MERGED if step.joins_messages else "unnamed", missing)
+    elif missing < 0:
+        balanced.added["repeated"] -= missing
+    return balanced
 
 
-def read_counted(
+def start_counted_pass(
     sessions: Iterable[ChatSession], platform: str, steps: Sequence[CountedStep] = ()
 ) -> Reading:
     """Start a counted pass over sessions whose loader does not count."""
     return Reading(platform).start(sessions, steps, is_counted=False)
 
 
-def _table_lines(summary: ExportSummary) -> Iterator[str]:
+def _format_summary(summary: ExportSummary) -> Iterator[str]:
     owner = printable(summary.owner) if summary.owner else "not found"
     if summary.owner_found_by:
         owner += f" (by {summary.owner_found_by})"
@@ -340,38 +342,39 @@ def _table_lines(summary: ExportSummary) -> Iterator[str]:
     yield f"messages  {summary.found:,} found, {summary.kept:,} kept"
     for reason, count in summary.skipped.items():
         yield f"          {count:,} skipped: {reason}"
-    listed = list(summary.senders.items())
-    for index, (name, count) in enumerate(listed[:_MAX_LISTED_SENDERS]):
+    senders = list(summary.senders.items())
+    for index, (name, count) in enumerate(senders[:_MAX_LISTED_SENDERS]):
         yield f"{'' if index else 'senders':<10}{count:>8,}  {printable(name)}"
-    if len(listed) > _MAX_LISTED_SENDERS:
-        more = len(listed) - _MAX_LISTED_SENDERS
-        yield f"{'':<10}{more:>8,}  more {'sender' if more == 1 else 'senders'}"
+    unlisted = len(senders) - _MAX_LISTED_SENDERS
+    if unlisted > 0:
+        yield f"{'':<10}{unlisted:>8,}  more {'sender' if unlisted == 1 else 'senders'}"
     for step in summary.steps:
-        yield from _step_lines(step)
+        yield from _format_step(step)
 
 
-def _step_lines(step: Counts) -> Iterator[str]:
-    before = _size(step.sessions_found, step.found)
-    yield f"{step.name}: {before} -> {_size(step.sessions_kept, step.kept)}"
-    for reason, count in _sorted(step.skipped):
+def _format_step(step: Counts) -> Iterator[str]:
+    found = _format_size(step.sessions_found, step.found)
+    kept = _format_size(step.sessions_kept, step.kept)
+    yield f"{step.name}: {found} -> {kept}"
+    for reason, count in _sort_counts(step.skipped):
         # The text of merged messages is kept.
-        what = reason if reason == MERGED else f"skipped: {reason}"
-        yield f"          {count:,} {what}"
-    for reason, count in _sorted(step.added):
+        label = reason if reason == MERGED else f"skipped: {reason}"
+        yield f"          {count:,} {label}"
+    for reason, count in _sort_counts(step.added):
         yield f"          {count:,} added: {reason}"
 
 
-def _size(sessions: int, messages: int) -> str:
+def _format_size(sessions: int, messages: int) -> str:
     return f"{plural(sessions, 'session')}, {plural(messages, 'message')}"
 
 
-def _sorted(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def _sort_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items())
 
 
-def _moment(seconds: int | None) -> datetime | None:
-    # `fromtimestamp` refuses moments before 1970 on Windows; and langchain-community's
-    # `message_time` is in nanoseconds.
+def _to_datetime(seconds: int | None) -> datetime | None:
+    # Avoid `fromtimestamp`, which fails before 1970 on Windows. Nanoseconds, as in
+    # langchain-community's `message_time`, overflow.
     if seconds is None:
         return None
     try:

@@ -11,16 +11,16 @@ class DisjointSets:
     def __init__(self) -> None:
         self._parents: dict[Hashable, Hashable] = {}
 
-    def join(self, one: Hashable, other: Hashable) -> None:
+    def join(self, item: Hashable, other: Hashable) -> None:
         """Join the sets of two items."""
-        self._parents[self.find(other)] = self.find(one)
+        self._parents[self.find(other)] = self.find(item)
 
-    def find(self, one: Hashable) -> Hashable:
+    def find(self, item: Hashable) -> Hashable:
         """Return the representative of an item's set."""
-        path = []
-        while one in self._parents and self._parents[one] != one:
-            path.append(one)
-            one = self._parents[one]
-        for passed in path:
-            self._parents[passed] = one
-        return one
+        path = []  # Shortened below, to speed up the next call.
+        while item in self._parents and self._parents[item] != item:
+            path.append(item)
+            item = self._parents[item]
+        for child in path:
+            self._parents[child] = item
+        return item

@@ -1,6 +1,6 @@
-"""The files of an export, whether it is a zip, several zips, a folder or a file.
+"""Open the files of an export in one or more folders and zips.
 
-Zips are read in place and never unpacked. Links, pipes, names that lead out of a zip
+Zips are read in place and never unpacked. Links, pipes, names that point outside a zip,
 and files that unpack to far more than a chat are skipped with a warning.
 """
 
@@ -20,9 +20,9 @@ from typing import IO, Any
 
 from langchain_chatexports._regular_files import (
     MAX_FOLDER_DEPTH,
-    no_access,
+    access_error,
     open_regular_file,
-    system_errors,
+    translate_os_errors,
 )
 from langchain_chatexports._terminal import escaped, plural
 from langchain_chatexports.chat_loaders.counts import Counts
@@ -34,18 +34,20 @@ from langchain_chatexports.exceptions import (
 )
 
 _MAX_FILE_BYTES = 2 * 2**30
-# Chats compress by a factor of 4 to 30, and deflate by 1,032 at most.
+# Chats compress by a factor of 4 to 30; the maximum of deflate is 1,032.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20
-_CONTEXT_FOLDERS = 5  # From the root of an export to a conversation's folder.
+_CONTEXT_FOLDERS = 5  # Between the root of an export and a conversation's folder.
 _ENCRYPTED_FLAG = 0x1
 _DRIVE = re.compile("[A-Za-z]:")
-# Folders of sent files in the exports of several apps.
-_SENT = re.compile(r"(?:.*_)?(?:files|attachments|uploads|media)", re.IGNORECASE)
+# Folders for sent files, in exports of several apps.
+_SENT_FILES_FOLDER = re.compile(
+    r"(?:.*_)?(?:files|attachments|uploads|media)", re.IGNORECASE
+)
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-# Python unpacks whole blocks of bzip2 and LZMA, whatever part of them is read.
-_PACKINGS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-_BROKEN_ZIP = (
+# For bzip2 and LZMA, Python unpacks entire blocks even to read a few bytes.
+_COMPRESSION_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -54,12 +56,12 @@ _BROKEN_ZIP = (
     struct.error,
     ValueError,
 )
-_NOT_INSIDE = "it is not a regular file inside the export"
+_OUTSIDE_EXPORT = "it is not a regular file inside the export"
 _TOO_LARGE = "it is larger than any export file"
 _SAMPLE_BYTES = 1 << 16
 _MAX_WARNINGS = 20
-_MAX_NAMED = 5
-# More than any real chat, unless the export is that large.
+_MAX_LISTED = 5
+# More than in any real chat, except in very large exports.
 _MAX_MESSAGES = 300_000
 _MIN_BYTES_PER_MESSAGE = 4
 _REMEDY = "Grant the program access to it, or copy the export to a folder of your own."
@@ -67,80 +69,80 @@ _REMEDY = "Grant the program access to it, or copy the export to a folder of you
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """A file of an export, in a folder or a zip; opened by `read` or `open` only."""
+    """A file of an export, in a folder or a zip."""
 
     folders: tuple[str, ...]
-    """The names of its parent folders, outermost first."""
+    """Names of the parent folders, outermost first."""
 
     name: str
     """The file's name."""
 
-    given: int
-    """How many of `folders` are part of the user's path, or above it."""
+    given_depth: int
+    """The number of `folders` at or above the user's path."""
 
     part: int
-    """The index of the path (folder or zip) that contains it."""
+    """The index of the folder or zip that contains the file."""
 
     part_name: str
-    """The name of that folder or zip."""
+    """The name of the folder or zip that contains the file."""
 
     size: int
     """Size in bytes."""
 
-    packed_size: int
-    """Size in bytes on disk, compressed in a zip."""
+    compressed_size: int
+    """Size on disk in bytes; inside a zip, the compressed size."""
 
     path: Path
     """The file, or the zip that contains it."""
 
     label: str
-    """Its path for error messages."""
+    """The path for error messages."""
 
     opener: Callable[[], IO[bytes]]
-    """Opens the file."""
+    """The function that opens the file, for `read` and `open`."""
 
     @property
     def inner_path(self) -> str:
-        """Its path relative to the user's path, with `/`."""
-        return "/".join((*self.folders[self.given :], self.name))
+        """The path relative to the user's path, separated by `/`."""
+        return "/".join((*self.folders[self.given_depth :], self.name))
 
     def read(self, limit: int | None = None) -> bytes:
-        """Return its content, or the first `limit` bytes.
+        """Return the content, or the first `limit` bytes.
 
         Raises:
-            ExportAccessError: If the system refuses.
+            ExportAccessError: If access is denied.
             ExportFormatError: If a zip's data is damaged.
         """
         with self.open() as file:
-            # Bound the read: a zip may unpack to more than it declares.
+            # Limit the size, since a zip may unpack to more than it declares.
             return file.read(self.size if limit is None else min(limit, self.size))
 
     def head(self, limit: int) -> bytes:
-        """Return its first bytes, without a byte order mark and blanks before them.
+        """Return the first bytes, without byte order mark and leading whitespace.
 
-        An unreadable file has none; reading it later shows what is wrong.
+        Empty if the file is unreadable, which is reported when it is read.
         """
         with suppress(ChatExportError):
             return self.read(limit).removeprefix(b"\xef\xbb\xbf").lstrip()
         return b""
 
     def estimate_count(self, *keys: bytes) -> int:
-        """Estimate how often keys occur, from the first bytes; 0 if unreadable."""
+        """Estimate the occurrences of keys from the first bytes; 0 if unreadable."""
         head = self.head(_SAMPLE_BYTES)
         count = sum(map(head.count, keys))
         return round(count * self.size / len(head)) if count else 0
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open the file for reading; errors inside the `with` name it."""
+        """Open the file; translate errors inside the `with` block to ours."""
         try:
             with self.opener() as file:
                 yield file
         except ChatExportError:
             raise
         except PermissionError as error:
-            raise no_access(self.label, self.path, _REMEDY) from error
-        except (OSError, *_BROKEN_ZIP) as error:
+            raise access_error(self.label, self.path, _REMEDY) from error
+        except (OSError, *_ZIP_ERRORS) as error:
             msg = (
                 f"{self.label} is damaged ({type(error).__name__}: {error}). "
                 "Download the export again."
@@ -149,10 +151,10 @@ class ExportFile:
 
 
 class SkippedFilesWarning(UserWarning):
-    """Files are skipped: they are damaged, or not exports."""
+    """Warning about skipped files, which are damaged or not exports."""
 
     def __init__(self, message: str, names: list[str]) -> None:
-        """Initialize the warning with the files' names."""
+        """Initialize the warning with the names of the files."""
         super().__init__(message)
         self.names = names
 
@@ -162,33 +164,30 @@ class ExportFiles:
     """The files of an export with a format's suffixes, sorted by path."""
 
     path: Path
-    """The user's path; the first one of several parts."""
+    """The user's path, or the path of the first part."""
 
     files: list[ExportFile] = field(default_factory=list)
 
     details: dict[str, Any] = field(default_factory=dict)
-    """Details for `inspect` besides the counts, in JSON types."""
+    """Additional information for `inspect`, in JSON types."""
 
     counts: Counts = field(default_factory=Counts)
-    """The counts of records; an unreadable file counts as one."""
+    """Counts of records; an unreadable file counts as one record."""
 
     unreadable: int = 0
     """The number of skipped files."""
 
-    packed_bytes: int | None = None
-    """The size of all files on disk, which limits the plausible number of messages."""
+    compressed_bytes: int | None = None
+    """Size of all files on disk, which limits the plausible number of messages."""
 
     is_quiet: bool = False
     """Whether to suppress warnings."""
 
     is_single_file: bool = False
-    """Whether the user gave a single file that is not a zip."""
+    """Whether the user's path is a single file other than a zip."""
 
     def skip(self, error: ChatExportError) -> None:
-        """Count an unreadable file, and warn about it.
-
-        If the user gave this single file, the error is raised.
-        """
+        """Count an unreadable file and warn about it; raise if it is the only file."""
         if self.is_single_file:
             raise error
         self.unreadable += 1
@@ -204,24 +203,26 @@ class ExportFiles:
             self.warn("Skipped: more unreadable files.")
 
     def warn(self, msg: str | Warning) -> None:
-        """Warn about something that the user should change."""
+        """Issue a warning, unless warnings are suppressed."""
         if not self.is_quiet:
             warnings.warn(msg, stacklevel=3)
 
     @property
     def max_messages(self) -> int:
-        """The largest plausible number of messages in an export of this size."""
-        return max(_MAX_MESSAGES, (self.packed_bytes or 0) // _MIN_BYTES_PER_MESSAGE)
+        """The maximum plausible number of messages for the size of the export."""
+        return max(
+            _MAX_MESSAGES, (self.compressed_bytes or 0) // _MIN_BYTES_PER_MESSAGE
+        )
 
     def check_count(self, count: int) -> None:
-        """Raise an `ExportFormatError` if there are more messages than is plausible.
+        """Raise an `ExportFormatError` if a message count is implausibly high.
 
-        Formats call it while they collect the messages of a conversation.
+        Loaders call this while they collect the messages of a conversation.
         """
-        if count > self.max_messages and self.packed_bytes is not None:
+        if count > self.max_messages and self.compressed_bytes is not None:
             msg = (
-                f"There are more than {self.max_messages:,} messages in an export of "
-                f"{self.packed_bytes:,} bytes, which is not plausible. Download it "
+                f"{self.path} has more than {self.max_messages:,} messages in "
+                f"{self.compressed_bytes:,} bytes, which is not plausible. Download it "
                 "again."
             )
             raise ExportFormatError(msg, path=self.path)
@@ -235,63 +236,68 @@ class ExportFiles:
 def open_files(
     paths: Collection[Path], suffixes: tuple[str, ...], *, is_quiet: bool = False
 ) -> Iterator[ExportFiles]:
-    """Open an export: folders with the zips in them, zips, or single files.
+    """Open the folders, zips or single files of an export.
 
-    Files are listed if their names have one of the lower-case `suffixes`; a single file
-    may have any name. Hidden files, and the `__MACOSX` folders of zips, are ignored.
-    The zips are closed at the end of the `with`.
+    Also opens zips at the top level of a folder. Lists files with one of the lower-case
+    `suffixes`, or a single file of any name. Ignores hidden files from macOS. Closes
+    the zips at the end of the `with` block.
 
     Raises:
-        ExportNotFoundError: If there is nothing at a path.
-        ExportAccessError: If the system refuses.
+        ExportNotFoundError: If a path does not exist.
+        ExportAccessError: If access is denied.
         ExportFormatError: If a path is a pipe or a device, or a zip that is damaged or
             unpacks to far more than a chat.
     """
     first, *others = paths
-    export = ExportFiles(first, packed_bytes=0, is_quiet=is_quiet)
-    places = [(path, place) for path in paths for place in _parts(path)]
+    export = ExportFiles(first, compressed_bytes=0, is_quiet=is_quiet)
+    part_paths = [
+        (path, part_path) for path in paths for part_path in _list_parts(path)
+    ]
     with ExitStack() as zips:
-        for part, (path, place) in enumerate(places):
+        for part, (path, part_path) in enumerate(part_paths):
             try:
-                with system_errors(place, _REMEDY):
-                    if place != path and place.is_symlink():
-                        raise _refused(place, _NOT_INSIDE)
-                    if place.is_dir():
-                        found = _files_in_folder(place, part, suffixes, export)
-                    elif is_zip(place):
-                        archive = _open_zip(place, zips)
-                        found = _files_in_zip(place, archive, part, suffixes, export)
+                with translate_os_errors(part_path, _REMEDY):
+                    if part_path != path and part_path.is_symlink():
+                        raise _refusal_error(part_path, _OUTSIDE_EXPORT)
+                    if part_path.is_dir():
+                        part_files = _list_folder(part_path, part, suffixes, export)
+                    elif is_zip(part_path):
+                        archive = _open_zip(part_path, zips)
+                        part_files = _list_zip(
+                            part_path, archive, part, suffixes, export
+                        )
                     else:
-                        folder = place.parent
-                        inside = _resolved(folder)
-                        file = _file_on_disk(place, folder, inside, part, place.name)
-                        found = iter([file])
-                    export.files += list(found)
-            except ChatExportError as error:  # noqa: PERF203 - a zip, not a message
-                if place == path:
+                        folder = part_path.parent
+                        real = _realpath(folder)
+                        name = part_path.name
+                        file = _make_disk_file(part_path, folder, real, part, name)
+                        part_files = iter([file])
+                    export.files += list(part_files)
+            except ChatExportError as error:  # noqa: PERF203 - once per zip
+                if part_path == path:
                     raise
                 export.skip(error)
-        export.packed_bytes = sum(file.packed_size for file in export)
+        export.compressed_bytes = sum(file.compressed_size for file in export)
         export.is_single_file = not others and not first.is_dir() and not is_zip(first)
         yield export
 
 
-def _parts(path: Path) -> list[Path]:
-    """Return the path, and the zips in it if it is a folder."""
-    with system_errors(path, _REMEDY):
+def _list_parts(path: Path) -> list[Path]:
+    """Return the path, followed by the zips in it if it is a folder."""
+    with translate_os_errors(path, _REMEDY):
         path.stat()
-        inside = sorted(path.iterdir()) if path.is_dir() else []
-    return [path, *(one for one in inside if _is_zip_name(one))]
+        children = sorted(path.iterdir()) if path.is_dir() else []
+    return [path, *filter(_is_zip_name, children)]
 
 
 def _is_zip_name(path: Path) -> bool:
-    return path.suffix.lower() == ".zip" and not _is_noise(path.name)
+    return path.suffix.lower() == ".zip" and not _is_system_file(path.name)
 
 
 def is_zip(path: Path) -> bool:
     """Return whether a file is a zip, by its name or first bytes.
 
-    `zipfile.is_zipfile` looks at the end, which a truncated zip has lost.
+    `zipfile.is_zipfile` checks the end of the file, which truncated zips lack.
     """
     if path.suffix.lower() == ".zip":
         return True
@@ -300,73 +306,87 @@ def is_zip(path: Path) -> bool:
 
 
 def walk_files(root: Path, skip: Callable[[ChatExportError], None]) -> Iterator[Path]:
-    """Yield the files of a folder and its subfolders, without hidden ones of macOS.
+    """Yield the files in a folder and its subfolders, except hidden ones from macOS.
 
-    `skip` is called for each folder that cannot be read or is too deep. A refusal of
-    the system is an `ExportAccessError`.
+    Args:
+        root: The folder.
+        skip: Called with an error for each unreadable or too deeply nested folder.
+
+    Raises:
+        ExportAccessError: If access is denied.
     """
 
     def on_error(error: OSError) -> None:
         if isinstance(error, PermissionError):
-            raise no_access(error.filename, Path(error.filename), _REMEDY) from error
-        skip(_refused(error.filename, f"the system says {error.strerror}"))
+            raise access_error(error.filename, Path(error.filename), _REMEDY) from error
+        skip(_refusal_error(error.filename, f"the system says {error.strerror}"))
 
     for folder, folders, names in os.walk(root, onerror=on_error):
         if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH and folders:
             folders.clear()
-            skip(_refused(folder, "it is nested too deeply"))
-        folders[:] = sorted(name for name in folders if not _is_noise(name))
-        yield from (Path(folder, name) for name in sorted(names) if not _is_noise(name))
+            skip(_refusal_error(folder, "it is nested too deeply"))
+        folders[:] = sorted(name for name in folders if not _is_system_file(name))
+        yield from (
+            Path(folder, name) for name in sorted(names) if not _is_system_file(name)
+        )
 
 
-def _files_in_folder(
+def _list_folder(
     root: Path, part: int, suffixes: tuple[str, ...], export: ExportFiles
 ) -> Iterator[ExportFile]:
-    inside = _resolved(root)
+    real_root = _realpath(root)
     zips = []
     for path in walk_files(root, export.skip):
         if _is_zip_name(path) and path.parent != root:
             zips.append(path.relative_to(root))
         elif path.name.lower().endswith(suffixes):
             try:
-                # Links may lead out of the export, and pipes never end.
-                if not _resolved(path).is_relative_to(inside) or not path.is_file():
-                    raise _refused(path, _NOT_INSIDE)
-                yield _file_on_disk(path, root, inside, part, root.name)
+                # Links may point outside the export, and pipes never end.
+                if not _realpath(path).is_relative_to(real_root) or not path.is_file():
+                    raise _refusal_error(path, _OUTSIDE_EXPORT)
+                yield _make_disk_file(path, root, real_root, part, root.name)
             except ExportFormatError as error:
                 export.skip(error)
-    # Zips that people sent each other are not parts of the export.
-    zips = [one for one in zips if not any(map(_SENT.fullmatch, one.parts))]
+    # Ignore zips that were sent in chats.
+    zips = [
+        zip_path
+        for zip_path in zips
+        if not any(map(_SENT_FILES_FOLDER.fullmatch, zip_path.parts))
+    ]
     if zips:
-        _note_zips(zips, root, export)
+        _warn_about_zips(zips, root, export)
 
 
-def _note_zips(zips: list[Path], root: Path, export: ExportFiles) -> None:
+def _warn_about_zips(zips: list[Path], root: Path, export: ExportFiles) -> None:
     """Warn about zips in subfolders, which may be parts of the export."""
-    listed = ", ".join(map(str, zips[:_MAX_NAMED]))
-    rest = len(zips) - _MAX_NAMED
+    listed = ", ".join(map(str, zips[:_MAX_LISTED]))
+    unlisted = len(zips) - _MAX_LISTED
     export.warn(
         f"{root} has {plural(len(zips), 'zip')} in its subfolders, which are not read: "
-        f"{listed}{f' and {rest} more' if rest > 0 else ''}. If they are parts of the "
-        "export, give their paths or move them to the top of the folder."
+        f"{listed}{f' and {unlisted} more' if unlisted > 0 else ''}. If they are parts "
+        "of the export, pass their paths or move them to the top of the folder."
     )
 
 
-def _file_on_disk(
-    path: Path, root: Path, resolved: Path, part: int, part_name: str
+def _make_disk_file(
+    path: Path, root: Path, real_root: Path, part: int, part_name: str
 ) -> ExportFile:
-    given = resolved.parts[1:][-_CONTEXT_FOLDERS:]
+    context = real_root.parts[1:][-_CONTEXT_FOLDERS:]
     size = path.stat().st_size
     if size > _MAX_FILE_BYTES:
-        raise _refused(path, _TOO_LARGE)
+        raise _refusal_error(path, _TOO_LARGE)
     return ExportFile(
-        folders=tuple(map(_readable, (*given, *path.relative_to(root).parts[:-1]))),
-        name=_readable(path.name),
-        given=len(given),
+        folders=tuple(
+            map(
+                _replace_invalid_unicode, (*context, *path.relative_to(root).parts[:-1])
+            )
+        ),
+        name=_replace_invalid_unicode(path.name),
+        given_depth=len(context),
         part=part,
         part_name=part_name,
         size=size,
-        packed_size=size,
+        compressed_size=size,
         path=path,
         label=escaped(str(path)),
         opener=partial(open_regular_file, path),
@@ -377,7 +397,7 @@ def _open_zip(path: Path, zips: ExitStack) -> zipfile.ZipFile:
     file = zips.enter_context(open_regular_file(path))
     try:
         return zips.enter_context(zipfile.ZipFile(file))
-    except _BROKEN_ZIP as error:
+    except _ZIP_ERRORS as error:
         msg = (
             f"{path} is not a complete zip file ({error}); its download was probably "
             "interrupted. Download it again."
@@ -385,7 +405,7 @@ def _open_zip(path: Path, zips: ExitStack) -> zipfile.ZipFile:
         raise DamagedExportError(msg, path=path) from error
 
 
-def _files_in_zip(
+def _list_zip(
     path: Path,
     archive: zipfile.ZipFile,
     part: int,
@@ -394,13 +414,13 @@ def _files_in_zip(
 ) -> Iterator[ExportFile]:
     entries = []
     for info in archive.infolist():
-        # Some programs write backslashes.
+        # Some programs use backslashes.
         name = PurePosixPath(info.filename.replace("\\", "/"))
         is_listed = name.name.lower().endswith(suffixes) and not info.is_dir()
-        if not is_listed or any(map(_is_noise, name.parts)):
+        if not is_listed or any(map(_is_system_file, name.parts)):
             continue
-        if reason := _reason_to_refuse(name, info):
-            export.skip(_refused(f"{path}/{name}", reason))
+        if reason := _find_refusal_reason(name, info):
+            export.skip(_refusal_error(f"{path}/{name}", reason))
         else:
             entries.append((name, info))
     _check_zip(path, [info for _, info in entries])
@@ -409,11 +429,11 @@ def _files_in_zip(
         yield ExportFile(
             folders=name.parts[:-1],
             name=name.name,
-            given=0,
+            given_depth=0,
             part=part,
             part_name=path.name,
             size=info.file_size,
-            packed_size=info.compress_size,
+            compressed_size=info.compress_size,
             path=path,
             label=escaped(f"{path}/{name}"),
             opener=partial(_open_entry, archive, info),
@@ -421,15 +441,15 @@ def _files_in_zip(
 
 
 def _open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    if info.compress_type not in _PACKINGS:
+    if info.compress_type not in _COMPRESSION_METHODS:
         msg = f"compression method {info.compress_type} is not supported"
         raise NotImplementedError(msg)
     return archive.open(info)
 
 
-def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
+def _find_refusal_reason(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
     if name.is_absolute() or ".." in name.parts or _DRIVE.match(name.parts[0]):
-        return "its name leads out of the archive"
+        return "its name points outside the archive"
     if stat.S_ISLNK(info.external_attr >> 16):
         return "it is a link"
     if info.file_size > _MAX_FILE_BYTES:
@@ -442,35 +462,35 @@ def _reason_to_refuse(name: PurePosixPath, info: zipfile.ZipInfo) -> str | None:
 def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
         msg = (
-            f"{path} is protected by a password, which exports are not. Unpack it and "
-            "give the folder."
+            f"{path} is protected by a password, unlike exports. Unpack it and pass "
+            "the folder."
         )
         raise EncryptedExportError(msg, path=path)
     total = sum(info.file_size for info in infos)
-    # Ignore the media. Several entries may also share the same data.
+    # Ignore media files. The size of the zip counts if entries share data.
     packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
     if total > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * packed):
         msg = (
-            f"The chats in {path} would unpack from {packed:,} to {total:,} bytes, as "
-            "in a zip bomb. Download the export again. If you made it, unpack it and "
-            "give the folder."
+            f"The chats in {path} would unpack from {packed:,} to {total:,} bytes, "
+            "which suggests a zip bomb. Download the export again. If you made the zip "
+            "yourself, unpack it and pass the folder."
         )
         raise ExportFormatError(msg, path=path)
 
 
-def _is_noise(name: str) -> bool:
+def _is_system_file(name: str) -> bool:
     return name.startswith("._") or name in {"__MACOSX", ".DS_Store"}
 
 
-def _resolved(path: Path) -> Path:
+def _realpath(path: Path) -> Path:
     # Before Python 3.13, `Path.resolve` raises a RuntimeError for circular links.
     return Path(os.path.realpath(path))
 
 
-def _readable(name: str) -> str:
-    # Bytes that are not UTF-8 become surrogates, which JSON cannot contain.
+def _replace_invalid_unicode(name: str) -> str:
+    # Bytes that are not UTF-8 become surrogates, which are invalid in JSON.
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
-def _refused(place: Path | str, reason: str) -> ExportFormatError:
-    return ExportFormatError(f"{escaped(str(place))} is not read: {reason}.")
+def _refusal_error(path: Path | str, reason: str) -> ExportFormatError:
+    return ExportFormatError(f"{escaped(str(path))} is not read: {reason}.")

@@ -1,4 +1,4 @@
-"""Parse the JSON of exports, and repair text that is not valid UTF-8."""
+"""Parse the JSON of exports, and repair invalid UTF-8."""
 
 import json
 import re
@@ -11,8 +11,8 @@ import msgspec
 
 from langchain_chatexports.exceptions import ExportFormatError
 
-NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""The errors of msgspec for damaged or unexpected JSON."""
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""The errors that msgspec raises for damaged or unexpected JSON."""
 
 _T = TypeVar("_T")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -21,10 +21,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def decode_record(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw) -> _T | None:
-    """Decode a record; `None` if it is damaged or has another shape."""
+    """Decode a record; `None` if it is damaged or has another type."""
     try:
         return decoder.decode(raw)
-    except NOT_DECODED:
+    except DECODE_ERRORS:
         return None
 
 
@@ -34,67 +34,72 @@ def decode_json(
     label: str,
     path: Path | None = None,
 ) -> _T:
-    """Decode a JSON file into a format's types; errors name it by `label`.
+    """Decode a JSON file; errors refer to it by `label`.
 
-    Declare lists of records as `list[msgspec.Raw]` and decode the records one by one,
-    so that a bad record does not affect the others.
+    To isolate damaged records, declare lists of records as `list[msgspec.Raw]` and
+    decode each with `decode_record`.
     """
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:
         raise
-    except NOT_DECODED:
-        return decoder.decode(_repaired(data, label, path))
+    except DECODE_ERRORS:
+        return decoder.decode(_repair(data, label, path))
 
 
 def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
-    """Decode the keys of an object before its `messages`; `None` if it has none."""
+    """Decode the keys that precede `messages`, from the beginning of a file.
+
+    `None` if the file has no such keys.
+    """
     head = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
-    found = _MESSAGES_KEY.search(head) if head.startswith(b"{") else None
-    if found is None:
+    match = _MESSAGES_KEY.search(head) if head.startswith(b"{") else None
+    if match is None:
         return None
-    before = head[: found.start()].rstrip().removesuffix(b",") + b"}"
-    for repair in (bytes, _repaired):
-        with suppress(*NOT_DECODED, ExportFormatError):
-            return decoder.decode(repair(before))
+    preceding = head[: match.start()].rstrip().removesuffix(b",") + b"}"
+    for repair in (bytes, _repair):
+        with suppress(*DECODE_ERRORS, ExportFormatError):
+            return decoder.decode(repair(preceding))
     return None
 
 
-def _repaired(data: bytes, label: str = "", path: Path | None = None) -> bytes:
-    """Return JSON in UTF-8 without NaN and lone surrogates."""
+def _repair(data: bytes, label: str = "", path: Path | None = None) -> bytes:
+    """Rewrite JSON as valid UTF-8, without NaN and lone surrogates."""
     try:
         value = json.loads(data, parse_constant=lambda _: None)
         text = json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError) as error:
-        raise not_json(error, label, path) from None
-    return without_lone_surrogates(text).encode()
+        raise invalid_json_error(error, label, path) from None
+    return replace_lone_surrogates(text).encode()
 
 
-def not_json(error: Exception, label: str, path: Path | None) -> ExportFormatError:
-    """Return the error for a file that is not JSON."""
-    # The error quotes nothing from the file; it has a position only.
-    where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+def invalid_json_error(
+    error: Exception, label: str, path: Path | None
+) -> ExportFormatError:
+    """Create the error for invalid JSON."""
+    # Report the position, but not the text.
+    position = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
     msg = (
-        f"{label} is not valid JSON ({where or type(error).__name__}). It was probably "
-        "truncated or edited. Download the export again."
+        f"{label} is not valid JSON ({position or type(error).__name__}). It was "
+        "probably truncated or edited. Download the export again."
     )
     return ExportFormatError(msg, path=path)
 
 
-def without_lone_surrogates(text: str) -> str:
-    """Return a string that can be encoded as UTF-8, with U+FFFD where needed."""
+def replace_lone_surrogates(text: str) -> str:
+    """Replace lone surrogates, which UTF-8 cannot encode, with U+FFFD."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def clean_text(value: object) -> str:
-    """Return a string stripped and valid as UTF-8; empty for any other value."""
-    return without_lone_surrogates(value).strip() if isinstance(value, str) else ""
+    """Strip a string and replace lone surrogates; empty for any other value."""
+    return replace_lone_surrogates(value).strip() if isinstance(value, str) else ""
 
 
-def dicts_of(values: object) -> Iterator[dict[str, Any]]:
-    """Yield the objects in a list; nothing for any other JSON value."""
+def iter_dicts(values: object) -> Iterator[dict[str, Any]]:
+    """Yield the objects in a list, and nothing for any other value."""
     for value in values if isinstance(values, list) else ():
         if isinstance(value, dict):
             yield value

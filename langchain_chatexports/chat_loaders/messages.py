@@ -1,4 +1,4 @@
-"""The conversations and messages that a format yields."""
+"""The conversations and messages that a loader reads from an export."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ KINDS = frozenset(
         "unreadable",
     }
 )
-"""The kinds of messages: `text`, or the reason to skip it by default."""
+"""The kinds of messages: `text`, or the reason to skip them by default."""
 
 _TYPES = {"image": "photo", "video": "video", "audio": "audio"}
 _SUFFIX_TYPES = {
@@ -33,27 +33,27 @@ class Message(msgspec.Struct, gc=False):
     """Microseconds since 1970-01-01 UTC; `None` if the export has no time."""
 
     sender: str
-    """The author's id within the conversation; the name if the format has no ids, and
-    empty if the author is unknown."""
+    """The author's id within the conversation, or the name if the format has no ids;
+    empty if unknown."""
 
     text: str
-    """The text without markup. For records that are skipped by default, the text to use
-    if they are kept (`Loved "Hello"`). A message with attachments but no text becomes
-    `media`, with a text such as `[photo]`."""
+    """The text without markup. Kinds skipped by default also have text (`Loved
+    "Hello"`), in case the user keeps them. A message with attachments but no text
+    becomes `media`, with a placeholder such as `[photo]`."""
 
     kind: str = "text"
     """One of `KINDS`."""
 
     id: str = ""
-    """The export's id; if empty, the loader makes one."""
+    """The id in the export; if empty, the loader generates one."""
 
     extra: dict[str, Any] = {}
-    """Further keys of `additional_kwargs` in JSON types: `reactions`, `reply_to`, …
-    A `sender` in these two is an id as well."""
+    """Additional keys of `additional_kwargs` in JSON types: `reactions`, `reply_to`, …
+    `sender` in these two is also an id."""
 
     is_repeat: bool = False
-    """Whether the record also occurs in another conversation and is counted there. Here
-    it is context, with weight 0."""
+    """Whether the record is counted in another conversation and only serves as context
+    here, with weight 0."""
 
 
 @dataclass(slots=True)
@@ -61,30 +61,30 @@ class Conversation:
     """A conversation of an export."""
 
     id: str
-    """The same in the next export of this conversation."""
+    """An id that is stable across exports."""
 
     messages: Iterable[Message]
-    """Its messages in any order; read once, before the next conversation."""
+    """The messages in any order, read once and before the next conversation."""
 
     title: str | None = None
-    """The title in the app; `None` if it has none."""
+    """The title in the app, if any."""
 
     members: Collection[str] = ()
-    """The ids of the participants, if the export lists them."""
+    """Ids of the participants, if the export lists them."""
 
     names: Mapping[str, str] = field(default_factory=dict)
-    """The display name of each id; an id without a name is shown itself. The mapping
-    may grow while the messages are read."""
+    """The display name of each id, by default the id itself. Entries may be added
+    while the messages are read."""
 
     handles: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Other ways to name the person of each id: phone numbers, user names, e-mail
-    addresses. The first one tells namesakes apart."""
+    """Phone numbers, user names and e-mail addresses by id. The first one distinguishes
+    people with the same name."""
 
     aliases: Collection[str] = ()
-    """Other names by which a user may choose the conversation."""
+    """Other names for `include` and `exclude`."""
 
     is_group: bool | None = None
-    """Whether it is a group; if `None`, the number of participants decides."""
+    """Whether it is a group; if `None`, this depends on the number of participants."""
 
     platform: str | None = None
     """The platform, if an export contains several."""
@@ -96,25 +96,24 @@ class Conversation:
     """How the owner was found: `direct messages`, `the file's name`, …"""
 
     is_ordered: bool = False
-    """Whether the messages are already in order. Times may be too coarse to sort by, or
-    late messages may be at the position where they arrived."""
+    """Whether to keep the order of the messages instead of sorting them by time, for
+    example if times are rounded or late messages are listed on arrival."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of the session's metadata, in JSON types."""
+    """Additional keys of the session's metadata, in JSON types."""
 
 
 def reactions(
-    shown: str, senders: Sequence[str], count: int | None
+    emoji: str, senders: Sequence[str], count: int | None
 ) -> Iterator[dict[str, Any]]:
     """Yield the items of `extra["reactions"]` for one emoji.
 
-    `senders` are the ids of the people who reacted, if the export lists them, and
-    `count` is their number.
+    `senders` contains the ids listed in the export, `count` is the total number.
     """
     for sender in senders:
-        yield {"reaction": shown, "sender": sender}
-    if (rest := (count or 0) - len(senders)) > 0:
-        yield {"reaction": shown, "sender": UNKNOWN_SENDER, "count": rest}
+        yield {"reaction": emoji, "sender": sender}
+    if (unlisted := (count or 0) - len(senders)) > 0:
+        yield {"reaction": emoji, "sender": UNKNOWN_SENDER, "count": unlisted}
 
 
 def attachment(name: str = "", mime_type: str = "", kind: str = "") -> dict[str, str]:
@@ -122,14 +121,14 @@ def attachment(name: str = "", mime_type: str = "", kind: str = "") -> dict[str,
 
     Args:
         name: The file's name, if there is one.
-        mime_type: Its media type.
-        kind: Its type, if the export has one: `sticker`, `contact`, `link`, … By
-            default the media type or the name decides between `photo`, `video`,
-            `audio`, `gif` and `file`.
+        mime_type: The media type.
+        kind: The type in the export: `sticker`, `contact`, `link`, … By default,
+            guessed from the media type or the name: `photo`, `video`, `audio`, `gif` or
+            `file`.
     """
     if not kind and mime_type:
         kind = _TYPES.get(mime_type.partition("/")[0], "file")
         kind = "gif" if mime_type == "image/gif" else kind
     kind = kind or _SUFFIX_TYPES.get(name.rpartition(".")[2].lower(), "file")
-    found = {"type": kind, "name": name, "mime_type": mime_type}
-    return {key: value for key, value in found.items() if value}
+    item = {"type": kind, "name": name, "mime_type": mime_type}
+    return {key: value for key, value in item.items() if value}

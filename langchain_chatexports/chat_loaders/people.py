@@ -1,4 +1,4 @@
-"""The table of people: the names and handles of each person."""
+"""A table of people with their names and handles."""
 
 import csv
 import unicodedata
@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from langchain_chatexports._regular_files import open_regular_file, system_errors
+from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
 from langchain_chatexports.exceptions import ExportFormatError
 
 _MAX_BYTES = 16 * 1024 * 1024
 _MIN_DIGITS = 7
 _NATIONAL_DIGITS = 10
-_MAX_DIGITS = 15  # ITU-T E.164; longer ones are ids, such as Discord's.
+_MAX_DIGITS = 15  # ITU-T E.164; longer numbers are ids, such as Discord's.
 _COMMENT = "#"
 _DELIMITERS = ";\t,"
 
@@ -21,16 +21,16 @@ _DELIMITERS = ";\t,"
 class PeopleTable:
     """The names and handles of people: one row per person, the display name first.
 
-    Case does not matter. Phone numbers are compared by all of their digits first, then
-    by the last ten if only one person has them.
+    Names match regardless of case. Phone numbers match on all digits, or on the last
+    ten if these are unique.
     """
 
     def __init__(
         self, rows: Iterable[Sequence[str]], *, path: Path | None = None
     ) -> None:
-        """Initialize the table; errors name `path`."""
-        listed = [tuple(filter(None, map(str.strip, row))) for row in rows]
-        self.rows = tuple(row for row in listed if row)
+        """Initialize the table; `path` is only used in errors."""
+        stripped = [tuple(filter(None, map(str.strip, row))) for row in rows]
+        self.rows = tuple(row for row in stripped if row)
         if not self.rows:
             msg = (
                 f"{path or 'The table of people'} is empty. Write one line per "
@@ -38,76 +38,78 @@ class PeopleTable:
                 "semicolons."
             )
             raise ExportFormatError(msg, path=path)
-        self._row_of: dict[str, int] = {}
-        for position, row in enumerate(self.rows):
+        self._indexes: dict[str, int] = {}
+        for index, row in enumerate(self.rows):
             for key in map(name_key, row):
-                other = self._row_of.setdefault(key, position)
-                if other != position:
+                other = self._indexes.setdefault(key, index)
+                if other != index:
                     msg = (
-                        f"Entries {other + 1} and {position + 1} of "
+                        f"Entries {other + 1} and {index + 1} of "
                         f"{path or 'the table of people'} have a name or handle in "
-                        "common. Remove it from one of them, or merge the two."
+                        "common. Remove it from one of them, or merge the entries."
                     )
                     raise ExportFormatError(msg, path=path)
-        self._national: dict[str, int | None] = {}
-        for key, position in self._row_of.items():
-            if number := comparable_number(key):
-                is_one = self._national.setdefault(number, position) == position
-                self._national[number] = position if is_one else None
+        self._by_national_number: dict[str, int | None] = {}
+        for key, index in self._indexes.items():
+            if number := national_number(key):
+                is_unique = self._by_national_number.setdefault(number, index) == index
+                self._by_national_number[number] = index if is_unique else None
 
-    def row_of(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the row of the person who has one of these names and handles.
+    def find_row(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the row of the person with one of these names or handles.
 
-        Empty if nobody has one, or if they belong to several people.
+        Empty if no row or more than one matches.
         """
-        positions = {self._find(name_key(name)) for name in names} - {None}
-        if len(positions) != 1:
+        indexes = {self._find(name_key(name)) for name in names} - {None}
+        if len(indexes) != 1:
             return ()
-        return self.rows[positions.pop() or 0]
+        return self.rows[indexes.pop() or 0]
 
     def _find(self, key: str) -> int | None:
-        found = self._row_of.get(key)
-        return self._national.get(comparable_number(key)) if found is None else found
+        index = self._indexes.get(key)
+        if index is None:
+            return self._by_national_number.get(national_number(key))
+        return index
 
 
 PeopleSource: TypeAlias = PeopleTable | Mapping[str, str | Collection[str]] | str | Path
-"""A table of people, its file, or other names and handles by display name."""
+"""A table of people, a path to one, or a mapping of display names to other names."""
 
 
-def people_table(given: PeopleSource | Iterable[Sequence[str]]) -> PeopleTable:
-    """Return a table of people from a path, a mapping or rows."""
-    if isinstance(given, PeopleTable):
-        return given
-    if isinstance(given, (str, Path)):
-        return _read(Path(given).expanduser())
-    if isinstance(given, Mapping):
+def to_people_table(source: PeopleSource | Iterable[Sequence[str]]) -> PeopleTable:
+    """Convert a path, a mapping or rows to a table of people."""
+    if isinstance(source, PeopleTable):
+        return source
+    if isinstance(source, (str, Path)):
+        return _read(Path(source).expanduser())
+    if isinstance(source, Mapping):
         return PeopleTable(
             (name, *((others,) if isinstance(others, str) else others))
-            for name, others in given.items()
+            for name, others in source.items()
         )
-    return PeopleTable(given)
+    return PeopleTable(source)
 
 
 def name_key(name: str) -> str:
-    """Return the form in which names and handles are compared."""
+    """Return the key for comparing names and handles."""
     plain = " ".join(unicodedata.normalize("NFC", name).split()).removeprefix("@")
     return address_key(plain) or plain.casefold()
 
 
 def address_key(address: str) -> str | None:
-    """Return the form in which addresses are compared; `None` for anything else."""
-    bare = address.strip().strip("<>").casefold()
-    bare = bare.removeprefix("mailto:").removeprefix("tel:")
-    if not bare or bare.startswith("urn:"):
+    """Return the key for comparing addresses; `None` if it is not an address."""
+    address = address.strip().strip("<>").casefold()
+    address = address.removeprefix("mailto:").removeprefix("tel:")
+    if not address or address.startswith("urn:"):
         return None
-    if any(character.isalpha() for character in bare):
-        return bare
-    digits = "".join(filter(str.isdecimal, bare))
-    # A bare country code must not match.
+    if any(character.isalpha() for character in address):
+        return address
+    digits = "".join(filter(str.isdecimal, address))
+    # Country codes alone must not match.
     return digits if len(digits) >= _MIN_DIGITS else None
 
 
-def comparable_number(key: str) -> str:
+def national_number(key: str) -> str:
     """Return the last ten digits of a phone number's `name_key`, or an empty string."""
     is_number = key.isdecimal() and _MIN_DIGITS <= len(key) <= _MAX_DIGITS
     return key[-_NATIONAL_DIGITS:] if is_number else ""
@@ -115,7 +117,7 @@ def comparable_number(key: str) -> str:
 
 def _read(path: Path) -> PeopleTable:
     remedy = "Change its permissions, or copy it elsewhere."
-    with system_errors(path, remedy), open_regular_file(path) as file:
+    with translate_os_errors(path, remedy), open_regular_file(path) as file:
         data = file.read(_MAX_BYTES + 1)
     text = None
     with suppress(UnicodeDecodeError):
@@ -127,12 +129,12 @@ def _read(path: Path) -> PeopleTable:
         )
         raise ExportFormatError(msg, path=path)
     lines = [line for line in text.splitlines() if not line.startswith(_COMMENT)]
-    # Spreadsheets use the delimiter of their user's country.
-    used = (one for one in _DELIMITERS if any(one in line for line in lines))
-    delimiter = next(used, ";")
+    # The delimiter that spreadsheets use depends on the country.
+    delimiters = (d for d in _DELIMITERS if any(d in line for line in lines))
+    delimiter = next(delimiters, ";")
     rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         return PeopleTable(list(rows), path=path)
     except csv.Error as error:
-        msg = f"{path} cannot be read ({error}). Close or remove the quotation marks."
+        msg = f"{path} cannot be parsed ({error}). Close or remove the quotation marks."
         raise ExportFormatError(msg, path=path) from None

@@ -20,31 +20,34 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
     Iterables may be nested, since Runnables stream lists of sessions. Closing the
     iterator closes the loader's.
     """
-    given: Any = source  # Users may pass anything, so check it at run time.
-    if isinstance(given, BaseChatLoader):
-        yield from closing_iterator(given.lazy_load())
-    elif isinstance(given, Mapping):
-        yield cast("ChatSession", given)
-    elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
-        with closing(closing_iterator(iter(given))) as items:
+    # Users may pass any object, so ignore the type.
+    untyped_source: Any = source
+    if isinstance(untyped_source, BaseChatLoader):
+        yield from closing_iterator(untyped_source.lazy_load())
+    elif isinstance(untyped_source, Mapping):
+        yield cast("ChatSession", untyped_source)
+    elif isinstance(untyped_source, Iterable) and not isinstance(
+        untyped_source, (str, bytes)
+    ):
+        with closing(closing_iterator(iter(untyped_source))) as items:
             for item in items:
                 if isinstance(item, dict):
                     held = [cast("ChatSession", item)]
                     del item
-                    yield held.pop()  # The consumer is the only one to hold it.
+                    yield held.pop()  # Do not keep a reference to the session.
                     continue
                 if isinstance(item, BaseMessage):
                     msg = (
-                        "Expected chat sessions, got a message: wrap the messages, "
-                        "{'messages': [...]}."
+                        "Expected chat sessions, got a message. Wrap messages in a "
+                        "session: {'messages': [...]}."
                     )
                     raise TypeError(msg)
                 yield from iter_sessions(item)
-                del item  # Otherwise the last session stays alive during the next one.
+                del item  # Otherwise, it stays in memory while the next item is read.
     else:
         msg = (
             "Expected a chat loader, a ChatSession or an iterable of them, "
-            f"got {type(given).__name__}."
+            f"got {type(untyped_source).__name__}."
         )
         raise TypeError(msg)
 

@@ -1,10 +1,10 @@
-"""Signal: the chat history that its apps export as JSON.
+"""Load the chat history that the Signal apps export as JSON.
 
-The apps write `main.jsonl` through libsignal's JSON exporter: a line about the export,
-then a line for each frame of a backup. Recipients precede chats, and chats precede the
-messages, which are in one sequence for all chats. The keys are those of `Backups.proto`
-in Signal Desktop's repository, in protobuf's JSON: 64-bit numbers are strings, bytes
-are Base64, and empty fields are missing. Disappearing messages are not exported.
+The apps write `main.jsonl` with libsignal's JSON exporter: a header line, then a line
+per backup frame. Recipients come first, then chats, then the messages of all chats. The
+keys are from `Backups.proto` in Signal Desktop's repository, in protobuf's JSON
+mapping: 64-bit integers are strings, bytes are Base64, and empty fields are omitted.
+Disappearing messages are not exported.
 """
 
 import re
@@ -21,9 +21,9 @@ import msgspec
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
-    NOT_DECODED,
+    DECODE_ERRORS,
     clean_text,
-    dicts_of,
+    iter_dicts,
 )
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
@@ -35,7 +35,7 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 _FIRST_LINE = re.compile(rb'\s*\{[^{}]*"backupTimeMs"')
 _HEAD_BYTES = 4096
 _OWNER = "self"
-_WRITTEN = {
+_USER_MESSAGE_KEYS = {
     "standardMessage": "",
     "directStoryReplyMessage": "",
     "poll": "poll",
@@ -43,52 +43,55 @@ _WRITTEN = {
     "contactMessage": "contact",
     "viewOnceMessage": "view-once",  # Its content is not exported.
 }
-"""The keys of written messages, with the type of their attachment if there is one."""
+"""Keys of messages written by people, with the attachment type, if any."""
 
-_DELETED = frozenset({"remoteDeletedMessage", "adminDeletedMessage"})
+_DELETED_KEYS = frozenset({"remoteDeletedMessage", "adminDeletedMessage"})
 _MILLISECONDS = re.compile(r"\d{1,17}", re.ASCII)
 
 
 @dataclass
 class Chats:
-    """The chats of a file; its ids are only valid within the file."""
+    """The chats of a file; ids are only valid within the file."""
 
-    # The permanent id of each recipient: the account id or the phone number.
+    # The stable id of each recipient: an account id or a phone number.
     people: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     handles: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    groups: dict[str, str] = field(default_factory=dict)  # The title of each group.
-    chats: dict[str, str] = field(default_factory=dict)  # The recipient of each chat.
-    # The undecoded messages of each chat, which take a tenth of the memory.
+    groups: dict[str, str] = field(default_factory=dict)  # Titles of groups.
+    chats: dict[str, str] = field(default_factory=dict)  # Recipients of chats.
+    # The messages of each chat, not decoded, to save nine tenths of the memory.
     lines: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
 
 class SignalChatLoader(ChatExportLoader):
     """Load the chats that Signal exported as JSON (`main.jsonl`).
 
-    Each chat is a session, in the order of the export. The export names its owner.
+    Each chat is a session, in the order of the export, which also states its owner.
     """
 
     platform = "signal"
     suffixes = (".jsonl",)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield each chat, joined from all exports."""
-        found: dict[str, Conversation] = {}
+        """Yield each chat, combined from all exports."""
+        conversations: dict[str, Conversation] = {}
         for file in filter(is_export, files):
             try:
-                chats = _read(file)
+                chats = _read_chats(file)
             except ChatExportError as error:
                 files.skip(error)
                 continue
-            for conversation in _conversations(chats):
-                known = found.setdefault(conversation.id, conversation)
-                if known is not conversation:
-                    known.messages = chain(known.messages, conversation.messages)
-        if not found and not files.unreadable:
-            msg = f"{files.path} holds no main.jsonl of a Signal export."
+            for conversation in _make_conversations(chats):
+                earlier = conversations.setdefault(conversation.id, conversation)
+                if earlier is not conversation:
+                    earlier.messages = chain(earlier.messages, conversation.messages)
+        if not conversations and not files.unreadable:
+            msg = (
+                f"{files.path} contains no main.jsonl of a Signal export. Pass the "
+                "folder that Signal exported the chat history to."
+            )
             raise ExportFormatError(msg, path=files.path)
-        yield from found.values()
+        yield from conversations.values()
 
 
 def matches(files: Iterable[ExportFile]) -> bool:
@@ -97,68 +100,68 @@ def matches(files: Iterable[ExportFile]) -> bool:
 
 
 def is_export(file: ExportFile) -> bool:
-    """Return whether a file begins with Signal's first line."""
-    is_named = file.name.lower().endswith(".jsonl")
-    return is_named and _FIRST_LINE.match(file.head(_HEAD_BYTES)) is not None
+    """Return whether a file begins with the header line of a Signal export."""
+    is_jsonl = file.name.lower().endswith(".jsonl")
+    return is_jsonl and _FIRST_LINE.match(file.head(_HEAD_BYTES)) is not None
 
 
-def _read(file: ExportFile) -> Chats:
+def _read_chats(file: ExportFile) -> Chats:
     chats = Chats()
-    last = ""
+    chat_id = ""
     with file.open() as lines:
         for line in lines:
-            frame = _decoded(line)
+            frame = _decode(line)
             if frame is None:
-                chats.lines[last].append(line)  # Counted with the previous chat.
-            elif account := _at(frame, "account"):
-                chats.names[_OWNER] = _name(account, "givenName", "familyName")
+                chats.lines[chat_id].append(line)  # Counted with the previous chat.
+            elif account := _get(frame, "account"):
+                chats.names[_OWNER] = _join_name(account, "givenName", "familyName")
                 chats.handles[_OWNER] = tuple(
-                    filter(None, [_text(account, "username")])
+                    filter(None, [_get_text(account, "username")])
                 )
-            elif recipient := _at(frame, "recipient"):
+            elif recipient := _get(frame, "recipient"):
                 _add_recipient(recipient, chats)
-            elif chat := _at(frame, "chat"):
-                chats.chats[_text(chat, "id")] = _text(chat, "recipientId")
-            elif item := _at(frame, "chatItem"):
-                last = _text(item, "chatId")
-                chats.lines[last].append(line)
+            elif chat := _get(frame, "chat"):
+                chats.chats[_get_text(chat, "id")] = _get_text(chat, "recipientId")
+            elif item := _get(frame, "chatItem"):
+                chat_id = _get_text(item, "chatId")
+                chats.lines[chat_id].append(line)
     return chats
 
 
 def _add_recipient(recipient: Any, chats: Chats) -> None:
-    number = _text(recipient, "id")
-    person, name = f"recipient {number}", ""
+    recipient_id = _get_text(recipient, "id")
+    person, name = f"recipient {recipient_id}", ""
     handles: tuple[str, ...] = ()
-    if contact := _at(recipient, "contact"):
-        phone = f"+{_text(contact, 'e164')}".rstrip("+")
-        handles = tuple(filter(None, (_text(contact, "username"), phone)))
-        # Signal's own precedence.
+    if contact := _get(recipient, "contact"):
+        phone = f"+{_get_text(contact, 'e164')}".rstrip("+")
+        handles = tuple(filter(None, (_get_text(contact, "username"), phone)))
+        # In the order that Signal prefers.
         name = (
-            _name(_at(contact, "nickname"), "given", "family")
-            or _name(contact, "systemGivenName", "systemFamilyName")
-            or _name(contact, "profileGivenName", "profileFamilyName")
+            _join_name(_get(contact, "nickname"), "given", "family")
+            or _join_name(contact, "systemGivenName", "systemFamilyName")
+            or _join_name(contact, "profileGivenName", "profileFamilyName")
         )
-        person = _account_id(_text(contact, "aci")) or phone or person
-    elif group := _at(recipient, "group"):
-        # Hash the key, which gives access to the group.
-        key = _text(group, "masterKey").encode()
-        chats.people[number] = person = f"group {sha256(key).hexdigest()[:16]}"
-        chats.groups[person] = _text(group, "snapshot", "title", "title")
+        person = _decode_account_id(_get_text(contact, "aci")) or phone or person
+    elif group := _get(recipient, "group"):
+        # Hash the key, since it grants access to the group.
+        key = _get_text(group, "masterKey").encode()
+        chats.people[recipient_id] = person = f"group {sha256(key).hexdigest()[:16]}"
+        chats.groups[person] = _get_text(group, "snapshot", "title", "title")
         return
-    elif _at(recipient, "self") is not None:
+    elif _get(recipient, "self") is not None:
         person, name = _OWNER, chats.names.get(_OWNER, "")
-    chats.people[number] = person
+    chats.people[recipient_id] = person
     chats.names[person] = name or next(iter(handles), person)
     chats.handles.setdefault(person, handles)
 
 
-def _conversations(chats: Chats) -> Iterator[Conversation]:
+def _make_conversations(chats: Chats) -> Iterator[Conversation]:
     for chat, lines in chats.lines.items():
         person = chats.people.get(chats.chats.get(chat, ""), f"chat {chat}")
         is_group = person in chats.groups
         yield Conversation(
             id=person,
-            messages=(_message(line, chats) for line in lines),
+            messages=(_convert_message(line, chats) for line in lines),
             title="Note to Self"
             if person == _OWNER
             else chats.groups.get(person) or chats.names.get(person),
@@ -171,84 +174,84 @@ def _conversations(chats: Chats) -> Iterator[Conversation]:
         )
 
 
-def _message(line: bytes, chats: Chats) -> Message:
-    item = _at(_decoded(line), "chatItem")
+def _convert_message(line: bytes, chats: Chats) -> Message:
+    item = _get(_decode(line), "chatItem")
     if not isinstance(item, dict):
         return Message(None, "", "", kind="unreadable")
-    sent, author = _text(item, "dateSent"), _text(item, "authorId")
+    sent, author = _get_text(item, "dateSent"), _get_text(item, "authorId")
     time = int(sent) * 1000 if _MILLISECONDS.fullmatch(sent) else None
     person = chats.people.get(author, "")
     message = Message(time, person, "", "system", id=f"{sent} {person}" if time else "")
-    for key in _WRITTEN.keys() & item.keys():
-        message.kind, message.text = "text", _body(item[key])
-        message.extra = _extra(item[key], _WRITTEN[key], chats)
-    if _DELETED & item.keys():
+    for key in _USER_MESSAGE_KEYS.keys() & item.keys():
+        message.kind, message.text = "text", _get_message_text(item[key])
+        message.extra = _collect_extra(item[key], _USER_MESSAGE_KEYS[key], chats)
+    if _DELETED_KEYS & item.keys():
         message.kind = "unsent"
-    if _at(item, "revisions"):
+    if _get(item, "revisions"):
         message.extra["edited"] = True
     return message
 
 
-def _body(content: Any) -> str:
+def _get_message_text(content: Any) -> str:
     return (
-        _text(content, "text", "body")
-        or _text(content, "textReply", "text", "body")
-        or _text(content, "emoji")
-        or _text(content, "question")
+        _get_text(content, "text", "body")
+        or _get_text(content, "textReply", "text", "body")
+        or _get_text(content, "emoji")
+        or _get_text(content, "question")
     )
 
 
-def _extra(content: Any, attached: str, chats: Chats) -> dict[str, Any]:
+def _collect_extra(content: Any, attachment_type: str, chats: Chats) -> dict[str, Any]:
     extra: dict[str, Any] = {}
     attachments = [
         attachment(
-            _text(file, "pointer", "fileName"),
-            _text(file, "pointer", "contentType"),
-            "gif" if _text(file, "flag") == "GIF" else "",
+            _get_text(file, "pointer", "fileName"),
+            _get_text(file, "pointer", "contentType"),
+            "gif" if _get_text(file, "flag") == "GIF" else "",
         )
-        for file in dicts_of(_at(content, "attachments"))
+        for file in iter_dicts(_get(content, "attachments"))
     ]
-    if attached:
-        attachments.append(attachment(kind=attached))
+    if attachment_type:
+        attachments.append(attachment(kind=attachment_type))
     if attachments:
         extra["attachments"] = attachments
     if reactions := [
         {
-            "reaction": _text(reaction, "emoji"),
-            "sender": chats.people.get(_text(reaction, "authorId"), ""),
+            "reaction": _get_text(reaction, "emoji"),
+            "sender": chats.people.get(_get_text(reaction, "authorId"), ""),
         }
-        for reaction in dicts_of(_at(content, "reactions"))
+        for reaction in iter_dicts(_get(content, "reactions"))
     ]:
         extra["reactions"] = reactions
-    if target := _text(content, "quote", "targetSentTimestamp"):
-        person = chats.people.get(_text(content, "quote", "authorId"), "")
+    if target := _get_text(content, "quote", "targetSentTimestamp"):
+        person = chats.people.get(_get_text(content, "quote", "authorId"), "")
         extra["reply_to"] = {"id": f"{target} {person}", "sender": person}
     return extra
 
 
-def _decoded(line: bytes) -> Any:
+def _decode(line: bytes) -> Any:
     try:
         return msgspec.json.decode(line)
-    except NOT_DECODED:
+    except DECODE_ERRORS:
         return None
 
 
-def _at(value: Any, *keys: str) -> Any:
+def _get(value: Any, *keys: str) -> Any:
     """Return the value at a path of keys; `None` if a key is missing."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def _text(value: Any, *keys: str) -> str:
-    return clean_text(_at(value, *keys))
+def _get_text(value: Any, *keys: str) -> str:
+    return clean_text(_get(value, *keys))
 
 
-def _name(value: Any, *keys: str) -> str:
-    return " ".join(filter(None, (_text(value, key) for key in keys)))
+def _join_name(value: Any, *keys: str) -> str:
+    return " ".join(filter(None, (_get_text(value, key) for key in keys)))
 
 
-def _account_id(aci: str) -> str:
+def _decode_account_id(aci: str) -> str:
     try:
         return b64decode(aci).hex()
     except ValueError:

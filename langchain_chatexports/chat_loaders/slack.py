@@ -1,8 +1,8 @@
-"""Slack: exports of a workspace, and the files of slackdump.
+"""Load exports of a Slack workspace, and files from slackdump.
 
-An export has a folder for each conversation with a file for each day, and lists of
-people and conversations beside the folders. slackdump writes the same layout, or one
-file for each conversation (its "dump").
+An export has a folder per conversation with a file per day, and lists of people and
+conversations next to these folders. slackdump writes the same layout, or one file per
+conversation (a "dump").
 """
 
 import re
@@ -19,15 +19,15 @@ from typing import Any
 import msgspec
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.conversation import distinct_names
+from langchain_chatexports.chat_loaders.conversation import make_names_distinct
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
-    NOT_DECODED,
+    DECODE_ERRORS,
     clean_text,
     decode_head,
     decode_json,
     decode_record,
-    dicts_of,
+    iter_dicts,
 )
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
@@ -43,30 +43,32 @@ _USERS = ("users.json", "org_users.json")
 _LISTS = {
     "channels.json": "channel",
     "groups.json": "channel",  # Private channels.
-    "mpims.json": "group",  # Direct messages of several people.
+    "mpims.json": "group",  # Direct messages between several people.
     "dms.json": "dm",
 }
-_ATTACHED = frozenset({"attachments", "__uploads"})  # Where slackdump saves files.
+_ATTACHMENT_FOLDERS = frozenset({"attachments", "__uploads"})  # From slackdump.
 _HEAD_BYTES = 4096
-_MAX_LOOKED_AT = 20
+_MAX_INSPECTED_FILES = 20
 _DIRECT_ID = re.compile("D[A-Z0-9]{6,}")
-_EDITED = 2**40  # Larger than the size of any record.
-# Seconds and microseconds as text: a float would lose the last digit of 16.
+_EDITED_WEIGHT = 2**40  # Exceeds the size of any record.
+# Seconds and microseconds; a float would lose the last of 16 digits.
 _TS = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
-_NO_FILE = frozenset({"tombstone", "hidden_by_limit"})
+_UNAVAILABLE_MODES = frozenset({"tombstone", "hidden_by_limit"})
 _RICH_TEXT = {"user_id": "<@{}>", "channel_id": "<#{}>", "name": ":{}:", "range": "@{}"}
-# Replaced in one pass: a typed `<@U1>` is stored as `&lt;@U1&gt;` and stays text.
+# Replaced in one pass, so that a typed `<@U1>`, stored as `&lt;@U1&gt;`, is kept.
 _TOKEN = re.compile(r"<([^<>\n]*)>|&(lt|gt|amp);")
 _ENTITY = re.compile(r"&(lt|gt|amp);")
 _ENTITIES = {"lt": "<", "gt": ">", "amp": "&"}
-_EVERYBODY = frozenset({"here", "channel", "everyone", "group"})
+_BROADCASTS = frozenset({"here", "channel", "everyone", "group"})
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
-_SLACKBOT = "USLACKBOT"  # Slack's own bot, missing in lists of users.
-# All other subtypes of Slack's API (joins, topics, pins, calls, new subtypes) are
-# messages of Slack itself.
-_WRITTEN = frozenset({"me_message", "thread_broadcast", "file_share", "file_comment"})
+_SLACKBOT = "USLACKBOT"  # Slack's own bot, which is missing in lists of users.
+# All other subtypes in Slack's API (joins, topics, pins, calls, new subtypes) are
+# Slack's own messages.
+_USER_SUBTYPES = frozenset(
+    {"me_message", "thread_broadcast", "file_share", "file_comment"}
+)
 _BOT_SUBTYPES = frozenset({"bot_message", "slackbot_response"})
-# The text of a shared file until about 2017, which includes the comment.
+# The text of a shared file until about 2017; it includes the comment.
 _OLD_SHARE = re.compile(
     r"<@\w+(?:\|[^>]*)?> (?:uploaded|shared) a file: <[^>]*>"
     r"(?: and commented: (?P<comment>.*))?",
@@ -75,7 +77,7 @@ _OLD_SHARE = re.compile(
 
 
 class Profile(msgspec.Struct):
-    """The names of a person or bot; those of a person may be empty."""
+    """The names of a person or bot, which may be empty."""
 
     display_name: str | None = None
     real_name: str | None = None
@@ -83,13 +85,13 @@ class Profile(msgspec.Struct):
     email: str | None = None
 
     @property
-    def shown(self) -> str:
-        """The name that Slack shows."""
-        return _first(self.display_name, self.real_name, self.name)
+    def visible_name(self) -> str:
+        """The name that Slack displays."""
+        return _get_first_text(self.display_name, self.real_name, self.name)
 
 
 class User(msgspec.Struct):
-    """An entry of `users.json`; ids begin with U, or with W in an Enterprise Grid."""
+    """An entry of `users.json`; ids begin with U, or with W in Enterprise Grid."""
 
     id: str
     name: str | None = None  # The handle.
@@ -98,32 +100,32 @@ class User(msgspec.Struct):
     profile: Profile | None = None
 
     @property
-    def shown(self) -> str:
-        """The name that Slack shows."""
-        shown = self.profile.shown if self.profile else ""
-        return shown or _first(self.real_name, self.name)
+    def visible_name(self) -> str:
+        """The name that Slack displays."""
+        name = self.profile.visible_name if self.profile else ""
+        return name or _get_first_text(self.real_name, self.name)
 
     @property
     def handles(self) -> tuple[str, ...]:
-        """All names, the unique ones first."""
+        """All names, unique ones first."""
         profile = self.profile or Profile()
         unique = (self.name, profile.email)
         names = (self.real_name, profile.real_name, profile.display_name)
         return tuple(dict.fromkeys(filter(None, map(clean_text, unique + names))))
 
 
-class Listed(msgspec.Struct):
-    """An entry of a list of conversations."""
+class ListedChannel(msgspec.Struct):
+    """An entry in a list of conversations."""
 
     id: str
     name: str | None = None
     members: list[str] | None = None
-    # The other person in direct messages, where slackdump lists no members.
+    # The other person in a direct chat; slackdump writes it instead of `members`.
     user: str | None = None
 
 
 class Attachment(msgspec.Struct):
-    """A file of a message; hidden and deleted ones have no name."""
+    """An attached file; hidden and deleted files have no name."""
 
     name: str | None = None
     title: str | None = None
@@ -132,7 +134,7 @@ class Attachment(msgspec.Struct):
 
 
 class Unfurl(msgspec.Struct):
-    """A link preview, a bot's card or, if one of the flags is set, a shared message."""
+    """A link preview or a bot's card; with either flag, a shared message."""
 
     is_share: bool | None = None
     is_msg_unfurl: bool | None = None
@@ -141,7 +143,7 @@ class Unfurl(msgspec.Struct):
 
 
 class Reaction(msgspec.Struct):
-    """A reaction; there may be fewer `users` than `count`."""
+    """A reaction; `users` may have fewer people than `count`."""
 
     name: str
     users: list[str] | None = None
@@ -149,20 +151,20 @@ class Reaction(msgspec.Struct):
 
 
 class Comment(msgspec.Struct):
-    """A comment on a file, until 2018 an object inside the message."""
+    """A comment on a file, which was an object in messages until 2018."""
 
     user: str | None = None
     comment: str | None = None
 
 
 class Record(msgspec.Struct):
-    """A message; Slack's API documents its keys with the event `message`."""
+    """A message; Slack's API documents the keys under the event `message`."""
 
-    ts: Any = None  # The time of sending, which is also its id in the conversation.
-    # The `ts` of its thread's first message, also set in that message.
+    ts: Any = None  # The time sent, which is also the id in the conversation.
+    # The `ts` of the thread's first message, also set in the first message.
     thread_ts: str | None = None
     user: str | None = None
-    # The author's profile: people of other workspaces are not in the lists.
+    # The author's profile, since `users.json` omits people from other workspaces.
     user_profile: Profile | None = None
     text: str | None = None
     subtype: str | None = None
@@ -181,25 +183,25 @@ class Record(msgspec.Struct):
 
 
 class Dump(msgspec.Struct):
-    """A channel, or one of its threads, in a file of slackdump's `dump`."""
+    """A file written by `slackdump dump`: a channel, or one of its threads."""
 
     channel_id: str
     name: str | None = None
     messages: list[msgspec.Raw] = []
 
 
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_USER = msgspec.json.Decoder(User)
-_LISTED = msgspec.json.Decoder(Listed)
-_MESSAGES = msgspec.json.Decoder(list[msgspec.Raw] | Dump)
-_DUMP = msgspec.json.Decoder(Dump)
-_RECORD = msgspec.json.Decoder(Record)
+_LIST_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
+_USER_DECODER = msgspec.json.Decoder(User)
+_LISTED_DECODER = msgspec.json.Decoder(ListedChannel)
+_MESSAGES_DECODER = msgspec.json.Decoder(list[msgspec.Raw] | Dump)
+_DUMP_DECODER = msgspec.json.Decoder(Dump)
+_RECORD_DECODER = msgspec.json.Decoder(Record)
 Folder = tuple[int, tuple[str, ...]]
 
 
 @dataclass(slots=True)
 class Channel:
-    """A channel (public or private), a group of people or direct messages."""
+    """A public or private channel, a group, or direct messages."""
 
     id: str
     name: str
@@ -210,30 +212,32 @@ class Channel:
 
     @property
     def is_direct(self) -> bool:
-        """Whether it is a chat between people, whose threads are not split off."""
+        """Whether it is a direct chat, whose threads are not split off."""
         return self.kind != "channel"
 
 
 class SlackChatLoader(ChatExportLoader):
     """Load the conversations of a Slack export.
 
-    Each channel and direct message is a session, joined from its files of all days. A
-    thread in a channel is a session of its own: otherwise unrelated threads would
-    interleave. Its first message is in the channel as well; in the thread it is
-    context. In texts, ids become names, and links become their visible text.
+    Each channel and direct chat is a session, combined from the files of all days.
+    Threads in channels are separate sessions, so that they do not interleave. The first
+    message of a thread is in both sessions, and only context in the thread. In message
+    text, ids are replaced with names, and links with their visible text.
 
     Sessions are in code-point order of the folder names, each channel before its
     threads. `owner` is the id, handle, name or e-mail address of the person who
-    exported; it is found automatically only if there are direct messages.
+    exported; it is detected by default if there are direct messages.
     """
 
     platform = "slack"
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield each channel, then its threads."""
+        """Yield each channel, followed by its threads."""
         workspace = Workspace(files)
         owner = (
-            workspace.owner() if self.owner is None else workspace.person(self.owner)
+            workspace.find_owner()
+            if self.owner is None
+            else workspace.find_person(self.owner)
         )
         for channel in workspace.channels:
             yield from workspace.conversations(channel, owner)
@@ -241,18 +245,21 @@ class SlackChatLoader(ChatExportLoader):
 
 def matches(files: Iterable[ExportFile]) -> bool:
     """Return whether files are a Slack export, by their names and first bytes."""
-    listed = list(files)
-    names: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for file in listed:
-        names[file.folders].add(file.name)
-    if any(found & set(_USERS) and found & set(_LISTS) for found in names.values()):
+    all_files = list(files)
+    names_by_folder: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for file in all_files:
+        names_by_folder[file.folders].add(file.name)
+    if any(
+        names & set(_USERS) and names & set(_LISTS)
+        for names in names_by_folder.values()
+    ):
         return True
-    days = [file for file in listed if _DAY_FILE.fullmatch(file.name)]
+    days = [file for file in all_files if _DAY_FILE.fullmatch(file.name)]
     if days:
         heads = (file.head(_HEAD_BYTES) for file in days[:3])
         return any(head.startswith(b"[") and b'"ts"' in head for head in heads)
-    dumps = [file for file in listed if file.name.lower().endswith(".json")]
-    return any(map(_dump, dumps[:_MAX_LOOKED_AT]))
+    dumps = [file for file in all_files if file.name.lower().endswith(".json")]
+    return any(map(_read_dump_head, dumps[:_MAX_INSPECTED_FILES]))
 
 
 class Workspace:
@@ -264,21 +271,21 @@ class Workspace:
         self._direct_messages: list[Channel] = []
         self._channel_names: dict[str, str] = {}
         files.details["other_files"] = 0
-        # The channels with files, in code-point order of their folder names.
-        self.channels = self._channels()
-        known = self._users.values()
-        # The name of each id; guests are added as their messages are read.
-        self._names = {user.id: shown for user in known if (shown := user.shown)}
-        self._handles = {user.id: user.handles for user in known}
-        self._distinct = distinct_names(self._names, self._handles)
+        # Channels with files, in code-point order of the folder names.
+        self.channels = self._find_channels()
+        users = self._users.values()
+        # By id; guests are added while their messages are read.
+        self._names = {user.id: name for user in users if (name := user.visible_name)}
+        self._handles = {user.id: user.handles for user in users}
+        self._distinct_names = make_names_distinct(self._names, self._handles)
 
-    def _channels(self) -> list[Channel]:
+    def _find_channels(self) -> list[Channel]:
         days: dict[Folder, list[ExportFile]] = defaultdict(list)
         lists: dict[Folder, dict[str, Channel]] = defaultdict(dict)
         others = []
         for file in self._files:
             if file.name in _USERS:
-                users = self._entries(file, _USER)
+                users = self._read_entries(file, _USER_DECODER)
                 self._users |= {user.id: user for user in users}
             elif file.name in _LISTS:
                 lists[file.part, file.folders] |= self._read_list(file)
@@ -286,66 +293,72 @@ class Workspace:
                 days[file.part, file.folders].append(file)
             else:
                 others.append(file)
-        listed = {
-            key: one for channels in lists.values() for key, one in channels.items()
+        listed_channels = {
+            key: channel
+            for entries in lists.values()
+            for key, channel in entries.items()
         }
-        found: dict[str, Channel] = {}
-        for (part, folders), of_folder in sorted(days.items(), key=lambda x: x[0][1]):
-            # Workspaces of one organization may have channels with one name, so prefer
-            # the list next to the folder.
-            beside = lists.get((part, folders[:-1]), {})
-            inner = folders[of_folder[0].given :] or folders[-1:]
-            if not beside and not _ATTACHED.isdisjoint(inner):
-                self._files.details["other_files"] += len(of_folder)
+        channels: dict[str, Channel] = {}
+        for (part, folders), day_files in sorted(days.items(), key=lambda x: x[0][1]):
+            # Several workspaces in an organization may have a channel with this name,
+            # so prefer the list next to the folder.
+            nearby = lists.get((part, folders[:-1]), {})
+            inner_folders = folders[day_files[0].given_depth :] or folders[-1:]
+            if not nearby and not _ATTACHMENT_FOLDERS.isdisjoint(inner_folders):
+                self._files.details["other_files"] += len(day_files)
                 continue
             name = folders[-1] if folders else "messages"
-            channel = beside.get(name) or listed.get(name) or _unlisted(name)
-            found.setdefault(channel.id, channel).files += of_folder
-        self._add_dumps(others, listed, found)
-        if not found:
+            channel = (
+                nearby.get(name) or listed_channels.get(name) or _make_channel(name)
+            )
+            channels.setdefault(channel.id, channel).files += day_files
+        self._add_dumps(others, listed_channels, channels)
+        if not channels:
             path = self._files.path
             msg = (
-                f"{path} holds no messages of a Slack export in JSON: there is no "
+                f"{path} contains no messages of a Slack export in JSON: there is no "
                 "channel folder with a file per day, such as general/2024-05-01.json. "
-                "Give the zip from Slack, or the folder that it unpacks to."
+                "Pass the zip from Slack, or the folder that it unpacks to."
             )
             raise ExportFormatError(msg, path=path)
-        return list(found.values())
+        return list(channels.values())
 
     def _add_dumps(
         self,
         files: Iterable[ExportFile],
-        listed: Mapping[str, Channel],
-        found: dict[str, Channel],
+        listed_channels: Mapping[str, Channel],
+        channels: dict[str, Channel],
     ) -> None:
         for file in files:
-            if (dump := _dump(file)) is None:
+            if (dump := _read_dump_head(file)) is None:
                 self._files.details["other_files"] += 1
                 continue
-            channel = listed.get(dump.channel_id) or _unlisted(dump.channel_id)
+            channel = listed_channels.get(dump.channel_id) or _make_channel(
+                dump.channel_id
+            )
             if channel.name == channel.id:
                 channel.name = clean_text(dump.name) or channel.id
-            found.setdefault(channel.id, channel).files.append(file)
+            channels.setdefault(channel.id, channel).files.append(file)
 
-    def _entries(
+    def _read_entries(
         self, file: ExportFile, decoder: "msgspec.json.Decoder[Any]"
     ) -> Iterator[Any]:
         try:
-            entries = decode_json(file.read(), _LIST, file.label, file.path)
+            entries = decode_json(file.read(), _LIST_DECODER, file.label, file.path)
         except msgspec.ValidationError:
             return
         except ChatExportError as error:
             self._files.skip(error)
             return
         for entry in entries:
-            with suppress(*NOT_DECODED):
+            with suppress(*DECODE_ERRORS):
                 yield decoder.decode(entry)
 
     def _read_list(self, file: ExportFile) -> dict[str, Channel]:
-        """Return the conversations in a list, by id and by name."""
+        """Read a list of conversations; the keys are ids and names."""
         kind = _LISTS[file.name]
-        listed: dict[str, Channel] = {}
-        for entry in self._entries(file, _LISTED):
+        channels: dict[str, Channel] = {}
+        for entry in self._read_entries(file, _LISTED_DECODER):
             name = clean_text(entry.name) or entry.id
             members = entry.members or ([entry.user] if entry.user else [])
             channel = Channel(entry.id, name, kind, members, entry.user)
@@ -353,34 +366,35 @@ class Workspace:
                 self._direct_messages.append(channel)
             elif kind == "channel":
                 self._channel_names[channel.id] = name
-            listed.setdefault(name, channel)
-            listed.setdefault(channel.id, channel)
-        return listed
+            channels.setdefault(name, channel)
+            channels.setdefault(channel.id, channel)
+        return channels
 
-    def person(self, given: str) -> str | None:
-        """Return the id of the person with an id, handle, name or address."""
-        key = name_key(given)
+    def find_person(self, name: str) -> str | None:
+        """Look up a person's id by id, handle, name or e-mail address."""
+        key = name_key(name)
         for person, handles in self._handles.items():
             if key in map(name_key, (person, *handles)):
                 return person
         return None
 
-    def owner(self) -> str | None:
-        """Return the id of the person who takes part in all direct messages."""
+    def find_owner(self) -> str | None:
+        """Return the id of the only person in all direct chats."""
         pairs = [set(dm.members) for dm in self._direct_messages]
         pairs = [pair for pair in pairs if len(pair) > 1]
-        # In chats with one partner only, it could be either of the two.
+        # If all chats are with the same partner, either person could be the owner.
         common = set.intersection(*pairs) if pairs else set()
         if len(common) != 1:
-            common = set(self._authors_beside_partners())
+            common = set(self._authors_in_direct_messages())
         return common.pop() if len(common) == 1 else None
 
-    def _authors_beside_partners(self) -> Iterator[str]:
+    def _authors_in_direct_messages(self) -> Iterator[str]:
         for channel in self.channels:
             for file in channel.files if channel.partner else ():
-                with suppress(ChatExportError):  # Counted when it is read.
-                    records = (decode_record(_RECORD, raw) for raw in _raws(file) or ())
-                    users = {one.user for one in records if one and not one.subtype}
+                with suppress(ChatExportError):  # Reported when it is read.
+                    raws = _read_raw_messages(file) or ()
+                    records = (decode_record(_RECORD_DECODER, raw) for raw in raws)
+                    users = {r.user for r in records if r and not r.subtype}
                     yield from (
                         user
                         for user in users - {channel.partner}
@@ -390,14 +404,16 @@ class Workspace:
     def conversations(
         self, channel: Channel, owner: str | None
     ) -> Iterator[Conversation]:
-        """Yield a channel, then the threads that its messages are in."""
+        """Yield a channel, followed by its threads."""
         threads: dict[str, list[Message]] = defaultdict(list)
-        others = [who for who in channel.members if who != owner] or channel.members
-        names = dict.fromkeys(f"@{self._distinct.get(who, who)}" for who in others)
+        others = [id_ for id_ in channel.members if id_ != owner] or channel.members
+        names = dict.fromkeys(
+            f"@{self._distinct_names.get(id_, id_)}" for id_ in others
+        )
         title = ", ".join(names) or channel.name
         conversation = Conversation(
             id=channel.id,
-            messages=self._messages(channel, threads),
+            messages=self._read_messages(channel, threads),
             title=title if channel.is_direct else f"#{channel.name}",
             members=channel.members if channel.is_direct else (),
             names=self._names,
@@ -408,27 +424,28 @@ class Workspace:
             owner_found_by="direct messages",
         )
         yield conversation
-        for thread in sorted(threads, key=_time_of_thread):
+        for thread in sorted(threads, key=_thread_sort_key):
             messages = threads.pop(thread)
             if all(message.is_repeat for message in messages):
-                continue  # The export has no replies.
-            title = f"#{channel.name}, thread of {_minute(_time_of_thread(thread)[0])}"
+                continue  # The export does not contain the replies.
+            minute = _format_minute(_thread_sort_key(thread)[0])
+            title = f"#{channel.name}, thread of {minute}"
             yield replace(conversation, id=thread, messages=messages, title=title)
 
-    def _messages(
+    def _read_messages(
         self, channel: Channel, threads: dict[str, list[Message]]
     ) -> Iterator[Message]:
-        """Yield the messages of a channel itself, and collect its threads."""
+        """Yield the messages outside threads, and collect those inside threads."""
         rows: list[tuple[int, Message]] = []
-        for size, record in self._records(channel):
-            weight = size + (_EDITED if record and record.edited else 0)
-            rows.append((weight, self._message(channel.id, record)))
+        for size, record in self._read_records(channel):
+            weight = size + (_EDITED_WEIGHT if record and record.edited else 0)
+            rows.append((weight, self._convert(channel.id, record)))
             self._files.check_count(len(rows))
         if len({row.id for _, row in rows}) < len(rows):
-            # The first of two copies is kept: prefer edited and larger records.
+            # Only the first duplicate is kept, so put edited and larger records first.
             rows.sort(key=itemgetter(0), reverse=True)
         for _, row in rows:
-            thread = "" if channel.is_direct else _thread_of(row)
+            thread = "" if channel.is_direct else _thread_id(row)
             if not thread:
                 yield row
             elif thread == row.id:
@@ -439,11 +456,11 @@ class Workspace:
             else:
                 threads[thread].append(row)
 
-    def _records(self, channel: Channel) -> Iterator[tuple[int, Record | None]]:
+    def _read_records(self, channel: Channel) -> Iterator[tuple[int, Record | None]]:
         """Yield the size and content of each record; `None` if it is damaged."""
         for file in channel.files:
             try:
-                raws = _raws(file)
+                raws = _read_raw_messages(file)
             except ChatExportError as error:
                 self._files.skip(error)
                 continue
@@ -451,23 +468,23 @@ class Workspace:
                 self._files.details["other_files"] += 1
                 continue
             for raw in raws:
-                record = decode_record(_RECORD, raw)
+                record = decode_record(_RECORD_DECODER, raw)
                 yield len(raw), record
                 # slackdump stores the replies in the first message of a thread.
                 for reply in (record and record.slackdump_thread_replies) or ():
-                    yield len(reply), decode_record(_RECORD, reply)
+                    yield len(reply), decode_record(_RECORD_DECODER, reply)
 
     def _is_bot(self, user: str) -> bool:
-        known = self._users.get(user)
-        return user == _SLACKBOT or bool(known and known.is_bot)
+        listed_user = self._users.get(user)
+        return user == _SLACKBOT or bool(listed_user and listed_user.is_bot)
 
-    def _message(self, channel: str, record: Record | None) -> Message:
-        """Return a record as a message; `None` is a damaged record."""
+    def _convert(self, channel: str, record: Record | None) -> Message:
+        """Convert a record, which is `None` if it is damaged."""
         if record is None:
             return Message(None, "", "", kind="unreadable")
-        time, kind = microseconds(record.ts), self._kind_of(record)
+        time, kind = to_microseconds(record.ts), self._classify(record)
         user, text = self._author_and_text(record, kind)
-        extra = _extra(record)
+        extra = _collect_extra(record)
         if kind == "system":
             extra["system"] = record.subtype
         if record.thread_ts:
@@ -478,58 +495,58 @@ class Workspace:
         return Message(time, user, text, kind, message_id, extra)
 
     def _author_and_text(self, record: Record, kind: str) -> tuple[str, str]:
-        blocks = filter(None, map(_block_text, dicts_of(record.blocks)))
+        blocks = filter(None, map(_render_block, iter_dicts(record.blocks)))
         user, text = record.user or "", record.text or "\n".join(blocks)
         if record.subtype == "file_comment" and record.comment is not None:
             user, text = record.comment.user or "", record.comment.comment or ""
         elif record.subtype == "file_share" and (old := _OLD_SHARE.fullmatch(text)):
             text = old["comment"] or ""
         if kind == "bot":
-            user = _bot_name(record)
+            user = _get_bot_name(record)
         elif record.user_profile and user and user not in self._names:
-            self._names[user] = record.user_profile.shown or user
+            self._names[user] = record.user_profile.visible_name or user
         if kind == "unsent":  # The text is "This message was deleted."
             user = text = ""
-        return user, plain_text(text, self._names, self._channel_names)
+        return user, render_markup(text, self._names, self._channel_names)
 
-    def _kind_of(self, record: Record) -> str:
+    def _classify(self, record: Record) -> str:
         subtype = record.subtype
-        if subtype and subtype not in _WRITTEN and subtype not in _BOT_SUBTYPES:
+        if subtype and subtype not in _USER_SUBTYPES and subtype not in _BOT_SUBTYPES:
             # A tombstone replaces the deleted first message of a thread.
             return "unsent" if subtype == "tombstone" else "system"
         user = record.user or ""
         if (
             subtype in _BOT_SUBTYPES
             or self._is_bot(user)
-            # With both ids, a person posted through an app.
+            # A message with both ids was posted by a person through an app.
             or (record.bot_id and user not in self._users)
         ):
             return "bot"
         return "text"
 
 
-def _raws(file: ExportFile) -> list[msgspec.Raw] | None:
-    """Return the undecoded messages of a file; `None` for other JSON."""
+def _read_raw_messages(file: ExportFile) -> list[msgspec.Raw] | None:
+    """Read the messages of a file, without decoding them; `None` for other JSON."""
     try:
-        content = decode_json(file.read(), _MESSAGES, file.label, file.path)
+        content = decode_json(file.read(), _MESSAGES_DECODER, file.label, file.path)
     except msgspec.ValidationError:
         return None
     raws = content.messages if isinstance(content, Dump) else content
     return raws if not raws or any(b'"ts"' in bytes(raw) for raw in raws) else None
 
 
-def _thread_of(message: Message) -> str:
-    """Return the id of the thread that a message is in."""
+def _thread_id(message: Message) -> str:
+    """Return the id of a message's thread; empty if it is not in one."""
     reply_to = message.extra.get("reply_to")
     return str(reply_to["id"] if reply_to else message.extra.get("thread", ""))
 
 
-def _time_of_thread(thread: str) -> tuple[int, str]:
-    return microseconds(thread.rpartition(":")[2]) or 0, thread
+def _thread_sort_key(thread: str) -> tuple[int, str]:
+    return to_microseconds(thread.rpartition(":")[2]) or 0, thread
 
 
-def _minute(time: int) -> str:
-    # Titles must not quote a message, so use the time.
+def _format_minute(time: int) -> str:
+    # Titles contain the time, since they must not quote messages.
     try:
         moment = datetime.fromtimestamp(time // 1_000_000, timezone.utc)
     except (ValueError, OverflowError, OSError):
@@ -537,116 +554,127 @@ def _minute(time: int) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def _unlisted(name: str) -> Channel:
+def _make_channel(name: str) -> Channel:
     if name.startswith("mpdm-"):
         return Channel(name, name, "group")
     return Channel(name, name, "dm" if _DIRECT_ID.fullmatch(name) else "channel")
 
 
-def _dump(file: ExportFile) -> Dump | None:
-    """Return the head of a channel file by slackdump; `None` for other files."""
-    return decode_head(file.head(_HEAD_BYTES), _DUMP)
+def _read_dump_head(file: ExportFile) -> Dump | None:
+    """Read the head of a slackdump file; `None` for other files."""
+    return decode_head(file.head(_HEAD_BYTES), _DUMP_DECODER)
 
 
-def _bot_name(record: Record) -> str:
+def _get_bot_name(record: Record) -> str:
     label = (record.bot_link or "").partition("|")[2].rstrip(">")
     profile = record.bot_profile or Profile()
-    return _first(record.username, profile.name, label, record.user, record.bot_id)
+    return _get_first_text(
+        record.username, profile.name, label, record.user, record.bot_id
+    )
 
 
-def microseconds(ts: object) -> int | None:
-    """Convert a `ts` such as `1714550400.000100` without loss."""
+def to_microseconds(ts: object) -> int | None:
+    """Convert a `ts` such as `1714550400.000100` to microseconds, without rounding."""
     match = _TS.fullmatch(ts) if isinstance(ts, str) else None
     if match is None:
         return None
     return int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
 
 
-def plain_text(text: str, names: Mapping[str, str], channels: Mapping[str, str]) -> str:
-    """Return a text as people see it, with names instead of ids and links as labels.
+def render_markup(
+    text: str, names: Mapping[str, str], channels: Mapping[str, str]
+) -> str:
+    """Replace the ids in message text with names, and links with their labels.
 
-    Bold, italics, code, quotes and `:emoji:` names stay as typed.
+    Keeps bold, italics, code, quotes and `:emoji:` names.
     """
 
-    def shown(match: re.Match[str]) -> str:
+    def get_replacement(match: re.Match[str]) -> str:
         token, entity = match.groups()
         if entity:
             return _ENTITIES[entity]
         target, _, label = token.partition("|")
-        label = _unescaped(label)
-        kind, rest = target[:1], target[1:]
+        label = _unescape(label)
+        kind, value = target[:1], target[1:]
         if kind == "@":
-            return f"@{names.get(rest) or label or rest}"
+            return f"@{names.get(value) or label or value}"
         if kind == "#":
-            return f"#{channels.get(rest) or label or rest}"
+            return f"#{channels.get(value) or label or value}"
         if kind == "!":
-            if rest.startswith("date^") or (label and rest not in _EVERYBODY):
+            if value.startswith("date^") or (label and value not in _BROADCASTS):
                 return label
-            return f"@{rest.removeprefix('subteam^')}"
-        return _link(_unescaped(target), label) if target else match.group()
+            return f"@{value.removeprefix('subteam^')}"
+        return _render_link(_unescape(target), label) if target else match.group()
 
-    return _TOKEN.sub(shown, text) if "<" in text or "&" in text else text
+    return _TOKEN.sub(get_replacement, text) if "<" in text or "&" in text else text
 
 
-def _link(target: str, label: str) -> str:
+def _render_link(target: str, label: str) -> str:
     scheme = _SCHEME.match(target)
-    bare = target[scheme.end() :] if scheme else target
+    address = target[scheme.end() :] if scheme else target
     if target.lower().startswith(("mailto:", "tel:")):
-        return label or bare
-    # Slack itself labels links with their shortened address.
-    return label if label and label not in {bare, bare.rstrip("/")} else target
+        return label or address
+    # Slack's default label of a link is the shortened address.
+    return label if label and label not in {address, address.rstrip("/")} else target
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     return _ENTITY.sub(lambda match: _ENTITIES[match[1]], text)
 
 
-def _block_text(block: Mapping[str, Any]) -> str:
-    """Return the text of Block Kit, where bots often have their only text."""
+def _render_block(block: Mapping[str, Any]) -> str:
+    """Return the text of a Block Kit block, often the only text of a bot."""
     if block.get("type") == "rich_text":
-        return _rich_text(block).rstrip("\n")
-    texts = dicts_of([block.get("text"), *dicts_of(block.get("fields"))])
-    return "\n".join(filter(None, (clean_text(text.get("text")) for text in texts)))
+        return _render_rich_text(block).rstrip("\n")
+    elements = iter_dicts([block.get("text"), *iter_dicts(block.get("fields"))])
+    return "\n".join(filter(None, (clean_text(e.get("text")) for e in elements)))
 
 
-def _rich_text(element: Mapping[str, Any]) -> str:
-    """Return an element of a text in the markup of `text`."""
-    parts = dicts_of(element.get("elements"))
-    if element.get("type") == "rich_text_section":  # A paragraph, or an item of a list.
-        return "".join(map(_rich_text, parts)) + "\n"
+def _render_rich_text(element: Mapping[str, Any]) -> str:
+    """Convert a rich text element to the markup of `text`."""
+    parts = iter_dicts(element.get("elements"))
+    if element.get("type") == "rich_text_section":  # A paragraph or list item.
+        return "".join(map(_render_rich_text, parts)) + "\n"
     for key, markup in _RICH_TEXT.items():
         if value := clean_text(element.get(key)):
             return markup.format(value)
     text = element.get("text") or element.get("url")
     escaped = escape(text, quote=False) if isinstance(text, str) else ""
-    return escaped + "".join(map(_rich_text, parts))
+    return escaped + "".join(map(_render_rich_text, parts))
 
 
-def _extra(record: Record) -> dict[str, Any]:
+def _collect_extra(record: Record) -> dict[str, Any]:
     extra: dict[str, Any] = {}
     files = record.files or ([record.file] if record.file else [])
     attachments = []
     for file in files:
-        name = "" if file.mode in _NO_FILE else _first(file.name, file.title)
+        name = (
+            ""
+            if file.mode in _UNAVAILABLE_MODES
+            else _get_first_text(file.name, file.title)
+        )
         attachments.append(attachment(name, clean_text(file.mimetype)))
     for item in record.attachments or ():
-        # Another person's text is an attachment, not content.
+        # Treat a shared message as an attachment, since another person wrote it.
         if item.is_share or item.is_msg_unfurl:
             shared = {"uri": clean_text(item.from_url), "text": clean_text(item.text)}
-            kept = {key: value for key, value in shared.items() if value}
-            attachments.append({"type": "link", **kept})
+            attachments.append(
+                {"type": "link"} | {key: text for key, text in shared.items() if text}
+            )
     if attachments:
         extra["attachments"] = attachments
     if record.edited:
         extra["edited"] = True
     if record.reactions:
         extra["reactions"] = [
-            each
-            for one in record.reactions
-            for each in reactions(f":{one.name}:", one.users or [], one.count)
+            item
+            for reaction in record.reactions
+            for item in reactions(
+                f":{reaction.name}:", reaction.users or [], reaction.count
+            )
         ]
     return extra
 
 
-def _first(*names: str | None) -> str:
+def _get_first_text(*names: str | None) -> str:
     return next((text for name in names if (text := clean_text(name))), "")

@@ -1,8 +1,8 @@
-"""`merge_chat_runs` and `map_ai_messages` at langchain-community's path.
+"""`merge_chat_runs` and `map_ai_messages` under langchain-community's import path.
 
 They wrap the steps `MergeChatRuns` and `MapAIMessages`. Unlike langchain-community's
-functions they do not change their input, keep all keys of a session, and skip blank
-texts in a merge.
+functions, they do not modify their input, keep all keys of a session, and skip blank
+messages when merging.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
 def merge_chat_runs_in_session(
     chat_session: ChatSession, delimiter: str = "\n\n"
 ) -> ChatSession:
-    """Merge each run of one sender's messages in a session; return a new one."""
+    """Merge consecutive messages of a sender in a session, and return a new session."""
     (merged,) = MergeChatRuns(delimiter=delimiter).transform_session(chat_session)
     return merged
 
 
-# These return an iterator and are not generator functions, which LCEL would call with
-# lists of sessions.
+# These are not generator functions, since LCEL would call those with lists of sessions.
 def merge_chat_runs(
     chat_sessions: BaseChatLoader | Iterable[ChatSession],
 ) -> Iterator[ChatSession]:
-    """Merge each run of one sender's messages into one message.
+    """Merge consecutive messages of a sender into one message.
 
     Args:
         chat_sessions: The sessions, or a chat loader.
@@ -41,7 +40,7 @@ def merge_chat_runs(
 
 
 def map_ai_messages_in_session(chat_sessions: ChatSession, sender: str) -> ChatSession:
-    """Turn one sender's messages in a session into AI messages; return a new one."""
+    """Convert a sender's messages in a session to AI messages, in a new session."""
     (mapped,) = MapAIMessages(sender=sender).transform_session(chat_sessions)
     return mapped
 
@@ -49,7 +48,7 @@ def map_ai_messages_in_session(chat_sessions: ChatSession, sender: str) -> ChatS
 def map_ai_messages(
     chat_sessions: BaseChatLoader | Iterable[ChatSession], sender: str
 ) -> Iterator[ChatSession]:
-    """Turn one sender's messages into AI messages.
+    """Convert a sender's messages to AI messages.
 
     Args:
         chat_sessions: The sessions, or a chat loader.

@@ -10,10 +10,10 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line; `cli._exit` documents the exit statuses."""
-    # Millions of live messages make the default collector the largest single cost.
+    # With millions of live messages, garbage collection would be the largest cost.
     gc.set_threshold(100_000, 20, 100)
     try:
-        # Imported only here, so that Ctrl-C during the imports is handled too.
+        # Imported here, so that Ctrl-C during the imports is handled as well.
         from langchain_chatexports.exceptions import MissingExtraError
 
         try:

@@ -1,4 +1,4 @@
-"""The chat at a terminal: its input line and its commands."""
+"""The interactive chat in a terminal: its prompt and its commands."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.workflows.models import TunedModel
-from langchain_chatexports.workflows.talk import continue_talk, new_talk_id, save_turns
+from langchain_chatexports.workflows.talk import new_talk_id, resume_talk, save_turns
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
-_GREETING = "Type a message and press Enter. /help explains more, Ctrl-D ends the chat."
+_GREETING = "Type a message and press Enter. /help shows the commands, Ctrl-D quits."
 _HELP = """\
-/retry  answer the last message again
-/reset  begin a new conversation and forget this one
-/help   show this
-/quit   end the chat, as Ctrl-D does
+/retry  generate the last reply again
+/reset  delete this conversation and start a new one
+/help   show this help
+/quit   end the chat, like Ctrl-D
 
-The arrow keys and Ctrl-R recall earlier lines of this chat.
-Ctrl-C ends an answer, or clears what you type; twice, it ends the chat.
-A message that begins like a command needs a space before it."""
+The arrow keys and Ctrl-R recall your earlier messages.
+Ctrl-C stops a reply or clears the input; press it twice to end the chat.
+Put a space before a message that looks like a command."""
 
 
 class TerminalChat:
-    """A chat with voices, in which a person types messages and commands."""
+    """A chat in which the user types messages and commands."""
 
     def __init__(
         self,
         voices: Sequence[Voice],
-        answer: Callable[[Sequence[Voice]], None],
-        saved_with: TunedModel | None = None,
+        show_reply: Callable[[Sequence[Voice]], None],
+        model: TunedModel | None = None,
     ) -> None:
         self._voices = voices
-        self._answer = answer
-        self._saved_with = saved_with
+        self._show_reply = show_reply
+        self._model = model
         self._talk_id = new_talk_id()
         self._commands: dict[str, Callable[[], object]] = {
             "/help": lambda: print_line(_HELP),
@@ -49,18 +49,19 @@ class TerminalChat:
         }
 
     def run(self) -> None:
-        """Answer each typed line until the person ends the chat."""
+        """Reply to each message until the user ends the chat."""
         print_line(_GREETING)
-        saved_with = self._saved_with
-        if saved_with and (talk_id := continue_talk(self._voices, saved_with)):
+        model = self._model
+        if model and (talk_id := resume_talk(self._voices, model)):
             self._talk_id = talk_id
             turns = self._voices[-1].turns
+            count = plural(len(turns), "reply", "replies")
             print_line(
-                f"This continues your last talk ({plural(len(turns), 'answer')}), "
-                "which is kept with the model; /reset deletes it and begins a new one."
+                f"Resuming your last talk ({count}), saved with "
+                "the model. /reset deletes it and starts a new one."
             )
             print_line(f"> {turns[-1].line}\n{turns[-1].answer.strip()}")
-        session = _prompt_session()
+        session = _create_prompt_session()
         was_interrupted = False
         while True:
             try:
@@ -71,65 +72,67 @@ class TerminalChat:
                 if was_interrupted and not session.default_buffer.text:
                     return
                 was_interrupted = True
-                print_line("Press Ctrl-C again, or Ctrl-D, to end the chat.")
+                print_line("Press Ctrl-C again, or Ctrl-D, to quit.")
                 continue
             was_interrupted = False
             if text.strip() == "/quit":
                 return
-            self._do(text)
+            self._handle(text)
 
-    def _do(self, text: str) -> None:
+    def _handle(self, text: str) -> None:
         command = text.rstrip()
         try:
             if command in self._commands:
                 self._commands[command]()
             elif re.fullmatch(r"/[a-z]+", command):
-                print_line(f"There is no command {command}. /help lists them.")
+                print_line(
+                    f"Unknown command: {command}. Type /help for a list of commands."
+                )
             elif text.strip():
                 for voice in self._voices:
-                    voice.hear(text.strip())
-                self._answer_last()
+                    voice.add_line(text.strip())
+                self._reply_to_last()
         except KeyboardInterrupt:
-            print_line("Stopped. /retry answers again.")
+            print_line("Stopped. Type /retry for another reply.")
         except ChatExportError as error:
-            # The server may answer the next time, and the conversation can be saved.
+            # Continue the chat: the next request may succeed.
             print_line(f"error: {error}")
 
-    def _answer_last(self) -> None:
+    def _reply_to_last(self) -> None:
         try:
-            self._answer(self._voices)
+            self._show_reply(self._voices)
         finally:
             for voice in self._voices:
                 voice.stop()
-            self._keep()
+            self._save()
 
-    def _keep(self) -> None:
-        if self._saved_with:
-            save_turns(self._saved_with, self._voices[-1].turns, self._talk_id)
+    def _save(self) -> None:
+        if self._model:
+            save_turns(self._model, self._voices[-1].turns, self._talk_id)
 
     def _reset(self) -> None:
         for voice in self._voices:
             voice.turns.clear()
-        self._keep()
-        print_line("This is a new conversation.")
+        self._save()
+        print_line("Started a new conversation.")
 
     def _retry(self) -> None:
         if not self._voices[0].turns:
-            print_line("There is no message to answer again.")
+            print_line("No message to retry yet.")
             return
         for voice in self._voices:
-            voice.hear(voice.turns.pop().line)
-        self._answer_last()
+            voice.add_line(voice.turns.pop().line)
+        self._reply_to_last()
 
 
-def _prompt_session() -> PromptSession[str]:
+def _create_prompt_session() -> PromptSession[str]:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.output import create_output
 
-    # The default history is in memory only.
+    # The default history stays in memory.
     return PromptSession(
         "> ",
         enable_suspend=True,
-        # A file on stdout is for the answers only.
+        # If stdout is a file, only the replies are written to it.
         output=None if sys.stdout.isatty() else create_output(sys.stderr),
     )

@@ -1,6 +1,6 @@
-"""Lines, questions and progress at the terminal.
+"""Output, questions and progress in the terminal.
 
-The progress bar polls a counter, so the work itself reports nothing.
+The progress bar polls a counter, so long operations need no callbacks.
 """
 
 from __future__ import annotations
@@ -50,35 +50,35 @@ class _Console(Console):
 stderr_console = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def program() -> str:
-    """Return the word that runs this program in the user's shell.
+def get_program() -> str:
+    """Return the name of this program in the user's shell.
 
-    `chatexports`, or its path if the shell does not find it, as in an environment that
-    is not activated.
+    This is its path if `chatexports` is not on `PATH`, as in an environment that is not
+    activated.
     """
-    typed = Path(sys.argv[0])
-    if typed.stem != _PROGRAM or typed.parent == Path():
+    script = Path(sys.argv[0])
+    if script.stem != _PROGRAM or script.parent == Path():
         return _PROGRAM
-    found = shutil.which(_PROGRAM)
-    if found and Path(found).parent.resolve() == typed.parent.resolve():
+    executable = shutil.which(_PROGRAM)
+    if executable and Path(executable).parent.resolve() == script.parent.resolve():
         return _PROGRAM
-    return str(typed)
+    return str(script)
 
 
 def command_line(*words: object) -> str:
-    """Return a command of this program to type next, for the system's shell."""
-    texts = [program(), *map(str, words)]
-    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+    """Return a command line of this program, quoted for the system's shell."""
+    line = [get_program(), *map(str, words)]
+    return subprocess.list2cmdline(line) if os.name == "nt" else shlex.join(line)
 
 
 def print_line(text: object = "") -> None:
     """Print lines to stderr, for everything but data.
 
-    At a terminal, lines are broken between words. A command at a line's end stays on a
-    line of its own, so that it can be copied.
+    In a terminal, lines wrap between words. A command at the end of a long line gets
+    its own line, so that it can be copied.
     """
     if not stderr_console.is_terminal:
-        _print_whole(printable_lines(text))
+        _print_unwrapped(printable_lines(text))
         return
     for line in printable_lines(text).split("\n"):
         command = _COMMAND.search(line)
@@ -88,67 +88,67 @@ def print_line(text: object = "") -> None:
         stderr_console.print(
             line[: command.start()], markup=False, emoji=False, soft_wrap=False
         )
-        _print_whole(f"  {command.group()}")
+        _print_unwrapped(f"  {command.group()}")
 
 
-def _print_whole(text: str) -> None:
+def _print_unwrapped(text: str) -> None:
     stderr_console.print(text, markup=False, emoji=False, soft_wrap=True)
 
 
 def show(text: object = "") -> None:
-    """Write lines to stdout, for people: the result of a command."""
+    """Write the human-readable result of a command to stdout."""
     sys.stdout.write(f"{printable_lines(text)}\n")
     sys.stdout.flush()
 
 
 def show_table(text: object) -> None:
-    """Write a table to stdout; at a terminal, its long lines end with an ellipsis."""
+    """Write a table to stdout; in a terminal, truncate long lines with an ellipsis."""
     width = _terminal_width()
     lines = printable_lines(text).split("\n")
-    show("\n".join(_shortened(line, width) for line in lines) if width else text)
+    show("\n".join(_truncate(line, width) for line in lines) if width else text)
 
 
 def show_rows(rows: Sequence[Sequence[str]], notes: Iterable[str] = ()) -> None:
-    """Write rows of cells to stdout, in columns; below the first, with notes."""
-    shown = [[printable(cell) for cell in row] for row in rows]
-    # Chinese letters and emoji are two columns wide.
-    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
-    head, *lines = (
+    """Write a header and rows to stdout in columns, with a note below each row."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    # Chinese characters and emoji are two columns wide.
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    header, *lines = (
         "  ".join(
             cell + " " * (width - cell_len(cell))
             for cell, width in zip(row, widths, strict=True)
         ).rstrip()
-        for row in shown
+        for row in cells
     )
-    below = chain((printable(note) for note in notes), repeat(""))
-    noted = (
+    padded_notes = chain((printable(note) for note in notes), repeat(""))
+    lines_and_notes = (
         [line, f"    {note}"] if note else [line]
-        for line, note in zip(lines, below, strict=False)
+        for line, note in zip(lines, padded_notes, strict=False)
     )
-    show_table("\n".join([head, *chain.from_iterable(noted)]))
+    show_table("\n".join([header, *chain.from_iterable(lines_and_notes)]))
 
 
 def _terminal_width() -> int | None:
     return Console().width if sys.stdout.isatty() else None
 
 
-def _shortened(line: str, width: int) -> str:
+def _truncate(line: str, width: int) -> str:
     text = Text(line)
     text.truncate(width, overflow="ellipsis")
     return text.plain
 
 
 def printable_lines(text: object) -> str:
-    """Return a text without control characters, except line breaks."""
+    """Remove control characters, except line breaks."""
     return "\n".join(map(printable, str(text).split("\n")))
 
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=_json_text) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=_to_json) + "\n")
     sys.stdout.flush()
 
 
-def _json_text(value: object) -> str:
+def _to_json(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
@@ -156,9 +156,9 @@ def stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
-    """Ask whether to continue, unless an option already confirms it."""
-    if agreed:
+def confirm(question: str, *, yes: bool, refusal: ChatExportError) -> bool:
+    """Ask whether to continue, unless `--yes` was given."""
+    if yes:
         return True
     if not stdin_is_terminal():
         raise refusal
@@ -166,9 +166,9 @@ def confirmed(question: str, *, agreed: bool, refusal: ChatExportError) -> bool:
 
 
 def ask_for_speaker(senders: Mapping[str, int]) -> str:
-    """Ask whose voice to learn, by number or name."""
+    """Ask which sender the model should imitate, by number or name."""
     print_line(
-        "Whose voice should the model learn? The export does not name its owner."
+        "Whose voice should the model learn? The export does not identify its owner."
     )
     names = list(senders)
     for number, (name, count) in enumerate(senders.items(), 1):
@@ -179,36 +179,36 @@ def ask_for_speaker(senders: Mapping[str, int]) -> str:
             return str(answer)
         if answer.isdigit() and 1 <= int(answer) <= len(names):
             return names[int(answer) - 1]
-        print_line("No sender has that number or name.")
+        print_line("No such sender.")
 
 
-def speaker_chooser() -> Callable[[Mapping[str, int]], str] | None:
-    """Return a function that asks whose voice to learn; `None` without a terminal."""
+def get_speaker_chooser() -> Callable[[Mapping[str, int]], str] | None:
+    """Return a function that asks for the speaker; `None` without a terminal."""
     return ask_for_speaker if stdin_is_terminal() else None
 
 
 @contextmanager
 def show_progress(
-    what: str, done: Callable[[], int], total: int | None
+    unit: str, done: Callable[[], int], total: int | None
 ) -> Iterator[None]:
-    """Show progress at a terminal while the block runs."""
+    """Show progress in a terminal while the block runs."""
     started = time.monotonic()
 
-    def progress() -> Table:
+    def render_progress() -> Table:
         count = done()
         seconds = time.monotonic() - started
-        return _bar(count, total, _progress_line(what, count, total, seconds))
+        return _create_bar(count, total, _progress_line(unit, count, total, seconds))
 
-    with _live(progress):
+    with _live_display(render_progress):
         yield
 
 
 class ProgressDisplay:
-    """A progress bar at a terminal, from the first update on."""
+    """A progress bar in a terminal, shown after the first update."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._shown: RenderableType | None = None
+        self._bar: RenderableType | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -219,26 +219,26 @@ class ProgressDisplay:
     def pause(self) -> None:
         """Remove the bar until the next update."""
         self._stack.close()
-        self._shown = None
+        self._bar = None
 
     def update(self, done: int, total: int | None, description: str) -> bool:
-        """Update the bar, and return whether there is one."""
+        """Update the bar; return `False` if there is no terminal to show it in."""
         if not stderr_console.is_terminal:
             return False
-        is_new = self._shown is None
-        self._shown = _bar(done, total, description)
+        is_new = self._bar is None
+        self._bar = _create_bar(done, total, description)
         if is_new:
-            self._stack.enter_context(_live(lambda: self._shown or ""))
+            self._stack.enter_context(_live_display(lambda: self._bar or ""))
         return True
 
 
 @contextmanager
-def _live(shown: Callable[[], RenderableType]) -> Iterator[None]:
+def _live_display(render: Callable[[], RenderableType]) -> Iterator[None]:
     if not stderr_console.is_terminal:
         yield
         return
     with Live(
-        get_renderable=shown,
+        get_renderable=render,
         console=stderr_console,
         refresh_per_second=_FRAMES_PER_SECOND,
         transient=True,
@@ -246,7 +246,7 @@ def _live(shown: Callable[[], RenderableType]) -> Iterator[None]:
         yield
 
 
-def _bar(done: int, total: int | None, description: str) -> Table:
+def _create_bar(done: int, total: int | None, description: str) -> Table:
     progress = ProgressBar(
         total=total, completed=done, width=_BAR_WIDTH, pulse=total is None
     )
@@ -255,11 +255,11 @@ def _bar(done: int, total: int | None, description: str) -> Table:
     return row
 
 
-def _progress_line(what: str, done: int, total: int | None, seconds: float) -> str:
-    """Return a count and the remaining time, if it is known."""
+def _progress_line(unit: str, done: int, total: int | None, seconds: float) -> str:
+    """Return the count and the remaining time, if known."""
     if total is None or done > total:
-        return f"{done:,} {what}"
-    left = seconds_left(done, total, seconds)
-    return f"{done:,} of {total:,} {what}" + (
-        "" if left is None else f", {time_left(left)}"
+        return f"{done:,} {unit}"
+    remaining = seconds_left(done, total, seconds)
+    return f"{done:,} of {total:,} {unit}" + (
+        "" if remaining is None else f", {time_left(remaining)}"
     )

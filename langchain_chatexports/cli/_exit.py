@@ -1,13 +1,13 @@
-"""Exit handling: errors become a line that says what to do, and an exit status.
+"""Exit handling: errors become a line with the next step, and an exit status.
 
 | status | |
 |---|---|
 | 0 | success |
 | 1 | an error, explained in one line |
 | 2 | a wrong option or argument |
-| 129 | its terminal was closed (SIGHUP) |
+| 129 | the terminal was closed (SIGHUP) |
 | 130 | stopped with Ctrl-C |
-| 141 | the output is no longer read, as behind `head` |
+| 141 | the reader of the output has exited (SIGPIPE), such as `head` |
 | 143 | stopped by another program (SIGTERM) |
 """
 
@@ -32,97 +32,102 @@ from langchain_chatexports.exceptions import ChatExportError
 # The class of all errors in options and arguments, which typer does not export.
 _UsageError: Any = typer.BadParameter.__bases__[0]
 # 128 + the signal, as in a shell: SIGINT, SIGPIPE and SIGTERM.
-CTRL_C, NOT_READ, TERMINATED = 130, 141, 143
+CTRL_C, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 
 @contextmanager
 def exit_handling(*, debug: bool) -> Iterator[None]:
-    """Run a command: print errors and warnings as lines, and clean up at signals."""
-    with warnings.catch_warnings(), _signals_clean_up() as signals:
+    """Run a command: print errors and warnings as lines, and clean up on signals."""
+    with warnings.catch_warnings(), _signal_handling() as signals:
         if not debug:
-            warnings.showwarning = _warnings_once()
+            warnings.showwarning = _warning_printer()
         try:
             yield
         except BaseException as error:
-            # SQLite swallows the exit when a signal only interrupts it.
-            if others := signals - {signal.SIGINT}:
-                sys.exit(128 + min(others))
-            # typer makes exits of a broken pipe and of Ctrl-C.
+            # SQLite may swallow the `SystemExit` of a signal handler.
+            if fatal_signals := signals - {signal.SIGINT}:
+                sys.exit(128 + min(fatal_signals))
+            # typer turns broken pipes and Ctrl-C into `SystemExit`.
             is_exit = isinstance(error, SystemExit)
             cause = error.__context__ if is_exit else error
             if isinstance(cause, BrokenPipeError):
-                _end_silently()
+                _exit_silently()
             if isinstance(error, SystemExit) and error.code != CTRL_C:
                 raise
             is_error = isinstance(error, Exception)
             if debug and is_error and not isinstance(error, _UsageError):
                 raise
-            _end_with(error)
+            _exit_with_error(error)
 
 
-def _end_with(error: BaseException) -> NoReturn:
-    # typer raises `Abort` for Ctrl-C at a question.
+def _exit_with_error(error: BaseException) -> NoReturn:
+    # typer raises `Abort` for Ctrl-C in a prompt.
     if isinstance(error, (KeyboardInterrupt, SystemExit, typer.Abort)):
         print_line("stopped")
         sys.exit(CTRL_C)
     if isinstance(error, _UsageError):
-        # In place of typer's own lines, which are not broken between words.
+        # This replaces typer's output, which does not wrap between words.
         if error.ctx is not None:
             print_line(error.ctx.get_usage())
             print_line(f"For all options: {error.ctx.command_path} --help")
-        print_line(f"error: {error.format_message()}")
+        # typer's prefix for errors that name no option adds nothing.
+        message = error.format_message().removeprefix("Invalid value: ")
+        print_line(f"error: {message}")
         sys.exit(error.exit_code)
-    print_line(f"error: {_explained(error)}")
+    print_line(f"error: {_error_text(error)}")
     sys.exit(1)
 
 
-def _explained(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     if isinstance(error, ChatExportError):
         return str(error)
     if not isinstance(error, OSError):
-        # The text of such an error may quote a message.
+        # The error's message may quote a chat message.
         name = type(error).__name__
-        return f"an unexpected {name}. Run it with --debug to see where, and report it."
+        return (
+            f"unexpected {name}. Run it again with --debug, and report the traceback."
+        )
     if is_full(error):
         return "the disk is full. Free some space and run the same command again."
-    where = f" ({error.filename})" if error.filename else ""
+    path = f" ({error.filename})" if error.filename else ""
     reason = error.strerror or type(error).__name__
-    return f"the system reports '{reason}'{where}. See more with --debug."
+    return (
+        f"the system reports '{reason}'{path}. Run it again with --debug for details."
+    )
 
 
-def _end_silently() -> NoReturn:
-    """Exit without a line: stdout or stderr is closed."""
+def _exit_silently() -> NoReturn:
+    """Exit without a message, because stdout or stderr is closed."""
     for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
         _discard_if_closed(stream)
-    sys.exit(NOT_READ)
+    sys.exit(BROKEN_PIPE)
 
 
 def _discard_if_closed(stream: TextIO) -> None:
     try:
         stream.flush()
     except OSError:
-        # Otherwise Python flushes it again when it exits, and reports the error.
+        # Otherwise Python flushes the stream again at exit and reports the error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _warnings_once() -> Callable[..., None]:
-    """Return a function that prints each warning once; a talk reads exports twice."""
-    shown: set[str] = set()
+def _warning_printer() -> Callable[..., None]:
+    """Return a function that prints each warning once (a talk reads exports twice)."""
+    printed: set[str] = set()
 
-    def print_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
-        if str(message) not in shown:
-            shown.add(str(message))
+    def print_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
+        if str(message) not in printed:
+            printed.add(str(message))
             print_line(f"warning: {message}")
 
     return print_warning
 
 
 @contextmanager
-def _signals_clean_up() -> Iterator[set[int]]:
-    """Unwind at each signal as at Ctrl-C, so that partial files are removed.
+def _signal_handling() -> Iterator[set[int]]:
+    """Unwind the stack on signals, as on Ctrl-C, so that partial files are removed.
 
-    The signals are SIGTERM, SIGHUP of a closed terminal, and the close event of
-    Windows.
+    These are SIGTERM, SIGHUP (the terminal was closed), and the close event of Windows.
     """
     received: set[int] = set()
     if threading.current_thread() is not threading.main_thread():
@@ -136,18 +141,18 @@ def _signals_clean_up() -> Iterator[set[int]]:
         sys.exit(128 + number)
 
     names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
-    found = (getattr(signal, name, None) for name in names)
-    numbers = [number for number in found if number is not None]
-    before = {
+    # Windows has no SIGHUP, and Unix no SIGBREAK.
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    previous_handlers = {
         number: signal.signal(number, stop)
         for number in numbers
         if signal.getsignal(number) is not signal.SIG_IGN  # as with `nohup … &`
     }
     try:
-        with _close_event_ends():
+        with _close_event_handling():
             yield received
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
 
 
@@ -157,20 +162,20 @@ if sys.platform == "win32":
     from ctypes import wintypes
 
     _CLOSE, _LOGOFF, _SHUTDOWN = 2, 5, 6
-    # Windows ends the process 5 seconds after the event, or when its handler returns.
+    # Windows kills the process after 5 seconds, or when the handler returns.
     _CLOSE_SECONDS = 4.5
 
     @contextmanager
-    def _close_event_ends() -> Iterator[None]:
-        """Let a closed console window stop the command, and wait for its end."""
-        has_ended = threading.Event()
+    def _close_event_handling() -> Iterator[None]:
+        """Stop the command when its console is closed, and wait for it to finish."""
+        has_finished = threading.Event()
 
-        @ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)  # type: ignore[untyped-decorator] # it is ctypes'
+        @ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)  # type: ignore[untyped-decorator] # from ctypes
         def handle(event: int) -> bool:
             if event not in {_CLOSE, _LOGOFF, _SHUTDOWN}:
                 return False
             _thread.interrupt_main(signal.SIGTERM)
-            has_ended.wait(_CLOSE_SECONDS)
+            has_finished.wait(_CLOSE_SECONDS)
             return True
 
         set_handler = ctypes.windll.kernel32.SetConsoleCtrlHandler
@@ -178,8 +183,8 @@ if sys.platform == "win32":
         try:
             yield
         finally:
-            has_ended.set()
+            has_finished.set()
             set_handler(handle, False)
 
 else:
-    _close_event_ends = nullcontext
+    _close_event_handling = nullcontext

@@ -1,7 +1,7 @@
-"""The shared options of commands, as dataclasses.
+"""Options shared by several commands.
 
-A group of options is a dataclass whose fields are options. A command that has a
-parameter of such a type, and the decorator `command`, takes all of its options.
+A group of options is a dataclass with one field per option. A command decorated with
+`command` can take such a dataclass as a parameter.
 """
 
 # No postponed annotations here: typer reads them at run time.
@@ -24,25 +24,25 @@ from langchain_chatexports.chat_loaders.local_times import find_time_zone
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.datasets.preparation import Gap, Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace_file import card_path, trace_path
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.workflows.prepare import (
     correct_names,
-    matching_names,
-    speakers,
+    find_default_speakers,
+    match_names,
 )
 
 _Result = TypeVar("_Result")
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-# A vCard file, and the address books of macOS and of a backup.
-_CONTACTS = (".vcf", ".VCF", ".abcddb", ".sqlitedb")
+# vCards, and the address books of macOS and of iPhone backups.
+_CONTACTS_SUFFIXES = (".vcf", ".VCF", ".abcddb", ".sqlitedb")
 
 
 def option(metavar: str, help: str, *names: str, **limits: float) -> Any:
-    """Return an option with a value; its default name is the parameter's."""
+    """Return an option with a value, named after the parameter by default."""
     return typer.Option(*names, metavar=metavar, help=help, **cast("Any", limits))
 
 
@@ -53,8 +53,8 @@ def flag(name: str, help: str) -> Any:
 def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
     """Let a command take groups of options.
 
-    typer reads a command's signature. In it, a parameter whose type is a dataclass is
-    replaced by the dataclass's fields; the command is called with an instance of it.
+    In the signature that typer reads, a dataclass parameter is replaced by its fields;
+    the command itself receives an instance.
     """
     signature = inspect.signature(function, eval_str=True)
     parameters: list[inspect.Parameter] = []
@@ -64,48 +64,54 @@ def command(function: Callable[..., _Result]) -> Callable[..., _Result]:
         if is_dataclass(group):
             groups[name] = group
             options = inspect.signature(cast("type", group)).parameters.values()
-            parameters += [one.replace(kind=one.KEYWORD_ONLY) for one in options]
+            parameters += [
+                option.replace(kind=option.KEYWORD_ONLY) for option in options
+            ]
         else:
             parameters.append(parameter)
 
     @wraps(function)
-    def run(**given: Any) -> _Result:
+    def run(**values: Any) -> _Result:
         for name, group in groups.items():
-            given[name] = group(
-                **{one.name: given.pop(one.name) for one in fields(group)}
-            )
-        return function(**given)
+            names = [field.name for field in fields(group)]
+            values[name] = group(**{field: values.pop(field) for field in names})
+        return function(**values)
 
-    run.__annotations__ = {item.name: item.annotation for item in parameters}
-    read_by_typer = signature.replace(parameters=parameters)
-    run.__signature__ = read_by_typer  # type: ignore[attr-defined] # PEP 362 allows it
+    run.__annotations__ = {
+        parameter.name: parameter.annotation for parameter in parameters
+    }
+    typer_signature = signature.replace(parameters=parameters)
+    run.__signature__ = typer_signature  # type: ignore[attr-defined] # PEP 362 allows it
     return run
 
 
 def check(*rules: tuple[object, str]) -> None:
-    """Raise an error of usage for the first rule that is broken."""
-    for is_broken, message in rules:
-        if is_broken:
+    """Raise a usage error for the first violated rule."""
+    for is_violated, message in rules:
+        if is_violated:
             raise typer.BadParameter(message)
 
 
-def parse_duration(text: str, option: str, *, words: str = "") -> timedelta:
-    """Return a duration: a number with its unit, such as `45m`, `6h`, `2d`."""
+def parse_duration(text: str, option: str, *, alternatives: str = "") -> timedelta:
+    """Parse a duration, such as `45m`, `6h` or `2d`."""
     try:
         duration = timedelta(**{_UNITS[text[-1:]]: float(text[:-1])})
     except (KeyError, ValueError, OverflowError):
         duration = timedelta(0)
     if duration <= timedelta(0):
-        msg = f"{option} must be {words}a duration such as 45m, 6h, 2d: {text!r}."
+        msg = (
+            f"{option} must be {alternatives}a duration such as 45m, 6h or 2d, "
+            f"not {text!r}."
+        )
         raise typer.BadParameter(msg)
     return duration
 
 
 def parse_gap(text: str) -> Gap:
-    """Return the silence that separates threads."""
+    """Parse the gap that separates conversations."""
     if text in {"auto", "none"}:
         return "auto" if text == "auto" else None
-    return parse_duration(text, "--gap", words="auto, none, or ")
+    return parse_duration(text, "--gap", alternatives="auto, none, or ")
 
 
 def _parse_day(text: str | None, option: str) -> date | None:
@@ -116,40 +122,40 @@ def _parse_day(text: str | None, option: str) -> date | None:
         raise typer.BadParameter(msg) from None
 
 
-Force = Annotated[bool, flag("--force", "Replace what is at the output's path.")]
+Force = Annotated[bool, flag("--force", "Overwrite the output.")]
 AsJson = Annotated[bool, flag("--json", "Print JSON on stdout.")]
 Base = Annotated[
     str | None,
     option(
         "BASE",
-        "Base model: a folder, a .gguf file or a hub id; see serve --list-bases.",
+        "Base model: folder, .gguf file or hub id. List: serve --list-bases.",
     ),
 ]
 DataDir = Annotated[
-    Path | None, option("FOLDER", "Where models are kept. Default: your user data.")
+    Path | None,
+    option("FOLDER", "Folder for models. Default: in your user data folder."),
 ]
 IndexDir = Annotated[
     Path | None,
-    option("FOLDER", "Where search indexes are kept. Default: your user data."),
+    option("FOLDER", "Folder for indexes. Default: in your user data folder."),
 ]
 BaseUrl = Annotated[
-    str | None, option("URL", "Another server like OpenAI's, with OPENAI_API_KEY.")
+    str | None, option("URL", "OpenAI-compatible server; key: OPENAI_API_KEY.")
 ]
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="PATH",
-        help="Exports: chat.db, zips, folders or files, recognized by content. On a "
-        "Mac, without a PATH: its own Messages.",
-        readable=False,  # Otherwise typer answers instead of our error with the remedy.
+        help="Exports: chat.db, zips, folders or files, recognized by content. Default "
+        "on a Mac: its Messages database.",
+        readable=False,  # This command's error suggests a fix, unlike typer's.
     ),
 ]
 Ai = Annotated[
     list[str] | None,
     option(
         "NAME",
-        "Whose voice; may be repeated for one person's names. Default: the "
-        "export's owner.",
+        "Person to imitate; repeat it for aliases. Default: the export's owner.",
     ),
 ]
 
@@ -160,58 +166,60 @@ class ChatOptions:
         list[str] | None,
         option(
             "NAME",
-            "Only chats with this person, title or id; may be repeated.",
+            "Only chats with this person, title or id; repeatable.",
             "--with",
         ),
     ] = None
-    no_groups: Annotated[bool, flag("--no-groups", "Leave out groups.")] = False
+    no_groups: Annotated[bool, flag("--no-groups", "Skip group chats.")] = False
     since: Annotated[
         str | None,
-        option("DATE", "Only from this day on, such as 2024-05-31, in UTC."),
+        option("DATE", "Only messages since this date (2024-05-31, UTC)."),
     ] = None
-    until: Annotated[str | None, option("DATE", "Only up to this day, inclusive.")] = (
-        None
-    )
+    until: Annotated[
+        str | None, option("DATE", "Only messages until this date (inclusive).")
+    ] = None
     people: Annotated[
         list[Path] | None,
-        option("FILE", "Names of people: a table, or contacts (.vcf) for iMessage."),
+        option("FILE", "Names of people: a table, or contacts (.vcf)."),
     ] = None
     export_zone: Annotated[
         str | None,
         option(
             "ZONE",
-            "Zone of times that have none (Europe/Berlin). Default: this machine's.",
-            hidden=True,  # A warning names it where it is needed.
+            "Time zone of local times (Europe/Berlin). Default: that of this machine.",
+            hidden=True,  # A warning suggests it.
         ),
     ] = None
     date_order: Annotated[
         str | None,
         option(
             "ORDER",
-            "dmy, mdy or ymd, if WhatsApp's dates are ambiguous.",
-            hidden=True,  # As above.
+            "Order of ambiguous dates in WhatsApp: dmy, mdy or ymd.",
+            hidden=True,  # A warning suggests it.
         ),
     ] = None
 
-    def choice(self) -> ChatChoice:
+    def choice(self) -> ChatFilter:
         start = _parse_day(self.since, "--since")
         end = _parse_day(self.until, "--until")
-        is_nothing = start and end and start > end
-        check((is_nothing, "--since is after --until, so no message is left."))
-        return ChatChoice(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
+        is_empty = start and end and start > end
+        check((is_empty, "--since is after --until."))
+        return ChatFilter(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
 
-    def prepare_options(self) -> PrepareOptions:
+    def to_prepare_options(self) -> PrepareOptions:
         files = [path.expanduser() for path in self.people or ()]
-        contacts = [one for one in files if one.is_dir() or one.suffix in _CONTACTS]
-        tables = [one for one in files if one not in contacts]
+        contacts = [
+            file for file in files if file.is_dir() or file.suffix in _CONTACTS_SUFFIXES
+        ]
+        tables = [file for file in files if file not in contacts]
         check(
             (
                 len(contacts) > 1 or len(tables) > 1,
-                "--people takes one table, and one file of contacts beside it.",
+                "--people takes at most one table and one contacts file.",
             ),
             (
                 self.date_order not in {None, *ORDERS},
-                f"--date-order is one of {', '.join(ORDERS)}.",
+                f"--date-order must be one of {', '.join(ORDERS)}.",
             ),
         )
         try:
@@ -227,131 +235,140 @@ class ChatOptions:
             chats=self.choice(),
         )
 
-    def words(self) -> list[str]:
-        """Return the options as the words of a command line."""
-        words = []
+    def to_arguments(self) -> list[str]:
+        """Return the options as command-line arguments."""
+        arguments = []
         for name, value in vars(self).items():
             option = f"--{name.strip('_').replace('_', '-')}"
             if value is True:
-                words.append(option)
+                arguments.append(option)
             elif value:
-                given = value if isinstance(value, list) else [value]
-                words += [str(word) for one in given for word in (option, one)]
-        return words
+                values = value if isinstance(value, list) else [value]
+                for item in values:
+                    arguments += [option, str(item)]
+        return arguments
 
 
 @dataclass(frozen=True)
 class SourceOptions(ChatOptions):
-    """The choice of included and excluded chats."""
+    """Options that include and exclude chats."""
 
     exclude: Annotated[
         list[str] | None,
         option(
             "NAME",
-            "No chats with this person, title or id; may be repeated.",
+            "Skip chats with this person, title or id; repeatable.",
             "--exclude",
         ),
     ] = None
 
-    def choice(self) -> ChatChoice:
+    def choice(self) -> ChatFilter:
         return replace(super().choice(), exclude=tuple(self.exclude or ()))
 
 
 @dataclass(frozen=True)
 class ExampleOptions:
-    """The options for cutting conversations into examples."""
+    """Options for splitting conversations into examples."""
 
     ai: Ai = None
-    limit: Annotated[int | None, option("N", "The newest N examples only.", min=1)] = (
+    limit: Annotated[int | None, option("N", "Only the newest N examples.", min=1)] = (
         None
     )
     gap: Annotated[
         str,
         option(
             "DURATION",
-            "Cut threads at silences longer than this: 45m, 6h, 2d, auto or none.",
+            "Split chats at gaps longer than this: 45m, 6h, 2d, auto or none.",
         ),
     ] = "auto"
-    size: Annotated[int, option("N", "Messages in an example.", min=1)] = 8
-    overlap: Annotated[int, option("N", "Messages that neighbors share.", min=0)] = 2
+    size: Annotated[int, option("N", "Messages per example.", min=1)] = 8
+    overlap: Annotated[
+        int, option("N", "Messages shared by neighboring examples.", min=0)
+    ] = 2
     whole: Annotated[bool, flag("--whole", "One example per conversation.")] = False
     keep_tail: Annotated[
         bool | None,
         flag(
             "--keep-tail/--no-keep-tail",
-            "Add a shorter last example. Default: unless --gap none.",
+            "Keep a shorter last example. Default: yes, unless --gap is none.",
         ),
     ] = None
     keep_trailing: Annotated[
-        bool, flag("--keep-trailing", "Keep messages after the last answer.")
+        bool, flag("--keep-trailing", "Keep messages after the last reply.")
     ] = False
 
-    def prepare_options(self, chats: ChatOptions) -> PrepareOptions:
+    def to_prepare_options(self, chats: ChatOptions) -> PrepareOptions:
         check(
             (
                 self.overlap >= self.size and not self.whole,
                 f"--overlap ({self.overlap}) must be less than --size ({self.size}).",
             )
         )
-        read = {"ai": tuple(self.ai or ()), "gap": parse_gap(self.gap)}
-        return replace(chats.prepare_options(), **{**vars(self), **read})
+        parsed_values = {"ai": tuple(self.ai or ()), "gap": parse_gap(self.gap)}
+        values = {**vars(self), **parsed_values}
+        return replace(chats.to_prepare_options(), **values)
 
 
 def open_exports(paths: Iterable[Path], chats: ChatOptions) -> list[Export]:
-    """Open exports; the parts of one are joined."""
+    """Open exports; join the parts of split ones."""
     return _open(paths, chats, chats.choice())
 
 
 def read_exports(
     paths: Sequence[Path],
     chats: ChatOptions,
-    read: Callable[[list[Export], ChatChoice, tuple[str, ...]], _Result],
+    read: Callable[[list[Export], ChatFilter, tuple[str, ...]], _Result],
     ai: Sequence[str] = (),
 ) -> _Result:
-    """Read exports, and read them again if a name has to be corrected."""
-    given = (chats.choice(), tuple(ai))
-    exports = _open(paths, chats, given[0])
+    """Read exports; if a name is not found, correct it and read them again."""
+    names = (chats.choice(), tuple(ai))
+    exports = _open(paths, chats, names[0])
     try:
-        return read(exports, *given)
+        return read(exports, *names)
     except SenderNotFoundError as error:
-        # Titles of chats may begin like a sender's name.
-        known = error.senders or {
+        # A chat title may start like the name of a sender.
+        known_names = error.senders or {
             name for export in exports for name in export.loader.names_found
         }
-        choice = correct_names(given[0], exports)
-        meant = (choice, matching_names(ai, known, exports))
-        if meant == given:
+        choice = correct_names(names[0], exports)
+        corrected_names = (choice, match_names(ai, known_names, exports))
+        if corrected_names == names:
             raise
-        return read(_open(paths, chats, choice), *meant)
+        return read(_open(paths, chats, choice), *corrected_names)
 
 
 def _open(
-    paths: Iterable[Path], chats: ChatOptions, choice: ChatChoice
+    paths: Iterable[Path], chats: ChatOptions, choice: ChatFilter
 ) -> list[Export]:
-    options = replace(chats.prepare_options(), chats=choice)
-    return choice.selected(_open_exports(paths, **options.export_options()))
+    options = replace(chats.to_prepare_options(), chats=choice)
+    return choice.apply(_open_exports(paths, **options.export_options()))
 
 
-def default_export(paths: Sequence[Path] | None) -> list[Path]:
-    """Return the given paths, or on a Mac its own Messages."""
+def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:
+    """Return the given paths; without any, this Mac's Messages database."""
     if paths:
         return list(paths)
     is_mac = platform.system() == "Darwin"
-    check((not is_mac, "Name an export: a chat.db, a zip or folder of chats, a table."))
+    check(
+        (
+            not is_mac,
+            "Specify an export: a chat.db, a zip or folder of chats, or a table.",
+        )
+    )
     path = default_path()
-    print_line(f"No export was named, so this Mac's own Messages are read: {path}")
+    print_line(f"No export given; reading this Mac's Messages database: {path}")
     return [path]
 
 
 def print_owners(preparation: Preparation) -> None:
-    """Print whose voice is learned by default."""
-    for export, owner in speakers(preparation):
-        print_line(f"{export.path.name}: {owner} speaks as the AI (the export's owner)")
+    """Print the owners, who are imitated by default."""
+    for export, owner in find_default_speakers(preparation):
+        print_line(f"{export.path.name}: using the voice of its owner, {owner}")
 
 
-def unused_path(name: str, paths: Iterable[Path]) -> Path:
+def find_unused_path(name: str, paths: Iterable[Path]) -> Path:
     folder = Path()
-    while _export_around(folder / name, paths):
+    while _find_enclosing_export(folder / name, paths):
         folder /= ".."
     target, number = folder / name, 2
     while not _is_empty(target):
@@ -361,27 +378,27 @@ def unused_path(name: str, paths: Iterable[Path]) -> Path:
 
 
 def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> None:
-    """Raise an error if an output is inside of an export, or would replace something.
+    """Raise a usage error if the output already exists or is inside an export.
 
-    A file without content and an empty folder can be replaced.
+    Empty files and empty folders are replaced.
     """
-    if path := _export_around(output, paths):
-        msg = f"-o {output} is inside {path}. Name a path outside of it."
+    if export := _find_enclosing_export(output, paths):
+        msg = f"-o {output} is inside the export {export}. Choose a path outside it."
         raise typer.BadParameter(msg)
     target = output.expanduser()
-    if force or not target.name:  # `.` or the root: writing there fails.
+    if force or not target.name:  # For `.` or the root, writing raises an error.
         return
-    for one in (target, card_path(target), trace_path(target)):
-        if not _is_empty(one):
+    for path in (target, card_path(target), trace_path(target)):
+        if not _is_empty(path):
             msg = (
-                f"{one} already exists. Name another path with -o, or replace it "
+                f"{path} already exists. Choose another path with -o, or overwrite it "
                 "with --force."
             )
             raise typer.BadParameter(msg)
 
 
-def _export_around(output: Path, paths: Iterable[Path]) -> Path | None:
-    """Return the export that an output would be in; `None` if there is none."""
+def _find_enclosing_export(output: Path, paths: Iterable[Path]) -> Path | None:
+    """Return the export that contains an output path, if any."""
     target = output.expanduser().resolve()
     for path in paths:
         source = path.expanduser().resolve()
@@ -391,7 +408,7 @@ def _export_around(output: Path, paths: Iterable[Path]) -> Path | None:
 
 
 def _is_empty(path: Path) -> bool:
-    # `Path.exists` raises for a name that is too long, below Python 3.12.
+    # Before Python 3.12, `Path.exists` raises an error for long names.
     if not os.path.exists(path) or is_pipe(path):  # noqa: PTH110 - see above
         return True
     return not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0

@@ -1,4 +1,4 @@
-"""Output of commands that train: the base, the job, its steps, and the time left."""
+"""Output while training: the base, the job, its steps, and the remaining time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.cli._console import (
     ProgressDisplay,
     command_line,
-    confirmed,
+    confirm,
     print_line,
     show_progress,
     stdin_is_terminal,
@@ -26,7 +26,7 @@ from langchain_chatexports.workflows.bases import (
     language_warning,
     training_seconds,
 )
-from langchain_chatexports.workflows.train import progress_of
+from langchain_chatexports.workflows.train import format_progress
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
     MessageEvent,
@@ -39,11 +39,11 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class TrainingDisplay(ProgressDisplay):
-    """Shows the events of a training, its steps as a bar or in lines."""
+    """Prints the events of a job, and its steps as a bar or as lines."""
 
     def __init__(self, data_dir: Path | None = None) -> None:
         super().__init__()
-        self._where = () if data_dir is None else ("--data-dir", _absolute(data_dir))
+        self._options = () if data_dir is None else ("--data-dir", _absolute(data_dir))
         self._last_line = 0.0
 
     def __call__(self, event: TrainingEvent) -> None:
@@ -68,38 +68,40 @@ class TrainingDisplay(ProgressDisplay):
 
     def _show_stopped(self, event: StoppedEvent) -> None:
         if event.outcome == "elsewhere":
-            print_line(f"Job {event.job_id} continues in another command.")
+            print_line(f"Job {event.job_id} is still running in another command.")
         else:
             job = event.job
-            at = f" at {progress_of(job)}" if job and job.step else ""
-            print_line(f"Training stopped{at}. To continue it:")
+            position = f" at {format_progress(job)}" if job and job.step else ""
+            print_line(f"Training stopped{position}. To resume it:")
             print_line(f"  {command_line(*sys.argv[1:])}")
-        print_line("To delete it, with its examples:")
+        print_line("To delete the job and its examples:")
         print_line(
-            f"  {command_line('models', '--delete', event.job_id, *self._where)}"
+            f"  {command_line('models', '--delete', event.job_id, *self._options)}"
         )
 
 
-def settle_base(
-    choose: Callable[[bool], BaseChoice], *, agreed: bool
+def select_base(
+    choose: Callable[[bool], BaseChoice], *, yes: bool
 ) -> tuple[BaseChoice, str | None]:
-    """Download and return the proposed base, or return the best local one."""
-    choice = choose(agreed or stdin_is_terminal())
+    """Choose a base, or the best local one if the user declines a download."""
+    choice = choose(yes or stdin_is_terminal())
     print_line(choice)
-    if not choice.base.is_default and not _is_downloaded(choice.base, agreed=agreed):
+    if not choice.base.is_default and not _is_downloaded(choice.base, yes=yes):
         choice = choose(False)
         print_line(choice)
     if choice.better is not None:
-        size = choice.better.download_in_words
-        print_line(f"A better one exists: --base {choice.better.id} ({size}).")
+        size = choice.better.download_text
+        print_line(
+            f"A better base, if you download it: --base {choice.better.id} ({size})"
+        )
     return choice, None if choice.base.is_default else choice.base.id
 
 
-def _is_downloaded(base: Base, *, agreed: bool) -> bool:
+def _is_downloaded(base: Base, *, yes: bool) -> bool:
     if not base.download_bytes:
         return True
-    never = LocalServerError("")  # A choice without a terminal needs no download.
-    if not confirmed("Download it?", agreed=agreed, refusal=never):
+    # Without a terminal, only local bases are proposed, so this never raises.
+    if not confirm("Download it?", yes=yes, refusal=LocalServerError("")):
         return False
     try:
         download_base(base, show_progress)
@@ -114,35 +116,35 @@ def print_base(
     language: str | None = None,
     examples: Sequence[TrainingExample] = (),
 ) -> None:
-    """Print the base model: source, size, license, and training time."""
-    found = find_base(base)
-    parts = [f"Base model: {found.name}"]
-    if found.is_default:
+    """Print the base model with its size, license and training time."""
+    model = find_base(base)
+    parts = [f"Base model: {model.name}"]
+    if model.is_default:
         parts.append("a tiny demo model")
-    if found.download_bytes:
-        parts.append(f"{found.download_bytes / 1e6:,.0f} MB from huggingface.co")
-    if found.license:
-        parts.append(f"license: {found.license}")
-    seconds = training_seconds(found, examples) if examples else None
+    if model.download_bytes:
+        parts.append(f"{model.download_bytes / 1e6:,.0f} MB from huggingface.co")
+    if model.license:
+        parts.append(f"license: {model.license}")
+    seconds = training_seconds(model, examples) if examples else None
     if seconds is not None:
         parts.append(f"trains in about {short_duration(seconds)} (estimated)")
     print_line(", ".join(parts))
-    if warning := language_warning(found, language):
+    if warning := language_warning(model, language):
         print_line(f"warning: {warning}")
 
 
 def chat_command(
     name: str, *, data_dir: Path | None = None, base_url: str | None = None
 ) -> str:
-    """Return the command that talks to a model, from any folder."""
-    where: list[str] = []
+    """Return the command to talk to a model, which works in any folder."""
+    options: list[str] = []
     if data_dir is not None:
-        where = ["--data-dir", _absolute(data_dir)]
+        options = ["--data-dir", _absolute(data_dir)]
     if base_url is not None:
-        where = ["--base-url", base_url]
-    # Another server's name for a model must not be read as an option.
-    words = ["--", name] if name.startswith("-") else [name]
-    return command_line("chat", *where, *words)
+        options = ["--base-url", base_url]
+    # A model name on a server may look like an option.
+    model = ["--", name] if name.startswith("-") else [name]
+    return command_line("chat", *options, *model)
 
 
 def _absolute(path: Path) -> str:

@@ -10,7 +10,12 @@ import typer
 
 from langchain_chatexports._version import __version__
 from langchain_chatexports.cli._exit import exit_handling
-from langchain_chatexports.cli._help import FIRST_STEPS, Command, examples_of, text_of
+from langchain_chatexports.cli._help import (
+    FIRST_STEPS,
+    Command,
+    help_examples,
+    help_text,
+)
 from langchain_chatexports.cli._options import command, flag
 from langchain_chatexports.cli.chat import chat
 from langchain_chatexports.cli.demo import demo
@@ -29,10 +34,10 @@ from langchain_chatexports.cli.serve import serve
 
 app = typer.Typer(
     name="chatexports",
-    help="From your own message exports to a chat model, on your own machine.",
+    help="Turn your message exports into a chat model, on your own machine.",
     epilog=FIRST_STEPS,
     context_settings={"help_option_names": ["--help", "-h"]},
-    # Boxes around the options would leave half of the width for their texts.
+    # Boxes would take up half of the width.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -44,18 +49,18 @@ def main(
     context: typer.Context,
     *,
     version: Annotated[bool, flag("--version", "Print the version and exit.")] = False,
-    debug: Annotated[bool, flag("--debug", "Show a traceback with an error.")] = False,
+    debug: Annotated[bool, flag("--debug", "Show tracebacks of errors.")] = False,
 ) -> None:
-    """From your own message exports to a chat model, on your own machine."""
+    """Turn your message exports into a chat model, on your own machine."""
     if version:
         typer.echo(__version__)
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-    del debug  # `run` reads it from the arguments, at any position.
+    del debug  # `run` accepts it at any position.
 
 
-# The help lists the commands in this order, which is that of their use.
+# In the order of the help.
 for _command in (
     open_,
     inspect,
@@ -75,18 +80,18 @@ for _command in (
     register = app.command(
         _command.__name__.rstrip("_").replace("_", "-"),
         cls=Command,
-        help=text_of(_command),
-        epilog=examples_of(_command),
+        help=help_text(_command),
+        epilog=help_examples(_command),
     )
     register(_command)
 
 
 def run() -> None:
-    """Run the command line; errors become a line and an exit status."""
+    """Run the command line; report errors as one line and an exit status."""
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # Texts can have any character, but a pipe on Windows has an encoding with few.
+        # On Windows, the default encoding of pipes lacks most characters.
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")

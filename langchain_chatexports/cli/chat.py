@@ -11,14 +11,13 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports._terminal import plural, short_duration
-from langchain_chatexports.cli._answers import show_answers, write_json
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._console import (
     command_line,
-    confirmed,
+    confirm,
+    get_speaker_chooser,
     print_line,
     show_progress,
-    speaker_chooser,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
@@ -29,39 +28,44 @@ from langchain_chatexports.cli._options import (
     DataDir,
     check,
     command,
-    default_export,
     flag,
     option,
     print_owners,
+    resolve_paths,
 )
-from langchain_chatexports.cli._training import print_base, settle_base
+from langchain_chatexports.cli._replies import show_replies, write_json
+from langchain_chatexports.cli._training import print_base, select_base
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
 from langchain_chatexports.personas.talk import ChatSettings, Voice
 from langchain_chatexports.workflows.bases import (
-    choose_base_to_talk,
+    choose_chat_base,
     find_base,
     training_seconds,
 )
-from langchain_chatexports.workflows.memory import memory_of
-from langchain_chatexports.workflows.models import TunedModel, find_tuned, models_named
+from langchain_chatexports.workflows.memory import open_memory
+from langchain_chatexports.workflows.models import (
+    TunedModel,
+    find_tuned_model,
+    match_models,
+)
+from langchain_chatexports.workflows.remote_training import THIS_MACHINE, get_host
 from langchain_chatexports.workflows.talk import (
     Speaker,
+    find_served_base,
+    load_person,
+    load_tuned_speaker,
     open_talk,
-    person_of,
-    served_base,
-    tuned_speaker,
 )
-from langchain_chatexports.workflows.train_elsewhere import THIS_MACHINE, host_of
 
 
 @command
 def chat(
-    who: Annotated[
+    targets: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="MODEL|EXPORT",
-            help="A tuned model by name, or exports: then a base model answers as the "
-            "person, without a training. Default: the newest tuned model.",
+            help="A tuned model, or exports; with exports, a base model imitates the "
+            "person without training. Default: the newest tuned model.",
         ),
     ] = None,
     *,
@@ -71,7 +75,7 @@ def chat(
         str | None,
         option(
             "BASE",
-            "The base model that answers: as for finetune, ollama:NAME or a URL.",
+            "Base model to use with exports: as for finetune, ollama:NAME or a URL.",
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -79,39 +83,44 @@ def chat(
     user: Annotated[
         str | None,
         option(
-            "NAME", "Your name in the chat. Default: the person it knows best.", "--as"
+            "NAME",
+            "Your name in the chat. Default: the person's most frequent chat partner.",
+            "--as",
         ),
     ] = None,
     temperature: Annotated[
-        float, option("T", "How much answers vary.", min=0, max=2)
+        float, option("T", "Sampling temperature of replies.", min=0, max=2)
     ] = 0.7,
     max_tokens: Annotated[
         int | None,
-        option("N", "Longest answer, in tokens. Default: as the person writes.", min=1),
+        option(
+            "N", "Maximum tokens per reply. Default: the person's usual length.", min=1
+        ),
     ] = None,
     compare: Annotated[
-        bool, flag("--compare", "Show the base model's answers, too.")
+        bool, flag("--compare", "Also show the base model's replies.")
     ] = False,
     remember: Annotated[
         list[Path] | None,
         option(
             "PATH",
-            "An export to cite messages from. Default: the person's own, if that is "
+            "Export to quote messages from. Default: the person's export, if that is "
             "fast.",
         ),
     ] = None,
     no_save: Annotated[
-        bool, flag("--no-save", "Begin a new talk, and do not save it.")
+        bool, flag("--no-save", "Start a new talk, and do not save it.")
     ] = False,
     yes: Annotated[
         bool, flag("--yes", "Download, or send to --base-url, without asking.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Talk to a tuned model, or to a person of an export.
+    """Talk to a tuned model, or to a person from an export.
 
-    With an export, a base model answers as the person at once: it sees the person's
-    replies to messages like yours. Without a terminal, each line of stdin is answered.
+    With an export, a base model imitates the person without training: its prompt
+    contains replies to messages like yours. Without a terminal, each line of stdin is a
+    message.
 
     For example:
         chatexports chat
@@ -119,51 +128,54 @@ def chat(
         echo Hello | chatexports chat --json
         chatexports chat chat.db --ai Tortoise
     """
-    words = who or []
-    exports = _exports_among(
-        words,
+    names = targets or []
+    exports = _find_exports(
+        names,
         data_dir,
-        is_choice=bool(ai) or chats != ChatOptions(),
-        names_model=bool(base_url and not base),
+        has_chat_options=bool(ai) or chats != ChatOptions(),
+        is_remote=bool(base_url and not base),
     )
     check(
         (
             base_url and exports and not base,
-            "--base must name the model on the other server.",
+            "--base-url with exports needs --base, a model on that server.",
         ),
-        (base_url and not words, "With --base-url the model must be named."),
+        (
+            base_url and not names,
+            "--base-url needs the name of a model on that server.",
+        ),
         (
             base and not exports,
-            "--base goes with exports: a tuned model knows its base.",
+            "--base is only for exports; a tuned model has its own base.",
         ),
     )
     if base and not base_url:
-        base_url, base = served_base(base) or (None, base)
-    sends = bool(base_url and (remember or exports))
-    if sends and not _agrees_to_send(str(base_url), agreed=yes):
+        base_url, base = find_served_base(base) or (None, base)
+    check((compare and base_url, "--compare works only with the local server."))
+    if base_url and (remember or exports) and not _confirm_sending(base_url, yes=yes):
         print_line("Nothing was sent.")
         return
     if exports:
-        speaker = _person(exports, ai or [], chats, base)
+        speaker = _load_person(exports, ai or [], chats, base)
         if base_url:
             speaker = replace(speaker, model=base)
         else:
-            speaker = _on_base(speaker, base, agreed=yes)
-            _propose_training(speaker, exports, ai or [], chats)
+            speaker = _choose_base(speaker, base, yes=yes)
+            _suggest_training(speaker, exports, ai or [], chats)
     elif base_url:
-        speaker = Speaker(model=words[0])
+        speaker = Speaker(model=names[0])
     else:
-        speaker = _tuned(words[0] if words else None, data_dir)
+        speaker = _load_tuned_model(names[0] if names else None, data_dir)
     settings = ChatSettings(None, temperature, max_tokens, label=user)
     if label := speaker.settings(settings).label:
-        print_line(f"You write to it as {label}; --as NAME changes that.")
+        print_line(f"Your name in this chat is {label}; change it with --as NAME.")
     with (
-        memory_of(
+        open_memory(
             remember or speaker.exports,
             person=speaker.person,
             language=speaker.language,
             only_if_quick=not remember,
-            options=chats.prepare_options(),
+            options=chats.to_prepare_options(),
             watch=show_progress,
         ) as memory,
         open_talk(
@@ -175,116 +187,115 @@ def chat(
             on_event=print_line,
         ) as voices,
     ):
-        saved_with = None if no_save else speaker.tuned
-        _talk(voices, saved_with, as_json=as_json)
+        _talk(voices, None if no_save else speaker.tuned, as_json=as_json)
 
 
-def _exports_among(
-    words: list[str], data_dir: Path | None, *, is_choice: bool, names_model: bool
+def _find_exports(
+    names: list[str], data_dir: Path | None, *, has_chat_options: bool, is_remote: bool
 ) -> list[Path]:
-    """Return the named exports; empty if a model was named."""
-    paths = [Path(word) for word in words]
-    if len(paths) > 1 or is_choice:
-        return default_export(paths)
-    if names_model or not paths or not paths[0].expanduser().exists():
+    """Return the exports; an empty list if the target is a model."""
+    paths = [Path(name) for name in names]
+    if len(paths) > 1 or has_chat_options:
+        return resolve_paths(paths)
+    if is_remote or not paths or not paths[0].expanduser().exists():
         return []
     try:
-        find_tuned(words[0], data_dir)
+        find_tuned_model(names[0], data_dir)
     except LocalServerError:
         return paths
     return []
 
 
-def _agrees_to_send(base_url: str, *, agreed: bool) -> bool:
-    host = host_of(base_url)
+def _confirm_sending(base_url: str, *, yes: bool) -> bool:
+    host = get_host(base_url)
     if host in THIS_MACHINE:
         return True
     refusal = ChatExportError(
-        f"This sends messages of your exports to {host}, which needs --yes here. "
-        "Nothing was sent."
+        f"This would send messages from your exports to {host}. Nothing was sent. "
+        "Add --yes to agree."
     )
-    question = f"With each line, send similar messages of your exports to {host}?"
-    return confirmed(question, agreed=agreed, refusal=refusal)
+    question = f"Send messages from your exports to {host} with each prompt?"
+    return confirm(question, yes=yes, refusal=refusal)
 
 
-def _person(
+def _load_person(
     exports: list[Path],
     ai: list[str],
     chats: ChatOptions,
     base: str | None,
 ) -> Speaker:
-    speaker = person_of(
+    speaker = load_person(
         exports,
-        replace(chats.prepare_options(), ai=tuple(ai)),
+        replace(chats.to_prepare_options(), ai=tuple(ai)),
         base=base,
-        choose_speaker=speaker_chooser(),
+        choose_speaker=get_speaker_chooser(),
         watch=show_progress,
     )
     if speaker.preparation:
         print_owners(speaker.preparation)
-    known = len(speaker.voice.replies) if speaker.voice else 0
+    replies = len(speaker.voice.replies) if speaker.voice else 0
     print_line(
-        f"No training: the model answers as {speaker.title or 'the person'}, and sees "
-        f"up to {speaker.shown_replies} of "
-        f"{plural(known, 'earlier reply', 'earlier replies')} with each message."
+        f"Without training, a base model imitates {speaker.title or 'the person'}, "
+        f"using up to {speaker.replies_per_prompt} of "
+        f"{plural(replies, 'earlier reply', 'earlier replies')} in each prompt."
     )
     return speaker
 
 
-def _on_base(speaker: Speaker, base: str | None, *, agreed: bool) -> Speaker:
+def _choose_base(speaker: Speaker, base: str | None, *, yes: bool) -> Speaker:
     language = speaker.language
     if base is not None:
         print_base(base, language)
         return speaker
-    _, base = settle_base(
-        lambda downloads: choose_base_to_talk(language, downloads=downloads),
-        agreed=agreed,
+    _, base = select_base(
+        lambda downloads: choose_chat_base(language, downloads=downloads),
+        yes=yes,
     )
     return replace(speaker, base=base)
 
 
-def _propose_training(
+def _suggest_training(
     speaker: Speaker, exports: list[Path], ai: list[str], chats: ChatOptions
 ) -> None:
     seconds = training_seconds(find_base(speaker.base), speaker.examples)
-    took = "" if seconds is None else f", in about {short_duration(seconds)}"
+    duration = "" if seconds is None else f" in about {short_duration(seconds)}"
     names = [word for name in ai for word in ("--ai", name)]
     base = [] if speaker.base is None else ["--base", speaker.base]
-    line = command_line("finetune", *exports, *names, *chats.words(), *base)
-    print_line(f"To train a model on this voice{took}:")
+    line = command_line("finetune", *exports, *names, *chats.to_arguments(), *base)
+    print_line(f"To train a model of this person{duration}:")
     print_line(f"  {line}")
 
 
-def _tuned(name: str | None, data_dir: Path | None) -> Speaker:
-    model, *older = models_named(name, data_dir)
+def _load_tuned_model(name: str | None, data_dir: Path | None) -> Speaker:
+    model, *older = match_models(name, data_dir)
     if older:
         others = plural(len(older), "older model")
-        listed = command_line("models")
-        print_line(f"Using the newest model named {name}; {others}: {listed}")
+        list_command = command_line("models")
+        print_line(f"Using the newest model named {name}; {others}: {list_command}")
     print_line(f"Starting {model.name} …")
-    return tuned_speaker(model)
+    return load_tuned_speaker(model)
 
 
 def _talk(
     voices: Sequence[Voice],
-    saved_with: TunedModel | None = None,
+    model: TunedModel | None,
     *,
     as_json: bool,
 ) -> None:
-    """Answer each typed line, or each line of stdin, until the input ends."""
+    """Reply to each typed message, or each line of stdin, until the input ends."""
 
-    def answer(voices: Sequence[Voice]) -> None:
+    def show_reply(voices: Sequence[Voice]) -> None:
         if as_json:
             write_json(voices)
             return
-        show_answers(voices)
+        show_replies(voices)
         for line in voices[-1].turns[-1].cited:
             print_line(f"  said {line}")
 
     if stdin_is_terminal():
-        TerminalChat(voices, answer, saved_with).run()
+        TerminalChat(voices, show_reply, model).run()
         return
     for line in filter(None, map(str.strip, sys.stdin)):
         for voice in voices:
-            voice.hear(line)
-        answer(voices)
+            voice.add_line(line)
+        show_reply(voices)

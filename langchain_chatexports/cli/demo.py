@@ -1,13 +1,13 @@
-"""`chatexports demo`: from sample chats to a tuned model, on this machine."""
+"""`chatexports demo`: turn sample chats into a tuned model on this machine."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from langchain_chatexports.cli._answers import show_answers
 from langchain_chatexports.cli._console import command_line, print_line, show
 from langchain_chatexports.cli._options import DataDir, command
+from langchain_chatexports.cli._replies import show_replies
 from langchain_chatexports.cli._training import (
     TrainingDisplay,
     chat_command,
@@ -17,42 +17,44 @@ from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import PrepareOptions, prepare, train
-from langchain_chatexports.workflows.talk import open_talk, tuned_speaker
+from langchain_chatexports.workflows.talk import load_tuned_speaker, open_talk
 
 _AI = "Tortoise"
 _QUESTION = "Are you ready for the race tomorrow?"
-_SHOWN_MESSAGES = 4
+_MAX_PREVIEW_MESSAGES = 4
 
 
 @command
 def demo(*, data_dir: DataDir = None) -> None:
-    """Show every step on sample chats, with a small model.
+    """Try every step on sample chats, with a tiny model.
 
     For example:
         chatexports demo
     """
     check_extra()
     with tempfile.TemporaryDirectory() as folder:
-        print_line("1. Sample chats of Tortoise and Hare")
+        print_line("1. Write sample chats of Tortoise and Hare")
         chats = write_imessage(Path(folder) / "chat.db")
         data = prepare(chats, PrepareOptions(ai=(_AI,), whole=True))
-    print_line(f"\n2. Prepare: {data} in {_AI}'s voice; the first begins")
-    for message in data.examples[0]["messages"][:_SHOWN_MESSAGES]:
+    print_line(f"\n2. Prepare: {data} in {_AI}'s voice. The first one:")
+    for message in data.examples[0]["messages"][:_MAX_PREVIEW_MESSAGES]:
         print_line(f"   {message['role']:>9}: {message['content']}")
-    print_line("\n3. Train a LoRA adapter, on this machine")
+    print_line("\n3. Train a LoRA adapter on this machine")
     print_base(None, examples=data.examples)
     with TrainingDisplay(data_dir) as display:
         model = train(data, data_dir=data_dir, on_event=display)
     print_line(f"\n4. Ask both: {_QUESTION}")
     settings = ChatSettings(None, temperature=0.7, max_tokens=80, seed=1)
     with open_talk(
-        tuned_speaker(model), settings, data_dir=data_dir, with_base=True
+        load_tuned_speaker(model), settings, data_dir=data_dir, with_base=True
     ) as voices:
         for voice in voices:
-            voice.hear(_QUESTION)
-        show_answers(voices)
+            voice.add_line(_QUESTION)
+        show_replies(voices)
     print_line(f"\nTo continue with {_AI}:")
     show(chat_command(model.name, data_dir=data_dir))
-    print_line("In the browser, also with your own chats:")
-    where = () if data_dir is None else ("--data-dir", data_dir.expanduser().absolute())
-    show(command_line("open", *where))
+    print_line("Or use your own chats in the browser:")
+    options = (
+        () if data_dir is None else ("--data-dir", data_dir.expanduser().absolute())
+    )
+    show(command_line("open", *options))

@@ -9,7 +9,7 @@ import typer
 from rich.panel import Panel
 from rich.text import Text
 
-from langchain_chatexports._files import require_place
+from langchain_chatexports._files import check_writable
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     ProgressDisplay,
@@ -33,7 +33,7 @@ from langchain_chatexports.local_server.http.server import check_extra
 
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.blind_test import BlindPair
-    from langchain_chatexports.evaluation.results import BlindFinding
+    from langchain_chatexports.evaluation.results import BlindResult
     from langchain_chatexports.workflows.evaluate import StageEvent
 
 _LETTERS = "ab"
@@ -44,9 +44,8 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]",
-            help="The tuned model, or the beginning of its name. Default: the newest "
-            "one on this machine.",
+            metavar="MODEL",
+            help="The tuned model, or the start of its name. Default: the newest.",
         ),
     ] = None,
     *,
@@ -54,19 +53,19 @@ def evaluate(
         str | None,
         option(
             "MODEL",
-            "Another person's model, as a control. Train it on the same chats and "
+            "Another person's model as a control, trained from the same chats and "
             "base.",
         ),
     ] = None,
     turns: Annotated[
-        int, option("N", "Held-out messages to answer, at most.", min=1)
+        int, option("N", "Maximum number of held-out messages.", min=1)
     ] = 200,
     blind: Annotated[
         int | None,
         option(
             "N",
-            "Show you N pairs of answers, the person's and the model's, and let "
-            "you guess which is real. 40 give a result, 20 an impression.",
+            "Guess the real reply in N pairs of a real and a generated one. 20 give a "
+            "rough idea, 40 a reliable result.",
             min=1,
         ),
     ] = None,
@@ -85,9 +84,9 @@ def evaluate(
 ) -> None:
     """Measure how much a tuned model sounds like the person.
 
-    The tuned model, its base, and the base with examples in its prompt answer messages
-    that the training held out. Their answers are counted and compared with the person's
-    own; no model judges. The page has figures only, and no text of any message.
+    The tuned model, its base, and the base with examples in its prompt reply to
+    held-out messages. Statistics compare these replies with the person's; no model is a
+    judge. The page contains statistics, but no message text.
 
     For example:
         chatexports evaluate
@@ -97,22 +96,22 @@ def evaluate(
 
     evaluation.check_extra()
     check_extra()
-    is_nobody = blind and not stdin_is_terminal()
-    check((is_nobody, "--blind asks you to guess, and there is no terminal."))
+    has_no_terminal = blind and not stdin_is_terminal()
+    check((has_no_terminal, "--blind needs a terminal."))
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
         check_output(target, force=force)
-        require_place(target)
-    from langchain_chatexports.evaluation.page import headline, table
+        check_writable(target)
+    from langchain_chatexports.evaluation.page import build_table, summarize_evaluation
     from langchain_chatexports.workflows.evaluate import evaluate_model
 
-    with _Display() as display:
+    with _StageDisplay() as display:
 
-        def ask(pairs: list[BlindPair]) -> BlindFinding | None:
+        def ask(pairs: list[BlindPair]) -> BlindResult | None:
             display.pause()
-            return guess(pairs, blind or 0)
+            return run_blind_test(pairs, blind or 0)
 
-        findings = evaluate_model(
+        evaluation_result = evaluate_model(
             model,
             wrong_person=wrong_person,
             settings=evaluation.EvaluationSettings(turns=turns),
@@ -121,66 +120,66 @@ def evaluate(
             on_event=display,
         )
     if target is not None:
-        evaluation.write_evaluation_page(findings, target)
+        evaluation.write_evaluation_page(evaluation_result, target)
     if as_json:
-        print_json(findings.model_dump(mode="json"))
+        print_json(evaluation_result.model_dump(mode="json"))
         return
-    show_rows(table(findings))
-    print_line(headline(findings))
-    print_line(f"Written: {target}. Open it in a browser.")
+    show_rows(build_table(evaluation_result))
+    print_line(summarize_evaluation(evaluation_result))
+    print_line(f"Wrote {target}. Open it in a browser.")
 
 
-class _Display(ProgressDisplay):
-    """Shows the stages of an evaluation as a bar or in lines."""
+class _StageDisplay(ProgressDisplay):
+    """Prints the stages of an evaluation as a bar or as lines."""
 
     _stage = ""
 
     def __call__(self, event: StageEvent) -> None:
-        is_shown = self.update(event.done, event.total, str(event))
-        if not is_shown and event.name != self._stage:
+        has_bar = self.update(event.done, event.total, str(event))
+        if not has_bar and event.name != self._stage:
             self._stage = event.name
             print_line(f"  {event}")
 
 
-def guess(pairs: list[BlindPair], most: int) -> BlindFinding | None:
-    """Show pairs one by one, and the result at the end."""
+def run_blind_test(pairs: list[BlindPair], limit: int) -> BlindResult | None:
+    """Ask the user to pick the real reply in each pair, then print the result."""
     from langchain_chatexports.evaluation.blind_test import BlindTest
 
-    test = BlindTest(pairs, most)
+    test = BlindTest(pairs, limit)
     total = len(test.pairs)
-    fewer = f" (no more of {most} are suitable)" if total < most else ""
-    print_line(f"{plural(total, 'pair')}{fewer}. In each, one answer is real.")
-    print_line("After the last one you will see how many you told apart.")
+    note = f" (of {limit}; no others are suitable)" if total < limit else ""
+    print_line(f"{plural(total, 'pair')}{note}. One reply in each pair is real.")
+    print_line("Results are shown after the last pair.")
     while (pair := test.pair) is not None:
         _show_pair(len(test.guesses) + 1, total, pair)
-        chosen = _asked_letter()
-        if chosen is None:
-            print_line("\nStopped before the last pair, so there is no result.")
+        letter = _ask_letter()
+        if letter is None:
+            print_line("\nStopped before the last pair: no result.")
             return None
-        test.guess(_LETTERS.index(chosen))
+        test.guess(_LETTERS.index(letter))
     print_line(test.result)
     return test.result
 
 
 def _show_pair(number: int, total: int, pair: BlindPair) -> None:
     from langchain_chatexports.evaluation.conversations import PERSON
-    from langchain_chatexports.evaluation.talk_measures import bubbles
+    from langchain_chatexports.evaluation.talk_measures import split_messages
 
     stderr_console.rule(f"{number} of {total}")
     for line in pair.before:
-        who = "the person" if line.speaker == PERSON else "other"
-        for bubble in bubbles(line.text):
-            print_line(f"{who}: {bubble}")
+        speaker = "the person" if line.speaker == PERSON else "other"
+        for bubble in split_messages(line.text):
+            print_line(f"{speaker}: {bubble}")
     for letter, answer in zip(_LETTERS, pair.answers, strict=True):
         stderr_console.print(Panel(Text(printable_lines(answer)), title=letter))
 
 
-def _asked_letter() -> str | None:
+def _ask_letter() -> str | None:
     while True:
         try:
-            typed = typer.prompt("Which one is real, a or b?", err=True)
+            reply = typer.prompt("Which one is real, a or b?", err=True)
         except typer.Abort:
             return None
-        letter = str(typed).strip().lower()
+        letter = str(reply).strip().lower()
         if letter in {*_LETTERS}:
             return letter

@@ -1,4 +1,4 @@
-"""`chatexports export-model`: a tuned model for other programs."""
+"""`chatexports export-model`: export a tuned model for other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def export_model(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="The tuned model: its name, or the beginning of its name.",
+            help="The tuned model, or the start of its name.",
         ),
     ],
     folder: Annotated[
@@ -30,8 +30,8 @@ def export_model(
         bool,
         flag(
             "--gguf",
-            "Write model.gguf and a Modelfile, for llama.cpp and Ollama, instead "
-            "of safetensors, for transformers and vLLM.",
+            "Write model.gguf and a Modelfile for llama.cpp and Ollama, instead of "
+            "safetensors for transformers and vLLM.",
         ),
     ] = False,
     data_dir: DataDir = None,
@@ -43,12 +43,12 @@ def export_model(
         chatexports export-model NAME voice --gguf
     """
     check_extra()
-    name = workflow.find_tuned(model, data_dir).name
-    written, lines = workflow.export_model(name, folder, data_dir=data_dir, gguf=gguf)
-    print_line(f"Written to {written}")
+    name = workflow.find_tuned_model(model, data_dir).name
+    path, instructions = workflow.export_model(
+        name, folder, data_dir=data_dir, gguf=gguf
+    )
+    print_line(f"Wrote {path}")
     if not gguf:
-        print_line(
-            "For llama.cpp and Ollama: export it with --gguf, to another folder."
-        )
-    for line in lines:
+        print_line("For llama.cpp and Ollama, export it to another folder with --gguf.")
+    for line in instructions:
         print_line(line)

@@ -1,4 +1,4 @@
-"""`chatexports finetune`: from exports or examples to a tuned model."""
+"""`chatexports finetune`: train a model on exports or examples."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 
 from langchain_chatexports._terminal import plural, printable
 from langchain_chatexports.cli._console import (
-    confirmed,
+    confirm,
+    get_speaker_chooser,
     print_json,
     print_line,
     show_progress,
-    speaker_chooser,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
@@ -34,7 +34,7 @@ from langchain_chatexports.cli._training import (
     TrainingDisplay,
     chat_command,
     print_base,
-    settle_base,
+    select_base,
 )
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
@@ -42,14 +42,14 @@ from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.workflows import prepare, train
 from langchain_chatexports.workflows.bases import (
     choose_base,
-    language_of_examples,
+    detect_language,
     measure_machine,
 )
-from langchain_chatexports.workflows.prepare import speakers
-from langchain_chatexports.workflows.train_elsewhere import (
+from langchain_chatexports.workflows.prepare import find_default_speakers
+from langchain_chatexports.workflows.remote_training import (
     OPENAI_URL,
-    key_for,
-    train_elsewhere,
+    get_api_key,
+    train_remotely,
 )
 from langchain_chatexports.workflows.training_events import StoppedEvent
 
@@ -60,8 +60,8 @@ def finetune(
         list[Path],
         typer.Argument(
             metavar="PATH",
-            help="Exports, or what prepare has written: JSONL files, or the folder of "
-            "a split set.",
+            help="Exports, or the output of prepare: JSONL files, or a folder "
+            "from --split.",
             readable=False,
         ),
     ],
@@ -73,12 +73,12 @@ def finetune(
         str | None,
         option(
             "DURATION",
-            "Choose the best base that trains here within this time (30m, 2h).",
+            "Choose the best base that can be trained in this time (30m, 2h).",
         ),
     ] = None,
     base_url: BaseUrl = None,
     openai: Annotated[
-        bool, flag("--openai", "Upload to OpenAI and train there.")
+        bool, flag("--openai", "Upload the examples to OpenAI and train there.")
     ] = False,
     data_dir: DataDir = None,
     yes: Annotated[bool, flag("--yes", "Upload or download without asking.")] = False,
@@ -86,37 +86,37 @@ def finetune(
 ) -> None:
     """Fine-tune a model on exports or examples.
 
-    It trains on this machine, unless --base-url or --openai is given, and ends with the
-    `chatexports chat` command that talks to the new model.
+    The job runs on this machine, or on a server with --base-url or --openai. The last
+    line of output is the command to talk to the new model.
 
     For example:
         chatexports finetune chat.db --ai Tortoise
         chatexports finetune examples.jsonl --base Qwen/Qwen3.5-0.8B
     """
-    choices = options.prepare_options(chats)
+    choices = options.to_prepare_options(chats)
     seconds = None
     if time is not None:
         seconds = parse_duration(time, "--time").total_seconds()
     url = base_url or (OPENAI_URL if openai else None)
-    is_other_program = (base or "").startswith(("ollama:", "http://", "https://"))
+    is_on_other_server = (base or "").startswith(("ollama:", "http://", "https://"))
     check(
-        (openai and base_url, "--openai and --base-url are two servers: name one."),
-        (time and base, "--time chooses the base: leave --base or --time out."),
+        (openai and base_url, "Use --openai or --base-url, not both."),
+        (time and base, "Use --time or --base, not both: --time chooses the base."),
         (
-            is_other_program,
-            "A model of another program cannot be trained. Name a base with weights.",
+            is_on_other_server,
+            "--base must be a local model or a hub id, not a model on another server.",
         ),
         (
             url and (time or data_dir),
-            "--time and --data-dir belong to this machine: leave them out.",
+            "Remove --time and --data-dir: they are for training on this machine.",
         ),
         (
             url and not base,
-            "--base must name the base model on the other server.",
+            "Add --base NAME, the name of the base model on the server.",
         ),
     )
     if url is not None:
-        key_for(url)
+        get_api_key(url)
     else:
         check_extra()
 
@@ -125,35 +125,35 @@ def finetune(
             paths,
             replace(choices, limit=limit),
             validation=None if url else "auto",
-            choose_speaker=speaker_chooser(),
+            choose_speaker=get_speaker_chooser(),
             watch=show_progress,
         )
 
     data = read(choices.limit)
     _print_data(data)
-    data.require_enough()
+    data.check_size()
     if url is not None and base is not None:
-        name = _train_elsewhere(data, base, url, agreed=yes)
+        name = _train_remotely(data, base, url, yes=yes)
     else:
         if base is None:
-            base, limit = _choose_base(data, seconds, agreed=yes)
+            base, limit = _choose_base(data, seconds, yes=yes)
             if limit is not None:
                 data = read(limit)
-                data.require_enough()
+                data.check_size()
         else:
-            language = language_of_examples(data.examples)
+            language = detect_language(data.examples)
             print_base(base, language, data.examples)
-        with TrainingDisplay(data_dir) as show:
+        with TrainingDisplay(data_dir) as display:
             name = train(
-                data, base, data_dir=data_dir, on_event=show, watch=show_progress
+                data, base, data_dir=data_dir, on_event=display, watch=show_progress
             ).name
     chat = chat_command(name, data_dir=data_dir, base_url=url)
     if as_json:
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
         return
-    print_line("Talk to it, today or after a restart:")
-    # On a line of its own and never wrapped, so that people and programs can copy it.
+    print_line("To talk to it:")
+    # Not wrapped, so that users and programs can copy it.
     typer.echo(printable(chat))
 
 
@@ -162,69 +162,77 @@ def _print_data(data: TrainingData) -> None:
         print_line(
             f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept"
         )
-    owners = dict.fromkeys(owner for _, owner in speakers(data.preparation))
-    whose = f" in the voice of {', '.join(owners)} (the export's owner)"
-    print_line(f"{data}{whose if owners else ''}")
+    owners = dict.fromkeys(
+        owner for _, owner in find_default_speakers(data.preparation)
+    )
+    voice = f" in the voice of {', '.join(owners)} (the export's owner)"
+    print_line(f"{data}{voice if owners else ''}")
 
 
 def _choose_base(
-    data: TrainingData, seconds: float | None, *, agreed: bool
+    data: TrainingData, seconds: float | None, *, yes: bool
 ) -> tuple[str | None, int | None]:
-    """Return the base that fits the time, and a limit of examples if one is needed."""
-    measured = None
-    if seconds is not None or agreed or stdin_is_terminal():
+    """Return a base that can be trained in time, and a limit of examples if needed."""
+    seconds_per_token = None
+    if seconds is not None or yes or stdin_is_terminal():
         print_line("Measuring this machine …")
-        measured = measure_machine()
-    choice, base = settle_base(
+        seconds_per_token = measure_machine()
+    choice, base = select_base(
         lambda downloads: choose_base(
             data,
             seconds,
-            seconds_per_token=measured,
+            seconds_per_token=seconds_per_token,
             downloads=downloads,
         ),
-        agreed=agreed,
+        yes=yes,
     )
     if choice.limit is not None:
-        fits = f"the newest {choice.limit:,} examples fit (--limit {choice.limit})"
-        print_line(f"Even the smallest base takes longer than that; {fits}.")
-        msg = f"Nothing was trained. Add --limit {choice.limit}, or allow more time."
+        option = f"--limit {choice.limit}"
+        print_line(
+            "Even the smallest base would take longer. There is time for the newest "
+            f"{choice.limit:,} examples ({option})."
+        )
+        msg = f"Nothing was trained. Add {option}, or allow more time."
         refusal = LocalServerError(msg)
         question = f"Train on the newest {choice.limit:,} only?"
-        if not confirmed(question, agreed=agreed, refusal=refusal):
+        if not confirm(question, yes=yes, refusal=refusal):
             raise refusal
     return base, choice.limit
 
 
-def _train_elsewhere(data: TrainingData, base: str, url: str, *, agreed: bool) -> str:
+def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> str:
     hosts: list[str] = []
 
-    def confirm(host: str, estimate: Any) -> bool:
+    def confirm_upload(host: str, estimate: Any) -> bool:
         hosts.append(host)
         print_line(
             f"This uploads {plural(estimate.examples, 'example')}, about "
             f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
             f"{plural(estimate.epochs, 'epoch')}), to {host}."
         )
-        msg = f"The upload to {host} needs --yes here, so nothing was sent."
+        msg = f"Nothing was sent. Add --yes to agree to the upload to {host}."
         refusal = TrainingBudgetError(msg)
-        return confirmed("Upload?", agreed=agreed, refusal=refusal)
+        return confirm("Upload?", yes=yes, refusal=refusal)
 
-    with TrainingDisplay() as show:
+    with TrainingDisplay() as display:
 
         def on_event(event: Any) -> None:
             if not isinstance(event, StoppedEvent):
-                show(event)
+                display(event)
             elif event.outcome == "nothing sent":
                 print_line("Nothing was sent.")
             elif event.job_id is None:
-                print_line(
-                    f"If {hosts[0]} has the job already, it continues, and may cost."
-                )
+                print_line(f"If {hosts[0]} created the job, you may be billed for it.")
                 print_line("Run the same command again to find it.")
             else:
-                print_line(f"Job {event.job_id} continues on {hosts[0]}, and may cost.")
                 print_line(
-                    "Run the same command again to wait for it. To cancel, go there."
+                    f"Job {event.job_id} is still running on {hosts[0]} "
+                    "and may be billed."
+                )
+                print_line(
+                    "Run the same command again to wait for it, or cancel it there."
                 )
 
-        return train_elsewhere(data, base, url, confirm=confirm, on_event=on_event)
+        return train_remotely(
+            data, base, url, confirm=confirm_upload, on_event=on_event
+        )

@@ -11,7 +11,7 @@ import typer
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
-    confirmed,
+    confirm,
     print_line,
     stdin_is_terminal,
 )
@@ -24,15 +24,15 @@ from langchain_chatexports.cli._options import (
     option,
 )
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.workflows import delete_known
+from langchain_chatexports.workflows import delete_remaining
 from langchain_chatexports.workflows import forget as forget_names
 from langchain_chatexports.workflows.models import NOT_DELETED
-from langchain_chatexports.workflows.removal import KnownBy
+from langchain_chatexports.workflows.removal import RemainingCopy
 
 _REASONS = {
-    "voice": "learned this voice",
-    "set": "was trained on the set",
-    "text": "its examples name them",
+    "voice": "imitates this person",
+    "set": "was trained on this set",
+    "text": "its examples contain the name",
 }
 
 
@@ -42,8 +42,8 @@ def forget(
         Path | None,
         typer.Argument(
             metavar="SET",
-            help="A set that prepare has written, with its trace beside it. Without "
-            "it, search indexes are deleted only.",
+            help="A set from prepare, with its trace next to it. Default: only delete "
+            "search indexes.",
         ),
     ] = None,
     *,
@@ -51,67 +51,65 @@ def forget(
         list[str] | None,
         option(
             "NAME",
-            "Name or handle of a person to remove; may be repeated. Without a set: "
-            "the name that search shows.",
+            "Name or handle of a person to remove; repeatable. Without a set: the name "
+            "shown by search.",
         ),
     ] = None,
     conversation: Annotated[
         list[str] | None,
-        option("ID", "Id of a conversation to remove; may be repeated."),
+        option("ID", "Id of a conversation to remove; repeatable."),
     ] = None,
     data_dir: DataDir = None,
     index_dir: IndexDir = None,
-    yes: Annotated[
-        bool, flag("--yes", "Also delete the models and examples that know them.")
-    ] = False,
+    yes: Annotated[bool, flag("--yes", "Also delete the models and examples.")] = False,
 ) -> None:
     """Remove a person or a conversation from a set.
 
-    Search indexes with the person or conversation are deleted. Models, trainings and
-    examples on this machine that know them are listed, and deleted if you agree.
-    Exports are not changed: leave the person out of a later search with --exclude.
+    Search indexes that contain them are deleted. Models, jobs and examples of the
+    person on this machine are listed, and deleted if you agree. Exports are not
+    changed: use --exclude in later searches.
 
     For example:
         chatexports forget set --person Hare
         chatexports forget --person Hare
     """
-    is_nobody = not person and not conversation
-    check((is_nobody, "Name what to forget: --person NAME or --conversation ID."))
-    done = forget_names(
+    is_empty = not person and not conversation
+    check((is_empty, "Add --person NAME or --conversation ID."))
+    result = forget_names(
         path,
         people=person or [],
         conversations=conversation or [],
         data_dir=data_dir,
         index_dir=index_dir,
     )
-    if done.report:
-        print_line(str(done.report))
-        if done.report.not_found:
-            names = ", ".join(done.report.not_found)
-            print_line(f"Not in this set, or removed earlier: {names}")
-    if done.indexes or not done.report:
-        count = plural(len(done.indexes), "search index", "search indexes")
-        print_line(f"Deleted: {count}. The next search of an export builds a new one.")
-    _delete_known(done.known_by, data_dir, agreed=yes)
+    if result.report:
+        print_line(str(result.report))
+        if result.report.not_found:
+            names = ", ".join(result.report.not_found)
+            print_line(f"Not in this set, or already removed: {names}")
+    if result.indexes or not result.report:
+        count = plural(len(result.indexes), "search index", "search indexes")
+        print_line(f"Deleted: {count}. Indexes are rebuilt by the next search.")
+    _delete_remaining(result.remaining, data_dir, yes=yes)
 
 
-def _delete_known(
-    known_by: Sequence[KnownBy], data_dir: Path | None, *, agreed: bool
+def _delete_remaining(
+    remaining: Sequence[RemainingCopy], data_dir: Path | None, *, yes: bool
 ) -> None:
-    if not known_by:
-        print_line("No model, training or uploaded examples on this machine know them.")
+    if not remaining:
+        print_line("No models, jobs or examples on this machine contain them.")
         return
-    print_line("Still known on this machine by:")
-    for one in known_by:
-        print_line(f"  {one.id} ({one.title or one.kind}): {_REASONS[one.reason]}")
-    if not agreed and not stdin_is_terminal():
+    print_line("Still on this machine:")
+    for copy in remaining:
+        print_line(f"  {copy.id} ({copy.title or copy.kind}): {_REASONS[copy.reason]}")
+    if not yes and not stdin_is_terminal():
         deletion = f"{command_line('models', '--delete')} NAME"
-        print_line(f"Delete these, too, with --yes, or with: {deletion}")
+        print_line(f"To delete these, add --yes, or run: {deletion}")
         return
-    if not agreed:
+    if not yes:
         print_line(NOT_DELETED)
-    question = "Delete these, with their trainings and examples?"
-    if confirmed(question, agreed=agreed, refusal=LocalServerError(question)):
-        for one in delete_known(known_by, data_dir):
-            print_line(f"Deleted {one.id}")
-        print_line("Train again on what is left.")
+    question = "Delete these, with their jobs and examples?"
+    if confirm(question, yes=yes, refusal=LocalServerError(question)):
+        for copy in delete_remaining(remaining, data_dir):
+            print_line(f"Deleted {copy.id}")
+        print_line("To replace a model, train again on the remaining examples.")

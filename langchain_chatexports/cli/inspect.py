@@ -1,4 +1,4 @@
-"""`chatexports inspect`: a summary of an export."""
+"""`chatexports inspect`: summarize an export."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from langchain_chatexports.cli._options import (
     Paths,
     SourceOptions,
     command,
-    default_export,
+    find_unused_path,
     read_exports,
-    unused_path,
+    resolve_paths,
 )
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_filter import ChatFilter
 
 
 @command
@@ -34,14 +34,14 @@ def inspect(
 ) -> None:
     """Summarize an export: owner, senders, skipped messages.
 
-    It reads the whole export (about 100,000 messages per second), writes nothing, and
-    prints the command that makes examples of it.
+    This reads the whole export (about 100,000 messages per second), writes nothing, and
+    prints the next command, which prepares training examples.
 
     For example:
         chatexports inspect chat.db --people friends.vcf
         chatexports inspect facebook-1.zip facebook-2.zip
     """
-    paths = default_export(paths)
+    paths = resolve_paths(paths)
     exports, summaries = read_exports(paths, chats, _read)
     if as_json:
         pairs = zip(exports, summaries, strict=True)
@@ -56,44 +56,44 @@ def inspect(
         show(export)
         show_table(summary)
         show()
-    output = unused_path("examples.jsonl", paths)
-    _print_next([*paths, *chats.words()], output, summaries)
+    output = find_unused_path("examples.jsonl", paths)
+    _print_next_command([*paths, *chats.to_arguments()], output, summaries)
 
 
 def _read(
-    exports: list[Export], chosen: ChatChoice, _: object
+    exports: list[Export], choice: ChatFilter, _: object
 ) -> tuple[list[Export], list[ExportSummary]]:
-    summaries = [_summary(export) for export in exports]
-    chosen.check_names(exports)
+    summaries = [_summarize(export) for export in exports]
+    choice.check_names(exports)
     return exports, summaries
 
 
-def _summary(export: Export) -> ExportSummary:
-    counted = export.loader.read()
+def _summarize(export: Export) -> ExportSummary:
+    reader = export.loader.read()
     total = export.loader.estimate_message_count()
-    with show_progress("messages", lambda: counted.messages_read, total):
-        return counted.finish()
+    with show_progress("messages", lambda: reader.messages_read, total):
+        return reader.finish()
 
 
-def _print_next(
+def _print_next_command(
     arguments: Sequence[object], output: Path, summaries: Sequence[ExportSummary]
 ) -> None:
     summaries = [summary for summary in summaries if summary.kept]
     if not summaries:
-        print_line("There are no messages to learn from.")
+        print_line("No messages to train on.")
         return
     owners = [summary.owner for summary in summaries]
-    words: list[str] = []
+    options: list[str] = []
     if all(owners):
-        whose = ", ".join(dict.fromkeys(map(str, owners)))
+        names = ", ".join(dict.fromkeys(map(str, owners)))
         print_line(
-            f"The model learns the voice of {whose}; to learn another one, use --ai."
+            f"The model will imitate {names}; use --ai to choose another person."
         )
     else:
         messages: Counter[str] = Counter()
         for summary in summaries:
             messages.update(summary.senders)
         person = next(filter(None, owners), None) or messages.most_common(1)[0][0]
-        words = ["--ai", person]
-        print_line("Whose voice should the model learn? Name one person with --ai.")
-    print_line(f"Next: {command_line('prepare', *arguments, *words, '-o', output)}")
+        options = ["--ai", person]
+        print_line("Whose voice should the model learn? Choose the person with --ai.")
+    print_line(f"Next: {command_line('prepare', *arguments, *options, '-o', output)}")

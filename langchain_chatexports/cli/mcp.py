@@ -1,4 +1,4 @@
-"""`chatexports mcp`: search chats from other applications, by the MCP."""
+"""`chatexports mcp`: search chats from other applications over MCP."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from langchain_chatexports.cli._options import (
     SourceOptions,
     check,
     command,
-    default_export,
     open_exports,
+    resolve_paths,
 )
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
 from langchain_chatexports.retrieval.index_files import IndexFile
 from langchain_chatexports.retrieval.mcp_server import silence_sdk
 from langchain_chatexports.retrieval.storage import is_index
-from langchain_chatexports.workflows.search import index_file
+from langchain_chatexports.workflows.search import get_index_file
 
 
 @command
@@ -43,78 +43,76 @@ def mcp(
 ) -> None:
     """Let another application search your chats (MCP).
 
-    This is an MCP server over stdin and stdout. An application such as Claude Desktop
-    or VS Code starts it, and its model can then search the chats, read around a
-    message, and see who wrote when. Nothing is changed, and this program sends nothing,
-    but the application may send the answers to the provider of its model.
+    This is an MCP server over stdin and stdout, for applications such as Claude Desktop
+    or VS Code. Their models can then search the chats, read the messages around a hit,
+    and list the chats. The server is read-only and sends nothing, but the application
+    may send results to its model provider.
 
-    The first start writes an index into your user data folder, as search does, and
-    each start rebuilds it if an export has changed.
+    As with search, the first start writes an index to your user data folder, and later
+    starts rebuild it if an export has changed.
 
     For example:
         chatexports mcp chat.db --with Hare --since 2023-01-01
     """
-    options = chats.prepare_options()
-    paths = default_export(paths)
-    filled: Future[None] = Future()
+    options = chats.to_prepare_options()
+    paths = resolve_paths(paths)
+    loading: Future[None] = Future()
     silence_sdk()
     if len(paths) == 1 and is_index(paths[0].expanduser()):
-        index = _served_as_it_is(paths[0], options)
-        fill: Callable[[], object] = index.note
+        index = _open_saved_index(paths[0], options)
+        load: Callable[[], object] = index.note
     else:
         exports = open_exports(paths, chats)
-        file = index_file(paths, options, index_dir)
+        file = get_index_file(paths, options, index_dir)
         index = file.open()
-        fill = partial(_make_current, file, index, exports, options.chats)
-    server = chat_mcp_server(index, wait=filled.result)
-    # An application gives up if nothing answers for a minute: read meanwhile.
-    threading.Thread(target=_fill, args=(index, fill, filled), daemon=True).start()
+        load = partial(_update_index, file, index, exports, options.chats)
+    server = chat_mcp_server(index, wait=loading.result)
+    # Applications time out after a minute, so load in the background.
+    threading.Thread(target=_load, args=(index, load, loading), daemon=True).start()
     if stdin_is_terminal():
-        print_line("Waiting for an application on stdin; Ctrl-C stops.")
+        print_line("Waiting for an application on stdin. Press Ctrl-C to stop.")
     status = _run(server.run)
-    if status or not filled.done():
-        # A thread of the SDK still waits for a line on stdin, or ours still reads, and
-        # Python would wait for either.
+    if status or not loading.done():
+        # Do not wait for the SDK's thread, which reads stdin, or for `_load`.
         sys.stderr.flush()
         os._exit(status)
     index.close()
 
 
-def _served_as_it_is(path: Path, options: PrepareOptions) -> ChatIndex:
-    message = "An index is served as it is: choose chats when you create it."
+def _open_saved_index(path: Path, options: PrepareOptions) -> ChatIndex:
+    message = "An index cannot be filtered. To choose chats, pass the exports instead."
     check((options != PrepareOptions(), message))
     return ChatIndex(path)
 
 
-def _make_current(
-    file: IndexFile, index: ChatIndex, exports: Sequence[Export], chosen: ChatChoice
+def _update_index(
+    file: IndexFile, index: ChatIndex, exports: Sequence[Export], choice: ChatFilter
 ) -> None:
     def sessions() -> Iterator[ChatSession]:
         yield from chain.from_iterable(export.loader.lazy_load() for export in exports)
-        # An error here leaves the index as it was.
-        chosen.check_names(exports)
+        # After an error, the index is not changed.
+        choice.check_names(exports)
 
     if not file.is_current(index):
         file.rebuild(index, sessions())
 
 
-def _fill(index: ChatIndex, fill: Callable[[], object], filled: Future[None]) -> None:
-    begin = perf_counter()
+def _load(index: ChatIndex, load: Callable[[], object], loading: Future[None]) -> None:
+    started = perf_counter()
     try:
-        fill()
-    except Exception as error:  # noqa: BLE001 - each tool returns it
-        filled.set_exception(error)
-        # The text of another error may quote a message.
-        known = isinstance(error, ChatExportError)
-        print_line(
-            f"error: {error if known else f'an unexpected {type(error).__name__}'}"
-        )
+        load()
+    except Exception as error:  # noqa: BLE001 - each tool reports it
+        loading.set_exception(error)
+        # The text of other errors may quote a chat message.
+        is_safe = isinstance(error, ChatExportError)
+        text = str(error) if is_safe else f"unexpected {type(error).__name__}"
+        print_line(f"error: {text}")
         return
-    filled.set_result(None)
+    loading.set_result(None)
     chats = index.chats()
     messages = plural(sum(chat.messages for chat in chats), "message")
-    seconds = perf_counter() - begin
-    print_line(f"{messages} in {plural(len(chats), 'chat')}, read in {seconds:.1f} s")
+    seconds = perf_counter() - started
+    print_line(f"Loaded {messages} in {plural(len(chats), 'chat')} in {seconds:.1f} s")
 
 
 def _run(server: Callable[[], None]) -> int:

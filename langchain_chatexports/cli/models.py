@@ -10,7 +10,7 @@ from typing import Annotated
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
-    confirmed,
+    confirm,
     print_json,
     print_line,
     show_rows,
@@ -27,7 +27,7 @@ from langchain_chatexports.cli._training import chat_command
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.workflows import models as workflow
 from langchain_chatexports.workflows.models import LocalData, TunedModel
-from langchain_chatexports.workflows.train import progress_of
+from langchain_chatexports.workflows.train import format_progress
 
 _MAX_NAME_LENGTH = 36
 
@@ -39,13 +39,13 @@ def models(
         list[str] | None,
         option(
             "NAME",
-            "Delete a model, a job or examples, and files only it used; may be "
-            "repeated.",
+            "Delete a model, job or examples, and files that nothing else uses; "
+            "repeatable.",
         ),
     ] = None,
     rename: Annotated[
         tuple[str, str] | None,
-        option("NAME LABEL", "Label a model, or remove the label if it is empty."),
+        option("NAME LABEL", "Set a model's label; an empty LABEL clears it."),
     ] = None,
     delete_everything: Annotated[
         bool,
@@ -67,18 +67,18 @@ def models(
         chatexports models --delete NAME
     """
     if delete_everything:
-        _delete_everything(data_dir, index_dir, agreed=yes)
+        _delete_everything(data_dir, index_dir, yes=yes)
     elif delete:
-        _delete(delete, data_dir, agreed=yes)
+        _delete(delete, data_dir, yes=yes)
     if rename:
         name, label = rename
-        model = workflow.find_tuned(name, data_dir).name
+        model = workflow.find_tuned_model(name, data_dir).name
         workflow.rename(model, label, data_dir=data_dir)
-        print_line(f"{model}: {'renamed' if label.strip() else 'label removed'}")
+        print_line(f"{model}: {'renamed' if label.strip() else 'label cleared'}")
     if as_json:
-        _print_json(workflow.kept(data_dir, index_dir))
+        _print_json(workflow.list_data(data_dir, index_dir))
     elif not (delete or delete_everything or rename):
-        _show(workflow.kept(data_dir, index_dir), data_dir)
+        _show(workflow.list_data(data_dir, index_dir), data_dir)
 
 
 def _print_json(data: LocalData) -> None:
@@ -105,89 +105,97 @@ def _show(data: LocalData, data_dir: Path | None) -> None:
     rows = [("model", "date", "size", "base")]
     rows += [
         (
-            _name_to_type(model),
+            _shorten_name(model),
             f"{model.created_at:%Y-%m-%d}",
-            _megabytes(model.size_bytes),
+            _format_megabytes(model.size_bytes),
             model.base_model,
         )
         for model in data.models
     ]
     rows += [
-        (job.id, f"{job.created_at:%Y-%m-%d}", job.status, progress_of(job))
+        (job.id, f"{job.created_at:%Y-%m-%d}", job.status, format_progress(job))
         for job in data.jobs_without_model
         if job.status != "succeeded"
     ]
     rows += [
-        (one.id, f"{one.created_at:%Y-%m-%d}", _megabytes(one.size_bytes), "examples")
-        for one in data.unused_sets
+        (
+            file.id,
+            f"{file.created_at:%Y-%m-%d}",
+            _format_megabytes(file.size_bytes),
+            "examples",
+        )
+        for file in data.unused_sets
     ]
     rows += [
-        (path.name, "", _megabytes(path.stat().st_size), "search index")
+        (path.name, "", _format_megabytes(path.stat().st_size), "search index")
         for path in data.indexes
     ]
     rows += [
-        (base.id, "", _megabytes(base.size_bytes), "downloaded base")
+        (base.id, "", _format_megabytes(base.size_bytes), "downloaded base")
         for base in data.bases
     ]
     if data.cache_bytes:
-        rows.append(("converted bases", "", _megabytes(data.cache_bytes), "cache"))
+        rows.append(
+            ("converted bases", "", _format_megabytes(data.cache_bytes), "cache")
+        )
     if len(rows) > 1:
-        show_rows(rows, map(_description, data.models))
+        show_rows(rows, map(_describe, data.models))
     print_line(data)
-    print_line(
-        f"Talk to one: {chat_command(data.models[0].short_name, data_dir=data_dir)}"
-        if data.models
-        else f"Train one: {command_line('finetune', 'PATH', '--ai', 'NAME')}"
-    )
+    if data.models:
+        command = chat_command(data.models[0].short_name, data_dir=data_dir)
+        print_line(f"To talk to the newest model: {command}")
+    else:
+        command = command_line("finetune", "PATH", "--ai", "NAME")
+        print_line(f"To train a model: {command}")
 
 
-def _megabytes(size_bytes: int) -> str:
+def _format_megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:,.1f} MB"
 
 
-def _name_to_type(model: TunedModel) -> str:
+def _shorten_name(model: TunedModel) -> str:
     name = model.short_name
     return name if len(name) <= _MAX_NAME_LENGTH else name.rpartition(":")[2]
 
 
-def _description(model: TunedModel) -> str:
+def _describe(model: TunedModel) -> str:
     label = f"“{model.label}”" if model.label else None
     source = f"from {model.source}" if model.source else None
     return ", ".join(filter(None, (label, model.person, source)))
 
 
-def _delete(names: Sequence[str], data_dir: Path | None, *, agreed: bool) -> None:
+def _delete(names: Sequence[str], data_dir: Path | None, *, yes: bool) -> None:
     # Resolve all names before the first deletion.
-    found = dict.fromkeys(workflow.name_to_delete(name, data_dir) for name in names)
-    only = "only it" if len(found) == 1 else "only they"
-    question = f"Delete {', '.join(found)}, and the examples that {only} used?"
-    if not agreed:
+    full_names = dict.fromkeys(workflow.resolve_name(name, data_dir) for name in names)
+    question = f"Delete {', '.join(full_names)}, and examples that no other job uses?"
+    if not yes:
         print_line(workflow.NOT_DELETED)
-    if not confirmed(question, agreed=agreed, refusal=_not_agreed()):
+    if not confirm(question, yes=yes, refusal=_create_refusal()):
         print_line("Nothing was deleted.")
         return
-    for name in found:
+    for name in full_names:
         workflow.delete(name, data_dir=data_dir)
         print_line(f"Deleted {name}")
 
 
-def _not_agreed() -> LocalServerError:
-    return LocalServerError("Nothing was deleted: add --yes to agree.")
+def _create_refusal() -> LocalServerError:
+    return LocalServerError("Nothing was deleted. Add --yes to agree.")
 
 
 def _delete_everything(
-    data_dir: Path | None, index_dir: Path | None, *, agreed: bool
+    data_dir: Path | None, index_dir: Path | None, *, yes: bool
 ) -> None:
-    data = workflow.kept(data_dir, index_dir)
+    data = workflow.list_data(data_dir, index_dir)
     print_line(f"{data.data_dir}: {data}")
     if data.bases:
         size = sum(base.size_bytes for base in data.bases)
         print_line(
-            f"{plural(len(data.bases), 'downloaded base')}, {_megabytes(size)}, stay."
+            f"{plural(len(data.bases), 'downloaded base')} will not be deleted: "
+            f"{_format_megabytes(size)}"
         )
-    if not agreed:
+    if not yes:
         print_line(workflow.NOT_DELETED)
-    if not confirmed("Delete all of it?", agreed=agreed, refusal=_not_agreed()):
+    if not confirm("Delete everything?", yes=yes, refusal=_create_refusal()):
         print_line("Nothing was deleted.")
         return
     workflow.delete_everything(data_dir, index_dir)

@@ -1,4 +1,4 @@
-"""`chatexports open`: the page in the browser."""
+"""`chatexports open`: start the page in the browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import webbrowser
 from pathlib import Path
 from typing import Annotated
 
-from langchain_chatexports._files import write_whole
+from langchain_chatexports._files import write_atomic
 from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.cli._options import (
@@ -29,23 +29,22 @@ def open_(
     data_dir: DataDir = None,
     index_dir: IndexDir = None,
     port: Annotated[
-        int, option("N", "Port of the page; 0 for a free one.", min=0, max=65535)
+        int, option("N", "Port of the page; 0 chooses a free one.", min=0, max=65535)
     ] = 0,
     no_browser: Annotated[
-        bool, flag("--no-browser", "Print the link, and open no browser.")
+        bool, flag("--no-browser", "Print the link without opening a browser.")
     ] = False,
     install: Annotated[
-        bool, flag("--install", "Add the page to this system's programs, and exit.")
+        bool, flag("--install", "Add an app shortcut for the page, and exit.")
     ] = False,
     uninstall: Annotated[
-        bool, flag("--uninstall", "Remove it from there, and exit.")
+        bool, flag("--uninstall", "Remove the app shortcut, and exit.")
     ] = False,
 ) -> None:
-    """Do all of this on a page in the browser.
+    """Do everything in the browser.
 
-    Add exports, choose whose voice to learn, train, talk, and manage models. It
-    listens on 127.0.0.1 and needs the extra 'page'; the link that it prints works once,
-    for one browser.
+    Add exports, choose whom to imitate, train, talk, and manage models. The page is
+    served on 127.0.0.1 and needs the extra 'page'. Its link works once, in one browser.
 
     For example:
         chatexports open
@@ -59,24 +58,24 @@ def open_(
 
     if uninstall:
         removed = uninstall_launcher()
-        none = "The page was not among this system's programs."
-        print_line(f"Removed: {removed}" if removed else none)
+        missing = "No app shortcut was installed."
+        print_line(f"Removed: {removed}" if removed else missing)
         return
     if install:
         check_extra()
-        print_line(f"Added to your programs as Chat exports: {install_launcher()}")
+        print_line(f"Added the app shortcut “Chat exports”: {install_launcher()}")
         return
     is_first = True
 
     def show(link: str) -> None:
         nonlocal is_first
         if is_first:
-            print_line("The page is open until Ctrl-C. Its link, for one browser:")
+            print_line("Press Ctrl-C to stop. Open this link (valid for one browser):")
         else:
             print_line("For another browser:")
-        # On stdout, on a line of its own and never wrapped, so that it can be copied.
+        # On stdout and not wrapped, so that it can be copied.
         print(link, flush=True)  # noqa: T201
-        if is_first and not no_browser and _has_windows():
+        if is_first and not no_browser and _has_display():
             _open_in_browser(link, folder)
         is_first = False
 
@@ -84,20 +83,20 @@ def open_(
     with private_folder() as folder:
         serve_page(show, base=base, data_dir=data_dir, index_dir=index_dir, port=port)
     jobs = list_jobs(data_dir)
-    stopped = any(job.status == "stopped" for job in jobs)
-    note = " A training can be continued on the page." if stopped else ""
+    has_stopped_job = any(job.status == "stopped" for job in jobs)
+    note = " You can resume training on the page." if has_stopped_job else ""
     print_line(f"Stopped.{note}")
 
 
 def _open_in_browser(link: str, folder: Path) -> None:
-    # All users of a machine can read command lines, but not this file.
+    # Unlike a command line, this file is not readable by other users.
     page = folder / "open.html"
-    write_whole(page, f'<meta http-equiv="refresh" content="0; url={link}">'.encode())
+    write_atomic(page, f'<meta http-equiv="refresh" content="0; url={link}">'.encode())
     webbrowser.open(page.as_uri())
 
 
-def _has_windows() -> bool:
-    # Without windows, a browser would start in this terminal and block the page.
+def _has_display() -> bool:
+    # A text browser would block this terminal.
     if sys.platform in {"win32", "darwin"}:
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

@@ -1,4 +1,4 @@
-"""`chatexports prepare`: from exports to a set of examples, with its card and trace."""
+"""`chatexports prepare`: turn exports into examples, with a data card and a trace."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Annotated, cast
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
+    get_speaker_chooser,
     print_json,
     print_line,
     show_progress,
-    speaker_chooser,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -24,14 +24,14 @@ from langchain_chatexports.cli._options import (
     check,
     check_output,
     command,
-    default_export,
     flag,
     option,
     print_owners,
+    resolve_paths,
 )
+from langchain_chatexports.datasets.dataset_writer import DatasetOptions
 from langchain_chatexports.datasets.formats import FORMATS, FormatName
 from langchain_chatexports.datasets.redaction import Redaction, default_key_file
-from langchain_chatexports.datasets.set_writer import SetOptions
 from langchain_chatexports.redaction.phones import check_extra
 from langchain_chatexports.workflows import write_examples
 
@@ -41,19 +41,19 @@ def prepare(
     paths: Paths = None,
     *,
     output: Annotated[
-        Path, option("FILE", "The file, or the set, to write.", "-o", "--output")
+        Path, option("FILE", "The file or folder to write.", "-o", "--output")
     ],
     options: ExampleOptions,
     chats: SourceOptions,
     redact: Annotated[
         bool,
-        flag("--redact", "Replace names and private numbers; OUTPUT.key can undo it."),
+        flag("--redact", "Replace names and private data; OUTPUT.key can undo it."),
     ] = False,
     format_name: Annotated[
         str,
         option(
             "FORMAT",
-            "openai (JSON lines), trl-prompt-completion or parquet.",
+            "openai (JSON Lines), trl-prompt-completion or parquet.",
             "--format",
         ),
     ] = "openai",
@@ -66,64 +66,66 @@ def prepare(
 ) -> None:
     """Turn exports into training examples.
 
-    They are JSON lines in OpenAI's chat format. A data card accounts for every message,
-    without text; the trace lets `chatexports forget` remove people.
+    The examples are JSON Lines in OpenAI's chat format. A data card counts every
+    message, without its text; a trace lets `chatexports forget` remove people.
 
     For example:
         chatexports prepare chat.db -o examples.jsonl
         chatexports prepare export.zip --ai "Harry Potter" --split -o set
     """
-    # One conversation is a million objects at most, and the process ends soon.
+    # A conversation has at most a million objects, and the process exits soon.
     gc.set_threshold(1_000_000, 20, 100)
-    paths = default_export(paths)
-    choices = options.prepare_options(chats)
+    paths = resolve_paths(paths)
+    choices = options.to_prepare_options(chats)
     check_output(output, paths, force=force)
     formats = ", ".join(FORMATS)
-    no_format = f"There is no format {format_name!r}: choose one of {formats}."
-    check((format_name not in FORMATS, no_format))
+    message = f"Unknown format {format_name!r}; choose one of {formats}."
+    check((format_name not in FORMATS, message))
     if redact:
-        check_extra()  # Before exports are read.
+        check_extra()  # Fail before reading the exports.
         redaction = Redaction(default_key_file(output), watch=show_progress)
         choices = replace(choices, redaction=redaction)
     result = write_examples(
         paths,
         output,
         choices,
-        wanted=SetOptions(cast("FormatName", format_name), split=split),
-        choose_speaker=speaker_chooser(),
+        set_options=DatasetOptions(cast("FormatName", format_name), split=split),
+        choose_speaker=get_speaker_chooser(),
         watch=show_progress,
     )
-    done, written = result.preparation, result.written
-    print_owners(done)
+    preparation, written = result.preparation, result.dataset
+    print_owners(preparation)
     if as_json:
         values = written.to_dict() if written else {}
-        exports = done.summaries_to_dicts()
+        exports = preparation.summaries_to_dicts()
         print_json(
             {
-                "examples": done.examples,
+                "examples": preparation.examples,
                 "path": str(output),
                 **values,
                 "exports": exports,
             }
         )
     elif written is None:
-        examples = plural(done.examples, "example")
-        print_line(f"{examples} written; no card and no trace: {output} is not a file")
+        examples = plural(preparation.examples, "example")
+        print_line(
+            f"Wrote {examples}; no data card and trace, because {output} is not a file"
+        )
     else:
-        print_line(written.accounting(conversations=done.conversations))
-        print_line(f"Written: {written.path}")
+        print_line(written.summary(conversations=preparation.conversations))
+        print_line(f"Wrote {written.path}")
         print_line(f"Data card: {written.card}; trace: {written.trace}")
-    if result.empty_parts:
-        parts = " and ".join(result.empty_parts)
+    if result.empty_splits:
+        parts = " and ".join(result.empty_splits)
         skipped = plural(result.repeated, "newer example")
         print_line(
-            f"warning: {parts}: no examples are left, because {skipped} repeat texts "
-            "of older ones. You can still train; to evaluate, add conversations."
+            f"warning: no {parts} examples, because {skipped} repeat the text of older "
+            "ones. You can train, but evaluation needs more conversations."
         )
     if as_json or written is None:
         return
     if choices.redaction:
         key_file = choices.redaction.key_file
-        print_line(f"key: {key_file} (whoever has it can undo the redaction)")
+        print_line(f"Key: {key_file} (anyone with this file can undo the redaction)")
     if result.training_file:
         print_line(f"Next: {command_line('finetune', output)}")

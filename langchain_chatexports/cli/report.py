@@ -1,4 +1,4 @@
-"""`chatexports report`: a web page with figures about an export."""
+"""`chatexports report`: a web page with statistics about an export."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from langchain_chatexports._files import write_whole
+from langchain_chatexports._files import write_atomic
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
@@ -22,16 +22,16 @@ from langchain_chatexports.cli._options import (
     SourceOptions,
     check_output,
     command,
-    default_export,
+    find_unused_path,
     flag,
     option,
     read_exports,
-    unused_path,
+    resolve_paths,
 )
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report import ExportReport, build_report, render_report
-from langchain_chatexports.report.html import require_extra
+from langchain_chatexports.report.html import check_extra
 
 
 @command
@@ -50,77 +50,84 @@ def report(
     ai: Ai = None,
     chats: SourceOptions,
     anonymous: Annotated[
-        bool, flag("--anonymous", "Leave out names of people and files.")
+        bool, flag("--anonymous", "Omit the names of people and files.")
     ] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a web page about an export: people, times, style.
 
-    The page is one HTML file for your browser, which loads nothing and sends nothing.
-    It has counts and names of people, but no text of any message, and with --anonymous
-    no names.
+    The page is one HTML file, which loads and sends nothing. It contains statistics and
+    the names of people (unless --anonymous), but no message text.
 
     For example:
         chatexports report chat.db --ai Tortoise
         chatexports report chat.db --anonymous -o anonymous.html
     """
-    require_extra()
-    paths = default_export(paths)
-    target = output or (None if as_json else unused_path("report.html", paths))
+    check_extra()
+    paths = resolve_paths(paths)
+    target = output or (None if as_json else find_unused_path("report.html", paths))
     if target is not None:
         check_output(target, paths, force=force)
-    figures = read_exports(
+    statistics = read_exports(
         paths,
         chats,
-        lambda exports, chosen, names: _figures(exports, chosen, names, anonymous),
+        lambda exports, choice, ai_names: _build_report(
+            exports, choice, ai_names, anonymous
+        ),
         ai or (),
     )
     if target is not None:
-        write_whole(target, render_report(figures).encode("utf-8", "replace"))
+        write_atomic(target, render_report(statistics).encode("utf-8", "replace"))
     if as_json:
-        print_json(figures.model_dump(mode="json"))
+        print_json(statistics.model_dump(mode="json"))
         return
-    _print_report(figures)
-    print_line(f"Written: {target}. Open it in a browser.")
+    _print_report(statistics)
+    print_line(f"Wrote {target}. Open it in a browser.")
 
 
-def _figures(
+def _build_report(
     exports: Sequence[Export],
-    chats: ChatChoice,
+    chats: ChatFilter,
     ai: Sequence[str],
     anonymous: bool,
 ) -> ExportReport:
-    done = 0
+    messages_read = 0
 
-    def count(messages: int) -> None:
-        nonlocal done
-        done = messages
+    def update_count(messages: int) -> None:
+        nonlocal messages_read
+        messages_read = messages
 
     total = estimate_message_count(exports)
-    with show_progress("messages", lambda: done, total):
-        figures = build_report(
+    with show_progress("messages", lambda: messages_read, total):
+        statistics = build_report(
             [export.loader for export in exports],
             ai=ai,
             time_zone="local",
             anonymous=anonymous,
-            on_messages=count,
+            on_messages=update_count,
         )
     chats.check_names(exports)
-    if ai and figures.messages and not any(person.is_ai for person in figures.people):
-        senders = {p.name: p.messages for p in figures.people} if not anonymous else {}
-        msg = "Nobody in these exports has the name given with --ai."
+    if (
+        ai
+        and statistics.messages
+        and not any(person.is_ai for person in statistics.people)
+    ):
+        senders = (
+            {p.name: p.messages for p in statistics.people} if not anonymous else {}
+        )
+        msg = "No person in these exports matches --ai."
         raise SenderNotFoundError(msg + did_you_mean(ai, senders), senders)
-    return figures
+    return statistics
 
 
-def _print_report(figures: ExportReport) -> None:
-    examples = figures.examples.examples if figures.examples else 0
-    people = plural(len(figures.people), "person", "people")
-    conversations = plural(figures.pauses.conversations, "conversation")
+def _print_report(statistics: ExportReport) -> None:
+    examples = statistics.examples.examples if statistics.examples else 0
+    people = plural(len(statistics.people), "person", "people")
+    conversations = plural(statistics.pauses.conversations, "conversation")
     print_line(
-        f"{plural(figures.messages, 'message')} by {people}, {conversations}, "
+        f"{plural(statistics.messages, 'message')} by {people}, {conversations}, "
         f"{plural(examples, 'example')}"
     )
-    if figures.messages and not examples:
-        print_line("Name the speaker with --ai NAME to count the examples.")
+    if statistics.messages and not examples:
+        print_line("To count examples, choose the person with --ai NAME.")

@@ -1,4 +1,4 @@
-"""`chatexports serve`: the local server in the foreground."""
+"""`chatexports serve`: run the local server in the foreground."""
 
 from __future__ import annotations
 
@@ -34,20 +34,22 @@ from langchain_chatexports.workflows.models import RunningServer
 def serve(
     *,
     base: Base = None,
-    port: Annotated[int, option("PORT", "0: any free port.", min=0, max=65535)] = 8199,
+    port: Annotated[
+        int, option("PORT", "Port; 0 chooses a free one.", min=0, max=65535)
+    ] = 8199,
     data_dir: DataDir = None,
     alias: Annotated[
         list[str] | None,
         option(
             "NAME=BASE",
-            "Answer to another model name too, for programs that insist on one.",
+            "Another name for a base, for programs that hard-code a model name.",
         ),
     ] = None,
     api_key_file: Annotated[
         Path | None,
         option(
             "FILE",
-            "A file whose first line is the key that clients must send.",
+            "File with the API key on its first line.",
             show_default="a new random key",
         ),
     ] = None,
@@ -63,13 +65,14 @@ def serve(
         chatexports serve --alias gpt-3.5-turbo=SmolLM2-135M-Instruct
     """
     if list_bases:
-        _show_bases()
+        _print_bases()
         return
     check_extra()
+    aliases = dict(map(_parse_alias, alias or ()))
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     api_key = None
     if api_key_file is not None:
-        # A byte that is not ASCII becomes a character that no key can have.
+        # Non-ASCII bytes become a character that is not allowed in keys.
         text = api_key_file.expanduser().read_text("ascii", "replace")
         api_key = text.partition("\n")[0].strip()
     print_base(base)
@@ -78,14 +81,14 @@ def serve(
         port=port,
         data_dir=None if data_dir is None else str(data_dir.expanduser()),
         api_key=api_key,
-        aliases=dict(_parsed_alias(text) for text in alias or ()),
+        aliases=aliases,
     )
     local_server.serve_forever(settings, _print_ready)
-    print_line("Stopped. Unfinished jobs continue when the server starts again.")
+    print_line("Stopped. Unfinished jobs resume when the server starts again.")
 
 
-def _show_bases() -> None:
-    suggested = suggest_base()
+def _print_bases() -> None:
+    suggested_base = suggest_base()
     rows = [("base", "download", "memory")]
     rows += [
         (
@@ -101,16 +104,16 @@ def _show_bases() -> None:
             base.note,
             "" if base.is_open else "not open source",
             "accept its terms on the hub first" if base.needs_agreement else "",
-            "suggested for this machine" if base == suggested else "",
+            "suggested for this machine" if base == suggested_base else "",
         )
         for base in list_bases()
     ]
     show_rows(rows, ("; ".join(filter(None, note)) for note in notes))
-    print_line("Memory is for training alone, without other programs.")
-    print_line(f"To use one: {command_line('serve', '--base', 'BASE')}")
+    print_line("Memory is for training only, excluding other programs.")
+    print_line(f"To use a base: {command_line('serve', '--base', 'BASE')}")
 
 
-def _parsed_alias(text: str) -> tuple[str, str]:
+def _parse_alias(text: str) -> tuple[str, str]:
     name, separator, base = text.partition("=")
     if not (name and separator and base):
         msg = f"--alias takes NAME=BASE, not {text!r}."
@@ -120,8 +123,8 @@ def _parsed_alias(text: str) -> tuple[str, str]:
 
 def _print_ready(info: RunningServer) -> None:
     print_line(f"Data: {info.data_dir}")
-    print_line(f"Answers: {info.engine}")
-    print_line("Ready for any program with OpenAI's protocol; Ctrl-C stops.")
-    # On stdout and ready for a shell: this is the output of the command.
+    print_line(f"Engine: {info.engine}")
+    print_line("Ready for OpenAI-compatible clients. Press Ctrl-C to stop.")
+    # Printed to stdout, so that a shell can evaluate the lines.
     print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
     print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201

@@ -1,6 +1,6 @@
-"""Training sets: examples, checks, splits, files, data card and trace.
+"""Training datasets: examples, validation, splits, files, data cards and traces.
 
-Names are imported on first use, so that validation needs no extra.
+Names are imported on first use, so that validation works without extras.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The data card of a set: sources and counts, without message text."""
+"""The data card of a set: its sources and counts, without message text."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from langchain_chatexports.chat_loaders.counts import (
     Counts,
     ExportSummary,
     Reading,
-    total_of,
+    sum_counts,
 )
 from langchain_chatexports.exceptions import ExportNotFoundError
 
@@ -29,16 +29,16 @@ REASONS = {
     "empty": "without text",
     "excluded": "excluded by options",
     "forgotten": "removed on request",
-    "group": "in groups, or not in groups, as selected",
-    "lone": "alone in a conversation",
+    "group": "excluded by the group filter",
+    "lone": "the only message in a conversation",
     "media": "media without text",
-    "merged": "joined with the message before",
+    "merged": "joined with the previous message",
     "older_text": "repeated from older examples",
-    "no_assistant": "without a message by the AI",
-    "no_prompt": "before the first message",
-    "not_trained": "nothing to learn from",
-    "older": "older than the newest examples asked for",
-    "orphan": "in no conversation",
+    "no_assistant": "without a message from the AI",
+    "no_prompt": "without a user message before",
+    "not_trained": "excluded from training (weight 0)",
+    "older": "older than the newest examples kept",
+    "orphan": "not in any conversation",
     "participants": "not with the selected people",
     "reaction": "sent as a reaction",
     "repeated": "in two windows",
@@ -52,67 +52,65 @@ REASONS = {
     "unreadable": "unreadable",
     "unsent": "unsent",
 }
-"""The reasons to skip or add messages, as they are shown after a count."""
+"""Descriptions of the reasons to skip or add messages, shown after a count."""
 
-_BLOCK = 1 << 20
+_BLOCK_BYTES = 1 << 20
 _CONSENT = (
-    "The messages of other people are theirs: ask them before you train on the set, "
-    "and do not publish it, or a model trained on it, without consent."
+    "Other people's messages belong to them: get their consent before you train on the "
+    "set, and before you publish it or a model trained on it."
 )
 _REDACTED = (
-    "Names, numbers, addresses and secrets that the rules find were replaced. Rules "
-    "miss some: read a sample before you share the set."
+    "Detected names, numbers, addresses and secrets were replaced. Detection is not "
+    "perfect: read a sample before you share the set."
 )
 _NOT_REDACTED = (
-    "None. Texts are unchanged: they may contain names, numbers and addresses of "
-    "people."
+    "None. The text is unchanged and may contain people's names, numbers and addresses."
 )
 EXAMPLES = "examples"
-"""The platform of a source that is a file of examples."""
+"""The platform name of sources that are example files."""
 
-_UNKNOWN = "None here: see the data cards of the examples that were given."
+_UNKNOWN_REDACTION = "None here: see the data cards of the source examples."
 
 
-def short_reason(name: str) -> str:
-    """Return the reason to skip messages, in words."""
+def describe_reason(name: str) -> str:
+    """Return the description of a reason to skip or add messages."""
     return REASONS.get(name, name.replace("_", " "))
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """An export that a set was made from, without its path, which may be private."""
+    """A source of a set, without its path, which may be private."""
 
     platform: str
     sha256: str
     size: int
 
 
-class FileFacts(msgspec.Struct, frozen=True):
-    """A file of a set."""
+class FileMetadata(msgspec.Struct, frozen=True):
+    """Size and hash of a file in a set."""
 
     rows: int
     size: int
     sha256: str
 
 
-class CardFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The facts of a card, stored in the header of the trace."""
+class CardMetadata(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Data card metadata, stored in the trace header."""
 
     sources: list[SourceFile] = []
     people: int = 0
-    first: str | None = None
-    last: str | None = None
+    first_time: str | None = msgspec.field(name="first", default=None)
+    last_time: str | None = msgspec.field(name="last", default=None)
     redacted: bool = False
     stages: list[Counts] = []
-    files: dict[str, FileFacts] = {}
+    files: dict[str, FileMetadata] = {}
     forgotten: int = 0
 
 
 @dataclass
 class CardNotes:
-    """Information about a set for its data card: sources and counts.
+    """Sources and counts for the data card of a set.
 
-    Counts are read after the set is written, so you can pass those of the examples that
-    are being written.
+    Counts are read after the set is written, so they may change until then.
     """
 
     sources: Iterable[SourceFile] = ()
@@ -122,21 +120,19 @@ class CardNotes:
     """The counted passes over the exports, or their summaries."""
 
     counts: list[Counts] = field(default_factory=list)
-    """The list that was passed as `counts` to `trace_examples`."""
+    """The list passed as `counts` to `trace_examples`."""
 
-    def facts(self) -> CardFacts:
-        """Return the card's facts."""
-        found = [
-            one.summary() if isinstance(one, Reading) else one for one in self.passes
-        ]
-        stages = [stage for summary in found for stage in summary.stages()]
-        firsts = [one.first.isoformat() for one in found if one.first]
-        lasts = [one.last.isoformat() for one in found if one.last]
-        return CardFacts(
+    def metadata(self) -> CardMetadata:
+        """Return the card's metadata."""
+        summaries = [p.summary() if isinstance(p, Reading) else p for p in self.passes]
+        stages = [stage for summary in summaries for stage in summary.stages()]
+        start_times = [s.first.isoformat() for s in summaries if s.first]
+        end_times = [s.last.isoformat() for s in summaries if s.last]
+        return CardMetadata(
             sources=[*self.sources],
-            people=len({name for summary in found for name in summary.senders}),
-            first=min(firsts, default=None),
-            last=max(lasts, default=None),
+            people=len({name for summary in summaries for name in summary.senders}),
+            first_time=min(start_times, default=None),
+            last_time=max(end_times, default=None),
             redacted=any(stage.name == "Redact" for stage in stages),
             stages=[*stages, *self.counts],
         )
@@ -145,29 +141,29 @@ class CardNotes:
 def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
     """Hash an export, to identify it in a card without its name.
 
-    The hash covers the content of a file (with the write-ahead log of an SQLite
-    database), or the names and sizes of all files in a folder, which can be a hundred
+    A file hash covers the content, including the write-ahead log of an SQLite database.
+    A folder hash covers only file names and sizes, since exports can exceed a hundred
     gigabytes.
 
     Args:
         path: The export.
-        platform: The name of its platform in the card.
+        platform: The platform name shown in the card.
 
     Raises:
-        ExportNotFoundError: If there is nothing at the path.
+        ExportNotFoundError: If the path does not exist.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        msg = f"There is nothing at {path} to hash. Check the path."
+        msg = f"{path} does not exist. Check the path."
         raise ExportNotFoundError(msg)
     if not path.is_dir():
         log = path.with_name(f"{path.name}-wal")
-        parts = [path, log] if log.is_file() and log.stat().st_size else [path]
-        size = sum(part.stat().st_size for part in parts)
-        return SourceFile(platform, hash_files(parts), size)
+        files = [path, log] if log.is_file() and log.stat().st_size else [path]
+        size = sum(file.stat().st_size for file in files)
+        return SourceFile(platform, hash_files(files), size)
     total = hashlib.sha256()
     size = 0
-    for file in sorted(_files_below(path)):
+    for file in sorted(_walk_files(path)):
         length = file.stat().st_size
         name = file.relative_to(path).as_posix()
         total.update(f"{name}\0{length}\n".encode("utf-8", "surrogatepass"))
@@ -176,24 +172,24 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
 
 
 def hash_files(paths: Iterable[Path]) -> str:
-    """Return the SHA-256 of the concatenated files."""
+    """Return the SHA-256 hash of the concatenated files."""
     digest = hashlib.sha256()
     for path in paths:
         with open_regular_file(path) as file:
-            while block := file.read(_BLOCK):
+            while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
 
 
-def _files_below(root: Path) -> Iterator[Path]:
+def _walk_files(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH:
             folders.clear()
         yield from filter(Path.is_file, (Path(folder, name) for name in names))
 
 
-def card_markdown(facts: CardFacts, format_name: str) -> str:
-    """Render the facts of a card as Markdown."""
+def card_markdown(metadata: CardMetadata, format_name: str) -> str:
+    """Render a data card as Markdown."""
     lines = [
         "# Data card",
         "",
@@ -202,51 +198,50 @@ def card_markdown(facts: CardFacts, format_name: str) -> str:
         "| file | rows | bytes | SHA-256 |",
         "|---|---:|---:|---|",
     ]
-    for name, file in facts.files.items():
+    for name, file in metadata.files.items():
         lines.append(f"| `{name}` | {file.rows:,} | {file.size:,} | `{file.sha256}` |")
-    is_of_examples = any(one.platform == EXAMPLES for one in facts.sources)
-    unredacted = _UNKNOWN if is_of_examples else _NOT_REDACTED
+    has_examples = any(source.platform == EXAMPLES for source in metadata.sources)
+    unredacted = _UNKNOWN_REDACTION if has_examples else _NOT_REDACTED
     sections = {
-        "Sources": _source_lines(facts),
-        "Accounting": _accounting_lines(facts.stages),
-        "Redaction": [_REDACTED if facts.redacted else unredacted],
+        "Sources": _source_lines(metadata),
+        "Message counts": _count_lines(metadata.stages),
+        "Redaction": [_REDACTED if metadata.redacted else unredacted],
         "Consent": [_CONSENT],
     }
-    if facts.forgotten:
-        rows = plural(facts.forgotten, "row was", "rows were")
-        sections["Forgotten"] = [
-            f"{rows} removed on request after the set was written."
-        ]
+    if metadata.forgotten:
+        rows = plural(metadata.forgotten, "row was", "rows were")
+        sections["Removed on request"] = [f"{rows} removed after the set was written."]
     for title, section in sections.items():
         lines += ["", f"## {title}", "", *section]
     return "\n".join(lines) + "\n"
 
 
-def _source_lines(facts: CardFacts) -> Iterator[str]:
-    if not facts.sources:
-        yield "Not given."
-    for source in facts.sources:
+def _source_lines(metadata: CardMetadata) -> Iterator[str]:
+    if not metadata.sources:
+        yield "Unknown."
+    for source in metadata.sources:
         yield f"- {source.platform}: {source.size:,} bytes, SHA-256 `{source.sha256}`"
-    if facts.first and facts.last:
-        people = plural(facts.people, "person", "people")
+    first, last = metadata.first_time, metadata.last_time
+    if first and last:
+        people = plural(metadata.people, "person", "people")
         yield ""
-        yield f"Messages of {people}, {facts.first:.10} to {facts.last:.10} (UTC)."
+        yield f"Messages from {people}, {first:.10} to {last:.10} (UTC)."
 
 
-def _accounting_lines(stages: list[Counts]) -> Iterator[str]:
-    total = total_of(stages)
+def _count_lines(stages: list[Counts]) -> Iterator[str]:
+    total = sum_counts(stages)
     if total is None:
         yield "There is no total, since the stages were counted in different passes."
         yield ""
         yield from (f"- {stage}" for stage in stages)
         return
-    found = "in the exports" if total.is_of_export else "in the conversations given"
+    label = "in the exports" if total.is_export_stage else "in the conversations"
     yield "| messages | |"
     yield "|---|---:|"
-    yield f"| {found} | {total.found:,} |"
+    yield f"| {label} | {total.found:,} |"
     for reason, count in total.added.items():
-        yield f"| added: {short_reason(reason)} | + {count:,} |"
+        yield f"| added: {describe_reason(reason)} | + {count:,} |"
     for reason, count in total.skipped.items():
-        verb = "" if reason == MERGED else "skipped: "
-        yield f"| {verb}{short_reason(reason)} | - {count:,} |"
+        prefix = "" if reason == MERGED else "skipped: "
+        yield f"| {prefix}{describe_reason(reason)} | - {count:,} |"
     yield f"| **in the examples** | **{total.kept:,}** |"

@@ -1,13 +1,13 @@
-"""Estimate, by bytes, the tokens that a fine-tuning job will be billed for."""
+"""Estimate the billed tokens of a fine-tuning job from byte counts."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from langchain_chatexports._tokens import max_tokens_by_bytes, tokens_by_bytes
+from langchain_chatexports._tokens import estimate_max_tokens, estimate_tokens
 
-# The server cuts longer examples, and bills the rest only.
+# The server truncates longer examples, and does not bill the rest.
 _MAX_EXAMPLE_TOKENS = 65_536
 
 _TOKENS_PER_MESSAGE = 3
@@ -22,16 +22,16 @@ _MAX_EPOCHS = 25
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """An estimate of the tokens that a job will be billed for.
+    """An estimate of the billed tokens of a job.
 
-    The finished job's `trained_tokens` is the real number.
+    For the actual count, see the finished job's `trained_tokens`.
 
     Attributes:
         examples: Examples in the training file.
-        tokens: Tokens in the file, each example up to the model's limit.
+        tokens: Tokens in the file, with each example truncated to the model's limit.
         epochs: Passes over the file.
         billed_tokens: `tokens` times `epochs`.
-        billed_tokens_at_most: An upper bound.
+        billed_tokens_at_most: Upper bound of `billed_tokens`.
     """
 
     examples: int
@@ -44,30 +44,30 @@ class TrainingEstimate:
 def estimate_training(
     examples: Iterable[Mapping[str, Any]], *, n_epochs: int | Literal["auto"] = "auto"
 ) -> TrainingEstimate:
-    """Estimate the tokens that training on examples will be billed for.
+    """Estimate the billed tokens of training on examples.
 
     Args:
         examples: The examples.
         n_epochs: Passes over the examples; `auto` follows OpenAI's published rule.
     """
-    number = tokens = at_most = 0
-    for number, example in enumerate(examples, 1):  # noqa: B007 - used below
-        found = example_tokens(example, tokens_by_bytes)
-        tokens += min(_MAX_EXAMPLE_TOKENS, found)
-        bound = example_tokens(example, max_tokens_by_bytes)
-        at_most += min(_MAX_EXAMPLE_TOKENS, bound)
-    epochs = automatic_epochs(number) if n_epochs == "auto" else n_epochs
+    count = tokens = max_tokens = 0
+    for count, example in enumerate(examples, 1):  # noqa: B007 - used below
+        estimate = example_tokens(example, estimate_tokens)
+        tokens += min(_MAX_EXAMPLE_TOKENS, estimate)
+        bound = example_tokens(example, estimate_max_tokens)
+        max_tokens += min(_MAX_EXAMPLE_TOKENS, bound)
+    epochs = automatic_epochs(count) if n_epochs == "auto" else n_epochs
     return TrainingEstimate(
-        examples=number,
+        examples=count,
         tokens=tokens,
         epochs=epochs,
         billed_tokens=tokens * epochs,
-        billed_tokens_at_most=at_most * epochs,
+        billed_tokens_at_most=max_tokens * epochs,
     )
 
 
 def automatic_epochs(examples: int) -> int:
-    """Return the epochs that OpenAI's published rule chooses."""
+    """Return the epoch count according to OpenAI's published rule."""
     if not examples:
         return _TARGET_EPOCHS
     if examples * _TARGET_EPOCHS < _MIN_TARGET_EXAMPLES:

@@ -1,4 +1,4 @@
-"""Make training examples in OpenAI's format from sessions."""
+"""Convert sessions to training examples in OpenAI's format."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 from typing_extensions import Required, TypedDict
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
+from langchain_chatexports.chat_loaders.counts import Counts, append_on_exit
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     iter_sessions,
@@ -43,124 +43,131 @@ def to_training_examples(
     *,
     system: SystemPrompt = None,
     keep_trailing: bool = False,
-    keep_lone: bool = True,
+    keep_single_messages: bool = True,
     counts: list[Counts] | None = None,
 ) -> Iterator[TrainingExample]:
-    """Turn each session into a training example.
+    """Convert each session to a training example.
 
-    Messages of the AI (see `MapAIMessages`) become the assistant's, and all others the
-    user's; in groups, `LabelSpeakers` adds the names. Messages without text are
-    skipped, and so are those after the last answer, which OpenAI refuses. With
-    `additional_kwargs["weight"]` 0, an AI message is context and not trained on.
+    AI messages (see `MapAIMessages`) get the role `assistant`, and all others the role
+    `user`; in groups, `LabelSpeakers` adds the names. Messages without text are
+    skipped, as well as those after the last answer, which OpenAI does not accept. AI
+    messages with `additional_kwargs["weight"]` 0 are context and not trained on.
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
-        system: A system prompt for sessions that do not begin with one, in which
-            `{others}` is replaced by everybody except the AI. Or a function that
-            returns the prompt of a session, such as `persona_prompt`.
+        system: A system prompt for sessions that do not begin with one; `{others}` in
+            it is replaced with the names of all people except the AI. Or a function
+            that returns a session's prompt, such as `persona_prompt`.
         keep_trailing: Keep the messages after the last answer, as LangChain's tutorials
-            do. OpenAI refuses such examples; the local server accepts them.
-        keep_lone: Keep examples of a single message, which answers nothing.
-        counts: A list to which the counts are added, as `Examples`.
+            do. The local server accepts such examples, but OpenAI does not.
+        keep_single_messages: Keep examples with a single message, which does not reply
+            to anything.
+        counts: A list to append the counts to, as stage `Examples`.
 
     Yields:
         The examples, lazily; closing the iterator closes the loader.
 
     Raises:
-        SenderNotFoundError: At the end, if there were messages, but none by the AI.
-        TypeError: If a message has an image, a tool call or anything else that is not
-            text.
+        SenderNotFoundError: At the end, if there were messages, but none from the AI.
+        TypeError: If a message contains an image, a tool call or other parts that are
+            not text.
     """
     with closing(
-        converted_sessions(
+        convert_sessions(
             sessions,
             system=system,
             keep_trailing=keep_trailing,
-            keep_lone=keep_lone,
+            keep_single_messages=keep_single_messages,
             counts=counts,
         )
-    ) as all_converted:
-        for converted in all_converted:
+    ) as conversions:
+        for converted in conversions:
             yield converted.example
             del converted
 
 
 class ConvertedSession(NamedTuple):
-    """An example, and the messages of the session that it was made from."""
+    """An example with its session and messages."""
 
     example: TrainingExample
     session: ChatSession
     kept: Sequence[BaseMessage]
 
 
-def converted_sessions(
+def convert_sessions(
     sessions: SessionSource,
     *,
     system: SystemPrompt = None,
     keep_trailing: bool = False,
-    keep_lone: bool = True,
+    keep_single_messages: bool = True,
     counts: list[Counts] | None = None,
 ) -> Generator[ConvertedSession, None, None]:
     """Convert sessions lazily, as `to_training_examples` does.
 
-    Reasons to skip messages: `no_assistant` (no message by the AI), `not_trained` (all
-    messages of the AI have weight 0), `trailing` (after the last answer), `empty` (no
+    Reasons to skip messages: `no_assistant` (no message from the AI), `not_trained`
+    (all AI messages have weight 0), `trailing` (after the last answer), `empty` (no
     text), `lone` (a single message).
     """
-    messages, passed = Counts("Examples"), Counts("Examples", "sessions")
-    silent: Counter[str] = Counter()
+    message_counts = Counts("Examples")
+    session_counts = Counts("Examples", "sessions")
+    senders: Counter[str] = Counter()
     with (
-        entered_at_end(counts if counts is not None else [], messages, passed),
+        append_on_exit(
+            counts if counts is not None else [], message_counts, session_counts
+        ),
         closing(iter_sessions(sessions)) as source,
     ):
         for session in source:
-            given = session.get("messages", ())
-            messages.found += len(given)
-            passed.found += 1
-            with_text = [(training_message(message), message) for message in given]
-            found = [(item, message) for item, message in with_text if item]
-            items = [item for item, _ in found]
-            end = len(items) if keep_trailing else _end_of_last_answer(items)
-            reason = _reason_to_skip(items[:end], keep_lone) if given else "empty"
+            messages = session.get("messages", ())
+            message_counts.found += len(messages)
+            session_counts.found += 1
+            converted = [(training_message(message), message) for message in messages]
+            with_text = [(item, message) for item, message in converted if item]
+            items = [item for item, _ in with_text]
+            end = len(items) if keep_trailing else _last_answer_end(items)
+            reason = (
+                _skip_reason(items[:end], keep_single_messages) if messages else "empty"
+            )
             if reason is not None:
-                passed.skip(reason)
-                messages.skip(reason, len(given))
+                session_counts.skip(reason)
+                message_counts.skip(reason, len(messages))
                 if reason == "no_assistant":
-                    silent.update(map(_sender, given))
+                    senders.update(map(_sender_name, messages))
                 continue
-            messages.skip("empty", len(given) - len(items))
-            messages.skip("trailing", len(items) - end)
-            items, kept = items[:end], [message for _, message in found[:end]]
+            message_counts.skip("empty", len(messages) - len(items))
+            message_counts.skip("trailing", len(items) - end)
+            items, kept = items[:end], [message for _, message in with_text[:end]]
             prompt = _system_prompt(system, session, kept)
             if prompt and items[0]["role"] not in _PROMPT_ROLES:
                 items.insert(0, {"role": "system", "content": prompt})
-                messages.added["system_prompt"] += 1
-            messages.kept += len(items)
-            passed.kept += 1
+                message_counts.added["system_prompt"] += 1
+            message_counts.kept += len(items)
+            session_counts.kept += 1
             yield ConvertedSession({"messages": items}, session, kept)
-            del session, given, with_text, found, items, kept
-    without = passed.skipped["no_assistant"] + passed.skipped["empty"]
-    if passed.skipped["no_assistant"] and passed.found == without:
+            del session, messages, converted, with_text, items, kept
+    skipped = session_counts.skipped
+    without_ai = skipped["no_assistant"] + skipped["empty"]
+    if skipped["no_assistant"] and session_counts.found == without_ai:
         msg = (
-            f"None of {plural(without, 'session')} has a text by the AI, so there "
-            "is nothing to learn. Name the person whose messages become the AI's."
+            f"None of {plural(without_ai, 'session')} contains text from the AI, so "
+            "there is nothing to learn. Choose the person who should become the AI."
         )
-        raise SenderNotFoundError(msg, silent)
+        raise SenderNotFoundError(msg, senders)
 
 
 def training_message(message: BaseMessage) -> TrainingMessage | None:
     """Return a message in OpenAI's format; `None` if it has no text."""
     content, extra = message.content, message.additional_kwargs
-    named = message.role if isinstance(message, ChatMessage) else None
-    # Of chunks, the type is the class, such as `AIMessageChunk`.
-    kind = (named or message.type).removesuffix("MessageChunk")
-    role = _ROLES.get(kind.lower(), named)
+    chat_role = message.role if isinstance(message, ChatMessage) else None
+    # A chunk's type is its class name, such as `AIMessageChunk`.
+    kind = (chat_role or message.type).removesuffix("MessageChunk")
+    role = _ROLES.get(kind.lower(), chat_role)
     is_text = isinstance(content, str) or all(map(_is_text, content))
     has_calls = isinstance(message, AIMessage) and message.tool_calls
     if role is None or not is_text or has_calls or extra.get("function_call"):
         msg = (
             f"A {type(message).__name__} with images, tools or other parts cannot be "
-            "trained on: examples are texts. Leave its session out."
+            "used for training, since examples are text. Exclude its session."
         )
         raise TypeError(msg)
     text = content if isinstance(content, str) else str(message.text)
@@ -176,24 +183,26 @@ def _is_text(part: str | Mapping[Any, Any]) -> bool:
     return isinstance(part, str) or part.get("type") == "text"
 
 
-def _reason_to_skip(messages: Sequence[TrainingMessage], keep_lone: bool) -> str | None:
-    answers = [item for item in messages if item["role"] == "assistant"]
-    if not answers:
+def _skip_reason(
+    messages: Sequence[TrainingMessage], keep_single_messages: bool
+) -> str | None:
+    assistant_messages = [item for item in messages if item["role"] == "assistant"]
+    if not assistant_messages:
         return "no_assistant"
-    if all(item.get("weight") == 0 for item in answers):
+    if all(item.get("weight") == 0 for item in assistant_messages):
         return "not_trained"
     count = sum(item["role"] not in _PROMPT_ROLES for item in messages)
-    return "lone" if count == 1 and not keep_lone else None
+    return None if count > 1 or keep_single_messages else "lone"
 
 
-def _end_of_last_answer(messages: Sequence[TrainingMessage]) -> int:
+def _last_answer_end(messages: Sequence[TrainingMessage]) -> int:
     end = len(messages)
     while end and messages[end - 1]["role"] != "assistant":
         end -= 1
     return end
 
 
-def _sender(message: BaseMessage) -> str:
+def _sender_name(message: BaseMessage) -> str:
     return str(message.additional_kwargs.get("sender", "unknown"))
 
 
@@ -203,21 +212,21 @@ def _system_prompt(
     if system is None:
         return None
     if isinstance(system, str):
-        return system.replace("{others}", ", ".join(_others(session)))
+        return system.replace("{others}", ", ".join(_other_people(session)))
     return system({**session, "messages": messages})
 
 
-def _others(session: ChatSession) -> list[str]:
-    # Prefer the metadata: a window may have no message of a participant.
+def _other_people(session: ChatSession) -> list[str]:
+    # Prefer the metadata: some participants may have no message in a window.
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
-    speakers: dict[str, None] = {}
-    ai: set[str] = set()
+    senders: dict[str, None] = {}
+    ai_names: set[str] = set()
     for message in session.get("messages", ()):
         if not isinstance(message, AIMessage):
-            speakers[_sender(message)] = None
+            senders[_sender_name(message)] = None
             continue
-        ai.add(_sender(message))
+        ai_names.add(_sender_name(message))
         if message.additional_kwargs.get("is_from_me") and metadata.get("owner"):
-            ai.add(str(metadata["owner"]))
-    listed = metadata.get("participants") or speakers
-    return [name for name in listed if name not in ai]
+            ai_names.add(str(metadata["owner"]))
+    participants = metadata.get("participants") or senders
+    return [name for name in participants if name not in ai_names]

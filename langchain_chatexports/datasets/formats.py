@@ -1,6 +1,6 @@
-"""The formats of a set: functions from an example to its rows.
+"""Dataset formats, which encode an example as rows.
 
-OpenAI's format takes an example as it is. The others refuse messages that are not text.
+OpenAI's format stores examples unchanged. The others only support text.
 """
 
 import re
@@ -16,32 +16,32 @@ from langchain_chatexports.exceptions import ExportFormatError, MissingExtraErro
 FormatName: TypeAlias = Literal["openai", "trl-prompt-completion", "parquet"]
 """The formats that can be written."""
 
-PARTS = ("train", "validation", "test")
+SPLIT_NAMES = ("train", "validation", "test")
 PARQUET = ".parquet"
 
-_BATCH = 1_000
-_MESSAGES = "STRUCT(role VARCHAR, content VARCHAR, name VARCHAR, weight TINYINT)[]"
-# The longest row that DuckDB reads.
+_BATCH_SIZE = 1_000
+_MESSAGES_TYPE = "STRUCT(role VARCHAR, content VARCHAR, name VARCHAR, weight TINYINT)[]"
+# The maximum size of a row that DuckDB reads.
 _MAX_ROW_BYTES = 1 << 30
 
 
 class EncodedRow(NamedTuple):
-    """A row of a set, and the number of its answers that are trained on."""
+    """A row of a set, with its number of trainable answers."""
 
     row: dict[str, Any]
     answers: int
 
 
-class UnfitError(ValueError):
-    """An example does not fit a format; the text names the rule."""
+class UnsupportedExampleError(ValueError):
+    """A format does not support an example; the message states the violated rule."""
 
 
 class DatasetFormat(NamedTuple):
-    """A format of rows."""
+    """A file format for examples."""
 
     name: str
     suffix: str
-    """The suffix of the files."""
+    """The file name suffix."""
 
     encode: Callable[[Mapping[str, Any]], Iterator[EncodedRow]]
     row_is_example: bool = True
@@ -49,24 +49,27 @@ class DatasetFormat(NamedTuple):
 
 
 def dataset_format(name: str) -> DatasetFormat:
-    """Return a format by its name; a `ValueError` lists the names."""
+    """Return a format by name; raise `ValueError` if it is unknown."""
     if name not in FORMATS:
-        msg = f"There is no format {name!r}: choose one of {', '.join(FORMATS)}."
+        msg = f"Unknown format {name!r}. Choose one of {', '.join(FORMATS)}."
         raise ValueError(msg)
     return FORMATS[name]
 
 
-def count_learned(example: Mapping[str, Any]) -> int:
-    """Return the number of answers that are trained on; `UnfitError` for no example."""
+def count_trainable(example: Mapping[str, Any]) -> int:
+    """Return the number of trainable answers in an example.
+
+    Raises `UnsupportedExampleError` if the input is not a valid example.
+    """
     messages = example.get("messages")
     if not isinstance(messages, list) or not all(map(_is_message, messages)):
         msg = "`messages` must be a list of objects with `role` and `content`"
-        raise UnfitError(msg)
-    return sum(map(is_learned, messages))
+        raise UnsupportedExampleError(msg)
+    return sum(map(is_trainable, messages))
 
 
-def is_learned(message: Mapping[str, Any]) -> bool:
-    """Return whether a message is an answer that is trained on."""
+def is_trainable(message: Mapping[str, Any]) -> bool:
+    """Return whether a message is an answer to train on."""
     return message["role"] == "assistant" and message.get("weight") != 0
 
 
@@ -75,50 +78,52 @@ def _is_message(message: object) -> bool:
 
 
 def _openai(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    yield EncodedRow(dict(example), count_learned(example))
+    yield EncodedRow(dict(example), count_trainable(example))
 
 
 def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    # Consecutive answers are one completion, if they are trained on.
-    messages = _texts(example)
-    learned = [*map(is_learned, example["messages"]), False]
+    # Consecutive trainable answers become one completion.
+    messages = _text_messages(example)
+    trainable = [*map(is_trainable, example["messages"]), False]
     start = 0
     for index in range(len(messages)):
-        if not learned[index]:
+        if not trainable[index]:
             start = index + 1
-        elif not learned[index + 1]:
-            # Chat templates and TRL refuse a prompt without a user's message.
-            if any(message["role"] == "user" for message in messages[:start]):
-                completion = messages[start : index + 1]
-                row = {"prompt": messages[:start], "completion": completion}
-                yield EncodedRow(row, len(completion))
-            start = index + 1
+            continue
+        # Chat templates and TRL require a user message in the prompt.
+        has_user = any(message["role"] == "user" for message in messages[:start])
+        if has_user and not trainable[index + 1]:
+            completion = messages[start : index + 1]
+            row = {"prompt": messages[:start], "completion": completion}
+            yield EncodedRow(row, len(completion))
 
 
 def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    # Each row has the same keys in the same order: the table's schema.
+    # Each row needs the keys of the table's schema, in the same order.
     messages = [
         {**text, "name": message.get("name"), "weight": message.get("weight")}
-        for text, message in zip(_texts(example), example["messages"], strict=True)
+        for text, message in zip(
+            _text_messages(example), example["messages"], strict=True
+        )
     ]
-    yield EncodedRow({"messages": messages}, count_learned(example))
+    yield EncodedRow({"messages": messages}, count_trainable(example))
 
 
-def _texts(example: Mapping[str, Any]) -> list[dict[str, str]]:
-    count_learned(example)
+def _text_messages(example: Mapping[str, Any]) -> list[dict[str, str]]:
+    count_trainable(example)
     return [
         {
-            "role": "system" if one["role"] == "developer" else one["role"],
-            "content": _text(one.get("content")),
+            "role": "system" if message["role"] == "developer" else message["role"],
+            "content": _require_text(message.get("content")),
         }
-        for one in example["messages"]
+        for message in example["messages"]
     ]
 
 
-def _text(content: object) -> str:
+def _require_text(content: object) -> str:
     if not isinstance(content, str):
         msg = "a message must be text in this format"
-        raise UnfitError(msg)
+        raise UnsupportedExampleError(msg)
     return content
 
 
@@ -136,7 +141,7 @@ FORMATS: dict[str, DatasetFormat] = {
 
 
 def require_duckdb() -> Any:
-    """Return DuckDB, which writes and reads Parquet."""
+    """Import DuckDB, which reads and writes Parquet."""
     try:
         import duckdb
     except ImportError as error:
@@ -146,18 +151,18 @@ def require_duckdb() -> Any:
 
 
 def lines_to_parquet(lines: Path, path: Path) -> None:
-    """Write a Parquet file of the examples in a file of JSON lines."""
+    """Convert a JSON Lines file to Parquet."""
     rows = (
-        f"read_json({_quoted(lines)}, format = 'newline_delimited', "
-        f"columns = {{messages: '{_MESSAGES}'}}, "
+        f"read_json({_quote(lines)}, format = 'newline_delimited', "
+        f"columns = {{messages: '{_MESSAGES_TYPE}'}}, "
         f"maximum_object_size = {_MAX_ROW_BYTES})"
     )
     target = str(path).replace("'", "''")
     msg = (
-        "The examples cannot be written as Parquet: the disk is full, or one of them "
-        "does not fit into a table. Write JSON lines."
+        "The examples cannot be written as Parquet: the disk is full, or an example "
+        "does not fit the table schema. Write JSON Lines instead."
     )
-    with _database(lines.parent, msg) as database:
+    with _open_duckdb(lines.parent, msg) as database:
         database.execute(
             f"COPY (SELECT messages FROM {rows}) TO '{target}' (FORMAT parquet)"
         )
@@ -165,18 +170,18 @@ def lines_to_parquet(lines: Path, path: Path) -> None:
 
 
 def parquet_to_lines(path: Path) -> Iterator[bytes]:
-    """Yield the examples of a Parquet file, each as a line of JSON."""
+    """Yield the examples in a Parquet file as JSON Lines."""
     check_regular_file(path)
     msg = f"{path} is not a Parquet file of this set. Write the set again."
-    with _database(path.parent, msg) as database:
-        database.execute(f"SELECT messages FROM read_parquet({_quoted(path)})")
-        while rows := database.fetchmany(_BATCH):
+    with _open_duckdb(path.parent, msg) as database:
+        database.execute(f"SELECT messages FROM read_parquet({_quote(path)})")
+        while rows := database.fetchmany(_BATCH_SIZE):
             for (messages,) in rows:
                 yield json_line({"messages": messages})
 
 
 @contextmanager
-def _database(folder: Path, msg: str) -> Iterator[Any]:
+def _open_duckdb(folder: Path, msg: str) -> Iterator[Any]:
     duckdb = require_duckdb()
     config = {
         "autoinstall_known_extensions": "false",
@@ -190,7 +195,7 @@ def _database(folder: Path, msg: str) -> Iterator[Any]:
         raise ExportFormatError(msg) from None  # DuckDB's errors quote the file.
 
 
-def _quoted(path: Path) -> str:
-    # DuckDB reads paths as patterns.
+def _quote(path: Path) -> str:
+    # DuckDB treats paths as glob patterns.
     escaped = re.sub(r"([*?\[])", r"[\1]", str(path))
     return "'" + escaped.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Read training examples from examples, sessions, dialogues or a path."""
+"""Read training examples from examples, sessions, dialogues or a file."""
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -35,56 +35,56 @@ TrainingInput: TypeAlias = (
 
 _EXPECTED = (
     "Expected training examples, a chat loader, sessions, lists of messages, or the "
-    "path of a JSONL file"
+    "path to a JSONL file"
 )
 
 
-def read_examples(given: TrainingInput) -> Iterator[Mapping[str, Any]]:
-    """Read any input as training examples, lazily.
+def read_examples(source: TrainingInput) -> Iterator[Mapping[str, Any]]:
+    """Yield the training examples from any supported input.
 
-    Sessions and lists of messages are converted as by `to_training_examples`. Examples
-    and lists of dicts are not changed.
+    Sessions and lists of messages are converted with `to_training_examples`. Examples
+    and lists of dicts pass through unchanged.
     """
-    if isinstance(given, (str, os.PathLike)):
-        yield from read_jsonl(given)
-    elif isinstance(given, BaseChatLoader):
-        yield from to_training_examples(given)
+    if isinstance(source, (str, os.PathLike)):
+        yield from read_jsonl(source)
+    elif isinstance(source, BaseChatLoader):
+        yield from to_training_examples(source)
     else:
-        with closing(_items(given)) as items:
-            first: list[Any] = []
+        with closing(_items(source)) as items:
+            leading_items: list[Any] = []
             for item in items:
-                first.append(item)
+                leading_items.append(item)
                 if item.get("messages"):
-                    break  # Empty ones do not show what they are.
-            listed = chain(first, items)
-            if first and _is_session(first[-1]):
-                yield from to_training_examples(listed)
+                    break  # An empty item may be a session or an example.
+            all_items = chain(leading_items, items)
+            if leading_items and _is_session(leading_items[-1]):
+                yield from to_training_examples(all_items)
             else:
-                yield from listed
+                yield from all_items
 
 
-def _items(given: Any) -> Generator[Any, None, None]:
-    """Yield examples and sessions; a dialogue becomes one of them."""
-    if isinstance(given, TracedExample):
-        yield given.example
-    elif isinstance(given, BaseMessage) or (
-        isinstance(given, Mapping) and "role" in given
+def _items(source: Any) -> Generator[Any, None, None]:
+    """Yield examples and sessions; wrap each list of messages in a dict."""
+    if isinstance(source, TracedExample):
+        yield source.example
+    elif isinstance(source, BaseMessage) or (
+        isinstance(source, Mapping) and "role" in source
     ):
-        msg = f"{_EXPECTED}, got a message: wrap the messages of a dialogue in []."
+        msg = f"{_EXPECTED}, got a message. Pass a list of lists of messages."
         raise TypeError(msg)
-    elif isinstance(given, Mapping):
-        yield given
-    elif isinstance(given, BaseChatLoader):
-        yield from given.lazy_load()
-    elif isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
-        with closing(closing_iterator(iter(given))) as items:
+    elif isinstance(source, Mapping):
+        yield source
+    elif isinstance(source, BaseChatLoader):
+        yield from source.lazy_load()
+    elif isinstance(source, Iterable) and not isinstance(source, (str, bytes)):
+        with closing(closing_iterator(iter(source))) as items:
             for item in items:
                 if _is_dialogue(item):
                     yield {"messages": list(item)}
                 else:
                     yield from _items(item)
     else:
-        msg = f"{_EXPECTED}, got {type(given).__name__}."
+        msg = f"{_EXPECTED}, got {type(source).__name__}."
         raise TypeError(msg)
 
 

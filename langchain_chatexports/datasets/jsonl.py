@@ -1,4 +1,4 @@
-"""Read and write JSON lines in UTF-8, deterministically."""
+"""Read and write JSON Lines in UTF-8."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from langchain_chatexports._fast.strings import line_of_texts
-from langchain_chatexports._files import explained_writing, whole_file
-from langchain_chatexports._regular_files import open_regular_file, system_errors
+from langchain_chatexports._fast.strings import encode_text_example
+from langchain_chatexports._files import atomic_file, translate_write_errors
+from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
 from langchain_chatexports.exceptions import ExportFormatError
 
-# `json.dumps` makes an encoder for each call that has options.
+# `json.dumps` with options creates an encoder on each call.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 # Some readers split lines with `str.splitlines`, which also splits at these.
-_ESCAPED_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPED_LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def write_jsonl(
     examples: Iterable[Mapping[str, Any]], path_or_buffer: str | Path | BinaryIO
 ) -> int:
-    """Write examples as JSON lines, deterministically.
+    """Write examples as JSON Lines, deterministically.
 
-    A file is written completely or not at all, readable by its owner only. Lone
-    surrogates, which UTF-8 cannot encode, become U+FFFD.
+    A file is written atomically and is readable only by its owner. Lone surrogates,
+    which UTF-8 cannot encode, become U+FFFD.
 
     Args:
         examples: The examples; an iterable is read once.
@@ -37,19 +37,20 @@ def write_jsonl(
     Raises:
         ExportNotFoundError: If the file's folder does not exist.
         ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If the path is a folder or below a file, its name is too
+        ExportFormatError: If the path is a folder or inside a file, its name is too
             long, or the disk is full.
-        TypeError: If the buffer is a text buffer, or an example is not JSON.
+        TypeError: If the buffer is a text buffer, or an example has values that JSON
+            does not support.
     """
     if isinstance(path_or_buffer, (str, os.PathLike)):
         path = Path(path_or_buffer).expanduser()
-        with explained_writing(path) as watched, whole_file(path) as file:
-            return _write_lines(watched(examples), file)
+        with translate_write_errors(path) as pass_errors, atomic_file(path) as file:
+            return _write_lines(pass_errors(examples), file)
     return _write_lines(examples, path_or_buffer)
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
-    r"""Read JSON lines one by one.
+    r"""Read a JSON Lines file lazily.
 
     Lines end at `\n` only. A byte order mark, `\r` and empty lines are ignored.
 
@@ -60,28 +61,28 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         One object per line.
 
     Raises:
-        ExportNotFoundError: If there is no such file.
+        ExportNotFoundError: If the file does not exist.
         ExportAccessError: If the system refuses to read it.
-        ExportFormatError: If it is a folder, or a line is not a JSON object. It names
-            the line's number and none of its text.
+        ExportFormatError: If it is a folder, or a line is not a JSON object. The
+            message contains the line number, but not the line.
     """
     path = Path(path).expanduser()
-    with _opened(path) as file:
+    with _open(path) as file:
         for number, line in enumerate(file, 1):
             data = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if data.strip():
-                yield _parsed(data, number, path)
+                yield _parse_line(data, number, path)
 
 
-def _opened(path: Path) -> BinaryIO:
-    with system_errors(path, "Check its permissions."):
+def _open(path: Path) -> BinaryIO:
+    with translate_os_errors(path, "Check its permissions."):
         if not path.is_dir():
             return open_regular_file(path)
-    msg = f"{path} is a folder. Name the file of JSON lines in it."
+    msg = f"{path} is a folder. Pass the path to a JSON Lines file in it."
     raise ExportFormatError(msg)
 
 
-def _parsed(line: bytes, number: int, path: Path) -> dict[str, Any]:
+def _parse_line(line: bytes, number: int, path: Path) -> dict[str, Any]:
     # `from None`: the decoder's errors contain the line.
     try:
         value = json.loads(line.decode())
@@ -109,17 +110,17 @@ def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int
 
 
 def json_line(example: Mapping[str, Any]) -> bytes:
-    """Return an example as a line of JSON, deterministically."""
-    line = line_of_texts(example)
+    """Encode an example as a JSON line, deterministically."""
+    line = encode_text_example(example)
     if line is not None:
         return line
     text = _encode(example)
-    for end, escaped in () if text.isascii() else _ESCAPED_ENDS.items():
-        if end in text:
-            text = text.replace(end, escaped)
+    for line_end, escape in () if text.isascii() else _ESCAPED_LINE_ENDS.items():
+        if line_end in text:
+            text = text.replace(line_end, escape)
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:
-        # Join surrogate pairs by UTF-16, and replace lone surrogates.
-        paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return paired.encode() + b"\n"
+        # A round trip through UTF-16 joins surrogate pairs and replaces lone ones.
+        clean_text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return clean_text.encode() + b"\n"

@@ -1,4 +1,4 @@
-"""The system prompt of an example: the person's name, and the other people's."""
+"""System prompts that name the person and the other people in a chat."""
 
 from __future__ import annotations
 
@@ -10,55 +10,60 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, SystemMessage
 
 from langchain_chatexports.chat_loaders.messages import UNKNOWN_SENDER
-from langchain_chatexports.datasets.chat_prompts import chatting_with
-from langchain_chatexports.redaction.gazetteer import is_number
+from langchain_chatexports.datasets.chat_prompts import participants_sentence
+from langchain_chatexports.redaction.gazetteer import is_phone_number
 from langchain_chatexports.steps.select_sessions import is_group
 
-# Placeholder names in exports.
-_NO_NAMES = frozenset({"i", "me", "myself", "you", UNKNOWN_SENDER})
+# In lower case.
+_PLACEHOLDER_NAMES = frozenset({"i", "me", "myself", "you", UNKNOWN_SENDER})
 
 
 def persona_prompt(session: ChatSession) -> str | None:
     """Return a system prompt that names the AI and the other people in a session.
 
-    For example "You are Ann. You are chatting with Ben and Cleo." In a group, these are
-    the people who wrote in the session, eight at most. Numbers, e-mail addresses and
-    "Me" are left out.
+    For example "You are Ann. You are chatting with Ben and Cleo." In a group, it names
+    up to eight people who wrote in the session. Phone numbers, e-mail addresses and
+    placeholders such as "Me" are skipped.
 
     Args:
-        session: A session with the AI's messages mapped, see `MapAIMessages`.
+        session: A session from `MapAIMessages`.
 
     Returns:
         The prompt; `None` if there are no names.
     """
-    own, others = _speakers(session)
-    sentences = [f"You are {name}." for name in own[:1]]
+    ai_names, others = _find_names(session)
+    sentences = [f"You are {name}." for name in ai_names[:1]]
     if others:
-        sentences.append(chatting_with(others))
+        sentences.append(participants_sentence(others))
     return " ".join(sentences) or None
 
 
-def _speakers(session: ChatSession) -> tuple[list[str], list[str]]:
-    """Return the names of the AI, most messages first, and of the others."""
-    own: Counter[str] = Counter()
-    wrote: dict[str, None] = {}
+def _find_names(session: ChatSession) -> tuple[list[str], list[str]]:
+    """Return the names of the AI, most frequent first, and of the others."""
+    ai_names: Counter[str] = Counter()
+    senders: dict[str, None] = {}
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     is_owner = False
     for message in session.get("messages", ()):
         extra = message.additional_kwargs
         sender = str(extra.get("sender") or "")
         if isinstance(message, AIMessage):
-            own[sender] += 1
+            ai_names[sender] += 1
             is_owner = is_owner or bool(extra.get("is_from_me"))
         elif not isinstance(message, SystemMessage):
-            wrote[sender] = None
-    known = {*own, str(metadata.get("owner"))} if is_owner else {*own}
-    listed = None if is_group(session) else metadata.get("participants")
-    others = [str(name) for name in listed or wrote if str(name) not in known]
-    names = [name for name, _ in own.most_common()]
+            senders[sender] = None
+    owner_names = {str(metadata.get("owner"))} if is_owner else set()
+    participants = None if is_group(session) else metadata.get("participants")
+    others = [
+        str(name)
+        for name in participants or senders
+        if str(name) not in owner_names | ai_names.keys()
+    ]
+    names = [name for name, _ in ai_names.most_common()]
     return [*filter(_is_name, names)], [*filter(_is_name, others)]
 
 
 def _is_name(text: str) -> bool:
-    is_word = bool(text.strip()) and text.casefold() not in _NO_NAMES
-    return is_word and not is_number(text) and "@" not in text[1:]
+    if not text.strip() or text.casefold() in _PLACEHOLDER_NAMES:
+        return False
+    return not is_phone_number(text) and "@" not in text[1:]

@@ -1,4 +1,4 @@
-"""Make training examples from exports, or read files of examples."""
+"""Convert exports to training examples, or read example files."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -22,7 +22,7 @@ from langchain_chatexports.chat_loaders.recognition import (
     open_exports,
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.datasets.examples import SystemPrompt
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.redaction import Redaction
@@ -47,36 +47,37 @@ from langchain_chatexports.steps import (
 )
 from langchain_chatexports.steps.pipe import read_loader
 
-# `--split` sets `keep_tail` by itself.
-_FOR_EXAMPLES = frozenset({"chats", "keep_tail", "limit", "redaction"})
+# Fields that also apply to finished examples; `--split` sets `keep_tail`.
+_EXAMPLE_FIELDS = frozenset({"chats", "keep_tail", "limit", "redaction"})
 
 Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """The options that turn sessions into examples.
+    """Options for converting exports to examples.
 
     Attributes:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
-        contacts: The source of names in iMessage exports.
-        people: The table of people.
-        export_zone: The time zone of exports with local times; `None` for the default
-            of each format.
-        date_order: The order of day and month, if an export does not show it.
-        chats: The choice of chats.
-        gap: The pause after which a thread is split into conversations, before messages
-            are merged; `"auto"` finds it in each thread, `None` never splits.
-        size: Messages in a window.
-        overlap: Messages that neighboring windows share.
-        whole: One example per conversation.
-        keep_tail: Add a last, shorter window; `None` for yes if threads are split,
-            since their conversations are short.
-        keep_trailing: Keep messages after the last answer.
-        system: A system prompt for each example; `"auto"` names the AI and the other
-            people; `None` for none.
-        limit: Keep only this many of the newest examples.
-        redaction: The redaction of names and private numbers, if any.
+        contacts: Path to the contacts for iMessage exports.
+        people: Path to the table of people.
+        export_zone: Time zone of exports with local times; `None` for the format's
+            default.
+        date_order: Order of day and month in ambiguous dates.
+        chats: Filter that selects the chats.
+        gap: Minimum pause between two conversations in a thread; `"auto"` detects it
+            for each thread, `None` never splits. Threads are split before messages are
+            merged.
+        size: Number of messages in a window.
+        overlap: Number of messages shared by adjacent windows.
+        whole: Whether to create one example per conversation.
+        keep_tail: Whether to add a last, shorter window. `None` adds it if threads are
+            split, since conversations are short.
+        keep_trailing: Whether to keep messages after the last answer.
+        system: System prompt for each example; `"auto"` names the AI and the other
+            people; `None` for no prompt.
+        limit: Maximum number of examples; the newest are kept.
+        redaction: Redaction of names and private numbers, if any.
     """
 
     ai: tuple[str, ...] = ()
@@ -84,7 +85,7 @@ class PrepareOptions:
     people: Path | None = None
     export_zone: str | None = None
     date_order: DateOrder | None = None
-    chats: ChatChoice = field(default_factory=ChatChoice)
+    chats: ChatFilter = field(default_factory=ChatFilter)
     gap: Gap = "auto"
     size: int = 8
     overlap: int = 2
@@ -96,16 +97,16 @@ class PrepareOptions:
     redaction: Redaction | None = None
 
     def unused_for_examples(self) -> list[str]:
-        """Return the fields that are set, but do not apply to finished examples."""
+        """Return the names of set fields that do not apply to finished examples."""
         default = PrepareOptions()
         return [
             name
             for name, value in vars(self).items()
-            if name not in _FOR_EXAMPLES and value != getattr(default, name)
+            if name not in _EXAMPLE_FIELDS and value != getattr(default, name)
         ]
 
     def export_options(self) -> ExportOptions:
-        """Return the options with which exports are opened."""
+        """Return the options for opening exports."""
         return {
             **self.chats.loader_options(),
             "people": self.people,
@@ -116,9 +117,11 @@ class PrepareOptions:
         }
 
     def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
-        """Return the steps that turn an export's sessions into examples' messages."""
+        """Return the steps that convert an export's sessions to example messages."""
         redaction = self.redaction
-        names = [redaction.name(name) if redaction else name for name in senders]
+        names = [
+            redaction.redact_sender(name) if redaction else name for name in senders
+        ]
         return (
             *(redaction.steps() if redaction else ()),
             *self.split_steps(),
@@ -139,7 +142,7 @@ class PrepareOptions:
         if self.whole:
             return ()
         keep_tail = self.gap is not None if self.keep_tail is None else self.keep_tail
-        # An answer that two windows share is context in the later one.
+        # An answer shared by two windows is context in the later one.
         window = ChunkSessions(
             size=self.size,
             overlap=self.overlap,
@@ -149,28 +152,28 @@ class PrepareOptions:
         return (window,)
 
     def system_prompt(self) -> SystemPrompt:
-        """Return the system prompt, as `to_training_examples` takes it."""
+        """Return the system prompt for `to_training_examples`."""
         return persona_prompt if self.system == "auto" else self.system
 
 
 @dataclass
 class Preparation:
-    """One pass from exports (or files of examples) to examples, with its counts."""
+    """A counted pass over exports or example files."""
 
     paths: Sequence[Path]
     options: PrepareOptions
-    # Yielded so far.
+    # Number of examples so far.
     examples: int = 0
-    # The exports with their counted passes, once reading has begun.
+    # Exports and their counted passes, set when reading begins.
     passes: list[tuple[Export, Reading]] = field(default_factory=list)
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
-    def traced(self, counts: list[Counts]) -> Iterator[TracedExample]:
-        """Read the exports, and yield their examples with their origins.
+    def iter_examples(self, counts: list[Counts]) -> Iterator[TracedExample]:
+        """Yield the exports' examples with their origins.
 
-        With a limit, the newest examples are yielded after all have been read.
+        With a limit, all examples are read before the newest are yielded.
         """
-        examples = self._counted(self._source(counts))
+        examples = self._count_examples(self._read_examples(counts))
         if self.options.limit is None:
             yield from examples
             return
@@ -178,7 +181,9 @@ class Preparation:
         self.examples = len(newest)
         yield from newest
 
-    def _counted(self, examples: Iterator[TracedExample]) -> Iterator[TracedExample]:
+    def _count_examples(
+        self, examples: Iterator[TracedExample]
+    ) -> Iterator[TracedExample]:
         self.examples = 0
         for example in examples:
             self.examples += 1
@@ -193,58 +198,57 @@ class Preparation:
             raise TrainingDataError(msg)
 
     @cached_property
-    def reads_examples(self) -> bool:
-        """Whether the paths are files of examples, and not exports."""
-        prepared = [is_examples_file(path) for path in self.paths]
-        if any(prepared) and not all(prepared):
-            which = self.paths[prepared.index(True)]
+    def has_example_files(self) -> bool:
+        """Whether the paths are example files rather than exports."""
+        has_examples = [is_examples_file(path) for path in self.paths]
+        if any(has_examples) and not all(has_examples):
+            path = self.paths[has_examples.index(True)]
             msg = (
-                f"{which} holds examples and other paths are exports. Use one kind: "
-                "prepare the exports first, or leave the file out."
+                f"{path} contains examples, but other paths are exports. Pass either "
+                "examples or exports, not both."
             )
             raise ExportFormatError(msg)
-        return all(prepared)
+        return all(has_examples)
 
     @cached_property
     def exports(self) -> list[Export]:
-        """The exports at the paths, with the parts of each joined."""
+        """The exports at the paths; all files of a split export form one export."""
         exports = open_exports(self.paths, **self.options.export_options())
-        return self.options.chats.selected(exports)
+        return self.options.chats.apply(exports)
 
     @property
-    def whole_exports(self) -> tuple[Path, ...]:
-        """The paths of exports that were read completely and without redaction.
+    def citable_exports(self) -> tuple[Path, ...]:
+        """Paths of exports that a talk may cite.
 
-        A talk must not cite messages that were left out or redacted.
+        Empty if chats were excluded or redacted, since those must not be cited.
         """
         options = self.options
-        is_whole = options.chats.is_everything and not options.redaction
-        if not is_whole or self.reads_examples:
+        if not options.chats.includes_all or options.redaction:
             return ()
-        return tuple(self.paths)
+        return () if self.has_example_files else tuple(self.paths)
 
     @property
     def messages_read(self) -> int:
-        """Messages read from the exports so far."""
-        return sum(counted.messages_read for _, counted in self.passes)
+        """The number of messages read from the exports so far."""
+        return sum(reading.messages_read for _, reading in self.passes)
 
     def estimate_message_count(self) -> int | None:
-        """Estimate the number of messages; `None` if there is no estimate."""
+        """Estimate the number of messages; `None` if that is not possible."""
         return estimate_message_count(self.exports)
 
-    def _source(self, counts: list[Counts]) -> Iterator[TracedExample]:
-        if not self.reads_examples:
+    def _read_examples(self, counts: list[Counts]) -> Iterator[TracedExample]:
+        if not self.has_example_files:
             return trace_examples(
                 self.sessions(),
                 system=self.options.system_prompt(),
                 keep_trailing=self.options.keep_trailing,
-                keep_lone=False,
+                keep_single_messages=False,
                 counts=counts,
             )
         if self.options.redaction:
             msg = (
-                "These are examples, and --redact is for exports: prepare the exports "
-                "again."
+                "These files contain examples, but --redact only applies to exports. "
+                "Prepare the exports again with --redact."
             )
             raise ExportFormatError(msg)
         return chain.from_iterable(map(read_prepared, self.paths))
@@ -263,42 +267,40 @@ class Preparation:
             (export, read_loader(export.loader, self.options.steps(sorted(names))))
             for export, names in zip(self.exports, self._ai_names, strict=True)
         ]
-        return self._checked()
+        return self._read_sessions()
 
-    def _checked(self) -> Iterator[ChatSession]:
-        for _, counted in self.passes:
-            yield from counted
+    def _read_sessions(self) -> Iterator[ChatSession]:
+        for _, reading in self.passes:
+            yield from reading
         chats = self.options.chats
-        if not chats.is_everything:
+        if not chats.includes_all:
             chats.check_names(self.exports)
             if not any(summary.kept for _, summary in self.summaries()):
                 msg = (
                     "No message in these exports matches --with, --no-groups, "
-                    "--exclude, --since and --until. Use fewer of them."
+                    "--exclude, --since and --until. Use fewer of these options."
                 )
                 raise TrainingDataError(msg)
-        silent, senders = self.silent_exports(), self.senders()
-        if silent and not self.options.ai:
-            named = ", ".join(str(path) for path in silent)
-            msg = (
-                f"The owner of {named} was not found: name the speaker with --ai NAME."
-            )
+        without_ai, senders = self.exports_without_ai(), self.senders()
+        if without_ai and not self.options.ai:
+            paths = ", ".join(str(path) for path in without_ai)
+            msg = f"The owner of {paths} is unknown. Choose a person with --ai NAME."
             raise SenderNotFoundError(msg, senders)
-        if silent and len(silent) == len(self.passes):
-            nearest = did_you_mean(self.options.ai, senders)
-            msg = f"Nobody in these exports has the name given with --ai.{nearest}"
+        if without_ai and len(without_ai) == len(self.passes):
+            suggestion = did_you_mean(self.options.ai, senders)
+            msg = f"No sender in these exports matches --ai.{suggestion}"
             raise SenderNotFoundError(msg, senders)
 
-    def silent_exports(self) -> list[Path]:
-        """Return the exports without a message by the AI, of those read so far."""
-        silent = []
-        for (export, counted), names in zip(self.passes, self._ai_names, strict=True):
-            summary = counted.summary()
-            if not (summary.kept or self.options.chats.is_everything):
+    def exports_without_ai(self) -> list[Path]:
+        """Return the exports read so far that have no message from the AI."""
+        without_ai = []
+        for (export, reading), names in zip(self.passes, self._ai_names, strict=True):
+            summary = reading.summary()
+            if not (summary.kept or self.options.chats.includes_all):
                 continue  # All of its chats were excluded.
             if summary.senders.keys().isdisjoint(names or {summary.owner}):
-                silent.append(export.path)
-        return silent
+                without_ai.append(export.path)
+        return without_ai
 
     @property
     def conversations(self) -> int:
@@ -308,14 +310,16 @@ class Preparation:
             if not summary.steps:
                 count += summary.sessions
                 continue
-            last = summary.steps[-1]
-            is_windows = last.name == ChunkSessions.__name__
-            count += last.sessions_found if is_windows else last.sessions_kept
+            last_step = summary.steps[-1]
+            if last_step.name == ChunkSessions.__name__:
+                count += last_step.sessions_found
+            else:
+                count += last_step.sessions_kept
         return count
 
     def summaries(self) -> list[tuple[Export, ExportSummary]]:
         """Return the counts of each export so far."""
-        return [(export, counted.summary()) for export, counted in self.passes]
+        return [(export, reading.summary()) for export, reading in self.passes]
 
     def summaries_to_dicts(self) -> list[dict[str, Any]]:
         """Return the counts of each export in JSON types."""
@@ -325,7 +329,7 @@ class Preparation:
         ]
 
     def senders(self) -> dict[str, int]:
-        """Return the number of messages of each sender so far, most first."""
+        """Return the message count of each sender so far, in descending order."""
         senders: Counter[str] = Counter()
         for _, summary in self.summaries():
             senders.update(summary.senders)

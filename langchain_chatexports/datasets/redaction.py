@@ -1,4 +1,4 @@
-"""The redaction of exports before examples are made, with its key file."""
+"""Redact exports before conversion, and write a key file."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from pathlib import Path
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._files import is_pipe
-from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -22,7 +22,7 @@ from langchain_chatexports.steps.pipe import read_loader
 
 
 def default_key_file(output: Path) -> Path:
-    """Return the path of the key file, next to the output."""
+    """Return the path of the key file next to the output."""
     if is_pipe(output):
         msg = f"{output} is not a file, so no key file can be written next to it."
         raise ExportFormatError(msg)
@@ -30,59 +30,60 @@ def default_key_file(output: Path) -> Path:
 
 
 class Redaction:
-    """A redaction with a key file; its step is made once the names are known."""
+    """The redaction step with its key file; call `read_names` first."""
 
-    def __init__(self, key_file: Path, *, watch: Watch = unwatched) -> None:
-        """Initialize; nothing is read or written yet."""
+    def __init__(self, key_file: Path, *, watch: Watch = no_progress) -> None:
+        """Initialize without reading or writing anything."""
         self.key_file = key_file
         self._watch = watch
         self._key: RedactionKey | None = None
         self._step: Redact | None = None
 
     def read_names(self, exports: Sequence[Export]) -> None:
-        """Read the exports for their names, make the step, and find what it replaces.
+        """Create the step from the names in the exports, and collect the originals.
 
-        The key file can then be written immediately after the redacted examples, which
-        cannot be restored without it.
+        They are collected first, so that the key file can be written right after the
+        examples.
         """
         key = self._key or RedactionKey(new_key())
         if self._key is None and self.key_file.exists():
             key = read_key_file(self.key_file)
-        # The chosen chats may name people of the others.
-        everything = [
-            replace(export, loader=export.loader.unrestricted()) for export in exports
+        # The selected chats may mention people from other chats.
+        unfiltered_exports = [
+            replace(export, loader=export.loader.without_filters())
+            for export in exports
         ]
-        with self._sessions("messages read for names", everything) as sessions:
+        with self._read("messages read for names", unfiltered_exports) as sessions:
             self._step = Redact.for_export(sessions, key=key.key)
-        with self._sessions("messages read for the key", exports) as sessions:
-            found = self._step.undo_map(sessions)
-        self._key = replace(key, stand_ins={**key.stand_ins, **found})
+        with self._read("messages read for the key", exports) as sessions:
+            pseudonyms = self._step.undo_map(sessions)
+        self._key = replace(key, stand_ins={**key.stand_ins, **pseudonyms})
 
     def steps(self) -> tuple[Redact]:
-        """Return the redaction step, which must be the first one."""
+        """Return the redaction step, which must run before all others."""
         if self._step is None:
-            msg = "the names are not read yet"
+            msg = "call read_names first"
             raise RuntimeError(msg)
         return (self._step,)
 
-    def name(self, name: str) -> str:
-        """Return the stand-in of a sender."""
+    def redact_sender(self, name: str) -> str:
+        """Return a sender's pseudonym."""
         (step,) = self.steps()
         return step.pseudonym(name)
 
     def write_key_file(self) -> None:
-        """Write the key file with the originals, after the redacted examples."""
+        """Write the key file; call it after writing the redacted examples."""
         if self._key is not None:
             self._key.write(self.key_file)
 
     @contextmanager
-    def _sessions(
-        self, what: str, exports: Sequence[Export]
+    def _read(
+        self, label: str, exports: Sequence[Export]
     ) -> Iterator[Iterator[ChatSession]]:
         passes = [read_loader(export.loader) for export in exports]
 
-        def done() -> int:
-            return sum(counted.messages_read for counted in passes)
+        def count_messages() -> int:
+            return sum(reading.messages_read for reading in passes)
 
-        with self._watch(what, done, estimate_message_count(exports)):
+        with self._watch(label, count_messages, estimate_message_count(exports)):
             yield chain.from_iterable(passes)

@@ -1,4 +1,4 @@
-"""Split examples into parts that share neither conversations nor texts."""
+"""Split examples so that splits share neither conversations nor text."""
 
 import re
 import unicodedata
@@ -16,22 +16,22 @@ from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.exceptions import TrainingDataError
 
 MIN_EXAMPLES = 50
-"""The minimum number of examples for an automatic validation part."""
+"""The minimum number of examples for an automatic validation split."""
 
-# Shorter lines ("see you there then") are too common to indicate a copy.
+# Shorter lines, such as "see you there then", are too common to indicate a copy.
 _MIN_LINE_LENGTH = 40
-# The size of an automatic validation part: enough for a meaningful loss, but only a
-# small share of the examples.
+# The size of an automatic validation split: enough for a meaningful loss, but only a
+# small fraction of the examples.
 _MIN_VALIDATION, _MAX_VALIDATION = 5, 200
-_SHARE, _MAX_SHARE = 0.1, 0.25
+_DEFAULT_FRACTION, _MAX_FRACTION = 0.1, 0.25
 _SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
 class ExampleSplits:
-    """Examples in three parts, oldest first.
+    """Examples in three splits, oldest first.
 
-    `examples` is the sum of the three lengths and of `skipped`.
+    `examples` is the total of the three lengths and `skipped`.
     """
 
     train: list[TracedExample]
@@ -39,7 +39,7 @@ class ExampleSplits:
     test: list[TracedExample]
     conversations: int = 0
     stages: tuple[Counts, ...] = ()
-    """The counts of messages and of examples, as `Split`."""
+    """Message and example counts of the split, as stages named `Split`."""
 
     @property
     def examples(self) -> int:
@@ -48,20 +48,20 @@ class ExampleSplits:
 
     @property
     def skipped(self) -> Counter[str]:
-        """Examples in no part, by reason: `older_text` repeats an earlier part."""
+        """Skipped examples by reason: `older_text` repeats text in an earlier split."""
         return self.stages[-1].skipped if self.stages else Counter()
 
-    def parts(self) -> dict[str, list[TracedExample]]:
-        """Return the parts by name, without empty ones."""
-        named = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in named.items() if part}
+    def non_empty(self) -> dict[str, list[TracedExample]]:
+        """Return the non-empty splits by name."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: examples for name, examples in splits.items() if examples}
 
     def __repr__(self) -> str:
         """Show counts, never content."""
         counts = {
             "examples": self.examples,
             "conversations": self.conversations,
-            "parts": {name: len(part) for name, part in self.parts().items()},
+            "sizes": {name: len(split) for name, split in self.non_empty().items()},
             "skipped": dict(self.skipped),
         }
         return f"ExampleSplits({counts})"
@@ -70,153 +70,167 @@ class ExampleSplits:
 def split_examples(
     examples: Iterable[TracedExample], *, validation: float = 0.1, test: float = 0.1
 ) -> ExampleSplits:
-    """Split examples into train, validation and test; the newest are the test.
+    """Split examples into train, validation and test; the newest go to the test set.
 
-    Complete conversations are assigned to parts, in the order of their first messages.
-    The parts of a session that was split by `SplitSessions` are separate conversations.
-    To keep training texts out of the test, an example is skipped if its text, or a
-    piece of 40 characters or more, is in an earlier part; case and spaces do not
-    matter. All examples are in memory.
+    Conversations are never divided, and are assigned in the order of their first
+    messages. The pieces of a session split by `SplitSessions` are separate
+    conversations. To keep training text out of the test set, an example is skipped if
+    its text, or a passage of at least 40 characters, is in an earlier split, ignoring
+    case and spaces. All examples are held in memory.
 
     Args:
         examples: Traced examples, from `trace_examples`.
-        validation: Share of the examples for validation, 0 for none.
-        test: Share of the examples for the test, 0 for none.
+        validation: Fraction of the examples for validation; 0 for no validation.
+        test: Fraction of the examples for the test; 0 for no test.
 
     Raises:
-        TrainingDataError: If the origin of examples is unknown, or if there are fewer
-            conversations than parts.
-        ValueError: If a share is negative, or they leave nothing to train on.
+        TrainingDataError: If an example's origin is unknown, or there are fewer
+            conversations than splits.
+        ValueError: If a fraction is negative, or nothing is left to train on.
     """
     if validation < 0 or test < 0 or validation + test >= 1:
         msg = (
-            f"validation ({validation}) and test ({test}) must be shares that leave "
+            f"validation ({validation}) and test ({test}) must be fractions that leave "
             "examples to train on."
         )
         raise ValueError(msg)
-    conversations = _conversations(examples)
-    start, middle = _part_borders(
-        [len(found) for found in conversations], validation=validation, test=test
+    conversations = _group_conversations(examples)
+    sizes = [len(conversation) for conversation in conversations]
+    validation_start, test_start = _find_split_starts(
+        sizes, validation=validation, test=test
     )
-    train = list(chain.from_iterable(conversations[:start]))
-    texts = {text for item in train for text in _texts(item.example)}
-    valid, repeated = _by_known_text(texts, conversations[start:middle])
-    texts.update(text for item in valid for text in _texts(item.example))
-    tests, repeated_too = _by_known_text(texts, conversations[middle:])
-    skipped = repeated + repeated_too
-    in_parts = [*train, *valid, *tests]
-    passed = _stage("examples", len(in_parts), len(skipped))
-    messages = _stage("messages", _messages_in(in_parts), _messages_in(skipped))
-    return ExampleSplits(train, valid, tests, len(conversations), (messages, passed))
+    train_split = list(chain.from_iterable(conversations[:validation_start]))
+    texts = {text for item in train_split for text in _comparison_texts(item.example)}
+    validation_split, repeated = _separate_repeated(
+        texts, conversations[validation_start:test_start]
+    )
+    texts.update(
+        text for item in validation_split for text in _comparison_texts(item.example)
+    )
+    test_split, repeated_in_test = _separate_repeated(texts, conversations[test_start:])
+    skipped = repeated + repeated_in_test
+    kept = [*train_split, *validation_split, *test_split]
+    return ExampleSplits(
+        train_split,
+        validation_split,
+        test_split,
+        len(conversations),
+        (
+            _create_stage("messages", _count_messages(kept), _count_messages(skipped)),
+            _create_stage("examples", len(kept), len(skipped)),
+        ),
+    )
 
 
-def _stage(unit: str, kept: int, repeated: int) -> Counts:
+def _create_stage(unit: str, kept: int, repeated: int) -> Counts:
     stage = Counts("Split", unit, kept + repeated, kept)
     stage.skip("older_text", repeated)
     return stage
 
 
-def _messages_in(examples: Iterable[TracedExample]) -> int:
+def _count_messages(examples: Iterable[TracedExample]) -> int:
     return sum(len(item.example["messages"]) for item in examples)
 
 
 def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | None:
-    """Hold the newest conversations out for validation, if there are enough.
+    """Hold out the newest conversations for validation, if there are enough.
 
-    A tenth is held out, 200 examples at most.
+    Holds out a tenth of the examples, at most 200.
     """
     if len(examples) < MIN_EXAMPLES:
         return None
-    share = min(_SHARE, _MAX_VALIDATION / len(examples))
+    fraction = min(_DEFAULT_FRACTION, _MAX_VALIDATION / len(examples))
     try:
-        splits = split_examples(examples, validation=share, test=0)
+        splits = split_examples(examples, validation=fraction, test=0)
     except TrainingDataError:
         return None
-    is_enough = len(splits.validation) >= _MIN_VALIDATION
-    is_most = len(splits.train) < (1 - _MAX_SHARE) * len(examples)
-    return splits if is_enough and not is_most else None
+    is_too_small = len(splits.validation) < _MIN_VALIDATION
+    is_too_large = len(splits.train) < (1 - _MAX_FRACTION) * len(examples)
+    return None if is_too_small or is_too_large else splits
 
 
-def _part_borders(
+def _find_split_starts(
     sizes: Sequence[int], *, validation: float, test: float
 ) -> tuple[int, int]:
-    parts = 1 + (validation > 0) + (test > 0)
-    if sizes and len(sizes) < parts:
+    """Return the indexes of the first conversations of the validation and test sets."""
+    splits = 1 + (validation > 0) + (test > 0)
+    if sizes and len(sizes) < splits:
         msg = (
-            f"{plural(len(sizes), 'conversation')} cannot be split into {parts} parts. "
-            "Add conversations, or split sessions at shorter pauses before cutting "
-            "windows."
+            f"{plural(len(sizes), 'conversation')} cannot be divided into {splits} "
+            "splits. Add conversations, or split sessions at shorter pauses."
         )
         raise TrainingDataError(msg)
     total = sum(sizes)
-    middle = _start_of_part(sizes, len(sizes), test * total, 1 + (validation > 0))
-    return _start_of_part(sizes, middle, validation * total, 1), middle
+    test_start = _find_start(sizes, len(sizes), test * total, 1 + (validation > 0))
+    return _find_start(sizes, test_start, validation * total, 1), test_start
 
 
-def _start_of_part(sizes: Sequence[int], end: int, wanted: float, keep: int) -> int:
-    # As close to the wanted size as complete conversations allow, but at least one, and
-    # `keep` of them stay for the earlier parts.
-    if not wanted:
+def _find_start(sizes: Sequence[int], end: int, target: float, reserved: int) -> int:
+    # Get as close to the target size as complete conversations allow. Use at least one,
+    # and leave at least `reserved` for the earlier splits.
+    if not target:
         return end
     start, size = end, 0
-    while start > keep:
-        more = sizes[start - 1]
-        if start < end and size + more - wanted > wanted - size:
+    while start > reserved:
+        next_size = size + sizes[start - 1]
+        if start < end and next_size - target > target - size:
             break
-        start, size = start - 1, size + more
+        start, size = start - 1, next_size
     return start
 
 
-def _conversations(examples: Iterable[TracedExample]) -> list[list[TracedExample]]:
-    # The oldest first. Joined by session and by message: two exports can contain the
-    # same one.
+def _group_conversations(
+    examples: Iterable[TracedExample],
+) -> list[list[TracedExample]]:
+    # Oldest first. Sessions that share a message are joined, since two exports can
+    # contain the same conversation.
     joined = DisjointSets()
     items = list(examples)
     for item in items:
         if not isinstance(item, TracedExample) or item.origin.session_id is None:
             msg = (
-                "The examples have no known session, so windows of one conversation "
-                "could be in several parts. Make them from the export with "
-                "`trace_examples`, or keep their trace next to them."
+                "The session of some examples is unknown, so a conversation could be "
+                "in several splits. Create them with `trace_examples`, or put their "
+                "trace next to them."
             )
             raise TrainingDataError(msg)
         for message_id in item.origin.message_ids:
             joined.join(("session", item.origin.session_id), ("message", message_id))
-    found: dict[object, list[TracedExample]] = {}
+    conversations: dict[object, list[TracedExample]] = {}
     for item in items:
         key = joined.find(("session", item.origin.session_id))
-        found.setdefault(key, []).append(item)
-    return sorted(found.values(), key=_age)
+        conversations.setdefault(key, []).append(item)
+    return sorted(conversations.values(), key=_start_time)
 
 
-def _age(conversation: Sequence[TracedExample]) -> float:
+def _start_time(conversation: Sequence[TracedExample]) -> float:
     # Conversations without a time come first, like messages without a time.
-    times = [one.origin.first for one in conversation if one.origin.first is not None]
+    times = [e.origin.first for e in conversation if e.origin.first is not None]
     return min(times, default=float("-inf"))
 
 
-def _by_known_text(
+def _separate_repeated(
     texts: set[str], conversations: Iterable[Iterable[TracedExample]]
 ) -> tuple[list[TracedExample], list[TracedExample]]:
-    new: list[TracedExample] = []
-    known: list[TracedExample] = []
+    unique: list[TracedExample] = []
+    repeated: list[TracedExample] = []
     for item in chain.from_iterable(conversations):
-        is_known = not texts.isdisjoint(_texts(item.example))
-        (known if is_known else new).append(item)
-    return new, known
+        is_repeated = not texts.isdisjoint(_comparison_texts(item.example))
+        (repeated if is_repeated else unique).append(item)
+    return unique, repeated
 
 
-def _texts(example: TrainingExample) -> Iterator[str]:
-    chat = [one for one in example["messages"] if one["role"] not in PROMPT_ROLES]
-    yield _normalized("\n".join(map(message_text, chat)))
-    for whole in map(message_text, chat):
-        # Also compare pieces, since a merged run contains several bubbles.
-        pieces = dict.fromkeys([whole, *whole.split("\n\n"), *whole.splitlines()])
-        for text in map(_normalized, pieces):
-            if len(text) >= _MIN_LINE_LENGTH:
-                yield text
+def _comparison_texts(example: TrainingExample) -> Iterator[str]:
+    messages = [m for m in example["messages"] if m["role"] not in PROMPT_ROLES]
+    yield _normalize("\n".join(map(message_text, messages)))
+    for text in map(message_text, messages):
+        # Also compare paragraphs and lines, since a merged run has several messages.
+        passages = dict.fromkeys([text, *text.split("\n\n"), *text.splitlines()])
+        for passage in map(_normalize, passages):
+            if len(passage) >= _MIN_LINE_LENGTH:
+                yield passage
 
 
-def _normalized(text: str) -> str:
+def _normalize(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _SPACES.sub(" ", folded).strip()

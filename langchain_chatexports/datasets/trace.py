@@ -1,4 +1,4 @@
-"""Training examples with their origins: session, messages and senders."""
+"""Trace training examples to their sessions, messages and senders."""
 
 import heapq
 from collections import Counter
@@ -10,31 +10,31 @@ import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
-from langchain_chatexports.chat_loaders.counts import Counts, entered_at_end
+from langchain_chatexports.chat_loaders.counts import Counts, append_on_exit
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.examples import (
     SystemPrompt,
     TrainingExample,
-    converted_sessions,
+    convert_sessions,
 )
 
 
 class ExampleOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The session, messages and people that an example was made from.
+    """The session, messages and people of an example.
 
     Names and ids are personal data, so the `repr` does not show them, and only the
     owner can read a trace file.
     """
 
     session_id: str | None = None
-    # The thread that the session was split from, if it was.
+    # The id of the original thread, if the session was split.
     thread_id: str | None = None
-    # Of all messages, including those in merged runs.
+    # The ids of all messages, including those in merged runs.
     message_ids: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
     participants: tuple[str, ...] = ()
     is_group: bool = False
-    # Times of the oldest and the newest message, in Unix seconds.
+    # Times of the first and the last message, in Unix seconds.
     first: int | None = None
     last: int | None = None
 
@@ -66,50 +66,50 @@ def trace_examples(
     *,
     system: SystemPrompt = None,
     keep_trailing: bool = False,
-    keep_lone: bool = True,
+    keep_single_messages: bool = True,
     counts: list[Counts] | None = None,
 ) -> Iterator[TracedExample]:
-    """Turn each session into a training example with its origin.
+    """Convert each session to a training example with its origin.
 
-    The examples, arguments and errors are those of `to_training_examples`.
+    Examples, arguments and errors are the same as in `to_training_examples`.
 
     Yields:
         Examples with their origins, lazily; closing the iterator closes the loader.
     """
     with closing(
-        converted_sessions(
+        convert_sessions(
             sessions,
             system=system,
             keep_trailing=keep_trailing,
-            keep_lone=keep_lone,
+            keep_single_messages=keep_single_messages,
             counts=counts,
         )
-    ) as all_converted:
-        for converted in all_converted:
-            origin = origin_of_session(converted.session, converted.kept)
-            yield TracedExample(converted.example, origin)
-            del converted
+    ) as conversions:
+        for conversion in conversions:
+            origin = session_origin(conversion.session, conversion.kept)
+            yield TracedExample(conversion.example, origin)
+            del conversion
 
 
-def origin_of_session(
+def session_origin(
     session: ChatSession, messages: Sequence[BaseMessage]
 ) -> ExampleOrigin:
-    """Return the origin of messages of a session."""
+    """Return the origin of a session's messages."""
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     ids: list[str] = []
     senders: dict[str, None] = {}
     times: list[int] = []
     for message in messages:
         extra = message.additional_kwargs
-        if merged := extra.get("message_ids"):
-            ids += merged
+        if merged_ids := extra.get("message_ids"):
+            ids += merged_ids
         elif message.id:
             ids.append(message.id)
         if sender := extra.get("sender"):
             senders[str(sender)] = None
-        moment = extra.get("message_time")
-        if isinstance(moment, int):
-            times.append(moment)
+        time = extra.get("message_time")
+        if isinstance(time, int):
+            times.append(time)
     return ExampleOrigin(
         session_id=metadata.get("id"),
         thread_id=metadata.get("thread_id"),
@@ -122,45 +122,47 @@ def origin_of_session(
     )
 
 
-def speaker_of(examples: Iterable[TracedExample]) -> str | None:
-    """Return the person whose messages are the assistant's."""
-    found = Counter(filter(None, map(_speaker_in, examples)))
-    return found.most_common(1)[0][0] if found else None
+def find_person(examples: Iterable[TracedExample]) -> str | None:
+    """Return the name of the person who became the assistant; `None` if unknown."""
+    names = Counter(filter(None, map(_find_assistant_name, examples)))
+    return names.most_common(1)[0][0] if names else None
 
 
-def _speaker_in(item: TracedExample) -> str | None:
+def _find_assistant_name(item: TracedExample) -> str | None:
     # Senders are in the order of their first messages.
     senders = item.origin.senders
     roles = (message["role"] for message in item.example["messages"])
-    first = next((role for role in roles if role in {"user", "assistant"}), None)
-    if senders and first == "assistant":
+    first_role = next((role for role in roles if role in {"user", "assistant"}), None)
+    if senders and first_role == "assistant":
         return senders[0]
-    return senders[1] if len(senders) == 2 and first == "user" else None  # noqa: PLR2004
+    is_pair = len(senders) == 2  # noqa: PLR2004
+    return senders[1] if is_pair and first_role == "user" else None
 
 
 def newest_examples(
     examples: Iterable[TracedExample], limit: int, *, counts: list[Counts]
 ) -> Iterator[TracedExample]:
-    """Keep the newest examples, by the time of their last message, in order.
+    """Yield the examples with the newest last messages, in their original order.
 
-    Examples without a time count as the oldest. If times are equal, later examples
-    count as newer. At most `limit` examples are in memory.
+    Examples without a time are considered the oldest. Among examples with the same
+    time, later ones are considered newer. At most `limit` examples are held in memory.
     """
-    messages, passed = Counts("Newest"), Counts("Newest", "examples")
+    message_counts = Counts("Newest")
+    example_counts = Counts("Newest", "examples")
     newest: list[tuple[float, int, TracedExample]] = []
-    with entered_at_end(counts, messages, passed):
-        for number, item in enumerate(examples):
-            passed.found += 1
-            messages.found += len(item.example["messages"])
-            last = item.origin.last
-            entry = (float("-inf") if last is None else last, number, item)
+    with append_on_exit(counts, message_counts, example_counts):
+        for index, item in enumerate(examples):
+            example_counts.found += 1
+            message_counts.found += len(item.example["messages"])
+            last_time = item.origin.last
+            entry = (float("-inf") if last_time is None else last_time, index, item)
             if len(newest) < limit:
                 heapq.heappush(newest, entry)
                 continue
-            _, _, older = heapq.heappushpop(newest, entry)
-            passed.skip("older")
-            messages.skip("older", len(older.example["messages"]))
+            _, _, oldest = heapq.heappushpop(newest, entry)
+            example_counts.skip("older")
+            message_counts.skip("older", len(oldest.example["messages"]))
         for _, _, item in sorted(newest, key=lambda entry: entry[1]):
-            passed.kept += 1
-            messages.kept += len(item.example["messages"])
+            example_counts.kept += 1
+            message_counts.kept += len(item.example["messages"])
             yield item

@@ -1,4 +1,4 @@
-"""Training data: examples, a validation part, and the person."""
+"""Training examples with an optional validation split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,51 +8,51 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
-from langchain_chatexports.datasets.trace import TracedExample, speaker_of
+from langchain_chatexports.datasets.trace import TracedExample, find_person
 from langchain_chatexports.exceptions import TrainingDataError
 
-Share: TypeAlias = "float | Literal['auto'] | None"
-"""The share of the examples to hold out; `None` for nothing."""
+HoldOut: TypeAlias = "float | Literal['auto'] | None"
+"""Fraction of examples to hold out; `None` to hold out none."""
 
 MIN_EXAMPLES = 10
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Examples to train on, a validation part, and their person."""
+    """Training examples with an optional validation split."""
 
     examples: list[TrainingExample]
     validation: list[TrainingExample]
-    # Examples skipped because they repeat older ones.
+    # The number of examples skipped because they repeat older text.
     repeated: int
     preparation: Preparation
     person: str | None
-    # The names of the exports, for people.
+    # A description of the exports.
     source: str
 
     def __str__(self) -> str:
-        """Return the numbers of examples, for people."""
+        """Return a phrase with the example counts."""
         text = plural(len(self.examples), "example")
         if self.validation:
             text += f", {len(self.validation):,} more held out for validation"
         if self.repeated:
-            one = "skipped because it repeats an older one"
-            several = "skipped because they repeat older ones"
-            text += f", {plural(self.repeated, one, several)}"
+            singular = "skipped because it repeats an older one"
+            many = "skipped because they repeat older ones"
+            text += f", {plural(self.repeated, singular, many)}"
         return text
 
     @property
-    def is_enough(self) -> bool:
-        """Whether there are enough examples to train on: 10."""
+    def has_enough_examples(self) -> bool:
+        """Whether there are at least 10 examples to train on."""
         return len(self.examples) >= MIN_EXAMPLES
 
-    def require_enough(self) -> None:
+    def check_size(self) -> None:
         """Raise an error if there are too few examples to train on."""
-        if not self.is_enough:
-            are_few = plural(len(self.examples), "example is", "examples are")
+        if not self.has_enough_examples:
             msg = (
-                f"{are_few} too few to train on: at least {MIN_EXAMPLES} are needed. "
-                "Add exports, or make more examples of these with a smaller --size."
+                f"Not enough examples to train on: found {len(self.examples)}, need at "
+                f"least {MIN_EXAMPLES}. Add exports, or use a smaller --size to get "
+                "more examples."
             )
             raise TrainingDataError(msg)
 
@@ -60,20 +60,20 @@ class TrainingData:
 def to_training_data(
     preparation: Preparation,
     examples: Sequence[TracedExample],
-    share: Share,
+    hold_out: HoldOut,
     *,
     validation: Sequence[TracedExample] | None = None,
 ) -> TrainingData:
-    """Hold out a share of the examples, and find their person."""
-    person = speaker_of(examples)
+    """Hold out examples for validation, unless a validation split is given."""
+    person = find_person(examples)
     sources = [f"{e.loader.platform} {e.path.name}" for e, _ in preparation.summaries()]
     repeated = 0
     if validation is None:
         splits = None
-        if share == "auto":
+        if hold_out == "auto":
             splits = hold_out_validation(examples)
-        elif share is not None:
-            splits = split_examples(examples, validation=share, test=0)
+        elif hold_out is not None:
+            splits = split_examples(examples, validation=hold_out, test=0)
         validation = splits.validation if splits else []
         examples = splits.train if splits else examples
         repeated = splits.skipped.total() if splits else 0

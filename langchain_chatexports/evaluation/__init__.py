@@ -4,8 +4,8 @@
 from langchain_chatexports.evaluation import evaluate, write_evaluation_page
 ```
 
-Models reply to messages that the training held out. Their replies are counted and
-compared with the person's own, without a model as judge. Needs the extra `evaluate`.
+Models reply to held-out messages. Their replies are measured and compared with the
+person's own, without a model as judge. Needs the extra `evaluate`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from langchain_chatexports.evaluation.conversations import (
         HeldOutData,
         data_from_examples,
-        data_of_model,
+        load_model_data,
     )
-    from langchain_chatexports.evaluation.model_server import ModelServer
+    from langchain_chatexports.evaluation.model_server import ModelClient
     from langchain_chatexports.evaluation.page import write_evaluation_page
     from langchain_chatexports.evaluation.results import Evaluation
 
@@ -32,20 +32,20 @@ __all__ = [
     "Evaluation",
     "EvaluationSettings",
     "HeldOutData",
-    "ModelServer",
+    "ModelClient",
     "WrongPerson",
     "check_extra",
     "data_from_examples",
-    "data_of_model",
     "evaluate",
+    "load_model_data",
     "write_evaluation_page",
 ]
 
 _MODULES = {
     "comparison": ("EvaluationSettings", "evaluate"),
     "contestants": ("WrongPerson",),
-    "conversations": ("HeldOutData", "data_from_examples", "data_of_model"),
-    "model_server": ("ModelServer",),
+    "conversations": ("HeldOutData", "data_from_examples", "load_model_data"),
+    "model_server": ("ModelClient",),
     "page": ("write_evaluation_page",),
     "results": ("Evaluation",),
 }
@@ -53,10 +53,10 @@ _NEEDED = ("jinja2", "numpy", "scipy", "sklearn")
 
 
 def check_extra() -> None:
-    """Raise an error if the extra is missing.
+    """Check that the extra is installed.
 
     Raises:
-        MissingExtraError: If it is missing.
+        MissingExtraError: If one of its packages is missing.
     """
     if not all(map(find_spec, _NEEDED)):
         feature = "The evaluation"

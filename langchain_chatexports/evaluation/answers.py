@@ -1,4 +1,4 @@
-"""Scores and replies of all contestants for the same held-out turns."""
+"""Scores and replies of all contestants on the same held-out turns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,12 +11,12 @@ from langchain_chatexports.evaluation.contestants import (
     NEAREST,
     TITLES,
     Contestant,
-    prompt_of,
+    build_prompt,
 )
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import (
     Message,
-    ModelServer,
+    ModelClient,
     PromptTooLongError,
     Reply,
     ScoredReply,
@@ -25,20 +25,20 @@ from langchain_chatexports.exceptions import TrainingDataError
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.talk import MAX_TOKENS
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, its finished turns, and all of its turns."""
+"""Called with the stage, the number of finished turns, and their total."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Scores and replies for the turns that fit into every contestant's context.
+    """Scores and replies for the turns that fit in every contestant's context.
 
     Attributes:
-        scores: The scores of each turn, by kind of contestant.
-        replies: The replies to each turn, by kind of contestant.
-        max_tokens: The token limit of the replies.
+        scores: One score per turn, by contestant.
+        replies: One reply per turn, by contestant.
+        max_tokens: The token limit for replies.
     """
 
     turns: list[HeldOutTurn]
@@ -48,14 +48,14 @@ class Answers:
 
     @property
     def groups(self) -> list[int]:
-        """The conversation of each turn, numbered from 0 without gaps."""
-        numbers: dict[int, int] = {}
+        """Each turn's conversation, as an index without gaps."""
+        indexes: dict[int, int] = {}
         return [
-            numbers.setdefault(turn.conversation, len(numbers)) for turn in self.turns
+            indexes.setdefault(turn.conversation, len(indexes)) for turn in self.turns
         ]
 
     @property
-    def person(self) -> list[str]:
+    def person_replies(self) -> list[str]:
         """The person's replies."""
         return [turn.reply for turn in self.turns]
 
@@ -63,7 +63,7 @@ class Answers:
 def collect_answers(
     turns: Sequence[HeldOutTurn],
     earlier: ReplyIndex,
-    server: ModelServer,
+    server: ModelClient,
     contestants: Sequence[Contestant],
     *,
     seed: int,
@@ -71,69 +71,78 @@ def collect_answers(
     progress: Progress,
     with_scores: bool = True,
 ) -> Answers:
-    """Score the turns for each contestant, and let each one answer."""
-    limits = ReplyLimits.of(pair.reply for pair in earlier)
+    """Score the turns with each contestant, and generate its replies."""
+    limits = ReplyLimits.from_replies(pair.reply for pair in earlier)
     max_tokens = limits.tokens or MAX_TOKENS
 
-    def score(each: Contestant, number: int, prompt: list[Message]) -> ScoredReply:
-        reply = {"role": "assistant", "content": turns[number].reply}
-        return server.score(each.model, [*prompt, reply])[-1]
+    def score(contestant: Contestant, index: int, prompt: list[Message]) -> ScoredReply:
+        reply = {"role": "assistant", "content": turns[index].reply}
+        return server.score(contestant.model, [*prompt, reply])[-1]
 
-    def answer(each: Contestant, number: int, prompt: list[Message]) -> Reply:
-        found = server.reply(
-            each.model,
+    def generate(contestant: Contestant, index: int, prompt: list[Message]) -> Reply:
+        reply = server.reply(
+            contestant.model,
             prompt,
             temperature=temperature,
             max_tokens=max_tokens,
-            seed=seed + number,
+            seed=seed + index,
         )
-        # A talk ends the replies of a persona, too.
-        text = found.text if each.is_plain else limits.beginning(found.text)
-        return found if text == found.text else Reply(text, is_cut=False)
+        if contestant.is_plain:
+            return reply
+        # As in a talk with a persona.
+        text = limits.truncate(reply.text)
+        return reply if text == reply.text else Reply(text, is_cut=False)
 
     def collect(
-        what: str, ask: Callable[[Contestant, int, list[Message]], _Found]
-    ) -> dict[str, list[_Found | None]]:
-        found: dict[str, list[_Found | None]] = {}
-        for each in contestants:
-            listed = found[each.kind] = []
-            for number, turn in enumerate(turns):
-                listed.append(_asked(each, turn, earlier, partial(ask, each, number)))
-                progress(f"{what}: {TITLES[each.kind]}", len(listed), len(turns))
-        return found
+        stage: str, request: Callable[[Contestant, int, list[Message]], _Result]
+    ) -> dict[str, list[_Result | None]]:
+        results: dict[str, list[_Result | None]] = {}
+        for contestant in contestants:
+            collected = results[contestant.kind] = []
+            for index, turn in enumerate(turns):
+                call = partial(request, contestant, index)
+                collected.append(_with_fitting_prompt(call, contestant, turn, earlier))
+                title = f"{stage}: {TITLES[contestant.kind]}"
+                progress(title, len(collected), len(turns))
+        return results
 
     scores = collect("scoring", score) if with_scores else {}
-    replies = collect("answering", answer)
-    found: list[Sequence[object]] = [*scores.values(), *replies.values()]
-    fits = [
-        at for at in range(len(turns)) if all(each[at] is not None for each in found)
+    replies = collect("answering", generate)
+    results: list[Sequence[object]] = [*scores.values(), *replies.values()]
+    complete = [
+        index
+        for index in range(len(turns))
+        if all(result[index] is not None for result in results)
     ]
-    if not fits:
-        msg = "No held-out turn fits into the model's context. Use a larger base model."
+    if not complete:
+        msg = (
+            "No held-out turn fits in the model's context. Use a base model with a "
+            "longer context."
+        )
         raise TrainingDataError(msg)
     return Answers(
-        turns=[turns[at] for at in fits],
-        scores={kind: _found_at(fits, each) for kind, each in scores.items()},
-        replies={kind: _found_at(fits, each) for kind, each in replies.items()},
+        turns=[turns[index] for index in complete],
+        scores={kind: _select(values, complete) for kind, values in scores.items()},
+        replies={kind: _select(values, complete) for kind, values in replies.items()},
         max_tokens=max_tokens,
     )
 
 
-def _asked(
+def _with_fitting_prompt(
+    call: Callable[[list[Message]], _Result],
     contestant: Contestant,
     turn: HeldOutTurn,
     earlier: ReplyIndex,
-    use: Callable[[list[Message]], _Found],
-) -> _Found | None:
-    """Call a function with a prompt, with fewer earlier replies if it is too long."""
+) -> _Result | None:
+    """Call a function with a prompt that has as many earlier replies as fit."""
     count = NEAREST if contestant.kind == "few_shot" else 0
     while True:
         with suppress(PromptTooLongError):
-            return use(prompt_of(contestant, turn, earlier, count))
+            return call(build_prompt(contestant, turn, earlier, count))
         if not count:
             return None
         count //= 2
 
 
-def _found_at(places: Sequence[int], found: Sequence[_Found | None]) -> list[_Found]:
-    return [each for at in places if (each := found[at]) is not None]
+def _select(results: Sequence[_Result | None], indexes: Sequence[int]) -> list[_Result]:
+    return [result for index in indexes if (result := results[index]) is not None]

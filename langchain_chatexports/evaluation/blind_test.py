@@ -1,4 +1,4 @@
-"""The blind test: which of two replies to the same messages did the person write?"""
+"""Blind test: guess which of two replies to the same messages is the person's."""
 
 import random
 from collections.abc import Collection, Sequence
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from langchain_chatexports.evaluation.answers import Answers
 from langchain_chatexports.evaluation.conversations import Utterance
-from langchain_chatexports.evaluation.results import BlindFinding, GuessCount
+from langchain_chatexports.evaluation.results import BlindResult, GuessCount
 from langchain_chatexports.evaluation.talk_measures import (
     TalkReply,
-    bubbles,
     is_looping,
     is_repeating,
+    split_messages,
 )
 from langchain_chatexports.redaction.patterns import EMAIL, LINK
 
@@ -24,23 +24,23 @@ _PARTS = 3
 
 @dataclass(frozen=True)
 class BlindPair:
-    """Two answers to the same messages: one is real."""
+    """Two replies to the same messages; one is real."""
 
     before: tuple[Utterance, ...] = field(repr=False)
     answers: tuple[str, str] = field(repr=False)
     real: int
-    """The index of the person's answer, chosen at random: 0 or 1."""
+    """Index of the person's reply, chosen at random: 0 or 1."""
 
 
 class BlindGuess(NamedTuple):
-    """A guess at one pair."""
+    """A guess for one pair."""
 
     is_right: bool
     size: int
-    """Number of characters of both answers."""
+    """Number of characters in both replies."""
 
 
-def blind_pairs(
+def choose_blind_pairs(
     answers: Answers,
     contestant: str,
     known: Collection[str],
@@ -48,29 +48,30 @@ def blind_pairs(
     max_pairs: int,
     seed: int,
 ) -> list[BlindPair]:
-    """Choose pairs without an obvious solution, one of each conversation.
+    """Choose pairs without an obvious solution, one from each conversation.
 
-    Pairs are skipped if a reply is empty, cut off, very long, looping, the same as the
-    other one, a copy from the training half, or has a link. Lengths are not matched,
-    because length is a part of style.
+    A pair is skipped if a reply is empty, cut off, very long, looping, the same as the
+    other one, a copy from the training data, or contains a link. Lengths are not
+    matched, because they are part of the style.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
     answered = list(zip(answers.turns, answers.replies[contestant], strict=True))
     rng.shuffle(answered)
-    found: dict[int, BlindPair] = {}
+    pairs: dict[int, BlindPair] = {}
     for turn, reply in answered:
         # Use the same format: different separators would reveal the model.
-        shown = ("\n".join(bubbles(turn.reply)), "\n".join(bubbles(reply.text)))
-        if reply.is_cut or not _is_fair(*shown, known):
+        person = "\n".join(split_messages(turn.reply))
+        model = "\n".join(split_messages(reply.text))
+        if reply.is_cut or not _is_suitable(person, model, known):
             continue
         real = rng.randrange(2)
-        first, second = shown if real == 0 else shown[::-1]
-        pair = BlindPair(turn.history[-_LINES_BEFORE:], (first, second), real)
-        found.setdefault(turn.conversation, pair)
-    return list(found.values())[:max_pairs]
+        replies = (person, model) if real == 0 else (model, person)
+        pair = BlindPair(turn.history[-_LINES_BEFORE:], replies, real)
+        pairs.setdefault(turn.conversation, pair)
+    return list(pairs.values())[:max_pairs]
 
 
-def _is_fair(real: str, model: str, known: Collection[str]) -> bool:
+def _is_suitable(real: str, model: str, known: Collection[str]) -> bool:
     return (
         bool(real and model)
         and real != model
@@ -81,44 +82,42 @@ def _is_fair(real: str, model: str, known: Collection[str]) -> bool:
     )
 
 
-def blind_result(guesses: Sequence[BlindGuess]) -> BlindFinding:
+def blind_result(guesses: Sequence[BlindGuess]) -> BlindResult:
     """Return the result of a blind test.
 
-    A result that is not significant does not prove that nobody can see a difference.
+    A result that is not significant does not prove that there is no difference.
     """
     from scipy.stats import binomtest
 
     right = sum(guess.is_right for guess in guesses)
     test = binomtest(right, len(guesses), alternative="greater")
-    both = binomtest(right, len(guesses))
-    ends = both.proportion_ci()
+    interval = binomtest(right, len(guesses)).proportion_ci()
     by_size = sorted(guesses, key=lambda guess: guess.size)
-    borders = [round(part * len(guesses) / _PARTS) for part in range(_PARTS + 1)]
-    parts = [by_size[start:end] for start, end in pairwise(borders)]
-    return BlindFinding(
+    bounds = [round(part * len(guesses) / _PARTS) for part in range(_PARTS + 1)]
+    parts = [by_size[start:end] for start, end in pairwise(bounds)]
+    return BlindResult(
         pairs=len(guesses),
         right=right,
-        interval=(float(ends.low), float(ends.high)),
+        interval=(float(interval.low), float(interval.high)),
         p=float(test.pvalue),
-        by_length=[*map(_counted, parts)] if len(guesses) >= _PARTS else [],
+        by_length=[*map(_count_right, parts)] if len(guesses) >= _PARTS else [],
     )
 
 
-def _counted(guesses: Sequence[BlindGuess]) -> GuessCount:
+def _count_right(guesses: Sequence[BlindGuess]) -> GuessCount:
     return GuessCount(pairs=len(guesses), right=sum(g.is_right for g in guesses))
 
 
 class BlindTest:
-    """Pairs that are shown one by one; their number is fixed before the first."""
+    """A fixed number of pairs, presented one at a time."""
 
-    def __init__(self, pairs: Sequence[BlindPair], most: int) -> None:
-        """Initialize the test before its first pair."""
-        self.pairs = tuple(pairs[:most])
+    def __init__(self, pairs: Sequence[BlindPair], max_pairs: int) -> None:
+        self.pairs = tuple(pairs[:max_pairs])
         self.guesses: list[BlindGuess] = []
 
     @property
     def pair(self) -> BlindPair | None:
-        """The pair to guess; `None` after the last."""
+        """The current pair; `None` after the last one."""
         index = len(self.guesses)
         return self.pairs[index] if index < len(self.pairs) else None
 
@@ -129,10 +128,7 @@ class BlindTest:
             self.guesses.append(BlindGuess(chosen == pair.real, size))
 
     @property
-    def result(self) -> BlindFinding | None:
-        """The result; `None` before the last guess.
-
-        A part of the pairs has no result, because people may stop while they are lucky.
-        """
+    def result(self) -> BlindResult | None:
+        """The result; `None` before the last guess, as stopping early would bias it."""
         is_over = self.pairs and self.pair is None
         return blind_result(self.guesses) if is_over else None

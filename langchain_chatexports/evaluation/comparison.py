@@ -1,4 +1,4 @@
-"""`evaluate`: compare a tuned model with the person, its base and another's model."""
+"""`evaluate`: compare a tuned model with the person, its base and a control."""
 
 import random
 from collections.abc import Callable, Collection, Sequence
@@ -8,29 +8,29 @@ from functools import partial
 from typing import Any
 
 from langchain_chatexports._languages import main_language
-from langchain_chatexports.datasets.chat_prompts import label_of
+from langchain_chatexports.datasets.chat_prompts import speaker_label
 from langchain_chatexports.evaluation.answers import Answers, Progress, collect_answers
-from langchain_chatexports.evaluation.blind_test import BlindPair, blind_pairs
+from langchain_chatexports.evaluation.blind_test import BlindPair, choose_blind_pairs
 from langchain_chatexports.evaluation.contestants import (
     Contestant,
     WrongPerson,
-    contestants_for,
+    build_contestants,
 )
-from langchain_chatexports.evaluation.conversations import HeldOutData, replies_in
-from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, told_apart
+from langchain_chatexports.evaluation.conversations import HeldOutData, index_replies
+from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, detector_score
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
 from langchain_chatexports.evaluation.loss import compare_losses
-from langchain_chatexports.evaluation.model_server import ModelServer, Reply
+from langchain_chatexports.evaluation.model_server import ModelClient, Reply
 from langchain_chatexports.evaluation.results import (
-    BlindFinding,
+    BlindResult,
     DataInfo,
     Evaluation,
     Figures,
 )
 from langchain_chatexports.evaluation.talk_measures import (
     TalkReply,
+    comparable_messages,
     measure_talk,
-    messages_in,
 )
 from langchain_chatexports.finetuning.model_names import TunedModelName
 
@@ -41,8 +41,8 @@ class EvaluationSettings:
 
     Attributes:
         turns: Maximum number of held-out turns to answer.
-        conversations: Number of their conversations, if there are as many.
-        temperature: The sampling temperature; the default is that of chats.
+        conversations: Minimum number of conversations to draw them from, if available.
+        temperature: The sampling temperature.
         rounds: Bootstrap rounds for the intervals.
         seed: The random seed.
     """
@@ -56,74 +56,75 @@ class EvaluationSettings:
 
 def evaluate(
     data: HeldOutData,
-    server: ModelServer,
+    server: ModelClient,
     *,
     tuned: str,
     base: str | None = None,
     wrong_person: WrongPerson | None = None,
     settings: EvaluationSettings | None = None,
-    blind: Callable[[list[BlindPair]], BlindFinding | None] | None = None,
+    blind: Callable[[list[BlindPair]], BlindResult | None] | None = None,
     progress: Progress = lambda _what, _done, _total: None,
 ) -> Evaluation:
-    """Compare a tuned model with the person, with its base, and with few-shot.
+    """Compare a tuned model with the person, with its base, and with few-shot prompts.
 
     Args:
-        data: Conversations that the model was trained on, and others.
-        server: The server that has the models.
+        data: The training conversations, and held-out ones.
+        server: A server with the models.
         tuned: The tuned model's name.
-        base: The base model's name; `None` for the tuned model alone.
-        wrong_person: A model of another person, as a control: gains over the base that
-            it shares are not due to the person.
+        base: The base model's name; `None` to measure the tuned model only.
+        wrong_person: A model of another person, as a control: its gains over the base
+            are not due to the person.
         settings: The settings of the evaluation.
-        blind: Called with pairs of answers for a person to guess; returns the result,
-            or `None`.
-        progress: Called with the stage, its finished turns, and all of its turns.
+        blind: Called with the pairs of a blind test; returns its result, or `None`.
+        progress: Called with the stage, the number of finished turns, and their total.
 
     Returns:
-        The results, without any message text.
+        The results, without message text.
 
     Raises:
-        TrainingDataError: If no turn fits into the models' context.
+        TrainingDataError: If no turn fits in the models' context.
         ChatExportError: If the server cannot be reached.
     """
     settings = settings or EvaluationSettings()
-    contestants = contestants_for(tuned, base, wrong_person)
-    answers = _answers(data, server, contestants, settings, progress)
+    contestants = build_contestants(tuned, base, wrong_person)
+    answers = _collect_answers(data, server, contestants, settings, progress)
     known = _known_messages(data)
-    guessed = None
+    blind_result = None
     if blind is not None:
         kind = contestants[0].kind
-        pairs = blind_pairs(answers, kind, known, max_pairs=10**6, seed=settings.seed)
-        guessed = blind(pairs) if pairs else None
+        pairs = choose_blind_pairs(
+            answers, kind, known, max_pairs=10**6, seed=settings.seed
+        )
+        blind_result = blind(pairs) if pairs else None
     progress("comparing", 0, 1)
     losses, differences = compare_losses(
         answers.scores, answers.groups, rounds=settings.rounds, seed=settings.seed
     )
-    own = [text for dialogue in data.training for text in dialogue.replies()]
-    language = main_language(own)
+    own_replies = [text for dialogue in data.training for text in dialogue.replies()]
+    language = main_language(own_replies)
     measure = partial(
-        _figures, answers, known=known, language=language, settings=settings
+        _measure_replies, answers, known=known, language=language, settings=settings
     )
     figures = [
         measure(
-            answers.replies[each.kind],
-            answers.replies[each.kind],
-            kind=each.kind,
-            model=_without_person(each.model),
-            bits_per_byte=losses[each.kind],
+            answers.replies[contestant.kind],
+            answers.replies[contestant.kind],
+            kind=contestant.kind,
+            model=_strip_person(contestant.model),
+            bits_per_byte=losses[contestant.kind],
         )
-        for each in contestants
+        for contestant in contestants
     ]
-    person = [Reply(text, is_cut=False) for text in answers.person]
+    person_replies = [Reply(text, is_cut=False) for text in answers.person_replies]
     figures.append(
-        measure(person, _earlier_replies(data, settings.seed), kind="person")
+        measure(person_replies, _earlier_replies(data, settings.seed), kind="person")
     )
     conversations = max(answers.groups) + 1
     reasons = {}
     if conversations < MIN_CONVERSATIONS:
         reasons["told_apart"] = (
-            f"it takes {MIN_CONVERSATIONS} held-out conversations, there are "
-            f"{conversations}"
+            f"it needs {MIN_CONVERSATIONS} held-out conversations, but there are "
+            f"only {conversations}"
         )
     progress("comparing", 1, 1)
     return Evaluation(
@@ -139,37 +140,39 @@ def evaluate(
         ),
         figures=figures,
         loss_differences=differences,
-        blind=guessed,
+        blind=blind_result,
         reasons=reasons,
     )
 
 
-def pairs_for_blind_test(
+def create_blind_pairs(
     data: HeldOutData,
-    server: ModelServer,
+    server: ModelClient,
     *,
     tuned: str,
     pairs: int,
     seed: int = 0,
     progress: Progress = lambda _what, _done, _total: None,
 ) -> list[BlindPair]:
-    """Make the pairs of a blind test, without the rest of an evaluation.
+    """Create the pairs for a blind test, without the rest of an evaluation.
 
-    Only the tuned model answers, about twice as many turns as pairs are needed: some
-    pairs are not fair.
+    The tuned model replies to twice as many turns as needed, because some pairs will be
+    skipped.
     """
     turns = 2 * min(pairs, len(data.held_out))
     settings = EvaluationSettings(turns, conversations=turns, seed=seed)
-    contestants = contestants_for(tuned, None)
-    answers = _answers(data, server, contestants, settings, progress, with_scores=False)
-    return blind_pairs(
+    contestants = build_contestants(tuned, None)
+    answers = _collect_answers(
+        data, server, contestants, settings, progress, with_scores=False
+    )
+    return choose_blind_pairs(
         answers, "tuned", _known_messages(data), max_pairs=pairs, seed=seed
     )
 
 
-def _answers(
+def _collect_answers(
     data: HeldOutData,
-    server: ModelServer,
+    server: ModelClient,
     contestants: Sequence[Contestant],
     settings: EvaluationSettings,
     progress: Progress,
@@ -184,7 +187,7 @@ def _answers(
     )
     return collect_answers(
         turns,
-        replies_in(data.training),
+        index_replies(data.training),
         server,
         contestants,
         seed=settings.seed,
@@ -195,26 +198,31 @@ def _answers(
 
 
 def _known_messages(data: HeldOutData) -> set[str]:
-    return messages_in(line.text for found in data.training for line in found.lines)
+    lines = (line for dialogue in data.training for line in dialogue.lines)
+    return comparable_messages(line.text for line in lines)
 
 
-def _figures(
+def _measure_replies(
     answers: Answers,
     replies: Sequence[Reply],
-    detected: Sequence[Reply],
+    detector_replies: Sequence[Reply],
     *,
     known: Collection[str],
     language: str | None,
     settings: EvaluationSettings,
-    **facts: Any,
+    **metadata: Any,
 ) -> Figures:
-    """Measure replies, and how easily others are told from the person's."""
-    detected = detected[: len(answers.turns)]
-    real, groups = answers.person[: len(detected)], answers.groups[: len(detected)]
-    found = None
+    """Measure `replies`, and how well a detector tells others from the person's.
+
+    The detector compares `detector_replies` with the person's replies to as many turns.
+    """
+    detector_replies = detector_replies[: len(answers.turns)]
+    real = answers.person_replies[: len(detector_replies)]
+    groups = answers.groups[: len(detector_replies)]
+    score = None
     if len(set(groups)) >= MIN_CONVERSATIONS:
-        texts = [reply.text for reply in detected]
-        found = told_apart(
+        texts = [reply.text for reply in detector_replies]
+        score = detector_score(
             real, texts, groups, rounds=settings.rounds, seed=settings.seed
         )
     turns = zip(answers.turns, replies, strict=True)
@@ -223,11 +231,11 @@ def _figures(
         language=language,
         known=known,
     )
-    return Figures(told_apart=found, talk=talk, **facts)
+    return Figures(told_apart=score, talk=talk, **metadata)
 
 
 def _earlier_replies(data: HeldOutData, seed: int) -> list[Reply]:
-    """Return the person's replies in the training, conversations in random order."""
+    """Return the person's replies in the training data, shuffled by conversation."""
     dialogues = list(data.training)
     random.Random(seed).shuffle(dialogues)  # noqa: S311 - no secret
     return [
@@ -238,7 +246,7 @@ def _earlier_replies(data: HeldOutData, seed: int) -> list[Reply]:
 
 
 def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
-    labels = (label_of(line.text) for line in turn.history)
+    labels = (speaker_label(line.text) for line in turn.history)
     return TalkReply(
         reply.text,
         is_cut=reply.is_cut,
@@ -248,7 +256,7 @@ def _talk_reply(turn: HeldOutTurn, reply: Reply) -> TalkReply:
     )
 
 
-def _without_person(model: str) -> str:
-    """Return a model's name without the person's."""
+def _strip_person(model: str) -> str:
+    """Remove the person's name from a model's name."""
     name = TunedModelName.parse(model)
     return str(name._replace(suffix="…")) if name and name.suffix else model

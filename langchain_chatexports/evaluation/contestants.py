@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from langchain_chatexports.datasets.replies import ReplyIndex, question_of
+from langchain_chatexports.datasets.replies import ReplyIndex, reply_query
 from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import Message
@@ -15,14 +15,14 @@ TITLES: dict[str, str] = {
     "tuned": "tuned model",
     "few_shot": "base with examples",
     "base": "base model",
-    "wrong_person": "another's model",
+    "wrong_person": "another person's model",
 }
 
 PLAIN_PROMPT = (
     "You are chatting with people you know, by text message. Answer as yourself: "
     "one short reply, in your own style, with nothing around it."
 )
-"""System prompt of base and few-shot; the tuned model uses that of its examples."""
+"""System prompt of the base; the tuned model gets the prompt of its examples."""
 
 NEAREST = 8
 
@@ -34,23 +34,23 @@ class WrongPerson:
     Attributes:
         model: Its name on the server.
         name: That person's name, for system prompts.
-        person: The person in the prompts. Both names are swapped in them, so that
-            nobody chats with themselves.
+        person: The person in the prompts. The prompts swap both names, so that the
+            other person does not chat with themselves.
     """
 
     model: str
     name: str = field(default="", repr=False)
     person: str = field(default="", repr=False)
 
-    def prompt(self, system: str) -> str:
+    def swap_names(self, system: str) -> str:
         """Return a system prompt with the names swapped."""
         if not (self.person and self.name):
             return system
-        swapped = {self.person: self.name, self.name: self.person}
-        # The longer one first: one name can be the beginning of the other.
-        names = "|".join(map(re.escape, sorted(swapped, key=len, reverse=True)))
-        whole = rf"(?<!\w)(?:{names})(?!\w)"
-        return re.sub(whole, lambda found: swapped[found[0]], system)
+        replacements = {self.person: self.name, self.name: self.person}
+        # The longer name first, because it can begin with the other one.
+        names = "|".join(map(re.escape, sorted(replacements, key=len, reverse=True)))
+        pattern = rf"(?<!\w)(?:{names})(?!\w)"
+        return re.sub(pattern, lambda match: replacements[match[0]], system)
 
 
 @dataclass(frozen=True)
@@ -63,29 +63,30 @@ class Contestant:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a base model without a prompt of its own."""
+        """Whether it is a base model with the plain prompt."""
         return self.kind in {"base", "few_shot"}
 
 
-def contestants_for(
+def build_contestants(
     tuned: str, base: str | None, wrong_person: WrongPerson | None = None
 ) -> list[Contestant]:
     """Return the contestants: the tuned model, its base twice, and the control."""
-    found = [Contestant("tuned", tuned)]
+    contestants = [Contestant("tuned", tuned)]
     if base is not None:
-        found += (Contestant("few_shot", base), Contestant("base", base))
+        contestants += (Contestant("few_shot", base), Contestant("base", base))
     if wrong_person is not None:
-        found.append(Contestant("wrong_person", wrong_person.model, wrong_person))
-    return found
+        control = Contestant("wrong_person", wrong_person.model, wrong_person)
+        contestants.append(control)
+    return contestants
 
 
-def prompt_of(
+def build_prompt(
     contestant: Contestant, turn: HeldOutTurn, earlier: ReplyIndex, count: int
 ) -> list[Message]:
-    """Return the messages, with some earlier replies, that a contestant reads."""
+    """Return a contestant's prompt for a turn, with some earlier replies."""
     system = PLAIN_PROMPT if contestant.is_plain else turn.system
     if system and contestant.wrong_person is not None:
-        system = contestant.wrong_person.prompt(system)
+        system = contestant.wrong_person.swap_names(system)
     chat: list[Message] = [
         {
             "role": "assistant" if line.speaker == PERSON else "user",
@@ -93,9 +94,9 @@ def prompt_of(
         }
         for line in turn.history
     ]
-    shown: list[Message] = []
-    for pair in earlier.nearest(question_of(chat), count) if count else ():
-        shown.append({"role": "user", "content": pair.message})
-        shown.append({"role": "assistant", "content": pair.reply})
-    first = [] if system is None else [{"role": "system", "content": system}]
-    return [*first, *shown, *chat]
+    examples: list[Message] = []
+    for pair in earlier.search(reply_query(chat), count) if count else ():
+        examples.append({"role": "user", "content": pair.message})
+        examples.append({"role": "assistant", "content": pair.reply})
+    prompt = [] if system is None else [{"role": "system", "content": system}]
+    return [*prompt, *examples, *chat]

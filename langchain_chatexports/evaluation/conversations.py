@@ -1,4 +1,4 @@
-"""Conversations that a model was trained on, and others that its training held out."""
+"""The conversations that a model was trained on, and the held-out ones."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,23 +16,23 @@ from langchain_chatexports.local_server.storage.files import (
 from langchain_chatexports.local_server.storage.models import TunedModel
 
 PERSON = ""
-"""The speaker of the imitated person's messages."""
+"""The speaker of the messages of the person to imitate."""
 
 OTHER = "other"
 
 _BUBBLES = "\n\n"
-# Shorter texts at the border of two windows may be equal by chance.
+# Shorter messages at the border of two windows may be equal by chance.
 _MIN_BORDER_LENGTH = 12
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """A turn of the person (merged as in training), or a message of another person."""
+    """A turn of the person, merged as in training, or a message of another person."""
 
     speaker: str
     text: str = field(repr=False)
     is_forwarded: bool = False
-    """Whether it is a forwarded or quoted text, which the model does not learn."""
+    """Whether the text is forwarded or quoted, and so not trained on."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +40,31 @@ class Dialogue:
     """A conversation with the person."""
 
     lines: tuple[Utterance, ...] = field(repr=False)
-    """The utterances, oldest first; no two neighbors are the person's."""
+    """The utterances, oldest first; consecutive lines of the person are merged."""
 
     system: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, lines: Iterable[Utterance], *, system: str | None = None) -> "Dialogue":
-        """Return a dialogue in which the person's neighboring lines are one turn.
+    def from_lines(
+        cls, lines: Iterable[Utterance], *, system: str | None = None
+    ) -> "Dialogue":
+        """Merge the person's consecutive lines.
 
-        Others' lines stay as they are: the model was trained on each as a message.
+        Other people's lines are not merged, because training keeps them separate.
         """
-        joined: list[Utterance] = []
+        merged: list[Utterance] = []
         for line in lines:
-            if joined and line.speaker == PERSON == joined[-1].speaker:
-                last = joined.pop()
+            if merged and line.speaker == PERSON == merged[-1].speaker:
+                last = merged.pop()
                 text = f"{last.text}{_BUBBLES}{line.text}"
                 is_forwarded = last.is_forwarded or line.is_forwarded
-                joined.append(Utterance(PERSON, text, is_forwarded))
+                merged.append(Utterance(PERSON, text, is_forwarded))
             else:
-                joined.append(line)
-        return cls(tuple(joined), system)
+                merged.append(line)
+        return cls(tuple(merged), system)
 
     def exchanges(self) -> Iterator[tuple[Utterance, Utterance]]:
-        """Yield the person's own utterances, each with the one before it."""
+        """Yield each of the person's own utterances, with the one before it."""
         for before, line in pairwise(self.lines):
             if line.speaker == PERSON and not line.is_forwarded:
                 yield before, line
@@ -74,7 +76,7 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class HeldOutData:
-    """Conversations that a model was trained on, and held-out ones."""
+    """The conversations that a model was trained on, and the held-out ones."""
 
     training: Sequence[Dialogue] = field(repr=False)
     held_out: Sequence[Dialogue] = field(repr=False)
@@ -83,50 +85,58 @@ class HeldOutData:
 def data_from_examples(
     training: Iterable[TrainingExample], held_out: Iterable[TrainingExample]
 ) -> HeldOutData:
-    """Return examples as conversations; overlapping windows are joined again.
+    """Rebuild conversations from examples; overlapping windows are joined.
 
     Args:
         training: The examples that the model was trained on.
-        held_out: The examples that the training held out.
+        held_out: The held-out examples.
 
     Returns:
-        Both as conversations.
+        The conversations of both.
 
     Raises:
-        TrainingDataError: If the person has no turn in one of them.
+        TrainingDataError: If the person has no replies in one of them.
     """
-    halves = {"trained on": training, "held out": held_out}
-    found = []
-    for what, examples in halves.items():
-        found.append([_dialogue(group) for group in _overlapping(examples)])
-        if not any(dialogue.replies() for dialogue in found[-1]):
+    conversations = []
+    for name, examples in (("training", training), ("held-out", held_out)):
+        dialogues = [
+            _rebuild_dialogue(windows) for windows in _group_overlapping(examples)
+        ]
+        if not any(dialogue.replies() for dialogue in dialogues):
             msg = (
-                f"There is no turn of the person that was {what}, so there is nothing "
-                "to compare. Train on more chats."
+                f"The person has no replies in the {name} examples, so there is "
+                "nothing to evaluate. Train on more chats."
             )
             raise TrainingDataError(msg)
-    return HeldOutData(*found)
+        conversations.append(dialogues)
+    return HeldOutData(*conversations)
 
 
-def data_of_model(model: TunedModel) -> HeldOutData:
-    """Return the training data and the held-out data of a model on this machine.
+def load_model_data(model: TunedModel) -> HeldOutData:
+    """Load the training data and the held-out data of a model on this machine.
+
+    Args:
+        model: The tuned model.
+
+    Returns:
+        The conversations of both.
 
     Raises:
-        TrainingDataError: If its training held nothing out, or the examples are gone.
+        TrainingDataError: If training held nothing out, or its examples were
+            deleted.
     """
     examples, held_out = training_examples(model), held_out_examples(model)
     if not (examples and held_out):
         msg = (
-            "There is nothing to compare the model with: its training held nothing "
-            "out, or its examples were deleted. A comparison needs a training with at "
-            "least 50 distinct examples: train on more chats."
+            "Nothing to evaluate: training held out no examples, or they were deleted. "
+            "Train a model on at least 50 distinct examples."
         )
         raise TrainingDataError(msg)
     return data_from_examples(examples, held_out)
 
 
-def replies_in(dialogues: Iterable[Dialogue]) -> ReplyIndex:
-    """Index the person's replies in conversations."""
+def index_replies(dialogues: Iterable[Dialogue]) -> ReplyIndex:
+    """Return an index of the person's replies in conversations."""
     return ReplyIndex(
         EarlierReply(before.text, line.text)
         for dialogue in dialogues
@@ -134,8 +144,8 @@ def replies_in(dialogues: Iterable[Dialogue]) -> ReplyIndex:
     )
 
 
-def _chat(example: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """Return the role, text, and zero weight of messages with text."""
+def _extract_chat(example: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return the role and text of messages with text, and whether their weight is 0."""
     return [
         (message["role"], text, message.get("weight") == 0)
         for message in example["messages"]
@@ -144,40 +154,41 @@ def _chat(example: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     ]
 
 
-def _overlapping(
+def _group_overlapping(
     examples: Iterable[TrainingExample],
 ) -> Iterator[list[TrainingExample]]:
-    """Group windows that begin with the last messages of the one before."""
-    group: list[TrainingExample] = []
+    """Group consecutive windows that overlap."""
+    windows: list[TrainingExample] = []
     for example in examples:
-        if group and not _shared(group[-1], example):
-            yield group
-            group = []
-        group.append(example)
-    if group:
-        yield group
+        if windows and not _count_overlap(windows[-1], example):
+            yield windows
+            windows = []
+        windows.append(example)
+    if windows:
+        yield windows
 
 
-def _shared(before: TrainingExample, after: TrainingExample) -> int:
-    # Overlapping windows may weigh the same message differently.
-    first = [message[:2] for message in _chat(before)]
-    second = [message[:2] for message in _chat(after)]
-    for count in range(min(len(first), len(second)), 0, -1):
-        if first[-count:] == second[:count]:
-            is_long = len(second[0][1]) >= _MIN_BORDER_LENGTH
+def _count_overlap(before: TrainingExample, after: TrainingExample) -> int:
+    """Return how many messages at the end of one window begin the next one."""
+    # Ignore weights: the same message may have another weight in each window.
+    before_messages = [message[:2] for message in _extract_chat(before)]
+    after_messages = [message[:2] for message in _extract_chat(after)]
+    for count in range(min(len(before_messages), len(after_messages)), 0, -1):
+        if before_messages[-count:] == after_messages[:count]:
+            is_long = len(after_messages[0][1]) >= _MIN_BORDER_LENGTH
             return count if is_long or count > 1 else 0
     return 0
 
 
-def _dialogue(windows: Sequence[TrainingExample]) -> Dialogue:
+def _rebuild_dialogue(windows: Sequence[TrainingExample]) -> Dialogue:
     lines: list[Utterance] = []
-    for number, window in enumerate(windows):
-        shared = _shared(windows[number - 1], window) if number else 0
-        for role, text, has_no_weight in _chat(window)[shared:]:
-            is_own = role == "assistant"
-            speaker = PERSON if is_own else OTHER
-            lines.append(Utterance(speaker, text, is_own and has_no_weight))
-    first = windows[0]["messages"][0]
-    is_prompt = first["role"] in PROMPT_ROLES
-    system = message_text(first) or None if is_prompt else None
-    return Dialogue.of(lines, system=system)
+    for index, window in enumerate(windows):
+        overlap = _count_overlap(windows[index - 1], window) if index else 0
+        for role, text, has_no_weight in _extract_chat(window)[overlap:]:
+            is_person = role == "assistant"
+            speaker = PERSON if is_person else OTHER
+            lines.append(Utterance(speaker, text, is_person and has_no_weight))
+    first_message = windows[0]["messages"][0]
+    is_prompt = first_message["role"] in PROMPT_ROLES
+    system = message_text(first_message) or None if is_prompt else None
+    return Dialogue.from_lines(lines, system=system)

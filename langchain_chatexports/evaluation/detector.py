@@ -1,42 +1,42 @@
-"""A trained detector that tells a model's replies from the person's.
+"""A classifier that detects model-written replies.
 
-A ridge classifier of character n-grams learns from some conversations which replies are
-real, and classifies the others (cross-validation by conversation).
+A ridge classifier of character n-grams learns to distinguish the person's replies from
+the model's, with cross-validation by conversation.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from langchain_chatexports.evaluation.intervals import percentiles, resampled
-from langchain_chatexports.evaluation.results import Measured
-from langchain_chatexports.evaluation.talk_measures import bubbles
+from langchain_chatexports.evaluation.intervals import percentiles, resample
+from langchain_chatexports.evaluation.results import Measurement
+from langchain_chatexports.evaluation.talk_measures import split_messages
 
 MIN_CONVERSATIONS = 20
 
 _FOLDS = 5
-# Longer n-grams are mostly topic.
+# Longer n-grams mostly show the topic.
 _LENGTHS = (1, 3)
 _MAX_GRAMS = 4000
 
 
-def told_apart(
+def detector_score(
     real: Sequence[str],
-    other: Sequence[str],
+    generated: Sequence[str],
     groups: Sequence[int],
     *,
     rounds: int = 500,
     seed: int = 0,
-) -> Measured:
-    """Return how often the detector finds the real reply of two: 0.5 by chance."""
+) -> Measurement:
+    """Return how often the detector picks the real one of two replies (ROC AUC)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
 
-    texts = [_marked(text) for text in (*real, *other)]
-    is_real = np.repeat([1, 0], [len(real), len(other)])
+    texts = [_mark_ends(text) for text in (*real, *generated)]
+    is_real = np.repeat([1, 0], [len(real), len(generated)])
     conversations = np.array([*groups, *groups])
     classifier = make_pipeline(
         TfidfVectorizer(
@@ -56,17 +56,17 @@ def told_apart(
         cv=GroupKFold(_FOLDS),
         method="decision_function",
     )
-    draws = resampled(int(conversations.max()) + 1, rounds, seed)
+    draws = resample(int(conversations.max()) + 1, rounds, seed)
     resamples = [
         roc_auc_score(is_real, scores, sample_weight=draw[conversations])
         for draw in draws
     ]
-    return Measured(
+    return Measurement(
         value=float(roc_auc_score(is_real, scores)),
         interval=percentiles(np.array(resamples)),
     )
 
 
-def _marked(text: str) -> str:
-    # The ends of messages are a part of style, too.
-    return "".join(f"\n{bubble}\n" for bubble in bubbles(text))
+def _mark_ends(text: str) -> str:
+    # How messages begin and end is part of the style.
+    return "".join(f"\n{message}\n" for message in split_messages(text))

@@ -1,4 +1,4 @@
-"""Held-out turns to answer, with the lines before them."""
+"""Held-out turns for the models to reply to."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -11,20 +11,20 @@ from langchain_chatexports.evaluation.conversations import (
     Utterance,
 )
 
-# Limits of a prompt: a window of training, or a page of text.
+# Limits of the history in a prompt.
 _MAX_LINES = 8
 _MAX_CHARACTERS = 4000
 
 
 @dataclass(frozen=True)
 class HeldOutTurn:
-    """A turn of the person, and the lines before it.
+    """One of the person's turns, and the lines before it.
 
     Attributes:
-        conversation: The number of its conversation among the chosen ones.
-        history: The lines before it, which begin with another person's.
+        conversation: Index of the conversation in the sample.
+        history: The lines before the reply; the first one is another person's.
         reply: The person's reply.
-        system: The system prompt of its training examples.
+        system: The system prompt of the held-out examples.
     """
 
     conversation: int
@@ -38,44 +38,42 @@ def choose_turns(
 ) -> list[HeldOutTurn]:
     """Choose held-out conversations at random until there are enough turns.
 
-    If long conversations would use up the turns, each contributes only a random stretch
-    of its turns, because intervals depend more on the number of conversations than on
-    that of turns.
+    If the conversations are too long for that, each contributes only some consecutive
+    turns, because intervals depend more on the number of conversations than on the
+    number of turns.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
-    found = [turns for turns in map(list, map(turns_of, data.held_out)) if turns]
-    rng.shuffle(found)
-    wanted = min(min_conversations, len(found))
-    is_short = sum(map(len, found)) / len(found) * wanted <= max_turns
-    max_each = max_turns if is_short else max(1, max_turns // wanted)
+    conversations = [turns for d in data.held_out if (turns := list(find_turns(d)))]
+    rng.shuffle(conversations)
+    target = min(min_conversations, len(conversations))
+    mean_length = sum(map(len, conversations)) / len(conversations)
+    is_short = mean_length * target <= max_turns
+    max_each = max_turns if is_short else max(1, max_turns // target)
     chosen: list[HeldOutTurn] = []
-    for number, turns in enumerate(found):
+    for index, turns in enumerate(conversations):
         count = min(max_each, max_turns - len(chosen))
         start = rng.randint(0, max(0, len(turns) - count))
-        stretch = turns[start : start + count]
-        chosen += [replace(turn, conversation=number) for turn in stretch]
+        consecutive = turns[start : start + count]
+        chosen += [replace(turn, conversation=index) for turn in consecutive]
         if len(chosen) >= max_turns:
             break
     return chosen
 
 
-def turns_of(dialogue: Dialogue) -> Iterator[HeldOutTurn]:
-    """Yield the person's own turns of a conversation that answer somebody."""
-    for at, line in enumerate(dialogue.lines):
+def find_turns(dialogue: Dialogue) -> Iterator[HeldOutTurn]:
+    """Yield the person's own turns that answer another person."""
+    for index, line in enumerate(dialogue.lines):
         if line.speaker == PERSON and not line.is_forwarded:
-            history = _last_lines(dialogue.lines[:at])
+            history = _last_lines(dialogue.lines[:index])
             if history:
                 yield HeldOutTurn(0, tuple(history), line.text, dialogue.system)
 
 
 def _last_lines(lines: Sequence[Utterance]) -> list[Utterance]:
-    """Return the lines that fit a prompt, at least the last one.
-
-    Templates require the user first.
-    """
+    """Return the last lines within the limits of a prompt, but at least one."""
     last = list(lines[-_MAX_LINES:])
     while len(last) > 1 and (
-        last[0].speaker == PERSON
+        last[0].speaker == PERSON  # Templates require the user first.
         or sum(len(line.text) for line in last) > _MAX_CHARACTERS
     ):
         del last[0]

@@ -1,6 +1,6 @@
-"""95 % intervals by bootstrap: whole conversations are resampled.
+"""95% bootstrap intervals, which resample whole conversations.
 
-Messages of one conversation are alike, so resampling them would make the intervals too
+Messages in one conversation are similar: resampling them would make the intervals too
 narrow.
 """
 
@@ -14,28 +14,30 @@ Floats: TypeAlias = "NDArray[np.float64]"
 Interval: TypeAlias = tuple[float, float]
 
 
-def resampled(conversations: int, rounds: int, seed: int) -> "NDArray[np.int64]":
-    """Return how often each conversation is drawn in each round."""
-    shares = np.full(conversations, 1 / conversations)
-    return np.random.default_rng(seed).multinomial(conversations, shares, size=rounds)
+def resample(conversations: int, rounds: int, seed: int) -> "NDArray[np.int64]":
+    """Return how often each round draws each conversation."""
+    probabilities = np.full(conversations, 1 / conversations)
+    return np.random.default_rng(seed).multinomial(
+        conversations, probabilities, size=rounds
+    )
 
 
 def percentiles(values: Floats) -> Interval:
-    """Return the interval between the outer 2.5 % of resampled values."""
+    """Return the 95% interval of resampled values."""
     low, high = np.nanquantile(values, (0.025, 0.975))
     return float(low), float(high)
 
 
 def ratio(
-    parts: Sequence[float],
-    wholes: Sequence[float],
+    numerators: Sequence[float],
+    denominators: Sequence[float],
     groups: Sequence[int],
     weights: "NDArray[np.int64]",
 ) -> tuple[float, Floats]:
     """Return a ratio of two sums over turns, and its resampled values."""
     conversations = weights.shape[1]
-    upper = np.bincount(groups, parts, minlength=conversations)
-    lower = np.bincount(groups, wholes, minlength=conversations)
+    numerator_sums = np.bincount(groups, numerators, minlength=conversations)
+    denominator_sums = np.bincount(groups, denominators, minlength=conversations)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values: Floats = (weights @ upper) / (weights @ lower)
-        return float(upper.sum() / lower.sum()), values
+        values: Floats = (weights @ numerator_sums) / (weights @ denominator_sums)
+        return float(numerator_sums.sum() / denominator_sums.sum()), values

@@ -4,18 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
+from langchain_chatexports.evaluation.intervals import percentiles, ratio, resample
 from langchain_chatexports.evaluation.model_server import ScoredReply
-from langchain_chatexports.evaluation.results import Difference, Measured
+from langchain_chatexports.evaluation.results import Difference, Measurement
 
 
 def bits(reply: ScoredReply) -> float:
-    """Return the negative log-likelihood of a reply and of its end, in bits."""
+    """Return the negative log-likelihood of a reply and its end token, in bits."""
     return (reply.nll + (reply.end_nll or 0.0)) / math.log(2)
 
 
 def size(reply: ScoredReply) -> int:
-    """Return a reply's bytes; the end counts as one."""
+    """Return a reply's size in bytes; the end token counts as one byte."""
     return reply.size_bytes + (reply.end_nll is not None)
 
 
@@ -25,24 +25,24 @@ def compare_losses(
     *,
     rounds: int = 2000,
     seed: int = 0,
-) -> tuple[dict[str, Measured], list[Difference]]:
-    """Return the bits per byte of each contestant, and paired differences."""
-    weights = resampled(max(groups) + 1, rounds, seed)
-    known = {
+) -> tuple[dict[str, Measurement], list[Difference]]:
+    """Return bits per byte by contestant, and paired differences."""
+    weights = resample(max(groups) + 1, rounds, seed)
+    ratios = {
         name: ratio([*map(bits, turns)], [*map(size, turns)], groups, weights)
         for name, turns in scores.items()
     }
-    measured = {
-        name: Measured(value=value, interval=percentiles(values))
-        for name, (value, values) in known.items()
+    losses = {
+        name: Measurement(value=value, interval=percentiles(values))
+        for name, (value, values) in ratios.items()
     }
     differences = [
         Difference(
             a=a,
             b=b,
-            value=known[a][0] - known[b][0],
-            interval=percentiles(known[a][1] - known[b][1]),
+            value=ratios[a][0] - ratios[b][0],
+            interval=percentiles(ratios[a][1] - ratios[b][1]),
         )
-        for a, b in combinations(known, 2)
+        for a, b in combinations(ratios, 2)
     ]
-    return measured, differences
+    return losses, differences

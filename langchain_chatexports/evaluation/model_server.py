@@ -1,4 +1,4 @@
-"""A client of the local server: replies and scores."""
+"""Client for the local server: replies and scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.finetuning.connection import public_url
-from langchain_chatexports.finetuning.errors import is_too_long
+from langchain_chatexports.finetuning.errors import is_context_length_error
 from langchain_chatexports.personas.talk import error_message
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ Message = dict[str, str]
 
 
 class PromptTooLongError(Exception):
-    """The messages do not fit into the model's context."""
+    """The messages do not fit in the model's context."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class ScoredReply:
     tokens: int
 
 
-class ModelServer:
-    """A server with its OpenAI client."""
+class ModelClient:
+    """Requests replies and scores from a server through its OpenAI client."""
 
     def __init__(self, client: "OpenAI") -> None:
         self._client = client
@@ -56,8 +56,8 @@ class ModelServer:
         """Return a model's next message.
 
         Raises:
-            PromptTooLongError: If the messages do not fit.
-            ChatExportError: If the server cannot be asked, or refuses.
+            PromptTooLongError: If the messages do not fit in the context.
+            ChatExportError: If the server cannot be reached, or rejects the request.
         """
         body: dict[str, Any] = {
             "model": model,
@@ -72,19 +72,19 @@ class ModelServer:
         return Reply(text, choice["finish_reason"] == "length")
 
     def score(self, model: str, messages: Sequence[Message]) -> list[ScoredReply]:
-        """Return the likelihoods of the assistant's messages in a chat.
+        """Score the assistant's messages in a chat.
 
-        OpenAI's chat route returns those of generated tokens only, so this route is the
-        local server's own.
+        The route is an extension of the local server, since OpenAI's chat route only
+        scores generated tokens.
 
         Raises:
-            PromptTooLongError: If the messages do not fit.
-            ChatExportError: If the server cannot be asked, or refuses.
+            PromptTooLongError: If the messages do not fit in the context.
+            ChatExportError: If the server cannot be reached, or rejects the request.
         """
-        answer = self._post("/score", {"model": model, "messages": list(messages)})
+        response = self._post("/score", {"model": model, "messages": list(messages)})
         names = ("index", "nll", "end_nll", "size_bytes", "tokens")
         return [
-            ScoredReply(*(turn[name] for name in names)) for turn in answer["turns"]
+            ScoredReply(*(turn[name] for name in names)) for turn in response["turns"]
         ]
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
@@ -93,7 +93,7 @@ class ModelServer:
         try:
             return self._client.post(path, body=body, cast_to=object)
         except OpenAIError as error:
-            if is_too_long(error):
+            if is_context_length_error(error):
                 raise PromptTooLongError from error
             server = public_url(str(self._client.base_url))
             msg = error_message(server, body["model"], error)

@@ -1,37 +1,36 @@
-"""The evaluation as one table and one picture, in the terminal and as an HTML page."""
+"""Evaluation results as a table and as an HTML page."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from langchain_chatexports._files import write_whole
-from langchain_chatexports.evaluation.contestants import NEAREST
-from langchain_chatexports.evaluation.results import Evaluation, Figures, Measured
+from langchain_chatexports._files import write_atomic
+from langchain_chatexports.evaluation.contestants import NEAREST, TITLES
+from langchain_chatexports.evaluation.results import (
+    Difference,
+    Evaluation,
+    Figures,
+    Measurement,
+)
 from langchain_chatexports.report.html import render_page
 from langchain_chatexports.report.numbers import number
-from langchain_chatexports.report.svg import Bar, bars
+from langchain_chatexports.report.svg import Bar, draw_bars
 
 _CHANCE = 0.5
 UNKNOWN = "\u2013"
 
-_TITLES = {
-    "tuned": "tuned model",
-    "few_shot": "base with examples",
-    "base": "base model",
-    "wrong_person": "another's model",
-    "person": "the person",
-}
-_SHORT = {
+_TITLES = {**TITLES, "person": "the person"}
+_SHORT_TITLES = {
     "tuned": "tuned",
     "few_shot": "few-shot",
     "base": "base",
-    "wrong_person": "another's",
+    "wrong_person": "other",
     "person": "person",
 }
 _PROMPTS = {
     "base": "plain",
     "few_shot": f"plain, with {NEAREST} similar replies",
 }
-_OTHERS = {
+_COMPARED_WITH = {
     "few_shot": "the base model with examples to imitate",
     "wrong_person": "another person's model",
 }
@@ -43,147 +42,153 @@ def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
 
     Args:
         evaluation: The results.
-        path: The file to write or replace, whole or not at all.
+        path: The file to write or replace atomically.
 
     Raises:
         ChatExportError: If it cannot be written there.
         MissingExtraError: If the extra `evaluate` is not installed.
     """
-    write_whole(path, evaluation_page(evaluation).encode("utf-8", "replace"))
+    write_atomic(path, render_evaluation_page(evaluation).encode("utf-8", "replace"))
 
 
-def evaluation_page(evaluation: Evaluation) -> str:
-    """Return an evaluation as one HTML page, which loads nothing from elsewhere."""
-    headers, *rows = table(evaluation, with_intervals=True)
+def render_evaluation_page(evaluation: Evaluation) -> str:
+    """Render an evaluation as a self-contained HTML page."""
+    headers, *rows = build_table(evaluation, with_intervals=True)
     return render_page(
         "evaluation.html",
         package="langchain_chatexports.evaluation",
         evaluation=evaluation,
-        headline=headline(evaluation),
+        headline=summarize_evaluation(evaluation),
         charts=_charts(evaluation),
         headers=("", *(f"#{header}" for header in headers[1:])),
         rows=rows,
         differences=[
-            (f"{_TITLES[found.a]} against {_TITLES[found.b]}", _number(found))
-            for found in evaluation.loss_differences
+            (f"{_TITLES[loss.a]} against {_TITLES[loss.b]}", _number(loss))
+            for loss in evaluation.loss_differences
         ],
-        asked=[
+        contestants=[
             (
-                _TITLES[each.kind],
-                each.model,
-                _PROMPTS.get(each.kind, "as in its examples"),
+                _TITLES[figures.kind],
+                figures.model,
+                _PROMPTS.get(figures.kind, "as in its examples"),
             )
-            for each in evaluation.figures
-            if each.model
+            for figures in evaluation.figures
+            if figures.model
         ],
     )
 
 
-def headline(evaluation: Evaluation) -> str:
-    """Return the main result in a few sentences for laypeople."""
+def summarize_evaluation(evaluation: Evaluation) -> str:
+    """Summarize the main results in a few sentences for laypeople."""
     sentences = [str(evaluation.blind)] if evaluation.blind else []
-    tuned = evaluation.of("tuned")
+    tuned = evaluation.get("tuned")
     if tuned and tuned.told_apart:
         detected = tuned.told_apart
         could = "could" if detected.interval[0] > _CHANCE else "could not"
         sentences.append(
-            "Of 100 pairs of replies, a program that looks for differences finds the "
-            f"person's own in {round(100 * detected.value)}, guessing gives 50: it "
+            "A classifier picks out the person's reply in "
+            f"{round(100 * detected.value)} of 100 pairs (50 would be chance): it "
             f"{could} tell the model from the person."
         )
-    for found in evaluation.loss_differences:
-        if found.a == "tuned" and found.b in _OTHERS:
-            low, high = found.interval
-            much = "no more" if low <= 0 <= high else "more" if high < 0 else "less"
+    for loss in evaluation.loss_differences:
+        if loss.a == "tuned" and loss.b in _COMPARED_WITH:
+            low, high = loss.interval
+            degree = "no more" if low <= 0 <= high else "more" if high < 0 else "less"
             sentences.append(
-                f"It writes {much} like the person than {_OTHERS[found.b]} does."
+                f"The model writes {degree} like the person than "
+                f"{_COMPARED_WITH[loss.b]} does."
             )
-    if why := evaluation.reasons.get("told_apart"):
-        sentences.append(f"The detector was not measured: {why}.")
+    if reason := evaluation.reasons.get("told_apart"):
+        sentences.append(f"The detector was not measured: {reason}.")
     return " ".join(sentences)
 
 
-def table(
+def build_table(
     evaluation: Evaluation, *, with_intervals: bool = False
 ) -> list[tuple[str, ...]]:
-    """Return all measures as rows of a table, with headers first.
+    """Return all metrics as table rows, after the headers.
 
-    Without intervals it fits a terminal of 80 columns.
+    Without intervals, it fits in 80 columns.
     """
     *contestants, person = evaluation.figures
     figures = [person, *contestants]
 
-    def measured(found: Measured | None) -> str:
-        return _number(found) if with_intervals else _number(found, ends=False)
+    def format_measurement(measurement: Measurement | None) -> str:
+        return _number(measurement, with_interval=with_intervals)
 
     def row(title: str, cell: Callable[[Figures], str]) -> tuple[str, ...]:
         return title, *map(cell, figures)
 
-    def share(title: str, name: str) -> tuple[str, ...]:
-        return row(title, lambda each: _percent(getattr(each.talk, name)))
+    def percentage(title: str, name: str) -> tuple[str, ...]:
+        return row(title, lambda figures: _percent(getattr(figures.talk, name)))
 
-    titles = _TITLES if with_intervals else _SHORT
+    titles = _TITLES if with_intervals else _SHORT_TITLES
     return [
-        ("", *(titles[each.kind] for each in figures)),
-        row("bits per byte", lambda each: measured(each.bits_per_byte)),
-        row("told apart", lambda each: measured(each.told_apart)),
-        share("looping", "looping"),
-        share("cut off", "cut"),
-        share("empty", "empty"),
-        share("another language", "other_language"),
-        share("quotes its prompt", "quoting"),
-        share("repeats a message", "repeating"),
-        share("speaks for others", "continuing"),
-        share("distinct replies", "distinct"),
-        share("end with a mark", "marks"),
-        row("characters a message", lambda each: number(each.talk.characters, 0)),
-        row("messages a reply", lambda each: number(each.talk.bubbles, 1)),
+        ("", *(titles[column.kind] for column in figures)),
+        row("bits per byte", lambda figures: format_measurement(figures.bits_per_byte)),
+        row("told apart", lambda figures: format_measurement(figures.told_apart)),
+        percentage("looping", "looping"),
+        percentage("cut off", "cut"),
+        percentage("empty", "empty"),
+        percentage("another language", "other_language"),
+        percentage("quotes its prompt", "quoting"),
+        percentage("repeats a message", "repeating"),
+        percentage("writes others' lines", "continuing"),
+        percentage("distinct replies", "distinct"),
+        percentage("end with punctuation", "marks"),
+        row(
+            "characters per message", lambda figures: number(figures.talk.characters, 0)
+        ),
+        row("messages per reply", lambda figures: number(figures.talk.bubbles, 1)),
     ]
 
 
 def _charts(evaluation: Evaluation) -> list[tuple[str, object, str]]:
-    losses = _bars(evaluation.figures, lambda each: each.bits_per_byte)
-    detected = _bars(evaluation.figures, lambda each: each.told_apart)
+    losses = _bars(evaluation.figures, lambda figures: figures.bits_per_byte)
+    detected = _bars(evaluation.figures, lambda figures: figures.told_apart)
     charts: list[tuple[str, object, str]] = []
     if losses:
         title = "Bits per byte"
         caption = "How surprising the person's own held-out words are; lower is better."
-        charts.append((title, bars(losses, description=title), caption))
+        charts.append((title, draw_bars(losses, description=title), caption))
     if detected:
         title = "Told apart by a detector"
         caption = (
-            "How often a trained detector finds the real reply of two: 0.5 is chance, "
-            "1 is always. The person's row compares with their own earlier replies: no "
-            "model can do better."
+            "How often a trained detector picks the real one of two replies: 0.5 is "
+            "chance, 1 is always. The person is compared with their own earlier "
+            "replies: no model can do better."
         )
-        charts.append((title, bars(detected, description=title, most=1), caption))
+        charts.append(
+            (title, draw_bars(detected, description=title, maximum=1), caption)
+        )
     return charts
 
 
 def _bars(
-    figures: Sequence[Figures], measure: Callable[[Figures], Measured | None]
+    figures: Sequence[Figures], measure: Callable[[Figures], Measurement | None]
 ) -> list[Bar]:
     return [
         Bar(
-            _TITLES[each.kind],
-            found.value,
-            number(found.value, 2),
-            found.interval,
-            _COLORS.get(each.kind, 0),
+            _TITLES[row.kind],
+            measured.value,
+            number(measured.value, 2),
+            measured.interval,
+            _COLORS.get(row.kind, 0),
         )
-        for each in figures
-        if (found := measure(each)) is not None
+        for row in figures
+        if (measured := measure(row)) is not None
     ]
 
 
-def _number(found: object, *, ends: bool = True) -> str:
-    value, interval = getattr(found, "value", None), getattr(found, "interval", None)
-    if value is None or interval is None:
+def _number(
+    measured: Measurement | Difference | None, *, with_interval: bool = True
+) -> str:
+    if measured is None:
         return UNKNOWN
-    if not ends:
-        return number(value, 2)
-    low, high = (number(end, 2) for end in interval)
-    return f"{number(value, 2)} [{low}, {high}]"
+    if not with_interval:
+        return number(measured.value, 2)
+    low, high = (number(end, 2) for end in measured.interval)
+    return f"{number(measured.value, 2)} [{low}, {high}]"
 
 
 def _percent(value: float | None) -> str:

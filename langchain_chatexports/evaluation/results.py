@@ -1,6 +1,6 @@
-"""The results of an evaluation as pydantic models, without any message text.
+"""Evaluation results as pydantic models, without message text.
 
-A missing measure is `None`, never 0, and has a reason.
+A missing metric is `None`, never 0, and has a reason.
 """
 
 from typing import Annotated, Literal
@@ -14,22 +14,22 @@ _DIGITS = 4
 _SIGNIFICANT = 0.05
 
 Number = Annotated[float, PlainSerializer(lambda value: round(value, _DIGITS))]
-Ends = tuple[Number, Number]
+Interval = tuple[Number, Number]
 
 
-class _Finding(BaseModel):
+class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Measured(_Finding):
-    """A value with its 95 % interval."""
+class Measurement(_Model):
+    """A value with its 95% interval."""
 
     value: Number
-    interval: Ends
+    interval: Interval
 
 
-class DataInfo(_Finding):
-    """The compared data."""
+class DataInfo(_Model):
+    """Sizes and language of the compared data."""
 
     train_conversations: int
     heldout_conversations: int
@@ -37,75 +37,75 @@ class DataInfo(_Finding):
     language: str | None
 
 
-class Figures(_Finding):
-    """The measures of a contestant, or of the person."""
+class Figures(_Model):
+    """Metrics of a contestant or of the person."""
 
     kind: Literal["person", "tuned", "few_shot", "base", "wrong_person"]
     model: str | None = None
-    bits_per_byte: Measured | None = None
-    told_apart: Measured | None = None
-    """How often a trained detector finds the real reply of two: 0.5 by chance. The
-    person is compared with their own earlier replies."""
+    bits_per_byte: Measurement | None = None
+    told_apart: Measurement | None = None
+    """How often a trained detector picks the real one of two replies: 0.5 by chance.
+    The person is compared with their own earlier replies."""
 
     talk: TalkFigures
 
 
-class Difference(_Finding):
+class Difference(_Model):
     """A paired difference of bits per byte: contestant `a` minus contestant `b`."""
 
     a: str
     b: str
     value: Number
-    interval: Ends
+    interval: Interval
 
 
-class GuessCount(_Finding):
-    """Right guesses among some of the pairs."""
+class GuessCount(_Model):
+    """Correct guesses in a subset of the pairs."""
 
     pairs: int
     right: int
 
 
-class BlindFinding(GuessCount):
+class BlindResult(GuessCount):
     """The result of a blind test."""
 
-    interval: Ends
+    interval: Interval
     p: Number
     by_length: list[GuessCount]
-    """By length of the answers, in thirds, shortest first."""
+    """Counts by combined reply length: shortest, middle and longest third."""
 
     @property
-    def is_told_apart(self) -> bool:
-        """Whether the result is significant."""
+    def is_significant(self) -> bool:
+        """Whether guesses are significantly better than chance."""
         return self.p < _SIGNIFICANT
 
     def __str__(self) -> str:
-        """Return the result in a sentence, for people."""
-        could = "could" if self.is_told_apart else "could not"
+        """Return the result as a sentence."""
+        could = "could" if self.is_significant else "could not"
         return (
-            f"{self.right} of {self.pairs} right, guessing gives "
-            f"{number(self.pairs / 2)}: you {could} tell the model from the person."
+            f"{self.right} of {self.pairs} correct ({number(self.pairs / 2)} expected "
+            f"by chance): you {could} tell the model from the person."
         )
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the figures behind it, by name."""
+        """Return the statistics as table rows."""
         low, high = self.interval
-        thirds = ("Shortest third", "Middle third", "Longest third")
+        labels = ("Shortest third", "Middle third", "Longest third")
         return [
             *(
-                (what, f"{found.right} of {found.pairs}")
-                for what, found in zip(thirds, self.by_length, strict=False)
+                (label, f"{count.right} of {count.pairs}")
+                for label, count in zip(labels, self.by_length, strict=False)
             ),
             (
-                "How often you would be right in many more pairs (95 %)",
+                "Estimated accuracy (95% interval)",
                 f"{low:.0%} to {high:.0%}",
             ),
-            ("Probability that as many are right by luck (p)", number(self.p, 2)),
+            ("Probability of this result by chance (p)", number(self.p, 2)),
         ]
 
 
-class Evaluation(_Finding):
-    """All results."""
+class Evaluation(_Model):
+    """The results of an evaluation."""
 
     format: Literal[2] = 2
     created: str
@@ -114,13 +114,13 @@ class Evaluation(_Finding):
     max_tokens: int
     data: DataInfo
     figures: list[Figures]
-    """The measures of the contestants, the tuned model first, and the person last."""
+    """Metrics by contestant, from the tuned model to the person."""
 
     loss_differences: list[Difference]
-    blind: BlindFinding | None
+    blind: BlindResult | None
     reasons: dict[str, str]
-    """The reasons for missing measures, by measure."""
+    """Why a metric is missing, by metric."""
 
-    def of(self, kind: str) -> Figures | None:
-        """Return the figures of one kind."""
-        return next((each for each in self.figures if each.kind == kind), None)
+    def get(self, kind: str) -> Figures | None:
+        """Return a contestant's metrics; `None` if it was not evaluated."""
+        return next((row for row in self.figures if row.kind == kind), None)

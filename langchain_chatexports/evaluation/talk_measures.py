@@ -1,4 +1,4 @@
-"""Measures of a model's replies in a talk, as pure functions.
+"""Pure functions that compute metrics of a model's replies in a talk.
 
 ```python
 from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
@@ -6,20 +6,21 @@ from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_ta
 figures = measure_talk([TalkReply("Haha ok!")], language="English")
 ```
 
-No model judges another one, and no figure contains text.
+They use no model as a judge, and no metric contains text.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from statistics import fmean
 
-from langchain_chatexports._languages import language_of
+from langchain_chatexports._languages import detect_language
 from langchain_chatexports.personas.repetition import repetitions, words
 
 _BREAK = re.compile(r"\s*\n\s*")
-_TIMES = 3
+_LOOP_TIMES = 3
 _QUOTED_WORDS = 6
 # Shorter messages are not specific to a person.
 _REPEATED_WORDS = 3
@@ -39,15 +40,18 @@ class TalkReply:
     text: str = field(repr=False)
     is_cut: bool = False
     prompt: str = field(default="", repr=False)
-    """The system prompt before the talk, if there was one."""
+    """The system prompt of the talk, if any."""
 
     names: tuple[str, ...] = field(default=(), repr=False)
+    """The names of other speakers."""
+
     before: tuple[str, ...] = field(default=(), repr=False)
+    """The messages before the reply."""
 
 
 @dataclass(frozen=True)
 class TalkFigures:
-    """Shares of the replies, from 0 to 1, and mean sizes of messages and replies."""
+    """Fractions of the replies, from 0 to 1, and mean message and reply lengths."""
 
     replies: int
     looping: float
@@ -56,23 +60,26 @@ class TalkFigures:
     cut: float
     empty: float
     other_language: float | None
-    """Replies in another language than the person's; `None` if it is not known."""
+    """Replies in another language than the person's; `None` if it is unknown."""
 
     quoting: float
-    """Replies with six words or more of the system prompt."""
+    """Replies that quote six words or more from the system prompt."""
 
     repeating: float
-    """Replies with a message of three words or more that copies an earlier or known
-    one."""
+    """Replies of three words or more that repeat an earlier or trained message."""
 
     continuing: float
     """Replies that continue with another person's message."""
 
     distinct: float
     characters: float
+    """Mean number of characters per message."""
+
     bubbles: float
+    """Mean number of messages per reply."""
+
     marks: float
-    """Messages that end with a mark such as a period."""
+    """Messages that end with a punctuation mark."""
 
 
 def measure_talk(
@@ -81,48 +88,48 @@ def measure_talk(
     language: str | None = None,
     known: Collection[str] = frozenset(),
 ) -> TalkFigures:
-    """Measure faults and lengths of replies.
+    """Compute quality problems and lengths of replies.
 
     Args:
         replies: The replies.
-        language: The person's language.
-        known: Messages of its training or prompt, as returned by `messages_in`.
+        language: The person's language; `None` if it is unknown.
+        known: Messages from training or the prompt, as returned by
+            `comparable_messages`.
     """
 
-    def share(holds: Callable[[TalkReply], bool]) -> float:
-        return fmean(map(holds, replies))
+    def fraction(predicate: Callable[[TalkReply], bool]) -> float:
+        return fmean(map(predicate, replies))
 
-    parts = [bubbles(reply.text) for reply in replies]
-    every = [bubble for bubble_list in parts for bubble in bubble_list]
-    same = {
-        " ".join(words(_composed(reply.text))) or reply.text.strip()
-        for reply in replies
+    messages_by_reply = [split_messages(reply.text) for reply in replies]
+    messages = [*chain.from_iterable(messages_by_reply)]
+    distinct = {
+        " ".join(words(_compose(reply.text))) or reply.text.strip() for reply in replies
     }
     return TalkFigures(
         replies=len(replies),
-        looping=share(lambda reply: is_looping(reply.text)),
-        cut=share(lambda reply: reply.is_cut),
-        empty=share(lambda reply: not reply.text.strip()),
+        looping=fraction(lambda reply: is_looping(reply.text)),
+        cut=fraction(lambda reply: reply.is_cut),
+        empty=fraction(lambda reply: not reply.text.strip()),
         other_language=None
         if language is None
-        else share(lambda reply: is_in_other_language(reply.text, language)),
-        quoting=share(lambda reply: is_quoting(reply.text, reply.prompt)),
-        repeating=share(lambda reply: is_repeating(reply, known)),
-        continuing=share(lambda reply: is_continuing(reply.text, reply.names)),
-        distinct=len(same) / len(replies),
-        characters=fmean(map(len, every)),
-        bubbles=fmean(map(len, parts)),
-        marks=fmean(bubble.endswith(_END_MARKS) for bubble in every),
+        else fraction(lambda reply: is_in_other_language(reply.text, language)),
+        quoting=fraction(lambda reply: is_quoting(reply.text, reply.prompt)),
+        repeating=fraction(lambda reply: is_repeating(reply, known)),
+        continuing=fraction(lambda reply: is_continuing(reply.text, reply.names)),
+        distinct=len(distinct) / len(replies),
+        characters=fmean(map(len, messages)),
+        bubbles=fmean(map(len, messages_by_reply)),
+        marks=fmean(message.endswith(_END_MARKS) for message in messages),
     )
 
 
-def bubbles(reply: str) -> list[str]:
-    """Return the single messages of a reply; one empty one for an empty reply."""
-    lines = _BREAK.split(_composed(reply).strip())
+def split_messages(reply: str) -> list[str]:
+    """Return the messages of a reply; an empty message for an empty reply."""
+    lines = _BREAK.split(_compose(reply).strip())
     return [line for line in lines if line] or [""]
 
 
-def _composed(text: str) -> str:
+def _compose(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
@@ -131,46 +138,48 @@ def is_looping(text: str) -> bool:
 
     A single repeated word, such as laughter, is not a loop.
     """
-    return any(found.times >= _TIMES for found in repetitions(_composed(text)))
-
-
-def is_in_other_language(text: str, language: str) -> bool:
-    """Return whether a text is clearly in another language."""
-    return language_of(text) not in {None, language}
-
-
-def is_quoting(text: str, prompt: str) -> bool:
-    """Return whether six words in a row of a system prompt are in a text."""
-    spoken, asked = words(_composed(text)), words(_composed(prompt))
-    known = {
-        tuple(asked[at : at + _QUOTED_WORDS])
-        for at in range(len(asked) - _QUOTED_WORDS + 1)
-    }
     return any(
-        tuple(spoken[at : at + _QUOTED_WORDS]) in known
-        for at in range(len(spoken) - _QUOTED_WORDS + 1)
+        repetition.times >= _LOOP_TIMES for repetition in repetitions(_compose(text))
     )
 
 
-def messages_in(texts: Iterable[str]) -> set[str]:
-    """Return the single messages of texts in comparable form, without short ones."""
-    spoken = (words(bubble) for text in texts for bubble in bubbles(text))
-    return {" ".join(one) for one in spoken if len(one) >= _REPEATED_WORDS}
+def is_in_other_language(text: str, language: str) -> bool:
+    """Return whether text is clearly in another language."""
+    return detect_language(text) not in {None, language}
+
+
+def is_quoting(text: str, prompt: str) -> bool:
+    """Return whether text quotes six consecutive words of a system prompt."""
+    return not _phrases(text).isdisjoint(_phrases(prompt))
+
+
+def _phrases(text: str) -> set[tuple[str, ...]]:
+    text_words = words(_compose(text))
+    starts = range(len(text_words) - _QUOTED_WORDS + 1)
+    return {tuple(text_words[start : start + _QUOTED_WORDS]) for start in starts}
+
+
+def comparable_messages(texts: Iterable[str]) -> set[str]:
+    """Split texts into messages, as lower-case words; skip short messages."""
+    messages = (words(message) for text in texts for message in split_messages(text))
+    return {
+        " ".join(message) for message in messages if len(message) >= _REPEATED_WORDS
+    }
 
 
 def is_repeating(reply: TalkReply, known: Collection[str] = frozenset()) -> bool:
     """Return whether a reply repeats an earlier or a known message."""
-    before = messages_in(reply.before)
-    return any(one in before or one in known for one in messages_in([reply.text]))
+    before = comparable_messages(reply.before)
+    messages = comparable_messages([reply.text])
+    return any(message in before or message in known for message in messages)
 
 
 def is_continuing(text: str, names: Sequence[str] = ()) -> bool:
-    """Return whether a text continues with another person's message.
+    """Return whether text continues with another person's message.
 
-    Such a text has a line that begins with a speaker's name, a role, or the markup of
-    prompts.
+    A line does so if it begins with a speaker's name, a role, or prompt markup.
     """
-    lines = bubbles(text)
+    lines = split_messages(text)
     labels = tuple(f"{name.lower()}:" for name in names if name)
     has_label = any(line.lower().startswith(labels) for line in lines)
     return has_label or _ROLE.search(text) is not None

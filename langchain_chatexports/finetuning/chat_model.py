@@ -1,4 +1,4 @@
-"""Create the chat model of a tuned model."""
+"""Create a chat model for a tuned model."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from openai import APIStatusError
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from tiktoken.model import encoding_name_for_model
 
-from langchain_chatexports._tokens import tokens_by_bytes
+from langchain_chatexports._tokens import estimate_tokens
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.finetuning.connection import Connection, http_clients
 
@@ -22,9 +22,9 @@ from langchain_chatexports.finetuning.connection import Connection, http_clients
 class TunedChatOpenAI(ChatOpenAI):
     """A `ChatOpenAI` that counts tokens with the tokenizer of its base.
 
-    `ChatOpenAI` counts with tiktoken, which downloads an encoding that is not the
-    model's. This class asks the model's server (`POST /tokenize`, as in the local
-    server and vLLM); if there is no such route, tokens are estimated by bytes.
+    `ChatOpenAI` uses tiktoken, which would download the encoding of another model. This
+    class calls `POST /tokenize`, which the local server and vLLM support. For other
+    servers, it estimates tokens from bytes.
     """
 
     @classmethod
@@ -38,21 +38,21 @@ class TunedChatOpenAI(ChatOpenAI):
         return super().get_name(suffix, name=name)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the ids of a text's tokens."""
+        """Return the token ids of the text."""
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        found = self._tokenized(prompt=text)
-        if found is None:
-            msg = "The model's server has no route /tokenize. Use get_num_tokens."
+        response = self._tokenize(prompt=text)
+        if response is None:
+            msg = "The server does not support /tokenize. Use get_num_tokens."
             raise NotImplementedError(msg)
-        return list(found["tokens"])
+        return list(response["tokens"])
 
     def get_num_tokens(self, text: str) -> int:
-        """Return the number of tokens in a text."""
+        """Return the number of tokens in the text."""
         if self.custom_get_token_ids is not None:
             return len(self.custom_get_token_ids(text))
-        found = self._tokenized(prompt=text)
-        return tokens_by_bytes(text) if found is None else int(found["count"])
+        response = self._tokenize(prompt=text)
+        return estimate_tokens(text) if response is None else int(response["count"])
 
     def get_num_tokens_from_messages(
         self,
@@ -62,35 +62,35 @@ class TunedChatOpenAI(ChatOpenAI):
     ) -> int:
         """Return the number of tokens in a chat, including the chat template.
 
-        Tools are estimated, and so are chats that the server cannot render.
+        Tools, and chats that the server cannot render, are estimated.
         """
-        del kwargs  # Images are not downloaded.
+        del kwargs  # Do not download images.
         chat = convert_to_openai_messages(list(messages))
-        listed = [convert_to_openai_tool(tool) for tool in tools or ()]
-        of_tools = tokens_by_bytes(str(listed)) if listed else 0
-        found = self._tokenized(messages=chat)
-        if found is None:
-            return example_tokens({"messages": chat}, tokens_by_bytes) + of_tools
-        return int(found["count"]) + of_tools
+        schemas = [convert_to_openai_tool(tool) for tool in tools or ()]
+        tool_tokens = estimate_tokens(str(schemas)) if schemas else 0
+        response = self._tokenize(messages=chat)
+        if response is None:
+            return example_tokens({"messages": chat}, estimate_tokens) + tool_tokens
+        return int(response["count"]) + tool_tokens
 
-    def _tokenized(self, **body: Any) -> dict[str, Any] | None:
-        """Return the server's answer; `None` if it does not count tokens."""
+    def _tokenize(self, **body: Any) -> dict[str, Any] | None:
+        """Return the response of `/tokenize`; `None` if it is not supported."""
         try:
-            answer: Any = self.root_client.post(
+            response: Any = self.root_client.post(
                 "/tokenize", body={"model": self.model_name, **body}, cast_to=object
             )
         except APIStatusError:
             return None
-        return answer if isinstance(answer, dict) and "count" in answer else None
+        return response if isinstance(response, dict) and "count" in response else None
 
 
 def chat_model(
     connection: Connection, name: str, base_model: str, **kwargs: Any
 ) -> ChatOpenAI:
-    """Create a chat model for the same server, independent of the environment."""
+    """Create a chat model for the same server, ignoring environment variables."""
     client = connection.client
     sync_client, async_client = http_clients()
-    # langchain-openai accepts a proxy or HTTP clients, but not both.
+    # langchain-openai accepts either a proxy or HTTP clients.
     proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY") or None
     arguments: dict[str, Any] = {
         "model": name,
@@ -98,7 +98,7 @@ def chat_model(
         "api_key": client.api_key,
         "organization": client.organization,
         "default_headers": connection.headers or None,
-        # `codex` in the suffix would switch to the Responses API.
+        # With `codex` in the name, langchain-openai would use the Responses API.
         "use_responses_api": False,
         # tiktoken does not know the names of tuned models.
         "tiktoken_model_name": base_model,
@@ -107,20 +107,21 @@ def chat_model(
         "http_client": sync_client(proxy=proxy),
         "http_async_client": async_client(proxy=proxy),
     }
-    kind: type[ChatOpenAI] = TunedChatOpenAI
+    model_class: type[ChatOpenAI] = TunedChatOpenAI
     with suppress(KeyError):
         encoding_name_for_model(base_model)
-        kind = ChatOpenAI
-    return kind(**arguments | kwargs)
+        model_class = ChatOpenAI
+    return model_class(**arguments | kwargs)
 
 
-def model_profile(given: object, base_model: str) -> Any:
-    """Return the server's profile of a model, or else langchain-openai's."""
-    if isinstance(given, dict):
-        known = {k: v for k, v in given.items() if k in ModelProfile.__annotations__}
+def model_profile(profile: object, base_model: str) -> Any:
+    """Return the server's profile of a model, falling back to langchain-openai's."""
+    if isinstance(profile, dict):
+        fields = ModelProfile.__annotations__.keys() & profile.keys()
+        known_fields = {field: profile[field] for field in fields}
         with suppress(ValidationError):
-            if profile := TypeAdapter(ModelProfile).validate_python(known):
-                return profile
-    # Jobs name `gpt-4.1-mini-2025-04-14`, which langchain-openai calls `gpt-4.1-mini`.
+            if validated := TypeAdapter(ModelProfile).validate_python(known_fields):
+                return validated
+    # langchain-openai knows `gpt-4.1-mini-2025-04-14` as `gpt-4.1-mini`.
     name = re.sub(r"-(\d{4}-\d{2}-\d{2}|\d{4})$", "", base_model)
     return ChatOpenAI(model=name, api_key=SecretStr("-"), openai_proxy=None).profile

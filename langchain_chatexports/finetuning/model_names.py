@@ -1,4 +1,4 @@
-"""Names of tuned models in OpenAI's form."""
+"""Names of tuned models in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 __all__ = ["TunedModelName"]
 
-# Names of checkpoints have another part.
+# The name of a checkpoint has a fifth part.
 _NAME = re.compile(r"ft:([^:]*):([^:]*):([^:]*):(.+)")
 
 
@@ -23,10 +23,10 @@ class TunedModelName(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> TunedModelName | None:
-        """Parse a name; `None` if it is not that of a tuned model."""
-        found = _NAME.fullmatch(name)
-        return cls(*found.groups()) if found else None
+        """Parse a name; return `None` if it is not a tuned model's."""
+        match = _NAME.fullmatch(name)
+        return cls(*match.groups()) if match else None
 
     def __str__(self) -> str:
-        """Return the whole name."""
+        """Return the full name."""
         return ":".join(("ft", *self))

@@ -1,4 +1,4 @@
-"""The settings of the tuner, validated, and serialized without secrets."""
+"""The settings of the tuner: validated, and serialized without secrets."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The settings of `ChatFineTuner`: server, model, hyperparameters, limits.
 
-    Keys, headers, callables, data, `extra_body` and `chat_model_kwargs` are neither
-    serialized nor in the `repr`, and `base_url` has no password and query there.
+    Serialization and `repr` omit keys, headers, callables, data, `extra_body` and
+    `chat_model_kwargs`, as well as the password and the query of `base_url`.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -47,7 +47,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """The base model."""
 
     base_url: str | None = None
-    """The server's URL; by default `OPENAI_BASE_URL`, or else OpenAI."""
+    """The server's URL; by default `OPENAI_BASE_URL`, otherwise OpenAI's."""
 
     api_key: SecretStr | str | None = None
     """The API key; by default `OPENAI_API_KEY`."""
@@ -61,7 +61,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     default_headers: dict[str, str] | None = Field(
         default=None, exclude=True, repr=False
     )
-    """Headers of every request, including chats."""
+    """Headers for all requests, including those of the chat model."""
 
     suffix: str | None = Field(default=None, max_length=64)
     """A suffix for the tuned model's name."""
@@ -79,49 +79,49 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """Factor for the server's learning rate."""
 
     validation_examples: Any = Field(default=None, exclude=True, repr=False)
-    """Examples for validation, in any form of the input."""
+    """Examples for validation, in any format that `invoke` accepts."""
 
     metadata: dict[str, str] | None = Field(default=None, repr=False)
-    """Metadata of the job; two keys are the tuner's own."""
+    """The job's metadata; the tuner adds two keys."""
 
     extra_body: dict[str, JsonValue] | None = Field(
         default=None, exclude=True, repr=False
     )
-    """Further fields of the job request, for this server."""
+    """Additional fields for the request that creates the job."""
 
     poll_interval: _Positive = 2.0
-    """Seconds between polls of the job, at first."""
+    """Initial number of seconds between polls of the job."""
 
     max_poll_interval: _Positive = 60.0
     """Maximum number of seconds between polls."""
 
     timeout: _Positive | None = None
-    """Seconds for all of `invoke`; the job continues afterwards."""
+    """Maximum number of seconds for `invoke`; the job continues afterwards."""
 
     max_billed_tokens: PositiveInt | None = None
-    """Raise an error, before anything is sent, if more tokens may be billed."""
+    """Before sending anything, raise an error if more tokens may be billed."""
 
     confirm: Callable[[TrainingEstimate], bool] | None = Field(
         default=None, exclude=True, repr=False
     )
-    """A function called before anything is sent; returns whether to create the job."""
+    """A function that returns whether to continue, called before anything is sent."""
 
     delete_training_file: bool = False
-    """Delete the uploaded files when `invoke` or `wait` sees the end of the job."""
+    """Delete the uploaded files when `invoke` or `wait` sees that the job has ended."""
 
     file_expires_after: int | None = Field(default=None, ge=3600, le=2_592_000)
     """Seconds after which the server deletes the uploaded files."""
 
     run_again: bool = False
-    """Always create a new job, even if the examples and settings have one."""
+    """Create a new job even if there is one for the same examples and settings."""
 
     on_event: Callable[[Any], object] | None = Field(
         default=None, exclude=True, repr=False
     )
-    """A function called with each of the SDK's events, oldest first, while waiting."""
+    """While waiting, called with each of the SDK's events, oldest first."""
 
     allow_trailing: bool = False
-    """Accept examples that do not end with the assistant; OpenAI refuses them."""
+    """Accept examples that do not end with the assistant; OpenAI rejects them."""
 
     chat_model_kwargs: dict[str, Any] = Field(
         default_factory=lambda: {"temperature": 1}, exclude=True, repr=False
@@ -130,15 +130,15 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     _clock: Clock = PrivateAttr(default_factory=Clock)
 
-    # Checks and serialization of settings
+    # Validation and serialization
 
     @field_validator("api_key")
     @classmethod
-    def _is_secret(cls, value: SecretStr | str | None) -> SecretStr | None:
+    def _to_secret(cls, value: SecretStr | str | None) -> SecretStr | None:
         return SecretStr(value) if isinstance(value, str) else value
 
     @field_serializer("base_url")
-    def _without_password(self, value: str | None) -> str | None:
+    def _strip_password(self, value: str | None) -> str | None:
         return value and public_url(value)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
@@ -148,28 +148,28 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """The source of the key when a serialized tuner is loaded."""
+        """The environment variable that holds the key, to load a serialized tuner."""
         return {"api_key": "OPENAI_API_KEY"}
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The settings that are serialized in part."""
+        """The settings serialized without secrets."""
         return self.model_dump(include={"base_url"})
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Settings are serialized, except those that may contain secrets."""
+        """Return whether the tuner can be serialized."""
         return True
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
-        """Return a stable namespace for the tuner of this package."""
+        """Return the public namespace for this package's tuner."""
         if cls.__module__.startswith("langchain_chatexports."):
             return ["langchain_chatexports", "finetuning"]
         return cls.__module__.split(".")
 
-    def _connection(self) -> Connection:
-        """Return a connection to the server for one call."""
+    def _create_connection(self) -> Connection:
+        """Create a connection to the server for one call."""
         names = ("base_url", "organization", "project", "default_headers")
         settings = {name: getattr(self, name) for name in names}
         if isinstance(key := self.api_key, SecretStr):
@@ -178,7 +178,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         return Connection(given, self._clock, self.timeout)
 
     def report_event(self, event: Any) -> None:
-        """Pass an event to `on_event`, and log its errors."""
+        """Call `on_event` with an event, and log any exception."""
         if self.on_event is None:
             return
         try:

@@ -25,7 +25,7 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.finetuning.jobs import NewJob
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
-from langchain_chatexports.finetuning.training_file import training_files
+from langchain_chatexports.finetuning.training_file import create_training_files
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
@@ -36,16 +36,16 @@ _TRACED_INPUT = {"input": ""}
 
 
 class ChatFineTuner(FineTunerSettings):
-    """Fine-tune a chat model on any server that speaks OpenAI's protocol.
+    """Fine-tune a chat model on any OpenAI-compatible server.
 
     A Runnable from examples, sessions, a loader or a JSONL path to a chat model. If the
-    server stores the metadata of jobs, the same data and settings have exactly one job,
-    which is found after a lost answer, a killed process, or by a second call.
+    server stores job metadata, repeated calls with the same data and settings reuse one
+    job, even after a lost response or a killed process.
 
-    Compose the tuner itself, as in `(steps | tuner).invoke(loader)`. Do not wrap it in
-    a function: LangChain invokes a Runnable that a function returns, so a lambda or
-    `@chain` around `tuner.invoke` would send the sessions to the tuned model as a
-    prompt. In functions, use `submit`.
+    Compose the tuner itself, as in `(steps | tuner).invoke(loader)`, not in a function:
+    LangChain invokes a Runnable that a function returns, so a lambda or `@chain` around
+    `tuner.invoke` would send the sessions to the tuned model as a prompt. In functions,
+    use `submit`.
     """
 
     _retry: Any = PrivateAttr(default=None)
@@ -57,19 +57,19 @@ class ChatFineTuner(FineTunerSettings):
 
         Args:
             input: Training examples, a chat loader, sessions, lists of messages or of
-                role dicts, or the path of a JSONL file.
+                role dicts, or the path to a JSONL file.
             config: LangChain's config.
-            **kwargs: Not supported; settings belong to the tuner.
+            **kwargs: Not supported; pass settings to the tuner.
 
         Returns:
             A `ChatOpenAI` with the tuned model, the server and the key.
 
         Raises:
             TrainingDataError: If the examples break the format's rules.
-            TrainingBudgetError: If the job is over the limit, or not confirmed.
-            FineTuningError: If the job produces no model; its subclasses say why.
+            TrainingBudgetError: If the job exceeds the limit or is not confirmed.
+            FineTuningError: If there is no model; the subclass says why.
         """
-        _refuse_arguments(kwargs)
+        _reject_arguments(kwargs)
         models: list[ChatOpenAI] = []
 
         def fine_tune(_: Any, run_manager: CallbackManagerForChainRun) -> Any:
@@ -81,10 +81,10 @@ class ChatFineTuner(FineTunerSettings):
                 else:
                     dispatch_custom_event(_EVENT, _jsonable(item), config=callbacks)
             models.append(run.chat_model())
-            return job.counts(run)
+            return job.summarize_trace(run)
 
         call = partial(self._call_with_config, fine_tune, _TRACED_INPUT, config)
-        # Retry inside the run: LangChain's own retry would trace its input.
+        # Retry within the run: LangChain's own retry would trace its input.
         (self._retry._sync_retrying(reraise=True)(call) if self._retry else call())  # noqa: SLF001
         return models[0]
 
@@ -92,7 +92,7 @@ class ChatFineTuner(FineTunerSettings):
         self, input: TrainingInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> ChatOpenAI:
         """Fine-tune and wait, without blocking the event loop; see `invoke`."""
-        _refuse_arguments(kwargs)
+        _reject_arguments(kwargs)
         models: list[ChatOpenAI] = []
 
         async def fine_tune(
@@ -107,7 +107,7 @@ class ChatFineTuner(FineTunerSettings):
                     event = _jsonable(item)
                     await adispatch_custom_event(_EVENT, event, config=callbacks)
             models.append(run.chat_model())
-            return job.counts(run)
+            return job.summarize_trace(run)
 
         call = partial(self._acall_with_config, fine_tune, _TRACED_INPUT, config)
         retry = self._retry
@@ -115,7 +115,7 @@ class ChatFineTuner(FineTunerSettings):
         return models[0]
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
-        """Create or find the job, without waiting for its end.
+        """Create or find the job, without waiting for it to finish.
 
         Args:
             input: As for `invoke`.
@@ -128,7 +128,7 @@ class ChatFineTuner(FineTunerSettings):
         return run  # type: ignore[no-any-return] # a run
 
     async def asubmit(self, input: TrainingInput) -> FineTuningRun:
-        """Create or find the job, without waiting for its end."""
+        """Create or find the job, without waiting for it to finish."""
         job = await run_in_executor(None, self._new_job, input)
         (run,) = [run async for run in job.connection.arun(job.submit())]
         return run  # type: ignore[no-any-return] # a run
@@ -142,31 +142,31 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run, with its current state.
         """
-        connection = self._connection()
+        connection = self._create_connection()
         connection.job_id = job_id
-        connection.consequence = f"Is {job_id!r} a job of this account?"
-        with connection.opened():
-            job = connection.job(job_id)
+        connection.error_hint = f"Check that job {job_id!r} belongs to this account."
+        with connection.open():
+            job = connection.retrieve_job(job_id)
         return FineTuningRun(self, job, connection)
 
     async def aget(self, job_id: str) -> FineTuningRun:
         """Return the run of a job, for example after a restart."""
         return await run_in_executor(None, self.get, job_id)
 
-    def _new_job(self, given: TrainingInput) -> NewJob:
-        """Check everything that can fail before the first request."""
+    def _new_job(self, data: TrainingInput) -> NewJob:
+        """Before the first request, check everything that can fail."""
         from langchain_chatexports.finetuning.chat_model import chat_model
 
         # The timeout includes reading the examples.
-        connection = self._connection()
-        files = training_files(self, given)
+        connection = self._create_connection()
+        files = create_training_files(self, data)
         try:
             chat_model(connection, self.model, self.model, **self.chat_model_kwargs)
         except ValidationError as error:
             fields = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
             names = ", ".join(sorted(fields))
             msg = (
-                f"The chat model refuses chat_model_kwargs ({names}). Nothing was sent."
+                f"The chat model rejects chat_model_kwargs ({names}). Nothing was sent."
             )
             raise FineTuningError(msg) from None
         return NewJob(self, connection, files)
@@ -176,8 +176,8 @@ class ChatFineTuner(FineTunerSettings):
     def with_retry(self, **options: Any) -> ChatFineTuner:
         """Retry if the server is unavailable, or after a timeout.
 
-        Name other errors with care: after a failed or cancelled job, the same call
-        creates a new one.
+        Be careful with other errors: after a failed or cancelled job, a retry creates a
+        new job.
 
         Args:
             **options: As for any Runnable. `retry_if_exception_type` defaults to
@@ -189,30 +189,30 @@ class ChatFineTuner(FineTunerSettings):
         temporary = (FineTuningUnavailableError, FineTuningTimeoutError)
         options = {"retry_if_exception_type": temporary, **options}
         tuner = self.model_copy()
-        tuner._retry = super().with_retry(**options)  # noqa: SLF001 - our own
+        tuner._retry = super().with_retry(**options)  # noqa: SLF001 - same class
         return tuner
 
     def __ror__(self, other: Any) -> RunnableSequence[Any, Any]:
-        """Compose with a Runnable; a loader is an error, since it is an input."""
+        """Compose with a Runnable; raise an error for a loader, which is an input."""
         if isinstance(other, BaseChatLoader):
             msg = (
-                "A chat loader is not a Runnable: write tuner.invoke(loader), or "
+                "A chat loader is not a Runnable. Write tuner.invoke(loader), or "
                 "(steps | tuner).invoke(loader)."
             )
             raise TypeError(msg)
         return cast("RunnableSequence[Any, Any]", super().__ror__(other))
 
 
-def _refuse_arguments(kwargs: dict[str, Any]) -> None:
+def _reject_arguments(kwargs: dict[str, Any]) -> None:
     # `bind(n_epochs=3)` must not be ignored silently.
     if kwargs:
         msg = (
-            f"Unknown arguments: {', '.join(sorted(kwargs))}. Settings belong to the "
-            "tuner: ChatFineTuner(...)."
+            f"Unknown arguments: {', '.join(sorted(kwargs))}. Pass settings to "
+            "ChatFineTuner(...)."
         )
         raise TypeError(msg)
 
 
 def _jsonable(event: Any) -> Any:
-    # A warning about a field of another type would quote its value.
+    # A warning about a field with an unexpected type would quote its value.
     return event.model_dump(mode="json", warnings=False)

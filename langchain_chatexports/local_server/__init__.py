@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server.http.server import serve_forever
     from langchain_chatexports.local_server.launcher import LocalServer
     from langchain_chatexports.local_server.settings import ServerSettings
-    from langchain_chatexports.local_server.storage.deletion import delete_kept
+    from langchain_chatexports.local_server.storage.deletion import delete_data
     from langchain_chatexports.local_server.storage.models import (
         find_model,
         list_models,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LocalServer",
     "ServerSettings",
-    "delete_kept",
+    "delete_data",
     "export_model",
     "find_model",
     "list_models",
@@ -41,7 +41,7 @@ _MODULES = {
     "http.server": ("serve_forever",),
     "launcher": ("LocalServer",),
     "settings": ("ServerSettings",),
-    "storage.deletion": ("delete_kept",),
+    "storage.deletion": ("delete_data",),
     "storage.models": ("find_model", "list_models"),
 }
 

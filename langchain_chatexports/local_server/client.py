@@ -1,4 +1,4 @@
-"""OpenAI's client for a local server, with its errors as `LocalServerError`."""
+"""OpenAI's client for a local server; its errors become `LocalServerError`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +15,10 @@ if TYPE_CHECKING:  # openai takes a second to import.
 _TIMEOUT_SECONDS = 30.0
 
 
-def client_of(
+def open_client(
     server: "LocalServer | RunningServer", *, timeout: float = _TIMEOUT_SECONDS
 ) -> "OpenAI":
-    """Return a client for a running server, to be closed or used in `with`."""
+    """Create a client for a running server; close it, or use `with`."""
     import openai
 
     return openai.OpenAI(
@@ -27,7 +27,7 @@ def client_of(
 
 
 @contextmanager
-def explained_errors() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raise a client's errors as `LocalServerError` with the server's explanation."""
     import openai
 
@@ -36,5 +36,5 @@ def explained_errors() -> Iterator[None]:
     except openai.OpenAIError as error:
         body = getattr(error, "body", None)
         reason = body.get("message") if isinstance(body, dict) else None
-        msg = f"The local server refused: {reason or type(error).__name__}"
+        msg = f"The local server rejected the request: {reason or type(error).__name__}"
         raise LocalServerError(msg) from error

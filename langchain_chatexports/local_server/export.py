@@ -1,4 +1,4 @@
-"""Export of a tuned model to other programs: merged into its base, or as GGUF."""
+"""Export a tuned model for other programs: merged into its base, or as GGUF."""
 
 import os
 import secrets
@@ -14,14 +14,14 @@ from langchain_chatexports.local_server.bases.chat_template import (
 )
 from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.gguf_adapter import NoGGUFError
-from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, gguf_of_base
+from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
+from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, find_gguf
 from langchain_chatexports.local_server.bases.gguf_header import read_header, rewrite
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
-    ChildError,
+    ChildProcessFailedError,
     call_in_child,
     default_threads,
 )
@@ -47,7 +47,7 @@ def export_model(
 
     Args:
         name: The tuned model's name, `ft:…`.
-        target: The directory to write, which must not exist; it is removed if the
+        target: The directory to create; it must not exist, and is removed if the
             export fails.
         data_dir: The data directory; the default one if `None`.
         gguf: Whether to write `model.gguf` and a Modelfile, for llama.cpp and Ollama,
@@ -65,16 +65,16 @@ def export_model(
     check_extra()
     target = Path(target).expanduser().absolute()
     if quantization not in _QUANTIZATIONS:
-        msg = f"There is no quantization {quantization!r}: choose q8_0 or f16."
+        msg = f"Unknown quantization {quantization!r}. Choose q8_0 or f16."
         raise LocalServerError(msg)
     if target.exists():
-        msg = f"{target} exists already. Choose a directory that does not."
+        msg = f"{target} already exists. Choose a new directory."
         raise LocalServerError(msg)
     models = {model.name: model for model in list_models(data_dir)}
     if name not in models:
-        msg = f"There is no tuned model {name}. Models: {', '.join(models) or 'none'}."
+        msg = f"No tuned model named {name}. Models: {', '.join(models) or 'none'}."
         raise LocalServerError(msg)
-    # A random name: other files there are not ours.
+    # A random name, so that no other file is overwritten.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     task = (name, str(models[name].path.parent.parent), str(temporary))
     try:
@@ -87,7 +87,7 @@ def export_model(
             offline=False,
         )
         temporary.replace(target)
-    except ChildError as error:
+    except ChildProcessFailedError as error:
         raise LocalServerError(str(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -95,23 +95,23 @@ def export_model(
 
 
 def _export(name: str, data_dir: str, target: str, quantization: str | None) -> None:
-    """Write a model: as GGUF with a type of weights, or merged if it is `None`."""
+    """Write a model as GGUF; without `quantization`, merged into its base."""
     os.umask(0o077)
-    model = next(each for each in list_models(data_dir) if each.name == name)
+    model = next(model for model in list_models(data_dir) if model.name == name)
     description = describe_base(model.base)
     base = prepare_base(description)
     if quantization is None:
         _merge(base, model.path, Path(target))
         return
     try:
-        found = gguf_of_base(description, base)
-        _write_gguf(model, base, found, Path(target), quantization)
-    except NoGGUFError as error:
+        gguf = find_gguf(description, base)
+        _write_gguf(model, base, gguf, Path(target), quantization)
+    except GGUFNotSupportedError as error:
         msg = f"{name} cannot be written as GGUF: {error}."
         raise LocalServerError(msg) from error
 
 
-def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
+def usage_instructions(folder: Path, *, gguf: bool) -> list[str]:
     """Return lines with the commands for Ollama and llama.cpp."""
     if not gguf:
         return []
@@ -123,12 +123,13 @@ def how_to_run(folder: Path, *, gguf: bool) -> list[str]:
     ]
 
 
-def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> str:
-    """Return a Modelfile, with which Ollama loads `model.gguf`.
+def render_modelfile(
+    template: DerivedTemplate, *, begin: str, system: str | None
+) -> str:
+    """Return Ollama's Modelfile for `model.gguf`, with the chat template in Go.
 
-    The format: https://docs.ollama.com/modelfile. Ollama's templates are in Go's
-    language, so the chat template is written in it. llama.cpp puts the token `begin`
-    before each prompt.
+    The template omits the token `begin`, because llama.cpp adds it to each prompt. The
+    format: https://docs.ollama.com/modelfile
     """
     start = template.start.removeprefix(begin)
     before, after = template.system_start.removeprefix(begin), template.system_end
@@ -148,7 +149,7 @@ def modelfile(template: DerivedTemplate, *, begin: str, system: str | None) -> s
         f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{template.assistant_header}"
     )
     lines = [f"FROM ./{_MODEL_FILE}"]
-    # These texts come from the base's publisher, and must not add lines.
+    # The publisher's template must not add instructions.
     pieces = "".join(
         value for value in vars(template).values() if isinstance(value, str)
     )
@@ -167,15 +168,15 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    _, kind = config_and_class(base)
-    plain = kind.from_pretrained(
+    _, model_class = config_and_class(base)
+    base_model = model_class.from_pretrained(
         base,
         dtype="auto",
         use_safetensors=True,
         local_files_only=True,
         trust_remote_code=False,
     )
-    tuned = PeftModel.from_pretrained(plain, adapter, torch_device="cpu")
+    tuned = PeftModel.from_pretrained(base_model, adapter, torch_device="cpu")
     target.mkdir(mode=0o700, parents=True)
     tuned.merge_and_unload().save_pretrained(target)
     tokenizer = AutoTokenizer.from_pretrained(
@@ -184,17 +185,17 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def _dithered(values: "np.ndarray") -> "np.ndarray":
-    """Return weights whose small changes survive rounding to 8 bits.
+def _dither(values: "np.ndarray") -> "np.ndarray":
+    """Add noise to weights, so that small changes survive rounding to 8 bits.
 
-    The base's weights are multiples of a block's step, so rounding to the nearest one
-    would undo changes below half a step, which are most changes of a short training.
-    With noise of a step's width, changes remain on average.
+    The base's weights are multiples of a block's step. Rounding to the nearest one
+    would undo changes of less than half a step: most changes of a short training run.
+    With noise as wide as a step, they remain on average.
     """
     import numpy as np
 
     if values.shape[-1] % _Q8_0_BLOCK:
-        return values  # Written in 16 bits.
+        return values  # These are written as 16-bit floats.
     blocks = values.reshape(-1, _Q8_0_BLOCK)
     steps = np.abs(blocks).max(axis=1, keepdims=True) / _Q8_0_STEPS
     noise = np.random.default_rng(0).random(blocks.shape, np.float32) - 0.5
@@ -205,15 +206,18 @@ def _dithered(values: "np.ndarray") -> "np.ndarray":
 def _write_gguf(
     model: TunedModel, base: Path, gguf: BaseGGUF, target: Path, kind: str
 ) -> None:
-    adapter = read_header(gguf.adapter_file(model.path))
+    adapter = read_header(gguf.write_adapter(model.path))
     alpha = float(adapter.fields["adapter.lora.alpha"])
 
     def merge(name: str, values: "np.ndarray") -> "np.ndarray":
         if f"{name}.lora_a" not in adapter.tensors:
             return values
-        down, up = adapter.read(f"{name}.lora_a"), adapter.read(f"{name}.lora_b")
+        down, up = (
+            adapter.read_tensor(f"{name}.lora_a"),
+            adapter.read_tensor(f"{name}.lora_b"),
+        )
         merged: np.ndarray = values + alpha / len(down) * (up @ down)
-        return _dithered(merged) if kind == "Q8_0" else merged
+        return _dither(merged) if kind == "Q8_0" else merged
 
     tokenizer, _ = load_tokenizer(base)
     template = ChatTemplate(tokenizer)
@@ -222,7 +226,7 @@ def _write_gguf(
         (target / name).touch(mode=0o600)
     first = tokenizer("a")["input_ids"][0]
     begin = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
-    text = modelfile(template.derived, begin=begin, system=model.prompt.system)
+    text = render_modelfile(template.derived, begin=begin, system=model.prompt.system)
     (target / "Modelfile").write_text(text, "utf-8", newline="\n")
     rewrite(
         read_header(gguf.file),

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
+from langchain_chatexports._locks import is_locked
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import (
     describe_base,
@@ -22,8 +24,8 @@ from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.local_server.processes import (
     child_environment,
     default_threads,
-    json_object,
-    killed_after,
+    kill_after,
+    parse_json_object,
     start_child,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
@@ -39,16 +41,17 @@ if TYPE_CHECKING:  # A part of the extra.
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 20.0
-_HOLD_SECONDS = 10.0
+_POLL_SECONDS = 0.2
+_KEEP_ALIVE_TIMEOUT = 30.0
 
 
 class LocalServer:
     """A local server with OpenAI's API, in a child process.
 
-    It listens on 127.0.0.1, with a random key, and ends with this process, or with the
-    last `chatexports` command that uses it. Files, jobs and tuned models stay in the
-    data directory. The next server on it continues an unfinished job, unless it was
-    paused.
+    It listens on 127.0.0.1, with a random key, and stops with this process, or with the
+    last `chatexports` command that uses it. Files, jobs and tuned models are stored in
+    the data directory. The next server on it resumes unfinished jobs, unless they
+    were paused.
 
     ```python
     with LocalServer() as server:
@@ -57,7 +60,7 @@ class LocalServer:
 
     Attributes:
         base_model: The name of the base in requests.
-        api_key: The key of the running server; new at each start unless given.
+        api_key: The key of the running server; by default, a new one at each start.
         data_dir: The directory of files, jobs and models.
     """
 
@@ -83,17 +86,16 @@ class LocalServer:
                 data directory.
             port: The port; 0 for a free one.
             api_key: The key; `None` for a new random one at each start.
-            aliases: Further names for the base, such as
+            aliases: Additional names for the base, such as
                 `{"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}`.
-            threads: The number of CPU threads; `None` for all cores but one.
-            resume_jobs: Whether to continue unfinished jobs of an earlier server.
-                Otherwise they are paused until they are resumed, as are jobs of this
-                server when it stops.
-            share: Whether to use a server that is running on the data directory
-                already, with its own settings, instead of raising an error.
-            startup_timeout: Seconds to wait for the start. The first start with the
-                default base or a `.gguf` file converts it (about 20 seconds); one with
-                a hub id may download it.
+            threads: The number of CPU threads; `None` for all cores minus one.
+            resume_jobs: Whether to resume unfinished jobs of an earlier server.
+                Otherwise they are paused, as are this server's jobs when it stops.
+            share: Whether to use a server that already runs on the data directory,
+                with its own settings, instead of raising an error.
+            startup_timeout: Seconds to wait for startup, excluding the download of a
+                hub model. The first start with the default base or a `.gguf` file
+                converts it (about 20 seconds).
 
         Raises:
             LocalServerError: If the base is missing, or a setting is out of range.
@@ -113,7 +115,7 @@ class LocalServer:
         self._startup_timeout = startup_timeout
         self._share = share
         self._shared: RunningServer | None = None
-        self._hold: httpx.Client | None = None
+        self._keep_alive: httpx.Client | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._base_url: str | None = None
         self.base_model = describe_base(base).name
@@ -128,7 +130,7 @@ class LocalServer:
             LocalServerError: If the server is not running.
         """
         if self._base_url is None:
-            msg = "The local server is not running: call start(), or use it in `with`."
+            msg = "The local server is not running. Call start(), or use `with`."
             raise LocalServerError(msg)
         return self._base_url
 
@@ -141,30 +143,40 @@ class LocalServer:
 
     @property
     def is_shared(self) -> bool:
-        """Whether this is the server of another process."""
+        """Whether the server was started by another process."""
         return self._shared is not None
 
     def start(self) -> Self:
         """Start the server, and wait until it accepts requests.
 
         Raises:
-            LocalServerError: If it is running already, its port is taken, another
-                server uses the data directory, or has another base if it is shared,
-                the base cannot be read, or it takes too long.
+            LocalServerError: If it is already running, its port is taken, another
+                server uses the data directory (or, if shared, has another base), the
+                base cannot be read, or the start takes too long.
             MissingExtraError: If the extra `local` is not installed.
         """
         if self.is_running:
-            msg = f"This local server is running already, at {self._base_url}."
+            msg = f"This local server is already running at {self._base_url}."
             raise LocalServerError(msg)
         check_extra()
         if not self._use_running_server():
             try:
                 self._start_process()
             except LocalServerError:
-                # Another command may have started one at the same time.
-                if not self._use_running_server():
+                # Another command may have started a server at the same time.
+                if not self._wait_for_running_server():
                     raise
         return self
+
+    def _wait_for_running_server(self) -> bool:
+        """Wait until the server that locks the data directory is ready."""
+        deadline = time.monotonic() + self._startup_timeout
+        lock = DataDirectory(self.data_dir).lock
+        while not self._use_running_server():
+            if not (self._share and is_locked(lock)) or time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
     def _use_running_server(self) -> bool:
         server = find_running_server(self.data_dir) if self._share else None
@@ -173,20 +185,20 @@ class LocalServer:
         if server.base_model != self.base_model:
             msg = (
                 f"A local server is running on {self.data_dir}, with the base "
-                f"{server.base_model} and not {self.base_model}. Wait for its end, "
-                "stop it (Ctrl-C where it runs), or choose its base or another data "
-                "directory."
+                f"{server.base_model} instead of {self.base_model}. Wait until it "
+                "stops, stop it (Ctrl-C in its terminal), or use its base or another "
+                "data directory."
             )
             raise LocalServerError(msg)
-        self._hold = _hold(server)
-        if self._hold is None:
+        self._keep_alive = _open_keep_alive(server)
+        if self._keep_alive is None:
             return False
         self._shared = server
         self._base_url, self.api_key = server.base_url, server.api_key
         return True
 
     def _start_process(self) -> None:
-        # Downloaded here, because the start of the server has a timeout.
+        # Download here, because starting the server has a timeout.
         description = describe_base(self._settings.base)
         if needs_download(description):
             logger.warning("Downloading %s from the hub", description.source)
@@ -201,45 +213,48 @@ class LocalServer:
             asdict(settings),
         )
         try:
-            # The server prints a line when it is ready or has failed.
-            with killed_after(self._startup_timeout, process) as is_late:
-                lines = map(json_object, process.stdout or ())
-                answer = next(filter(None, lines), {})
+            # The server prints a line of JSON when it is ready or has failed.
+            with kill_after(self._startup_timeout, process) as timed_out:
+                lines = map(parse_json_object, process.stdout or ())
+                message = next(filter(None, lines), {})
         except BaseException:
             self.stop()
             raise
-        if "ready" not in answer:
+        if "ready" not in message:
             code = process.wait(_STOP_SECONDS)
             self.stop()
-            msg = answer.get("error") or (
-                f"The local server stopped with exit code {code} at startup."
+            msg = message.get("error") or (
+                f"The local server exited with code {code} at startup."
             )
-            if is_late.is_set():
+            if timed_out.is_set():
                 msg = (
                     f"The local server did not start within {self._startup_timeout:g} "
-                    "seconds. Allow more with startup_timeout."
+                    "seconds. Increase startup_timeout."
                 )
             raise LocalServerError(msg)
-        self._base_url = str(answer["ready"]["base_url"])
+        self._base_url = str(message["ready"]["base_url"])
 
     def stop(self) -> None:
-        """Stop the server, unless other commands use it; a job is queued or paused."""
+        """Stop the server, unless other commands use it.
+
+        A running job is queued for the next server, or paused.
+        """
         process, self._process = self._process, None
-        hold, self._hold = self._hold, None
+        keep_alive, self._keep_alive = self._keep_alive, None
         self._base_url = self._shared = None
-        if hold is not None:
-            hold.close()
+        if keep_alive is not None:
+            keep_alive.close()
         if process is None or process.stdin is None or process.stdout is None:
             return
         # When its standard input is closed, the server stops, or prints a line if other
-        # commands use it.
-        with killed_after(_STOP_SECONDS, process), process.stdout as lines:
-            # A server that has stopped before does not read it.
+        # commands are still using it.
+        with kill_after(_STOP_SECONDS, process), process.stdout as lines:
+            # The server may have exited before.
             with suppress(OSError):
                 process.stdin.close()
-            is_held = any(json_object(line) for line in lines)
-            if is_held:
-                # Otherwise Python would warn about a child that is still running.
+            has_clients = any(parse_json_object(line) for line in lines)
+            if has_clients:
+                # Otherwise Python would warn about a running child.
                 process.returncode = 0
             else:
                 process.wait()
@@ -258,20 +273,20 @@ class LocalServer:
         self.stop()
 
     def __repr__(self) -> str:
-        """Return a text with base and address, without the key."""
-        where = self._base_url or "stopped"
-        return f"LocalServer(base_model={self.base_model!r}, {where})"
+        """Return the base and the address, without the key."""
+        state = self._base_url or "stopped"
+        return f"LocalServer(base_model={self.base_model!r}, {state})"
 
 
-def _hold(server: RunningServer) -> "httpx.Client | None":
-    """Keep a server running while the client is open; `None` if it has stopped."""
+def _open_keep_alive(server: RunningServer) -> "httpx.Client | None":
+    """Open a connection that keeps a server running; `None` if it has stopped."""
     import httpx
 
-    client = httpx.Client(timeout=_HOLD_SECONDS, trust_env=False)
+    client = httpx.Client(timeout=_KEEP_ALIVE_TIMEOUT, trust_env=False)
     headers = {"authorization": f"Bearer {server.api_key}"}
     request = client.build_request("GET", f"{server.base_url}/hold", headers=headers)
     try:
-        # The response never ends, and is left open.
+        # The response never ends.
         client.send(request, stream=True).raise_for_status()
     except httpx.HTTPError:
         client.close()

@@ -17,21 +17,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# `-m` and a script's path would put a directory first on sys.path whose files, such as
-# `queue.py`, hide the standard library's.
-_START = (
+# `-m` or a script would put a directory first on sys.path, and its files, such as
+# `queue.py`, would shadow the standard library.
+_BOOTSTRAP = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; "
     "sys.path.append(sys.argv[1]); "
     "from importlib import import_module; import_module(sys.argv[2]).main()"
 )
 
 # A trainer does not need the user's keys.
-_SECRET_WORDS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
+_SECRET_NAME_PARTS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _PACKAGE = __name__.partition(".")[0]
-_MAX_SENTENCE = 300
+_MAX_ERROR_LENGTH = 300
 
 
-class ChildError(Exception):
+class ChildProcessFailedError(Exception):
     """A call in a child process failed; the message has the reason."""
 
 
@@ -45,71 +45,71 @@ def call_in_child(
 ) -> Any:
     """Call one of this package's functions in a child process.
 
-    Its memory is free afterwards, and it ends with this process. Arguments, the result,
-    and values for `report` have JSON types.
+    The child's memory is freed afterwards, and it exits with this process. Arguments,
+    the result, and values for `report` have JSON types.
     """
     task = [function.__module__, function.__name__, arguments]
     environment = child_environment(threads=threads, offline=offline)
-    # Ctrl-C ends it with this process.
+    # Not detached, so that Ctrl-C also stops the child.
     with start_child(__name__, environment, task, is_detached=False) as child:
-        answer: dict[str, Any] = {}
+        message: dict[str, Any] = {}
         try:
-            with killed_after(timeout, child) as is_late:
+            with kill_after(timeout, child) as timed_out:
                 for line in child.stdout or ():
-                    answer = json_object(line)
-                    if "report" in answer and on_report is not None:
-                        on_report(answer["report"])
+                    message = parse_json_object(line)
+                    if "report" in message and on_report is not None:
+                        on_report(message["report"])
                 code = child.wait()
         finally:
             child.kill()
-    if "result" in answer:
-        return answer["result"]
-    if is_late.is_set():
-        msg = f"it takes more than {timeout:g} seconds"
-        raise ChildError(msg)
-    ended = f"its process ended with {code}; memory may not be enough"
-    raise ChildError(answer.get("error") or ended)
+    if "result" in message:
+        return message["result"]
+    if timed_out.is_set():
+        msg = f"it took more than {timeout:g} seconds"
+        raise ChildProcessFailedError(msg)
+    reason = f"its process exited with code {code}; it may have run out of memory"
+    raise ChildProcessFailedError(message.get("error") or reason)
 
 
 def report(value: Any) -> None:
-    """Send a value to the process that called this one."""
-    _answer({"report": value})
+    """Send a value to the calling process."""
+    _send({"report": value})
 
 
 def main() -> None:
-    """Call the function from standard input."""
+    """Call the function specified on standard input."""
     global _output  # noqa: PLW0603 - for `report`, which any function may call.
-    _output = take_output()
+    _output = claim_stdout()
     module, function, arguments = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
-        _answer({"result": getattr(import_module(module), function)(*arguments)})
+        _send({"result": getattr(import_module(module), function)(*arguments)})
     except Exception as error:  # noqa: BLE001 - raised in the parent process.
-        _answer({"error": _error_message(error)})
+        _send({"error": _error_message(error)})
     # Do not return: the thread that reads standard input would block the exit.
     os._exit(0)
 
 
-def take_output() -> BinaryIO:
-    """Return the standard output, and discard what libraries print."""
+def claim_stdout() -> BinaryIO:
+    """Return standard output, and redirect the output of libraries to nowhere."""
     sys.stdout.flush()
     output = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
-    os.close(nothing)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.dup2(devnull, 2)
+    os.close(devnull)
     return output
 
 
-def limit_memory(more_bytes: int) -> None:
-    """Limit the additional memory of this process; only Linux enforces it."""
+def limit_memory(extra_bytes: int) -> None:
+    """Limit the additional memory of this process, on Linux only."""
     if sys.platform == "linux":
         import resource
 
         import psutil
 
-        most = psutil.Process().memory_info().vms + more_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        limit = psutil.Process().memory_info().vms + extra_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def start_child(
@@ -120,8 +120,8 @@ def start_child(
     folder: Path | None = None,
     is_detached: bool = True,
 ) -> "subprocess.Popen[bytes]":
-    """Start one of this package's modules, and write its settings to it."""
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
+    """Start a module of this package in a child process, and send its settings."""
+    child = subprocess.Popen(  # noqa: S603 - this interpreter, this package.
         child_command(module),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -135,27 +135,27 @@ def start_child(
 
 
 @contextmanager
-def killed_after(
+def kill_after(
     seconds: float | None, child: "subprocess.Popen[bytes]"
 ) -> Iterator[threading.Event]:
-    """Kill a child after some time, and set the event then."""
-    is_late = threading.Event()
+    """Kill a child after a timeout, and set the yielded event."""
+    timed_out = threading.Event()
 
     def kill() -> None:
-        is_late.set()
+        timed_out.set()
         child.kill()
 
     timer = threading.Timer(seconds or threading.TIMEOUT_MAX, kill)
     timer.daemon = True
     timer.start()
     try:
-        yield is_late
+        yield timed_out
     finally:
         timer.cancel()
 
 
 def send_line(child: "subprocess.Popen[bytes]", line: str) -> None:
-    """Write a line to a child; errors of an ended child are ignored."""
+    """Write a line to a child, unless it has exited."""
     with suppress(OSError, ValueError):
         if child.stdin is not None:
             child.stdin.write(line.encode("ascii") + b"\n")
@@ -163,13 +163,13 @@ def send_line(child: "subprocess.Popen[bytes]", line: str) -> None:
 
 
 def child_command(module: str) -> list[str]:
-    """Return the command that runs the `main` of one of this package's modules."""
+    """Return the command that calls `main` in a module of this package."""
     root = Path(__file__).resolve().parents[2]
-    return [sys.executable, "-c", _START, str(root), module]
+    return [sys.executable, "-c", _BOOTSTRAP, str(root), module]
 
 
 def default_threads() -> int:
-    """Return the number of cores minus one, which is left for other programs."""
+    """Return the number of cores minus one."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
@@ -180,7 +180,7 @@ def child_environment(
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not offline or not any(word in name.upper() for word in _SECRET_WORDS)
+        if not offline or not any(word in name.upper() for word in _SECRET_NAME_PARTS)
     }
     environment.update(_thread_settings(threads))
     environment["PYTHONIOENCODING"] = "utf-8"
@@ -200,11 +200,11 @@ def apply_thread_settings(threads: int) -> None:
 
 def _thread_settings(threads: int) -> dict[str, str]:
     return {
-        # Otherwise waiting threads spin: two on a busy machine take five times the CPU
-        # time of one. It is read when torch is loaded.
+        # Otherwise waiting threads spin: on a busy machine, two take five times the CPU
+        # time of one. Torch reads this when it is loaded.
         "OMP_WAIT_POLICY": "PASSIVE",
-        # But threads sleep after some microseconds, not immediately: waking up takes
-        # longer than most steps of an answer (`benchmarks/engine.py`).
+        # Threads spin for some microseconds before they sleep, because waking up takes
+        # longer than most steps of generation (`benchmarks/engine.py`).
         "GOMP_SPINCOUNT": "1000",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -214,8 +214,8 @@ def _thread_settings(threads: int) -> dict[str, str]:
     }
 
 
-def json_object(line: bytes) -> dict[str, Any]:
-    """Return the JSON object on a line of a child's output; empty if there is none."""
+def parse_json_object(line: bytes) -> dict[str, Any]:
+    """Parse a child's output line; return an empty dict if it is not a JSON object."""
     try:
         value = json.loads(line)
     except ValueError:
@@ -224,7 +224,7 @@ def json_object(line: bytes) -> dict[str, Any]:
 
 
 def detached_flags() -> dict[str, Any]:
-    """Return arguments of `Popen` that keep Ctrl-C in a terminal from the child."""
+    """Return `Popen` arguments that protect a child from Ctrl-C in the terminal."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
@@ -233,19 +233,19 @@ def detached_flags() -> dict[str, Any]:
 _output: BinaryIO | None = None
 
 
-def frames_of(error: BaseException, count: int | None = None) -> list[str]:
-    """Return where an error was raised, without its text, which can quote a chat."""
+def stack_frames(error: BaseException, count: int | None = None) -> list[str]:
+    """Return an error's stack, without its message, which can quote a chat."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{f.filename}:{f.lineno} {f.name}" for f in frames[::-1][:count]]
 
 
-def _answer(answer: dict[str, Any]) -> None:
+def _send(message: dict[str, Any]) -> None:
     if _output is not None:
-        _output.write(json.dumps(answer).encode("ascii") + b"\n")
+        _output.write(json.dumps(message).encode("ascii") + b"\n")
         _output.flush()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(1)
 
@@ -255,5 +255,5 @@ def _error_message(error: Exception) -> str:
         return str(error)
     if getattr(error, "errno", None) == errno.ENOSPC:
         return "the disk is full."
-    sentence = (str(error).splitlines() or [""])[0][:_MAX_SENTENCE]
-    return f"{type(error).__name__}: {sentence}"
+    message = (str(error).splitlines() or [""])[0][:_MAX_ERROR_LENGTH]
+    return f"{type(error).__name__}: {message}"

@@ -14,7 +14,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """The settings of a server, as the arguments of `LocalServer`."""
+    """Settings of a server; they match the arguments of `LocalServer`."""
 
     base: str | None = None
     data_dir: str | None = None
@@ -35,7 +35,7 @@ class ServerSettings:
         return replace(self, base=base)
 
     def check(self) -> None:
-        """Raise an error for invalid settings.
+        """Check the settings.
 
         Raises:
             LocalServerError: If the base is missing, or a value is out of range.
@@ -47,7 +47,7 @@ class ServerSettings:
         for name, target in self.aliases.items():
             if target not in {description.name, self.base, description.source}:
                 msg = (
-                    f"The alias {name} means {target!r}, but this server's base is "
-                    f"{description.name}. Write {name}={description.name}."
+                    f"The alias {name} refers to {target!r}, but this server's base is "
+                    f"{description.name}. Use {name}={description.name}."
                 )
                 raise LocalServerError(msg)

@@ -11,9 +11,13 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from langchain_chatexports.local_server.http.errors import log_without_text
-from langchain_chatexports.page.languages import Sentence, language_for, later
-from langchain_chatexports.page.old_tab import OldTab
+from langchain_chatexports.local_server.http.errors import log_error_location
+from langchain_chatexports.page.languages import (
+    LazyMessage,
+    lazy_gettext,
+    negotiate_language,
+)
+from langchain_chatexports.page.old_tab import TabKeys
 
 _TOKEN = "token"  # noqa: S105 - the parameter's name.
 _COOKIE = "chatexports"
@@ -36,7 +40,7 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-# Otherwise a browser would request an icon outside of the path.
+# Without it, a browser would request an icon outside the cookie's path.
 _NO_ICON = '<!doctype html><link rel="icon" href="data:,">'
 _REFUSAL = """<!doctype html>
 <html lang="{language}"><meta charset="utf-8"><title>chatexports</title>
@@ -48,138 +52,138 @@ body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem a
 </style>
 <h1>{title}</h1><p>{text}</p></html>"""
 
-# A page of another site whose name resolves to this machine (DNS rebinding) sends that
-# name.
-_OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")
+# Prevents DNS rebinding, in which a page of another site sends its own host name.
+_LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")
 
 
-def _is_own(scope: Scope) -> bool:
-    """Return whether a request is to this address, and from its own pages."""
+def _is_same_origin(scope: Scope) -> bool:
+    """Return whether a request is for this host, and comes from its own pages."""
     headers = HTTPConnection(scope).headers
     hosts, origins = headers.getlist("host"), headers.getlist("origin")
-    if len(hosts) != 1 or _OWN_HOST.fullmatch(hosts[0]) is None:
+    if len(hosts) != 1 or _LOCAL_HOST.fullmatch(hosts[0]) is None:
         return False
-    return all(one == f"http://{hosts[0]}" for one in origins)
+    return all(origin == f"http://{hosts[0]}" for origin in origins)
 
 
 class OneTimeLinks:
-    """The tokens of links, each valid for one browser, and the cookie it then has."""
+    """Login links, each valid for one browser, and the cookie that they set."""
 
     def __init__(self, on_new: Callable[[str], None]) -> None:
         self.cookie = secrets.token_urlsafe(32)
-        # A browser sends a cookie to all servers of a host, on any port, but only below
-        # its path.
+        # Browsers send cookies to all ports of a host, but only below their path.
         self.path = f"/{secrets.token_urlsafe(32)}"
         self._on_new = on_new
         self._token = ""
 
     def renew(self) -> None:
-        """Create a new link; the old one becomes invalid."""
+        """Create a new link, and invalidate the old one."""
         self._token = secrets.token_urlsafe(32)
         self._on_new(self._token)
 
     def use(self, token: str) -> bool:
-        """Use a link, and create the next one; return whether it was valid."""
-        is_good = bool(self._token) and _same(token, self._token)
-        if is_good:
+        """Return whether a link is valid; if so, replace it with a new one."""
+        is_valid = bool(self._token) and _is_equal(token, self._token)
+        if is_valid:
             self.renew()
-        return is_good
+        return is_valid
 
 
 class PageAccess:
-    """Middleware that requires a link or its cookie.
+    """Middleware that requires a valid link or cookie.
 
-    It refuses other hosts and origins, for websockets too, and adds the content
-    security policy.
+    It also rejects requests and websockets from other hosts and origins, and adds the
+    content security policy.
     """
 
-    def __init__(self, app: ASGIApp, *, links: OneTimeLinks, old_tab: OldTab) -> None:
+    def __init__(self, app: ASGIApp, *, links: OneTimeLinks, old_tab: TabKeys) -> None:
         self.app = app
         self._links = links
         self._old_tab = old_tab
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request, log a browser in, or pass the request on."""
+        """Refuse a request, log a browser in, or forward the request."""
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
-        elif _is_own(scope) and self._is_logged_in(scope):
-            if _value_of(scope, _TOKEN):
-                await self._lead_on(is_new=False)(scope, receive, send)
+        elif _is_same_origin(scope) and self._is_logged_in(scope):
+            if _query_value(scope, _TOKEN):
+                await self._redirect(is_new=False)(scope, receive, send)
             else:
-                await self._pass_on(scope, receive, send)
+                await self._forward(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await self._answer(scope)(scope, receive, send)
+            await self._login_response(scope)(scope, receive, send)
 
-    def _answer(self, scope: Scope) -> Response:
+    def _login_response(self, scope: Scope) -> Response:
         """Return the response to a browser that is not logged in."""
-        if not _is_own(scope):
-            title = later("Not from here")
-            text = later("This page answers its own address only.")
+        if not _is_same_origin(scope):
+            title = lazy_gettext("Access refused")
+            text = lazy_gettext("Open this page at its exact address.")
             return _refusal(scope, title, text)
-        if self._links.use(_value_of(scope, _TOKEN)):
-            return self._lead_on(is_new=True)
+        if self._links.use(_query_value(scope, _TOKEN)):
+            return self._redirect(is_new=True)
         if scope["path"] == _OLD_TAB:
-            return self._answer_old_tab(scope)
-        title = later("This page needs its link")
-        text = later(
-            "It shows private messages, so it opens only by a link that works once. "
-            "The newest link is the last line in the window where chatexports open "
-            "runs: copy it into this browser's address bar."
+            return self._reconnect_response(scope)
+        title = lazy_gettext("Open this page with its link")
+        text = lazy_gettext(
+            "It shows private messages, so it only opens with a one-time link. The "
+            "newest link is the last line in the terminal that is running chatexports "
+            "open: copy it into this browser's address bar."
         )
         return _refusal(scope, title, text)
 
     def _is_logged_in(self, scope: Scope) -> bool:
         path = f"{self._links.path}/"
         headers = HTTPConnection(scope).headers.getlist("cookie")
-        # Another server of this machine can set a cookie of the same name.
-        cookies = (one.strip().partition("=") for h in headers for one in h.split(";"))
-        given = [value for name, _, value in cookies if name == _COOKIE]
-        is_known = any(_same(value, self._links.cookie) for value in given)
-        return is_known and _same(scope["path"][: len(path)], path)
+        # Another server on this machine can set a cookie of the same name.
+        cookies = (
+            part.strip().partition("=") for h in headers for part in h.split(";")
+        )
+        values = [value for name, _, value in cookies if name == _COOKIE]
+        is_known = any(_is_equal(value, self._links.cookie) for value in values)
+        return is_known and _is_equal(scope["path"][: len(path)], path)
 
-    def _answer_old_tab(self, scope: Scope) -> Response:
-        nonce, proof = _value_of(scope, "nonce"), _value_of(scope, "proof")
-        if self._old_tab.let_in(nonce, proof):
-            return self._lead_on(is_new=True)
-        answer = "" if proof else self._old_tab.proof(nonce)
-        return _page(answer, status=200 if answer else 403)
+    def _reconnect_response(self, scope: Scope) -> Response:
+        nonce, proof = _query_value(scope, "nonce"), _query_value(scope, "proof")
+        if self._old_tab.verify(nonce, proof):
+            return self._redirect(is_new=True)
+        answer = "" if proof else self._old_tab.sign_page(nonce)
+        return _html_response(answer, status=200 if answer else 403)
 
-    def _lead_on(self, *, is_new: bool) -> Response:
+    def _redirect(self, *, is_new: bool) -> Response:
         path = f"{self._links.path}/"
         if not is_new:
-            return _page(_NO_ICON, status=303, location=path)
+            return _html_response(_NO_ICON, status=303, location=path)
         cookie = f"{_COOKIE}={self._links.cookie}; Path={path}"
-        # Not a redirect: after one from another origin, such as a file, a browser
-        # would not send a strict cookie.
-        response = _page(_NO_ICON, status=200, refresh=f"0; url={path}")
+        # Not a redirect: browsers send no strict cookies after a redirect from another
+        # origin, such as a local file.
+        response = _html_response(_NO_ICON, status=200, refresh=f"0; url={path}")
         response.headers["set-cookie"] = f"{cookie}; HttpOnly; SameSite=Strict"
         return response
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope = {**scope, "root_path": self._links.path}
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
-        guarded = _Guarded(send)
+        secured = _SecuredSend(send)
         try:
-            await self.app(scope, receive, guarded.send)
+            await self.app(scope, receive, secured.send)
         except Exception as error:  # noqa: BLE001 - its text can quote a message.
-            log_without_text(error)
-            if guarded.start is None:
-                title = later("Something went wrong")
-                text = later(
-                    "Something unexpected went wrong. The window where chatexports "
-                    "open runs says where: please report it."
+            log_error_location(error)
+            if secured.start is None:
+                title = lazy_gettext("Something went wrong")
+                text = lazy_gettext(
+                    "An unexpected error occurred. Please report it; the details are "
+                    "in the terminal that is running chatexports open."
                 )
                 page = _refusal(scope, title, text, status=500)
                 await page(scope, receive, send)
 
 
-class _Guarded:
-    """Adds the policy to a response, and the nonce to NiceGUI's page."""
+class _SecuredSend:
+    """Adds the security headers to a response, and the nonce to NiceGUI's scripts."""
 
     def __init__(self, send: Send) -> None:
         self.start: Message | None = None
@@ -204,13 +208,13 @@ class _Guarded:
         headers[_CSP] = _POLICY.format(nonce=self._nonce)
         if headers.get("content-type", "").startswith("text/html"):
             headers.update(_NO_STORE)
-            # The length changes, so the start is sent with the body.
+            # The nonces change the length, so the headers are sent with the body.
             self._page = b""
         else:
             await self._send(message)
 
     async def _send_page(self, page: bytes) -> None:
-        # All texts in the page are escaped, so these are NiceGUI's own scripts.
+        # All text in the page is escaped, so every script is NiceGUI's own.
         page = page.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
         start = self.start or {}
         MutableHeaders(scope=start)["content-length"] = str(len(page))
@@ -219,27 +223,29 @@ class _Guarded:
 
 
 def _refusal(
-    scope: Scope, title: Sentence, text: Sentence, *, status: int = 403
+    scope: Scope, title: LazyMessage, text: LazyMessage, *, status: int = 403
 ) -> Response:
-    language = language_for(HTTPConnection(scope).headers.get("accept-language", ""))
+    language = negotiate_language(
+        HTTPConnection(scope).headers.get("accept-language", "")
+    )
     page = _REFUSAL.format(
         language=language.tag,
         title=html.escape(language.render(title)),
         text=html.escape(language.render(text)),
     )
-    return _page(page, status=status)
+    return _html_response(page, status=status)
 
 
-def _page(content: str, *, status: int, **headers: str) -> Response:
-    always = {**_NO_STORE, **_HEADERS, _CSP: _REFUSAL_POLICY}
-    return HTMLResponse(content, status, {**always, **headers})
+def _html_response(content: str, *, status: int, **headers: str) -> Response:
+    common = {**_NO_STORE, **_HEADERS, _CSP: _REFUSAL_POLICY}
+    return HTMLResponse(content, status, {**common, **headers})
 
 
-def _value_of(scope: Scope, name: str) -> str:
+def _query_value(scope: Scope, name: str) -> str:
     if scope["type"] != "http" or scope["method"] != "GET":
         return ""
     return HTTPConnection(scope).query_params.get(name, "")
 
 
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("latin-1", "replace"), wanted.encode())
+def _is_equal(received: str, expected: str) -> bool:
+    return hmac.compare_digest(received.encode("latin-1", "replace"), expected.encode())

@@ -4,9 +4,9 @@ from langchain_chatexports.page.languages import (
     LanguageName,
     Size,
     _,
-    duration,
-    facts,
-    short_time,
+    format_duration,
+    format_seconds,
+    join_parts,
 )
 from langchain_chatexports.workflows.bases import Base, BaseChoice
 
@@ -14,14 +14,14 @@ from langchain_chatexports.workflows.bases import Base, BaseChoice
 def choice_text(choice: BaseChoice) -> str:
     base = choice.base
     if choice.is_trained:
-        takes = training_time_text(choice.seconds)
+        speed = training_time_text(choice.seconds)
     else:
-        takes = _("answers in about {time}", time=short_time(choice.seconds))
-    return facts(
+        speed = _("answers in about {time}", time=format_seconds(choice.seconds))
+    return join_parts(
         _("Base model: {name}", name=base.name),
         _reason_text(choice),
         download_text(base),
-        takes,
+        speed,
         license_text(base),
     )
 
@@ -30,21 +30,21 @@ def _reason_text(choice: BaseChoice) -> str:
     if choice.base.is_default:
         return _("a tiny demo model that speaks a little English")
     if not choice.language:
-        return _("the best known one that this machine runs well")
+        return _("the best known model that runs well on this machine")
     return _(
-        "the best known one for chats in {language} that this machine runs well",
+        "the best known model for chats in {language} that runs well on this machine",
         language=LanguageName(choice.language),
     )
 
 
 def training_time_text(seconds: float) -> str:
-    return _("trains in about {duration}", duration=duration(seconds))
+    return _("trains in about {duration}", duration=format_duration(seconds))
 
 
 def download_text(base: Base) -> str:
-    """Return the size of a base's download, or a note that it is here."""
+    """Return the download size of a base, or a note that it is downloaded."""
     if not base.download_bytes:
-        return _("already here")
+        return _("already downloaded")
     size = Size(base.download_bytes)
     return _("{size} from huggingface.co", size=size)
 

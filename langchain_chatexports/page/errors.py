@@ -1,4 +1,4 @@
-"""Errors in the page's own sentences, with folded details."""
+"""Translated error messages, with the original message as details."""
 
 from errno import ENOSPC
 from typing import NamedTuple
@@ -15,95 +15,97 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.page.languages import LanguageName, Sentence, later
+from langchain_chatexports.page.languages import LanguageName, LazyMessage, lazy_gettext
 from langchain_chatexports.workflows.bases import NoBaseError
 
 
 class Failure(NamedTuple):
-    sentence: Sentence
+    message: LazyMessage
     details: str = ""
-    """The error's own message, in English, if it has no message text."""
+    """The error's own message, in English, if it cannot quote chats."""
 
 
 class PageError(ChatExportError):
-    """An error of the page itself, with its remedy."""
+    """An error raised by the page itself, with a translated message."""
 
-    def __init__(self, sentence: Sentence) -> None:
-        super().__init__(sentence.one)
-        self.sentence = sentence
+    def __init__(self, message: LazyMessage) -> None:
+        super().__init__(message.singular)
+        self.translated = message
 
 
 FULL_DISK = "The disk with"
 """The beginning of the library's messages about a full disk."""
 
-DISK_FULL = later("The disk is full, or nearly so: free some space, and try again.")
+DISK_FULL = lazy_gettext(
+    "The disk is full or almost full. Free some space, and try again."
+)
 # The first match is used.
-_SENTENCES: dict[type[Exception], Sentence] = {
-    EncryptedExportError: later(
-        "This export is encrypted. Export it again without a password, and add the "
-        "new one."
+_MESSAGES: dict[type[Exception], LazyMessage] = {
+    EncryptedExportError: lazy_gettext(
+        "This export is encrypted. Export the chats again without a password, and add "
+        "the new export."
     ),
-    DamagedExportError: later(
+    DamagedExportError: lazy_gettext(
         "This file is damaged or incomplete: its download or copy was probably "
         "interrupted. Download or copy it again, and add it."
     ),
-    ExportNotFoundError: later(
-        "There is nothing at this path. It may have been moved or renamed."
+    ExportNotFoundError: lazy_gettext(
+        "No file or folder exists at this path. It may have been moved or renamed."
     ),
-    ExportAccessError: later(
-        "The system does not let this page read it. On a Mac, allow it in System "
-        "Settings, Privacy & Security, Full Disk Access, for the program in whose "
-        "window chatexports open runs; then restart that program."
+    ExportAccessError: lazy_gettext(
+        "The system does not allow this page to read it. On a Mac, open System "
+        "Settings, Privacy & Security, Full Disk Access, and allow your terminal app; "
+        "then restart that app."
     ),
-    ExportFormatError: later(
-        "No export was recognized in it. How to get one is described above, under "
-        "How do I get an export?"
+    ExportFormatError: lazy_gettext(
+        "This does not look like a chat export. To get one, see How do I get an "
+        "export? above."
     ),
-    SenderNotFoundError: later("Nobody with this name was found."),
-    TrainingDataError: later(
-        "There is too little to learn from, or to compare with. Choose more chats."
+    SenderNotFoundError: lazy_gettext("No person has this name."),
+    TrainingDataError: lazy_gettext(
+        "Too few messages to train on, or to compare with. Choose more chats."
     ),
-    LocalServerError: later(
-        "This did not work with the models of this machine. If memory may not be "
-        "enough, close other programs, and try it again."
+    LocalServerError: lazy_gettext(
+        "The local model failed, possibly because memory ran out. Close other "
+        "programs, and try again."
     ),
-    FineTuningError: later("The training did not work."),
-    ChatExportError: later("This did not work."),
-    OSError: later(
-        "The system refused it: the disk may be full, or the folder protected."
+    FineTuningError: lazy_gettext("Training failed."),
+    ChatExportError: lazy_gettext("Something went wrong."),
+    OSError: lazy_gettext(
+        "The system refused access: the disk may be full, or the folder protected."
     ),
-    Exception: later(
-        "Something unexpected went wrong. The window where chatexports open runs says "
-        "where: please report it."
+    Exception: lazy_gettext(
+        "An unexpected error occurred. Please report it; the details are in the "
+        "terminal that is running chatexports open."
     ),
 }
 
 
-def explain(error: Exception) -> Failure:
-    """Return the page's sentence about an error, and its own message."""
+def translate_error(error: Exception) -> Failure:
+    """Translate an error for the page, with details."""
     if isinstance(error, PageError):
-        return Failure(error.sentence)
+        return Failure(error.translated)
     if isinstance(error, NoBaseError):
         return Failure(_no_base_text(error))
     if getattr(error, "errno", None) == ENOSPC or FULL_DISK in str(error):
         return Failure(DISK_FULL)
-    sentence = next(s for kind, s in _SENTENCES.items() if isinstance(error, kind))
+    message = next(m for kind, m in _MESSAGES.items() if isinstance(error, kind))
     name = type(error).__name__
     if isinstance(error, ChatExportError):
-        return Failure(sentence, str(error))
-    # The text of any other error may quote a message.
+        return Failure(message, str(error))
+    # Messages of other errors may quote chats.
     reason = error.strerror if isinstance(error, OSError) else None
-    return Failure(sentence, reason or name)
+    return Failure(message, reason or name)
 
 
-def _no_base_text(error: NoBaseError) -> Sentence:
+def _no_base_text(error: NoBaseError) -> LazyMessage:
     language = LanguageName(error.language)
     if error.can_download:
-        return later(
+        return lazy_gettext(
             "No base model on this machine speaks {language}: one must be downloaded.",
             language=language,
         )
-    return later(
-        "No base model that speaks {language} fits into this machine's memory.",
+    return lazy_gettext(
+        "No base model that speaks {language} fits in this machine's memory.",
         language=language,
     )

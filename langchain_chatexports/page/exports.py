@@ -1,4 +1,4 @@
-"""The exports on the page: each is copied, read and shown on a card of its own."""
+"""The list of exports on the page: copying, reading, and one card for each."""
 
 import re
 import shutil
@@ -12,22 +12,22 @@ from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.files import SkippedFilesWarning
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
+from langchain_chatexports.page.duplicates import DuplicateChats, DuplicateFinder
 from langchain_chatexports.page.errors import Failure
-from langchain_chatexports.page.languages import Sentence, later
-from langchain_chatexports.page.twins import TwinFinder, Twins
+from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
 from langchain_chatexports.page.work import Work
 
-# Most systems allow 255 bytes.
+# Most file systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
 _FLAG = re.compile(r"--[a-z]")
-_READING = later("Reading")
-# The summary of an export has its time zone and the order of its dates.
-_SHOWN_OTHERWISE = ("Times in ", "The dates of ")
+_READING = lazy_gettext("Reading")
+# The card's summary shows the time zone and the date order.
+_SHOWN_IN_SUMMARY = ("Times in ", "The dates of ")
 
 
 @dataclass(eq=False)
 class Card:
-    """An added export: waiting, being read, read, or failed."""
+    """An export in the list, with its state and its results."""
 
     name: str
     paths: tuple[Path, ...] = ()
@@ -35,11 +35,11 @@ class Card:
     export: Export | None = None
     summary: ExportSummary | None = None
     skipped_files: list[str] = field(default_factory=list)
-    twins: list[Twins] = field(default_factory=list)
+    duplicates: list[DuplicateChats] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    # Received from the browser so far; `None` if complete.
+    # The size of an upload so far; `None` if it is complete.
     copied_bytes: int | None = None
-    is_read_now: bool = False
+    is_reading: bool = False
 
     @property
     def state(self) -> str:
@@ -47,12 +47,14 @@ class Card:
         if self.copied_bytes is not None:
             return "copying"
         if self.work.is_running:
-            return "reading" if self.is_read_now else "waiting"
+            return "reading" if self.is_reading else "waiting"
         return "failed" if self.work.error or self.export is None else "read"
 
 
 @dataclass(frozen=True)
-class ReadExports:
+class ExportContents:
+    """The loaded exports, with their people."""
+
     cards: list[Card]
 
     @property
@@ -60,35 +62,34 @@ class ReadExports:
         return [card.summary for card in self.cards if card.summary]
 
     @property
-    def twins(self) -> list[Twins]:
-        return [twins for card in self.cards for twins in card.twins]
+    def duplicates(self) -> list[DuplicateChats]:
+        return [pair for card in self.cards for pair in card.duplicates]
 
     @property
     def senders(self) -> dict[str, int]:
-        """All senders with their numbers of messages, the most first.
+        """The number of messages by sender, in descending order.
 
-        Forms of one name in several exports are joined under the first form.
+        Variants of a name in several exports are counted under the first one.
         """
         names: dict[str, str] = {}
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for summary in self.summaries:
-            for written, messages in summary.senders.items():
-                name = names.setdefault(name_key(written), written)
-                found[name] = found.get(name, 0) + messages
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
+            for variant, messages in summary.senders.items():
+                name = names.setdefault(name_key(variant), variant)
+                counts[name] = counts.get(name, 0) + messages
+        return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
     @property
     def owners(self) -> list[str]:
-        """The exports' owners; empty if one is not known."""
+        """The owners of the exports; empty if an export has no known owner."""
         owners = [summary.owner or "" for summary in self.summaries]
         return list(dict.fromkeys(owners)) if all(owners) else []
 
     @property
-    def proposed_voice(self) -> str | None:
-        """The proposed voice, as in `Choice`."""
+    def default_voice(self) -> str | None:
+        """The default for `Choice.voice`."""
         if self.owners:
             return ""
-        # Only some of the exports may have a known owner.
         owners = (summary.owner for summary in self.summaries)
         return next((owner for owner in owners if owner in self.senders), None)
 
@@ -98,26 +99,26 @@ class ExportList:
 
     def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
         self.cards: list[Card] = []
-        self.read: ReadExports | None = None
-        self.notes: list[Sentence] = []
+        self.contents: ExportContents | None = None
+        self.notes: list[LazyMessage] = []
         self.warnings: list[str] = []
         self._folder = folder
         self._copy_path = re.compile(rf"{re.escape(str(folder))}[/\\]\d+[/\\]")
         self._on_change = on_change
         self._numbers = count(1)
-        self._turn = threading.Lock()
-        self._current = threading.local()
-        # Copies by the page, each alone in a folder; new ones are on no card yet.
+        self._read_lock = threading.Lock()
+        self._thread_local = threading.local()
+        # Copies made by the page, each in its own folder; new ones have no card yet.
         self._new_copies: set[Path] = set()
         self._copies: set[Path] = set()
-        self._arriving: dict[str, tuple[Card, Path]] = {}
+        self._uploads: dict[str, tuple[Card, Path]] = {}
 
     def paths(self) -> list[Path]:
         return [path for card in self.cards if card.export for path in card.paths]
 
     @property
-    def reading(self) -> Card | None:
-        """The card that is being read; the others wait for it."""
+    def current_card(self) -> Card | None:
+        """The export that is currently being read."""
         return next((card for card in self.cards if card.state == "reading"), None)
 
     # Copies of dropped files
@@ -126,49 +127,53 @@ class ExportList:
         """Return a temporary path for a file or folder from the browser."""
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
-        copy = folder / _plain_name(name)
+        copy = folder / _safe_name(name)
         self._new_copies.add(copy)
         self._copies.add(copy)
         return copy
 
-    def receive(self, batch: str, path: str) -> tuple[Card, Path] | None:
-        """Return the card and the path for a file from the browser."""
+    def receive_file(self, batch: str, path: str) -> tuple[Card, Path] | None:
+        """Return the card and the target path of an uploaded file."""
         names = PurePosixPath(path).parts or ("export",)
-        if batch not in self._arriving:
+        if batch not in self._uploads:
             card = Card(names[0], copied_bytes=0)
             self.cards.append(card)
-            self._arriving[batch] = card, self.new_copy(names[0])
-        card, copy = self._arriving[batch]
+            self._uploads[batch] = card, self.new_copy(names[0])
+        card, copy = self._uploads[batch]
         if card not in self.cards:
             return None
-        target = copy.joinpath(*map(_plain_name, names[1:]))
+        target = copy.joinpath(*map(_safe_name, names[1:]))
         target.parent.mkdir(parents=True, exist_ok=True)
         return card, target
 
-    def received(self, batch: str, name: str) -> None:
-        """Read an upload that is complete."""
-        if batch not in self._arriving:
-            note = later(
-                "{name} is empty, or has only photos and films: skipped.", name=name
+    def finish_upload(self, batch: str, name: str) -> None:
+        """Read a complete upload."""
+        if batch not in self._uploads:
+            note = lazy_gettext(
+                "{name} is empty, or contains only photos and videos: skipped.",
+                name=name,
             )
             if note not in self.notes:
                 self.notes.append(note)
             return
-        card, copy = self._arriving.pop(batch)
+        card, copy = self._uploads.pop(batch)
         card.copied_bytes = None
         if card in self.cards:
             self._start(card, copy)
         self._new_copies.discard(copy)
         self._delete_unused_copies()
 
-    def lost(self, batch: str) -> None:
-        """Fail an aborted upload, as after closing the page."""
-        if batch not in self._arriving:
+    def abort_upload(self, batch: str) -> None:
+        """Show an aborted upload as failed, for example if the page was closed."""
+        if batch not in self._uploads:
             return
-        card, copy = self._arriving.pop(batch)
+        card, copy = self._uploads.pop(batch)
         card.copied_bytes = None
         card.work.error = Failure(
-            later("The upload is incomplete. Add it again, and wait until it ends.")
+            lazy_gettext(
+                "The upload is incomplete. Add the file again, and wait for the copy "
+                "to finish."
+            )
         )
         self._new_copies.discard(copy)
         self._delete_unused_copies()
@@ -176,18 +181,18 @@ class ExportList:
     # Reading
 
     def add(self, paths: Iterable[Path]) -> None:
-        """Add exports, each on a card; they are read in the background."""
+        """Add a card for each export, and read it in the background."""
         for path in paths:
             card = Card(path.name or str(path))
             self.cards.append(card)
             self._start(card, path)
 
     def remove(self, card: Card) -> None:
-        """Remove an export from the list; the person's file does not change."""
+        """Remove an export from the list; the original file is not changed."""
         card.work.stop()
         if card in self.cards:
             self.cards.remove(card)
-        self._changed()
+        self._update()
 
     def clear(self) -> None:
         for card in list(self.cards):
@@ -195,13 +200,15 @@ class ExportList:
         self.notes.clear()
         self.warnings.clear()
 
-    def warn(self, warning: Warning) -> None:
-        """Add a warning, to the card of the export that this thread reads."""
-        card: Card | None = getattr(self._current, "card", None)
-        text = _without_flags(self.without_copies(str(warning)))
-        # Exports are read again for figures and examples.
-        known = [self.warnings, *(one.warnings for one in self.cards)]
-        if text.startswith(_SHOWN_OTHERWISE) or any(text in one for one in known):
+    def add_warning(self, warning: Warning) -> None:
+        """Add a warning to the card of the export that this thread reads."""
+        card: Card | None = getattr(self._thread_local, "card", None)
+        text = _strip_flags(self.strip_copy_paths(str(warning)))
+        # Reading an export again, as to create examples, repeats its warnings.
+        known_warnings = [self.warnings, *(card.warnings for card in self.cards)]
+        if text.startswith(_SHOWN_IN_SUMMARY) or any(
+            text in texts for texts in known_warnings
+        ):
             return
         (self.warnings if card is None else card.warnings).append(text)
         if card is not None and isinstance(warning, SkippedFilesWarning):
@@ -215,67 +222,69 @@ class ExportList:
     def _start(self, card: Card, path: Path) -> None:
         card.paths = (path,)
         self._new_copies.discard(path)
-        card.work.start(_READING, lambda: self._read_in_turn(card))
+        card.work.start(_READING, lambda: self._read_locked(card))
 
-    def _read_in_turn(self, card: Card) -> None:
+    def _read_locked(self, card: Card) -> None:
         try:
-            with self._turn:
+            with self._read_lock:
                 card.work.check()
-                self._current.card, card.is_read_now = card, True
+                self._thread_local.card, card.is_reading = card, True
                 self._read(card)
         except BaseException:
             card.paths = ()
             self._delete_unused_copies()
             raise
         finally:
-            card.is_read_now = False
+            card.is_reading = False
 
     def _read(self, card: Card) -> None:
-        before = {one.export.paths: one for one in self.cards if one.export}
+        known_cards = {c.export.paths: c for c in self.cards if c.export}
         exports = open_exports([*self.paths(), *card.paths])
-        new = [export for export in exports if export.paths not in before]
+        new = [export for export in exports if export.paths not in known_cards]
         if not new:
-            self.notes.append(later("{name} is in the list already.", name=card.name))
+            self.notes.append(
+                lazy_gettext("{name} is already in the list.", name=card.name)
+            )
             self.cards.remove(card)
             return
         for export in exports:
-            # Exports of one app belong together: a message in several of them is
-            # counted once.
-            if any(type(export.loader) is type(one.loader) for one in new):
-                self._count(card, export, before)
-        self._changed()
+            # Count all exports of the same app again: a message in several of them
+            # is counted once.
+            if any(type(export.loader) is type(other.loader) for other in new):
+                self._count(card, export, known_cards)
+        self._update()
 
     def _count(
-        self, card: Card, export: Export, before: dict[tuple[Path, ...], Card]
+        self, card: Card, export: Export, known_cards: dict[tuple[Path, ...], Card]
     ) -> None:
-        counted, finder = export.loader.read(), TwinFinder()
+        sessions, finder = export.loader.read(), DuplicateFinder()
         total = export.loader.estimate_message_count()
-        with card.work.watch("messages", lambda: counted.messages_read, total):
-            for session in counted:
+        with card.work.watch("messages", lambda: sessions.messages_read, total):
+            for session in sessions:
                 if export.loader.platform == "whatsapp":
                     finder.add(session)
                 del session
                 card.work.check()
-        shown = before.get(export.paths)
-        if shown is None:
-            shown = card if card.export is None else Card("")
-        if shown not in self.cards:
-            self.cards.insert(self.cards.index(card) + 1, shown)
-        for other in [one for one in self.cards if one is not shown]:
-            # The other card became a part of this export.
+        target = known_cards.get(export.paths)
+        if target is None:
+            target = card if card.export is None else Card("")
+        if target not in self.cards:
+            self.cards.insert(self.cards.index(card) + 1, target)
+        for other in [c for c in self.cards if c is not target]:
+            # Its files are now part of this export.
             if other.export and set(other.paths) <= set(export.paths):
                 for name in ("skipped_files", "warnings"):
-                    texts = dict.fromkeys(getattr(other, name) + getattr(shown, name))
-                    setattr(shown, name, list(texts))
+                    texts = dict.fromkeys(getattr(other, name) + getattr(target, name))
+                    setattr(target, name, list(texts))
                 self.cards.remove(other)
-        shown.name = ", ".join(path.name for path in export.paths)
-        shown.paths, shown.export = export.paths, export
-        shown.summary, shown.twins = counted.summary(), finder.twins()
+        target.name = ", ".join(path.name for path in export.paths)
+        target.paths, target.export = export.paths, export
+        target.summary, target.duplicates = sessions.summary(), finder.find()
 
-    def _changed(self) -> None:
+    def _update(self) -> None:
         self._delete_unused_copies()
         cards = [card for card in self.cards if card.export and card.summary]
-        self.read = ReadExports(cards) if cards else None
+        self.contents = ExportContents(cards) if cards else None
         self._on_change()
 
     def _delete_unused_copies(self) -> None:
@@ -285,18 +294,18 @@ class ExportList:
                 self._copies.discard(copy)
                 shutil.rmtree(copy.parent, ignore_errors=True)
 
-    def without_copies(self, text: str) -> str:
+    def strip_copy_paths(self, text: str) -> str:
         return self._copy_path.sub("", text)
 
 
-def _without_flags(text: str) -> str:
-    """Return a warning without the sentences on flags, which the page does not have."""
+def _strip_flags(text: str) -> str:
+    """Remove sentences about the command's flags, which the page does not have."""
     sentences = re.split(r"(?<=[.!?]) ", text)
-    return " ".join(one for one in sentences if not _FLAG.search(one)) or text
+    return " ".join(s for s in sentences if not _FLAG.search(s)) or text
 
 
-def _plain_name(name: str) -> str:
-    plain = "".join(letter for letter in name if letter.isprintable())
-    last = plain.replace("\\", "/").rpartition("/")[2]
-    last = last.encode()[-_MAX_NAME_BYTES:].decode("utf-8", "ignore")
-    return last.strip(" .") or "export"
+def _safe_name(name: str) -> str:
+    printable = "".join(letter for letter in name if letter.isprintable())
+    base_name = printable.replace("\\", "/").rpartition("/")[2]
+    base_name = base_name.encode()[-_MAX_NAME_BYTES:].decode("utf-8", "ignore")
+    return base_name.strip(" .") or "export"

@@ -1,22 +1,21 @@
-"""A blind test as a game, whose answers are written in the background."""
+"""State of a blind test; replies are generated in the background."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
-from langchain_chatexports.evaluation import ModelServer, data_of_model
+from langchain_chatexports.evaluation import ModelClient, load_model_data
 from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
-from langchain_chatexports.evaluation.comparison import pairs_for_blind_test
+from langchain_chatexports.evaluation.comparison import create_blind_pairs
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.client import client_of
+from langchain_chatexports.local_server.client import open_client
 from langchain_chatexports.page.errors import PageError
-from langchain_chatexports.page.languages import later
+from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.workflows.models import TunedModel
 
-_NO_PAIRS = later(
-    "The training held out too little: no pair of answers is fit to be shown. Train on "
-    "more chats."
+_NO_PAIRS = lazy_gettext(
+    "No suitable pairs: training held out too few messages. Train on more chats."
 )
 _TIMEOUT_SECONDS = 600.0
 
@@ -26,34 +25,34 @@ class Guess:
         self.work = Work()
         self.model: TunedModel | None = None
         self.test: BlindTest | None = None
-        # While it is true, the server keeps its base.
-        self.is_asking = False
+        # While true, the server must not switch to another base.
+        self.is_using_server = False
         self._use_server = use_server
         self._seeds = count()
 
     def play(self, model: TunedModel, pairs: int) -> None:
-        """Write the answers of a new blind test in the background."""
+        """Generate the replies of a new blind test in the background."""
         seed = next(self._seeds)
 
         def make() -> None:
             self.end()
-            with self._asking(model) as server:
-                found = pairs_for_blind_test(
-                    data_of_model(model),
+            with self._model_server(model) as server:
+                blind_pairs = create_blind_pairs(
+                    load_model_data(model),
                     server,
                     tuned=model.name,
                     pairs=pairs,
                     seed=seed,
-                    progress=lambda _, done, total: self._count(done, total),
+                    progress=lambda _, done, total: self._set_progress(done, total),
                 )
-            if not found:
+            if not blind_pairs:
                 raise PageError(_NO_PAIRS)
-            self.model, self.test = model, BlindTest(found, pairs)
+            self.model, self.test = model, BlindTest(blind_pairs, pairs)
 
-        self.work.start(later("Writing answers"), make)
+        self.work.start(lazy_gettext("Generating replies"), make)
 
     def choose(self, pair: BlindPair, index: int) -> None:
-        """Guess the real answer of a pair, unless another tab did."""
+        """Record a guess for a pair, unless another tab already did."""
         if self.test is not None and self.test.pair is pair:
             self.test.guess(index)
 
@@ -61,15 +60,15 @@ class Guess:
         self.test = None
 
     @contextmanager
-    def _asking(self, model: TunedModel) -> Iterator[ModelServer]:
+    def _model_server(self, model: TunedModel) -> Iterator[ModelClient]:
         server = self._use_server(model.base)
-        self.is_asking = True
+        self.is_using_server = True
         try:
-            with client_of(server, timeout=_TIMEOUT_SECONDS) as client:
-                yield ModelServer(client)
+            with open_client(server, timeout=_TIMEOUT_SECONDS) as client:
+                yield ModelClient(client)
         finally:
-            self.is_asking = False
+            self.is_using_server = False
 
-    def _count(self, done: int, total: int) -> None:
+    def _set_progress(self, done: int, total: int) -> None:
         self.work.check()
-        self.work.count(lambda: done, total, "answers")
+        self.work.set_progress(lambda: done, total, "answers")

@@ -1,9 +1,9 @@
 """Translations of the page into the browser's language, from gettext's catalogs.
 
-A sentence's English text is its key. `make catalogs` collects them from this room into
-`catalogs/`; a sentence without translation is shown in English. Values in a sentence
-are formatted here: numbers in the style of the language, and names from right to left
-isolated from the words beside them.
+The keys are the English sentences, which `make catalogs` collects into `catalogs/`. A
+sentence without a translation is shown in English. Values are formatted for the
+language: numbers in its style, and right-to-left names isolated from the text around
+them.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ from nicegui import ui
 
 CATALOGS = Path(__file__).with_name("catalogs")
 
-# The names of languages in Quasar and NiceGUI.
+# Language tags of Quasar and NiceGUI, where they differ from the catalog's name.
 _TAGS = {"en": "en-US", "zh": "zh-CN", "ko": "ko-KR"}
-_TURNING = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"})
-_ISOLATED = "\N{FIRST STRONG ISOLATE}{}\N{POP DIRECTIONAL ISOLATE}"
+_RTL_CLASSES = frozenset(
+    {"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"}
+)
+_ISOLATE_FORMAT = "\N{FIRST STRONG ISOLATE}{}\N{POP DIRECTIONAL ISOLATE}"
 _MAX_MINUTES = 100
+_MIN_MINUTES = 120  # In seconds.
 
 
 @dataclass(frozen=True)
 class Language:
-    """A language of the page, with its format of numbers and dates."""
+    """A UI language with its number and date formats."""
 
     locale: Locale
     translations: NullTranslations
@@ -49,30 +52,32 @@ class Language:
         """The tag of the language in HTML, Quasar and NiceGUI."""
         return _TAGS.get(self.locale.language, self.locale.language)
 
-    def render(self, sentence: Sentence) -> str:
-        words = self.translations.gettext(sentence.one)
-        if sentence.many:
-            count = sentence.values["count"]
-            words = self.translations.ngettext(sentence.one, sentence.many, count)
-        values = sentence.values.items()
-        return words.format(**{name: self.shown(value) for name, value in values})
+    def render(self, message: LazyMessage) -> str:
+        words = self.translations.gettext(message.singular)
+        if message.plural:
+            count = message.values["count"]
+            words = self.translations.ngettext(message.singular, message.plural, count)
+        values = message.values.items()
+        return words.format(
+            **{name: self.format_value(value) for name, value in values}
+        )
 
-    def shown(self, value: Any) -> str:
-        if isinstance(value, Sentence):
+    def format_value(self, value: Any) -> str:
+        if isinstance(value, LazyMessage):
             return self.render(value)
         if isinstance(value, (int, float)):
             return self.number(value)
-        return _isolated(str(value))
+        return _isolate(str(value))
 
     def number(self, number: float, digits: int | None = None) -> str:
-        """Return a number; without `digits` it has as many as it needs."""
+        """Format a number; without `digits`, with as few decimals as needed."""
         pattern = None if digits is None else _with_digits("#,##0", digits)
         return format_decimal(number, pattern, locale=self.locale)
 
-    def percent(self, share: float) -> str:
-        return format_percent(share, locale=self.locale)
+    def percent(self, fraction: float) -> str:
+        return format_percent(fraction, locale=self.locale)
 
-    def time(self, number: float, unit: str, digits: int) -> str:
+    def duration(self, number: float, unit: str, digits: int) -> str:
         return format_unit(
             number,
             f"duration-{unit}",
@@ -83,53 +88,55 @@ class Language:
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """A sentence with its values, translated when it is shown.
+class LazyMessage:
+    """A message with its values, translated when it is shown.
 
-    Work in the background creates sentences, and does not know their reader's language.
+    Background work creates messages without knowing the reader's language.
     """
 
-    one: str
-    many: str = ""
+    singular: str
+    plural: str = ""
     values: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return current().render(self)
+        return current_language().render(self)
 
 
-def later(sentence: str, **values: object) -> Sentence:
-    """Return a sentence to translate when it is shown."""
-    return Sentence(sentence, values=values)
+def lazy_gettext(sentence: str, **values: object) -> LazyMessage:
+    """Return a message that is translated when it is shown."""
+    return LazyMessage(sentence, values=values)
 
 
-def nlater(one: str, many: str, count: int, **values: object) -> Sentence:
-    """Return a sentence with a count, to translate when it is shown."""
-    return Sentence(one, many, {"count": count, **values})
+def lazy_ngettext(
+    singular: str, plural: str, count: int, **values: object
+) -> LazyMessage:
+    """Return a message with a count, translated when it is shown."""
+    return LazyMessage(singular, plural, {"count": count, **values})
 
 
 def _(sentence: str, **values: object) -> str:
-    """Return a sentence in the language of the current browser."""
-    return str(later(sentence, **values))
+    """Translate a message into the current browser's language."""
+    return str(lazy_gettext(sentence, **values))
 
 
-def ngettext(one: str, many: str, count: int, **values: object) -> str:
-    """Return a sentence with a count in the language of the current browser."""
-    return str(nlater(one, many, count, **values))
+def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
+    """Translate a message with a count into the current browser's language."""
+    return str(lazy_ngettext(singular, plural, count, **values))
 
 
-def current() -> Language:
+def current_language() -> Language:
     """Return the language of the current browser; English without one."""
     try:
         header = ui.context.client.request.headers.get("accept-language", "")
     except RuntimeError:
         header = ""
-    return language_for(header)
+    return negotiate_language(header)
 
 
 @cache
-def language_for(header: str) -> Language:
+def negotiate_language(header: str) -> Language:
     """Return the first language of an `Accept-Language` header that has a catalog."""
-    for tag in _preferred(header):
+    for tag in _parse_header(header):
         language = tag.partition("-")[0].lower()
         if language in {"en", *_catalogs()}:
             return Language(_locale(tag, language), _translations(language))
@@ -137,20 +144,20 @@ def language_for(header: str) -> Language:
 
 
 def languages() -> list[Language]:
-    return [language_for(tag) for tag in ("en", *_catalogs())]
+    return [negotiate_language(tag) for tag in ("en", *_catalogs())]
 
 
 def _catalogs() -> list[str]:
     return [file.stem for file in CATALOGS.glob("*.po")]
 
 
-def _preferred(header: str) -> list[str]:
+def _parse_header(header: str) -> list[str]:
     ranked = []
     for part in header.split(","):
         tag, _, quality = part.strip().partition(";q=")
         if tag.isascii() and tag.replace("-", "").isalnum():
             ranked.append((quality or "1", tag))
-    return [tag for _, tag in sorted(ranked, key=lambda one: one[0], reverse=True)]
+    return [tag for _, tag in sorted(ranked, key=lambda item: item[0], reverse=True)]
 
 
 def _locale(tag: str, language: str) -> Locale:
@@ -175,13 +182,10 @@ def _with_digits(pattern: str, digits: int) -> str:
     return f"{pattern}.{'0' * digits}" if digits else pattern
 
 
-def _isolated(text: str) -> str:
-    if _TURNING.isdisjoint(map(unicodedata.bidirectional, text)):
+def _isolate(text: str) -> str:
+    if _RTL_CLASSES.isdisjoint(map(unicodedata.bidirectional, text)):
         return text
-    return _ISOLATED.format(text)
-
-
-# Numbers, times and lists
+    return _ISOLATE_FORMAT.format(text)
 
 
 @dataclass(frozen=True)
@@ -192,75 +196,75 @@ class Size:
 
     def __str__(self) -> str:
         units = {"gigabyte": 1e9, "megabyte": 1e6, "kilobyte": 1e3}
-        fitting = (name for name, size in units.items() if self.size_bytes >= size)
+        fitting = (unit for unit, size in units.items() if self.size_bytes >= size)
         unit = next(fitting, "kilobyte")
         number = self.size_bytes / units[unit]
-        locale = current().locale
+        locale = current_language().locale
         return format_unit(
             number, f"digital-{unit}", "short", format="#,##0.0", locale=locale
         )
 
 
-def duration(seconds: float) -> str:
-    """Return a duration in minutes, or in hours from 100 minutes."""
+def format_duration(seconds: float) -> str:
+    """Format a duration in minutes, or in hours at 100 minutes or more."""
     minutes = max(1.0, round(seconds / 60))
     if minutes >= _MAX_MINUTES:
-        return current().time(seconds / 3600, "hour", 1)
-    return current().time(minutes, "minute", 0)
+        return current_language().duration(seconds / 3600, "hour", 1)
+    return current_language().duration(minutes, "minute", 0)
 
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """An estimate of the remaining time; empty if it is not known."""
+    """The estimated remaining time; empty if unknown."""
 
     seconds: float | None
 
     def __str__(self) -> str:
-        """Return it as text; below two minutes in seconds."""
+        """Return the time as text, in seconds below two minutes."""
         if not self.seconds:
             return ""
-        is_short = self.seconds < 120  # noqa: PLR2004 - two minutes
-        left = short_time(self.seconds) if is_short else duration(self.seconds)
-        return _("about {duration} left", duration=left)
+        format_text = format_seconds if self.seconds < _MIN_MINUTES else format_duration
+        return _("about {duration} left", duration=format_text(self.seconds))
 
 
-def short_time(seconds: float) -> str:
-    return current().time(max(1, round(seconds)), "second", 0)
+def format_seconds(seconds: float) -> str:
+    return current_language().duration(max(1, round(seconds)), "second", 0)
 
 
-def moment(time: datetime) -> str:
-    return format_datetime(time.astimezone(), "short", locale=current().locale)
+def format_time(time: datetime) -> str:
+    return format_datetime(time.astimezone(), "short", locale=current_language().locale)
 
 
-def listed(names: Iterable[object]) -> str:
-    """Return a list of names, with the language's conjunction."""
+def format_names(names: Iterable[object]) -> str:
+    """Join names with the language's conjunction."""
     return format_list(
-        [_isolated(str(name)) for name in names], locale=current().locale
+        [_isolate(str(name)) for name in names], locale=current_language().locale
     )
 
 
-def facts(*texts: object) -> str:
-    """Return texts on one line; empty ones are skipped."""
+def join_parts(*texts: object) -> str:
+    """Join non-empty strings with middle dots."""
     return " · ".join(filter(None, map(str, texts)))
 
 
 @dataclass(frozen=True)
 class LanguageName:
-    """The name of a language or a script, from its English one."""
+    """A language or script, shown by its name in the reader's language."""
 
     english: str | None
 
     def __str__(self) -> str:
-        name, here, english = str(self.english).title(), current().locale, Locale("en")
-        for own, theirs in (
-            (english.languages, here.languages),
-            (english.scripts, here.scripts),
+        name = str(self.english).title()
+        english, reader = Locale("en"), current_language().locale
+        for names, translated in (
+            (english.languages, reader.languages),
+            (english.scripts, reader.scripts),
         ):
-            code = next((code for code, known in own.items() if known == name), None)
+            code = next((code for code, known in names.items() if known == name), None)
             if code is not None:
-                return str(theirs.get(code, name))
+                return str(translated.get(code, name))
         return name
 
 
-def messages_text(count: int) -> str:
+def message_count_text(count: int) -> str:
     return ngettext("{count} message", "{count} messages", count)

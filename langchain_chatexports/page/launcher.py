@@ -1,8 +1,8 @@
-"""An entry in the system's programs that opens the page, for people without a shell.
+"""An entry in the system's app menu that opens the page without typing a command.
 
 Linux: a desktop entry (https://specifications.freedesktop.org/desktop-entry-spec);
 macOS: a `.command` file, which Finder opens in Terminal; Windows: a shortcut in the
-Start menu. Each keeps a window open: closing it ends the page.
+Start menu. Each opens a terminal window; closing it stops the page.
 """
 
 import os
@@ -11,11 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from langchain_chatexports._files import write_whole
+from langchain_chatexports._files import write_atomic
 from langchain_chatexports.exceptions import ChatExportError
 
 _NAME = "Chat exports"
-# Identifies our entry when it is removed.
+# Identifies entries of this package.
 _MARK = "made by langchain-chatexports"
 _ARGUMENTS = ("-m", "langchain_chatexports.cli", "open")
 _DESKTOP = """[Desktop Entry]
@@ -48,7 +48,7 @@ def launcher_path() -> Path:
 def install_launcher() -> Path:
     """Write the entry, and return its path."""
     path = launcher_path()
-    _check_ours(path)
+    _check_ownership(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":
         values = {
@@ -61,12 +61,12 @@ def install_launcher() -> Path:
         subprocess.run(command, check=True, env={**os.environ, **values})  # noqa: S603
     elif sys.platform == "darwin":
         line = shlex.join((sys.executable, *_ARGUMENTS))
-        write_whole(path, f"#!/bin/sh\n# {_MARK}\nexec {line}\n".encode())
+        write_atomic(path, f"#!/bin/sh\n# {_MARK}\nexec {line}\n".encode())
         path.chmod(0o700)
     else:
-        words = " ".join(map(_desktop_word, (sys.executable, *_ARGUMENTS)))
+        words = " ".join(map(_quote_exec_argument, (sys.executable, *_ARGUMENTS)))
         entry = _DESKTOP.format(mark=_MARK, name=_NAME, command=words)
-        write_whole(path, entry.encode())
+        write_atomic(path, entry.encode())
     return path
 
 
@@ -75,21 +75,21 @@ def uninstall_launcher() -> Path | None:
     path = launcher_path()
     if not path.exists():
         return None
-    _check_ours(path)
+    _check_ownership(path)
     path.unlink()
     return path
 
 
-def _check_ours(path: Path) -> None:
-    marks = (_MARK.encode(), _MARK.encode("utf-16-le"))  # Shortcuts have the latter.
+def _check_ownership(path: Path) -> None:
+    marks = (_MARK.encode(), _MARK.encode("utf-16-le"))  # Shortcuts use UTF-16.
     if path.exists() and not any(mark in path.read_bytes() for mark in marks):
-        msg = f"{path} was not made by chatexports: move it away first."
+        msg = f"{path} was not created by chatexports. Rename it, and try again."
         raise ChatExportError(msg)
 
 
-def _desktop_word(word: str) -> str:
-    """Quote an argument of `Exec`: reserved characters, and `%` for field codes."""
+def _quote_exec_argument(word: str) -> str:
+    """Quote an argument of `Exec`: reserved characters, and `%`, for field codes."""
     for character in '\\"`$':
         word = word.replace(character, f"\\{character}")
-    # The escapes of the value are parsed before those of the quotes.
+    # Parsers unescape the value before they unescape the quoted argument.
     return '"' + word.replace("\\", "\\\\").replace("%", "%%") + '"'

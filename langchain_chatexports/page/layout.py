@@ -1,6 +1,6 @@
-"""The frame of all screens, and elements that follow the work in the background.
+"""The frame of all screens, and elements that show work in the background.
 
-Names and texts are only put into elements that show them literally.
+Names and text from chats are only shown in elements that do not interpret HTML.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,29 +14,29 @@ from nicegui.translations import translations
 
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import (
-    Sentence,
+    LazyMessage,
     Size,
     TimeLeft,
     _,
-    current,
-    facts,
+    current_language,
+    join_parts,
     languages,
-    later,
-    nlater,
+    lazy_gettext,
+    lazy_ngettext,
 )
 from langchain_chatexports.page.work import Work
 
 SCREENS = {
-    "/": later("Add exports"),
-    "/choose": later("Choose"),
-    "/train": later("Train"),
-    "/talk": later("Talk"),
-    "/guess": later("Guess"),
-    "/manage": later("Manage"),
+    "/": lazy_gettext("Add exports"),
+    "/choose": lazy_gettext("Choose"),
+    "/train": lazy_gettext("Train"),
+    "/talk": lazy_gettext("Talk"),
+    "/guess": lazy_gettext("Guess"),
+    "/manage": lazy_gettext("Manage"),
 }
-"""The screens by path, in the order of their use; the last one at any time."""
+"""The titles of the screens by path: the steps in order, then *Manage*."""
 
-# Not while an input method composes a word, as for Chinese, Japanese and Korean.
+# Ignores Enter in an input method, such as for Chinese, Japanese and Korean.
 ENTER = """(event) => {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     event.preventDefault();
@@ -44,20 +44,20 @@ ENTER = """(event) => {
 }"""
 """The script that calls a handler of `keydown` for Enter only."""
 
-# NiceGUI's messages, because it has no Hindi.
+# NiceGUI's own messages, which it does not translate into Hindi.
 _NICEGUI = {
-    "connection_lost": later("The page has lost the connection to its program."),
-    "trying_to_reconnect": later("Reconnecting …"),
-    "message_too_long": later("This is too long."),
-    "message_too_long_body": later("This is too long to be sent to the page."),
+    "connection_lost": lazy_gettext("Lost the connection to chatexports."),
+    "trying_to_reconnect": lazy_gettext("Reconnecting …"),
+    "message_too_long": lazy_gettext("Message too long"),
+    "message_too_long_body": lazy_gettext("The message is too long to be sent."),
 }
 
-SECONDS_BETWEEN_LOOKS = 0.3
+POLL_SECONDS = 0.3
 """The interval for checking whether a screen's content has changed."""
 
 
 def add_style(tab_key: str) -> None:
-    """Add the style sheet, our scripts and NiceGUI's messages to all screens."""
+    """Add the style sheet, the scripts and NiceGUI's messages to all screens."""
     for language in languages():
         words = {key: language.render(message) for key, message in _NICEGUI.items()}
         translations[language.tag] = words  # type: ignore[index] # Quasar has it.
@@ -72,8 +72,8 @@ def add_style(tab_key: str) -> None:
 
 
 @contextmanager
-def screen(path: str, training: Callable[[], Sentence | None]) -> Iterator[None]:
-    """Build a screen's frame, and its content inside."""
+def screen(path: str, training: Callable[[], LazyMessage | None]) -> Iterator[None]:
+    """Build the frame of a screen around its content."""
 
     def status() -> None:
         if path != "/train" and (line := training()):
@@ -81,7 +81,7 @@ def screen(path: str, training: Callable[[], Sentence | None]) -> Iterator[None]
 
     client = ui.context.client
     client.page = copy(client.page)
-    client.page.language = current().tag  # type: ignore[assignment] # Quasar has it.
+    client.page.language = current_language().tag  # type: ignore[assignment] # Quasar has it.
     title = SCREENS[path]
     ui.page_title(f"{title} | chatexports")
     ui.colors(primary="#1d5fae")
@@ -93,86 +93,87 @@ def screen(path: str, training: Callable[[], Sentence | None]) -> Iterator[None]
             if target == path:
                 link.props('aria-current="page"')
     with ui.element("div").classes("status").props("role=status"):
-        follow(status, training)
+        rebuild_on_change(status, training)
     with ui.element("div").classes("content"):
         text(title, tag="h1")
         yield
 
 
-def text(content: str | Sentence, *, tag: str = "p", classes: str = "") -> Any:
-    """Add literal text with automatic direction."""
+def text(content: str | LazyMessage, *, tag: str = "p", classes: str = "") -> Any:
+    """Add plain text with automatic direction."""
     element = ui.element(tag).props("dir=auto").classes(f"text {classes}")
     with element:
-        # A file name that is not UTF-8 has lone surrogates, which cannot be sent.
-        sent = str(content).encode("utf-8", "backslashreplace").decode("utf-8")
-        ui.label(sent).classes("plain")
+        # File names that are not UTF-8 have lone surrogates, which cannot be sent.
+        escaped = str(content).encode("utf-8", "backslashreplace").decode("utf-8")
+        ui.label(escaped).classes("plain")
     return element
 
 
 def paragraph(sentence: str, *, classes: str = "", **values: object) -> None:
-    """Add a sentence of the page, as for `_`."""
+    """Add a translated sentence; takes the same arguments as `_`."""
     text(_(sentence, **values), classes=classes)
 
 
 def next_link(title: str, path: str) -> None:
-    """Add the link to the usual next screen."""
+    """Add the link to the next step."""
     ui.link(title, path).classes("next")
 
 
-def ask(
-    question: str,
-    answer: str,
-    act: Callable[..., object],
-    *texts: str | Sentence,
+def show_dialog(
+    title: str,
+    confirm: str,
+    on_confirm: Callable[..., object],
+    *texts: str | LazyMessage,
     field: Callable[[], Any] | None = None,
-    deletes: bool = False,
+    is_destructive: bool = False,
 ) -> None:
-    """Ask before something is done; with a field, `act` gets its value.
+    """Ask for confirmation, or for the value of a field, passed to `on_confirm`.
 
-    The focus is on the field, where Enter acts, or on Cancel without a field.
+    The focus is on the field, where Enter confirms; without a field, on Cancel.
     """
     for element in ui.context.client.elements.values():
         if isinstance(element, ui.dialog) and element.value:
-            element.close()  # A double click opens one dialog.
-    opened = ui.dialog(value=True)
-    opened.props["aria-label"] = question
-    with opened, ui.element("div").classes("content asked"):
-        text(question, tag="h2", classes="name")
-        for one in texts:
-            text(one)
-        typed = field() if field else None
+            element.close()  # A double click must not open two dialogs.
+    dialog = ui.dialog(value=True)
+    dialog.props["aria-label"] = title
+    with dialog, ui.element("div").classes("content dialog"):
+        text(title, tag="h2", classes="name")
+        for line in texts:
+            text(line)
+        value_field = field() if field else None
 
-        def agree() -> None:
-            opened.close()
-            if typed is None:
-                act()
+        def close_and_confirm() -> None:
+            dialog.close()
+            if value_field is None:
+                on_confirm()
             else:
-                act(typed.value)
+                on_confirm(value_field.value)
 
-        with ui.element("div").classes("row-of"):
-            button = ui.button(answer, on_click=agree)
-            cancel = ui.button(_("Cancel"), on_click=opened.close).props("outline")
-        if deletes:
+        with ui.element("div").classes("form-row"):
+            button = ui.button(confirm, on_click=close_and_confirm)
+            cancel = ui.button(_("Cancel"), on_click=dialog.close).props("outline")
+        if is_destructive:
             button.props("color=negative")
-        if typed is None:
+        if value_field is None:
             cancel.props("autofocus")
         else:
-            typed.props("autofocus").on("keydown", agree, js_handler=ENTER)
+            value_field.props("autofocus")
+            value_field.on("keydown", close_and_confirm, js_handler=ENTER)
 
 
-def error_box(message: str | Sentence, details: str = "") -> None:
-    """Show an error with its remedy; screen readers announce it immediately."""
+def error_box(message: str | LazyMessage, details: str = "") -> None:
+    """Show an error, which screen readers announce immediately."""
     with ui.element("div").props("role=alert").classes("error"):
         text(message)
         if details:
-            show_english(_("Details, in English"), [details])
+            show_details(_("Details, in English"), [details])
 
 
-def show_english(title: str, texts: Iterable[str]) -> None:
-    """Show the library's own English texts, folded."""
+def show_details(title: str, texts: Iterable[str]) -> None:
+    """Show untranslated messages of the library in a collapsed section."""
     with ui.expansion(title):
-        for one in texts:
-            text(one, classes="quiet").props("lang=en")
+        for line in texts:
+            text(line, classes="quiet").props("lang=en")
 
 
 def show_failure(failure: Failure | None) -> None:
@@ -181,16 +182,18 @@ def show_failure(failure: Failure | None) -> None:
 
 
 def _progress_text(unit: str, done: int, total: int | None) -> str:
-    """Return a progress as text; empty for an unknown unit."""
-    whole = total or done
-    sizes = {"done": Size(1e6 * done), "total": Size(1e6 * whole)}
+    """Format the progress; empty for an unknown unit."""
+    total_or_done = total or done
+    sizes = {"done": Size(1e6 * done), "total": Size(1e6 * total_or_done)}
     texts = {
-        "messages": nlater("{count} message", "{count} messages", done),
-        "examples": nlater("{count} example", "{count} examples", done),
-        "answers": nlater("{count} answer", "{count} answers", done),
-        "steps": nlater("{count} step", "{count} steps", done),
-        "examples checked": later("{done} of {total} examples", done=done, total=whole),
-        "MB": later("{done} of {total}", **sizes),
+        "messages": lazy_ngettext("{count} message", "{count} messages", done),
+        "examples": lazy_ngettext("{count} example", "{count} examples", done),
+        "answers": lazy_ngettext("{count} answer", "{count} answers", done),
+        "steps": lazy_ngettext("{count} step", "{count} steps", done),
+        "examples checked": lazy_gettext(
+            "{done} of {total} examples", done=done, total=total_or_done
+        ),
+        "MB": lazy_gettext("{done} of {total}", **sizes),
     }
     return str(texts.get(unit, ""))
 
@@ -201,57 +204,58 @@ def show_work(work: Work) -> None:
         show_failure(work.error)
         return
     done, total = work.progress
-    share = min(done / total, 1) if total else None
+    fraction = min(done / total, 1) if total else None
     left = work.seconds_left
-    words = _progress_text(work.unit, done, total)
+    progress = _progress_text(work.unit, done, total)
     with ui.element("div").props("role=status").classes("work"):
         text(
-            facts(
+            join_parts(
                 f"{work.title} …",
-                words if done else "",
+                progress if done else "",
                 TimeLeft(left),
             )
         )
-        bar = ui.linear_progress(share or 0, show_value=False)
+        bar = ui.linear_progress(fraction or 0, show_value=False)
         bar.props["aria-label"] = str(work.title)
-        if share is None:
+        if fraction is None:
             bar.props("indeterminate")
 
 
-def follow(build: Callable[[], object], look: Callable[[], object]) -> None:
-    """Build a part of a screen, and rebuild it when the result of `look` changes."""
+def rebuild_on_change(build: Callable[[], object], state: Callable[[], object]) -> None:
+    """Build a section of a screen, and rebuild it when `state()` changes."""
 
     @ui.refreshable
-    def part() -> None:
+    def section() -> None:
         with ui.element("div").classes("part"):
             build()
 
-    part()
-    shown = [look()]
+    section()
+    last_state = state()
 
     def refresh() -> None:
-        now = look()
-        if now != shown[0]:
-            shown[0] = now
-            part.refresh()
+        nonlocal last_state
+        current = state()
+        if current != last_state:
+            last_state = current
+            section.refresh()
 
-    ui.timer(SECONDS_BETWEEN_LOOKS, refresh)
+    ui.timer(POLL_SECONDS, refresh)
 
 
 def focus(element: Any) -> None:
-    """Move the keyboard's focus to an element that is being built."""
+    """Move the keyboard focus to an element that is being built."""
     script = f"document.getElementById('{element.html_id}')?.focus()"
     ui.run_javascript(f"setTimeout(() => {script}, 50)")
 
 
 def scroll_to(element: Any) -> None:
-    """Scroll to an element after other parts were rebuilt."""
+    """Scroll to an element after other sections were rebuilt."""
     script = f"document.getElementById('{element.html_id}')?.scrollIntoView()"
     ui.run_javascript(f"setTimeout(() => {script}, 600)")
 
 
 def show_table(rows: Iterable[Sequence[str]]) -> None:
-    """Show rows, each with its name first."""
+    """Show a table; the first cell of a row is its header."""
     with ui.element("table"), ui.element("tbody"):
         for name, *cells in rows:
             with ui.element("tr"):

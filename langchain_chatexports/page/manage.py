@@ -9,158 +9,172 @@ from nicegui import ui
 
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import (
-    Sentence,
+    LazyMessage,
     Size,
     _,
-    facts,
-    later,
-    moment,
+    format_time,
+    join_parts,
+    lazy_gettext,
+    lazy_ngettext,
     ngettext,
-    nlater,
 )
-from langchain_chatexports.page.layout import ask, follow, paragraph, show_work, text
+from langchain_chatexports.page.layout import (
+    paragraph,
+    rebuild_on_change,
+    show_dialog,
+    show_work,
+    text,
+)
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.train import state_text
 from langchain_chatexports.workflows import models, removal
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
-    KeptJob,
     LocalData,
+    LocalJob,
     TunedModel,
-    kept,
+    list_data,
 )
-from langchain_chatexports.workflows.removal import Forgotten, KnownBy
+from langchain_chatexports.workflows.removal import ForgetResult, RemainingCopy
 from langchain_chatexports.workflows.train import is_unfinished
 
 _REASONS = {
-    "voice": later("it learned this voice"),
-    "set": later("it was trained on the set"),
-    "text": later("its examples name them"),
+    "voice": lazy_gettext("it learned this voice"),
+    "set": lazy_gettext("it was trained on these examples"),
+    "text": lazy_gettext("its examples name this person"),
 }
-_KINDS = {
-    "model": later("The model {name}"),
-    "training": later("The training of {name}"),
-    "examples": later("Examples that no training used"),
+_TITLES = {
+    "model": lazy_gettext("Model {name}"),
+    "training": lazy_gettext("Training run for {name}"),
+    "examples": lazy_gettext("Unused examples"),
 }
-_NOT_DELETED = later(
-    "Not deleted: your exports; copies elsewhere, such as models that you exported, "
-    "and backups; downloaded base models; what was uploaded to other servers."
+_NOT_DELETED = lazy_gettext(
+    "Not deleted: your exports; copies elsewhere, such as exported models and "
+    "backups; downloaded base models; uploads to other servers."
 )
 
 
 def build_manage(session: PageSession) -> None:
     paragraph(
-        "All models, trainings and examples on this machine. Only files of this "
-        "program are deleted, never an export on your disk."
+        "These are all models, training runs and examples on this machine. Only this "
+        "program's files are deleted, never your exports."
     )
 
-    def work() -> None:
+    def show_result() -> None:
         show_work(session.managing)
         if not session.managing.is_running:
             with ui.element("div").props("role=status").classes("part"):
-                for line in session.managed:
+                for line in session.manage_results:
                     text(line)
-                if session.forgotten is not None:
-                    _show_forgotten(session, session.forgotten)
+                if session.forget_result is not None:
+                    _show_forget_result(session, session.forget_result)
 
-    def all_kept() -> None:
-        _show_models(session, _kept(session))
+    def show_stored_data() -> None:
+        _show_data(session, _read_data(session))
 
-    def look() -> object:
-        now = _kept(session)
-        shown = [(model.name, model.label) for model in now.models]
-        return shown, [(job.id, is_unfinished(job)) for job in now.jobs], now.sets
+    def data_state() -> object:
+        data = _read_data(session)
+        names = [(model.name, model.label) for model in data.models]
+        return names, [(job.id, is_unfinished(job)) for job in data.jobs], data.sets
 
-    # In view, because the button may be far below.
+    # Sticky, because the clicked button may be far below.
     with ui.element("div").classes("result"):
-        # The work may end between two checks.
-        follow(
-            work, lambda: (session.managing.state, session.managed, session.forgotten)
+        rebuild_on_change(
+            show_result,
+            lambda: (
+                session.managing.state,
+                session.manage_results,
+                session.forget_result,
+            ),
         )
-    follow(all_kept, look)
+    rebuild_on_change(show_stored_data, data_state)
     _build_forget(session)
     _build_delete_everything(session)
 
 
-def _kept(session: PageSession) -> LocalData:
-    # A killed server trains nothing, whatever its records show.
-    now = kept(session.data_dir, session.index_dir)
-    return replace(now, jobs=session.jobs())
+def _read_data(session: PageSession) -> LocalData:
+    # The session corrects the status of jobs whose server was killed.
+    data = list_data(session.data_dir, session.index_dir)
+    return replace(data, jobs=session.jobs())
 
 
-# What the buttons do, in the background
+# Actions in the background
 
 
-def _change(
-    session: PageSession, title: Sentence, change: Callable[[], list[Sentence | str]]
+def _run_change(
+    session: PageSession,
+    title: LazyMessage,
+    change: Callable[[], list[LazyMessage | str]],
 ) -> None:
     def work() -> None:
-        session.managed, session.forgotten = [], None
-        session.managed = change()
+        session.manage_results, session.forget_result = [], None
+        session.manage_results = change()
 
     session.managing.start(title, work)
 
 
 def rename(session: PageSession, model: TunedModel, label: str) -> None:
 
-    def change() -> list[Sentence | str]:
+    def change() -> list[LazyMessage | str]:
         models.rename(model.name, label, data_dir=session.data_dir)
         return []
 
-    _change(session, later("Renaming"), change)
+    _run_change(session, lazy_gettext("Renaming"), change)
 
 
-def export(session: PageSession, model: TunedModel, typed: str) -> None:
-    """Write a model for other programs to a new folder."""
+def export(session: PageSession, model: TunedModel, folder_text: str) -> None:
+    """Export a model for other programs to a new folder."""
 
-    def change() -> list[Sentence | str]:
-        plain = typed.strip().strip("\"'")
-        folder = Path(plain).expanduser()
-        if not plain:
-            raise PageError(later("Name the folder to write."))
+    def change() -> list[LazyMessage | str]:
+        path = folder_text.strip().strip("\"'")
+        folder = Path(path).expanduser()
+        if not path:
+            raise PageError(lazy_gettext("Enter the folder to write to."))
         if folder.exists():
-            there = later(
-                "{folder} is there already: name a new folder.", folder=folder
+            message = lazy_gettext(
+                "{folder} already exists: choose a new folder.", folder=folder
             )
-            raise PageError(there)
-        written, lines = models.export_model(
+            raise PageError(message)
+        exported_to, lines = models.export_model(
             model.name, folder, data_dir=session.data_dir, gguf=True
         )
-        return [later("Written to {folder}", folder=written), *lines]
+        return [lazy_gettext("Written to {folder}", folder=exported_to), *lines]
 
-    _change(session, later("Writing the model, which takes a few minutes"), change)
+    _run_change(
+        session, lazy_gettext("Writing the model; this takes a few minutes"), change
+    )
 
 
 def delete(session: PageSession, name: str) -> None:
 
-    def change() -> list[Sentence | str]:
-        session.leave_talk_with(name)
+    def change() -> list[LazyMessage | str]:
+        session.end_talk(name)
         models.delete(name, data_dir=session.data_dir)
-        return [later("Deleted.")]
+        return [lazy_gettext("Deleted.")]
 
-    _change(session, later("Deleting"), change)
+    _run_change(session, lazy_gettext("Deleting"), change)
 
 
 def delete_everything(session: PageSession) -> None:
-    """Delete all data of this machine, and the page's list with its copies."""
+    """Delete all data of this program, and the page's exports with their copies."""
 
-    def change() -> list[Sentence | str]:
-        session.talk.leave()
+    def change() -> list[LazyMessage | str]:
+        session.talk.end()
         session.stop_server()
         deleted = models.delete_everything(session.data_dir, session.index_dir)
         session.clear()
-        return [later("Deleted: {kept}.", kept=_data_text(deleted))]
+        return [lazy_gettext("Deleted: {kept}.", kept=_data_text(deleted))]
 
-    _change(session, later("Deleting everything"), change)
+    _run_change(session, lazy_gettext("Deleting everything"), change)
 
 
 def forget(session: PageSession, person: str) -> None:
-    """Delete the indexes with a person, and find what else knows them."""
+    """Delete the indexes with a person, and find models and examples with them."""
 
-    def change() -> list[Sentence | str]:
+    def change() -> list[LazyMessage | str]:
         if not person.strip():
-            raise PageError(later("Name the person to forget."))
-        session.forgotten = removal.forget(
+            raise PageError(lazy_gettext("Enter the name of the person to forget."))
+        session.forget_result = removal.forget(
             None,
             people=[person.strip()],
             data_dir=session.data_dir,
@@ -168,67 +182,71 @@ def forget(session: PageSession, person: str) -> None:
         )
         return []
 
-    _change(session, later("Forgetting"), change)
+    _run_change(session, lazy_gettext("Forgetting"), change)
 
 
-def delete_known(session: PageSession, known_by: Sequence[KnownBy]) -> None:
-    """Delete models, trainings and examples that know a person."""
+def delete_remaining(session: PageSession, remaining: Sequence[RemainingCopy]) -> None:
+    """Delete the remaining models, training runs and examples with a person."""
 
-    def change() -> list[Sentence | str]:
-        for one in known_by:
-            session.leave_talk_with(one.id)
-        deleted = removal.delete_known(known_by, session.data_dir)
-        return [later("Deleted: {what}", what=_known_text(one)) for one in deleted]
+    def change() -> list[LazyMessage | str]:
+        for item in remaining:
+            session.end_talk(item.id)
+        deleted = removal.delete_remaining(remaining, session.data_dir)
+        return [lazy_gettext("Deleted: {what}", what=_title(item)) for item in deleted]
 
-    _change(session, later("Deleting"), change)
-
-
-# What is kept
+    _run_change(session, lazy_gettext("Deleting"), change)
 
 
-def _show_models(session: PageSession, found: LocalData) -> None:
+# Stored data
+
+
+def _show_data(session: PageSession, data: LocalData) -> None:
     text(_("Models"), tag="h2")
-    if not found.models:
-        text(_("There is no trained model on this machine."))
-    for model in found.models:
+    if not data.models:
+        text(_("No trained models on this machine."))
+    for model in data.models:
         _show_model(session, model)
-    if found.jobs_without_model:
-        text(_("Unfinished and failed trainings"), tag="h2")
-    for job in found.jobs_without_model:
+    if data.jobs_without_model:
+        text(_("Unfinished and failed training runs"), tag="h2")
+    for job in data.jobs_without_model:
         _show_job(session, job)
-    if found.unused_sets:
-        text(_("Examples that no training used"), tag="h2")
-    for one in found.unused_sets:
+    if data.unused_sets:
+        text(_("Unused examples"), tag="h2")
+    for unused in data.unused_sets:
         with ui.element("div").classes("card"):
-            text(facts(moment(one.created_at), Size(one.size_bytes)))
-            with ui.element("div").classes("row-of"):
-                _delete_button(session, one.id, _("Delete these examples?"))
+            text(join_parts(format_time(unused.created_at), Size(unused.size_bytes)))
+            with ui.element("div").classes("form-row"):
+                _delete_button(session, unused.id, _("Delete these examples?"))
 
 
 def _show_model(session: PageSession, model: TunedModel) -> None:
     person = model.person
 
-    def ask_label() -> None:
-        ask(
+    def ask_for_name() -> None:
+        show_dialog(
             _("Rename {name}", name=model.title),
             _("Save"),
             partial(rename, session, model),
-            _("The name is for this machine; programs still use the one with ft:."),
+            _(
+                "The name is only shown on this machine; API clients still use the "
+                "one that starts with ft:."
+            ),
             field=lambda: ui.input(_("New name"), value=model.label or "").props(
                 f"maxlength={MAX_LABEL_LENGTH} dir=auto"
             ),
         )
 
-    def ask_folder() -> None:
+    def ask_for_folder() -> None:
         name = model.short_name.replace(":", "-").strip("-")
         folder = str(Path.home() / f"voice-{name}")
-        ask(
+        show_dialog(
             _("Export {name}", name=model.title),
             _("Write"),
             partial(export, session, model),
             _(
-                "It is merged into its base, and written to a new folder. A model can "
-                "repeat what it learned: whoever gets it can get your messages."
+                "The model is merged into its base model, and written to a new "
+                "folder. A model can repeat its examples: anyone who has it can "
+                "extract your messages."
             ),
             field=lambda: ui.input(_("New folder"), value=folder),
         )
@@ -236,161 +254,172 @@ def _show_model(session: PageSession, model: TunedModel) -> None:
     with ui.element("div").classes("card"):
         text(model.title, tag="h3", classes="name")
         text(
-            facts(
+            join_parts(
                 _("The voice of {person}", person=person) if person else "",
                 model.base_model,
-                moment(model.created_at),
+                format_time(model.created_at),
                 Size(model.size_bytes),
             )
         )
-        with ui.element("div").classes("row-of"):
-            _button(_("Rename"), _("Rename {name}", name=model.title), ask_label)
+        with ui.element("div").classes("form-row"):
+            _button(_("Rename"), _("Rename {name}", name=model.title), ask_for_name)
             label = _("Export {name}", name=model.title)
-            _button(_("Export this model"), label, ask_folder)
+            _button(_("Export this model"), label, ask_for_folder)
             _delete_button(
                 session,
                 model.name,
                 _("Delete {name}?", name=model.title),
                 _(
-                    "Its training and the examples that only it used are deleted with "
-                    "it."
+                    "Its training run and the examples used only by this model are "
+                    "also deleted."
                 ),
             )
 
 
-def _show_job(session: PageSession, job: KeptJob) -> None:
+def _show_job(session: PageSession, job: LocalJob) -> None:
     title = job.person or job.base_model
 
-    def look() -> str:
+    def state() -> str:
         jobs = session.jobs()
         return state_text(session, next((j for j in jobs if j.id == job.id), job), jobs)
 
-    def state() -> None:
-        text(facts(look(), job.base_model, moment(job.created_at)))
+    def description() -> None:
+        text(join_parts(state(), job.base_model, format_time(job.created_at)))
 
     with ui.element("div").classes("card"):
         text(title, tag="h3", classes="name")
-        follow(state, look)
-        with ui.element("div").classes("row-of"):
+        rebuild_on_change(description, state)
+        with ui.element("div").classes("form-row"):
             _delete_button(
                 session,
                 job.id,
-                _("Delete the training of {name}?", name=title),
+                _("Delete the training run for {name}?", name=title),
                 _(
-                    "It is stopped if it runs, and the examples that only it used are "
-                    "deleted with it."
+                    "If it is still running, it is stopped. The examples used only by "
+                    "this run are also deleted."
                 ),
             )
 
 
-def _button(title: str, label: str, act: Callable[[], object]) -> None:
-    # A label for screen readers, because there are several such buttons.
-    button = ui.button(title, on_click=act).props("outline dense")
+def _button(title: str, label: str, on_click: Callable[[], object]) -> None:
+    # The label tells screen readers to which model the button belongs.
+    button = ui.button(title, on_click=on_click).props("outline dense")
     button.props["aria-label"] = label
 
 
-def _delete_button(session: PageSession, name: str, question: str, *more: str) -> None:
-    def ask_to_delete() -> None:
+def _delete_button(
+    session: PageSession, name: str, question: str, *details: str
+) -> None:
+    def confirm() -> None:
         act = partial(delete, session, name)
-        ask(question, _("Delete"), act, *more, _NOT_DELETED, deletes=True)
+        show_dialog(
+            question, _("Delete"), act, *details, _NOT_DELETED, is_destructive=True
+        )
 
-    _button(_("Delete"), question, ask_to_delete)
+    _button(_("Delete"), question, confirm)
 
 
-# People and everything
+# Deletion of people and of everything
 
 
 def _build_forget(session: PageSession) -> None:
     text(_("Forget a person"), tag="h2")
     paragraph(
-        "Deletes the search indexes with a person, and lists the models, "
-        "trainings and examples on this machine that know them; you can delete "
-        "these, too. Exports are not changed; a later search builds new indexes of "
-        "them."
+        "Deletes the search indexes that contain a person, and lists the models, "
+        "training runs and examples on this machine that contain the person, so that "
+        "you can also delete them. Exports are not changed; the next search rebuilds "
+        "the indexes."
     )
-    with ui.element("div").classes("row-of"):
-        person = ui.input(_("Name or number of the person")).props("dir=auto")
+    with ui.element("div").classes("form-row"):
+        person = ui.input(_("Name or phone number of the person")).props("dir=auto")
         person.classes("grow")
     ui.button(_("Forget"), on_click=lambda: forget(session, person.value))
 
 
-def _known_text(one: KnownBy) -> Sentence:
-    return replace(_KINDS[one.kind], values={"name": one.title})
+def _title(item: RemainingCopy) -> LazyMessage:
+    return replace(_TITLES[item.kind], values={"name": item.title})
 
 
-def _show_forgotten(session: PageSession, done: Forgotten) -> None:
-    if done.indexes:
+def _show_forget_result(session: PageSession, result: ForgetResult) -> None:
+    if result.indexes:
         text(
             ngettext(
                 "Deleted: {count} search index with this person.",
                 "Deleted: {count} search indexes with this person.",
-                len(done.indexes),
+                len(result.indexes),
             )
         )
-    if not done.known_by:
-        text(_("No model, training or examples on this machine know them."))
+    if not result.remaining:
+        text(
+            _(
+                "No models, training runs or examples on this machine contain this "
+                "person."
+            )
+        )
         return
-    text(_("These on this machine still know them:"))
-    chosen = {
-        one: ui.checkbox(facts(_known_text(one), _REASONS[one.reason]), value=True)
-        for one in done.known_by
+    text(_("Remaining data about this person:"))
+    checkboxes = {
+        item: ui.checkbox(join_parts(_title(item), _REASONS[item.reason]), value=True)
+        for item in result.remaining
     }
 
-    def ask_to_delete() -> None:
-        wanted = [one for one, box in chosen.items() if box.value]
-        ask(
+    def confirm() -> None:
+        items = [item for item, checkbox in checkboxes.items() if checkbox.value]
+        show_dialog(
             ngettext(
-                "Delete {count} thing that knows them?",
-                "Delete {count} things that know them?",
-                len(wanted),
+                "Delete {count} item?",
+                "Delete {count} items?",
+                len(items),
             ),
             _("Delete"),
-            partial(delete_known, session, wanted),
+            partial(delete_remaining, session, items),
             _(
-                "A model is deleted with its training, and both with the examples "
-                "that only they used."
+                "Deleting a model also deletes its training run, and the examples "
+                "used only by them."
             ),
             _NOT_DELETED,
-            deletes=True,
+            is_destructive=True,
         )
 
     with ui.element("div"):
-        button = ui.button(_("Delete these, too …"), on_click=ask_to_delete)
+        button = ui.button(_("Also delete these …"), on_click=confirm)
         button.props("outline color=negative")
 
 
 def _build_delete_everything(session: PageSession) -> None:
-    def ask_to_delete() -> None:
-        found = _data_text(kept(session.data_dir, session.index_dir))
-        ask(
+    def confirm() -> None:
+        summary = _data_text(list_data(session.data_dir, session.index_dir))
+        show_dialog(
             _("Delete everything?"),
             _("Delete everything"),
             partial(delete_everything, session),
             _(
-                "{kept}; the talk, and what this page has read. A training that "
-                "runs is stopped.",
-                kept=found,
+                "{kept}; the talk, and this page's list of exports. Any running "
+                "training is stopped.",
+                kept=summary,
             ),
             _NOT_DELETED,
-            deletes=True,
+            is_destructive=True,
         )
 
     text(_("Delete everything"), tag="h2")
     text(_NOT_DELETED)
     with ui.element("div"):
-        button = ui.button(_("Delete everything …"), on_click=ask_to_delete)
+        button = ui.button(_("Delete everything …"), on_click=confirm)
         button.props("outline color=negative")
 
 
-def _data_text(data: LocalData) -> Sentence:
-    return later(
+def _data_text(data: LocalData) -> LazyMessage:
+    return lazy_gettext(
         "{models}, {trainings}, {sets}, {indexes}: {size}",
-        models=nlater("{count} model", "{count} models", len(data.models)),
-        trainings=nlater("{count} training", "{count} trainings", len(data.jobs)),
-        sets=nlater(
-            "{count} file of examples", "{count} files of examples", len(data.sets)
+        models=lazy_ngettext("{count} model", "{count} models", len(data.models)),
+        trainings=lazy_ngettext(
+            "{count} training run", "{count} training runs", len(data.jobs)
         ),
-        indexes=nlater(
+        sets=lazy_ngettext(
+            "{count} example file", "{count} example files", len(data.sets)
+        ),
+        indexes=lazy_ngettext(
             "{count} search index", "{count} search indexes", len(data.indexes)
         ),
         size=Size(data.size_bytes),

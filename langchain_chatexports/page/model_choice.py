@@ -6,14 +6,14 @@ from typing import Any
 from nicegui import ui
 
 from langchain_chatexports.local_server import list_models
-from langchain_chatexports.page.languages import _, facts, moment
-from langchain_chatexports.page.layout import follow, next_link, text
+from langchain_chatexports.page.languages import _, format_time, join_parts
+from langchain_chatexports.page.layout import next_link, rebuild_on_change, text
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.models import TunedModel
 
 
-def kept_models(session: PageSession) -> dict[str, TunedModel]:
-    """Return the tuned models by name, newest first; show a note if there are none."""
+def find_tuned_models(session: PageSession) -> dict[str, TunedModel]:
+    """Return the tuned models by name, newest first; without any, show a note."""
     models = {model.name: model for model in list_models(session.data_dir)}
     if not models:
         _build_no_model(session)
@@ -22,14 +22,14 @@ def kept_models(session: PageSession) -> dict[str, TunedModel]:
 
 def _build_no_model(session: PageSession) -> None:
     def note() -> None:
-        if training := session.training:
+        if training := session.training_status:
             text(training)
             next_link(_("See the training"), "/train")
         else:
-            text(_("There is no trained model on this machine yet."))
+            text(_("No trained models on this machine yet."))
             next_link(_("Train one first"), "/")
 
-    follow(note, lambda: session.training)
+    rebuild_on_change(note, lambda: session.training_status)
 
 
 def model_select(
@@ -37,11 +37,11 @@ def model_select(
     chosen: TunedModel | None,
     others: Mapping[str, str] | None = None,
 ) -> Any:
-    """Add a choice of one model; `others` are further values with their labels."""
-    names = {
-        name: facts(model.title, model.base_model, moment(model.created_at))
+    """Add a select of models; `others` are further values with their labels."""
+    labels = {
+        name: join_parts(model.title, model.base_model, format_time(model.created_at))
         for name, model in models.items()
     }
-    names |= others or {}
-    first = chosen.name if chosen and chosen.name in models else next(iter(names))
-    return ui.select(names, label=_("Model"), value=first).classes("grow")
+    labels |= others or {}
+    value = chosen.name if chosen and chosen.name in models else next(iter(labels))
+    return ui.select(labels, label=_("Model"), value=value).classes("grow")

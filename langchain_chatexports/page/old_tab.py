@@ -1,10 +1,10 @@
 """Reconnection of a browser tab after a restart of `chatexports open`.
 
-The port and a key are stored in the data directory, for their owner only. Each start
-creates a new key, and accepts the previous one from a tab. Neither side sends the key,
-because any program can listen on the port while the page is closed; old cookies and
-paths are useless to it. Both sign the tab's nonce with the key and the port, so that a
-program in between cannot relay messages of the page from another port.
+The port and a key are stored in the data directory, readable only by their owner. Each
+start creates a new key, and accepts the previous one from a tab. Neither side sends the
+key, because any program can listen on the port while the page is closed. Both sign the
+tab's nonce with the key and the port, so that such a program cannot relay messages from
+the page on another port. Old cookies and paths are useless to it.
 """
 
 import hmac
@@ -13,48 +13,48 @@ import secrets
 from collections import deque
 from pathlib import Path
 
-from langchain_chatexports._files import write_whole
+from langchain_chatexports._files import write_atomic
 from langchain_chatexports.workflows.models import page_file, read_json
 
 _MAX_NONCES = 100
 
 
-class OldTab:
-    """The shared secrets of this page, the last page and their tabs."""
+class TabKeys:
+    """Keys that let open tabs reconnect after a restart."""
 
     def __init__(self, data_dir: Path | None) -> None:
         self._data_dir = data_dir
-        left = read_json(page_file(data_dir)) or {}
-        port = left.get("port")
+        stored = read_json(page_file(data_dir)) or {}
+        port = stored.get("port")
         self.last_port = port if isinstance(port, int) and 0 < port < 2**16 else 0
         self.port = 0
-        self._last_key = str(left.get("key") or "")
-        # Of this page's tabs, for the next page.
+        self._last_key = str(stored.get("key") or "")
+        # This page gives the key to its tabs; the next page accepts it from them.
         self.key = secrets.token_urlsafe(32)
         self._nonces: deque[str] = deque(maxlen=_MAX_NONCES)
 
-    def keep(self, port: int) -> None:
+    def store(self, port: int) -> None:
         """Store the port and the new key for the next page."""
         self.port = port
-        left = {"port": port, "key": self.key}
-        write_whole(page_file(self._data_dir), json.dumps(left).encode("ascii"))
+        stored = {"port": port, "key": self.key}
+        write_atomic(page_file(self._data_dir), json.dumps(stored).encode("ascii"))
 
-    def proof(self, nonce: str) -> str:
-        """Return the proof for a tab that this is its page; empty if impossible."""
+    def sign_page(self, nonce: str) -> str:
+        """Return this page's signature for a tab; empty without a previous key."""
         if not self._last_key:
             return ""
         self._nonces.append(nonce)
-        return self._signed(f"page {self.port} {nonce}")
+        return self._sign(f"page {self.port} {nonce}")
 
-    def let_in(self, nonce: str, proof: str) -> bool:
-        """Return whether a tab has proved that it is of the last page; works once."""
+    def verify(self, nonce: str, proof: str) -> bool:
+        """Return whether a tab of the previous page signed a nonce; valid once."""
         if nonce not in self._nonces:
             return False
-        wanted = self._signed(f"tab {self.port} {nonce}")
-        is_tab = hmac.compare_digest(proof.encode(), wanted.encode())
-        if is_tab:
+        expected = self._sign(f"tab {self.port} {nonce}")
+        is_valid = hmac.compare_digest(proof.encode(), expected.encode())
+        if is_valid:
             self._nonces.remove(nonce)
-        return is_tab
+        return is_valid
 
-    def _signed(self, text: str) -> str:
+    def _sign(self, text: str) -> str:
         return hmac.digest(self._last_key.encode(), text.encode(), "sha256").hex()

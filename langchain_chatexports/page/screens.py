@@ -1,4 +1,4 @@
-"""The addresses of the screens."""
+"""The routes of the page: its screens and uploads."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ _BUILDERS = {
 
 
 def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
-    """Add the screens of a session, and the uploads."""
+    """Add the routes of a session."""
     add_style(tab_key)
     for path, build in _BUILDERS.items():
         _add_screen(path, build, session)
@@ -37,10 +37,10 @@ def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
 def _add_uploads(app: FastAPI, exports: ExportList) -> None:
     @app.post("/upload")
     async def upload(request: Request, batch: str, path: str) -> Response:
-        arriving = exports.receive(batch, path)
-        if arriving is None:
+        accepted = exports.receive_file(batch, path)
+        if accepted is None:
             return Response(status_code=410)
-        card, target = arriving
+        card, target = accepted
         with target.open("xb") as file:
             async for block in request.stream():
                 await run_in_threadpool(file.write, block)
@@ -51,12 +51,12 @@ def _add_uploads(app: FastAPI, exports: ExportList) -> None:
 
     @app.post("/upload-end")
     def upload_end(batch: str, name: str) -> Response:
-        exports.received(batch, name)
+        exports.finish_upload(batch, name)
         return Response()
 
     @app.post("/upload-lost")
     def upload_lost(batch: str) -> Response:
-        exports.lost(batch)
+        exports.abort_upload(batch)
         return Response()
 
 
@@ -65,5 +65,5 @@ def _add_screen(
 ) -> None:
     @ui.page(path)
     def show() -> None:
-        with screen(path, lambda: session.training):
+        with screen(path, lambda: session.training_status):
             build(session)

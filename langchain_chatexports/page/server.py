@@ -1,4 +1,4 @@
-"""The server of the page, in this process, for one person."""
+"""The server of the page, in this process, for one user."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from langchain_chatexports.local_server.http.server import (
     check_extra as check_local_extra,
 )
 
-if TYPE_CHECKING:  # A part of the extra.
+if TYPE_CHECKING:  # It needs the extra.
     from langchain_chatexports.page.session import PageSession
 
 _HOST = "127.0.0.1"
 
 
 def check_extra() -> None:
-    """Raise an error if the extra is missing.
+    """Check that the extra is installed.
 
     Raises:
         MissingExtraError: If one of its packages is missing.
@@ -36,7 +36,7 @@ def check_extra() -> None:
         check_local_extra()
         check_evaluate_extra()
     except MissingExtraError:
-        # Other modules are dependencies of these.
+        # The extra `page` includes both.
         raise MissingExtraError(feature, extra) from None
     if find_spec("nicegui") is None:
         raise MissingExtraError(feature, extra)
@@ -52,40 +52,40 @@ def serve_page(
 ) -> None:
     """Serve on 127.0.0.1 until Ctrl-C, which stops trainings; they can be continued.
 
-    `on_link` gets each new link, and `port` 0 is a free one.
+    `on_link` is called with each new login link; `port` 0 chooses a free port.
     """
     check_extra()
     os.umask(0o077)
-    # NiceGUI logs tracebacks, and the text of an error can quote a message.
+    # NiceGUI logs tracebacks, which can quote a message.
     logging.getLogger("nicegui").disabled = True
     from langchain_chatexports.local_server.http.server import run_app
     from langchain_chatexports.page.access import OneTimeLinks, PageAccess
-    from langchain_chatexports.page.old_tab import OldTab
+    from langchain_chatexports.page.old_tab import TabKeys
     from langchain_chatexports.page.session import PageSession
 
-    old_tab = OldTab(data_dir)
+    old_tab = TabKeys(data_dir)
     with (
         _listen(port, old_tab.last_port) as listener,
         PageSession(base, data_dir, index_dir) as session,
-        _noting_warnings(session),
+        _show_warnings(session),
     ):
-        used = listener.getsockname()[1]
-        old_tab.keep(used)
+        bound_port = listener.getsockname()[1]
+        old_tab.store(bound_port)
         links = OneTimeLinks(
-            lambda token: on_link(f"http://{_HOST}:{used}/?token={token}")
+            lambda token: on_link(f"http://{_HOST}:{bound_port}/?token={token}")
         )
-        app = _application(session, old_tab.key)
+        app = _build_app(session, old_tab.key)
         app = PageAccess(app, links=links, old_tab=old_tab)
         try:
             run_app(app, listener, links.renew)
         finally:
-            # *Delete everything* deletes this, too.
-            old_tab.keep(used)
+            # Store them again, since "Delete everything" removes them.
+            old_tab.store(bound_port)
 
 
 @contextmanager
 def _listen(port: int, last_port: int) -> Iterator[socket.socket]:
-    """Bind a port; by default the last one, where open tabs expect it."""
+    """Bind a port, by default the last one used, so that open tabs can reconnect."""
     from langchain_chatexports.local_server.http.server import listen
 
     with ExitStack() as stack:
@@ -96,17 +96,17 @@ def _listen(port: int, last_port: int) -> Iterator[socket.socket]:
         yield listener or stack.enter_context(listen(_HOST, port))
 
 
-def _application(session: PageSession, tab_key: str) -> Any:
+def _build_app(session: PageSession, tab_key: str) -> Any:
     from fastapi import FastAPI
     from nicegui import app as nicegui_app
     from nicegui import ui
 
-    from langchain_chatexports.local_server.http.errors import log_without_text
+    from langchain_chatexports.local_server.http.errors import log_error_location
     from langchain_chatexports.page.screens import add_screens
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     add_screens(app, session, tab_key)
-    nicegui_app.on_exception(log_without_text)
+    nicegui_app.on_exception(log_error_location)
     ui.run_with(
         app,
         title="chatexports",
@@ -114,25 +114,24 @@ def _application(session: PageSession, tab_key: str) -> Any:
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=60,
-        # The nonce can only be added to uncompressed pages.
+        # Nonces can only be added to uncompressed pages.
         gzip_middleware_factory=None,
     )
     return app
 
 
 @contextmanager
-def _noting_warnings(session: PageSession) -> Iterator[None]:
-    """Show the package's warnings, such as about a bad file, on the page."""
+def _show_warnings(session: PageSession) -> Iterator[None]:
+    """Show the package's warnings, such as for a bad file, on the page."""
     lock = threading.Lock()
 
-    def note(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    def add(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
+        warning = message if isinstance(message, Warning) else UserWarning(message)
         with lock:
-            session.exports.warn(
-                message if isinstance(message, Warning) else UserWarning(message)
-            )
+            session.exports.add_warning(warning)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("always", category=UserWarning)
-        warnings.showwarning = note
+        warnings.showwarning = add
         yield

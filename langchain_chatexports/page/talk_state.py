@@ -1,4 +1,4 @@
-"""A talk with a tuned model or a person, the base beside it."""
+"""State of a talk with a tuned model or a person, optionally next to the base."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,41 +9,41 @@ from itertools import compress
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.page.errors import PageError
-from langchain_chatexports.page.languages import later
+from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
-from langchain_chatexports.workflows.memory import memory_of
+from langchain_chatexports.workflows.memory import open_memory
 from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import (
     SavedTalk,
     Speaker,
-    continue_talk,
+    create_voices,
+    list_saved_talks,
+    load_tuned_speaker,
     new_talk_id,
+    resume_talk,
     save_turns,
-    saved_talks,
-    tuned_speaker,
-    voices_on,
 )
 
-_SERVER_ENDED = later(
-    "The model's program ended before the answer was complete: the memory of this "
-    "machine may not be enough. Close other programs, and press Again to restart it."
+_SERVER_DIED = lazy_gettext(
+    "The model stopped before its reply was complete, possibly because memory ran "
+    "out. Close other programs, and click Again to restart it."
 )
 
 
 class Talk:
-    """The messages of a talk, and the answers of the models."""
+    """A talk: its messages, and the models that reply."""
 
     def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
-        # The model that answers, and the one chosen last; `None` for a person.
+        # The current model, and the last chosen one; `None` for a person.
         self.model: TunedModel | None = None
         self.chosen: TunedModel | None = None
         self.settings = ChatSettings()
         self.with_base = False
         self.is_saved = True
-        # The last one is the tuned model, or the person.
+        # The base first, and the tuned model or the person last.
         self.voices: list[Voice] = []
-        self.answering = Work()
+        self.reply_work = Work()
         self._use_server = use_server
         self._speaker = Speaker()
         self._resources = ExitStack()
@@ -56,16 +56,16 @@ class Talk:
 
     @property
     def lines(self) -> list[Turn]:
-        """The messages, with the tuned model's answers."""
+        """The messages, with the tuned model's replies."""
         return self.voices[-1].turns if self.voices else []
 
     @property
     def is_answering(self) -> bool:
-        return self.is_ready and self.answering.is_running
+        return self.is_ready and self.reply_work.is_running
 
     @property
-    def can_answer_again(self) -> bool:
-        return self.is_ready and bool(self.lines) and not self.answering.is_running
+    def can_regenerate(self) -> bool:
+        return self.is_ready and bool(self.lines) and not self.reply_work.is_running
 
     @property
     def name(self) -> str:
@@ -73,48 +73,51 @@ class Talk:
         return self.voices[-1].title if self.voices else ""
 
     def saved(self) -> list[SavedTalk]:
-        """Return the other talks with the model, the last one first."""
-        talks = saved_talks(self.model) if self.model else []
+        """Return the other saved talks with the model, newest first."""
+        talks = list_saved_talks(self.model) if self.model else []
         return [talk for talk in talks if talk.id != self._id]
 
     def choose(self, model: TunedModel) -> bool:
         """Continue the last talk with a model; its server starts in the background."""
         title = model.person or model.short_name
-        return self.begin(model, lambda: replace(tuned_speaker(model), title=title))
+        return self.start(
+            model, lambda: replace(load_tuned_speaker(model), title=title)
+        )
 
-    def begin(
-        self, model: TunedModel | None, meet: Callable[[], Speaker | None]
+    def start(
+        self, model: TunedModel | None, find_speaker: Callable[[], Speaker | None]
     ) -> bool:
-        """Begin a new talk; the server starts in the background."""
+        """Start a talk; the server starts in the background."""
 
-        def start() -> None:
-            self.leave()
-            speaker = meet()
+        def prepare() -> None:
+            self.end()
+            speaker = find_speaker()
             if speaker is not None:
                 self._speaker = speaker
-                self._remember(speaker)
+                self._open_memory(speaker)
                 voices, self._id = self._new_voices(), new_talk_id()
                 if model is not None and self.is_saved:
-                    self._id = continue_talk(voices, model) or self._id
+                    self._id = resume_talk(voices, model) or self._id
                 self.model, self.voices = model, voices
 
-        is_started = self.answering.start(later("Starting the model"), start)
+        is_started = self.reply_work.start(lazy_gettext("Starting the model"), prepare)
         if is_started:
             self.chosen = model
         return is_started
 
-    def _remember(self, speaker: Speaker) -> None:
-        """Open the memory of the person until the talk ends."""
-        memory = memory_of(
+    def _open_memory(self, speaker: Speaker) -> None:
+        """Open the person's memory for this talk."""
+        memory = open_memory(
             speaker.exports,
             person=speaker.person,
             language=speaker.language,
             only_if_quick=True,
         )
-        opened = self._resources.enter_context(memory)
-        self.settings = replace(self.settings, memory=opened)
+        memory_function = self._resources.enter_context(memory)
+        self.settings = replace(self.settings, memory=memory_function)
 
-    def leave(self) -> None:
+    def end(self) -> None:
+        """End the talk without deleting its saved copy."""
         self.stop()
         self._resources.close()
         self.settings = replace(self.settings, memory=None)
@@ -122,51 +125,51 @@ class Talk:
 
     def _new_voices(self) -> list[Voice]:
         server = self._use_server(self._speaker.base)
-        return voices_on(server, self._speaker, self.settings, with_base=True)
+        return create_voices(server, self._speaker, self.settings, with_base=True)
 
-    def say(self, line: str) -> bool:
-        """Send a line; the answers arrive in the background."""
+    def send(self, line: str) -> bool:
+        """Send a message; replies arrive in the background."""
 
-        def hear() -> None:
+        def add() -> None:
             for voice in self.voices:
-                voice.hear(line)
+                voice.add_line(line)
 
-        return self._answer(hear)
+        return self._answer(add)
 
     def edit(self, index: int, line: str) -> bool:
-        """Replace a line, and remove all later ones."""
+        """Replace a message, and remove all later ones."""
 
         def change() -> None:
             for voice in self.voices:
                 voice.turns[index:] = []
-                voice.hear(line)
+                voice.add_line(line)
 
         return index < len(self.lines) and self._answer(change)
 
-    def again(self) -> bool:
-        """Start to answer the last line again, and return whether it was possible."""
+    def regenerate(self) -> bool:
+        """Regenerate the last reply in the background; return whether it started."""
 
-        def forget() -> None:
+        def remove_answers() -> None:
             for voice in self.voices:
                 voice.turns[-1:] = [Turn(voice.turns[-1].line)]
 
-        return bool(self.lines) and self._answer(forget)
+        return bool(self.lines) and self._answer(remove_answers)
 
     def stop(self) -> None:
-        """Keep the received parts of the answers."""
+        """Stop replies, and keep the received text."""
         self._is_stopped.set()
 
     def open(self, talk_id: str | None = None) -> None:
-        """Continue a saved talk with the same model, or begin a new one."""
-        if self.model is not None and not self.answering.is_running:
+        """Continue a saved talk with the same model, or start a new one."""
+        if self.model is not None and not self.reply_work.is_running:
             self._clear_lines()
             self._id = talk_id or new_talk_id()
             if talk_id:
-                continue_talk(self.voices, self.model, talk_id)
+                resume_talk(self.voices, self.model, talk_id)
 
     def delete(self) -> None:
-        """Delete this talk, and begin a new one."""
-        if not self.answering.is_running:
+        """Delete this talk, and start a new one."""
+        if not self.reply_work.is_running:
             self._clear_lines()
             self.save()
 
@@ -187,19 +190,18 @@ class Talk:
         return list(compress(self.voices, [self.with_base, True]))
 
     def _answer(self, change: Callable[[], None]) -> bool:
-        if not self.is_ready or self.answering.is_running:
+        if not self.is_ready or self.reply_work.is_running:
             return False
         self._is_stopped.clear()
         change()
 
         def answer() -> None:
             # The server may have been stopped, or restarted for another base.
-            fresh = self._new_voices()
-            for voice, new in zip(self.voices, fresh, strict=True):
+            for voice, new in zip(self.voices, self._new_voices(), strict=True):
                 voice.model, voice.server = new.model, new.server
-                voice.recalling = new.recalling
-            # The main voice, listed last, answers first; the base is for comparison.
-            with _saying_if_server_ends():
+                voice.recall_model = new.recall_model
+            # The last voice replies first, since the base is only for comparison.
+            with _translate_connection_errors():
                 for voice in reversed(self.shown_voices()):
                     for _ in () if self._is_stopped.is_set() else voice.answer():
                         if self._is_stopped.is_set():
@@ -207,19 +209,21 @@ class Talk:
             if self.is_saved:
                 self.save()
 
-        return self.answering.start(later("Answering"), answer)
+        return self.reply_work.start(lazy_gettext("Answering"), answer)
 
 
 @contextmanager
-def _saying_if_server_ends() -> Iterator[None]:
+def _translate_connection_errors() -> Iterator[None]:
     import httpx
     from openai import APIConnectionError
 
     try:
         yield
     except (ChatExportError, httpx.TransportError) as error:
-        # `ChatExportError` comes before an answer, `TransportError` during one.
-        is_lost = isinstance(error, httpx.TransportError)
-        if not is_lost and not isinstance(error.__cause__, APIConnectionError):
+        # A lost connection is a `ChatExportError` before a reply, and a
+        # `TransportError` during one.
+        causes = (error, error.__cause__)
+        connection_errors = (httpx.TransportError, APIConnectionError)
+        if not any(isinstance(cause, connection_errors) for cause in causes):
             raise
-        raise PageError(_SERVER_ENDED) from error
+        raise PageError(_SERVER_DIED) from error

@@ -1,4 +1,4 @@
-"""Screen 3: trainings and their progress; stopped ones can be continued."""
+"""Screen 3: training runs with their progress."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,43 +11,45 @@ from langchain_chatexports.page.errors import DISK_FULL, FULL_DISK
 from langchain_chatexports.page.languages import (
     TimeLeft,
     _,
-    current,
-    facts,
-    later,
-    listed,
+    current_language,
+    format_names,
+    join_parts,
+    lazy_gettext,
 )
 from langchain_chatexports.page.layout import (
     error_box,
-    follow,
     next_link,
     paragraph,
+    rebuild_on_change,
     show_work,
     text,
 )
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.workflows.models import KeptJob
+from langchain_chatexports.workflows.models import LocalJob
 from langchain_chatexports.workflows.train import (
-    failure_of,
+    get_failure_message,
+    get_progress,
     is_unfinished,
-    progress_now,
 )
 from langchain_chatexports.workflows.training_events import StepEvent
 
 # The phases before the first step.
 _PHASES = {
-    "libraries": later("It loads the programs for training, a few seconds"),
-    "base": later("It loads the base model"),
+    "libraries": lazy_gettext(
+        "Loading the training libraries; this takes a few seconds"
+    ),
+    "base": lazy_gettext("Loading the base model"),
 }
 _FOUND = {
-    "trained": later("These examples were trained on before."),
-    "running": later("These examples are being trained on already."),
-    "continued": later("This training was stopped before, and continues."),
+    "trained": lazy_gettext("A model was already trained on these examples."),
+    "running": lazy_gettext("A model is already being trained on these examples."),
+    "resumed": lazy_gettext(
+        "This training run was stopped earlier, and is continuing."
+    ),
 }
 _LOSSES = {
-    "training": later("With the examples: {first} at first, {latest} last."),
-    "validation": later(
-        "With examples that were held out: {first} at first, {latest} last."
-    ),
+    "training": lazy_gettext("Training examples: {first} at first, {latest} now."),
+    "validation": lazy_gettext("Held-out examples: {first} at first, {latest} now."),
 }
 _Points = list[tuple[int, float]]
 _MAX_POINTS = 40
@@ -55,67 +57,67 @@ _MAX_POINTS = 40
 
 def build_train(session: PageSession) -> None:
     paragraph(
-        "The model reads the examples again and again, and is corrected at each "
-        "step. You need not wait here: closing this page stops nothing. Leave the "
-        "window open from which this page was started: without it a training "
-        "stops, and you can continue it later."
+        "The model reads the examples many times, and is corrected at each step. You "
+        "can close this page: training continues. Keep the terminal open that is "
+        "running chatexports open: if you close it, training stops, and you can "
+        "continue it later."
     )
 
-    def look() -> object:
-        states = [(job.id, job.status) for job in session.jobs()]
-        lost = session.has_lost_training
-        return states, session.job_work.state, lost, session.found
+    def jobs_state() -> object:
+        statuses = [(job.id, job.status) for job in session.jobs()]
+        is_lost = session.has_interrupted_training
+        return statuses, session.job_work.state, is_lost, session.job_event
 
     def jobs() -> None:
         show_work(session.job_work)
         if session.is_preparing_training:
             stop = ui.button(_("Stop"), on_click=session.stop_preparing)
             stop.props("outline")
-        if session.has_lost_training:
+        if session.has_interrupted_training:
             error_box(
                 _(
-                    "The local server ended unexpectedly: memory may not be "
-                    "enough. The last save of the training is kept. Press "
-                    "Continue to resume it."
+                    "The local server stopped unexpectedly, possibly because memory "
+                    "ran out. Click Continue to resume training from the last "
+                    "checkpoint."
                 )
             )
-        found = session.jobs()
-        if not found and not session.job_work.is_running:
-            text(_("There is no training yet."))
+        training_jobs = session.jobs()
+        if not training_jobs and not session.job_work.is_running:
+            text(_("No training runs yet."))
             next_link(_("Choose what to train on first"), "/choose")
-        if session.found is not None and session.found.state in _FOUND:
-            text(_FOUND[session.found.state], classes="quiet")
-        for job in found:
+        if session.job_event is not None and session.job_event.state in _FOUND:
+            text(_FOUND[session.job_event.state], classes="quiet")
+        for job in training_jobs:
             _show_job(session, job)
 
-    follow(jobs, look)
+    rebuild_on_change(jobs, jobs_state)
 
 
-def _show_job(session: PageSession, job: KeptJob) -> None:
-    def look() -> tuple[KeptJob, str]:
+def _show_job(session: PageSession, job: LocalJob) -> None:
+    def state() -> tuple[LocalJob, str]:
         jobs = session.jobs()
         # A deleted job keeps its last state until the list is rebuilt.
-        now = next((other for other in jobs if other.id == job.id), job)
-        return now, state_text(session, now, jobs)
+        current = next((other for other in jobs if other.id == job.id), job)
+        return current, state_text(session, current, jobs)
 
     def progress() -> None:
-        _show_progress(session, *look())
+        _show_progress(session, *state())
 
     with ui.element("div").classes("card"):
-        text(facts(job.person or "", job.base_model), tag="h2", classes="name")
-        follow(progress, look)
-        with ui.element("div").classes("row-of"):
+        text(join_parts(job.person or "", job.base_model), tag="h2", classes="name")
+        rebuild_on_change(progress, state)
+        with ui.element("div").classes("form-row"):
             if is_unfinished(job):
                 stop = ui.button(_("Stop"), on_click=lambda: session.stop_job(job))
                 stop.props("outline")
             elif job.status in {"stopped", "failed"}:
                 if not session.job_work.is_running:
-                    ui.button(_("Continue"), on_click=lambda: session.continue_job(job))
+                    ui.button(_("Continue"), on_click=lambda: session.resume_job(job))
             elif job.status == "succeeded":
-                _add_way_to_talk(session, job)
+                _build_talk_link(session, job)
 
 
-def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
+def _build_talk_link(session: PageSession, job: LocalJob) -> None:
     model = next((m for m in list_models(session.data_dir) if m.job_id == job.id), None)
     if model is None:
         text(_("Its model was deleted."), classes="quiet")
@@ -128,104 +130,110 @@ def _add_way_to_talk(session: PageSession, job: KeptJob) -> None:
     ui.button(_("Next: talk to it"), on_click=talk)
 
 
-def _show_progress(session: PageSession, job: KeptJob, state: str) -> None:
+def _show_progress(session: PageSession, job: LocalJob, state: str) -> None:
     if not (job.status == "stopped" and session.job_work.is_running):
-        # Until it is saved or continues, the work above shows the state.
+        # While a job is being stopped or continued, the work above shows the state.
         text(state)
     if job.total_steps:
         bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
         bar.props["aria-label"] = _("Steps trained")
     if job.status == "failed":
-        reason = failure_of(job, session.data_dir)
+        reason = get_failure_message(job, session.data_dir)
         is_full = FULL_DISK in reason
-        error_box(DISK_FULL if is_full else _("The training failed."), reason)
-    _show_losses(progress_now(job, session.data_dir).steps)
+        error_box(DISK_FULL if is_full else _("Training failed."), reason)
+    _show_losses(get_progress(job, session.data_dir).steps)
 
 
-def state_text(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
-    """Return the state of a job, with its progress or place in the queue."""
-    if is_unfinished(job) and FULL_DISK in failure_of(job, session.data_dir):
-        return _("The disk is full: free some space, and the training continues.")
+def state_text(session: PageSession, job: LocalJob, jobs: Sequence[LocalJob]) -> str:
+    """Return the state of a job, with its progress or position in the queue."""
+    if is_unfinished(job) and FULL_DISK in get_failure_message(job, session.data_dir):
+        return _("The disk is full. Free some space, and training will continue.")
     if job.status == "queued":
-        return _waiting(session, job, jobs)
+        return _queue_text(session, job, jobs)
     step = ""
     if job.step:
         step = _("Step {step} of {total}", step=job.step, total=job.total_steps or "?")
     if job.status == "running":
-        progress = progress_now(job, session.data_dir)
-        phase = _PHASES.get(progress.phase) or step or _("It starts in a moment.")
-        return facts(phase, TimeLeft(session.seconds_left(job)))
+        progress = get_progress(job, session.data_dir)
+        phase = _PHASES.get(progress.phase) or step or _("Starting soon.")
+        return join_parts(phase, TimeLeft(session.seconds_left(job)))
     if job.status == "stopped":
-        return facts(
+        return join_parts(
             _("Stopped"),
             step,
-            _("It continues from step {step}", step=job.saved_step)
+            _("Continues from step {step}", step=job.saved_step)
             if job.saved_step
-            else _("It begins again at the first step"),
+            else _("Restarts at the first step"),
         )
-    ends = {"succeeded": _("Done"), "failed": _("Failed"), "cancelled": _("Canceled")}
-    return facts(ends.get(job.status, job.status), step)
+    final_states = {
+        "succeeded": _("Done"),
+        "failed": _("Failed"),
+        "cancelled": _("Canceled"),
+    }
+    return join_parts(final_states.get(job.status, job.status), step)
 
 
-def _waiting(session: PageSession, job: KeptJob, jobs: Sequence[KeptJob]) -> str:
-    before = [
+def _queue_text(session: PageSession, job: LocalJob, jobs: Sequence[LocalJob]) -> str:
+    queued_before = [
         other
         for other in reversed(jobs)
         if is_unfinished(other) and other.created_at < job.created_at
     ]
-    if not before:
-        return _("It starts in a moment.")
-    first = before[0]
-    left = TimeLeft(session.seconds_left(first))
-    names = listed(other.person or other.base_model for other in before)
-    waits = _("Queued after {names}", names=names)
-    if len(before) == 1 or not left.seconds:
-        return facts(waits, left)
-    name = first.person or first.base_model
-    return facts(waits, _("{name}: {left}", name=name, left=left))
+    if not queued_before:
+        return _("Starting soon.")
+    next_job = queued_before[0]
+    left = TimeLeft(session.seconds_left(next_job))
+    names = format_names(other.person or other.base_model for other in queued_before)
+    wait_text = _("Queued after {names}", names=names)
+    if len(queued_before) == 1 or not left.seconds:
+        return join_parts(wait_text, left)
+    name = next_job.person or next_job.base_model
+    return join_parts(wait_text, _("{name}: {left}", name=name, left=left))
 
 
 def _show_losses(steps: Sequence[StepEvent]) -> None:
     losses = {
-        "training": [(one.step, one.loss) for one in steps],
-        "validation": [(one.step, one.validation_loss) for one in steps],
+        "training": [(event.step, event.loss) for event in steps],
+        "validation": [(event.step, event.validation_loss) for event in steps],
     }
     lines: dict[str, _Points] = {}
-    for kind, found in losses.items():
-        if known := [(step, loss) for step, loss in found if loss is not None]:
-            lines[kind] = averaged(known)
+    for kind, values in losses.items():
+        if points := [(step, loss) for step, loss in values if loss is not None]:
+            lines[kind] = average_points(points)
     if not lines:
         return
-    shown = [loss for points in lines.values() for _step, loss in points]
+    all_losses = [loss for points in lines.values() for _step, loss in points]
     last = max(points[-1][0] for points in lines.values())
-    lowest, highest = min(shown), max(shown)
+    lowest, highest = min(all_losses), max(all_losses)
     with ui.element("div").classes("chart").props("aria-hidden=true"):
         with ui.element("div").classes("ends"):
-            ui.label(current().number(highest, 1))
-            ui.label(current().number(lowest, 1))
-        with ui.element("svg").classes("losses") as drawing:
-            drawing.props('viewBox="0 0 100 100" preserveAspectRatio=none')
+            ui.label(current_language().number(highest, 1))
+            ui.label(current_language().number(lowest, 1))
+        with ui.element("svg").classes("losses") as svg:
+            svg.props('viewBox="0 0 100 100" preserveAspectRatio=none')
             for kind, points in lines.items():
                 line = ui.element("polyline").classes(kind)
-                line.props["points"] = curve(points, last, lowest, highest)
+                line.props["points"] = polyline_points(points, last, lowest, highest)
         with ui.element("div").classes("ends below"):
             ui.label(_("step {step}", step=1))
             ui.label(_("step {step}", step=last))
     paragraph(
-        "The loss (how far off the model is): lower is better. Single steps jump "
-        "up and down.",
+        "The loss shows how far off the model is: lower is better. It varies from "
+        "step to step.",
         classes="quiet",
     )
     for kind, points in lines.items():
-        first, latest = (current().number(loss, 1) for loss in mean_ends(points))
-        words = replace(_LOSSES[kind], values={"first": first, "latest": latest})
-        text(words, classes=f"quiet key {kind}")
+        first, latest = (
+            current_language().number(loss, 1) for loss in mean_ends(points)
+        )
+        sentence = replace(_LOSSES[kind], values={"first": first, "latest": latest})
+        text(sentence, classes=f"quiet key {kind}")
 
 
-def averaged(points: _Points) -> _Points:
+def average_points(points: _Points) -> _Points:
     """Return at most `_MAX_POINTS` points, each the mean of consecutive steps."""
     size = -(-len(points) // _MAX_POINTS)
-    groups = [points[place : place + size] for place in range(0, len(points), size)]
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [(group[-1][0], fmean(loss for _step, loss in group)) for group in groups]
 
 
@@ -236,8 +244,8 @@ def mean_ends(points: _Points) -> tuple[float, float]:
     return fmean(losses[:count]), fmean(losses[-count:])
 
 
-def curve(points: _Points, last: int, lowest: float, highest: float) -> str:
-    """Return points of an SVG line in a square of 100 by 100, high losses on top."""
+def polyline_points(points: _Points, last: int, lowest: float, highest: float) -> str:
+    """Return the points of an SVG polyline in a square of 100 by 100 units."""
     height = highest - lowest or 1
     return " ".join(
         f"{100 * step / last:.2f},{98 - 96 * (loss - lowest) / height:.2f}"

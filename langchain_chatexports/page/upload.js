@@ -1,5 +1,4 @@
-// Files and folders that are dropped anywhere on the page, or chosen, are sent to it one
-// by one. Photos and films are not: no export is read from them.
+// Uploads dropped or chosen files and folders one by one, without photos and videos.
 (() => {
   const MEDIA =
     /\.(jpe?g|png|gif|webp|hei[cf]|bmp|tiff?|mp4|mov|m4v|avi|webm|3gp|mp3|m4a|aac|amr|opus|ogg|oga|wav)$/i;
@@ -18,45 +17,46 @@
       for (const inner of found) yield* filesOf(inner);
   }
 
-  async function* alone(file) {
+  async function* singleFile(file) {
     yield [file.name, file];
   }
 
-  async function* ofFolder(files) {
+  async function* folderFiles(files) {
     for (const file of files)
       if (!MEDIA.test(file.name)) yield [file.webkitRelativePath, file];
   }
 
-  let waiting = 0;
-  let arriving = null;
+  let pending = 0;
+  let currentBatch = null;
 
   async function send(name, files) {
     const batch = crypto.randomUUID();
-    arriving = batch;
+    currentBatch = batch;
     for await (const [path, file] of files) {
       const query = new URLSearchParams({ batch, path });
-      const answer = await fetch(`upload?${query}`, { method: "POST", body: file });
-      if (!answer.ok) break; // It was removed from the list.
+      const response = await fetch(`upload?${query}`, { method: "POST", body: file });
+      if (!response.ok) break; // The export was removed from the list.
     }
-    arriving = null;
+    currentBatch = null;
     await fetch(`upload-end?${new URLSearchParams({ batch, name })}`, { method: "POST" });
   }
 
-  function lose() {
-    if (arriving) navigator.sendBeacon(`upload-lost?${new URLSearchParams({ batch: arriving })}`);
-    arriving = null;
+  function abort() {
+    if (currentBatch)
+      navigator.sendBeacon(`upload-lost?${new URLSearchParams({ batch: currentBatch })}`);
+    currentBatch = null;
   }
 
   async function sendAll(groups) {
-    waiting += groups.length;
+    pending += groups.length;
     for (const [name, files] of groups) {
-      await send(name, files).catch(lose);
-      waiting -= 1;
+      await send(name, files).catch(abort);
+      pending -= 1;
     }
   }
 
-  addEventListener("beforeunload", (event) => waiting && event.preventDefault());
-  addEventListener("pagehide", lose);
+  addEventListener("beforeunload", (event) => pending && event.preventDefault());
+  addEventListener("pagehide", abort);
 
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
@@ -66,9 +66,9 @@
   });
   addEventListener("change", (event) => {
     const files = [...(event.target.files ?? [])];
-    if (event.target.id === "files") sendAll(files.map((file) => [file.name, alone(file)]));
+    if (event.target.id === "files") sendAll(files.map((file) => [file.name, singleFile(file)]));
     else if (event.target.id === "folder" && files.length)
-      sendAll([[files[0].webkitRelativePath.split("/")[0], ofFolder(files)]]);
+      sendAll([[files[0].webkitRelativePath.split("/")[0], folderFiles(files)]]);
     else return;
     event.target.value = "";
   });

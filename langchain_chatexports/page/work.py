@@ -1,4 +1,4 @@
-"""Work in the background, which continues when a browser tab is closed."""
+"""Background tasks, which continue when a browser tab is closed."""
 
 import threading
 import time
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from langchain_chatexports._progress import seconds_left
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server.http.errors import log_without_text
-from langchain_chatexports.page.errors import Failure, explain
-from langchain_chatexports.page.languages import Sentence
+from langchain_chatexports.local_server.http.errors import log_error_location
+from langchain_chatexports.page.errors import Failure, translate_error
+from langchain_chatexports.page.languages import LazyMessage
 
 
 class _StoppedError(Exception):
@@ -17,10 +17,10 @@ class _StoppedError(Exception):
 
 
 class Work:
-    """One piece of work at a time, in a thread."""
+    """Runs one task at a time in a background thread."""
 
     def __init__(self) -> None:
-        self.title: Sentence | None = None
+        self.title: LazyMessage | None = None
         self.error: Failure | None = None
         self.unit = ""
         self._thread: threading.Thread | None = None
@@ -35,7 +35,7 @@ class Work:
 
     @property
     def progress(self) -> tuple[int, int | None]:
-        """The finished and the estimated total number of units, if known."""
+        """Completed units, and their estimated total if known."""
         return self._done(), self._total
 
     @property
@@ -45,31 +45,33 @@ class Work:
 
     @property
     def state(self) -> object:
-        """What a screen shows of it."""
+        """The values that screens show, to detect changes."""
         return self.is_running, self.title, self.progress, self.error
 
-    def count(self, done: Callable[[], int], total: int | None, unit: str = "") -> None:
-        """Set the progress: a function for the count, the total, and their unit."""
+    def set_progress(
+        self, done: Callable[[], int], total: int | None, unit: str = ""
+    ) -> None:
+        """Set the progress: a function that returns the count, a total and a unit."""
         self._done, self._total, self.unit = done, total, unit
 
     @contextmanager
     def watch(
         self, unit: str, done: Callable[[], int], total: int | None
     ) -> Iterator[None]:
-        """Show progress while a block runs, as `watch` of workflows."""
-        self.count(done, total, unit)
+        """Show progress while a block runs; see `Watch`."""
+        self.set_progress(done, total, unit)
         self._started = time.monotonic()
         try:
             yield
         finally:
-            self.count(lambda: 0, None)
+            self.set_progress(lambda: 0, None)
 
-    def start(self, title: Sentence, work: Callable[[], None]) -> bool:
-        """Start, unless other work is running."""
+    def start(self, title: LazyMessage, work: Callable[[], None]) -> bool:
+        """Start a task unless another one is running; return whether it was started."""
         if self.is_running:
             return False
         self.title, self.error = title, None
-        self.count(lambda: 0, None)
+        self.set_progress(lambda: 0, None)
         self._started = time.monotonic()
         self._is_stopped.clear()
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
@@ -77,16 +79,16 @@ class Work:
         return True
 
     def stop(self) -> None:
-        """Stop the work at its next call of `check`."""
+        """Stop the task at its next call of `check`."""
         self._is_stopped.set()
 
     def check(self) -> None:
-        """End the work here if it was stopped. Only the work itself calls this."""
+        """Raise an error if the task was stopped; called from the task."""
         if self._is_stopped.is_set():
             raise _StoppedError
 
     def join(self, seconds: float) -> None:
-        """Wait up to `seconds` for the work to end."""
+        """Wait up to `seconds` for the task to finish."""
         if self._thread is not None:
             self._thread.join(seconds)
 
@@ -96,7 +98,7 @@ class Work:
         except _StoppedError:
             self.error = None
         except (ChatExportError, OSError) as error:
-            self.error = explain(error)
-        except Exception as error:  # noqa: BLE001 - its text can quote a message.
-            log_without_text(error)
-            self.error = explain(error)
+            self.error = translate_error(error)
+        except Exception as error:  # noqa: BLE001 - the message can quote chats.
+            log_error_location(error)
+            self.error = translate_error(error)

@@ -24,8 +24,8 @@ from pydantic import Field, model_validator
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
-# Settings of core that apply to the model's own runs, too.
-_SHARED = (
+# Settings of langchain-core that are copied from the wrapped model.
+_SHARED_SETTINGS = (
     "callbacks",
     "disable_streaming",
     "metadata",
@@ -39,13 +39,13 @@ _SHARED = (
 class PersonaChatModel(BaseChatModel):
     """A chat model with a person's voice, for use like any other chat model.
 
-    An untuned model answers as the person without training. The model gets the prompt
-    of `VoicePrompt`, which has messages of the person's chats. A call is one run. Its
-    callbacks and traces get the given chat and the answer, but not the prompt. Tools,
-    structured output, token counts, profile and tracing parameters are the model's own.
-    An awaited call runs in a thread.
+    It lets an untuned model answer as the person. The model receives the prompt of
+    `VoicePrompt`, which contains messages from the person's chats. Each call is one
+    run, whose callbacks and traces contain the input and the answer, but not the
+    prompt. Tools, structured output, token counts, profile and tracing parameters are
+    those of the wrapped model. Async calls run in a thread.
 
-    An answer is cut where the person would have stopped, see `VoicePrompt.limits`,
+    Answers are cut where the person would have stopped (see `VoicePrompt.limits`),
     except in calls with bound arguments, such as tools.
 
     In an agent, use `VoiceMiddleware`.
@@ -58,14 +58,16 @@ class PersonaChatModel(BaseChatModel):
     """The prompt before the chat."""
 
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
-    """Off, because the keys of a cache do not include the voice."""
+    """Off by default, because cache keys do not include the voice."""
 
     @model_validator(mode="before")
     @classmethod
     def _share_settings(cls, values: dict[str, Any]) -> dict[str, Any]:
-        shared = {name: getattr(values.get("model"), name, None) for name in _SHARED}
-        known = {name: value for name, value in shared.items() if value is not None}
-        return {**known, **values}
+        settings = {
+            name: getattr(values.get("model"), name, None) for name in _SHARED_SETTINGS
+        }
+        non_null_settings = {name: v for name, v in settings.items() if v is not None}
+        return {**non_null_settings, **values}
 
     @property
     def _llm_type(self) -> str:
@@ -73,7 +75,7 @@ class PersonaChatModel(BaseChatModel):
 
     @property
     def model_name(self) -> str:
-        """The model's name, from which agents derive its abilities."""
+        """The wrapped model's name, from which agents derive its capabilities."""
         names = (getattr(self.model, name, None) for name in ("model_name", "model"))
         return next((name for name in names if isinstance(name, str)), self._llm_type)
 
@@ -88,21 +90,21 @@ class PersonaChatModel(BaseChatModel):
         return self.model._get_ls_params(stop=stop, **kwargs)  # noqa: SLF001 - as above
 
     def _should_stream(self, *, async_api: bool, **kwargs: Any) -> bool:
-        del async_api  # Core serves `astream` by `_stream`.
+        del async_api  # langchain-core implements `astream` with `_stream`.
         return self.model._should_stream(async_api=False, **kwargs)  # noqa: SLF001 - as above
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the model's token ids of a text."""
+        """Tokenize text with the model's tokenizer."""
         return self.model.get_token_ids(text)
 
     def get_num_tokens(self, text: str) -> int:
-        """Return the number of the model's tokens in a text."""
+        """Return the number of tokens in text."""
         return self.model.get_num_tokens(text)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """Return the number of the model's tokens in a chat, without the voice."""
+        """Return the number of tokens in a chat, excluding the voice prompt."""
         return self.model.get_num_tokens_from_messages(messages, tools)
 
     def bind_tools(
@@ -112,40 +114,40 @@ class PersonaChatModel(BaseChatModel):
         tool_choice: str | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Return the persona with tools, bound as the model binds them."""
+        """Return the persona with tools, bound by the wrapped model's method."""
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        return self._instead_of_model(self.model.bind_tools(tools, **kwargs))
+        return self._replace_model(self.model.bind_tools(tools, **kwargs))
 
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, Any]:
-        """Return the persona with structured output, as implemented by the model."""
+        """Return the persona with the wrapped model's structured output."""
         structured = self.model.with_structured_output(
             schema, include_raw=include_raw, **kwargs
         )
-        return self._instead_of_model(structured)
+        return self._replace_model(structured)
 
-    def _instead_of_model(self, runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    def _replace_model(self, runnable: Runnable[Any, Any]) -> Runnable[Any, Any]:
         """Return a bound runnable with the persona in place of the model."""
         if runnable is self.model:
             return self
-        if isinstance(runnable, BaseChatModel):  # A copy with the tools.
+        if isinstance(runnable, BaseChatModel):  # A copy of the model with tools.
             return self.model_copy(update={"model": runnable})
         if isinstance(runnable, RunnableBinding):
-            bound = self._instead_of_model(runnable.bound)
+            bound = self._replace_model(runnable.bound)
             return runnable.model_copy(update={"bound": bound})
         if isinstance(runnable, RunnableSequence):
             first, *rest = runnable.steps
-            return RunnableSequence(self._instead_of_model(first), *rest)
+            return RunnableSequence(self._replace_model(first), *rest)
         if isinstance(runnable, RunnableParallel):
             steps = runnable.steps__.items()
             return RunnableParallel(
-                {name: self._instead_of_model(step) for name, step in steps}
+                {name: self._replace_model(step) for name, step in steps}
             )
         msg = (
-            f"{type(self.model).__name__} binds tools and schemas in a way of its own, "
-            "which PersonaChatModel cannot follow. Bind them first: voice | bound."
+            f"PersonaChatModel does not support how {type(self.model).__name__} binds "
+            "tools and schemas. Bind them first, and use voice | bound_model."
         )
         raise NotImplementedError(msg)
 
@@ -156,14 +158,14 @@ class PersonaChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        del run_manager  # Core reports the result.
+        del run_manager  # langchain-core reports the result.
         prompt = self.voice.invoke(messages)
         result = self.model._generate(prompt, stop, **kwargs)  # noqa: SLF001 - `invoke` would be a run with the prompt
         limits = self._limits(kwargs)
         for generation in result.generations if limits else ():
             message = generation.message
             if limits and isinstance(message.content, str):
-                text = limits.beginning(message.content)
+                text = limits.truncate(message.content)
                 generation.message = message.model_copy(update={"content": text})
                 generation.text = text
         return result
@@ -179,17 +181,17 @@ class PersonaChatModel(BaseChatModel):
         prompt = self.voice.invoke(messages)
         chunks = self.model._stream(prompt, stop, **kwargs)  # noqa: SLF001 - as above
         limits = self._limits(kwargs)
-        yield from chunks if limits is None else _limited(chunks, limits)
+        yield from chunks if limits is None else _truncate_stream(chunks, limits)
 
     def _limits(self, bound: dict[str, Any]) -> ReplyLimits | None:
-        # Answers to bound tools or schemas are not messages.
+        # With bound tools or schemas, the output may not be a chat message.
         return None if bound else self.voice.limits
 
 
-def _limited(
+def _truncate_stream(
     chunks: Iterable[ChatGenerationChunk], limits: ReplyLimits
 ) -> Iterator[ChatGenerationChunk]:
-    """Yield an answer up to where the person would have stopped."""
+    """Yield a reply until it exceeds its limits."""
     received = sent = ""
     for chunk in chunks:
         piece = chunk.message.content
@@ -197,21 +199,21 @@ def _limited(
             yield chunk
             continue
         received += piece
-        shown = limits.beginning(received)
-        is_over = shown != received
-        # The last chunk has no text.
-        if piece and not is_over:
-            shown = limits.settled(shown)
-        yield _with_text(chunk, shown[len(sent) :])
-        sent = max(sent, shown, key=len)
-        if is_over:
+        allowed = limits.truncate(received)
+        is_truncated = allowed != received
+        # The last chunk has no text: nothing follows that could be a stop.
+        if piece and not is_truncated:
+            allowed = limits.strip_partial_stop(allowed)
+        yield _replace_text(chunk, allowed[len(sent) :])
+        sent = max(sent, allowed, key=len)
+        if is_truncated:
             return
     if received != sent:
         empty = ChatGenerationChunk(message=AIMessageChunk(content=""))
-        yield _with_text(empty, received[len(sent) :])
+        yield _replace_text(empty, received[len(sent) :])
 
 
-def _with_text(chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:
+def _replace_text(chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:
     return ChatGenerationChunk(
         message=chunk.message.model_copy(update={"content": text}),
         generation_info=chunk.generation_info,

@@ -1,4 +1,4 @@
-"""Limits of a reply, because small models continue where the person would stop."""
+"""Limits of replies, because small models do not stop where the person would."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,20 +8,20 @@ from typing_extensions import Self
 
 from langchain_chatexports._tokens import (
     MIN_BYTES_PER_TOKEN,
-    nearly_all,
+    percentile_99,
     reply_token_limit,
 )
 from langchain_chatexports.personas.repetition import repetitions
 
 _MIN_REPLIES = 10
 _MIN_CHARACTERS = 40
-_BETWEEN_BUBBLES = re.compile(r"\s*\n\s*")
+_BUBBLE_BREAK = re.compile(r"\s*\n\s*")
 _SENTENCE_END = re.compile(
     r"[\u3002\uff01\uff1f\u0964]|[.!?…]['\"\u201d\u2019)]*(?=\s)|\s*\n"
 )
 _CLAUSE_END = re.compile(r"[\uff0c\u3001\uff1b]|[,;:](?=\s)|\s[-\u2013]+(?=\s)")
-_MUCH = 1.5
-# The continuation of a model that has read a list of replies.
+_CLAUSE_FACTOR = 1.5
+# The beginning of another reply, which models write after a list of replies.
 _REPLIES_STOP = "\n> "
 
 
@@ -30,13 +30,12 @@ class ReplyLimits:
     """Maximum lengths of replies; `None` for no limit.
 
     Attributes:
-        tokens: Twice the tokens of nearly all of the person's replies.
-        characters: The length of nearly all of the person's replies. A longer reply is
-            cut after its sentence; a much longer one, or one that repeats a phrase,
-            after its clause.
-        bubbles: Maximum number of messages in nearly all of the person's replies.
-        label: The name before the user's messages: a reply ends if the model continues
-            with the user's next message.
+        tokens: Twice the 99th percentile of reply lengths, in tokens.
+        characters: 99th percentile of reply lengths. A longer reply is cut at the end
+            of the sentence; a much longer or repetitive one, at the end of the clause.
+        bubbles: 99th percentile of the number of messages per reply.
+        label: The name before the user's messages. A reply is cut where the model
+            writes the user's next message.
     """
 
     tokens: int | None = None
@@ -45,53 +44,53 @@ class ReplyLimits:
     label: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, replies: Iterable[str], *, label: str | None = None) -> Self:
-        """Return the limits of a person's replies; at least ten are needed."""
+    def from_replies(cls, replies: Iterable[str], *, label: str | None = None) -> Self:
+        """Return the limits of a person's replies; no limits for fewer than ten."""
         texts = [reply.strip() for reply in replies]
         if len(texts) < _MIN_REPLIES:
             return cls(label=label)
         sizes = [len(text.encode("utf-8", "replace")) for text in texts]
         return cls(
             tokens=reply_token_limit(size / MIN_BYTES_PER_TOKEN for size in sizes),
-            characters=max(_MIN_CHARACTERS, int(nearly_all(map(len, texts)))),
-            bubbles=int(nearly_all(len(bubbles_of(text)) for text in texts)),
+            characters=max(_MIN_CHARACTERS, int(percentile_99(map(len, texts)))),
+            bubbles=int(percentile_99(len(split_bubbles(text)) for text in texts)),
             label=label,
         )
 
-    def beginning(self, text: str) -> str:
-        """Return a reply without the part beyond its limits."""
-        ends = [at for at in map(text.find, self._stops) if at >= 0]
+    def truncate(self, text: str) -> str:
+        """Cut a reply at its limits."""
+        ends = [end for end in map(text.find, self._stops) if end >= 0]
         ends += [*self._bubble_ends(text), *self._phrase_ends(text)]
         return text[: min(ends)].rstrip() if ends else text
 
     def _bubble_ends(self, text: str) -> list[int]:
         if self.bubbles is None:
             return []
-        found = (between.start() for between in _BETWEEN_BUBBLES.finditer(text))
-        return [at for at in found if text[:at].strip()][self.bubbles - 1 :]
+        breaks = (match.start() for match in _BUBBLE_BREAK.finditer(text))
+        return [end for end in breaks if text[:end].strip()][self.bubbles - 1 :]
 
     def _phrase_ends(self, text: str) -> Iterator[int]:
-        """Yield the ends of sentences or clauses that may end a long reply."""
+        """Yield the ends of the sentence and of the clause at which to cut."""
         repeated = [repetition.end for repetition in repetitions(text)][:1]
-        long = [] if self.characters is None else [self.characters]
-        if enough := [*repeated, *long]:
-            sentence = _SENTENCE_END.search(text, min(enough) - 1)
-            much = [*repeated, *(round(_MUCH * size) for size in long)]
-            clause = _CLAUSE_END.search(text, min(much))
+        limits = [] if self.characters is None else [self.characters]
+        if starts := [*repeated, *limits]:
+            sentence = _SENTENCE_END.search(text, min(starts) - 1)
+            clause_starts = (round(_CLAUSE_FACTOR * limit) for limit in limits)
+            clause = _CLAUSE_END.search(text, min([*repeated, *clause_starts]))
             yield from (sentence.end(),) if sentence else ()
             yield from (clause.start(),) if clause else ()
 
-    def settled(self, text: str) -> str:
-        """Return the certain part of an unfinished reply."""
+    def strip_partial_stop(self, text: str) -> str:
+        """Remove a last line that may turn into a stop sequence."""
         before, line_break, line = text.rpartition("\n")
-        is_open = any(stop.startswith(f"\n{line}") for stop in self._stops)
-        return before if line_break and is_open else text
+        is_partial = any(stop.startswith(f"\n{line}") for stop in self._stops)
+        return before if line_break and is_partial else text
 
     @property
     def _stops(self) -> tuple[str, ...]:
         return (_REPLIES_STOP, f"\n{self.label}: ") if self.label else (_REPLIES_STOP,)
 
 
-def bubbles_of(text: str) -> list[str]:
-    """Return the messages of a reply: its lines, without empty ones."""
-    return [line for line in _BETWEEN_BUBBLES.split(text.strip()) if line]
+def split_bubbles(text: str) -> list[str]:
+    """Return the messages of a reply: its lines that are not empty."""
+    return [line for line in _BUBBLE_BREAK.split(text.strip()) if line]

@@ -9,44 +9,44 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from langchain_chatexports._tracing import untraced
+from langchain_chatexports._tracing import disable_tracing
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.finetuning.errors import is_too_long
+from langchain_chatexports.finetuning.errors import is_context_length_error
 from langchain_chatexports.finetuning.model_names import TunedModelName
-from langchain_chatexports.personas.reply_limits import bubbles_of
+from langchain_chatexports.personas.reply_limits import split_bubbles
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
-# Size of the visible history; training windows have about this size.
-_REMEMBERED_TURNS = 7
+# Earlier turns in the prompt, about as many as in training examples.
+_MAX_HISTORY_TURNS = 7
 
 MAX_TOKENS = 200
-"""Longest answer of a model, in tokens, if the lengths of the person's are unknown."""
+"""Default maximum length of an answer, in tokens."""
 
 
 @dataclass(frozen=True)
-class Recalled:
-    """The messages of exports about a line of a talk.
+class RecalledMessages:
+    """Messages from exports that are relevant to a message in a talk.
 
     Attributes:
-        text: The messages, for the model; empty for none.
-        cited: The same as lines for people.
-        is_fact: Whether the line asks for a fact.
-        refusal: The answer to a fact that nobody mentioned.
+        text: The messages formatted for the model; empty if none were found.
+        cited: The messages, formatted for users.
+        asks_for_fact: Whether the message asks for a fact.
+        refusal: The reply if no recalled message mentions the requested fact.
     """
 
     text: str = field(default="", repr=False)
     cited: tuple[str, ...] = field(default=(), repr=False)
-    is_fact: bool = False
+    asks_for_fact: bool = False
     refusal: str = field(default="", repr=False)
 
 
-Recall: TypeAlias = "Callable[[str, str], Recalled]"
-"""Returns what exports have about a line, given the earlier talk."""
+Recall: TypeAlias = "Callable[[str, str], RecalledMessages]"
+"""Finds exported messages relevant to a message, given the earlier talk."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,14 @@ class ChatSettings:
     """The settings of a talk.
 
     Attributes:
-        system: A system message; `None` for that of the model's training, if there is
-            one.
+        system: A system message; `None` for the one used in training, if any.
         temperature: Sampling temperature.
-        max_tokens: Longest answer, in tokens; `None` for twice as long as nearly all
-            of the person's, or 200 where these are not known.
-        seed: Random seed; `None` for a new one each time.
-        memory: The memory of the talk, if any. What it recalls follows the system
-            message for that line's answer.
-        label: The name before the person's messages, if the model learned such names.
+        max_tokens: Maximum length of an answer, in tokens; `None` for twice the
+            99th percentile of the person's replies, or for 200 if that is unknown.
+        seed: Random seed; `None` for a random one in each request.
+        memory: The memory of the talk, if any. Recalled messages follow the system
+            message.
+        label: The name before the user's messages, if the model learned such names.
         voice: The prompt before the chat, if any.
     """
 
@@ -77,51 +76,51 @@ class ChatSettings:
 
 @dataclass
 class Turn:
-    """A line of the person, and the received part of the answer."""
+    """A message from the user, and the reply received so far."""
 
     line: str
     answer: str = ""
     is_cut: bool = False
-    """Whether the token limit ended the answer."""
+    """Whether the answer reached the token limit."""
 
     cited: list[str] = field(default_factory=list)
-    """The messages of exports that the model was shown."""
+    """The recalled messages, formatted for users."""
 
 
 @dataclass
 class Voice:
-    """A model in a chat, with its own history, without the answers of other models.
+    """A model in a talk, with its own answers.
 
     Attributes:
-        has_bubbles: Whether each line of its answers is a message.
-        recalling: The model that answers if the line asks for a fact and the memory has
-            found something; `None` for the same one.
-        server: The model's server, for errors, and its name there.
-        turns: The conversation. The model sees its end, as far as it fits into the
-            context.
+        has_bubbles: Whether each line of an answer is a message.
+        recall_model: The model that answers questions about facts from recalled
+            messages; `None` for `model`.
+        server: The server's address, for error messages.
+        name: The model's name on the server, for error messages.
+        turns: The talk so far. The model sees the last turns that fit its context.
     """
 
     title: str
     model: BaseChatModel
     settings: ChatSettings = field(default_factory=ChatSettings, repr=False)
     has_bubbles: bool = False
-    recalling: BaseChatModel | None = field(default=None, repr=False)
+    recall_model: BaseChatModel | None = field(default=None, repr=False)
     server: str = "the server"
     name: str = "the model"
     turns: list[Turn] = field(default_factory=list, repr=False)
 
-    def hear(self, line: str) -> None:
-        """Add a line of the person to the conversation."""
+    def add_line(self, line: str) -> None:
+        """Add a message from the user to the talk."""
         self.turns.append(Turn(line))
 
     def answer(self) -> Iterator[str]:
-        """Yield the answer in pieces, and add it to the conversation."""
+        """Stream the reply, and add it to the talk."""
         from openai import OpenAIError
 
         *earlier, turn = self.turns
-        recalled = Recalled()
+        recalled = RecalledMessages()
         if self.settings.memory:
-            history = "\n".join(f"{one.line}\n{one.answer}" for one in earlier)
+            history = "\n".join(f"{turn.line}\n{turn.answer}" for turn in earlier)
             recalled = self.settings.memory(turn.line, history)
             turn.cited = [*recalled.cited]
         if recalled.refusal:
@@ -129,23 +128,23 @@ class Voice:
             yield turn.answer
             return
         # Chat templates require alternating roles.
-        answered = [one for one in earlier if one.answer][-_REMEMBERED_TURNS:]
-        model = (recalled.is_fact and self.recalling) or self.model
+        answered = [turn for turn in earlier if turn.answer][-_MAX_HISTORY_TURNS:]
+        model = (recalled.asks_for_fact and self.recall_model) or self.model
         while True:
             try:
-                # Messages to a model on this machine are not traced elsewhere.
-                with untraced():
+                # Chats with a local model must not leave the machine as traces.
+                with disable_tracing():
                     chat = self.messages(answered, turn.line, recalled.text)
                     chunks = model.stream(chat)
-                    first = [*islice(chunks, 1)]
-                for chunk in chain(first, chunks):
+                    first_chunk = [*islice(chunks, 1)]
+                for chunk in chain(first_chunk, chunks):
                     piece = str(chunk.text)
                     turn.answer += piece
                     reason = chunk.response_metadata.get("finish_reason")
                     turn.is_cut |= reason == "length"
                     yield piece
             except OpenAIError as error:
-                if not turn.answer and is_too_long(error) and answered:
+                if not turn.answer and is_context_length_error(error) and answered:
                     answered = answered[(len(answered) + 1) // 2 :]
                     continue
                 msg = error_message(self.server, self.name, error)
@@ -153,41 +152,41 @@ class Voice:
             return
 
     def stop(self) -> None:
-        """Keep the received part of the answer, and ignore the rest."""
+        """Keep the reply received so far, and ignore the rest."""
         self.turns[-1] = replace(self.turns[-1])
 
     def messages(
         self, before: Iterable[Turn], line: str, recalled: str = ""
     ) -> list[BaseMessage]:
-        """Return the messages to the model for a line after some turns."""
+        """Return the prompt for a line after some turns."""
         prompt = ChatPrompt(self.settings.system, self.settings.label)
         messages: list[BaseMessage] = []
         if system := "\n\n".join(filter(None, (prompt.system, recalled))):
             messages.append(SystemMessage(system))
         for turn in before:
             messages += [
-                HumanMessage(prompt.labeled(turn.line)),
+                HumanMessage(prompt.add_label(turn.line)),
                 AIMessage(turn.answer),
             ]
-        return [*messages, HumanMessage(prompt.labeled(line))]
+        return [*messages, HumanMessage(prompt.add_label(line))]
 
     @property
-    def last(self) -> str:
-        """The last answer, its messages merged as in training."""
+    def last_answer(self) -> str:
+        """The last answer, with its messages merged as in training."""
         return "\n\n".join(self.bubbles(self.turns[-1]))
 
     def bubbles(self, turn: Turn) -> list[str]:
         """Return the messages of an answer."""
-        whole = turn.answer.strip()
+        answer = turn.answer.strip()
         if self.has_bubbles:
-            return bubbles_of(whole)
-        return [whole] if whole else []
+            return split_bubbles(answer)
+        return [answer] if answer else []
 
 
-def make_model(
+def create_model(
     name: str, settings: ChatSettings, base_url: str, key: str
 ) -> BaseChatModel:
-    """Return a model on a server, behind the prompt of the settings."""
+    """Create a chat model client, with the voice from the settings."""
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
@@ -208,7 +207,7 @@ def make_model(
 
 
 def short_titles(voices: Sequence[Voice]) -> list[str]:
-    """Return the titles of voices for narrow columns; of a tuned model, its suffix."""
+    """Return titles for narrow columns: the suffix of a tuned model's name."""
     names = [TunedModelName.parse(voice.title) for voice in voices]
     return [
         (name.suffix or "tuned model") if name else voice.title
@@ -217,20 +216,20 @@ def short_titles(voices: Sequence[Voice]) -> list[str]:
 
 
 def error_message(server: str, name: str, error: Exception) -> str:
-    """Return a remedy for a server's error, without its text, which may quote chats."""
+    """Describe a server's error, without its message, which may quote chats."""
     from openai import APIConnectionError, AuthenticationError, NotFoundError
 
     if isinstance(error, APIConnectionError):
-        return f"{server} does not answer. Check the address, and that it runs."
+        return f"{server} is not responding. Check the address, and that it is running."
     if isinstance(error, AuthenticationError):
-        return f"{server} refuses the key. Check OPENAI_API_KEY."
+        return f"{server} rejected the API key. Check OPENAI_API_KEY."
     if isinstance(error, NotFoundError):
         return f"{server} has no model {name}. Check the name."
-    if is_too_long(error):
+    if is_context_length_error(error):
         return (
-            f"{server} could not answer: your message is too long for the context of "
-            f"{name}. Write less, or use a shorter system message."
+            f"{server} could not answer: the message is too long for the context of "
+            f"{name}. Shorten it or the system message."
         )
     status = getattr(error, "status_code", None)
     code = f"status {status}" if status else type(error).__name__
-    return f"{server} could not answer ({code}). Try again, or with a shorter message."
+    return f"{server} could not answer ({code}). Try again, or send a shorter message."

@@ -17,14 +17,17 @@ from typing_extensions import Self
 
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.session_source import SessionSource
-from langchain_chatexports.datasets.chat_prompts import PERSONA_REPLIES, common_prompt
+from langchain_chatexports.datasets.chat_prompts import (
+    PERSONA_REPLIES,
+    most_common_prompt,
+)
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
     ReplyIndex,
-    question_of,
-    replies_of,
-    show_replies,
+    append_replies,
+    extract_replies,
+    reply_query,
 )
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
@@ -32,22 +35,22 @@ from langchain_chatexports.steps import LabelSpeakers
 
 
 class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
-    """Puts a person's voice before a chat: persona, style, and earlier replies.
+    """Prepends a persona prompt to a chat: persona, style, and earlier replies.
 
-    A Runnable from messages (or a text) to messages, so that `voice | model` answers as
-    the person: with an untuned model, or with one that was trained on prompts with
-    earlier replies. It selects the replies to messages that are most similar to the
-    last ones of the chat.
+    It is a Runnable from messages (or a string) to messages, so that `voice | model`
+    answers as the person. The model can be untuned, or tuned on prompts with earlier
+    replies. The prompt has the replies whose questions are most similar to the end of
+    the chat.
 
-    What it returns has messages of the person's chats in it. It makes no run of its
-    own, but the model's run has them: traces can leave the machine, and so does what
-    is sent to a hosted model.
+    The output contains messages from the person's chats. A call is not a run, but the
+    run of the model has them as its input: traces and requests to a hosted model leave
+    the machine.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     persona: str | None = Field(default=None, repr=False)
-    """The beginning of the system message: the person, and their chat partners."""
+    """The beginning of the system message, which names the person and chat partners."""
 
     label: str | None = Field(default=None, repr=False)
     """The name before the user's messages, if the person's examples have such names."""
@@ -62,7 +65,7 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     """The person's replies."""
 
     limits: ReplyLimits | None = Field(default=None, repr=False, exclude=True)
-    """The limits at which `PersonaChatModel` cuts a reply, from the person's replies;
+    """The limits of the person's replies, at which `PersonaChatModel` cuts an answer;
     `None` for no limits."""
 
     @classmethod
@@ -80,16 +83,20 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             k: Maximum number of earlier replies in the prompt.
             style: Whether the prompt describes the person's style.
         """
-        listed = list(examples)
-        prompt = common_prompt(listed)
-        replies = [reply for example in listed for reply in replies_of(example)]
+        example_list = list(examples)
+        prompt = most_common_prompt(example_list)
+        replies = [
+            reply for example in example_list for reply in extract_replies(example)
+        ]
         return cls(
             persona=prompt.system,
             label=prompt.label,
-            style=style_card(one.reply for one in replies) if style else None,
+            style=style_card(reply.reply for reply in replies) if style else None,
             k=k,
             replies=ReplyIndex(replies),
-            limits=ReplyLimits.of((r.reply for r in replies), label=prompt.label),
+            limits=ReplyLimits.from_replies(
+                (reply.reply for reply in replies), label=prompt.label
+            ),
         )
 
     @classmethod
@@ -100,7 +107,7 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
 
         Args:
             sessions: A chat loader, a session, or an iterable of sessions, with the
-                person's messages mapped to the AI, see `MapAIMessages`.
+                person's messages mapped to the AI (see `MapAIMessages`).
             k: Maximum number of earlier replies in the prompt.
             style: Whether the prompt describes the person's style.
 
@@ -120,30 +127,30 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         """Return the messages of a chat with the voice before them.
 
         Args:
-            input: A text, a prompt, or messages. The text of a system message at their
-                beginning follows the persona.
+            input: A string, a prompt, or messages. A system message at the beginning
+                follows the persona.
             config: Not used, because the call is not a run.
-            kwargs: Not used; set the fields.
+            kwargs: Not used.
         """
         del config, kwargs
-        chat = _messages(input)
-        given = []
+        chat = _to_messages(input)
+        system_texts = []
         while chat and isinstance(chat[0], SystemMessage):
-            given.append(str(chat.pop(0).text))
-        # The search uses the text that the model reads, as in training.
+            system_texts.append(str(chat.pop(0).text))
+        # As in training, similar replies are searched with the labeled messages.
         labeled = [self._labeled(message) for message in chat]
-        system = self._system(given, labeled)
+        system = self._system(system_texts, labeled)
         return [SystemMessage(system), *labeled] if system else labeled
 
-    def _system(self, given: list[str], chat: list[BaseMessage]) -> str | None:
-        parts = [self.persona, *given, self.style]
-        question = question_of(
+    def _system(self, texts: list[str], chat: list[BaseMessage]) -> str | None:
+        parts = [self.persona, *texts, self.style]
+        question = reply_query(
             {"role": "user", "content": str(message.text)}
             for message in chat
             if isinstance(message, HumanMessage)
         )
         system = "\n\n".join(filter(None, parts)) or None
-        return show_replies(system, self.replies.nearest(question, self.k))
+        return append_replies(system, self.replies.search(question, self.k))
 
     def _labeled(self, message: BaseMessage) -> BaseMessage:
         if not (self.label and isinstance(message, HumanMessage)):
@@ -155,9 +162,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         return message.model_copy(update={"content": [f"{name}: ", *content]})
 
 
-def _messages(given: LanguageModelInput) -> list[BaseMessage]:
-    if isinstance(given, str):
-        return [HumanMessage(given)]
-    if isinstance(given, PromptValue):
-        return given.to_messages()
-    return convert_to_messages(given)
+def _to_messages(source: LanguageModelInput) -> list[BaseMessage]:
+    if isinstance(source, str):
+        return [HumanMessage(source)]
+    if isinstance(source, PromptValue):
+        return source.to_messages()
+    return convert_to_messages(source)

@@ -1,6 +1,6 @@
-"""Find private data in chats: names in the export, numbers, addresses, secrets.
+"""Find private data in chats: names in the export, numbers, addresses and secrets.
 
-The step `Redact` in `langchain_chatexports.steps` applies it.
+The step `Redact` in `langchain_chatexports.steps` uses this package.
 """
 
 from langchain_chatexports.redaction.key_file import (

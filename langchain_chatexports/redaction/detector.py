@@ -4,49 +4,49 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from langchain_chatexports.redaction import patterns as p
-from langchain_chatexports.redaction.normalization import comparable
-from langchain_chatexports.redaction.phones import find_phones
-from langchain_chatexports.redaction.spans import Span, without_spans
+from langchain_chatexports.redaction.normalization import normalize
+from langchain_chatexports.redaction.phones import find_phone_numbers
+from langchain_chatexports.redaction.spans import Span, mask_spans
 from langchain_chatexports.redaction.words import NOT_PASSWORDS
 
 _MIN_PHONE_DIGITS = 7
 
 
-def find_patterns(text: str, home: tuple[str, ...] = ()) -> list[Span]:
-    """Find private numbers, addresses and secrets in a text; spans may overlap.
+def find_private_data(text: str, home: tuple[str, ...] = ()) -> list[Span]:
+    """Find private numbers, addresses and secrets in text; spans may overlap.
 
-    In the regions of `home`, national telephone numbers may have any form.
+    For the regions in `home`, national phone numbers are found in any format.
     """
-    form = comparable(text)
-    return form.as_written(_found(form.text, home))
+    normalized = normalize(text)
+    return normalized.to_original(_find(normalized.text, home))
 
 
-def _found(text: str, home: tuple[str, ...]) -> Iterator[Span]:
+def _find(text: str, home: tuple[str, ...]) -> Iterator[Span]:
     lowered = text.lower()
     digits = len(p.DIGIT.findall(text))
     for rule in p.RULES:
-        if digits >= rule.min_digits and _has_any(rule.hints, lowered):
+        if digits >= rule.min_digits and _contains_any(rule.hints, lowered):
             for match in rule.pattern.finditer(text):
                 yield Span(*match.span(rule.pattern.groups), rule.kind)
-    if _has_any(p.PASSWORD_HINTS, lowered):
-        yield from _passwords(text)
+    if _contains_any(p.PASSWORD_HINTS, lowered):
+        yield from _find_passwords(text)
     if "/" in text or "www." in lowered:
-        yield from _links(text)
-        yield from _pages(text)
+        yield from _find_links(text)
+        yield from _find_profiles(text)
     if digits >= _MIN_PHONE_DIGITS:
-        checked = [*_cards(text), *_ibans(text), *_national_ids(text)]
-        yield from checked
-        yield from find_phones(without_spans(text, checked), home)
+        numbers = [*_find_cards(text), *_find_ibans(text), *_find_national_ids(text)]
+        yield from numbers
+        yield from find_phone_numbers(mask_spans(text, numbers), home)
 
 
-def _has_any(hints: tuple[str, ...], lowered: str) -> bool:
+def _contains_any(hints: tuple[str, ...], lowered: str) -> bool:
     for hint in hints:
         if hint in lowered:
             return True
     return not hints
 
 
-def _cards(text: str) -> Iterator[Span]:
+def _find_cards(text: str) -> Iterator[Span]:
     from stdnum import luhn
 
     for match in p.CARD.finditer(text):
@@ -55,26 +55,26 @@ def _cards(text: str) -> Iterator[Span]:
             yield Span(*match.span(), "card")
 
 
-def _ibans(text: str) -> Iterator[Span]:
+def _find_ibans(text: str) -> Iterator[Span]:
     from stdnum import iban
 
     for match in p.IBAN.finditer(text):
-        # The words that follow may look like groups of it.
+        # Following words can look like part of the number.
         for group in p.IBAN_END.finditer(match[0]):
-            # The checks of some countries refuse valid accounts.
+            # Some country-specific checks reject valid accounts.
             if iban.is_valid(match[0][: group.end()], check_country=False):
                 yield Span(match.start(), match.start() + group.end(), "account")
                 break
 
 
-def _national_ids(text: str) -> Iterator[Span]:
+def _find_national_ids(text: str) -> Iterator[Span]:
     for match in p.NATIONAL_ID.finditer(text):
-        names = p.NATIONAL_ID_CHECKS[(match.lastindex or 1) - 1]
-        if any(import_module(f"stdnum.{n}").is_valid(match[0]) for n in names):
+        modules = p.NATIONAL_ID_CHECKS[(match.lastindex or 1) - 1]
+        if any(import_module(f"stdnum.{m}").is_valid(match[0]) for m in modules):
             yield Span(*match.span(), "account")
 
 
-def _links(text: str) -> Iterator[Span]:
+def _find_links(text: str) -> Iterator[Span]:
     for match in p.LINK.finditer(text):
         link = match[0].rstrip(p.LINK_END)
         names = " ".join(p.PARAMETER.findall(link))
@@ -82,26 +82,28 @@ def _links(text: str) -> Iterator[Span]:
             yield Span(match.start(), match.start() + len(link), "link")
 
 
-def _pages(text: str) -> Iterator[Span]:
-    for match in p.PAGE_OF_PERSON.finditer(text):
-        is_number = match[1].strip("+").isdigit() and len(match[1]) >= _MIN_PHONE_DIGITS
-        is_phone = is_number and "wa.me" in match[0].lower()
+def _find_profiles(text: str) -> Iterator[Span]:
+    for match in p.PROFILE_PAGE.finditer(text):
+        is_phone_number = (
+            match[1].strip("+").isdigit() and len(match[1]) >= _MIN_PHONE_DIGITS
+        )
+        is_phone = is_phone_number and "wa.me" in match[0].lower()
         yield Span(*match.span(1), "phone" if is_phone else "handle")
 
 
-def _passwords(text: str) -> Iterator[Span]:
+def _find_passwords(text: str) -> Iterator[Span]:
     for match in (*p.BARE_PASSWORD.finditer(text), *p.PASSWORD.finditer(text)):
         group = match.lastgroup or "word"
         start = match.start(group)
         end = start + len(match[group].rstrip(p.QUOTES_AND_STOPS))
-        # Bounded, or the rest of the text would be read for each password.
+        # Limited, since scanning the rest of the text for each password is slow.
         is_last = not text[end : end + 60].strip(f"{p.QUOTES_AND_STOPS} ")
         word = text[start:end]
-        if group == "quoted" or _looks_chosen(match["sign"], word, is_last=is_last):
+        if group == "quoted" or _is_password(match["sign"], word, is_last=is_last):
             yield Span(start, end, "password")
 
 
-def _looks_chosen(sign: str, word: str, *, is_last: bool) -> bool:
+def _is_password(sign: str, word: str, *, is_last: bool) -> bool:
     if ":" in sign or "=" in sign:
         return bool(word)
     if word.isalpha() and (word.islower() or word.istitle()):

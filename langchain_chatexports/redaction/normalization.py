@@ -1,4 +1,4 @@
-"""Normalize text for comparison, and map positions in it back to the original."""
+"""Normalize text for comparison, and map positions back to the original."""
 
 import re
 import unicodedata
@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from langchain_chatexports.redaction.spans import Span
 
-# Soft hyphens, zero-width characters, directions, fillers, selectors, keycaps.
+# Soft hyphens, zero-width characters, direction marks, fillers, selectors, keycaps.
 _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u20e3\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff"
 )
 _INVISIBLE_ONE = re.compile(f"[{_INVISIBLE}]")
 _HYPHENS = "\u2010\u2011\u2012\u2013\u2212"
-_UNUSUAL = re.compile(f"[{_INVISIBLE}{_HYPHENS}]|[^\\D0-9]")
-# Jamo that follow others, and the voice marks of halfwidth kana.
+_TO_NORMALIZE = re.compile(f"[{_INVISIBLE}{_HYPHENS}]|[^\\D0-9]")
+# Non-initial jamo, and the voice marks of halfwidth kana.
 _TRAILING = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff\uff9e\uff9f]")
 _SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0000-\U000e0fff]")
 # Unicode's stream-safe format (UAX 15): sorting marks takes quadratic time.
@@ -34,7 +34,7 @@ _VOWEL_SIGNS = "".join(
     for sign in map(chr, chain(range(0x900, 0x1D00), range(0xA800, 0xAC00)))
     if unicodedata.category(sign)[0] == "M" and not unicodedata.combining(sign)
 )
-# With vowel signs, which takes several times as long.
+# Also matches vowel signs, but takes several times as long.
 _WORD = re.compile(rf"[^\W_]+(?:[{_VOWEL_SIGNS}]+[^\W_]*)*")
 _FIRST_VOWEL_SIGN = "\u0900"
 
@@ -42,20 +42,20 @@ _FIRST_VOWEL_SIGN = "\u0900"
 class Word(NamedTuple):
     """A normalized word, and its position in the original text."""
 
-    word: str
+    text: str
     start: int
     end: int
 
 
-class Comparable(NamedTuple):
-    """A normalized text, and the original position of each character."""
+class NormalizedText(NamedTuple):
+    """Normalized text, and the original position of each character."""
 
     text: str
     starts: Sequence[int]
     ends: Sequence[int]
 
-    def as_written(self, spans: Iterable[Span]) -> list[Span]:
-        """Convert spans of the normalized text to spans of the original."""
+    def to_original(self, spans: Iterable[Span]) -> list[Span]:
+        """Convert spans in the normalized text to spans in the original."""
         return [
             Span(self.starts[span.start], self.ends[span.end - 1], span.kind)
             for span in spans
@@ -63,64 +63,65 @@ class Comparable(NamedTuple):
         ]
 
 
-@lru_cache(maxsize=4)  # Patterns and names are searched in the same text.
-def comparable(text: str) -> Comparable:
-    """Normalize a text for comparison; case and accents are kept.
+@lru_cache(maxsize=4)  # Pattern and name searches use the same text.
+def normalize(text: str) -> NormalizedText:
+    """Normalize text for comparison, preserving case and accents.
 
-    Characters are composed, digits, spaces and hyphens become those of ASCII, letters
-    of other widths and fonts become plain, and invisible characters are removed.
+    Composes characters, replaces digits, spaces and hyphens with ASCII, replaces
+    letters of other widths and fonts with plain ones, and removes invisible characters.
     """
-    if text.isascii() or _is_usual(text):
-        return Comparable(text, range(len(text)), range(1, len(text) + 1))
+    if text.isascii() or _is_normalized(text):
+        return NormalizedText(text, range(len(text)), range(1, len(text) + 1))
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
-    clusters = [i for i, c in enumerate(text) if i == 0 or not _is_trailing(c)]
+    clusters = [i for i, c in enumerate(text) if i == 0 or not _extends_cluster(c)]
     for start, end in pairwise((*clusters, len(text))):
-        plain = _plain(text[start : min(end, start + 1 + _MAX_MARKS)])
-        pieces.append(plain)
-        starts += [start] * len(plain)
-        ends += [end] * len(plain)
-    return Comparable("".join(pieces), starts, ends)
+        cluster = _normalize_cluster(text[start : min(end, start + 1 + _MAX_MARKS)])
+        pieces.append(cluster)
+        starts += [start] * len(cluster)
+        ends += [end] * len(cluster)
+    return NormalizedText("".join(pieces), starts, ends)
 
 
-def words_of(text: str) -> list[Word]:
-    """Return the words of a text."""
-    form = comparable(text)
+def find_words(text: str) -> list[Word]:
+    """Return the normalized words in text, with their original positions."""
+    normalized = normalize(text)
+    starts, ends = normalized.starts, normalized.ends
     return [
-        Word(match[0], form.starts[match.start()], form.ends[match.end() - 1])
-        for match in word_pattern(form.text).finditer(form.text)
+        Word(match[0], starts[match.start()], ends[match.end() - 1])
+        for match in get_word_pattern(normalized.text).finditer(normalized.text)
     ]
 
 
-def word_pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern of words in a normalized text."""
+def get_word_pattern(text: str) -> re.Pattern[str]:
+    """Return the word pattern for normalized text."""
     has_vowel_signs = not text.isascii() and max(text) >= _FIRST_VOWEL_SIGN
     return _WORD if has_vowel_signs else _PLAIN_WORD
 
 
-def folded(word: str) -> str:
-    """Return a normalized word without case and accents."""
+def fold(word: str) -> str:
+    """Normalize a word, and remove case and accents."""
     if word.isascii():
         return word.lower()
-    plain = unicodedata.normalize("NFKD", comparable(word).text)
-    return _without_accents(plain).casefold().translate(_STROKES)
+    decomposed = unicodedata.normalize("NFKD", normalize(word).text)
+    return _strip_accents(decomposed).casefold().translate(_STROKES)
 
 
-def _without_accents(text: str) -> str:
+def _strip_accents(text: str) -> str:
     return "".join(filterfalse(unicodedata.combining, text))
 
 
-def _is_usual(text: str) -> bool:
+def _is_normalized(text: str) -> bool:
     return (
         unicodedata.is_normalized("NFKC", text)
-        and _UNUSUAL.search(text) is None
+        and _TO_NORMALIZE.search(text) is None
         and not any(map(unicodedata.combining, text))
     )
 
 
 @lru_cache(maxsize=4096)
-def _is_trailing(character: str) -> bool:
+def _extends_cluster(character: str) -> bool:
     if _SELECTOR.match(character):
         return False
     is_mark = unicodedata.category(character)[0] == "M"
@@ -128,15 +129,15 @@ def _is_trailing(character: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _plain(cluster: str) -> str:
-    characters = "".join(map(_plain_character, cluster))
+def _normalize_cluster(cluster: str) -> str:
+    characters = "".join(map(_normalize_character, cluster))
     if len(characters) == 1:
         return characters
-    # Remaining combining marks would split a word.
-    return _without_accents(unicodedata.normalize("NFC", characters))
+    # Strip the remaining combining marks, which would split a word.
+    return _strip_accents(unicodedata.normalize("NFC", characters))
 
 
-def _plain_character(character: str) -> str:
+def _normalize_character(character: str) -> str:
     if _INVISIBLE_ONE.match(character):
         return ""
     if character.isdecimal():
@@ -145,9 +146,10 @@ def _plain_character(character: str) -> str:
         return " "
     if character in _HYPHENS:
         return "-"
-    plain = unicodedata.normalize("NFKC", character)
+    normalized = unicodedata.normalize("NFKC", character)
     # Keep superscripts and fractions, such as `m²` and `3º`.
     if unicodedata.decomposition(character).startswith(("<super", "<sub", "<frac")):
         return character
-    # Change signs in fullwidth form only, such as the at sign.
-    return plain if plain.isalnum() or "\uff00" <= character <= "\uffef" else character
+    # Replace symbols only if they are fullwidth, such as the at sign.
+    is_fullwidth = "\uff00" <= character <= "\uffef"
+    return normalized if normalized.isalnum() or is_fullwidth else character

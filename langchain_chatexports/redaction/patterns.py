@@ -1,10 +1,10 @@
 """Regular expressions for private data: numbers, links, secrets, addresses.
 
-They are matched against normalized texts (see `normalization`): digits, spaces and
-hyphens are those of ASCII, and Hindi has no viramas.
+They match normalized text (see `normalization`): digits, spaces and hyphens are ASCII,
+and Hindi viramas are removed.
 
-Every pattern takes linear time: a repetition is bounded, or what follows it cannot
-match the repeated part. A property test checks this for all patterns.
+Every pattern takes linear time: repetitions are bounded, or the following part of the
+pattern cannot match repeated characters. A property test checks all patterns.
 """
 
 # ruff: noqa: RUF001 - Russian letters
@@ -24,13 +24,13 @@ EMAIL = re.compile(
 LINK = re.compile(r"(?:https?://|\bwww\.)[^\s<>\"'“”]+", re.IGNORECASE)
 LINK_END = ".,;:!?)]}*_"
 SECRET_IN_LINK = re.compile(
-    # A user with a password.
+    # user:password in a URL.
     r"^\w{1,20}://[^/?#\s:@]*:[^/?#\s@]*@"
-    # Anyone with the link has access.
+    # Links that grant access.
     r"|^https?://(?:[a-z\d-]+\.)*(?:chat\.whatsapp\.com|discord\.gg|zoom\.us/j|"
     r"meet\.google\.com|docs\.google\.com|drive\.google\.com|dropbox\.com/s|1drv\.ms|"
     r"icloud\.com|wetransfer\.com|we\.tl|t\.me/(?:joinchat/|\+))"
-    # A long random part of the path.
+    # A long random segment of the path.
     r"|/(?=[A-Za-z_]{0,80}\d)(?=[\d_]{0,80}[A-Za-z])[A-Za-z\d_]{20}"
     r"|/[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}",
     re.IGNORECASE,
@@ -42,8 +42,8 @@ SECRET_PARAMETER = re.compile(
     re.IGNORECASE,
 )
 
-# Pages of people, by site; the group is the person.
-PAGE_OF_PERSON = re.compile(
+# Profile pages on social media sites; the group is the handle.
+PROFILE_PAGE = re.compile(
     r"(?<![\w.@-])(?:https?://)?(?:(?:www|m|mobile|web)\.)?"
     r"(?:(?:t\.me|telegram\.(?:me|dog)|instagram\.com(?:/stories)?|facebook\.com|fb\.com"
     r"|fb\.me|m\.me|twitter\.com|x\.com|snapchat\.com/add|linkedin\.com/in|wa\.me"
@@ -60,7 +60,7 @@ PAGE_OF_PERSON = re.compile(
     re.IGNORECASE,
 )
 
-# Keys of programs and services, by their documented prefixes.
+# Private keys, API keys and tokens, by their documented prefixes.
 _SECRETS = re.compile(
     r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z0-9 ]{0,40}-----)?"
@@ -78,8 +78,8 @@ _SECRETS = re.compile(
     r"[_-](?=[\w-]*\d)[\w-]{20,}"  # Hugging Face, npm, Docker and others
     r"|SG\.[\w-]{16,}\.[\w-]{16,}"  # SendGrid
     r"|(?:AC|SK)[\da-f]{32}(?![\da-f])"  # Twilio
-    r"|\d{8,10}:AA[\w-]{30,}"  # Telegram's bots
-    r"|[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}"  # Discord's bots
+    r"|\d{8,10}:AA[\w-]{30,}"  # Telegram bot token
+    r"|[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}"  # Discord bot token
     r"|(?<=earer )[\w.~+/-]{20,}=*"
     r")"
 )
@@ -89,11 +89,11 @@ _WALLET = re.compile(
     r"|[xyz]prv[1-9A-HJ-NP-Za-km-z]{100,112})(?!\w)"
 )
 
-# Numbers with check digits, which python-stdnum verifies.
+# Numbers with check digits, which are verified by python-stdnum.
 CARD = re.compile(r"(?<![A-Za-z\d_+.,-])[2-6](?:[ ./-]{0,3}\d){12,18}(?!\d)")
 IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z\d]){11,30}", re.IGNORECASE)
 IBAN_END = re.compile(r"(?<=.{14})[A-Z\d](?![A-Z\d])", re.IGNORECASE)
-# The forms of national ids, by the modules of python-stdnum that check them.
+# Formats of national ids, keyed by the python-stdnum module that validates each.
 _NATIONAL_IDS = {
     "us.ssn": r"\d{3}-\d\d-\d{4}",
     "br.cpf": r"\d{3}\.\d{3}\.\d{3}-\d\d",
@@ -125,7 +125,7 @@ _CODE_WORD = (
     r"|验证码|驗證碼|認証(?:コード|番号)|인증 ?번호|رمز|कोड)"
 )
 _CODE_DIGITS = r"\d{3}[ -]?\d{3}|\d{4,8}|\d\d(?:[ -]\d\d){2,3}|\d(?: \d){3,7}"
-_CODE_BEHIND_WORD = re.compile(
+_CODE_AFTER_WORD = re.compile(
     _CODE_WORD + r"[^\n\d.!?]{0,30}?(?<![A-Za-z\d_.,+-])"
     rf"((?:[A-Z]-)?(?:{_CODE_DIGITS}))(?![A-Za-z\d_€$£%:]|[.,-]\d)",
     re.IGNORECASE,
@@ -155,7 +155,7 @@ PASSWORD = re.compile(
     r"(?:[\"'“„«](?P<quoted>[^\"'”“»\n]{3,60})|(?P<word>[^\s\"'“„«]{4,60}))",
     re.IGNORECASE,
 )
-# A word of letters and digits directly after it.
+# An alphanumeric password without a preceding separator.
 BARE_PASSWORD = re.compile(
     r"\b(?:pw|pwd|passwd|password|passcode|passwort|kennwort|contrase[nñ]a|mot de passe"
     r"|mdp|senha|wachtwoord|hasło|lösenord|şifre|пароль)[ \t]"
@@ -183,7 +183,7 @@ _ENGLISH = (
     rf"(?:,? {_BRITISH_POSTCODE}|(?:,? [A-Z]{{2}})?(?: \d{{5}}\b)?))?"
     r"|(?<![\w.,:/-])\d{1,5}[a-z]? (?:[a-z]{3,30} ){1,2}(?:street|avenue|road|lane)\b"
 )
-# A compound with hyphens is one word, so that no part of it matches in two ways.
+# A hyphenated compound is matched as one word, to avoid ambiguous matches.
 _GERMAN = (
     rf"(?<![\w.'\u2019-])(?:{_NAME} ){{0,2}}"
     r"(?:[\w-]{3,40}(?:(?i:stra(?:ß|ss)e)|str\.?)"
@@ -219,13 +219,13 @@ _ADDRESSES = {
 
 
 class Rule(NamedTuple):
-    """A pattern whose group, or complete match, is private."""
+    """A pattern for private data. The span is its last group, or the entire match."""
 
     kind: str
     pattern: re.Pattern[str]
     min_digits: int = 0
     hints: tuple[str, ...] = ()
-    """Lower-case substrings, one of which a text must contain."""
+    """Lower-case substrings, one of which the text must contain."""
 
 
 RULES = (
@@ -233,7 +233,7 @@ RULES = (
     Rule("secret", _SECRETS, min_digits=1),
     Rule("account", _WALLET, min_digits=1),
     Rule("account", _ACCOUNT, min_digits=4),
-    Rule("code", _CODE_BEHIND_WORD, min_digits=4, hints=_CODE_HINTS),
+    Rule("code", _CODE_AFTER_WORD, min_digits=4, hints=_CODE_HINTS),
     Rule("code", _CODE_BEFORE_WORD, min_digits=4, hints=_CODE_HINTS),
     Rule("code", re.compile(r"(?<!\w)[A-Z]-\d{6}(?!\w)"), min_digits=6),
     *(
@@ -241,4 +241,4 @@ RULES = (
         for hints, pattern in _ADDRESSES.items()
     ),
 )
-"""The patterns that need no further check."""
+"""The patterns whose matches need no further check."""

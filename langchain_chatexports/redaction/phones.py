@@ -1,8 +1,8 @@
-"""Find telephone numbers: by their form, after a word, or with `phonenumbers`.
+"""Find phone numbers by format, by context, or with `phonenumbers`.
 
-Nearly any 8 digits are a national number somewhere. So national numbers are found in
-the regions below if they are grouped as usual there, in the regions of the export's
-contacts in any form, and everywhere after a word for telephones.
+Almost any 8 digits are a valid national number somewhere. Therefore, national numbers
+are found in any format for the regions of the export's contacts, with the usual
+grouping for the regions below, and after a word such as "phone" for all regions.
 """
 
 # ruff: noqa: RUF001 - Russian letters
@@ -12,17 +12,17 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.redaction.spans import Span, without_spans
+from langchain_chatexports.redaction.spans import Span, mask_spans
 
-# Regions whose national numbers have no leading zero; and those whose mobile numbers
-# are found without groups.
+# Regions whose national numbers have no leading zero. For the second list, ungrouped
+# mobile numbers are also found.
 _REGIONS = (
     *("BR", "CL", "CN", "CZ", "DK", "ES", "IN"),
     *("IT", "MX", "NO", "PL", "PT", "RU"),
 )
 _UNGROUPED = ("BR", "CN", "ES", "IN", "IT", "RU")
 _MAX_STEP = 10
-_NEARBY = 32
+_MAX_PRECEDING = 32
 _MIN_DIGITS = 7
 _MAX_TRIES = 100
 
@@ -45,14 +45,14 @@ LABELED = re.compile(
     r"|chiama|тел|телефон|моб|номер)\b\.?"
     r"|电话|電話|手机|手機|號碼|号码|전화|휴대폰|फोन|मोबाइल|هاتف|جوال|رقم|تلفن)"
     r"[^\n\d+]{0,24}?(?<![A-Za-z\d_.,+/-])"
-    # Neither a date nor thousands in groups.
+    # Not a date or grouped thousands.
     r"(?!(?:19|20)\d\d[ ./-]?[01]\d[ ./-]?[0-3]\d\b|\d{1,2}(?: \d{3})+(?! ?\d))"
     r"(\d(?:[ .\-()/]{0,2}\d){6,13})(?![A-Za-z\d_€$£%]|[.,]\d)",
     re.IGNORECASE,
 )
-"""A number of any region after a word for telephones; the group is the number."""
+"""A number from any region after a word such as "phone"; the group is the number."""
 
-_NO_PHONE_BEFORE = re.compile(
+_NOT_A_PHONE_BEFORE = re.compile(
     r"(?:\b(?:order|invoice|tracking|ticket|booking|reference|ref|case|serial|model|id"
     r"|isbn|bestell\w{0,20}|auftrag\w{0,20}|rechnung\w{0,20}|sendungs\w{0,20}|pedido|factura"
     r"|commande|facture|colis|заказ\w{0,9}|订单号?|訂單)"
@@ -61,20 +61,20 @@ _NO_PHONE_BEFORE = re.compile(
 )
 _YEAR_BEFORE = re.compile(r"(?<=[^\W\d] )(?:19|20)\d\d(?= \d)")
 _RUN = re.compile(r"\d(?:[ .\-/()]{0,3}\d){6}")
-_NO_PHONE_AFTER = re.compile(
+_NOT_A_PHONE_AFTER = re.compile(
     r" ?(?:eur|euros?|usd|dollars?|rs|inr|rupees|руб|km|people|views)\b"
     r"|[€$£%₹₽:]|[.,]\d",
     re.IGNORECASE,
 )
-# Thousands in groups, dates, and ranges of years.
-_NO_PHONE = re.compile(
+# Grouped thousands, decimal numbers, dates, and year ranges.
+_NOT_A_PHONE = re.compile(
     r"\d{1,3}(?: \d{3})*(?: 000)+|\d{1,2}(?: \d{3})+|\d{1,3}\.\d+"
     r"|(?:19|20)\d\d\D?(?:(?:19|20)\d\d|[01]\d\D?[0-3]\d).*"
 )
 
 
 def check_extra() -> None:
-    """Raise `MissingExtraError` without the libraries of the extra `redact`."""
+    """Raise `MissingExtraError` if the extra `redact` is not installed."""
     try:
         import phonenumbers  # noqa: F401
         import stdnum  # noqa: F401
@@ -83,8 +83,8 @@ def check_extra() -> None:
         raise MissingExtraError(feature, "redact") from error
 
 
-def home_regions(numbers: Iterable[str]) -> tuple[str, ...]:
-    """Return the regions of international numbers that have no leading zero."""
+def find_home_regions(numbers: Iterable[str]) -> tuple[str, ...]:
+    """Return the regions of international numbers that use no national prefix."""
     import phonenumbers
 
     regions = set()
@@ -100,18 +100,18 @@ def home_regions(numbers: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(regions))
 
 
-def find_phones(text: str, home: tuple[str, ...] = ()) -> list[Span]:
-    """Find telephone numbers in a normalized text; those of `home` in any form."""
-    found = [
+def find_phone_numbers(text: str, home: tuple[str, ...] = ()) -> list[Span]:
+    """Find phone numbers in normalized text; for `home` regions, in any format."""
+    spans = [
         Span(*match.span(pattern.groups), "phone")
         for pattern in (*SHAPES, LABELED)
         for match in pattern.finditer(text)
     ]
-    found += _national_numbers(without_spans(text, found), home)
-    return [span for span in found if _may_be_phone(text, span)]
+    spans += _find_national_numbers(mask_spans(text, spans), home)
+    return [span for span in spans if _is_plausible(text, span)]
 
 
-def _national_numbers(text: str, home: tuple[str, ...]) -> Iterator[Span]:
+def _find_national_numbers(text: str, home: tuple[str, ...]) -> Iterator[Span]:
     from phonenumbers import Leniency, PhoneNumberMatcher
 
     if _RUN.search(text) is None:
@@ -126,18 +126,18 @@ def _national_numbers(text: str, home: tuple[str, ...]) -> Iterator[Span]:
                 yield Span(match.start, match.end, "phone")
 
 
-def _may_be_phone(text: str, span: Span) -> bool:
+def _is_plausible(text: str, span: Span) -> bool:
     if text[span.start] in "+(":
         return True
-    written = text[span.start : span.end]
-    groups = re.findall(r"\d+", written)
-    steps = {int(after) - int(before) for before, after in pairwise(groups)}
-    is_count = len(steps) == 1 and abs(*steps) <= _MAX_STEP  # "20 30 40 50"
-    before = text[max(0, span.start - _NEARBY) : span.start]
+    number = text[span.start : span.end]
+    groups = re.findall(r"\d+", number)
+    steps = {int(group) - int(previous) for previous, group in pairwise(groups)}
+    is_sequence = len(steps) == 1 and abs(*steps) <= _MAX_STEP  # "20 30 40 50"
+    preceding = text[max(0, span.start - _MAX_PRECEDING) : span.start]
     return not (
-        is_count
+        is_sequence
         or len("".join(groups)) < _MIN_DIGITS
-        or _NO_PHONE.fullmatch(written)
-        or _NO_PHONE_BEFORE.search(before)
-        or _NO_PHONE_AFTER.match(text, span.end)
+        or _NOT_A_PHONE.fullmatch(number)
+        or _NOT_A_PHONE_BEFORE.search(preceding)
+        or _NOT_A_PHONE_AFTER.match(text, span.end)
     )

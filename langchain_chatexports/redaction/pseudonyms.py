@@ -4,15 +4,15 @@ import hashlib
 import hmac
 import secrets
 
-from langchain_chatexports.redaction.normalization import comparable, folded
+from langchain_chatexports.redaction.normalization import fold, normalize
 
-# 16 consonants and 4 vowels: 6 bits a syllable, 30 bits a name.
+# 16 consonants and 4 vowels: 6 bits per syllable, 30 bits per name.
 _CONSONANTS = "bdfghjklmnprstvz"
 _VOWELS = "aeio"
 _SYLLABLES = 5
 _TAG_BYTES = 5
 _KEY_BYTES = 32
-_DIGIT_KINDS = frozenset({"phone", "card"})
+_NUMBER_KINDS = frozenset({"phone", "card"})
 _COMPACT_KINDS = frozenset({"account", "code"})
 _EXACT_KINDS = frozenset({"link", "password", "path", "secret"})
 
@@ -23,7 +23,7 @@ def new_key() -> str:
 
 
 class Pseudonyms:
-    """Makes the same stand-in for the same original, in any order and any process.
+    """Creates stand-ins that depend only on the key and the original.
 
     Without the key, a stand-in does not reveal its original.
     """
@@ -31,27 +31,27 @@ class Pseudonyms:
     def __init__(self, key: str) -> None:
         self._key = key.encode("utf-8", "surrogatepass")
 
-    def name(self, word: str) -> str:
-        """Return a pronounceable word for one word of a name.
+    def create_name(self, word: str) -> str:
+        """Return a pronounceable stand-in for a word of a name.
 
-        Accents do not matter; the result has the case of the word.
+        Accents are ignored, and the stand-in keeps the word's case.
         """
-        number = int.from_bytes(self._digest("name", folded(word))[:4], "big")
+        number = int.from_bytes(self._digest("name", fold(word))[:4], "big")
         letters = []
         for _ in range(_SYLLABLES):
             letters.append(_CONSONANTS[number & 15] + _VOWELS[number >> 4 & 3])
             number >>= 6
-        return in_case_of(word, "".join(letters))
+        return match_case(word, "".join(letters))
 
-    def placeholder(self, kind: str, text: str) -> str:
+    def create_placeholder(self, kind: str, text: str) -> str:
         """Return a placeholder such as `[phone-0c9d4b51aa]`.
 
-        Spaces, hyphens and brackets in a number do not matter.
+        Spaces, hyphens and brackets in a number are ignored.
         """
         return f"[{kind}-{self._digest(kind, _canonical(kind, text)).hex()}]"
 
-    def identifier(self, text: str) -> str:
-        """Return the stand-in of an id."""
+    def create_id(self, text: str) -> str:
+        """Return the stand-in for an id."""
         return f"chat-{self._digest('id', text).hex()}"
 
     def _digest(self, kind: str, text: str) -> bytes:
@@ -59,8 +59,8 @@ class Pseudonyms:
         return hmac.digest(self._key, data, hashlib.sha256)[:_TAG_BYTES]
 
 
-def in_case_of(word: str, other: str) -> str:
-    """Write another word in the case of a word: lower, UPPER, else Capitalized."""
+def match_case(word: str, other: str) -> str:
+    """Convert `other` to the case of `word`: lower, UPPER or Capitalized."""
     if word.islower():
         return other.lower()
     if len(word) > 1 and word.isupper():
@@ -70,8 +70,8 @@ def in_case_of(word: str, other: str) -> str:
 
 def _canonical(kind: str, text: str) -> str:
     if kind not in _EXACT_KINDS:
-        text = comparable(text).text
-    if kind in _DIGIT_KINDS:
+        text = normalize(text).text
+    if kind in _NUMBER_KINDS:
         digits = "".join(c for c in text if c.isdigit())
         return digits.removeprefix("00")
     if kind in _COMPACT_KINDS:

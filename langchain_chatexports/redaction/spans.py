@@ -1,4 +1,4 @@
-"""Spans of private data in a text."""
+"""Spans of private data in text."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,34 +11,34 @@ KINDS = (
 
 
 class Span(NamedTuple):
-    """Private data in a text, from `start` up to but not including `end`."""
+    """Private data in text, from `start` to `end` (excluded)."""
 
     start: int
     end: int
     kind: str
 
 
-def without_overlap(spans: Iterable[Span]) -> list[Span]:
-    """Sort spans and join overlapping ones, with the kind of the longest."""
-    joined: list[Span] = []
+def merge_spans(spans: Iterable[Span]) -> list[Span]:
+    """Sort spans and merge overlapping ones; the longest one determines the kind."""
+    merged: list[Span] = []
     longest = 0
     for span in sorted(spans):
         length = span.end - span.start
         if length <= 0:
             continue
-        if not joined or span.start >= joined[-1].end:
-            joined.append(span)
+        if not merged or span.start >= merged[-1].end:
+            merged.append(span)
             longest = length
             continue
-        last = joined[-1]
+        last = merged[-1]
         kind = span.kind if length > longest else last.kind
         longest = max(longest, length)
-        joined[-1] = Span(last.start, max(last.end, span.end), kind)
-    return joined
+        merged[-1] = Span(last.start, max(last.end, span.end), kind)
+    return merged
 
 
-def without_spans(text: str, spans: Iterable[Span]) -> str:
-    """Return a text in which spans are replaced by letters."""
+def mask_spans(text: str, spans: Iterable[Span]) -> str:
+    """Replace each character in the spans with a letter."""
     pieces: list[str] = []
     end = 0
     for span in sorted(spans):

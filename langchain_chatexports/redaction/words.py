@@ -1,4 +1,4 @@
-"""Names that are also common words, in four languages, and words that are not names."""
+"""Word lists in four languages that distinguish names from common words."""
 
 import json
 from pathlib import Path
@@ -7,16 +7,16 @@ _LISTS = json.loads(Path(__file__).with_name("words.json").read_text("utf-8"))
 _WORDS = {name: frozenset(" ".join(lines).split()) for name, lines in _LISTS.items()}
 
 LABELS = frozenset({"me", "unknown"})
-"""Placeholders of loaders for missing names, which are not names in texts."""
+"""Placeholders that loaders use for missing names."""
 
 PARTICLES = _WORDS["particles"]
 """Folded words in display names that are not names: titles, particles, relations."""
 
 COMMON_WORDS = _WORDS["common"]
-"""Folded names that are also common words, found only if written like a name."""
+"""Folded names that are also common words, matched only when used as a name."""
 
 SENTENCE_OPENERS = _WORDS["sentence_openers"]
-"""Common words that often begin a sentence, where a capital shows nothing."""
+"""Common words that often begin a sentence, where capitalization has no meaning."""
 
 TIMES_OF_YEAR = _WORDS["times_of_year"]
 """Folded names that are also months, seasons or days."""

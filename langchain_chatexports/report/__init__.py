@@ -1,4 +1,4 @@
-"""Reports about exports, as figures or as an HTML page, with counts only.
+"""Reports about exports, as data or as an HTML page, without message text.
 
 ```python
 from langchain_chatexports import IMessageChatLoader

@@ -1,6 +1,6 @@
-"""`build_report`: count the figures of a report in one pass over exports.
+"""`build_report`: compute a report in one pass over exports.
 
-Memory does not grow with the messages, since equal numbers are counted.
+Memory does not grow with the number of messages, because only counts are stored.
 """
 
 from bisect import bisect_right
@@ -16,7 +16,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports._terminal import printable
-from langchain_chatexports._tokens import max_tokens_by_bytes
+from langchain_chatexports._tokens import estimate_max_tokens
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.estimate import example_tokens
@@ -52,17 +52,17 @@ def build_report(
     gap: Gap = "auto",
     on_messages: Callable[[int], None] | None = None,
 ) -> ExportReport:
-    """Count the contents of exports, and the examples made from them.
+    """Count the contents of exports, and the training examples made from them.
 
     The sessions are read once.
 
     Args:
-        loaders: One or several loaders. Sessions are counted after the loader's steps.
-        ai: One or several names or handles of the person who becomes the AI; empty for
-            each export's owner.
-        time_zone: The zone of hours and days, such as `Europe/Berlin`; `local` for this
-            machine's.
-        anonymous: Leave out names of people and files.
+        loaders: One or more loaders. Sessions are counted after the loader's steps.
+        ai: Names or handles of the person who becomes the AI; empty for each
+            export's owner.
+        time_zone: The time zone for days and hours, such as `Europe/Berlin`; `local`
+            for this machine's.
+        anonymous: Replace names of people and files with numbers.
         gap: The pause after which chats are split into conversations; `"auto"` finds it
             in each chat, `None` never splits.
         on_messages: Called after each session with the number of messages read so far.
@@ -71,22 +71,23 @@ def build_report(
         The figures.
 
     Raises:
-        ValueError: If there is no such time zone.
+        ValueError: If the time zone is unknown.
         ChatExportError: If an export cannot be read.
     """
-    listed = list(loaders) if isinstance(loaders, Sequence) else [loaders]
-    names = (ai,) if isinstance(ai, str) else tuple(ai)
+    exports = list(loaders) if isinstance(loaders, Sequence) else [loaders]
+    ai_names = (ai,) if isinstance(ai, str) else tuple(ai)
     counts = _Counts(TimeCounts(find_time_zone(time_zone)), gap, on_messages)
-    summaries = [counts.read(loader, names) for loader in listed]
-    known = sorted(counts.senders, key=lambda name: (-counts.senders[name], name))
-    # An owner may have written nothing.
-    known += [one.owner for one in summaries if one.owner and one.owner not in known]
+    summaries = [counts.read(loader, ai_names) for loader in exports]
+    people = sorted(counts.senders, key=lambda name: (-counts.senders[name], name))
+    owners = dict.fromkeys(summary.owner for summary in summaries if summary.owner)
+    # Owners without messages follow.
+    people += [owner for owner in owners if owner not in people]
     aliases = {
         name: f"Person {number}" if anonymous else printable(name)
-        for number, name in enumerate(known, 1)
+        for number, name in enumerate(people, 1)
     }
     sources = []
-    for number, (loader, summary) in enumerate(zip(listed, summaries, strict=True), 1):
+    for number, (loader, summary) in enumerate(zip(exports, summaries, strict=True), 1):
         path = getattr(getattr(loader, "loader", loader), "path", None)
         name = f"Export {number}"
         if isinstance(path, Path) and not anonymous:
@@ -116,10 +117,10 @@ def build_report(
                 messages=count,
                 characters=counts.characters[name],
             )
-            for name in known
+            for name in people
             if (count := counts.senders[name])
         ),
-        ai_is_owner=not names,
+        ai_is_owner=not ai_names,
         time=counts.times.figures(),
         pauses=counts.pause_figures(),
         examples=ExampleFigures(
@@ -132,7 +133,7 @@ def build_report(
 
 @dataclass
 class _Counts:
-    """All counts of a report."""
+    """The counts of a report."""
 
     times: TimeCounts
     gap: Gap
@@ -148,10 +149,10 @@ class _Counts:
     tokens: int = 0
 
     def read(self, loader: BaseChatLoader, names: Collection[str]) -> ExportSummary:
-        """Read an export to its end, through the steps of `prepare`."""
+        """Count an export, applying the same steps as `prepare`."""
         inner = loader.loader if isinstance(loader, TransformedChatLoader) else loader
         if isinstance(inner, ChatExportLoader):
-            names = {found for name in names for found in inner.names_of(name)}
+            names = {sender for name in names for sender in inner.names_of(name)}
 
         def is_ai(message: BaseMessage) -> bool:
             extra = message.additional_kwargs
@@ -159,48 +160,49 @@ class _Counts:
                 return extra.get("sender") in names
             return extra.get("is_from_me") is True
 
-        prepared = PrepareOptions(gap=self.gap)
+        options = PrepareOptions(gap=self.gap)
         source = read_loader(loader)
-        sessions = _watched(source, lambda messages: self._add_chat(messages, is_ai))
-        for step in prepared.steps(sorted(names)):
+        sessions = _tap_sessions(
+            source, lambda messages: self._add_chat(messages, is_ai)
+        )
+        for step in options.steps(sorted(names)):
             if isinstance(step, MergeChatRuns):
-                sessions = _watched(sessions, self._add_conversation)
+                sessions = _tap_sessions(sessions, self._add_conversation)
             sessions = step.lazy_transform(sessions)
         examples = to_training_examples(
-            sessions, system=prepared.system_prompt(), keep_lone=False
+            sessions, system=options.system_prompt(), keep_single_messages=False
         )
-        # Without an AI there are no examples.
+        # Without messages by the AI, there are no examples.
         with suppress(SenderNotFoundError):
             for example in examples:
                 roles = [message["role"] for message in example["messages"]]
                 self.examples += 1
                 self.answers += roles.count("assistant")
-                self.tokens += example_tokens(example, max_tokens_by_bytes)
+                self.tokens += example_tokens(example, estimate_max_tokens)
         return source.summary()
 
     def _add_chat(
         self, messages: Sequence[BaseMessage], is_ai: Callable[[BaseMessage], bool]
     ) -> None:
-        """Count the messages and pauses of a whole chat."""
+        """Count the messages and pauses of a chat."""
         for message in messages:
             extra = message.additional_kwargs
             content = message.content
             size = len(content if isinstance(content, str) else str(message.text))
-            sender, by_ai = str(extra.get("sender", "unknown")), is_ai(message)
+            sender, is_from_ai = str(extra.get("sender", "unknown")), is_ai(message)
             self.senders[sender] += 1
             self.characters[sender] += size
-            if by_ai:
+            if is_from_ai:
                 self.ai_senders.add(sender)
-            self.times.add(extra.get("message_time"), is_ai=by_ai)
-        known = [pause for pause in pauses_before(messages) if pause is not None]
-        # Count by bin, since nearly all pauses differ.
+            self.times.add(extra.get("message_time"), is_ai=is_from_ai)
+        pauses = [pause for pause in pauses_before(messages) if pause is not None]
         self.pauses.update(
-            _PAUSE_EDGES[bisect_right(_PAUSE_EDGES, pause) - 1] for pause in known
+            _PAUSE_EDGES[bisect_right(_PAUSE_EDGES, pause) - 1] for pause in pauses
         )
-        if known and isinstance(self.gap, timedelta):
+        if pauses and isinstance(self.gap, timedelta):
             self.gaps.add(self.gap.total_seconds())
-        elif known and self.gap is not None:
-            self.gaps.add(automatic_gap(known))
+        elif pauses and self.gap is not None:
+            self.gaps.add(automatic_gap(pauses))
         if self.on_messages is not None:
             self.on_messages(self.senders.total())
 
@@ -208,15 +210,14 @@ class _Counts:
         self.conversations += 1
 
     def pause_figures(self) -> PauseFigures:
-        """Return the counts of pauses."""
-        used = sorted(self.pauses)
+        edges = sorted(self.pauses)
         ends = zip(_PAUSE_EDGES, (*_PAUSE_EDGES[1:], None), strict=True)
         return PauseFigures(
             pauses=self.pauses.total(),
             bins=tuple(
                 Bin(least=edge, below=below, count=self.pauses[edge])
                 for edge, below in ends
-                if used and used[0] <= edge <= used[-1]
+                if edges and edges[0] <= edge <= edges[-1]
             ),
             shortest_gap=min(self.gaps, default=None),
             longest_gap=max(self.gaps, default=None),
@@ -224,7 +225,7 @@ class _Counts:
         )
 
 
-def _watched(
+def _tap_sessions(
     sessions: Iterable[ChatSession], count: Callable[[Sequence[BaseMessage]], None]
 ) -> Iterator[ChatSession]:
     for session in sessions:

@@ -1,4 +1,4 @@
-"""The figures of a report as pydantic models, with counts and no message text."""
+"""The statistics of a report as pydantic models, without message text."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -13,7 +13,7 @@ class _Figures(BaseModel):
 
 
 class Bin(_Figures):
-    """The count of numbers from `least` up to `below`; the last bin has no `below`."""
+    """Number of values of at least `least`, below `below` (`None`: no limit)."""
 
     least: int
     below: int | None
@@ -21,7 +21,7 @@ class Bin(_Figures):
 
 
 class PersonFigures(_Figures):
-    """One sender."""
+    """A sender's counts."""
 
     name: str
     """The name in the export, or `Person 1`, … if the report is anonymous."""
@@ -32,10 +32,10 @@ class PersonFigures(_Figures):
 
 
 class SourceFigures(_Figures):
-    """One export."""
+    """An export's counts."""
 
     name: str
-    """The name of its file or folder, or `Export 1`, …"""
+    """The name of the file or folder, or `Export 1`, … if the report is anonymous."""
 
     platform: str
     owner: str | None
@@ -44,7 +44,7 @@ class SourceFigures(_Figures):
     """The number of chats with a kept message."""
 
     found: int
-    """The number of records read: the sum of `kept` and all `skipped`."""
+    """The number of records in the export: the sum of `kept` and all `skipped`."""
 
     kept: int
     skipped: dict[str, int]
@@ -55,27 +55,27 @@ class SourceFigures(_Figures):
 
 
 class TimePoint(_Figures):
-    """One day, week, month or year."""
+    """Counts of a day, week, month or year."""
 
     start: date
-    """Its first day; weeks begin on Mondays."""
+    """The first day; weeks begin on Mondays."""
 
     ai: int
     others: int
 
 
 class TimeFigures(_Figures):
-    """When messages were sent, in one time zone."""
+    """Counts of messages by time, in one time zone."""
 
     zone: str
-    """Its name; `local` is this machine's."""
+    """The name of the time zone; `local` for this machine's."""
 
     first: datetime | None
     last: datetime | None
     active_days: int
     unit: TimeUnit
     points: tuple[TimePoint, ...]
-    """All units from the oldest message to the newest."""
+    """Counts from the oldest message to the newest, including empty units."""
 
     by_hour: tuple[int, ...]
     """24 counts, starting at midnight."""
@@ -85,7 +85,7 @@ class TimeFigures(_Figures):
 
 
 class PauseFigures(_Figures):
-    """Pauses in the chats, and the conversations between long ones."""
+    """Pauses in the chats, and the conversations separated by long ones."""
 
     pauses: int
     """The number of pauses between consecutive messages with times."""
@@ -94,7 +94,7 @@ class PauseFigures(_Figures):
     """The pauses by length, in seconds."""
 
     shortest_gap: float | None
-    """The shortest gap of a chat, in seconds."""
+    """The shortest gap after which a chat is split, in seconds."""
 
     longest_gap: float | None
     conversations: int
@@ -105,21 +105,21 @@ class ExampleFigures(_Figures):
 
     examples: int
     answers: int
-    """The number of the AI's messages in the examples."""
+    """Number of the AI's messages in the examples."""
 
     tokens: int
-    """The tokens of all examples, as an upper bound by bytes."""
+    """An upper bound of the tokens in all examples, estimated from their bytes."""
 
 
 class ExportReport(_Figures):
-    """The contents of exports, and the examples made from them.
+    """The contents of exports, and the training examples made from them.
 
-    It contains counts, times and, unless `anonymous`, names of people and files, but no
-    message text.
+    It contains counts, times and, unless it is anonymous, names of people and files,
+    but no message text.
     """
 
     anonymous: bool
-    """Whether names of people and files are replaced by numbers."""
+    """Whether names of people and files are replaced with numbers."""
 
     sources: tuple[SourceFigures, ...]
     messages: int
@@ -127,7 +127,7 @@ class ExportReport(_Figures):
 
     people: tuple[PersonFigures, ...]
     ai_is_owner: bool
-    """Whether the AI is each export's owner, since no name was given."""
+    """Whether the AI is each export's owner, because no name was given."""
 
     time: TimeFigures
     pauses: PauseFigures

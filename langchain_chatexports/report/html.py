@@ -1,7 +1,7 @@
-"""Self-contained HTML pages that open offline and print, in light and dark mode.
+"""Self-contained HTML pages for offline use and print, in light and dark mode.
 
-A page is a template that extends `base.html`; `parts.html` has its tiles, tables and
-charts. Everything except the charts of `svg` is escaped.
+A page is a template that extends `base.html`, with tiles, tables and charts from
+`parts.html`. Everything except the charts of `svg` is escaped.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from langchain_chatexports.report.numbers import number
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_HERE = "langchain_chatexports.report"
+_PACKAGE = "langchain_chatexports.report"
 
 
-def render_page(template: str, *, package: str = _HERE, **values: Any) -> str:
-    """Render a page."""
+def render_page(template: str, *, package: str = _PACKAGE, **values: Any) -> str:
+    """Render a template of a package as a page."""
     page = _environment(package).get_template(template)
     return page.render(version=__version__, **values)
 
 
-def require_extra() -> None:
-    """Raise an error if the extra for pages is missing."""
+def check_extra() -> None:
+    """Check that the extra for pages is installed."""
     try:
-        import jinja2  # noqa: F401 - only whether it is there
+        import jinja2  # noqa: F401 - only to check whether it is installed
     except ImportError as error:
         feature = "Writing an HTML page"
         raise MissingExtraError(feature, "cli") from error
 
 
 def _environment(package: str) -> Environment:
-    require_extra()
+    check_extra()
     import jinja2
 
-    packages = dict.fromkeys((package, _HERE))
+    packages = dict.fromkeys((package, _PACKAGE))
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""The HTML page of a report, with counts and no message text."""
+"""The HTML page of a report, without message text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from langchain_chatexports._files import write_whole
+from langchain_chatexports._files import write_atomic
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.report.figures import (
@@ -20,7 +20,7 @@ from langchain_chatexports.report.figures import (
 )
 from langchain_chatexports.report.html import render_page
 from langchain_chatexports.report.numbers import duration, number
-from langchain_chatexports.report.svg import Bar, bars, columns
+from langchain_chatexports.report.svg import Bar, draw_bars, draw_columns
 from langchain_chatexports.report.times import LOCAL
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def write_report(report: ExportReport, path: str | Path) -> None:
 
     Args:
         report: The figures.
-        path: The file to write or replace, completely or not at all.
+        path: The file to write or replace atomically.
 
     Raises:
         ChatExportError: If it cannot be written there.
         MissingExtraError: If the extra `cli` is not installed.
     """
-    write_whole(path, render_report(report).encode("utf-8", "replace"))
+    write_atomic(path, render_report(report).encode("utf-8", "replace"))
 
 
 def render_report(report: ExportReport) -> str:
@@ -62,7 +62,7 @@ def render_report(report: ExportReport) -> str:
         report: The figures.
 
     Returns:
-        The page; the same figures give the same page.
+        The page, which is deterministic.
 
     Raises:
         MissingExtraError: If the extra `cli` is not installed.
@@ -71,23 +71,24 @@ def render_report(report: ExportReport) -> str:
         "report.html",
         report=report,
         lead=_lead(report),
-        facts=_facts(report),
-        sources=[_source(source) for source in report.sources],
+        totals=_totals(report),
+        sources=[_source_row(source) for source in report.sources],
         ai_note=_ai_note(report),
-        times=[*_times(report)],
-        people=[_people_chart(report), _silences(report.pauses)],
+        times=[*_time_sections(report)],
+        people=[_people_section(report), _pause_section(report.pauses)],
     )
 
 
 def _lead(report: ExportReport) -> str:
     if not report.messages:
-        return "There are no messages."
+        return "No messages."
     time = report.time
     people = plural(len(report.people), "person", "people")
-    written = f"{plural(report.messages, 'message')} by {people}"
+    messages = f"{plural(report.messages, 'message')} by {people}"
     if time.first is None or time.last is None:
-        return f"{written}, without times."
-    return f"{written}, {_day(time.first)} to {_day(time.last)}. {_zone(report)}"
+        return f"{messages}, no timestamps."
+    days = f"{_format_day(time.first)} to {_format_day(time.last)}"
+    return f"{messages}, {days}. {_zone(report)}"
 
 
 def _zone(report: ExportReport) -> str:
@@ -96,8 +97,8 @@ def _zone(report: ExportReport) -> str:
     return f"Time zone: {report.time.zone}."
 
 
-def _facts(report: ExportReport) -> list[tuple[str, str]]:
-    facts = [
+def _totals(report: ExportReport) -> list[tuple[str, str]]:
+    totals = [
         (report.messages, "messages"),
         (len(report.people), "people"),
         (sum(source.chats for source in report.sources), "chats"),
@@ -105,23 +106,23 @@ def _facts(report: ExportReport) -> list[tuple[str, str]]:
         (report.time.active_days, "days with a message"),
         (report.examples.examples if report.examples else 0, "training examples"),
     ]
-    return [(number(count), what) for count, what in facts]
+    return [(number(count), label) for count, label in totals]
 
 
-def _source(source: SourceFigures) -> _Row:
+def _source_row(source: SourceFigures) -> _Row:
     return (
         source.name,
-        _app(source.platform),
-        source.owner or "not known",
-        _day(source.first),
-        _day(source.last),
+        _app_name(source.platform),
+        source.owner or "unknown",
+        _format_day(source.first),
+        _format_day(source.last),
         source.chats,
         source.found,
         source.kept,
     )
 
 
-def _app(platform: str) -> str:
+def _app_name(platform: str) -> str:
     name = PLATFORM_NAMES.get(platform, platform.replace("_", " "))
     return "A table" if platform == "table" else name
 
@@ -129,45 +130,45 @@ def _app(platform: str) -> str:
 def _ai_note(report: ExportReport) -> str:
     names = [person.name for person in report.people if person.is_ai]
     if not names:
-        return "There is no AI: no owner was found, or no person has that name."
-    why = " (the export's owner)" if report.ai_is_owner else ""
-    return f"The model learns from {', '.join(names)}{why}."
+        return "No training examples: the owner is unknown, or no person has this name."
+    note = " (the export's owner)" if report.ai_is_owner else ""
+    return f"The model learns from {', '.join(names)}{note}."
 
 
-def _times(report: ExportReport) -> Iterator[Section]:
+def _time_sections(report: ExportReport) -> Iterator[Section]:
     time = report.time
     ai = _ai_name(report)
     others = [point.others for point in time.points]
     series = [("others" if ai else "messages", others)]
     if ai:
         series.insert(0, (ai, [point.ai for point in time.points]))
-    title = _by_unit(time.unit)
+    title = _chart_title(time.unit)
     days = f"Days with a message: {number(time.active_days)}."
     yield Section(
         "Over time",
-        columns(_time_labels(time.unit, time.points), series, description=title),
+        draw_columns(_time_labels(time.unit, time.points), series, description=title),
         f"{title}. {days}",
         ("from", f"#{ai or 'owner'}", "#others"),
         [(str(point.start), point.ai, point.others) for point in time.points],
     )
-    yield _of_week_or_day(report, "By weekday", _WEEKDAYS, time.by_weekday)
+    yield _count_section(report, "By weekday", _WEEKDAYS, time.by_weekday)
     hours = [str(hour) for hour in range(24)]
-    yield _of_week_or_day(report, "By hour", hours, time.by_hour)
+    yield _count_section(report, "By hour", hours, time.by_hour)
 
 
-def _of_week_or_day(
+def _count_section(
     report: ExportReport, title: str, labels: Sequence[str], counts: Sequence[int]
 ) -> Section:
     return Section(
         title,
-        columns(labels, [("messages", counts)], description=title),
+        draw_columns(labels, [("messages", counts)], description=title),
         _zone(report),
         ("", "#messages"),
         list(zip(labels, counts, strict=True)),
     )
 
 
-def _by_unit(unit: TimeUnit) -> str:
+def _chart_title(unit: TimeUnit) -> str:
     titles = {
         "day": "Messages by day",
         "week": "Messages by week",
@@ -177,8 +178,8 @@ def _by_unit(unit: TimeUnit) -> str:
     return titles[unit]
 
 
-def _people_chart(report: ExportReport) -> Section:
-    shown = report.people[:_MAX_PEOPLE]
+def _people_section(report: ExportReport) -> Section:
+    largest = report.people[:_MAX_PEOPLE]
     rows = [
         Bar(
             person.name,
@@ -186,29 +187,25 @@ def _people_chart(report: ExportReport) -> Section:
             number(person.messages),
             series=1 if person.is_ai else 2,
         )
-        for person in shown
+        for person in largest
     ]
-    if rest := report.people[_MAX_PEOPLE:]:
-        others = sum(person.messages for person in rest)
-        title = plural(len(rest), "other")
+    if remaining := report.people[_MAX_PEOPLE:]:
+        others = sum(person.messages for person in remaining)
+        title = plural(len(remaining), "other")
         rows.append(Bar(title, others, number(others), series=0))
     caption = "Messages kept."
     if any(person.is_ai for person in report.people):
-        colored = (
-            "The export's owner has another color."
-            if report.ai_is_owner
-            else "The person whose voice is learned has another color."
-        )
-        caption = f"{caption} {colored}"
+        ai = "export's owner" if report.ai_is_owner else "person to imitate"
+        caption = f"{caption} The {ai} is shown in a different color."
     return Section(
-        "Who writes",
-        bars(rows, description="Messages by person"),
+        "Messages by person",
+        draw_bars(rows, description="Messages by person"),
         caption,
         (
             "person",
             "#messages",
             "#characters",
-            "#characters a message",
+            "#characters per message",
         ),
         [
             (
@@ -222,24 +219,24 @@ def _people_chart(report: ExportReport) -> Section:
     )
 
 
-def _silences(pauses: PauseFigures) -> Section:
+def _pause_section(pauses: PauseFigures) -> Section:
     return Section(
-        "Silences",
-        columns(
-            [duration(entry.least) for entry in pauses.bins],
-            [("pauses", [entry.count for entry in pauses.bins])],
-            description="Pauses between messages, by their length",
+        "Pauses",
+        draw_columns(
+            [duration(interval.least) for interval in pauses.bins],
+            [("pauses", [interval.count for interval in pauses.bins])],
+            description="Pauses between messages, by length",
         ),
         _pause_caption(pauses),
         ("", "#pauses"),
-        [(_time_range(entry), entry.count) for entry in pauses.bins],
+        [(_time_range(interval), interval.count) for interval in pauses.bins],
     )
 
 
 def _pause_caption(pauses: PauseFigures) -> str:
     shortest, longest = pauses.shortest_gap, pauses.longest_gap
     if not pauses.pauses:
-        return "There are no pauses between known times, so no chat is split."
+        return "No timestamps, so chats are not split."
     if shortest is None or longest is None:
         return "Chats are not split."
     after = duration(shortest)
@@ -247,8 +244,8 @@ def _pause_caption(pauses: PauseFigures) -> str:
         after = f"{after} to {duration(longest)} (by chat)"
     conversations = plural(pauses.conversations, "conversation")
     return (
-        f"Pauses from this length on. After a pause longer than {after} a new "
-        f"conversation begins: {conversations}."
+        "Each column counts the pauses of at least this length. A pause longer than "
+        f"{after} separates conversations: {conversations}."
     )
 
 
@@ -257,18 +254,18 @@ def _ai_name(report: ExportReport) -> str:
     return names[0] if len(names) == 1 else "person" if names else ""
 
 
-def _day(moment: datetime | None) -> str:
-    return "not known" if moment is None else f"{moment:%Y-%m-%d}"
+def _format_day(moment: datetime | None) -> str:
+    return "unknown" if moment is None else f"{moment:%Y-%m-%d}"
 
 
-def _time_range(entry: Bin) -> str:
-    if entry.below is None:
-        return f"{duration(entry.least)} and more"
-    return f"{duration(entry.least)} to {duration(entry.below)}"
+def _time_range(interval: Bin) -> str:
+    if interval.below is None:
+        return f"{duration(interval.least)} or more"
+    return f"{duration(interval.least)} to {duration(interval.below)}"
 
 
 def _time_labels(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:
     years = {point.start.year for point in points}
-    in_days = "{:%m-%d}" if len(years) == 1 else "{:%Y-%m-%d}"
-    form = {"month": "{:%Y-%m}", "year": "{:%Y}"}.get(unit, in_days)
-    return [form.format(point.start) for point in points]
+    day_format = "{:%m-%d}" if len(years) == 1 else "{:%Y-%m-%d}"
+    label_format = {"month": "{:%Y-%m}", "year": "{:%Y}"}.get(unit, day_format)
+    return [label_format.format(point.start) for point in points]

@@ -1,4 +1,4 @@
-"""Counts of messages by day, weekday and hour in one time zone."""
+"""Message counts by day, weekday and hour in one time zone."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUni
 LOCAL = "local"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# The longest period for each unit.
+# The maximum period for each unit.
 _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
     ("day", 45),
     ("week", 45 * 7),
@@ -19,7 +19,7 @@ _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
 
 
 def find_time_zone(name: str) -> tzinfo | None:
-    """Return a time zone by its name."""
+    """Return a time zone by its name; `None` for this machine's."""
     return None if name == LOCAL else local_times.find_time_zone(name)
 
 
@@ -30,7 +30,7 @@ class TimeCounts:
     zone: tzinfo | None
     first: datetime | None = None
     last: datetime | None = None
-    # By ordinal of the day, and by hour of the week.
+    # By the ordinal of the day, and by the hour of the week.
     ai_days: Counter[int] = field(default_factory=Counter)
     other_days: Counter[int] = field(default_factory=Counter)
     hours: Counter[int] = field(default_factory=Counter)
@@ -40,25 +40,25 @@ class TimeCounts:
         if not isinstance(seconds, (int, float)):
             return
         try:
-            # `fromtimestamp` refuses moments before 1970 on Windows.
-            moment = (_EPOCH + timedelta(seconds=seconds)).astimezone(self.zone)
+            # `fromtimestamp` does not support times before 1970 on Windows.
+            time = (_EPOCH + timedelta(seconds=seconds)).astimezone(self.zone)
         except (OverflowError, OSError):  # `OSError` in the local zone.
             return
-        self.first = min(moment, self.first or moment)
-        self.last = max(moment, self.last or moment)
-        (self.ai_days if is_ai else self.other_days)[moment.toordinal()] += 1
-        self.hours[moment.weekday() * 24 + moment.hour] += 1
+        self.first = min(time, self.first or time)
+        self.last = max(time, self.last or time)
+        (self.ai_days if is_ai else self.other_days)[time.toordinal()] += 1
+        self.hours[time.weekday() * 24 + time.hour] += 1
 
     def figures(self) -> TimeFigures:
-        """Return the counts."""
+        """Return the counts of all messages."""
         week = [[self.hours[day * 24 + hour] for hour in range(24)] for day in range(7)]
         days = self.ai_days.keys() | self.other_days.keys()
         period = max(days) - min(days) + 1 if days else 0
         unit: TimeUnit = next(
-            (unit for unit, most in _MAX_DAYS if period <= most), "year"
+            (unit for unit, max_days in _MAX_DAYS if period <= max_days), "year"
         )
         return TimeFigures(
-            zone=local_times.name_of_zone(self.zone) if self.zone else LOCAL,
+            zone=local_times.zone_name(self.zone) if self.zone else LOCAL,
             first=self.first,
             last=self.last,
             active_days=len(days),
@@ -72,31 +72,31 @@ class TimeCounts:
         ai, others = Counter[int](), Counter[int]()
         for days, counts in ((self.ai_days, ai), (self.other_days, others)):
             for day, count in days.items():
-                counts[_number(unit, day)] += count
-        known = ai.keys() | others.keys()
+                counts[_unit_index(unit, day)] += count
+        indexes = ai.keys() | others.keys()
         return tuple(
-            TimePoint(start=_start(unit, number), ai=ai[number], others=others[number])
-            for number in range(min(known, default=0), max(known, default=-1) + 1)
+            TimePoint(
+                start=_unit_start(unit, index), ai=ai[index], others=others[index]
+            )
+            for index in range(min(indexes, default=0), max(indexes, default=-1) + 1)
         )
 
 
-def _number(unit: TimeUnit, ordinal: int) -> int:
-    """Return the number of the day, week, month or year of a day."""
+def _unit_index(unit: TimeUnit, ordinal: int) -> int:
+    """Return the index of the unit that contains a day."""
     if unit == "day":
         return ordinal
     if unit == "week":
-        return (ordinal - 1) // 7  # The first of all days is a Monday.
+        return (ordinal - 1) // 7  # The first ordinal is a Monday.
     day = date.fromordinal(ordinal)
     return day.year * 12 + day.month - 1 if unit == "month" else day.year
 
 
-def _start(unit: TimeUnit, number: int) -> date:
+def _unit_start(unit: TimeUnit, index: int) -> date:
     if unit == "day":
-        return date.fromordinal(number)
+        return date.fromordinal(index)
     if unit == "week":
-        return date.fromordinal(number * 7 + 1)
+        return date.fromordinal(index * 7 + 1)
     return (
-        date(number // 12, number % 12 + 1, 1)
-        if unit == "month"
-        else date(number, 1, 1)
+        date(index // 12, index % 12 + 1, 1) if unit == "month" else date(index, 1, 1)
     )

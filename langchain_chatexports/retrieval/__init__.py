@@ -1,4 +1,4 @@
-"""Find what was said, when and by whom: documents, a search index and a retriever.
+"""Search chats: documents, a search index and a retriever.
 
 ```python
 from langchain_chatexports import ChatExportRetriever, IMessageChatLoader

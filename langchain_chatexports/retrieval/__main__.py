@@ -1,6 +1,6 @@
-"""`python -m langchain_chatexports.retrieval INDEX`: serve an index file by MCP.
+"""`python -m langchain_chatexports.retrieval INDEX`: serve an index file over MCP.
 
-It only needs the extra `mcp`, and reads no export.
+Needs only the extra `mcp`, and does not read exports.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from langchain_chatexports.retrieval.mcp_server import chat_mcp_server, silence_
 def main() -> None:
     """Serve an index over stdin and stdout until stdin is closed."""
     name = "python -m langchain_chatexports.retrieval"
-    parser = argparse.ArgumentParser(name, description="Search chats by MCP (stdio).")
-    parser.add_argument("index", type=Path, help="A file of ChatIndex.")
+    parser = argparse.ArgumentParser(name, description="Search chats over MCP (stdio).")
+    parser.add_argument("index", type=Path, help="Path to a ChatIndex file.")
     path = parser.parse_args().index
     silence_sdk()
     if not path.is_file():
@@ -28,7 +28,7 @@ def main() -> None:
     except ChatExportError as error:
         parser.exit(1, f"error: {escaped(str(error))}\n")
     except KeyboardInterrupt:
-        # A thread of the SDK is still waiting for stdin.
+        # An SDK thread is still waiting for stdin.
         os._exit(130)
 
 

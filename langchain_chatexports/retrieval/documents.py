@@ -1,4 +1,4 @@
-"""Turn sessions into LangChain documents: windows of messages."""
+"""Convert sessions to LangChain documents: windows of messages."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
-from langchain_chatexports._fast.strings import iso_time
+from langchain_chatexports._fast.strings import format_iso_time
 from langchain_chatexports._terminal import message_line, one_line
 from langchain_chatexports.chat_loaders.conversation import MessageIds
-from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     iter_sessions,
@@ -35,7 +35,7 @@ class IndexedChat(NamedTuple):
     """A conversation without its messages."""
 
     source: str
-    """Platform and id; the next export has the same."""
+    """Platform and session id, stable across exports."""
 
     session_id: str
     platform: str
@@ -59,7 +59,7 @@ class ChatLine(NamedTuple):
     """A message in a document."""
 
     ids: tuple[str, ...]
-    """The export's ids, several for a merged message; else one of `MessageIds`."""
+    """Message ids from the export (several if merged), or one from `MessageIds`."""
 
     time: int | None
     """Unix seconds."""
@@ -68,8 +68,8 @@ class ChatLine(NamedTuple):
     text: str
 
     @property
-    def moment(self) -> str | None:
-        """The time in ISO 8601, in UTC."""
+    def iso_time(self) -> str | None:
+        """The time in ISO 8601 format (UTC)."""
         return iso_seconds(self.time)
 
 
@@ -82,25 +82,25 @@ def window_spans(
 ) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each window of a conversation.
 
-    A cut only depends on earlier messages, so a growing conversation keeps its windows
-    except the last one.
+    A window does not depend on later messages, so when a conversation grows, only the
+    last window changes.
     """
     parts: Iterable[ChatSession] = [{"messages": session.get("messages", ())}]
     if gap is not None:
-        # A later reply must not change an earlier cut.
+        # A later reply must not change earlier windows.
         split = SplitSessions(gap=gap, reply_within=timedelta(0))
         parts = split.lazy_transform(parts)
-    begin = 0
+    part_start = 0
     for part in parts:
         chunks: Iterable[ChatSession] = [part]
         if size is not None:
             chunk = ChunkSessions(size=size, overlap=overlap, keep_tail=True)
             chunks = chunk.transform_session(part)
-        for number, window in enumerate(chunks):
-            start = begin + number * ((size or 0) - overlap)
+        for index, window in enumerate(chunks):
+            start = part_start + index * ((size or 0) - overlap)
             if window["messages"]:
                 yield start, start + len(window["messages"])
-        begin += len(part["messages"])
+        part_start += len(part["messages"])
 
 
 def sessions_to_documents(
@@ -111,70 +111,70 @@ def sessions_to_documents(
     gap: timedelta | None = _DEFAULT_GAP,
     flat: bool = False,
 ) -> Iterator[Document]:
-    """Turn sessions into documents, for any vector store or retriever.
+    """Convert sessions to documents, for any vector store or retriever.
 
     A document is a window of a conversation: a line with the chat, a line for each day,
-    and a line for each message with time (UTC), sender and text. Its metadata, in JSON
-    types, has:
+    and a line for each message with time (UTC), sender and text. Its metadata uses JSON
+    types:
 
-    - `source`: platform and session id; the next export has the same
+    - `source`: platform and session id, stable across exports
     - `session_id`, `platform`, `title`, `participants`, `is_group`, and `thread_id` if
       the session was split
     - `first`, `last`: times of the first and last message, ISO 8601 in UTC
-    - `senders`: the senders of the messages, each once
-    - `message_ids`: the export's ids of all messages, including those in merged runs
+    - `senders`: the distinct senders of the messages
+    - `message_ids`: the ids of all messages, including those in merged runs
     - `messages`: `id`, `time` and `sender` of each message, for citations
 
     A document's `id` depends on the source and its first message, so it does not change
-    when the window grows. Messages without an id get one from conversation, time,
-    sender and text.
+    when the window grows. Messages without an id get an id derived from conversation,
+    time, sender and text.
 
     Args:
         sessions: A chat loader, a session, or an iterable of sessions.
         size: Maximum number of messages in a document; `None` for no limit.
-        overlap: Messages that a document shares with the previous one.
-        gap: The pause after which a new document begins; `None` for any pause. With
+        overlap: Number of messages shared with the previous document.
+        gap: Pause after which a new document begins; `None` to ignore pauses. With
             `size=None, gap=None` each session becomes one document.
-        flat: Make metadata for stores that only support strings, numbers and booleans:
-            lists become JSON (`json.loads(document.metadata["messages"])`), and keys
-            without a value are omitted.
+        flat: Whether to flatten the metadata for stores that only support strings,
+            numbers and booleans: lists become JSON
+            (`json.loads(document.metadata["messages"])`), and empty keys are omitted.
 
     Yields:
         The documents, lazily; closing the iterator closes the loader.
 
     Raises:
-        ValueError: If `size` or `gap` is not positive, or `overlap` not less than
+        ValueError: If `size` or `gap` is not positive, or `overlap` is not less than
             `size`.
     """
     with closing(iter_sessions(sessions)) as source:
         for session in source:
             chat, lines = read_chat(session)
             spans = window_spans(session, size=size, overlap=overlap, gap=gap)
-            for begin, end in spans:
-                document = window_document(chat, lines[begin:end])
+            for start, end in spans:
+                document = create_document(chat, lines[start:end])
                 if flat:
-                    document.metadata = _flat(document.metadata)
+                    document.metadata = _flatten(document.metadata)
                 yield document
             del session
 
 
 def read_chat(session: ChatSession) -> tuple[IndexedChat, list[ChatLine]]:
-    """Return a session's metadata and messages, with ids for those without one."""
-    metadata: Mapping[str, Any] = dict(session).get("metadata") or {}  # type: ignore[assignment] # a loader of another package may have any
+    """Return a session's metadata and messages, with ids for messages without one."""
+    metadata: Mapping[str, Any] = dict(session).get("metadata") or {}  # type: ignore[assignment] # other packages may use any type
     messages = session.get("messages", ())
     identities = [_identity(message) for message in messages]
     platform = _text(metadata.get("platform")) or "unknown"
-    # A growing conversation keeps its first message.
-    session_id = one_line(_text(metadata.get("id"))) or MessageIds("").by_content(
+    # Derive a missing id from the first message, which later exports also contain.
+    session_id = one_line(_text(metadata.get("id"))) or MessageIds("").from_content(
         *(identities[0] if identities else (None, "", ""))
     )
-    made = MessageIds(session_id)
+    new_ids = MessageIds(session_id)
     lines = []
     for message, identity in zip(messages, identities, strict=True):
-        merged = message.additional_kwargs.get("message_ids")
-        ids = merged or ([message.id] if message.id else ())
-        ids = ids or [made.by_content(*identity)]
-        lines.append(ChatLine(tuple(one_line(_text(one)) for one in ids), *identity))
+        merged_ids = message.additional_kwargs.get("message_ids")
+        ids = merged_ids or ([message.id] if message.id else ())
+        ids = ids or [new_ids.from_content(*identity)]
+        lines.append(ChatLine(tuple(one_line(_text(id_)) for id_ in ids), *identity))
     times = [line.time for line in lines if line.time is not None]
     senders = Counter(line.sender for line in lines)
     is_group = metadata.get("is_group")
@@ -193,9 +193,9 @@ def read_chat(session: ChatSession) -> tuple[IndexedChat, list[ChatLine]]:
     return chat, lines
 
 
-def window_document(chat: IndexedChat, lines: Sequence[ChatLine]) -> Document:
-    """Return the document of a window."""
-    times = [line.moment for line in lines if line.time is not None]
+def create_document(chat: IndexedChat, lines: Sequence[ChatLine]) -> Document:
+    """Create the document of a window."""
+    times = [line.iso_time for line in lines if line.time is not None]
     metadata: dict[str, Any] = {
         "source": chat.source,
         "session_id": chat.session_id,
@@ -208,24 +208,24 @@ def window_document(chat: IndexedChat, lines: Sequence[ChatLine]) -> Document:
         "senders": list(dict.fromkeys(line.sender for line in lines)),
         "message_ids": [message_id for line in lines for message_id in line.ids],
         "messages": [
-            {"id": line.ids[0], "time": line.moment, "sender": line.sender}
+            {"id": line.ids[0], "time": line.iso_time, "sender": line.sender}
             for line in lines
         ],
     }
     if chat.thread_id is not None:
         metadata["thread_id"] = chat.thread_id
     key = f"{chat.source}\0{lines[0].ids[0]}\0{lines[0].time}".encode()
-    # Some vector stores require a UUID.
+    # Some vector stores require UUIDs.
     document_id = UUID(bytes=blake2b(key, digest_size=_ID_BYTES).digest(), version=5)
-    return Document(_page(chat, lines), id=str(document_id), metadata=metadata)
+    return Document(_page_content(chat, lines), id=str(document_id), metadata=metadata)
 
 
 def iso_seconds(seconds: int | None) -> str | None:
-    """Return Unix seconds in ISO 8601, in UTC; `None` if there is no time."""
-    return None if seconds is None else iso_time(seconds * _MICROSECONDS)
+    """Convert Unix seconds to ISO 8601 in UTC; `None` if there is no time."""
+    return None if seconds is None else format_iso_time(seconds * _MICROSECONDS)
 
 
-def _page(chat: IndexedChat, lines: Sequence[ChatLine]) -> str:
+def _page_content(chat: IndexedChat, lines: Sequence[ChatLine]) -> str:
     names = ", ".join(chat.participants[:_MAX_NAMES])
     if len(chat.participants) > _MAX_NAMES:
         names += ", …"
@@ -234,15 +234,15 @@ def _page(chat: IndexedChat, lines: Sequence[ChatLine]) -> str:
     parts = [one_line(f"Chat: {heading}")]
     day = None
     for line in lines:
-        moment = line.moment or ""
-        if moment and moment[:10] != day:
-            day = moment[:10]
+        time = line.iso_time or ""
+        if time and time[:10] != day:
+            day = time[:10]
             parts.append(f"{day} (UTC)")
-        parts.append(message_line(moment[11:16], line.sender, line.text))
+        parts.append(message_line(time[11:16], line.sender, line.text))
     return "\n".join(parts)
 
 
-def _flat(metadata: Mapping[str, Any]) -> dict[str, str | bool]:
+def _flatten(metadata: Mapping[str, Any]) -> dict[str, str | bool]:
     return {
         name: value if isinstance(value, (str, bool)) else orjson.dumps(value).decode()
         for name, value in metadata.items()
@@ -251,7 +251,7 @@ def _flat(metadata: Mapping[str, Any]) -> dict[str, str | bool]:
 
 
 def _identity(message: BaseMessage) -> tuple[int | None, str, str]:
-    """Return time (Unix seconds), sender and text of a message."""
+    """Return the time (Unix seconds), sender and text of a message."""
     extra = message.additional_kwargs
     sender = _text(extra.get("sender")) or message.type
     return _seconds(extra.get("message_time")), sender, _text(message.text)
@@ -265,4 +265,4 @@ def _seconds(time: object) -> int | None:
 
 
 def _text(value: object) -> str:
-    return without_lone_surrogates(str(value)) if value else ""
+    return replace_lone_surrogates(str(value)) if value else ""

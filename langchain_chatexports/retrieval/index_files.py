@@ -1,4 +1,4 @@
-"""The cache of search indexes of exports, rebuilt when an export changes."""
+"""Cached search indexes, rebuilt when an export changes."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -9,7 +9,10 @@ from pathlib import Path
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.files import walk_files
 from langchain_chatexports.chat_loaders.session_source import SessionSource
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean, same_names
+from langchain_chatexports.chat_loaders.suggestions import (
+    did_you_mean,
+    find_equal_names,
+)
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     MissingExtraError,
@@ -24,78 +27,79 @@ _DIGEST_BYTES = 12
 
 
 def index_folder(folder: Path | None) -> Path:
-    """Return the folder of search indexes; for `None`, the default one."""
+    """Return the folder of search indexes; `None` means the default folder."""
     return default_index_dir() if folder is None else folder.expanduser()
 
 
 def default_index_dir() -> Path:
-    """Return the folder of search indexes in the user's data."""
+    """Return the default folder of search indexes, in the user's data folder."""
     try:
         import platformdirs
     except ImportError as error:
-        feature = "Keeping a search index"
+        feature = "Storing a search index"
         raise MissingExtraError(feature, "cli") from error
     data = platformdirs.user_data_path(_APPLICATION, appauthor=False)
     return data / "search-indexes"
 
 
 def index_files(folder: Path | None) -> list[Path]:
-    """Return the search indexes in a folder; for `None`, in the default one."""
-    found = sorted(index_folder(folder).glob(f"*{_SUFFIX}"))
-    return [path for path in found if is_index(path)]
+    """Return the search indexes in a folder; `None` means the default folder."""
+    paths = sorted(index_folder(folder).glob(f"*{_SUFFIX}"))
+    return [path for path in paths if is_index(path)]
 
 
 def delete_indexes(folder: Path | None) -> int:
     """Delete all search indexes in a folder, and return their number."""
-    found = index_files(folder)
-    for path in found:
+    paths = index_files(folder)
+    for path in paths:
         delete_index(path)
-    return len(found)
+    return len(paths)
 
 
-def delete_indexes_with(
+def delete_matching_indexes(
     folder: Path | None,
     people: Collection[str] = (),
     conversations: Collection[str] = (),
     *,
     strict: bool = True,
 ) -> list[Path]:
-    """Delete the search indexes with messages of some people or conversations.
+    """Delete the search indexes that contain any of the people or conversations.
 
-    Unreadable indexes are deleted as well. Exports are not changed, and the next search
+    Unreadable indexes are also deleted. Exports are not changed, and the next search
     rebuilds their index. With `strict`, an unknown name or id is an error, and nothing
     is deleted.
     """
     unknown = {*people, *conversations}
-    known: set[str] = set()
-    found = []
+    known_names: set[str] = set()
+    matching = []
     for path in index_files(folder):
         try:
             with ChatIndex(path) as index:
                 chats = index.chats()
         except ExportFormatError:
-            found.append(path)
+            matching.append(path)
             continue
         names = {name for chat in chats for name in (*chat.participants, *chat.senders)}
-        ids = {one for chat in chats for one in (chat.session_id, chat.source)}
-        named = {name for name in people if same_names(name, names)}
-        named |= ids & {*conversations}
-        known |= names
-        unknown -= named
-        if named:
-            found.append(path)
+        ids = {id_ for chat in chats for id_ in (chat.session_id, chat.source)}
+        matches = {name for name in people if find_equal_names(name, names)}
+        matches |= ids & {*conversations}
+        known_names |= names
+        unknown -= matches
+        if matches:
+            matching.append(path)
     if unknown and strict:
-        listed = " or ".join(map(repr, sorted(unknown)))
-        nearest = did_you_mean(unknown, known)
-        msg = f"No search index has {listed}, so nothing was deleted.{nearest}"
+        msg = (
+            f"No search index contains {' or '.join(map(repr, sorted(unknown)))}, so "
+            f"nothing was deleted.{did_you_mean(unknown, known_names)}"
+        )
         raise SenderNotFoundError(msg)
-    for path in found:
+    for path in matching:
         delete_index(path)
-    return found
+    return matching
 
 
 class IndexFile:
-    """The index of some exports, rebuilt when one of their files changes."""
+    """The search index of exports, rebuilt when one of their files changes."""
 
     def __init__(
         self,
@@ -104,48 +108,48 @@ class IndexFile:
         others: Iterable[Path] = (),
         options: Iterable[str] = (),
     ) -> None:
-        """Derive the file name from exports, files with names, and reading options."""
+        """Derive the file name from the exports, name files and import settings."""
         self._sources = sorted(os.path.realpath(path.expanduser()) for path in paths)
         self._others = [os.path.realpath(path.expanduser()) for path in others]
         name = _digest([*self._sources, "", *self._others, "", *options])
         self.path = index_folder(folder) / f"{name}{_SUFFIX}"
 
     def open(self) -> ChatIndex:
-        """Open the index; create it if there is none of this version."""
+        """Open the index; create it if missing or written by a different version."""
         if is_index(self.path) and not is_index(self.path, current=True):
             delete_index(self.path)
         return ChatIndex(self.path)
 
     def is_ready(self) -> bool:
-        """Return whether there is an index of this version that is up to date."""
+        """Return whether the index exists in the current version and is up to date."""
         if not is_index(self.path, current=True):
             return False
         with self.open() as index:
             return self.is_current(index)
 
     def is_current(self, index: ChatIndex) -> bool:
-        """Return whether no file of the exports has changed since it was built.
+        """Return whether the exports are unchanged since the index was built.
 
-        As in Git, size, times and inode of each file are compared.
+        Compares the size, times and inode of each file, like Git.
         """
-        return index.note() == self._state()
+        return index.note() == self._fingerprint()
 
     def rebuild(self, index: ChatIndex, sessions: SessionSource) -> IndexCounts:
-        """Rebuild the index from the sessions of the exports."""
-        # A file that changes while it is read gets a newer time or another size.
-        return index.rebuild(sessions, note=self._state())
+        """Rebuild the index from the exports' sessions."""
+        # Read the state first, so that changes during the rebuild are detected later.
+        return index.rebuild(sessions, note=self._fingerprint())
 
-    def _state(self) -> str:
+    def _fingerprint(self) -> str:
         lines = [
             f"{path}\0{s.st_size}\0{s.st_mtime_ns}\0{s.st_ctime_ns}\0{s.st_ino}"
             for path, s in self._stats()
         ]
-        # Another version may read more of an export.
+        # Include the version, since another one may read more messages.
         return _digest([__version__, *lines])
 
     def _stats(self) -> Iterator[tuple[Path, os.stat_result]]:
         for name in (*self._sources, *self._others):
-            # SQLite first writes changes to a file next to the database.
+            # SQLite appends changes to the write-ahead log first.
             paths: Iterable[Path] = (Path(name), Path(f"{name}-wal"))
             if Path(name).is_dir():
                 paths = walk_files(Path(name), lambda _: None)

@@ -23,13 +23,13 @@ from langchain_chatexports.retrieval.index import ChatIndex
 
 
 class ChatExportRetriever(BaseRetriever):
-    """Search chats by words, without a model, a key or a network.
+    """Keyword search over chats; needs no model, API key or network.
 
-    Each document is a window of a conversation, as by `sessions_to_documents`. Its
+    Each document is a window of a conversation, as in `sessions_to_documents`. Its
     metadata has the ids, times and senders of its messages for citations, and `match`,
     the id of the best matching message.
 
-    All settings except the index can also be passed to `invoke`, as in
+    All settings except the index can also be passed to `invoke`, such as
     `retriever.invoke("race", k=2, person="Hare")`.
     """
 
@@ -48,10 +48,10 @@ class ChatExportRetriever(BaseRetriever):
     """Title, participant or id of the conversation."""
 
     start: datetime | date | None = None
-    """The oldest time: an aware datetime, or a date in UTC."""
+    """Earliest message time (inclusive): an aware datetime, or a UTC date."""
 
     end: datetime | date | None = None
-    """The end: an aware datetime (excluded), or a date in UTC (included)."""
+    """Latest message time: an aware datetime (exclusive), or a UTC date (inclusive)."""
 
     @classmethod
     def from_sessions(
@@ -78,8 +78,10 @@ class ChatExportRetriever(BaseRetriever):
         del run_manager
         settings: dict[str, Any] = {"k": self.k, "person": self.person}
         settings |= {"chat": self.chat, "start": self.start, "end": self.end}
-        # Unlike `None`, an empty collection such as `person=[]` finds nothing.
-        settings |= {name: one for name, one in arguments.items() if one is not None}
+        # Unlike `None`, an empty collection such as `person=[]` matches nothing.
+        settings |= {
+            key: value for key, value in arguments.items() if value is not None
+        }
         return [hit.document for hit in self.index.search(query, **settings)]
 
     async def _aget_relevant_documents(

@@ -16,39 +16,39 @@ from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 
 _MARKS = ("\x02", "\x03")
-_MARKED = re.compile("\x02([^\x03]*)")
+_MARKED_WORD = re.compile("\x02([^\x03]*)")
 
 
-class Ranked(NamedTuple):
-    """A matching window."""
+class RankedWindow(NamedTuple):
+    """Row ids and message positions of a matching window."""
 
-    window: int
-    chat: int
+    window_id: int
+    chat_id: int
     start: int
     stop: int
 
 
 class Filters(NamedTuple):
-    """The filters of a search: senders, row ids of chats, and times.
+    """Search filters: senders, row ids of chats, and times.
 
-    `None` is for all. The times are Unix seconds, and `end` is excluded.
+    `None` means no filter. Times are Unix seconds, and `end` is exclusive.
     """
 
     people: Collection[str] | None
     chats: Collection[int] | None
-    first: float | None
+    start: float | None
     end: float | None
 
     def condition(self) -> tuple[str, list[Any]]:
-        """Return a condition on rows of `window`, and its values."""
+        """Return an SQL condition on rows of `window`, and its parameters."""
         terms: list[str] = ["1"]
         values: list[Any] = []
         if self.chats is not None:
             terms.append("window.chat IN (SELECT value FROM json_each(?))")
             values.append(_json(self.chats))
-        if self.first is not None:
+        if self.start is not None:
             terms.append("window.last >= ?")
-            values.append(self.first)
+            values.append(self.start)
         if self.end is not None:
             terms.append("window.first < ?")
             values.append(self.end)
@@ -66,43 +66,47 @@ class Filters(NamedTuple):
         if self.people is not None and line.sender not in self.people:
             return False
         if line.time is None:
-            return self.first is None and self.end is None
-        is_late = self.first is None or line.time >= self.first
-        return is_late and (self.end is None or line.time < self.end)
+            return self.start is None and self.end is None
+        if self.start is not None and line.time < self.start:
+            return False
+        return self.end is None or line.time < self.end
 
 
-def make_filters(
+def create_filters(
     connection: sqlite3.Connection,
     person: str | Collection[str] | None,
     chat: str | Collection[str] | None,
-    first: datetime | None,
+    start: datetime | None,
     end: datetime | None,
 ) -> Filters:
-    """Return filters, with names resolved by the index; unknown names are errors."""
+    """Create filters with the senders and chats that match the names.
+
+    Raises `SenderNotFoundError` for unknown names.
+    """
     people = chats = None
     if person is not None:
         rows = connection.execute("SELECT DISTINCT sender FROM message")
         names_by_key = {name: (name,) for (name,) in rows}
-        people = set(_named(_listed(person), names_by_key, "No sender"))
+        people = set(_match_names(_as_list(person), names_by_key, "No sender"))
     if chat is not None:
-        asked = set(_listed(chat))
+        chat_names = set(_as_list(chat))
         rows = connection.execute("SELECT id, facts FROM chat")
-        known = {number: chat_of(about) for number, about in rows}
-        # Match exact sources first, since names are compared without case.
-        chats = [number for number, one in known.items() if one.source in asked]
-        if asked != {known[number].source for number in chats}:
-            names = {
-                number: (one.title or "", *one.participants, one.session_id, one.source)
-                for number, one in known.items()
+        all_chats = {row: parse_chat(values) for row, values in rows}
+        # Match exact sources first, since names are compared ignoring case.
+        chats = [row for row, c in all_chats.items() if c.source in chat_names]
+        if chat_names != {all_chats[row].source for row in chats}:
+            names_by_row = {
+                row: (c.title or "", *c.participants, c.session_id, c.source)
+                for row, c in all_chats.items()
             }
-            chats = _named(asked, names, "No chat")
-    bounds = (None if time is None else time.timestamp() for time in (first, end))
+            chats = _match_names(chat_names, names_by_row, "No chat")
+    bounds = (None if time is None else time.timestamp() for time in (start, end))
     return Filters(people, chats, *bounds)
 
 
 def ranked_windows(
     connection: sqlite3.Connection, expression: str, filters: Filters
-) -> Iterator[Ranked]:
+) -> Iterator[RankedWindow]:
     """Yield the windows that match an expression, best first (BM25)."""
     condition, values = filters.condition()
     cursor = connection.execute(
@@ -111,35 +115,35 @@ def ranked_windows(
         f"WHERE words MATCH ? AND {condition} ORDER BY bm25(words), window.id",
         (expression, *values),
     )
-    return (Ranked(*row) for row in cursor)
+    return (RankedWindow(*row) for row in cursor)
 
 
-def by_words(
+def best_windows(
     connection: sqlite3.Connection, expression: str, filters: Filters, limit: int
-) -> list[Ranked]:
-    """Return the windows that match an expression, best first.
+) -> list[RankedWindow]:
+    """Return the best matching windows.
 
-    With a filter by people, windows in which they wrote a matching word come first.
+    Windows in which the given people wrote a matching word come first.
     """
     rows = ranked_windows(connection, expression, filters)
     if filters.people is None:
         return [*islice(rows, limit)]
-    theirs: list[Ranked] = []
-    others: list[Ranked] = []
+    by_people: list[RankedWindow] = []
+    others: list[RankedWindow] = []
     for row in rows:
-        lines = stored_lines(connection, row.chat, row.start, row.stop)
-        marked = marked_words(connection, [expression], row.window)
-        is_theirs = any(filters.includes(lines[place]) for place in marked)
-        (theirs if is_theirs else others).append(row)
-        if len(theirs) == limit:
+        lines = load_lines(connection, row.chat_id, row.start, row.stop)
+        marked = marked_words(connection, [expression], row.window_id)
+        is_by_people = any(filters.includes(lines[index]) for index in marked)
+        (by_people if is_by_people else others).append(row)
+        if len(by_people) == limit:
             break
-    return [*theirs, *others][:limit]
+    return [*by_people, *others][:limit]
 
 
 def marked_words(
     connection: sqlite3.Connection, terms: Iterable[str], window: int
 ) -> dict[int, list[str]]:
-    """Return the first word for each matching term, by the messages of a window."""
+    """Return the first matching word of each term, per message in the window."""
     marked: defaultdict[int, list[str]] = defaultdict(list)
     for term in terms:
         row = connection.execute(
@@ -147,28 +151,28 @@ def marked_words(
             "WHERE words MATCH ? AND rowid = ?",
             (*_MARKS, term, window),
         ).fetchone()
-        for place, line in enumerate(row[0].split("\n") if row else ()):
-            if found := _MARKED.search(line):
-                marked[place].append(found[1])
+        for index, line in enumerate(row[0].split("\n") if row else ()):
+            if match := _MARKED_WORD.search(line):
+                marked[index].append(match[1])
     return marked
 
 
-def chat_of(about: str) -> IndexedChat:
-    """Return a chat from a row's JSON."""
-    values = orjson.loads(about)
+def parse_chat(chat_json: str) -> IndexedChat:
+    """Parse a chat stored as JSON."""
+    values = orjson.loads(chat_json)
     return IndexedChat(**{**values, "participants": tuple(values["participants"])})
 
 
-def stored_chat(connection: sqlite3.Connection, chat: int) -> IndexedChat:
-    """Return a chat by its row."""
+def load_chat(connection: sqlite3.Connection, chat: int) -> IndexedChat:
+    """Load a chat by its row id."""
     query = "SELECT facts FROM chat WHERE id = ?"
-    return chat_of(connection.execute(query, (chat,)).fetchone()[0])
+    return parse_chat(connection.execute(query, (chat,)).fetchone()[0])
 
 
-def stored_lines(
+def load_lines(
     connection: sqlite3.Connection, chat: int, start: int, stop: int
 ) -> list[ChatLine]:
-    """Return the messages of a chat at positions from `start` up to `stop`."""
+    """Load the messages at positions `start` up to `stop` (excluded) in a chat."""
     rows = connection.execute(
         "SELECT ids, time, sender, text FROM message "
         "WHERE chat = ? AND position >= ? AND position < ? ORDER BY position",
@@ -177,37 +181,43 @@ def stored_lines(
     return [ChatLine(tuple(orjson.loads(ids)), *rest) for ids, *rest in rows]
 
 
-def _named(
-    asked: Collection[str], names_by_key: Mapping[Any, Iterable[str]], none: str
+def _match_names(
+    names: Collection[str], names_by_key: Mapping[Any, Iterable[str]], subject: str
 ) -> list[Any]:
-    """Return the keys with one of some names, in full or in part."""
-    if not asked:
+    """Return the keys that match a name exactly, or otherwise by all its words."""
+    if not names:
         return []
-    wanted = [name_key(name) for name in asked]
-    keys = {
-        one: {name_key(name) for name in names if name}
-        for one, names in names_by_key.items()
+    wanted_keys = [name_key(name) for name in names]
+    candidates = {
+        key: {name_key(candidate) for candidate in key_names if candidate}
+        for key, key_names in names_by_key.items()
     }
-    found = [one for one, names in keys.items() if not names.isdisjoint(wanted)]
-    if found:
-        return found
-    parts = [set(name.split()) for name in wanted if name.split()]
-    found = [
-        one
-        for one, names in keys.items()
-        if any(part <= set(name.split()) for part in parts for name in names)
+    matches = [
+        key
+        for key, name_keys in candidates.items()
+        if not name_keys.isdisjoint(wanted_keys)
     ]
-    if not found:
-        known = {name for names in names_by_key.values() for name in names if name}
-        msg = f"{none} has the given name.{did_you_mean(asked, known)}"
+    if matches:
+        return matches
+    word_sets = [set(key.split()) for key in wanted_keys if key.split()]
+    matches = [
+        key
+        for key, name_keys in candidates.items()
+        if any(words <= set(k.split()) for words in word_sets for k in name_keys)
+    ]
+    if not matches:
+        known = {
+            name for key_names in names_by_key.values() for name in key_names if name
+        }
+        msg = f"{subject} matches the given name.{did_you_mean(names, known)}"
         raise SenderNotFoundError(msg)
-    return found
+    return matches
 
 
-def _listed(names: str | Collection[str]) -> list[str]:
+def _as_list(names: str | Collection[str]) -> list[str]:
     return [names] if isinstance(names, str) else [*names]
 
 
 def _json(values: Iterable[object]) -> str:
-    # As JSON, since SQLite limits the number of parameters.
+    # One JSON parameter, since SQLite limits their number.
     return orjson.dumps([*values]).decode()

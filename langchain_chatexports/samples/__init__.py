@@ -1,17 +1,17 @@
-"""Sample exports with text of our own.
+"""Sample exports with invented text.
 
 ```python
 from langchain_chatexports.samples import write_imessage, write_messenger
 
-path = write_imessage("chat.db")  # ten chats of Tortoise and Hare
+path = write_imessage("chat.db")  # ten chats between Tortoise and Hare
 folder = write_messenger("hogwarts")  # nine Messenger threads of one owner
 ```
 
-These two replace the downloads of LangChain's chat-loader tutorials; the samples of
-other apps contain the same ten talks of Tortoise and Hare. Each function takes a path,
-creates missing folders, does not change an existing sample, and raises
-`ExportFormatError` if the path contains anything else. The names are borrowed, the text
-is invented, and we are not affiliated with their owners.
+These two replace the downloads in LangChain's chat loader tutorials. The samples for
+other apps contain the same ten chats between Tortoise and Hare. Each function takes a
+path, creates missing folders, leaves an existing sample unchanged, and raises
+`ExportFormatError` if the path contains anything else. The names are borrowed and the
+text is invented. This project is not affiliated with the owners of the names.
 """
 
 from langchain_chatexports.samples.chats import (

@@ -1,4 +1,4 @@
-"""The ten talks of Tortoise and Hare as exports of five other apps."""
+"""Ten chats between Tortoise and Hare as exports from five other apps."""
 
 import json
 from collections import defaultdict
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from langchain_chatexports.samples.writing import read_scenes, write_folder
 
-_BEGINS = datetime(2023, 8, 28, 0, 32, 3, tzinfo=timezone.utc)
-_BETWEEN_TALKS = timedelta(days=3, seconds=5_400)
-_BETWEEN_MESSAGES = timedelta(seconds=30)
+_START = datetime(2023, 8, 28, 0, 32, 3, tzinfo=timezone.utc)
+_TIME_BETWEEN_CHATS = timedelta(days=3, seconds=5_400)
+_TIME_BETWEEN_MESSAGES = timedelta(seconds=30)
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 _IDS = {"Tortoise": 1001, "Hare": 1002}
 _SLACK_USERS = {"Tortoise": "U0TORTOISE", "Hare": "U0HARE"}
@@ -23,33 +23,33 @@ _WHATSAPP_NOTICE = (
 
 
 class _Line(NamedTuple):
-    talk: str
-    begins: datetime
-    moment: datetime
+    chat: str
+    chat_start: datetime
+    time: datetime
     speaker: str
     text: str
 
     @property
     def unix_time(self) -> int:
-        return int(self.moment.timestamp())
+        return int(self.time.timestamp())
 
 
-def _lines() -> Iterator[_Line]:
+def _read_lines() -> Iterator[_Line]:
     scenes = read_scenes("tortoise_and_hare.txt")
-    for number, (title, lines) in enumerate(scenes.items()):
-        begins = _BEGINS + number * _BETWEEN_TALKS
+    for chat_index, (title, lines) in enumerate(scenes.items()):
+        start = _START + chat_index * _TIME_BETWEEN_CHATS
         for index, line in enumerate(lines):
-            moment = begins + index * _BETWEEN_MESSAGES
-            yield _Line(title, begins, moment, line.speaker, line.text)
+            time = start + index * _TIME_BETWEEN_MESSAGES
+            yield _Line(title, start, time, line.speaker, line.text)
 
 
 def write_discord(folder: str | Path = "discord") -> Path:
-    """Write a direct chat as saved by DiscordChatExporter, and return the folder."""
+    """Write a direct chat as DiscordChatExporter does, and return the folder."""
     messages = [
         {
             "id": str(line.unix_time * 1000 - _DISCORD_EPOCH_MS << 22),
             "type": "Default",
-            "timestamp": line.moment.isoformat(),
+            "timestamp": line.time.isoformat(),
             "content": line.text,
             "author": {
                 "id": f"10000000000000{_IDS[line.speaker]}",
@@ -58,7 +58,7 @@ def write_discord(folder: str | Path = "discord") -> Path:
                 "isBot": False,
             },
         }
-        for line in _lines()
+        for line in _read_lines()
     ]
     channel = {"id": "100000000000000010", "type": "DirectTextChat", "name": "Hare"}
     content = {
@@ -68,11 +68,11 @@ def write_discord(folder: str | Path = "discord") -> Path:
         "messageCount": len(messages),
     }
     name = f"Direct Messages - Hare [{channel['id']}].json"
-    return write_folder(folder, {name: _json(content)})
+    return write_folder(folder, {name: _to_json(content)})
 
 
 def write_signal(folder: str | Path = "signal") -> Path:
-    """Write a chat in Signal's JSON format, and return the folder."""
+    """Write a chat as a Signal JSON export, and return the folder."""
     hare = {"aci": "AAAAAAAAAAAAAAAAAAAAAg==", "profileGivenName": "Hare"}
     frames: list[dict[str, Any]] = [
         {"version": "1", "backupTimeMs": "1696118400000"},
@@ -81,7 +81,7 @@ def write_signal(folder: str | Path = "signal") -> Path:
         {"recipient": {"id": f"{_IDS['Hare']}", "contact": hare}},
         {"chat": {"id": "1", "recipientId": f"{_IDS['Hare']}"}},
     ]
-    for line in _lines():
+    for line in _read_lines():
         sent = f"{line.unix_time}000"
         direction = "outgoing" if line.speaker == "Tortoise" else "incoming"
         item = {
@@ -97,46 +97,46 @@ def write_signal(folder: str | Path = "signal") -> Path:
 
 
 def write_slack(folder: str | Path = "slack") -> Path:
-    """Write a Slack export of channels and one thread, and return the folder."""
+    """Write a Slack export with channels and a thread, and return the folder."""
     channels: dict[str, dict[str, Any]] = {}
     days: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for line in _lines():
-        name = line.talk.lower().replace(" ", "-")
+    for line in _read_lines():
+        name = line.chat.lower().replace(" ", "-")
         members = [*_SLACK_USERS.values()]
-        about = {"id": f"C{len(channels):09}", "name": name, "members": members}
-        channels.setdefault(name, about)
+        channel = {"id": f"C{len(channels):09}", "name": name, "members": members}
+        channels.setdefault(name, channel)
         text = line.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         message = {
             "type": "message",
             "user": _SLACK_USERS[line.speaker],
             "text": text,
-            "ts": _slack_time(line.moment),
+            "ts": _format_slack_time(line.time),
         }
-        if line.talk == _SLACK_THREAD:
-            message["thread_ts"] = _slack_time(line.begins)
-        days[f"{name}/{line.moment.date()}.json"].append(message)
+        if line.chat == _SLACK_THREAD:
+            message["thread_ts"] = _format_slack_time(line.chat_start)
+        days[f"{name}/{line.time.date()}.json"].append(message)
     users = [
         {"id": user, "name": name.lower(), "profile": {"display_name": name}}
         for name, user in _SLACK_USERS.items()
     ]
     contents: dict[str, Any] = {"users.json": users, **days}
     contents["channels.json"] = [*channels.values()]
-    return write_folder(folder, {name: _json(c) for name, c in contents.items()})
+    return write_folder(folder, {name: _to_json(c) for name, c in contents.items()})
 
 
 def write_telegram(folder: str | Path = "telegram") -> Path:
-    """Write a chat in the format of Telegram Desktop, and return the folder."""
+    """Write a chat as a Telegram Desktop export, and return the folder."""
     messages = [
         {
-            "id": number,
+            "id": message_id,
             "type": "message",
-            "date": line.moment.replace(tzinfo=None).isoformat(),
+            "date": line.time.replace(tzinfo=None).isoformat(),
             "date_unixtime": str(line.unix_time),
             "from": line.speaker,
             "from_id": f"user{_IDS[line.speaker]}",
             "text": line.text,
         }
-        for number, line in enumerate(_lines(), start=1)
+        for message_id, line in enumerate(_read_lines(), start=1)
     ]
     content = {
         "name": "Hare",
@@ -144,23 +144,23 @@ def write_telegram(folder: str | Path = "telegram") -> Path:
         "id": _IDS["Hare"],
         "messages": messages,
     }
-    return write_folder(folder, {"result.json": _json(content)})
+    return write_folder(folder, {"result.json": _to_json(content)})
 
 
 def write_whatsapp(folder: str | Path = "whatsapp") -> Path:
-    """Write a chat in the format of an Android phone in UTC, and return the folder."""
-    rows = [f"{_BEGINS:%d/%m/%Y, %H:%M} - {_WHATSAPP_NOTICE}"]
+    """Write a chat as WhatsApp on Android does, in UTC, and return the folder."""
+    rows = [f"{_START:%d/%m/%Y, %H:%M} - {_WHATSAPP_NOTICE}"]
     rows += [
-        f"{line.moment:%d/%m/%Y, %H:%M} - {line.speaker}: {line.text}"
-        for line in _lines()
+        f"{line.time:%d/%m/%Y, %H:%M} - {line.speaker}: {line.text}"
+        for line in _read_lines()
     ]
     text = "".join(f"{row}\n" for row in rows)
     return write_folder(folder, {"WhatsApp Chat with Hare.txt": text})
 
 
-def _slack_time(moment: datetime) -> str:
-    return f"{int(moment.timestamp())}.000100"
+def _format_slack_time(time: datetime) -> str:
+    return f"{int(time.timestamp())}.000100"
 
 
-def _json(content: object) -> str:
+def _to_json(content: object) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Nine Messenger threads of one owner, Harry Potter, as an export's folder."""
+"""Nine Messenger threads with one owner, Harry Potter, as an export folder."""
 
 import json
 import re
@@ -9,48 +9,48 @@ from typing import Any
 from langchain_chatexports.samples.writing import SceneLine, read_scenes, write_folder
 
 _OWNER = "Harry Potter"
-_UTF8_BYTES = re.compile(r"[^\x00-\x7f]")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def write_messenger(folder: str | Path = "hogwarts") -> Path:
-    """Write nine threads of one owner, Harry Potter, as a Messenger export.
+    """Write nine threads with one owner, Harry Potter, as a Messenger export.
 
     The files `<folder>/inbox/<thread>/messages_<Name>.json` are deterministic.
 
     Args:
-        folder: A new or empty folder; an existing sample is not changed.
+        folder: A new or empty folder. An existing sample is left unchanged.
 
     Returns:
         The folder.
 
     Raises:
-        ExportAccessError: If the system refuses to write there.
-        ExportFormatError: If it contains anything else. Nothing is written.
+        ExportAccessError: If the system denies access.
+        ExportFormatError: If the folder contains anything else.
     """
     files = {}
     for heading, lines in read_scenes("hogwarts.txt").items():
-        # As in real exports, members are in any order, thread names in any case, and
+        # As in real exports, members are unordered, thread names use any case, and
         # paths may end with a slash.
-        friend, thread, file_name, first = heading.split(" | ")
-        people = [_OWNER, friend] if first == "owner first" else [friend, _OWNER]
-        content = _thread_json(friend, thread, people, lines)
+        friend, thread, file_name, order = heading.split(" | ")
+        people = [_OWNER, friend] if order == "owner first" else [friend, _OWNER]
+        content = _build_thread(friend, thread, people, lines)
         text = json.dumps(content, indent=2, ensure_ascii=False)
         name = f"inbox/{thread.rstrip('/')}/messages_{file_name}.json"
-        files[name] = f"{_UTF8_BYTES.sub(_as_exported, text)}\n"
+        files[name] = f"{_NON_ASCII.sub(_escape_bytes, text)}\n"
     return write_folder(folder, files)
 
 
-def _thread_json(
+def _build_thread(
     friend: str, thread: str, people: Sequence[str], lines: Sequence[SceneLine]
 ) -> dict[str, Any]:
     messages = []
     for line in lines:
-        moment, speaker = line.speaker.split(" ")
+        timestamp, speaker = line.speaker.split(" ")
         sender = friend if speaker == "Friend" else _OWNER
         messages.append(
             {
                 "sender_name": sender,
-                "timestamp_ms": int(moment),
+                "timestamp_ms": int(timestamp),
                 "content": line.text,
             }
         )
@@ -64,6 +64,6 @@ def _thread_json(
     }
 
 
-def _as_exported(match: re.Match[str]) -> str:
-    """Escape each UTF-8 byte as a character, like the exporter."""
+def _escape_bytes(match: re.Match[str]) -> str:
+    """Escape each UTF-8 byte as a character, as Meta's exporter does."""
     return "".join(f"\\u{byte:04x}" for byte in match[0].encode())

@@ -1,4 +1,4 @@
-"""Write samples completely or not at all, without replacing files."""
+"""Write samples atomically, and never replace a file."""
 
 import secrets
 import shutil
@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from langchain_chatexports._files import explained_writing
+from langchain_chatexports._files import translate_write_errors
 from langchain_chatexports.exceptions import ExportFormatError
 
 
@@ -20,20 +20,20 @@ class SceneLine(NamedTuple):
 
 
 def read_scenes(file_name: str) -> dict[str, list[SceneLine]]:
-    """Parse the scenes in a file of this package."""
+    """Parse the scenes in a file from this package."""
     text = files("langchain_chatexports.samples").joinpath(file_name).read_bytes()
     return parse_scenes(text.decode())
 
 
 def parse_scenes(text: str) -> dict[str, list[SceneLine]]:
-    """Return the lines (`Hare: Speed is key!`) below each heading (`# The race`)."""
+    """Return the lines (`Hare: Speed is key!`) by heading (`# The race`)."""
     scenes: dict[str, list[SceneLine]] = {}
     lines: list[SceneLine] = []
-    for row in text.splitlines():
-        if row.startswith("# "):
-            lines = scenes.setdefault(row.removeprefix("# "), [])
-        elif row:
-            speaker, _, text = row.partition(": ")
+    for line in text.splitlines():
+        if line.startswith("# "):
+            lines = scenes.setdefault(line.removeprefix("# "), [])
+        elif line:
+            speaker, _, text = line.partition(": ")
             lines.append(SceneLine(speaker, text))
     return scenes
 
@@ -42,14 +42,14 @@ def write_folder(folder: str | Path, contents: Mapping[str, str]) -> Path:
     """Write files to a folder, unless they already exist."""
     target = Path(folder).expanduser()
     data = {name: text.encode() for name, text in contents.items()}
-    with explained_writing(target):
+    with translate_write_errors(target):
         if target.is_dir() and any(target.iterdir()):
-            if not all(_holds(target / name, data[name]) for name in data):
-                raise _already_exists(target)
+            if not all(_has_content(target / name, data[name]) for name in data):
+                raise _exists_error(target)
             return target
         if target.exists() and not target.is_dir():
-            raise _already_exists(target)
-        with draft_of(target) as draft:
+            raise _exists_error(target)
+        with stage_output(target) as draft:
             for name, content in data.items():
                 (draft / name).parent.mkdir(parents=True, exist_ok=True)
                 (draft / name).write_bytes(content)
@@ -57,17 +57,17 @@ def write_folder(folder: str | Path, contents: Mapping[str, str]) -> Path:
 
 
 @contextmanager
-def draft_of(target: Path) -> Iterator[Path]:
-    """Yield a path next to the target to write to, and move it there at the end."""
+def stage_output(target: Path) -> Iterator[Path]:
+    """Yield a temporary path next to the target, and move it there at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".chatexports-{secrets.token_hex(4)}.tmp")
     try:
         yield draft
         if draft.is_file() and target.exists():
-            if not _holds(target, draft.read_bytes()):
-                raise _already_exists(target)
+            if not _has_content(target, draft.read_bytes()):
+                raise _exists_error(target)
             return
-        if target.is_dir():  # It is empty.
+        if target.is_dir():  # The caller checks that it is empty.
             for child in draft.iterdir():
                 child.replace(target / child.name)
         else:
@@ -78,13 +78,13 @@ def draft_of(target: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _has_content(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() == content
 
 
-def _already_exists(target: Path) -> ExportFormatError:
+def _exists_error(target: Path) -> ExportFormatError:
     msg = (
-        f"{target} already exists and is not this sample, so nothing was written. Give "
-        "another path, or move it away."
+        f"{target} already exists and is not this sample, so nothing was written. "
+        "Choose another path, or move it away."
     )
     return ExportFormatError(msg, path=target)

@@ -13,7 +13,7 @@ except ImportError as error:
     feature = "langchain_chatexports.standard_tests"
     raise MissingExtraError(feature, "tests") from error
 
-# Before the suites are imported, so that pytest explains failing asserts.
+# Register the suites before importing them, so that pytest explains failed asserts.
 pytest.register_assert_rewrite(
     "langchain_chatexports.standard_tests.base",
     "langchain_chatexports.standard_tests.chat_loaders",

@@ -1,4 +1,4 @@
-"""Base classes of all suites: a check of overrides, a limit of memory."""
+"""Base classes of the suites, with the check for overrides and the memory limit."""
 
 import gc
 import tracemalloc
@@ -15,15 +15,15 @@ _MIN_SESSIONS = 20
 
 
 class ChatExportStandardTests(BaseStandardTests):
-    """Base class of the suites of this package."""
+    """Base class of the suites in this package."""
 
-    # The check in langchain-tests only considers its own classes.
+    # The check in langchain-tests only covers its own classes.
 
     def test_no_overrides_DO_NOT_OVERRIDE(self) -> None:  # noqa: N802 - langchain-tests' name
-        """Test that no standard test is replaced or removed.
+        """Test that no standard test is overridden or removed.
 
-        Override a standard test that fails with its reason, and call the original, so
-        that you notice when it passes:
+        To override a test that fails, mark it as xfail with a reason and call the
+        original, so that you notice when it starts to pass:
 
         ```python
         @pytest.mark.xfail(strict=True, reason="why it fails")
@@ -34,53 +34,55 @@ class ChatExportStandardTests(BaseStandardTests):
         Fixtures and properties may be overridden freely.
         """
         standard: set[str] = set()
-        replaced: dict[str, Any] = {}
+        overridden: dict[str, Any] = {}
         for cls in reversed(type(self).__mro__):
             tests = {name for name in vars(cls) if name.startswith("test_")}
             if f"{cls.__module__}.".startswith(_SUITES):
                 standard |= tests
             else:
-                replaced |= {name: vars(cls)[name] for name in tests & standard}
-        silent = sorted(name for name, test in replaced.items() if not _is_xfail(test))
+                overridden |= {name: vars(cls)[name] for name in tests & standard}
+        unmarked = sorted(
+            n for n, test in overridden.items() if not _is_expected_failure(test)
+        )
         assert standard > {"test_no_overrides_DO_NOT_OVERRIDE"}, (
-            "None of the base classes is a standard test suite."
+            "No base class is a standard test suite."
         )
-        assert not silent, (
-            f"Standard tests overridden without "
-            f'@pytest.mark.xfail(reason="..."): {silent}. '
-            "Give the reason why the standard test fails."
+        assert not unmarked, (
+            "Standard tests are overridden without "
+            f'@pytest.mark.xfail(reason="..."): {unmarked}. '
+            "State why they fail."
         )
 
 
-class Bounds:
-    """The limit of memory per message in the integration suites."""
+class MemoryLimit:
+    """Mixin for the memory limit in the integration suites."""
 
     @property
     def max_growth_bytes_per_message(self) -> float:
-        """Maximum memory kept per message; 10 is 1 MB for 100,000 messages."""
+        """Maximum memory growth per message; 10 is 1 MB for 100,000 messages."""
         return 10.0
 
     def check_memory(self, read: Callable[[], Iterator[ChatSession]]) -> None:
-        """Check that sessions do not stay in memory, except 256 KiB for caches."""
+        """Check that memory growth is within the limit, plus 256 KiB for caches."""
         total = sum(1 for _ in read())  # Also warms up imports and caches.
         if total < _MIN_SESSIONS:
-            pytest.skip(f"{total} sessions are too few to measure growth")
-        # Compare the end with the first fifth, which fills buffers.
-        level = growth = messages = 0
-        with memory_traced():
+            pytest.skip(f"{total} sessions are not enough to measure growth")
+        # Measure after the first fifth, when buffers are full.
+        baseline = growth = messages = 0
+        with trace_memory():
             for index, session in enumerate(read(), start=1):
                 messages += len(session.get("messages", ()))
                 del session
                 if index == total // 5:
-                    level, messages = _memory_in_use(), 0
+                    baseline, messages = _memory_in_use(), 0
                 elif index == total - 1:  # The generator is still alive.
-                    growth = _memory_in_use() - level
+                    growth = _memory_in_use() - baseline
         bound = 256 * 1024 + self.max_growth_bytes_per_message * messages
         assert growth <= bound, f"{growth:,} bytes over {messages:,} messages"
 
 
-def check_nothing_is_shared(sessions: list[ChatSession]) -> None:
-    """Check that no message, list or `additional_kwargs` is in two places."""
+def check_no_shared_objects(sessions: list[ChatSession]) -> None:
+    """Check that no two messages or sessions share a list or `additional_kwargs`."""
     messages = [m for session in sessions for m in session.get("messages", ())]
     for objects in (
         sessions,
@@ -92,10 +94,10 @@ def check_nothing_is_shared(sessions: list[ChatSession]) -> None:
 
 
 @contextmanager
-def memory_traced() -> Iterator[None]:
-    """Trace allocations, from an empty garbage heap."""
+def trace_memory() -> Iterator[None]:
+    """Collect garbage, then trace allocations inside the `with` block."""
     if tracemalloc.is_tracing():
-        pytest.skip("tracemalloc is in use already")
+        pytest.skip("tracemalloc is already in use")
     gc.collect()
     tracemalloc.start()
     try:
@@ -104,11 +106,11 @@ def memory_traced() -> Iterator[None]:
         tracemalloc.stop()
 
 
-def close(sessions: Iterator[object]) -> None:
+def close(iterator: Iterator[object]) -> None:
     """Close an iterator if it has a `close` method."""
-    close_it = getattr(sessions, "close", None)
-    if close_it is not None:
-        close_it()
+    close_method = getattr(iterator, "close", None)
+    if close_method is not None:
+        close_method()
 
 
 def _memory_in_use() -> int:
@@ -116,6 +118,6 @@ def _memory_in_use() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
-def _is_xfail(test: Any) -> bool:
+def _is_expected_failure(test: Any) -> bool:
     marks = getattr(test, "pytestmark", ())
     return any(mark.name == "xfail" and mark.kwargs.get("reason") for mark in marks)

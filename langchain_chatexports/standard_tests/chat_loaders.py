@@ -26,19 +26,19 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_chatexports.standard_tests.base import (
-    Bounds,
     ChatExportStandardTests,
-    check_nothing_is_shared,
+    MemoryLimit,
+    check_no_shared_objects,
     close,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
 
-_MIN_DISTINCTIVE = 4  # Characters; shorter texts may occur in any path.
+_MIN_DISTINCTIVE_LENGTH = 4  # Shorter text may occur in any path.
 _THREADS = 4
-# With daylight saving time on the southern and on the northern hemisphere.
+# No daylight saving time, then that of the southern and the northern hemisphere.
 _ZONES = ("UTC0", "NZST-12NZDT,M9.5.0,M4.1.0/3", "EST5EDT,M3.2.0,M11.1.0")
 _DESCRIPTORS = Path("/dev/fd")
-_EACH_READ = pytest.mark.parametrize("read", ["full", "partial", "failed"])
+_FOR_EACH_READ = pytest.mark.parametrize("read", ["full", "partial", "failed"])
 
 
 class ChatLoaderTests(ChatExportStandardTests):
@@ -51,12 +51,12 @@ class ChatLoaderTests(ChatExportStandardTests):
 
     @property
     def chat_loader_params(self) -> dict[str, Any]:
-        """Further arguments of the chat loader, besides its source."""
+        """Arguments of the chat loader other than its source."""
         return {}
 
     @property
     def source_param(self) -> str:
-        """The name of the argument that takes the source's path."""
+        """The name of the argument that takes the path of the source."""
         return "path"
 
     def make_loader(self, source: Path | str) -> BaseChatLoader:
@@ -72,14 +72,14 @@ class ChatLoaderTests(ChatExportStandardTests):
 
     @pytest.fixture
     def loader(self, source: Path) -> BaseChatLoader:
-        """A loader of `source`."""
+        """A loader for `source`."""
         return self.make_loader(source)
 
 
 class ChatLoaderUnitTests(ChatLoaderTests):
     """Base class for chat loader unit tests.
 
-    A subclass names the loader, and builds a small export:
+    A subclass sets the loader, and builds a small export:
 
     ```python
     class TestMyChatLoader(ChatLoaderUnitTests):
@@ -96,17 +96,17 @@ class ChatLoaderUnitTests(ChatLoaderTests):
     ```
 
     The export must be in a subfolder of `tmp_path`, and contain at least two sessions
-    (if the format allows it), with texts that occur nowhere else.
+    (if the format allows it), with message text that does not occur anywhere else.
 
     Optional properties: `chat_loader_params`, `source_param`, `time_key` (enables the
-    test of the order), `expected` (enables the test of the loaded messages).
+    order test), `expected` (enables the test of the loaded messages).
 
     The docstring of each test explains what to do if it fails.
     """
 
     @property
     def time_key(self) -> str | None:
-        """The key of a message's time in `additional_kwargs`, if there is one."""
+        """The key of the message time in `additional_kwargs`, if any."""
         return None
 
     @property
@@ -115,24 +115,24 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         return None
 
     def damage(self, source: Path) -> None:
-        """Damage the export; by default, cut all files in half."""
+        """Damage the export; by default, truncate all files to half their size."""
         for path in [source, *source.rglob("*")]:
             if path.is_file():
                 os.truncate(path, path.stat().st_size // 2)
 
-    # --- creating a loader, and laziness
+    # --- initialization and laziness
 
     @pytest.mark.parametrize("kind", [Path, str])
-    def test_init_takes_path_and_str(
+    def test_init_accepts_path_and_str(
         self, source: Path, kind: type[Path | str]
     ) -> None:
-        """Test that the source may be a `Path` or a `str`.
+        """Test that the loader accepts a `Path` and a `str`.
 
         If it fails: `self.path = Path(path)`; also check `source_param`.
         """
         assert self.make_loader(kind(source)).load()
 
-    def test_missing_source_is_an_error_that_names_it(self, tmp_path: Path) -> None:
+    def test_missing_source_raises_error_with_path(self, tmp_path: Path) -> None:
         """Test that a missing source raises `FileNotFoundError` with its path.
 
         If it fails: `sqlite3.connect` creates a missing file, and `glob` does not
@@ -144,23 +144,23 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert missing.name in str(caught.value)
         assert not missing.exists(), "the loader created the missing source"
 
-    def test_load_gives_what_lazy_load_gives(self, loader: BaseChatLoader) -> None:
-        """Test that `lazy_load` is an iterator, and `load` is langchain-core's.
+    def test_load_equals_lazy_load(self, loader: BaseChatLoader) -> None:
+        """Test that `lazy_load` and the inherited `load` return the same sessions.
 
-        If it fails: open the source inside `lazy_load`, keep no position on `self`, and
-        sort what you list.
+        If it fails: open the source inside `lazy_load`, store no position on `self`,
+        and sort directory listings.
         """
         assert isinstance(loader.lazy_load(), Iterator)
         assert type(loader).load is BaseChatLoader.load
         sessions = loader.load()
-        assert sessions, "the source holds no session"
+        assert sessions, "the source contains no sessions"
         assert sessions == list(loader.lazy_load()) == loader.load()
 
     def test_passes_are_independent(self, loader: BaseChatLoader) -> None:
         """Test that simultaneous passes, in one thread or several, are independent.
 
         If it fails: each call of `lazy_load` needs its own connection, cursor or file,
-        in local variables. A connection of SQLite serves only its own thread.
+        in local variables. A SQLite connection only works in its own thread.
         """
         expected = loader.load()
         pairs = list(zip_longest(loader.lazy_load(), loader.lazy_load()))
@@ -180,34 +180,36 @@ class ChatLoaderUnitTests(ChatLoaderTests):
             sys.setswitchinterval(interval)
         assert all(one_pass.result() == expected for one_pass in passes)
 
-    # --- what is loaded
+    # --- loaded messages
 
     def test_sessions_are_dicts_of_human_messages(self, loader: BaseChatLoader) -> None:
-        """Test that a session is a plain dict with `messages`, all human and with text.
+        """Test that a session is a plain dict of non-empty human messages.
 
-        If it fails: yield no session without messages. Everybody in an export is human,
-        including the owner; steps such as `MapAIMessages` turn messages into the AI's.
-        Join the texts of formatted messages, and skip those without text or use a
-        placeholder such as `[photo]`.
+        If it fails: do not yield empty sessions. All people in an export are human,
+        including the owner; `MapAIMessages` creates AI messages. Join the
+        fragments of formatted text. Skip messages without text, or use a placeholder
+        such as `[photo]`.
         """
         for session in loader.load():
             assert type(session) is dict
-            assert session.get("messages"), "a session without messages"
+            assert session.get("messages"), "found a session without messages"
             for message in session["messages"]:
-                assert isinstance(message, HumanMessage), f"a {type(message).__name__}"
+                assert isinstance(message, HumanMessage), (
+                    f"found a {type(message).__name__}"
+                )
                 assert isinstance(message.content, str), type(message.content).__name__
-                assert message.content.strip(), "an empty message"
+                assert message.content.strip(), "found an empty message"
 
-    def test_loads_the_expected_messages(self, loader: BaseChatLoader) -> None:
-        """Test that no message is lost, doubled, misattributed or altered.
+    def test_loads_expected_messages(self, loader: BaseChatLoader) -> None:
+        """Test that no message is lost, duplicated, misattributed or altered.
 
-        Runs where `expected` is set: pairs of sender and text, of all sessions.
+        Skipped if `expected` is not set.
         """
         if self.expected is None:
             pytest.skip("`expected` is not set")
         loaded = [
             (message.additional_kwargs.get("sender"), message.content)
-            for message in _messages(loader.load())
+            for message in _iter_messages(loader.load())
         ]
         assert loaded == self.expected
 
@@ -216,52 +218,53 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
         If it fails: use `"unknown"` if the export does not contain the author.
         """
-        for message in _messages(loader.load()):
+        for message in _iter_messages(loader.load()):
             sender = message.additional_kwargs.get("sender")
-            assert isinstance(sender, str), f"a {type(sender).__name__}"
-            assert sender.strip(), "an empty sender"
+            assert isinstance(sender, str), f"found a {type(sender).__name__}"
+            assert sender.strip(), "found an empty sender"
 
-    def test_messages_are_in_order_of_time(self, loader: BaseChatLoader) -> None:
-        """Test that each session starts with its oldest message.
+    def test_messages_are_sorted_by_time(self, loader: BaseChatLoader) -> None:
+        """Test that messages are in order of time, oldest first.
 
-        Runs if `time_key` is set; messages without a time are ignored. If it fails:
-        some exports are newest first. Use a stable sort.
+        Skipped if `time_key` is not set. Messages without a time are ignored. If it
+        fails: the export may be newest first. Use a stable sort.
         """
         if self.time_key is None:
             pytest.skip("`time_key` is not set")
-        is_timed = False
+        has_times = False
         for session in loader.load():
             kwargs = [message.additional_kwargs for message in session["messages"]]
             times = [k[self.time_key] for k in kwargs if k.get(self.time_key)]
             assert times == sorted(times)
-            is_timed = is_timed or len(times) > 1
-        assert is_timed, f"no session has two messages with {self.time_key!r}"
+            has_times = has_times or len(times) > 1
+        assert has_times, f"no session has two messages with {self.time_key!r}"
 
-    def test_no_object_is_in_two_places(self, loader: BaseChatLoader) -> None:
-        """Test that no message, list or `additional_kwargs` is shared.
+    def test_sessions_share_no_objects(self, loader: BaseChatLoader) -> None:
+        """Test that messages and sessions do not share lists or `additional_kwargs`.
 
         If it fails: create a new message and new `additional_kwargs` for each row.
         """
-        check_nothing_is_shared(loader.load())
+        check_no_shared_objects(loader.load())
 
     def test_sessions_survive_serialization(self, loader: BaseChatLoader) -> None:
         """Test that `dumps` and `loads`, and pickle, do not change sessions.
 
         If it fails: use integers or ISO 8601 strings for times, lists instead of tuples
-        and sets, and no objects of this process.
+        and sets, and no objects that cannot be pickled.
         """
         sessions = loader.load()
-        kinds = {type(message) for message in _messages(sessions)}
+        message_types = {type(message) for message in _iter_messages(sessions)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LangChainBetaWarning)
-            assert loads(dumps(sessions), allowed_objects=list(kinds)) == sessions
+            restored = loads(dumps(sessions), allowed_objects=list(message_types))
+        assert restored == sessions
         assert pickle.loads(pickle.dumps(sessions)) == sessions
 
     @pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs time.tzset (POSIX)")
     def test_sessions_do_not_depend_on_the_time_zone(
         self, loader: BaseChatLoader, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Test that the machine's time zone changes nothing.
+        """Test that the time zone of the machine has no effect.
 
         If it fails: `datetime.fromtimestamp(x)` and `datetime(...).timestamp()` use the
         local zone: pass `timezone.utc`.
@@ -279,33 +282,33 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
     # --- side effects
 
-    @_EACH_READ
+    @_FOR_EACH_READ
     def test_source_is_unchanged(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
     ) -> None:
         """Test that reading does not change the source or create files next to it.
 
-        The working directory is checked as well, after a full read, after one that
-        stops at the first session, and after a read of an export that `damage` broke.
-        If it fails: open databases with `mode=ro` and consider `-wal` and `-shm`;
-        `ZipFile.extract` writes into the working directory; clean up in a `with`.
+        Also checks the working directory, after a full read, a partial read, and a read
+        of a damaged export. If it fails: open databases with `mode=ro` and
+        consider `-wal` and `-shm`; `ZipFile.extract` writes to the working directory;
+        clean up in a `with` block.
         """
-        litter = tmp_path / "working-directory"
-        litter.mkdir()
-        monkeypatch.chdir(litter)
+        working_directory = tmp_path / "working-directory"
+        working_directory.mkdir()
+        monkeypatch.chdir(working_directory)
         if read == "failed":
             self.damage(source)
-        before = _folder_state(tmp_path)
+        before = _snapshot_folder(tmp_path)
         _read(self, source, read)
-        assert _folder_state(tmp_path) == before
+        assert _snapshot_folder(tmp_path) == before
 
-    @_EACH_READ
+    @_FOR_EACH_READ
     def test_leaves_no_temporary_files(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
     ) -> None:
-        """Test that no files remain in the folder for temporary files.
+        """Test that no temporary files are left behind.
 
-        If it fails: use a `TemporaryDirectory` in a `with` inside the generator.
+        If it fails: use `with TemporaryDirectory()` inside the generator.
         """
         temporary = tmp_path / "temporary"
         temporary.mkdir()
@@ -317,52 +320,52 @@ class ChatLoaderUnitTests(ChatLoaderTests):
 
     @pytest.mark.parametrize("read", ["partial", "failed"])
     def test_source_is_closed(self, source: Path, read: str) -> None:
-        """Test that an early stop and a failed read leave no file open.
+        """Test that partial and failed reads leave no file open.
 
-        Skipped on Windows. If it fails: open the source in a `with` inside the
-        generator (`contextlib.closing` for `sqlite3.connect`), including where its
-        first bytes are checked, and keep no open file on `self`.
+        Skipped on Windows. If it fails: open the source in a `with` block inside the
+        generator (`contextlib.closing` for `sqlite3.connect`), even to check its first
+        bytes, and store no open file on `self`.
         """
         if read == "failed":
             self.damage(source)
-        with _collection_paused():
-            attempt = _read(self, source, read)
-            assert not _open_files(source)
-        assert not [text for text in attempt.texts if "unclosed" in text]
+        with _pause_garbage_collection():
+            result = _read(self, source, read)
+            assert not _find_open_files(source)
+        assert not [text for text in result.reports if "unclosed" in text]
 
     # --- privacy
 
     def test_repr_shows_no_content(self, loader: BaseChatLoader) -> None:
         """Test that the `repr`, which may be logged, contains no message text."""
-        texts = _distinctive_texts(loader.load())
-        shown = f"{loader!r} {loader}"
-        assert not any(text in shown for text in texts)
+        texts = _find_distinctive_texts(loader.load())
+        output = f"{loader!r} {loader}"
+        assert not any(text in output for text in texts)
 
     def test_errors_show_no_content(self, source: Path) -> None:
         """Test that errors and warnings about a damaged export quote no message text.
 
-        If it fails: name the path and the line number, not the line itself; raise
-        `from None` if the cause quotes its input.
+        If it fails: report the path and the line number, but not the line; use `raise
+        ... from None` if the cause quotes its input.
         """
-        texts = _distinctive_texts(self.make_loader(source).load())
+        texts = _find_distinctive_texts(self.make_loader(source).load())
         self.damage(source)
-        for shown in _read(self, source, "failed").texts:
-            assert not any(text in shown for text in texts)
+        for report in _read(self, source, "failed").reports:
+            assert not any(text in report for text in texts)
 
-    # --- use
+    # --- use with pickle, steps and `inspect`
 
     def test_loader_pickles_while_it_is_read(self, loader: BaseChatLoader) -> None:
-        """Test that a loader can be sent to another process while it is read."""
+        """Test that a loader can be pickled while it is read."""
         expected = loader.load()
-        reading = loader.lazy_load()
-        next(reading)
+        sessions = loader.lazy_load()
+        next(sessions)
         assert pickle.loads(pickle.dumps(loader)).load() == expected
-        close(reading)
+        close(sessions)
 
     def test_joins_with_steps(self, loader: BaseChatLoader) -> None:
         """Test that `loader | step` is a chat loader of the step's sessions.
 
-        If it fails: leave `__or__` to the steps, or return a `TransformedChatLoader`.
+        If it fails: do not define `__or__`, or return a `TransformedChatLoader`.
         """
         merge, split = MergeChatRuns(), ChunkSessions(size=1, overlap=0)
         joined = loader | merge
@@ -371,10 +374,10 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert (joined | split).load() == (merge | split).invoke(loader.load())
 
     def test_inspect_adds_up(self, loader: BaseChatLoader) -> None:
-        """Test that `inspect` accounts for all messages, loaded and skipped.
+        """Test that `inspect` counts every message as loaded or skipped.
 
-        Runs if the loader has `inspect`, as in langchain-chatexports. If it fails:
-        yield every record of the export as a `Message` with its `kind`.
+        Skipped if the loader has no `inspect`. If it fails: yield every
+        record of the export as a `Message` with its `kind`.
         """
         if not hasattr(loader, "inspect"):
             pytest.skip("the loader has no `inspect`")
@@ -384,18 +387,18 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         # Messages repeated as context in another session are counted once.
         assert summary.kept == sum(
             message.additional_kwargs.get("weight") != 0
-            for message in _messages(sessions)
+            for message in _iter_messages(sessions)
         )
         assert summary.found == summary.kept + sum(summary.skipped.values())
-        shown = f"{summary} {summary!r}"
-        assert not any(text in shown for text in _distinctive_texts(sessions))
+        output = f"{summary} {summary!r}"
+        assert not any(text in output for text in _find_distinctive_texts(sessions))
 
 
-class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
+class ChatLoaderIntegrationTests(MemoryLimit, ChatLoaderTests):
     """Base class for chat loader integration tests, on a real or large export.
 
     Properties and the fixture `source` are as in `ChatLoaderUnitTests`, with at least
-    20 sessions of about the same size. The limit of memory is a property.
+    20 sessions of about the same size. The memory limit is a property.
 
     ```python
     class TestMyChatLoaderAtScale(ChatLoaderIntegrationTests):
@@ -420,14 +423,14 @@ class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
 
     @property
     def expected_messages(self) -> int | None:
-        """The number of messages loaded from the export, if known."""
+        """The number of loaded messages, if known."""
         return None
 
-    def test_holds_the_expected_sessions(self, loader: BaseChatLoader) -> None:
-        """Test the numbers of sessions and messages, if they are set.
+    def test_loads_expected_counts(self, loader: BaseChatLoader) -> None:
+        """Test that the number of sessions and messages matches the expected counts.
 
-        If it fails: count with another tool (`sqlite3`, `jq`), and consider messages
-        that the loader skips: reactions, events, empty messages.
+        If it fails: count with another tool (`sqlite3`, `jq`), except for messages that
+        the loader skips: reactions, events, empty messages.
         """
         if self.expected_sessions is None and self.expected_messages is None:
             pytest.skip("neither `expected_sessions` nor `expected_messages` is set")
@@ -445,30 +448,31 @@ class ChatLoaderIntegrationTests(Bounds, ChatLoaderTests):
         self.check_memory(loader.lazy_load)
 
 
-def _messages(sessions: list[ChatSession]) -> Iterator[BaseMessage]:
+def _iter_messages(sessions: list[ChatSession]) -> Iterator[BaseMessage]:
     for session in sessions:
         yield from session.get("messages", ())
 
 
-def _distinctive_texts(sessions: list[ChatSession]) -> set[str]:
-    texts = {str(message.content) for message in _messages(sessions)}
-    distinctive = {text for text in texts if len(text.strip()) >= _MIN_DISTINCTIVE}
+def _find_distinctive_texts(sessions: list[ChatSession]) -> set[str]:
+    texts = {str(message.content) for message in _iter_messages(sessions)}
+    distinctive = {
+        text for text in texts if len(text.strip()) >= _MIN_DISTINCTIVE_LENGTH
+    }
     assert distinctive, "the source contains no distinctive text"
     return distinctive
 
 
-class _Attempt(NamedTuple):
-    """The result of a read: the loader, and the texts of errors and warnings."""
-
+class _ReadResult(NamedTuple):
     loader: BaseChatLoader | None
-    """Kept, so that files which it leaves open stay open."""
+    """The loader; this reference keeps its open files alive."""
 
-    texts: list[str]
+    reports: list[str]
+    """The messages of errors and warnings."""
 
 
-def _read(suite: ChatLoaderTests, source: Path, read: str) -> _Attempt:
-    """Read an export, and collect the texts of errors, causes and warnings."""
-    loader, texts = None, []
+def _read(suite: ChatLoaderTests, source: Path, read: str) -> _ReadResult:
+    """Read an export, and collect the messages of errors, causes and warnings."""
+    loader, reports = None, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -479,54 +483,58 @@ def _read(suite: ChatLoaderTests, source: Path, read: str) -> _Attempt:
                 close(sessions)
             for _ in sessions:
                 pass
-        except Exception as error:  # noqa: BLE001 - loaders may raise any
-            texts = traceback.format_exception_only(error)
-            texts += [f"{cause!r}" for cause in _causes(error)]
-    return _Attempt(loader, texts + [str(warning.message) for warning in caught])
+        except Exception as error:  # noqa: BLE001 - loaders may raise any error
+            reports = traceback.format_exception_only(error)
+            reports += [f"{cause!r}" for cause in _iter_causes(error)]
+    reports += [str(warning.message) for warning in caught]
+    return _ReadResult(loader, reports)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _iter_causes(error: BaseException) -> Iterator[BaseException]:
     cause = error.__cause__ or (
         None if error.__suppress_context__ else error.__context__
     )
     if cause is not None:
         yield cause
-        yield from _causes(cause)
+        yield from _iter_causes(cause)
 
 
-def _folder_state(folder: Path) -> dict[str, tuple[int, str]]:
-    """Return modification time and content of a folder and of everything in it."""
+def _snapshot_folder(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return the modification time and a hash of each file and folder."""
 
-    def content(path: Path) -> str:
+    def describe_content(path: Path) -> str:
         if path.is_symlink():
             return f"link to {path.readlink()}"
         is_file = path.is_file()
         return hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "folder"
 
     return {
-        path.relative_to(folder).as_posix(): (path.lstat().st_mtime_ns, content(path))
+        path.relative_to(folder).as_posix(): (
+            path.lstat().st_mtime_ns,
+            describe_content(path),
+        )
         for path in (folder, *sorted(folder.rglob("*")))
     }
 
 
-def _open_files(source: Path) -> list[str]:
-    """Return the open files of a source, or skip the test."""
+def _find_open_files(source: Path) -> list[str]:
+    """Return the names of the source's open files; skip the test if unsupported."""
     if not _DESCRIPTORS.is_dir():
         pytest.skip("this system has no /dev/fd")
     statuses = {path.name: path.stat() for path in (source, *source.rglob("*"))}
-    held = []
+    names = []
     for descriptor in os.listdir(_DESCRIPTORS):  # noqa: PTH208 - numbers, not paths
         try:
             status = os.fstat(int(descriptor))
         except OSError:  # The descriptor of `listdir` is already closed.
             continue
-        held += [n for n, other in statuses.items() if os.path.samestat(status, other)]
-    return held
+        names += [n for n, other in statuses.items() if os.path.samestat(status, other)]
+    return names
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Keep the garbage collector from closing open files."""
+def _pause_garbage_collection() -> Iterator[None]:
+    """Disable garbage collection, which would close open files."""
     was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -19,9 +19,9 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
 from langchain_chatexports.standard_tests.base import (
-    Bounds,
     ChatExportStandardTests,
-    check_nothing_is_shared,
+    MemoryLimit,
+    check_no_shared_objects,
     close,
 )
 from langchain_chatexports.steps import MergeChatRuns, SessionSource, SessionTransform
@@ -47,10 +47,10 @@ class SessionTransformTests(ChatExportStandardTests):
 
     @pytest.fixture
     def sessions(self) -> list[ChatSession]:
-        """Sessions that the step changes.
+        """The input of the step; the step must change it.
 
-        By default four conversations of two people (`Tortoise`, the owner, and
-        `Hare`), each of 24 messages with runs, over two days.
+        Defaults to four two-day conversations between `Tortoise` (the owner) and
+        `Hare`, each with 24 messages that contain runs.
         """
         return [example_session(number) for number in range(4)]
 
@@ -76,13 +76,13 @@ class SessionTransformUnitTests(SessionTransformTests):
 
     Override the fixture `sessions` if the step does not change the default ones.
 
-    `SessionTransform` passes most tests. The docstrings of the others explain what to
-    do if they fail.
+    Most tests pass for any `SessionTransform`. The docstrings of the others explain
+    what to do if they fail.
     """
 
     # --- inputs and outputs
 
-    def test_gives_something_for_the_sessions(
+    def test_returns_sessions(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
         """Test that the step returns sessions: plain dicts of messages."""
@@ -93,39 +93,39 @@ class SessionTransformUnitTests(SessionTransformTests):
             for message in session.get("messages", ()):
                 assert isinstance(message, BaseMessage)
 
-    def test_every_input_form_gives_the_same(
+    def test_input_forms_are_equivalent(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test a list, a generator, a chat loader, chunks and one session.
+        """Test that a list, an iterator, a loader, chunks and one session are accepted.
 
         If it fails: read the input of `lazy_transform` with `iter_sessions`.
         """
         expected = step.invoke(sessions)
         chunks: Any = [[session] for session in sessions]
         loader = CountingChatLoader(sessions)
-        for given in (tuple(sessions), iter(sessions), loader, chunks):
-            assert step.invoke(given) == expected
+        for source in (tuple(sessions), iter(sessions), loader, chunks):
+            assert step.invoke(source) == expected
         assert step.invoke(sessions[0]) == step.invoke([sessions[0]])
         no_sessions: Any = [HumanMessage("a message")]
         with pytest.raises(TypeError, match=r"[Ss]ession"):
             step.invoke(no_sessions)
 
-    @pytest.mark.parametrize("given", [[], [{"messages": []}], [{}]], ids=repr)
-    def test_nothing_to_transform_is_no_error(
-        self, step: SessionTransform, given: list[ChatSession]
+    @pytest.mark.parametrize("empty_input", [[], [{"messages": []}], [{}]], ids=repr)
+    def test_empty_input_is_accepted(
+        self, step: SessionTransform, empty_input: list[ChatSession]
     ) -> None:
-        """Test no sessions, an empty session, and one without the key `messages`.
+        """Test that the step accepts an empty list and sessions without messages.
 
         If it fails: read the messages with `session.get("messages", ())`.
         """
-        output = step.invoke(given)
-        assert given or output == []
+        output = step.invoke(empty_input)
+        assert empty_input or output == []
         assert not any(session.get("messages") for session in output)
 
-    def test_parameters_are_checked_and_fixed(self, step: SessionTransform) -> None:
-        """Test that unknown parameters are errors, and that steps are immutable.
+    def test_parameters_are_validated_and_frozen(self, step: SessionTransform) -> None:
+        """Test that unknown parameters are rejected, and that steps are immutable.
 
-        If it fails: keep the `model_config` of `SessionTransform`.
+        If it fails: do not override the `model_config` of `SessionTransform`.
         """
         params = {**self.transform_params, "no_such_parameter": 1}
         with pytest.raises((TypeError, ValueError), match="no_such_parameter"):
@@ -139,23 +139,23 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_input_is_not_changed(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that sessions, messages and `additional_kwargs` are not changed.
+        """Test that the step does not modify sessions, messages or `additional_kwargs`.
 
-        If it fails: use copies, `message.model_copy(update={"content": …})`, with a new
-        dict for `additional_kwargs` and new lists in it.
+        If it fails: copy messages with `message.model_copy(update={"content": …})`, and
+        also copy `additional_kwargs` and the lists in it.
         """
         before = deepcopy(sessions)
         step.invoke(sessions)
         assert sessions == before
 
-    def test_output_shares_nothing(
+    def test_output_shares_no_objects(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that no message, list or `additional_kwargs` is twice in the output.
+        """Test that output messages and sessions share no lists or `additional_kwargs`.
 
-        If it fails: copy messages that are in several sessions.
+        If it fails: copy messages that appear in several sessions.
         """
-        check_nothing_is_shared(step.invoke(sessions))
+        check_no_shared_objects(step.invoke(sessions))
 
     def test_session_keys_are_kept(
         self, step: SessionTransform, sessions: list[ChatSession]
@@ -165,87 +165,87 @@ class SessionTransformUnitTests(SessionTransformTests):
         If it fails: build sessions as `{**session, "messages": messages}`.
         """
         for session in sessions:
-            given: Any = {**session, _EXTRA_KEY: "kept"}
-            for output in step.invoke([given]):
-                assert given.keys() <= output.keys()
+            extended: Any = {**session, _EXTRA_KEY: "kept"}
+            for output in step.invoke([extended]):
+                assert extended.keys() <= output.keys()
                 assert dict(output)[_EXTRA_KEY] == "kept"
 
     def test_is_deterministic(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that the result is the same again, and with an equal step.
+        """Test that repeated runs, and equal steps, return the same result.
 
-        If it fails: use a `random.Random` whose seed is a parameter, and sort the items
-        of sets.
+        If it fails: use a `random.Random` with the seed from a parameter, and sort
+        the items of sets.
         """
         expected = step.invoke(sessions)
         assert step.invoke(sessions) == expected
-        again = self.transform_class(**self.transform_params)
-        assert again.invoke(sessions) == expected
+        equal_step = self.transform_class(**self.transform_params)
+        assert equal_step.invoke(sessions) == expected
 
     def test_sessions_do_not_influence_each_other(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
         """Test that each session is transformed independently.
 
-        If it fails: write a function over an iterable for work across sessions, such as
-        finding duplicates or splitting off a validation set.
+        If it fails: steps cannot work across sessions, for example to find duplicates
+        or to split off validation data. Write a function over an iterable.
         """
-        alone = [step.invoke(session) for session in sessions]
-        backwards = step.invoke(sessions[::-1])
-        assert step.invoke(sessions) == [s for output in alone for s in output]
-        assert backwards == [s for output in alone[::-1] for s in output]
+        outputs = [step.invoke(session) for session in sessions]
+        reversed_output = step.invoke(sessions[::-1])
+        assert step.invoke(sessions) == [s for output in outputs for s in output]
+        assert reversed_output == [s for output in outputs[::-1] for s in output]
 
     # --- laziness
 
-    def test_reads_only_what_an_output_needs(
+    def test_input_is_read_lazily(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that sessions are read one by one, and that an early stop closes.
+        """Test that sessions are read one by one, and that the input is closed.
 
         If it fails: iterate in `with closing(…)`, as `lazy_transform` does.
         """
         loader = CountingChatLoader(sessions)
-        gives = [bool(step.invoke(session)) for session in sessions]
-        assert any(gives), _NO_OUTPUT
+        has_output = [bool(step.invoke(session)) for session in sessions]
+        assert any(has_output), _NO_OUTPUT
         for output in (step.stream(loader), (loader | step).lazy_load()):
             loader.reads = loader.closed = 0
             next(output)
-            assert loader.reads == 1 + gives.index(True)
+            assert loader.reads == 1 + has_output.index(True)
             close(output)
             assert loader.closed == 1
 
-    def test_forgets_sessions(
+    def test_processed_sessions_are_released(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
         """Test that the step keeps no reference to a processed session.
 
-        If it fails: look for a list on the step, a cache, or a local variable of a
+        If it fails: look for a list on the step, a cache, or a local variable in a
         generator (`del` it before `yield`).
         """
         last, refs = sessions[-1], []
 
-        def fresh() -> Iterator[ChatSession]:
+        def copies() -> Iterator[ChatSession]:
             for session in sessions:
                 copied = deepcopy(session)
                 refs.append([weakref.ref(m) for m in copied.get("messages", ())])
                 yield copied
                 del copied
-            assert not any(ref() for kept in refs for ref in kept)
+            assert not any(ref() for session_refs in refs for ref in session_refs)
             yield last
 
-        for chunk in step.stream(fresh()):
+        for chunk in step.stream(copies()):
             del chunk
         assert refs
 
-    # --- use with loaders, with steps, in chains
+    # --- composition
 
     def test_works_in_pipes_and_chains(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that `|` composes with loaders and steps, and with LCEL otherwise.
+        """Test that `|` composes a step with loaders, steps and other runnables.
 
-        If it fails: leave `__or__` and `__ror__` to `SessionTransform`.
+        If it fails: do not override `__or__` and `__ror__` of `SessionTransform`.
         """
         loader = CountingChatLoader(sessions)
         joined = loader | step
@@ -256,16 +256,16 @@ class SessionTransformUnitTests(SessionTransformTests):
             assert isinstance(left | right, SessionTransform)
             assert (loader | (left | right)).load() == expected
             assert ((loader | left) | right).load() == expected
-        counting = step | RunnableLambda(len)
-        assert list(counting.stream(sessions)) == [len(step.invoke(sessions))]
+        counter = step | RunnableLambda(len)
+        assert list(counter.stream(sessions)) == [len(step.invoke(sessions))]
 
-    def test_every_way_to_run_gives_the_same(
+    def test_run_methods_are_equivalent(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test `stream`, `transform`, `batch` and the asynchronous methods.
+        """Test that all other run methods return the same sessions as `invoke`.
 
-        If it fails: streamed chunks are lists of sessions that add up to what `invoke`
-        gives.
+        If it fails: the streamed chunks are lists of sessions; concatenated, they must
+        equal the result of `invoke`.
         """
         expected = step.invoke(sessions)
         for chunks in (step.stream(sessions), step.transform(iter([*sessions]))):
@@ -283,39 +283,36 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_trace_has_name_and_counts_only(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that a trace has the number of sessions, but not their content.
-
-        With LangSmith, traces leave the machine.
-        """
+        """Test that traces, which LangSmith uploads, have counts but no content."""
         trace = _Recorder()
         output = step.invoke(sessions, {"callbacks": [trace]})
         assert [start["name"] for _, _, start in trace.starts] == [step.get_name()]
         assert trace.outputs == [{"sessions": len(output)}]
-        shown = repr((trace.starts, trace.outputs))
+        trace_text = repr((trace.starts, trace.outputs))
         for message in (m for s in sessions for m in s.get("messages", ())):
-            assert not message.text or str(message.text) not in shown
+            assert not message.text or str(message.text) not in trace_text
 
-    # --- a step as a value
+    # --- serialization and equality
 
     def test_serializes(self, step: SessionTransform) -> None:
         """Test that `dumps` and `loads` return an equal step.
 
         Skipped if `is_lc_serializable` is false. If it fails: parameters must be JSON
-        types or parsed from them, and the class importable from the module in
+        types or parsed from them, and the class must be importable from the module in
         `get_lc_namespace`.
         """
         if not step.is_lc_serializable():
             pytest.skip("`is_lc_serializable` is False")
-        kinds = {type(single) for single in step.flattened()} | {type(step)}
-        namespaces = {kind.get_lc_namespace()[0] for kind in kinds}
+        step_types = {type(part) for part in step.flattened()} | {type(step)}
+        namespaces = {cls.get_lc_namespace()[0] for cls in step_types}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LangChainBetaWarning)
-            again = loads(
+            restored = loads(
                 dumps(step),
-                allowed_objects=list(kinds),
+                allowed_objects=list(step_types),
                 valid_namespaces=sorted(namespaces),
             )
-        assert again == step
+        assert restored == step
 
     def test_pickles_and_hashes(
         self, step: SessionTransform, sessions: list[ChatSession]
@@ -325,14 +322,14 @@ class SessionTransformUnitTests(SessionTransformTests):
         If it fails: remove lambdas and open files from the parameters and private
         attributes, and declare collections as tuples.
         """
-        sent = pickle.loads(pickle.dumps(step))
-        assert sent.invoke(sessions) == step.invoke(sessions)
-        for again in (sent, self.transform_class(**self.transform_params)):
-            assert again == step
-            assert hash(again) == hash(step)
+        restored = pickle.loads(pickle.dumps(step))
+        assert restored.invoke(sessions) == step.invoke(sessions)
+        for equal_step in (restored, self.transform_class(**self.transform_params)):
+            assert equal_step == step
+            assert hash(equal_step) == hash(step)
 
 
-class SessionTransformIntegrationTests(Bounds, SessionTransformTests):
+class SessionTransformIntegrationTests(MemoryLimit, SessionTransformTests):
     """Base class for session transform integration tests, on many sessions.
 
     Properties are as in `SessionTransformUnitTests`; the fixture `sessions` is repeated
@@ -357,7 +354,7 @@ class SessionTransformIntegrationTests(Bounds, SessionTransformTests):
 
 
 class CountingChatLoader(BaseChatLoader):
-    """A loader that counts reads of its sessions, and how often it is closed."""
+    """A loader that counts the sessions read and the calls of `close`."""
 
     def __init__(self, sessions: list[ChatSession]) -> None:
         self.sessions = sessions
@@ -375,7 +372,7 @@ class CountingChatLoader(BaseChatLoader):
 
 
 class _Recorder(BaseCallbackHandler):
-    """Records the beginnings and ends of runs."""
+    """Records the starts and outputs of runs."""
 
     def __init__(self) -> None:
         self.starts: list[tuple[Any, Any, dict[str, Any]]] = []
@@ -392,7 +389,7 @@ class _Recorder(BaseCallbackHandler):
 
 
 def example_session(number: int) -> ChatSession:
-    """Build a conversation of 24 messages, with runs, half of it a day later."""
+    """Build a conversation of 24 messages with runs, the second half a day later."""
     senders = ("Tortoise", "Hare", "Hare", "Tortoise", "Tortoise", "Hare")
     messages = []
     for index in range(24):
@@ -404,7 +401,7 @@ def example_session(number: int) -> ChatSession:
             "events": [{"message_time": f"2023-08-28T00:00:{index:02}+00:00"}],
         }
         text = f"Line {index} of race {number}, by {sender}."
-        name = f"race-{number}-{index}"
-        messages.append(HumanMessage(text, additional_kwargs=kwargs, id=name))
+        message_id = f"race-{number}-{index}"
+        messages.append(HumanMessage(text, additional_kwargs=kwargs, id=message_id))
     session: Any = {"messages": messages, "metadata": {"id": f"race-{number}"}}
     return cast("ChatSession", session)

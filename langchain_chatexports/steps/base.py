@@ -29,51 +29,51 @@ from langchain_chatexports.chat_loaders.session_source import (
 )
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 
-_AS_TEXT = (timedelta, date, time, PurePath)
+_DUMPED_TYPES = (timedelta, date, time, PurePath)
 _PACKAGE = "langchain_chatexports."
 
 
 class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
-    """A step: turns one session into zero or more sessions.
+    """A step, which transforms one session into zero or more sessions.
 
-    - `loader | step` is a chat loader, `step | step` is a step, and `step | anything`
-      is plain LCEL.
+    - `loader | step` is a chat loader, `step | step` is a step, and `step | other` is
+      an LCEL sequence.
     - As a Runnable, it takes a loader, a session or an iterable of sessions and returns
       a list of sessions. Streamed chunks are lists of one session, so they add up to
       the result of `invoke`.
     - Inputs are never changed, and no message object is in two output sessions.
     - Traces contain the number of sessions, not their content.
 
-    Subclasses implement `transform_session`, as a pure function of its session.
+    Subclasses implement `transform_session` as a pure function of its session.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     joins_messages: ClassVar[bool] = False
-    """Whether the step merges messages, so that `inspect` counts missing ones as
-    `merged` and not as `unnamed`."""
+    """Whether the step merges messages. If so, `inspect` counts missing messages as
+    `merged`, not as `unnamed`."""
 
     @abstractmethod
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        """Turn one session into zero or more sessions.
+        """Transform one session into zero or more sessions.
 
         Args:
-            session: The session; it must not be changed, and it may lack `messages`.
+            session: The session. Do not change it; it may lack `messages`.
 
         Returns:
             The new sessions, preferably lazily.
         """
 
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
-        """Count the session's messages that are in no output, by reason.
+        """Count the session's messages missing from the output, by reason.
 
-        It is only called by `inspect`. By default a step drops no messages.
+        Only `inspect` calls it. By default, a step skips no messages.
         """
         del session
         return {}
 
     def flattened(self) -> tuple[SessionTransform, ...]:
-        """Return the single steps of this step."""
+        """Return the steps of a pipeline; a single step returns itself."""
         return (self,)
 
     def lazy_transform(self, sessions: SessionSource) -> Iterator[ChatSession]:
@@ -87,7 +87,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         with closing(iter_sessions(sessions)) as source:
             for session in source:
-                outputs = _released(self.transform_session(session))
+                outputs = _drain(self.transform_session(session))
                 del session
                 yield from outputs
 
@@ -101,7 +101,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[list[ChatSession]]:
         """Transform lazily; each chunk is a list of one session."""
-        # As one chunk, so that bad input fails inside the run of `transform`.
+        # Pass the input as one chunk, so that bad input fails inside the traced run.
         yield from self.transform(iter((input,)), config, **kwargs)
 
     def transform(
@@ -112,10 +112,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     ) -> Iterator[list[ChatSession]]:
         """Transform a stream of inputs lazily, as one run.
 
-        langchain-core's helper keeps all input until the end of the run; this one keeps
-        a single session.
+        langchain-core's helper stores all input until the end of the run; this method
+        stores a single session.
         """
-        self._refuse_arguments(kwargs)
+        self._reject_arguments(kwargs)
         config = ensure_config(config)
         run = get_callback_manager_for_config(config).on_chain_start(
             None,
@@ -125,7 +125,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         )
         count = 0
         try:
-            with closing(_outputs(self, input)) as outputs:
+            with closing(_transform_chunks(self, input)) as outputs:
                 for session in outputs:
                     count += 1
                     yield [session]
@@ -137,12 +137,12 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             raise
         run.on_chain_end({"sessions": count})
 
-    def _refuse_arguments(self, kwargs: Mapping[str, Any]) -> None:
-        # `bind(delimiter=" ")` must not be ignored silently.
+    def _reject_arguments(self, kwargs: Mapping[str, Any]) -> None:
+        # Do not silently ignore `bind(delimiter=" ")`.
         if kwargs:
             msg = (
-                f"Unknown arguments: {', '.join(sorted(kwargs))}. Settings belong to "
-                "the step, such as MergeChatRuns(delimiter=...)."
+                f"Unknown arguments: {', '.join(sorted(kwargs))}. Pass settings to the "
+                "step, such as MergeChatRuns(delimiter=...)."
             )
             raise TypeError(msg)
 
@@ -151,16 +151,16 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     @overload
     def __or__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
     def __or__(self, other: Any) -> SessionPipeline | RunnableSequence[Any, Any]:
-        """Return a step if joined with a step, otherwise an LCEL sequence."""
+        """Return a step for `step | step`, and otherwise an LCEL sequence."""
         if isinstance(other, SessionTransform):
             return SessionPipeline(steps=(self, other))
         if isinstance(other, BaseChatLoader):
-            msg = "A chat loader must be left of its steps: loader | step."
+            msg = "A chat loader must come before its steps: loader | step."
             raise TypeError(msg)
         if isgeneratorfunction(other) and other.__module__.startswith(_PACKAGE):
-            # As a Runnable, its examples would be concatenated and shown in traces.
+            # A Runnable would concatenate the examples and show them in traces.
             name = other.__name__
-            msg = f"{name} reads sessions itself: write {name}(loader | steps)."
+            msg = f"{name} is not a step: call {name}(loader | steps)."
             raise TypeError(msg)
         # langchain-core declares the wider `Runnable`.
         return cast("RunnableSequence[Any, Any]", super().__or__(other))
@@ -170,7 +170,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     @overload
     def __ror__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
     def __ror__(self, other: Any) -> TransformedChatLoader | RunnableSequence[Any, Any]:
-        """Return a chat loader if joined with a chat loader of any package."""
+        """Return a chat loader for `loader | step`, with a loader from any package."""
         if isinstance(other, BaseChatLoader):
             return TransformedChatLoader(other, self)
         return cast("RunnableSequence[Any, Any]", super().__ror__(other))
@@ -192,13 +192,13 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Steps are plain settings and can be serialized."""
+        """Return `True`, since steps consist only of settings."""
         return True
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """Fields of types that JSON lacks, in a form that pydantic can parse."""
-        names = {name for name, value in self if isinstance(value, _AS_TEXT)}
+        """Fields of types that JSON does not support, as strings pydantic can parse."""
+        names = {name for name, value in self if isinstance(value, _DUMPED_TYPES)}
         return self.model_dump(mode="json", include=names)
 
     @classmethod
@@ -210,32 +210,32 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
 
 
 class SessionPipeline(SessionTransform):
-    """Several steps as one: the result of `step | step`."""
+    """A sequence of steps: the result of `step | step`."""
 
     steps: tuple[SessionTransform, ...]
-    """The single steps in order; pipelines are replaced by their steps."""
+    """The steps in order; nested pipelines are flattened."""
 
     @field_validator("steps")
     @classmethod
-    def _single_steps(
+    def _flatten_steps(
         cls, steps: tuple[SessionTransform, ...]
     ) -> tuple[SessionTransform, ...]:
-        return tuple(single for step in steps for single in step.flattened())
+        return tuple(chain.from_iterable(step.flattened() for step in steps))
 
     def flattened(self) -> tuple[SessionTransform, ...]:
-        """Return the single steps."""
+        """Return the steps."""
         return self.steps
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Pass the session through all steps, lazily."""
-        sessions = _released((session,))
+        sessions = _drain((session,))
         for step in self.steps:
             outputs = map(step.transform_session, sessions)
-            sessions = chain.from_iterable(map(_released, outputs))
+            sessions = chain.from_iterable(map(_drain, outputs))
         return sessions
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
-        """Return the graph of the sequence of steps."""
+        """Return the graph of the steps."""
         if len(self.steps) > 1:
             return RunnableSequence(*self.steps).get_graph(config)
         return super().get_graph(config)
@@ -245,18 +245,18 @@ class SessionPipeline(SessionTransform):
         return " | ".join(repr(step) for step in self.steps)
 
 
-def _released(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
+def _drain(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
     """Yield sessions without keeping references to them."""
     if isinstance(sessions, tuple):
-        waiting = [*reversed(sessions)]
+        remaining = [*reversed(sessions)]
         del sessions
-        while waiting:
-            yield waiting.pop()
+        while remaining:
+            yield remaining.pop()
     else:
         yield from sessions
 
 
-def _outputs(
+def _transform_chunks(
     step: SessionTransform, chunks: Iterator[SessionSource]
 ) -> Generator[ChatSession, None, None]:
     with closing(closing_iterator(chunks)) as open_chunks:

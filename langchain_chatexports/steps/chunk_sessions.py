@@ -1,4 +1,4 @@
-"""Cut sessions into windows of messages."""
+"""Split sessions into windows of messages."""
 
 from __future__ import annotations
 
@@ -11,97 +11,100 @@ from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from langchain_chatexports._fast.messages import changed_copy
+from langchain_chatexports._fast.messages import copy_with_changes
 from langchain_chatexports.steps.base import SessionTransform
 
 
 class _Window(NamedTuple):
-    """The messages from `start` to `end`; those before `new` are shared."""
+    """Message indexes of a window."""
 
     start: int
-    new: int
+    overlap_end: int
+    """The end of the messages shared with the previous window."""
+
     end: int
-    skipped: str | None
+    skip_reason: str | None
     """The reason to skip the window; `None` if it is kept."""
 
 
 class ChunkSessions(SessionTransform):
-    """Cut each session into windows of `size` messages, `overlap` of them shared.
+    """Split each session into windows of `size` messages that share `overlap` messages.
 
-    The default is that of LangChain's Messenger tutorial: only full windows, without
-    the last messages of a session or sessions shorter than `size`. `inspect` counts
-    these as `tail`; `keep_tail` keeps them.
+    By default, as in LangChain's Messenger tutorial, all windows are full: remaining
+    messages at the end of a session are skipped, as are sessions shorter than `size`.
+    `inspect` counts these as `tail`; `keep_tail` keeps them.
     """
 
     size: int = Field(default=8, gt=0)
     """Maximum number of messages in a window."""
 
     overlap: int = Field(default=2, ge=0)
-    """Messages that a window shares with the previous one; less than `size`."""
+    """Number of messages shared with the previous window; less than `size`."""
 
     keep_tail: bool = False
-    """Add a last, shorter window, if it contains a message that is in no other."""
+    """Add a last, shorter window if it has a message that no other window has."""
 
     overlap_as_context: bool = False
     """Set the weight of shared messages (`additional_kwargs["weight"]`) to 0 in the
-    later window, so that no answer is trained on twice. A window whose answers all have
-    weight 0 is skipped (`not_trained`)."""
+    later window, so that no answer is trained on twice. If all answers of a window have
+    weight 0, the window is skipped (`not_trained`)."""
 
     @model_validator(mode="after")
-    def _overlap_is_less_than_size(self) -> Self:
+    def _check_overlap(self) -> Self:
         if self.overlap >= self.size:
             msg = f"overlap ({self.overlap}) must be less than size ({self.size})."
             raise ValueError(msg)
         return self
 
     def transform_session(self, session: ChatSession) -> Iterator[ChatSession]:
-        """Cut one session."""
+        """Split one session."""
         messages = session.get("messages", ())
         weight = {"weight": 0} if self.overlap_as_context else {}
-        for start, new, end, skipped in self._windows(messages):
-            if skipped is None:
+        for start, overlap_end, end, skip_reason in self._iter_windows(messages):
+            if skip_reason is None:
                 # Copy shared messages, so that no object is in two windows.
-                shared = [
-                    changed_copy(
-                        one, {"additional_kwargs": {**one.additional_kwargs, **weight}}
+                copies = [
+                    copy_with_changes(
+                        m, {"additional_kwargs": {**m.additional_kwargs, **weight}}
                     )
-                    for one in messages[start:new]
+                    for m in messages[start:overlap_end]
                 ]
-                yield {**session, "messages": [*shared, *messages[new:end]]}
+                yield {**session, "messages": [*copies, *messages[overlap_end:end]]}
 
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
-        """Count the messages that are in no window."""
+        """Count the messages that are not in any window."""
         messages = session.get("messages", ())
         reasons: list[str | None] = [None] * len(messages)
-        for start, new, end, skipped in self._windows(messages):
-            # A later window may contain messages of a skipped one as overlap.
-            first = start if skipped is None else new
-            reasons[first:end] = [skipped] * (end - first)
+        for start, overlap_end, end, skip_reason in self._iter_windows(messages):
+            # A skipped window's messages may be in a later one as overlap.
+            counted_start = start if skip_reason is None else overlap_end
+            reasons[counted_start:end] = [skip_reason] * (end - counted_start)
         counts = Counter(reasons)
-        del counts[None]  # In a window.
+        del counts[None]  # Kept messages.
         return cast("Counter[str]", counts)
 
-    def _windows(self, messages: Sequence[BaseMessage]) -> Iterator[_Window]:
+    def _iter_windows(self, messages: Sequence[BaseMessage]) -> Iterator[_Window]:
         length = len(messages)
-        start = new = 0
-        while new < length:
+        start = overlap_end = 0
+        while overlap_end < length:
             end = min(length, start + self.size)
-            skipped = None
+            skip_reason = None
             if end - start < self.size and not self.keep_tail:
-                skipped = "tail"
-            elif self.overlap_as_context and not _is_trained(messages, start, new, end):
-                skipped = "not_trained"
-            yield _Window(start, new, end, skipped)
-            new = end
+                skip_reason = "tail"
+            elif self.overlap_as_context and _has_only_context_answers(
+                messages[start:overlap_end], messages[overlap_end:end]
+            ):
+                skip_reason = "not_trained"
+            yield _Window(start, overlap_end, end, skip_reason)
+            overlap_end = end
             start = end - self.overlap
 
 
-def _is_trained(
-    messages: Sequence[BaseMessage], start: int, new: int, end: int
+def _has_only_context_answers(
+    shared_messages: Sequence[BaseMessage], new_messages: Sequence[BaseMessage]
 ) -> bool:
-    """Return whether a window has an answer to train on, or no answers at all."""
-    answers = [at for at in range(start, end) if isinstance(messages[at], AIMessage)]
-    return not answers or any(
-        at >= new and messages[at].additional_kwargs.get("weight") != 0
-        for at in answers
-    )
+    """Return whether a window has answers, but all with weight 0."""
+    new_answers = [m for m in new_messages if isinstance(m, AIMessage)]
+    if any(m.additional_kwargs.get("weight") != 0 for m in new_answers):
+        return False
+    return bool(new_answers) or any(isinstance(m, AIMessage) for m in shared_messages)

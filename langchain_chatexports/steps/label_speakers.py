@@ -14,24 +14,24 @@ from langchain_chatexports.steps.select_sessions import has_several_others
 
 
 class LabelSpeakers(SessionTransform):
-    """Put the sender before the text of each message of a group, except the AI's.
+    """Prefix messages in groups with the sender, except the AI's messages.
 
-    Put it after `MapAIMessages`, so that the AI does not learn labels, and after
-    `MergeChatRuns`, so that a run has one label.
+    Use it after `MapAIMessages`, so that the AI does not learn labels, and after
+    `MergeChatRuns`, so that each run has one label.
     """
 
     only_groups: bool = True
-    """Do not change conversations of two people, even if they are groups."""
+    """Skip conversations of two people, even if they are groups."""
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Label the messages of one session."""
         if self.only_groups and not has_several_others(session):
             return (session,)
-        messages = [_labeled(message) for message in session.get("messages", ())]
+        messages = [_add_label(message) for message in session.get("messages", ())]
         return ({**session, "messages": messages},)
 
 
-def _labeled(message: BaseMessage) -> BaseMessage:
+def _add_label(message: BaseMessage) -> BaseMessage:
     sender = message.additional_kwargs.get("sender")
     if not sender or isinstance(message, (AIMessage, SystemMessage)):
         return message

@@ -1,4 +1,4 @@
-"""Map the messages of one person, or of one role, to AI messages."""
+"""Map the messages from one person or role to AI messages."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import Field, field_validator
 
-from langchain_chatexports._fast.messages import plain_ai_message
+from langchain_chatexports._fast.messages import create_ai_message
 from langchain_chatexports.steps.base import SessionTransform
 
 
 class MapAIMessages(SessionTransform):
-    """Turn the messages of one person, or of one role, into AI messages.
+    """Convert the messages from one person or role to AI messages.
 
-    Forwarded messages (`additional_kwargs["forwarded"]`) get weight 0, so that they are
+    Forwarded messages (`additional_kwargs["forwarded"]`) get weight 0, so they are
     context and not trained on.
 
-    A step sees one session at a time, so an unknown sender is not an error here;
-    `to_training_examples` raises it at the end of the export.
+    An unknown sender is not an error, since a step processes one session at a time;
+    `to_training_examples` raises the error at the end of the export.
     """
 
     sender: str | tuple[str, ...] | None = None
-    """The sender's name, or several names of one person (any collection). By default,
-    if there is no `role`, the export's owner (messages with `is_from_me`)."""
+    """The sender's name, or a collection of one person's names. By default, without
+    `role`, the export's owner (messages with `is_from_me`)."""
 
     role: str | None = Field(default=None, min_length=1)
-    """The role of the sender (`additional_kwargs["role"]`), such as `agent` in a table
+    """The sender's role (`additional_kwargs["role"]`), such as `agent` in a table
     of support conversations. With `sender`, both must match."""
 
     @field_validator("sender", mode="before")
     @classmethod
-    def _several_names(cls, value: Any) -> Any:
+    def _normalize_names(cls, value: Any) -> Any:
         # A sorted tuple is hashable, and equal for any collection of the same names.
         if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
             return tuple(sorted(set(value), key=str))
@@ -41,11 +41,11 @@ class MapAIMessages(SessionTransform):
 
     @field_validator("sender")
     @classmethod
-    def _no_empty_name(
+    def _reject_empty_names(
         cls, sender: str | tuple[str, ...] | None
     ) -> str | tuple[str, ...] | None:
         if sender is not None and (not sender or "" in (sender, *sender)):
-            msg = "sender is empty: give a name, or None for the export's owner."
+            msg = "sender is empty. Pass a name, or None for the export's owner."
             raise ValueError(msg)
         return sender
 
@@ -73,11 +73,11 @@ def _as_ai_message(message: BaseMessage) -> BaseMessage:
         return message
     content, kwargs = message.content, dict(message.additional_kwargs)
     if kwargs.get("forwarded"):
-        # Another person's words are context, not trained on.
+        # Do not train on another person's words.
         kwargs.setdefault("weight", 0)
-    has_more = message.response_metadata or "tool_calls" in kwargs
-    if type(content) is str and not has_more:
-        return plain_ai_message(
+    has_extras = message.response_metadata or "tool_calls" in kwargs
+    if type(content) is str and not has_extras:
+        return create_ai_message(
             content, kwargs, message_id=message.id, name=message.name
         )
     return AIMessage(

@@ -1,4 +1,4 @@
-"""Pauses between messages, and the gap at which a thread is split."""
+"""Pauses between messages, and the gap at which to split a thread."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -7,59 +7,59 @@ from statistics import median
 from langchain_core.messages import BaseMessage
 
 MIN_GAP_SECONDS = 5 * 60
-"""Seconds; no automatic gap is shorter."""
+"""The minimum automatic gap."""
 
 MAX_GAP_SECONDS = 12 * 60 * 60
-"""Seconds; no automatic gap is longer, so that a night ends a conversation."""
+"""The maximum automatic gap: a conversation ends at night."""
 
-# The gap of a thread whose median pause is a minute, and how it grows with the median.
-_GAP_AT_A_MINUTE = 30 * 60
+# The gap for a median pause of one minute, and the exponent of its growth.
+_GAP_AT_ONE_MINUTE = 30 * 60
 _EXPONENT = 0.6
 
 
 def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
-    """Return the pause before each message in seconds, `None` where it is unknown.
+    """Return the pause before each message in seconds, `None` if unknown.
 
-    A merged message lasts until the last of its `events`. A pause is never negative,
-    and a late message does not create a pause after it.
+    A merged message lasts until the last of its `events`. Pauses are never negative. A
+    message with a time in the future does not affect later pauses.
     """
     pauses: list[float | None] = []
-    last: float | None = None
+    last_time: float | None = None
     was_older = False
     for message in messages:
-        begin = message.additional_kwargs.get("message_time")
-        if not isinstance(begin, (int, float)):
+        start = message.additional_kwargs.get("message_time")
+        if not isinstance(start, (int, float)):
             pauses.append(None)
             continue
-        pauses.append(None if last is None else max(0.0, begin - last))
-        is_older = last is not None and begin < last
-        # After two older ones in a row, the previous time was in the future.
+        pauses.append(None if last_time is None else max(0.0, start - last_time))
+        is_older = last_time is not None and start < last_time
+        # Two consecutive older messages mean that `last_time` was in the future.
         if was_older or not is_older:
-            last = max(begin, _end_time(message, begin))
+            last_time = max(start, _end_time(message, start))
         was_older = is_older
     return pauses
 
 
-def _end_time(message: BaseMessage, begin: float) -> float:
-    """Return when the last bubble of a merged message was sent, in Unix seconds."""
+def _end_time(message: BaseMessage, start: float) -> float:
+    """Return the time of a message's last event, in Unix seconds."""
     events = message.additional_kwargs.get("events")
     if not isinstance(events, list) or len(events) < 2:  # noqa: PLR2004 - a run of two
-        return begin
+        return start
     try:
-        moment = datetime.fromisoformat(events[-1]["message_time"])
+        time = datetime.fromisoformat(events[-1]["message_time"])
     except (KeyError, TypeError, ValueError):
-        return begin
-    # A time without a zone would be read as local time.
-    return begin if moment.tzinfo is None else moment.timestamp()
+        return start
+    # Ignore times without a time zone, which Python treats as local time.
+    return start if time.tzinfo is None else time.timestamp()
 
 
 def automatic_gap(pauses: Iterable[float]) -> float:
     """Return the gap in seconds at which to split a thread.
 
-    It grows with the median pause: 30 minutes for people who answer within a minute,
-    six hours for those who take an hour. On threads with known conversations, this is
-    as good as a mixture of distributions (`python -m benchmarks.split_sessions`).
+    It grows with the median pause: 30 minutes for a median of one minute, six hours for
+    a median of one hour. On threads with known conversations, this is as accurate as a
+    mixture of distributions (`python -m benchmarks.split_sessions`).
     """
     minutes = max(1.0, median(list(pauses) or [60.0])) / 60
-    gap = _GAP_AT_A_MINUTE * minutes**_EXPONENT
+    gap = _GAP_AT_ONE_MINUTE * minutes**_EXPONENT
     return float(min(max(gap, MIN_GAP_SECONDS), MAX_GAP_SECONDS))

@@ -1,4 +1,4 @@
-"""Chat loaders joined with steps (`loader | step`), and counted passes over them."""
+"""Chat loaders with steps (`loader | step`), and counted passes over them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from langchain_chatexports.chat_loaders.counts import (
     CountedStep,
     ExportSummary,
     Reading,
-    read_counted,
+    start_counted_pass,
 )
 
 
 class SessionStep(CountedStep, Protocol):
-    """The parts of `SessionTransform` that a pipe needs."""
+    """The methods of `SessionTransform` used by `TransformedChatLoader`."""
 
     def __or__(self, other: Any, /) -> Any:
-        """Return both steps as one."""
+        """Join two steps."""
 
 
 class TransformedChatLoader(AsyncLoading):
-    """A loader whose sessions pass through steps: `loader | step`.
+    """A chat loader with steps: `loader | step`.
 
     It is lazy, and reads one session at a time.
     """
@@ -40,7 +40,7 @@ class TransformedChatLoader(AsyncLoading):
         return self.steps.lazy_transform(self.loader)
 
     def inspect(self) -> ExportSummary:
-        """Read the export once, through the steps, and count at each step."""
+        """Read the export once, and count messages at each step."""
         return inspect_loader(self)
 
     def __iter__(self) -> Iterator[ChatSession]:
@@ -48,7 +48,7 @@ class TransformedChatLoader(AsyncLoading):
         return self.lazy_load()
 
     def __or__(self, other: SessionStep) -> TransformedChatLoader:
-        """Add a step at the end."""
+        """Append a step."""
         check_is_step(other)
         return TransformedChatLoader(self.loader, self.steps | other)
 
@@ -58,17 +58,17 @@ class TransformedChatLoader(AsyncLoading):
 
 
 def read_loader(loader: BaseChatLoader, steps: Sequence[CountedStep] = ()) -> Reading:
-    """Start a counted pass over any chat loader and through steps."""
+    """Start a counted pass over any chat loader, with steps."""
     if isinstance(loader, TransformedChatLoader):
         return read_loader(loader.loader, (*loader.steps.flattened(), *steps))
     if isinstance(loader, ChatExportLoader):
         return loader.read(steps)
     platform = getattr(loader, "platform", "unknown")
-    return read_counted(loader.lazy_load(), platform, steps)
+    return start_counted_pass(loader.lazy_load(), platform, steps)
 
 
 def inspect_loader(
     loader: BaseChatLoader, steps: Sequence[CountedStep] = ()
 ) -> ExportSummary:
-    """Read any chat loader once, through steps, and return the counts."""
+    """Read any chat loader once, with steps, and return the counts."""
     return read_loader(loader, steps).finish()

@@ -1,4 +1,4 @@
-"""Select sessions by participants, or groups."""
+"""Select sessions by participants or group."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from langchain_chatexports.steps.base import SessionTransform
 class SelectSessions(SessionTransform):
     """Keep the sessions that meet all conditions, and drop the others.
 
-    `inspect` counts the messages of a dropped session by the first condition that is
-    not met: `participants`, `group`.
+    `inspect` counts the messages of a dropped session by the first failed condition:
+    `participants` or `group`.
     """
 
     participants: tuple[str, ...] = ()
-    """Names of people of whom at least one takes part, as a sender or in the metadata;
-    case does not matter. By default everybody."""
+    """Names of people, one of whom must be a sender or participant, ignoring case. By
+    default, all sessions match."""
 
     without: tuple[str, ...] = ()
-    """Names of people who must not take part."""
+    """Names of people who must not be senders or participants, ignoring case."""
 
     is_group: bool | None = None
     """Whether the session must be a group; `None` for both."""
 
     @field_validator("participants", "without", mode="before")
     @classmethod
-    def _names(cls, value: Any) -> Any:
+    def _normalize_names(cls, value: Any) -> Any:
         # A sorted tuple is hashable, and equal for any collection of the same names.
         if isinstance(value, str):
             return (value,)
@@ -40,18 +40,19 @@ class SelectSessions(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Keep or drop one session."""
-        return () if self._missed(session) else (session,)
+        return () if self._failed_condition(session) else (session,)
 
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count all messages of a dropped session."""
-        missed = self._missed(session)
-        return {missed: len(session.get("messages", ()))} if missed else {}
+        failed = self._failed_condition(session)
+        return {failed: len(session.get("messages", ()))} if failed else {}
 
-    def _missed(self, session: ChatSession) -> str | None:
+    def _failed_condition(self, session: ChatSession) -> str | None:
         people = {name.casefold() for name in _people(session)}
-        wanted = {name.casefold() for name in self.participants}
-        unwanted = {name.casefold() for name in self.without}
-        if (wanted and wanted.isdisjoint(people)) or not unwanted.isdisjoint(people):
+        required = {name.casefold() for name in self.participants}
+        forbidden = {name.casefold() for name in self.without}
+        is_missing = bool(required) and required.isdisjoint(people)
+        if is_missing or not forbidden.isdisjoint(people):
             return "participants"
         if self.is_group is not None and is_group(session) != self.is_group:
             return "group"
@@ -59,7 +60,7 @@ class SelectSessions(SessionTransform):
 
 
 def is_group(session: ChatSession) -> bool:
-    """Return whether a session is a group, by its metadata or its senders."""
+    """Return whether a session is a group, based on its metadata or senders."""
     is_group = _metadata(session).get("is_group")
     if isinstance(is_group, bool):
         return is_group
@@ -70,18 +71,18 @@ def has_several_others(session: ChatSession) -> bool:
     """Return whether a session is a group of more than two people."""
     if not is_group(session):
         return False
-    listed = _metadata(session).get("participants")
-    return not listed or len(_people(session)) > 2  # noqa: PLR2004 - a pair
+    participants = _metadata(session).get("participants")
+    return not participants or len(_people(session)) > 2  # noqa: PLR2004 - a pair
 
 
 def _people(session: ChatSession) -> set[str]:
-    listed = _metadata(session).get("participants") or ()
-    return {*map(str, listed), *_senders(session)}
+    participants = _metadata(session).get("participants") or ()
+    return {*map(str, participants), *_senders(session)}
 
 
 def _metadata(session: ChatSession) -> Mapping[str, Any]:
-    found = dict(session).get("metadata")
-    return found if isinstance(found, Mapping) else {}
+    metadata = dict(session).get("metadata")
+    return metadata if isinstance(metadata, Mapping) else {}
 
 
 def _senders(session: ChatSession) -> set[str]:

@@ -1,4 +1,4 @@
-"""The choice of a base model for this machine, and the time of its training."""
+"""Choose a base model for this machine, and estimate its training time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from langchain_chatexports._languages import main_language
-from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.training_data import TrainingData
@@ -29,20 +29,20 @@ from langchain_chatexports.local_server.bases.known_bases import (
 )
 from langchain_chatexports.local_server.training import speed
 
-# A limit reserves some time for the start and errors of the estimate.
-_SHARE_OF_TIME = 0.9
-_MAX_READ_EXAMPLES = 500
-# The time of one core for a training with the default; see `known_bases`.
+# The rest covers startup and estimation error.
+_TIME_FRACTION = 0.9
+_MAX_SAMPLED_EXAMPLES = 500
+# The training time of the default base on one core; see `known_bases`.
 _CORE_SECONDS_PER_TOKEN = 0.92 / 200
-# An answer and a prompt with replies; reading costs a third of training.
-_ANSWER_TOKENS = 500
-_ANSWER_SECONDS = 10
-# The default time limit of a training.
-_USUAL_SECONDS = 3600.0
+# A prompt with replies, and the reply; inference takes a third of the training time.
+_REPLY_TOKENS = 500
+_MAX_REPLY_SECONDS = 10
+# The default time limit of training.
+_DEFAULT_LIMIT_SECONDS = 3600.0
 
 
 class NoBaseError(LocalServerError):
-    """No available base speaks the language of the chats."""
+    """Raised if no available base supports the language of the chats."""
 
     def __init__(
         self, message: str, language: str | None, *, can_download: bool
@@ -63,32 +63,32 @@ class Base:
     name: str
     license: str | None
     download_bytes: int
-    """The size of the download; 0 if it is on this machine."""
+    """The size of the download; 0 for a local base."""
 
     note: str = ""
     is_default: bool = False
     known: KnownBase | None = None
 
     @property
-    def download_in_words(self) -> str:
-        """The size of the download as text; empty if it is on this machine."""
+    def download_text(self) -> str:
+        """The download size as text; empty for a local base."""
         if not self.download_bytes:
             return ""
         return f"{self.download_bytes / 1e9:.1f} GB from huggingface.co"
 
-    def speaks(self, language: str | None) -> bool:
-        """Return whether the base knows a language; true if this is unknown."""
-        return self.known is None or self.known.speaks(language)
+    def supports_language(self, language: str | None) -> bool:
+        """Return whether the base supports a language; `True` for unknown bases."""
+        return self.known is None or self.known.supports_language(language)
 
     def training_seconds(self, default_seconds: float) -> float | None:
-        """Convert the training time of the default base to this one."""
+        """Convert the default base's training time to this base's."""
         if self.known is None:
             return None
         return self.known.training_seconds(default_seconds)
 
 
 class DownloadedBase(NamedTuple):
-    """A base model in the cache of Hugging Face's hub."""
+    """A base model in the Hugging Face cache."""
 
     id: str
     size_bytes: int
@@ -96,119 +96,126 @@ class DownloadedBase(NamedTuple):
 
 @dataclass(frozen=True)
 class BaseChoice:
-    """The proposed base for some chats on this machine."""
+    """The base proposed for these chats and this machine."""
 
     base: Base
     seconds: float
-    """The estimated time of its training, or until its first answer."""
+    """The estimated time to train it, or to generate a reply."""
 
     limit: int | None = None
-    """The number of the newest examples that fit into the time; `None` for all."""
+    """How many of the newest examples fit the time limit; `None` for all."""
 
     language: str | None = None
     better: Base | None = None
     is_trained: bool = True
 
     def __str__(self) -> str:
-        """Return a line with the base, the reason, its size and the time."""
-        chats = f" for chats in {_spoken(self.language)}" if self.language else ""
-        where = "that this machine runs well"
+        """Return one line with the base, the reason, its size and the duration."""
+        scope = (
+            f" for chats in {_language_name(self.language)}" if self.language else ""
+        )
+        condition = "that this machine runs well"
         if self.better is not None:
-            where = "on this machine"
-        why = f"the best known one{chats} {where}"
+            condition = "on this machine"
+        reason = f"the best known one{scope} {condition}"
         if self.base.is_default:
-            why = "a tiny demo model that speaks a little English"
+            reason = "a tiny demo model that speaks a little English"
         if self.is_trained:
-            takes = f"trains in about {short_duration(self.seconds)} (estimated)"
+            duration = f"trains in about {short_duration(self.seconds)} (estimated)"
         else:
-            takes = f"answers in about {max(1, round(self.seconds))} s (estimated)"
-        size = self.base.download_in_words or "already here"
+            duration = f"replies in about {max(1, round(self.seconds))} s (estimated)"
+        size = self.base.download_text or "already downloaded"
         license_ = f"license: {self.base.license}" if self.base.license else ""
-        facts = "; ".join(filter(None, (why, size, takes, license_)))
-        return f"Base model: {self.base.name}, {facts}"
+        details = "; ".join(filter(None, (reason, size, duration, license_)))
+        return f"Base model: {self.base.name}, {details}"
 
 
 def find_base(base: str | None = None) -> Base:
-    """Return a base by hub id, folder or file; `None` for the default."""
-    found = describe_base(base)
+    """Return a base by hub id, folder or file; `None` means the default."""
+    description = describe_base(base)
     known = next(
         (
-            one
-            for one in list_bases()
-            if one.hub_id == found.source or one.hub_id.endswith(f"/{found.name}")
+            known_base
+            for known_base in list_bases()
+            if known_base.hub_id == description.source
+            or known_base.hub_id.endswith(f"/{description.name}")
         ),
         None,
     )
-    if found.is_default_toy:
+    if description.is_demo_model:
         known = list_bases()[0]
-    size = found.size_bytes or 0
+    size = description.size_bytes or 0
     if known and not size:
-        # llama.cpp uses a file with 8 bits per weight.
-        size = known.download_bytes + (known.parameters if known.gguf else 0)
+        # llama.cpp uses a second file with 8-bit weights.
+        size = known.download_bytes + (known.parameters if known.gguf_hub_id else 0)
     return Base(
-        id=found.source,
-        name=found.name,
-        license=found.license or (known.license if known else None),
-        download_bytes=size if needs_download(found) else 0,
+        id=description.source,
+        name=description.name,
+        license=description.license or (known.license if known else None),
+        download_bytes=size if needs_download(description) else 0,
         note=known.note if known else "",
-        is_default=found.is_default_toy,
+        is_default=description.is_demo_model,
         known=known,
     )
 
 
 def fitting_bases(*, is_trained: bool = True) -> list[Base]:
-    """Return the freely licensed bases that this machine can train, smallest first.
+    """Return the open-source bases that fit in memory, smallest first.
 
-    Answers alone need less memory.
+    Without training, larger bases fit.
     """
-    _default, *others = _fitting_bases(is_trained=is_trained)
-    # The default may be installed as a wheel.
-    return [find_base(None), *(find_base(known.hub_id) for known in others)]
+    _default, *larger_bases = _fitting_bases(is_trained=is_trained)
+    # The default base may be an installed package.
+    return [find_base(None), *(find_base(known.hub_id) for known in larger_bases)]
 
 
-def downloaded_bases() -> list[DownloadedBase]:
-    """Return the known bases in the cache of the hub."""
+def list_downloaded_bases() -> list[DownloadedBase]:
+    """Return the known bases in the Hugging Face cache."""
     try:
         from huggingface_hub import constants
     except ImportError:
         return []
-    found = []
+    downloaded = []
     for base in list_bases():
         folder = f"models--{base.hub_id.replace('/', '--')}"
-        # The files of all snapshots, which only link to them.
+        # Snapshots contain only links to these files.
         files = [*(Path(constants.HF_HUB_CACHE) / folder / "blobs").glob("*")]
         if size := sum(file.stat().st_size for file in files):
-            found.append(DownloadedBase(base.hub_id, size))
-    return found
+            downloaded.append(DownloadedBase(base.hub_id, size))
+    return downloaded
 
 
 def download_base(
-    base: Base, watch: Watch = unwatched, *, check: Callable[[], object] = lambda: None
+    base: Base,
+    watch: Watch = no_progress,
+    *,
+    check: Callable[[], object] = lambda: None,
 ) -> None:
-    """Download a base, and its file for llama.cpp.
+    """Download a base and its file for llama.cpp.
 
-    An error of `check` ends the download. The received part is always kept.
+    `check` is called repeatedly and may raise an error to stop the download. A stopped
+    download can be resumed.
     """
-    done = [0]
+    received_by_file = [0]
 
-    def report(arrived: int, _total: int) -> None:
+    def report(received: int, _total: int) -> None:
         check()
-        done[-1] = arrived
+        received_by_file[-1] = received
 
     def megabytes() -> int:
-        return sum(done) // 1_000_000
+        return sum(received_by_file) // 1_000_000
 
     with watch("MB", megabytes, base.download_bytes // 1_000_000):
         download_model(base.id, on_progress=report)
-        done.append(0)
+        received_by_file.append(0)
         # Without this file, transformers is used.
         with suppress(LocalServerError):
             download_gguf(base.id, on_progress=report)
 
 
-def language_of_examples(examples: Sequence[TrainingExample]) -> str | None:
-    """Return the language of most answers in examples."""
-    stride = len(examples) // _MAX_READ_EXAMPLES + 1
+def detect_language(examples: Sequence[TrainingExample]) -> str | None:
+    """Return the main language of the replies in examples."""
+    stride = len(examples) // _MAX_SAMPLED_EXAMPLES + 1
     return main_language(
         str(message.get("content") or "")
         for example in examples[::stride]
@@ -218,23 +225,23 @@ def language_of_examples(examples: Sequence[TrainingExample]) -> str | None:
 
 
 def language_warning(base: Base, language: str | None) -> str | None:
-    """Return a warning if a base does not speak the language of the chats."""
-    if language is None or base.speaks(language) or base.known is None:
+    """Return a warning if a base does not support the language of the chats."""
+    if language is None or base.supports_language(language) or base.known is None:
         return None
     return (
-        f"{base.name} speaks {base.known.languages}, and these chats are in "
-        f"{_spoken(language)}: its answers will be of little use. Without --base, one "
-        "that speaks it is chosen."
+        f"{base.name} supports {base.known.languages}, but these chats are in "
+        f"{_language_name(language)}, so its replies will be poor. Omit --base to pick "
+        "a suitable one automatically."
     )
 
 
 def measure_machine() -> float:
-    """Measure the speed of training: seconds per token with the default base."""
+    """Measure the training speed in seconds per token of the default base."""
     return speed.measure_machine()
 
 
 def estimate_seconds(seconds_per_token: float, data: TrainingData) -> float:
-    """Estimate the time of a training with the default base."""
+    """Estimate the time to train the default base."""
     return speed.estimate_seconds(seconds_per_token, data.examples, data.validation)
 
 
@@ -245,57 +252,57 @@ def choose_base(
     seconds_per_token: float | None = None,
     downloads: bool = True,
 ) -> BaseChoice:
-    """Choose the best base that fits the memory, the time, and the chats' language.
+    """Choose the best base for the memory, the time limit, and the language.
 
     Args:
         data: The training data.
-        seconds: The time limit; `None` for an hour, or for the smallest base except for
-            the tiny default, if all need longer.
+        seconds: The time limit. `None` means an hour; if every base takes longer, the
+            smallest one except the default is chosen.
         seconds_per_token: The result of `measure_machine`; estimated if `None`.
         downloads: Whether to include bases that are not on this machine.
 
     Returns:
-        The base; if even the smallest needs longer, with the number of examples that
-        fit.
+        The base. If even the smallest takes longer, `limit` is the number of examples
+        that fit the time limit.
 
     Raises:
-        LocalServerError: If no available base speaks the language.
+        LocalServerError: If no available base supports the language.
     """
-    language = language_of_examples(data.examples)
+    language = detect_language(data.examples)
     choice = _choose(
-        _speaking(fitting_bases(), language),
-        estimate_seconds(seconds_per_token or usual_speed(), data),
-        _USUAL_SECONDS if seconds is None else seconds,
+        _filter_by_language(fitting_bases(), language),
+        estimate_seconds(seconds_per_token or estimate_speed(), data),
+        _DEFAULT_LIMIT_SECONDS if seconds is None else seconds,
         language,
         downloads=downloads,
         with_default=seconds is not None,
     )
     if seconds is None or choice.seconds <= seconds:
         return choice
-    found = len(data.examples) + len(data.validation)
-    limit = int(found * seconds / choice.seconds * _SHARE_OF_TIME)
+    example_count = len(data.examples) + len(data.validation)
+    limit = int(example_count * seconds / choice.seconds * _TIME_FRACTION)
     return replace(choice, limit=limit)
 
 
-def choose_base_to_talk(
+def choose_chat_base(
     language: str | None,
     *,
     seconds_per_token: float | None = None,
     downloads: bool = True,
 ) -> BaseChoice:
-    """Choose the best base that answers as a person within seconds, untrained.
+    """Choose the best untrained base that replies within seconds.
 
-    Local bases are preferred to downloads, except for the tiny default. The other
-    arguments are those of `choose_base`; the speed is estimated if not given.
+    Local bases other than the default are preferred to downloads. For the arguments,
+    see `choose_base`.
     """
-    fitting = _speaking(fitting_bases(is_trained=False), language)
-    is_toy = all(base.is_default for base in fitting if _is_here(base))
+    candidates = _filter_by_language(fitting_bases(is_trained=False), language)
+    only_default = all(base.is_default for base in candidates if _is_local(base))
     choice = _choose(
-        fitting,
-        _ANSWER_TOKENS * (seconds_per_token or usual_speed()),
-        _ANSWER_SECONDS,
+        candidates,
+        _REPLY_TOKENS * (seconds_per_token or estimate_speed()),
+        _MAX_REPLY_SECONDS,
         language,
-        downloads=downloads and is_toy,
+        downloads=downloads and only_default,
     )
     return replace(choice, is_trained=False)
 
@@ -309,58 +316,61 @@ def _choose(
     downloads: bool,
     with_default: bool = False,
 ) -> BaseChoice:
-    def best_of(pool: list[Base]) -> tuple[Base, float]:
-        wanted = [base for base in pool if with_default or not base.is_default] or pool
-        timed = [(b, b.training_seconds(default_seconds) or 0.0) for b in wanted]
-        in_time = [choice for choice in timed if choice[1] <= seconds]
-        return in_time[-1] if in_time else timed[0]
+    def find_best(pool: list[Base]) -> tuple[Base, float]:
+        allowed = [base for base in pool if with_default or not base.is_default]
+        timings = [
+            (base, base.training_seconds(default_seconds) or 0.0)
+            for base in allowed or pool
+        ]
+        timings_in_limit = [timing for timing in timings if timing[1] <= seconds]
+        return timings_in_limit[-1] if timings_in_limit else timings[0]
 
-    best, needed = best_of(bases)
-    if downloads or _is_here(best):
-        return BaseChoice(best, needed, language=language)
-    here = [base for base in bases if _is_here(base)]
-    if not here:
+    best, duration = find_best(bases)
+    if downloads or _is_local(best):
+        return BaseChoice(best, duration, language=language)
+    local_bases = [base for base in bases if _is_local(base)]
+    if not local_bases:
         msg = (
-            f"No base model on this machine speaks {_spoken(language)}. Download "
-            f"{best.id} ({best.download_in_words}, license: {best.license}): run this "
-            "again with --yes. Or name another one with --base."
+            f"No local base model supports {_language_name(language)}. Download "
+            f"{best.id} ({best.download_text}, license: {best.license}) with --yes, or "
+            "choose another one with --base."
         )
         raise NoBaseError(msg, language, can_download=True)
-    return BaseChoice(*best_of(here), language=language, better=best)
+    return BaseChoice(*find_best(local_bases), language=language, better=best)
 
 
 def training_seconds(base: Base, examples: Sequence[TrainingExample]) -> float | None:
-    """Estimate the time of a training with a base on a machine like this one."""
-    return base.training_seconds(speed.estimate_seconds(usual_speed(), examples))
+    """Estimate the training time of a base from the number of cores."""
+    return base.training_seconds(speed.estimate_seconds(estimate_speed(), examples))
 
 
-def _speaking(bases: list[Base], language: str | None) -> list[Base]:
-    speaking = [base for base in bases if base.speaks(language)]
-    if not speaking:
-        known = (one for one in list_bases() if one.is_open and one.speaks(language))
+def _filter_by_language(bases: list[Base], language: str | None) -> list[Base]:
+    matching_bases = [base for base in bases if base.supports_language(language)]
+    if not matching_bases:
         hints = [
-            f"The smallest one, {one.hub_id}, needs {one.memory_bytes / 1e9:.1f} GB: "
-            f"try it with --base {one.hub_id}."
-            for one in known
+            f"The smallest, {known.hub_id}, needs {known.memory_bytes / 1e9:.1f} GB: "
+            f"try --base {known.hub_id}."
+            for known in list_bases()
+            if known.is_open and known.supports_language(language)
         ]
         msg = (
-            f"No known base model for {_spoken(language)} needs less than half "
-            f"of this machine's memory. {''.join(hints[:1])}"
+            f"No known base model for {_language_name(language)} fits in half of this "
+            f"machine's memory. {''.join(hints[:1])}"
         )
         raise NoBaseError(msg.strip(), language, can_download=False)
-    return speaking
+    return matching_bases
 
 
-def _spoken(language: str | None) -> str:
-    """Return a language's name, or that of its script."""
+def _language_name(language: str | None) -> str:
+    """Return the name of a language or script."""
     return str(language).title()
 
 
-def _is_here(base: Base) -> bool:
-    # The default is small enough to download without asking.
+def _is_local(base: Base) -> bool:
+    # The default base is small enough to download without asking.
     return base.is_default or not base.download_bytes
 
 
-def usual_speed() -> float:
+def estimate_speed() -> float:
     """Estimate the result of `measure_machine` from the number of cores."""
     return _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)

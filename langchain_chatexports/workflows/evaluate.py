@@ -1,4 +1,4 @@
-"""Measure a model of this machine on the conversations that its training held out."""
+"""Evaluate a local model on its held-out conversations."""
 
 import time
 from collections.abc import Callable
@@ -11,34 +11,36 @@ from langchain_chatexports.evaluation.answers import Progress
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
 from langchain_chatexports.evaluation.contestants import WrongPerson
-from langchain_chatexports.evaluation.conversations import data_of_model
-from langchain_chatexports.evaluation.model_server import ModelServer
-from langchain_chatexports.evaluation.results import BlindFinding, Evaluation
+from langchain_chatexports.evaluation.conversations import load_model_data
+from langchain_chatexports.evaluation.model_server import ModelClient
+from langchain_chatexports.evaluation.results import BlindResult, Evaluation
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.client import client_of
-from langchain_chatexports.workflows.models import find_tuned
+from langchain_chatexports.local_server.client import open_client
+from langchain_chatexports.workflows.models import find_tuned_model
 from langchain_chatexports.workflows.train import open_server
 
 _TIMEOUT_SECONDS = 600.0
-# An answer needs about the time of three scores.
-_WEIGHTS = {"scoring": 1, "answering": 3}
-_MIN_SHARE = 0.02
+# Generating a reply takes about as long as scoring three.
+_STAGE_WEIGHTS = {"scoring": 1, "answering": 3}
+_MIN_FRACTION = 0.02
 
 
 @dataclass(frozen=True)
 class StageEvent:
-    """A stage has progressed."""
+    """The progress of a stage."""
 
     name: str
     done: int
     total: int
     seconds_left: float | None
-    """The remaining time of all stages; `None` if it is not known yet."""
+    """The remaining time for all stages; `None` if unknown."""
 
     def __str__(self) -> str:
         """Return the stage and the remaining time as text."""
-        left = self.seconds_left
-        return self.name if left is None else f"{self.name}, {time_left(left)} in all"
+        seconds = self.seconds_left
+        if seconds is None:
+            return self.name
+        return f"{self.name}, {time_left(seconds)} in total"
 
 
 def evaluate_model(
@@ -47,67 +49,73 @@ def evaluate_model(
     wrong_person: str | None = None,
     settings: EvaluationSettings | None = None,
     data_dir: str | Path | None = None,
-    blind: Callable[[list[BlindPair]], BlindFinding | None] | None = None,
+    blind: Callable[[list[BlindPair]], BlindResult | None] | None = None,
     on_event: Callable[[StageEvent], None] = lambda _event: None,
 ) -> Evaluation:
-    """Compare a tuned model with its base, with few-shot, and with the person.
+    """Compare a tuned model with its base, few-shot prompting, and the person.
 
     Args:
-        model: The model, or the beginning of one of its names; `None` for the newest.
-        wrong_person: A model of another person with the same base, as a control: gains
-            that it shares are not due to the person.
+        model: The model, or the start of one of its names; `None` for the newest.
+        wrong_person: Another person's model with the same base, as a control: its gains
+            are not specific to the person.
         settings: The settings of the evaluation.
         data_dir: The directory of models; `None` for the default.
-        blind: Called with pairs of answers for a person to guess; returns the result,
-            or `None`.
+        blind: Lets someone guess which reply is real; returns the result, or `None`.
         on_event: Called with each event.
 
     Returns:
-        The results, without any message text.
+        The results, without message text.
 
     Raises:
-        LocalServerError: If there is no such model, or the models have different bases.
-        TrainingDataError: If the training held nothing out, or its examples were
-            deleted.
+        LocalServerError: If a model is not found, or the models have different bases.
+        TrainingDataError: If there are no held-out examples, or they were deleted.
     """
-    tuned = find_tuned(model, data_dir)
+    tuned = find_tuned_model(model, data_dir)
     control = None
     if wrong_person:
-        other = find_tuned(wrong_person, data_dir)
-        if other.base != tuned.base:
-            msg = "Both models must have the same base: train the other one on it, too."
+        control_model = find_tuned_model(wrong_person, data_dir)
+        if control_model.base != tuned.base:
+            msg = (
+                "Both models must have the same base. Train one of them again with it."
+            )
             raise LocalServerError(msg)
-        control = WrongPerson(other.name, other.person or "", tuned.person or "")
-    data = data_of_model(tuned)
+        control = WrongPerson(
+            control_model.name, control_model.person or "", tuned.person or ""
+        )
+    data = load_model_data(tuned)
     on_event(StageEvent(f"starting {tuned.name}", 0, 1, None))
     with (
         open_server(tuned.base, data_dir) as server,
-        closing(client_of(server, timeout=_TIMEOUT_SECONDS)) as client,
+        closing(open_client(server, timeout=_TIMEOUT_SECONDS)) as client,
     ):
         return evaluate(
             data,
-            ModelServer(client),
+            ModelClient(client),
             tuned=tuned.name,
             base=server.base_model,
             wrong_person=control,
             settings=settings,
             blind=blind,
-            progress=_timed(3 + bool(control), on_event),
+            progress=_stage_reporter(3 + bool(control), on_event),
         )
 
 
-def _timed(contestants: int, on_event: Callable[[StageEvent], None]) -> Progress:
-    """Return a function that reports stages with the remaining time of all."""
+def _stage_reporter(
+    contestants: int, on_event: Callable[[StageEvent], None]
+) -> Progress:
+    """Return a function that reports stages with the remaining time of all stages."""
     start = time.monotonic()
-    finished: dict[str, float] = {}
+    progress_by_stage: dict[str, float] = {}
 
     def report(name: str, done: int, total: int) -> None:
-        weight = _WEIGHTS.get(name.partition(":")[0], 0)
-        finished[name] = weight * done / total
-        share = sum(finished.values()) / (contestants * sum(_WEIGHTS.values()))
-        left = None
-        if _MIN_SHARE <= share < 1:
-            left = (time.monotonic() - start) / share * (1 - share)
-        on_event(StageEvent(name, done, total, left))
+        weight = _STAGE_WEIGHTS.get(name.partition(":")[0], 0)
+        progress_by_stage[name] = weight * done / total
+        fraction = sum(progress_by_stage.values()) / (
+            contestants * sum(_STAGE_WEIGHTS.values())
+        )
+        remaining = None
+        if _MIN_FRACTION <= fraction < 1:
+            remaining = (time.monotonic() - start) / fraction * (1 - fraction)
+        on_event(StageEvent(name, done, total, remaining))
 
     return report

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.suggestions import plain_name
+from langchain_chatexports.chat_loaders.suggestions import normalize_name
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage import deletion
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
-    caches,
+    cache_folders,
     default_data_dir,
 )
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -24,9 +24,9 @@ from langchain_chatexports.local_server.storage.data_directory import (
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json as read_json,
 )
-from langchain_chatexports.local_server.storage.files import KeptSet as KeptSet
-from langchain_chatexports.local_server.storage.files import list_sets
-from langchain_chatexports.local_server.storage.jobs import KeptJob as KeptJob
+from langchain_chatexports.local_server.storage.files import ExampleFile as ExampleFile
+from langchain_chatexports.local_server.storage.files import list_example_files
+from langchain_chatexports.local_server.storage.jobs import LocalJob as LocalJob
 from langchain_chatexports.local_server.storage.jobs import list_jobs as list_jobs
 from langchain_chatexports.local_server.storage.jobs import stop_job as stop_job
 from langchain_chatexports.local_server.storage.models import TunedModel as TunedModel
@@ -36,11 +36,11 @@ from langchain_chatexports.local_server.storage.models import (
     rename_model,
 )
 from langchain_chatexports.retrieval import index_files
-from langchain_chatexports.workflows.bases import DownloadedBase, downloaded_bases
+from langchain_chatexports.workflows.bases import DownloadedBase, list_downloaded_bases
 
 NOT_DELETED = deletion.NOT_DELETED
 rename = rename_model
-delete = deletion.delete_kept
+delete = deletion.delete_data
 MAX_LABEL_LENGTH = 100
 
 
@@ -49,33 +49,33 @@ class LocalData:
     """The models, jobs, examples, indexes and bases on this machine, newest first."""
 
     models: list[TunedModel]
-    jobs: list[KeptJob]
-    sets: list[KeptSet]
+    jobs: list[LocalJob]
+    sets: list[ExampleFile]
     indexes: list[Path]
-    """Search indexes, which are copies of exports."""
+    """Search indexes, which contain message text."""
 
     bases: list[DownloadedBase]
-    """Base models from the hub, which other programs may use, too."""
+    """Base models from the hub, shared with other programs."""
 
     data_dir: Path
     size_bytes: int
 
     @property
     def cache_bytes(self) -> int:
-        """The size of converted base models now; they are made again when needed."""
-        paths = (path for folder in caches() for path in folder.rglob("*"))
+        """The size of the cache of converted base models."""
+        paths = (path for folder in cache_folders() for path in folder.rglob("*"))
         return sum(path.stat().st_size for path in paths if path.is_file())
 
     @property
-    def jobs_without_model(self) -> list[KeptJob]:
-        """The jobs without a model."""
-        made = {model.job_id for model in self.models}
-        return [job for job in self.jobs if job.id not in made]
+    def jobs_without_model(self) -> list[LocalJob]:
+        """The jobs that have no model."""
+        finished_ids = {model.job_id for model in self.models}
+        return [job for job in self.jobs if job.id not in finished_ids]
 
     @property
-    def unused_sets(self) -> list[KeptSet]:
-        """The examples that no job used."""
-        return [one for one in self.sets if not one.job_ids]
+    def unused_sets(self) -> list[ExampleFile]:
+        """The files of examples that no job used."""
+        return [file for file in self.sets if not file.job_ids]
 
     def __str__(self) -> str:
         """Return the counts and the size as text."""
@@ -88,7 +88,7 @@ class LocalData:
         return f"{', '.join(parts)}: {self.size_bytes / 1e6:,.1f} MB"
 
 
-def kept(
+def list_data(
     data_dir: str | Path | None = None, index_dir: Path | None = None
 ) -> LocalData:
     """Return all models, jobs, examples, search indexes and bases on this machine.
@@ -96,74 +96,81 @@ def kept(
     Raises:
         LocalServerError: If `data_dir` is not the data directory of a local server.
     """
-    deletion.count_data(data_dir)  # Raises an error for other folders.
+    deletion.count_data(data_dir)  # Raises an error for an unrelated folder.
     models = list_models(data_dir)
-    sets = list_sets(data_dir)
+    sets = list_example_files(data_dir)
     indexes = index_files.index_files(index_dir)
     return LocalData(
         models,
         list_jobs(data_dir),
         sets,
         indexes,
-        downloaded_bases(),
+        list_downloaded_bases(),
         Path(data_dir or default_data_dir()),
         sum(model.size_bytes for model in models)
-        + sum(one.size_bytes for one in sets)
+        + sum(file.size_bytes for file in sets)
         + sum(path.stat().st_size for path in indexes),
     )
 
 
 def page_file(data_dir: str | Path | None = None) -> Path:
-    """Return the path of the page's port and key; the folder is created."""
+    """Return the path of the file with the page's port and key, creating its folder."""
     data = DataDirectory(data_dir)
     data.prepare()
     return data.page
 
 
-def find_tuned(name: str | None, data_dir: str | Path | None = None) -> TunedModel:
-    """Return the newest tuned model with a name, or with the beginning of one."""
-    return models_named(name, data_dir)[0]
+def find_tuned_model(
+    name: str | None, data_dir: str | Path | None = None
+) -> TunedModel:
+    """Return the newest tuned model whose name matches or starts with `name`."""
+    return match_models(name, data_dir)[0]
 
 
-def models_named(
+def match_models(
     name: str | None, data_dir: str | Path | None = None
 ) -> list[TunedModel]:
-    """Return the tuned models with a name or the beginning of one, newest first."""
+    """Return the tuned models whose name starts with or equals `name`, newest first."""
     models = list_models(data_dir)
     if not models:
         msg = (
-            "There is no tuned model on this machine. Train one: "
+            "No tuned models on this machine. Train one: "
             "chatexports finetune PATH --ai NAME"
         )
         raise LocalServerError(msg)
     if name is None:
         return models[:1]
-    asked = plain_name(name)
-    forms = {model.name: [*map(plain_name, model.short_forms())] for model in models}
-    exact = [m for m in models if m.name == name or asked in forms[m.name]]
-    begun = [m for m in models if any(f.startswith(asked) for f in forms[m.name])]
-    is_one_person = len({m.person for m in begun}) == 1 and begun[0].person
-    if exact or is_one_person:
-        return exact or begun
+    query = normalize_name(name)
+    exact_matches, prefix_matches = [], []
+    for model in models:
+        lookup_names = [*map(normalize_name, model.lookup_names())]
+        if model.name == name or query in lookup_names:
+            exact_matches.append(model)
+        if any(lookup_name.startswith(query) for lookup_name in lookup_names):
+            prefix_matches.append(model)
+    people = {model.person for model in prefix_matches}
+    is_one_person = len(people) == 1 and all(people)
+    if exact_matches or is_one_person:
+        return exact_matches or prefix_matches
     return [find_model(name, data_dir)]  # Raises an error.
 
 
-def name_to_delete(name: str, data_dir: str | Path | None = None) -> str:
-    """Return the full name of a model, a job or examples to delete."""
-    if name in {one.id for one in list_sets(data_dir)}:
+def resolve_name(name: str, data_dir: str | Path | None = None) -> str:
+    """Return the full name of the model, job or examples to delete."""
+    if name in {file.id for file in list_example_files(data_dir)}:
         return name
-    # The name of a job with a model means the model.
+    # The id of a finished job refers to its model.
     models = list_models(data_dir)
     if name.startswith("ftjob-") and name not in {model.job_id for model in models}:
-        return job_named(name, data_dir)
+        return find_job(name, data_dir)
     return find_model(name, data_dir).name
 
 
-def job_named(name: str, data_dir: str | Path | None = None) -> str:
-    """Return the id of an existing job."""
+def find_job(name: str, data_dir: str | Path | None = None) -> str:
+    """Return the id of a job; raise an error if it does not exist."""
     if name in {job.id for job in list_jobs(data_dir)}:
         return name
-    msg = f"There is no job {name}. The jobs of this machine: chatexports models"
+    msg = f"No job {name} on this machine. List the jobs: chatexports models"
     raise LocalServerError(msg)
 
 
@@ -175,13 +182,13 @@ def delete_everything(
     Returns:
         The deleted data.
     """
-    deleted = kept(data_dir, index_dir)
+    deleted_data = list_data(data_dir, index_dir)
     deletion.delete_everything(data_dir)
     index_files.delete_indexes(index_dir)
-    for folder in caches():
-        # A server of another data directory may use some, which stay on Windows.
+    for folder in cache_folders():
+        # On Windows, files in use by another server cannot be deleted.
         shutil.rmtree(folder, ignore_errors=True)
-    return deleted
+    return deleted_data
 
 
 def export_model(
@@ -197,10 +204,10 @@ def export_model(
             transformers and vLLM.
 
     Returns:
-        The folder, and lines with instructions for its use.
+        The folder, and lines that explain how to use it.
     """
     from langchain_chatexports.local_server.export import export_model as export
-    from langchain_chatexports.local_server.export import how_to_run
+    from langchain_chatexports.local_server.export import usage_instructions
 
-    written = export(name, folder, data_dir=data_dir, gguf=gguf)
-    return written, [*how_to_run(written, gguf=gguf)]
+    path = export(name, folder, data_dir=data_dir, gguf=gguf)
+    return path, [*usage_instructions(path, gguf=gguf)]

@@ -9,18 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import one_line, plural
-from langchain_chatexports.chat_loaders.recognition import Export, set_parts
-from langchain_chatexports.chat_loaders.suggestions import matching_name
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.chat_loaders.recognition import Export, find_splits
+from langchain_chatexports.chat_loaders.suggestions import match_name
+from langchain_chatexports.datasets.chat_filter import ChatFilter
+from langchain_chatexports.datasets.dataset_writer import (
+    DatasetOptions,
+    PreparedDataset,
+    write_prepared,
+)
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.set_writer import PreparedSet, SetOptions, write_set
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.datasets.trace_file import read_prepared
 from langchain_chatexports.datasets.training_data import (
     MIN_EXAMPLES,
-    Share,
+    HoldOut,
     TrainingData,
     to_training_data,
 )
@@ -34,34 +38,32 @@ _Result = TypeVar("_Result")
 
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 ChooseSpeaker: TypeAlias = "Callable[[Mapping[str, int]], str]"
-"""Returns the person whose voice to learn, from the numbers of messages by sender."""
+"""Chooses the person to imitate, given the number of messages by sender."""
 
 
 def prepare(
     exports: Paths,
     choices: PrepareOptions | None = None,
     *,
-    validation: Share = "auto",
+    validation: HoldOut = "auto",
     choose_speaker: ChooseSpeaker | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> TrainingData:
-    """Read exports, files of examples or sets, and hold out a part for validation.
+    """Read exports, files of examples or sets, and hold out a validation split.
 
-    A name in `choices` may be written without regard to case and accents, or be the
-    beginning of only one name.
+    Names in `choices` match ignoring case and accents, or by a unique prefix.
 
     Args:
-        exports: Exports; or files of examples, or sets, with their own training and
-            validation parts.
+        exports: Exports, files of examples, or sets with their own training and
+            validation splits.
         choices: The person, the chats, and the options of examples.
-        validation: The share to hold out if there is no validation part; `"auto"` for a
-            tenth of large enough data, `None` for nothing.
-        choose_speaker: Called if the exports have no known owner, and `choices` no
-            name.
+        validation: The fraction to hold out if there is no validation split; `"auto"`
+            for a tenth if there is enough data, `None` for nothing.
+        choose_speaker: Called if the owner is unknown and `choices` has no name.
         watch: Shows progress while exports are read.
 
     Returns:
-        The examples, with the counts of their exports.
+        The examples, and the counts of their exports.
 
     Raises:
         SenderNotFoundError: If a name or the owner is not found.
@@ -70,20 +72,26 @@ def prepare(
     options = choices or PrepareOptions()
     if options.limit is not None and options.limit < MIN_EXAMPLES:
         msg = (
-            f"The limit of {plural(options.limit, 'example')} is too low: at least "
-            f"{MIN_EXAMPLES} are needed to train on. Raise --limit, or leave it out."
+            f"The limit of {plural(options.limit, 'example')} is too low: training "
+            f"needs at least {MIN_EXAMPLES}. Raise or omit --limit."
         )
         raise TrainingDataError(msg)
-    paths = as_paths(exports)
-    sets = [set_parts(path) for path in paths]
-    held_out = [parts["validation"] for parts in sets if "validation" in parts]
+    paths = to_paths(exports)
+    splits = [find_splits(path) for path in paths]
+    validation_files = [
+        files["validation"] for files in splits if "validation" in files
+    ]
     preparation, examples = read_examples(
         paths, options, choose_speaker=choose_speaker, watch=watch
     )
-    given = None
-    if held_out and validation is not None:
-        given = [item for path in held_out for item in read_prepared(path)]
-    return to_training_data(preparation, examples, validation, validation=given)
+    validation_examples = None
+    if validation_files and validation is not None:
+        validation_examples = [
+            example for path in validation_files for example in read_prepared(path)
+        ]
+    return to_training_data(
+        preparation, examples, validation, validation=validation_examples
+    )
 
 
 def read_examples(
@@ -91,14 +99,14 @@ def read_examples(
     choices: PrepareOptions | None = None,
     *,
     choose_speaker: ChooseSpeaker | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> tuple[Preparation, list[TracedExample]]:
-    """Return the examples of exports, files or sets, the training part of a set."""
-    files = [set_parts(path).get("train", path) for path in as_paths(exports)]
+    """Return the examples from exports, files, or the training splits of sets."""
+    files = [find_splits(path).get("train", path) for path in to_paths(exports)]
 
     def read(preparation: Preparation) -> list[TracedExample]:
-        with reading(preparation, watch):
-            return [*preparation.traced([])]
+        with watch_preparation(preparation, watch):
+            return [*preparation.iter_examples([])]
 
     return _read(files, choices or PrepareOptions(), read, choose_speaker)
 
@@ -108,33 +116,33 @@ def write_examples(
     output: str | Path,
     choices: PrepareOptions | None = None,
     *,
-    wanted: SetOptions | None = None,
+    set_options: DatasetOptions | None = None,
     choose_speaker: ChooseSpeaker | None = None,
-    watch: Watch = unwatched,
-) -> PreparedSet:
+    watch: Watch = no_progress,
+) -> PreparedDataset:
     """Write the examples of exports as a set, with its data card and trace.
 
     Args:
         exports: Exports, or files of examples.
         output: The file or folder to write.
         choices: The person, the chats, and the options of examples.
-        wanted: The kind of set to write.
+        set_options: The format of the set, and whether to split it.
         choose_speaker: As for `prepare`.
         watch: Shows progress.
     """
-    wanted = wanted or SetOptions()
-    wanted.check_extras()
+    set_options = set_options or DatasetOptions()
+    set_options.check_extras()
 
-    def write(preparation: Preparation) -> PreparedSet:
-        with reading(preparation, watch):
-            return write_set(preparation, Path(output), wanted)
+    def write(preparation: Preparation) -> PreparedDataset:
+        with watch_preparation(preparation, watch):
+            return write_prepared(preparation, Path(output), set_options)
 
-    options = wanted.adapted(choices or PrepareOptions())
-    return _read(as_paths(exports), options, write, choose_speaker)[1]
+    options = set_options.adapt(choices or PrepareOptions())
+    return _read(to_paths(exports), options, write, choose_speaker)[1]
 
 
-def speakers(preparation: Preparation) -> list[tuple[Export, str]]:
-    """Return the owners who become the AI by default."""
+def find_default_speakers(preparation: Preparation) -> list[tuple[Export, str]]:
+    """Return the owners, who are imitated by default."""
     if preparation.options.ai:
         return []
     return [
@@ -143,15 +151,17 @@ def speakers(preparation: Preparation) -> list[tuple[Export, str]]:
     ]
 
 
-def as_paths(exports: Paths) -> list[Path]:
-    """Return one path or several as a list."""
+def to_paths(exports: Paths) -> list[Path]:
+    """Return one or several paths as a list."""
     paths = [exports] if isinstance(exports, (str, Path)) else exports
     return [Path(path).expanduser() for path in paths]
 
 
-def reading(preparation: Preparation, watch: Watch) -> AbstractContextManager[None]:
-    """Return a context that shows the progress of a preparation."""
-    if preparation.reads_examples:
+def watch_preparation(
+    preparation: Preparation, watch: Watch
+) -> AbstractContextManager[None]:
+    """Return a context manager that shows the progress of a preparation."""
+    if preparation.has_example_files:
         return watch("examples", lambda: preparation.examples, None)
     return watch(
         "messages",
@@ -166,83 +176,88 @@ def _read(
     use: Callable[[Preparation], _Result],
     choose_speaker: ChooseSpeaker | None,
 ) -> tuple[Preparation, _Result]:
-    """Read the exports; if names are corrected, read them again."""
+    """Read exports; if a name is not found, correct it and read them again."""
     preparation = Preparation(paths, options)
-    if preparation.reads_examples:
+    if preparation.has_example_files:
         _check_options_for_examples(options)
     try:
         result = use(preparation)
     except SenderNotFoundError:
         senders = preparation.senders()
-        if not senders and options.chats.is_everything:
-            named = ", ".join(str(path) for path in paths)
+        if not senders and options.chats.includes_all:
+            path_list = ", ".join(map(str, paths))
             msg = (
-                f"There are no messages to learn from in {named}. Is it the right chat?"
+                f"There are no messages to train on in {path_list}. "
+                "Choose another chat."
             )
             raise TrainingDataError(msg) from None
         exports = preparation.exports
-        # With an unknown name of a chat, no senders were read.
-        known = senders or {name for one in exports for name in one.loader.names_found}
-        meant = replace(
+        # After an unknown chat name, no senders have been read.
+        known_names = senders or {
+            name for export in exports for name in export.loader.names_found
+        }
+        corrected_options = replace(
             options,
-            ai=matching_names(options.ai, known, exports),
+            ai=match_names(options.ai, known_names, exports),
             chats=correct_names(options.chats, exports, senders),
         )
-        if meant == options:
-            # Another speaker does not help if the name of a chosen chat is wrong.
-            is_unknown = options.chats.has_unknown_names(exports)
-            if options.ai or is_unknown or not (choose_speaker and senders):
+        if corrected_options == options:
+            # If a chat name is wrong, asking for a speaker would not help.
+            has_unknown_chat = options.chats.has_unknown_names(exports)
+            if options.ai or has_unknown_chat or not (choose_speaker and senders):
                 raise
-            owners = {s.owner for _, s in preparation.summaries() if s.owner in senders}
+            owners = {
+                summary.owner
+                for _, summary in preparation.summaries()
+                if summary.owner in senders
+            }
             names = (choose_speaker(senders), *sorted(str(owner) for owner in owners))
-            meant = replace(options, ai=names)
-        preparation = Preparation(paths, meant)
+            corrected_options = replace(options, ai=names)
+        preparation = Preparation(paths, corrected_options)
         result = use(preparation)
-    for path in preparation.silent_exports():
-        msg = f"{path} is skipped: nobody in it has the speaker's name."
+    for path in preparation.exports_without_ai():
+        msg = f"Skipped {path}: it has no messages from the chosen person."
         warnings.warn(msg, stacklevel=3)
     return preparation, result
 
 
 def correct_names(
-    chats: ChatChoice, exports: Collection[Export], senders: Iterable[str] = ()
-) -> ChatChoice:
-    """Return a choice with names as written in the exports.
-
-    Unknown names are not changed.
-    """
-    known = {name for export in exports for name in export.loader.names_found}
-    known.update(senders)
+    chats: ChatFilter, exports: Collection[Export], senders: Iterable[str] = ()
+) -> ChatFilter:
+    """Replace names with those in the exports; unknown names are not changed."""
+    known_names = {name for export in exports for name in export.loader.names_found}
+    known_names.update(senders)
     return replace(
         chats,
-        include=matching_names(chats.include, known, exports),
-        exclude=matching_names(chats.exclude, known, exports),
+        include=match_names(chats.include, known_names, exports),
+        exclude=match_names(chats.exclude, known_names, exports),
     )
 
 
-def matching_names(
-    names: Iterable[str], known: Collection[str], exports: Iterable[Export]
+def match_names(
+    names: Iterable[str], known_names: Collection[str], exports: Iterable[Export]
 ) -> tuple[str, ...]:
-    """Return names as written in exports; unknown ones are not changed."""
+    """Replace names with those in the exports; unknown names are not changed."""
 
     def is_known(name: str) -> bool:
-        return any(export.loader.names_of(name) & {*known} for export in exports)
+        return any(export.loader.names_of(name) & {*known_names} for export in exports)
 
     return tuple(
-        name if is_known(name) else matching_name(name, known) or name for name in names
+        name if is_known(name) else match_name(name, known_names) or name
+        for name in names
     )
 
 
 def _check_options_for_examples(options: PrepareOptions) -> None:
-    """Warn about options without effect on examples; raise an error for chats."""
-    if not options.chats.is_everything:
+    """Warn about ignored options; raise an error if chats are filtered."""
+    if not options.chats.includes_all:
         msg = (
-            "These are examples; --with, --no-groups, --exclude, --since and --until "
-            "are for exports. To remove a person or a conversation from examples: "
+            "Examples cannot be filtered: --with, --no-groups, --exclude, --since and "
+            "--until apply only to exports. To remove a person or a conversation: "
             "chatexports forget"
         )
         raise ExportFormatError(msg)
     if unused := options.unused_for_examples():
-        listed = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
-        msg = f"{listed}: for exports only, and these are examples."
+        ignored_options = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        msg = f"{ignored_options} ignored: applies only to exports."
         warnings.warn(msg, stacklevel=4)

@@ -1,4 +1,4 @@
-"""Removal of a person or a conversation from sets, indexes and models."""
+"""Remove people and conversations from sets, indexes and models."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from langchain_chatexports.chat_loaders.suggestions import same_names
+from langchain_chatexports.chat_loaders.suggestions import find_equal_names
 from langchain_chatexports.datasets import removal
-from langchain_chatexports.datasets.removal import ForgetReport, name_search, texts_in
+from langchain_chatexports.datasets.removal import (
+    ForgetReport,
+    iter_texts,
+    name_matcher,
+)
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.finetuning.training_file import JobUse
-from langchain_chatexports.local_server.storage.deletion import delete_kept
+from langchain_chatexports.local_server.storage.deletion import delete_data
 from langchain_chatexports.local_server.storage.files import (
-    KeptSet,
-    examples_of,
-    jobs_that_used_set,
-    list_sets,
+    ExampleFile,
+    find_jobs_by_examples,
+    list_example_files,
+    read_uploaded_examples,
 )
-from langchain_chatexports.local_server.storage.jobs import JobEndedError, list_jobs
+from langchain_chatexports.local_server.storage.jobs import JobNotActiveError, list_jobs
 from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.retrieval import index_files
 
@@ -27,35 +31,35 @@ Reason: TypeAlias = Literal["voice", "set", "text"]
 
 
 @dataclass(frozen=True)
-class KnownBy:
-    """A model, training or examples with a person's messages or name."""
+class RemainingCopy:
+    """A model, job or file of examples with a person's messages or name."""
 
     id: str
-    """The model's name, or the id of the job or examples, for its deletion."""
+    """The model's name, or the id of the job or examples; `delete` accepts it."""
 
     kind: Literal["model", "training", "examples"]
-    """The kind; a model includes its training and examples."""
+    """A model includes its job and examples."""
 
     title: str
     """Its title; empty for examples."""
 
     reason: Reason
-    """It learned the person's voice, was trained on the set, or its examples name
-    them."""
+    """It imitates the person, was trained on the set, or its examples contain the
+    name."""
 
 
 @dataclass(frozen=True)
-class Forgotten:
+class ForgetResult:
     """The result of a removal."""
 
     report: ForgetReport | None
     """The rows removed from the set; `None` without a set."""
 
     jobs: list[JobUse]
-    """The fine-tuning jobs of this machine that used the set."""
+    """The local fine-tuning jobs that used the set."""
 
-    known_by: list[KnownBy]
-    """The models, trainings and examples of this machine that know the person."""
+    remaining: list[RemainingCopy]
+    """The person's models, jobs and examples on this machine."""
 
     indexes: list[Path]
     """The deleted search indexes."""
@@ -68,86 +72,90 @@ def forget(
     conversations: Sequence[str] = (),
     data_dir: str | Path | None = None,
     index_dir: Path | None = None,
-) -> Forgotten:
-    """Remove people or conversations from a set, and delete indexes that have them.
+) -> ForgetResult:
+    """Remove people or conversations from a set, and delete their search indexes.
 
-    Models, trainings and examples that know them are only listed; `delete_known`
-    deletes them.
+    Their models, jobs and examples are only listed; `delete_remaining` deletes them.
 
     Args:
-        path: A set with its trace beside it; `None` for search indexes only.
+        path: A set with its trace next to it; `None` to delete only search indexes.
         people: Names or handles.
         conversations: Ids of conversations.
         data_dir: The directory of models, jobs and examples.
         index_dir: The directory of search indexes; `None` for the default.
 
     Raises:
-        SenderNotFoundError: If a name is not in the set; without a set, if neither an
-            index nor a model has it.
+        SenderNotFoundError: If a name is not in the set; without a set, if it is
+            neither in an index nor in a model.
     """
     report = None
     jobs: list[JobUse] = []
     if path is not None:
         report = removal.forget(path, people=people, conversations=conversations)
-        jobs = jobs_that_used_set(report.hashes, data_dir)
-    known = list(_known_by(people, {job.id for job in jobs}, data_dir))
-    deleted = index_files.delete_indexes_with(
-        index_dir, people, conversations, strict=report is None and not known
+        jobs = find_jobs_by_examples(report.hashes, data_dir)
+    remaining = list(_find_remaining(people, {job.id for job in jobs}, data_dir))
+    deleted = index_files.delete_matching_indexes(
+        index_dir, people, conversations, strict=report is None and not remaining
     )
-    return Forgotten(report, jobs, known, deleted)
+    return ForgetResult(report, jobs, remaining, deleted)
 
 
-def delete_known(
-    known_by: Iterable[KnownBy], data_dir: str | Path | None = None
-) -> list[KnownBy]:
-    """Delete models, trainings and examples, and return those that still existed."""
+def delete_remaining(
+    remaining: Iterable[RemainingCopy], data_dir: str | Path | None = None
+) -> list[RemainingCopy]:
+    """Delete models, jobs and examples; return those that still existed."""
     deleted = []
-    for one in known_by:
+    for copy in remaining:
         try:
-            delete_kept(one.id, data_dir=data_dir)
-        except JobEndedError:
+            delete_data(copy.id, data_dir=data_dir)
+        except JobNotActiveError:
             continue
-        deleted.append(one)
+        deleted.append(copy)
     return deleted
 
 
-def _known_by(
-    people: Collection[str], used: Collection[str], data_dir: str | Path | None
-) -> Iterator[KnownBy]:
+def _find_remaining(
+    people: Collection[str], job_ids: Collection[str], data_dir: str | Path | None
+) -> Iterator[RemainingCopy]:
     try:
         models, jobs = list_models(data_dir), list_jobs(data_dir)
-        sets = list_sets(data_dir)
+        sets = list_example_files(data_dir)
     except MissingExtraError:
-        return  # There is no training without the extra.
-    naming = [one for one in sets if _names(one, people, data_dir)]
-    named = {job_id for one in naming for job_id in one.job_ids}
-    persons = {model.person for model in models} | {job.person for job in jobs}
-    known = [person for person in persons if person]
-    voices = {same for name in people for same in same_names(name, known)}
+        return  # Without the extra, there are no jobs.
+    sets = [file for file in sets if _contains_name(file, people, data_dir)]
+    set_job_ids = {job_id for file in sets for job_id in file.job_ids}
+    stored_people = {model.person for model in models} | {job.person for job in jobs}
+    known_people = [person for person in stored_people if person]
+    matching_people = {
+        person for name in people for person in find_equal_names(name, known_people)
+    }
 
-    def reason(person: str | None, job_id: str) -> Reason | None:
-        if person in voices:
+    def find_reason(person: str | None, job_id: str) -> Reason | None:
+        if person in matching_people:
             return "voice"
-        if job_id in used:
+        if job_id in job_ids:
             return "set"
-        return "text" if job_id in named else None
+        return "text" if job_id in set_job_ids else None
 
     for model in models:
-        if why := reason(model.person, model.job_id):
-            yield KnownBy(model.name, "model", model.title, why)
-    made = {model.job_id for model in models}
-    for job in (job for job in jobs if job.id not in made):
-        if why := reason(job.person, job.id):
-            yield KnownBy(job.id, "training", job.person or job.base_model, why)
-    unused = (one for one in naming if not one.job_ids)
-    yield from (KnownBy(one.id, "examples", "", "text") for one in unused)
+        if reason := find_reason(model.person, model.job_id):
+            yield RemainingCopy(model.name, "model", model.title, reason)
+    finished_ids = {model.job_id for model in models}
+    for job in (job for job in jobs if job.id not in finished_ids):
+        if reason := find_reason(job.person, job.id):
+            title = job.person or job.base_model
+            yield RemainingCopy(job.id, "training", title, reason)
+    unused_files = (file for file in sets if not file.job_ids)
+    yield from (RemainingCopy(file.id, "examples", "", "text") for file in unused_files)
 
 
-def _names(one: KeptSet, people: Collection[str], data_dir: str | Path | None) -> bool:
-    searches = [name_search(name) for name in people if name.strip()]
+def _contains_name(
+    examples: ExampleFile, people: Collection[str], data_dir: str | Path | None
+) -> bool:
+    matchers = [name_matcher(name) for name in people if name.strip()]
     return any(
-        search(text)
-        for example in examples_of(one, data_dir)
-        for text in texts_in(example)
-        for search in searches
+        matches(text)
+        for example in read_uploaded_examples(examples, data_dir)
+        for text in iter_texts(example)
+        for matches in matchers
     )

@@ -1,4 +1,4 @@
-"""Search indexes of exports."""
+"""Open the search indexes of exports."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
     open_exports,
 )
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.index_files import IndexFile
-from langchain_chatexports.workflows.prepare import Paths, as_paths
+from langchain_chatexports.workflows.prepare import Paths, to_paths
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,21 @@ class OpenIndex:
     exports: list[Export]
     index: ChatIndex
     messages_read: int
-    """The number of messages read for it; 0 if it was up to date."""
+    """The number of messages read; 0 if the index was up to date."""
 
     new_file: Path | None
+    """The index file, if it was created."""
 
 
-def index_file(
+def get_index_file(
     paths: Sequence[Path], options: PrepareOptions, index_dir: Path | None = None
 ) -> IndexFile:
     """Return the index file of exports with these options."""
-    others = [path for path in (options.contacts, options.people) if path is not None]
-    given = (options.export_zone, options.date_order)
-    words = [word for word in given if word is not None]
-    if not options.chats.is_everything:
-        words.append(repr(options.chats))
-    return IndexFile(index_dir, paths, others, words)
+    name_files = [path for path in (options.contacts, options.people) if path]
+    settings = [value for value in (options.export_zone, options.date_order) if value]
+    if not options.chats.includes_all:
+        settings.append(repr(options.chats))
+    return IndexFile(index_dir, paths, name_files, settings)
 
 
 @contextmanager
@@ -53,28 +53,31 @@ def open_index(
     options: PrepareOptions | None = None,
     index_dir: Path | None = None,
     in_memory: bool = False,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> Iterator[OpenIndex]:
-    """Open the index of exports; rebuild it if one has changed.
+    """Open the index of exports, and rebuild it if an export has changed.
 
-    Only options for opening exports are used, without the choice of chats.
+    The index contains all chats: `options.chats` is ignored.
     """
-    paths = as_paths(exports)
-    options = replace(options or PrepareOptions(), chats=ChatChoice())
-    opened = open_exports(paths, **options.export_options())
-    file = None if in_memory else index_file(paths, options, index_dir)
+    paths = to_paths(exports)
+    options = replace(options or PrepareOptions(), chats=ChatFilter())
+    opened_exports = open_exports(paths, **options.export_options())
+    file = None if in_memory else get_index_file(paths, options, index_dir)
     new_file = file.path if file and not file.path.exists() else None
-    passes = []
+    readers = []
     with file.open() if file else ChatIndex() as index:
         if file is None or not file.is_current(index):
-            passes = [export.loader.read() for export in opened]
+            readers = [export.loader.read() for export in opened_exports]
             rebuild = partial(file.rebuild, index) if file else index.rebuild
             with watch(
                 "messages",
-                lambda: sum(one.messages_read for one in passes),
-                estimate_message_count(opened),
+                lambda: sum(reader.messages_read for reader in readers),
+                estimate_message_count(opened_exports),
             ):
-                rebuild(chain.from_iterable(passes))
+                rebuild(chain.from_iterable(readers))
         yield OpenIndex(
-            opened, index, sum(one.messages_read for one in passes), new_file
+            opened_exports,
+            index,
+            sum(reader.messages_read for reader in readers),
+            new_file,
         )

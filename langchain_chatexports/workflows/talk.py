@@ -1,4 +1,4 @@
-"""Talks with a tuned model, or with a base model as the person of exports."""
+"""Talk to a tuned model, or to a base model that imitates a person in exports."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from langchain_chatexports._files import write_whole
-from langchain_chatexports._progress import Watch, unwatched
+from langchain_chatexports._files import write_atomic
+from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.replies import replies_of
-from langchain_chatexports.datasets.trace import speaker_of
+from langchain_chatexports.datasets.replies import extract_replies
+from langchain_chatexports.datasets.trace import find_person
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.storage.files import training_examples
@@ -31,13 +31,17 @@ from langchain_chatexports.personas.talk import (
     ChatSettings,
     Turn,
     Voice,
-    make_model,
+    create_model,
 )
-from langchain_chatexports.workflows.bases import language_of_examples
-from langchain_chatexports.workflows.models import find_tuned
+from langchain_chatexports.workflows.bases import detect_language
+from langchain_chatexports.workflows.models import find_tuned_model
 from langchain_chatexports.workflows.prepare import ChooseSpeaker, Paths, read_examples
+from langchain_chatexports.workflows.remote_training import (
+    OLLAMA_URL,
+    get_api_key,
+    get_host,
+)
 from langchain_chatexports.workflows.train import open_server
-from langchain_chatexports.workflows.train_elsewhere import OLLAMA_URL, host_of, key_for
 from langchain_chatexports.workflows.training_events import OnEvent
 
 _BASE_TITLE = "base model"
@@ -47,15 +51,15 @@ _MAX_NAMES = 5
 
 @dataclass(frozen=True)
 class Speaker:
-    """A tuned model, or a base model as a person, in a talk.
+    """A tuned model, or a base model that imitates a person.
 
     Attributes:
         model: The tuned model's name; `None` for a base model.
         base: The base to start the local server with; `None` for the default.
-        voice: The prompt that gives the person's voice, with earlier replies.
-        style: The description of a tuned model's person for its base, if known.
+        voice: The prompt with the person's earlier replies.
+        style: The person's style card, for the base of a tuned model.
         tuned: The tuned model, if it is on this machine.
-        exports: The exports with the person's chats, for the memory of the talk.
+        exports: The exports with the person's chats, searched by the talk's memory.
     """
 
     title: str | None = None
@@ -70,8 +74,8 @@ class Speaker:
 
     @property
     def language(self) -> str | None:
-        """The language of the person, if known."""
-        return language_of_examples(self.examples)
+        """The person's language, if known."""
+        return detect_language(self.examples)
 
     @property
     def person(self) -> str | None:
@@ -79,79 +83,77 @@ class Speaker:
         return self.tuned.person if self.tuned else self.title
 
     @property
-    def shown_replies(self) -> int:
+    def replies_per_prompt(self) -> int:
         """The maximum number of earlier replies in the prompt."""
         return min(self.voice.k, len(self.voice.replies)) if self.voice else 0
 
-    def settings(self, given: ChatSettings) -> ChatSettings:
-        """Return settings with the person's prompt, unless one is given."""
+    def settings(self, settings: ChatSettings) -> ChatSettings:
+        """Add the person's prompt to settings that do not have one."""
         if self.voice is None:
-            return given
+            return settings
         prompt = ChatPrompt(self.voice.persona, self.voice.label)
-        if given.label:
-            prompt = prompt.with_user(given.label)
+        if settings.label:
+            prompt = prompt.with_user(settings.label)
         limits = self.voice.limits
         tokens = self.tuned.reply_tokens if self.tuned else None
         if limits is not None:
             tokens = tokens or limits.tokens
             limits = replace(limits, label=prompt.label)
-        # The persona and the labels are settings of the talk, so that its base has
-        # them, too.
-        added = {"persona": None, "label": None, "limits": limits}
+        # Persona and label move to the settings, because the base uses them as well.
+        changes = {"persona": None, "label": None, "limits": limits}
         return replace(
-            given,
-            system=prompt.system if given.system is None else given.system,
+            settings,
+            system=prompt.system if settings.system is None else settings.system,
             label=prompt.label,
-            max_tokens=given.max_tokens or tokens,
-            voice=self.voice.model_copy(update=added),
+            max_tokens=settings.max_tokens or tokens,
+            voice=self.voice.model_copy(update=changes),
         )
 
 
 @contextmanager
 def talk(
-    who: TunedModel | Speaker | str | None = None,
+    speaker: TunedModel | Speaker | str | None = None,
     *,
     data_dir: str | Path | None = None,
     settings: ChatSettings | None = None,
 ) -> Iterator[Callable[[str], str]]:
-    """Talk to a tuned model, or to the person of exports, on this machine.
+    """Talk to a tuned model, or to a person in exports, on this machine.
 
     Args:
-        who: A tuned model or its name, `None` for the newest; or the result of
-            `person_of`.
+        speaker: A tuned model or its name, `None` for the newest; or the result of
+            `load_person`.
         data_dir: The directory of models; `None` for the default.
         settings: The settings of the talk.
 
     Yields:
-        A function that returns the answer to a message, with an empty line between
-        several messages. It remembers the earlier messages of the talk.
+        A function that returns the reply to a message and remembers the talk. Messages
+        in a reply are separated by empty lines.
     """
-    speaker = who
     if not isinstance(speaker, Speaker):
         name = speaker.name if isinstance(speaker, TunedModel) else speaker
-        speaker = tuned_speaker(find_tuned(name, data_dir))
+        speaker = load_tuned_speaker(find_tuned_model(name, data_dir))
     with open_talk(speaker, settings or ChatSettings(), data_dir=data_dir) as voices:
         voice = voices[-1]
 
         def ask(message: str) -> str:
-            voice.hear(message)
+            voice.add_line(message)
             for _ in voice.answer():
                 pass
-            return voice.last
+            return voice.last_answer
 
         yield ask
 
 
-def tuned_speaker(model: TunedModel) -> Speaker:
-    """Return a tuned model of this machine as a speaker."""
+def load_tuned_speaker(model: TunedModel) -> Speaker:
+    """Load a tuned model on this machine as a speaker."""
     examples = training_examples(model)
-    replies = [one.reply for example in examples for one in replies_of(example)]
-    # It has learned its examples, so earlier replies in its prompt do not help.
+    replies = [item.reply for example in examples for item in extract_replies(example)]
+    # The model was trained on its examples, so replies in its prompt do not help.
     voice = VoicePrompt(
         persona=model.prompt.system,
         label=model.prompt.label,
         k=0,
-        limits=ReplyLimits.of(replies),
+        limits=ReplyLimits.from_replies(replies),
     )
     return Speaker(
         model=model.name,
@@ -164,21 +166,21 @@ def tuned_speaker(model: TunedModel) -> Speaker:
     )
 
 
-def person_of(
+def load_person(
     exports: Paths,
     choices: PrepareOptions | None = None,
     *,
     base: str | None = None,
     choose_speaker: ChooseSpeaker | None = None,
-    watch: Watch = unwatched,
+    watch: Watch = no_progress,
 ) -> Speaker:
-    """Return the person of exports as a speaker, without a training.
+    """Load a person from exports as a speaker, without training.
 
     Args:
-        exports: Exports, files of examples, or sets, which are read without their
-            validation part.
-        choices: The person and the chats.
-        base: The base model that answers; `None` for the default.
+        exports: Exports, files of examples, or sets, of which the validation split is
+            not read.
+        choices: Whom to imitate, and which chats to use.
+        base: The base model that imitates the person; `None` for the default.
         choose_speaker: As for `prepare`.
         watch: Shows progress while exports are read.
 
@@ -187,19 +189,19 @@ def person_of(
         TrainingDataError: If the person has no replies.
     """
     options = choices or PrepareOptions()
-    preparation, examples = read_examples(
+    preparation, traced_examples = read_examples(
         exports, options, choose_speaker=choose_speaker, watch=watch
     )
-    listed = [item.example for item in examples]
-    voice = VoicePrompt.from_examples(listed)
-    name = speaker_of(examples)
+    examples = [traced.example for traced in traced_examples]
+    voice = VoicePrompt.from_examples(examples)
+    name = find_person(traced_examples)
     return Speaker(
         name,
         base=base,
         voice=voice,
         preparation=preparation,
-        exports=preparation.whole_exports,
-        examples=listed,
+        exports=preparation.citable_exports,
+        examples=examples,
     )
 
 
@@ -213,56 +215,58 @@ def open_talk(
     with_base: bool = False,
     on_event: OnEvent | None = None,
 ) -> Iterator[list[Voice]]:
-    """Start a local server if needed, and yield the voices of the talk."""
+    """Start a local server if needed, and yield the voices of a talk."""
     if base_url is not None:
-        elsewhere = OtherServer(base_url, key_for(base_url))
-        yield voices_on(elsewhere, speaker, settings)
+        remote_server = RemoteServer(base_url, get_api_key(base_url))
+        yield create_voices(remote_server, speaker, settings)
         return
     with open_server(speaker.base, data_dir, on_event=on_event) as server:
-        yield voices_on(server, speaker, settings, with_base=with_base)
+        yield create_voices(server, speaker, settings, with_base=with_base)
 
 
-class OtherServer(NamedTuple):
-    """A server with OpenAI's protocol that is not the local server."""
+class RemoteServer(NamedTuple):
+    """An OpenAI-compatible server other than the local server."""
 
     base_url: str
     api_key: str
     base_model: str = ""
 
 
-def voices_on(
-    server: LocalServer | OtherServer,
+def create_voices(
+    server: LocalServer | RemoteServer,
     speaker: Speaker,
     settings: ChatSettings,
     *,
     with_base: bool = False,
 ) -> list[Voice]:
     """Return the voices on a running server; the last one is the speaker."""
-    where = (server.base_url, server.api_key)
+    address = (server.base_url, server.api_key)
 
-    def voice(name: str, settings: ChatSettings, title: str | None) -> Voice:
-        model = make_model(name, settings, *where)
-        return Voice(title or name, model, settings, server=where[0], name=name)
+    def create_voice(name: str, settings: ChatSettings, title: str | None) -> Voice:
+        model = create_model(name, settings, *address)
+        return Voice(title or name, model, settings, server=server.base_url, name=name)
 
-    own = speaker.settings(settings)
+    speaker_settings = speaker.settings(settings)
     name = speaker.model or server.base_model
-    main = voice(name, own, speaker.title)
+    main = create_voice(name, speaker_settings, speaker.title)
     main.has_bubbles = True
-    if own.voice and (server.base_model or not speaker.tuned):
-        # Trained or shown replies, models repeat these instead of what is remembered.
-        style = speaker.style or own.voice.style
-        plain = own.voice.model_copy(update={"style": style, "k": 0})
-        asked = server.base_model if speaker.tuned else name
-        main.recalling = make_model(asked, replace(own, voice=plain), *where)
+    if speaker_settings.voice and (server.base_model or not speaker.tuned):
+        # Otherwise, the model repeats replies from training or the prompt instead of
+        # recalled messages.
+        style = speaker.style or speaker_settings.voice.style
+        plain_voice = speaker_settings.voice.model_copy(update={"style": style, "k": 0})
+        recall_model = server.base_model if speaker.tuned else name
+        recall_settings = replace(speaker_settings, voice=plain_voice)
+        main.recall_model = create_model(recall_model, recall_settings, *address)
     if not with_base:
         return [main]
-    # The base is shown as it is, without a memory.
-    plain_settings = replace(own, voice=None, memory=None)
-    return [voice(server.base_model, plain_settings, _BASE_TITLE), main]
+    # The base replies without the voice prompt and memory.
+    plain_settings = replace(speaker_settings, voice=None, memory=None)
+    return [create_voice(server.base_model, plain_settings, _BASE_TITLE), main]
 
 
-def served_base(base: str) -> tuple[str, str] | None:
-    """Return the server and the name of a base on another running server."""
+def find_served_base(base: str) -> tuple[str, str] | None:
+    """Return the URL and model name if the base is on another server, else `None`."""
     from openai import APIError, OpenAI
 
     if base.startswith("ollama:"):
@@ -270,19 +274,19 @@ def served_base(base: str) -> tuple[str, str] | None:
     if not base.startswith(("http://", "https://")):
         return None
     try:
-        with OpenAI(base_url=base, api_key=key_for(base)) as client:
+        with OpenAI(base_url=base, api_key=get_api_key(base)) as client:
             names = [model.id for model in client.models.list()]
     except APIError as error:
         msg = (
-            f"{host_of(base)} does not list its models ({type(error).__name__}). Check "
-            "the address, which usually ends in /v1, and that the server runs."
+            f"{get_host(base)} does not list its models ({type(error).__name__}). Is "
+            "the server running, and does its address end in /v1?"
         )
         raise ChatExportError(msg) from error
     if len(names) != 1:
-        named = f": {', '.join(sorted(names)[:_MAX_NAMES])}" if names else ""
+        name_list = f": {', '.join(sorted(names)[:_MAX_NAMES])}" if names else ""
         msg = (
-            f"{host_of(base)} has {plural(len(names), 'model')}{named}. Name one: "
-            f"--base-url {base} --base NAME"
+            f"{get_host(base)} has {plural(len(names), 'model')}{name_list}. Choose "
+            f"one: --base-url {base} --base NAME"
         )
         raise ChatExportError(msg)
     return base, names[0]
@@ -297,52 +301,49 @@ class SavedTalk:
     changed_at: datetime
 
 
-def saved_talks(model: TunedModel) -> list[SavedTalk]:
-    """Return the saved talks with a model, the last one first."""
-    found = []
+def list_saved_talks(model: TunedModel) -> list[SavedTalk]:
+    """Return the saved talks with a model, newest first."""
+    talks = []
     for file in (model.path / _TALKS).glob("*.json"):
         try:
             turns = msgspec.json.decode(file.read_bytes(), type=list[Turn])
             changed_at = datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)
         except (OSError, msgspec.DecodeError):
             continue
-        found.append(SavedTalk(file.stem, turns, changed_at))
-    return sorted(found, key=lambda talk: (talk.changed_at, talk.id), reverse=True)
+        talks.append(SavedTalk(file.stem, turns, changed_at))
+    return sorted(talks, key=lambda talk: (talk.changed_at, talk.id), reverse=True)
 
 
 def new_talk_id() -> str:
-    """Return an id for a new talk: the time, for their order."""
+    """Return an id for a new talk: the current time, so that ids are sortable."""
     return str(time.time_ns())
 
 
 def save_turns(model: TunedModel, turns: Sequence[Turn], talk_id: str) -> None:
-    """Save a talk in the folder of its model; without turns, delete it.
-
-    Only the user can read the file.
-    """
+    """Save a talk in its model's folder with owner-only access; delete it if empty."""
     file = model.path / _TALKS / f"{talk_id}.json"
-    answered = [turn for turn in turns if turn.answer]
-    if answered:
+    answered_turns = [turn for turn in turns if turn.answer]
+    if answered_turns:
         file.parent.mkdir(mode=0o700, exist_ok=True)
-        write_whole(file, msgspec.json.encode(answered))
+        write_atomic(file, msgspec.json.encode(answered_turns))
     else:
         file.unlink(missing_ok=True)
 
 
-def continue_talk(
+def resume_talk(
     voices: Sequence[Voice], model: TunedModel, talk_id: str | None = None
 ) -> str | None:
-    """Let voices continue a saved talk with a model; without an id, the last one.
+    """Resume a saved talk with a model; without an id, the newest.
 
     Returns:
-        The id of the talk; `None` if there is none.
+        The id of the talk; `None` if it was not found.
     """
-    talks = saved_talks(model)
-    found = next((talk for talk in talks if talk_id in {None, talk.id}), None)
-    if found is None:
+    talks = list_saved_talks(model)
+    saved_talk = next((talk for talk in talks if talk_id in {None, talk.id}), None)
+    if saved_talk is None:
         return None
-    *beside, speaker = voices
-    speaker.turns[:] = found.turns
-    for voice in beside:  # Their answers were not saved.
-        voice.turns[:] = [Turn(turn.line) for turn in found.turns]
-    return found.id
+    *base_voices, speaker_voice = voices
+    speaker_voice.turns[:] = saved_talk.turns
+    for voice in base_voices:  # Their replies are not saved.
+        voice.turns[:] = [Turn(turn.line) for turn in saved_talk.turns]
+    return saved_talk.id

@@ -1,4 +1,4 @@
-"""The events of a training: the job, its steps, messages, an end."""
+"""The events of a job: created, step, message, stopped."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from langchain_chatexports._progress import seconds_left, time_left
-from langchain_chatexports.local_server.storage.jobs import KeptJob
+from langchain_chatexports.local_server.storage.jobs import LocalJob
 
-# The number of last steps for the pace of a training.
-_TIMED_STEPS = 50
-# Routine messages of a local server, which are not shown.
-_ROUTINE = (
+# The number of recent steps to estimate the pace from.
+_MAX_TIMED_STEPS = 50
+# Routine messages from the local server, which are not shown.
+_ROUTINE_MESSAGES = (
     "Created fine-tuning job",
     "Files validated",
     "Fine-tuning job started",
@@ -24,31 +24,31 @@ _ROUTINE = (
 
 @dataclass(frozen=True)
 class JobEvent:
-    """The job exists: it is new, or an earlier one for the same data was found."""
+    """A job was created, or an earlier one for the same data was found."""
 
     job_id: str
-    state: Literal["new", "continued", "running", "trained"]
-    """`continued` after it was stopped; `running` for another command; `trained`
-    before."""
+    state: Literal["new", "resumed", "running", "trained"]
+    """`resumed`: it was stopped before. `running`: another command started it.
+    `trained`: it has already succeeded."""
 
     saved_step: int = 0
 
     def __str__(self) -> str:
-        """Return a line about the job."""
+        """Return a one-line description."""
         if self.state == "new":
             return f"Job {self.job_id}: training"
         if self.state == "trained":
-            return f"Job {self.job_id}: these examples were trained on before"
+            return f"Job {self.job_id}: already trained on these examples"
         if self.state == "running":
-            return f"Job {self.job_id}: these examples are being trained on already"
+            return f"Job {self.job_id}: already training on these examples"
         step = self.saved_step
-        where = f"from its checkpoint of step {step:,}" if step else "from the start"
-        return f"Job {self.job_id} was stopped before; it continues {where}"
+        start = f"the checkpoint at step {step:,}" if step else "the start"
+        return f"Job {self.job_id}: resuming from {start}"
 
 
 @dataclass(frozen=True)
 class StepEvent:
-    """A step was trained."""
+    """A training step was completed."""
 
     step: int
     total: int | None
@@ -60,7 +60,7 @@ class StepEvent:
     seconds_left: float | None = None
 
     def __str__(self) -> str:
-        """Return the step and the progress as text."""
+        """Return the step, the loss and the remaining time as text."""
         total = f"/{self.total}" if self.total else ""
         loss = "" if self.loss is None else f", loss {self.loss:.2f}"
         left = "" if self.seconds_left is None else f", {time_left(self.seconds_left)}"
@@ -69,7 +69,7 @@ class StepEvent:
 
 @dataclass(frozen=True)
 class MessageEvent:
-    """A message of the server about the job."""
+    """A message from the server about the job."""
 
     text: str
     is_warning: bool = False
@@ -81,7 +81,7 @@ class MessageEvent:
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """The progress of a training."""
+    """The progress of a job."""
 
     steps: list[StepEvent]
     phase: str = ""
@@ -92,13 +92,13 @@ class TrainingProgress:
 
 @dataclass(frozen=True)
 class StoppedEvent:
-    """Waiting was interrupted; the interruption is raised after this event."""
+    """Waiting was interrupted; the exception is raised after this event."""
 
     job_id: str | None
     outcome: Literal["paused", "elsewhere", "nothing sent"]
-    """`elsewhere`: the job continues in another command, or on another server."""
+    """`elsewhere`: the job is still running in another command or on another server."""
 
-    job: KeptJob | None = None
+    job: LocalJob | None = None
 
 
 TrainingEvent: TypeAlias = "JobEvent | StepEvent | MessageEvent | StoppedEvent"
@@ -106,9 +106,9 @@ OnEvent: TypeAlias = "Callable[[TrainingEvent], object]"
 
 
 class EventReader:
-    """Converts the server's events of a job to ours.
+    """Converts a job's server events to the events of this module.
 
-    The time left is estimated from the pace of the last steps.
+    The remaining time is estimated from the pace of recent steps.
     """
 
     phase = ""
@@ -116,53 +116,61 @@ class EventReader:
     def __init__(self) -> None:
         """Initialize the reader of one job's events."""
         self._steps: list[tuple[int, float]] = []
-        self._end: float | None = None
+        self._estimated_end: float | None = None
 
     def read(self, event: Mapping[str, Any]) -> StepEvent | MessageEvent | None:
-        """Return an event; `None` if it is not to be shown."""
-        given = event.get("data")
-        data = given if isinstance(given, dict) else {}
+        """Return the converted event; `None` if it should not be shown."""
+        value = event.get("data")
+        data = value if isinstance(value, dict) else {}
         step = data.get("step")
-        now = _number(event.get("created_at")) or 0.0
+        now = _to_float(event.get("created_at")) or 0.0
         if event.get("type") == "metrics" and isinstance(step, int):
             self.phase = ""
-            return self._step(step, data, now)
+            return self._create_step_event(step, data, now)
         if phase := str(data.get("phase") or ""):
-            # A continued training goes through them again.
-            self.phase, self._steps, self._end = phase, [], None
+            # A resumed job repeats the phases.
+            self.phase, self._steps, self._estimated_end = phase, [], None
             return None
         text = str(event.get("message") or "")
-        # The error of a failed job is raised elsewhere.
-        if event.get("level") == "error" or text.startswith(_ROUTINE):
+        # The error of a failed job is raised by the wait for it.
+        if event.get("level") == "error" or text.startswith(_ROUTINE_MESSAGES):
             return None
         return MessageEvent(text, is_warning=event.get("level") == "warn")
 
-    def left_at(self, now: float) -> float | None:
-        """Return the estimate at a time; `None` if it was too short."""
-        return self._end - now if self._end is not None and self._end > now else None
+    def seconds_left_at(self, now: float) -> float | None:
+        """Return the remaining seconds at a time; `None` if unknown or overdue."""
+        return (
+            self._estimated_end - now
+            if self._estimated_end is not None and self._estimated_end > now
+            else None
+        )
 
-    def _step(self, step: int, data: Mapping[str, Any], now: float) -> StepEvent:
+    def _create_step_event(
+        self, step: int, data: Mapping[str, Any], now: float
+    ) -> StepEvent:
         total = data.get("total_steps")
         total = total if isinstance(total, int) else None
         return StepEvent(
             step,
             total,
-            _number(data.get("train_loss")),
-            _number(data.get("valid_loss")),
+            _to_float(data.get("train_loss")),
+            _to_float(data.get("valid_loss")),
             now,
-            self._seconds_left(step, total, now),
+            self._estimate_seconds_left(step, total, now),
         )
 
-    def _seconds_left(self, step: int, total: int | None, now: float) -> float | None:
-        self._steps = [*self._steps[-_TIMED_STEPS:], (step, now)]
-        # A continued training does not start at the first step.
-        first, started = self._steps[0]
-        done = step - first
-        left = seconds_left(done, total and done + total - step, now - started)
-        if left is not None:
-            self._end = now + left
-        return left
+    def _estimate_seconds_left(
+        self, step: int, total: int | None, now: float
+    ) -> float | None:
+        self._steps = [*self._steps[-_MAX_TIMED_STEPS:], (step, now)]
+        # A resumed job does not start at the first step.
+        first_step, started_at = self._steps[0]
+        done = step - first_step
+        seconds = seconds_left(done, total and done + total - step, now - started_at)
+        if seconds is not None:
+            self._estimated_end = now + seconds
+        return seconds
 
 
-def _number(value: object) -> float | None:
+def _to_float(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None

@@ -1,4 +1,4 @@
-"""Our command, as a person types it."""
+"""The command `chatexports` in a process."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ COMMAND = (sys.executable, "-m", "langchain_chatexports.cli")
 def chatexports(
     folder: Path, *words: object, stdin: str = "", **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run `chatexports WORDS` in a folder, to its end."""
+    """Run `chatexports WORDS` in a folder, and wait for its end."""
     return subprocess.run(  # noqa: S603 - our own command
         [*COMMAND, *map(str, words)],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Without an extra, the tests of what needs it are left out; the core's all run."""
+"""Skip tests whose extra is not installed."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -26,7 +26,7 @@ collect_ignore = [
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Bases are converted into a folder of the tests, and deleted there only."""
+    """Store and delete converted bases in a temporary cache only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -34,6 +34,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def server() -> Iterator[OpenAIServer]:
-    """A server of OpenAI's protocol."""
+    """A fake OpenAI server."""
     with OpenAIServer().running() as running:
         yield running

@@ -1,4 +1,4 @@
-"""The public surface, and what importing it costs."""
+"""The public names of the package, and the modules that it imports."""
 
 import json
 import subprocess
@@ -53,7 +53,7 @@ HEAVY = {
 }
 
 
-def test_all_names_what_users_may_rely_on() -> None:
+def test_public_names() -> None:
     assert sorted(EXPECTED_ALL) == sorted(langchain_chatexports.__all__)
     assert dir(langchain_chatexports) == sorted(EXPECTED_ALL)
 
@@ -68,24 +68,24 @@ def test_every_error_can_be_imported_from_the_package(name: str) -> None:
     assert getattr(langchain_chatexports, name) is getattr(exceptions, name)
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'IMessageLoader'"):
         langchain_chatexports.IMessageLoader  # noqa: B018 - the access is the test
 
 
-def test_the_tuner_has_few_names() -> None:
+def test_names_of_finetuning() -> None:
     names = ["ChatFineTuner", "FineTuningRun"]
     assert finetuning.__all__ == names
     assert all(getattr(finetuning, name).__name__ == name for name in names)
 
 
 @pytest.mark.parametrize("name", chat_loaders.__all__)
-def test_every_loader_is_at_communitys_path(name: str) -> None:
+def test_loaders_can_be_imported_from_chat_loaders(name: str) -> None:
     assert getattr(chat_loaders, name).__name__ == name
 
 
-def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
-    """Without those that LangSmith has, which are not here."""
+def test_loader_names_match_langchain_community() -> None:
+    """Except LangSmith's loaders, which this package does not have."""
     assert set(chat_loaders.__all__) == {
         "BaseChatLoader",
         "DiscordChatLoader",
@@ -102,7 +102,7 @@ def test_our_loaders_are_at_communitys_path_by_its_names() -> None:
 
 
 def modules_after(code: str) -> set[str]:
-    """Return the modules a new process has imported after running some code."""
+    """Return the imported modules of a new process after running some code."""
     code += "\nimport sys, json; print(json.dumps(list(sys.modules)))"
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], capture_output=True, check=True, text=True
@@ -110,13 +110,13 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-def test_importing_the_chat_loaders_imports_no_loader() -> None:
+def test_chat_loaders_are_imported_lazily() -> None:
     room = "langchain_chatexports.chat_loaders"
     imported = modules_after(f"import {room}")
     assert [name for name in imported if name.startswith(room)] == [room]
 
 
-def test_nothing_heavy_is_imported() -> None:
+def test_heavy_libraries_are_not_imported() -> None:
     uses = """
 import langchain_chatexports
 from langchain_chatexports import (

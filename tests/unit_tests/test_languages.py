@@ -1,8 +1,6 @@
-"""Which language short texts are in."""
-
 import pytest
 
-from langchain_chatexports._languages import language_of, main_language
+from langchain_chatexports._languages import detect_language, main_language
 
 
 @pytest.mark.parametrize(
@@ -20,11 +18,11 @@ from langchain_chatexports._languages import language_of, main_language
         ("\U0001f602\U0001f602", None),
     ],
 )
-def test_short_texts_show_their_language(text: str, language: str | None) -> None:
-    assert language_of(text) == language
+def test_language_of_short_texts(text: str, language: str | None) -> None:
+    assert detect_language(text) == language
 
 
-def test_the_main_language_is_that_of_most_texts() -> None:
+def test_main_language() -> None:
     german = "Das ist nicht gut, aber ich komme"
     assert main_language([german, german, "what are you up to", "ok"]) == "German"
     assert main_language(["ok"]) is None

@@ -1,4 +1,4 @@
-"""The README's examples run, and print what the README says."""
+"""The README's examples print the output that it shows."""
 
 import re
 import sys
@@ -15,15 +15,11 @@ README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks_of_the_readme() -> list[tuple[str, str]]:
-    return BLOCK.findall(README.read_text(encoding="utf-8"))
-
-
-def test_examples_print_what_the_readme_says(
+def test_readme_examples_print_their_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = blocks_of_the_readme()
+    blocks = BLOCK.findall(README.read_text(encoding="utf-8"))
     examples = [i for i, (language, _) in enumerate(blocks) if language == "python"]
     assert examples
     names: dict[str, object] = {}
@@ -35,7 +31,7 @@ def test_examples_print_what_the_readme_says(
 
 
 def test_pictures_on_pypi_are_raw_files() -> None:
-    """A page of GitHub, as for the links, would show no picture."""
+    """PyPI cannot show a picture from a page of GitHub."""
     text = (README.parent / "pyproject.toml").read_text(encoding="utf-8")
     hook = tomllib.loads(text)["tool"]["hatch"]["metadata"]["hooks"]
     page = README.read_text(encoding="utf-8")
@@ -47,7 +43,7 @@ def test_pictures_on_pypi_are_raw_files() -> None:
     assert not re.findall(r"\]\((?!https:)", page)
 
 
-def test_every_page_that_the_readme_links_is_there() -> None:
+def test_readme_links_exist() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
     assert links
     missing = [link for link in links if not (README.parent / link).exists()]

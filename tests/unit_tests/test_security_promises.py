@@ -1,4 +1,4 @@
-"""Each promise of SECURITY.md names tests that exist, and some are held here."""
+"""Each promise of SECURITY.md names existing tests; some of them are here."""
 
 import ast
 import re
@@ -42,7 +42,7 @@ def _tests() -> set[str]:
     }
 
 
-def test_there_are_promises() -> None:
+def test_promises_are_parsed() -> None:
     assert len(_promises()) > 10
 
 
@@ -53,7 +53,7 @@ def test_promise_names_tests_that_exist(promise: str) -> None:
     assert named <= _tests()
 
 
-def test_from_export_to_set_no_connection_is_opened(
+def test_preparing_a_set_opens_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Any] = []
@@ -70,14 +70,13 @@ def test_from_export_to_set_no_connection_is_opened(
     assert opened == []
 
 
-# What this process wrote itself a moment ago, in a file of its own; and suites that
-# pickle what they made themselves.
+# They only load pickles that they have just written themselves.
 _OWN_PICKLES = {"workers.py", "chat_loaders.py", "session_transforms.py"}
 _CODE = {"eval", "exec", "compile", "__import__"}
 _UNSAFE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "os.system"}
 
 
-def test_no_data_becomes_code() -> None:
+def test_package_executes_no_data() -> None:
     used = {
         f"{path.name}: {name}"
         for path in _PACKAGE.rglob("*.py")

@@ -1,4 +1,4 @@
-"""What an interrupted clean-up leaves, the next one deletes."""
+"""Temporary folders are deleted, even after an interrupted cleanup."""
 
 import os
 import shutil
@@ -13,9 +13,7 @@ from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._temporary import private_folder
 
 
-def test_a_clean_up_that_is_interrupted_is_finished_by_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_cleanup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A closed terminal sends SIGHUP twice: from the system and from the shell."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     remove = os.unlink
@@ -37,12 +35,10 @@ def test_a_clean_up_that_is_interrupted_is_finished_by_the_next_start(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_another_process_deletes_meanwhile_does_not_matter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_cleanup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     left = Path(tempfile.mkdtemp(prefix=_temporary._PREFIX))
-    (left / _temporary._RECORD).touch(mode=0o600)
+    (left / _temporary._MARKER).touch(mode=0o600)
 
     class Late(ProcessLock):
         def acquire(self, *, timeout: float = 0) -> bool:

@@ -1,4 +1,4 @@
-"""What others chose as their names does nothing to a terminal or a page."""
+"""Names of people cannot send codes to a terminal."""
 
 import pytest
 
@@ -11,23 +11,23 @@ from langchain_chatexports.chat_loaders.counts import ExportSummary
     [
         "Tortoise",
         "نور الهدى",
-        "می‌خواهم",  # A joiner that Persian needs.
+        "می‌خواهم",  # Persian needs the joiner.
         "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL} Lee",
         "",
     ],
 )
-def test_names_of_all_scripts_stay(name: str) -> None:
+def test_names_in_all_scripts_are_printable(name: str) -> None:
     assert printable(name) == name
 
 
 @pytest.mark.parametrize(
     "character", ["\n", "\t", "\x1b", "\x00", "\x9b", "\N{RIGHT-TO-LEFT OVERRIDE}"]
 )
-def test_what_a_terminal_obeys_is_a_space(character: str) -> None:
+def test_terminal_codes_become_spaces(character: str) -> None:
     assert printable(f"a{character}b") == "a b"
 
 
-def test_a_summary_has_a_line_for_each_sender() -> None:
+def test_summary_has_one_line_per_sender() -> None:
     summary = ExportSummary(
         platform="races",
         owner="O\x1b[2J",
@@ -57,10 +57,10 @@ def test_a_summary_has_a_line_for_each_sender() -> None:
         ("\udc9b", "\\udc9b"),
     ],
 )
-def test_what_a_terminal_obeys_is_escaped_in_a_path(name: str, shown: str) -> None:
+def test_terminal_codes_in_paths_are_escaped(name: str, shown: str) -> None:
     assert escaped(name) == shown
 
 
 @pytest.mark.parametrize("name", ["Zo\u00eb \u674e", "9.41\u202fAM.json", "a\u200db"])
-def test_a_path_that_commands_nothing_stays_as_it_is(name: str) -> None:
+def test_harmless_paths_are_not_escaped(name: str) -> None:
     assert escaped(name) == name

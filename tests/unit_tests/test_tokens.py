@@ -1,17 +1,15 @@
-"""Tokens are estimated by bytes."""
-
 import pytest
 
-from langchain_chatexports._tokens import max_tokens_by_bytes, tokens_by_bytes
+from langchain_chatexports._tokens import estimate_max_tokens, estimate_tokens
 
 
 @pytest.mark.parametrize(
     ("text", "tokens"),
     [("", 0), ("x", 1), ("xxxx", 1), ("xxxxx", 2), ("é" * 4, 2), ("\ud83d", 1)],
 )
-def test_a_text_has_four_bytes_a_token_rounded_up(text: str, tokens: int) -> None:
-    assert tokens_by_bytes(text) == tokens
+def test_a_token_is_four_bytes(text: str, tokens: int) -> None:
+    assert estimate_tokens(text) == tokens
 
 
-def test_bytes_are_an_upper_bound_of_an_emoji() -> None:
-    assert max_tokens_by_bytes("👍🏽") >= 2
+def test_max_tokens_of_an_emoji() -> None:
+    assert estimate_max_tokens("👍🏽") >= 2

@@ -1,14 +1,14 @@
-r"""Repair of Meta's text encoding (mojibake), string by string.
+r"""Repair Meta's text encoding (mojibake), string by string.
 
 Facebook's and Instagram's exporters write each UTF-8 byte as one `\u00XX` escape, so a
-parsed string is UTF-8 decoded as Latin-1. Files that were edited or saved again may be
-correct already, or contain both kinds of text.
+parsed string is UTF-8 decoded as Latin-1. Files that were edited or saved again may
+have correct strings, or a mix.
 """
 
 import re
 from collections.abc import Callable
 
-from langchain_chatexports.chat_loaders.json_data import without_lone_surrogates
+from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 
 # Runs of well-formed UTF-8 (RFC 3629) decoded as Latin-1. Surrogate pairs may be two
 # sequences of three bytes.
@@ -19,34 +19,35 @@ _RUN = re.compile(
     "|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}"
     "|\xf4[\x80-\x8f][\x80-\xbf]{2})+"
 )
-# C1 controls are never typed, so a run with one of them is certainly broken.
+# People never type C1 controls, so a run that contains one is broken.
 _C1_CONTROL = re.compile("[\x80-\x9f]")
-# Broken Latin-1, Greek and Cyrillic letters begin with these. In normal text, one of
-# them rarely precedes a symbol, as in `Ã©`; `É»` at the end of a quotation is normal.
+# First characters of broken Latin-1, Greek and Cyrillic letters, such as `Ã©`. In
+# correct text, they rarely precede a symbol, unlike `É»` at the end of a quotation.
 _LIKELY_BROKEN = re.compile("[\x80-\x9f]|[ÂÃÎÏÐÑ][\xa0-\xbf]")
-# The first pattern decides for nearly every file, but also matches typed backslashes.
+# The first pattern is fast and rules out most files, but also matches typed
+# backslashes.
 _MAYBE_WIDE_ESCAPE = re.compile(rb"\\u(?!00)")
 _WIDE_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00)")
 _WIDE = re.compile("[^\x00-\xff]")
 _NARROW_ESCAPE = re.compile(r"\\u00([0-9a-fA-F]{2})")
-# Emoji as Android phones wrote them before Unicode had them (until 2016).
+# Android's private-use emoji, from before they were in Unicode (until 2016).
 _PRIVATE_EMOJI = re.compile("[\U000fe000-\U000fefff]")
-_PRIVATE_PREFIX = "\xf3\xbe"  # The first bytes of each in UTF-8.
+_PRIVATE_PREFIX = "\xf3\xbe"  # Their first two bytes in UTF-8.
 
 
-def repair_for(data: bytes = b"") -> Callable[[str], str]:
-    """Return the function that repairs the strings of a file.
+def make_repair(data: bytes = b"") -> Callable[[str], str]:
+    """Return a function that repairs the strings of a file.
 
-    The whole file decides about ambiguous strings: without a character above U+00FF it
+    Ambiguous strings are broken if the file has no character above U+00FF, so that it
     is unchanged since the export.
     """
     is_untouched = not _has_wide_character(data)
     if not is_untouched and not _has_broken_text(data):
-        return _without_private_emoji
-    sign = None if is_untouched else _LIKELY_BROKEN
+        return _remove_private_emoji
+    required = None if is_untouched else _LIKELY_BROKEN
 
-    def repaired_run(run: re.Match[str]) -> str:
-        if sign and not sign.search(run[0]):
+    def repair_run(run: re.Match[str]) -> str:
+        if required and not required.search(run[0]):
             return run[0]
         return run[0].encode("latin-1").decode("utf-8", "surrogatepass")
 
@@ -56,18 +57,18 @@ def repair_for(data: bytes = b"") -> Callable[[str], str]:
         try:
             fixed = text.encode("latin-1").decode("utf-8")
         except UnicodeError:
-            return _without_private_emoji(_RUN.sub(repaired_run, text))
-        if sign and not sign.search(text):
+            return _remove_private_emoji(_RUN.sub(repair_run, text))
+        if required and not required.search(text):
             return text
-        return _without_private_emoji(fixed) if _PRIVATE_PREFIX in text else fixed
+        return _remove_private_emoji(fixed) if _PRIVATE_PREFIX in text else fixed
 
     return repair
 
 
-def _without_private_emoji(text: str) -> str:
+def _remove_private_emoji(text: str) -> str:
     if text.isascii():
         return text
-    return _PRIVATE_EMOJI.sub("", without_lone_surrogates(text))
+    return _PRIVATE_EMOJI.sub("", replace_lone_surrogates(text))
 
 
 def _has_wide_character(data: bytes) -> bool:

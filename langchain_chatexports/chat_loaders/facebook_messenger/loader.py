@@ -1,4 +1,4 @@
-"""The Messenger loaders: one file, or a whole export."""
+"""The Messenger loaders, for one file and for a whole export."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
-    FoundOwner,
+    DetectedOwner,
     find_owner,
 )
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
@@ -33,12 +33,13 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _SENDER_KEY = b'"sender'  # `sender_name` or `senderName`, in Meta's two formats.
 _HEAD_BYTES = 4096
-_MAX_LOOKED_AT = 100
+_MAX_INSPECTED_FILES = 100
 _ZIP_NAMES = ("facebook-", "instagram-")
-_FEW = 2  # People in a chat that is not a group.
-_SECOND = 1_000_000
+_PAIR = 2  # Number of people in a chat that is not a group.
+_SECOND_IN_MICROSECONDS = 1_000_000
 _MAX_PLACEHOLDER_LENGTH = 100
-_KINDS = {"attachment": "media", "reaction": "reaction"}  # Others are `system`.
+# Other system lines are of the kind `system`.
+_KINDS = {"attachment": "media", "reaction": "reaction"}
 
 
 class _MessengerChatLoader(ChatExportLoader):
@@ -48,34 +49,34 @@ class _MessengerChatLoader(ChatExportLoader):
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".html")
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield the threads in code-point order of their folders' names."""
+        """Yield the threads in code-point order of their folder names."""
         export = MessengerExport(files)
         if not export.threads:
-            raise _no_thread(files, has_html=export.html_files > 0)
+            raise _no_thread_error(files, has_html=export.html_files > 0)
         owner = None if self.owner else find_owner(export)
-        files.details["other_files"] = len(export.others)
+        files.details["other_files"] = len(export.other_files)
         has_read = False
         for thread in export.threads:
-            if conversation := _conversation(thread, files, owner, self.owner):
+            if conversation := _read_conversation(thread, files, owner, self.owner):
                 has_read = True
                 held = [conversation]
                 del conversation
                 yield held.pop()
         if not has_read:
             msg = (
-                f"{files.path} holds no Messenger thread that can be read. "
-                "Download the export again."
+                f"{files.path} contains only unreadable Messenger threads. Download "
+                "the export again."
             )
             raise ExportFormatError(msg, path=files.path)
 
     def find_owner(self) -> str | None:
-        """Return the owner's name, if it can be found; unreadable files are ignored."""
+        """Return the owner's name, if it can be determined; ignore unreadable files."""
         with self.open_export(is_quiet=True) as files:
-            found = find_owner(MessengerExport(files))
-            return found[0] if found else None
+            owner = find_owner(MessengerExport(files))
+            return owner[0] if owner else None
 
     def handles(self) -> Mapping[str, Collection[str]]:
-        """Return an empty mapping: these exports have names only."""
+        """Return an empty mapping, since these exports only contain names."""
         return {}
 
     def _count_messages(self) -> int:
@@ -86,9 +87,9 @@ class _MessengerChatLoader(ChatExportLoader):
 class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
     """Load one JSON file of a Messenger or Instagram export as one session.
 
-    A long thread has several numbered files of up to 10,000 messages each. This loader
-    reads one file; `FolderFacebookMessengerChatLoader` with the path of the thread's
-    folder reads all of them as one session.
+    Long threads have several numbered files of up to 10,000 messages each. This loader
+    reads one file; to read all of them as one session, pass the thread's folder to
+    `FolderFacebookMessengerChatLoader`.
     """
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
@@ -103,26 +104,26 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
 
 
 class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
-    """Load a Messenger or Instagram export, one session a conversation.
+    """Load a Messenger or Instagram export, one session per conversation.
 
     The path may be Meta's zip (read in place, never unpacked), a folder at any level
     (the unpacked export, `messages`, a section such as `inbox`, one thread), a folder
     of several zips or unpacked parts, or a list of those. The files of a thread are
-    joined over all of them, without duplicates. End-to-end encrypted chats, which Meta
-    exports separately, join the older part of the same conversation.
+    joined across all parts, without duplicates. End-to-end encrypted chats, which Meta
+    exports separately, are joined with the older part of the conversation.
 
     The sections `filtered_threads` and `message_requests`, which are mostly spam, and
-    `your_group_messages`, which repeats groups of the inbox, are skipped unless `keep`
-    has `section` or the path names them. `owner` is the owner's
+    `your_group_messages`, which repeats groups from the inbox, are skipped unless
+    `keep` contains `section` or the path includes their name. `owner` is the owner's
     name as written in the export. Sessions are in code-point order of the thread
     folders' names.
     """
 
 
 def matches(files: ExportFiles) -> bool:
-    """Return whether files are Meta's, by their names and first bytes.
+    """Return whether files are from Meta, by their names and first bytes.
 
-    A part with media only is recognized by the name of its zip.
+    A part that only contains media is recognized by the name of its zip.
     """
     name = files.path.name.lower()
     if name.endswith(".zip") and name.startswith(_ZIP_NAMES):
@@ -132,21 +133,21 @@ def matches(files: ExportFiles) -> bool:
         if is_in_export_folder(file) or is_html_thread(file.name):
             return True
         is_json = files.is_single_file or file.name.lower().endswith(".json")
-        if is_json and json_files < _MAX_LOOKED_AT:
+        if is_json and json_files < _MAX_INSPECTED_FILES:
             json_files += 1
             if is_thread_head(file.head(_HEAD_BYTES)):
                 return True
     return False
 
 
-def _documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
+def _parse_documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
     """Parse the files of a thread, oldest first."""
     documents: list[ThreadDocument] = []
     for entry in thread.sorted_files:
         try:
             document = read_thread(entry.file)
             if document is None and files.is_single_file:
-                raise _no_thread(files)
+                raise _no_thread_error(files)
         except ChatExportError as error:
             files.skip(error)
             continue
@@ -155,35 +156,39 @@ def _documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
             continue
         document.is_skipped = entry.is_skipped
         documents.append(document)
-        files.check_count(sum(len(each.records) for each in documents))
+        files.check_count(sum(len(d.records) for d in documents))
     return documents
 
 
-def _conversation(
-    thread: Thread, files: ExportFiles, found: FoundOwner | None, given: str | None
+def _read_conversation(
+    thread: Thread,
+    files: ExportFiles,
+    detected_owner: DetectedOwner | None,
+    given_owner: str | None,
 ) -> Conversation | None:
-    documents = _documents(thread, files)
+    documents = _parse_documents(thread, files)
     if not documents:
         return None
-    # The current title and members are in the file with the newest message, if it has
-    # them.
-    documents_by_age = sorted(documents, key=lambda d: (d.is_skipped, -d.newest))
-    heads = [document.head for document in documents_by_age]
-    listed = next((head.participants for head in heads if head.participants), [])
+    # The file with the newest message has the current title and members.
+    newest_first = sorted(documents, key=lambda d: (d.is_skipped, -d.newest_time))
+    heads = [document.head for document in newest_first]
+    participants = next((head.participants for head in heads if head.participants), [])
     is_group = next((h.is_group for h in heads if h.is_group is not None), None)
-    members = [name for name in dict.fromkeys(listed) if not is_deleted_account(name)]
-    messages = _merged(documents)
+    members = [
+        name for name in dict.fromkeys(participants) if not is_deleted_account(name)
+    ]
+    messages = _merge(documents)
     people = dict.fromkeys([*members, *(message.sender for message in messages)])
     people.pop("", None)
-    owner, found_by = found or (None, None)
-    _find_system_lines(messages, LineReader(people, given or owner))
+    owner, found_by = detected_owner or (None, None)
+    _find_system_lines(messages, LineReader(people, given_owner or owner))
     return Conversation(
         id=thread.id,
-        messages=iter(messages),  # Keeps no reference to the list.
+        messages=iter(messages),  # Frees the list when it is exhausted.
         title=next((head.title for head in heads if head.title), None),
         members=members,
         names={name: name for name in people},
-        is_group=len(listed) > _FEW or None if is_group is None else is_group,
+        is_group=len(participants) > _PAIR or None if is_group is None else is_group,
         platform=INSTAGRAM if thread.is_instagram else None,
         owner=owner,
         owner_found_by=found_by,
@@ -191,11 +196,11 @@ def _conversation(
     )
 
 
-def _merged(files: list[ThreadDocument]) -> list[Message]:
+def _merge(files: list[ThreadDocument]) -> list[Message]:
     """Join the messages of a thread's files, oldest first.
 
-    Messages with equal times keep the order of their file, starting at its oldest end.
-    Messages without a time come first, in the order of their file.
+    Messages with equal times keep their file order, reversed if it is newest first.
+    Messages without a time come first, in file order.
     """
     _mark_duplicates(files)
     for file in files:
@@ -203,15 +208,16 @@ def _merged(files: list[ThreadDocument]) -> list[Message]:
             if message.kind == "text":
                 message.kind = "section"
     directions = [_is_newest_first(file.messages) for file in files]
-    usual = next((d for d in directions if d is not None), None)
-    if usual is None:
-        # All times within each file are equal, so use the order of their numbers.
-        usual = _is_newest_first([m for file in reversed(files) for m in file.messages])
+    default = next((d for d in directions if d is not None), None)
+    if default is None:
+        # Times do not differ within any file, so compare files by number.
+        by_number = [m for file in reversed(files) for m in file.messages]
+        default = _is_newest_first(by_number)
     undated: list[Message] = []
     dated: list[Message] = []
     for file, direction in zip(files, directions, strict=True):
         undated += [m for m in file.messages if m.time is None]
-        if usual if direction is None else direction:
+        if default if direction is None else direction:
             file.messages.reverse()
         dated += [m for m in file.messages if m.time is not None]
     dated.sort(key=attrgetter("time"))
@@ -219,24 +225,24 @@ def _merged(files: list[ThreadDocument]) -> list[Message]:
 
 
 def _find_system_lines(messages: list[Message], reader: LineReader) -> None:
-    """Set the kinds of system lines, in messages sorted oldest first."""
-    placeholders = _placeholders(messages)
+    """Set the kinds of system lines; messages must be sorted oldest first."""
+    placeholders = _find_placeholders(messages)
     for message in messages:
         text = message.text
         if message.kind != "text" or not text:
             continue
         has_attachment = "attachments" in message.extra
         if placeholders and text in placeholders:
-            line: str | None = "attachment"
+            kind: str | None = "attachment"
         else:
-            line = reader.kind_of(text, message.sender, has_attachment=has_attachment)
-        if line is None:
+            kind = reader.classify(text, message.sender, has_attachment=has_attachment)
+        if kind is None:
             continue
-        message.kind = _KINDS.get(line, "system")
+        message.kind = _KINDS.get(kind, "system")
         if message.kind == "media":
             message.text = "" if has_attachment else "[attachment]"
         else:
-            message.extra[message.kind] = line if message.kind == "system" else True
+            message.extra[message.kind] = kind if message.kind == "system" else True
 
 
 def _is_newest_first(messages: list[Message]) -> bool | None:
@@ -247,34 +253,38 @@ def _is_newest_first(messages: list[Message]) -> bool | None:
 
 
 def _mark_duplicates(files: list[ThreadDocument]) -> None:
-    """Mark messages that another file contains as well.
+    """Mark messages that also occur in another file.
 
-    Duplicates have the same sender, time, text and attachments, but in different files:
-    within one file, the person really wrote the same text twice.
+    Duplicates have the same sender, time, text and attachments, but are in different
+    files; equal records in one file are different messages.
     """
-    # The exports of 2018 round to seconds; later ones have milliseconds.
-    unit = _SECOND if any(file.is_coarse for file in files) else 1
-    shared = _shared_times(files, unit)
+    # Exports from 2018 round times to seconds; later ones have milliseconds.
+    unit = (
+        _SECOND_IN_MICROSECONDS if any(file.has_whole_seconds for file in files) else 1
+    )
+    shared = _find_shared_times(files, unit)
     seen: dict[object, list[Message]] = {}
-    best_first = sorted(files, key=lambda file: (file.is_skipped, file.is_coarse))
+    best_first = sorted(
+        files, key=lambda file: (file.is_skipped, file.has_whole_seconds)
+    )
     for file in best_first if shared else ():
         counts: Counter[object] = Counter()
         for message in file.messages:
             time = None if message.time is None else message.time // unit
             if time not in shared or not (message.text or message.extra):
                 continue
-            content = time, *_content(message)
+            content = time, *_content_key(message)
             copies, nth = seen.setdefault(content, []), counts[content]
             counts[content] += 1
-            if nth == len(copies):  # The n-th in one file is the n-th in the others.
+            if nth == len(copies):  # Match the n-th copies in all files.
                 copies.append(message)
                 continue
-            if _knowledge(message) > _knowledge(copies[nth]):
+            if _information_rank(message) > _information_rank(copies[nth]):
                 copies[nth].kind, copies[nth].extra = message.kind, message.extra
             message.kind = "duplicate"
 
 
-def _shared_times(files: list[ThreadDocument], unit: int) -> set[int | None]:
+def _find_shared_times(files: list[ThreadDocument], unit: int) -> set[int | None]:
     seen: set[int | None] = set()
     shared: set[int | None] = set()
     for file in files if len(files) > 1 else ():
@@ -284,7 +294,7 @@ def _shared_times(files: list[ThreadDocument], unit: int) -> set[int | None]:
     return shared
 
 
-def _content(message: Message) -> tuple[object, ...]:
+def _content_key(message: Message) -> tuple[object, ...]:
     attachments = message.extra.get("attachments", ())
     return message.sender, message.text, tuple(map(_attachment_key, attachments))
 
@@ -292,29 +302,29 @@ def _content(message: Message) -> tuple[object, ...]:
 def _attachment_key(attachment: dict[str, str]) -> tuple[str, ...]:
     kind, uri = attachment["type"], attachment.get("uri", "")
     if kind != "link":
-        # Folder names differ between the kinds of exports.
+        # Folder names differ between types of exports.
         uri = uri.rpartition("/")[2]
     return kind, uri, attachment.get("text", "")
 
 
-def _knowledge(message: Message) -> tuple[bool, int]:
-    """Rank copies of a message by the information in their export.
+def _information_rank(message: Message) -> tuple[bool, int]:
+    """Rank copies of a message by the amount of information.
 
-    A later export marks unsent messages, and has more reactions; an older one has
-    fields of system lines that later ones lack.
+    Newer exports mark unsent messages and have more reactions; older ones have fields
+    for system messages.
     """
     return message.kind != "text", len(message.extra.get("reactions", ()))
 
 
-def _placeholders(messages: Collection[Message]) -> set[str]:
-    """Return the placeholder texts of shared attachments, in any language.
+def _find_placeholders(messages: Collection[Message]) -> set[str]:
+    """Find the placeholders for shared attachments, in any language.
 
-    They are short, and occur several times, but only in messages with a share.
+    They are short and occur more than once, but only in messages with a share.
     """
     on_shares = Counter(
         message.text
         for message in messages
-        if message.extra  # Most messages have none, so check this first.
+        if message.extra  # Checked first, since most messages have none.
         and message.kind == "text"
         and _has_share(message.extra)
         and len(message.text) <= _MAX_PLACEHOLDER_LENGTH
@@ -331,24 +341,26 @@ def _has_share(extra: dict[str, Any]) -> bool:
     return any(item["type"] == "link" for item in extra.get("attachments", ()))
 
 
-def _no_thread(files: ExportFiles, *, has_html: bool = False) -> ExportFormatError:
+def _no_thread_error(
+    files: ExportFiles, *, has_html: bool = False
+) -> ExportFormatError:
     path = files.path
     if has_html or (files.is_single_file and files.files[0].head(1) == b"<"):
         msg = (
-            f"{path} is a Messenger export in HTML, which carries no reliable times or "
+            f"{path} is a Messenger export in HTML, which has no reliable times or "
             "senders. Request it again from Accounts Center (Your information and "
             "permissions, Export your information) with the format set to JSON."
         )
     elif files.is_single_file:
         msg = (
-            f"{path} is not a Messenger thread in JSON. Give the zip from Meta, the "
-            "folder that it unpacks to, or a file named message_1.json in it."
+            f"{path} is not a Messenger thread in JSON. Pass the zip from Meta, the "
+            "folder that it unpacks to, or a file message_1.json in it."
         )
     else:
         msg = (
-            f"{path} holds no Messenger thread in JSON. Give Meta's zip or the folder "
-            "that it unpacks to. If there are several parts, put them all into one "
-            "folder and give that: some parts have media only. Zips in subfolders are "
-            "not found."
+            f"{path} contains no Messenger thread in JSON. Pass Meta's zip or the "
+            "folder that it unpacks to. If there are several parts, put all of them "
+            "into one folder, since some contain only media. Zips in subfolders are "
+            "not read."
         )
     return ExportFormatError(msg, path=path)

@@ -1,6 +1,6 @@
-"""Find the owner of an export, whom no thread names.
+"""Detect the owner of an export, which threads do not state.
 
-Evidence is tried from the most to the least reliable; messages are read last.
+The most reliable evidence comes first; messages are read last.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.facebook_messenger.encoding import repair_for
+from langchain_chatexports.chat_loaders.facebook_messenger.encoding import make_repair
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     Head,
     read_thread,
@@ -43,50 +43,51 @@ _PAIR = 2
 _JSON = msgspec.json.Decoder()
 
 
-FoundOwner: TypeAlias = tuple[str, str]
-"""The owner of the export, and how the owner was found."""
+DetectedOwner: TypeAlias = tuple[str, str]
+"""The name of the owner, and how it was detected."""
 
 
-def find_owner(export: MessengerExport) -> FoundOwner | None:
-    """Find the owner, without reading the threads that are skipped by default."""
+def find_owner(export: MessengerExport) -> DetectedOwner | None:
+    """Detect the owner, without reading threads that are skipped by default."""
     threads = [thread for thread in export.threads if not thread.is_skipped]
     heads = [(thread, head) for thread in threads if (head := thread.head())]
     people = {name for _, head in heads for name in head.participants}
     for found_by, pattern in _PROFILE_FILES.items():
-        files = [file for file in export.others if pattern.fullmatch(file.name)]
-        if name := _named_in(files, people):
+        files = [file for file in export.other_files if pattern.fullmatch(file.name)]
+        if name := _find_in_profiles(files, people):
             return name, found_by
-    if name := _in_every_thread(heads):
+    if name := _find_common_participant(heads):
         return name, "the one name in every thread"
     pairs = [thread for thread, head in heads if len(head.people) == _PAIR]
-    return _across_from_title(pairs) or _in_system_lines(threads)
+    return _vote_by_titles(pairs) or _find_in_system_lines(threads)
 
 
-def _named_in(files: Iterable[ExportFile], people: set[str]) -> str | None:
-    found: list[str] = []
+def _find_in_profiles(files: Iterable[ExportFile], people: set[str]) -> str | None:
+    names: list[str] = []
     for file in files:
         with suppress(ChatExportError):
             data = file.read()
-            raw, repair = decode_json(data, _JSON, file.label), repair_for(data)
-            sure = [repair(name) for name in _names_in(raw)]
-            # Labels are in the account's language, so look for a participant's name.
-            found += sure or [n for n in map(repair, _labeled(raw)) if n in people]
-    # Exports of several years or platforms may contain several names.
-    return next((name for name in found if name in people), next(iter(found), None))
+            raw, repair = decode_json(data, _JSON, file.label), make_repair(data)
+            # Labels are in the account's language, so only accept participants' names.
+            names += [repair(name) for name in _iter_profile_names(raw)] or [
+                n for n in map(repair, _read_labeled_values(raw)) if n in people
+            ]
+    # Exports from different years or platforms can have different names.
+    return next((name for name in names if name in people), next(iter(names), None))
 
 
-def _names_in(raw: Any) -> Iterator[str]:
+def _iter_profile_names(raw: Any) -> Iterator[str]:
     for path in _NAMES_IN_PROFILES:
         value = raw
         with suppress(LookupError, TypeError):
-            for step in path:
-                value = value[step]
+            for key in path:
+                value = value[key]
             if isinstance(value, str) and value.strip():
                 yield value
 
 
-def _labeled(raw: Any) -> list[str]:
-    """Return the values of profiles in the newer, generic form."""
+def _read_labeled_values(raw: Any) -> list[str]:
+    """Return the values in profiles of the newer, generic format."""
     entries: list[Any] = []
     with suppress(LookupError, TypeError):
         entries += raw["label_values"]
@@ -96,42 +97,48 @@ def _labeled(raw: Any) -> list[str]:
     return [value for value in values if isinstance(value, str)]
 
 
-def _in_every_thread(heads: list[tuple[Thread, Head]]) -> str | None:
-    """Return the one name in all threads that the owner has not left.
+def _find_common_participant(heads: list[tuple[Thread, Head]]) -> str | None:
+    """Return the only name in all threads, except groups that the owner has left.
 
-    To read few files, chats of two are tried first: two of them are enough if the name
-    that all of them list is in two with different partners.
+    To limit the number of files read, chats of two people come first. Two chats with
+    different partners are enough if the heads of all these chats share only one name.
     """
-    pairs = [(t, head) for t, head in heads if len(head.people) == _PAIR and head.named]
+    pairs = [
+        (t, head)
+        for t, head in heads
+        if len(head.people) == _PAIR and head.active_people
+    ]
     groups = [(t, head) for t, head in heads if len(head.people) > _PAIR]
-    suspect = _common([head.named for _, head in pairs])
-    found: list[frozenset[str]] = []
+    candidate = _find_common_name([head.active_people for _, head in pairs])
+    people_sets: list[frozenset[str]] = []
     for thread, head in pairs:
         if _has_owner(thread):
-            found.append(head.named)
-            if suspect and len(set(found)) > 1:
-                return suspect
-    if name := _common(found):
+            people_sets.append(head.active_people)
+            if candidate and len(set(people_sets)) > 1:
+                return candidate
+    if name := _find_common_name(people_sets):
         return name
-    found += [head.named for t, head in groups if head.named and _has_owner(t)]
-    return _common(found)
+    people_sets += [
+        head.active_people for t, head in groups if head.active_people and _has_owner(t)
+    ]
+    return _find_common_name(people_sets)
 
 
 def _has_owner(thread: Thread) -> bool:
-    # A group does not list people who have left it.
+    # Groups do not list former members.
     head = thread.head(is_full=True)
     return head is not None and not head.has_left
 
 
-def _common(sets: list[frozenset[str]]) -> str | None:
-    """Return the one name in all sets, if there are two or more sets."""
+def _find_common_name(sets: list[frozenset[str]]) -> str | None:
+    """Return the only name that two or more sets have in common."""
     common = frozenset.intersection(*sets) if len(sets) > 1 else frozenset()
     return next(iter(common)) if len(common) == 1 else None
 
 
-def _across_from_title(pairs: Iterable[Thread]) -> FoundOwner | None:
-    """Vote by titles: a 1:1 thread is named after the other person."""
-    votes: Counter[FoundOwner] = Counter()
+def _vote_by_titles(pairs: Iterable[Thread]) -> DetectedOwner | None:
+    """Take a vote among one-to-one threads, whose title is the other person's name."""
+    votes: Counter[DetectedOwner] = Counter()
     for head in filter(None, (thread.head(is_full=True) for thread in pairs)):
         first, second, *_ = (*dict.fromkeys(head.participants), "", "")
         title = head.title or ""  # Deleted accounts can have no name.
@@ -151,7 +158,7 @@ def _across_from_title(pairs: Iterable[Thread]) -> FoundOwner | None:
     return ranked[0][0]
 
 
-def _in_system_lines(threads: Iterable[Thread]) -> FoundOwner | None:
+def _find_in_system_lines(threads: Iterable[Thread]) -> DetectedOwner | None:
     """Return the sender of lines such as "You sent an attachment."."""
     for thread in threads:
         for entry in thread.files:
@@ -163,13 +170,13 @@ def _in_system_lines(threads: Iterable[Thread]) -> FoundOwner | None:
             messages = document.messages
             senders = {message.sender for message in messages} - {""}
             reader = LineReader([*document.head.participants, *senders])
-            found = Counter(
+            counts = Counter(
                 message.sender
                 for message in messages
                 if message.sender
                 and is_by_owner(message.text)
-                and reader.kind_of(message.text, message.sender)
+                and reader.classify(message.text, message.sender)
             )
-            for name, _ in found.most_common(1):
+            for name, _ in counts.most_common(1):
                 return name, "system lines"
     return None

@@ -1,19 +1,19 @@
-"""System lines: sentences that Messenger wrote, not a person.
+"""Recognize system lines, which are written by Messenger instead of a person.
 
-Since February 2023 most of them can only be recognized by their text, in the account's
-language and with first names or nicknames. A sentence of `system_lines.json` must match
-the whole text and, if people might type it themselves, its names must fit. The
-placeholders, with names from strict to loose:
+Since February 2023, most can only be recognized by their text, which is in the
+account's language and contains first names or nicknames. A sentence in
+`system_lines.json` must match the entire text. If people could also type it, its names
+must be plausible, too. The placeholders, with names from strict to loose:
 
-- `{A}`: the person who did it, i.e. the sender (or "You" for the owner)
-- `{C}`: the sender as well, but never "You"
-- `{K}`: a person of the chat
-- `{P}`: the same, or "You"
-- `{Y}`: any name; it only begins sentences that people never type
-- `{S}`: a plan or reminder that an earlier line named with `{plan}`
-- `{nickname}`: a name that later lines may use
-- `{N}` any text, `{T}` one without a colon, `{R}` any rest, `{E}` an emoji, `{D}` a
-  number
+- `{A}`: the sender (or "You" for the owner)
+- `{C}`: the sender, but never "You"
+- `{K}`: a person in the chat
+- `{P}`: a person in the chat, or "You"
+- `{Y}`: any name, at the beginning of sentences that people never type
+- `{S}`: a plan or reminder named in an earlier line with `{plan}`
+- `{nickname}`: a name that may occur in later lines
+- `{N}` any text, `{T}` text without a colon, `{R}` the remaining text, `{E}` an emoji,
+  `{D}` a number
 """
 
 import re
@@ -36,9 +36,9 @@ _PARTS = {
 }
 _NAMES = frozenset({"{A}", "{C}", "{K}", "{P}", "{S}", "{Y}"})
 _NAME = r"\S[^\n]{0,99}?"
-_NAME_IN_FRONT = r"[^\s?!;][^\n?!;]{0,99}?"
+_LEADING_NAME = r"[^\s?!;][^\n?!;]{0,99}?"
 _KEY_LENGTH = 6
-# The sentences of `by_middle` end with these; a space may follow in some exports.
+# Sentences in `by_middle` end with these; some exports append a space.
 _SENTENCE_ENDS = frozenset(".! ")
 _YOU = frozenset({"You", "Bạn"})
 _ANONYMOUS = "a contact"
@@ -52,21 +52,22 @@ class _Template:
     kind: str
     pattern: re.Pattern[str]
     end: str
-    # The placeholders of the groups `name0`, `name1`, …, whose names must fit.
-    names: tuple[str, ...]
+    # Placeholders of the groups `name0`, `name1`, ….
+    placeholders: tuple[str, ...]
 
 
 class _Data(msgspec.Struct):
-    """The file `system_lines.json`."""
+    """The content of `system_lines.json`."""
 
     sentences: dict[str, dict[str, list[str]]]  # By language and kind.
-    pronouns: str  # Words that begin a sentence about a person without being nicknames.
-    not_names: str  # First words of descriptions of people who are not in the chat.
+    # Words in place of a name at the beginning of sentences, but not nicknames.
+    pronouns: str
+    not_names: str  # First words of phrases for people outside the chat.
     deleted_accounts: list[str]  # The names of deleted accounts, in lower case.
 
 
 class _Tables:
-    """The templates, by a fixed part of each."""
+    """The templates, indexed by their literal parts."""
 
     def __init__(self, data: _Data) -> None:
         self.pronouns = frozenset(data.pronouns.split())
@@ -81,7 +82,7 @@ class _Tables:
                 for sentence in sentences:
                     literals = re.split(r"\{\w+\}", sentence)
                     first, last = literals[0], literals[-1]
-                    template = _compiled(kind, sentence, last)
+                    template = _compile(kind, sentence, last)
                     if len(last) >= _KEY_LENGTH:
                         self.by_end[last[-_KEY_LENGTH:]].append(template)
                     elif len(first) >= _KEY_LENGTH:
@@ -89,9 +90,10 @@ class _Tables:
                     else:
                         self.by_middle.append(template)
                         middles.append(re.escape(max(literals, key=len).lstrip()))
-        # The last characters of all sentences without a fixed start.
-        self.last = _SENTENCE_ENDS.union(key[-1] for key in self.by_end)
-        # The common space makes the engine look at the starts of words only.
+        # Last characters of all sentences that do not start with literal text.
+        self.last_characters = _SENTENCE_ENDS.union(key[-1] for key in self.by_end)
+        # Thanks to the common space, the regex engine only checks the beginnings of
+        # words.
         self.middle = re.compile(f" (?:{'|'.join(middles)})")
 
     def candidates(self, text: str) -> Iterator[_Template]:
@@ -104,53 +106,56 @@ class _Tables:
 class LineReader:
     """Recognizes the system lines of one thread.
 
-    Pass messages oldest first, since it learns nicknames and plans from them.
+    Pass messages oldest first, since later lines repeat nicknames and plans.
     """
 
     def __init__(self, people: Iterable[str] = (), owner: str | None = None) -> None:
-        self._people = [_words(name) for name in people]
+        self._people = [_split_words(name) for name in people]
         self._owner = None if owner is None else owner.casefold().strip()
         self._nicknames: set[str] = set()
         self._plans: set[str] = set()
         self._tables = _tables()
 
-    def kind_of(
+    def classify(
         self, text: str, sender: str, *, has_attachment: bool = False
     ) -> str | None:
         """Return the kind of a system line; `None` if a person wrote the text.
 
-        If the message has an attachment, a sentence about it needs no known name.
+        A sentence about an attachment may have any name if the message has one.
         """
         tables = self._tables
-        if text[-1:] not in tables.last and text[:_KEY_LENGTH] not in tables.by_start:
-            return None  # Nearly every message, so this must be fast.
+        if (
+            text[-1:] not in tables.last_characters
+            and text[:_KEY_LENGTH] not in tables.by_start
+        ):
+            return None  # Fast path for nearly every message.
         text = text.strip().replace("’", "'")  # noqa: RUF001 (typed)
         if "\n" in text:
             return None
         for template in tables.candidates(text):
-            is_proven = has_attachment and template.kind == "attachment"
-            if self._matches(template, text, sender, is_proven=is_proven):
+            accept_any_name = has_attachment and template.kind == "attachment"
+            if self._matches(template, text, sender, accept_any_name=accept_any_name):
                 return template.kind
         return None
 
     def _matches(
-        self, template: _Template, text: str, sender: str, *, is_proven: bool
+        self, template: _Template, text: str, sender: str, *, accept_any_name: bool
     ) -> bool:
-        # Check the end first: patterns that fail there are slow.
+        # Check the end first, since patterns are slow to fail there.
         match = text.endswith(template.end) and template.pattern.fullmatch(text)
         if not match:
             return False
         is_owner = self._owner in {None, sender.casefold().strip()}
-        if template.names and is_by_owner(text) and not is_owner:
+        if template.placeholders and is_by_owner(text) and not is_owner:
             return False
-        for index, placeholder in enumerate(template.names):
+        for index, placeholder in enumerate(template.placeholders):
             name = match[f"name{index}"]
-            if not self._fits("{Y}" if is_proven else placeholder, name, sender):
+            if not self._fits("{Y}" if accept_any_name else placeholder, name, sender):
                 return False
-        found = match.groupdict()
-        if plan := found.get("plan"):
+        groups = match.groupdict()
+        if plan := groups.get("plan"):
             self._plans.add(plan.casefold())
-        nickname = found.get("nickname", "").casefold()
+        nickname = groups.get("nickname", "").casefold()
         if nickname and nickname not in self._tables.pronouns:
             self._nicknames.add(nickname)
         return True
@@ -163,18 +168,18 @@ class LineReader:
             return True
         if name in _YOU or folded in self._tables.pronouns:
             return name in _YOU and placeholder not in {"{C}", "{K}"}
-        words = _words(name)
+        words = _split_words(name)
         if placeholder in {"{A}", "{C}"} and sender:
-            return words <= _words(sender)
+            return words <= _split_words(sender)
         if any(words <= person for person in self._people):
             return True
-        # Sentences keep the names of deleted accounts.
+        # Sentences can also contain names of deleted accounts.
         is_loose = placeholder in {"{A}", "{C}", "{Y}"}
         return is_loose and folded.split()[0] not in self._tables.not_names
 
 
 def is_by_owner(text: str) -> bool:
-    """Return whether a system line begins with "You", so its sender is the owner."""
+    """Return whether a system line begins with "You" and is thus from the owner."""
     return _BY_OWNER.fullmatch(text) is not None
 
 
@@ -183,18 +188,18 @@ def is_deleted_account(name: str) -> bool:
     return name.strip().casefold() in _tables().deleted_accounts
 
 
-def _words(name: str) -> frozenset[str]:
+def _split_words(name: str) -> frozenset[str]:
     return frozenset(name.casefold().replace("’", "'").split())  # noqa: RUF001 (typed)
 
 
-def _compiled(kind: str, sentence: str, end: str) -> _Template:
+def _compile(kind: str, sentence: str, end: str) -> _Template:
     parts = re.split(r"(\{\w+\})", sentence)
     pattern = ""
     names: list[str] = []
     for index, part in enumerate(parts):
         if part in _NAMES:
-            is_in_front = index == 1 and not parts[0]
-            name = _NAME_IN_FRONT if is_in_front or part == "{P}" else _NAME
+            is_leading = index == 1 and not parts[0]
+            name = _LEADING_NAME if is_leading or part == "{P}" else _NAME
             pattern += f"(?P<name{len(names)}>{name})"
             names.append(part)
         else:

@@ -1,7 +1,7 @@
-"""The threads of an export, and the files that belong to each.
+"""Find the threads of an export, and group their files.
 
-Files are recognized by their content. Names only show which files belong together: the
-numbered files of one thread folder, in all sections and parts.
+Files are recognized by content. Names are only used to group the numbered files of a
+thread folder, across all sections and parts.
 """
 
 import re
@@ -25,7 +25,7 @@ from langchain_chatexports.exceptions import ChatExportError
 
 INSTAGRAM = "instagram"
 
-# Spam, and copies of groups in the inbox.
+# Mostly spam, and copies of groups in the inbox.
 _SKIPPED_SECTIONS = frozenset(
     {"filtered_threads", "message_requests", "your_group_messages"}
 )
@@ -34,9 +34,9 @@ _FACEBOOK_FOLDERS = frozenset(
     {"your_facebook_activity", "your_activity_across_facebook"}
 )
 _INSTAGRAM_FOLDER = "your_instagram_activity"
-# The folder of an export, and the beginning of the names of Meta's parts.
+# The folder in an export, and the prefix of zip names.
 _INSTAGRAM_NAMES = (_INSTAGRAM_FOLDER, "instagram-")
-# Real numbers have up to four digits; Python refuses more than 4,300.
+# Python rejects numbers with more than 4,300 digits; real ones have up to four.
 _NUMBERED = re.compile(r"message(?:_(\d{1,9}))?\.json", re.IGNORECASE)
 _HTML = re.compile(r"message(?:_\d+)?\.html", re.IGNORECASE)
 _PAIR = 2
@@ -47,7 +47,8 @@ class ThreadFile:
     """A file that may contain messages of a thread."""
 
     file: ExportFile
-    # The number in `message_<number>.json` plus one; the highest is the oldest.
+    # The number in `message_<number>.json` plus one, which is highest in the oldest
+    # file; 0 for other names.
     number: int = 0
 
     @cached_property
@@ -57,7 +58,7 @@ class ThreadFile:
 
     @cached_property
     def full_head(self) -> Head | None:
-        """The head with keys that may follow the messages; reads the whole file."""
+        """The head, including keys that may follow the messages."""
         document = read_thread(self.file)
         return document.head if document else None
 
@@ -69,30 +70,32 @@ class ThreadFile:
 
     @cached_property
     def is_skipped(self) -> bool:
-        """Whether its section is skipped, and not part of the user's path."""
-        given = {name.lower() for name in self.file.folders[: self.file.given]}
-        return self.section in _SKIPPED_SECTIONS and self.section not in given
+        """Whether its section is skipped by default and not part of the user's path."""
+        path_names = {
+            name.lower() for name in self.file.folders[: self.file.given_depth]
+        }
+        return self.section in _SKIPPED_SECTIONS and self.section not in path_names
 
     @property
     def folder(self) -> str:
-        """The name of its folder."""
+        """The name of the file's folder."""
         return self.file.folders[-1] if self.file.folders else ""
 
     @property
     def thread_folder(self) -> str:
-        """The thread folder's name; if the file was moved, the name that it contains.
+        """The thread folder's name, or for a moved file, the name in its content.
 
-        Meta's names have no spaces, unlike those of copies (`ada_1 (1)`).
+        Names with spaces are from copies (`ada_1 (1)`), since Meta's have none.
         """
-        is_elsewhere = self.folder.lower() in {*_SECTIONS, "messages", ""}
-        if is_elsewhere or " " in self.folder:
-            return self.named_folder or self.folder
+        is_moved = self.folder.lower() in {*_SECTIONS, "messages", ""}
+        if is_moved or " " in self.folder:
+            return self.folder_in_content or self.folder
         return self.folder
 
     @property
-    def named_folder(self) -> str:
-        """The thread folder's name in the file's content."""
-        with suppress(ChatExportError):  # Reading it later shows what is wrong.
+    def folder_in_content(self) -> str:
+        """The thread folder's name as stored in the file."""
+        with suppress(ChatExportError):  # Reported when the thread is read.
             return (self.full_head and self.full_head.folder) or ""
         return ""
 
@@ -102,8 +105,8 @@ class Thread:
     """The files of one conversation."""
 
     id: str
-    # The sort key: the thread folder's name on disk, then the file's.
-    order: tuple[str, ...]
+    # The thread folder's name on disk, and the file name where needed.
+    sort_key: tuple[str, ...]
     files: list[ThreadFile] = field(default_factory=list)
     is_instagram: bool = False
 
@@ -113,8 +116,8 @@ class Thread:
         return sorted(self.files, key=lambda f: (-f.number, f.file.part, f.file.label))
 
     @property
-    def has_cutover(self) -> bool:
-        """Whether it became an encrypted chat."""
+    def became_encrypted(self) -> bool:
+        """Whether the conversation switched to end-to-end encryption."""
         return any(file.section == "e2ee_cutover" for file in self.files)
 
     @property
@@ -123,7 +126,7 @@ class Thread:
         return all(file.is_skipped for file in self.files)
 
     def head(self, *, is_full: bool = False) -> Head | None:
-        """Return the head of the first file that lists participants."""
+        """Return the head of the newest file that lists participants."""
         for file in reversed(self.sorted_files):
             with suppress(ChatExportError):
                 head = file.full_head if is_full else file.head
@@ -133,11 +136,11 @@ class Thread:
 
 
 class MessengerExport:
-    """The contents of an export."""
+    """The threads and other files of an export."""
 
     def __init__(self, files: ExportFiles) -> None:
-        # Other JSON files: settings, profile and so on.
-        self.others: list[ExportFile] = []
+        # Other JSON files, such as settings and the profile.
+        self.other_files: list[ExportFile] = []
         self.html_files = 0
         self._by_key: dict[str, Thread] = {}
         encrypted: list[ThreadFile] = []
@@ -149,11 +152,11 @@ class MessengerExport:
                 encrypted.append(entry)
             else:
                 renamed.append(entry)
-        self._place_renamed(renamed)
-        self._find_instagram()
-        self._place_encrypted(encrypted)
-        # In code-point order of their folders' names.
-        self.threads = sorted(self._by_key.values(), key=lambda t: (t.order, t.id))
+        self._assign_renamed(renamed)
+        self._detect_instagram()
+        self._assign_encrypted(encrypted)
+        # In code-point order of the folder names.
+        self.threads = sorted(self._by_key.values(), key=lambda t: (t.sort_key, t.id))
 
     def _thread_files(self, files: ExportFiles) -> Iterator[ThreadFile]:
         for file in files:
@@ -166,35 +169,37 @@ class MessengerExport:
                 if number or entry.head:
                     yield entry
                 else:
-                    self.others.append(file)
+                    self.other_files.append(file)
             except ChatExportError as error:
                 files.skip(error)
 
-    def _add(self, entry: ThreadFile, *order: str, name: str | None = None) -> Thread:
-        """Add a file to the thread of a name, by default the first sort key."""
-        key = _key(order[0] if name is None else name)
-        thread = self._by_key.setdefault(key, Thread(key, order))
-        thread.order = min(thread.order, order)
+    def _add(
+        self, entry: ThreadFile, *sort_key: str, name: str | None = None
+    ) -> Thread:
+        """Add a file to the thread with this name, by default the first sort key."""
+        key = _normalize_key(sort_key[0] if name is None else name)
+        thread = self._by_key.setdefault(key, Thread(key, sort_key))
+        thread.sort_key = min(thread.sort_key, sort_key)
         thread.files.append(entry)
         return thread
 
-    def _add_alone(self, entry: ThreadFile, *order: str) -> Thread:
+    def _add_as_new_thread(self, entry: ThreadFile, *sort_key: str) -> Thread:
         name = f"{entry.folder}/{entry.file.name}".lstrip("/")
-        return self._add(entry, *order, name=name)
+        return self._add(entry, *sort_key, name=name)
 
-    def _place_renamed(self, renamed: list[ThreadFile]) -> None:
-        """Add renamed files to the threads named in their content."""
+    def _assign_renamed(self, renamed: list[ThreadFile]) -> None:
+        """Add each renamed file to the thread that its content names."""
         originals = dict(self._by_key)
         for entry in renamed:
-            key = _key(entry.named_folder)
+            key = _normalize_key(entry.folder_in_content)
             if original := originals.get(key):
                 original.files.append(entry)
                 continue
-            thread = self._add_alone(entry, entry.folder, entry.file.name)
+            thread = self._add_as_new_thread(entry, entry.folder, entry.file.name)
             if key:
                 originals[key] = thread
 
-    def _find_instagram(self) -> None:
+    def _detect_instagram(self) -> None:
         for thread in self._by_key.values():
             for file in (entry.file for entry in thread.files):
                 names = {name.lower() for name in (file.part_name, *file.folders)}
@@ -202,30 +207,32 @@ class MessengerExport:
                     name.startswith(_INSTAGRAM_NAMES) for name in names
                 )
 
-    def _place_encrypted(self, encrypted: list[ThreadFile]) -> None:
-        """Add encrypted chats to the older thread of the same two people."""
+    def _assign_encrypted(self, encrypted: list[ThreadFile]) -> None:
+        """Join each encrypted chat with the older thread of the same two people."""
         pairs = self._threads_by_pair() if encrypted else {}
-        people_of = {entry: entry.head.people for entry in encrypted if entry.head}
-        copies = Counter(
-            (of, e.file.part, e.file.folders) for e, of in people_of.items()
+        people_by_file = {entry: entry.head.people for entry in encrypted if entry.head}
+        counts = Counter(
+            (people, entry.file.part, entry.file.folders)
+            for entry, people in people_by_file.items()
         )
-        ambiguous = {people for (people, *_), count in copies.items() if count > 1}
-        for entry, people in people_of.items():
-            # The number in a name only makes it unique, and changes with each download.
-            is_clear = _is_pair(people) and people not in ambiguous
-            sign = people, "" if is_clear else _key(entry.file.name)
-            if original := pairs.get((people, "")) or pairs.get(sign):
+        ambiguous = {people for (people, *_), count in counts.items() if count > 1}
+        for entry, people in people_by_file.items():
+            # Match by people if possible, since the file number changes with each
+            # download.
+            is_unique = _is_pair(people) and people not in ambiguous
+            key = people, "" if is_unique else _normalize_key(entry.file.name)
+            if original := pairs.get((people, "")) or pairs.get(key):
                 original.files.append(entry)
             else:
                 stem = entry.file.name.rpartition(".")[0]
-                pairs[sign] = self._add_alone(entry, stem)
+                pairs[key] = self._add_as_new_thread(entry, stem)
 
     def _threads_by_pair(self) -> dict[tuple[frozenset[str], str], Thread]:
-        """Return the 1:1 thread of each pair, preferably one that became encrypted."""
+        """Map each pair of people to a thread, preferably one that became encrypted."""
         pairs: dict[tuple[frozenset[str], str], Thread] = {}
         by_key = [thread for _, thread in sorted(self._by_key.items())]
-        for thread in sorted(by_key, key=lambda one: not one.has_cutover):
-            # On Instagram, people with the same names have other chats.
+        for thread in sorted(by_key, key=lambda t: not t.became_encrypted):
+            # Instagram chats of people with the same names are separate.
             if thread.is_skipped or thread.is_instagram:
                 continue
             head = thread.head()
@@ -240,16 +247,16 @@ def is_html_thread(name: str) -> bool:
 
 
 def is_in_export_folder(file: ExportFile) -> bool:
-    """Return whether a file is in a folder that only Meta's exports have."""
+    """Return whether a file is in a folder that only occurs in Meta's exports."""
     return not {_INSTAGRAM_FOLDER, *_FACEBOOK_FOLDERS}.isdisjoint(
         name.lower() for name in file.folders
     )
 
 
-def _key(name: str) -> str:
+def _normalize_key(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower()
 
 
 def _is_pair(people: frozenset[str]) -> bool:
-    # Deleted accounts share a name, but are different people.
+    # All deleted accounts share a name, so they do not identify a person.
     return len(people) == _PAIR and not any(map(is_deleted_account, people))

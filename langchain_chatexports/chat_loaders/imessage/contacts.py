@@ -1,4 +1,4 @@
-"""Names of phone numbers and e-mail addresses, from address books and vCards."""
+"""Read names for phone numbers and e-mail addresses from address books and vCards."""
 
 import codecs
 import quopri
@@ -13,26 +13,26 @@ from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.database import (
     Database,
-    exists,
     is_sqlite_file,
     open_database,
-    path_status,
+    path_exists,
     read_head,
+    stat_path,
 )
 from langchain_chatexports.chat_loaders.imessage.sources import (
+    backup_paths,
     backup_root,
-    in_backup,
     is_inside,
 )
-from langchain_chatexports.chat_loaders.people import address_key, comparable_number
+from langchain_chatexports.chat_loaders.people import address_key, national_number
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-# Far more names than one number has, such as that of a household.
+# Far more than any household that shares a phone number.
 _MAX_NAMES = 200
 _MAC_BOOK = "AddressBook-v22.abcddb"
 # HomeDomain-Library/AddressBook/AddressBook.sqlitedb
 _BACKUP_BOOK = "31bb7ba8914766d4ba40d6dfb6113c8b614be442"
-_BESIDE = (
+_NEARBY_BOOKS = (
     "../Application Support/AddressBook",
     "../AddressBook/AddressBook.sqlitedb",
     "AddressBook",
@@ -49,167 +49,171 @@ _CHARSET = re.compile(r"(?:^|;)CHARSET=\"?([\w-]+)", re.IGNORECASE)
 
 
 class Card(NamedTuple):
-    """A person's card."""
+    """A card in an address book."""
 
     name: str
     addresses: tuple[str, ...]
 
 
 class Contacts:
-    """Finds the person of an address.
+    """Finds people by address, ignoring case.
 
-    Case does not matter. Phone numbers are compared by all of their digits first, then
-    by the last ten if only one person has them.
+    Phone numbers match on all digits, or on the last ten if only one person has them.
     """
 
-    def __init__(self, cards: Iterable[Card] = ()) -> None:
+    def __init__(self, cards: Iterable[Card]) -> None:
         cards = [card for card in cards if card.name.strip()]
-        numbers: defaultdict[str, list[int]] = defaultdict(list)
-        for number, card in enumerate(cards):
+        indexes: defaultdict[str, list[int]] = defaultdict(list)
+        for index, card in enumerate(cards):
             for address in card.addresses:
                 if (key := address_key(address)) is not None:
-                    numbers[key].append(number)
-        person_of = _same_people(cards, numbers.values()).find
+                    indexes[key].append(index)
+        find_person = _join_cards(cards, indexes.values()).find
         self._names: dict[Any, str] = {}
         self._addresses: defaultdict[Any, set[str]] = defaultdict(set)
-        for number, card in enumerate(cards):
-            person = person_of(number)
+        for index, card in enumerate(cards):
+            person = find_person(index)
             names = (self._names.get(person, ""), card.name.strip())
-            self._names[person] = max(names, key=_completeness)
+            self._names[person] = max(names, key=_name_sort_key)
             self._addresses[person].update(card.addresses)
-        self._exact = {key: set(map(person_of, of)) for key, of in numbers.items()}
-        self._national: defaultdict[str, set[Any]] = defaultdict(set)
-        for key, persons in self._exact.items():
-            self._national[comparable_number(key)] |= persons
+        self._people_by_key = {
+            key: set(map(find_person, group)) for key, group in indexes.items()
+        }
+        self._people_by_number: defaultdict[str, set[Any]] = defaultdict(set)
+        for key, people in self._people_by_key.items():
+            self._people_by_number[national_number(key)] |= people
 
-    def person_of(self, address: str) -> Any:
-        """Return the key of the person of an address; `None` unless there is one."""
-        persons = self._persons(address)
-        return next(iter(persons)) if len(persons) == 1 else None
+    def find_person(self, address: str) -> Any:
+        """Return a key for the person an address uniquely belongs to, or `None`."""
+        people = self._find_people(address)
+        return next(iter(people)) if len(people) == 1 else None
 
-    def addresses_beside(self, address: str) -> frozenset[str]:
-        """Return all addresses of the person of an address."""
-        return frozenset(self._addresses.get(self.person_of(address), ()))
+    def find_addresses(self, address: str) -> frozenset[str]:
+        """Return all addresses of the person an address uniquely belongs to."""
+        return frozenset(self._addresses.get(self.find_person(address), ()))
 
-    def name_of(self, address: str) -> str | None:
-        """Return the most complete name of an address."""
-        names = (self._names[person] for person in self._persons(address))
-        return max(names, key=_completeness, default=None)
+    def find_name(self, address: str) -> str | None:
+        """Return the most complete name for an address."""
+        names = (self._names[person] for person in self._find_people(address))
+        return max(names, key=_name_sort_key, default=None)
 
-    def _persons(self, address: str) -> set[Any]:
+    def _find_people(self, address: str) -> set[Any]:
         key = address_key(address) or ""
-        if key in self._exact:
-            return self._exact[key]
-        number = comparable_number(key)
-        persons = self._national.get(number, set()) if number else set()
-        return persons if len(persons) == 1 else set()
+        if key in self._people_by_key:
+            return self._people_by_key[key]
+        number = national_number(key)
+        people = self._people_by_number.get(number, set()) if number else set()
+        return people if len(people) == 1 else set()
 
 
-def _same_people(cards: list[Card], shared: Iterable[list[int]]) -> DisjointSets:
-    """Join the cards of a person who is in two accounts.
+def _join_cards(cards: list[Card], index_groups: Iterable[list[int]]) -> DisjointSets:
+    """Join cards of the same person from different accounts.
 
-    They share an address, and one name is part of the other. A shared address alone is
-    not enough, since people in a household may share a number.
+    Such cards share an address, and one name contains the words of the other. A shared
+    address alone is not enough, since households may share a phone number.
     """
-    same = DisjointSets()
-    for numbers in shared:
-        longest: list[tuple[frozenset[str], int]] = []
-        named = [
-            (frozenset(cards[one].name.casefold().split()), one) for one in numbers
+    cards_by_person = DisjointSets()
+    for indexes in index_groups:
+        full_names: list[tuple[frozenset[str], int]] = []
+        all_names = [
+            (frozenset(cards[index].name.casefold().split()), index)
+            for index in indexes
         ]
-        for words, number in sorted(named, key=lambda each: -len(each[0])):
-            longer = [one for others, one in longest if words <= others]
-            for one in longer:
-                same.join(one, number)
-            if not longer and len(longest) < _MAX_NAMES:
-                longest.append((words, number))
-    return same
+        for words, index in sorted(all_names, key=lambda item: -len(item[0])):
+            supersets = [other for name, other in full_names if words <= name]
+            for other in supersets:
+                cards_by_person.join(other, index)
+            if not supersets and len(full_names) < _MAX_NAMES:
+                full_names.append((words, index))
+    return cards_by_person
 
 
 def find_contacts(
     contacts: Mapping[str, str] | str | Path | None, database: Path
 ) -> Contacts:
-    """Read the user's contacts, or else those next to the database."""
+    """Load the given contacts, or the address books found near the database."""
     if isinstance(contacts, Mapping):
         addresses: defaultdict[str, list[str]] = defaultdict(list)
         for address, name in contacts.items():
             addresses[name].append(address)
-        return Contacts(Card(name, tuple(of)) for name, of in addresses.items())
+        return Contacts(Card(name, tuple(group)) for name, group in addresses.items())
     if contacts is not None:
         return Contacts(_read_cards(Path(contacts).expanduser()))
     folder = database.absolute().parent
-    books = [(folder / place, folder.parent) for place in _BESIDE]
+    candidates = [(folder / name, folder.parent) for name in _NEARBY_BOOKS]
     if root := backup_root(database):
-        books += [(book, root) for book in in_backup(root, _BACKUP_BOOK)]
-    # Links may lead to another person's contacts.
-    inside = [book for book, around in books if is_inside(book, around)]
-    return Contacts(card for book in inside for card in _cards_beside(book))
+        candidates += [(path, root) for path in backup_paths(root, _BACKUP_BOOK)]
+    # Links may point to another person's contacts.
+    books = [path for path, parent in candidates if is_inside(path, parent)]
+    return Contacts(card for path in books for card in _read_nearby_book(path))
 
 
 def read_vcards(text: str) -> Iterator[Card]:
-    """Yield the named cards in a vCard file of any version."""
-    found: dict[str, str] = {}
+    """Yield the cards that have a name, from vCards of any version."""
+    name_fields: dict[str, str] = {}
     addresses: list[str] = []
-    for key, value in _properties(text):
+    for key, value in _parse_properties(text):
         if key == "BEGIN":
-            found, addresses = {}, []
+            name_fields, addresses = {}, []
         elif key == "N":
-            family, given, *_ = (*_fields(value), "")
-            found["N"] = f"{given} {family}".strip()
+            family, given, *_ = (*_split_fields(value), "")
+            name_fields["N"] = f"{given} {family}".strip()
         elif key in ("FN", "ORG"):
-            found[key] = _fields(value)[0] if key == "ORG" else _unescaped(value)
+            name_fields[key] = (
+                _split_fields(value)[0] if key == "ORG" else _unescape(value)
+            )
         elif key in ("TEL", "EMAIL"):
-            addresses.append(_unescaped(value))
+            addresses.append(_unescape(value))
         elif key == "END":
-            name = found.get("FN") or found.get("N") or found.get("ORG")
-            if name:
+            names = map(name_fields.get, ("FN", "N", "ORG"))
+            if name := next(filter(None, names), None):
                 yield Card(name, tuple(addresses))
 
 
-def _cards_beside(path: Path) -> list[Card]:
-    """Read an address book that was found automatically; warn if that fails."""
+def _read_nearby_book(path: Path) -> list[Card]:
+    """Read an address book near the database, or warn if it is unreadable."""
     try:
-        return _read_cards(path) if exists(path) else []
+        return _read_cards(path) if path_exists(path) else []
     except ChatExportError:
-        # The error's own text is about Messages.
+        # The error's own message is about the Messages database.
         message = (
-            f"Senders are shown without the names in {escaped(str(path))}, which "
-            "cannot be read. Export a vCard file from Contacts and pass it as "
-            "`contacts`, or `contacts={}` for no names."
+            f"{escaped(str(path))} cannot be read, so its names are not used. "
+            "Export a vCard file from Contacts and pass it as `contacts`, or pass "
+            "`contacts={}` to ignore contacts."
         )
         warnings.warn(message, stacklevel=2)
         return []
 
 
 def _read_cards(path: Path) -> list[Card]:
-    """Read all cards of a file or of a folder of address books."""
-    path_status(path)
+    """Read the cards in a file, or in a folder with address books."""
+    stat_path(path)
     if not path.is_dir():
-        return _cards_of_file(path)
+        return _read_file(path)
     books = [path / _MAC_BOOK, *sorted(path.glob(f"Sources/*/{_MAC_BOOK}"))]
-    found = [book for book in books if exists(book) and is_inside(book, path)]
-    if not found:
-        raise _no_contacts(path)
-    return [card for book in found for card in _cards_of_file(book)]
+    books = [book for book in books if path_exists(book) and is_inside(book, path)]
+    if not books:
+        raise _no_contacts_error(path)
+    return [card for book in books for card in _read_file(book)]
 
 
-def _cards_of_file(path: Path) -> list[Card]:
+def _read_file(path: Path) -> list[Card]:
     if is_sqlite_file(path):
         with open_database(path) as database:
-            return list(_cards_of_database(database))
-    raw = read_head(path, _MAX_VCARDS_BYTES + 1)
-    is_utf_16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = raw.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
-    if "BEGIN:VCARD" not in text.upper() or len(raw) > _MAX_VCARDS_BYTES:
-        raise _no_contacts(path)
+            return list(_read_database(database))
+    data = read_head(path, _MAX_VCARDS_BYTES + 1)
+    is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")
+    if "BEGIN:VCARD" not in text.upper() or len(data) > _MAX_VCARDS_BYTES:
+        raise _no_contacts_error(path)
     return list(read_vcards(text))
 
 
-def _cards_of_database(database: Database) -> Iterator[Card]:
-    """Read the cards of a Mac or of a phone."""
+def _read_database(database: Database) -> Iterator[Card]:
+    """Yield the cards in the address book of a Mac or phone."""
     mac, phone = "ZABCDRECORD", "ABPersonFullTextSearch_content"
-    if not database.columns(mac) and not database.columns(phone):
-        raise _no_contacts(database.path)
+    if not database.get_columns(mac) and not database.get_columns(phone):
+        raise _no_contacts_error(database.path)
     addresses: defaultdict[Any, list[str]] = defaultdict(list)
     for table, *columns in (
         ("ZABCDPHONENUMBER", "ZOWNER", "ZFULLNUMBER"),
@@ -219,66 +223,66 @@ def _cards_of_database(database: Database) -> Iterator[Card]:
         for owner, address in _select(database, table, *columns):
             addresses[owner].append(str(address or ""))
     names = ("ZFIRSTNAME", "ZLASTNAME", "ZNICKNAME", "ZORGANIZATION")
-    for key, first, last, *others in _select(database, mac, "Z_PK", *names):
-        full = f"{first or ''} {last or ''}".strip()
-        name = next(filter(None, (full, *others)), None)
+    for key, first, last, *other_names in _select(database, mac, "Z_PK", *names):
+        full_name = f"{first or ''} {last or ''}".strip()
+        name = next(filter(None, (full_name, *other_names)), None)
         if name and addresses[key]:
             yield Card(str(name), tuple(addresses[key]))
     columns = ["c0First", "c1Last", "c16Phone", "c17Email"]
     for first, last, phones, emails in _select(database, phone, *columns):
-        known = f"{phones or ''} {emails or ''}".split()
-        yield Card(f"{first or ''} {last or ''}", tuple(known))
+        values = f"{phones or ''} {emails or ''}".split()
+        yield Card(f"{first or ''} {last or ''}", tuple(values))
 
 
 def _select(database: Database, table: str, *columns: str) -> Iterator[tuple[Any, ...]]:
-    existing = database.columns(table)
+    existing = database.get_columns(table)
     if not existing:
         return iter(())
-    listed = (name if name.lower() in existing else "NULL" for name in columns)
-    return database.query(f"SELECT {', '.join(listed)} FROM {table}")
+    values = (name if name.lower() in existing else "NULL" for name in columns)
+    return database.query(f"SELECT {', '.join(values)} FROM {table}")
 
 
-def _properties(text: str) -> Iterator[tuple[str, str]]:
-    """Yield names (without group) and values of the lines of vCards."""
+def _parse_properties(text: str) -> Iterator[tuple[str, str]]:
+    """Yield pairs of property name (without its group) and value from vCards."""
     lines = iter(_FOLD.sub("", text).splitlines())
     for line in lines:
         head, _, value = line.partition(":")
         name, _, parameters = head.partition(";")
         if _QUOTED_PRINTABLE.search(parameters):
-            # Version 2.1 breaks such a line without the fold's white space.
-            broken = [value]
-            while broken[-1].endswith("="):
-                broken[-1] = broken[-1][:-1]
-                broken.append(next(lines, ""))
+            # Version 2.1 breaks these lines without indenting the next one.
+            parts = [value]
+            while parts[-1].endswith("="):
+                parts[-1] = parts[-1][:-1]
+                parts.append(next(lines, ""))
             charset = _CHARSET.search(parameters)
-            value = _decoded("".join(broken), charset[1] if charset else "utf-8")
+            value = _decode("".join(parts), charset[1] if charset else "utf-8")
         yield name.rpartition(".")[2].strip().upper(), value.strip()
 
 
-def _decoded(value: str, charset: str) -> str:
-    raw = quopri.decodestring(value.encode("utf-8", "replace"))
+def _decode(value: str, charset: str) -> str:
+    data = quopri.decodestring(value.encode("utf-8", "replace"))
     try:
-        return raw.decode(charset, "replace")
-    except (LookupError, UnicodeError):  # Some encodings ignore "replace".
-        return raw.decode("utf-8", "replace")
+        return data.decode(charset, "replace")
+    except (LookupError, UnicodeError):  # Some codecs ignore "replace".
+        return data.decode("utf-8", "replace")
 
 
-def _fields(value: str) -> list[str]:
-    return [_unescaped(field) for field in re.split(r"(?<!\\);", value)]
+def _split_fields(value: str) -> list[str]:
+    return [_unescape(field) for field in re.split(r"(?<!\\);", value)]
 
 
-def _unescaped(value: str) -> str:
+def _unescape(value: str) -> str:
     return _ESCAPE.sub(lambda m: " " if m[1] in "nN" else m[1], value).strip()
 
 
-def _completeness(name: str) -> tuple[int, int, str]:
+def _name_sort_key(name: str) -> tuple[int, int, str]:
     return len(name.split()), len(name), name
 
 
-def _no_contacts(path: Path) -> ExportFormatError:
+def _no_contacts_error(path: Path) -> ExportFormatError:
     msg = (
-        f"{path} holds no contacts that can be read. Give a vCard file (.vcf), the "
-        "folder AddressBook of a Mac, or an AddressBook.sqlitedb; or a dictionary from "
+        f"{path} contains no readable contacts. Pass a vCard file (.vcf), a Mac's "
+        "AddressBook folder, an AddressBook.sqlitedb, or a dictionary that maps "
         "addresses to names."
     )
     return ExportFormatError(msg, path=path)

@@ -1,4 +1,4 @@
-"""Find the people of handles, and the chats that form one conversation."""
+"""Match handles to people, and merge chats into conversations."""
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from langchain_chatexports.chat_loaders.imessage.queries import Activity, Chat, 
 from langchain_chatexports.chat_loaders.people import address_key
 
 _GROUP_STYLE, _SINGLE_STYLE = 43, 45
-_GROUP_MARK, _SINGLE_MARK = ";+;", ";-;"
+_GROUP_INFIX, _SINGLE_INFIX = ";+;", ";-;"
 
 
 class People:
-    """The people of a database; a person's id is the first address.
+    """The people in a database. A person's id is their first address.
 
-    Handles belong to one person if their address is equal, or if Messages
+    Handles belong to the same person if they have the same address, or if Messages
     (`person_centric_id`) or the contacts link them.
     """
 
@@ -26,40 +26,44 @@ class People:
         self._contacts = contacts
         self._groups = DisjointSets()
         self._ids: dict[Hashable, str] = {}
-        # The name of each person, or an address, by id.
+        # The name or first address of each person, by id.
         self.names: dict[str, str] = {}
         # All addresses of each person, by id.
         self.handles: dict[str, dict[str, None]] = {}
         for _, address, person_key in handles:
             if person_key:
-                self._groups.join(("person", person_key), self._sign(address))
-        # The person's id of each handle.
-        self.ids = {row_id: self.at(address) for row_id, address, _ in handles}
+                self._groups.join(("person", person_key), self._get_key(address))
+        # The person id of each handle, by row id.
+        self.ids_by_handle = {
+            row_id: self.get_id(address) for row_id, address, _ in handles
+        }
 
-    def at(self, address: str) -> str:
-        """Return the person's id for an address, with or without a handle."""
-        person = self._ids.setdefault(self._groups.find(self._sign(address)), address)
-        name = self._contacts.name_of(address)
+    def get_id(self, address: str) -> str:
+        """Return the id of the person with an address, even without a handle."""
+        person = self._ids.setdefault(
+            self._groups.find(self._get_key(address)), address
+        )
+        name = self._contacts.find_name(address)
         if name and self.names.get(person, person) == person:
             self.names[person] = name
         self.names.setdefault(person, person)
-        known = self.handles.setdefault(person, {})
-        known[address] = None
-        known |= dict.fromkeys(sorted(self._contacts.addresses_beside(address)))
+        addresses = self.handles.setdefault(person, {})
+        addresses[address] = None
+        addresses |= dict.fromkeys(sorted(self._contacts.find_addresses(address)))
         return person
 
-    def handles_of(self, name: str) -> frozenset[Any]:
-        """Return the handles of a person, by name or address, ignoring case."""
-        wanted = {name.strip().casefold(), address_key(name)} - {None}
+    def find_handles(self, name: str) -> frozenset[Any]:
+        """Return the handles of a person by name or address, ignoring case."""
+        keys = {name.strip().casefold(), address_key(name)} - {None}
         return frozenset(
             handle_id
-            for handle_id, person in self.ids.items()
-            for called in (self.names[person], *self.handles[person])
-            if called.casefold() in wanted or address_key(called) in wanted
+            for handle_id, person in self.ids_by_handle.items()
+            for alias in (self.names[person], *self.handles[person])
+            if alias.casefold() in keys or address_key(alias) in keys
         )
 
-    def _sign(self, address: str) -> Hashable:
-        person = self._contacts.person_of(address)
+    def _get_key(self, address: str) -> Hashable:
+        person = self._contacts.find_person(address)
         return ("address", address.casefold()) if person is None else ("card", person)
 
 
@@ -67,44 +71,48 @@ class People:
 class MergedChats:
     """The chats of one conversation."""
 
-    chats: tuple[Chat, ...]  # In the order of their numbers.
-    people: tuple[str, ...]  # The ids of the other people, if the database lists them.
-    only_other: str | None  # The id of the other person, if there is exactly one.
-    # Whether it is a group; `None` if the database does not show it.
-    is_group: bool | None
-    is_with_oneself: bool
+    chats: tuple[Chat, ...]  # Sorted by row id.
+    people: tuple[str, ...]  # The ids of the other people, if known.
+    other_person: str | None  # Their id, if there is exactly one other person.
+    is_group: bool | None  # `None` if unknown.
+    is_self_chat: bool  # Whether the owner writes to one of their own addresses.
 
 
 def merge_chats(
-    queries: Queries, people: People, own: Collection[str]
+    queries: Queries, people: People, owner_addresses: Collection[str]
 ) -> list[MergedChats]:
     """Return the conversations, most recently active first.
 
-    A person's one-to-one chats are merged, and so are groups that the database links.
-    Chats with an address in `own` (in lower case) are chats with oneself.
+    A person's one-to-one chats are merged, and so are groups linked by the database.
+    `owner_addresses` are in lower case.
     """
-    chats = queries.chats()
-    listed: dict[Any, list[str]] = {}
-    for chat_id, handle_id in queries.participants():
-        if handle_id in people.ids:
-            listed.setdefault(chat_id, []).append(people.ids[handle_id])
-    members: dict[Hashable, list[tuple[Activity, Chat]]] = {}
-    groups = _linked(chats, queries.lookups())
-    for active in queries.activity():
-        chat = chats.get(active.chat_id) or Chat(active.chat_id)
-        person = _only_other(active, chat, listed.get(chat.row_id, ()), people)
-        key: Hashable = ("chat", active.chat_id)
+    chats = queries.get_chats()
+    participants: dict[Any, list[str]] = {}
+    for chat_id, handle_id in queries.get_participants():
+        if handle_id in people.ids_by_handle:
+            participants.setdefault(chat_id, []).append(people.ids_by_handle[handle_id])
+    conversations: dict[Hashable, list[tuple[Activity, Chat]]] = {}
+    groups = _link_groups(chats, queries.get_chat_lookups())
+    for activity in queries.get_activity():
+        chat = chats.get(activity.chat_id) or Chat(activity.chat_id)
+        person = _find_other_person(
+            activity, chat, participants.get(chat.row_id, ()), people
+        )
+        key: Hashable = ("chat", activity.chat_id)
         key = groups.find(key) if person is None else ("person", person)
-        members.setdefault(key, []).append((active, chat))
-    return [_conversation(of, listed, people, own) for of in members.values()]
+        conversations.setdefault(key, []).append((activity, chat))
+    return [
+        _merge(group, participants, people, owner_addresses)
+        for group in conversations.values()
+    ]
 
 
-def _linked(
+def _link_groups(
     chats: Mapping[Any, Chat], lookups: Iterable[tuple[Any, Any]]
 ) -> DisjointSets:
-    """Find the groups that the database links.
+    """Join the groups linked by the database.
 
-    Groups are not linked by their members: the same people can have two groups.
+    Groups with the same members stay separate.
     """
     groups = DisjointSets()
     links = [("group", chat.group_id, chat.row_id) for chat in chats.values()]
@@ -115,52 +123,60 @@ def _linked(
     return groups
 
 
-def _only_other(
-    active: Activity, chat: Chat, listed: Iterable[str], people: People
+def _find_other_person(
+    activity: Activity, chat: Chat, participants: Iterable[str], people: People
 ) -> str | None:
-    """Return the other person of a one-to-one chat."""
-    speakers = {people.ids.get(handle_id) for handle_id in active.speakers} - {None}
-    # In a made-up database both sides of a one-to-one chat can be handles.
-    if _is_group(chat) or len(speakers) > 1:
+    """Return the other person in a one-to-one chat."""
+    senders = {
+        people.ids_by_handle.get(handle_id) for handle_id in activity.senders
+    } - {None}
+    # In a database built by hand, both people of a chat can have handles.
+    if _is_group(chat) or len(senders) > 1:
         return None
-    persons = set(listed)
-    if not persons and chat.identifier:
-        return people.at(chat.identifier)
-    return persons.pop() if len(persons) == 1 else None
+    members = set(participants)
+    if not members and chat.identifier:
+        return people.get_id(chat.identifier)
+    return members.pop() if len(members) == 1 else None
 
 
-def _conversation(
-    members: list[tuple[Activity, Chat]],
-    listed: Mapping[Any, list[str]],
+def _merge(
+    active_chats: list[tuple[Activity, Chat]],
+    participants: Mapping[Any, list[str]],
     people: People,
-    own: Collection[str],
+    owner_addresses: Collection[str],
 ) -> MergedChats:
-    # In a made-up database numbers can be of any type.
+    # In a database built by hand, row ids can have any type.
     chats = sorted(
-        (chat for _, chat in members),
+        (chat for _, chat in active_chats),
         key=lambda chat: (
             (0, chat.row_id) if isinstance(chat.row_id, int) else (1, str(chat.row_id))
         ),
     )
-    persons = [person for chat in chats for person in listed.get(chat.row_id, ())]
-    signs = {_is_group(chat) for chat in chats} - {None}
-    is_group = signs.pop() if len(signs) == 1 else None
-    if not persons and is_group is False and chats[0].identifier:
-        persons = [people.at(chats[0].identifier)]
-    only_other = persons[0] if len(set(persons)) == 1 else None
-    if not persons:
-        speakers = [handle for active, _ in members for handle in active.speakers]
-        persons = [people.ids[handle] for handle in speakers if handle in people.ids]
-    is_with_oneself = False
-    if only_other is not None and not is_group:
-        addresses = map(str.casefold, people.handles[only_other])
-        is_with_oneself = not set(own).isdisjoint(addresses)
+    members = [person for chat in chats for person in participants.get(chat.row_id, ())]
+    group_flags = {_is_group(chat) for chat in chats} - {None}
+    is_group = group_flags.pop() if len(group_flags) == 1 else None
+    if not members and is_group is False and chats[0].identifier:
+        members = [people.get_id(chats[0].identifier)]
+    other_person = members[0] if len(set(members)) == 1 else None
+    if not members:
+        senders = [
+            handle for activity, _ in active_chats for handle in activity.senders
+        ]
+        members = [
+            people.ids_by_handle[handle]
+            for handle in senders
+            if handle in people.ids_by_handle
+        ]
+    is_self_chat = False
+    if other_person is not None and not is_group:
+        addresses = map(str.casefold, people.handles[other_person])
+        is_self_chat = not set(owner_addresses).isdisjoint(addresses)
     return MergedChats(
         chats=tuple(chats),
-        people=tuple(dict.fromkeys(persons)),
-        only_other=only_other,
+        people=tuple(dict.fromkeys(members)),
+        other_person=other_person,
         is_group=is_group,
-        is_with_oneself=is_with_oneself,
+        is_self_chat=is_self_chat,
     )
 
 
@@ -168,6 +184,6 @@ def _is_group(chat: Chat) -> bool | None:
     if chat.style in (_GROUP_STYLE, _SINGLE_STYLE):
         return chat.style == _GROUP_STYLE
     guid = chat.guid or ""
-    if _GROUP_MARK in guid or _SINGLE_MARK in guid:
-        return _GROUP_MARK in guid
+    if _GROUP_INFIX in guid or _SINGLE_INFIX in guid:
+        return _GROUP_INFIX in guid
     return None

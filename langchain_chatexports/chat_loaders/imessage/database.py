@@ -1,10 +1,10 @@
 """Open an untrusted SQLite file without changing it or the files next to it.
 
 A read-write connection would merge the log (`-wal`) into the user's file, and a
-read-only one creates files next to it. So a file without a log is opened as immutable,
-and one with a log is copied with it to a private folder and read there. A journal is
-never copied, since SQLite would delete the file that it names. No code of the schema
-runs, because only stored tables are read. See sqlite.org/security.html.
+read-only connection creates files next to it. So a database without a log is opened as
+immutable, and a database with a log is copied to a private folder and read there.
+Journals are never copied, since SQLite would delete the file named in them. Only stored
+tables are read, so that no code from the schema runs. See sqlite.org/security.html.
 """
 
 import os
@@ -20,10 +20,10 @@ from typing import Any
 from urllib.parse import quote
 
 from langchain_chatexports._regular_files import (
+    access_error,
     check_regular_file,
-    no_access,
     open_regular_file,
-    system_errors,
+    translate_os_errors,
 )
 from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.exceptions import ExportAccessError, ExportFormatError
@@ -37,22 +37,31 @@ _MAGIC = b"SQLite format 3\0"
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _HEADER_BYTES, _LOG_HEADER_BYTES = 100, 32
 _COPY_ATTEMPTS = 2
-# The largest text or blob to read; real messages have a few MB at most.
+# The limit for a string or blob. Real messages have a few MB at most.
 _MAX_VALUE_BYTES = 64 * 1024 * 1024
 _STEPS_BETWEEN_CHECKS = 10_000
-# A full pass takes up to 10 steps of SQLite's virtual machine per byte of the file;
-# circular pages take any number.
+# A full scan takes up to 10 virtual machine steps per byte of the file. Circular pages
+# would take forever.
 _MAX_STEPS_PER_BYTE = 50
 _MIN_STEPS = 20_000_000
-# SQLite's errors if the system blocks it, although plain reads may be allowed.
-_BLOCKED = ("authorization denied", "unable to open database file", "database is lock")
+# SQLite errors if the system blocks it. Plain reads may still be allowed.
+_BLOCKED_ERRORS = (
+    "authorization denied",
+    "unable to open database file",
+    "database is lock",
+)
 _BAD_TEXT = "Could not decode to UTF-8"
-# Error texts of SQLite that quote nothing from the file.
-_KNOWN = ("disk I/O error", "database or disk is full", "out of memory", "too big")
+# SQLite errors that quote no text from the file.
+_SAFE_ERRORS = (
+    "disk I/O error",
+    "database or disk is full",
+    "out of memory",
+    "too big",
+)
 
 
 class Database:
-    """An open database; its errors are this package's, and quote nothing from it."""
+    """An open database. Its errors quote no text from the file."""
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         self.path = path
@@ -61,19 +70,19 @@ class Database:
         self._connection: sqlite3.Connection
 
     def connect(self, path: Path, mode: str) -> sqlite3.Connection:
-        """Connect to the file, or to a copy of it."""
-        # An unquoted ?, # or % would open another, empty database.
-        place = quote(os.fsencode(f"/{path.as_posix().removeprefix('/')}"))
-        with self._our_errors(), ExitStack() as on_error:
-            # The generator with the connection may be closed from another thread.
+        """Connect to the file or to its copy."""
+        # With an unquoted ?, # or %, SQLite would open another, empty database.
+        quoted_path = quote(os.fsencode(f"/{path.as_posix().removeprefix('/')}"))
+        with self._translate_errors(), ExitStack() as on_error:
+            # Another thread may close the generator that uses the connection.
             connection = sqlite3.connect(
-                f"file://{place}?{mode}",
+                f"file://{quoted_path}?{mode}",
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
             )
             on_error.callback(connection.close)
-            connection.set_progress_handler(self._is_used_up, _STEPS_BETWEEN_CHECKS)
+            connection.set_progress_handler(self._is_over_budget, _STEPS_BETWEEN_CHECKS)
             if sys.version_info >= (3, 11):
                 connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -84,8 +93,8 @@ class Database:
         return connection
 
     def query(self, sql: str, values: Any = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query, with U+FFFD for badly encoded text."""
-        with self._our_errors():
+        """Yield the rows of a query, replacing badly encoded bytes with U+FFFD."""
+        with self._translate_errors():
             count = 0
             try:
                 for row in self._connection.execute(sql, values):
@@ -96,57 +105,59 @@ class Database:
                     raise
             else:
                 return
-            # Only decode with replacement if needed: it calls Python for each text.
+            # Enable replacement only now: it calls Python for every string.
             self._connection.text_factory = methodcaller("decode", "utf-8", "replace")
             yield from islice(self._connection.execute(sql, values), count, None)
 
-    def columns(self, table: str) -> frozenset[str]:
-        """Return the columns of a stored table in lower case; empty if missing."""
+    def get_columns(self, table: str) -> frozenset[str]:
+        """Return a table's columns in lower case, or an empty set if it is missing."""
         # Only stored tables have a root page.
         sql = (
             "SELECT type IS 'table' AND coalesce(rootpage, 0) > 0 "
             "FROM sqlite_master WHERE lower(name) = ?"
         )
-        is_stored = list(self.query(sql, (table.lower(),)))
+        stored_flags = list(self.query(sql, (table.lower(),)))
         columns = list(self.query(f"PRAGMA table_xinfo({table})"))
-        if (0,) in is_stored or any(is_computed for *_, is_computed in columns):
+        if (0,) in stored_flags or any(is_computed for *_, is_computed in columns):
             msg = (
-                f"{self.path}: '{table}' is a view, a virtual table or one with "
+                f"{self.path}: '{table}' is a view, a virtual table or a table with "
                 "computed columns, which Messages does not create. If another program "
-                "made the database, let it write plain tables."
+                "made the database, export plain tables there."
             )
             raise ExportFormatError(msg, path=self.path)
         return frozenset(column[1].lower() for column in columns)
 
-    def _is_used_up(self) -> bool:
+    def _is_over_budget(self) -> bool:
         self._checks_left -= 1
         return self._checks_left < 0
 
     @contextmanager
-    def _our_errors(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            # Leave out the cause, since SQLite quotes text from the file.
-            raise self._explained(str(error)) from None
+            # Hide the cause, since SQLite quotes text from the file.
+            raise self._convert_error(str(error)) from None
         except UnicodeDecodeError:
-            # SQLite's error quotes a damaged schema, which Python cannot decode.
-            raise _damaged(self.path, "its schema is unreadable") from None
+            # Python cannot decode the damaged schema that SQLite quotes.
+            raise _damage_error(self.path, "its schema is unreadable") from None
 
-    def _explained(self, text: str) -> BaseException:
+    def _convert_error(self, text: str) -> BaseException:
         if self._checks_left < 0:
-            return _damaged(
+            return _damage_error(
                 self.path, "reading it takes more work than its size allows"
             )
-        if text == "interrupted":  # SQLite swallows the exception of a signal.
+        if text == "interrupted":  # SQLite hides the signal's exception.
             return KeyboardInterrupt()
-        if any(sign in text for sign in _BLOCKED):
-            return no_access(self.path, self.path, _ACCESS_REMEDY)
+        if any(error in text for error in _BLOCKED_ERRORS):
+            return access_error(self.path, self.path, _ACCESS_REMEDY)
         if "not a database" in text:
-            return _not_a_database(self.path)
+            return _not_a_database_error(self.path)
         if "malformed" in text or not text:
-            return _damaged(self.path, "its schema or a page is malformed")
-        reason = next((known for known in _KNOWN if known in text), "SQLite refuses it")
+            return _damage_error(self.path, "its schema or a page is malformed")
+        reason = next(
+            (error for error in _SAFE_ERRORS if error in text), "SQLite failed"
+        )
         msg = (
             f"{self.path} cannot be read as a Messages database ({reason}). "
             "Check that it is chat.db or sms.db, and copy it again."
@@ -156,44 +167,44 @@ class Database:
 
 @contextmanager
 def open_database(path: Path) -> Iterator[Database]:
-    """Open the current state of a database, and leave all files unchanged."""
-    path_status(path)
+    """Open a database with its log, without changing any file."""
+    stat_path(path)
     real = Path(os.path.realpath(path))  # The log is next to the target of a link.
     with ExitStack() as stack:
-        with system_errors(path, _ACCESS_REMEDY):
+        with translate_os_errors(path, _ACCESS_REMEDY):
             _check_files(path, real)
-            database = Database(path, real.stat().st_size + _size(_log(real)))
-            stack.enter_context(closing(_connected(database, real, stack)))
+            database = Database(path, real.stat().st_size + _file_size(_log_path(real)))
+            stack.enter_context(closing(_connect(database, real, stack)))
         yield database
 
 
-def path_status(path: Path) -> os.stat_result:
+def stat_path(path: Path) -> os.stat_result:
     """Return the status of a path given by the user."""
-    # Since Python 3.14, `Path.exists` hides a refusal.
-    with system_errors(path, _ACCESS_REMEDY):
+    # Since Python 3.14, `Path.exists` hides permission errors.
+    with translate_os_errors(path, _ACCESS_REMEDY):
         return path.stat()
 
 
-def exists(path: Path) -> bool:
-    """Return whether a path exists; raise an error if the system refuses."""
+def path_exists(path: Path) -> bool:
+    """Return whether a path exists, or raise an error if access is denied."""
     try:
         path.stat()
     except PermissionError as error:
-        raise no_access(path, path, _ACCESS_REMEDY) from error
+        raise access_error(path, path, _ACCESS_REMEDY) from error
     except OSError:
         return False
     return True
 
 
 def is_sqlite_file(path: Path) -> bool:
-    """Return whether a file begins like an SQLite database."""
+    """Return whether a file has the SQLite header."""
     return read_head(path, len(_MAGIC)) == _MAGIC
 
 
 def read_head(path: Path, count: int) -> bytes:
-    """Return the first bytes of a file; empty if there is no file."""
+    """Return the first bytes of a file, or no bytes if it is missing."""
     with (
-        system_errors(path, _ACCESS_REMEDY),
+        translate_os_errors(path, _ACCESS_REMEDY),
         suppress(FileNotFoundError),
         open_regular_file(path) as file,
     ):
@@ -202,29 +213,30 @@ def read_head(path: Path, count: int) -> bytes:
 
 
 def _check_files(path: Path, real: Path) -> None:
-    """Raise an error unless a database is complete and not being changed."""
-    # For the offsets see sqlite.org/fileformat2.html#the_database_header
+    """Raise an error if a database is incomplete or has an unfinished transaction."""
+    # Offsets are from sqlite.org/fileformat2.html#the_database_header.
     head = read_head(path, _HEADER_BYTES)
     if not head:
         msg = (
-            f"{path} is empty (0 bytes). It is not the Messages database, "
-            "or the copy failed: copy it again."
+            f"{path} is empty (0 bytes). It is not the Messages database, or the copy "
+            "failed. Copy it again."
         )
         raise ExportFormatError(msg, path=path)
     if not head.startswith(_MAGIC):
-        raise _not_a_database(path)
-    log, journal = _log(real), real.with_name(f"{real.name}-journal")
+        raise _not_a_database_error(path)
+    log, journal = _log_path(real), real.with_name(f"{real.name}-journal")
     if read_head(log, 1) and log.is_symlink():
         msg = (
-            f"{log} is a link, and may lead to another database's log. Replace the "
-            "link by the log itself, or remove it."
+            f"{log} is a link, which may point to another database's log. Replace it "
+            "with the log itself, or remove it."
         )
         raise ExportFormatError(msg, path=path)
     if read_head(journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
         msg = (
-            f"{path} is in the middle of a change, which {journal.name} next to it "
-            "would undo. Messages leaves no such file: open the database once with the "
-            "program that wrote it, and copy it again, or move that file away."
+            f"{path} has an unfinished transaction: {journal.name} next to it "
+            "would roll it back. Messages does not use such journals. Open the "
+            "database with the program that wrote it, and copy it again, or move the "
+            "journal away."
         )
         raise ExportFormatError(msg, path=journal)
     # SQLite would read the rest of a truncated page as a complete one.
@@ -232,31 +244,31 @@ def _check_files(path: Path, real: Path) -> None:
     page = 65536 if page == 1 else page
     size, count = real.stat().st_size, int.from_bytes(head[28:32], "big")
     missing = -size % page if page else 0
-    is_count_kept = head[24:28] == head[92:96]  # Old versions do not update it.
-    if count and is_count_kept and not _size(log):
+    is_count_valid = head[24:28] == head[92:96]  # Old versions do not update it.
+    if count and is_count_valid and not _file_size(log):
         missing = count * page - size
     if missing > 0:
-        raise _damaged(path, f"{missing} bytes are missing at its end")
+        raise _damage_error(path, f"{missing} bytes are missing at its end")
 
 
-def _connected(database: Database, path: Path, stack: ExitStack) -> sqlite3.Connection:
-    if not _size(_log(path)):
-        # macOS blocks SQLite on the live file even where plain reads are allowed.
+def _connect(database: Database, path: Path, stack: ExitStack) -> sqlite3.Connection:
+    if not _file_size(_log_path(path)):
+        # macOS can block SQLite on the live file and still allow plain reads.
         with suppress(ExportAccessError):
             return database.connect(path, "mode=ro&immutable=1")
     copy = stack.enter_context(private_folder()) / "chat.db"
-    _copy(path, copy)
+    _copy_with_log(path, copy)
     return database.connect(copy, "mode=ro")
 
 
-def _copy(path: Path, copy: Path) -> None:
+def _copy_with_log(path: Path, copy: Path) -> None:
     """Copy a database and its log in a consistent state."""
     for _ in range(_COPY_ATTEMPTS):
-        before = _moment(path)
+        before = _copy_state(path)
         try:
-            for source, target in ((path, copy), (_log(path), _log(copy))):
+            for source, target in ((path, copy), (_log_path(path), _log_path(copy))):
                 target.unlink(missing_ok=True)
-                if _size(source):
+                if _file_size(source):
                     check_regular_file(source)
                     shutil.copyfile(source, target)
         except FileNotFoundError:
@@ -267,46 +279,46 @@ def _copy(path: Path, copy: Path) -> None:
             msg = (
                 f"{path} cannot be copied to {copy.parent} ({error.strerror}). Its "
                 "newest messages are in its -wal file, so it is read from a private "
-                "copy: free some space there, or set TMPDIR to a folder that has it."
+                "copy. Free some space there, or set TMPDIR to another folder."
             )
             raise ExportAccessError(msg, path=path) from error
-        if _moment(path) == before:
+        if _copy_state(path) == before:
             return
     msg = (
-        f"{path} changed while it was copied, twice. Quit Messages (on the Mac that "
-        "holds it) and try again."
+        f"{path} changed during both attempts to copy it. Quit Messages on the Mac "
+        "where it is stored, and try again."
     )
     raise ExportAccessError(msg, path=path)
 
 
-def _moment(path: Path) -> tuple[object, ...]:
-    """Return values that change when pages move from the log to the main file.
+def _copy_state(path: Path) -> tuple[object, ...]:
+    """Return a value that changes if pages move from the log to the main file.
 
-    A growing log is harmless: SQLite reads up to its last complete commit.
+    A growing log is harmless, since SQLite reads up to the last complete commit.
     """
     main = path.stat()
-    return main.st_size, main.st_mtime_ns, read_head(_log(path), _LOG_HEADER_BYTES)
+    return main.st_size, main.st_mtime_ns, read_head(_log_path(path), _LOG_HEADER_BYTES)
 
 
-def _log(path: Path) -> Path:
+def _log_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if exists(path) else 0
+def _file_size(path: Path) -> int:
+    return path.stat().st_size if path_exists(path) else 0
 
 
-def _damaged(path: Path, reason: str) -> ExportFormatError:
+def _damage_error(path: Path, reason: str) -> ExportFormatError:
     msg = (
-        f"{path} is damaged or cut short ({reason}). If it is a copy, make it again "
-        "with Messages closed, and copy chat.db, chat.db-wal and chat.db-shm together."
+        f"{path} is damaged or truncated ({reason}). If it is a copy, quit Messages, "
+        "and copy chat.db, chat.db-wal and chat.db-shm again, all three together."
     )
     return ExportFormatError(msg, path=path)
 
 
-def _not_a_database(path: Path) -> ExportFormatError:
+def _not_a_database_error(path: Path) -> ExportFormatError:
     msg = (
-        f"{path} is not an SQLite database. It is another kind of file, or encrypted: "
-        "give the path of chat.db, or of sms.db from an unencrypted backup."
+        f"{path} is not an SQLite database. It is another kind of file, or encrypted. "
+        "Pass the path to chat.db, or to sms.db from an unencrypted backup."
     )
     return ExportFormatError(msg, path=path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing_extensions import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-from langchain_chatexports.chat_loaders.conversation import distinct_names
+from langchain_chatexports.chat_loaders.conversation import make_names_distinct
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
 from langchain_chatexports.chat_loaders.imessage.conversations import (
@@ -16,9 +16,9 @@ from langchain_chatexports.chat_loaders.imessage.conversations import (
 )
 from langchain_chatexports.chat_loaders.imessage.database import (
     open_database,
-    path_status,
+    stat_path,
 )
-from langchain_chatexports.chat_loaders.imessage.messages import Reader
+from langchain_chatexports.chat_loaders.imessage.messages import MessageReader
 from langchain_chatexports.chat_loaders.imessage.queries import Queries
 from langchain_chatexports.chat_loaders.imessage.sources import (
     default_path,
@@ -30,9 +30,9 @@ from langchain_chatexports.chat_loaders.messages import Conversation
 class IMessageChatLoader(ChatExportLoader):
     """Load the conversations of Apple's Messages: iMessage, SMS and RCS.
 
-    Reads `chat.db` of a Mac or `sms.db` of an iPhone on any system, without changing it
-    or the files next to it. A person's chats over iMessage, SMS and RCS are one
-    session. Sessions are sorted by activity, the latest first.
+    Reads a Mac's `chat.db` or an iPhone's `sms.db` on any system, without changing it
+    or the files next to it. A person's chats over iMessage, SMS and RCS form one
+    session. The most recently active session comes first.
 
     ```python
     from langchain_chatexports import IMessageChatLoader
@@ -42,8 +42,8 @@ class IMessageChatLoader(ChatExportLoader):
         print(session["metadata"]["title"], len(session["messages"]))
     ```
 
-    The owner's messages have the sender `owner` and `is_from_me`. Other people have the
-    name in the contacts, or else their handle (a phone number or e-mail address).
+    The owner's messages have `owner` as their sender, and `is_from_me`. Other senders
+    have their contact name, or their handle (a phone number or e-mail address).
     """
 
     platform = "imessage"
@@ -59,69 +59,78 @@ class IMessageChatLoader(ChatExportLoader):
         """Initialize the loader.
 
         Args:
-            path: `chat.db` or `sms.db`, a folder that holds one, or the root of a
-                Finder backup; by default `~/Library/Messages/chat.db`.
-            contacts: The source of names: a mapping from phone number or e-mail address
-                to name, or the path of a vCard file or an address book; by default the
-                address book that belongs to the database, if it is there.
+            path: `chat.db` or `sms.db`, a folder that contains one, or the root of a
+                Finder backup. Defaults to `~/Library/Messages/chat.db`.
+            contacts: A mapping from phone numbers and e-mail addresses to names, or the
+                path to a vCard file or an address book. Defaults to the address book
+                near the database, if there is one.
             **options: The options of every loader; see `ChatExportLoader`. `owner` is
-                the display name of the owner, `Me` by default; if the database does not
-                show who the owner is, a handle or name of that person. Kinds to `keep`
+                the owner's display name, `Me` by default. If the database does not show
+                who the owner is, it can be the owner's handle or name. Kinds to `keep`
                 are `reaction`, `system`, `unsent`, `media`, `draft`, `spam`,
                 `auto_reply`, `deleted` (messages in Recently Deleted, in their chat)
-                and `orphan` (messages in no chat, as sessions of their own).
+                and `orphan` (messages without a chat, as separate sessions).
 
         Raises:
             ExportNotFoundError: If there is nothing at the path.
-            ExportAccessError: If the system refuses to look there.
+            ExportAccessError: If the system denies access.
             ValueError: If `start` or `end` is a datetime without a time zone.
         """
         super().__init__(default_path() if path is None else path, **options)
         self.owner = self.owner or "Me"
         self.contacts = contacts
-        path_status(self.path)
+        stat_path(self.path)
         if isinstance(contacts, (str, Path)):
-            path_status(Path(contacts).expanduser())
+            stat_path(Path(contacts).expanduser())
 
     @contextmanager
     def open_export(self, *, is_quiet: bool = False) -> Iterator[ExportFiles]:
-        """Return no files: the database is opened by `conversations`."""
+        """Yield no files, since `conversations` opens the database."""
         yield ExportFiles(self.path, is_quiet=is_quiet)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the conversations, most recently active first.
 
         Raises:
-            ChatExportError: If there is no Messages database, the system refuses to
-                read it, or it is damaged.
+            ChatExportError: If there is no Messages database, access is denied, or the
+                database is damaged.
         """
         path = find_database(self.path)
         label = self.owner or "Me"
         with open_database(path) as database:
             queries = Queries(database)
-            people = People(queries.handles(), find_contacts(self.contacts, path))
-            # Read in the order of the file first, which is much faster on a disk and
-            # brings it into memory for the next pass.
-            has_own, own = queries.own_addresses()
-            conversations = merge_chats(queries, people, own)
-            own_handles = frozenset() if has_own else people.handles_of(label)
-            # The label itself, unless it is another person's address.
+            people = People(queries.get_handles(), find_contacts(self.contacts, path))
+            # Read in file order first, which is much faster on a hard disk. The next
+            # pass then reads from the cache.
+            has_sent_messages, addresses = queries.get_owner_addresses()
+            conversations = merge_chats(queries, people, addresses)
+            owner_handles = (
+                frozenset() if has_sent_messages else people.find_handles(label)
+            )
+            # Use the label as the owner's id, unless it is another person's address.
             owner = label if label not in people.handles else "is_from_me"
-            owner = min((people.ids[handle] for handle in own_handles), default=owner)
+            owner = min(
+                (people.ids_by_handle[handle] for handle in owner_handles),
+                default=owner,
+            )
             people.names[owner] = label
-            known = people.handles.get(owner, ())
-            people.handles[owner] = dict.fromkeys((label, *known, *sorted(own)))
-            files.details["owner_addresses"] = sorted(own)
-            found_by = "is_from_me" if has_own else "name" if own_handles else None
-            reader = Reader(queries, people, owner, own_handles, queries.shared())
-            shown = distinct_names(people.names, people.handles)
+            handles = (label, *people.handles.get(owner, ()), *sorted(addresses))
+            people.handles[owner] = dict.fromkeys(handles)
+            files.details["owner_addresses"] = sorted(addresses)
+            found_by = "name" if owner_handles else None
+            if has_sent_messages:
+                found_by = "is_from_me"
+            shared_ids = queries.get_shared_messages()
+            reader = MessageReader(queries, people, owner, owner_handles, shared_ids)
+            display_names = make_names_distinct(people.names, people.handles)
             for merged in conversations:
-                members = [] if merged.is_with_oneself else list(merged.people)
+                members = [] if merged.is_self_chat else list(merged.people)
                 if found_by:
-                    members = [*(one for one in members if one != owner), owner]
+                    members = [person for person in members if person != owner]
+                    members.append(owner)
                 titles = [chat.title for chat in merged.chats if chat.title]
-                if not titles and merged.only_other and not merged.is_group:
-                    titles = [shown[merged.only_other]]
+                if not titles and merged.other_person and not merged.is_group:
+                    titles = [display_names[merged.other_person]]
                 aliases = [(c.guid, c.identifier, c.title) for c in merged.chats]
                 services: list[str] = []
                 yield Conversation(
@@ -140,6 +149,7 @@ class IMessageChatLoader(ChatExportLoader):
 
     def _count_messages(self) -> int:
         with open_database(find_database(self.path)) as database:
-            database.columns("message")  # Refuses a view, which may be endless.
+            # Reject a view, which may be endless.
+            database.get_columns("message")
             ((count,),) = database.query("SELECT count(*) FROM message")
         return int(count)

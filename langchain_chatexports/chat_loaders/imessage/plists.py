@@ -1,4 +1,4 @@
-"""Read property lists from database columns, which may contain any bytes."""
+"""Read property lists from untrusted database columns."""
 
 import plistlib
 import struct
@@ -7,14 +7,15 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 _MAX_DEPTH = 12
-# In a hostile list, objects can share bytes, and each of them is copied into memory: up
-# to this product together. Real lists have 100 kB and 200 objects.
+# In a hostile list, objects can share bytes, which plistlib copies for each object.
+# Real lists have up to 100 kB and 200 objects.
 _MAX_OBJECTS_TIMES_BYTES = 1 << 26
-# The trailer of binary lists, see `CFBinaryPList.c` in CoreFoundation: sizes of offsets
-# and references, number of objects, the top object, the position of the offset table.
+# The trailer of a binary list, from `CFBinaryPList.c` in CoreFoundation: the sizes of
+# offsets and references, the number of objects, the top object, and the position of the
+# offset table.
 _TRAILER = struct.Struct(">6xBBQQQ")
-# Errors that plistlib raises for damaged input.
-_DAMAGED = (
+# Errors raised by plistlib for damaged input.
+_PLIST_ERRORS = (
     ValueError,
     TypeError,
     LookupError,
@@ -28,7 +29,7 @@ _DAMAGED = (
 
 
 def read_plist(blob: object) -> Any:
-    """Return the content of a property list; `None` if it is missing or damaged."""
+    """Return the content of a property list, or `None` if it is missing or damaged."""
     if not isinstance(blob, bytes):
         return None
     if blob.startswith(b"bplist") and len(blob) >= _TRAILER.size:
@@ -37,7 +38,7 @@ def read_plist(blob: object) -> Any:
             return None
     try:
         return plistlib.loads(blob)
-    except _DAMAGED:
+    except _PLIST_ERRORS:
         return None
 
 
@@ -52,8 +53,8 @@ def read_archive(blob: object) -> Any:
     return _resolve(top.get("root"), objects, {}, 0)
 
 
-def text_in(value: object, *path: str) -> str | None:
-    """Return the text at a path of keys; `None` if it is missing or blank."""
+def get_text(value: object, *path: str) -> str | None:
+    """Return the text at a key path, or `None` if it is missing or blank."""
     for key in path:
         if not isinstance(value, Mapping):
             return None
@@ -63,32 +64,34 @@ def text_in(value: object, *path: str) -> str | None:
     return (value.strip() or None) if isinstance(value, str) else None
 
 
-def _resolve(value: Any, objects: list[Any], known: dict[int, Any], depth: int) -> Any:
-    """Resolve references, each object once even in circular archives."""
+def _resolve(
+    value: Any, objects: list[Any], resolved: dict[int, Any], depth: int
+) -> Any:
+    """Resolve a reference. Each object is resolved once, even in circular archives."""
     if not isinstance(value, plistlib.UID):
         return value
-    number = value.data
-    if number in known or number >= len(objects) or depth >= _MAX_DEPTH:
-        return known.get(number)
-    known[number] = None
-    found = objects[number]
-    if isinstance(found, dict):
-        found = {
-            key: [_resolve(one, objects, known, depth + 1) for one in item]
-            if isinstance(item, list)
-            else _resolve(item, objects, known, depth + 1)
-            for key, item in found.items()
+    index = value.data
+    if index in resolved or index >= len(objects) or depth >= _MAX_DEPTH:
+        return resolved.get(index)
+    resolved[index] = None
+    item = objects[index]
+    if isinstance(item, dict):
+        item = {
+            key: [_resolve(entry, objects, resolved, depth + 1) for entry in field]
+            if isinstance(field, list)
+            else _resolve(field, objects, resolved, depth + 1)
+            for key, field in item.items()
             if isinstance(key, str) and not key.startswith("$")
         }
-        found = _plain(found)
-    known[number] = None if found == "$null" else found
-    return known[number]
+        item = _to_plain_value(item)
+    resolved[index] = None if item == "$null" else item
+    return resolved[index]
 
 
-def _plain(found: dict[str, Any]) -> Any:
+def _to_plain_value(item: dict[str, Any]) -> Any:
     """Return the plain value of an archived string, list or dictionary."""
-    keys, items = found.get("NS.keys"), found.get("NS.objects")
+    keys, items = item.get("NS.keys"), item.get("NS.objects")
     if isinstance(keys, list) and isinstance(items, list):
         pairs = zip(keys, items, strict=False)
-        return {key: item for key, item in pairs if isinstance(key, str)}
-    return items if isinstance(items, list) else found.get("NS.string", found)
+        return {key: field for key, field in pairs if isinstance(key, str)}
+    return items if isinstance(items, list) else item.get("NS.string", item)

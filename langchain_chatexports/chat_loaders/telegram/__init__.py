@@ -1,4 +1,4 @@
-"""Telegram: what Telegram Desktop exports, as JSON or HTML."""
+"""Telegram Desktop exports, as JSON or HTML."""
 
 from langchain_chatexports.chat_loaders.telegram.loader import (
     TelegramChatLoader,

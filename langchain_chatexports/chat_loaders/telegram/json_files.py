@@ -1,9 +1,9 @@
-r"""`result.json`: a chat, or an account with all of its chats.
+r"""Read `result.json`: a chat, or an account with all of its chats.
 
 Telegram does not always write valid JSON: control characters are escaped as `\x0C`,
-version 4.1.1 omitted the quotes of one value, and a crash truncates the file. These are
-repaired; the records of a chat are then decoded one by one, when the chat is read. The
-keys are those of Telegram Desktop; HTML pages are read into the same records.
+version 4.1.1 omitted the quotes around one value, and a crash truncates the file. All
+this is repaired. Records are decoded one by one, when their chat is read. The keys are
+Telegram Desktop's, and HTML pages are converted to the same records.
 """
 
 import json
@@ -18,39 +18,39 @@ import msgspec
 
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
-    NOT_DECODED,
+    DECODE_ERRORS,
     clean_text,
     decode_record,
-    dicts_of,
-    not_json,
+    invalid_json_error,
+    iter_dicts,
 )
 
 _HEAD_BYTES = 64 * 2**10
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ABOUT = re.compile(rb'\{\s*"about"')
-# The type of a chat and its id, an account's data, or keys that only Telegram writes,
-# in any order: the file may have been saved by another program.
-_SIGNS = re.compile(
+# The type and id of a chat, account data, or keys written only by Telegram. Their order
+# varies, since other programs may have saved the file.
+_SIGNATURE = re.compile(
     rb'"type"\s*:\s*"(?:(?:personal|bot)_chat|verify_codes|saved_messages|replies'
     rb'|(?:private|public)_(?:group|supergroup|channel))"\s*,\s*"id"\s*:\s*\d'
     rb'|"personal_information"\s*:\s*\{\s*"user_id"\s*:\s*\d'
     rb'|"(?:left_)?chats"\s*:\s*\{[^{}]{0,2000}"list"\s*:\s*\['
     rb'|"(?:from_id|actor_id|date_unixtime)"\s*:'
 )
-# Match an escaped backslash as a whole, so that the next character is not escaped.
+# Match an escaped backslash as a whole, so that it does not escape the next character.
 _ESCAPE = re.compile(
     rb"\\(?:x(?P<control>[0-9a-fA-F]{2})"
-    rb"|u[dD][89abAB][0-9a-fA-F]{2}(?P<pair>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
-    rb"|(?P<lone>u[dD][c-fC-F][0-9a-fA-F]{2})|.)",
+    rb"|u[dD][89abAB][0-9a-fA-F]{2}(?P<second_half>\\u[dD][c-fC-F][0-9a-fA-F]{2})?"
+    rb"|(?P<low_surrogate>u[dD][c-fC-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_BARE_VALUE = re.compile(
+_UNQUOTED_VALUE = re.compile(
     rb'("document_id": )([^"\d\r\n][^\r\n]*?)(,?\r?$)', re.MULTILINE
 )
-# Telegram indents by one space per level and has no line breaks in strings: the message
-# list of a single chat is indented by one space, those of an account by four.
-_LIST = re.compile(rb'^( |    )"messages": \[(?=\r?\n)', re.MULTILINE)
-_CLOSINGS = {b" ": b"null]}", b"    ": b"null]}]}}"}
+# Telegram indents by one space per level, and strings have no line breaks: the message
+# list of a single chat is indented by one space, the lists of an account by four.
+_MESSAGE_LIST = re.compile(rb'^( |    )"messages": \[(?=\r?\n)', re.MULTILINE)
+_CLOSING_BRACKETS = {b" ": b"null]}", b"    ": b"null]}]}}"}
 _UNSET = msgspec.UNSET
 _SERVICE_ID = "user777000"  # Telegram's own account: login codes and notices.
 _TITLES = {"saved_messages": "Saved Messages", "replies": "Replies"}
@@ -67,55 +67,56 @@ _PEERS = {
 }
 
 CHAT_TYPES = frozenset({*_PEERS, *_TITLES})
-"""The values of a chat's `type`."""
+"""The values of `type` in a chat."""
 
 
 class Record(msgspec.Struct, rename={"from_": "from"}):
     """A message, a service message (a call, a join, …), or an `unsupported` one.
 
-    msgspec skips unused keys (sizes, durations, buttons, thumbnails, paths). A field is
-    `Any` if only its presence matters, or if its type depends on the version.
+    Unused keys (sizes, durations, buttons, thumbnails, paths) are not decoded. A field
+    is `Any` if only its presence is used, or if its type depends on the version.
     """
 
-    # Unique in the chat; negative for messages of the group that a supergroup was.
+    # Unique in the chat; negative if sent before a group became a supergroup.
     id: int | None = None
-    type: str = ""  # `message`, `service`, or `unsupported`, which has an id only.
-    # The local time of the exporting computer in ISO 8601, without a zone. In HTML it
-    # may have an offset.
+    type: str = ""  # `message`, `service`, or `unsupported` (with only an id).
+    # ISO 8601, in the local time of the exporting computer. Only HTML may have an
+    # offset.
     date: str | None = None
-    # UTC seconds as a string, since about 2022; other programs write a number.
+    # Unix seconds as a string, since about 2022. Other programs write a number.
     date_unixtime: str | int | None = None
     edited: Any = None
     edited_unixtime: Any = None
 
-    # The display name at export time; null for deleted accounts and hidden names.
+    # The display name at the time of the export. Null for deleted accounts and hidden
+    # names.
     from_: str | None = None
-    # `user123`, `channel123` (anonymous admins, posts) or `chat123`; before about 2021
-    # a number. It identifies people; names do not.
+    # `user123`, `channel123` (anonymous admins, posts) or `chat123`, or a number before
+    # about 2021. Unlike a name, it is unique.
     from_id: str | int | None = None
     actor: str | None = None
-    # Service messages have these two instead of `from` and `from_id`.
+    # Service messages have `actor` and `actor_id` instead of `from` and `from_id`.
     actor_id: str | int | None = None
     # The type of a service message: `phone_call`, `pin_message`, …
     action: str | None = None
-    # The text of a service message by other programs, which write no `action`.
+    # The text of a service message in files from other programs, which lack `action`.
     information_text: str | None = None
-    title: str | None = None  # The name of a piece of music.
+    title: str | None = None  # The title of an audio file.
     # A string, or a list of strings and objects with a `text`.
     text: str | list[Any] | None = ""
     # The same text as a list of objects, since about 2022.
     text_entities: msgspec.Raw = msgspec.Raw(b"[]")
     reply_to_message_id: int | None = None
-    # The chat of the replied-to message, if it is another one.
+    # The chat of the replied-to message, if it is a different one.
     reply_to_peer_id: str | None = None
     forwarded_from: str | msgspec.UnsetType | None = _UNSET
     saved_from: str | msgspec.UnsetType | None = _UNSET
-    via_bot: str | None = None  # The inline bot that wrote the text.
+    via_bot: str | None = None  # The inline bot that generated the text.
     photo: Any = _UNSET
     # A path, or a sentence in parentheses if the file was not exported.
     file: Any = _UNSET
     file_name: str | None = None
-    # `sticker`, `voice_message`, …; a plain document has none.
+    # `sticker`, `voice_message`, …, or none for a document.
     media_type: str | None = None
     sticker_emoji: str | None = None
     poll: Any = _UNSET  # The `question` may be a list, like `text`.
@@ -134,12 +135,12 @@ class Record(msgspec.Struct, rename={"from_": "from"}):
 
 
 class Reaction(msgspec.Struct):
-    """A kind of reaction to a message."""
+    """A reaction to a message, with the number of people who chose it."""
 
     type: str = "emoji"  # `emoji`, `custom_emoji` (a picture) or `paid` (a star).
     emoji: str | None = None
     count: int = 0
-    recent: list["Reactor"] | None = None  # The last few people with this reaction.
+    recent: list["Reactor"] | None = None  # The last few people who chose it.
 
 
 class Reactor(msgspec.Struct, rename={"from_": "from"}):
@@ -153,13 +154,12 @@ class Reactor(msgspec.Struct, rename={"from_": "from"}):
 class Chat:
     """A chat in one file or in one folder of pages."""
 
-    # A word (`user`, `chat` or `channel`) and a number; in HTML, which has no ids, the
-    # name.
+    # `user`, `chat` or `channel` and a number, or the name in HTML, which has no ids.
     id: str
     name: str | None
-    type: str  # Telegram's type, such as `personal_chat`; empty in HTML.
-    # Reads its records; `None` is a damaged record.
-    records: Callable[[], Iterator[Record | None]]
+    type: str  # Telegram's type, such as `personal_chat`, or empty in HTML.
+    # Reads the records, with `None` for a damaged record.
+    read_records: Callable[[], Iterator[Record | None]]
     is_html: bool = False
 
     @property
@@ -169,24 +169,24 @@ class Chat:
 
     @property
     def is_group(self) -> bool | None:
-        """Whether it is a group; `None` if the export does not show it."""
+        """Whether the chat is a group, or `None` if unknown."""
         if self.type.endswith("group") or self.is_channel:
             return self.type in CHAT_TYPES or None
         return False if self.type in CHAT_TYPES else None
 
     @property
     def is_channel(self) -> bool:
-        """Whether only its owners can write."""
+        """Whether the chat is a channel, where only the owners can write."""
         return self.type in {"private_channel", "public_channel"}
 
     @property
-    def is_of_bot(self) -> bool:
-        """Whether the other side is a program."""
+    def is_with_bot(self) -> bool:
+        """Whether the other participant is a bot or Telegram itself."""
         return self.type in {"bot_chat", "verify_codes"} or self.id == _SERVICE_ID
 
 
 class _Account(msgspec.Struct):
-    """The file of an account, or a single chat, which is the chat object itself."""
+    """An account's file, or a single chat's file, without any of these keys."""
 
     personal_information: Any = None
     contacts: Any = None
@@ -199,12 +199,12 @@ class _ChatList(msgspec.Struct):
 
 
 class _ChatHead(msgspec.Struct):
-    """A chat; `name` is null for deleted accounts, missing in Saved Messages."""
+    """A chat. `name` is null for deleted accounts, and missing in Saved Messages."""
 
     messages: msgspec.Raw
     name: Any = msgspec.UNSET
     type: Any = msgspec.UNSET
-    id: Any = None  # A number; of personal chats the user id of the other person.
+    id: Any = None  # A number. In personal chats, the other person's user id.
 
 
 class User(msgspec.Struct):
@@ -218,7 +218,7 @@ class User(msgspec.Struct):
 
     @property
     def id(self) -> str:
-        """The id in the form of the ids of senders."""
+        """The id, in the format of `Record.from_id`."""
         return f"user{self.user_id}"
 
     @property
@@ -229,9 +229,8 @@ class User(msgspec.Struct):
 
     @property
     def handles(self) -> set[str]:
-        """User name and phone number."""
-        known = {clean_text(self.username), clean_text(self.phone_number)}
-        return known - {""}
+        """The user name and phone number, if known."""
+        return {clean_text(self.username), clean_text(self.phone_number)} - {""}
 
 
 class JsonExport(NamedTuple):
@@ -240,118 +239,118 @@ class JsonExport(NamedTuple):
     user: User | None
     contacts: list[User]
     heads: list[_ChatHead]
-    is_cut_off: bool = False
+    is_truncated: bool = False
 
 
-def chats_of(
+def iter_chats(
     file: ExportFile,
     export: JsonExport,
     read: Callable[[ExportFile], JsonExport | None],
 ) -> Iterator[Chat]:
-    """Yield the chats in a file; `read` reads it again for their records."""
-    for number, head in enumerate(export.heads):
+    """Yield the chats in a file. `read` loads the file again to read their records."""
+    for index, head in enumerate(export.heads):
         kind, name = clean_text(head.type), clean_text(head.name)
-        records = partial(_records, file, number, read)
-        yield Chat(peer_of(kind, head.id, name), name or None, kind, records)
+        read_records = partial(_read_records, file, index, read)
+        yield Chat(get_peer_id(kind, head.id, name), name or None, kind, read_records)
 
 
-def _records(
-    file: ExportFile, number: int, read: Callable[[ExportFile], JsonExport | None]
+def _read_records(
+    file: ExportFile, index: int, read: Callable[[ExportFile], JsonExport | None]
 ) -> Iterator[Record | None]:
     if export := read(file):
-        messages = export.heads[number].messages
-        for raw in msgspec.json.decode(messages, type=list[msgspec.Raw]):
-            yield decode_record(_RECORD, raw)
+        messages = export.heads[index].messages
+        for raw_message in msgspec.json.decode(messages, type=list[msgspec.Raw]):
+            yield decode_record(_RECORD_DECODER, raw_message)
 
 
-_RECORD = msgspec.json.Decoder(Record)
+_RECORD_DECODER = msgspec.json.Decoder(Record)
 
 
-def _user(value: object) -> User | None:
+def _convert_user(value: object) -> User | None:
     with suppress(msgspec.ValidationError):
         return msgspec.convert(value, User)
     return None
 
 
 def read_export(file: ExportFile) -> JsonExport | None:
-    """Read a file; `None` if it is not Telegram's."""
+    """Read a file, or return `None` if it is not a Telegram export."""
     if not file.read(64).removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
         return None
     data = file.read().removeprefix(_BYTE_ORDER_MARK)
-    with suppress(*NOT_DECODED):
-        return _export(data)
-    data = _BARE_VALUE.sub(_quoted, _ESCAPE.sub(_mended, data))
-    with suppress(*NOT_DECODED):
-        return _export(data)
+    with suppress(*DECODE_ERRORS):
+        return _decode_export(data)
+    data = _UNQUOTED_VALUE.sub(_quote_value, _ESCAPE.sub(_repair_escape, data))
+    with suppress(*DECODE_ERRORS):
+        return _decode_export(data)
     try:
-        export = _export(_closed(data))
-    except NOT_DECODED as error:
-        raise not_json(error, file.label, file.path) from None
-    return export and export._replace(is_cut_off=True)
+        export = _decode_export(_close_json(data))
+    except DECODE_ERRORS as error:
+        raise invalid_json_error(error, file.label, file.path) from None
+    return export and export._replace(is_truncated=True)
 
 
-def _export(data: bytes) -> JsonExport | None:
-    """Decode a file, but for the records of its chats; `None` if it has no chat."""
+def _decode_export(data: bytes) -> JsonExport | None:
+    """Decode all but the messages. Return `None` if the file has no chat."""
     account = msgspec.json.decode(data, type=_Account)
     raw_chats: list[msgspec.Raw | bytes] = [data]
     for section in (account.chats, account.left_chats):
         with suppress(msgspec.ValidationError):
             raw_chats += msgspec.json.decode(section, type=_ChatList).chats
     heads = []
-    for raw in raw_chats:
+    for raw_chat in raw_chats:
         with suppress(msgspec.ValidationError):
-            head = msgspec.json.decode(raw, type=_ChatHead)
-            is_known = head.type is not msgspec.UNSET or head.name is not msgspec.UNSET
-            if is_known and bytes(memoryview(head.messages)[:1]) == b"[":
+            head = msgspec.json.decode(raw_chat, type=_ChatHead)
+            is_chat = head.type is not msgspec.UNSET or head.name is not msgspec.UNSET
+            if is_chat and bytes(memoryview(head.messages)[:1]) == b"[":
                 heads.append(head)
     contacts = account.contacts if isinstance(account.contacts, dict) else {}
-    known = [user for one in dicts_of(contacts.get("list")) if (user := _user(one))]
-    user = _user(account.personal_information)
-    return JsonExport(user, known, heads) if heads else None
+    users = map(_convert_user, iter_dicts(contacts.get("list")))
+    owner = _convert_user(account.personal_information)
+    return JsonExport(owner, [*filter(None, users)], heads) if heads else None
 
 
-def _mended(escape: re.Match[bytes]) -> bytes:
+def _repair_escape(escape: re.Match[bytes]) -> bytes:
     if escape["control"]:
         return rb"\u00" + escape["control"]
-    is_lone = escape["lone"] or (escape.group()[1:3] in {b"ud", b"uD"})
-    return rb"\ufffd" if is_lone and not escape["pair"] else escape.group()
+    is_surrogate = escape["low_surrogate"] or (escape.group()[1:3] in {b"ud", b"uD"})
+    return rb"\ufffd" if is_surrogate and not escape["second_half"] else escape.group()
 
 
-def _quoted(match: re.Match[bytes]) -> bytes:
+def _quote_value(match: re.Match[bytes]) -> bytes:
     key, value, rest = match.groups()
     if value == b"null":
         return match.group()
     return key + json.dumps(value.decode("utf-8", "replace")).encode() + rest
 
 
-def _closed(data: bytes) -> bytes:
-    """Complete a truncated file, with `null` for the lost record."""
-    lists = list(_LIST.finditer(data))
+def _close_json(data: bytes) -> bytes:
+    """Close the JSON of a truncated file, with `null` for the lost record."""
+    lists = list(_MESSAGE_LIST.finditer(data))
     if not lists:
         return data
-    *_, last = lists
-    indent = last[1]
+    last_list = lists[-1]
+    indent = last_list[1]
     record_end = b"\n" + indent + b" }"
-    end = data.rfind(record_end, last.end())
-    whole = data[: end + len(record_end)] + b"," if end > 0 else data[: last.end()]
-    return whole + _CLOSINGS[indent]
+    end = data.rfind(record_end, last_list.end())
+    data = data[: end + len(record_end)] + b"," if end > 0 else data[: last_list.end()]
+    return data + _CLOSING_BRACKETS[indent]
 
 
 def is_json_export(file: ExportFile) -> bool:
-    """Return whether a file is Telegram's JSON, by its first bytes."""
+    """Return whether the first bytes of a file are those of a JSON export."""
     head = file.head(_HEAD_BYTES)
-    # An account's contacts may be longer than the head.
+    # An account's contacts may be longer than the head of the file.
     is_account = file.name.lower() == "result.json" and bool(_ABOUT.match(head))
-    return head.startswith(b"{") and (is_account or _SIGNS.search(head) is not None)
+    return head.startswith(b"{") and (is_account or _SIGNATURE.search(head) is not None)
 
 
-def peer_of(kind: str, number: object, name: str) -> str:
-    """Return a chat's id in the form of the ids of senders.
+def get_peer_id(kind: str, number: object, name: str) -> str:
+    """Return a chat's id in the format of `Record.from_id` and `reply_to_peer_id`.
 
-    Unlike `type` and number together, it does not change when a group becomes public,
-    and replies to other chats use it. If the number is missing, the name replaces it.
+    Unlike the type, it does not change when a group becomes public. Without a number,
+    the name is used.
     """
     if kind in _TITLES:
         return kind
-    is_id = isinstance(number, (int, str)) and str(number).lstrip("-").isdecimal()
-    return f"{_PEERS.get(kind, kind or 'chat')}{number if is_id else f':{name}'}"
+    has_number = isinstance(number, (int, str)) and str(number).lstrip("-").isdecimal()
+    return f"{_PEERS.get(kind, kind or 'chat')}{number if has_number else f':{name}'}"

@@ -1,4 +1,4 @@
-"""The Telegram loader: a chat or an account that Telegram Desktop exported."""
+"""The chat loader for Telegram Desktop exports."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import msgspec
 from typing_extensions import Unpack
 
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import clean_text
 from langchain_chatexports.chat_loaders.local_times import (
     LocalClock,
     find_time_zone,
-    name_of_zone,
+    zone_name,
 )
 from langchain_chatexports.chat_loaders.messages import (
     UNKNOWN_SENDER,
@@ -36,19 +37,19 @@ from langchain_chatexports.chat_loaders.telegram.json_files import (
     Reaction,
     Record,
     User,
-    chats_of,
     is_json_export,
+    iter_chats,
     read_export,
 )
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _MESSAGE_KEYS = (b'"type": "message"', b'"type": "service"', b'class="message ')
-_OWN_NAMES = ("result", "messages")
-_MAX_LOOKED_AT = 100
-_FIRST_RECORDS = 100  # By then, both people of a chat have usually written.
-_MAX_NAMESAKES = 20
-_CACHED_FILES = 4  # A chat may be in several files, which are read in turn.
-_PAGE_RECORDS = 1000  # The number of messages that Telegram writes into a page.
+_EXPORT_NAMES = ("result", "messages")
+_MAX_INSPECTED_FILES = 100
+_FIRST_RECORDS = 100  # By then, both people in a chat have usually written.
+_MAX_CANDIDATES = 20
+_CACHED_FILES = 4  # A chat may be in several files.
+_PAGE_RECORDS = 1000  # The number of messages per page.
 _TWO_PEOPLE = 2
 _UNSET = msgspec.UNSET
 _MEDIA_TYPES = {
@@ -72,116 +73,116 @@ _OTHER_TYPES = {
     "giveaway_results": "giveaway",
     "paid_stars_amount": "paid_media",
 }
-_others = attrgetter(*_OTHER_TYPES)
-_NONE = (_UNSET,) * len(_OTHER_TYPES)
+_get_other_fields = attrgetter(*_OTHER_TYPES)
+_NO_OTHER_FIELDS = (_UNSET,) * len(_OTHER_TYPES)
 _REACTIONS = {"custom_emoji": ":custom_emoji:", "paid": "⭐"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# If one person wrote all of at least this many messages in a group, others are missing.
+# A group with at least this many messages, all from one person, may be incomplete.
 _MIN_ONE_SIDED = 10
-_MAX_DIGITS = 15  # Far after the year 9999.
+_MAX_DIGITS = 15  # Long after the year 9999.
 _LETTERS = f"{ascii_lowercase}_"
 
 
-def author_of(record: Record) -> str:
-    """Return the id of the author, or the name if there is none."""
-    return _person(record.from_id or record.actor_id, name_of(record))
+def get_author_id(record: Record) -> str:
+    """Return the author's id, or the name if there is no id."""
+    return _get_person_id(record.from_id or record.actor_id, get_author_name(record))
 
 
-def _person(number: str | int | None, name: str) -> str:
-    if isinstance(number, str):
-        return number or name
-    return f"user{number}" if number else name
+def _get_person_id(user_id: str | int | None, name: str) -> str:
+    if isinstance(user_id, str):
+        return user_id or name
+    return f"user{user_id}" if user_id else name
 
 
-def name_of(record: Record) -> str:
-    """Return the author's name, empty for deleted accounts."""
+def get_author_name(record: Record) -> str:
+    """Return the author's name, which is empty for deleted accounts."""
     return clean_text(record.from_ or record.actor)
 
 
-def text_of(record: Record) -> str:
-    """Return the text with its parts joined; empty if it is white space."""
+def get_full_text(record: Record) -> str:
+    """Return the joined text, or an empty string for white space."""
     text = record.text
     if isinstance(text, list) or not text:
-        text = joined(text or msgspec.json.decode(record.text_entities))
+        text = join_text(text or msgspec.json.decode(record.text_entities))
     return "" if text.isspace() else text
 
 
-def joined(parts: object) -> str:
-    """Join a text that may be a list of strings and objects with a `text`."""
+def join_text(parts: object) -> str:
+    """Join a string, or a list of strings and objects with a `text`."""
     if isinstance(parts, str):
         return parts
-    texts = (
+    strings = (
         part.get("text") if isinstance(part, dict) else part
         for part in (parts if isinstance(parts, list) else ())
     )
-    return "".join(text for text in texts if isinstance(text, str))
+    return "".join(text for text in strings if isinstance(text, str))
 
 
 def is_forwarded(record: Record) -> bool:
-    """Return whether another person wrote the text."""
+    """Return whether a message was forwarded, and thus written by someone else."""
     return record.forwarded_from is not _UNSET or record.saved_from is not _UNSET
 
 
-def _attachments(record: Record) -> list[dict[str, str]]:
-    # Leave out paths, so that no code opens a file that an export names.
-    found: dict[str, str] = {}
+def _describe_attachments(record: Record) -> list[dict[str, str]]:
+    # Omit paths, so that no code opens a file named in an export.
+    names: dict[str, str] = {}
     if record.photo is not _UNSET:
-        found["photo"] = ""
+        names["photo"] = ""
     if record.file is not _UNSET or record.media_type:
         kind = _MEDIA_TYPES.get(record.media_type or "", "file")
         name = clean_text(record.title) or clean_text(record.file_name)
-        found[kind] = clean_text(record.sticker_emoji) if kind == "sticker" else name
-    others = _others(record)
-    if others != _NONE:
-        for kind, value in zip(_OTHER_TYPES.values(), others, strict=True):
+        names[kind] = clean_text(record.sticker_emoji) if kind == "sticker" else name
+    fields = _get_other_fields(record)
+    if fields != _NO_OTHER_FIELDS:
+        for kind, value in zip(_OTHER_TYPES.values(), fields, strict=True):
             if value is not _UNSET:
-                found[kind] = ""
+                names[kind] = ""
     if isinstance(record.poll, dict):
-        found["poll"] = clean_text(joined(record.poll.get("question")))
-    if "location" in found:
-        found["location"] = clean_text(record.place_name)
-    return [attachment(name, kind=kind) for kind, name in found.items()]
+        names["poll"] = clean_text(join_text(record.poll.get("question")))
+    if "location" in names:
+        names["location"] = clean_text(record.place_name)
+    return [attachment(name, kind=kind) for kind, name in names.items()]
 
 
-class Reader:
-    """Turns the records of one chat into messages."""
+class MessageConverter:
+    """Converts the records of one chat to messages."""
 
     def __init__(
         self,
         chat: Chat,
         zone: tzinfo | None,
         bots: frozenset[str],
-        known: Mapping[str, Collection[str]],
+        known_handles: Mapping[str, Collection[str]],
     ) -> None:
-        self.names: dict[str, str] = {}  # The name of each id in the messages so far.
-        # The number of each id, and its handles in the account's contacts.
+        self.names: dict[str, str] = {}  # The names of the people so far, by id.
+        # Each person's id, its number, and the handles in the account's contacts.
         self.handles: dict[str, tuple[str, ...]] = {}
         self._chat = chat
         self._has_zone = zone is not None
         self.clock = LocalClock(zone)
-        # Whether offsets of HTML were used, which may ignore daylight saving time.
+        # Whether offsets were used. In HTML, they may ignore daylight saving time.
         self.used_offset = False
         self._bots = bots
-        self._known = known
-        self._kind = "channel" if chat.is_channel else "bot" if chat.is_of_bot else ""
+        self._known_handles = known_handles
+        self._kind = "channel" if chat.is_channel else "bot" if chat.is_with_bot else ""
         self._counts: Counter[str] = Counter()
 
     @property
     def is_one_sided(self) -> bool:
-        """Whether one person wrote all messages of a group."""
+        """Whether all messages in a group are from one person."""
         is_group = self._chat.is_group and not self._chat.is_channel
         total = self._counts.total()
         return bool(is_group and len(self._counts) == 1 and total >= _MIN_ONE_SIDED)
 
-    def message(self, record: Record | None) -> Message:
-        """Return a record as a message."""
+    def convert(self, record: Record | None) -> Message:
+        """Convert a record; it is `None` if damaged."""
         if record is None:
             return Message(None, "", "", kind="unreadable")
-        author = author_of(record)
+        author = get_author_id(record)
         if self.names.get(author, UNKNOWN_SENDER) == UNKNOWN_SENDER:
-            self.add_person(author, name_of(record))
-        extra = self._extra(record)
-        text = text_of(record)
+            self.add_person(author, get_author_name(record))
+        extra = self._build_extra(record)
+        text = get_full_text(record)
         kind = "text"
         if record.type == "unsupported":
             kind = "empty"
@@ -197,7 +198,7 @@ class Reader:
         if kind == "text":
             self._counts[author] += 1
         return Message(
-            self._microseconds(record),
+            self._parse_time(record),
             author,
             text,
             kind,
@@ -206,36 +207,36 @@ class Reader:
         )
 
     def add_person(self, author: str, name: str) -> None:
-        """Add the name of an id, empty for deleted accounts."""
+        """Add the name and handles of a person. Deleted accounts have an empty name."""
         if author:
             self.names[author] = name or UNKNOWN_SENDER
             number = author.removeprefix("user")
             if number.isdecimal():
-                # Namesakes are told apart by the first one.
-                known = self._known.get(author, ())
-                self.handles[author] = (author, number, *known)
+                # The first handle distinguishes people with the same name.
+                handles = self._known_handles.get(author, ())
+                self.handles[author] = (author, number, *handles)
 
-    def _microseconds(self, record: Record) -> int | None:
+    def _parse_time(self, record: Record) -> int | None:
         """Return when a message was sent, in microseconds since 1970."""
         stamp = record.date_unixtime
         with suppress(ValueError):
             if stamp and len(str(stamp)) <= _MAX_DIGITS:
                 return int(stamp) * 1_000_000
         try:
-            moment = datetime.fromisoformat((record.date or "").replace("Z", "+00:00"))
-            if moment.tzinfo is not None and not self._has_zone:
+            time = datetime.fromisoformat((record.date or "").replace("Z", "+00:00"))
+            if time.tzinfo is not None and not self._has_zone:
                 self.used_offset = True
-                return (moment - _EPOCH) // timedelta(seconds=1) * 1_000_000
+                return (time - _EPOCH) // timedelta(seconds=1) * 1_000_000
         except (OverflowError, ValueError):
             return None
-        local = (moment.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(seconds=1)
+        local = (time.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(seconds=1)
         seconds = self.clock.utc(local)
         return None if seconds is None else seconds * 1_000_000
 
-    def _extra(self, record: Record) -> dict[str, Any]:
-        """Return the further keys for `additional_kwargs`."""
+    def _build_extra(self, record: Record) -> dict[str, Any]:
+        """Return the optional keys for `additional_kwargs`."""
         extra: dict[str, Any] = {}
-        if attachments := _attachments(record):
+        if attachments := _describe_attachments(record):
             extra["attachments"] = attachments
         if record.edited or record.edited_unixtime:
             extra["edited"] = True
@@ -245,13 +246,13 @@ class Reader:
             if name := next(filter(None, names), ""):
                 extra["forwarded_from"] = name
         if record.reply_to_message_id is not None:
-            place = record.reply_to_peer_id or self._chat.id
-            extra["reply_to"] = {"id": f"{place}:{record.reply_to_message_id}"}
+            chat_id = record.reply_to_peer_id or self._chat.id
+            extra["reply_to"] = {"id": f"{chat_id}:{record.reply_to_message_id}"}
         if record.reactions:
-            extra["reactions"] = list(self._reactions(record.reactions))
+            extra["reactions"] = list(self._convert_reactions(record.reactions))
         return extra
 
-    def _reactions(self, items: list[Reaction]) -> Iterator[dict[str, Any]]:
+    def _convert_reactions(self, items: list[Reaction]) -> Iterator[dict[str, Any]]:
         for item in items:
             reaction = _REACTIONS.get(item.type) or clean_text(item.emoji)
             if not reaction:
@@ -260,14 +261,14 @@ class Reader:
             for person in item.recent or []:
                 name = clean_text(person.from_)
                 senders.append(
-                    _person(person.from_id, name) if name else UNKNOWN_SENDER
+                    _get_person_id(person.from_id, name) if name else UNKNOWN_SENDER
                 )
                 if name and senders[-1] not in self.names:
                     self.add_person(senders[-1], name)
             yield from reactions(reaction, senders, item.count)
 
 
-class _Owner(NamedTuple):
+class _DetectedOwner(NamedTuple):
     id: str
     name: str
     found_by: str
@@ -276,11 +277,11 @@ class _Owner(NamedTuple):
 class TelegramChatLoader(ChatExportLoader):
     """Load the chats of a Telegram export.
 
-    Reads Telegram Desktop's `result.json` of one chat or of an account, or its HTML
-    pages. Each chat is a session. Channels, where only their owners write, and chats
-    with bots are skipped; `keep=("channel", "bot")` keeps them.
+    Reads Telegram Desktop's `result.json` of a chat or an account, or its HTML pages.
+    Each chat is a session. Channels, where only the owners write, and chats with bots
+    are skipped, unless `keep=("channel", "bot")` is given.
 
-    Sessions are in the order of the files, and in the order within each file.
+    Sessions keep the order of the files, and their order within each file.
     """
 
     platform = "telegram"
@@ -297,22 +298,22 @@ class TelegramChatLoader(ChatExportLoader):
         """Initialize the loader.
 
         Args:
-            path: `result.json`, a page in HTML, or a folder or zip with them.
-            timezone: The zone of the computer that exported, such as `Europe/Berlin`,
-                for exports whose times are local: JSON before about 2022, and HTML.
-                Defaults to the zone of this machine.
-            **options: The options of every loader, see `ChatExportLoader`. `owner` is
-                an id (`user123` or `123`), a name or a user name; without it, the owner
-                is found if the export has personal chats.
+            path: `result.json`, an HTML page, or a folder or zip that contains them.
+            timezone: The time zone of the exporting computer, such as `Europe/Berlin`,
+                for exports with local times: JSON before about 2022, and HTML. Defaults
+                to this machine's time zone.
+            **options: The options of every loader; see `ChatExportLoader`. `owner` is
+                an id (`user123` or `123`), a name or a user name. By default, it is
+                detected if there are personal chats.
 
         Raises:
-            ValueError: If there is no such zone.
+            ValueError: If the time zone is unknown.
         """
         super().__init__(path, **options)
         self.timezone = find_time_zone(timezone)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield each chat, in the order of the files.
+        """Yield the chats in the order of the files.
 
         Raises:
             ExportFormatError: If there is no Telegram chat.
@@ -321,238 +322,254 @@ class TelegramChatLoader(ChatExportLoader):
         owner = _find_owner(export) if self.owner is None else None
         bots, handles = export.bots, export.handles
         used_zone = used_offset = False
-        one_sided = 0
+        one_sided_count = 0
         for chats in export.chats.values():
             chat = chats[0]
-            reader = Reader(chat, self.timezone, bots, handles)
-            if (known := owner or export.user) and not chat.is_html:
-                reader.add_person(known.id, known.name)
+            converter = MessageConverter(chat, self.timezone, bots, handles)
+            if (person := owner or export.user) and not chat.is_html:
+                converter.add_person(person.id, person.name)
             number = "" if chat.is_html else chat.id.lstrip(_LETTERS)
             yield Conversation(
                 id=chat.id,
-                messages=_messages(chats, reader, files),
+                messages=_read_messages(chats, converter, files),
                 title=chat.title,
-                names=reader.names,
-                handles=reader.handles,
+                names=converter.names,
+                handles=converter.handles,
                 aliases=(number,) if number else (),
                 is_group=chat.is_group,
                 owner=owner and (owner.name if chat.is_html else owner.id),
                 owner_found_by=owner and owner.found_by,
             )
-            one_sided += reader.is_one_sided
-            used_zone |= reader.clock.is_used
-            used_offset |= reader.used_offset
-        self._warn(files, one_sided, used_zone=used_zone, used_offset=used_offset)
+            one_sided_count += converter.is_one_sided
+            used_zone |= converter.clock.is_used
+            used_offset |= converter.used_offset
+        self._warn(files, one_sided_count, used_zone=used_zone, used_offset=used_offset)
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
             return sum(file.estimate_count(*_MESSAGE_KEYS) for file in files)
 
     def _warn(
-        self, files: ExportFiles, one_sided: int, *, used_zone: bool, used_offset: bool
+        self,
+        files: ExportFiles,
+        one_sided_count: int,
+        *,
+        used_zone: bool,
+        used_offset: bool,
     ) -> None:
-        what = ""
+        problem = ""
         if used_zone:
-            zone = name_of_zone(self.timezone)
+            zone = zone_name(self.timezone)
             files.details["time_zone"] = [zone]
             if self.timezone is None:
-                what = f"are local, and read as {zone}. If the computer was elsewhere"
+                problem = f"are local, and read as {zone}. If that is wrong"
         elif used_offset:
-            what = "have an offset that may ignore daylight saving. If they are wrong"
-        if what:
+            problem = "have an offset that may ignore daylight saving. If it is wrong"
+        if problem:
             files.warn(
-                f"Times in {self.path} {what}, give the zone of the computer that "
-                "exported: timezone='Europe/Berlin' (--export-zone Europe/Berlin). Or "
+                f"Times in {self.path} {problem}, set the time zone of the exporting "
+                "computer: timezone='Europe/Berlin' (--export-zone Europe/Berlin). Or "
                 "export again as JSON."
             )
-        if one_sided:
+        if one_sided_count:
             files.warn(
-                f"In {one_sided} of the groups in {self.path} one person wrote all "
-                "messages. If others wrote there, export again without "
+                f"In {plural(one_sided_count, 'group')} in {self.path}, one person "
+                "wrote all messages. If others also wrote, export again without "
                 '"Only my messages".'
             )
 
 
-def _messages(
-    chats: list[Chat], reader: Reader, files: ExportFiles
+def _read_messages(
+    chats: list[Chat], converter: MessageConverter, files: ExportFiles
 ) -> Iterator[Message]:
-    """Yield the messages of a chat in all exports; the first of each id is kept."""
+    """Yield a chat's messages from all of its exports, preferred export first."""
     for chat in chats:
         ids: dict[str, str] = {}
         if chat.is_html and not chats[0].is_html:
-            # HTML has names without ids, so a shared name does not identify the author.
-            counts = Counter(reader.names.values())
-            ids = {name: who for who, name in reader.names.items() if counts[name] == 1}
+            # HTML has no ids, and only unique names identify the author.
+            counts = Counter(converter.names.values())
+            ids = {
+                name: id_ for id_, name in converter.names.items() if counts[name] == 1
+            }
         try:
-            for record in chat.records():
+            for record in chat.read_records():
                 if record and ids:
-                    record.from_id = ids.get(name_of(record), record.from_id)
-                yield reader.message(record)
+                    record.from_id = ids.get(get_author_name(record), record.from_id)
+                yield converter.convert(record)
         except ChatExportError as error:
             files.skip(error)
 
 
 def matches(files: Iterable[ExportFile]) -> bool:
-    """Return whether files are an export of Telegram, by names and first bytes."""
-    # Media and contacts in the same folder may be JSON files as well.
-    listed = sorted(files, key=lambda file: not file.name.startswith(_OWN_NAMES))
-    first = listed[:_MAX_LOOKED_AT]
-    return any(is_json_export(file) or is_page(file) for file in first)
+    """Return whether files are a Telegram export, by name and first bytes."""
+    # Media and contacts in the same folder may also be JSON files.
+    files = sorted(files, key=lambda file: not file.name.startswith(_EXPORT_NAMES))
+    candidates = files[:_MAX_INSPECTED_FILES]
+    return any(is_json_export(file) or is_page(file) for file in candidates)
 
 
 class _Export:
-    """The chats of an export, and its information about people."""
+    """The chats and people of an export."""
 
     def __init__(self, files: ExportFiles) -> None:
         self.user: User | None = None
-        # The files of each chat by id: JSON before HTML, the latest first.
+        # The exports of each chat by id: JSON before HTML, latest first.
         self.chats: dict[str, list[Chat]] = {}
         self.handles: dict[str, set[str]] = {}  # User names and phone numbers by id.
-        self._cached = lru_cache(maxsize=_CACHED_FILES)(read_export)
-        read = [file for file in files if self._add(file, files)]
+        self._read_cached = lru_cache(maxsize=_CACHED_FILES)(read_export)
+        json_files = [file for file in files if self._add(file, files)]
         pages = [file for file in files if is_page(file)]
-        in_json = [chat for chats in self.chats.values() for chat in chats]
-        # Newer versions can write both formats at once; then ignore the HTML.
-        places = {(file.part, file.folders) for file in read}
-        alone = [page for page in pages if not _is_beside(page, places)]
-        html = find_pages(alone, files)
-        if not in_json and not html:
+        json_chats = [chat for chats in self.chats.values() for chat in chats]
+        # Newer versions can write both formats at once: ignore HTML next to JSON.
+        json_folders = {(file.part, file.folders) for file in json_files}
+        pages = [page for page in pages if not _has_json_export(page, json_folders)]
+        html_chats = find_pages(pages, files)
+        if not json_chats and not html_chats:
             msg = (
-                f"{files.path} holds no chats of a Telegram export. In Telegram "
-                "Desktop export with the format JSON, and give result.json or its "
+                f"{files.path} contains no chats from Telegram. Export again in "
+                "Telegram Desktop in JSON format, and pass result.json or its "
                 "folder."
             )
             raise ExportFormatError(msg, path=files.path)
-        for chat in html:
-            self.chats.setdefault(_id_in_json(chat, in_json), []).append(chat)
+        for chat in html_chats:
+            self.chats.setdefault(_match_json_chat(chat, json_chats), []).append(chat)
         for chats in self.chats.values():
             chats.reverse()
             chats.sort(key=lambda chat: chat.is_html)
-        most = max(map(len, self.chats.values()), default=0)
-        if most > _CACHED_FILES:  # Or each chat would read all of its files again.
-            self._cached = lru_cache(maxsize=most)(read_export)
-        files.details["other_files"] = len(files.files) - len(read) - len(alone)
+        file_count = max(map(len, self.chats.values()), default=0)
+        # Avoid reading all files again for each chat.
+        if file_count > _CACHED_FILES:
+            self._read_cached = lru_cache(maxsize=file_count)(read_export)
+        files.details["other_files"] = len(files.files) - len(json_files) - len(pages)
 
     def _read(self, file: ExportFile) -> JsonExport | None:
-        return self._cached(file)
+        return self._read_cached(file)
 
     @property
     def bots(self) -> frozenset[str]:
-        """Ids of bots."""
-        known = (chats[0] for chats in self.chats.values())
-        return frozenset(chat.id for chat in known if chat.is_of_bot)
+        """The ids of the bots."""
+        chats = (exports[0] for exports in self.chats.values())
+        return frozenset(chat.id for chat in chats if chat.is_with_bot)
 
     def _add(self, file: ExportFile, files: ExportFiles) -> bool:
-        """Add the chats of a file; return whether it is Telegram's."""
+        """Add the chats in a file. Return whether it is a Telegram export."""
         try:
-            found = self._read(file)
+            export = self._read(file)
         except ChatExportError as error:
             files.skip(error)
             return False
-        if found is None:
+        if export is None:
             return False
-        self.user = self.user or found.user
-        for user in (*found.contacts, *([found.user] if found.user else ())):
+        self.user = self.user or export.user
+        for user in (*export.contacts, *([export.user] if export.user else ())):
             self.handles[user.id] = user.handles
-        for chat in chats_of(file, found, self._read):
+        for chat in iter_chats(file, export, self._read):
             self.chats.setdefault(chat.id, []).append(chat)
-        if found.is_cut_off:
+        if export.is_truncated:
             files.warn(
-                f"{file.label} was cut off: Telegram stopped while writing the file. "
+                f"{file.label} is truncated: Telegram stopped while writing the file. "
                 "Export again to get the rest."
             )
         return True
 
 
-def _is_beside(page: ExportFile, places: set[tuple[int, tuple[str, ...]]]) -> bool:
+def _has_json_export(
+    page: ExportFile, json_folders: set[tuple[int, tuple[str, ...]]]
+) -> bool:
     folders = page.folders
-    # In an account's export the pages of a chat are in chats/chat_001.
-    outer = folders[:-2] if folders[-2:-1] == ("chats",) else folders
-    return (page.part, outer) in places
+    # In account exports, the pages of a chat are in chats/chat_001.
+    parent = folders[:-2] if folders[-2:-1] == ("chats",) else folders
+    return (page.part, parent) in json_folders
 
 
-def _id_in_json(page: Chat, chats: list[Chat]) -> str:
-    """Return the id of an HTML chat in a JSON export; its own id if it is not there.
+def _match_json_chat(page: Chat, chats: list[Chat]) -> str:
+    """Return the id of the same chat in a JSON export, or its own id if there is none.
 
-    The two have the same name, and the same texts for the same message numbers.
+    The same chat has the same name, and the same text for each message id.
     """
-    namesakes = [chat for chat in chats if chat.name and chat.name == page.name]
-    del namesakes[_MAX_NAMESAKES:]
-    if not namesakes:
+    candidates = [chat for chat in chats if chat.name and chat.name == page.name]
+    del candidates[_MAX_CANDIDATES:]
+    if not candidates:
         return page.id
-    texts = {
+    texts_by_id = {
         record.id: text
-        for record in islice(page.records(), _PAGE_RECORDS)
-        if record and record.type == "message" and (text := _words(record))
+        for record in islice(page.read_records(), _PAGE_RECORDS)
+        if record and record.type == "message" and (text := _normalize_text(record))
     }
-    for chat in namesakes:
-        found = [
-            texts[record.id] == _words(record)
-            for record in chat.records()
-            if record and record.id in texts
+    for chat in candidates:
+        results = [
+            texts_by_id[record.id] == _normalize_text(record)
+            for record in chat.read_records()
+            if record and record.id in texts_by_id
         ]
-        if sum(found) * 2 > len(found):  # Some may have been edited in between.
+        if sum(results) * 2 > len(results):  # Some messages may have been edited.
             return chat.id
     return page.id
 
 
-def _words(record: Record) -> str:
-    return " ".join(text_of(record).split())
+def _normalize_text(record: Record) -> str:
+    return " ".join(get_full_text(record).split())
 
 
-def _find_owner(export: _Export) -> _Owner | None:
+def _find_owner(export: _Export) -> _DetectedOwner | None:
     """Find the owner of the export.
 
-    In this precedence: the personal information in the file, the person in all personal
-    chats, the author of the notes in Saved Messages.
+    In order of precedence: the personal information in the file, the only person in all
+    personal chats, or the author of the notes in Saved Messages.
     """
     if export.user:
         user = export.user
-        return _Owner(user.id, user.name, "personal information")
+        return _DetectedOwner(user.id, user.name, "personal information")
     candidates: list[dict[str, str]] = []
-    notes: dict[str, str] = {}
+    note_authors: dict[str, str] = {}
     for chats in export.chats.values():
         for chat in chats:
             if chat.type == "saved_messages":
-                notes |= _authors(r for r in _first(chat) if not is_forwarded(r))
-            elif chat.type in {"personal_chat", ""} and not chat.is_of_bot:
-                own = _own_side(chat)
-                candidates += [own] if own else []
+                note_authors |= _find_authors(
+                    r for r in _read_first_records(chat) if not is_forwarded(r)
+                )
+            elif chat.type in {"personal_chat", ""} and not chat.is_with_bot:
+                owners = _find_possible_owners(chat)
+                candidates += [owners] if owners else []
     if candidates:
-        common = set.intersection(*(set(own) for own in candidates))
+        common = set.intersection(*map(set, candidates))
         if len(common) == 1:
             owner = common.pop()
-            return _Owner(owner, candidates[0][owner] or owner, "personal chats")
-    if len(notes) == 1:
-        ((owner, name),) = notes.items()
-        return _Owner(owner, name or owner, "saved messages")
+            return _DetectedOwner(
+                owner, candidates[0][owner] or owner, "personal chats"
+            )
+    if len(note_authors) == 1:
+        ((owner, name),) = note_authors.items()
+        return _DetectedOwner(owner, name or owner, "saved messages")
     return None
 
 
-def _own_side(chat: Chat) -> dict[str, str]:
-    """Return the authors in a chat who may be the owner, names by id."""
-    authors = _authors(_first(chat))
-    unlike = {author: name for author, name in authors.items() if name != chat.name}
+def _find_possible_owners(chat: Chat) -> dict[str, str]:
+    """Return the names of possible owners among the authors of a chat, by id."""
+    authors = _find_authors(_read_first_records(chat))
+    other_authors = {
+        author: name for author, name in authors.items() if name != chat.name
+    }
     if not chat.type:
-        # In HTML, only the title distinguishes a chat of two from a group.
-        is_of_two = len(authors) == _TWO_PEOPLE and len(unlike) == 1
-        return unlike if is_of_two else {}
-    own = {author: name for author, name in authors.items() if author != chat.id}
-    # In some exports ids were edited: then the other person has the chat's name.
-    return unlike if len(own) > 1 and len(unlike) == 1 else own
+        # In HTML, the title is the only hint at a chat between two people.
+        is_one_to_one = len(authors) == _TWO_PEOPLE and len(other_authors) == 1
+        return other_authors if is_one_to_one else {}
+    owners = {author: name for author, name in authors.items() if author != chat.id}
+    # If ids were edited, recognize the other person by the chat's name.
+    return other_authors if len(owners) > 1 and len(other_authors) == 1 else owners
 
 
-def _authors(records: Iterable[Record]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _find_authors(records: Iterable[Record]) -> dict[str, str]:
+    names: dict[str, str] = {}
     for record in records:
-        author = author_of(record)
-        if author and not found.get(author):
-            found[author] = name_of(record)
-    return found
+        author = get_author_id(record)
+        if author and not names.get(author):
+            names[author] = get_author_name(record)
+    return names
 
 
-def _first(chat: Chat) -> Iterator[Record]:
+def _read_first_records(chat: Chat) -> Iterator[Record]:
     # Unreadable records are counted when the chat is read.
     with suppress(ChatExportError):
-        records = (r for r in chat.records() if r and r.type == "message")
+        records = (r for r in chat.read_records() if r and r.type == "message")
         yield from islice(records, _FIRST_RECORDS)

@@ -1,4 +1,4 @@
-"""A chat: its messages, people and owner."""
+"""The messages, people and owner of a chat."""
 
 import re
 from collections import Counter
@@ -14,130 +14,144 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     DELETED_BY_OWNER,
     YOU,
     phrase_key,
-    plain_text,
-    without_marks,
+    strip_marks,
+    to_plain_text,
 )
 from langchain_chatexports.chat_loaders.whatsapp.records import Records
 
 _DAY = 86_400
 _MICROSECONDS = 1_000_000
-_PAIR = 2
+_TWO_PEOPLE = 2
+_QUOTE_PAIR = 2
 _NAME_END = ": "
-_MIN_LINES_OF_NAME = 3
-_MAX_NAME = 120
+_MIN_NAME_LINES = 3
+_MAX_NAME_LENGTH = 120
 _QUOTES = ('"', "\u201c\u201d\u201e", "\u00ab\u00bb", "\u300c\u300d")
 _ALL_QUOTES = frozenset("".join(_QUOTES))
-_WEB_SYSTEM = "- "
-# Chats of two also have the notice about encryption.
-_MAX_NOTICES_OF_PAIR = 1
-# In a chat with fewer messages, most of them are by the app.
+_WEB_NOTICE_PREFIX = "- "
+# The notice about encryption is the only one in one-to-one chats.
+_MAX_ONE_TO_ONE_NOTICES = 1
+# In a shorter chat, most messages may be from the app.
 _MIN_RECORDS_FOR_MARKS = 10
 _HYPHENS = str.maketrans("\u2010\u2011", "--")
 _SPACES = re.compile(r"\s+")
-_PROFILE = re.compile(r"~\s?")
-_NO_LETTER = re.compile(r"[\W_]+")
+_PROFILE_PREFIX = re.compile(r"~\s?")
+_NON_LETTERS = re.compile(r"[\W_]+")
 
 
-def clean_name(raw: str) -> str:
-    """Return a name or number without marks, with plain spaces and hyphens."""
-    return _SPACES.sub(" ", without_marks(raw)).translate(_HYPHENS).strip()
+def clean_name(raw_name: str) -> str:
+    """Remove marks from a name or phone number, and normalize spaces and hyphens."""
+    return _SPACES.sub(" ", strip_marks(raw_name)).translate(_HYPHENS).strip()
 
 
-def words_of_name(name: str) -> tuple[str, ...]:
-    """Return the sorted words of a name, by which chats and people are compared.
+def name_words(name: str) -> tuple[str, ...]:
+    """Return the sorted words of a name, to compare the names of chats and people.
 
     The order of given and family name depends on the phone's language, and file names
-    have underscores.
+    contain underscores.
     """
-    clean = clean_name(name)
-    return tuple(sorted(_NO_LETTER.sub(" ", clean).casefold().split())) or (clean,)
+    name = clean_name(name)
+    words = _NON_LETTERS.sub(" ", name).casefold().split()
+    return tuple(sorted(words)) or (name,)
 
 
-class FoundOwner(NamedTuple):
-    """The owner of the export, and how the owner was found."""
+class DetectedOwner(NamedTuple):
+    """The owner of an export, and how the owner was detected."""
 
     name: str
     found_by: str
 
 
 class Senders:
-    """Splits lines into sender and text, and returns display names."""
+    """Splits lines into sender and text, and finds display names."""
 
-    def __init__(self, heads: Sequence[str], you: str | None = None) -> None:
-        """Learn the names, some of which contain a colon, from all lines.
+    def __init__(self, heads: Sequence[str], owner: str | None = None) -> None:
+        """Learn all names from the lines. A few names contain a colon.
 
-        `you` is the name of the owner, whom WhatsApp Web calls "You".
+        `owner` is the owner's name, written as "You" by WhatsApp Web.
         """
-        self._longer: set[str] = set()
-        self._system: set[str] = set()
-        names = self._learn(heads) | self._longer
-        cleaned = map(clean_name, names - self._system)
-        self._known = {name for name in cleaned if not name.startswith("~")}
-        self._shown = {
-            name: you if you and name in YOU else self._show(name) for name in names
+        self._names_with_colon: set[str] = set()
+        self._notice_prefixes: set[str] = set()
+        names = self._learn_names(heads) | self._names_with_colon
+        sender_names = map(clean_name, names - self._notice_prefixes)
+        self._contact_names = {
+            name for name in sender_names if not name.startswith("~")
+        }
+        self._display_names = {
+            name: owner if owner and name in YOU else self._get_display_name(name)
+            for name in names
         }
 
     def split(self, head: str) -> tuple[str | None, str]:
-        """Return the sender and text of a line; no sender if the app wrote it."""
+        """Return the sender and text of a line. Notices from the app have no sender."""
         name, colon, text = head.partition(_NAME_END)
         if not colon:
-            # `Name:` is an empty message, `Name:.` one that has disappeared.
-            bare = head.removesuffix(".")
-            return (self._show(bare[:-1]), "") if bare[-1:] == ":" else (None, head)
-        if name in self._system:
+            # `Name:` is an empty message, `Name:.` an expired disappearing message.
+            prefix = head.removesuffix(".")
+            if prefix.endswith(":"):
+                return self._get_display_name(prefix[:-1]), ""
             return None, head
-        if name in self._shown:
-            return self._shown[name], text
-        more, _, text = text.partition(_NAME_END)
-        return self._show(f"{name}{_NAME_END}{more}"), text
+        if name in self._notice_prefixes:
+            return None, head
+        if name in self._display_names:
+            return self._display_names[name], text
+        suffix, _, text = text.partition(_NAME_END)
+        return self._get_display_name(f"{name}{_NAME_END}{suffix}"), text
 
-    def handles(self) -> dict[str, set[str]]:
-        """Return the written forms of names that are displayed differently."""
-        found: dict[str, set[str]] = {}
-        for raw, shown in self._shown.items():
-            if (clean := clean_name(raw)) != shown:
-                found.setdefault(shown, set()).add(clean)
-        return found
+    def get_handles(self) -> dict[str, set[str]]:
+        """Return the names that differ from their display name, by display name."""
+        handles: dict[str, set[str]] = {}
+        for raw_name, display_name in self._display_names.items():
+            if (name := clean_name(raw_name)) != display_name:
+                handles.setdefault(display_name, set()).add(name)
+        return handles
 
-    def _show(self, raw: str) -> str:
-        """Return the display name.
+    def _get_display_name(self, raw_name: str) -> str:
+        """Return a name for display.
 
-        `~ Ann` is the name that a person chose for herself, if she is not in the
-        owner's contacts. It is shown without the tilde unless there is another Ann.
+        `~ Ann` is a profile name, used for people outside the owner's contacts. The
+        tilde is removed unless there is another Ann.
         """
-        clean = clean_name(raw)
-        own = _PROFILE.sub("", clean, count=1)
-        return own if clean[:1] == "~" and own and own not in self._known else clean
+        name = clean_name(raw_name)
+        if not name.startswith("~"):
+            return name
+        profile_name = _PROFILE_PREFIX.sub("", name, count=1)
+        is_unique = profile_name and profile_name not in self._contact_names
+        return profile_name if is_unique else name
 
-    def _learn(self, heads: Sequence[str]) -> set[str]:
-        """Return the names that end at the first colon, and remember the others."""
+    def _learn_names(self, heads: Sequence[str]) -> set[str]:
+        """Return the names without a colon, and store those with one."""
         names: set[str] = set()
-        longer: dict[str, Counter[str]] = {}
+        suffixes: dict[str, Counter[str]] = {}
         closes_quote: dict[str, bool] = {}
         for head in heads:
             name, colon, text = head.partition(_NAME_END)
             if not colon or (name in names and not closes_quote.get(name)):
                 continue
             if closes_quote.get(name, True) and _has_open_quote(name):
-                # The app writes lines such as `Ann changed the subject to "A: B"`.
+                # The app writes, for example, `Ann changed the subject to "A: B"`.
                 closes_quote[name] = _has_open_quote(text)
-            more, second, _ = text.partition(_NAME_END)
-            if second and 0 < len(more) <= _MAX_NAME:
-                longer.setdefault(name, Counter())[more] += 1
+            suffix, second_colon, _ = text.partition(_NAME_END)
+            if second_colon and 0 < len(suffix) <= _MAX_NAME_LENGTH:
+                suffixes.setdefault(name, Counter())[suffix] += 1
             else:
                 names.add(name)
-        self._system = {name for name, closes in closes_quote.items() if closes}
-        for name in longer.keys() - names:
-            # All lines of the person have it, unlike an occasional "PS: ".
-            if min(longer[name].values()) >= _MIN_LINES_OF_NAME:
-                self._longer |= {f"{name}{_NAME_END}{more}" for more in longer[name]}
+        self._notice_prefixes = {
+            name for name, is_closed in closes_quote.items() if is_closed
+        }
+        for name in suffixes.keys() - names:
+            # A name starts every line of its sender, unlike an occasional "PS: ".
+            if min(suffixes[name].values()) >= _MIN_NAME_LINES:
+                self._names_with_colon |= {
+                    f"{name}{_NAME_END}{suffix}" for suffix in suffixes[name]
+                }
             else:
                 names.add(name)
         return names
 
 
 class Chat:
-    """The chat in a file."""
+    """A chat, read from one file or merged from several."""
 
     def __init__(
         self,
@@ -149,89 +163,97 @@ class Chat:
         chat_id: str = "",
         owner: str | None = None,
     ) -> None:
-        """Build the messages from records and the days of their dates.
+        """Build the messages from the records and the days of their dates.
 
-        `name` is the chat's name in the file name, `zone` the phone's time zone, and
-        `owner` the name given by the user.
+        `name` is the chat's name from the file name, `zone` the phone's time zone, and
+        `owner` the owner's name as given by the user.
         """
         self.id, self.name = chat_id, name
-        # The number of messages in older exports that newer ones repeat.
+        # The number of messages found in more than one export.
         self.duplicates = 0
         self.has_seconds = all(layout.has_seconds for layout in records.layouts)
-        # The number of "You deleted this message" by sender, who is the owner.
+        # Counts of "You deleted this message" by sender, who must be the owner.
         self.deletions: Counter[str] = Counter()
-        # Whether each sender wrote a message, and is not only in the app's lines.
-        self.has_written: dict[str, bool] = {}
+        # Whether each sender wrote messages, or is only mentioned in notices.
+        self.wrote_messages: dict[str, bool] = {}
         self.has_group_notice = False
         heads = [record.head for record in records.records]
-        self.form = _form_of(records, heads)
-        self._senders = Senders(heads, owner if self.form == "web" else None)
-        self.handles = self._senders.handles()
+        self.exporter = _detect_exporter(records, heads)
+        self._senders = Senders(heads, owner if self.exporter == "web" else None)
+        self.handles = self._senders.get_handles()
         self.messages = list(self._read(records, heads, days, zone))
-        self.lost = [
-            Message(None, "", "", "unreadable") for _ in range(records.lost_lines)
+        self.unreadable = [
+            Message(None, "", "", "unreadable") for _ in range(records.unreadable_lines)
         ]
-        if self.lost and self.form == "web":
-            self.lost[0] = Message(None, "", records.leading, "system")
-        first = next(iter(self.messages), None)
-        is_named = self.form == "ios" and first is not None and _is_notice(first)
-        # The chat's name: on iPhones the sender of the first line.
-        self.inner_name = first.sender or None if first and is_named else None
+        if self.unreadable and self.exporter == "web":
+            self.unreadable[0] = Message(None, "", records.leading_line, "system")
+        self.embedded_name: str | None = None
+        if self.exporter == "ios" and self.messages and _is_notice(self.messages[0]):
+            # On iPhones, the sender of the first notice is the chat's name.
+            self.embedded_name = self.messages[0].sender or None
 
     @property
     def title(self) -> str | None:
         """The name of the chat."""
-        return self.name or self.inner_name
+        return self.name or self.embedded_name
 
     @property
     def people(self) -> list[str]:
-        """The people who wrote, in the order of their first messages."""
-        return [name for name, wrote in self.has_written.items() if name and wrote]
+        """The people who wrote messages, in the order of their first messages."""
+        return [name for name, wrote in self.wrote_messages.items() if name and wrote]
 
     @property
     def is_group(self) -> bool:
         """Whether the chat appears to be a group."""
-        people, inner = self.people, self.inner_name
-        is_silent = inner is not None and inner not in people
-        return self.has_group_notice or len(people) + is_silent > _PAIR
+        people = {*self.people}
+        if self.embedded_name is not None:
+            people.add(self.embedded_name)  # In a one-to-one chat, the other person.
+        return self.has_group_notice or len(people) > _TWO_PEOPLE
 
-    def owner(self, *, is_whole: bool = True) -> FoundOwner | None:
-        """Return the owner, if the chat or its beginning shows who it is."""
+    def find_owner(self, *, is_complete: bool = True) -> DetectedOwner | None:
+        """Return the owner, or `None` if the chat does not identify the owner.
+
+        `is_complete` is false if only the beginning of the chat was read.
+        """
         people = self.people
-        if self.form == "web" and (you := [name for name in people if name in YOU]):
-            return FoundOwner(you[0], "the sender You")
+        if self.exporter == "web" and (you := [name for name in people if name in YOU]):
+            return DetectedOwner(you[0], "the sender You")
         for name, _ in self.deletions.most_common(1):
-            return FoundOwner(name, "deleted messages")
-        titles = {words_of_name(name) for name in (self.name, self.inner_name) if name}
-        others = [name for name in people if words_of_name(name) not in titles]
-        is_pair = len(people) == _PAIR
-        if len(people) == 1 and is_whole and not self.is_group:
-            is_pair = sum(map(_is_notice, self.messages)) <= _MAX_NOTICES_OF_PAIR
-        # A chat of two is named after the other person.
-        if titles and is_pair and len(others) == 1:
-            return FoundOwner(others[0], "the chat's name")
+            return DetectedOwner(name, "deleted messages")
+        titles = {name_words(name) for name in (self.name, self.embedded_name) if name}
+        other_people = [name for name in people if name_words(name) not in titles]
+        is_one_to_one = len(people) == _TWO_PEOPLE
+        if len(people) == 1 and is_complete and not self.is_group:
+            is_one_to_one = (
+                sum(map(_is_notice, self.messages)) <= _MAX_ONE_TO_ONE_NOTICES
+            )
+        # A one-to-one chat is named after the other person.
+        if titles and is_one_to_one and len(other_people) == 1:
+            return DetectedOwner(other_people[0], "the chat's name")
         return None
 
-    def add_older(self, older: "Chat") -> None:
-        """Add the people and properties of an older export of the chat."""
-        for name, wrote in self.has_written.items():
-            older.has_written[name] = older.has_written.get(name, False) or wrote
-        self.has_written = older.has_written
-        self.deletions |= older.deletions
-        self.inner_name = self.inner_name or older.inner_name
-        self.has_group_notice = self.has_group_notice or older.has_group_notice
-        self.handles |= older.handles
-        self.lost += older.lost
+    def add_older_export(self, older_chat: "Chat") -> None:
+        """Add the people and properties from an older export of this chat."""
+        for name, wrote in self.wrote_messages.items():
+            older_chat.wrote_messages[name] = (
+                older_chat.wrote_messages.get(name, False) or wrote
+            )
+        self.wrote_messages = older_chat.wrote_messages
+        self.deletions |= older_chat.deletions
+        self.embedded_name = self.embedded_name or older_chat.embedded_name
+        self.has_group_notice = self.has_group_notice or older_chat.has_group_notice
+        self.handles |= older_chat.handles
+        self.unreadable += older_chat.unreadable
 
     def pop_messages(self) -> Iterator[Message]:
-        """Yield the messages, and keep no reference to them."""
-        yield from self.lost
+        """Yield the messages, and remove each from the chat to free memory."""
+        yield from self.unreadable
         people = {*self.people}
         self.messages.reverse()
         while self.messages:
             message = self.messages.pop()
             if message.kind == "system" and message.sender not in people:
-                message.sender = ""  # On iPhones it is the group's name.
+                message.sender = ""  # iPhones write the group's name.
             yield message
         for _ in range(self.duplicates):
             yield Message(None, "", "", "duplicate")
@@ -243,46 +265,53 @@ class Chat:
         days: Sequence[int | None],
         zone: tzinfo | None,
     ) -> Iterator[Message]:
-        split, is_web = self._senders.split, self.form == "web"
-        read = ContentReader(self.form, is_mark_typed=_is_mark_typed(heads)).read
-        has_written, clock = self.has_written, LocalClock(zone)
-        to_utc, offset_of = clock.utc, clock.offsets.get
+        split, is_web = self._senders.split, self.exporter == "web"
+        read = ContentReader(
+            self.exporter, keyboard_types_marks=_keyboard_types_marks(heads)
+        ).read
+        wrote_messages, clock = self.wrote_messages, LocalClock(zone)
+        to_utc, get_offset = clock.utc, clock.offsets.get
         for date, seconds, _, head, tail in records.records:
             day, time = days[date], None
             if day is not None:
                 local = day * _DAY + seconds
-                offset = offset_of(local // HOUR)
+                offset = get_offset(local // HOUR)
                 utc = to_utc(local) if offset is None else local - offset
                 time = None if utc is None else utc * _MICROSECONDS
             name, text = split(head)
-            if name is None or (is_web and head.startswith(_WEB_SYSTEM)):
-                name, text = None, head.removeprefix(_WEB_SYSTEM if is_web else "")
+            if name is None or (is_web and head.startswith(_WEB_NOTICE_PREFIX)):
+                name, text = (
+                    None,
+                    head.removeprefix(_WEB_NOTICE_PREFIX if is_web else ""),
+                )
             if tail is not None:
                 text = f"{text}\n{tail}" if text else tail
             if name is None:
-                bare = plain_text(text).strip()
-                content: Content | None = Content("system", bare, {"system": "notice"})
+                notice = to_plain_text(text).strip()
+                content: Content | None = Content(
+                    "system", notice, {"system": "notice"}
+                )
             else:
                 content = read(text)
             if content is None:
-                has_written[name or ""] = True
+                wrote_messages[name or ""] = True
                 yield Message(time, name or "", text)
             else:
-                yield self._special(time, name or "", content)
+                yield self._build_message(time, name or "", content)
 
-    def _special(self, time: int | None, name: str, content: Content) -> Message:
+    def _build_message(self, time: int | None, name: str, content: Content) -> Message:
         kind, text, extra = content.kind, content.text, content.extra or {}
-        what = extra.get("system")
-        wrote = self.has_written.get(name, False)
-        self.has_written[name] = wrote or what in (None, "call")
-        if what == "notice":
-            # In every language, notices quote the group's name.
-            quotes = sum(mark in _ALL_QUOTES for mark in text)
-            self.has_group_notice = self.has_group_notice or quotes >= _PAIR
+        system = extra.get("system")
+        wrote = self.wrote_messages.get(name, False)
+        self.wrote_messages[name] = wrote or system in (None, "call")
+        if system == "notice":
+            # In every language, notices about groups quote the group's name.
+            quote_marks = sum(mark in _ALL_QUOTES for mark in text)
+            self.has_group_notice = self.has_group_notice or quote_marks >= _QUOTE_PAIR
         elif kind == "unsent":
             if phrase_key(text) in DELETED_BY_OWNER:
                 self.deletions[name] += 1
-            text = ""  # The app wrote it.
+            text = ""  # Drop the app's phrase.
         return Message(time, name, text, kind, extra=extra)
 
 
@@ -290,27 +319,27 @@ def _is_notice(message: Message) -> bool:
     return message.extra.get("system") == "notice"
 
 
-def _form_of(records: Records, heads: Sequence[str]) -> str:
-    """Return the exporter of a file: `ios`, `android` or `web`."""
+def _detect_exporter(records: Records, heads: Sequence[str]) -> str:
+    """Return which app exported a file: `ios`, `android` or `web`."""
     frame = records.layouts[0].frame
     if frame != "[":
         return "android" if frame == "-" else "ios"
     if any(f": {mark}" in head for head in heads for mark in APP_MARKS):
         return "ios"
-    is_web = any(head.startswith(_WEB_SYSTEM) for head in heads)
-    return "web" if is_web or records.leading else "ios"
+    is_web = any(head.startswith(_WEB_NOTICE_PREFIX) for head in heads)
+    return "web" if is_web or records.leading_line else "ios"
 
 
-def _is_mark_typed(heads: Sequence[str]) -> bool:
-    """Return whether most texts begin with a right-to-left mark.
+def _keyboard_types_marks(heads: Sequence[str]) -> bool:
+    """Return whether most messages begin with a right-to-left mark.
 
-    If so, the phone's keyboard writes the mark, and not only the app.
+    If so, the mark is typed by the phone's keyboard, not only written by the app.
     """
-    with_mark = sum(": \u200f" in head for head in heads)
-    return len(heads) >= _MIN_RECORDS_FOR_MARKS and with_mark * 2 > len(heads)
+    count = sum(": \u200f" in head for head in heads)
+    return len(heads) >= _MIN_RECORDS_FOR_MARKS and count * 2 > len(heads)
 
 
 def _has_open_quote(text: str) -> bool:
-    # Count each kind, since German closes quotations with an English opening mark.
+    # Count opening and closing quotes together: German ends with English opening ones.
     quotes = _QUOTES[:1] if text.isascii() else _QUOTES
     return any(sum(map(text.count, marks)) % 2 for marks in quotes)

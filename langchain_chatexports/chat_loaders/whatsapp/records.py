@@ -1,4 +1,4 @@
-"""The records of an exported file: headers with their lines."""
+"""Read the records of an exported file: headers and the lines that follow."""
 
 import codecs
 import io
@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 from langchain_chatexports.chat_loaders.date_order import (
     DateStamp,
     Order,
-    day_of,
+    days_since_1970,
     find_order,
 )
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
@@ -18,23 +18,23 @@ from langchain_chatexports.chat_loaders.whatsapp.headers import (
     learn_layouts,
     seconds_of_day,
 )
-from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
+from langchain_chatexports.chat_loaders.whatsapp.phrases import to_plain_text
 
-# A message has at most 65,536 characters. Longer lines are cut, so that a file without
-# line ends is not read at once.
+# Messages have at most 65,536 characters. Longer lines are split, so that no file is
+# read as a single line.
 _MAX_LINE = 1 << 18
-_CHECKED = 1 << 12
-_GROUPS = ("date", "hour", "minute", "second", "word")
+_RECORDS_PER_CHECK = 1 << 12
+_GROUPS = ("date", "hour", "minute", "second", "marker")
 
 
 class Record(NamedTuple):
-    """A header with its lines."""
+    """A header and the lines that follow."""
 
     date: int  # The index of its date in `Records.dates`.
     seconds: int  # Seconds since midnight.
     header: str
-    head: str  # The rest of its line: name and text, or a sentence of the app.
-    tail: str | None = None  # The next lines, joined with line feeds.
+    head: str  # The rest of the line: name and text, or a notice.
+    tail: str | None = None  # The following lines, joined with line feeds.
 
 
 class Records:
@@ -43,117 +43,121 @@ class Records:
     def __init__(
         self, lines: Iterable[str], check_count: Callable[[int], object] = bool
     ) -> None:
-        """Read the lines; without a header there are no records.
+        """Read the lines. Without a header, there are no records.
 
-        `check_count` raises an error for an implausible number of records.
+        `check_count` is called with the number of records so far, and raises an error
+        if it is implausibly high.
         """
         self.records: list[Record] = []
-        # The distinct dates of the file, and the layout of each.
+        # The distinct dates of the file, each with the index of its layout.
         self.dates: list[tuple[DateStamp, int]] = []
-        # Indexes of dates in the order of the file, one per change of the date.
-        self.runs: list[int] = []
-        self.leading = ""  # The first line, if it has no header.
-        # The number of lines before the first message, without blank ones.
-        self.lost_lines = 0
-        listed = list(lines)
-        self.layouts = learn_layouts(listed)
+        # The indexes of the dates in file order, one for each change of date.
+        self.date_sequence: list[int] = []
+        self.leading_line = ""  # The first line, if it has no header.
+        # The number of lines before the first message, except blank ones.
+        self.unreadable_lines = 0
+        lines = list(lines)
+        self.layouts = learn_layouts(lines)
         if self.layouts:
-            self._read(listed, check_count)
+            self._read(lines, check_count)
 
     def orders(
-        self, chosen: str | None, known: Mapping[Layout, str] | None = None
+        self, chosen_order: str | None, known_orders: Mapping[Layout, str] | None = None
     ) -> list[Order]:
-        """Return the order of day, month and year in each layout.
+        """Return the order of day, month and year for each layout.
 
-        `chosen` is the user's order, `known` are the orders in the phone's other chats.
+        `chosen_order` is the user's option, and `known_orders` are from other chats on
+        the same phone.
         """
         counts = Counter(record.date for record in self.records)
         stamps = [stamp for stamp, _ in self.dates]
-        found = []
-        for number, layout in enumerate(self.layouts):
-            runs = [date for date in self.runs if self.dates[date][1] == number]
-            of_layout = {date: counts[date] for date in set(runs)}
-            order = chosen or (known or {}).get(layout)
-            found.append(find_order(stamps, runs, layout.dates, of_layout, order))
-        return found
+        orders = []
+        for index, layout in enumerate(self.layouts):
+            dates = [i for i in self.date_sequence if self.dates[i][1] == index]
+            date_counts = {date: counts[date] for date in set(dates)}
+            order = chosen_order or (known_orders or {}).get(layout)
+            orders.append(find_order(stamps, dates, layout.dates, date_counts, order))
+        return orders
 
     def days(self, orders: list[Order]) -> list[int | None]:
-        """Return the day of each date, since 1970-01-01.
+        """Return the days since 1970-01-01 for each date.
 
-        Lines with dates that do not exist become text: they are headers pasted from a
-        phone with another date order.
+        Lines with impossible dates become text, since they were pasted from a phone
+        with a different date order.
         """
-        foreign = {date for order in orders for date in order.foreign}
+        foreign = {date for order in orders for date in order.invalid}
         if foreign:
             records, self.records = self.records, []
-            self.runs = [date for date in self.runs if date not in foreign]
+            self.date_sequence = [
+                date for date in self.date_sequence if date not in foreign
+            ]
             tail: list[str] = []
             for record in records:
                 if record.date not in foreign:
-                    self._end(tail)
+                    self._add_lines(tail)
                     self.records.append(record)
                 else:
                     tail.append(record.header + record.head)
                 tail += [] if record.tail is None else [record.tail]
-            self._end(tail)
+            self._add_lines(tail)
         return [
-            None if index in foreign else day_of(stamp, orders[layout].order)
+            None if index in foreign else days_since_1970(stamp, orders[layout].order)
             for index, (stamp, layout) in enumerate(self.dates)
         ]
 
     def _read(self, lines: Iterable[str], check_count: Callable[[int], object]) -> None:
         readers = [
-            (number, pattern.match, [pattern.groupindex[name] for name in _GROUPS])
-            for number, pattern in enumerate(one.pattern for one in self.layouts)
+            (index, pattern.match, [pattern.groupindex[name] for name in _GROUPS])
+            for index, pattern in enumerate(layout.pattern for layout in self.layouts)
         ]
         indexes: dict[tuple[str, int], int] = {}
         tail: list[str] = []
-        last = -1
-        for number, line in enumerate(lines, 1):
-            for layout, match, groups in readers:  # noqa: B007 - used below
-                found = match(line)
-                if found is None:
+        last_index = -1
+        for line_number, line in enumerate(lines, 1):
+            for layout, match_header, groups in readers:  # noqa: B007 - used below
+                match = match_header(line)
+                if match is None:
                     continue
-                date, hour, minute, second, word = found.group(*groups)
-                seconds = seconds_of_day(hour, minute, second, word)
+                date, hour, minute, second, marker = match.group(*groups)
+                seconds = seconds_of_day(hour, minute, second, marker)
                 if seconds is not None:
                     break
             else:
                 tail.append(line)
                 continue
             if tail:
-                self._end(tail)
+                self._add_lines(tail)
             index = indexes.setdefault((date, layout), len(self.dates))
             if index == len(self.dates):
-                stamp = DateStamp.parse(plain_text(date), number)
+                stamp = DateStamp.parse(to_plain_text(date), line_number)
                 self.dates.append((stamp, layout))
-            if index != last:
-                self.runs.append(index)
-                last = index
-            if len(self.records) % _CHECKED == 0:
+            if index != last_index:
+                self.date_sequence.append(index)
+                last_index = index
+            if len(self.records) % _RECORDS_PER_CHECK == 0:
                 check_count(len(self.records))
-            end = found.end()
+            end = match.end()
             self.records.append(Record(index, seconds, line[:end], line[end:]))
-        self._end(tail)
+        self._add_lines(tail)
 
-    def _end(self, lines: list[str]) -> None:
-        """Add lines to the last record; lines before the first one are lost."""
+    def _add_lines(self, lines: list[str]) -> None:
+        """Add lines to the last record, or count them if there is none."""
         text = "\n".join(lines).rstrip("\n")
         lines.clear()
         if self.records:
             self.records[-1] = self.records[-1]._replace(tail=text or None)
         else:
-            lost = [line for line in text.split("\n") if line.strip()]
-            self.leading = self.leading or "".join(lost[:1])
-            self.lost_lines += len(lost)
+            unreadable = [line for line in text.split("\n") if line.strip()]
+            self.leading_line = self.leading_line or "".join(unreadable[:1])
+            self.unreadable_lines += len(unreadable)
 
 
 def read_lines(file: IO[bytes]) -> Iterator[str]:
-    r"""Read the lines of a text, without their ends.
+    r"""Yield the lines of a text file without their line breaks.
 
-    Lines end with `\n` or `\r\n`. Other line separators of Unicode are part of a text.
+    Line breaks are `\n` and `\r\n`. Other Unicode line separators are kept as text.
     """
-    # Phones write UTF-8 without a byte order mark; editors add one, or save as UTF-16.
+    # Phones write UTF-8 without a byte order mark. Editors add one, or save as UTF-16.
     is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     file.seek(0)
     encoding = "utf-16" if is_utf16 else "utf-8-sig"
@@ -162,5 +166,5 @@ def read_lines(file: IO[bytes]) -> Iterator[str]:
         while line := text.readline(_MAX_LINE):
             yield line.removesuffix("\n").removesuffix("\r")
     finally:
-        with suppress(ValueError):  # After an error it may already be closed.
-            text.detach()  # The caller closes the file.
+        with suppress(ValueError):  # The file may be closed after an error.
+            text.detach()  # Leave closing the file to the caller.

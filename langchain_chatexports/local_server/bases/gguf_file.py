@@ -15,8 +15,8 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import BaseDescription
 from langchain_chatexports.local_server.bases.download import download_gguf
 from langchain_chatexports.local_server.bases.gguf_adapter import (
+    GGUFNotSupportedError,
     Matrix,
-    NoGGUFError,
     write_gguf_adapter,
 )
 from langchain_chatexports.local_server.bases.gguf_header import (
@@ -29,7 +29,10 @@ from langchain_chatexports.local_server.bases.preparation import (
     complete_base,
     file_key,
 )
-from langchain_chatexports.local_server.processes import ChildError, call_in_child
+from langchain_chatexports.local_server.processes import (
+    ChildProcessFailedError,
+    call_in_child,
+)
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     replace,
@@ -37,12 +40,12 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 
-# Change it if more is compared.
+# Change this when more is compared.
 _CHECK = "tokens, chats, weights and answers"
 _ENGINE = "xllamacpp"
-# Types with which llama.cpp reads a prompt half as fast as with Q8_0.
+# With these types, llama.cpp processes prompts half as fast as with Q8_0.
 _SLOW_TYPES = {"Q4_1", "Q5_0", "Q5_1"}
-# The size of weights in 8 bits would slow down a larger model.
+# Larger models are bound by the size of their 8-bit weights.
 _MAX_REWRITTEN_BYTES = 500_000_000
 
 
@@ -50,61 +53,63 @@ _MAX_REWRITTEN_BYTES = 500_000_000
 class BaseGGUF:
     """A base's GGUF file with its trained matrices.
 
-    `find_matrices` returns them after comparing the file with the trained weights.
+    `find_matrices` compares the file with the trained weights, and returns them.
     """
 
     file: Path
     find_matrices: Callable[[], Mapping[str, Matrix]]
 
-    def adapter_file(self, folder: Path) -> Path:
-        """Write the GGUF file of an adapter's folder, and return its path.
+    def write_adapter(self, folder: Path) -> Path:
+        """Write the GGUF file of an adapter, and return its path.
 
-        Raises a `NoGGUFError` if there is none. It is written at each use, because the
-        order of rows depends on the base's file.
+        It is rewritten at each use, because the row order depends on the base's file.
+        Raises a `GGUFNotSupportedError` if it cannot be written.
         """
         try:
-            return write_gguf_adapter(folder, _header(self.file), self.find_matrices())
+            return write_gguf_adapter(
+                folder, _read_file_header(self.file), self.find_matrices()
+            )
         except OSError as error:
             msg = f"{folder} cannot be written ({type(error).__name__})"
-            raise NoGGUFError(msg) from error
+            raise GGUFNotSupportedError(msg) from error
 
 
-def gguf_of_base(description: BaseDescription, directory: Path) -> BaseGGUF:
-    """Return the GGUF file of a base; download it if needed.
+def find_gguf(description: BaseDescription, directory: Path) -> BaseGGUF:
+    """Return the GGUF file of a base, downloading it if needed.
 
-    This is the base itself, a `.gguf` file in its directory, or the file that the
-    publisher of a hub model offers. It is compared with the trained weights once, in a
-    child process, before an adapter is used with it, and immediately if a user put it
-    beside the weights. The result is stored in the user's cache. A `NoGGUFError` has
-    the reason if llama.cpp would not answer like transformers.
+    This is the base itself, a `.gguf` file in its directory, or the file of a hub
+    model's publisher. Before an adapter is used, a child process compares the file with
+    the trained weights, once, and caches the result. A file next to the weights is
+    compared immediately. Raises a `GGUFNotSupportedError` if llama.cpp's outputs would
+    differ from transformers'.
     """
     if find_spec(_ENGINE) is None:
         msg = f"{_ENGINE} is not installed; there are wheels for most systems"
-        raise NoGGUFError(msg)
+        raise GGUFNotSupportedError(msg)
     cache = user_cache_dir() / "bases"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     is_gguf = description.kind in {"wheel", "gguf"}
-    # Converted files have the source's key in their names, and grow.
+    # The directory of a .gguf file is named after the file's key, and files are added.
     name = f"{description.name}-{_directory_key(directory)}"
     verdict_file = cache / f"{directory.name if is_gguf else name}.gguf.json"
-    file = _file_of(description, directory, verdict_file)
-    header = _header(file)
-    kind = header.fields.get("general.type", "model")
-    if kind != "model" or not header.dimension("block_count"):
+    file = _choose_file(description, directory, verdict_file)
+    header = _read_file_header(file)
+    model_type = header.fields.get("general.type", "model")
+    if model_type != "model" or not header.dimension("block_count"):
         msg = f"{file} is not a language model"
-        raise NoGGUFError(msg)
+        raise GGUFNotSupportedError(msg)
     if is_gguf and _is_slow(header):
         source = file
         file = cache / f"{file.stem}-{file_key(file)}-q8_0.gguf"
         if not file.exists():
-            _in_child(_rewrite, source, file)
-    find_matrices = partial(_checked_matrices, file, directory, verdict_file)
+            _run_in_child(_rewrite, source, file)
+    find_matrices = partial(_load_checked_matrices, file, directory, verdict_file)
     if description.kind == "directory":
         find_matrices()
     return BaseGGUF(file, find_matrices)
 
 
-def _checked_matrices(
+def _load_checked_matrices(
     file: Path, directory: Path, verdict_file: Path
 ) -> dict[str, Matrix]:
     current = {
@@ -118,20 +123,20 @@ def _checked_matrices(
         try:
             complete_base(directory, weights=True)
         except LocalServerError as error:
-            raise NoGGUFError(str(error)) from error
-        verdict = {**current, **_in_child(_check, file, directory)}
+            raise GGUFNotSupportedError(str(error)) from error
+        verdict = {**current, **_run_in_child(_check, file, directory)}
         write_json(verdict_file, verdict)
     if "error" in verdict:
-        raise NoGGUFError(verdict["error"])
-    return {name: Matrix(*found) for name, found in verdict["matrices"].items()}
+        raise GGUFNotSupportedError(verdict["error"])
+    return {name: Matrix(*fields) for name, fields in verdict["matrices"].items()}
 
 
-def _in_child(function: Callable[..., Any], *paths: Path) -> Any:
-    """Run a task in a child process: damaged files can end llama.cpp's process."""
+def _run_in_child(function: Callable[..., Any], *paths: Path) -> Any:
+    """Call a function in a child process, because damaged files crash llama.cpp."""
     try:
         return call_in_child(function, *map(str, paths), threads=os.cpu_count() or 1)
-    except ChildError as error:
-        raise NoGGUFError(str(error)) from error
+    except ChildProcessFailedError as error:
+        raise GGUFNotSupportedError(str(error)) from error
 
 
 def _check(file: str, directory: str) -> dict[str, Any]:
@@ -139,50 +144,52 @@ def _check(file: str, directory: str) -> dict[str, Any]:
 
     try:
         return {"matrices": check_gguf(Path(file), Path(directory))}
-    except NoGGUFError as error:
+    except GGUFNotSupportedError as error:
         return {"error": str(error)}
 
 
 def _rewrite(source: str, target: str) -> None:
-    """Write a `.gguf` file again, with its quantized matrices in 8 bits."""
-    written = Path(target)
-    # Another process may do the same.
-    beside = written.with_name(f".{written.name}.{secrets.token_hex(4)}")
-    beside.touch(mode=0o600)
+    """Rewrite a `.gguf` file with 8-bit quantized matrices."""
+    destination = Path(target)
+    # Another process may write the same file.
+    temporary = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}")
+    temporary.touch(mode=0o600)
     try:
-        rewrite(read_header(Path(source)), beside)
-        replace(beside, written)
+        rewrite(read_header(Path(source)), temporary)
+        replace(temporary, destination)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _file_of(description: BaseDescription, directory: Path, verdict_file: Path) -> Path:
+def _choose_file(
+    description: BaseDescription, directory: Path, verdict_file: Path
+) -> Path:
     if description.kind in {"wheel", "gguf"}:
         return Path(description.source)
-    own = sorted(directory.glob("*.gguf"))
-    if len(own) == 1:
-        return own[0]
+    gguf_files = sorted(directory.glob("*.gguf"))
+    if len(gguf_files) == 1:
+        return gguf_files[0]
     if description.kind == "directory":
-        msg = f"there are {len(own)} .gguf files in {directory}, and it needs one"
-        raise NoGGUFError(msg)
-    known = read_json(verdict_file) or {}
-    if Path(known.get("file", "")).is_file():
-        return Path(known["file"])
+        msg = f"{directory} has {len(gguf_files)} .gguf files instead of one"
+        raise GGUFNotSupportedError(msg)
+    verdict = read_json(verdict_file) or {}
+    if Path(verdict.get("file", "")).is_file():
+        return Path(verdict["file"])
     try:
-        found = download_gguf(description.source)
+        downloaded = download_gguf(description.source)
     except LocalServerError as error:
-        raise NoGGUFError(str(error)) from error
-    if found is None:
-        msg = f"the publisher of {description.source} offers no .gguf file of it"
-        raise NoGGUFError(msg)
-    write_json(verdict_file, {**known, "file": str(found)})
-    return found
+        raise GGUFNotSupportedError(str(error)) from error
+    if downloaded is None:
+        msg = f"the hub has no .gguf file for {description.source}"
+        raise GGUFNotSupportedError(msg)
+    write_json(verdict_file, {**verdict, "file": str(downloaded)})
+    return downloaded
 
 
 def _is_slow(header: GGUFHeader) -> bool:
-    kinds = {tensor.kind.name for tensor in header.tensors.values()}
+    types = {tensor.kind.name for tensor in header.tensors.values()}
     size = header.path.stat().st_size
-    return bool(kinds & _SLOW_TYPES) and size <= _MAX_REWRITTEN_BYTES
+    return bool(types & _SLOW_TYPES) and size <= _MAX_REWRITTEN_BYTES
 
 
 def _directory_key(directory: Path) -> str:
@@ -191,9 +198,9 @@ def _directory_key(directory: Path) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:12]
 
 
-def _header(file: Path) -> GGUFHeader:
+def _read_file_header(file: Path) -> GGUFHeader:
     try:
         return read_header(file)
     except GGUFFileError as error:
-        msg = f"{file} is not usable: {error}"
-        raise NoGGUFError(msg) from error
+        msg = f"{file} could not be read: {error}"
+        raise GGUFNotSupportedError(msg) from error

@@ -1,7 +1,7 @@
 """The header of a GGUF file, its weights, and their conversion to another type.
 
-Every count and size is checked against the file before it is used: a damaged file can
-end the process of llama.cpp, and the package `gguf` does not limit lists. The format:
+Every count and size is checked before it is used, because a damaged file can crash
+llama.cpp, and the package `gguf` does not limit lists. The format:
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.exceptions import ChatExportError
 
-if TYPE_CHECKING:  # A part of the extra.
+if TYPE_CHECKING:  # Installed with the extra.
     import numpy as np
     from gguf import GGMLQuantizationType
 
 STRING = 8
-"""The type of texts."""
+"""GGUF's type code for strings."""
 
 _VERSIONS = (2, 3)
 _SCALARS = dict(zip((*range(8), 10, 11, 12), "BbHhIif?Qqd", strict=True))
@@ -31,11 +31,11 @@ _MAX_DIMENSIONS = 4
 
 
 class GGUFFileError(ValueError):
-    """Not a GGUF file, or a damaged one; the message has the reason."""
+    """The file is not a GGUF file, or is damaged; the message has the reason."""
 
 
 class GGUFList(NamedTuple):
-    """The type, length and position of a list, which is not read yet."""
+    """Type, length and position of a list whose values were skipped."""
 
     kind: int
     length: int
@@ -44,7 +44,7 @@ class GGUFList(NamedTuple):
 
 @dataclass(frozen=True)
 class GGUFTensor:
-    """The position of a tensor in its file; its shape is as in NumPy."""
+    """Position of a tensor in its file, with its shape in NumPy's order."""
 
     shape: tuple[int, ...]
     kind: "GGMLQuantizationType"
@@ -59,34 +59,34 @@ class GGUFHeader:
     path: Path
     fields: dict[str, Any]
     spans: dict[str, tuple[int, int]]
-    """The position of each field, name included."""
+    """The position of each field, including its name."""
 
     tensors: dict[str, GGUFTensor]
 
     @property
     def architecture(self) -> str:
-        """llama.cpp's name of the model's architecture."""
+        """llama.cpp's name for the model's architecture."""
         return str(self.fields.get("general.architecture"))
 
     def dimension(self, name: str) -> int:
-        """Return a number of the architecture; 0 if it is missing or a list."""
+        """Return a dimension of the model; 0 if it is missing or a list."""
         value = self.fields.get(f"{self.architecture}.{name}")
         return value if isinstance(value, int) else 0
 
-    def values(self, name: str) -> list[Any]:
-        """Return the values of a list; empty if there is no such list."""
-        found = self.fields.get(name)
-        if not isinstance(found, GGUFList):
+    def read_values(self, name: str) -> list[Any]:
+        """Read the values of a list; empty if it is missing."""
+        field = self.fields.get(name)
+        if not isinstance(field, GGUFList):
             return []
         with (
             self.path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
-            reader = _Reader(content, found.start)
-            return [reader.value(found.kind) for _ in range(found.length)]
+            reader = _Reader(content, field.start)
+            return [reader.read_value(field.kind) for _ in range(field.length)]
 
-    def read(self, name: str) -> "np.ndarray":
-        """Return a tensor's values in float32."""
+    def read_tensor(self, name: str) -> "np.ndarray":
+        """Read a tensor's values as float32."""
         import numpy as np
         from gguf import quants
 
@@ -112,95 +112,97 @@ def read_header(path: Path) -> GGUFHeader:
         msg = f"it cannot be read ({type(error).__name__})"
         raise GGUFFileError(msg) from error
     except (struct.error, ArithmeticError, KeyError, TypeError, ValueError) as error:
-        msg = "it is cut off or damaged"
+        msg = "it is truncated or damaged"
         raise GGUFFileError(msg) from error
 
 
 def _read(path: Path, reader: "_Reader") -> GGUFHeader:
-    if reader.take(4) != b"GGUF":
+    if reader.read_bytes(4) != b"GGUF":
         msg = "it is not a GGUF file"
         raise GGUFFileError(msg)
-    version = reader.number("I")
+    version = reader.read_number("I")
     if version not in _VERSIONS:
-        msg = f"it has version {version} of the format, and 2 and 3 are known"
+        msg = f"its format version {version} is not supported, only 2 and 3"
         raise GGUFFileError(msg)
-    tensor_count, field_count = reader.number("Q"), reader.number("Q")
+    tensor_count, field_count = reader.read_number("Q"), reader.read_number("Q")
     fields: dict[str, Any] = {}
     spans = {}
     for _ in range(field_count):
-        start = reader.at
-        name = reader.text()
-        fields[name] = reader.value(reader.number("I"))
-        spans[name] = (start, reader.at)
-    described = [_describe_tensor(reader) for _ in range(tensor_count)]
+        start = reader.position
+        name = reader.read_text()
+        fields[name] = reader.read_value(reader.read_number("I"))
+        spans[name] = (start, reader.position)
+    descriptions = [_describe_tensor(reader) for _ in range(tensor_count)]
     alignment = fields.get("general.alignment", _ALIGNMENT)
-    data = _aligned(reader.at, alignment)
+    data = _align(reader.position, alignment)
     tensors = {}
-    for name, shape, kind, offset in described:
-        tensors[name] = _located(shape, kind, data + offset)
+    for name, shape, kind, offset in descriptions:
+        tensors[name] = _locate_tensor(shape, kind, data + offset)
         if offset % alignment or data + offset > reader.size - tensors[name].size_bytes:
             msg = f"its tensor {name[:80]!r} is not within the file"
             raise GGUFFileError(msg)
     if len(fields) != field_count or len(tensors) != tensor_count:
-        msg = "two of its fields or tensors have one name"
+        msg = "two of its fields or tensors have the same name"
         raise GGUFFileError(msg)
     return GGUFHeader(path, fields, spans, tensors)
 
 
 def _describe_tensor(reader: "_Reader") -> tuple[str, tuple[int, ...], int, int]:
-    name, dimensions = reader.text(), reader.number("I")
+    name, dimensions = reader.read_text(), reader.read_number("I")
     if not 1 <= dimensions <= _MAX_DIMENSIONS:
         raise ValueError
-    shape = tuple(reader.number("Q") for _ in range(dimensions))[::-1]
-    return name, shape, reader.number("I"), reader.number("Q")
+    shape = tuple(reader.read_number("Q") for _ in range(dimensions))[::-1]
+    return name, shape, reader.read_number("I"), reader.read_number("Q")
 
 
-def _located(shape: tuple[int, ...], kind: int, start: int) -> GGUFTensor:
+def _locate_tensor(shape: tuple[int, ...], kind: int, start: int) -> GGUFTensor:
     from gguf import GGMLQuantizationType
 
-    known = GGMLQuantizationType(kind)
-    return GGUFTensor(shape, known, start, _size_bytes(shape, known))
+    tensor_type = GGMLQuantizationType(kind)
+    return GGUFTensor(shape, tensor_type, start, _size_bytes(shape, tensor_type))
 
 
 class _Reader:
-    """Reads values in order, and never beyond the end."""
+    """Reads consecutive values, but never beyond the end."""
 
-    def __init__(self, content: mmap.mmap, at: int) -> None:
+    def __init__(self, content: mmap.mmap, position: int) -> None:
         self._content = content
         self.size = len(content)
-        self.at = at
+        self.position = position
 
-    def take(self, size: int) -> bytes:
+    def read_bytes(self, size: int) -> bytes:
         self.skip(size)
-        return self._content[self.at - size : self.at]
+        return self._content[self.position - size : self.position]
 
     def skip(self, size: int) -> None:
-        self.at += size
-        if self.at > self.size:
-            msg = "it is cut off"
+        self.position += size
+        if self.position > self.size:
+            msg = "it is truncated"
             raise GGUFFileError(msg)
 
-    def number(self, form: str) -> Any:
-        (value,) = struct.unpack(f"<{form}", self.take(struct.calcsize(f"<{form}")))
+    def read_number(self, layout: str) -> Any:
+        (value,) = struct.unpack(
+            f"<{layout}", self.read_bytes(struct.calcsize(f"<{layout}"))
+        )
         return value
 
-    def text(self) -> str:
-        return self.take(self.number("Q")).decode("utf-8", "replace")
+    def read_text(self) -> str:
+        return self.read_bytes(self.read_number("Q")).decode("utf-8", "replace")
 
-    def value(self, kind: int) -> Any:
-        """Return a value of a type; the values of a list are skipped."""
+    def read_value(self, kind: int) -> Any:
+        """Read a value; the values of a list are skipped."""
         if kind == STRING:
-            return self.text()
+            return self.read_text()
         if kind != _ARRAY:
-            return self.number(_SCALARS[kind])
-        kind, length = self.number("I"), self.number("Q")
-        found = GGUFList(kind, length, self.at)
-        if found.kind == STRING:
-            for _ in range(found.length):
-                self.skip(self.number("Q"))
+            return self.read_number(_SCALARS[kind])
+        kind, length = self.read_number("I"), self.read_number("Q")
+        skipped = GGUFList(kind, length, self.position)
+        if skipped.kind == STRING:
+            for _ in range(skipped.length):
+                self.skip(self.read_number("Q"))
         else:
-            self.skip(found.length * struct.calcsize(f"<{_SCALARS[found.kind]}"))
-        return found
+            self.skip(skipped.length * struct.calcsize(f"<{_SCALARS[skipped.kind]}"))
+        return skipped
 
 
 def rewrite(
@@ -211,10 +213,10 @@ def rewrite(
     template: str | None = None,
     change: "Callable[[str, np.ndarray], np.ndarray] | None" = None,
 ) -> None:
-    """Rewrite a model file, tensor by tensor.
+    """Rewrite a model file with other types or weights, or another chat template.
 
-    `kind` is `gguf`'s name of the type for tensors that are not in 32 bits, `template`
-    another chat template, and `change` returns a tensor's new values.
+    `kind` is `gguf`'s name of the new type; 32-bit tensors are not converted.
+    `change` receives a tensor's name and values, and returns new values.
     """
     import numpy as np
     from gguf import LlamaFileType, quants
@@ -222,9 +224,11 @@ def rewrite(
     file_type = struct.pack("<II", 4, LlamaFileType[f"MOSTLY_{kind}"])
     changed = {"general.file_type": file_type}
     if template is not None:
-        written = struct.pack("<I", STRING) + _text(template)
-        changed["tokenizer.chat_template"] = written
-    kinds = {name: _kind_of(tensor, kind) for name, tensor in header.tensors.items()}
+        value = struct.pack("<I", STRING) + _pack_text(template)
+        changed["tokenizer.chat_template"] = value
+    kinds = {
+        name: _target_type(tensor, kind) for name, tensor in header.tensors.items()
+    }
     unchanged = header.spans.keys() - changed
     alignment = int(header.fields.get("general.alignment", _ALIGNMENT))
     with header.path.open("rb") as source, target.open("wb") as file:
@@ -235,31 +239,31 @@ def rewrite(
                 source.seek(start)
                 file.write(source.read(end - start))
         for name, value in changed.items():
-            file.write(_text(name) + value)
+            file.write(_pack_text(name) + value)
         offset = 0
         for name, tensor in header.tensors.items():
             shape = tensor.shape[::-1]
-            form = f"<I{len(shape)}QIQ"
-            described = struct.pack(form, len(shape), *shape, kinds[name], offset)
-            file.write(_text(name) + described)
-            offset += _aligned(_size_bytes(tensor.shape, kinds[name]), alignment)
-        for name, chosen in kinds.items():
+            layout = f"<I{len(shape)}QIQ"
+            description = struct.pack(layout, len(shape), *shape, kinds[name], offset)
+            file.write(_pack_text(name) + description)
+            offset += _align(_size_bytes(tensor.shape, kinds[name]), alignment)
+        for name, target_type in kinds.items():
             file.write(bytes(-file.tell() % alignment))
-            values = header.read(name)
+            values = header.read_tensor(name)
             values = values if change is None else change(name, values)
-            stored = quants.quantize(values, chosen)
+            stored = quants.quantize(values, target_type)
             file.write(np.ascontiguousarray(stored).view(np.uint8).data)
         file.write(bytes(-file.tell() % alignment))
 
 
-def _kind_of(tensor: GGUFTensor, kind: str) -> "GGMLQuantizationType":
+def _target_type(tensor: GGUFTensor, kind: str) -> "GGMLQuantizationType":
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    chosen = GGMLQuantizationType[kind]
+    target_type = GGMLQuantizationType[kind]
     if tensor.kind == GGMLQuantizationType.F32:
         return tensor.kind
-    fits = tensor.shape[-1] % GGML_QUANT_SIZES[chosen][0] == 0
-    return chosen if fits else GGMLQuantizationType.F16
+    fits = tensor.shape[-1] % GGML_QUANT_SIZES[target_type][0] == 0
+    return target_type if fits else GGMLQuantizationType.F16
 
 
 def _size_bytes(shape: tuple[int, ...], kind: "GGMLQuantizationType") -> int:
@@ -271,10 +275,10 @@ def _size_bytes(shape: tuple[int, ...], kind: "GGMLQuantizationType") -> int:
     return int(math.prod(shape) // block * size)
 
 
-def _text(text: str) -> bytes:
+def _pack_text(text: str) -> bytes:
     encoded = text.encode()
     return struct.pack("<Q", len(encoded)) + encoded
 
 
-def _aligned(size: int, alignment: int) -> int:
+def _align(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment

@@ -1,8 +1,8 @@
 """Base models that are known to work, with their size, memory, license and languages.
 
-They are the lines of `known_bases.csv`, from small to large; among similar sizes, the
-best is last. Sizes are for bfloat16 weights, memory for training on chats of 1024
-tokens on a CPU: measured for the default, and estimated from the size for the others.
+`known_bases.csv` lists them from small to large, with the best of similar sizes last.
+Sizes assume bfloat16 weights. Memory is for training on chats of 1024 tokens on a CPU:
+measured for the default base, and estimated from the size for the others.
 """
 
 import csv
@@ -14,14 +14,14 @@ from pathlib import Path
 from langchain_chatexports.local_server.bases.description import DEFAULT_HUB_ID
 
 # Python with its libraries, and the overhead of training: a second copy of the weights
-# while they are read, activations, and the logits of the whole vocabulary.
+# during loading, activations, and the logits of the whole vocabulary.
 _LIBRARIES_BYTES = 700_000_000
 _MEMORY_PER_WEIGHT_BYTE = 2.2
 _DEFAULT_MEMORY_BYTES = 1_300_000_000
-# The rest is for other programs.
-_SHARE_OF_MACHINE = 0.5
-# A step of 200 tokens takes 0.92 seconds of one core with 135 million parameters, and
-# 5.9 with 1,544 million.
+# Leave the rest for other programs.
+_MACHINE_FRACTION = 0.5
+# A step of 200 tokens takes 0.92 core-seconds with 135 million parameters, and 5.9 with
+# 1,544 million.
 _TIME_EXPONENT = 0.76
 
 
@@ -31,12 +31,12 @@ class KnownBase:
 
     hub_id: str
     parameters: int  # In the download, including vision and audio parts.
-    languages: str  # The languages, or their number.
-    context: int  # The longest chat in tokens.
+    languages: str  # Language names, or only their count.
+    context: int  # The context length in tokens.
     license: str
     is_open: bool  # Whether the license is an open-source one.
-    needs_agreement: bool  # Whether the hub requires one before the download.
-    gguf: str | None  # The hub id of its weights for llama.cpp.
+    needs_agreement: bool  # Whether the hub requires a license agreement.
+    gguf_hub_id: str | None  # The hub id of its weights for llama.cpp.
     note: str
 
     @property
@@ -52,16 +52,16 @@ class KnownBase:
         return int(_LIBRARIES_BYTES + _MEMORY_PER_WEIGHT_BYTE * self.download_bytes)
 
     @property
-    def answering_memory_bytes(self) -> int:
-        """The approximate memory for answers."""
+    def inference_memory_bytes(self) -> int:
+        """The approximate memory for inference."""
         return _LIBRARIES_BYTES + self.download_bytes
 
-    def speaks(self, language: str | None) -> bool:
-        """Return whether the base knows a language; true if this is unknown."""
+    def supports_language(self, language: str | None) -> bool:
+        """Return whether the base supports a language; true if unknown."""
         if language is None or self.languages.isdecimal():
             return True
-        known = self.languages.casefold().split(", ")
-        return language.casefold() in known
+        languages = self.languages.casefold().split(", ")
+        return language.casefold() in languages
 
     def training_seconds(self, default_seconds: float) -> float:
         """Convert the training time of the default base to this one."""
@@ -80,7 +80,7 @@ def _read_table() -> Iterator[KnownBase]:
             license=row["license"],
             is_open=row["is_open"] == "yes",
             needs_agreement=row["needs_agreement"] == "yes",
-            gguf=row["gguf"] or None,
+            gguf_hub_id=row["gguf"] or None,
             note=row["note"],
         )
 
@@ -96,19 +96,19 @@ def list_bases() -> tuple[KnownBase, ...]:
 def fitting_bases(
     memory_bytes: int | None = None, *, is_trained: bool = True
 ) -> list[KnownBase]:
-    """Return the open-source bases that half of the memory can train."""
+    """Return the open-source bases that fit in half of this machine's memory."""
     memory = machine_memory() if memory_bytes is None else memory_bytes
-    room = memory * _SHARE_OF_MACHINE
+    available = memory * _MACHINE_FRACTION
 
     def fits(base: KnownBase) -> bool:
-        needed = base.memory_bytes if is_trained else base.answering_memory_bytes
-        return base.is_open and needed <= room
+        needed = base.memory_bytes if is_trained else base.inference_memory_bytes
+        return base.is_open and needed <= available
 
     return [base for base in _BASES if base.hub_id == DEFAULT_HUB_ID or fits(base)]
 
 
 def suggest_base(memory_bytes: int | None = None) -> KnownBase:
-    """Return the best open-source base that half of the memory can train."""
+    """Return the best open-source base trainable in half of this machine's memory."""
     return fitting_bases(memory_bytes)[-1]
 
 

@@ -1,4 +1,4 @@
-"""llama.cpp's own server in this process, on a private address."""
+"""Run llama.cpp's own server in this process, on a private address."""
 
 import ctypes
 import os
@@ -18,12 +18,12 @@ _MAX_SOCKET_PATH = 100
 
 @contextmanager
 def open_server(parameters: Any) -> Iterator[str]:
-    """Start a server of `xllamacpp`, which requires the key in `parameters.api_keys`.
+    """Start an `xllamacpp` server that requires the key in `parameters.api_keys`.
 
-    It listens on a Unix socket in a folder of this user, or on a free port of 127.0.0.1
-    if Python has no Unix sockets (Windows) or the path would be too long, until the
-    process ends. Its address is `unix://` and a path, or `http://`, a host and a port.
-    A `RuntimeError` means that llama.cpp cannot load the model.
+    It runs until the process ends, and listens on a Unix socket in a private folder.
+    Without Unix sockets (Windows), or if the path is too long, it listens on a free
+    port of 127.0.0.1. Its address is `unix://PATH` or `http://HOST:PORT`.
+    Raises a `RuntimeError` if llama.cpp cannot load the model.
     """
     import xllamacpp
 
@@ -44,18 +44,18 @@ def open_server(parameters: Any) -> Iterator[str]:
 
 
 def keep_until_exit(server: Any) -> None:
-    """Never destroy a server: its destructor sometimes waits for its thread forever."""
+    """Keep a server alive: its destructor sometimes waits for its thread forever."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
 
 
 def remove_socket(address: str) -> None:
-    """Remove the folder of a server's socket; a port needs nothing."""
+    """Remove the folder of a server's socket, if it has one."""
     if address.startswith("unix://"):
         shutil.rmtree(Path(urlsplit(address).path).parent, ignore_errors=True)
 
 
 def client_options(transport: type[Any], address: str, key: str) -> dict[str, Any]:
-    """Return the arguments of an `httpx` client; `transport` is a class of `httpx`."""
+    """Return the arguments of an `httpx` client with this transport class."""
     path = urlsplit(address).path if address.startswith("unix://") else None
     return {
         "transport": transport(uds=path, verify=False),

@@ -1,9 +1,8 @@
-"""The directory of a base in transformers' format, and its conversion.
+"""Prepare a base's directory in transformers' format, converting `.gguf` files.
 
-The tokenizer and configuration of a `.gguf` file are converted when a chat is counted,
-scored or trained, and its weights when they are trained or transformers answers.
-llama.cpp needs none of them. Conversions run in child processes, to free their memory
-afterwards.
+llama.cpp reads a `.gguf` file directly. The tokenizer and configuration are converted
+when a chat is tokenized, scored or trained on, and the weights for training or
+inference with transformers. Conversions run in child processes to free their memory.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ from langchain_chatexports.local_server.bases.description import (
 )
 from langchain_chatexports.local_server.bases.download import (
     download_model,
-    missing_parts,
+    find_missing_parts,
 )
 from langchain_chatexports.local_server.bases.gguf_header import (
     STRING,
@@ -29,7 +28,10 @@ from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFList,
     read_header,
 )
-from langchain_chatexports.local_server.processes import ChildError, call_in_child
+from langchain_chatexports.local_server.processes import (
+    ChildProcessFailedError,
+    call_in_child,
+)
 from langchain_chatexports.local_server.storage.data_directory import (
     read_json,
     replace,
@@ -37,14 +39,14 @@ from langchain_chatexports.local_server.storage.data_directory import (
     write_json,
 )
 
-# How long to wait for another process that converts the same base.
+# While another process converts the same base.
 _WAIT_SECONDS = 900.0
 
-# Increment it if the conversion changes.
-_FORM = 3
+# Increment this when the conversion changes.
+_VERSION = 3
 _DIMENSIONS = ("block_count", "context_length", "embedding_length")
 _SOURCE_FILE = "chatexports-source.json"
-# The expressions of Qwen2 and Llama 3 differ in how many digits stay together.
+# Qwen2 splits numbers into digits, and Llama 3 into groups of up to three digits.
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -52,23 +54,22 @@ _WORDS = (
 _SPLITS = {"qwen2": _WORDS % "", "llama-bpe": _WORDS % "{1,3}"}
 
 
-def base_directory(description: BaseDescription) -> Path:
-    """Return the directory of a base, without converting it; download it if needed.
+def find_base_directory(description: BaseDescription) -> Path:
+    """Return the directory of a base, downloading it if needed.
 
     The directory of a `.gguf` file is in the user's cache; `complete_base` converts its
-    missing files. A `LocalServerError` has the reason if a
-    base cannot be used.
+    files. Raises a `LocalServerError` if the base is not supported.
     """
     if description.kind == "directory":
         return Path(description.source)
     if description.kind == "hub":
-        found = download_model(description.source)
-        describe_base(found)
-        return found
+        directory = download_model(description.source)
+        describe_base(directory)
+        return directory
     file = Path(description.source)
     key = file_key(file)
     _read_header(file)
-    target = user_cache_dir() / "bases" / f"{description.name}-{key}-{_FORM}"
+    target = user_cache_dir() / "bases" / f"{description.name}-{key}-{_VERSION}"
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (target / _SOURCE_FILE).exists():
         write_json(target / _SOURCE_FILE, {"file": str(file.absolute())})
@@ -76,48 +77,48 @@ def base_directory(description: BaseDescription) -> Path:
 
 
 def prepare_base(description: BaseDescription) -> Path:
-    """Return the directory of a base with all of its files, ready to load."""
-    directory = base_directory(description)
+    """Return the directory of a base, complete and ready to load."""
+    directory = find_base_directory(description)
     complete_base(directory, weights=True)
     return directory
 
 
-def gguf_header_of(directory: Path) -> GGUFHeader | None:
-    """Return the header of the `.gguf` file from which a directory was converted."""
+def read_source_header(directory: Path) -> GGUFHeader | None:
+    """Return the header of the `.gguf` file that a directory was converted from."""
     source = read_json(directory / _SOURCE_FILE)
     return None if source is None else _read_header(Path(str(source.get("file"))))
 
 
 def complete_base(directory: Path, *, weights: bool = False) -> None:
-    """Convert the missing files of a base: its tokenizer, or also its weights."""
+    """Convert the missing tokenizer of a base, and optionally its weights."""
     source = read_json(directory / _SOURCE_FILE)
     if source is None or is_complete(directory, weights=weights):
         return
     with ProcessLock(directory.with_suffix(".lock")) as lock:
         if not lock.acquire(timeout=_WAIT_SECONDS):
-            msg = f"Another process has been converting {source['file']} for too long."
+            msg = f"Timed out waiting for another process to convert {source['file']}."
             raise LocalServerError(msg)
         if is_complete(directory, weights=weights):
             return
         task = (source["file"], str(directory), weights)
         try:
             call_in_child(_convert, *task, threads=os.cpu_count() or 1)
-        except ChildError as error:
+        except ChildProcessFailedError as error:
             msg = f"transformers cannot read {source['file']}: {error}"
             raise LocalServerError(msg) from error
 
 
 def file_key(file: Path) -> str:
     """Return a short key that changes with a file's path, size or modification time."""
-    found = file.stat()
-    text = f"{file.resolve()}\n{found.st_size}\n{found.st_mtime_ns}"
+    stat = file.stat()
+    text = f"{file.resolve()}\n{stat.st_size}\n{stat.st_mtime_ns}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def is_complete(directory: Path, *, weights: bool = False) -> bool:
     """Return whether the conversion is complete."""
     if weights:
-        return not missing_parts(directory)
+        return not find_missing_parts(directory)
     return (directory / "config.json").exists()
 
 
@@ -125,7 +126,7 @@ def _read_header(file: Path) -> GGUFHeader:
     try:
         header = read_header(file)
     except GGUFFileError as error:
-        msg = f"The base model {file} cannot be used: {error}."
+        msg = f"The base model {file} could not be read: {error}."
         raise LocalServerError(msg) from error
     tokens = header.fields.get("tokenizer.ggml.tokens")
     has_tokens = isinstance(tokens, GGUFList) and tokens.kind == STRING
@@ -135,7 +136,7 @@ def _read_header(file: Path) -> GGUFHeader:
     return header
 
 
-def _convert(file: str, directory: str, weights: bool) -> None:
+def _convert(file: str, directory: str, with_weights: bool) -> None:
     """Convert a `.gguf` file to transformers' format."""
     import numpy as np
     import torch
@@ -143,43 +144,42 @@ def _convert(file: str, directory: str, weights: bool) -> None:
 
     source, target = Path(file), Path(directory)
     memmap: Any = np.memmap
-    # The package `gguf` makes an array of each token, which is four times as fast with
-    # plain arrays.
-    np.memmap = lambda *given, **more: np.asarray(memmap(*given, **more))  # type: ignore[assignment,misc]
-    given: dict[str, Any] = {"gguf_file": source.name, "trust_remote_code": False}
+    # The package `gguf` creates an array for each token; plain arrays are four times as
+    # fast as memory maps.
+    np.memmap = lambda *args, **kwargs: np.asarray(memmap(*args, **kwargs))  # type: ignore[assignment,misc]
+    options: dict[str, Any] = {"gguf_file": source.name, "trust_remote_code": False}
     folder = str(source.parent)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=target) as temporary:
-        if weights:
+        if with_weights:
             # Without `dequantize` the model loads but cannot be saved.
             model = AutoModelForCausalLM.from_pretrained(
                 folder,
                 quantization_config=GgufConfig(dequantize=True),
                 dtype=torch.bfloat16,
-                **given,
+                **options,
             )
             model.save_pretrained(temporary)
         else:
-            AutoConfig.from_pretrained(folder, **given).save_pretrained(temporary)
+            AutoConfig.from_pretrained(folder, **options).save_pretrained(temporary)
         if not is_complete(target):
-            tokenizer = AutoTokenizer.from_pretrained(folder, **given)
-            _restore_split(tokenizer, read_header(source))
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+            _restore_pre_tokenizer(tokenizer, read_header(source))
             tokenizer.save_pretrained(temporary)
-        # The index of several weight files is first, and shows missing ones; the
-        # configuration is last.
-        written = sorted(Path(temporary).iterdir(), key=_order_of_file)
-        for each in written:
-            replace(each, target / each.name)
+        # The index of several weight files is moved first, because it reveals missing
+        # ones, and the configuration last.
+        for converted in sorted(Path(temporary).iterdir(), key=_move_order):
+            replace(converted, target / converted.name)
 
 
-def _order_of_file(file: Path) -> int:
+def _move_order(file: Path) -> int:
     return (file.name == "config.json") - file.name.endswith(".index.json")
 
 
-def _restore_split(tokenizer: Any, header: GGUFHeader) -> None:
-    """Let a tokenizer from a GGUF file split texts as the file specifies.
+def _restore_pre_tokenizer(tokenizer: Any, header: GGUFHeader) -> None:
+    """Configure a tokenizer to split text as its GGUF file specifies.
 
-    transformers ignores `tokenizer.ggml.pre` of most architectures, and may then, for
-    example, join a space and a digit, which the model's training always split.
+    transformers ignores `tokenizer.ggml.pre` for most architectures. It would, for
+    example, join a space and a digit that were separate tokens in training.
     """
     from tokenizers import Regex
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split

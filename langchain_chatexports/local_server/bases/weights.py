@@ -1,4 +1,4 @@
-"""Loading of a base's text model, and its layers for adapters."""
+"""Load a base's text model, and find its layers for adapters."""
 
 import hashlib
 import re
@@ -11,7 +11,10 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import check_safe
 from langchain_chatexports.local_server.bases.devices import choose_dtype
 from langchain_chatexports.local_server.bases.preparation import complete_base
-from langchain_chatexports.local_server.processes import ChildError, call_in_child
+from langchain_chatexports.local_server.processes import (
+    ChildProcessFailedError,
+    call_in_child,
+)
 from langchain_chatexports.local_server.storage.data_directory import (
     user_cache_dir,
     write_json,
@@ -27,8 +30,8 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
     import torch
 
     precision = getattr(torch, dtype or choose_dtype(device))
-    _, kind = config_and_class(directory)
-    model = kind.from_pretrained(
+    _, model_class = config_and_class(directory)
+    model = model_class.from_pretrained(
         directory, dtype=precision, use_safetensors=True, **_FILES_ONLY
     )
     _remove_other_parts(model)
@@ -36,10 +39,10 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
 
 
 def check_trainable(directory: Path) -> None:
-    """Raise an error for a base without support for adapters.
+    """Raise an error if a base does not support adapters.
 
-    A child process builds the model without weights, and an adapter for it. This takes
-    four CPU seconds, once for each base and release of the libraries.
+    A child process builds the model and an adapter, without weights. This takes four
+    CPU-seconds, once per base and library version.
     """
     complete_base(directory)
     config = (directory / "config.json").read_bytes()
@@ -52,35 +55,35 @@ def check_trainable(directory: Path) -> None:
         return
     try:
         layers = call_in_child(_find_adapted_layers, str(directory))
-    except ChildError as error:
+    except ChildProcessFailedError as error:
         raise LocalServerError(str(error)) from error
     write_json(cached, {"layers": layers})
 
 
 def _find_adapted_layers(directory: str) -> list[str] | str:
-    return adapted_layers(model_outline(Path(directory)))
+    return find_adapted_layers(build_empty_model(Path(directory)))
 
 
-def model_outline(directory: Path) -> Any:
-    """Return a base's text model without weights, which needs no memory."""
+def build_empty_model(directory: Path) -> Any:
+    """Build a base's text model without allocating its weights."""
     complete_base(directory)
     check_safe(directory)
     import torch
 
-    config, kind = config_and_class(directory)
+    config, model_class = config_and_class(directory)
     with torch.device("meta"):
-        model = kind.from_config(config)
+        model = model_class.from_config(config)
     _remove_other_parts(model)
     return model
 
 
-def adapted_layers(model: Any) -> list[str] | str:
-    """Return the linear layers of a model for an adapter, in PEFT's form.
+def find_adapted_layers(model: Any) -> list[str] | str:
+    """Return a model's linear layers for an adapter, as PEFT's `target_modules`.
 
-    These are the ones in the numbered blocks of the text decoder, without those that
-    PEFT refuses. Heads, projectors, and vision and audio parts are excluded. The result
-    is the last parts of their names, or a regular expression if other layers have the
-    same ones.
+    These are the linear layers in the numbered blocks of the text decoder, except for
+    those that PEFT rejects. Heads, projectors, and vision and audio towers are
+    excluded. The result is a list of name suffixes, or a regular expression if these
+    would match other layers.
     """
     from torch.nn import Linear
 
@@ -88,18 +91,18 @@ def adapted_layers(model: Any) -> list[str] | str:
     prefix = next(name for name, part in model.named_modules() if part is decoder)
     in_block = re.compile(rf"{re.escape(prefix)}(?:\.\w+)*?\.\d+\..+")
     linear = [name for name, part in model.named_modules() if isinstance(part, Linear)]
-    inside = [name for name in linear if in_block.fullmatch(name)]
-    leaves = {name.rpartition(".")[2] for name in inside}
-    taken = sorted(leaves)
-    if not _takes_adapters(model, taken):
-        taken = [leaf for leaf in taken if _takes_adapters(model, [leaf])]
-    if not taken:
+    block_layers = [name for name in linear if in_block.fullmatch(name)]
+    leaves = {name.rpartition(".")[2] for name in block_layers}
+    adapted = sorted(leaves)
+    if not _accepts_adapters(model, adapted):
+        adapted = [leaf for leaf in adapted if _accepts_adapters(model, [leaf])]
+    if not adapted:
         msg = "it has no linear layers in numbered blocks"
         raise LocalServerError(msg)
-    others = {name.rpartition(".")[2] for name in set(linear) - set(inside)}
-    if decoder is model.base_model and others.isdisjoint(taken):
-        return taken
-    return rf"{re.escape(prefix)}\.(?:\w+\.)*\d+\.(?:\w+\.)*(?:{'|'.join(taken)})"
+    others = {name.rpartition(".")[2] for name in set(linear) - set(block_layers)}
+    if decoder is model.base_model and others.isdisjoint(adapted):
+        return adapted
+    return rf"{re.escape(prefix)}\.(?:\w+\.)*\d+\.(?:\w+\.)*(?:{'|'.join(adapted)})"
 
 
 def config_and_class(directory: Path) -> tuple[Any, Any]:
@@ -111,15 +114,15 @@ def config_and_class(directory: Path) -> tuple[Any, Any]:
     )
 
     config = AutoConfig.from_pretrained(directory, **_FILES_ONLY)
-    for kind in (AutoModelForCausalLM, AutoModelForImageTextToText):
-        if type(config) in kind._model_mapping:  # noqa: SLF001 - nothing public has it.
-            return config, kind
-    msg = f"transformers has no text model of the type {config.model_type}"
+    for model_class in (AutoModelForCausalLM, AutoModelForImageTextToText):
+        if type(config) in model_class._model_mapping:  # noqa: SLF001 - no public API
+            return config, model_class
+    msg = f"transformers has no text model of type {config.model_type}"
     raise LocalServerError(msg)
 
 
 def _remove_other_parts(model: Any) -> None:
-    """Remove vision and audio parts from a model with several parts."""
+    """Remove the vision and audio towers of a multimodal model."""
     inner, decoder = model.base_model, model.get_decoder()
     if any(part is decoder for part in inner.children()):
         for name, part in list(inner.named_children()):
@@ -127,19 +130,19 @@ def _remove_other_parts(model: Any) -> None:
                 setattr(inner, name, None)
 
 
-def _takes_adapters(model: Any, layers: list[str]) -> bool:
+def _accepts_adapters(model: Any, layers: list[str]) -> bool:
     import torch
     from peft import LoraConfig, get_peft_model
 
     with torch.device("meta"):
-        outline = type(model)(model.config)
-    _remove_other_parts(outline)
-    # Without this, adapters for training would start with the same random weights.
+        empty_model = type(model)(model.config)
+    _remove_other_parts(empty_model)
+    # Otherwise all adapters would start training with the same random weights.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # PEFT uses an attribute that transformers deprecates.
         warnings.simplefilter("ignore", FutureWarning)
         try:
-            get_peft_model(outline, LoraConfig(target_modules=layers))
+            get_peft_model(empty_model, LoraConfig(target_modules=layers))
         except ValueError:
             return False
     return True

@@ -1,10 +1,9 @@
-"""The child process with llama.cpp's own server, one base and at most one adapter.
+"""A child process with llama.cpp's own server, one base and at most one adapter.
 
-llama.cpp ends its process on some errors (`GGML_ASSERT`), writes to standard output and
-error, sets handlers for signals, and cannot return the memory of a model to a process
-that continues. So it runs in a process of its own: the first line of standard input has
-the settings, the first line of standard output the server's address. The process ends
-when standard input is closed.
+llama.cpp aborts on some errors (`GGML_ASSERT`), writes to standard output and error,
+installs signal handlers, and never frees the memory of a model. So it runs in a
+separate process, which reads its settings from the first line of standard input,
+prints the server's address, and exits when standard input is closed.
 """
 
 import json
@@ -13,30 +12,30 @@ import sys
 from typing import Any
 
 from langchain_chatexports.local_server.bases.llama_cpp_server import open_server
-from langchain_chatexports.local_server.processes import limit_memory, take_output
+from langchain_chatexports.local_server.processes import claim_stdout, limit_memory
 
-# Simultaneous answers of a model.
+# Concurrent requests per model.
 _MAX_SLOTS = 8
 
-# A cancelled request ends with its current batch.
+# Small, because a cancelled request still completes its current batch.
 _BATCH = 64
 _HTTP_THREADS = 16
-_MORE_MEMORY_BYTES = 2_000_000_000
+_EXTRA_MEMORY_BYTES = 2_000_000_000
 
 
 def main() -> None:
     """Serve until standard input is closed."""
-    output = take_output()
+    output = claim_stdout()
     settings = json.loads(sys.stdin.buffer.readline())
-    # The folder in which it was started may be gone.
+    # The working directory may be deleted in the meantime.
     os.chdir(os.path.sep)
     with open_server(_parameters(**settings)) as address:
-        # A schema can become a grammar of a billion rules.
-        limit_memory(_MORE_MEMORY_BYTES)
+        # A schema can expand to a grammar of a billion rules.
+        limit_memory(_EXTRA_MEMORY_BYTES)
         with output as file:
             file.write(json.dumps({"address": address}).encode("ascii") + b"\n")
         sys.stdin.buffer.read()
-    # Do not wait for answers whose clients are gone.
+    # Do not wait for running requests.
     os._exit(0)
 
 
@@ -52,33 +51,32 @@ def _parameters(
 ) -> Any:
     """Return llama.cpp's parameters.
 
-    `model` and `adapter` are `.gguf` files, `name` the model's name in answers, and
-    `template` the chat template of training, in Jinja. `threads` are for one answer,
-    and for prompts and simultaneous answers. `context` is the number of tokens for all
-    simultaneous answers, prompts included.
+    `model` and `adapter` are `.gguf` files, `name` is the model's name in responses,
+    and `template` the chat template in Jinja. `threads` are the thread counts for
+    one request, and for prompts and concurrent requests. `context` is the number of
+    tokens for all concurrent requests, including their prompts.
     """
     import xllamacpp
 
-    given = xllamacpp.CommonParams()
-    given.model.path = model
-    given.model_alias = {name}
-    given.chat_template = template
-    given.prefill_assistant = False
-    given.api_keys = [key]
+    params = xllamacpp.CommonParams()
+    params.model.path = model
+    params.model_alias = {name}
+    params.chat_template = template
+    params.prefill_assistant = False
+    params.api_keys = [key]
     if adapter is not None:
-        given.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 1.0)]
-    given.n_ctx = context
-    given.n_parallel = _MAX_SLOTS
-    # One cache for all answers, so that a long one may use the space of several short
-    # ones.
-    given.kv_unified = True
-    given.n_batch = given.n_ubatch = _BATCH
-    given.n_threads_http = _HTTP_THREADS
-    given.cpuparams.n_threads, given.cpuparams_batch.n_threads = threads
-    # Waiting threads sleep; others need the processor.
-    given.cpuparams.poll = given.cpuparams_batch.poll = 0
-    given.verbosity = 0
-    given.warmup = False
-    given.fit_params = False
-    given.cache_ram_mib = 0
-    return given
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 1.0)]
+    params.n_ctx = context
+    params.n_parallel = _MAX_SLOTS
+    # A shared cache, so that a long reply can use the space of several short ones.
+    params.kv_unified = True
+    params.n_batch = params.n_ubatch = _BATCH
+    params.n_threads_http = _HTTP_THREADS
+    params.cpuparams.n_threads, params.cpuparams_batch.n_threads = threads
+    # Waiting threads sleep instead of spinning.
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
+    params.verbosity = 0
+    params.warmup = False
+    params.fit_params = False
+    params.cache_ram_mib = 0
+    return params

@@ -1,6 +1,6 @@
-"""Answers by transformers, one at a time, and scores of given answers.
+"""Inference with transformers, one request at a time, and scoring of replies.
 
-Used if llama.cpp cannot answer, and for scores with both engines.
+It computes all scores, and is the fallback for bases that llama.cpp cannot run.
 """
 
 import warnings
@@ -22,9 +22,8 @@ from langchain_chatexports.local_server.storage.models import is_adapter
 
 Result = TypeVar("Result")
 
-_SCORED_POSITIONS = 256
-# Below this temperature the likeliest token is practically certain, and dividing by it
-# overflows.
+_SCORING_CHUNK_TOKENS = 256
+# Lower temperatures overflow; the most likely token is practically certain anyway.
 _MIN_TEMPERATURE = 1e-4
 
 
@@ -32,50 +31,53 @@ class EngineClosedError(Exception):
     """The server is stopping."""
 
 
-# llama.cpp uses no more of a text that ends a repetition.
-_MAX_BREAKER = 40
+class ModelDeletedError(Exception):
+    """The adapter of a requested model was deleted."""
+
+
+# llama.cpp ignores the rest of a longer breaker.
+_MAX_BREAKER_LENGTH = 40
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sampling settings, with llama.cpp's names; the defaults are those of a talk.
+    """Sampling settings with llama.cpp's names; the defaults are for chats.
 
     Without a penalty, small models repeat whole messages up to the token limit. DRY
     ("don't repeat yourself") allows a few repeated words, and makes each further word
-    of the same phrase less likely. Its usual breakers at line ends are not used,
-    because loops in chats are made of lines: see "How good is it?" in
-    `docs/evaluation.md`.
+    of the same phrase less likely. Line ends are not breakers here, because chats
+    repeat whole lines: see "How good is it?" in `docs/evaluation.md`.
     """
 
     temperature: float = 1.0
     top_p: float = 1.0
-    # The minimum probability of a token, as a share of the likeliest one's.
+    # The minimum probability of a token, relative to the most likely one's.
     min_p: float = 0.02
-    # The strength of the penalty for repetitions; 0 for none.
+    # Strength of the penalty for repetitions; 0 disables it.
     dry_multiplier: float = 0.8
-    # The growth of the penalty with the length of a repetition.
+    # Growth factor of the penalty per repeated token.
     dry_base: float = 1.75
     # The number of tokens that may be repeated.
     dry_allowed_length: int = 3
-    # The number of tokens to search for repetitions, the prompt's included; -1: all.
+    # The number of tokens to search for repetitions, including the prompt; -1 for all.
     dry_penalty_last_n: int = 512
 
-    def without_talk(self) -> "Sampling":
-        """Return the settings for structured answers, such as JSON."""
+    def for_structured_output(self) -> "Sampling":
+        """Return the settings for structured output, such as JSON."""
         return replace(self, min_p=0.0, dry_multiplier=0.0)
 
-    def dry_penalties(self, tokens: Sequence[int], answered: int) -> dict[int, float]:
-        """Return DRY's penalties for the logits of tokens, as in llama.cpp."""
+    def dry_penalties(self, tokens: Sequence[int], generated: int) -> dict[int, float]:
+        """Return DRY's penalties by token, as in llama.cpp."""
         size = len(tokens) if self.dry_penalty_last_n < 0 else self.dry_penalty_last_n
         window = tokens[max(0, len(tokens) - size) :]
         end = len(window) - 1
-        if not self.dry_multiplier or answered < self.dry_allowed_length:
+        if not self.dry_multiplier or generated < self.dry_allowed_length:
             return {}
         longest: dict[int, int] = {}
         for at in range(end):
             length = 0
             while (
-                length < min(answered, at + 1)
+                length < min(generated, at + 1)
                 and window[at - length] == window[end - length]
             ):
                 length += 1
@@ -89,9 +91,9 @@ class Sampling:
         }
 
 
-def dry_breakers(header: str) -> list[str]:
-    """Return the texts that end a repetition for llama.cpp: an answer's header."""
-    return [header[-_MAX_BREAKER:]]
+def create_dry_breakers(header: str) -> list[str]:
+    """Return DRY's sequence breakers for llama.cpp: a reply's header."""
+    return [header[-_MAX_BREAKER_LENGTH:]]
 
 
 @dataclass(frozen=True)
@@ -106,23 +108,20 @@ class GenerationRequest:
     seed: int | None = None
 
 
-class GeneratedAnswer(NamedTuple):
-    """The end of an answer, whose text was passed on."""
+class GenerationResult(NamedTuple):
+    """The finish reason and token count of a streamed reply."""
 
     finish_reason: Literal["stop", "length"]
     tokens: int
 
 
 class TransformersEngine:
-    """A base model and the thread that uses it.
-
-    The weights are loaded for the first answer or score, and not for training.
-    """
+    """A base model with its worker thread; the weights are loaded on first use."""
 
     def __init__(
         self, directory: Path, tokenizer: ChatTokenizer, *, threads: int
     ) -> None:
-        """Initialize the engine with the base's directory; nothing is loaded."""
+        """Initialize the engine without loading the base."""
         self._tokenizer = tokenizer
         self._directory = directory
         self._threads = threads
@@ -135,8 +134,8 @@ class TransformersEngine:
         request: GenerationRequest,
         on_text: Callable[[str], None],
         is_cancelled: Callable[[], bool] = lambda: False,
-    ) -> Future[GeneratedAnswer]:
-        """Queue a request; `on_text` is called in the engine's thread."""
+    ) -> Future[GenerationResult]:
+        """Queue a request; `on_text` is called from the engine's thread."""
 
         def should_stop() -> bool:
             if self._is_closed:
@@ -148,7 +147,7 @@ class TransformersEngine:
         )
 
     def run(self, task: "Callable[[LoadedBase], Result]") -> "Future[Result]":
-        """Run a task on the model, after the queued ones."""
+        """Queue a task for the model."""
 
         def run_task() -> Result:
             if self._is_closed:
@@ -162,13 +161,13 @@ class TransformersEngine:
         except RuntimeError as error:  # It is closed.
             raise EngineClosedError from error
 
-    def forget(self, adapter: Path) -> None:
+    def unload(self, adapter: Path) -> None:
         """Unload an adapter; its folder may be deleted already."""
         if self._model is not None and not self._is_closed:
-            self._thread.submit(self._model.forget, adapter)
+            self._thread.submit(self._model.unload, adapter)
 
     def close(self) -> None:
-        """Cancel all answers and stop the thread."""
+        """Cancel all requests and stop the thread."""
         self._is_closed = True
         self._thread.shutdown(wait=True)
 
@@ -188,10 +187,9 @@ class LoadedBase:
         self._model = load_base(directory, self.device).eval()
         ends = self._model.generation_config.eos_token_id
         self.end_tokens = set(ends if isinstance(ends, list) else [ends]) - {None}
-        """The tokens that end an answer, from the generation config."""
+        """Token ids that end a reply, from the generation config."""
 
-        # Otherwise a base's own sampling settings would be mixed with those of a
-        # request.
+        # Otherwise the base's own sampling settings would be merged into a request's.
         self._model.generation_config = GenerationConfig()
         self._peft: Any = None
         self._adapter: Path | None = None
@@ -203,39 +201,41 @@ class LoadedBase:
         tokenizer: ChatTokenizer,
         on_text: Callable[[str], None],
         should_stop: Callable[[], bool],
-    ) -> GeneratedAnswer:
-        """Generate an answer up to one of its end tokens, and pass on its text."""
+    ) -> GenerationResult:
+        """Generate a reply up to an end token or stop sequence, and stream its text."""
         import torch
         from transformers import GenerationConfig
 
         def is_done(ids: Any, _: Any, **_more: Any) -> Any:
-            is_found = should_stop() or writer.is_ended
-            return torch.full((ids.shape[0],), is_found, device=ids.device)
+            should_end = should_stop() or streamer.is_finished
+            return torch.full((ids.shape[0],), should_end, device=ids.device)
 
         def penalize(ids: Any, scores: Any) -> Any:
             tokens = ids[0].tolist()
-            answered = len(tokens) - len(request.prompt)
-            for token, penalty in chosen.dry_penalties(tokens, answered).items():
+            generated = len(tokens) - len(request.prompt)
+            for token, penalty in settings.dry_penalties(tokens, generated).items():
                 scores[0, token] -= penalty
             return scores
 
         self._activate(request.adapter)
-        ends = self.end_tokens | tokenizer.end_tokens
-        writer = _Writer(on_text, tokenizer.tokenizer, ends, request.stops)
-        chosen = request.sampling
-        is_cold = chosen.temperature < _MIN_TEMPERATURE or chosen.top_p <= 0
+        end_tokens = self.end_tokens | tokenizer.end_tokens
+        streamer = _TextStreamer(
+            on_text, tokenizer.tokenizer, end_tokens, request.stops
+        )
+        settings = request.sampling
+        is_greedy = settings.temperature < _MIN_TEMPERATURE or settings.top_p <= 0
         sampling = {
-            "temperature": chosen.temperature,
-            "min_p": chosen.min_p or None,
-            "top_p": chosen.top_p,
+            "temperature": settings.temperature,
+            "min_p": settings.min_p or None,
+            "top_p": settings.top_p,
             "top_k": 0,
         }
         config = GenerationConfig(
             max_new_tokens=request.max_tokens,
-            eos_token_id=sorted(ends),
-            pad_token_id=min(ends, default=0),
-            do_sample=not is_cold,
-            **({} if is_cold else sampling),
+            eos_token_id=sorted(end_tokens),
+            pad_token_id=min(end_tokens, default=0),
+            do_sample=not is_greedy,
+            **({} if is_greedy else sampling),
         )
         seed = torch.seed() if request.seed is None else request.seed
         torch.manual_seed(seed % 2**63)
@@ -247,17 +247,17 @@ class LoadedBase:
                 attention_mask=torch.ones_like(prompt),
                 logits_processor=[penalize],
                 stopping_criteria=[is_done],
-                streamer=writer,
+                streamer=streamer,
             )
-        reason: Literal["stop", "length"] = "stop" if writer.is_ended else "length"
-        return GeneratedAnswer(reason, len(writer.ids))
+        reason: Literal["stop", "length"] = "stop" if streamer.is_finished else "length"
+        return GenerationResult(reason, len(streamer.ids))
 
     def negative_log_likelihoods(
         self, tokens: list[int], positions: list[int], adapter: Path | None
     ) -> list[float]:
-        """Return the negative log-likelihoods, in nats, at positions in a whole text.
+        """Return the negative log-likelihoods of tokens at positions, in nats.
 
-        The first token has no likelihood.
+        Position 0 has none.
         """
         import torch
 
@@ -265,27 +265,31 @@ class LoadedBase:
             return []
         self._activate(adapter)
         # The logits at a position predict the next token.
-        before = torch.tensor([at - 1 for at in positions], device=self.device)
-        targets = torch.tensor([tokens[at] for at in positions], device=self.device)
+        logit_positions = torch.tensor(
+            [position - 1 for position in positions], device=self.device
+        )
+        targets = torch.tensor(
+            [tokens[position] for position in positions], device=self.device
+        )
         with torch.inference_mode():
             logits = self._model(
                 input_ids=torch.tensor([tokens], device=self.device),
                 use_cache=False,
-                logits_to_keep=before,
+                logits_to_keep=logit_positions,
             ).logits[0]
             losses: list[float] = []
-            # Compute in parts: float32 logits of the whole vocabulary are large.
-            for part, wanted in zip(
-                logits.split(_SCORED_POSITIONS),
-                targets.split(_SCORED_POSITIONS),
+            # In chunks, because float32 logits over the whole vocabulary are large.
+            for chunk, chunk_targets in zip(
+                logits.split(_SCORING_CHUNK_TOKENS),
+                targets.split(_SCORING_CHUNK_TOKENS),
                 strict=True,
             ):
-                log_likelihoods = torch.log_softmax(part.float(), dim=-1)
-                chosen = log_likelihoods.gather(1, wanted[:, None])[:, 0]
-                losses.extend((-chosen).tolist())
+                log_likelihoods = torch.log_softmax(chunk.float(), dim=-1)
+                target_values = log_likelihoods.gather(1, chunk_targets[:, None])[:, 0]
+                losses.extend((-target_values).tolist())
         return losses
 
-    def forget(self, adapter: Path) -> None:
+    def unload(self, adapter: Path) -> None:
         """Unload an adapter, if it is loaded."""
         if self._adapter == adapter:
             self._unload()
@@ -304,15 +308,14 @@ class LoadedBase:
         from peft import PeftModel
 
         if not is_adapter(adapter):
-            msg = f"There is no adapter in {adapter}."
-            raise FileNotFoundError(msg)
+            raise ModelDeletedError
         config = read_json(adapter / "adapter_config.json") or {}
         uses_megatron = config.get("megatron_config") is not None
         if config.get("peft_type") != "LORA" or uses_megatron:
-            # PEFT would load other files, hub ids and Python modules from these.
+            # For other adapters, PEFT would load more files, hub ids and modules.
             msg = (
-                f"{adapter} is not a plain LoRA adapter: other kinds may have further "
-                "files and modules to load."
+                f"{adapter} is not a plain LoRA adapter. Other types are not "
+                "supported, because they can load additional files and modules."
             )
             raise LocalServerError(msg)
         with warnings.catch_warnings():
@@ -329,55 +332,54 @@ class LoadedBase:
         self._peft = self._adapter = None
 
 
-class _Writer:
-    """Passes on the text of tokens: whole characters, up to a stop."""
+class _TextStreamer:
+    """Streams the decoded text in complete characters, up to a stop sequence."""
 
     def __init__(
         self,
         on_text: Callable[[str], None],
         tokenizer: Any,
-        ends: set[int],
+        end_tokens: set[int],
         stops: list[str],
     ) -> None:
         self.ids: list[int] = []
-        self.is_ended = False
-        """Whether the answer ended at an end token or a stop, and not at the token
-        limit."""
+        self.is_finished = False
+        """Whether the reply ended with an end token or stop sequence."""
 
         self._on_text = on_text
         self._tokenizer = tokenizer
-        self._ends = ends
+        self._end_tokens = end_tokens
         self._stops = stops
-        # A possible start of a stop is held back.
-        self._hold = max(map(len, self._stops), default=1) - 1
+        # The last characters may be the start of a stop sequence.
+        self._withheld = max(map(len, self._stops), default=1) - 1
         self._sent = 0
         self._has_prompt = False
 
     def put(self, ids: Any) -> None:
-        """Receive the prompt, and then token by token."""
+        """Receive the prompt first, then each token."""
         if not self._has_prompt:
             self._has_prompt = True
             return
         (token,) = ids.flatten().tolist()
-        # transformers checks the stopping criteria before it passes a token here.
-        if self.is_ended or token in self._ends:
-            self.is_ended = True
+        # transformers checks the stopping criteria before it calls this.
+        if self.is_finished or token in self._end_tokens:
+            self.is_finished = True
             return
         self.ids.append(token)
-        # Some tokens are only a part of a character.
-        self._write(self._text().rstrip("\ufffd"), hold=self._hold)
+        # A token can be part of a character.
+        self._write(self._text().rstrip("\ufffd"), withheld=self._withheld)
 
     def end(self) -> None:
-        """Send the text that was held back."""
-        self._write(self._text(), hold=0)
+        """Flush the withheld text."""
+        self._write(self._text(), withheld=0)
 
     def _text(self) -> str:
         return str(self._tokenizer.decode(self.ids, skip_special_tokens=True))
 
-    def _write(self, text: str, *, hold: int) -> None:
-        found = [at for at in map(text.find, self._stops) if at >= 0]
-        self.is_ended = self.is_ended or bool(found)
-        end = min(found) if found else len(text) - hold
+    def _write(self, text: str, *, withheld: int) -> None:
+        stop_positions = [i for i in map(text.find, self._stops) if i >= 0]
+        self.is_finished = self.is_finished or bool(stop_positions)
+        end = min(stop_positions) if stop_positions else len(text) - withheld
         if end > self._sent:
             self._on_text(text[self._sent : end])
             self._sent = end
@@ -387,20 +389,20 @@ class _Writer:
 class TurnScore:
     """The negative log-likelihood of one assistant message.
 
-    To compare models with different tokenizers, use bits per byte of held-out answers:
+    Models with different tokenizers are compared by bits per byte of held-out replies:
     `(sum(nll) + sum(end_nll)) / ln 2 / sum(size_bytes + 1)`.
     """
 
     index: int
     nll: float
-    """That of its text, in nats."""
+    """The value for its text, in nats."""
 
     end_nll: float
-    """That of the token that ends the turn."""
+    """The value for the token that ends the turn, in nats."""
 
     tokens: int
     size_bytes: int
-    """Bytes of the text in UTF-8."""
+    """The size of the text in UTF-8."""
 
 
 def score_conversation(
@@ -411,21 +413,21 @@ def score_conversation(
     adapter: Path | None,
     context: int,
 ) -> list[TurnScore] | None:
-    """Score one conversation in one forward pass.
+    """Score a conversation in one forward pass.
 
     Returns `None` if the conversation has more than `context` tokens.
     """
-    ids, spans = template.answer_spans(messages)
+    ids, spans = template.reply_spans(messages)
     if len(ids) > context:
         return None
-    wanted = [
+    positions = [
         position for span in spans for position in range(span.start, span.end + 1)
     ]
-    losses = model.negative_log_likelihoods(ids, wanted, adapter)
-    nll = dict(zip(wanted, losses, strict=True))
+    losses = model.negative_log_likelihoods(ids, positions, adapter)
+    nll = dict(zip(positions, losses, strict=True))
     return [
         TurnScore(
-            index=span.number,
+            index=span.message_index,
             nll=sum(nll[position] for position in range(span.start, span.end)),
             end_nll=nll[span.end],
             tokens=span.end - span.start,

@@ -1,4 +1,4 @@
-"""The ASGI application: the routes, behind checks of host, key and size."""
+"""The ASGI application: the routes, with checks of host, key and size."""
 
 import hmac
 from collections.abc import AsyncIterator
@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
-    log_without_text,
-    unexpected_error,
+    convert_unexpected,
+    log_error_location,
 )
-from langchain_chatexports.local_server.http.requests import invalid_parameter
+from langchain_chatexports.local_server.http.requests import create_invalid_parameter
 from langchain_chatexports.local_server.http.routes import router
 from langchain_chatexports.local_server.http.service import LocalService
 
@@ -30,14 +30,13 @@ MAX_UPLOAD_BYTES = 100 * 2**20
 """The maximum size of an upload."""
 
 _FORM_BYTES = 2**16
-# A page of another site whose name resolves to this machine (DNS rebinding) sends that
-# name.
-_OWN_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
+# A website whose name resolves to this machine (DNS rebinding) sends its own name.
+_LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
 _MESSAGES = {404: "Unknown request URL.", 405: "Method not allowed."}
 
 
 def create_app(service: LocalService, *, api_key: str) -> FastAPI:
-    """Return an application that starts and stops a service."""
+    """Create an application whose lifespan starts and stops the service."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,13 +55,13 @@ def create_app(service: LocalService, *, api_key: str) -> FastAPI:
     )
     app.state.service = service
     app.include_router(router, prefix="/v1")
-    app.add_middleware(_KeyAndSize, api_key=api_key)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_OWN_HOSTS)
+    app.add_middleware(_RequestGuard, api_key=api_key)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOCAL_HOSTS)
     return app
 
 
-class _KeyAndSize:
-    """Refuses requests without the key or with large bodies; handles exceptions."""
+class _RequestGuard:
+    """Middleware that checks key and body size, and handles exceptions."""
 
     def __init__(self, app: ASGIApp, api_key: str) -> None:
         self._app = app
@@ -84,7 +83,7 @@ class _KeyAndSize:
             _check_size(size, limit)
             return message
 
-        async def send_and_note(message: Message) -> None:
+        async def send_tracked(message: Message) -> None:
             nonlocal has_started
             has_started = True
             await send(message)
@@ -94,22 +93,22 @@ class _KeyAndSize:
         try:
             self._check_key(headers.get("authorization", ""))
             _check_size(int(length) if length.isdecimal() else 0, limit)
-            await self._app(scope, receive_limited, send_and_note)
+            await self._app(scope, receive_limited, send_tracked)
         except Exception as error:  # noqa: BLE001 - clients parse OpenAI's errors.
             if not isinstance(error, ApiError):
-                log_without_text(error)
-                error = unexpected_error(error)
+                log_error_location(error)
+                error = convert_unexpected(error)
             if not has_started:
                 await error.response()(scope, receive, send)
 
     def _check_key(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")
-        given = key.strip().encode() if scheme.lower() == "bearer" else b""
-        if not hmac.compare_digest(given, self._key):
+        token = key.strip().encode() if scheme.lower() == "bearer" else b""
+        if not hmac.compare_digest(token, self._key):
             msg = (
                 "Incorrect API key provided. The server prints its key when it starts."
-                if given
-                else "You didn't provide an API key: Authorization: Bearer KEY."
+                if token
+                else "You didn't provide an API key (Authorization: Bearer KEY)."
             )
             raise ApiError(msg, status=401, code="invalid_api_key")
 
@@ -129,5 +128,5 @@ async def _on_http_error(_: Request, error: Any) -> Response:
 
 
 async def _on_invalid_parameter(_: Request, error: Any) -> Response:
-    # Instead of FastAPI's 422.
-    return invalid_parameter(error.errors()).response()
+    # FastAPI would respond with 422.
+    return create_invalid_parameter(error.errors()).response()

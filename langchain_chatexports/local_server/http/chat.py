@@ -1,4 +1,4 @@
-"""Chat completions by llama.cpp or transformers, and scores."""
+"""Chat completions with llama.cpp or transformers, scores and token counts."""
 
 import asyncio
 import json
@@ -19,14 +19,15 @@ from langchain_chatexports.local_server.bases.chat_template import (
     MessageError,
 )
 from langchain_chatexports.local_server.engines.llama_cpp import (
-    EngineEndedError,
+    EngineExitedError,
     LlamaCppEngine,
-    UnsuitableModelError,
+    ModelNotSupportedError,
 )
 from langchain_chatexports.local_server.engines.transformers import (
     EngineClosedError,
     GenerationRequest,
-    dry_breakers,
+    ModelDeletedError,
+    create_dry_breakers,
     score_conversation,
 )
 from langchain_chatexports.local_server.http.errors import ApiError
@@ -47,12 +48,12 @@ Chunks: TypeAlias = AsyncGenerator[bytes, None]
 
 _DEFAULT_TOKENS = 1024
 _MAX_SCHEMA_BYTES = 65_536
-_MAX_SEED = 0xFFFFFFFF  # Means a random one to llama.cpp.
+_RANDOM_SEED = 0xFFFFFFFF  # llama.cpp uses a random seed for this value.
 _POLL_SECONDS = 0.1
 _OK, _SERVER_ERROR = 200, 500
-_FREE_CHOICES = (None, "auto", "none")
-# Only for llama.cpp, which checks the values.
-_HANDED_ON = frozenset(
+_OPTIONAL_CHOICES = (None, "auto", "none")
+# Passed to llama.cpp, which checks the values.
+_LLAMA_CPP_ONLY = frozenset(
     {
         "frequency_penalty",
         "logit_bias",
@@ -63,7 +64,7 @@ _HANDED_ON = frozenset(
         "top_logprobs",
     }
 )
-# Accepted, but without effect on a local machine.
+# Accepted but ignored.
 _IGNORED = frozenset(
     {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "user"}
 )
@@ -72,11 +73,11 @@ _IGNORED = frozenset(
 async def complete_chat(
     service: "LocalService", body: ChatRequest, request: Request
 ) -> Response:
-    """Complete a chat, or raise an `ApiError`; it ends when its client disconnects."""
+    """Complete a chat, or raise an `ApiError`; a disconnected client cancels it."""
     model = service.find_model(body.model)
     _check_request(body)
-    chunks = _answer(service, body, model)
-    first = await _first_of(chunks, request)
+    chunks = _respond(service, body, model)
+    first = await _first_chunk(chunks, request)
     if first is None or not body.stream:
         await chunks.aclose()
         status = 499 if first is None else _OK
@@ -92,8 +93,8 @@ async def complete_chat(
     return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
 
-async def _first_of(chunks: Chunks, request: Request) -> bytes | None:
-    """Return the beginning of a response; `None` if the client disconnects first."""
+async def _first_chunk(chunks: Chunks, request: Request) -> bytes | None:
+    """Return the first chunk of a response; `None` if the client disconnects."""
     first = asyncio.ensure_future(anext(chunks))
     try:
         while not first.done():
@@ -106,26 +107,26 @@ async def _first_of(chunks: Chunks, request: Request) -> bytes | None:
         await asyncio.wait({first})
 
 
-async def _answer(
+async def _respond(
     service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> Chunks:
-    """Yield the body of the response, in parts if it is a stream."""
-    has_begun = False
-    for way in (_pass_to_llama_cpp, _generate):
+    """Yield the body of a response, in chunks if streamed."""
+    has_started = False
+    for respond in (_pass_to_llama_cpp, _generate):
         try:
-            async with aclosing(way(service, body, model)) as chunks:
+            async with aclosing(respond(service, body, model)) as chunks:
                 async for chunk in chunks:
-                    has_begun = True
+                    has_started = True
                     yield chunk
         except ApiError:
             raise
-        except UnsuitableModelError:
+        except ModelNotSupportedError:
             continue
         except Exception as error:
-            failure = _engine_failure(error)
-            if not has_begun:
-                raise failure from error
-            yield _data(failure.body())
+            api_error = _to_api_error(error)
+            if not has_started:
+                raise api_error from error
+            yield _encode_sse_event(api_error.body())
         return
 
 
@@ -137,12 +138,14 @@ async def _pass_to_llama_cpp(
 
     engine = service.llama_cpp
     if engine is None:
-        raise UnsuitableModelError
-    content = await run_in_threadpool(_llama_cpp_body, service, body, model)
+        raise ModelNotSupportedError
+    content = await run_in_threadpool(_build_llama_cpp_body, service, body, model)
     try:
-        async with engine.answer(model.adapter, content, name=model.name) as response:
+        async with engine.open_response(
+            model.adapter, content, name=model.name
+        ) as response:
             if response.status_code != _OK:
-                raise _refusal(
+                raise _translate_llama_cpp_error(
                     engine, body, await response.aread(), response.status_code
                 )
             if not body.stream:
@@ -151,59 +154,61 @@ async def _pass_to_llama_cpp(
             async for chunk in response.aiter_raw():
                 yield chunk
     except httpx.TransportError as error:
-        raise EngineEndedError from error
+        raise EngineExitedError from error
 
 
 def _token_limit(body: ChatRequest, model: "ServedModel") -> int:
-    given = body.max_completion_tokens or body.max_tokens
-    if given or body.has_form:
-        return given or _DEFAULT_TOKENS
+    limit = body.max_completion_tokens or body.max_tokens
+    if limit or body.is_structured:
+        return limit or _DEFAULT_TOKENS
     return model.reply_tokens or _DEFAULT_TOKENS
 
 
-def _llama_cpp_body(
+def _build_llama_cpp_body(
     service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> bytes:
-    """Return a request for llama.cpp, whose defaults differ from OpenAI's."""
+    """Return the body of a request to llama.cpp, with explicit defaults."""
     template = service.tokenizer.template
-    given = {k: value for k, value in body.extras.items() if k in _HANDED_ON}
-    if given.get("logprobs"):
-        # llama.cpp sends log-probabilities only if at least one is requested.
-        given["top_logprobs"] = given.get("top_logprobs") or 1
+    payload = {k: value for k, value in body.extras.items() if k in _LLAMA_CPP_ONLY}
+    if payload.get("logprobs"):
+        # llama.cpp returns none without at least one alternative.
+        payload["top_logprobs"] = payload.get("top_logprobs") or 1
     if body.response_format:
-        given["response_format"] = body.response_format
+        payload["response_format"] = body.response_format
     if tools := _offered_tools(body):
         if not template.has_tools:
             msg = (
-                f"The chat template of {service.base_model} has no tools. Use a base "
-                "whose template does, or 'response_format' for structured answers."
+                f"The chat template of {service.base_model} does not support tools. "
+                "Use a base whose template does, or 'response_format' for JSON."
             )
             raise ApiError(msg, code="unsupported_parameter", param="tools")
-        given["tools"] = tools
-        is_free = body.tool_choice in _FREE_CHOICES
-        given["tool_choice"] = "auto" if is_free else "required"
+        payload["tools"] = tools
+        is_optional = body.tool_choice in _OPTIONAL_CHOICES
+        payload["tool_choice"] = "auto" if is_optional else "required"
     if body.includes_usage:
-        given["stream_options"] = {"include_usage": True}
-    given.update(
-        messages=_messages(body, template),
+        payload["stream_options"] = {"include_usage": True}
+    payload.update(
+        messages=_template_messages(body, template),
         stream=bool(body.stream),
         max_tokens=_token_limit(body, model),
         **asdict(body.sampling()),
-        dry_sequence_breakers=dry_breakers(template.derived.assistant_header),
+        dry_sequence_breakers=create_dry_breakers(template.derived.assistant_header),
         top_k=0,
-        # The order of transformers' sampling.
+        # In transformers' order.
         samplers=["penalties", "dry", "temperature", "min_p", "top_p"],
-        seed=_MAX_SEED if body.seed is None else body.seed % _MAX_SEED,
-        stop=body.stops(),
+        seed=_RANDOM_SEED if body.seed is None else body.seed % _RANDOM_SEED,
+        stop=body.stop_sequences(),
         reasoning_format="none",
         cache_prompt=True,
     )
-    # llama.cpp refuses lone surrogates.
-    return json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
+    # llama.cpp rejects lone surrogates.
+    return json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _messages(body: ChatRequest, template: ChatTemplate) -> list[dict[str, Any]]:
-    """Return the messages as rendered in training; tool calls are unchanged."""
+def _template_messages(
+    body: ChatRequest, template: ChatTemplate
+) -> list[dict[str, Any]]:
+    """Return the messages in the training format, except for tool calls."""
     messages = [
         message.model_dump(exclude_none=True, exclude={"weight", "refusal"})
         for message in body.messages
@@ -212,39 +217,39 @@ def _messages(body: ChatRequest, template: ChatTemplate) -> list[dict[str, Any]]
         message["role"] == "tool" or message.get("tool_calls") for message in messages
     )
     if has_calls and template.has_tools:
-        # No control token has a character that JSON would escape.
-        text = template.without_control_tokens(json.dumps(messages, ensure_ascii=False))
+        # JSON does not escape any character of a control token.
+        text = template.escape_control_tokens(json.dumps(messages, ensure_ascii=False))
         return list(json.loads(text))
     try:
-        return [*template.as_rendered(messages)]
+        return [*template.prepare_messages(messages)]
     except MessageError as error:
-        raise _unusable_messages(error) from error
+        raise _invalid_messages_error(error) from error
 
 
-def _refusal(
+def _translate_llama_cpp_error(
     engine: LlamaCppEngine, body: ChatRequest, content: bytes, status: int
 ) -> ApiError:
     try:
         error = json.loads(content)["error"]
         reason = str(error["message"])
     except (ValueError, KeyError, TypeError):
-        error, reason = {}, "it has failed"
+        error, reason = {}, "unknown error"
     if error.get("type") == "exceed_context_size_error":
-        return _too_long(engine.context)
-    asked = "tools" if body.tools else None
-    asked = "response_format" if body.response_format else asked
-    if status < _SERVER_ERROR or asked:
-        msg = f"llama.cpp cannot answer this request: {reason}"
-        return ApiError(msg, code="invalid_value", param=asked)
-    return _engine_failure(EngineEndedError())
+        return _context_length_error(engine.context)
+    param = "tools" if body.tools else None
+    param = "response_format" if body.response_format else param
+    if status < _SERVER_ERROR or param:
+        msg = f"llama.cpp rejected this request: {reason}"
+        return ApiError(msg, code="invalid_value", param=param)
+    return _to_api_error(EngineExitedError())
 
 
 async def _generate(
     service: "LocalService", body: ChatRequest, model: "ServedModel"
 ) -> Chunks:
-    """Let transformers answer."""
-    _check_plain(service, body)
-    prompt = await run_in_threadpool(_prompt_ids, service, body)
+    """Generate a response with transformers."""
+    _check_supported_parameters(service, body)
+    prompt = await run_in_threadpool(_encode_prompt, service, body)
     request = GenerationRequest(
         prompt=prompt,
         max_tokens=min(
@@ -252,56 +257,56 @@ async def _generate(
         ),
         adapter=model.adapter,
         sampling=body.sampling(),
-        stops=body.stops(),
+        stops=body.stop_sequences(),
         seed=body.seed,
     )
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    is_left = threading.Event()
+    is_cancelled = threading.Event()
 
     def put(piece: str | None) -> None:
-        # The loop may be closed if the server stops during an answer.
+        # The loop may be closed if the server stops during a request.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-    generated = service.scorer.submit(request, put, is_left.is_set)
-    generated.add_done_callback(lambda _: put(None))
-    answered = asyncio.wrap_future(generated)
+    future = service.scorer.submit(request, put, is_cancelled.is_set)
+    future.add_done_callback(lambda _: put(None))
+    result = asyncio.wrap_future(future)
     head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": model.name}
     try:
         text = ""
         if body.stream:
-            yield _chunk(head, {"role": "assistant", "content": ""})
+            yield _encode_chunk(head, {"role": "assistant", "content": ""})
         while (piece := await pieces.get()) is not None:
             text += piece
             if body.stream:
-                yield _chunk(head, {"content": piece})
-        last = await answered
+                yield _encode_chunk(head, {"content": piece})
+        generation = await result
         usage = {
             "prompt_tokens": len(prompt),
-            "completion_tokens": last.tokens,
-            "total_tokens": len(prompt) + last.tokens,
+            "completion_tokens": generation.tokens,
+            "total_tokens": len(prompt) + generation.tokens,
         }
         if body.stream:
-            yield _chunk(head, {}, finish_reason=last.finish_reason)
+            yield _encode_chunk(head, {}, finish_reason=generation.finish_reason)
             if body.includes_usage:
-                yield _chunk(head, None, usage=usage)
+                yield _encode_chunk(head, None, usage=usage)
             yield b"data: [DONE]\n\n"
             return
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": text, "refusal": None},
-            "finish_reason": last.finish_reason,
+            "finish_reason": generation.finish_reason,
             "logprobs": None,
         }
-        answer = {"object": "chat.completion", "choices": [choice], "usage": usage}
-        yield json.dumps({**head, **answer}).encode("ascii")
+        completion = {"object": "chat.completion", "choices": [choice], "usage": usage}
+        yield json.dumps({**head, **completion}).encode("ascii")
     finally:
-        is_left.set()
-        answered.cancel()
+        is_cancelled.set()
+        result.cancel()
 
 
-def _chunk(
+def _encode_chunk(
     head: dict[str, Any],
     delta: dict[str, Any] | None,
     *,
@@ -311,10 +316,12 @@ def _chunk(
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     choices = [] if delta is None else [choice]
     kind = "chat.completion.chunk"
-    return _data({**head, "object": kind, "choices": choices, "usage": usage})
+    return _encode_sse_event(
+        {**head, "object": kind, "choices": choices, "usage": usage}
+    )
 
 
-def _prompt_ids(
+def _encode_prompt(
     service: "LocalService", body: ChatRequest | TokenizeRequest
 ) -> list[int]:
     messages = [
@@ -323,19 +330,19 @@ def _prompt_ids(
     try:
         prompt = service.tokenizer.template.prompt_ids(messages)
     except MessageError as error:
-        raise _unusable_messages(error) from error
-    # Others count tokens to shorten a chat.
+        raise _invalid_messages_error(error) from error
+    # Token counts are for shortening a chat, so they have no limit.
     if isinstance(body, ChatRequest) and len(prompt) >= service.tokenizer.context:
-        raise _too_long(service.tokenizer.context)
+        raise _context_length_error(service.tokenizer.context)
     return prompt
 
 
 async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[str, Any]:
-    """Score the assistant's messages of a given chat."""
+    """Score the assistant's messages in a chat."""
     model = service.find_model(body.model)
     messages = [message.model_dump(exclude_none=True) for message in body.messages]
     tokenizer = service.tokenizer
-    scored = service.scorer.run(
+    future = service.scorer.run(
         lambda base: score_conversation(
             base,
             tokenizer.template,
@@ -345,69 +352,72 @@ async def score_messages(service: "LocalService", body: ScoreRequest) -> dict[st
         )
     )
     try:
-        scores = await asyncio.wrap_future(scored)
+        scores = await asyncio.wrap_future(future)
     except MessageError as error:
-        raise _unusable_messages(error) from error
+        raise _invalid_messages_error(error) from error
     except Exception as error:
-        raise _engine_failure(error) from error
+        raise _to_api_error(error) from error
     if scores is None:
-        raise _too_long(tokenizer.context)
+        raise _context_length_error(tokenizer.context)
     turns = [asdict(score) for score in scores]
     return {"object": "score", "model": model.name, "turns": turns}
 
 
 def tokenize(service: "LocalService", body: TokenizeRequest) -> dict[str, Any]:
-    """Return the tokens of a text, or of a chat up to the answer."""
+    """Return the tokens of a string, or of a chat's prompt."""
     service.find_model(body.model)
     if body.messages is None:
         tokenizer = service.tokenizer.tokenizer
         tokens = tokenizer.encode(body.prompt, add_special_tokens=False)
     else:
-        tokens = _prompt_ids(service, body)
+        tokens = _encode_prompt(service, body)
     return {"count": len(tokens), "tokens": tokens}
 
 
 def _check_request(body: ChatRequest) -> None:
     """Raise an error for unsupported parameters."""
-    for name in body.extras.keys() - _HANDED_ON - _IGNORED:
+    for name in body.extras.keys() - _LLAMA_CPP_ONLY - _IGNORED:
         msg = "Unrecognized request argument."
         raise ApiError(msg, code="unknown_parameter", param=name)
     for name in ("response_format", "tools"):
         if len(json.dumps(getattr(body, name))) > _MAX_SCHEMA_BYTES:
             msg = f"'{name}' is larger than {_MAX_SCHEMA_BYTES} bytes."
             raise ApiError(msg, code="invalid_value", param=name)
-    if body.tool_choice not in _FREE_CHOICES and not _offered_tools(body):
-        msg = "'tool_choice' needs a function that is in 'tools'."
+    if body.tool_choice not in _OPTIONAL_CHOICES and not _offered_tools(body):
+        msg = "'tool_choice' must name a function in 'tools'."
         raise ApiError(msg, code="invalid_value", param="tool_choice")
 
 
-def _check_plain(service: "LocalService", body: ChatRequest) -> None:
-    """Raise an error for parameters that only llama.cpp supports."""
-    asked = [*(_HANDED_ON & body.extras.keys()) - {"parallel_tool_calls"}]
-    if body.has_form:
-        asked.append("tools" if body.tools else "response_format")
-    if asked:
+def _check_supported_parameters(service: "LocalService", body: ChatRequest) -> None:
+    """Raise an error for parameters that transformers does not support."""
+    params = [*(_LLAMA_CPP_ONLY & body.extras.keys()) - {"parallel_tool_calls"}]
+    if body.is_structured:
+        params.append("tools" if body.tools else "response_format")
+    if params:
         reason = service.choice.reason or "because llama.cpp cannot load this model"
-        msg = f"'{asked[0]}' needs llama.cpp, and transformers answers, {reason}."
-        raise ApiError(msg, code="unsupported_parameter", param=asked[0])
+        msg = (
+            f"'{params[0]}' requires llama.cpp; this model is served by transformers, "
+            f"{reason}."
+        )
+        raise ApiError(msg, code="unsupported_parameter", param=params[0])
 
 
 def _offered_tools(body: ChatRequest) -> list[Any]:
-    """Return all tools, or the chosen one."""
+    """Return the tools that the model may call."""
     choice, tools = body.tool_choice, body.tools or []
     if choice == "none":
         return []
     if isinstance(choice, dict):
-        wanted = choice["function"]["name"]
-        return [tool for tool in tools if tool["function"]["name"] == wanted]
+        name = choice["function"]["name"]
+        return [tool for tool in tools if tool["function"]["name"] == name]
     return list(tools)
 
 
-def _data(value: dict[str, Any]) -> bytes:
+def _encode_sse_event(value: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(value).encode("ascii") + b"\n\n"
 
 
-def _too_long(context: int) -> ApiError:
+def _context_length_error(context: int) -> ApiError:
     msg = (
         f"This model accepts at most {context} tokens, but the messages have more. "
         "Send fewer or shorter messages."
@@ -415,22 +425,22 @@ def _too_long(context: int) -> ApiError:
     return ApiError(msg, code="context_length_exceeded", param="messages")
 
 
-def _unusable_messages(error: Exception) -> ApiError:
-    msg = f"The messages cannot be used: {error}."
+def _invalid_messages_error(error: Exception) -> ApiError:
+    msg = f"The messages are not supported: {error}."
     return ApiError(msg, code="invalid_value", param="messages")
 
 
-def _engine_failure(error: BaseException) -> ApiError:
-    """Return the response to an engine's error."""
-    if isinstance(error, FileNotFoundError):
+def _to_api_error(error: BaseException) -> ApiError:
+    """Convert an engine's error to an API error."""
+    if isinstance(error, ModelDeletedError):
         msg = "The model was deleted."
         return ApiError(msg, status=404, code="model_not_found", param="model")
     if isinstance(error, EngineClosedError):
         msg = "The server is stopping."
     elif isinstance(error, LocalServerError):
-        msg = f"The base model cannot be used: {error}"
+        msg = f"The base model could not be loaded: {error}"
     elif isinstance(error, MemoryError) or "memory" in str(error).lower():
-        msg = "There was not enough memory for this answer."
+        msg = "Not enough memory to generate this response."
     else:
-        msg = f"The answer could not be generated ({type(error).__name__})."
+        msg = f"The response could not be generated ({type(error).__name__})."
     return ApiError(msg, status=503, code="server_error", kind="server_error")

@@ -7,17 +7,17 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from langchain_chatexports.local_server.processes import frames_of
+from langchain_chatexports.local_server.processes import stack_frames
 from langchain_chatexports.local_server.storage.database import is_disk_full
 
 logger = logging.getLogger(__name__)
 
-_SHOWN_FRAMES = 4
-_FULL = 507
+_LOGGED_FRAMES = 4
+_INSUFFICIENT_STORAGE = 507
 
 
 class JsonResponse(JSONResponse):
-    """JSON in ASCII, which can contain any text, even lone surrogates."""
+    """JSON in ASCII, which can represent any text, even lone surrogates."""
 
     def render(self, content: Any) -> bytes:
         """Return the bytes of the body."""
@@ -25,9 +25,9 @@ class JsonResponse(JSONResponse):
 
 
 class ApiError(HTTPException):
-    """A refused request.
+    """A rejected request.
 
-    An `HTTPException`, because FastAPI hides other errors while it reads a body.
+    It is an `HTTPException`, because FastAPI replaces others while reading a body.
     """
 
     def __init__(
@@ -48,30 +48,38 @@ class ApiError(HTTPException):
 
     def response(self) -> JsonResponse:
         """Return the response."""
-        # OpenAI's clients obey it.
-        headers = {"x-should-retry": "false"} if self.status_code == _FULL else None
+        # OpenAI's clients read this header.
+        headers = (
+            {"x-should-retry": "false"}
+            if self.status_code == _INSUFFICIENT_STORAGE
+            else None
+        )
         return JsonResponse(self.body(), status_code=self.status_code, headers=headers)
 
 
-def not_found(*, kind: str, param: str) -> ApiError:
-    """Return a 404 error, which does not repeat the requested id."""
+def create_not_found(*, kind: str, param: str) -> ApiError:
+    """Create a 404 error that does not repeat the requested id."""
     return ApiError(f"No such {kind}.", status=404, code="not_found", param=param)
 
 
-def disk_full(message: str) -> ApiError:
-    """Return the error for a disk without space."""
-    return ApiError(message, status=_FULL, code="disk_full", kind="server_error")
+def create_disk_full(message: str) -> ApiError:
+    """Create the error for a full disk."""
+    return ApiError(
+        message, status=_INSUFFICIENT_STORAGE, code="disk_full", kind="server_error"
+    )
 
 
-def unexpected_error(error: Exception) -> ApiError:
-    """Return the response to an unexpected exception."""
+def convert_unexpected(error: Exception) -> ApiError:
+    """Convert an unexpected exception to an API error."""
     if is_disk_full(error):
-        return disk_full("The disk with the data directory is full. Free some space.")
+        return create_disk_full(
+            "The disk with the data directory is full. Free some space."
+        )
     msg = "The server had an error while processing your request."
     return ApiError(msg, status=500, code="server_error", kind="server_error")
 
 
-def log_without_text(error: Exception) -> None:
-    """Log where an exception was raised; its text can quote a message."""
-    where = " < ".join(frames_of(error, _SHOWN_FRAMES))
-    logger.error("%s in %s", type(error).__name__, where)
+def log_error_location(error: Exception) -> None:
+    """Log where an exception was raised, without its message, which can quote chats."""
+    location = " < ".join(stack_frames(error, _LOGGED_FRAMES))
+    logger.error("%s in %s", type(error).__name__, location)

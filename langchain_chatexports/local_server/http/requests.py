@@ -1,4 +1,4 @@
-"""Models of the request bodies, with strict types, known names and ranges."""
+"""Models for request bodies, with strict types and ranges."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -21,13 +21,13 @@ _MAX_TOKENS = 10_000_000
 Auto = Literal["auto"]
 
 
-class _Strict(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
 
-class HyperparametersRequest(_Strict):
+class HyperparametersRequest(_StrictModel):
     """The hyperparameters of a job; each may be `"auto"`."""
 
     n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
@@ -35,16 +35,16 @@ class HyperparametersRequest(_Strict):
     learning_rate_multiplier: Auto | Annotated[float, Field(gt=0, le=100)] = "auto"
 
 
-class _Supervised(_Strict):
+class _Supervised(_StrictModel):
     hyperparameters: HyperparametersRequest | None = None
 
 
-class _Method(_Strict):
+class _Method(_StrictModel):
     type: Literal["supervised"]
     supervised: _Supervised | None = None
 
 
-class JobRequest(_Strict):
+class JobRequest(_StrictModel):
     """Body of `POST /fine_tuning/jobs`."""
 
     model: str
@@ -67,21 +67,21 @@ class JobRequest(_Strict):
     integrations: Annotated[list[Any], Field(max_length=0)] | None = None
 
     def requested_hyperparameters(self) -> dict[str, Any]:
-        """Return the hyperparameters; those of `method` have priority."""
+        """Return the hyperparameters; those in `method` take precedence."""
         supervised = self.method.supervised if self.method else None
-        newer = supervised.hyperparameters if supervised else None
+        overrides = supervised.hyperparameters if supervised else None
         requested = (self.hyperparameters or HyperparametersRequest()).model_dump()
-        if newer is not None:
-            requested.update(newer.model_dump(exclude_unset=True))
+        if overrides is not None:
+            requested.update(overrides.model_dump(exclude_unset=True))
         return requested
 
 
-class _TextPart(_Strict):
+class _TextPart(_StrictModel):
     type: Literal["text"]
     text: str
 
 
-class _Message(_Strict):
+class _Message(_StrictModel):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[_TextPart] | None = None
     name: str | None = None
@@ -96,8 +96,8 @@ class _Message(_Strict):
 Messages = Annotated[list[_Message], Field(min_length=1, max_length=4096)]
 
 
-class ChatRequest(_Strict):
-    """Body of `POST /chat/completions`: fields for both engines, and others."""
+class ChatRequest(_StrictModel):
+    """Body of `POST /chat/completions`, with extra fields for llama.cpp."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -127,64 +127,66 @@ class ChatRequest(_Strict):
 
     @property
     def extras(self) -> dict[str, Any]:
-        """Further fields that ask for something, which only llama.cpp supports."""
-        given = {"n": 1, **(self.model_extra or {})}
-        if given["n"] == 1:
-            del given["n"]
-        return {name: value for name, value in given.items() if value}
+        """The extra fields with a value other than the default."""
+        extras = {"n": 1, **(self.model_extra or {})}
+        if extras["n"] == 1:
+            del extras["n"]
+        return {name: value for name, value in extras.items() if value}
 
     @property
     def includes_usage(self) -> bool:
-        """Whether a stream ends with the number of tokens."""
+        """Whether a stream ends with the token counts."""
         return bool(self.stream_options and self.stream_options.get("include_usage"))
 
     @property
-    def has_form(self) -> bool:
-        """Whether the answer is structured: JSON or a tool call."""
-        form = self.response_format or {"type": "text"}
-        return form.get("type") != "text" or bool(self.tools)
+    def is_structured(self) -> bool:
+        """Whether the response is structured: JSON or a tool call."""
+        response_format = self.response_format or {"type": "text"}
+        return response_format.get("type") != "text" or bool(self.tools)
 
     def sampling(self) -> Sampling:
         """Return the sampling settings."""
         default = Sampling()
-        if self.has_form:
-            default = default.without_talk()
+        if self.is_structured:
+            default = default.for_structured_output()
         names = {field.name for field in fields(Sampling)}
         return replace(default, **self.model_dump(exclude_none=True, include=names))
 
-    def stops(self) -> list[str]:
+    def stop_sequences(self) -> list[str]:
         """Return the stop sequences."""
-        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return [text for text in given if text]
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [text for text in stops if text]
 
 
-class ScoreRequest(_Strict):
-    """Body of `POST /score`, which OpenAI does not have."""
+class ScoreRequest(_StrictModel):
+    """Body of `POST /score`, a route that OpenAI does not have."""
 
     model: str
     messages: Messages
 
 
-class TokenizeRequest(_Strict):
-    """Body of `POST /tokenize`, which vLLM has, but OpenAI does not."""
+class TokenizeRequest(_StrictModel):
+    """Body of `POST /tokenize`, a vLLM route that OpenAI does not have."""
 
     model: str
     prompt: str = ""
     messages: Messages | None = None
 
 
-def invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
-    """Return the error for an invalid parameter of a body, a query or a form.
+def create_invalid_parameter(errors: Sequence[Mapping[str, Any]]) -> ApiError:
+    """Create the error for an invalid parameter in a body, query or form.
 
-    It repeats no name from inside a parameter, because that can be a client's text.
+    Names inside a parameter are omitted, because they can be a client's text.
     """
     param = next((str(part) for part in errors[0]["loc"][1:]), None)
     if param is None or errors[0]["type"] == "json_invalid":
         msg = "The body is not a JSON object, or not sent as application/json."
         return ApiError(msg, code="invalid_json")
-    # Each member of a union reports its own errors, the most general one first.
-    last = [error for error in errors if error["loc"][1:2] == errors[0]["loc"][1:2]][-1]
-    msg = f"Invalid value for '{param}': {last['msg']}."
-    if last["type"] == "extra_forbidden" and len(last["loc"]) == 2:  # noqa: PLR2004
+    # Each member of a union reports its errors, the most general member first.
+    last_error = [
+        error for error in errors if error["loc"][1:2] == errors[0]["loc"][1:2]
+    ][-1]
+    msg = f"Invalid value for '{param}': {last_error['msg']}."
+    if last_error["type"] == "extra_forbidden" and len(last_error["loc"]) == 2:  # noqa: PLR2004
         msg = "Unrecognized request argument."
     return ApiError(msg, code="invalid_value", param=param)

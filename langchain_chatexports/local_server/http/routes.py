@@ -1,4 +1,4 @@
-"""The routes: OpenAI's files, fine-tuning jobs, models, chats and scores."""
+"""The routes: OpenAI's files, fine-tuning jobs, models and chats, and scores."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from langchain_chatexports.local_server.http.chat import (
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
     JsonResponse,
-    not_found,
+    create_not_found,
 )
 from langchain_chatexports.local_server.http.requests import (
     ChatRequest,
@@ -35,48 +35,50 @@ _STATUSES: dict[str, Literal["cancelled", "paused"]] = {
 router = APIRouter(default_response_class=JsonResponse, redirect_slashes=False)
 
 
-async def _service(request: Request) -> LocalService:
+async def _get_service(request: Request) -> LocalService:
     service: LocalService = request.app.state.service
     return service
 
 
-Service = Annotated[LocalService, Depends(_service)]
+Service = Annotated[LocalService, Depends(_get_service)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 def _find_file(service: Service, file_id: str) -> dict[str, Any]:
-    found = service.files.get(file_id)
-    if found is None:
-        raise not_found(kind="file", param="file_id")
-    return found
+    file = service.files.get(file_id)
+    if file is None:
+        raise create_not_found(kind="file", param="file_id")
+    return file
 
 
 def _find_job(service: Service, fine_tuning_job_id: str) -> dict[str, Any]:
-    found = service.jobs.get(fine_tuning_job_id)
-    if found is None:
-        raise not_found(kind="fine-tuning job", param="fine_tuning_job_id")
-    return found
+    job = service.jobs.get(fine_tuning_job_id)
+    if job is None:
+        raise create_not_found(kind="fine-tuning job", param="fine_tuning_job_id")
+    return job
 
 
-FoundFile = Annotated[dict[str, Any], Depends(_find_file)]
-FoundJob = Annotated[dict[str, Any], Depends(_find_job)]
+ExistingFile = Annotated[dict[str, Any], Depends(_find_file)]
+ExistingJob = Annotated[dict[str, Any], Depends(_find_job)]
 
 
-def _page(items: Sequence[dict[str, Any]], after: str, limit: int) -> JsonResponse:
+def _page_response(
+    items: Sequence[dict[str, Any]], after: str, limit: int
+) -> JsonResponse:
     start = 0
     if after:
         ids = [item["id"] for item in items]
         if after not in ids:
-            msg = "There is no item with the id of 'after' in this list."
+            msg = "'after' is not the id of an item in this list."
             raise ApiError(msg, code="invalid_value", param="after")
         start = ids.index(after) + 1
-    shown = items[start : start + limit]
+    page = items[start : start + limit]
     return JsonResponse(
         {
             "object": "list",
-            "data": shown,
-            "first_id": shown[0]["id"] if shown else None,
-            "last_id": shown[-1]["id"] if shown else None,
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
             "has_more": start + limit < len(items),
         }
     )
@@ -92,7 +94,7 @@ def create_file(
     """Upload training or validation examples."""
     del purpose
     if lifetime:
-        msg = "The local server keeps files until they are deleted."
+        msg = "The local server stores files until they are deleted."
         raise ApiError(msg, code="unsupported_parameter", param="expires_after")
     try:
         created = service.files.create(file.file, filename=file.filename or "upload")
@@ -108,24 +110,24 @@ def list_files(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
 ) -> Response:
     """List the uploaded files, newest first."""
-    return _page(service.files.newest_first(), after, limit)
+    return _page_response(service.files.list_all(), after, limit)
 
 
 @router.get("/files/{file_id}")
-def retrieve_file(file: FoundFile) -> Response:
-    """Return one uploaded file."""
+def retrieve_file(file: ExistingFile) -> Response:
+    """Retrieve an uploaded file."""
     return JsonResponse(file)
 
 
 @router.get("/files/{file_id}/content")
-def download_file(service: Service, file: FoundFile) -> Response:
-    """Return the content of an uploaded file."""
+def download_file(service: Service, file: ExistingFile) -> Response:
+    """Download the content of an uploaded file."""
     path = service.files.path(file["id"])
     return FileResponse(path, media_type="application/octet-stream")
 
 
 @router.delete("/files/{file_id}")
-def delete_file(service: Service, file: FoundFile) -> Response:
+def delete_file(service: Service, file: ExistingFile) -> Response:
     """Delete an uploaded file."""
     service.files.delete(file["id"])
     return JsonResponse({"id": file["id"], "object": "file", "deleted": True})
@@ -142,30 +144,30 @@ def list_paginated_fine_tuning_jobs(
     service: Service, request: Request, after: str = "", limit: Limit = 20
 ) -> Response:
     """List the jobs with the given metadata, newest first."""
-    wanted = {
+    metadata = {
         name.removeprefix("metadata[").removesuffix("]"): value
         for name, value in request.query_params.items()
         if name.startswith("metadata[")
     }
     jobs = [
         job
-        for job in service.jobs.newest_first()
-        if wanted.items() <= (job["metadata"] or {}).items()
+        for job in service.jobs.list_all()
+        if metadata.items() <= (job["metadata"] or {}).items()
     ]
-    return _page(jobs, after, limit)
+    return _page_response(jobs, after, limit)
 
 
 @router.get("/fine_tuning/jobs/{fine_tuning_job_id}")
-def retrieve_fine_tuning_job(job: FoundJob) -> Response:
-    """Return one job."""
+def retrieve_fine_tuning_job(job: ExistingJob) -> Response:
+    """Retrieve a job."""
     return JsonResponse(job)
 
 
 @router.post("/fine_tuning/jobs/{fine_tuning_job_id}/{change}")
 def change_fine_tuning_job(
-    service: Service, job: FoundJob, change: Literal["cancel", "pause", "resume"]
+    service: Service, job: ExistingJob, change: Literal["cancel", "pause", "resume"]
 ) -> Response:
-    """Cancel or pause an unfinished job, or resume it from its last save."""
+    """Cancel, pause or resume a job."""
     job_id = job["id"]
     if change == "resume":
         is_changed = service.jobs.resume(job_id)
@@ -175,45 +177,45 @@ def change_fine_tuning_job(
         is_changed = service.jobs.stop(job_id, _STATUSES[change])
     job = _find_job(service, job_id)
     if not is_changed:
-        msg = f"The job is {job['status']}: there is nothing to {change}."
+        msg = f"Cannot {change} a job that is {job['status']}."
         raise ApiError(msg, code="invalid_state", param="fine_tuning_job_id")
     return JsonResponse(job)
 
 
 @router.get("/fine_tuning/jobs/{fine_tuning_job_id}/events")
 def list_fine_tuning_events(
-    service: Service, job: FoundJob, after: str = "", limit: Limit = 20
+    service: Service, job: ExistingJob, after: str = "", limit: Limit = 20
 ) -> Response:
     """List the events of a job, newest first."""
-    return _page(service.jobs.events(job["id"])[::-1], after, limit)
+    return _page_response(service.jobs.events(job["id"])[::-1], after, limit)
 
 
 @router.get("/fine_tuning/jobs/{fine_tuning_job_id}/checkpoints")
 def list_fine_tuning_job_checkpoints(
-    job: FoundJob, after: str = "", limit: Limit = 10
+    job: ExistingJob, after: str = "", limit: Limit = 10
 ) -> Response:
-    """Return an empty list: the best epoch is the model."""
+    """Return an empty list: only the best epoch is kept, as the model."""
     del job
-    return _page([], after, limit)
+    return _page_response([], after, limit)
 
 
 @router.get("/models")
 def list_models(service: Service) -> Response:
     """List the base model, its aliases and the tuned models."""
-    own = [_model(name) for name in (service.base_model, *service.aliases)]
-    tuned = [_model(each.name, each.created_at) for each in service.tuned_models()]
-    return JsonResponse({"object": "list", "data": [*own, *tuned]})
+    base = [_model_object(name) for name in (service.base_model, *service.aliases)]
+    tuned = [_model_object(m.name, m.created_at) for m in service.tuned_models()]
+    return JsonResponse({"object": "list", "data": [*base, *tuned]})
 
 
 @router.get("/models/{model:path}")
 def retrieve_model(service: Service, model: str) -> Response:
-    """Return one model."""
+    """Retrieve a model."""
     service.find_model(model)
-    created = {each.name: each.created_at for each in service.tuned_models()}
-    return JsonResponse(_model(model, created.get(model)))
+    created = {tuned.name: tuned.created_at for tuned in service.tuned_models()}
+    return JsonResponse(_model_object(model, created.get(model)))
 
 
-def _model(name: str, created_at: datetime | None = None) -> dict[str, Any]:
+def _model_object(name: str, created_at: datetime | None = None) -> dict[str, Any]:
     created = 0 if created_at is None else int(created_at.timestamp())
     return {"id": name, "object": "model", "created": created, "owned_by": "local"}
 
@@ -229,30 +231,30 @@ def delete_model(service: Service, model: str) -> Response:
 async def create_chat_completion(
     service: Service, body: ChatRequest, request: Request
 ) -> Response:
-    """Answer a chat, whole or as a stream."""
+    """Complete a chat, in one response or as a stream."""
     return await complete_chat(service, body, request)
 
 
 @router.post("/score")
 async def score_chat(service: Service, body: ScoreRequest) -> Response:
-    """Score the assistant's messages of a given chat."""
+    """Score the assistant's messages in a chat."""
     return JsonResponse(await score_messages(service, body))
 
 
 @router.post("/tokenize")
 def tokenize_text(service: Service, body: TokenizeRequest) -> Response:
-    """Return the tokens of a text, or of a chat up to the answer."""
+    """Return the tokens of a string, or of a chat's prompt."""
     return JsonResponse(tokenize(service, body))
 
 
 @router.get("/checked_examples")
 async def count_checked_examples(service: Service) -> Response:
-    """Count the examples that were checked since the server started."""
+    """Count the examples that have been checked since the server started."""
     return JsonResponse({"count": service.checked_examples})
 
 
 @router.get("/hold")
-async def hold_server(service: Service, request: Request) -> Response:
+async def keep_server_alive(service: Service, request: Request) -> Response:
     """Keep the server running while the client is connected."""
 
     async def hold() -> AsyncIterator[bytes]:

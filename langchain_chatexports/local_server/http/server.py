@@ -2,8 +2,8 @@
 
 `serve_forever` runs a server in the foreground. `main` is the child process of
 `LocalServer`: it reads its settings from standard input, prints a line of JSON when it
-is ready or has failed, and stops when standard input is closed and no other program
-holds it.
+is ready or has failed, and stops when standard input is closed and no other client
+uses it.
 """
 
 import json
@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.preparation import base_directory
+from langchain_chatexports.local_server.bases.preparation import find_base_directory
 from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
     default_threads,
-    frames_of,
+    stack_frames,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -57,11 +57,11 @@ _PACKAGES = (
     "psutil",
 )
 HOST = "127.0.0.1"
-_SHUTDOWN_SECONDS = 2
-# For all of the end: then running requests and the trainer are killed.
-_END_SECONDS = 9.0
-# Clients close idle connections after 5 seconds. A server with the same limit would
-# sometimes close one while a request is on its way.
+_GRACEFUL_SECONDS = 2
+# Afterwards, running requests and the trainer are killed.
+_MAX_SHUTDOWN_SECONDS = 9.0
+# Clients close idle connections after 5 seconds. With the same limit, the server would
+# sometimes close one while a request arrives.
 _KEEP_ALIVE_SECONDS = 120
 _MAX_CONNECTIONS = 100
 
@@ -99,7 +99,7 @@ def _serve(
     on_ready: Callable[[RunningServer], None],
     should_stop: Callable[[int], bool],
 ) -> None:
-    """Serve; `should_stop` gets the number of programs that hold the server."""
+    """Run a server; `should_stop` receives the number of connected clients."""
     check_extra()
     settings = settings.with_absolute_base()
     settings.check()
@@ -120,13 +120,13 @@ def _serve(
 
 
 def _open_service(settings: ServerSettings, data: DataDirectory) -> "LocalService":
-    """Return the service of a base; nothing is trained or loaded."""
+    """Create the service of a base, without loading or training anything."""
     description = describe_base(settings.base)
-    directory = base_directory(description)
+    directory = find_base_directory(description)
     choice = choose_engine(description, directory)
-    logger.info("Answers by %s", choice)
+    logger.info("Engine: %s", choice)
     for name in settings.aliases:
-        logger.warning("%s is an alias of %s here", name, description.name)
+        logger.warning("%s is an alias of %s", name, description.name)
     from langchain_chatexports.local_server.http.service import LocalService
 
     service = LocalService(
@@ -135,7 +135,7 @@ def _open_service(settings: ServerSettings, data: DataDirectory) -> "LocalServic
     try:
         service.tokenizer.template  # noqa: B018 - derives the template.
     except TemplateError as error:
-        msg = f"The base model in {directory} cannot be used: {error}."
+        msg = f"The base model in {directory} is not supported: {error}."
         raise LocalServerError(msg) from error
     return service
 
@@ -159,14 +159,14 @@ def _run(
         engine=str(service.choice),
     )
 
-    def call_when_ready() -> None:
-        write_json(service.data.running, asdict(info))
+    def publish() -> None:
+        write_json(service.data.server_file, asdict(info))
         on_ready(info)
 
     run_app(
         create_app(service, api_key=info.api_key),
         listener,
-        call_when_ready,
+        publish,
         lambda: should_stop(service.users),
         ws="none",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
@@ -179,10 +179,10 @@ def main() -> None:
     settings = ServerSettings(**json.loads(sys.stdin.buffer.readline()))
     is_ready = threading.Event()
     is_closed = threading.Event()
-    is_held = threading.Event()
-    # Requests in threads, such as the count of tokens, would delay the exit.
-    end = threading.Timer(_END_SECONDS, os._exit, (1,))
-    end.daemon = True
+    has_clients = threading.Event()
+    # Requests in threads, such as token counts, would delay the exit.
+    exit_timer = threading.Timer(_MAX_SHUTDOWN_SECONDS, os._exit, (1,))
+    exit_timer.daemon = True
 
     def wait_for_closed_input() -> None:
         sys.stdin.buffer.read()
@@ -197,10 +197,10 @@ def main() -> None:
     def should_stop(users: int) -> bool:
         if not is_closed.is_set():
             return False
-        if not users and not end.is_alive():
-            end.start()
-        if users and not is_held.is_set():
-            is_held.set()
+        if not users and not exit_timer.is_alive():
+            exit_timer.start()
+        if users and not has_clients.is_set():
+            has_clients.set()
             _print_json({"held": users})
         return not users
 
@@ -211,9 +211,9 @@ def main() -> None:
         _print_json({"error": str(error)})
         raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001 - reported without its text.
-        where = " < ".join(frames_of(error, 3))
+        location = " < ".join(stack_frames(error, 3))
         _print_json(
-            {"error": f"The server ended with {type(error).__name__} in {where}."}
+            {"error": f"The server failed with {type(error).__name__} in {location}."}
         )
         raise SystemExit(1) from None
 
@@ -246,35 +246,35 @@ def run_app(
         access_log=False,
         server_header=False,
         lifespan="on",
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         **options,
     )
     try:
         Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
-        logger.debug("Stopped by an interrupt")
+        logger.debug("Interrupted")
 
 
 @contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
-    """Bind a port; 0 is a free one."""
+    """Bind a port; 0 means any free one."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        # Reuse a port that was just released. On Windows, SO_REUSEADDR would let two
-        # programs share a port.
+        # Allow a port that was just released. On Windows, two programs could share a
+        # port with SO_REUSEADDR.
         option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
         listener.setsockopt(socket.SOL_SOCKET, option, 1)
         try:
             listener.bind((host, port))
         except OSError as error:
             msg = (
-                f"{host}:{port} cannot be used "
-                f"({error.strerror or 'it is taken'}). Another program may use the "
-                "port; choose another one, or 0 for a free one."
+                f"Cannot listen on {host}:{port} "
+                f"({error.strerror or 'it is taken'}). Another program may be using "
+                "the port; choose another one, or 0 for any free port."
             )
             raise LocalServerError(msg) from error
         yield listener
 
 
-def _print_json(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The service behind the routes: files, jobs, models and the engines of a server."""
+"""The service used by the routes: files, jobs, models and engines."""
 
 import os
 import secrets
@@ -18,15 +18,15 @@ from langchain_chatexports.local_server.bases.chat_template import (
     LabeledDataset,
     label_examples,
 )
-from langchain_chatexports.local_server.bases.devices import expected_device
+from langchain_chatexports.local_server.bases.devices import predict_device
 from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.transformers import TransformersEngine
 from langchain_chatexports.local_server.http.errors import (
     ApiError,
-    disk_full,
-    not_found,
+    create_disk_full,
+    create_not_found,
 )
 from langchain_chatexports.local_server.http.requests import JobRequest
 from langchain_chatexports.local_server.processes import default_threads
@@ -34,7 +34,7 @@ from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
 )
-from langchain_chatexports.local_server.storage.deletion import delete_kept
+from langchain_chatexports.local_server.storage.deletion import delete_data
 from langchain_chatexports.local_server.storage.files import (
     FileStore,
     read_examples,
@@ -42,7 +42,7 @@ from langchain_chatexports.local_server.storage.files import (
 from langchain_chatexports.local_server.storage.jobs import (
     UNFINISHED,
     JobStore,
-    last_saved,
+    last_checkpoint,
 )
 from langchain_chatexports.local_server.storage.models import (
     EXPORTS_KEY,
@@ -64,9 +64,9 @@ _MIN_EXAMPLES = 10
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that requests can use: the base has no adapter.
+    """A model that requests can use; the base has no adapter.
 
-    `reply_tokens` is the token limit of answers to requests without one.
+    `reply_tokens` is the default token limit of its replies.
     """
 
     name: str
@@ -75,7 +75,7 @@ class ServedModel:
 
 
 class LocalService:
-    """The files, jobs, models and engines of one server."""
+    """The files, jobs, models and engines of a server."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class LocalService:
         directory: Path,
         choice: EngineChoice,
     ) -> None:
-        """Open a data directory; `start` starts the queued jobs."""
+        """Open a data directory; `start` starts the queue."""
         self._settings = settings
         self._directory = directory
         self.data = data
@@ -103,7 +103,7 @@ class LocalService:
             base_model=base_model,
             base_directory=directory,
             threads=threads,
-            resumes=settings.resume_jobs,
+            resume_jobs=settings.resume_jobs,
         )
         self.llama_cpp: LlamaCppEngine | None = None
         if choice.gguf is not None:
@@ -111,42 +111,42 @@ class LocalService:
                 choice.gguf.file,
                 self.tokenizer,
                 name=base_model,
-                adapter_file=choice.gguf.adapter_file,
+                write_adapter=choice.gguf.write_adapter,
                 threads=threads,
                 batch_threads=settings.threads or os.cpu_count(),
                 max_context=choice.max_context,
                 is_training=lambda: self.queue.is_training,
             )
-        self._ordering_lock = threading.Lock()
+        self._create_lock = threading.Lock()
         self.checked_examples = 0
-        """The number of examples that were checked since the start."""
+        """The number of examples checked since the start, for progress."""
 
         self.users = 0
-        """The number of programs that keep the server running."""
+        """The number of clients that keep the server running."""
 
     def start(self) -> None:
         """Start the queue."""
         self.queue.start()
 
     def stop(self) -> None:
-        """Cancel answers and stop training; unfinished jobs are queued or paused."""
+        """Cancel requests and stop training; unfinished jobs are queued or paused."""
         for engine in (self.llama_cpp, self.scorer):
             if engine is not None:
                 engine.close()
         self.queue.stop()
 
     def find_model(self, name: str) -> ServedModel:
-        """Return a model by name, which is never used as a path or hub id."""
+        """Return a model by name; it is never used as a path or hub id."""
         if name == self.base_model or name in self.aliases:
             return ServedModel(self.base_model, None)
-        model = self._tuned_model(name)
+        model = self._find_tuned_model(name)
         if model is not None and model.base_model == self.base_model:
             return ServedModel(name, model.path, model.reply_tokens)
         msg = "The model does not exist on this server."
         if model is not None:
             msg = (
-                f"This model was tuned from {model.base_model}, and the server runs "
-                f"{self.base_model}. Start it with the other base."
+                f"This model was tuned from {model.base_model}, but the server runs "
+                f"{self.base_model}. Restart the server with the model's base."
             )
         raise ApiError(msg, status=404, code="model_not_found", param="model")
 
@@ -155,7 +155,7 @@ class LocalService:
         models = list_models(self.data.root)
         return [model for model in models if model.base_model == self.base_model]
 
-    def _tuned_model(self, name: str) -> TunedModel | None:
+    def _find_tuned_model(self, name: str) -> TunedModel | None:
         models = list_models(self.data.root)
         return next((model for model in models if model.name == name), None)
 
@@ -164,58 +164,57 @@ class LocalService:
         if name == self.base_model or name in self.aliases:
             msg = "Only tuned models can be deleted."
             raise ApiError(msg, status=403, code="cannot_delete", param="model")
-        model = self._tuned_model(name)
+        model = self._find_tuned_model(name)
         if model is None:
-            raise not_found(kind="model", param="model")
-        delete_kept(name, data_dir=self.data.root)
+            raise create_not_found(kind="model", param="model")
+        delete_data(name, data_dir=self.data.root)
         for engine in (self.llama_cpp, self.scorer):
             if engine is not None:
-                engine.forget(model.path)
+                engine.unload(model.path)
 
     def create_job(self, request: JobRequest) -> dict[str, Any]:
         """Validate a job and its files, and queue it."""
         if self.find_model(request.model).adapter is not None:
-            msg = f"Tuned models cannot be tuned again here; use {self.base_model}."
+            msg = f"Tuned models cannot be tuned again. Use {self.base_model}."
             raise ApiError(msg, code="model_not_available", param="model")
         metadata = request.metadata or {}
-        # One request at a time: a client repeats it after a timeout.
-        with self._ordering_lock:
-            known = self._unfinished_job(metadata.get(KEY))
-            if known is not None:
-                return known
+        # One at a time, because clients repeat a request after a timeout.
+        with self._create_lock:
+            existing = self._find_unfinished_job(metadata.get(KEY))
+            if existing is not None:
+                return existing
             try:
                 self.data.require_space()
             except LocalServerError as error:
-                raise disk_full(str(error)) from error
+                raise create_disk_full(str(error)) from error
             max_length = self._max_example_length()
             training = self._validate(request.training_file, max_length)
-            events = _warnings(training, "training", max_length)
+            warnings = _describe_warnings(training, "training", max_length)
             if request.validation_file is not None:
                 held_out = self._validate(
                     request.validation_file, max_length, is_training=False
                 )
-                events += _warnings(held_out, "validation", max_length)
+                warnings += _describe_warnings(held_out, "validation", max_length)
             if request.model != self.base_model:
-                alias = f"{request.model} is an alias here"
-                events.insert(0, f"{alias}: the job tunes {self.base_model}")
+                warnings.insert(0, f"{request.model} is an alias of {self.base_model}")
             resolved = resolve_hyperparameters(
                 request.requested_hyperparameters(),
                 examples=training.count,
-                device=expected_device(),
+                device=predict_device(),
             )
             private = {
                 "max_length": max_length,
-                "model": self._model_record(request.suffix, metadata),
+                "model": self._build_model_record(request.suffix, metadata),
             }
-            record = self._job_record(request, asdict(resolved))
-            job = self.jobs.create(record, private=private, events=events)
+            record = self._build_job_record(request, asdict(resolved))
+            job = self.jobs.create(record, private=private, warnings=warnings)
         self.queue.enqueue(job["id"])
         return job
 
-    def _job_record(
+    def _build_job_record(
         self, request: JobRequest, hyperparameters: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return a job in OpenAI's form."""
+        """Create a job record in OpenAI's format."""
         seed = request.seed
         method = {"hyperparameters": hyperparameters}
         return {
@@ -232,10 +231,10 @@ class LocalService:
             "profile": self.profile(),
         }
 
-    def _model_record(
+    def _build_model_record(
         self, suffix: str | None, metadata: dict[str, str]
     ) -> dict[str, Any]:
-        """Return the known fields of the future `model.json`."""
+        """Create the initial fields of the model's `model.json`."""
         model_id = new_model_id()
         return {
             "id": model_id,
@@ -247,14 +246,14 @@ class LocalService:
             "exports": metadata.get(EXPORTS_KEY),
         }
 
-    def _unfinished_job(self, order: str | None) -> dict[str, Any] | None:
-        """Return the unfinished job of a request, and resume it if it was stopped."""
-        for job in self.jobs.newest_first() if order else ():
-            if job["metadata"].get(KEY) != order:
+    def _find_unfinished_job(self, key: str | None) -> dict[str, Any] | None:
+        """Return the unfinished job of an earlier request, and resume it if needed."""
+        for job in self.jobs.list_all() if key else ():
+            if job["metadata"].get(KEY) != key:
                 continue
             has_failed = job["status"] == "failed"
             if job["status"] == "paused" or (
-                has_failed and last_saved(self.jobs.folder(job["id"])) is not None
+                has_failed and last_checkpoint(self.jobs.folder(job["id"])) is not None
             ):
                 self.jobs.resume(job["id"])
                 self.queue.enqueue(job["id"])
@@ -264,7 +263,7 @@ class LocalService:
         return None
 
     def profile(self) -> dict[str, Any]:
-        """Return the limits and abilities of the models, with LangChain's names."""
+        """Return LangChain's profile of the models: their limits and features."""
         has_llama_cpp = self.llama_cpp is not None
         can_call = has_llama_cpp and self.tokenizer.template.has_tools
         context = (self.llama_cpp or self.tokenizer).context
@@ -292,10 +291,10 @@ class LocalService:
     def _validate(
         self, file_id: str, max_length: int, *, is_training: bool = True
     ) -> LabeledDataset:
-        """Check and count the examples of a file, without holding it in memory."""
+        """Check and count the examples of a file, without keeping them in memory."""
         param = "training_file" if is_training else "validation_file"
         if self.files.get(file_id) is None:
-            raise not_found(kind="file", param=param)
+            raise create_not_found(kind="file", param=param)
         path = self.files.path(file_id)
         try:
             invalid = validate_examples(
@@ -305,45 +304,53 @@ class LocalService:
                 limit=MAX_PROBLEMS,
             )
             if invalid:
-                raise _invalid_file(list(map(str, invalid)), param)
+                raise _invalid_file_error(list(map(str, invalid)), param)
             dataset = label_examples(
-                self._counted(read_examples(path)),
+                self._count_checked(read_examples(path)),
                 self.tokenizer.template,
                 max_length=max_length,
-                keep=False,
+                keep_examples=False,
             )
         except FileNotFoundError:
-            raise not_found(kind="file", param=param) from None
+            raise create_not_found(kind="file", param=param) from None
         if not dataset.count and not dataset.problems:
             dataset.problems.append(
-                f"no example has an answer within {max_length} tokens"
+                f"no example has a reply within {max_length} tokens"
             )
         if dataset.problems:
-            raise _invalid_file(dataset.problems, param)
+            raise _invalid_file_error(dataset.problems, param)
         return dataset
 
-    def _counted(self, examples: Iterable[Any]) -> Iterator[Any]:
+    def _count_checked(self, examples: Iterable[Any]) -> Iterator[Any]:
         for example in examples:
             yield example
             self.checked_examples += 1
 
 
-def _invalid_file(problems: list[str], param: str) -> ApiError:
-    more = "; and perhaps more" if len(problems) >= MAX_PROBLEMS else ""
-    what = param.replace("_", " ")
-    msg = f"The {what} cannot be used: {'; '.join(problems)}{more}."
+def _invalid_file_error(problems: list[str], param: str) -> ApiError:
+    more = "; there may be more" if len(problems) >= MAX_PROBLEMS else ""
+    file = param.replace("_", " ")
+    msg = f"The {file} is invalid: {'; '.join(problems)}{more}."
     return ApiError(msg, code="invalid_training_file", param=param)
 
 
-def _warnings(dataset: LabeledDataset, what: str, max_length: int) -> list[str]:
-    cut = f"longer than {max_length} tokens: the rest is not learned; split long chats"
-    ending = "without an assistant message at the end: what follows the last one is"
-    opening = "with an assistant message at the beginning: it is learned as an opening"
-    found = (
-        (dataset.cut, f"{cut} first"),
-        (dataset.without_loss, "skipped: no answer can be learned"),
-        (dataset.trailing, f"{ending} not learned"),
-        (dataset.leading, f"{opening} line"),
+def _describe_warnings(
+    dataset: LabeledDataset, split: str, max_length: int
+) -> list[str]:
+    warnings = (
+        (
+            dataset.truncated,
+            f"truncated to {max_length} tokens",
+        ),
+        (dataset.without_loss, "skipped: no assistant message to train on"),
+        (
+            dataset.trailing,
+            "not ending with an assistant message: later messages are ignored",
+        ),
+        (
+            dataset.leading,
+            "starting with an assistant message: it is trained as an opener",
+        ),
     )
-    example = f"{what} example"
-    return [f"{plural(count, example)} {text}" for count, text in found if count]
+    example = f"{split} example"
+    return [f"{plural(count, example)} {text}" for count, text in warnings if count]

@@ -1,7 +1,7 @@
 """The database of a data directory, shared by server, trainer and commands.
 
-Each change is one transaction, also if a process is killed. Deleted data is overwritten
-in the file. There is no message text in it.
+Each change is one transaction, so a killed process cannot leave a partial change.
+Deleted data is overwritten in the file, which never contains message text.
 """
 
 import errno
@@ -15,8 +15,8 @@ from langchain_chatexports.exceptions import LocalServerError
 
 _VERSION = 1
 _TIMEOUT_SECONDS = 30.0
-# Larger than the journal of any deletion here.
-_JOURNAL_BYTES = 2**20
+# No deletion needs a larger journal.
+_MAX_JOURNAL_BYTES = 2**20
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS files (
@@ -51,14 +51,14 @@ class DatabaseError(LocalServerError):
         if self.is_full:
             msg = f"The disk with {path.parent} is full. Free some space first."
         else:
-            msg = f"{path} cannot be used: {error}."
+            msg = f"{path} could not be read or written: {error}."
         super().__init__(msg)
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def connect(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the database for one or more queries."""
-    # A missing database is an error, and is not created.
+    # A missing database is not created.
     uri = f"{path.absolute().as_uri()}?mode=rw"
     try:
         with closing(
@@ -76,11 +76,13 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def writing(path: Path, *, only_deletes: bool = False) -> Iterator[sqlite3.Connection]:
-    """Open the database for one transaction, which an exception rolls back."""
-    with reading(path) as connection:
-        if only_deletes and shutil.disk_usage(path.parent).free < _JOURNAL_BYTES:
-            # A deletion needs no space on the disk, but its journal would.
+def transaction(
+    path: Path, *, is_deletion: bool = False
+) -> Iterator[sqlite3.Connection]:
+    """Open the database for one transaction, rolled back by an exception."""
+    with connect(path) as connection:
+        if is_deletion and shutil.disk_usage(path.parent).free < _MAX_JOURNAL_BYTES:
+            # On a full disk, only a deletion's journal needs space.
             connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("BEGIN IMMEDIATE")
         with connection:

@@ -1,7 +1,7 @@
-"""Deletion of this program's data: a model, a job, uploaded examples, everything.
+"""Deletion of models, jobs and uploaded examples.
 
-Only files with our own records are deleted. This works on a full disk, and while a
-server runs, which then stops serving a deleted model and training a deleted job.
+Only files with records in the database are deleted. This works on a full disk and
+with a running server, which stops serving a deleted model or training a deleted job.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,23 @@ from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     remove_folder,
 )
-from langchain_chatexports.local_server.storage.files import FileStore, uploads_of
+from langchain_chatexports.local_server.storage.files import (
+    FileStore,
+    uploaded_file_ids,
+)
 from langchain_chatexports.local_server.storage.jobs import (
     UNFINISHED,
-    JobEndedError,
+    JobNotActiveError,
     JobStore,
 )
 from langchain_chatexports.local_server.storage.models import list_models
 
 NOT_DELETED = (
-    "Not deleted: your exports; copies elsewhere, such as models that you exported, "
-    "talks and sets that you saved, and backups; downloaded base models; what was "
-    "uploaded to other servers."
+    "Not deleted: your exports; copies elsewhere, such as exported models, saved "
+    "talks and datasets, and backups; downloaded base models; uploads to other "
+    "servers."
 )
-"""Data that no deletion here includes; printed before a deletion is confirmed."""
+"""A note on data that is not deleted, for the confirmation of a deletion."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +42,23 @@ class DataCounts:
 
 
 def count_data(data_dir: str | Path | None = None) -> DataCounts:
-    """Count what a data directory contains; nothing is changed."""
+    """Count the data in a data directory."""
     data = DataDirectory(data_dir)
     if data.is_empty:
         return DataCounts(0, 0, 0)
-    data.require_own()
+    data.require_valid()
     return DataCounts(
-        files=len(FileStore(data).newest_first()),
-        jobs=len(JobStore(data).newest_first()),
+        files=len(FileStore(data).list_all()),
+        jobs=len(JobStore(data).list_all()),
         models=len(list_models(data.root)),
     )
 
 
-def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
-    """Delete a model with its job, a job, or uploaded examples that no job used.
+def delete_data(name: str, *, data_dir: str | Path | None = None) -> None:
+    """Delete a model and its job, an unfinished job, or unused examples.
 
-    Uploads that only the model or the job used are deleted, too. A job has the names of
-    its person and of the source, so it is deleted with its model.
+    Uploads used only by this job are also deleted. A job is deleted with its model,
+    because it contains the names of the person and the source.
 
     Args:
         name: The model's name, the job's id, or the id of the uploaded file.
@@ -65,27 +68,29 @@ def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
         LocalServerError: If the name does not exist, or a model or job needs the data.
     """
     data = DataDirectory(data_dir)
-    data.require_own()
+    data.require_valid()
     jobs = JobStore(data)
     if FILE_ID.fullmatch(name):
         _delete_file(name, data)
         return
     for model in list_models(data.root):
         if model.name == name:
-            # If this fails, the model stays listed and can be deleted later.
+            # If this fails, the model is still listed and can be deleted again.
             _delete_uploads(model.job_id, data)
             remove_folder(model.path)
             if jobs.get(model.job_id) is not None:
                 jobs.delete(model.job_id)
             return
         if model.job_id == name:
-            msg = f"Job {name} made the model {model.name}: delete that."
-            raise JobEndedError(msg)
+            msg = (
+                f"Job {name} created the model {model.name}. Delete the model instead."
+            )
+            raise JobNotActiveError(msg)
     job = jobs.get(name)
     if job is None:
-        msg = f"There is no model or job {name}. See: chatexports models"
-        raise JobEndedError(msg)
-    # On a full disk these may free the space for the job's new status.
+        msg = f"No model or job named {name}. List them: chatexports models"
+        raise JobNotActiveError(msg)
+    # On a full disk, this frees space for the job's new status.
     _delete_uploads(name, data)
     if job["status"] in {"queued", "running"}:
         jobs.stop(name, "cancelled")
@@ -94,10 +99,7 @@ def delete_kept(name: str, *, data_dir: str | Path | None = None) -> None:
 
 
 def delete_everything(data_dir: str | Path | None = None) -> DataCounts:
-    """Delete all uploaded files, jobs and models of a data directory.
-
-    Empty folders, base models in the caches, and other files are not deleted.
-    """
+    """Delete all uploads, jobs and models of a data directory, and nothing else."""
     data = DataDirectory(data_dir)
     deleted = count_data(data.root)
     if data.is_empty:
@@ -106,9 +108,9 @@ def delete_everything(data_dir: str | Path | None = None) -> DataCounts:
         files, jobs = FileStore(data), JobStore(data)
         for model in list_models(data.root):
             remove_folder(model.path)
-        for file in files.newest_first():
+        for file in files.list_all():
             files.delete(file["id"])
-        for job in jobs.newest_first():
+        for job in jobs.list_all():
             jobs.wait_for_trainer(job["id"])
             jobs.delete(job["id"])
         files.delete_incomplete()
@@ -119,24 +121,24 @@ def delete_everything(data_dir: str | Path | None = None) -> DataCounts:
 def _delete_file(file_id: str, data: DataDirectory) -> None:
     files = FileStore(data)
     if files.get(file_id) is None:
-        msg = f"There are no examples {file_id}. See: chatexports models --json"
+        msg = f"No examples with id {file_id}. List them: chatexports models --json"
         raise LocalServerError(msg)
-    for job in JobStore(data).newest_first():
-        if file_id in uploads_of(job):
-            msg = f"Job {job['id']} used {file_id}: delete that."
+    for job in JobStore(data).list_all():
+        if file_id in uploaded_file_ids(job):
+            msg = f"Job {job['id']} used {file_id}. Delete the job instead."
             raise LocalServerError(msg)
     files.delete(file_id)
 
 
 def _delete_uploads(job_id: str, data: DataDirectory) -> None:
-    """Delete the uploads of a job that no other unfinished job and no model uses."""
-    with_model = {model.job_id for model in list_models(data.root)}
-    own: set[str] = set()
-    shared: set[str] = set()
-    for job in JobStore(data).newest_first():
+    """Delete a job's uploads, unless another unfinished job or model uses them."""
+    jobs_with_model = {model.job_id for model in list_models(data.root)}
+    job_files: set[str] = set()
+    shared_files: set[str] = set()
+    for job in JobStore(data).list_all():
         if job["id"] == job_id:
-            own = uploads_of(job)
-        elif job["id"] in with_model or job["status"] in UNFINISHED:
-            shared |= uploads_of(job)
-    for file_id in own - shared:
+            job_files = uploaded_file_ids(job)
+        elif job["id"] in jobs_with_model or job["status"] in UNFINISHED:
+            shared_files |= uploaded_file_ids(job)
+    for file_id in job_files - shared_files:
         FileStore(data).delete(file_id)

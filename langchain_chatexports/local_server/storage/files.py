@@ -1,4 +1,4 @@
-"""Uploaded examples: their content in `files`, their records in the database."""
+"""Uploaded examples, with content in `files` and records in the database."""
 
 import json
 import os
@@ -13,13 +13,13 @@ from typing import Any, BinaryIO, cast
 
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.finetuning.training_file import JobUse, jobs_that_used
+from langchain_chatexports.finetuning.training_file import JobUse, find_jobs_by_file
 from langchain_chatexports.local_server.storage.data_directory import (
     FILE_ID,
     DataDirectory,
     new_id,
 )
-from langchain_chatexports.local_server.storage.database import reading, writing
+from langchain_chatexports.local_server.storage.database import connect, transaction
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import TunedModel
 
@@ -28,32 +28,32 @@ _MAX_NAME_LENGTH = 255
 
 
 @dataclass(frozen=True)
-class KeptSet:
-    """Uploaded examples on this machine."""
+class ExampleFile:
+    """An uploaded file of examples."""
 
     id: str
     created_at: datetime
     size_bytes: int
     job_ids: tuple[str, ...]
-    """The jobs with these examples, newest first."""
+    """The jobs that use it, newest first."""
 
 
 class JsonLinesError(ValueError):
-    """A file that is not JSON lines; the message has the line number."""
+    """A file is not in JSON Lines format; the message has the line number."""
 
 
 class FileStore:
-    """The uploaded files of one data directory."""
+    """The uploaded files of a data directory."""
 
     def __init__(self, data: DataDirectory) -> None:
         self._data = data
 
     def create(self, stream: BinaryIO, *, filename: str) -> dict[str, Any]:
-        """Store an upload if each of its lines is a JSON object."""
+        """Store an upload, and check that each line is a JSON object."""
         file_id = new_id("file-")
         path = self.path(file_id)
-        # The record is written first, so that no text is stored without one.
-        with writing(self._data.database) as database:
+        # Insert the row first, so that no content is stored without one.
+        with transaction(self._data.database) as database:
             database.execute("INSERT INTO files (id) VALUES (?)", (file_id,))
         try:
             size = _write(stream, path)
@@ -64,12 +64,12 @@ class FileStore:
                 "object": "file",
                 "bytes": size,
                 "created_at": int(time.time()),
-                "filename": _plain_name(filename),
+                "filename": _safe_filename(filename),
                 "purpose": "fine-tune",
                 "status": "processed",
                 "status_details": None,
             }
-            with writing(self._data.database) as database:
+            with transaction(self._data.database) as database:
                 database.execute(
                     "UPDATE files SET record = ? WHERE id = ?",
                     (json.dumps(record), file_id),
@@ -79,7 +79,7 @@ class FileStore:
             raise
         return record
 
-    def newest_first(self) -> list[dict[str, Any]]:
+    def list_all(self) -> list[dict[str, Any]]:
         """Return all files, newest first."""
         return self._select("ORDER BY number DESC")
 
@@ -96,14 +96,14 @@ class FileStore:
 
     def delete(self, file_id: str) -> None:
         """Delete a file, if it exists."""
-        # If this fails, the file stays listed and can be deleted later.
+        # If this fails, the file is still listed and can be deleted again.
         self.path(file_id).unlink(missing_ok=True)
-        with writing(self._data.database, only_deletes=True) as database:
+        with transaction(self._data.database, is_deletion=True) as database:
             database.execute("DELETE FROM files WHERE id = ?", (file_id,))
 
     def delete_incomplete(self) -> None:
-        """Delete the uploads that a killed server was receiving."""
-        with reading(self._data.database) as database:
+        """Delete incomplete uploads left by a killed server."""
+        with connect(self._data.database) as database:
             query = "SELECT id FROM files WHERE record IS NULL"
             ids = database.execute(query).fetchall()
         for (file_id,) in ids:
@@ -111,7 +111,7 @@ class FileStore:
 
     def _select(self, clause: str, *values: Any) -> list[dict[str, Any]]:
         query = f"SELECT record FROM files WHERE record IS NOT NULL {clause}"
-        with reading(self._data.database) as database:
+        with connect(self._data.database) as database:
             rows = database.execute(query, values).fetchall()
         return [json.loads(record) for (record,) in rows]
 
@@ -119,12 +119,12 @@ class FileStore:
 def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
     """Read the JSON objects of a file, one per line; blank lines are skipped."""
     with Path(path).open("rb") as file:
-        # Only line feeds end a line, because text can contain U+2028.
+        # Split at line feeds only, because text can contain U+2028.
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
-                # Windows editors start a file with a byte order mark.
+                # Windows editors add a byte order mark.
                 value = json.loads(line.decode("utf-8-sig"))
             except (ValueError, RecursionError):
                 value = None
@@ -137,64 +137,66 @@ def read_examples(path: str | Path) -> Iterator[dict[str, Any]]:
             yield value
 
 
-def uploads_of(job: dict[str, Any]) -> set[str]:
+def uploaded_file_ids(job: dict[str, Any]) -> set[str]:
     """Return the file ids of a job."""
     used = (job.get("training_file"), job.get("validation_file"))
     return {file_id for file_id in used if file_id}
 
 
-def list_sets(data_dir: str | Path | None = None) -> list[KeptSet]:
+def list_example_files(data_dir: str | Path | None = None) -> list[ExampleFile]:
     """Return the uploaded examples of a data directory, newest first."""
     data = DataDirectory(data_dir)
-    if not data.is_own:
+    if not data.is_valid:
         return []
-    jobs = JobStore(data).newest_first()
+    jobs = JobStore(data).list_all()
     return [
-        KeptSet(
+        ExampleFile(
             id=file["id"],
             created_at=datetime.fromtimestamp(file["created_at"], timezone.utc),
             size_bytes=file["bytes"],
-            job_ids=tuple(job["id"] for job in jobs if file["id"] in uploads_of(job)),
+            job_ids=tuple(
+                job["id"] for job in jobs if file["id"] in uploaded_file_ids(job)
+            ),
         )
-        for file in FileStore(data).newest_first()
+        for file in FileStore(data).list_all()
     ]
 
 
-def jobs_that_used_set(
+def find_jobs_by_examples(
     hashes: Collection[str], data_dir: str | Path | None = None
 ) -> list[JobUse]:
-    """Return the jobs of a data directory that used a set of training examples."""
+    """Return the jobs of a data directory that used examples with these hashes."""
     try:
         data = DataDirectory(data_dir)
     except MissingExtraError:
-        return []  # There is no training without the extra.
-    if not data.is_own:
+        return []  # Training requires the extra.
+    if not data.is_valid:
         return []
-    files = {file["id"]: file["filename"] for file in FileStore(data).newest_first()}
-    return jobs_that_used(hashes, JobStore(data).newest_first(), files)
+    files = {file["id"]: file["filename"] for file in FileStore(data).list_all()}
+    return find_jobs_by_file(hashes, JobStore(data).list_all(), files)
 
 
-def examples_of(
-    uploaded: KeptSet, data_dir: str | Path | None = None
+def read_uploaded_examples(
+    file: ExampleFile, data_dir: str | Path | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield uploaded examples, unless they were deleted meanwhile."""
+    """Yield the examples in a file, or none if it was deleted concurrently."""
     with suppress(FileNotFoundError):
-        yield from read_examples(FileStore(DataDirectory(data_dir)).path(uploaded.id))
+        yield from read_examples(FileStore(DataDirectory(data_dir)).path(file.id))
 
 
 def training_examples(model: TunedModel) -> list[TrainingExample]:
-    """Return the training examples of a model; empty if they were deleted."""
-    return _examples_of_job(model, "training_file")
+    """Return a model's training examples; empty if they were deleted."""
+    return _read_job_examples(model, "training_file")
 
 
 def held_out_examples(model: TunedModel) -> list[TrainingExample]:
-    """Return the held-out examples of a model; empty if they were deleted."""
-    return _examples_of_job(model, "validation_file")
+    """Return a model's held-out examples; empty if they were deleted."""
+    return _read_job_examples(model, "validation_file")
 
 
-def _examples_of_job(model: TunedModel, key: str) -> list[TrainingExample]:
+def _read_job_examples(model: TunedModel, key: str) -> list[TrainingExample]:
     data = DataDirectory(model.path.parent.parent)
-    job = JobStore(data).get(model.job_id) if data.is_own else None
+    job = JobStore(data).get(model.job_id) if data.is_valid else None
     files = FileStore(data)
     if job is None or not job[key] or files.get(job[key]) is None:
         return []
@@ -213,6 +215,6 @@ def _write(stream: BinaryIO, path: Path) -> int:
     return size
 
 
-def _plain_name(filename: str) -> str:
-    plain = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "", filename)
-    return re.split(r"[/\\]", plain)[-1][:_MAX_NAME_LENGTH] or "upload"
+def _safe_filename(filename: str) -> str:
+    printable = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", "", filename)
+    return re.split(r"[/\\]", printable)[-1][:_MAX_NAME_LENGTH] or "upload"

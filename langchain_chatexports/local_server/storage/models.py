@@ -1,4 +1,4 @@
-"""Tuned models: their names, and the folders of their adapters."""
+"""Tuned models: names, records and adapters."""
 
 import re
 import secrets
@@ -25,7 +25,7 @@ OWNER = "local"
 """The organization in the names of tuned models."""
 
 PERSON_KEY = "langchain_chatexports_person"
-"""The job's metadata key for the person whose voice is learned."""
+"""The job's metadata key for the imitated person."""
 
 SOURCE_KEY = "langchain_chatexports_source"
 """The job's metadata key for the source of the examples."""
@@ -44,13 +44,13 @@ class TunedModel:
     """A tuned model on this machine."""
 
     name: str
-    """The name for requests, `ft:<base>:local:<suffix>:<id>`."""
+    """The name in requests, `ft:<base>:local:<suffix>:<id>`."""
 
     base: str | None
-    """The base of its server; start the server with the same one."""
+    """The base that its server must be started with."""
 
     base_model: str
-    """The base's short name."""
+    """The short name of the base."""
 
     created_at: datetime
     job_id: str
@@ -58,35 +58,35 @@ class TunedModel:
     """The folder with the adapter in PEFT's format."""
 
     prompt: ChatPrompt
-    """The form of its prompts, as in its training examples."""
+    """The system message and user label of its training examples."""
 
     person: str | None = None
     source: str | None = None
     exports: tuple[Path, ...] = ()
-    """The exports of its examples, if the examples include all of them."""
+    """The exports of its examples, if known."""
 
     label: str | None = None
     reply_tokens: int | None = None
-    """The token limit of its answers, from the lengths of the person's."""
+    """The default token limit of its replies, from the person's replies."""
 
     @property
     def title(self) -> str:
-        """Its label, its person, or its short name."""
+        """The label, the person, or the short name."""
         return self.label or self.person or self.short_name
 
     @property
     def short_name(self) -> str:
-        """The end of its name that `find_model` finds: `<suffix>:<id>`, or the id."""
+        """The end of the name: `<suffix>:<id>`, or the id."""
         return self.name.split(":", 3)[-1].removeprefix(":")
 
     @property
     def size_bytes(self) -> int:
-        """Its size on disk."""
+        """The size on disk."""
         files = (file for file in self.path.rglob("*") if file.is_file())
         return sum(file.stat().st_size for file in files)
 
-    def short_forms(self) -> tuple[str, ...]:
-        """Return its short names in lower case, such as suffix, id and label."""
+    def lookup_names(self) -> tuple[str, ...]:
+        """Return the case-folded names that `find_model` accepts."""
         forms = (
             *self.short_name.split(":"),
             self.short_name,
@@ -113,61 +113,60 @@ def list_models(data_dir: str | Path | None = None) -> list[TunedModel]:
 
 
 def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
-    """Return the tuned model with a name, or with the beginning of one.
+    """Find a tuned model by one of its names, or a unique prefix of one.
 
     Args:
-        name: Its name, its suffix, its id, its job's id, its label or the person; or
-            the beginning of one of these that no other model has.
+        name: The name, suffix, id, job id, label or person of the model, or a prefix
+            that matches no other model.
         data_dir: The directory; the default one if `None`.
 
     Raises:
-        LocalServerError: If there is no such model, or several.
+        LocalServerError: If no model matches, or several do.
     """
     models = list_models(data_dir)
-    asked = name.strip().casefold()
-    found = [model for model in models if model.name == name]
-    found = found or [model for model in models if asked in model.short_forms()]
-    found = found or [
+    query = name.strip().casefold()
+    matches = [model for model in models if model.name == name]
+    matches = matches or [model for model in models if query in model.lookup_names()]
+    matches = matches or [
         model
         for model in models
-        if asked and any(form.startswith(asked) for form in model.short_forms())
+        if query and any(form.startswith(query) for form in model.lookup_names())
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(f"{m.name} ({m.created_at:%Y-%m-%d})" for m in found)
-        msg = f"{len(found)} models match {name!r}: {listed}. Give its id."
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = ", ".join(f"{m.name} ({m.created_at:%Y-%m-%d})" for m in matches)
+        msg = f"{len(matches)} models match {name!r}: {names}. Use an id."
         raise LocalServerError(msg)
-    nearest = did_you_mean([name], {form for m in models for form in m.short_forms()})
-    listed = ", ".join(model.name for model in models) or "none"
-    msg = f"There is no model {name!r} on this machine.{nearest} Models: {listed}."
+    suggestion = did_you_mean(
+        [name], {form for m in models for form in m.lookup_names()}
+    )
+    names = ", ".join(model.name for model in models) or "none"
+    msg = f"No model named {name!r} on this machine.{suggestion} Models: {names}."
     raise LocalServerError(msg)
 
 
 def rename_model(name: str, label: str, *, data_dir: str | Path | None = None) -> None:
-    """Label a tuned model; its name in requests stays.
-
-    A running server does not have to be stopped.
-    """
+    """Change the label of a tuned model, but not its name in requests."""
     line = " ".join(label.split())
-    plain = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cs"})
-    if len(plain) > _MAX_LABEL_LENGTH:
-        msg = f"A label has {_MAX_LABEL_LENGTH} characters at most."
+    printable = "".join(c for c in line if unicodedata.category(c) not in {"Cc", "Cs"})
+    if len(printable) > _MAX_LABEL_LENGTH:
+        msg = f"A label can have at most {_MAX_LABEL_LENGTH} characters."
         raise LocalServerError(msg)
     models = {model.name: model.path for model in list_models(data_dir)}
     record = read_json(models[name] / "model.json") if name in models else None
     if record is None:
-        msg = f"There is no tuned model {name}. Models: {', '.join(models) or 'none'}."
+        msg = f"No tuned model named {name}. Models: {', '.join(models) or 'none'}."
         raise LocalServerError(msg)
-    write_json(models[name] / "model.json", {**record, "label": plain or None})
+    write_json(models[name] / "model.json", {**record, "label": printable or None})
 
 
-def names_of_job(
+def job_labels(
     person: str | None, source: str, exports: Sequence[Path] = ()
 ) -> tuple[str | None, dict[str, str]]:
-    """Return the suffix and the metadata of a job on this machine."""
+    """Return the suffix and metadata of a job for the local server."""
     suffix = name_suffix(person)
-    # Digits alone are not a name, and may be a phone number.
+    # Digits alone may be a phone number.
     is_name = any(letter.isalpha() for letter in suffix)
     labels = {PERSON_KEY: person or "", SOURCE_KEY: source}
     paths = "\n".join(str(path.expanduser().absolute()) for path in exports)
@@ -180,26 +179,26 @@ def names_of_job(
 
 
 def tuned_model_name(base_model: str, suffix: str | None, model_id: str) -> str:
-    """Return the name of a tuned model; any text can be a suffix."""
+    """Return the name of a tuned model, with any text as its suffix."""
     return str(TunedModelName(base_model, OWNER, name_suffix(suffix), model_id))
 
 
 def name_suffix(text: str | None) -> str:
-    """Return a text as the suffix of a model's name: a-z, 0-9 and hyphens."""
-    # Accents are removed; letters of other scripts have no ASCII form.
-    plain = unicodedata.normalize("NFKD", text or "").casefold()
-    letters = "".join(char for char in plain if not unicodedata.combining(char))
+    """Convert text to a model name suffix: a-z, 0-9 and hyphens."""
+    # Remove accents; letters of other scripts have no ASCII form.
+    decomposed = unicodedata.normalize("NFKD", text or "").casefold()
+    letters = "".join(char for char in decomposed if not unicodedata.combining(char))
     slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
     return slug[:_MAX_SUFFIX_LENGTH].rstrip("-")
 
 
 def new_model_id() -> str:
-    """Return a new id, the last part of a tuned model's name."""
+    """Return a new id for a tuned model."""
     return secrets.token_hex(6)
 
 
 def _read_model(folder: Path) -> TunedModel | None:
-    """Return the model in a folder; `None` if it has none of ours."""
+    """Return the tuned model in a folder, if there is one."""
     if not MODEL_ID.fullmatch(folder.name) or folder.is_symlink():
         return None
     record = read_json(folder / "model.json")
@@ -230,7 +229,7 @@ def save_adapter(model: Any, folder: Path) -> None:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Return whether a folder contains an adapter in safetensors."""
+    """Return whether a folder contains a safetensors adapter."""
     return all(
         (folder / name).is_file()
         for name in ("adapter_config.json", "adapter_model.safetensors")

@@ -1,8 +1,8 @@
-"""Hyperparameters of a job, the values of `"auto"`, and LoRA's rank.
+"""A job's hyperparameters, the values for `"auto"`, and LoRA's rank.
 
 | | auto |
 | --- | --- |
-| `n_epochs` | 2, below 25 examples as many as 50 steps take, at most 4; 1 above 1000 |
+| `n_epochs` | 2; for fewer than 25 examples up to 4, for 50 steps; 1 above 1000 |
 | `batch_size` | 1 on a CPU, otherwise 4, or less where that leaves 50 steps |
 | `learning_rate_multiplier` | 1, times the rate below |
 
@@ -12,9 +12,9 @@
 | up to 2 billion | 2e-4 |
 | larger | 1e-4 |
 
-With fewer than about 50 steps, models do not learn the end of a reply and continue with
-more messages, most of all if their prompt has replies that their training did not
-(`benchmarks/talks.py`). More overfits: on 29 windows of the Tortoise's chats, the
+With fewer than about 50 steps, models do not learn to end a reply, and continue with
+more messages, especially if their prompt has replies that were not in the training data
+(`benchmarks/talks.py`). More steps overfit: on 29 windows of the Tortoise's chats, the
 held-out loss was above the base's after 3 epochs at 1e-3, and well below it after 2 at
 5e-4 (`benchmarks/held_out_loss.py`). On a CPU, padding costs more than batching gains.
 """
@@ -23,7 +23,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_chatexports.local_server.bases.weights import adapted_layers
+from langchain_chatexports.local_server.bases.weights import find_adapted_layers
 
 LORA_RANK = 16
 """The rank of the adapters; their alpha is twice the rank."""
@@ -52,41 +52,42 @@ def resolve_hyperparameters(
 ) -> Hyperparameters:
     """Return hyperparameters with `"auto"` and missing values resolved."""
     values = {name: value for name, value in requested.items() if value != "auto"}
-    epochs = values.get("n_epochs") or _epochs(examples)
+    epochs = values.get("n_epochs") or _default_epochs(examples)
     batch = 1
     if device != "cpu":
         batch = max(1, min(_MAX_BATCH, epochs * examples // _MIN_STEPS))
     return Hyperparameters(
         n_epochs=epochs,
-        # A batch is not larger than the data.
         batch_size=min(values.get("batch_size") or batch, examples),
         learning_rate_multiplier=values.get("learning_rate_multiplier") or 1.0,
     )
 
 
-def learning_rate(numbers: Hyperparameters, *, parameters: int, steps: int) -> float:
+def learning_rate(
+    hyperparameters: Hyperparameters, *, parameters: int, steps: int
+) -> float:
     """Return the peak learning rate of a job."""
     if parameters <= _SMALL_MODEL:
         rate = 1e-3 if steps <= _FEW_STEPS else 5e-4
     else:
         rate = 2e-4 if parameters <= _MEDIUM_MODEL else 1e-4
-    return rate * numbers.learning_rate_multiplier
+    return rate * hyperparameters.learning_rate_multiplier
 
 
-def lora_config(model: Any) -> Any:
-    """Return PEFT's configuration of a model's adapters."""
+def create_lora_config(model: Any) -> Any:
+    """Create PEFT's configuration for a model's adapter."""
     from peft import LoraConfig
 
     return LoraConfig(
         r=LORA_RANK,
         lora_alpha=2 * LORA_RANK,
         lora_dropout=0.0,
-        target_modules=adapted_layers(model),
+        target_modules=find_adapted_layers(model),
         task_type="CAUSAL_LM",
     )
 
 
-def _epochs(examples: int) -> int:
+def _default_epochs(examples: int) -> int:
     if examples > 1000:  # noqa: PLR2004 - see the table above.
         return 1
     return min(max(2, math.ceil(_MIN_STEPS / max(1, examples))), _MAX_EPOCHS)

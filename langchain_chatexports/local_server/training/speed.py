@@ -1,4 +1,4 @@
-"""The speed of training on this machine."""
+"""Measure and estimate the speed of training on this machine."""
 
 import time
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from langchain_chatexports.local_server.bases.devices import (
     choose_dtype,
 )
 from langchain_chatexports.local_server.processes import (
-    ChildError,
+    ChildProcessFailedError,
     call_in_child,
     default_threads,
 )
 from langchain_chatexports.local_server.training.hyperparameters import (
-    lora_config,
+    create_lora_config,
     resolve_hyperparameters,
 )
 
-# The dimensions of the default base; weights are not needed for measuring.
+# The dimensions of the default base; random weights take the same time.
 _SHAPE = {
     "vocab_size": 49152,
     "hidden_size": 576,
@@ -32,25 +32,25 @@ _SHAPE = {
 }
 _TOKENS = 200
 _PASSES = 2
-_SECONDS_AT_MOST = 300
+_MAX_SECONDS = 300
 
 
 def measure_machine() -> float:
-    """Return the seconds a token takes with the default base's dimensions.
+    """Measure the training time per token of the default base, in seconds.
 
-    They are measured in a child process: no base is loaded or downloaded.
+    A child process trains a model with its dimensions; no base is downloaded.
     """
     try:
-        measured: float = call_in_child(
-            _measure_default_shape, threads=default_threads(), timeout=_SECONDS_AT_MOST
+        seconds_per_token: float = call_in_child(
+            _measure_default_base, threads=default_threads(), timeout=_MAX_SECONDS
         )
-    except ChildError as error:
+    except ChildProcessFailedError as error:
         msg = (
             "The speed of this machine could not be measured, so no base was chosen. "
-            "Close other programs and run it again, or name a base."
+            "Close other programs and run the command again, or choose a base."
         )
         raise LocalServerError(msg) from error
-    return measured
+    return seconds_per_token
 
 
 def estimate_seconds(
@@ -58,21 +58,21 @@ def estimate_seconds(
     examples: Sequence[TrainingExample],
     validation: Sequence[TrainingExample] = (),
 ) -> float:
-    """Estimate the duration of a training with the default base.
+    """Estimate the training time with the default base, in seconds.
 
-    `KnownBase.training_seconds` converts it to other bases.
+    `KnownBase.training_seconds` converts it for other bases.
     """
     requested = {"n_epochs": "auto"}
-    passes = resolve_hyperparameters(requested, examples=len(examples)).n_epochs
-    # A validation has no backward pass.
+    epochs = resolve_hyperparameters(requested, examples=len(examples)).n_epochs
+    # Validation has no backward pass.
     tokens = sum(
-        estimate_training(part, n_epochs=passes).billed_tokens * share
-        for part, share in ((examples, 1.0), (validation, 0.5))
+        estimate_training(split, n_epochs=epochs).billed_tokens * cost
+        for split, cost in ((examples, 1.0), (validation, 0.5))
     )
     return seconds_per_token * tokens
 
 
-def _measure_default_shape() -> float:
+def _measure_default_base() -> float:
     """Run forward and backward passes of a model with random weights."""
     import torch
     from peft import get_peft_model
@@ -80,14 +80,14 @@ def _measure_default_shape() -> float:
 
     device = choose_device()
     dtype = getattr(torch, choose_dtype(device))
-    plain = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(device=device, dtype=dtype)
-    model = get_peft_model(plain, lora_config(plain)).train()
+    base = LlamaForCausalLM(LlamaConfig(**_SHAPE)).to(device=device, dtype=dtype)
+    model = get_peft_model(base, create_lora_config(base)).train()
     tokens = torch.arange(_TOKENS, device=device)[None]
 
     def run() -> None:
         loss = model(input_ids=tokens, labels=tokens).loss
         loss.backward()
-        # Reading one number waits for asynchronous devices.
+        # Reading a number waits for asynchronous devices.
         loss.item()
 
     run()  # The first pass takes longer.

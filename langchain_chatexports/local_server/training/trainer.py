@@ -1,9 +1,9 @@
 """The trainer: a child process that trains the adapter of one job.
 
-It reads a `TrainingSpec` as a line of JSON from standard input, and ends immediately
-when that is closed, which means that its server ended. After the line `STOP` it saves
-first. It writes events to the database, and finally renames the tuned model's folder to
-its place, or prints an error.
+It reads a `TrainingSpec` as a line of JSON from standard input, and exits when that is
+closed, because its server has exited. On the line `STOP`, it saves a checkpoint first.
+It writes events to the database, and publishes the tuned model by renaming its folder,
+or prints an error.
 """
 
 import json
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._tokens import reply_token_limit
-from langchain_chatexports.datasets.chat_prompts import common_prompt
+from langchain_chatexports.datasets.chat_prompts import most_common_prompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
@@ -29,7 +29,7 @@ from langchain_chatexports.local_server.bases.chat_template import (
     label_examples,
     load_tokenizer,
 )
-from langchain_chatexports.local_server.processes import frames_of, take_output
+from langchain_chatexports.local_server.processes import claim_stdout, stack_frames
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     replace,
@@ -37,37 +37,37 @@ from langchain_chatexports.local_server.storage.data_directory import (
 )
 from langchain_chatexports.local_server.storage.database import is_disk_full
 from langchain_chatexports.local_server.storage.files import read_examples
-from langchain_chatexports.local_server.storage.jobs import JobStore, last_saved
+from langchain_chatexports.local_server.storage.jobs import JobStore, last_checkpoint
 from langchain_chatexports.local_server.storage.models import save_adapter
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
+    create_lora_config,
     learning_rate,
-    lora_config,
 )
 
 if TYPE_CHECKING:  # Imports torch.
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 
 STOP = "stop"
-"""The line on standard input to save and end the training."""
+"""The line on standard input that makes the trainer save a checkpoint and exit."""
 
 DISK_FULL = (
-    "The disk with the data directory is full. Free some space, and continue the "
-    "training: its last save is kept."
+    "The disk with the data directory is full. Free some space, and resume the "
+    "job from its last checkpoint."
 )
 
-# The texts of Rust, C and PyTorch.
-_FULL_TEXTS = ("os error 28", "No space left", "file write failed")
-_STOPPED = 128 + signal.SIGTERM
+# The messages of Rust, C and PyTorch.
+_DISK_FULL_TEXTS = ("os error 28", "No space left", "file write failed")
+_STOPPED_EXIT_CODE = 128 + signal.SIGTERM
 _NICENESS = 5
 _WARMUP_RATIO = 0.05
 _LOCK_SECONDS = 60.0
-_SAVES = 2
+_MAX_CHECKPOINTS = 2
 
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """The settings of a training, in JSON types."""
+    """The settings of a training run, in JSON types."""
 
     data_dir: str
     job_id: str
@@ -81,29 +81,29 @@ class TrainingSpec:
     """The folder of the tuned model."""
 
     model_record: dict[str, Any]
-    """The fields of its `model.json`, to be completed by the trainer."""
+    """The initial fields of its `model.json`; the trainer adds the others."""
 
     dtype: str | None = None
-    """The base's precision; the fastest one if `None`."""
+    """The base's precision; `None` for the fastest."""
 
     @property
     def folder(self) -> Path:
-        """The folder of the job's saves."""
+        """The folder of the job's checkpoints."""
         return Path(self.data_dir) / "jobs" / self.job_id
 
 
 def main() -> None:
-    """Train the job on standard input."""
+    """Run the training job specified on standard input."""
     os.umask(0o077)
     logging.disable(logging.WARNING)
-    report = take_output()
+    report = claim_stdout()
     spec = TrainingSpec(**json.loads(sys.stdin.buffer.readline()))
     running: list[ProgressWriter] = []
-    threading.Thread(target=_listen, args=(running,), daemon=True).start()
-    # The trainer of a killed server may not have ended yet.
+    threading.Thread(target=_listen_for_stop, args=(running,), daemon=True).start()
+    # The trainer of a killed server may still be running.
     lock = ProcessLock(spec.folder / "trainer.lock")
     if not lock.acquire(timeout=_LOCK_SECONDS):
-        raise SystemExit(_STOPPED)
+        raise SystemExit(_STOPPED_EXIT_CODE)
     if hasattr(os, "nice"):
         # Chats have priority.
         os.nice(_NICENESS)
@@ -112,7 +112,7 @@ def main() -> None:
     try:
         train(spec, on_begin=running.append)
     except StoppedError:
-        os._exit(_STOPPED)
+        os._exit(_STOPPED_EXIT_CODE)
     except Exception as error:  # noqa: BLE001 - reported without its text.
         report.write(json.dumps(_describe_failure(error)).encode("ascii") + b"\n")
         report.flush()
@@ -121,24 +121,23 @@ def main() -> None:
     os._exit(0)
 
 
-def _listen(running: "list[ProgressWriter]") -> None:
-    """End with the server; after the line `STOP`, save first."""
+def _listen_for_stop(running: "list[ProgressWriter]") -> None:
+    """Exit with the server; on the line `STOP`, save a checkpoint first."""
     for line in sys.stdin.buffer:
         if line.strip() != STOP.encode() or not running:
             break
         running[0].is_stopping = True
-    os._exit(_STOPPED)
+    os._exit(_STOPPED_EXIT_CODE)
 
 
 def train(
     spec: TrainingSpec, *, on_begin: "Callable[[ProgressWriter], None] | None" = None
 ) -> None:
-    """Train one job in this process."""
-    # Before the imports, which take seconds, because the files may be deleted
-    # meanwhile.
-    read = [_read(spec.training_file)]
+    """Run one training job in this process."""
+    # Read before the slow imports, because the files may be deleted in the meantime.
+    splits = [_read(spec.training_file)]
     if spec.validation_file is not None:
-        read.append(_read(spec.validation_file))
+        splits.append(_read(spec.validation_file))
     jobs = JobStore(DataDirectory(spec.data_dir))
     from langchain_chatexports.local_server.training.progress import ProgressWriter
 
@@ -146,41 +145,43 @@ def train(
     template = ChatTemplate(tokenizer)
     labeled = [
         label_examples(examples, template, max_length=spec.max_length)
-        for examples in read
+        for examples in splits
     ]
-    saved = last_saved(spec.folder)
-    if saved is None:
+    checkpoint = last_checkpoint(spec.folder)
+    if checkpoint is None:
         shutil.rmtree(spec.folder / "saves", ignore_errors=True)
     progress = ProgressWriter(jobs, spec.job_id, has_validation=len(labeled) > 1)
-    # Imported here because it takes seconds, and the next call needs it.
+    # This takes seconds, so it belongs to the phase before the next event.
     import trl  # noqa: F401
 
     jobs.log(spec.job_id, "Loading the base model", data={"phase": "base"})
     trainer = _build_trainer(spec, tokenizer, *labeled)
+    # Remove callbacks that print.
     for callback in list(trainer.callback_handler.callbacks):
-        # These would print.
         if type(callback).__name__ in {"PrinterCallback", "ProgressCallback"}:
             trainer.remove_callback(callback)
     trainer.add_callback(progress)
     if on_begin is not None:
         on_begin(progress)
-    trainer.train(resume_from_checkpoint=None if saved is None else str(saved))
+    trainer.train(
+        resume_from_checkpoint=None if checkpoint is None else str(checkpoint)
+    )
     state = trainer.state
     epochs = round(state.epoch)
     if state.best_global_step:
         best = round(epochs * state.best_global_step / state.global_step)
-        message = f"Epoch {best} of {epochs} becomes the model: it has the lowest "
+        message = f"Using epoch {best} of {epochs}, which has the lowest "
         jobs.log(spec.job_id, f"{message}validation loss, {state.best_metric:.6f}")
-    # Save the chat template used in training with the model.
+    # The model is saved with the chat template used in training.
     tokenizer.chat_template = template.source
-    _publish(spec, trainer, labeled[0], epochs, read[0])
+    _publish(spec, trainer, labeled[0], epochs, splits[0])
 
 
 def _read(path: str) -> list[dict[str, Any]]:
     try:
         return list(read_examples(path))
     except FileNotFoundError as error:
-        msg = "The examples were deleted before the job could use them."
+        msg = "The examples were deleted before training started."
         raise LocalServerError(msg) from error
 
 
@@ -206,13 +207,13 @@ def _build_trainer(
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     device = choose_device()
     model = load_base(Path(spec.base_directory), device, spec.dtype)
-    numbers = Hyperparameters(**spec.hyperparameters)
-    steps = numbers.steps(len(data.examples))
-    saves: dict[str, Any] = {"save_strategy": "no"}
+    hyperparameters = Hyperparameters(**spec.hyperparameters)
+    steps = hyperparameters.steps(len(data.examples))
+    save_options: dict[str, Any] = {"save_strategy": "no"}
     if held_out is not None:
-        # The epoch with the lowest validation loss becomes the model. Each epoch is
-        # saved after its validation; ProgressWriter requests more saves.
-        saves = {
+        # Keep the checkpoint with the lowest validation loss. ProgressWriter
+        # requests more checkpoints.
+        save_options = {
             "save_strategy": "epoch",
             "eval_strategy": "epoch",
             "load_best_model_at_end": True,
@@ -221,29 +222,29 @@ def _build_trainer(
         }
     arguments = SFTConfig(
         output_dir=str(spec.folder / "saves"),
-        per_device_train_batch_size=numbers.batch_size,
+        per_device_train_batch_size=hyperparameters.batch_size,
         per_device_eval_batch_size=1,
-        num_train_epochs=numbers.n_epochs,
+        num_train_epochs=hyperparameters.n_epochs,
         learning_rate=learning_rate(
-            numbers, parameters=model.num_parameters(), steps=steps
+            hyperparameters, parameters=model.num_parameters(), steps=steps
         ),
         lr_scheduler_type="cosine",
         warmup_steps=_WARMUP_RATIO,
-        # NumPy accepts 32 bits.
+        # NumPy only accepts 32-bit seeds.
         seed=spec.seed % 2**32,
         bf16=False,
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
-        # If it is killed while saving, training continues from the previous save.
-        save_total_limit=_SAVES,
+        # If it is killed during a save, it resumes from the previous checkpoint.
+        save_total_limit=_MAX_CHECKPOINTS,
         logging_steps=1,
         disable_tqdm=True,
         report_to=[],
-        # The examples are labeled already, and TRL would write them to temporary files.
+        # The examples are already labeled, and TRL would cache them on disk.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         **{_checkpointing_field(SFTConfig): False},
-        **saves,
+        **save_options,
     )
     return SFTTrainer(
         model=model,
@@ -251,7 +252,7 @@ def _build_trainer(
         train_dataset=_as_dataset(data),
         eval_dataset=None if held_out is None else _as_dataset(held_out),
         processing_class=tokenizer,
-        peft_config=lora_config(model),
+        peft_config=create_lora_config(model),
     )
 
 
@@ -275,7 +276,7 @@ def _publish(
     folder = spec.folder / "model"
     save_adapter(trainer.model, folder)
     trainer.processing_class.save_pretrained(folder)
-    prompt = common_prompt(examples)
+    prompt = most_common_prompt(examples)
     tokens = sum(len(example.input_ids) for example in data.examples)
     record = {
         **spec.model_record,
@@ -292,19 +293,19 @@ def _publish(
 
 
 def _describe_failure(error: Exception) -> dict[str, Any]:
-    code, message = _explain(error)
-    return {"code": code, "message": message, "frames": frames_of(error)}
+    code, message = _classify_failure(error)
+    return {"code": code, "message": message, "frames": stack_frames(error)}
 
 
-def _explain(error: Exception) -> tuple[str, str]:
-    if is_disk_full(error) or any(text in str(error) for text in _FULL_TEXTS):
+def _classify_failure(error: Exception) -> tuple[str, str]:
+    if is_disk_full(error) or any(text in str(error) for text in _DISK_FULL_TEXTS):
         return "disk_full", DISK_FULL
     if isinstance(error, LocalServerError):
         return "server_error", str(error)
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "out_of_memory", (
-            "There was not enough memory for training. Close other programs, or use "
-            "shorter dialogues, batch_size 1 or a smaller base model."
+            "Not enough memory for training. Close other programs, or use "
+            "shorter chats, batch_size 1 or a smaller base model."
         )
     kind = type(error).__name__
     if isinstance(error, OSError):
@@ -312,4 +313,7 @@ def _explain(error: Exception) -> tuple[str, str]:
             f"The base model could not be read ({kind}); "
             "check that its directory is still there and complete."
         )
-    return "training_failed", f"Training ended with {kind}; the server's log has more."
+    return (
+        "training_failed",
+        f"Training failed with {kind}. See the server log for details.",
+    )

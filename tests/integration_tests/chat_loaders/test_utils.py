@@ -1,4 +1,4 @@
-"""The functions give what langchain-community's give, where those are right."""
+"""The functions return the same as langchain-community's."""
 
 from copy import deepcopy
 from typing import Any
@@ -20,10 +20,9 @@ LINES = st.lists(st.tuples(st.sampled_from(["H", "T", None]), TEXTS), max_size=1
 DELIMITERS = st.sampled_from(["\n\n", " ", ""])
 
 
-def session_of(lines: Any) -> Any:
-    return {
-        "messages": [said(*line, at=30 * index) for index, line in enumerate(lines)]
-    }
+def build_session(lines: Any) -> Any:
+    messages = [said(*line, at=30 * index) for index, line in enumerate(lines)]
+    return {"messages": messages}
 
 
 def plain(messages: Any) -> Any:
@@ -31,28 +30,24 @@ def plain(messages: Any) -> Any:
 
 
 @given(LINES, DELIMITERS)
-def test_runs_are_merged_alike(lines: Any, delimiter: Any) -> None:
-    theirs = community.merge_chat_runs_in_session(session_of(lines), delimiter)
-    ours = merge_chat_runs_in_session(session_of(lines), delimiter)
-    assert ours["messages"] == theirs["messages"]
+def test_merged_runs_are_the_same(lines: Any, delimiter: Any) -> None:
+    expected = community.merge_chat_runs_in_session(build_session(lines), delimiter)
+    actual = merge_chat_runs_in_session(build_session(lines), delimiter)
+    assert actual["messages"] == expected["messages"]
 
 
 @given(LINES)
-def test_messages_are_mapped_alike(lines: Any) -> None:
-    theirs = community.map_ai_messages_in_session(session_of(lines), "H")
-    ours = map_ai_messages_in_session(session_of(lines), "H")
-    assert plain(ours["messages"]) == plain(theirs["messages"])
+def test_mapped_messages_are_the_same(lines: Any) -> None:
+    expected = community.map_ai_messages_in_session(build_session(lines), "H")
+    actual = map_ai_messages_in_session(build_session(lines), "H")
+    assert plain(actual["messages"]) == plain(expected["messages"])
 
 
 @given(st.lists(LINES, max_size=3))
-def test_whole_exports_are_prepared_alike(exports: Any) -> None:
-    sessions = [session_of(lines) for lines in exports]
-    theirs = list(
-        community.map_ai_messages(
-            community.merge_chat_runs(deepcopy(sessions)), sender="H"
-        )
-    )
-    ours = list(map_ai_messages(merge_chat_runs(sessions), sender="H"))
-    assert [plain(s["messages"]) for s in ours] == [
-        plain(s["messages"]) for s in theirs
-    ]
+def test_functions_on_exports_return_the_same(exports: Any) -> None:
+    sessions = [build_session(lines) for lines in exports]
+    merged = community.merge_chat_runs(deepcopy(sessions))
+    expected = community.map_ai_messages(merged, sender="H")
+    actual = map_ai_messages(merge_chat_runs(sessions), sender="H")
+    for session, expected_session in zip(actual, expected, strict=True):
+        assert plain(session["messages"]) == plain(expected_session["messages"])

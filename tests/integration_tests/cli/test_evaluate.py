@@ -1,4 +1,4 @@
-"""`chatexports evaluate`, of a model that was really trained."""
+"""`chatexports evaluate` with trained models."""
 
 import json
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ pytestmark = pytest.mark.training
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Path]:
-    """A model of the person's, and one of a friend's in the same chats."""
+    """Train a model of the person, and one of a friend in the same chats."""
     folder = tmp_path_factory.mktemp("evaluation")
     write_talks(folder / "talks.jsonl", 90, terse=True)
-    # The commands share a server that is running: it starts once.
+    # The commands share this server.
     with LocalServer(tiny_base, data_dir=folder / "data", threads=1):
         for name in ("friend p1", "mia"):
             done = chatexports(
@@ -40,17 +40,18 @@ def found(folder: Path) -> Evaluation:
     return Evaluation.model_validate(json.loads(done.stdout))
 
 
-def test_training_lowers_the_loss_of_turns_held_out(found: Evaluation) -> None:
+def test_training_lowers_held_out_loss(found: Evaluation) -> None:
     difference = next(
         d for d in found.loss_differences if (d.a, d.b) == ("tuned", "base")
     )
     assert difference.value < 0
 
 
-def test_the_models_and_the_person_are_compared(found: Evaluation) -> None:
-    kinds = [each.kind for each in found.figures]
-    assert kinds == [*("tuned", "few_shot", "base"), *("wrong_person", "person")]
-    # Models are named after their person, and results name nobody.
-    models = [str(each.model) for each in found.figures if "ft:" in str(each.model)]
+def test_models_and_person_are_compared(found: Evaluation) -> None:
+    kinds = [figures.kind for figures in found.figures]
+    assert kinds == ["tuned", "few_shot", "base", "wrong_person", "person"]
+    # Results omit the person's name in but names have no names.
+    names = [str(figures.model) for figures in found.figures]
+    models = [name for name in names if "ft:" in name]
     assert len(models) == 2
     assert all(name.startswith("ft:tiny:local:\u2026:") for name in models)

@@ -1,7 +1,6 @@
-"""A stranger's exports, under names that say nothing, become examples and a chat.
+"""Exports with meaningless names become examples, and one of them a chat.
 
-What is trained and asked is the same of each app once the examples are made, so a chat
-is at the end of one of them.
+Training and chatting do not depend on the app, so one chat is enough.
 """
 
 import hashlib
@@ -31,20 +30,20 @@ from tests.unit_tests.builders.tables import conversation_rows, write_csv
 pytestmark = pytest.mark.training
 
 TIMEOUT = 1200
-# Random weights may end an answer before its first word: not each of ten.
+# With random weights, some of the answers may be empty.
 _QUESTIONS = "Are you ready?\n" * 10
 _BRIEFLY = ("--max-tokens", "8")
 
 
 @pytest.fixture
 def chatexports(tmp_path: Path) -> Any:
-    """Run the command in a folder and with a user data folder of its own."""
+    """Run the command in a new folder, with a new user data folder."""
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "home")}
     return partial(commands.chatexports, tmp_path, timeout=TIMEOUT, env=environment)
 
 
 def fingerprint(folder: Any) -> Any:
-    """Everything that would show that a source was touched."""
+    """Return everything that would show a change of a source."""
     return {
         str(path.relative_to(folder)): (
             hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
@@ -54,8 +53,8 @@ def fingerprint(folder: Any) -> Any:
     }
 
 
-def the_chat_command(done: Any) -> Any:
-    """The last line, as a person or a program would copy it."""
+def chat_command(done: Any) -> Any:
+    """Return the command in the last line."""
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
     assert re.fullmatch(r"chatexports chat ft:[A-Za-z0-9._:-]+", last)
@@ -69,7 +68,7 @@ def the_chat_command(done: Any) -> Any:
         pytest.param(False, id="default", marks=pytest.mark.release),
     ],
 )
-def test_a_renamed_database_ends_in_a_chat(
+def test_renamed_database_to_chat(
     chatexports: Any, tmp_path: Path, tiny_base: Path, is_tiny: bool
 ) -> None:
     base_options = ("--base", tiny_base) if is_tiny else ()
@@ -84,8 +83,8 @@ def test_a_renamed_database_ends_in_a_chat(
     assert "10 examples" in done.stderr
     assert re.search(r"step \d+/\d+, loss \d", done.stderr)
     assert fingerprint(source) == before
-    command = the_chat_command(done)
-    # The server of `finetune` has ended; each `chat` starts one again.
+    command = chat_command(done)
+    # The server of `finetune` has exited; each `chat` starts a new one.
     answer = chatexports(*command, *_BRIEFLY, stdin=f"\n{_QUESTIONS}")
     assert answer.returncode == 0, answer.stderr
     assert len([line for line in answer.stdout.splitlines() if line.strip()]) >= 2
@@ -96,14 +95,14 @@ def test_a_renamed_database_ends_in_a_chat(
 
 
 def write_renamed_zip(path: Any) -> Any:
-    """Write Messenger's zip, under a name that says nothing."""
+    """Write Messenger's zip under a meaningless name."""
     folder = write_messenger(path / "my_data")
     made = shutil.make_archive(str(path / "made"), "zip", folder.parent, folder.name)
     return shutil.move(made, path / "facebook-somebody")
 
 
 def write_tickets(path: Any) -> Any:
-    """Write twenty tickets, as a help desk exports them."""
+    """Write twenty tickets, like the export of a help desk."""
     rows = [row for n in range(20) for row in conversation_rows(f"ticket {n}")]
     return write_csv(path.with_suffix(".csv"), rows)
 
@@ -112,17 +111,17 @@ def write_tickets(path: Any) -> Any:
     ("write", "speaker"),
     [
         (write_renamed_zip, ("--ai", "Harry Potter", "--gap", "none")),
-        # The owner, whom the chat's name tells.
+        # The owner, known from the chat's name.
         (write_whatsapp, ()),
-        # By handle: the sender is Hare.
+        # The handle of Hare.
         (write_discord, ("--ai", "@hare")),
         (write_slack, ("--ai", "@hare")),
-        # The owner, whom the chat's id tells.
+        # The owner, known from the chat's id.
         (write_telegram, ()),
         (write_tickets, ("--ai", "Agent 7")),
     ],
 )
-def test_an_apps_sample_becomes_examples(
+def test_samples_become_examples(
     chatexports: Any, tmp_path: Path, write: Any, speaker: tuple[str, ...]
 ) -> None:
     path = write(tmp_path / "export")

@@ -1,4 +1,4 @@
-"""One local Ray of two workers for all tests here."""
+"""A local Ray cluster with two workers."""
 
 import importlib
 import logging

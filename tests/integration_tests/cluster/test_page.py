@@ -1,4 +1,4 @@
-"""The page on many exports does what it says."""
+"""The examples on the page on many exports run."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import pytest
 
 from tests.unit_tests.builders.pages import run_page
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds.
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray has many warnings.
 
 
-def test_blocks_print_what_the_page_says(
+def test_page_examples_print_documented_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

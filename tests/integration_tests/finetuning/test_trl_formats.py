@@ -1,4 +1,4 @@
-"""TRL's own functions take the sets that are written for it."""
+"""TRL's functions accept the sets that are written for it."""
 
 import warnings
 from pathlib import Path
@@ -17,13 +17,13 @@ datasets = pytest.importorskip("datasets")
 @pytest.fixture(scope="module")
 def data_utils() -> Any:
     with warnings.catch_warnings():
-        # Other people's deprecations, at import.
+        # Deprecation warnings of other packages, at import.
         warnings.simplefilter("ignore")
         from trl import data_utils
     return data_utils
 
 
-def _loaded(tmp_path: Path, records: Any, name: Any) -> Any:
+def _load(tmp_path: Path, records: Any, name: Any) -> Any:
     path = tmp_path / "set.jsonl"
     write_dataset(records, path, format=name)
     return datasets.load_dataset(
@@ -32,18 +32,14 @@ def _loaded(tmp_path: Path, records: Any, name: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["openai", "trl-prompt-completion"])
-def test_trl_takes_the_rows_for_conversations(
-    tmp_path: Path, data_utils: Any, name: Any
-) -> None:
-    for row in _loaded(tmp_path, [dialogue("suaua")], name):
+def test_trl_accepts_the_rows(tmp_path: Path, data_utils: Any, name: Any) -> None:
+    for row in _load(tmp_path, [dialogue("suaua")], name):
         assert data_utils.is_conversational(row)
         assert data_utils.apply_chat_template(row, tiny_tokenizer())
 
 
-def test_only_the_completion_is_behind_the_prompt(
-    tmp_path: Path, data_utils: Any
-) -> None:
-    rows = _loaded(tmp_path, [dialogue("suauaa")], "trl-prompt-completion")
+def test_completion_follows_the_prompt(tmp_path: Path, data_utils: Any) -> None:
+    rows = _load(tmp_path, [dialogue("suauaa")], "trl-prompt-completion")
     tokenizer = tiny_tokenizer()
     texts = [data_utils.apply_chat_template(row, tokenizer) for row in rows]
     assert [text["completion"] for text in texts] == [
@@ -53,10 +49,8 @@ def test_only_the_completion_is_behind_the_prompt(
     assert texts[0]["prompt"].endswith("u1<|im_end|>\n<|im_start|>assistant\n")
 
 
-def test_a_prompt_may_end_with_an_answer_that_is_context(
-    tmp_path: Path, data_utils: Any
-) -> None:
-    (row,) = _loaded(tmp_path, [dialogue("uca")], "trl-prompt-completion")
+def test_prompt_may_end_with_context(tmp_path: Path, data_utils: Any) -> None:
+    (row,) = _load(tmp_path, [dialogue("uca")], "trl-prompt-completion")
     text = data_utils.apply_chat_template(row, tiny_tokenizer())
     assert "c1" in text["prompt"]
     assert "a2" in text["completion"]

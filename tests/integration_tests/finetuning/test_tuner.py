@@ -1,4 +1,4 @@
-"""The tuner and the local server: a real training behind the real protocol."""
+"""The tuner and the local server: a real training over the real API."""
 
 import asyncio
 import gc
@@ -43,7 +43,7 @@ def tuner_for(server: LocalServer, **settings: object) -> ChatFineTuner:
 
 @pytest.fixture(scope="module")
 def steps() -> list[int]:
-    """The steps that the tuner's `on_event` hears of."""
+    """The steps that `on_event` has received."""
     return []
 
 
@@ -64,7 +64,7 @@ def tuner(server: LocalServer, steps: list[int]) -> ChatFineTuner:
 
 
 def trailing_examples() -> list[dict[str, Any]]:
-    """Return bad examples of the tutorials' kind: they end with the user."""
+    """Return examples that end with the user, as in bad tutorials."""
     examples = dialogues(mark="trailing")
     for example in examples:
         example["messages"].append({"role": "user", "content": "Again!"})
@@ -73,11 +73,11 @@ def trailing_examples() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def run(tuner: ChatFineTuner) -> FineTuningRun:
-    """One finished training, which most tests are about: each costs ten seconds."""
+    """One finished training for most tests: it takes ten seconds."""
     return tuner.submit(trailing_examples()).wait()
 
 
-def test_a_model_is_trained_and_answers(run: FineTuningRun, steps: list[int]) -> None:
+def test_trained_model_answers(run: FineTuningRun, steps: list[int]) -> None:
     model = run.chat_model()
     assert model.model_name.startswith("ft:tiny:")
     assert steps
@@ -85,14 +85,12 @@ def test_a_model_is_trained_and_answers(run: FineTuningRun, steps: list[int]) ->
     assert isinstance(chat(model), str)
 
 
-def test_the_same_order_finds_its_job_and_its_model(
-    tuner: ChatFineTuner, run: FineTuningRun
-) -> None:
+def test_same_call_finds_the_job(tuner: ChatFineTuner, run: FineTuningRun) -> None:
     assert tuner.invoke(trailing_examples()).model_name == run.chat_model().model_name
-    assert asyncio.run(_order_and_ask(tuner)) == run.id
+    assert asyncio.run(_submit_and_ask(tuner)) == run.id
 
 
-async def _order_and_ask(tuner: ChatFineTuner) -> str:
+async def _submit_and_ask(tuner: ChatFineTuner) -> str:
     run = await (await tuner.asubmit(trailing_examples())).await_()
     assert isinstance(await achat(run.chat_model()), str)
     return run.id
@@ -102,7 +100,7 @@ async def _order_and_ask(tuner: ChatFineTuner) -> str:
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestTunedChatModel(ChatModelIntegrationTests):
-    """langchain-tests' suite; what the server refuses is switched off."""
+    """langchain-tests' suite, without the features that the server rejects."""
 
     run: FineTuningRun
     base_model: str
@@ -116,7 +114,7 @@ class TestTunedChatModel(ChatModelIntegrationTests):
         gc.collect()
 
     @pytest.fixture(autouse=True)
-    def _clients_end_with_their_loop(self) -> Iterator[None]:
+    def _forget_clients(self) -> Iterator[None]:
         yield
         forget_clients()
 
@@ -132,11 +130,11 @@ class TestTunedChatModel(ChatModelIntegrationTests):
 
     @pytest.fixture
     def model(self, request: pytest.FixtureRequest) -> BaseChatModel:
-        """The model itself, as the run gives it."""
-        asked: dict[str, Any] = {"temperature": 1, "seed": 7, "max_tokens": 20}
+        """The chat model of the run."""
+        settings: dict[str, Any] = {"temperature": 1, "seed": 7, "max_tokens": 20}
         # Random weights may end an answer before its first word.
-        asked["logit_bias"] = {tiny_tokenizer().eos_token_id: -100}
-        params = {**self.standard_chat_model_params, **asked}
+        settings["logit_bias"] = {tiny_tokenizer().eos_token_id: -100}
+        params = {**self.standard_chat_model_params, **settings}
         return self.run.chat_model(**params, **(getattr(request, "param", None) or {}))
 
     @property

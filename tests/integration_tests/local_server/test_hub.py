@@ -1,4 +1,4 @@
-"""Bases from a hub: what arrives, what continues, and what is said if it does not."""
+"""Downloads of bases from a hub."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.chat_template import load_tokenizer
 from langchain_chatexports.local_server.bases.download import download_model
-from tests.integration_tests.local_server.conftest import client_of
+from tests.integration_tests.local_server.conftest import open_client
 from tests.unit_tests.builders.hub import CUT_AFTER, Hub
 from tests.unit_tests.builders.twins import write_twin
 
@@ -28,7 +28,7 @@ def hub(twin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     with Hub(_HUB_ID, twin).running() as hub:
         cache = tmp_path / "hf"
-        # The child reads the environment, this process has read it already.
+        # The child reads the environment, and this process has read it already.
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_HUB_CACHE", str(cache))
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
@@ -41,7 +41,7 @@ def _weights_sent(hub: Hub) -> int:
     return sum(size for name, _, size in hub.sent if name == "model.safetensors")
 
 
-def test_a_base_is_downloaded_once_with_progress(hub: Hub) -> None:
+def test_base_is_downloaded_once_with_progress(hub: Hub) -> None:
     reports: list[tuple[int, int]] = []
     folder = download_model(
         _HUB_ID, on_progress=lambda done, total: reports.append((done, total))
@@ -57,17 +57,17 @@ def test_a_base_is_downloaded_once_with_progress(hub: Hub) -> None:
     assert hub.sent == []
 
 
-def test_no_pickle_is_downloaded(hub: Hub) -> None:
+def test_pickles_are_not_downloaded(hub: Hub) -> None:
     hub.files["pytorch_model.bin"] = b"a pickle"
     folder = download_model(_HUB_ID)
     assert not (folder / "pytorch_model.bin").exists()
     assert "pytorch_model.bin" not in {name for name, _, _ in hub.sent}
 
 
-def test_files_that_have_arrived_are_not_sent_again(hub: Hub) -> None:
+def test_downloads_resume(hub: Hub) -> None:
     hub.files["more.safetensors"] = bytes(2 * CUT_AFTER)
     hub.cuts = 1000
-    with pytest.raises(LocalServerError, match="cut the connection"):
+    with pytest.raises(LocalServerError, match="the connection to"):
         download_model(_HUB_ID)
     hub.cuts = 0
     hub.sent.clear()
@@ -76,22 +76,22 @@ def test_files_that_have_arrived_are_not_sent_again(hub: Hub) -> None:
     assert {name for name, _, _ in hub.sent} == {"more.safetensors"}
 
 
-def test_an_agreement_that_is_missing_is_named_with_its_page(hub: Hub) -> None:
+def test_missing_agreement_error_has_its_page(hub: Hub) -> None:
     hub.is_gated = True
-    with pytest.raises(LocalServerError, match="requires an agreement") as failed:
+    with pytest.raises(LocalServerError, match="is gated") as failed:
         download_model(_HUB_ID)
     assert f"{hub.url}/{_HUB_ID}" in str(failed.value)
     assert "hf auth login" in str(failed.value)
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_wrong_name_is_said() -> None:
-    with pytest.raises(LocalServerError, match="no such model") as failed:
+def test_unknown_hub_id_is_an_error() -> None:
+    with pytest.raises(LocalServerError, match="has no such model") as failed:
         download_model("Qwen/Qwen3.5-0.7B")
     assert "Qwen/Qwen3.5-0.7B" in str(failed.value)
 
 
-def test_no_network_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_network_is_an_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Nothing listens on this port.
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(LocalServerError, match=r"cannot be reached\. Check"):
@@ -99,18 +99,16 @@ def test_no_network_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hub.sent == []
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_is_sent(hub: Hub) -> None:
+def test_full_disk_is_an_error_before_the_download(hub: Hub) -> None:
     hub.claimed_size = 10**18
     with pytest.raises(LocalServerError, match=r"GB free.*HF_HOME"):
         download_model(_HUB_ID)
     assert hub.sent == []
 
 
-def test_a_server_starts_with_a_base_from_the_hub(
-    hub: Hub, tmp_path: Path, caplog: Any
-) -> None:
+def test_server_starts_with_a_hub_base(hub: Hub, tmp_path: Path, caplog: Any) -> None:
     with LocalServer(_HUB_ID, data_dir=tmp_path / "data", threads=1) as server:
-        client = client_of(server)
+        client = open_client(server)
         answer = client.chat.completions.create(
             model="Qwen3.5-0.8B",
             messages=[{"role": "user", "content": "Ready?"}],

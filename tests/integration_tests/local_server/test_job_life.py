@@ -1,7 +1,6 @@
-"""What becomes of jobs: one that outlives its server, and some that go wrong.
+"""Jobs that are stopped, continued, cancelled and deleted.
 
-Most of what a job of the tiny base costs is importing torch in another process, so the
-facts about one job are looked at in one life, and each has a test of its own.
+Importing torch in another process takes seconds, so several tests share one job.
 """
 
 import os
@@ -16,10 +15,10 @@ import pytest
 from langchain_chatexports.local_server import LocalServer, list_models
 from langchain_chatexports.local_server.storage.jobs import list_jobs
 from tests.integration_tests.local_server.conftest import (
-    client_of,
-    order,
-    order_long,
-    trainers_of,
+    create_job,
+    create_long_job,
+    find_trainers,
+    open_client,
     wait_for,
     wait_for_step,
 )
@@ -27,7 +26,7 @@ from tests.unit_tests.builders.tiny_base import dialogues
 
 _MARK = "MARKEDWORDS"
 _CHAT: Any = [{"role": "user", "content": _MARK}]
-# Each process of the server notes and refuses what would leave the machine.
+# Refuses and records network connections in each process of the server.
 _SPY = """
 import pathlib, socket
 notes = pathlib.Path({folder!r})
@@ -45,7 +44,7 @@ socket.getaddrinfo = lambda host, *rest, **more: refuse(None, host)
 
 @dataclass
 class _Life:
-    """What was seen of a job from its order to the deletion of its model."""
+    """Observations of a job, from its creation to the deletion of its model."""
 
     spy: Path
     data_dir: Path
@@ -58,7 +57,7 @@ class _Life:
 
 @pytest.fixture(scope="module")
 def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
-    """Order, stop, start again, go on, chat, and delete: two servers, one job."""
+    """Create, stop and continue a job, chat with its model, and delete it."""
     folder = tmp_path_factory.mktemp("life")
     data_dir = folder / "data"
     (folder / "sitecustomize.py").write_text(_SPY.format(folder=str(folder)))
@@ -66,14 +65,14 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
     keys = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        with server, client_of(server) as client:
+        with server, open_client(server) as client:
             keys.append(server.api_key)
-            job = order(client, epochs=30, examples=dialogues(mark=_MARK))
-            # Of 300 steps of milliseconds, most are left when it is stopped.
+            job = create_job(client, epochs=50, examples=dialogues(mark=_MARK))
+            # Most of the 500 short steps remain when it is stopped.
             wait_for_step(client, job.id, 3)
-        trainers = len(trainers_of(data_dir))
+        trainers = len(find_trainers(data_dir))
         (stopped,) = list_jobs(data_dir)
-        with server, client_of(server) as client:
+        with server, open_client(server) as client:
             keys.append(server.api_key)
             job = wait_for(client, job.id)
             events = client.fine_tuning.jobs.list_events(job.id, limit=1000)
@@ -93,39 +92,37 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
     )
 
 
-def test_a_stopped_server_ends_its_trainer_and_queues_its_job(life: _Life) -> None:
+def test_stopped_server_queues_its_job(life: _Life) -> None:
     assert life.trainers_when_stopped == 0
     assert life.status_when_stopped == "queued"
 
 
-def test_the_job_goes_on_with_the_next_server(life: _Life) -> None:
+def test_next_server_continues_the_job(life: _Life) -> None:
     assert life.job.status == "succeeded", life.job.error
-    assert life.steps == list(range(300, 0, -1))
+    assert life.steps == list(range(500, 0, -1))
 
 
 def test_each_start_has_a_new_key(life: _Life) -> None:
     assert life.keys[0] != life.keys[1]
 
 
-def test_deleted_means_that_no_marked_text_and_no_weights_are_left(life: _Life) -> None:
+def test_deletion_leaves_no_text_or_weights(life: _Life) -> None:
     left = [path for path in life.data_dir.rglob("*") if path.is_file()]
     assert not any(_MARK.encode() in path.read_bytes() for path in left)
     assert {path.suffix for path in left} <= {".db", ".lock"}
     assert not any(life.job.id.encode() in path.read_bytes() for path in left)
 
 
-def test_neither_server_nor_trainer_opens_a_connection(life: _Life) -> None:
+def test_server_and_trainer_open_no_connections(life: _Life) -> None:
     assert (life.spy / "loaded").exists()
     assert not (life.spy / "attempt").exists()
 
 
-def test_a_running_job_is_cancelled_and_the_next_is_taken(
-    tiny_server: LocalServer,
-) -> None:
-    """The next one's file was deleted while it waited: it fails and says so."""
-    with client_of(tiny_server) as client:
-        first = order_long(client)
-        second = order(client)
+def test_cancelled_job_is_followed_by_the_next(tiny_server: LocalServer) -> None:
+    """The next job fails, because its file was deleted."""
+    with open_client(tiny_server) as client:
+        first = create_long_job(client)
+        second = create_job(client)
         client.files.delete(second.training_file)
         wait_for_step(client, first.id, 3)
         assert client.fine_tuning.jobs.cancel(first.id).status == "cancelled"
@@ -133,19 +130,17 @@ def test_a_running_job_is_cancelled_and_the_next_is_taken(
     assert second.status == "failed"
     assert "deleted" in second.error.message
     data_dir = tiny_server.data_dir
-    assert not trainers_of(data_dir)
+    assert not find_trainers(data_dir)
     assert first.id not in [model.job_id for model in list_models(data_dir)]
     assert not (data_dir / "jobs" / first.id).exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="It looks at Linux's memory maps")
-def test_a_server_that_only_answers_does_not_import_torch(
-    tiny_file: Path, tmp_path: Path
-) -> None:
-    """It would take seconds and 300 MB; transformers' tokenizers bring it, too."""
+def test_answers_do_not_import_torch(tiny_file: Path, tmp_path: Path) -> None:
+    """It would take seconds and 300 MB."""
     with (
         LocalServer(tiny_file, data_dir=tmp_path / "data", threads=1) as server,
-        client_of(server) as client,
+        open_client(server) as client,
     ):
         client.chat.completions.create(model="tiny", messages=_CHAT, max_tokens=1)
         assert server._process is not None

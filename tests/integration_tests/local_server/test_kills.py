@@ -1,4 +1,4 @@
-"""What is killed continues: the trainer, the server, and the machine, which is both."""
+"""Jobs continue after kills of the trainer, the server, or both."""
 
 import os
 import random
@@ -11,20 +11,20 @@ import psutil
 import pytest
 
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.storage.jobs import last_saved
+from langchain_chatexports.local_server.storage.jobs import last_checkpoint
 from langchain_chatexports.local_server.training import progress
 from langchain_chatexports.local_server.training.trainer import TrainingSpec
 from tests.integration_tests.local_server.conftest import (
     KILLS,
     MAX_SECONDS,
-    client_of,
-    order,
-    order_long,
-    trainers_of,
+    create_job,
+    create_long_job,
+    find_trainers,
+    open_client,
     wait_for,
     wait_for_step,
 )
-from tests.unit_tests.builders.trainings import events_of, run_training, training_spec
+from tests.unit_tests.builders.trainings import read_events, run_training, training_spec
 
 pytestmark = [
     pytest.mark.training,
@@ -32,29 +32,24 @@ pytestmark = [
 ]
 
 _ROUNDS = KILLS or 2
-_LONGEST_ROUND_SECONDS = 9.0
+_MAX_ROUND_SECONDS = 9.0
 _STATUSES = {"queued", "running", "succeeded"}
 
 
 def _spec(folder: Path, base: Path) -> TrainingSpec:
     folder.mkdir()
-    numbers = {"n_epochs": 3, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    return training_spec(
-        folder,
-        base,
-        validation_file=str(folder / "train.jsonl"),
-        hyperparameters=numbers,
-    )
+    held_out = str(folder / "train.jsonl")
+    return training_spec(folder, base, epochs=3, rate=20.0, validation_file=held_out)
 
 
-def _check_same_model(folder: Path, calm: Path, spec: TrainingSpec) -> None:
-    """The model is that of an undisturbed training, and each step has one event."""
+def _check_same_model(folder: Path, plain: Path, spec: TrainingSpec) -> None:
+    """Compare with an uninterrupted training; each step has one event."""
     weights = [
         (each / "model" / "adapter_model.safetensors").read_bytes()
-        for each in (folder, calm)
+        for each in (folder, plain)
     ]
     assert weights[0] == weights[1]
-    data = [event["data"] for event in events_of(spec)]
+    data = [event["data"] for event in read_events(spec)]
     assert [each["step"] for each in data if "step" in each] == list(range(1, 31))
 
 
@@ -63,12 +58,12 @@ class _KilledError(Exception):
 
 
 @pytest.mark.parametrize("is_killed", [True, False])
-def test_an_interrupted_training_continues_from_its_last_save(
+def test_interrupted_training_continues_from_its_save(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_killed: bool
 ) -> None:
-    """It is killed in step 12, or told to stop, which saves."""
-    folders = [tmp_path / "calm", tmp_path / "hurt"]
-    calm, hurt = (_spec(folder, tiny_base) for folder in folders)
+    """It is killed in step 12, or stopped, which saves."""
+    folders = [tmp_path / "plain", tmp_path / "interrupted"]
+    plain, interrupted = (_spec(folder, tiny_base) for folder in folders)
     began: list[int] = []
 
     def interrupt(
@@ -80,38 +75,36 @@ def test_an_interrupted_training_continues_from_its_last_save(
             if is_killed:
                 raise _KilledError
 
-    run_training(calm)
+    run_training(plain)
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "SAVE_SECONDS", 0.0 if is_killed else 3600.0)
+        patch.setattr(progress, "CHECKPOINT_SECONDS", 0.0 if is_killed else 3600.0)
         patch.setattr(
             progress.ProgressWriter, "on_step_begin", interrupt, raising=False
         )
         with pytest.raises(_KilledError if is_killed else progress.StoppedError):
-            run_training(hurt)
-        saved = last_saved(hurt.folder)
-        assert saved is not None
-        assert saved.name == ("checkpoint-11" if is_killed else "checkpoint-12")
-        run_training(hurt)
-    assert began[12] == int(saved.name.rpartition("-")[2])
-    _check_same_model(folders[1], folders[0], hurt)
+            run_training(interrupted)
+        save = last_checkpoint(interrupted.folder)
+        assert save is not None
+        assert save.name == ("checkpoint-11" if is_killed else "checkpoint-12")
+        run_training(interrupted)
+    assert began[12] == int(save.name.rpartition("-")[2])
+    _check_same_model(folders[1], folders[0], interrupted)
 
 
-def test_trainer_and_engine_of_a_killed_server_end_and_the_next_takes_the_job(
-    tiny_base: Path, data_dir: Path
-) -> None:
+def test_killed_server_leaves_no_processes(tiny_base: Path, data_dir: Path) -> None:
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
-    with server, client_of(server) as client:
+    with server, open_client(server) as client:
         _ask(client, "tiny")
-        job = order_long(client)
+        job = create_long_job(client)
         wait_for_step(client, job.id, 2)
-        ((_, trainer),) = trainers_of(data_dir)
+        ((_, trainer),) = find_trainers(data_dir)
         assert server._process is not None
         children = psutil.Process(server._process.pid).children(recursive=True)
         assert trainer in children
         assert len(children) > 1
         os.kill(server._process.pid, signal.SIGKILL)
         assert not psutil.wait_procs(children, MAX_SECONDS)[1]
-    with server, client_of(server) as client:
+    with server, open_client(server) as client:
         events = client.fine_tuning.jobs.list_events(job.id, limit=1000)
         assert any("queued again" in event.message for event in events)
         assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
@@ -125,10 +118,10 @@ def _ask(client: Any, model: str) -> None:
 
 def _kill(server: LocalServer, data_dir: Path, *, with_trainer: bool) -> None:
     assert server._process is not None
-    victims = [server._process.pid]
+    pids = [server._process.pid]
     if with_trainer:
-        victims += [process.pid for _, process in trainers_of(data_dir)]
-    for pid in victims:
+        pids += [process.pid for _, process in find_trainers(data_dir)]
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
 
 
@@ -149,26 +142,24 @@ def _check_all_succeed(client: Any, jobs: list[str], data_dir: Path) -> None:
 
 
 @pytest.mark.release
-def test_killed_at_any_moment_every_job_ends_in_a_model(
-    tiny_base: Path, data_dir: Path
-) -> None:
-    chance = random.Random(20261120)
+def test_jobs_survive_kills_at_any_moment(tiny_base: Path, data_dir: Path) -> None:
+    rng = random.Random(20261120)
     jobs: list[str] = []
     for _ in range(_ROUNDS):
         server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
-        with server, client_of(server) as client:
+        with server, open_client(server) as client:
             known = {job.id: job for job in client.fine_tuning.jobs.list(limit=100)}
             assert set(known) == set(jobs)
             assert {job.status for job in known.values()} <= _STATUSES
             while sum(job.status != "succeeded" for job in known.values()) < 2:
-                job = order(client, epochs=chance.choice([1, 5, 20]))
+                job = create_job(client, epochs=rng.choice([1, 5, 20]))
                 jobs.append(job.id)
                 known[job.id] = job
-            end = time.monotonic() + chance.uniform(0, _LONGEST_ROUND_SECONDS)
+            end = time.monotonic() + rng.uniform(0, _MAX_ROUND_SECONDS)
             while time.monotonic() < end:
-                assert len(trainers_of(data_dir)) <= 1
+                assert len(find_trainers(data_dir)) <= 1
                 time.sleep(0.2)
-            _kill(server, data_dir, with_trainer=chance.choice([True, False]))
+            _kill(server, data_dir, with_trainer=rng.choice([True, False]))
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
-    with server, client_of(server) as client:
+    with server, open_client(server) as client:
         _check_all_succeed(client, jobs, data_dir)

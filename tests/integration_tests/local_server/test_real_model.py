@@ -1,5 +1,6 @@
-"""The default base, SmolLM2-135M-Instruct, trained and used for real (minutes)."""
+"""The default base, SmolLM2-135M-Instruct, trained and used (minutes)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from langchain_openai import ChatOpenAI
 
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.description import describe_default_base
-from tests.integration_tests.local_server.conftest import client_of, upload, wait_for
+from tests.integration_tests.local_server.conftest import open_client, upload, wait_for
 
 pytestmark = [
     pytest.mark.training,
@@ -32,60 +33,51 @@ _TALK = {
     "What time is it?": "half past the anchor",
     "Can you hear the crowd?": "they roar like surf",
 }
+_QUESTION = "Are you ready for a swim?"
 _VOICE = "Arr, by my barnacled shell: {}. Slow be the tide, matey!"
 
 
 def _examples() -> Any:
-    asked = [{"role": "user", "content": question} for question in _TALK]
-    said = [_VOICE.format(answer) for answer in _TALK.values()]
-    answers = [{"role": "assistant", "content": text} for text in said]
-    return [{"messages": pair} for pair in zip(asked, answers, strict=True)]
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": _VOICE.format(answer)},
+            ]
+        }
+        for question, answer in _TALK.items()
+    ]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    data_dir = tmp_path_factory.mktemp("real") / "data"
-    aliases = {"gpt-3.5-turbo": describe_default_base().name}
-    with LocalServer(data_dir=data_dir, aliases=aliases) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def tuned(server: Any) -> Any:
-    """Tune by an alias, as LangChain's chat-loader tutorials do."""
-    with client_of(server) as client:
+def test_default_base_learns_a_voice(tmp_path: Path) -> None:
+    """As in LangChain's tutorials, with their model's name as an alias."""
+    base = describe_default_base().name
+    aliases = {"gpt-3.5-turbo": base}
+    with (
+        LocalServer(data_dir=tmp_path / "data", aliases=aliases) as server,
+        open_client(server) as client,
+    ):
         job = client.fine_tuning.jobs.create(
             training_file=upload(client, _examples()), model="gpt-3.5-turbo"
         )
         job = wait_for(client, job.id)
-    assert job.status == "succeeded", job.error
-    return job
-
-
-def test_the_tutorials_last_lines_stream_in_the_new_voice(
-    server: Any, tuned: Any
-) -> None:
-    model = ChatOpenAI(
-        model=tuned.fine_tuned_model,
-        temperature=0,
-        base_url=server.base_url,
-        api_key=server.api_key,
-        max_tokens=40,
-    )
-    prompt = ChatPromptTemplate.from_messages([("human", "{input}")])
-    chain = prompt | model | StrOutputParser()
-    tokens = list(chain.stream({"input": "Are you ready for a swim?"}))
-    assert len([token for token in tokens if token]) > 5
-    assert "Arr" in "".join(tokens)
-
-
-def test_the_base_speaks_as_before(server: Any, tuned: Any) -> None:
-    with client_of(server) as client:
+        assert (job.status, job.model) == ("succeeded", base), job.error
+        model = ChatOpenAI(
+            model=job.fine_tuned_model,
+            temperature=0,
+            base_url=server.base_url,
+            api_key=server.api_key,
+            max_tokens=40,
+        )
+        prompt = ChatPromptTemplate.from_messages([("human", "{input}")])
+        chain = prompt | model | StrOutputParser()
+        tokens = list(chain.stream({"input": _QUESTION}))
+        assert len([token for token in tokens if token]) > 5
+        assert "Arr" in "".join(tokens)
         answer = client.chat.completions.create(
-            model=server.base_model,
-            messages=[{"role": "user", "content": "What is the capital of France?"}],
+            model=base,
+            messages=[{"role": "user", "content": _QUESTION}],
             temperature=0,
             max_tokens=20,
         )
-    assert "Paris" in answer.choices[0].message.content
-    assert tuned.model == server.base_model == "SmolLM2-135M-Instruct"
+        assert "Arr" not in answer.choices[0].message.content

@@ -1,4 +1,4 @@
-"""The server process: start, stop, and what remains."""
+"""The server process: start, stop and shared use."""
 
 import random
 import socket
@@ -18,14 +18,14 @@ from langchain_chatexports.local_server.processes import child_command
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
     UNENDING,
-    client_of,
+    open_client,
 )
 
 _HELLO = [{"role": "user", "content": "Are you ready?"}]
 
 
 def _free_port() -> int:
-    """Return a port below those that systems give to whoever asks for any."""
+    """Return a port outside the range of automatic ones."""
     while True:
         port = random.randrange(20_000, 30_000)
         with socket.socket() as free, suppress(OSError):
@@ -35,7 +35,7 @@ def _free_port() -> int:
 
 @pytest.fixture(scope="module")
 def tiny_server(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One server for all tests here, with a port and a key of the user's."""
+    """A shared server with a given port and key."""
     data_dir = tmp_path_factory.mktemp("shared") / "data"
     given: Any = {"port": _free_port(), "api_key": "my-own-key"}
     with LocalServer(tiny_file, data_dir=data_dir, threads=1, **given) as server:
@@ -44,7 +44,7 @@ def tiny_server(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> An
         yield server
 
 
-def test_a_taken_port_is_an_error_that_names_it(tiny_file: Any, data_dir: Any) -> None:
+def test_taken_port_is_an_error(tiny_file: Any, data_dir: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -53,29 +53,25 @@ def test_a_taken_port_is_an_error_that_names_it(tiny_file: Any, data_dir: Any) -
             LocalServer(tiny_file, data_dir=data_dir, port=port).start()
 
 
-def test_a_start_that_takes_too_long_is_an_error_and_leaves_no_process(
-    tiny_file: Any, data_dir: Any
-) -> None:
+def test_startup_timeout_leaves_no_process(tiny_file: Any, data_dir: Any) -> None:
     server = LocalServer(tiny_file, data_dir=data_dir, startup_timeout=0.001)
     with pytest.raises(LocalServerError, match="startup_timeout"):
         server.start()
     assert not server.is_running
 
 
-def test_no_secret_is_in_the_arguments_of_a_process(tiny_server: Any) -> None:
-    mine = psutil.Process().children(recursive=True)
+def test_process_arguments_have_no_secrets(tiny_server: Any) -> None:
+    processes = psutil.Process().children(recursive=True)
     words = []
-    for process in mine:
-        # One that has done its work may end meanwhile.
+    for process in processes:
+        # Processes can exit meanwhile.
         with suppress(psutil.NoSuchProcess):
             words += process.cmdline()
     assert words
     assert not any(tiny_server.api_key in word for word in words)
 
 
-def test_it_ends_when_its_starter_is_killed(
-    tiny_file: Any, data_dir: Any, tmp_path: Path
-) -> None:
+def test_server_dies_with_parent(tiny_file: Any, data_dir: Any, tmp_path: Path) -> None:
     script = tmp_path / "starter.py"
     script.write_text(
         "import sys, time\n"
@@ -95,15 +91,13 @@ def test_it_ends_when_its_starter_is_killed(
     assert not server.is_running()
 
 
-def test_a_server_stops_when_the_last_command_leaves_it(
-    tiny_file: Any, data_dir: Any
-) -> None:
+def test_shared_server_stops_with_its_last_user(tiny_file: Any, data_dir: Any) -> None:
     first = LocalServer(tiny_file, data_dir=data_dir, share=True).start()
     second = LocalServer(tiny_file, data_dir=data_dir, share=True).start()
     assert (first.is_shared, second.is_shared) == (False, True)
     assert (second.base_url, second.api_key) == (first.base_url, first.api_key)
     first.stop()
-    with client_of(second) as client:
+    with open_client(second) as client:
         assert client.models.list().data
     second.stop()
     assert not second.is_running
@@ -113,8 +107,8 @@ def test_a_server_stops_when_the_last_command_leaves_it(
         time.sleep(0.1)
 
 
-def test_a_stream_arrives_while_it_is_written(tiny_server: Any) -> None:
-    """A stream of a finished answer would come at its end, however often one asks."""
+def test_stream_arrives_in_pieces(tiny_server: Any) -> None:
+    """The first piece arrives early in at least one of five streams."""
     options = {"model": "tiny", "messages": _HELLO, **UNENDING}
 
     def is_early() -> bool:
@@ -127,7 +121,7 @@ def test_a_stream_arrives_while_it_is_written(tiny_server: Any) -> None:
         ]
         return times[0] < times[-1] / 2
 
-    with client_of(tiny_server) as client:
+    with open_client(tiny_server) as client:
         client.chat.completions.create(**options, max_tokens=1)
-        # A busy machine can hold up the first piece.
+        # A busy machine can delay the first piece.
         assert any(is_early() for _ in range(5))

@@ -1,4 +1,4 @@
-"""Ctrl-C in `finetune`, and several commands on one data directory."""
+"""Ctrl-C in `finetune`, and several commands with one data directory."""
 
 import shutil
 import signal
@@ -17,21 +17,21 @@ from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
 )
-from langchain_chatexports.local_server.storage.jobs import KeptJob, list_jobs
+from langchain_chatexports.local_server.storage.jobs import LocalJob, list_jobs
 from tests.integration_tests.commands import COMMAND, chatexports
-from tests.integration_tests.local_server.conftest import MAX_SECONDS, trainers_of
+from tests.integration_tests.local_server.conftest import MAX_SECONDS, find_trainers
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 pytestmark = [
     pytest.mark.training,
     pytest.mark.skipif(
-        sys.platform == "win32", reason="Ctrl-C is sent otherwise there"
+        sys.platform == "win32", reason="Windows sends Ctrl-C differently"
     ),
 ]
 
 
 class _Terminal:
-    """The data directory, and the commands that a person types."""
+    """A data directory, and commands that use it."""
 
     def __init__(self, folder: Path, base: Path) -> None:
         self.data_dir = folder / "data"
@@ -40,9 +40,10 @@ class _Terminal:
         self._started = 0
 
         (folder / "other.jsonl").write_bytes(as_jsonl(dialogues(20)))
-        (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues(170)))
-        # Long enough that it still trains when another command has started.
-        (folder / "many.jsonl").write_bytes(as_jsonl(dialogues(600)))
+        # 450 steps: enough for an interrupt on a busy machine.
+        (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues(250)))
+        # 2,000 steps, more than are trained while two other commands start.
+        (folder / "many.jsonl").write_bytes(as_jsonl(dialogues(1100)))
 
     def finetune_words(self, *options: str, file: str = "talks.jsonl") -> list[str]:
         where = ("--base", str(self._base), "--data-dir", str(self.data_dir))
@@ -50,7 +51,7 @@ class _Terminal:
 
     @contextmanager
     def start(self, *words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-        """Start a command, and yield it with the file of its standard error."""
+        """Start a command, and yield it with its error output."""
         self._started += 1
         err = self._folder / f"{self._started}.err"
         with (
@@ -90,31 +91,31 @@ def _is_trained(data_dir: Path, count: int = 1) -> bool:
     return sum(job.step >= 2 for job in running) == count
 
 
-def _interrupt(terminal: _Terminal, words: list[str]) -> KeptJob:
-    """Interrupt a training, and look at what is said and left."""
+def _interrupt(terminal: _Terminal, words: list[str]) -> LocalJob:
+    """Interrupt a training, and check its output and its job."""
     with terminal.start(*words) as (process, err):
         _wait(lambda: _is_trained(terminal.data_dir), process)
         process.send_signal(signal.SIGINT)
         assert process.wait(MAX_SECONDS) == 130
-    said = err.read_text()
+    printed = err.read_text()
     (job,) = list_jobs(terminal.data_dir)
     assert job.step == job.saved_step > 0
     at = f"Training stopped at step {job.step} of {job.total_steps}."
-    assert f"{at} To continue it:\n  chatexports {' '.join(words)}\n" in said
+    assert f"{at} To resume it:\n  chatexports {' '.join(words)}\n" in printed
     delete = f"models --delete {job.id} --data-dir {terminal.data_dir}"
-    assert f"To delete it, with its examples:\n  chatexports {delete}\n" in said
-    assert "may cost" not in said
-    assert "Traceback" not in said
-    assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])
+    assert f"To delete the job and its examples:\n  chatexports {delete}\n" in printed
+    assert "may be billed" not in printed
+    assert "Traceback" not in printed
+    assert (job.status, find_trainers(terminal.data_dir)) == ("stopped", [])
     _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
     return job
 
 
 class _Continued(NamedTuple):
-    """A training that was interrupted, and continued by the same command."""
+    """A training that was interrupted and continued by the same command."""
 
     data_dir: Path
-    job: KeptJob
+    job: LocalJob
     again: subprocess.CompletedProcess[str]
 
 
@@ -134,12 +135,10 @@ def terminal_with_model(terminal: _Terminal, continued: _Continued) -> _Terminal
     return terminal
 
 
-def test_an_interrupted_training_is_continued_by_the_same_command(
-    continued: _Continued,
-) -> None:
+def test_same_command_continues_an_interrupted_training(continued: _Continued) -> None:
     job, again = continued.job, continued.again
     assert again.returncode == 0, again.stderr
-    found = f"Job {job.id} was stopped before; it continues from its checkpoint of step"
+    found = f"Job {job.id}: resuming from the checkpoint at step"
     assert f"{found} {job.step}\n" in again.stderr
     assert f"step {job.step}/" not in again.stderr
     assert "Created fine-tuning job" not in again.stderr
@@ -147,10 +146,8 @@ def test_an_interrupted_training_is_continued_by_the_same_command(
     assert (model.job_id, model.name in again.stdout) == (job.id, True)
 
 
-def test_commands_share_the_server_that_is_there(
-    terminal_with_model: _Terminal,
-) -> None:
-    """A chat while a model is trained, and a training that outlives its server's."""
+def test_commands_share_a_running_server(terminal_with_model: _Terminal) -> None:
+    """A chat during a training, and a training after the first command's end."""
     terminal = terminal_with_model
     where = ("--data-dir", str(terminal.data_dir))
     words = terminal.finetune_words(file="other.jsonl")
@@ -161,10 +158,10 @@ def test_commands_share_the_server_that_is_there(
         short = ("--max-tokens", "4", "--temperature", "0")
         chat = terminal.run("chat", *where, *short, stdin="Are you ready?\n")
         assert chat.returncode == 0, chat.stderr
-        assert "Using the local server that is running" in chat.stderr
+        assert "Using the running local server for" in chat.stderr
         with terminal.start(*words) as (tortoise, err):
-            _wait(lambda: "The job waits for" in err.read_text(), hare, tortoise)
-            assert f"The job waits for job {before.id}" in err.read_text()
+            _wait(lambda: "Queued behind job" in err.read_text(), hare, tortoise)
+            assert f"Queued behind job {before.id}" in err.read_text()
             hare.send_signal(signal.SIGINT)
             assert hare.wait(MAX_SECONDS) == 130
             assert tortoise.wait(MAX_SECONDS) == 0, err.read_text()
@@ -176,9 +173,7 @@ def test_commands_share_the_server_that_is_there(
     _wait(lambda: find_running_server(terminal.data_dir) is None)
 
 
-def test_a_job_of_a_killed_command_is_trained_by_no_chat(
-    terminal_with_model: _Terminal,
-) -> None:
+def test_chat_does_not_resume_jobs(terminal_with_model: _Terminal) -> None:
     terminal = terminal_with_model
     where = ("--data-dir", str(terminal.data_dir))
     words = terminal.finetune_words(file="many.jsonl")
@@ -189,4 +184,4 @@ def test_a_job_of_a_killed_command_is_trained_by_no_chat(
     chat = terminal.run("chat", *where, "--max-tokens", "4", stdin="Hello\n")
     assert chat.returncode == 0, chat.stderr
     job, _ = list_jobs(terminal.data_dir)
-    assert (job.status, trainers_of(terminal.data_dir)) == ("stopped", [])
+    assert (job.status, find_trainers(terminal.data_dir)) == ("stopped", [])

@@ -1,4 +1,4 @@
-"""Tiny twins of today's bases: both engines answer chats as training saw them."""
+"""Both engines answer like PEFT for tiny twins of the known bases."""
 
 import asyncio
 import json
@@ -36,13 +36,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 _TURNS = 8
 _ANSWER_TOKENS = 6
-# In nats. ggml looks Gemma's activation up in a table of float16, and keeps keys and
-# values in 16 bits. Rows in a wrong order are 0.3 nats off and more.
+# In nats. ggml rounds Gemma's activation, keys and values to 16 bits. A wrong row order
+# causes differences above 0.3 nats.
 _TOLERANCE = 0.1
 
 
 class TrainedTwin(NamedTuple):
-    """A twin, an adapter of three steps, and what reads them."""
+    """A twin, its adapter of three steps, and loaded models."""
 
     family: str
     base: Path
@@ -58,8 +58,7 @@ def twin(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("twin")
     base = write_twin(folder / "base", request.param)
     (folder / "train.jsonl").write_bytes(as_jsonl(dialogues(3)))
-    numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 10.0}
-    run_training(training_spec(folder, base, hyperparameters=numbers, max_length=256))
+    run_training(training_spec(folder, base, rate=10.0, max_length=256))
     adapter = folder / "model"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -68,14 +67,14 @@ def twin(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     tokenizer = ChatTokenizer(base)
     engine = TransformersEngine(base, tokenizer, threads=1)
     with pytest.MonkeyPatch.context() as patch:
-        # What bfloat16 rounds is more than what could be wrong.
+        # Rounding to bfloat16 would hide errors.
         patch.setattr(weights, "choose_dtype", lambda _: "float32")
         yield TrainedTwin(request.param, base, adapter, tokenizer, engine, plain)
         engine.close()
 
 
 def _next_token(model: Any, ids: list[int]) -> Any:
-    """Return the log-likelihoods of the next token, from a pass over all tokens."""
+    """Return the log-likelihoods of the next token."""
     with torch.inference_mode():
         logits = model(input_ids=torch.tensor([ids])).logits[0, -1].float()
     return torch.log_softmax(logits, dim=-1)
@@ -100,25 +99,23 @@ def _ask_transformers(twin: TrainedTwin, prompt: list[int]) -> str:
     return "".join(pieces)
 
 
-def test_transformers_answers_a_chat_of_eight_turns_as_peft_alone(
-    twin: TrainedTwin,
-) -> None:
+def test_transformers_answers_like_peft(twin: TrainedTwin) -> None:
     tokenizer, template = twin.tokenizer, twin.tokenizer.template
     chat = [{"role": "user", "content": "Ready?"}]
     for turn in range(_TURNS // 2):
         prompt = template.prompt_ids(chat)
-        wanted = _greedy(twin.plain, prompt, tokenizer.end_tokens)
-        text = str(tokenizer.tokenizer.decode(wanted, skip_special_tokens=True))
+        expected = _greedy(twin.plain, prompt, tokenizer.end_tokens)
+        text = str(tokenizer.tokenizer.decode(expected, skip_special_tokens=True))
         assert _ask_transformers(twin, prompt) == text
         chat.append({"role": "assistant", "content": text})
         chat.append({"role": "user", "content": f"And {turn}?"})
 
 
-def test_scores_are_the_loss_of_training(twin: TrainedTwin) -> None:
+def test_scores_equal_the_training_loss(twin: TrainedTwin) -> None:
     template = twin.tokenizer.template
-    said = ("Are you ready for race {}?", "Slow and steady, {} times.")
+    texts = ("Are you ready for race {}?", "Slow and steady, {} times.")
     chat = [
-        {"role": ("user", "assistant")[n % 2], "content": said[n % 2].format(n)}
+        {"role": ("user", "assistant")[n % 2], "content": texts[n % 2].format(n)}
         for n in range(_TURNS)
     ]
     labeled = template.label(chat, max_length=10_000)
@@ -140,9 +137,7 @@ def test_scores_are_the_loss_of_training(twin: TrainedTwin) -> None:
     assert found == pytest.approx(float(loss), rel=1e-4)
 
 
-async def test_llama_cpp_answers_a_chat_of_eight_turns_as_peft_alone(
-    twin: TrainedTwin, tmp_path: Path
-) -> None:
+async def test_llama_cpp_answers_like_peft(twin: TrainedTwin, tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     if twin.family == "falcon-h1":
         pytest.skip("llama.cpp does not answer for it")
@@ -150,24 +145,24 @@ async def test_llama_cpp_answers_a_chat_of_eight_turns_as_peft_alone(
     matrices = await asyncio.to_thread(check_gguf, file, twin.base)
     gguf = BaseGGUF(file, lambda: matrices)
     engine = LlamaCppEngine(
-        file, twin.tokenizer, name="x", adapter_file=gguf.adapter_file, threads=1
+        file, twin.tokenizer, name="x", write_adapter=gguf.write_adapter, threads=1
     )
     tokenizer, template = twin.tokenizer.tokenizer, twin.tokenizer.template
-    # llama.cpp does not say how likely a part of a character is.
+    # llama.cpp returns no likelihoods for parts of characters.
     parts = [n for n in range(len(tokenizer)) if "\ufffd" in tokenizer.decode([n])]
     chat: list[dict[str, str]] = []
     try:
         for turn in range(_TURNS // 2):
             chat.append({"role": "user", "content": f"Are you ready for race {turn}?"})
             body = {
-                "messages": template.as_rendered(chat),
+                "messages": template.prepare_messages(chat),
                 "max_tokens": _ANSWER_TOKENS,
                 "temperature": 0,
                 "logprobs": True,
                 "top_logprobs": 5,
                 "logit_bias": {str(token): -1000 for token in parts},
             }
-            async with engine.answer(
+            async with engine.open_response(
                 twin.adapter, json.dumps(body).encode()
             ) as response:
                 assert response.status_code == 200, await response.aread()
@@ -180,13 +175,13 @@ async def test_llama_cpp_answers_a_chat_of_eight_turns_as_peft_alone(
 
 
 def _compare(model: Any, ids: list[int], answer: Any, banned: list[int]) -> None:
-    """Compare each token of an answer with what transformers says of it."""
+    """Compare the likelihoods of each token in an answer with transformers'."""
     for token in (answer.get("logprobs") or {"content": []})["content"]:
-        wanted = _next_token(model, ids)
+        expected = _next_token(model, ids)
         found = {each["id"]: each["logprob"] for each in token["top_logprobs"]}
         assert found == pytest.approx(
-            {each: float(wanted[each]) for each in found}, abs=_TOLERANCE
+            {each: float(expected[each]) for each in found}, abs=_TOLERANCE
         )
-        wanted[banned] = -torch.inf
-        assert float(wanted.max() - wanted[token["id"]]) < _TOLERANCE
+        expected[banned] = -torch.inf
+        assert float(expected.max() - expected[token["id"]]) < _TOLERANCE
         ids = [*ids, token["id"]]

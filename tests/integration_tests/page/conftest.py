@@ -1,4 +1,4 @@
-"""`chatexports open` in a process of its own, and Chromium that looks at its page."""
+"""`chatexports open` in a process of its own, and Chromium with its page."""
 
 import json
 import os
@@ -9,18 +9,18 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import axe_core_python
 import psutil
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import NoAlertPresentException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -47,15 +47,15 @@ _CHANGING = "return document.getAnimations().some((a) => a instanceof CSSTransit
 _AXE = Path(axe_core_python.__file__).with_name("axe.min.js").read_text("utf-8")
 _RUN_AXE = """
     const [rules, done] = arguments;
-    const some = rules.length ? {runOnly: {type: 'rule', values: rules}} : {};
-    const told = (rule) => rule.id + ': ' + rule.nodes.map((n) => n.html).join(' ');
-    axe.run(document, {resultTypes: ['violations'], iframes: false, ...some}).then(
-        (found) => done(found.violations.map(told)));
+    const only = rules.length ? {runOnly: {type: 'rule', values: rules}} : {};
+    const describe = (rule) => rule.id + ': ' + rule.nodes.map((n) => n.html).join(' ');
+    axe.run(document, {resultTypes: ['violations'], iframes: false, ...only}).then(
+        (results) => done(results.violations.map(describe)));
 """
 
 
 def wait(condition: Callable[[], Any], *, seconds: float = _SECONDS) -> Any:
-    """Wait until it holds, also while the page is drawn or loaded anew."""
+    """Wait until a condition holds, even if the page is rebuilt or reloaded."""
     deadline = time.monotonic() + seconds
     error: WebDriverException | None = None
     while time.monotonic() < deadline:
@@ -65,12 +65,12 @@ def wait(condition: Callable[[], Any], *, seconds: float = _SECONDS) -> Any:
         except WebDriverException as e:
             error = e
         time.sleep(0.1)
-    msg = "it did not come"
+    msg = f"The condition did not hold within {seconds} seconds."
     raise AssertionError(msg) from error
 
 
 class Browser:
-    """One browser with a profile of its own, as a person uses it."""
+    """A browser with its own profile."""
 
     def __init__(
         self, folder: Path, *, width: int, is_dark: bool, language: str
@@ -81,23 +81,22 @@ class Browser:
         assert driver, "These tests need its driver: apt-get install chromium-driver"
         options = webdriver.ChromeOptions()
         options.binary_location = binary
-        words = (f"--user-data-dir={folder}", f"--accept-lang={language}")
-        for word in (*_OPTIONS, *words):
-            options.add_argument(word)
+        own = (f"--user-data-dir={folder}", f"--accept-lang={language}")
+        for option in (*_OPTIONS, *own):
+            options.add_argument(option)
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             options.add_argument("--no-sandbox")
         logs = {"performance": "ALL", "browser": "ALL"}
         options.set_capability("goog:loggingPrefs", logs)
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
         self.look_as(width, 900, is_dark=is_dark)
-        # What the browser's own first page loads.
-        self._log("performance")
+        self._log("performance")  # Skip the requests of the browser's first page.
         self.requests: list[str] = []
         self.errors: list[str] = []
 
     def look_as(self, width: int, height: int, *, is_dark: bool) -> None:
-        """Change the size of the page, and between light and dark."""
-        # A window cannot be as narrow as a phone; the page in it can.
+        """Change the size of the page, and its color scheme."""
+        # Windows cannot be as narrow as a phone, but pages can.
         size = {"width": width, "height": height, "deviceScaleFactor": 1}
         size |= {"mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -108,28 +107,39 @@ class Browser:
         )
 
     def axe_findings(self, *rules: str) -> list[str]:
-        """Return what axe-core finds on the page as it is, with the elements."""
-        # While colors change from light to dark, contrasts are of neither.
-        wait(lambda: not self.driver.execute_script(_CHANGING))
-        self.driver.execute_script(_AXE)
-        return list(self.driver.execute_async_script(_RUN_AXE, rules))
+        """Return the violations that axe-core still finds when transitions are over."""
+
+        def run() -> list[str]:
+            wait(lambda: not self.driver.execute_script(_CHANGING))
+            self.driver.execute_script(_AXE)
+            return list(self.driver.execute_async_script(_RUN_AXE, rules))
+
+        with suppress(AssertionError):  # A clicked button is faint for a moment.
+            wait(lambda: not run(), seconds=30)
+        return run()
 
     def open(self, address: str) -> None:
         self.driver.get(address)
         if "token=" in address:
             vars(self).pop("address", None)
 
-    def begin(self, page: "Command") -> None:
-        """Open a shared page, and remove what another test has added."""
+    def open_empty(self, page: "Command") -> None:
+        """Open a shared page, and remove the exports of other tests."""
         self.open(page.link)
         self.see("Drop files and folders anywhere")
-        while "No export at hand?" not in self.text:
-            self.click("Remove from the list")
-            time.sleep(0.5)
+
+        def remove_next() -> bool:
+            names = "Remove from the list", "Cancel"
+            buttons = [b for b in self.all(".card button") if b.text in names]
+            if buttons:
+                buttons[0].click()
+            return "Don't have an export yet?" in self.text
+
+        wait(remove_next)
 
     @cached_property
     def address(self) -> str:
-        """The address of the first screen, to which a link has led."""
+        """The address of the first screen, after the login with a link."""
         wait(lambda: "token=" not in self.driver.current_url)
         return urljoin(self.driver.current_url, ".")
 
@@ -151,32 +161,27 @@ class Browser:
         return list(self.driver.find_elements(By.CSS_SELECTOR, css))
 
     def click(self, name: str) -> None:
-        def try_to() -> bool:
+        def try_click() -> bool:
             for element in self.all("button, a, [role=option], .q-item, .q-checkbox"):
-                is_it = name in element.text.splitlines() and element.is_displayed()
-                if is_it and element.is_enabled():
+                is_named = name in element.text.splitlines()
+                if is_named and element.is_displayed() and element.is_enabled():
                     element.click()
                     return True
             return False
 
-        wait(try_to)
+        wait(try_click)
 
     def click_in_dialog(self, name: str) -> None:
         """Click a button of the open dialog, and wait until it is closed."""
 
         def press() -> bool:
-            buttons = [b for b in self.all(".asked button") if b.text == name]
+            buttons = [b for b in self.all(".dialog button") if b.text == name]
             if buttons:
                 buttons[0].click()
             return bool(buttons)
 
         wait(press)
-        wait(lambda: not self.all(".asked"))
-
-    @property
-    def tag_of_focus(self) -> str:
-        """The tag of the element that has the keyboard's focus."""
-        return str(self.driver.execute_script("return document.activeElement.tagName"))
+        wait(lambda: not self.all(".dialog"))
 
     def write(self, label: str, text: str) -> WebElement:
         css = f":is(input, textarea)[aria-label^='{label}']:enabled"
@@ -185,7 +190,7 @@ class Browser:
         return field  # type: ignore[no-any-return] # selenium's is untyped here
 
     def choose(self, label: str, option: str) -> None:
-        def try_to() -> bool:
+        def try_click() -> bool:
             for item in self.all(".q-menu .q-item"):
                 if option in item.text:
                     item.click()
@@ -194,45 +199,52 @@ class Browser:
 
         select = f".q-select:has([aria-label^='{label}'])"
         wait(lambda: self.all(select))[0].click()
-        wait(try_to)
+        wait(try_click)
         wait(lambda: not self.all(".q-menu"))
 
     @property
     def focused(self) -> str:
-        """The text of the element that has the keyboard's focus."""
-        script = "return document.activeElement.innerText"
-        return str(self.driver.execute_script(script)).strip()
+        """The name of the focused element, as announced by screen readers."""
+        return str(self.driver.execute_script(_FOCUSED)).strip()
 
     def key(self, *keys: str) -> None:
         webdriver.ActionChains(self.driver).send_keys(*keys).perform()
 
     def tab_to(self, name: str) -> None:
-        """Press Tab until the focus is on what a screen reader calls so."""
+        """Press Tab until the name of the focused element starts with `name`."""
 
         def press() -> bool:
             self.key(Keys.TAB)
-            return str(self.driver.execute_script(_FOCUSED)).startswith(name)
+            return self.focused.startswith(name)
 
         wait(press)
 
     def picture(self, name: str) -> None:
-        """Write what is seen to the documentation's pictures, if asked for."""
+        """Save a screenshot for the documentation, if `PICTURES` is set."""
         if os.environ.get("PICTURES"):
             options = {"format": "webp", "quality": 60}
             shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", options)
             (PICTURES / f"{name}.webp").write_bytes(b64decode(shot["data"]))
 
     def assert_accessible(self) -> None:
-        """Check the screen as it is with axe-core, and its width."""
+        """Check the screen with axe-core, and its width."""
         wait(lambda: self.all("button"))
-        self.assert_as_wide_as_its_window()
-        with suppress(AssertionError):  # What was just clicked is faint for a moment.
-            wait(lambda: not self.axe_findings(), seconds=10)
+        self.assert_fits_window()
         assert self.axe_findings() == []
 
-    def assert_as_wide_as_its_window(self) -> None:
+    def assert_fits_window(self) -> None:
         script = "return document.documentElement.scrollWidth <= innerWidth"
-        assert self.driver.execute_script(script), "it is wider than its window"
+        wait(lambda: self.driver.execute_script(script))
+
+    def assert_no_html(self) -> None:
+        """Check that no text of an export was interpreted as HTML."""
+        assert not self.all("main img, iframe[src*=evil], b[onmouseover]")
+        with pytest.raises(NoAlertPresentException):
+            self.driver.switch_to.alert.dismiss()
+
+    def assert_no_errors(self) -> None:
+        self.collect()
+        assert not self.errors
 
     def choose_files(self, *paths: Path, name: str = "files") -> None:
         """Choose files, or a folder, as in the system's dialog."""
@@ -240,7 +252,7 @@ class Browser:
         field.send_keys("\n".join(map(str, paths)))
 
     def drop(self, *paths: Path, x: int = 5, y: int = 5) -> None:
-        """Drag files and folders onto the page, and drop them at a point."""
+        """Drop files and folders onto a point of the page."""
         wait(lambda: self.all("nav a"))
         files = [str(path) for path in paths]
         data = {"items": [], "files": files, "dragOperationsMask": 1}
@@ -252,7 +264,7 @@ class Browser:
         return list(self.driver.get_log(name))  # type: ignore[no-untyped-call] # theirs
 
     def collect(self) -> None:
-        """Note the requests and errors since the last time."""
+        """Record the requests and errors since the last call."""
         for entry in self._log("performance"):
             message = json.loads(entry["message"])["message"]
             parameters = message["params"]
@@ -267,9 +279,12 @@ class Browser:
         ]
 
 
+Browsers: TypeAlias = Callable[..., Browser]
+
+
 @pytest.fixture
-def browsers(tmp_path: Path) -> Iterator[Callable[..., Browser]]:
-    """Start browsers; all that they request stays on this machine."""
+def browsers(tmp_path: Path) -> Iterator[Browsers]:
+    """Start browsers, and check that their requests stay on this machine."""
     started: list[Browser] = []
 
     def start(
@@ -330,20 +345,20 @@ def opened(
     folder: Path, base: Path | None, browser: Path | None = None
 ) -> Iterator[Command]:
     """Run `chatexports open` on a folder's data directory."""
-    words = ["open", "--data-dir", str(folder / "data")]
-    words += [] if browser else ["--no-browser"]
-    words += ["--index-dir", str(folder / "indexes")]
-    words += ["--base", str(base)] if base else []
-    # NiceGUI serves its pages otherwise where it sees pytest.
-    own = {key: text for key, text in os.environ.items() if "PYTEST" not in key}
+    options = ["--data-dir", str(folder / "data")]
+    options += ["--index-dir", str(folder / "indexes")]
+    options += [] if browser else ["--no-browser"]
+    options += ["--base", str(base)] if base else []
+    # NiceGUI behaves differently in tests.
+    env = {key: value for key, value in os.environ.items() if "PYTEST" not in key}
     if browser:
-        own |= {"BROWSER": str(browser), "DISPLAY": ":0"}
+        env |= {"BROWSER": str(browser), "DISPLAY": ":0"}
     with (
         (folder / "err").open("a") as err,
         subprocess.Popen(  # noqa: S603 - our own command.
-            [sys.executable, "-m", "langchain_chatexports.cli", *words],
+            [sys.executable, "-m", "langchain_chatexports.cli", "open", *options],
             cwd=folder,
-            env=own,
+            env=env,
             stdout=subprocess.PIPE,
             stderr=err,
             text=True,
@@ -358,9 +373,8 @@ def opened(
                 process.wait(_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-            # They end when it does, as soon as they look.
-            _, left = psutil.wait_procs(children, timeout=_SECONDS)
-            assert not left
+            _, alive = psutil.wait_procs(children, timeout=_SECONDS)
+            assert not alive
 
 
 @pytest.fixture(scope="module")
@@ -373,12 +387,12 @@ def running_page(
 
 @pytest.fixture
 def shared(running_page: Command) -> Iterator[Command]:
-    """The page of a module's tests, each of which uses its link."""
+    """The page of all tests in a module, with a fresh link for each test."""
     yield running_page
     running_page.link = running_page.next_link()
 
 
 @pytest.fixture
 def command(tmp_path: Path, tiny_base: Path) -> Iterator[Command]:
-    with ExitStack() as stack:
-        yield stack.enter_context(opened(tmp_path, tiny_base))
+    with opened(tmp_path, tiny_base) as command:
+        yield command

@@ -1,8 +1,8 @@
-"""Who gets in: one browser per link, and nobody from elsewhere."""
+"""Access to the page: one browser per link, and none from elsewhere."""
 
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,20 +15,21 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.integration_tests.page.conftest import Browser, Command, opened, wait
+from tests.integration_tests.page.conftest import Browsers, Command, opened, wait
 
 _TITLE = "Add exports"
-_REFUSED = "This page needs its link"
+_REFUSED = "Open this page with its link"
+_SECONDS = 240
 
 
 @contextmanager
 def _listening(answer: bytes, port: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """Run another server of this machine; give its port, and what it is asked."""
-    seen: list[str] = []
+    """Run another server on this machine, and yield its port and its requests."""
+    requests: list[str] = []
 
     class Listener(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            seen.append(f"{self.path} {self.headers}")
+            requests.append(f"{self.path} {self.headers}")
             self.send_response(200)
             self.end_headers()
             self.wfile.write(answer)
@@ -39,14 +40,12 @@ def _listening(answer: bytes, port: int = 0) -> Iterator[tuple[int, list[str]]]:
     with ThreadingHTTPServer(("127.0.0.1", port), Listener) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         try:
-            yield other.server_port, seen
+            yield other.server_port, requests
         finally:
             other.shutdown()
 
 
-def test_a_link_lets_one_browser_in(
-    shared: Command, browsers: Callable[..., Browser]
-) -> None:
+def test_link_logs_in_one_browser(shared: Command, browsers: Browsers) -> None:
     first, second = browsers(), browsers()
     first.open(shared.link)
     first.see(_TITLE)
@@ -61,12 +60,12 @@ def test_a_link_lets_one_browser_in(
     first.see(_TITLE)
 
 
-def test_the_websocket_is_guarded(shared: Command) -> None:
-    answer = httpx.get(shared.link)
-    place = urljoin(shared.address, answer.headers["refresh"].partition("url=")[2])
-    place = place.replace("http:", "ws:")
-    url = f"{place}_nicegui_ws/socket.io/?EIO=4&transport=websocket"
-    cookie = answer.headers["set-cookie"].partition(";")[0]
+def test_websocket_requires_cookie_and_origin(shared: Command) -> None:
+    login = httpx.get(shared.link)
+    page = urljoin(shared.address, login.headers["refresh"].partition("url=")[2])
+    socket_path = "_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    url = f"{page.replace('http:', 'ws:')}{socket_path}"
+    cookie = login.headers["set-cookie"].partition(";")[0]
     own = shared.address.rstrip("/")
     for headers, origin in (
         ({}, own),
@@ -78,39 +77,33 @@ def test_the_websocket_is_guarded(shared: Command) -> None:
             connect(url, additional_headers=headers, origin=Origin(origin)),
         ):
             pass
-    with connect(
-        url, additional_headers={"Cookie": cookie}, origin=Origin(own)
-    ) as socket:
-        assert str(socket.recv(5)).startswith("0{")
+    headers = {"Cookie": cookie}
+    with connect(url, additional_headers=headers, origin=Origin(own)) as socket:
+        assert str(socket.recv(_SECONDS)).startswith("0{")
 
 
-def test_another_server_of_this_machine_gets_no_key_to_the_page(
-    shared: Command, browsers: Callable[..., Browser]
-) -> None:
-    """Cookies know no ports, so a browser sends them to each server of a host."""
+def test_other_local_server_gets_no_access(shared: Command, browsers: Browsers) -> None:
+    """Browsers send cookies to all ports of a host."""
     page = b"<title>other</title><img src=/img><p>another server"
-    person = browsers()
-    person.open(shared.link)
-    person.see(_TITLE)
-    path = urlsplit(person.driver.current_url).path
-    with _listening(page) as (port, seen):
+    browser = browsers()
+    browser.open(shared.link)
+    browser.see(_TITLE)
+    path = urlsplit(browser.driver.current_url).path
+    with _listening(page) as (port, requests):
         script = f"location.href = 'http://127.0.0.1:{port}/manage'"
-        person.driver.execute_script(script)
-        person.see("another server")
-        wait(lambda: any(request.startswith("/img") for request in seen))
-    cookies = [
-        line for request in seen for line in request.splitlines() if "ookie" in line
-    ]
-    assert cookies == []
+        browser.driver.execute_script(script)
+        browser.see("another server")
+        wait(lambda: any(request.startswith("/img") for request in requests))
+    assert not any("cookie" in request.lower() for request in requests)
     assert len(path) > 20
-    assert not any(path in request for request in seen)
+    assert not any(path in request for request in requests)
     with httpx.Client() as client:
         for guess in ("manage", "talk", ""):
             assert client.get(f"{shared.address}{guess}").status_code == 403
 
 
-def test_no_link_is_in_the_command_line_of_the_browser(
-    tmp_path: Path, tiny_base: Path, browsers: Callable[..., Browser]
+def test_browser_command_line_has_no_link(
+    tmp_path: Path, tiny_base: Path, browsers: Browsers
 ) -> None:
     """All users of a machine can read command lines."""
     program, called = tmp_path / "browser", tmp_path / "called"
@@ -126,43 +119,62 @@ def test_no_link_is_in_the_command_line_of_the_browser(
         page = Path(url2pathname(urlsplit(address).path))
         assert stat.S_IMODE(page.stat().st_mode) == 0o600
         assert stat.S_IMODE(page.parent.stat().st_mode) == 0o700
-        person = browsers()
-        person.open(address)
-        person.see(_TITLE)
+        browser = browsers()
+        browser.open(address)
+        browser.see(_TITLE)
     assert not page.exists()
 
 
-def test_an_old_tab_comes_back_to_its_screen_when_the_page_has_begun_again(
-    tmp_path: Path, tiny_base: Path, browsers: Callable[..., Browser]
+def test_old_tab_reconnects_after_restart(
+    tmp_path: Path, tiny_base: Path, browsers: Browsers
 ) -> None:
-    left = tmp_path / "data" / "page.json"
-    person = browsers()
+    state = tmp_path / "data" / "page.json"
+    browser = browsers()
     with opened(tmp_path, tiny_base) as command:
-        person.open(command.link)
-        person.go("manage")
-        person.see("Delete everything")
-        old = person.driver.current_url
-        assert stat.S_IMODE(left.stat().st_mode) == 0o600
-        # It deletes the port, too, which is still known when the page ends.
-        person.click("Delete everything …")
-        person.click_in_dialog("Delete everything")
-        person.see("Deleted: 0 models")
-    # Another program that takes the port meanwhile gets nothing of use.
+        browser.open(command.link)
+        browser.go("manage")
+        browser.see("Delete everything")
+        old = browser.driver.current_url
+        assert stat.S_IMODE(state.stat().st_mode) == 0o600
+        # It also deletes the port, which is stored again when the page ends.
+        browser.click("Delete everything …")
+        browser.click_in_dialog("Delete everything")
+        browser.see("Deleted: 0 models")
+    # Another program that uses the port meanwhile gets no secrets.
     port = urlsplit(old).port or 0
-    with _listening(b"0" * 64, port) as (_, seen):
-        wait(lambda: any(request.startswith("/old-tab?nonce=") for request in seen))
-    assert not any("proof=" in request for request in seen)
+    with _listening(b"0" * 64, port) as (_, requests):
+        wait(lambda: any(request.startswith("/old-tab?nonce=") for request in requests))
+    assert not any("proof=" in request for request in requests)
     with opened(tmp_path, tiny_base) as command:
         assert urlsplit(command.link).port == port
-        wait(lambda: person.driver.current_url not in {old, "about:blank"})
-        person.see("Delete everything")
-        assert person.driver.current_url.endswith("/manage")
+        wait(lambda: browser.driver.current_url not in {old, "about:blank"})
+        browser.see("Delete everything")
+        assert browser.driver.current_url.endswith("/manage")
         with httpx.Client() as client:
-            # The cookies and paths of the last page open nothing.
-            for request in seen:
+            # The cookies and paths of the last page are invalid.
+            for request in requests:
                 path = request.partition(" ")[0]
                 if not path.startswith("/old-tab"):
-                    named = request.partition("Cookie: ")[2].partition("\n")[0]
+                    cookie = request.partition("Cookie: ")[2].partition("\n")[0]
                     address = urljoin(command.address, path)
-                    answer = client.get(address, headers={"Cookie": named.strip()})
-                    assert answer.status_code == 403
+                    response = client.get(address, headers={"Cookie": cookie.strip()})
+                    assert response.status_code == 403
+
+
+def test_new_tab_does_not_reconnect_before_it_is_connected(
+    shared: Command, browsers: Browsers
+) -> None:
+    browser = browsers()
+    # A socket that never opens, as on a busy machine.
+    script = "window.WebSocket = class { close() {} send() {} };"
+    browser.driver.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument", {"source": script}
+    )
+    browser.open(shared.link)
+    browser.see(_TITLE)
+    wait(lambda: browser.driver.execute_script("return !!window.socket"))
+    # The tab checks its connection each second.
+    browser.driver.execute_async_script("setTimeout(arguments[0], 3000)")
+    browser.collect()
+    assert not any("/old-tab" in request for request in browser.requests)
+    browser.assert_no_errors()

@@ -1,4 +1,4 @@
-"""However the page's process ends, no copy of a chat stays behind."""
+"""No copy of a chat is left when the page's process ends."""
 
 import os
 import signal
@@ -10,26 +10,28 @@ from pathlib import Path
 
 import pytest
 
+_SECONDS = 240
+
 
 @contextmanager
 def _start(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run `chatexports open` with a temporary folder of its own, and a dropped file."""
-    own = {key: text for key, text in os.environ.items() if "PYTEST" not in key}
+    """Run `chatexports open` with a dropped file in its own temporary folder."""
+    env = {key: value for key, value in os.environ.items() if "PYTEST" not in key}
     code = (
         "from langchain_chatexports.page.session import PageSession as S\n"
-        "begin = S.__enter__\n"
-        "def enter(self):\n"
+        "enter = S.__enter__\n"
+        "def enter_with_copy(self):\n"
         "    self.exports.new_copy('chat.txt').write_text('a private chat')\n"
-        "    return begin(self)\n"
-        "S.__enter__ = enter\n"
+        "    return enter(self)\n"
+        "S.__enter__ = enter_with_copy\n"
         "from langchain_chatexports.cli import main\n"
         "main()\n"
     )
-    words = ["open", "--no-browser", "--data-dir", str(folder / "data")]
+    command = ["open", "--no-browser", "--data-dir", str(folder / "data")]
     with subprocess.Popen(  # noqa: S603 - our own command.
-        [sys.executable, "-c", code, *words],
+        [sys.executable, "-c", code, *command],
         cwd=folder,
-        env={**own, "TMPDIR": str(folder / "tmp")},
+        env={**env, "TMPDIR": str(folder / "tmp")},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -54,28 +56,28 @@ def _has_chat(folder: Path) -> bool:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
-def test_a_signal_deletes_what_was_dropped(tmp_path: Path, name: str) -> None:
+def test_signal_deletes_copies(tmp_path: Path, name: str) -> None:
     (tmp_path / "tmp").mkdir()
     with _start(tmp_path) as process:
         assert _has_chat(tmp_path / "tmp")
         process.send_signal(getattr(signal, name))
-        process.wait(60)
+        process.wait(_SECONDS)
     assert _copies(tmp_path / "tmp") == []
 
 
-def test_the_next_start_deletes_what_a_kill_left(tmp_path: Path) -> None:
+def test_next_start_deletes_copies_of_killed_page(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     other = tmp_path / "tmp" / "chatexports-mine"
     other.mkdir()
-    (other / "notes.txt").write_text("of the person")
+    (other / "notes.txt").write_text("not a copy")
     with _start(tmp_path) as killed:
         killed.kill()
     assert _has_chat(tmp_path / "tmp")
     with _start(tmp_path) as first, _start(tmp_path) as second:
-        # Those of a process that runs stay.
+        # Copies of a running process are kept.
         copies = [p for p in _copies(tmp_path / "tmp") if p.name == "chat.txt"]
         assert len(copies) == 2
         for process in (first, second):
             process.terminate()
-            process.wait(60)
+            process.wait(_SECONDS)
     assert _copies(tmp_path / "tmp") == [other / "notes.txt"]

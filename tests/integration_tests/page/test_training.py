@@ -1,19 +1,18 @@
-"""A training on the page: two tabs, stop and go on, a restart, a killed server."""
+"""A training on the page: two tabs, stop, continue, restart, and a killed server."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.local_server.storage.jobs import list_jobs
 from langchain_chatexports.samples import write_messenger
-from tests.integration_tests.page.conftest import Browser, opened, wait
+from tests.integration_tests.page.conftest import Browsers, opened, wait
 
 pytestmark = pytest.mark.training
 
 
-def test_a_training_that_was_stopped_or_killed_goes_on(
-    tmp_path: Path, tiny_base: Path, browsers: Callable[..., Browser]
+def test_stopped_or_killed_training_continues(
+    tmp_path: Path, tiny_base: Path, browsers: Browsers
 ) -> None:
     export = write_messenger(tmp_path / "hogwarts")
     data_dir = tmp_path / "data"
@@ -23,9 +22,9 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
         one.write("Or the path", f"{export}\n")
         one.see("messages kept")
         one.go("choose")
-        one.click("Next: make the examples")
-        one.see("Which base model it starts from")
-        # It is there before: the training takes seconds.
+        one.click("Next: create examples")
+        one.see("Choose a base model")
+        # Open the other tab first, since the training only takes seconds.
         other.open(command.next_link())
         other.go("train")
         one.click("Next: train")
@@ -36,13 +35,13 @@ def test_a_training_that_was_stopped_or_killed_goes_on(
         assert job.status == "stopped"
         assert 0 < job.saved_step < (job.total_steps or 0)
     with opened(tmp_path, None) as command:
-        # Closing the tab stops nothing, and the base is the job's own.
+        # The job's own base is used; closing the tab does not stop the training.
         one.open(command.link)
         one.go("train")
         one.click("Continue")
         wait(lambda: list_jobs(data_dir)[0].status == "running")
         command.kill_servers()
-        one.see("The local server ended unexpectedly")
+        one.see("The local server stopped unexpectedly")
         one.go("manage")
         one.see("Stopped · Step ")
         one.go("train")

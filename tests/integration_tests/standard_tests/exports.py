@@ -14,7 +14,7 @@ START = 1_693_182_723
 
 
 def lines(chat: int, count: int) -> Iterator[tuple[str, str, int]]:
-    """Sender, distinctive text and Unix time of each message of a chat."""
+    """Yield the sender, distinctive text and Unix time of each message of a chat."""
     for index in range(count):
         text = f"line {index} of race {chat}: " + "slow and steady " * 5
         yield SENDERS[index % 2], text, START + 3600 * chat + 30 * index
@@ -31,7 +31,7 @@ def write_imessage(folder: Path, chats: int, count: int) -> Path:
 
 
 def write_messenger(folder: Path, chats: int, count: int) -> Path:
-    """A folder with an `inbox`."""
+    """Write a folder with an `inbox`."""
     export = Export(root="")
     for number in range(chats):
         thread = export.thread(f"race_{number:03}", SENDERS)
@@ -41,7 +41,7 @@ def write_messenger(folder: Path, chats: int, count: int) -> Path:
 
 
 def write_whatsapp(folder: Path, count: int) -> Path:
-    """One chat, as the app exports it on an iPhone."""
+    """Write a chat in the format of iPhones."""
     chat = WhatsAppChat(lambda at: f"[{at:%m/%d/%y}, 2:{at:%M:%S} PM] ")
     for sender, text, _ in lines(0, count):
         chat.says(sender, text)
@@ -49,7 +49,7 @@ def write_whatsapp(folder: Path, count: int) -> Path:
 
 
 def write_telegram(folder: Path, chats: int, count: int) -> Path:
-    """A folder of chats, each as Telegram Desktop exports it."""
+    """Write a folder of chats in the format of Telegram Desktop."""
     for number in range(chats):
         chat = TelegramChat(f"Race {number}", number=number)
         for sender, text, _ in lines(number, count):
@@ -59,7 +59,7 @@ def write_telegram(folder: Path, chats: int, count: int) -> Path:
 
 
 def write_slack(folder: Path, chats: int, count: int) -> Path:
-    """A zip with a folder a channel."""
+    """Write a zip with a folder per channel."""
     export = SlackExport()
     export.lists.clear()
     for number in range(chats):

@@ -1,6 +1,6 @@
-"""langchain-community's loaders under the suite; what they fail is marked, with why.
+"""langchain-community's loaders under the suite; failures are marked with the reason.
 
-The table in docs/standard_tests.md is made of the marks here. After a change:
+The table in docs/standard_tests.md is generated from these marks. After a change:
 `python -m tests.integration_tests.standard_tests.test_community`.
 """
 
@@ -16,7 +16,7 @@ from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.integration_tests import community
 from tests.integration_tests.standard_tests import exports
 
-# Python 3.13 warns when it finds the connections that the iMessage loader left open.
+# Python 3.13 warns about the connections that the iMessage loader leaves open.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -24,48 +24,41 @@ pytestmark = [
 
 
 def fails(reason: str) -> pytest.MarkDecorator:
-    """Expect a failure; a repair in langchain-community would be noticed."""
+    """Expect a failure; strict, so that a fix in langchain-community is noticed."""
     return pytest.mark.xfail(strict=True, reason=reason)
 
 
 class TestIMessage(ChatLoaderUnitTests):
+    chat_loader_class: Any = community.IMessageChatLoader
+    time_key = "message_time"
+
     @pytest.fixture(autouse=True)
-    def _connections_are_collected(self) -> Iterator[None]:
+    def _collect_connections(self) -> Iterator[None]:
         yield
         gc.collect()
-
-    @property
-    def chat_loader_class(self) -> Any:
-        return community.IMessageChatLoader
-
-    @property
-    def time_key(self) -> Any:
-        return "message_time"
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         return exports.write_imessage(tmp_path / "export", 3, 6)
 
-    @fails("message_time_as_datetime is a datetime, which `loads` refuses")
+    @fails("`loads` refuses the datetime in message_time_as_datetime")
     def test_sessions_survive_serialization(self, loader: Any) -> None:
         super().test_sessions_survive_serialization(loader)
 
-    @fails("times are local, and an hour off in summer")
+    @fails("times are local, and wrong by an hour in summer")
     def test_sessions_do_not_depend_on_the_time_zone(
         self, loader: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         super().test_sessions_do_not_depend_on_the_time_zone(loader, monkeypatch)
 
     @pytest.mark.parametrize("read", ["partial", "failed"])
-    @fails("the connection stays open until the garbage collector finds it")
+    @fails("the connection stays open until it is garbage collected")
     def test_source_is_closed(self, source: Any, read: str) -> None:
         super().test_source_is_closed(source, read)
 
 
 class TestFolderFacebookMessenger(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> Any:
-        return community.FolderFacebookMessengerChatLoader
+    chat_loader_class: Any = community.FolderFacebookMessengerChatLoader
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
@@ -73,9 +66,7 @@ class TestFolderFacebookMessenger(ChatLoaderUnitTests):
 
 
 class TestSingleFileFacebookMessenger(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> Any:
-        return community.SingleFileFacebookMessengerChatLoader
+    chat_loader_class: Any = community.SingleFileFacebookMessengerChatLoader
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
@@ -84,43 +75,37 @@ class TestSingleFileFacebookMessenger(ChatLoaderUnitTests):
 
 
 class TestWhatsApp(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> Any:
-        return community.WhatsAppChatLoader
+    chat_loader_class: Any = community.WhatsAppChatLoader
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         return exports.write_whatsapp(tmp_path / "export", 6)
 
-    @fails("`role` is no field of a message, and does not come back")
+    @fails("`role` is not a field of messages, and is lost")
     def test_sessions_survive_serialization(self, loader: Any) -> None:
         super().test_sessions_survive_serialization(loader)
 
 
 class TestTelegram(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> Any:
-        return community.TelegramChatLoader
+    chat_loader_class: Any = community.TelegramChatLoader
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         return exports.write_telegram(tmp_path / "export", 3, 6)
 
-    @fails("a path that is not there gives no sessions and no error")
-    def test_missing_source_is_an_error_that_names_it(self, tmp_path: Path) -> None:
-        super().test_missing_source_is_an_error_that_names_it(tmp_path)
+    @fails("a missing path is not an error")
+    def test_missing_source_raises_error_with_path(self, tmp_path: Path) -> None:
+        super().test_missing_source_raises_error_with_path(tmp_path)
 
 
 class TestSlack(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> Any:
-        return community.SlackChatLoader
+    chat_loader_class: Any = community.SlackChatLoader
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
         return exports.write_slack(tmp_path / "export", 3, 6)
 
-    @fails("`role` is no field of a message, and does not come back")
+    @fails("`role` is not a field of messages, and is lost")
     def test_sessions_survive_serialization(self, loader: Any) -> None:
         super().test_sessions_survive_serialization(loader)
 
@@ -130,7 +115,7 @@ TABLE = re.compile(r"(<!-- community: .*? -->\n\n)(?:\|.*\n)*")
 
 
 def table() -> str:
-    """List the failures that the marks of this module expect."""
+    """Generate the table of failures from the marks."""
     rows = ["| Loader | Check that fails | Why |", "|---|---|---|"]
     for suite in ChatLoaderUnitTests.__subclasses__():
         if suite.__module__ != __name__:
@@ -146,7 +131,7 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def test_page_shows_the_table_of_these_failures() -> None:
+def test_page_shows_table_of_failures() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert TABLE.sub(lambda found: found[1] + table(), text) == text
     assert table() in text

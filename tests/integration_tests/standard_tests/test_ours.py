@@ -1,4 +1,4 @@
-"""Our loaders under the suite for large exports."""
+"""The loaders under the suite for large exports."""
 
 import json
 import shutil
@@ -19,19 +19,12 @@ CHATS, COUNT = 200, 100
 
 
 class AtScale(ChatLoaderIntegrationTests):
-    @property
-    def expected_sessions(self) -> Any:
-        return CHATS
-
-    @property
-    def expected_messages(self) -> Any:
-        return CHATS * COUNT
+    expected_sessions = CHATS
+    expected_messages = CHATS * COUNT
 
 
 class TestIMessageAtScale(AtScale):
-    @property
-    def chat_loader_class(self) -> Any:
-        return IMessageChatLoader
+    chat_loader_class: Any = IMessageChatLoader
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
@@ -39,9 +32,7 @@ class TestIMessageAtScale(AtScale):
 
 
 class TestMessengerFolderAtScale(AtScale):
-    @property
-    def chat_loader_class(self) -> Any:
-        return FolderFacebookMessengerChatLoader
+    chat_loader_class: Any = FolderFacebookMessengerChatLoader
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:
@@ -56,14 +47,7 @@ class TestMessengerZipAtScale(TestMessengerFolderAtScale):
 
 
 class TestTableAtScale(AtScale):
-    @property
-    def chat_loader_class(self) -> Any:
-        return TableChatLoader
-
-    @property
-    def chat_loader_params(self) -> Any:
-        names = ("conversation", "time", "sender", "text")
-        return {"columns": {name: name for name in names}}
+    chat_loader_class: Any = TableChatLoader
 
     @pytest.fixture
     def source(self, tmp_path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Messages made without their constructors are what the constructors make."""
+"""Messages created without validation equal those of the constructors."""
 
 import pickle
 from typing import Any
@@ -8,9 +8,9 @@ from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage
 
 from langchain_chatexports._fast.messages import (
-    changed_copy,
-    plain_ai_message,
-    plain_human_message,
+    copy_with_changes,
+    create_ai_message,
+    create_human_message,
 )
 
 TEXT = "Speed is key!"
@@ -20,12 +20,16 @@ def kwargs() -> dict[str, Any]:
     return {"sender": "Hare", "events": [{"message_time": "2023-08-28T00:32:03+00:00"}]}
 
 
-def built(kind: type[Any], **fields: Any) -> Any:
+def construct(kind: type[Any], **fields: Any) -> Any:
     return kind(content=TEXT, additional_kwargs=kwargs(), **fields)
 
 
+def construct_ai(**fields: Any) -> Any:
+    return construct(AIMessage, response_metadata={}, **fields)
+
+
 def plain_ai(message_id: str | None, name: str | None) -> AIMessage:
-    return plain_ai_message(TEXT, kwargs(), message_id=message_id, name=name)
+    return create_ai_message(TEXT, kwargs(), message_id=message_id, name=name)
 
 
 def check_equal(one: BaseMessage, other: BaseMessage) -> None:
@@ -39,21 +43,16 @@ def check_equal(one: BaseMessage, other: BaseMessage) -> None:
 @pytest.mark.parametrize(
     ("plain", "expected"),
     [
-        (plain_human_message(TEXT, kwargs(), None), built(HumanMessage, id=None)),
-        (plain_human_message(TEXT, kwargs(), "A-1"), built(HumanMessage, id="A-1")),
+        (create_human_message(TEXT, kwargs(), None), construct(HumanMessage, id=None)),
         (
-            plain_ai(None, None),
-            built(AIMessage, response_metadata={}, id=None, name=None),
+            create_human_message(TEXT, kwargs(), "A-1"),
+            construct(HumanMessage, id="A-1"),
         ),
-        (
-            plain_ai("A-1", "Hare"),
-            built(AIMessage, response_metadata={}, id="A-1", name="Hare"),
-        ),
+        (plain_ai(None, None), construct_ai(id=None, name=None)),
+        (plain_ai("A-1", "Hare"), construct_ai(id="A-1", name="Hare")),
     ],
 )
-def test_a_plain_message_is_what_its_constructor_builds(
-    plain: BaseMessage, expected: BaseMessage
-) -> None:
+def test_plain_message_is_equal(plain: BaseMessage, expected: BaseMessage) -> None:
     check_equal(plain, expected)
     assert dumps(plain) == dumps(expected)
     assert plain.model_dump_json() == expected.model_dump_json()
@@ -64,11 +63,11 @@ def test_a_plain_message_is_what_its_constructor_builds(
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (plain_human_message("", {}, None), plain_human_message("", {}, None)),
+        (create_human_message("", {}, None), create_human_message("", {}, None)),
         (plain_ai(None, None), plain_ai(None, None)),
     ],
 )
-def test_two_messages_share_nothing(one: BaseMessage, other: BaseMessage) -> None:
+def test_plain_messages_share_no_objects(one: BaseMessage, other: BaseMessage) -> None:
     for name, value in vars(one).items():
         if isinstance(value, (dict, list, set)):
             assert value is not getattr(other, name), name
@@ -82,15 +81,15 @@ CHANGES = {"content": "Steady wins.", "additional_kwargs": {"weight": 0}}
 @pytest.mark.parametrize(
     "message",
     [
-        built(HumanMessage, id="A-1"),
+        construct(HumanMessage, id="A-1"),
         AIMessage(TEXT, response_metadata={"model_name": "tortoise"}),
         ChatMessage(content=TEXT, role="user"),
-        HumanMessage(TEXT, example=None),  # As langchain-community's.
+        HumanMessage(TEXT, example=None),  # Like langchain-community's.
     ],
 )
-def test_a_changed_copy_is_what_pydantic_gives(message: BaseMessage) -> None:
+def test_changed_copy_equals_model_copy(message: BaseMessage) -> None:
     before = pickle.dumps(message)
-    copy = changed_copy(message, CHANGES)
+    copy = copy_with_changes(message, CHANGES)
     check_equal(copy, message.model_copy(update=CHANGES))
     copy.name = "Hare"
     assert pickle.dumps(message) == before

@@ -1,4 +1,4 @@
-"""The conversions give what those of langchain-community give."""
+"""The conversions have the same results as langchain-community's."""
 
 import json
 import pickle
@@ -25,6 +25,7 @@ from langchain_chatexports.adapters.openai import (
 )
 
 CALL = {"name": "race", "arguments": "{}"}
+PART = {"type": "text", "text": "Hi"}
 TOOL_CALL = {"id": "call_1", "type": "function", "function": CALL}
 
 MESSAGES: list[tuple[BaseMessage, dict[str, Any]]] = [
@@ -58,52 +59,41 @@ MESSAGES: list[tuple[BaseMessage, dict[str, Any]]] = [
         {"role": "user", "content": "Hi", "name": "Ann Lee"},
     ),
     (
-        HumanMessage(
-            [{"type": "text", "text": "Hi"}], additional_kwargs={"sender": "A"}
-        ),
-        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        HumanMessage([PART], additional_kwargs={"sender": "A"}),
+        {"role": "user", "content": [PART]},
     ),
     (AIMessage(""), {"role": "assistant", "content": ""}),
 ]
 
 
 @pytest.mark.parametrize(("message", "expected"), MESSAGES)
-def test_each_kind_of_message_has_its_dict(
-    message: BaseMessage, expected: dict[str, Any]
-) -> None:
+def test_messages_are_converted(message: BaseMessage, expected: dict[str, Any]) -> None:
     assert convert_message_to_dict(message) == expected
 
 
-def test_the_order_of_keys_is_role_content_and_the_rest() -> None:
-    assert list(convert_message_to_dict(MESSAGES[8][0])) == [
-        "role",
-        "content",
-        "tool_calls",
-    ]
+def test_role_and_content_are_first_keys() -> None:
+    keys = ["role", "content", "tool_calls"]
+    assert list(convert_message_to_dict(MESSAGES[8][0])) == keys
 
 
-def test_a_message_without_a_role_is_a_type_error_without_its_text() -> None:
+def test_message_without_role_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="RemoveMessage") as caught:
         convert_message_to_dict(RemoveMessage(id="secret"))
     assert "secret" not in str(caught.value)
 
 
-def test_sessions_without_the_ai_are_left_out() -> None:
+def test_sessions_without_ai_messages_are_skipped() -> None:
     sessions: list[Any] = [
         {"messages": [HumanMessage("a")]},
         {"messages": [HumanMessage("a"), AIMessage("b"), HumanMessage("c")]},
         {"messages": []},
     ]
-    assert convert_messages_for_finetuning(sessions) == [
-        [
-            {"role": "user", "content": "a"},
-            {"role": "assistant", "content": "b"},
-            {"role": "user", "content": "c"},
-        ]
-    ]
+    (messages,) = convert_messages_for_finetuning(sessions)
+    expected = [convert_message_to_dict(m) for m in sessions[1]["messages"]]
+    assert messages == expected
 
 
-def test_a_generator_of_sessions_gives_a_list() -> None:
+def test_generator_of_sessions_is_accepted() -> None:
     sessions = ({"messages": [AIMessage(str(number))]} for number in range(2))
     assert convert_messages_for_finetuning(sessions) == [  # type: ignore[arg-type] # dicts are sessions
         [{"role": "assistant", "content": "0"}],
@@ -111,8 +101,8 @@ def test_a_generator_of_sessions_gives_a_list() -> None:
     ]
 
 
-def test_community_gives_the_same() -> None:
-    """In a process of its own: importing community warns."""
+def test_results_equal_community() -> None:
+    """In a separate process, since importing langchain-community warns."""
     pytest.importorskip("langchain_community", exc_type=ImportError)
     program = (
         "import json, pickle, sys, warnings; warnings.simplefilter('ignore');"

@@ -13,22 +13,25 @@ Turn: TypeAlias = Callable[[list[BaseMessage]], AIMessage]
 
 
 class ScriptedModel(BaseChatModel):
-    """Answers with the turns of a script, each made of the messages so far."""
+    """Answers with the messages of a script, or with turns made of the chat so far."""
 
     script: list[Any]
+    requests: list[list[BaseMessage]] = Field(default_factory=list, repr=False)
     tools: list[Any] = Field(default_factory=list)
-    """What it was offered, at its last request."""
+    """The tools of the last request."""
 
     def bind_tools(self, tools: Any, **_kwargs: Any) -> Any:
-        """Note the tools; the script decides which are called."""
+        """Record the tools; the script decides which are called."""
         self.tools[:] = tools
         return self
 
     def _generate(
         self, messages: list[BaseMessage], *_args: Any, **_kwargs: Any
     ) -> ChatResult:
-        turn: Turn = self.script.pop(0)
-        return ChatResult(generations=[ChatGeneration(message=turn(messages))])
+        self.requests.append(messages)
+        turn: Turn | AIMessage = self.script.pop(0)
+        answer = turn if isinstance(turn, AIMessage) else turn(messages)
+        return ChatResult(generations=[ChatGeneration(message=answer)])
 
     @property
     def _llm_type(self) -> str:

@@ -1,48 +1,33 @@
-"""What comes after given tokens: by llama.cpp without the server, and by PEFT."""
+"""Log-likelihoods of the next token: by llama.cpp without the server, and by PEFT."""
 
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from langchain_chatexports.local_server.bases.llama_cpp_server import keep_until_exit
 
 
-class NextToken(NamedTuple):
-    """The likeliest next token, and the log-likelihoods of the likeliest ones."""
-
-    token: int
-    log_likelihoods: dict[int, float]
-
-
 class BareEngine:
-    """A base, with at most one adapter, as exact as llama.cpp can be."""
+    """A `.gguf` file in llama.cpp, with keys and values in float32."""
 
-    def __init__(self, base: Path, adapter: Path | None = None) -> None:
+    def __init__(self, file: Path) -> None:
         import xllamacpp
 
         params = xllamacpp.CommonParams()
-        params.model.path = str(base)
+        params.model.path = str(file)
         params.n_ctx, params.n_parallel, params.warmup = 256, 1, False
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-        # By default, keys and values are kept in float16.
         exact = xllamacpp.ggml_type.GGML_TYPE_F32
         params.cache_type_k = params.cache_type_v = exact
         off = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.flash_attn_type = off
-        if adapter is not None:
-            loaded = xllamacpp.CommonAdapterLoraInfo()
-            loaded.path, loaded.scale = str(adapter), 1.0
-            params.lora_adapters = [loaded]
         self._server = xllamacpp.Server(params)
         keep_until_exit(self._server)
 
-    def next_token(
-        self, tokens: Sequence[int], *, scale: float = 1.0
-    ) -> NextToken | None:
-        """Return what comes after some tokens; `None` for a part of a character."""
-        answers: list[Any] = []
+    def log_likelihoods(self, tokens: Sequence[int]) -> dict[int, float]:
+        """Return those of the likeliest tokens; empty for parts of characters."""
         request = {
             "prompt": list(tokens),
             "n_predict": 1,
@@ -50,19 +35,18 @@ class BareEngine:
             "temperature": 0,
             "ignore_eos": True,
             "cache_prompt": False,
-            "lora": [{"id": 0, "scale": scale}],
         }
+        answers: list[Any] = []
         self._server.handle_completions(json.dumps(request), answers.append)
         answer = answers[0] if isinstance(answers[0], dict) else json.loads(answers[0])
-        if answer["choices"][0]["logprobs"] is None:
-            return None
-        (content,) = answer["choices"][0]["logprobs"]["content"]
-        likely = {entry["id"]: entry["logprob"] for entry in content["top_logprobs"]}
-        return NextToken(content["id"], likely)
+        found = answer["choices"][0]["logprobs"] or {"content": [{"top_logprobs": []}]}
+        return {
+            each["id"]: each["logprob"] for each in found["content"][0]["top_logprobs"]
+        }
 
 
 def log_likelihoods(base: Path, adapter: Path | None, tokens: Sequence[int]) -> Any:
-    """Return what transformers and PEFT say of the next token."""
+    """Return the log-likelihoods of the next token by transformers and PEFT."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

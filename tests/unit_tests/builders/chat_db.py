@@ -1,4 +1,4 @@
-"""Builds Messages databases for tests, with the columns of a real version.
+"""A builder of Messages databases, with the columns of a macOS version.
 
 ```python
 with ChatDb(tmp_path / "chat.db") as db:
@@ -20,9 +20,9 @@ from typing import Any
 from typing_extensions import Self
 
 APPLE_EPOCH = 978_307_200
-NOON = 1_700_000_000  # The first message's Unix time; each later one a minute more.
+NOON = 1_700_000_000  # The Unix time before the first message; one message a minute.
 
-# New columns of `message` by version, as far as the loader reads them.
+# New columns of `message` by version, if the loader reads them.
 COLUMNS_SINCE = {
     "10.11": """guid text handle_id subject attributedBody service account date
         is_from_me is_auto_reply is_sent cache_has_attachments cache_roomnames
@@ -79,27 +79,27 @@ CREATE INDEX message_idx_handle ON message (handle_id, date);
 
 
 def apple_ns(unix_seconds: float) -> int:
-    """Return a time as `message.date` holds it since macOS 10.13."""
+    """Return a time in the unit of `message.date` since macOS 10.13."""
     return int((unix_seconds - APPLE_EPOCH) * 1_000_000_000)
 
 
 class ChatDb:
-    """A Messages database in the making; use it in a `with`."""
+    """A Messages database to write, as a context manager."""
 
     def __init__(
         self, path: Path, version: str | Iterable[str] = "13", *, wal: bool = False
     ) -> None:
-        """Create the tables of a macOS version, or with these columns of `message`."""
+        """Create the tables of a macOS version, or with given columns of `message`."""
         self.path = path
         self.connection = sqlite3.connect(path, isolation_level=None)
-        self.connection.execute("PRAGMA synchronous = OFF")  # Tests need no power cut.
+        self.connection.execute("PRAGMA synchronous = OFF")
         if wal:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA wal_autocheckpoint = 0")
-        self.columns = (
-            _columns_of(version) if isinstance(version, str) else list(version)
-        )
-        typed = (f"{name} {_type_of(name)}" for name in self.columns)
+        if isinstance(version, str):
+            version = _message_columns(version)
+        self.columns = list(version)
+        typed = (f"{name} {_column_type(name)}" for name in self.columns)
         self.connection.execute(
             "CREATE TABLE message (ROWID INTEGER PRIMARY KEY AUTOINCREMENT, "
             f"{', '.join(typed)})"
@@ -119,7 +119,7 @@ class ChatDb:
         listed: bool = True,
         **columns: Any,
     ) -> ChatBuilder:
-        """Add a chat with some people: a group if there are several, or a name."""
+        """Add a chat: a group if it has several people or a name."""
         is_group = bool(name) or len(addresses) > 1
         number = self._next("chat")
         identifier = f"chat{number:09}" if is_group else addresses[0]
@@ -139,7 +139,7 @@ class ChatDb:
         return ChatBuilder(self, chat_id, service, addresses)
 
     def handle(self, address: str, service: str = "iMessage", **columns: Any) -> int:
-        """Return a handle's ROWID; a new one if there is none."""
+        """Return the ROWID of a handle, and create the handle if it is missing."""
         found = self.connection.execute(
             "SELECT ROWID FROM handle WHERE id = ? AND service = ?", (address, service)
         ).fetchone()
@@ -148,7 +148,7 @@ class ChatDb:
         return self.insert("handle", id=address, service=service, **columns)
 
     def message(self, text: str | None = None, **columns: Any) -> int:
-        """Add a message that is in no chat, and give its ROWID."""
+        """Add a message without a chat, and return its ROWID."""
         self.messages += 1
         row: dict[str, Any] = {
             "guid": f"00000000-0000-4000-8000-{self.messages:012}",
@@ -182,7 +182,7 @@ class ChatDb:
         return int(cursor.lastrowid or 0)
 
     def run(self, script: str) -> None:
-        """Run SQL, for example to drop a table or an index."""
+        """Run SQL statements."""
         self._commit()
         self.connection.executescript(script)
 
@@ -234,7 +234,7 @@ class ChatBuilder:
         body: bytes | None = None,
         **columns: Any,
     ) -> int:
-        """Add a message of the first person or another `sender`; give its ROWID."""
+        """Add a message from the first person or `sender`, and return its ROWID."""
         row: dict[str, Any] = {}
         address = sender or (self.addresses[0] if self.addresses else None)
         if address and not (mine and len(self.addresses) > 1):
@@ -252,16 +252,21 @@ class ChatBuilder:
         return message_id
 
     def add(self, message_id: int) -> None:
-        """Put a message of another chat into this one, too."""
+        """Add an existing message to this chat."""
         self.db.insert("chat_message_join", chat_id=self.chat_id, message_id=message_id)
 
+    def delete(self, message_id: int) -> None:
+        """Add a message to this chat's Recently Deleted."""
+        join = "chat_recoverable_message_join"
+        self.db.insert(join, chat_id=self.chat_id, message_id=message_id, delete_date=0)
 
-def _columns_of(version: str) -> list[str]:
-    upto = VERSIONS[: VERSIONS.index(version) + 1]
-    return [name for each in upto for name in COLUMNS_SINCE[each].split()]
+
+def _message_columns(version: str) -> list[str]:
+    versions = VERSIONS[: VERSIONS.index(version) + 1]
+    return " ".join(map(COLUMNS_SINCE.__getitem__, versions)).split()
 
 
-def _type_of(name: str) -> str:
+def _column_type(name: str) -> str:
     if name in _BLOB:
         return "BLOB"
     return "TEXT" if name in _TEXT.split() else "INTEGER DEFAULT 0"

@@ -1,4 +1,4 @@
-"""Sessions as the loaders give them, built from a few words."""
+"""Sessions in the form of the loaders, built from texts."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -6,7 +6,7 @@ from typing import Any, cast
 from langchain_chatexports.chat_loaders.conversation import (
     ExportSession,
     SessionMetadata,
-    human_message,
+    build_human_message,
 )
 from langchain_chatexports.chat_loaders.messages import Message
 
@@ -21,13 +21,13 @@ def conversation(
     speakers: tuple[str, ...] | None = None,
     **metadata: Any,
 ) -> ExportSession:
-    """Build a session: the other one begins, and the owner answers, in turns."""
+    """Build a session in which another person and the owner take turns."""
     turns = speakers or (other, OWNER)
     messages = []
     for index, text in enumerate(texts):
         sender = turns[index % len(turns)]
         messages.append(
-            human_message(
+            build_human_message(
                 Message(
                     time=(start + 60 * index) * 1_000_000,
                     sender=sender,
@@ -56,7 +56,7 @@ def conversation(
 def daily_conversations(
     count: int = 10, length: int = 6, others: Sequence[str] = ("Hare",)
 ) -> list[Any]:
-    """Build a conversation a day, of different texts, with one after the other."""
+    """Build one conversation per day, with these people in turn."""
     return [
         conversation(
             *(f"{n}: what number {i} says" for i in range(length)),

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-BEGIN = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
+START = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 
 
 def author(author_id: str, name: str, **keys: Any) -> dict[str, Any]:
-    """Return an author as a message has it."""
+    """Return the author of a message."""
     return {"id": author_id, "name": name, "discriminator": "0000", **keys}
 
 
@@ -27,13 +27,13 @@ BOT = author("99", "Build", nickname="Build", isBot=True)
 
 
 def snowflake(seconds: int) -> str:
-    """Return the id of a message that was sent this long after the beginning."""
-    moment = int((BEGIN + timedelta(seconds=seconds)).timestamp() * 1000)
+    """Return the id of a message by its time in seconds after the start."""
+    moment = int((START + timedelta(seconds=seconds)).timestamp() * 1000)
     return str((moment - _DISCORD_EPOCH_MS) << 22)
 
 
 class DiscordChannel:
-    """One channel's file."""
+    """The file of a channel."""
 
     def __init__(
         self,
@@ -67,9 +67,9 @@ class DiscordChannel:
     def says(
         self, who: dict[str, Any] | None, text: str | None, **keys: Any
     ) -> dict[str, Any]:
-        """Add a message a minute after the one before, and return it."""
+        """Add a message, one minute after the previous one, and return it."""
         seconds = 60 * len(self.messages)
-        moment = BEGIN + timedelta(seconds=seconds)
+        moment = START + timedelta(seconds=seconds)
         message = {
             "id": snowflake(seconds),
             "type": "Default",
@@ -103,7 +103,7 @@ class DiscordChannel:
 def write_package(
     folder: Path, *, is_csv: bool = False, messages: str = "Messages"
 ) -> Path:
-    """Write a data package of Discord's own, with a message of its owner."""
+    """Write Discord's own data package, with a message by the owner."""
     account = "Account" if messages[0].isupper() else "account"
     row = {"ID": snowflake(0), "Timestamp": "2024-05-01 08:00:00"}
     row |= {"Contents": "first", "Attachments": ""}

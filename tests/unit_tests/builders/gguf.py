@@ -1,7 +1,7 @@
-"""GGUF files of tiny bases, as llama.cpp's converter writes those of real ones.
+"""GGUF files of tiny bases, in the form of llama.cpp's converter.
 
-What differs from transformers' weights is here, by family: the package does not know
-it, and has to find it.
+Each family's differences from transformers' weights are here; the package has to find
+them.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from langchain_chatexports.local_server.bases.chat_template import load_tokenizer
-from langchain_chatexports.local_server.bases.gguf_adapter import module_of
+from langchain_chatexports.local_server.bases.gguf_adapter import to_module_name
 
 _ARCHITECTURES = {
     "gemma4_text": "gemma4",
@@ -24,7 +24,7 @@ _PERMUTED = {"llama", "smollm3", "granite", "mistral3"}
 
 
 def write_gguf(base: Path, target: Path, *, kind: str = "F32") -> Path:
-    """Write a base in transformers' format as a GGUF file of matrices of a type."""
+    """Write a base as a GGUF file, with matrices of a type."""
     import transformers
     from gguf import (
         MODEL_ARCH_NAMES,
@@ -181,7 +181,7 @@ def _weights(
                 if "vision" in key or "visual" in key:
                     continue
                 values = file.get_tensor(key).float().numpy()
-                module = module_of(key).removesuffix(".bias")
+                module = to_module_name(key).removesuffix(".bias")
                 name = f"model.{module}" if module != "lm_head" else module
                 if architecture in _PERMUTED:
                     values = _permuted(module, values, config)
@@ -195,7 +195,7 @@ def _weights(
 
 
 def _permuted(module: str, values: np.ndarray, config: dict[str, Any]) -> np.ndarray:
-    """Put the two halves of a head's rows, which are rotated together, in turn."""
+    """Interleave the two halves of each head's rows, for rotary embeddings."""
     names = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}
     kind = module.rpartition(".")[2]
     if kind not in names:
@@ -208,7 +208,7 @@ def _permuted(module: str, values: np.ndarray, config: dict[str, Any]) -> np.nda
 def _qwen35(
     name: str, values: np.ndarray, config: dict[str, Any]
 ) -> tuple[str, np.ndarray]:
-    """Put the value heads of a key head next to those of the others."""
+    """Group value heads by their index instead of by key head."""
     keys, heads = config["linear_num_key_heads"], config["linear_num_value_heads"]
     width = config["linear_value_head_dim"]
     others = 2 * keys * config["linear_key_head_dim"]

@@ -1,8 +1,4 @@
-"""A hub of models on loopback, for the real `huggingface_hub` client.
-
-It answers what a download asks: the model, its tree, the head of a file, and a file
-from an offset on.
-"""
+"""A local model hub for the real `huggingface_hub` client, with one model."""
 
 import hashlib
 import json
@@ -15,38 +11,36 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 CUT_AFTER = 15_000_000
-"""Where in a file a connection is cut."""
+"""The number of bytes before a connection is closed."""
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub:
-    """A hub with one model."""
+    """A hub with the files of a folder as its model."""
 
     def __init__(self, hub_id: str, folder: Path) -> None:
-        """Serve a folder's files as a model."""
         self.hub_id = hub_id
         self.files = {file.name: file.read_bytes() for file in folder.iterdir()}
         self.is_gated = False
         self.claimed_size: int | None = None
-        """What it says is the size of the weights."""
+        """A false size of the weights."""
 
         self.cuts = 0
-        """How many more connections it closes amid a large file."""
+        """The number of connections to close during large files."""
 
         self.sent: list[tuple[str, int, int]] = []
-        """Name, offset and size of what was sent of files."""
+        """The name, offset and size of each response with a file."""
 
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_HEAD(self) -> None:
-                hub.answer(self)
-
             def do_GET(self) -> None:
                 hub.answer(self)
+
+            do_HEAD = do_GET  # noqa: N815 - a name of the base class
 
             def log_message(self, *_: Any) -> None:
                 pass

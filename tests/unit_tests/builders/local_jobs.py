@@ -1,4 +1,4 @@
-"""A server of OpenAI's protocol in place of this machine's local server."""
+"""An OpenAI-compatible server in place of the local one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -9,16 +9,16 @@ from types import SimpleNamespace
 import pytest
 
 from langchain_chatexports.finetuning.connection import Clock
-from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
+from tests.unit_tests.builders.tuned_models import write_model
 
-# The package has a function of that name.
+# The package has a function with this name.
 _TRAIN = import_module("langchain_chatexports.workflows.train")
 
 
 @contextmanager
 def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    """Run a server that is asked without a pause, with its key."""
+    """Run a server, set its key, and replace pauses between requests."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setattr(Clock, "sleep", lambda *_: None)
     with OpenAIServer().running() as running:
@@ -31,12 +31,13 @@ def serve_locally(
     data_dir: Path | None = None,
     base_model: str = BASE_MODEL,
 ) -> SimpleNamespace:
-    """Let a server stand for the local one; its jobs make a model in `data_dir`."""
+    """Replace the local server; jobs create a model in `data_dir`."""
     if data_dir is not None:
-        name = keep_model(data_dir, "1" * 12)
+        name = write_model(data_dir, "1" * 12)
         server.final = {"fine_tuned_model": name}
         server.models[name] = None
     where = SimpleNamespace(
+        server=server,
         base_model=base_model,
         base_url=server.base_url,
         api_key=KEY,

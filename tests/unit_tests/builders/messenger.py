@@ -1,4 +1,4 @@
-"""Messenger and Instagram exports, built by code: folders, zips, encrypted chats.
+"""Messenger and Instagram exports: folders, zips, encrypted chats.
 
 ```python
 export = Export()
@@ -26,26 +26,26 @@ def mojibake(text: str) -> str:
     return text.encode().decode("latin-1")
 
 
-def as_meta_writes(value: Any) -> Any:
-    """Give JSON with all texts as Meta's exporter writes them."""
+def encode_like_meta(value: Any) -> Any:
+    """Return JSON with all texts as Meta's exporter writes them."""
     if isinstance(value, str):
         return mojibake(value)
     if isinstance(value, list):
-        return [as_meta_writes(item) for item in value]
+        return [encode_like_meta(item) for item in value]
     if isinstance(value, dict):
-        return {key: as_meta_writes(item) for key, item in value.items()}
+        return {key: encode_like_meta(item) for key, item in value.items()}
     return value
 
 
 def meta_json(value: Any) -> bytes:
     """Return the bytes that Meta's exporter writes."""
-    return json.dumps(as_meta_writes(value), indent=2).encode("ascii")
+    return json.dumps(encode_like_meta(value), indent=2).encode("ascii")
 
 
 def message(
     sender: str | None, text: str | None, at: int, **keys: Any
 ) -> dict[str, Any]:
-    """Return one message record; `None` leaves a key out."""
+    """Return a message record; keys that are `None` are omitted."""
     record = {"sender_name": sender, "timestamp_ms": at, "content": text}
     return {key: value for key, value in record.items() if value is not None} | keys
 
@@ -53,8 +53,10 @@ def message(
 class Thread:
     """A thread folder with its numbered files, newest message first."""
 
-    def __init__(self, place: str, people: Iterable[str], keys: dict[str, Any]) -> None:
-        self.place = place
+    def __init__(
+        self, folder: str, people: Iterable[str], keys: dict[str, Any]
+    ) -> None:
+        self.folder = folder
         self.people = list(people)
         self.keys = keys
         self.messages: list[dict[str, Any]] = []
@@ -67,7 +69,7 @@ class Thread:
         return self
 
     def document(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the content of one file, of messages with the oldest first."""
+        """Return the content of a file with these messages, given oldest first."""
         people = [{"name": name} for name in self.people]
         content = {"participants": people, "messages": messages[::-1], **self.keys}
         return {key: value for key, value in content.items() if value is not None}
@@ -76,7 +78,7 @@ class Thread:
         newest_first = self.messages[::-1]
         starts = range(0, max(len(newest_first), 1), self.per_file)
         return {
-            f"{self.place}/message_{number}.json": meta_json(
+            f"{self.folder}/message_{number}.json": meta_json(
                 self.document(newest_first[start : start + self.per_file][::-1])
             )
             for number, start in enumerate(starts, 1)
@@ -84,7 +86,7 @@ class Thread:
 
 
 class EncryptedChat:
-    """A file of the secure storage: right text, oldest first, keys of its own."""
+    """A file of the secure storage: correct text, oldest first, different keys."""
 
     def __init__(self, path: str, people: Iterable[str]) -> None:
         self.path = path
@@ -132,13 +134,13 @@ class Export:
     ) -> Thread:
         """Add a thread; its first participant is the other person."""
         people = list(people)
-        place = "/".join(filter(None, (self.root, section, folder)))
-        usual = {
+        path = "/".join(filter(None, (self.root, section, folder)))
+        defaults = {
             "title": people[0] if people else "",
             "is_still_participant": True,
             "thread_path": f"{section}/{folder}",
         }
-        chat = Thread(place, people, usual | keys)
+        chat = Thread(path, people, defaults | keys)
         self.chats.append(chat)
         return chat
 
@@ -148,7 +150,7 @@ class Export:
         return chat
 
     def file(self, path: str, content: Any) -> Export:
-        """Add any other file: bytes as they are, everything else as Meta's JSON."""
+        """Add any other file: bytes unchanged, other values as Meta's JSON."""
         is_raw = isinstance(content, bytes)
         self.other[path] = content if is_raw else meta_json(content)
         return self
@@ -168,10 +170,9 @@ class Export:
         return folder
 
     def to_folder_and_zip(self, folder: Path) -> tuple[Path, Path]:
-        """Write the export twice: as a folder, and as a zip beside it."""
-        return self.to_folder(folder), self.to_zip(
-            folder.with_name(f"{folder.name}.zip")
-        )
+        """Write the export twice: as a folder, and as a zip next to it."""
+        archive = folder.with_name(f"{folder.name}.zip")
+        return self.to_folder(folder), self.to_zip(archive)
 
     def to_zip(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""A server of OpenAI's fine-tuning protocol over a real socket, with faults to order.
+"""A server with OpenAI's fine-tuning API on a real socket, and with faults.
 
-It keeps files and jobs as a real one does, and writes down every request. A fault says
-which request goes wrong, how often, and how: before or after it was carried out.
+It stores files and jobs, and records all requests. A fault defines which requests fail,
+how often, and whether they are executed.
 """
 
 import json
@@ -27,20 +27,20 @@ HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1>" + "x" * 5000 + "</b
 
 @dataclass
 class Fault:
-    """One thing that goes wrong.
+    """A failure of some requests.
 
     Attributes:
-        request: What it strikes, such as `POST /files`; a regular expression.
-        times: How often; -1 is for ever.
-        status: Answer with this status instead of carrying the request out.
-        body: The answer's body: a dict for JSON, a string or bytes as they are.
-        headers: Further headers of the answer.
-        carried_out: Carry the request out all the same.
-        cut_after: Carry it out, and close after this many bytes of the body; 0 is
-            before the head.
-        delay: Seconds to think before the answer.
-        after: How many such requests to let pass first.
-        late: Carry it out so many requests after the answer.
+        request: A regular expression for the requests, such as `POST /files`.
+        times: The number of failures; -1 for all requests.
+        status: The status of the response, without executing the request.
+        body: The body of the response: a dict for JSON, or a string or bytes.
+        headers: Additional headers of the response.
+        carried_out: Whether to execute the request despite the status.
+        cut_after: Execute the request, and close the connection after this many bytes
+            of the response.
+        delay: Seconds to wait before the response.
+        after: The number of requests that succeed first.
+        late: Execute the request after this many further requests.
     """
 
     request: str
@@ -56,7 +56,7 @@ class Fault:
 
 
 def lost(request: str, times: int = 1, *, after: int = 0) -> Fault:
-    """The request is carried out, its answer never arrives."""
+    """Execute the request, and lose the response."""
     return Fault(request, times, cut_after=0, after=after)
 
 
@@ -70,7 +70,7 @@ def refused(
     times: int = 1,
     headers: dict[str, str] | None = None,
 ) -> Fault:
-    """The request is answered with OpenAI's error shape."""
+    """Answer with an error in OpenAI's format."""
     error = {"message": message, "type": "error", "code": code, "param": param}
     return Fault(
         request, times, status=status, body={"error": error}, headers=headers or {}
@@ -78,32 +78,32 @@ def refused(
 
 
 class OpenAIServer:
-    """The server: what it holds, what it was asked, and what it does wrong."""
+    """The server with its files, jobs, recorded requests and faults."""
 
     statuses: Sequence[str] = ("validating_files", "running", "succeeded")
-    """What a job's status is at each look; the last one stays."""
+    """The statuses of a job, one for each retrieval."""
 
     file_statuses: Sequence[str] = ("processed",)
     file_status_details: str | None = None
     final: Mapping[str, Any] = {}
-    """Changes to the job once it has reached the last status."""
+    """Changes to the job at its last status."""
 
     keeps_metadata = True
     filters = True
-    """Whether the list of jobs obeys a metadata filter."""
+    """Whether lists of jobs are filtered by metadata."""
 
     refuses_field: str | None = None
-    """A field of a new job that is answered with 400."""
+    """A field of new jobs that is rejected with 400."""
 
     routes_missing: Sequence[str] = ()
     """Requests, as in `Fault.request`, that are answered with 404."""
 
     page_size: int | None = None
     late_name = 0
-    """Looks after the success before the model's name is there."""
+    """The number of retrievals after the success without the model's name."""
 
     words: Sequence[str] = ("Slow", " and", " steady")
-    """What every chat is answered with."""
+    """The pieces of every answer."""
 
     tokens: list[int] | None = None
 
@@ -126,15 +126,15 @@ class OpenAIServer:
         self.before_answer: Callable[[str], None] | None = None
         self.before_work: Callable[[str], None] | None = None
         self.late: list[tuple[int, Callable[[], object]]] = []
-        """What is done only after so many requests."""
+        """Requests to execute later, with the number of requests before them."""
 
         self.lock = threading.RLock()
-        self._looks: Counter[str] = Counter()
+        self._retrievals: Counter[str] = Counter()
 
     @contextmanager
     def running(self) -> Iterator["OpenAIServer"]:
-        kind = type("Handler", (_Handler,), {"state": self})
-        http = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+        handler = type("Handler", (_Handler,), {"state": self})
+        http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         http.daemon_threads = True
         self.port = http.server_address[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
@@ -184,9 +184,7 @@ class OpenAIServer:
                 "filename": body["filename"],
                 "purpose": body["purpose"],
                 "status": self.file_statuses[0],
-                "expires_at": 1_900_000_000
-                if "expires_after[seconds]" in body
-                else None,
+                "expires_at": None,
                 "status_details": self.file_status_details,
             }
             return 200, self.files[file_id]
@@ -259,10 +257,10 @@ class OpenAIServer:
             "checkpoints": [],
         }
         self.events[job_id] = []
-        self.say(job_id, "Created fine-tuning job")
+        self.add_event(job_id, "Created fine-tuning job")
         return 200, self.jobs[job_id]
 
-    def say(self, job_id: str, message: str, **changes: Any) -> None:
+    def add_event(self, job_id: str, message: str, **changes: Any) -> None:
         """Add an event to a job."""
         events = self.events[job_id]
         number = len(events) + 1
@@ -284,7 +282,7 @@ class OpenAIServer:
             self._name_model(job)
             return
         job["status"] = self._at(job["id"], self.statuses)
-        self.say(job["id"], f"The job is {job['status']}")
+        self.add_event(job["id"], f"The job is {job['status']}")
         if job["status"] == self.statuses[-1]:
             job["frozen"] = True
             self._name_model(job)
@@ -315,8 +313,8 @@ class OpenAIServer:
         return 200, _model(name, self.models[name])
 
     def _at(self, item: str, statuses: Sequence[str]) -> str:
-        self._looks[item] += 1
-        return statuses[min(self._looks[item], len(statuses) - 1)]
+        self._retrievals[item] += 1
+        return statuses[min(self._retrievals[item], len(statuses) - 1)]
 
     def _page(self, items: list[Any], query: dict[str, list[str]]) -> dict[str, Any]:
         ids = [item["id"] for item in items]
@@ -332,7 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def handle(self) -> None:
         try:
@@ -347,8 +345,8 @@ class _Handler(BaseHTTPRequestHandler):
         with state.lock:
             due = [item for item in state.late if item[0] <= len(state.requests)]
             state.late = [item for item in state.late if item not in due]
-            for _, put_off in due:
-                put_off()
+            for _, execute in due:
+                execute()
         state.requests.append(request)
         state.headers.append({k.lower(): v for k, v in self.headers.items()})
         if state.before_work is not None:
@@ -378,7 +376,7 @@ class _Handler(BaseHTTPRequestHandler):
             state.before_answer(f"{self.command} {self.path}")
         self._send(status, answer, fault or Fault(""))
 
-    do_POST = do_DELETE = do_GET  # noqa: N815 - the names that Python calls
+    do_POST = do_DELETE = do_GET  # noqa: N815 - names of the base class
 
     def _fault(self, request: str) -> Fault | None:
         with self.state.lock:
@@ -411,7 +409,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _head(status: int, headers: dict[str, str]) -> bytes:
-    # Sent in one piece with the body: two would wait 40 ms for each other.
+    # Sent together with the body, because a second packet would be delayed by 40 ms.
     lines = [f"HTTP/1.1 {status} -", *(f"{k}: {v}" for k, v in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
@@ -460,21 +458,13 @@ def _checkpoint(job: dict[str, Any], step: int) -> dict[str, Any]:
 
 def _completion(body: dict[str, Any], words: Sequence[str]) -> Any:
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    common = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": body["model"]}
     if not body.get("stream"):
-        return {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 1_700_000_000,
-            "model": body["model"],
-            "choices": [
-                {
-                    "index": 0,
-                    "finish_reason": "stop",
-                    "message": {"role": "assistant", "content": "".join(words)},
-                }
-            ],
-            "usage": usage,
-        }
+        message = {"role": "assistant", "content": "".join(words)}
+        choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+        common |= {"object": "chat.completion", "choices": choices, "usage": usage}
+        return common
+    common["object"] = "chat.completion.chunk"
     chunks: list[dict[str, Any]] = [
         {"choices": [{"index": 0, "delta": {"role": "assistant", "content": word}}]}
         for word in words
@@ -482,11 +472,5 @@ def _completion(body: dict[str, Any], words: Sequence[str]) -> Any:
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     if body.get("stream_options", {}).get("include_usage"):
         chunks.append({"choices": [], "usage": usage})
-    common = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion.chunk",
-        "created": 1_700_000_000,
-        "model": body["model"],
-    }
     lines = [f"data: {json.dumps({**common, **chunk})}\n\n" for chunk in chunks]
     return (line.encode() for line in [*lines, "data: [DONE]\n\n"])

@@ -1,4 +1,4 @@
-"""Threads made of conversations with known borders, from distributions of pauses."""
+"""Threads of conversations with known borders, from distributions of pauses."""
 
 import math
 import random
@@ -17,7 +17,7 @@ Pause = Callable[[random.Random], float]
 
 @dataclass(frozen=True)
 class Pace:
-    """How people of one thread write: inside a conversation, and between two."""
+    """The pauses of a thread, within conversations and between them."""
 
     reply: Pause
     silence: Pause
@@ -26,7 +26,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Thread:
-    """Times of messages, and the indexes at which a conversation begins (without 0)."""
+    """Times of messages, and the start indexes of conversations, except 0."""
 
     times: list[int]
     borders: list[int]
@@ -90,11 +90,11 @@ HELD_OUT_PACES: dict[str, Pace] = {
         _lognormal(5, 0.7), lambda rng: rng.uniform(0.3, 24) * _HOUR, messages=9
     ),
 }
-"""Written after the constants, and not looked at while choosing them."""
+"""Written after the constants, and not used to choose them."""
 
 
 def make_thread(pace: Pace, rng: random.Random, conversations: int) -> Thread:
-    """Write a thread of some conversations; each has two messages or more."""
+    """Create a thread of conversations of at least two messages."""
     times, borders = [float(_START)], []
     for number in range(conversations):
         if number:
@@ -106,7 +106,7 @@ def make_thread(pace: Pace, rng: random.Random, conversations: int) -> Thread:
 
 
 def session_of(times: list[int | None], **metadata: Any) -> ChatSession:
-    """Wrap times into a session of messages with ids `m0`, `m1`, …"""
+    """Create a session with messages at these times, with ids `m0`, `m1`, …"""
     messages = []
     for index, time in enumerate(times):
         kwargs: dict[str, Any] = {"sender": ("Tortoise", "Hare")[index % 2]}

@@ -1,4 +1,4 @@
-"""Chat sessions and loaders of them, built in a line."""
+"""Builders of chat sessions, and loaders of given sessions."""
 
 import sqlite3
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ def said(
     message_id: str | None = None,
     **kwargs: Any,
 ) -> BaseMessage:
-    """A message; `at` gives it a time and an event, in seconds after the start."""
+    """Build a message; `at` is its time in seconds after the start."""
     extra: dict[str, Any] = {} if sender is None else {"sender": sender}
     if at is not None:
         extra["message_time"] = START + at
@@ -48,7 +48,7 @@ def said(
 
 
 def talk(*lines: str, **keys: Any) -> ChatSession:
-    """A session of lines such as `"Hare: Speed is key!"`, half a minute apart."""
+    """Build a session of lines such as `"Hare: Speed is key!"`, 30 seconds apart."""
     messages = [
         said(sender, text, at=30 * index, is_from_me=sender == "Tortoise")
         for index, (sender, text) in enumerate(line.split(": ", 1) for line in lines)
@@ -58,7 +58,7 @@ def talk(*lines: str, **keys: Any) -> ChatSession:
 
 
 def numbered(length: int) -> ChatSession:
-    """A session of `length` messages whose texts are their numbers."""
+    """Build a session of messages with their numbers as texts."""
     return {"messages": [said(f"s{i % 2}", str(i)) for i in range(length)]}
 
 
@@ -67,17 +67,17 @@ def texts(session: ChatSession) -> list[Any]:
 
 
 def all_texts(sessions: Iterable[ChatSession]) -> list[Any]:
-    """The texts of all messages, one session after the other."""
+    """Return the texts of all messages in all sessions."""
     return [text for session in sessions for text in texts(session)]
 
 
 def metadata_of(session: ChatSession) -> SessionMetadata:
-    """What a loader says of a session beside its messages."""
+    """Return the metadata of a session from one of our loaders."""
     return cast("ExportSession", session)["metadata"]
 
 
-def said_in(loader: ChatExportLoader) -> dict[str, list[tuple[str, str]]]:
-    """Return who said what, by the sessions' ids; check that the counts add up."""
+def messages_by_session(loader: ChatExportLoader) -> dict[str, list[tuple[str, str]]]:
+    """Return senders and texts by session id, and check that the counts add up."""
     summary = loader.inspect()
     assert summary.found == summary.kept + sum(summary.skipped.values())
     return {
@@ -89,25 +89,25 @@ def said_in(loader: ChatExportLoader) -> dict[str, list[tuple[str, str]]]:
 
 
 def only_message(loader: BaseChatLoader) -> BaseMessage:
-    """Return the one message of the one session."""
+    """Return the only message of the only session."""
     (session,) = loader.load()
     (message,) = session["messages"]
     return message
 
 
-def skipped_by(loader: ChatExportLoader) -> dict[str, int]:
-    """Return how many messages were skipped, by their reasons."""
+def skipped_counts(loader: ChatExportLoader) -> dict[str, int]:
+    """Return the counts of skipped messages by reason."""
     return dict(loader.inspect().skipped)
 
 
 def closable(sessions: Iterator[ChatSession]) -> Generator[ChatSession, None, None]:
-    """The sessions of a loader, as the generator that it promises to close by."""
+    """Return sessions as a generator, which has a `close` method."""
     assert isinstance(sessions, Generator)
     return sessions
 
 
 class ListLoader(BaseChatLoader):
-    """A loader of another package: no `|`, no `inspect`. Counts reads and closings."""
+    """A foreign loader, without `|` and `inspect`; it counts reads and closings."""
 
     def __init__(self, sessions: Sequence[ChatSession]) -> None:
         self.sessions = sessions
@@ -123,7 +123,7 @@ class ListLoader(BaseChatLoader):
 
 
 class GrowingLoader(BaseChatLoader):
-    """Builds sessions of 20 messages while it is read."""
+    """A loader that builds sessions of 20 messages while it is read."""
 
     def __init__(self, sessions: int) -> None:
         self.sessions = sessions
@@ -134,7 +134,7 @@ class GrowingLoader(BaseChatLoader):
 
 
 class SQLiteLoader(BaseChatLoader):
-    """Reads from a database, whose connection belongs to one thread."""
+    """A loader that reads a database; its connection is bound to one thread."""
 
     def __init__(self, path: Path, sessions: int) -> None:
         self.path = path
@@ -158,7 +158,7 @@ class SQLiteLoader(BaseChatLoader):
 
 
 class Trace(BaseCallbackHandler):
-    """Records what a tracer is told of each run."""
+    """Records the names, inputs and outputs of each run."""
 
     def __init__(self) -> None:
         self.names: list[Any] = []
@@ -184,7 +184,7 @@ class Trace(BaseCallbackHandler):
 
 
 class ExportLoader(ChatExportLoader):
-    """A loader of ours over given sessions: `None` for a message that is left out."""
+    """One of our loaders, of given sessions; `None` is a skipped message."""
 
     platform = "races"
 
@@ -208,8 +208,8 @@ class ExportLoader(ChatExportLoader):
                 reading.counts.skip("empty", len(rows) - len(kept))
                 if kept:
                     reading.counts.sessions_kept += 1
-                    whole: Any = {**session, "messages": kept}
-                    yield cast("ChatSession", whole)
+                    loaded: Any = {**session, "messages": kept}
+                    yield cast("ChatSession", loaded)
         finally:
             self.closed += 1
 

@@ -1,4 +1,4 @@
-"""Signal's `main.jsonl`, built by code.
+"""Signal exports (`main.jsonl`).
 
 ```python
 export = SignalExport()
@@ -19,14 +19,14 @@ OWNER = "1"
 
 
 class SignalChat:
-    """A chat; its messages are written behind it."""
+    """A chat; its messages follow it in the file."""
 
     def __init__(self, export: "SignalExport", chat_id: str) -> None:
         self._export = export
         self.id = chat_id
 
     def add(self, author: str, kind: str, content: Any, **keys: Any) -> dict[str, Any]:
-        """Add a message of some kind, a second after the one before."""
+        """Add a message of a kind, one second after the previous one."""
         export = self._export
         export.seconds += 1
         sent = str(MAY_MS + export.seconds * 1000)
@@ -86,7 +86,7 @@ class SignalExport:
         )
 
     def write(self, path: Path) -> Path:
-        """Write `main.jsonl`, and the file that stands beside it."""
+        """Write `main.jsonl`, and the file that is always next to it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.text(), encoding="utf-8")
         (path.parent / "metadata.json").write_text('{"version":1}')

@@ -1,4 +1,4 @@
-"""Slack exports, built by code: folders, zips, and what slackdump writes.
+"""Slack exports, as folders and zips.
 
 ```python
 export = SlackExport()
@@ -25,7 +25,7 @@ def stamp(day: int = 1, second: int = 0, micro: int = 100) -> str:
 
 
 class Folder:
-    """One conversation's folder, with a file a day."""
+    """The folder of a conversation, with a file per day."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -33,14 +33,14 @@ class Folder:
         self._second = 0
 
     def add(self, record: Any, day: int = 1) -> Any:
-        """Add a record to a day's file, as it is."""
+        """Add any record to the file of a day."""
         self.days.setdefault(f"2024-05-{day:02}.json", []).append(record)
         return record
 
     def says(
         self, user: str | None, text: str | None, day: int = 1, **keys: Any
     ) -> dict[str, Any]:
-        """Add a message a second after the one before, and return it."""
+        """Add a message, one second after the previous one, and return it."""
         self._second += 1
         record = {
             "type": "message",
@@ -55,7 +55,7 @@ class Folder:
 
 
 class SlackExport:
-    """An export: lists, and a folder a conversation."""
+    """An export: lists, and a folder per conversation."""
 
     def __init__(self) -> None:
         self.lists: dict[str, Any] = {"users.json": [], "channels.json": []}
@@ -104,7 +104,7 @@ class SlackExport:
         }
 
     def to_folder(self, path: Path) -> Path:
-        """Write it as the folder that a zip unpacks to."""
+        """Write the folder that a zip unpacks to."""
         for name, data in self.files().items():
             file = path / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ class SlackExport:
         return path
 
     def to_zip(self, path: Path, root: str = "", separator: str = "/") -> Path:
-        """Write it as a zip, in no order of its names."""
+        """Write a zip; its files are not sorted."""
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in sorted(self.files().items(), reverse=True):
                 archive.writestr((root + name).replace("/", separator), data)

@@ -1,4 +1,4 @@
-"""Tables of support conversations, as JSON lines, CSV and Parquet."""
+"""Tables of support conversations, as JSON Lines, CSV and Parquet."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ START = 1_700_000_000
 
 
 def conversation_rows(name: str, length: int = 4) -> list[dict[str, Any]]:
-    """Rows of a customer and an agent, a minute apart."""
+    """Return rows of a customer and an agent, one minute apart."""
     return [
         {
             "conversation_id": name,
@@ -28,14 +28,14 @@ def conversation_rows(name: str, length: int = 4) -> list[dict[str, Any]]:
 
 
 def interleaved(*conversations: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All rows by time, as a log writes them."""
+    """Return all rows sorted by time, as in a log."""
     return sorted(
         (row for rows in conversations for row in rows), key=lambda r: r["time"]
     )
 
 
 def write_lines(path: Path, rows: Iterable[dict[str, Any] | str]) -> Path:
-    """Write JSON lines; a string is written as it is."""
+    """Write JSON Lines; strings are written unchanged."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [
         row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)
@@ -52,7 +52,7 @@ def write_csv(
     delimiter: str = ",",
     encoding: str = "utf-8",
 ) -> Path:
-    """Write CSV, with the keys of the first row as header."""
+    """Write CSV, with the keys of the first row as the header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
@@ -63,7 +63,7 @@ def write_csv(
 
 
 def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """Write Parquet, in small row groups; without the extra the test is skipped."""
+    """Write Parquet in small row groups; without the extra, skip the test."""
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
 

@@ -1,4 +1,4 @@
-"""Exports as Telegram Desktop writes them.
+"""Telegram Desktop's exports.
 
 ```python
 chat = TelegramChat("Bo")
@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from langchain_chatexports.chat_loaders.files import open_files
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader, matches
 
-BEGIN = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
+START = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
 BERLIN_SUMMER = timezone(timedelta(hours=2))
 NOT_INCLUDED = "(File not included. Change data exporting settings to download.)"
 
 
 class Person(NamedTuple):
-    """Who writes: a name, if the account is not deleted, and an id."""
+    """An author: a name, if the account is not deleted, and an id."""
 
     name: str | None
     id: str | int | None
@@ -32,16 +32,11 @@ class Person(NamedTuple):
 ANN, BO, CY = Person("Ann", "user11"), Person("Bo", "user22"), Person("Cy", "user33")
 
 
-BO_AS_CONTACT = {
-    "user_id": 22,
-    "first_name": "Bo",
-    "last_name": "",
-    "phone_number": "+1 555 0122",
-}
+BO_AS_CONTACT = {"user_id": 22, "first_name": "Bo", "phone_number": "+1 555 0122"}
 
 
 class TelegramChat:
-    """One chat, as the object that `result.json` is, or that it lists."""
+    """A chat: the content of `result.json`, or an item in it."""
 
     def __init__(
         self,
@@ -56,8 +51,8 @@ class TelegramChat:
         self.messages: list[Any] = []
 
     def says(self, who: Person, text: Any, **keys: Any) -> dict[str, Any]:
-        """Add a message a minute after the one before, and return it."""
-        moment = BEGIN + timedelta(minutes=len(self.messages))
+        """Add a message, one minute after the previous one, and return it."""
+        moment = START + timedelta(minutes=len(self.messages))
         parts = [{"type": "plain", "text": text}] if isinstance(text, str) else text
         message = {
             "id": len(self.messages) + 1,
@@ -76,10 +71,8 @@ class TelegramChat:
     def service(self, who: Person, action: str | None, **keys: Any) -> dict[str, Any]:
         message = self.says(who, "", **keys)
         message["type"] = "service"
-        message["actor"], message["actor_id"] = (
-            message.pop("from"),
-            message.pop("from_id"),
-        )
+        message["actor"] = message.pop("from")
+        message["actor_id"] = message.pop("from_id")
         if action:
             message["action"] = action
         return message
@@ -104,7 +97,7 @@ def account_text(
     user: dict[str, Any] | None = None,
     indent: int | None = 1,
 ) -> str:
-    """Return the text of the file of an account."""
+    """Return the text of an account's file."""
     about_user = {"personal_information": user} if user else {}
     value = {
         "about": "Here is the data you requested.",
@@ -127,7 +120,7 @@ USER = {
 
 
 class Page:
-    """A page of a chat in HTML."""
+    """An HTML page of a chat."""
 
     def __init__(self, title: str = "Bo", zone: str = " UTC+02:00") -> None:
         self.title = title
@@ -135,9 +128,10 @@ class Page:
         self.blocks: list[str] = []
 
     def says(
-        self, name: str | None, body: str, *, number: int, clock: str = "10:00:00"
+        self, name: str | None, body: str, number: int = 0, clock: str = "10:00:00"
     ) -> None:
-        """Add a message; without a name it is joined to the one before."""
+        """Add a message; without a name, it is joined to the one before."""
+        number = number or len(self.blocks) + 1
         joined = "" if name else " joined"
         shown = html.escape(name or "")
         sender = f'<div class="from_name">\n{shown} \n       </div>\n' if name else ""
@@ -177,11 +171,11 @@ class Page:
 
 
 def text_block(text: str) -> str:
-    """Return the block of a message's text."""
+    """Return the HTML of a message's text."""
     return f'<div class="text">\n{text}\n       </div>'
 
 
 def is_recognized(path: Path) -> bool:
-    """Return whether the loader's `matches` takes the files at a path."""
+    """Return whether `matches` recognizes the files at a path."""
     with open_files([path], TelegramChatLoader.suffixes) as files:
         return matches(files)

@@ -1,7 +1,7 @@
 """A base model of 30,000 random weights with a tokenizer trained on a few words.
 
-It is a real Llama with a real chat template: what it says is noise, but it is labelled,
-trained, saved and served by the same code as any other, in a second.
+It is a real Llama with a real chat template, and is trained, saved and served by the
+same code as any other, in a second. Its text is noise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""Takes every order of roles."""
+"""Accepts roles in any order."""
 
 ALTERNATING = (
     "{{ bos_token }}{% for message in messages %}"
@@ -32,7 +32,7 @@ ALTERNATING = (
     "+ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""Begins with the user, alternates, and knows no system role."""
+"""Requires alternating roles, starting with the user, and no system role."""
 
 REWRITING = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
@@ -41,7 +41,7 @@ REWRITING = (
     "{{ message['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""Renders the last answer otherwise than the same answer further up."""
+"""Renders the last answer differently from earlier ones."""
 
 _CORPUS = (
     "Are you ready for the race? Slow and steady wins, said the tortoise.",
@@ -101,7 +101,7 @@ def write_tiny_base(folder: Path, *, template: str | None = CHATML) -> Path:
 
 
 def write_random_adapter(base: Path, folder: Path, *, seed: int = 1) -> Path:
-    """Write an untrained adapter, whose random weights change every answer."""
+    """Write an adapter with random weights, which changes every answer."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -125,7 +125,7 @@ def write_random_adapter(base: Path, folder: Path, *, seed: int = 1) -> Path:
 
 
 def dialogues(count: int = 10, *, mark: str = "") -> list[dict[str, Any]]:
-    """Invent examples: short chats of a tortoise (the assistant) and a hare."""
+    """Return invented chats of a tortoise (the assistant) and a hare."""
     return [
         {
             "messages": [

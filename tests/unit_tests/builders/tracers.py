@@ -1,4 +1,4 @@
-"""What LangSmith would get where its tracing is on."""
+"""The traces that LangSmith would receive."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from langsmith import tracing_context
 
 @contextmanager
 def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Turn tracing on, and collect the inputs and outputs of runs, as text."""
+    """Enable tracing, and collect the inputs and outputs of runs as text."""
     sent: list[str] = []
 
     class Tracer(BaseTracer):
@@ -27,7 +27,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             sent.append(f"{run.inputs} {run.outputs}")
 
     monkeypatch.setattr(langchain, "LangChainTracer", Tracer)
-    # Where older versions import it.
+    # Older versions import it here.
     monkeypatch.setattr(manager, "LangChainTracer", Tracer, raising=False)
     with tracing_context(enabled=True):
         yield sent

@@ -1,4 +1,4 @@
-"""Trainings without a server: what the queue would tell a trainer."""
+"""Trainings in this process, without a server or a queue."""
 
 import warnings
 from pathlib import Path
@@ -10,12 +10,20 @@ from langchain_chatexports.local_server.training.trainer import TrainingSpec, tr
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 
-def training_spec(folder: Path, base: Path, **changes: Any) -> TrainingSpec:
+def training_spec(
+    folder: Path,
+    base: Path,
+    *,
+    epochs: int = 1,
+    batch_size: int = 1,
+    rate: float = 1.0,
+    **changes: Any,
+) -> TrainingSpec:
     """Create a job in `folder/data` that writes its model to `folder/model`."""
     data = DataDirectory(folder / "data")
     data.prepare()
     jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=[])["id"]
+    job_id = jobs.create({})["id"]
     jobs.folder(job_id).mkdir()
     file = folder / "train.jsonl"
     if not file.exists():
@@ -27,9 +35,9 @@ def training_spec(folder: Path, base: Path, **changes: Any) -> TrainingSpec:
         "training_file": str(file),
         "validation_file": None,
         "hyperparameters": {
-            "n_epochs": 1,
-            "batch_size": 4,
-            "learning_rate_multiplier": 1.0,
+            "n_epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate_multiplier": rate,
         },
         "seed": 2**60,
         "max_length": 100,
@@ -40,14 +48,14 @@ def training_spec(folder: Path, base: Path, **changes: Any) -> TrainingSpec:
     return TrainingSpec(**{**settings, **changes})
 
 
-def run_training(spec: TrainingSpec, **options: Any) -> None:
-    """Train in this process: the same code as the trainer's, without its start."""
+def run_training(spec: TrainingSpec) -> None:
+    """Run the trainer's code in this process."""
     with warnings.catch_warnings():
-        # PEFT and TRL ask for attributes that transformers is about to drop.
+        # PEFT and TRL use attributes that transformers deprecates.
         warnings.simplefilter("ignore", FutureWarning)
-        train(spec, **options)
+        train(spec)
 
 
-def events_of(spec: TrainingSpec) -> list[dict[str, Any]]:
+def read_events(spec: TrainingSpec) -> list[dict[str, Any]]:
     """Return the events of a training, oldest first."""
     return JobStore(DataDirectory(spec.data_dir)).events(spec.job_id)

@@ -1,4 +1,4 @@
-"""Tuners for the tests' server, with a time that costs no time."""
+"""Tuners for the fake server, with a fake clock."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServe
 
 
 class FakeClock(Clock):
-    """A clock that sleeping moves, and nothing else."""
+    """A clock that advances only when it sleeps."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -29,7 +29,7 @@ class FakeClock(Clock):
         if self.on_sleep is not None:
             self.on_sleep(self)
 
-    async def asleep(self, seconds: float) -> None:
+    async def async_sleep(self, seconds: float) -> None:
         self.sleep(seconds)
         await asyncio.sleep(0)
 
@@ -37,24 +37,21 @@ class FakeClock(Clock):
 def make_tuner(
     server: OpenAIServer, *, clock: Clock | None = None, **settings: Any
 ) -> ChatFineTuner:
-    """Make a tuner for a server, with a clock of its own."""
-    if "client" not in settings:
-        settings = {"base_url": server.base_url, "api_key": KEY, **settings}
-    tuner = ChatFineTuner(**{"model": BASE_MODEL, **settings})
+    """Create a tuner for a server, with a fake clock by default."""
+    defaults = {"model": BASE_MODEL, "base_url": server.base_url, "api_key": KEY}
+    tuner = ChatFineTuner(**{**defaults, **settings})
     tuner._clock = clock or FakeClock()
     return tuner
 
 
 def make_examples(count: int = 10, marker: str = "") -> list[dict[str, Any]]:
-    """Make examples that differ."""
+    """Create different examples."""
+    turns = ("user", "Who wins race {}?"), ("assistant", "The tortoise, {} to 0.")
     return [
         {
             "messages": [
-                {"role": "user", "content": f"Who wins race {number}?{marker}"},
-                {
-                    "role": "assistant",
-                    "content": f"The tortoise, {number} to 0.{marker}",
-                },
+                {"role": role, "content": f"{text.format(number)}{marker}"}
+                for role, text in turns
             ]
         }
         for number in range(count)
@@ -62,7 +59,7 @@ def make_examples(count: int = 10, marker: str = "") -> list[dict[str, Any]]:
 
 
 def chat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
-    """Ask a model, and close its connections: langchain-openai keeps them open."""
+    """Ask a model, and close its connections, which langchain-openai keeps open."""
     try:
         return str(model.invoke(text).content)
     finally:
@@ -71,7 +68,7 @@ def chat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
 
 
 async def achat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
-    """Ask a model asynchronously, in pieces."""
+    """Ask a model asynchronously, with streaming."""
     try:
         return "".join([str(chunk.content) async for chunk in model.astream(text)])
     finally:
@@ -81,6 +78,6 @@ async def achat(model: BaseChatOpenAI, text: str = "Ready?") -> str:
 
 def forget_clients() -> None:
     """Empty langchain-openai's cache of connections."""
-    # It keeps them by their URL, and a later server could get the same port.
+    # It is keyed by URL, and a later server may have the same port.
     for name in ("_cached_sync_httpx_client", "_cached_async_httpx_client"):
         getattr(_client_utils, name).cache_clear()

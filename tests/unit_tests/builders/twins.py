@@ -1,8 +1,7 @@
-"""Tiny twins of today's bases: architecture and chat template, and random weights.
+"""Tiny twins of the known bases: same architecture and template, random weights.
 
-The weights are larger than a fresh model's, and norms are random, too: otherwise two
-engines agree on anything. The templates are those that TRL ships; where it has none,
-one of our own writes the family's control tokens.
+Weights are larger than a new model's, and norms are random, because engines always
+agree on small weights. Templates are from TRL, or similar to those of the family.
 """
 
 import re
@@ -12,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
+
+_SPEC = find_spec("trl")
+assert _SPEC is not None
+assert _SPEC.origin is not None
+TRL_TEMPLATES = Path(_SPEC.origin).parent / "chat_templates"
 
 _SIZES: dict[str, Any] = {
     "hidden_size": 64,
@@ -62,7 +66,7 @@ _SMOLLM2 = (
     "{{ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-_THINKS = (
+_THINKING = (
     "{{ '<|im_start|>system\nToday: ' + strftime_now('%d %B %Y') + '\n' }}"
     "{% if enable_thinking is not defined or enable_thinking %}"
     "{{ 'Mode: /think' }}{% else %}{{ 'Mode: /no_think' }}{% endif %}"
@@ -108,21 +112,22 @@ _PHI4 = (
 
 @dataclass(frozen=True)
 class Twin:
-    """What a twin is built from."""
+    """The configuration of a twin."""
 
     config: str
-    """The name of transformers' configuration."""
+    """The configuration's class in transformers."""
 
     template: str
     """The name of a template in TRL, or a template."""
 
     settings: dict[str, Any] = field(default_factory=dict)
-    """What differs from the others' sizes, of the text model where there are others."""
+    """Settings of the text model that differ from `_SIZES`."""
 
     text: str | None = None
-    """The name of the text model's configuration, of a model that also sees."""
+    """The class of the text model's configuration in a model with vision."""
 
     vision: dict[str, Any] = field(default_factory=dict)
+
     controls: tuple[str, ...] = ()
     """Control tokens that the template builds from parts."""
 
@@ -152,7 +157,7 @@ TWINS = {
             "num_position_embeddings": 16,
         },
     ),
-    "gemma4": Twin(
+    "gemma-4": Twin(
         "Gemma4Config",
         "gemma4_v5",
         {
@@ -175,8 +180,8 @@ TWINS = {
             "position_embedding_size": 64,
         },
     ),
-    "qwen3-2507": Twin("Qwen3Config", "qwen3_instruct_2507", _HEADS),
-    "llama3.2": Twin(
+    "qwen3-4b": Twin("Qwen3Config", "qwen3_instruct_2507", _HEADS),
+    "llama-3.2": Twin(
         "LlamaConfig",
         "llama3_2",
         {**_HEADS, "rope_parameters": _LLAMA_3_ROPE, "tie_word_embeddings": True},
@@ -189,7 +194,7 @@ TWINS = {
             "block_auto_adjust_ff_dim": False,
         },
     ),
-    "granite4.1": Twin(
+    "granite-4.1": Twin(
         "GraniteConfig",
         _GRANITE,
         {
@@ -202,7 +207,7 @@ TWINS = {
     "minicpm5": Twin("LlamaConfig", _OPEN_THOUGHT, _HEADS),
     "smollm3": Twin(
         "SmolLM3Config",
-        _THINKS,
+        _THINKING,
         {"no_rope_layer_interval": 4, "tie_word_embeddings": True},
     ),
     "ministral3": Twin(
@@ -238,25 +243,7 @@ TWINS = {
         },
     ),
 }
-"""The known bases' families, and one whose layers PEFT refuses in part."""
-
-_TWINS_OF_BASES = {
-    "smollm2": "smollm2",
-    "lfm2.5": "lfm2.5",
-    "minicpm5": "minicpm5",
-    "qwen3.5": "qwen3.5",
-    "qwen3-4b-instruct-2507": "qwen3-2507",
-    "llama-3.2": "llama3.2",
-    "granite-4.1": "granite4.1",
-    "gemma-4": "gemma4",
-}
-
-
-def twin_of(hub_id: str) -> str | None:
-    """Return the twin of a base on the hub, by how its name begins."""
-    name = hub_id.rpartition("/")[2].lower()
-    found = [twin for begin, twin in _TWINS_OF_BASES.items() if name.startswith(begin)]
-    return found[0] if found else None
+"""Families of bases; those of known bases are named by the start of their names."""
 
 
 def twin_template(name: str) -> str:
@@ -264,11 +251,7 @@ def twin_template(name: str) -> str:
     template = TWINS[name].template
     if "{" in template:
         return template
-    spec = find_spec("trl")
-    assert spec is not None
-    assert spec.origin is not None
-    file = Path(spec.origin).parent / "chat_templates" / f"{template}.jinja"
-    return file.read_text("utf-8")
+    return (TRL_TEMPLATES / f"{template}.jinja").read_text("utf-8")
 
 
 def twin_tokenizer(name: str) -> Any:
@@ -302,7 +285,7 @@ def write_twin(folder: Path, name: str) -> Path:
             text_config=text.to_dict(),
             vision_config=twin.vision,
             tie_word_embeddings=tied,
-            # A byte that no text has: by default they are beyond the vocabulary.
+            # The defaults are beyond the vocabulary.
             image_token_id=tokenizer.convert_tokens_to_ids("Ā"),
             video_token_id=tokenizer.convert_tokens_to_ids("Ā"),
         )

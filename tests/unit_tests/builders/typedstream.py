@@ -1,4 +1,4 @@
-"""Writes `attributedBody` blobs as Messages does, for tests."""
+"""A builder of `attributedBody` blobs, as written by Messages."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ def attributed_body(
     *,
     mutable: bool = False,
 ) -> bytes:
-    """Write a text with its runs: pairs of a length in UTF-16 units and attributes.
+    """Return a text with its runs: pairs of a length in UTF-16 units and attributes.
 
-    By default the whole text is one bubble.
+    By default, the text is one bubble.
     """
     if runs is None:
         runs = [(utf16_length(text), {PART: 0})] if text else []
@@ -49,18 +49,13 @@ def attributed_body(
     return bytes(stream.out)
 
 
-def edit_text(text: str) -> bytes:
-    """Write a version of an edited part."""
-    return attributed_body(text, mutable=True)
-
-
 def utf16_length(text: str) -> int:
     """Count UTF-16 code units, as Messages does."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def number(value: int) -> bytes:
-    """Write an integer in its shortest form."""
+    """Return an integer in its shortest form."""
     if -110 <= value <= 127:
         return struct.pack("<b", value)
     if -32768 <= value <= 32767:

@@ -50,13 +50,13 @@ DISTINCT = (
     Voice("rita", ("hm", "right", "yeah"), (":)", ";)"), "...", is_proper=True),
     Voice("yun", ("k", "lol", "bro"), ("💀", "🔥"), "", more=0.6, longer=0.05),
 )
-"""Four people whom everybody tells apart."""
+"""Four people who are easy to tell apart."""
 
 
 def conversations(
     voice: Voice, count: int, seed: int, *, mean_turns: int = 4
 ) -> list[list[str]]:
-    """Make conversations: a list of turns each, their bubbles parted by empty lines."""
+    """Create conversations as lists of turns, with empty lines between bubbles."""
     rng = random.Random(f"{voice.name} {seed}")
     return [
         [_turn(voice, rng) for _ in range(rng.randint(mean_turns - 2, mean_turns + 2))]

@@ -1,4 +1,4 @@
-"""WhatsApp exports, built by code: text files and zips of phones and of the web.
+"""A builder of WhatsApp exports from phones and the web, as text files and zips.
 
 ```python
 chat = WhatsAppChat.ios()
@@ -21,7 +21,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class WhatsAppChat:
-    """The lines of one exported chat; each message is a minute after the last one."""
+    """The lines of an exported chat, with one message a minute."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class WhatsAppChat:
 
     @classmethod
     def ios(cls) -> WhatsAppChat:
-        """An iPhone's export in English, day first and a 24-hour clock."""
+        """Create an iPhone's export, with the day first and a 24-hour clock."""
         return cls(
             lambda at: f"[{at:%d/%m/%Y, %H:%M:%S}] ",
             end="\r\n",
@@ -48,7 +48,6 @@ class WhatsAppChat:
 
     @classmethod
     def android(cls, start: datetime = START) -> WhatsAppChat:
-        """An Android phone's export in English."""
         return cls(lambda at: f"{at:%d/%m/%Y, %H:%M} - ", start=start)
 
     @classmethod
@@ -68,13 +67,13 @@ class WhatsAppChat:
         return self.line(f"{self._next(at)}{name}: {text}")
 
     def by_app(self, name: str, text: str, at: datetime | None = None) -> WhatsAppChat:
-        """Add what an iPhone writes itself, in somebody's name."""
+        """Add a message by an iPhone itself, with a person as the sender."""
         return self.says(name, f"{LRM}{text}", at)
 
     def system(
         self, text: str, name: str = "", at: datetime | None = None
     ) -> WhatsAppChat:
-        """Add a line of the app; on an iPhone it has a name."""
+        """Add a notice. On iPhones it has a sender."""
         stamp = self._next(at)
         return self.line(self._system.format(stamp=stamp, name=name, text=text))
 
@@ -87,7 +86,7 @@ class WhatsAppChat:
         return path
 
     def to_zip(self, path: Path, name: str = "_chat.txt", **others: str) -> Path:
-        """Write a zip with the text, and other texts beside it."""
+        """Write a zip with the chat and other text files."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(name, self.text())
@@ -104,7 +103,7 @@ class WhatsAppChat:
 
 
 def write_pair_chat(path: Path, *people: str, first: int = 0) -> Path:
-    """Write a chat of two people; `people` are their names on this phone."""
+    """Write a one-to-one chat, with the two people's names on this phone."""
     chat = WhatsAppChat.android()
     for minute in range(first, 30):
         chat.now = START + minute * _MINUTE

@@ -1,4 +1,4 @@
-"""What the tests of several loaders use."""
+"""Fixtures of several loaders."""
 
 import os
 import time
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def machine_in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set the machine's zone to that of Berlin."""
+    """Set the machine's time zone to Berlin's."""
     if not hasattr(time, "tzset"):
         pytest.skip("needs time.tzset (POSIX)")
     monkeypatch.setitem(os.environ, "TZ", "CET-1CEST,M3.5.0,M10.5.0/3")

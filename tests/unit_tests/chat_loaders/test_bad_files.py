@@ -1,23 +1,30 @@
-"""A bad file is an error if it is named, and a counted warning beside good ones."""
+"""A bad file is an error if given alone, and a counted warning among others."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from langchain_chatexports import (
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
+    IMessageChatLoader,
+    SingleFileFacebookMessengerChatLoader,
     SlackChatLoader,
     TelegramChatLoader,
     WhatsAppChatLoader,
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader
-from langchain_chatexports.exceptions import ExportFormatError
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportFormatError,
+    ExportNotFoundError,
+)
 from tests.unit_tests.builders.discord import ANN, DiscordChannel
 from tests.unit_tests.builders.messenger import Export
+from tests.unit_tests.builders.sessions import open_export
 from tests.unit_tests.builders.slack import workspace
 from tests.unit_tests.builders.tables import write_lines, write_parquet
 from tests.unit_tests.builders.telegram import BO, TelegramChat
@@ -50,13 +57,21 @@ def messenger(path: Path) -> None:
 ROWS = [{"chat_id": 1, "time": "13/05/2024", "text": "Hi"}]
 
 
+def parquet(path: Path) -> None:
+    write_parquet(path, ROWS)
+
+
+def json_lines(path: Path) -> None:
+    write_lines(path, ROWS)
+
+
 class Format(NamedTuple):
-    """A loader, its good and bad file, and what is said of the bad one."""
+    """A loader, a good and a bad file, and the message about the bad one."""
 
     loader: type[ChatExportLoader]
-    write: Callable[[Path], object]
+    write: Callable[[Path], None]
     names: tuple[str, str]
-    said: str = "is not valid JSON"
+    message: str = "is not valid JSON"
 
 
 FORMATS = {
@@ -74,17 +89,9 @@ FORMATS = {
         ("ada_1/message_1.json", "bob_1/message_1.json"),
         "",
     ),
-    "parquet": Format(
-        TableChatLoader,
-        lambda path: write_parquet(path, ROWS),
-        ("a.parquet", "b.parquet"),
-        "",
-    ),
+    "parquet": Format(TableChatLoader, parquet, ("a.parquet", "b.parquet"), ""),
     "json lines": Format(
-        TableChatLoader,
-        lambda path: write_lines(path, ROWS),
-        ("a.jsonl", "b.jsonl"),
-        "mixes two orders",
+        TableChatLoader, json_lines, ("a.jsonl", "b.jsonl"), "two date orders"
     ),
 }
 
@@ -100,14 +107,14 @@ def damage(path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.* read as this machine's")
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_bad_file_costs_itself_only(tmp_path: Path, name: str) -> None:
-    loader, write, (good, bad), said = FORMATS[name]
+def test_bad_file_is_skipped(tmp_path: Path, name: str) -> None:
+    loader, write, (good, bad), message = FORMATS[name]
     for file in (good, bad):
         write(tmp_path / file)
     damage(tmp_path / bad)
     with pytest.raises(ExportFormatError, match=Path(bad).name):
         loader(tmp_path / bad).load()
-    pattern = rf"{Path(bad).name} .*{said}"
+    pattern = rf"{Path(bad).name} .*{message}"
     with pytest.warns(UserWarning, match=pattern):
         summary = loader(tmp_path).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
@@ -135,11 +142,37 @@ def telegram_records(folder: Path, *records: object) -> ChatExportLoader:
     return TelegramChatLoader(chat.write(folder / "result.json"))
 
 
-@pytest.mark.filterwarnings("ignore:.* of its own count")
+@pytest.mark.filterwarnings("ignore:.* according to its own count")
 @pytest.mark.parametrize("write", [slack_records, discord_records, telegram_records])
-def test_a_bad_record_costs_itself_only(
+def test_bad_record_is_skipped(
     tmp_path: Path, write: Callable[..., ChatExportLoader]
 ) -> None:
     summary = write(tmp_path, 5, None, {}).inspect()
     assert (summary.found, summary.kept) == (4, 1)
     assert sum(summary.skipped.values()) == 3
+
+
+LOADERS = [
+    *(FolderFacebookMessengerChatLoader, SingleFileFacebookMessengerChatLoader),
+    *(IMessageChatLoader, TableChatLoader),
+]
+
+
+@pytest.mark.parametrize("load", [*LOADERS, open_export])
+def test_not_found_error_has_path(tmp_path: Path, load: Callable[[Path], Any]) -> None:
+    path = tmp_path / "nothing"
+    with pytest.raises(ExportNotFoundError) as caught:
+        load(path).load()
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize("content", [b"plain text", b"{", b"<html>"])
+def test_wrong_file_error_has_path(
+    tmp_path: Path, loader: Callable[[Path], Any], content: bytes
+) -> None:
+    path = tmp_path / "message_1.json"
+    path.write_bytes(content)
+    with pytest.raises(ChatExportError) as caught:
+        loader(path).load()
+    assert caught.value.path == path

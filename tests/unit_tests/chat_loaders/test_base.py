@@ -37,8 +37,8 @@ def test_naive_datetime_is_refused(option: str) -> None:
         ExportLoader([], **bounds)
 
 
-def test_an_unknown_kind_to_keep_is_refused_with_the_kinds_there_are() -> None:
-    with pytest.raises(ValueError, match=r"keep has \['reactions'\]; .*'reaction'"):
+def test_unknown_kind_in_keep_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"keep: \['reactions'\]\. .*'reaction'"):
         ExportLoader([], keep=("reactions", "system"))
     assert ExportLoader([], keep="channel").keep == {"channel"}
 
@@ -48,35 +48,32 @@ def test_repr_shows_class_and_path() -> None:
     assert repr(loader) == "ExportLoader(path='races.json')"
 
 
-def test_repr_of_a_loader_with_steps_is_what_was_written() -> None:
+def test_repr_shows_steps() -> None:
     joined = ExportLoader(RACES) | MergeChatRuns() | ChunkSessions(size=4)
     assert repr(joined) == (
         "ExportLoader(path='races.json') | MergeChatRuns() | ChunkSessions(size=4)"
     )
 
 
-async def test_a_loader_loads_asynchronously() -> None:
+async def test_async_load_equals_load() -> None:
     loader = ExportLoader(RACES)
     assert await loader.aload() == loader.load()
     assert [session async for session in loader.alazy_load()] == loader.load()
 
 
-async def test_nothing_is_read_before_an_asynchronous_loader_is_iterated() -> None:
-    thread = ""
+async def test_async_load_is_lazy_and_uses_a_thread() -> None:
+    threads: list[str] = []
 
-    class Threads(ExportLoader):
-        """Says on which thread it is opened."""
-
+    class ThreadRecorder(ExportLoader):
         def lazy_load(self) -> Iterator[ChatSession]:
-            nonlocal thread
-            thread = current_thread().name
+            threads.append(current_thread().name)
             return super().lazy_load()
 
-    sessions = Threads(RACES).alazy_load()
-    assert not thread
+    sessions = ThreadRecorder(RACES).alazy_load()
+    assert not threads
     async with aclosing(sessions):
         await anext(sessions)
-    assert thread != current_thread().name
+    assert threads != [current_thread().name]
 
 
 @pytest.mark.parametrize("other", [3, "step", RunnableLambda(len), ListLoader([])])
@@ -85,7 +82,7 @@ def test_loader_joins_with_steps_only(other: Any) -> None:
         ExportLoader(RACES) | other
 
 
-def test_inspect_of_a_loader_of_others_counts_what_it_gives() -> None:
+def test_inspect_counts_foreign_loader() -> None:
     summary = (ListLoader(RACES) | MergeChatRuns()).inspect()
     assert (summary.platform, summary.found, summary.kept) == ("unknown", 4, 4)
     assert summary.skipped == {}
@@ -101,7 +98,7 @@ def test_inspect_sees_through_nested_loaders() -> None:
     assert (loader.passes, loader.closed) == (1, 1)
 
 
-def test_inspect_of_a_failing_step_closes_the_export() -> None:
+def test_inspect_closes_export_if_step_fails() -> None:
     class Fails(SessionTransform):
         def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
             raise LookupError(len(session))
@@ -110,4 +107,5 @@ def test_inspect_of_a_failing_step_closes_the_export() -> None:
     with pytest.raises(LookupError) as caught:
         (loader | MergeChatRuns() | Fails()).inspect()
     assert loader.closed == 1
-    assert caught.value.__traceback__  # Holds the frames: nothing closed by chance.
+    # The traceback keeps the frames alive, so that only `inspect` closes the export.
+    assert caught.value.__traceback__

@@ -1,4 +1,4 @@
-"""What the middle does for every format, seen through a loader of rows."""
+"""Conversations become sessions in the same way for every format."""
 
 import re
 import unicodedata
@@ -26,7 +26,7 @@ NAMES = {"1": "Hare", "2": "Tortoise", "3": "hare"}
 
 
 class Rows(ChatExportLoader):
-    """A loader of conversations that a test gives."""
+    """A loader of given conversations."""
 
     platform = "races"
 
@@ -39,14 +39,9 @@ class Rows(ChatExportLoader):
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         files.details["files"] = len(files.files)
         for keys in self.given:
-            yield Conversation(
-                **{
-                    "id": "race",
-                    "names": NAMES,
-                    **keys,
-                    "messages": [Message(**row) for row in keys.get("messages", ())],
-                }
-            )
+            messages = [Message(**row) for row in keys.get("messages", ())]
+            defaults = {"id": "race", "names": NAMES}
+            yield Conversation(**{**defaults, **keys, "messages": messages})
 
 
 @pytest.fixture
@@ -74,7 +69,7 @@ def kwargs(path: Path, *rows: dict[str, Any], **options: Any) -> list[dict[str, 
     return [dict(message.additional_kwargs) for message in messages]
 
 
-def are_own(loader: ChatExportLoader) -> list[bool]:
+def own_flags(loader: ChatExportLoader) -> list[bool]:
     messages = [message for session in loader for message in session["messages"]]
     return [message.additional_kwargs["is_from_me"] for message in messages]
 
@@ -85,10 +80,10 @@ def metadata(loader: ChatExportLoader) -> dict[str, Any]:
     return found
 
 
-def test_message_carries_the_keys_of_the_contract(path: Path) -> None:
-    said = row("1", "Hi", at=30, id="m1", extra={"subject": "Race"})
-    rows: list[dict[str, Any]] = [{"messages": [said], "owner": "2"}]
-    ((message,),) = (session["messages"] for session in Rows(path, rows).load())
+def test_message_has_documented_keys(path: Path) -> None:
+    hi = row("1", "Hi", at=30, id="m1", extra={"subject": "Race"})
+    (session,) = Rows(path, [{"messages": [hi], "owner": "2"}]).load()
+    (message,) = session["messages"]
     assert (message.content, message.id) == ("Hi", "m1")
     assert message.additional_kwargs == {
         "message_time": 30,
@@ -100,7 +95,7 @@ def test_message_carries_the_keys_of_the_contract(path: Path) -> None:
     assert list(message.additional_kwargs)[:2] == ["message_time", "sender"]
 
 
-def test_fraction_of_a_second_is_kept_in_the_iso_form(path: Path) -> None:
+def test_iso_time_has_fraction_of_second(path: Path) -> None:
     (found,) = kwargs(path, {"time": 1_500_000, "sender": "2", "text": "x"})
     assert found["message_time"] == 1
     assert found["events"] == [{"message_time": "1970-01-01T00:00:01.500000+00:00"}]
@@ -110,21 +105,11 @@ YEAR_1 = -62_135_596_800 * SECOND
 YEAR_10000 = 253_402_300_800 * SECOND
 
 
-@pytest.mark.parametrize(
-    ("time", "has_time"),
-    [
-        (YEAR_1, True),
-        (YEAR_10000 - 1, True),
-        (YEAR_1 - 1, False),
-        (YEAR_10000, False),
-        (10**30, False),
-    ],
-)
-def test_message_outside_the_years_1_to_9999_has_no_time(
-    path: Path, time: int, has_time: bool
-) -> None:
-    (found,) = kwargs(path, {"time": time, "sender": "2", "text": "x"})
-    assert ("message_time" in found, "events" in found) == (has_time, has_time)
+def test_times_outside_years_1_to_9999_are_dropped(path: Path) -> None:
+    for time in (YEAR_1, YEAR_10000 - 1, YEAR_1 - 1, YEAR_10000, 10**30):
+        (found,) = kwargs(path, {"time": time, "sender": "2", "text": "x"})
+        has_time = YEAR_1 <= time < YEAR_10000
+        assert ("message_time" in found, "events" in found) == (has_time, has_time)
 
 
 @given(time=st.integers())
@@ -140,14 +125,14 @@ def test_any_number_is_a_time_or_none(
         assert (exact - EPOCH) // timedelta(microseconds=1) == time
 
 
-def test_messages_come_by_time_those_without_one_first(path: Path) -> None:
+def test_messages_are_sorted_by_time(path: Path) -> None:
     rows = [row("1", "b", at=9), row("1", "a", at=None), row("2", "c", at=3)]
     messages = loaded(path, *rows, row("1", "d", at=9))
     assert [message.content for message in messages] == ["a", "c", "b", "d"]
 
 
 @pytest.mark.parametrize("kind", ["reaction", "system", "unsent", "media", "bot"])
-def test_kind_is_skipped_and_counted_unless_it_is_kept(path: Path, kind: str) -> None:
+def test_kind_is_skipped_unless_kept(path: Path, kind: str) -> None:
     rows = [{"messages": [row("1", "[x]", kind=kind), *RACE]}]
     summary = Rows(path, rows).inspect()
     assert (summary.found, summary.kept, summary.skipped) == (3, 2, {kind: 1})
@@ -156,13 +141,13 @@ def test_kind_is_skipped_and_counted_unless_it_is_kept(path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u2028"])
-def test_blank_text_is_empty_whatever_is_kept(path: Path, blank: str) -> None:
+def test_blank_text_is_always_skipped(path: Path, blank: str) -> None:
     rows = [{"messages": [row("1", blank), row("1", blank, kind="media"), *RACE]}]
     skipped = Rows(path, rows, keep="media").inspect().skipped
     assert skipped == {"empty": 1, "media": 1}
 
 
-def test_equal_ids_are_one_message(path: Path) -> None:
+def test_duplicate_ids_are_skipped(path: Path) -> None:
     rows = [{"messages": [row("1", "a", id="x"), row("1", "b", id="x"), *RACE]}]
     summary = Rows(path, rows).inspect()
     assert (summary.found, summary.kept) == (4, 3)
@@ -170,7 +155,7 @@ def test_equal_ids_are_one_message(path: Path) -> None:
 
 
 def test_repeated_record_is_context_and_counted_once(path: Path) -> None:
-    """The first message of a Slack thread stands in its channel, too."""
+    """The first message of a Slack thread is in its channel too."""
     first = row("1", "Who is in?", id="t")
     rows = [
         {"id": "channel", "messages": [first]},
@@ -203,7 +188,7 @@ def test_repeated_record_is_context_and_counted_once(path: Path) -> None:
     ],
     ids=repr,
 )
-def test_conversations_are_chosen_by_title_participant_or_id(
+def test_include_and_exclude_match_any_name(
     path: Path, options: dict[str, Any], is_kept: bool
 ) -> None:
     keys: dict[str, Any] = {"id": "Race-1", "title": "The Race", "messages": RACE}
@@ -213,7 +198,7 @@ def test_conversations_are_chosen_by_title_participant_or_id(
     assert summary.skipped == ({} if is_kept else {"excluded": 2})
 
 
-def test_names_are_compared_in_one_unicode_form(path: Path) -> None:
+def test_names_match_in_any_unicode_form(path: Path) -> None:
     composed = "Zoë"
     decomposed = unicodedata.normalize("NFD", composed)
     keys = {"names": {"1": decomposed}, "messages": [RACE[0]]}
@@ -242,7 +227,7 @@ def test_names_are_compared_in_one_unicode_form(path: Path) -> None:
     ],
     ids=repr,
 )
-def test_messages_are_kept_by_their_exact_time(
+def test_start_and_end_are_exact(
     path: Path, options: dict[str, Any], moment: datetime, is_kept: bool
 ) -> None:
     time = (moment - EPOCH) // timedelta(microseconds=1)
@@ -252,15 +237,13 @@ def test_messages_are_kept_by_their_exact_time(
 
 
 @pytest.mark.parametrize("option", ["start", "end"])
-def test_message_without_a_time_is_kept_only_without_bounds(
-    path: Path, option: str
-) -> None:
+def test_bounds_skip_messages_without_time(path: Path, option: str) -> None:
     bounds: Any = {option: NOON}
     assert len(loaded(path, row("1", "x", at=None))) == 1
     assert not loaded(path, row("1", "x", at=None), **bounds)
 
 
-def test_namesakes_are_told_apart_by_their_ids(path: Path) -> None:
+def test_namesakes_have_distinct_names(path: Path) -> None:
     senders = [k["sender"] for k in kwargs(path, *RACE, row("3", "I?"))]
     assert senders == ["Hare (1)", "hare (3)", "Tortoise"]
 
@@ -268,7 +251,7 @@ def test_namesakes_are_told_apart_by_their_ids(path: Path) -> None:
 @pytest.mark.parametrize(
     ("people", "name"), [(None, "Tortoise"), ({"Bo": "Tortoise"}, "Bo")]
 )
-def test_who_is_mentioned_has_the_name_of_the_sessions(
+def test_mentions_have_display_names(
     path: Path, people: dict[str, str] | None, name: str
 ) -> None:
     extra = {"reactions": [{"emoji": "+1", "sender": "2"}], "reply_to": {"sender": "1"}}
@@ -280,23 +263,23 @@ def test_who_is_mentioned_has_the_name_of_the_sessions(
 @pytest.mark.parametrize(
     "given", ["2", "Tortoise", "TORTOISE", "@slow", "+49 (555) 0100200"]
 )
-def test_owner_is_an_id_a_name_or_a_handle(path: Path, given: str) -> None:
+def test_owner_may_be_id_name_or_handle(path: Path, given: str) -> None:
     keys = {"messages": RACE, "handles": {"2": ["slow", "+49 555 0100200"]}}
     loader = Rows(path, [keys], owner=given)
     assert metadata(loader)["owner"] == "Tortoise"
     summary = loader.inspect()
     assert (summary.owner, summary.owner_found_by) == ("Tortoise", "option")
-    assert are_own(loader) == [False, True]
+    assert own_flags(loader) == [False, True]
 
 
-def test_owner_of_the_export_is_used_unless_one_is_given(path: Path) -> None:
+def test_given_owner_overrides_that_of_export(path: Path) -> None:
     keys = {"messages": RACE, "owner": "1", "owner_found_by": "profile"}
     summary = Rows(path, [keys]).inspect()
     assert (summary.owner, summary.owner_found_by) == ("Hare (1)", "profile")
     assert metadata(Rows(path, [keys], owner="2"))["owner"] == "Tortoise"
 
 
-def test_owner_that_several_people_are_is_an_error_with_their_ids(path: Path) -> None:
+def test_ambiguous_owner_error_lists_ids(path: Path) -> None:
     with pytest.raises(SenderNotFoundError, match="one of their ids: 1, 3"):
         Rows(path, [{"messages": RACE}], owner="HARE").load()
 
@@ -315,20 +298,20 @@ def test_metadata_of_a_conversation(path: Path) -> None:
     }
 
 
-def test_two_people_are_no_group_unless_the_export_says_so(path: Path) -> None:
+def test_two_people_are_a_group_only_if_marked(path: Path) -> None:
     assert metadata(Rows(path, [{"messages": RACE}]))["is_group"] is False
     keys = {"messages": RACE, "is_group": True}
     assert metadata(Rows(path, [keys]))["is_group"] is True
 
 
-def test_who_only_appears_in_system_lines_takes_no_part(path: Path) -> None:
+def test_system_sender_is_not_a_participant(path: Path) -> None:
     keys = {"messages": [*RACE, row("Fox", "Fox left", kind="system")]}
     assert "Fox" not in metadata(Rows(path, [keys]))["participants"]
     kept = metadata(Rows(path, [keys], keep="system"))
     assert "Fox" in kept["participants"]
 
 
-def test_table_of_people_gives_each_person_one_name(path: Path) -> None:
+def test_table_of_people_unifies_names(path: Path) -> None:
     keys = {"messages": [*RACE, row("3", "Me")], "owner": "1"}
     people = {"Ann": ["1", "3"], "Bo": "Tortoise"}
     loader = Rows(path, [keys], people=people)
@@ -336,15 +319,11 @@ def test_table_of_people_gives_each_person_one_name(path: Path) -> None:
     assert found["participants"] == ["Ann", "Bo"]
     assert found["owner"] == "Ann"
     assert {"1", "3", "Tortoise"} <= set(found["nicknames"])
-    assert are_own(loader) == [True, True, False]
+    assert own_flags(loader) == [True, True, False]
     assert loader.names_of("tortoise") == {"Bo"}
 
 
-def _fail(_: int) -> Message:
-    raise AssertionError
-
-
-def test_an_id_in_the_table_of_people_comes_before_names(path: Path) -> None:
+def test_ids_precede_names_in_table_of_people(path: Path) -> None:
     keys = {
         "messages": [{"time": 1, "sender": "1", "text": "Hop"}],
         "members": ["1", "2"],
@@ -355,25 +334,24 @@ def test_an_id_in_the_table_of_people_comes_before_names(path: Path) -> None:
     assert session["metadata"]["participants"] == ["Turtle", "Hare"]
 
 
-def test_handles_are_known_without_reading_a_message(path: Path) -> None:
+def test_handles_do_not_read_messages(path: Path) -> None:
     class Unread(Rows):
         def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-            del files
-            messages = map(_fail, [1])
-            yield Conversation("race", messages, names={"7": "Fox"})
+            unreadable: Any = (1 / 0 for _ in files)
+            yield Conversation("race", unreadable, names={"7": "Fox"})
 
     assert Unread(path, []).names_of("7") == {"Fox"}
     assert Unread(path, []).names_of("Snail") == {"Snail"}
 
 
-def test_message_without_an_id_gets_one_of_its_moment(path: Path) -> None:
+def test_generated_id_depends_on_time(path: Path) -> None:
     first, second = loaded(path, *RACE)
     assert first.id != second.id
     alone, _ = loaded(path, RACE[1], row("1", "later", at=90))
     assert alone.id == second.id
 
 
-def test_ids_do_not_depend_on_options_or_other_moments(path: Path) -> None:
+def test_generated_ids_do_not_depend_on_options(path: Path) -> None:
     same = [row("1", "ha"), row("1", "ha"), row("1", "x", kind="system"), *RACE]
     ids = {str(message.content): message.id for message in loaded(path, *same)}
     kept = {m.content: m.id for m in loaded(path, *same, keep="system")}
@@ -381,18 +359,20 @@ def test_ids_do_not_depend_on_options_or_other_moments(path: Path) -> None:
     assert len({message.id for message in loaded(path, *same)}) == 4
 
 
-def test_conversation_of_too_many_messages_for_its_bytes_is_refused(
+def test_implausible_message_count_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = "langchain_chatexports.chat_loaders.files"
-    monkeypatch.setattr(f"{room}._MAX_MESSAGES", 60)
+    module = "langchain_chatexports.chat_loaders.files"
+    monkeypatch.setattr(f"{module}._MAX_MESSAGES", 60)
     assert len(loaded(path, *[row("1", "x", at=n) for n in range(60)])) == 60
     with pytest.raises(ExportFormatError, match=re.escape("more than 60 messages")):
         loaded(path, *[row("1", "x", at=n) for n in range(61)])
 
 
-def sharing(path: Path, *rows: dict[str, Any], **options: Any) -> list[Rows]:
-    """Return loaders of two exports with these rows, which share what they saw."""
+def make_sharing_loaders(
+    path: Path, *rows: dict[str, Any], **options: Any
+) -> list[Rows]:
+    """Return loaders of two exports with these rows, which share the seen messages."""
     seen: dict[int, int] = {}
     loaders = [Rows(path, [{"messages": rows}], **options) for _ in range(2)]
     for loader in loaders:
@@ -400,16 +380,16 @@ def sharing(path: Path, *rows: dict[str, Any], **options: Any) -> list[Rows]:
     return loaders
 
 
-def test_message_of_two_exports_is_loaded_once(path: Path) -> None:
-    loaders = sharing(path, *RACE)
-    for _ in range(2):  # Each pass of the first loader keeps them, also of its copies.
-        everything = [loader.unrestricted().inspect().kept for loader in loaders]
-        assert everything == [2, 0]
+def test_message_in_two_exports_is_loaded_once(path: Path) -> None:
+    loaders = make_sharing_loaders(path, *RACE)
+    for _ in range(2):  # In each pass of the first loader, and of its copies.
+        kept = [loader.without_filters().inspect().kept for loader in loaders]
+        assert kept == [2, 0]
         assert [loader.inspect().kept for loader in loaders] == [2, 0]
     assert loaders[1].inspect().skipped == {"duplicate": 2}
 
 
-def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
+def test_equal_ids_in_two_exports_may_differ(path: Path) -> None:
     seen: dict[int, int] = {}
     for text, at in (("Hello", 5), ("Other", 6), ("No time", None), ("Nor here", None)):
         loader = Rows(path, [{"messages": [row("1", text, at=at, id="7")]}])
@@ -421,11 +401,11 @@ def test_numbers_of_two_exports_are_no_sign_of_one_message(path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_both_forms_of_a_name_are_one_person(path: Path, form: Any) -> None:
-    names = [unicodedata.normalize(one, "Zoë") for one in ("NFC", "NFD")]
+def test_unicode_forms_of_a_name_are_one_person(path: Path, form: Any) -> None:
+    names = [unicodedata.normalize(f, "Zoë") for f in ("NFC", "NFD")]
     rows = [row(name, "Hello", at=at) for at, name in enumerate(names)]
     owner = unicodedata.normalize(form, "Zoë")
     loader = Rows(path, [{"messages": rows}], owner=owner)
-    assert are_own(loader) == [True, True]
+    assert own_flags(loader) == [True, True]
     assert list(loader.inspect().senders.values()) == [2]
     assert len(metadata(loader)["participants"]) == 1

@@ -1,4 +1,4 @@
-"""Which number of a date is the day, and calendars."""
+"""The order of day, month and year, and calendars."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from langchain_chatexports.chat_loaders import date_order
-from langchain_chatexports.chat_loaders.date_order import DateStamp, Order, day_of
-from langchain_chatexports.chat_loaders.whatsapp.phrases import plain_text
+from langchain_chatexports.chat_loaders.date_order import (
+    DateStamp,
+    Order,
+    days_since_1970,
+)
+from langchain_chatexports.chat_loaders.whatsapp.phrases import to_plain_text
 from langchain_chatexports.chat_loaders.whatsapp.records import Records
 
 EPOCH = date(1970, 1, 1)
 
 
-def order_of(dates: Iterable[str], chosen: str | None = None) -> Order:
-    lines = [f"{one}, 14:56 - Ann: Hi!" for one in dates]
+def find_order(dates: Iterable[str], chosen: str | None = None) -> Order:
+    lines = [f"{date_text}, 14:56 - Ann: Hi!" for date_text in dates]
     (order,) = Records(lines).orders(chosen)
     return order
 
 
 def day(text: str, order: str) -> date | None:
-    number = day_of(DateStamp.parse(plain_text(text), 1), order)
+    number = days_since_1970(DateStamp.parse(to_plain_text(text), 1), order)
     return None if number is None else EPOCH + timedelta(days=number)
 
 
 @pytest.mark.parametrize(
     ("dates", "order"),
     [
-        (["12/03/2022", "13/03/2022"], "dmy"),
-        (["3/12/22", "3/13/22"], "mdy"),
-        (["2022-03-12"], "ymd"),
-        (["13/6/18"], "dmy"),
-        (["31/12/20"], "dmy"),
-        (["22/03/18", "22/03/19", "22/03/20"], "ymd"),
+        *((["12/03/2022", "13/03/2022"], "dmy"), (["3/12/22", "3/13/22"], "mdy")),
+        *((["2022-03-12"], "ymd"), (["22/03/18", "22/03/19", "22/03/20"], "ymd")),
+        *((["13/6/18"], "dmy"), (["31/12/20"], "dmy")),
     ],
 )
-def test_a_number_above_twelve_is_the_day(dates: list[str], order: str) -> None:
-    assert order_of(dates)[:2] == (order, False)
+def test_number_above_twelve_is_the_day(dates: list[str], order: str) -> None:
+    assert find_order(dates)[:2] == (order, False)
 
 
 @pytest.mark.parametrize(
@@ -49,30 +50,30 @@ def test_a_number_above_twelve_is_the_day(dates: list[str], order: str) -> None:
         ("3/4/22, 14:56 - Ann: Hi!", "dmy"),
         ("3/4/2022, 2:56 PM - Ann: Hi!", "dmy"),
         ("3.4.22, 2:56 PM - Ann: Hi!", "dmy"),
-        # Korean and Basque have short years in front.
+        # In Korean and Basque, short years come first.
         ("[22. 3. 18. 오후 2:56:01] Ann: Hi!", "ymd"),
         ("[22/3/18 (14:56:01)] Ann: Hi!", "ymd"),
     ],
 )
-def test_without_a_sign_the_order_is_guessed_and_said(line: str, order: str) -> None:
+def test_ambiguous_order_is_a_guess(line: str, order: str) -> None:
     (found,) = Records([line]).orders(None)
     assert found[:2] == (order, True)
 
 
-def test_a_given_order_in_which_dates_do_not_exist_is_not_taken() -> None:
-    order = order_of(["20/03/22", "21/03/22"], "mdy")
-    assert (order.order, order.foreign) == ("dmy", ())
+def test_impossible_chosen_order_is_ignored() -> None:
+    order = find_order(["20/03/22", "21/03/22"], "mdy")
+    assert (order.order, order.invalid) == ("dmy", ())
 
 
-def test_a_year_to_come_is_no_year(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_year_in_the_future_is_implausible(monkeypatch: pytest.MonkeyPatch) -> None:
     class Today(date):
         @classmethod
         def today(cls) -> Today:
             return cls(2026, 11, 21)
 
     monkeypatch.setattr(date_order, "date", Today)
-    assert order_of(["26/01/30"])[:2] == ("ymd", False)
-    assert order_of(["26/01/48"])[0] == "dmy"
+    assert find_order(["26/01/30"])[:2] == ("ymd", False)
+    assert find_order(["26/01/48"])[0] == "dmy"
 
 
 @pytest.mark.parametrize(
@@ -93,15 +94,11 @@ def test_calendars(text: str, order: str, expected: date | None) -> None:
     assert day(text, order) == expected
 
 
-def test_a_day_is_found_in_simulated_weeks() -> None:
+def test_order_is_found_in_simulated_months() -> None:
     start = datetime(2022, 1, 3)  # noqa: DTZ001 - local
     for offset in range(0, 700, 7):
         days = [start + timedelta(days=offset + number) for number in range(30)]
-        assert order_of([f"{d.day}/{d.month}/{d:%y}" for d in days])[:2] == (
-            "dmy",
-            False,
-        )
-        assert order_of([f"{d.month}/{d.day}/{d:%y}" for d in days])[:2] == (
-            "mdy",
-            False,
-        )
+        day_first = [f"{d.day}/{d.month}/{d:%y}" for d in days]
+        month_first = [f"{d.month}/{d.day}/{d:%y}" for d in days]
+        assert find_order(day_first)[:2] == ("dmy", False)
+        assert find_order(month_first)[:2] == ("mdy", False)

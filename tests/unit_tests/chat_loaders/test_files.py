@@ -1,4 +1,4 @@
-"""Zips that are damaged or made to do harm."""
+"""Damaged and malicious zips and folders."""
 
 import io
 import os
@@ -51,18 +51,18 @@ def inspect(path: Path) -> ExportSummary:
     return FolderFacebookMessengerChatLoader(path).inspect()
 
 
-def make_nested(folder: Path, name: str, depth: int) -> None:
-    """Make folders one in the other; so long a path could not be made at once."""
-    here = os.open(folder, os.O_RDONLY)
+def make_nested_folders(folder: Path, name: str, depth: int) -> None:
+    """Create nested folders; their path would be too long to create at once."""
+    parent = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
-        os.mkdir(name, dir_fd=here)
-        below = os.open(name, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
+        os.mkdir(name, dir_fd=parent)
+        child = os.open(name, os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent = child
+    os.close(parent)
 
 
-def change(path: Path, old: bytes, new: bytes) -> None:
+def replace(path: Path, old: bytes, new: bytes) -> None:
     data = path.read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new))
@@ -76,66 +76,66 @@ def add_outside(name: str) -> Callable[[Path, bytes], None]:
     return lambda path, thread: add(path, name, thread)
 
 
-def add_a_link(path: Path, _thread: bytes) -> None:
+def add_link(path: Path, _thread: bytes) -> None:
     target = str(path.parent / "secret.json").encode()
     add(path, BAD, target, external_attr=0o120777 << 16)
 
 
-def add_a_bomb(path: Path, _thread: bytes) -> None:
+def add_bomb(path: Path, _thread: bytes) -> None:
     add(path, BAD, SPACES * 2)
 
 
-def add_a_lie(path: Path, _thread: bytes) -> None:
-    """Packed data of another length than its header says."""
+def add_wrong_size(path: Path, _thread: bytes) -> None:
+    """Data that is longer than its header declares."""
     add(path, BAD, SPACES)
-    change(path, struct.pack("<L", len(SPACES)), struct.pack("<L", 100))
+    replace(path, struct.pack("<L", len(SPACES)), struct.pack("<L", 100))
 
 
-def add_packed(packing: int) -> Callable[[Path, bytes], None]:
-    """Packings that Python unpacks without a bound."""
+def add_compressed(method: int) -> Callable[[Path, bytes], None]:
+    """Compression methods that Python decompresses without a limit."""
 
-    def add_it(path: Path, _thread: bytes) -> None:
+    def add_file(path: Path, _thread: bytes) -> None:
         data = b'{"messages": [' + SPACES
-        add(path, BAD, data, compress_type=packing)
-        change(path, struct.pack("<L", len(data)), struct.pack("<L", 100))
+        add(path, BAD, data, compress_type=method)
+        replace(path, struct.pack("<L", len(data)), struct.pack("<L", 100))
 
-    return add_it
+    return add_file
 
 
-def add_a_wrong_checksum(path: Path, thread: bytes) -> None:
+def add_wrong_checksum(path: Path, thread: bytes) -> None:
     add(path, BAD, thread.replace(b"hi", b"ho"))
     with zipfile.ZipFile(path) as archive:
         crc = archive.getinfo(BAD).CRC
-    change(path, struct.pack("<L", crc), struct.pack("<L", crc ^ 1))
+    replace(path, struct.pack("<L", crc), struct.pack("<L", crc ^ 1))
 
 
-OUTSIDE = "leads out of the archive"
+OUTSIDE = "points outside the archive"
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("add_harm", "message"),
     [
         (add_outside("../outside/message_1.json"), OUTSIDE),
         (add_outside("a/../../outside/message_1.json"), OUTSIDE),
         (add_outside("/etc/outside/message_1.json"), OUTSIDE),
         (add_outside("C:/outside/message_1.json"), OUTSIDE),
         (add_outside("..\\outside\\message_1.json"), OUTSIDE),
-        (add_a_link, "it is a link"),
-        (add_a_bomb, "far more"),
-        (add_a_lie, r"bad_1/message_1\.json is damaged"),
-        (add_packed(zipfile.ZIP_BZIP2), "bad_1.*not supported"),
-        (add_packed(zipfile.ZIP_LZMA), "bad_1.*not supported"),
-        (add_a_wrong_checksum, "bad_1.*damaged"),
+        (add_link, "it is a link"),
+        (add_bomb, "far more"),
+        (add_wrong_size, r"bad_1/message_1\.json is damaged"),
+        (add_compressed(zipfile.ZIP_BZIP2), "bad_1.*not supported"),
+        (add_compressed(zipfile.ZIP_LZMA), "bad_1.*not supported"),
+        (add_wrong_checksum, "bad_1.*damaged"),
     ],
 )
-def test_a_harmful_file_is_counted_beside_good_ones_and_not_read(
-    path: Path, thread: bytes, harm: Callable[[Path, bytes], None], said: str
+def test_harmful_file_is_skipped_and_not_read(
+    path: Path, thread: bytes, add_harm: Callable[[Path, bytes], None], message: str
 ) -> None:
-    harm(path, thread)
+    add_harm(path, thread)
     before = sorted(path.parent.parent.rglob("*"))
     tracemalloc.start()
     try:
-        with pytest.warns(UserWarning, match=said):
+        with pytest.warns(UserWarning, match=message):
             summary = inspect(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -145,7 +145,7 @@ def test_a_harmful_file_is_counted_beside_good_ones_and_not_read(
     assert sorted(path.parent.parent.rglob("*")) == before
 
 
-def test_many_files_that_unpack_to_far_more_are_refused(path: Path) -> None:
+def test_zip_bomb_of_many_files_is_refused(path: Path) -> None:
     data = b" " * (7 * 2**20)
     for number in range(10):
         add(path, f"{FACEBOOK}/inbox/{number}/message_1.json", data)
@@ -153,8 +153,8 @@ def test_many_files_that_unpack_to_far_more_are_refused(path: Path) -> None:
         inspect(path)
 
 
-def test_a_thread_in_which_all_say_the_same_is_no_bomb(tmp_path: Path) -> None:
-    """It packs better than any real chat."""
+def test_repetitive_chat_is_not_a_zip_bomb(tmp_path: Path) -> None:
+    """The chat compresses better than any real one."""
     chat = (export := Export()).thread("ada_1")
     chat.per_file = 2**20
     for number in range(25_000):
@@ -163,7 +163,7 @@ def test_a_thread_in_which_all_say_the_same_is_no_bomb(tmp_path: Path) -> None:
     assert inspect(path).kept == 25_000
 
 
-def test_a_zip_in_a_zip_is_not_read(path: Path, thread: bytes) -> None:
+def test_nested_zip_is_not_read(path: Path, thread: bytes) -> None:
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr(f"{FACEBOOK}/inbox/eve_1/message_1.json", thread)
@@ -171,7 +171,7 @@ def test_a_zip_in_a_zip_is_not_read(path: Path, thread: bytes) -> None:
     assert inspect(path).sessions == 1
 
 
-def test_a_zip_with_a_password_is_an_error_of_its_own(path: Path) -> None:
+def test_password_protected_zip_is_refused(path: Path) -> None:
     data = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.find(signature) + offset] |= 1
@@ -181,15 +181,13 @@ def test_a_zip_with_a_password_is_an_error_of_its_own(path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9])
-def test_a_zip_that_was_cut_off_is_an_error_that_says_so(
-    path: Path, share: float
-) -> None:
+def test_truncated_zip_is_refused(path: Path, share: float) -> None:
     os.truncate(path, int(path.stat().st_size * share))
     with pytest.raises(ExportFormatError, match=r"interrupted.*again"):
         inspect(path)
 
 
-def test_media_with_a_password_do_not_matter(path: Path) -> None:
+def test_password_protected_media_are_ignored(path: Path) -> None:
     add(path, "photos/1.jpg", b"abc")
     data = bytearray(path.read_bytes())
     data[data.rfind(b"PK\x01\x02") + 8] |= 1
@@ -197,7 +195,7 @@ def test_media_with_a_password_do_not_matter(path: Path) -> None:
     assert inspect(path).kept == 1
 
 
-def test_what_macos_adds_is_ignored(path: Path, thread: bytes) -> None:
+def test_hidden_files_of_macos_are_ignored(path: Path, thread: bytes) -> None:
     for name in (f"__MACOSX/{GOOD}", f"{FACEBOOK}/inbox/b_1/._message_1.json"):
         add(path, name, thread)
     summary = inspect(path)
@@ -205,7 +203,7 @@ def test_what_macos_adds_is_ignored(path: Path, thread: bytes) -> None:
     assert summary.details["other_files"] == 0
 
 
-def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path: Path) -> None:
+def test_truncated_zip_among_others_is_skipped(path: Path) -> None:
     broken = path.with_name("facebook-part-2.zip")
     broken.write_bytes(path.read_bytes()[:-40])
     with pytest.warns(UserWarning, match=r"facebook-part-2\.zip is not a complete zip"):
@@ -214,12 +212,12 @@ def test_a_zip_beside_good_ones_that_was_cut_off_is_warned_about(path: Path) -> 
     assert summary.skipped == {"unreadable": 1}
 
 
-def test_zips_in_subfolders_are_named(path: Path) -> None:
+def test_zips_in_subfolders_are_reported(path: Path) -> None:
     folder = path.parent
     for number in range(7):
-        below = folder / f"more {number}"
-        below.mkdir()
-        (below / "part.ZIP").write_bytes(path.read_bytes())
+        subfolder = folder / f"more {number}"
+        subfolder.mkdir()
+        (subfolder / "part.ZIP").write_bytes(path.read_bytes())
     (folder / "more 0" / "._part.zip").write_bytes(b"")
     (folder / "chats_Files").mkdir()
     (folder / "chats_Files" / "sent.zip").write_bytes(b"")
@@ -230,7 +228,7 @@ def test_zips_in_subfolders_are_named(path: Path) -> None:
     assert summary.found == 1
 
 
-def test_a_zip_is_known_by_its_content(path: Path) -> None:
+def test_zip_is_recognized_by_content(path: Path) -> None:
     renamed = path.rename(path.with_name("download"))
     add(renamed, f"{FACEBOOK}/inbox/bad_1/message_1.json", b"{")
     with pytest.warns(UserWarning, match="bad_1"):
@@ -238,7 +236,7 @@ def test_a_zip_is_known_by_its_content(path: Path) -> None:
 
 
 def link_outside(path: Path) -> None:
-    outside = path.parents[5] / "outside.json"  # Beside the export.
+    outside = path.parents[5] / "outside.json"  # Next to the export.
     outside.write_bytes(b'{"participants": [], "messages": []}')
     path.symlink_to(outside)
 
@@ -247,7 +245,7 @@ def link_to_itself(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-def make_holes(path: Path) -> None:
+def make_sparse_file(path: Path) -> None:
     path.touch()
     os.truncate(path, 100 * 2**30)
 
@@ -261,82 +259,72 @@ class TestFoldersOnDisk:
         return export.to_folder(tmp_path / "x")
 
     @pytest.mark.parametrize(
-        ("make", "said"),
+        ("make", "message"),
         [
             (link_outside, "not a regular file inside the export"),
             (link_to_itself, r"message_2\.json is not read"),
             (getattr(os, "mkfifo", None), "not a regular file inside the export"),
-            (make_holes, "larger than any export file"),
+            (make_sparse_file, "larger than any export file"),
         ],
     )
-    def test_what_is_no_file_is_left_out(
-        self, folder: Path, make: Callable[[Path], None], said: str
+    def test_irregular_files_are_skipped(
+        self, folder: Path, make: Callable[[Path], None], message: str
     ) -> None:
         make(folder / FACEBOOK / "inbox" / "ada_1" / "message_2.json")
-        with pytest.warns(UserWarning, match=said):
+        with pytest.warns(UserWarning, match=message):
             summary = inspect(folder)
         assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
-    def test_a_circle_of_links_ends(self, folder: Path) -> None:
+    def test_circular_links_are_not_followed(self, folder: Path) -> None:
         (folder / FACEBOOK / "inbox" / "again").symlink_to(folder)
         assert inspect(folder).found == 1
 
-    def test_an_export_behind_a_link_is_read(
-        self, folder: Path, tmp_path: Path
-    ) -> None:
+    def test_link_to_export_is_read(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(folder)
         assert inspect(tmp_path / "link").kept == 1
 
     @pytest.mark.parametrize("name", ["message_1.json", "export.zip", "export"])
-    def test_a_pipe_as_the_export_is_refused(self, tmp_path: Path, name: str) -> None:
+    def test_pipe_is_refused(self, tmp_path: Path, name: str) -> None:
         os.mkfifo(tmp_path / name)
         with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
             inspect(tmp_path / name)
 
     @pytest.fixture
     def deep_folder(self, folder: Path) -> Iterator[Path]:
-        make_nested(folder, "d", 1_200)
+        make_nested_folders(folder, "d", 1_200)
         yield folder
-        # Python's own removal of so deep a folder recurses, too.
+        # Python's own removal of folders recurses too deeply.
         subprocess.run(["rm", "-rf", str(folder / "d")], check=True)  # noqa: S603, S607
 
-    def test_folders_deeper_than_any_exports_are_left_out(
-        self, deep_folder: Path
-    ) -> None:
+    def test_too_deep_folders_are_skipped(self, deep_folder: Path) -> None:
         with pytest.warns(UserWarning, match="nested too deeply"):
             summary = inspect(deep_folder)
         assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
         assert open_export(deep_folder).format == "Messenger export"
         assert hash_source(deep_folder).size > 0
 
-    def test_a_folders_name_writes_nothing_to_a_terminal_but_text(
-        self, folder: Path
-    ) -> None:
-        place = folder / FACEBOOK / "inbox" / "\x1b[2J\n"
-        place.mkdir()
-        (place / "message_1.json").write_bytes(b"{")
+    def test_control_characters_in_names_are_escaped(self, folder: Path) -> None:
+        thread = folder / FACEBOOK / "inbox" / "\x1b[2J\n"
+        thread.mkdir()
+        (thread / "message_1.json").write_bytes(b"{")
         with pytest.warns(UserWarning, match="Skipped") as caught:
             inspect(folder)
         (text,) = (str(warning.message) for warning in caught)
         assert text.isprintable()
 
 
-def chat_bomb(path: Path, *, files: int = 8) -> None:
-    # Packed 500 times smaller, and just small enough to be read one by one.
+def test_media_do_not_hide_zip_bomb(path: Path) -> None:
+    # Compressed 500 times, and just small enough to be read one by one.
     data = b'{"participants":[],"messages":[' + b'{"content":"a"},' * 500_000 + b"1]}"
-    for number in range(files):
-        add(path, f"{FACEBOOK}/inbox/b_1/message_{number + 1}.json", data)
-
-
-def test_media_do_not_hide_what_the_chats_beside_them_unpack_to(path: Path) -> None:
-    chat_bomb(path)
+    for number in range(1, 9):
+        add(path, f"{FACEBOOK}/inbox/b_1/message_{number}.json", data)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("photos/1.jpg", os.urandom(2**20))
     with pytest.raises(ExportFormatError, match="zip bomb"):
         inspect(path)
 
 
-def test_files_that_share_their_packed_bytes_count_once(path: Path) -> None:
+def test_shared_compressed_data_is_a_zip_bomb(path: Path) -> None:
     pattern = os.urandom(8 * 2**10).hex().encode()
     add(path, f"{FACEBOOK}/inbox/b/message_1.json", b'{"messages": "' + pattern * 120)
     data = bytearray(path.read_bytes())
@@ -349,9 +337,7 @@ def test_files_that_share_their_packed_bytes_count_once(path: Path) -> None:
         inspect(path)
 
 
-def test_names_that_differ_by_their_normal_form_only_are_one_thread(
-    tmp_path: Path,
-) -> None:
+def test_unicode_forms_of_folder_are_one_thread(tmp_path: Path) -> None:
     export = Export()
     export.thread("zo\u00eb_1").says("Ada Byron", "hi", NOON)
     path = export.to_zip(tmp_path / "x.zip")
@@ -362,9 +348,7 @@ def test_names_that_differ_by_their_normal_form_only_are_one_thread(
     assert (summary.sessions, summary.skipped) == (1, {"duplicate": 1})
 
 
-def test_a_file_larger_than_any_export_file_is_not_read(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files_module, "_MAX_FILE_BYTES", 10)
     with (
         pytest.warns(UserWarning, match="larger than any"),

@@ -1,4 +1,4 @@
-"""Local times in UTC, across changes of the clock."""
+"""Local times in UTC, across clock changes."""
 
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -28,10 +28,10 @@ def in_utc(clock: LocalClock, text: str) -> str:
 
 def check_year(clock: LocalClock) -> None:
     assert in_utc(clock, "2022-03-26 12:00") == "2022-03-26 11:00"
-    # The hour that is left out is moved on by it.
+    # Times in the skipped hour are moved later.
     assert in_utc(clock, "2022-03-27 02:30") == "2022-03-27 01:30"
     assert in_utc(clock, "2022-07-01 12:00") == "2022-07-01 10:00"
-    # The hour that comes twice: the first one until the clock steps back.
+    # The repeated hour: the first one until a time is earlier.
     assert in_utc(clock, "2022-10-30 02:10") == "2022-10-30 00:10"
     assert in_utc(clock, "2022-10-30 02:58") == "2022-10-30 00:58"
     assert in_utc(clock, "2022-10-30 02:05") == "2022-10-30 01:05"
@@ -48,25 +48,25 @@ def test_times_of_this_machine() -> None:
     check_year(LocalClock(None))
 
 
-def test_two_swapped_messages_are_no_change_of_the_clock() -> None:
+def test_swapped_messages_are_not_a_clock_change() -> None:
     clock = LocalClock(BERLIN)
     assert in_utc(clock, "2022-10-30 02:11") == "2022-10-30 00:11"
     assert in_utc(clock, "2022-10-30 02:10") == "2022-10-30 00:10"
 
 
-def test_zone_with_a_change_within_an_hour() -> None:
-    # Lord Howe moves its clock by half an hour, Newfoundland did so at 0:01.
+def test_clock_may_change_within_an_hour() -> None:
+    # Lord Howe changes its clocks by half an hour.
     clock = LocalClock(find_time_zone("Australia/Lord_Howe"))
     assert in_utc(clock, "2022-04-03 01:20") == "2022-04-02 14:20"
     assert in_utc(clock, "2022-04-03 01:40") == "2022-04-02 14:40"
     assert in_utc(clock, "2022-04-03 02:40") == "2022-04-02 16:10"
 
 
-def test_a_year_that_cannot_be_converted_has_no_time() -> None:
+def test_year_out_of_range_has_no_time() -> None:
     assert LocalClock(BERLIN).utc(10**12) is None
 
 
-def test_an_unknown_zone_is_an_error_that_says_what_to_give() -> None:
+def test_unknown_zone_error_has_an_example() -> None:
     with pytest.raises(ValueError, match="Europe/Berlin"):
         find_time_zone("Berlin")
 
@@ -85,7 +85,7 @@ def telegram(folder: Path) -> ChatExportLoader:
 
 def telegram_page(folder: Path) -> ChatExportLoader:
     page = Page(zone="")
-    page.says("Bo", text_block("Hi"), number=1)
+    page.says("Bo", text_block("Hi"))
     return TelegramChatLoader(page.write(folder / "messages.html"))
 
 
@@ -97,13 +97,15 @@ def table(folder: Path) -> ChatExportLoader:
 
 @pytest.mark.usefixtures("machine_in_berlin")
 @pytest.mark.parametrize("write", [whatsapp, telegram, telegram_page, table])
-def test_without_a_zone_local_times_are_this_machines(
+def test_local_times_default_to_machine_zone(
     tmp_path: Path, write: Callable[[Path], ChatExportLoader]
 ) -> None:
     loader = write(tmp_path)
-    with pytest.warns(UserWarning, match="read as this machine's .*timezone=") as told:
+    with pytest.warns(
+        UserWarning, match="read as this machine's .*timezone="
+    ) as warned:
         summary = loader.inspect()
-    assert len(told) == 1
+    assert len(warned) == 1
     (zone,) = summary.details["time_zone"]
     assert zone.startswith("this machine's")
     assert f"zone      {zone}" in str(summary)

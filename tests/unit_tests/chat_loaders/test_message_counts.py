@@ -1,4 +1,4 @@
-"""About how many messages exports hold, known before they are read."""
+"""Estimates of the number of messages in exports."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.sessions import open_export
 
 
-def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:
+def test_estimate_adds_up_exports(tmp_path: Path) -> None:
     chats = open_export(write_imessage(tmp_path / "chat.db"))
     threads = open_export(write_messenger(tmp_path / "hogwarts"))
     assert estimate_message_count([chats]) == 223
@@ -22,7 +22,7 @@ def test_the_total_is_known_before_anything_is_read(tmp_path: Path) -> None:
     assert estimate_message_count([chats, threads]) == 886
 
 
-def test_the_total_of_long_files_is_guessed_from_their_beginnings(
+def test_estimate_for_long_files_uses_a_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = open_export(write_messenger(tmp_path / "hogwarts"))
@@ -30,13 +30,13 @@ def test_the_total_of_long_files_is_guessed_from_their_beginnings(
     assert estimate_message_count([threads]) == pytest.approx(663, rel=0.2)
 
 
-def test_the_total_passes_over_what_is_broken(tmp_path: Path) -> None:
+def test_estimate_skips_broken_files(tmp_path: Path) -> None:
     write_messenger(tmp_path / "hogwarts")
     (tmp_path / "hogwarts" / "x.zip").write_bytes(b"PK\x03\x04 and no more")
     assert estimate_message_count([open_export(tmp_path / "hogwarts")]) == 663
 
 
-def test_a_loader_that_cannot_tell_leaves_the_total_unknown(tmp_path: Path) -> None:
+def test_estimate_is_unknown_if_a_loader_has_none(tmp_path: Path) -> None:
     chats = open_export(write_imessage(tmp_path / "chat.db"))
     loader = WhatsAppChatLoader(tmp_path / "nothing")
     other = Export(path=tmp_path, format="", loader=loader)

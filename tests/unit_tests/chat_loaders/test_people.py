@@ -1,56 +1,45 @@
-"""A table of people, and sessions in which each has one name."""
+"""The table of people, and sessions in which each person has one name."""
 
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-from langchain_chatexports.chat_loaders.people import people_table
+from langchain_chatexports.chat_loaders.people import to_people_table
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.discord import DiscordChannel, author
+from tests.unit_tests.builders.sessions import metadata_of
 
 ANN = {"Ann": ("Ann Ode", "+49 170 123-4567", "ann@example.org", "annie")}
 
 
-def written(path: Path, text: str | bytes) -> Path:
+def write(path: Path, text: str | bytes) -> Path:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
-def metadata(session: ChatSession) -> dict[str, Any]:
-    return cast("dict[str, Any]", dict(session)["metadata"])
-
-
 @pytest.mark.parametrize(
-    "called",
+    "name",
     [
-        "Ann",
-        "ANN ODE",
-        " ann  ode ",
-        "@annie",
-        "491701234567",
-        "+49 (170) 1234567",
-        "0170 1234567",
-        "Ann@Example.org",
+        *("Ann", "ANN ODE", " ann  ode ", "@annie", "Ann@Example.org"),
+        *("491701234567", "+49 (170) 1234567", "0170 1234567"),
     ],
 )
-def test_any_name_or_handle_is_the_persons(called: str) -> None:
-    assert people_table(ANN).row_of([called])[0] == "Ann"
+def test_person_is_found_by_any_name_or_handle(name: str) -> None:
+    assert to_people_table(ANN).find_row([name])[0] == "Ann"
 
 
-def test_the_end_of_a_number_that_two_people_have_is_nobodys() -> None:
-    people = people_table({"A": "+491701234567", "B": "+431701234567"})
-    assert people.row_of(["01701234567"]) == ()
-    assert people.row_of(["+431701234567"])[0] == "B"
+def test_ambiguous_national_number_has_no_match() -> None:
+    people = to_people_table({"A": "+491701234567", "B": "+431701234567"})
+    assert people.find_row(["01701234567"]) == ()
+    assert people.find_row(["+431701234567"])[0] == "B"
 
 
 @pytest.mark.parametrize(
@@ -62,55 +51,53 @@ def test_the_end_of_a_number_that_two_people_have_is_nobodys() -> None:
         "\ufeff# people\r\n\r\nAnn;Ann Ode;annie;\r\nBo;;;\r\n",
     ],
 )
-def test_a_file_is_read_as_people_and_spreadsheets_write_it(
-    tmp_path: Path, text: str
-) -> None:
-    path = written(tmp_path / "people.csv", text)
-    assert people_table(path).rows == (("Ann", "Ann Ode", "annie"), ("Bo",))
+def test_all_delimiters_are_read(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "people.csv", text)
+    assert to_people_table(path).rows == (("Ann", "Ann Ode", "annie"), ("Bo",))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("Ann;annie\n# x\nBo;ANNIE", "Entries 1 and 2 of .*people.csv have a name or"),
         ("Ann;0170 1234567\nBo;+1\nCy;0170-1234567", "Entries 1 and 3"),
         ("# nobody\n;;\n", "is empty. Write one line"),
         ("", "is empty"),
-        ('Ann;"annie', r"people.csv cannot be read .* quotation mark"),
+        ('Ann;"annie', r"people.csv cannot be parsed .* quotation mark"),
         (b"Ann;J\xf6rg", "not a table of people in UTF-8. Save it"),
         (b"\xff\xfeA\0n\0n\0", "not a table of people in UTF-8"),
         (b"SQLite format 3\0", "not a table of people in UTF-8"),
     ],
 )
-def test_what_is_no_table_of_people_is_an_error_with_a_remedy(
-    tmp_path: Path, text: str | bytes, said: str
+def test_invalid_table_of_people_error_has_remedy(
+    tmp_path: Path, text: str | bytes, message: str
 ) -> None:
-    path = written(tmp_path / "people.csv", text)
-    with pytest.raises(ExportFormatError, match=said) as raised:
-        people_table(path)
+    path = write(tmp_path / "people.csv", text)
+    with pytest.raises(ExportFormatError, match=message) as raised:
+        to_people_table(path)
     assert raised.value.path == path
     assert not any(name in str(raised.value) for name in ("Ann", "annie", "0170", "Bo"))
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_table_or_our_error(
+def test_any_bytes_are_parsed_or_our_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(data)
     try:
-        people_table(path)
+        to_people_table(path)
     except ChatExportError:
         return
 
 
-def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> None:
+def test_handle_does_not_match_namesake(tmp_path: Path) -> None:
     ann = author("11", "annie", nickname="Ann", isBot=False)
     namesake = author("44", "anna", nickname="Ann", isBot=False)
     for name, people in {"a": (ann,), "b": (namesake,), "c": (ann, namesake)}.items():
         channel = DiscordChannel(name, channel_id=name)
-        for one in people:
-            channel.says(one, f"by {one['name']}")
+        for person in people:
+            channel.says(person, f"by {person['name']}")
         channel.write(tmp_path / f"{name}.json")
     sessions = DiscordChatLoader(tmp_path, people={"Ann Ode": "annie"}).load()
     assert {
@@ -122,7 +109,7 @@ def test_a_handle_does_not_take_the_messages_of_a_namesake(tmp_path: Path) -> No
     assert loader.names_of("annie") == {"Ann", "Ann (annie)"}
 
 
-def test_the_owner_is_found_by_an_address_and_by_the_label(tmp_path: Path) -> None:
+def test_owner_matches_address_and_label(tmp_path: Path) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         chat = database.chat("+15550001111")
         chat.message("Yes", mine=True, account="E:ann@example.org")
@@ -130,11 +117,11 @@ def test_the_owner_is_found_by_an_address_and_by_the_label(tmp_path: Path) -> No
         loader = IMessageChatLoader(tmp_path / "chat.db", people=people)
         assert loader.inspect().owner == "Ann"
         (session,) = loader
-        assert metadata(session)["owner"] == "Ann"
+        assert metadata_of(session)["owner"] == "Ann"
         assert session["messages"][0].additional_kwargs["is_from_me"] is True
 
 
-def test_redaction_finds_the_names_that_sessions_no_longer_show(tmp_path: Path) -> None:
+def test_redaction_covers_names_from_the_table(tmp_path: Path) -> None:
     rows = [
         {"conversation_id": "1", "sender": "Annabel", "text": "I am Annabel"},
         {"conversation_id": "1", "sender": "Bo", "text": "Annabel, or Bellissima?"},

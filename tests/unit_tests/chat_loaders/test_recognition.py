@@ -1,4 +1,4 @@
-"""An export is recognized by its content; several paths can be one export."""
+"""The recognition of exports, and of their parts."""
 
 import os
 import shutil
@@ -17,9 +17,9 @@ from langchain_chatexports import (
     WhatsAppChatLoader,
 )
 from langchain_chatexports.chat_loaders.recognition import (
+    find_splits,
     is_examples_file,
     open_exports,
-    set_parts,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples import (
@@ -33,10 +33,11 @@ from tests.unit_tests.builders.messenger import Export
 from tests.unit_tests.builders.sessions import metadata_of, open_export
 
 START = 1_600_000_000_000
+EXAMPLE = '{"messages": [{"role": "user", "content": "hi"}]}\n'
 
 
-def half(owner: str, number: int, *friends: str) -> Export:
-    """One part of an export: of each friend's conversation a file of its own."""
+def make_part(owner: str, number: int, *friends: str) -> Export:
+    """Make a part of an export, with a file per friend."""
     export = Export()
     for friend in friends:
         thread = export.thread(f"inbox/{friend}_1".lower(), [friend, owner])
@@ -52,58 +53,49 @@ def media_only(path: Path) -> Path:
     return path
 
 
-def test_zips_of_one_owner_are_one_export(tmp_path: Path) -> None:
-    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
-    two = half("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
-
+def test_zips_of_one_owner_are_joined(tmp_path: Path) -> None:
+    one = make_part("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
+    two = make_part("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
     (export,) = open_exports([one, two])
     lengths = {metadata_of(s)["id"]: len(s["messages"]) for s in export.loader}
     assert export.paths == (one, two)
     assert sorted(lengths.values()) == [4, 4, 8]
 
 
-def test_zips_of_two_people_stay_apart(tmp_path: Path) -> None:
-    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
-    two = half("Zed", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
-
+def test_zips_of_two_owners_are_separate(tmp_path: Path) -> None:
+    one = make_part("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
+    two = make_part("Zed", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
     exports = open_exports([one, two])
     assert [export.paths for export in exports] == [(one,), (two,)]
 
 
-def test_a_part_without_messages_goes_with_the_others(tmp_path: Path) -> None:
+def test_media_part_is_joined(tmp_path: Path) -> None:
     media = media_only(tmp_path / "media.zip")
-    one = half("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
-
+    one = make_part("Ann", 1, "Bo", "Cy").to_zip(tmp_path / "one.zip")
     (export,) = open_exports([media, one])
     assert export.paths == (media, one)
     assert len(export.loader.load()) == 2
 
 
-def test_exports_keep_the_order_in_which_they_were_named(tmp_path: Path) -> None:
-    one = half("Ann", 1, "Bo", "Cy").to_folder(tmp_path / "one")
+def test_exports_are_in_the_given_order(tmp_path: Path) -> None:
+    one = make_part("Ann", 1, "Bo", "Cy").to_folder(tmp_path / "one")
     database = write_imessage(tmp_path / "chat.db")
-    two = half("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
-
+    two = make_part("Ann", 2, "Bo", "Di").to_zip(tmp_path / "two.zip")
     exports = open_exports([database, two, one])
     assert [export.paths for export in exports] == [(database,), (two, one)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
 @pytest.mark.parametrize("read", [open_export, is_examples_file])
-def test_a_pipe_is_refused_without_waiting_for_a_writer(
-    tmp_path: Path, read: Callable[[Path], object]
-) -> None:
+def test_pipe_does_not_block(tmp_path: Path, read: Callable[[Path], object]) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
         read(tmp_path / "pipe")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
-@pytest.mark.filterwarnings("ignore:Left out")
 @pytest.mark.parametrize("name", ["set.jsonl", "message_1.json", "chat.db", "x.zip"])
-def test_a_folder_with_a_pipe_is_recognized_without_waiting_for_a_writer(
-    tmp_path: Path, name: str
-) -> None:
+def test_folder_with_pipe_does_not_block(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(ExportFormatError):
         open_export(tmp_path).loader.load()
@@ -112,9 +104,7 @@ def test_a_folder_with_a_pipe_is_recognized_without_waiting_for_a_writer(
 @pytest.mark.parametrize(
     "name", ["chat.db", "copy.db", "3d0d7e5fb2ce288813306e4d4636395e047a3d28"]
 )
-def test_a_file_called_as_a_database_has_the_error_of_that_loader(
-    tmp_path: Path, name: Any
-) -> None:
+def test_empty_database_is_recognized_by_name(tmp_path: Path, name: Any) -> None:
     path = tmp_path / name
     path.touch()
     with pytest.raises(ExportFormatError, match=r"is empty \(0 bytes\)"):
@@ -122,11 +112,11 @@ def test_a_file_called_as_a_database_has_the_error_of_that_loader(
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8\xff\xe0", b"PK\x05\x06"])
-def test_another_file_is_told_what_is_known(tmp_path: Path, content: bytes) -> None:
+def test_unknown_file_error_describes_it(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content + bytes(18))
     is_zip = content.startswith(b"PK")
-    kind = "a zip of other files" if is_zip else "a text in which no chat was recogn"
+    kind = "a zip of other files" if is_zip else "a text file without a recognized"
     with pytest.raises(ExportFormatError, match=rf"notes\.txt \({kind}"):
         open_export(path)
 
@@ -134,16 +124,14 @@ def test_another_file_is_told_what_is_known(tmp_path: Path, content: bytes) -> N
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b'{"messages": [{"role": "user", "content": "hi"}]}\n', True),
+        (EXAMPLE.encode(), True),
         (b'{"messages": [{"sender_name": "A", "timestamp_ms": 1}]}', False),
         (b'{"messages": []}\n', False),
         (b"{\n", False),
         (b"SQLite format 3\x00", False),
     ],
 )
-def test_examples_are_told_from_exports(
-    tmp_path: Path, content: bytes, expected: bool
-) -> None:
+def test_is_examples_file(tmp_path: Path, content: bytes, expected: bool) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
     assert is_examples_file(path) is expected
@@ -153,27 +141,23 @@ def test_examples_are_told_from_exports(
     ("files", "parts"),
     [
         (["test", "train", "validation"], ["train", "validation", "test"]),
-        (["train"], ["train"]),
-        (["test", "validation"], []),
-        ([], []),
+        *((["train"], ["train"]), (["test", "validation"], []), ([], [])),
     ],
 )
-def test_a_set_has_a_training_part(
+def test_set_needs_train_file(
     tmp_path: Path, files: list[str], parts: list[str]
 ) -> None:
     for name in files:
-        line = '{"messages": [{"role": "user", "content": "hi"}]}\n'
-        (tmp_path / f"{name}.jsonl").write_text(line)
-    assert set_parts(tmp_path) == {part: tmp_path / f"{part}.jsonl" for part in parts}
+        (tmp_path / f"{name}.jsonl").write_text(EXAMPLE)
+    assert find_splits(tmp_path) == {part: tmp_path / f"{part}.jsonl" for part in parts}
 
 
-def test_what_is_held_out_is_never_proposed_for_training(tmp_path: Path) -> None:
-    line = '{"messages": [{"role": "user", "content": "hi"}]}\n'
+def test_held_out_examples_are_not_suggested(tmp_path: Path) -> None:
     for name in ("test", "valid"):
-        (tmp_path / f"{name}.jsonl").write_text(line)
-    with pytest.raises(ExportFormatError, match="holds examples") as told:
+        (tmp_path / f"{name}.jsonl").write_text(EXAMPLE)
+    with pytest.raises(ExportFormatError, match="training examples") as caught:
         open_export(tmp_path)
-    assert "finetune" not in str(told.value)
+    assert "finetune" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +170,7 @@ def test_what_is_held_out_is_never_proposed_for_training(tmp_path: Path) -> None
         (write_whatsapp, write_messenger, "WhatsApp", "Messenger"),
     ],
 )
-def test_all_exports_in_a_folder_are_read_and_named(
+def test_all_exports_in_a_folder_are_opened(
     tmp_path: Path, first: Any, second: Any, app: str, other: str
 ) -> None:
     first(tmp_path / "one")
@@ -207,7 +191,7 @@ def test_all_exports_in_a_folder_are_read_and_named(
         (write_whatsapp, WhatsAppChatLoader),
     ],
 )
-def test_each_sample_is_recognized_and_nothing_else(
+def test_samples_are_recognized(
     tmp_path: Path, write: Any, loader: type, is_zip: bool
 ) -> None:
     path = write(tmp_path / "in" / "export")
@@ -216,10 +200,10 @@ def test_each_sample_is_recognized_and_nothing_else(
     assert isinstance(open_export(path).loader, loader)
 
 
-def test_an_account_of_something_else_is_not_discords(tmp_path: Path) -> None:
+def test_account_folder_alone_is_not_discord(tmp_path: Path) -> None:
     (tmp_path / "account").mkdir()
     (tmp_path / "account" / "user.json").write_text('{"id": "1"}')
-    with pytest.raises(ExportFormatError, match="is not an export"):
+    with pytest.raises(ExportFormatError, match="is not a supported export"):
         open_export(tmp_path)
 
 
@@ -232,7 +216,7 @@ def test_an_account_of_something_else_is_not_discords(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("is_folder", [True, False])
-def test_discord_in_another_format_has_its_own_remedy(
+def test_other_discord_formats_have_a_remedy(
     tmp_path: Path, name: str, content: str, is_folder: bool
 ) -> None:
     (tmp_path / name).write_text(content)
@@ -242,7 +226,7 @@ def test_discord_in_another_format_has_its_own_remedy(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
-def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
+def test_links_in_a_folder_are_ignored(tmp_path: Path) -> None:
     outside = write_slack(tmp_path / "outside" / "slack")
     table = tmp_path / "outside" / "rows.csv"
     table.write_text("sender,text\nAnn,Hi\n")
@@ -251,9 +235,8 @@ def test_links_in_a_folder_lead_nowhere(tmp_path: Path) -> None:
     write_imessage(folder / "chat.db")
     (folder / "slack").symlink_to(outside)
     (folder / "rows.csv").symlink_to(table)
-    (folder / "x.zip").symlink_to(
-        shutil.make_archive(str(tmp_path / "x"), "zip", outside)
-    )
+    archive = shutil.make_archive(str(tmp_path / "x"), "zip", outside)
+    (folder / "x.zip").symlink_to(archive)
     with pytest.warns(UserWarning, match="Skipped"):
         exports = open_exports([folder])
     assert [export.path.name for export in exports] == ["chat.db", "discord"]

@@ -1,4 +1,4 @@
-"""The promises that every chat loader makes, for exports of each kind."""
+"""The standard tests, for exports of each kind."""
 
 import shutil
 from collections.abc import Callable
@@ -39,7 +39,7 @@ RACE = [
 ]
 
 
-def imessage_with_a_log(folder: Path) -> Path:
+def imessage_with_wal(folder: Path) -> Path:
     live = folder.with_name("live")
     live.mkdir()
     with ChatDb(live / "chat.db", wal=True) as db:
@@ -76,13 +76,13 @@ def encrypted_messenger(folder: Path) -> Path:
     return export.to_folder(folder)
 
 
-def one_messenger_file(folder: Path) -> Path:
+def messenger_file(folder: Path) -> Path:
     samples.write_messenger(folder)
     return next(folder.rglob("*.json"))
 
 
 class Export(NamedTuple):
-    """What writes an export, its loader, and what is known of it."""
+    """How to write an export, and what to expect of its loader."""
 
     write: Callable[[Path], Path]
     loader: type[BaseChatLoader]
@@ -95,17 +95,13 @@ EXPORTS = {
     "iMessage": Export(
         lambda folder: samples.write_imessage(folder / "chat.db"), IMessageChatLoader
     ),
-    "iMessage with a log": Export(
-        imessage_with_a_log, IMessageChatLoader, expected=RACE
-    ),
+    "iMessage with WAL": Export(imessage_with_wal, IMessageChatLoader, expected=RACE),
     "Messenger": Export(samples.write_messenger, FolderFacebookMessengerChatLoader),
-    "Instagram in a zip": Export(instagram_zip, FolderFacebookMessengerChatLoader),
+    "Instagram zip": Export(instagram_zip, FolderFacebookMessengerChatLoader),
     "encrypted Messenger": Export(
         encrypted_messenger, FolderFacebookMessengerChatLoader
     ),
-    "one file of Messenger": Export(
-        one_messenger_file, SingleFileFacebookMessengerChatLoader
-    ),
+    "Messenger file": Export(messenger_file, SingleFileFacebookMessengerChatLoader),
     "WhatsApp": Export(samples.write_whatsapp, WhatsAppChatLoader, UTC),
     "Telegram": Export(samples.write_telegram, TelegramChatLoader),
     "Discord": Export(samples.write_discord, DiscordChatLoader),
@@ -127,9 +123,10 @@ EXPORTS = {
 @pytest.mark.parametrize("export", EXPORTS.values(), ids=EXPORTS)
 class TestLoaders(ChatLoaderUnitTests):
     export: Export
+    time_key = "message_time"
 
     @pytest.fixture(autouse=True)
-    def _export(self, export: Export) -> None:
+    def _set_export(self, export: Export) -> None:
         self.export = export
 
     @property
@@ -139,10 +136,6 @@ class TestLoaders(ChatLoaderUnitTests):
     @property
     def chat_loader_params(self) -> dict[str, Any]:
         return self.export.params or {}
-
-    @property
-    def time_key(self) -> str:
-        return "message_time"
 
     @property
     def expected(self) -> list[tuple[str, str]] | None:

@@ -1,28 +1,30 @@
-"""Names as people type them, and the names that occur."""
+"""Known names that match typed ones."""
 
 import pytest
 
-from langchain_chatexports.chat_loaders.suggestions import matching_name, nearest_names
+from langchain_chatexports.chat_loaders.suggestions import (
+    find_similar_names,
+    match_name,
+)
 
 NAMES = ["Harry Potter", "Hermione Granger", "Draco Malfoy", "Hare"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "meant"),
+    ("typed", "expected"),
     [
-        ("lea", "Lea Köhler"),
-        ("LEA KOHLER", "Lea Köhler"),
-        ("tom", None),
-        ("to", None),
-        ("nobody", None),
+        *(("lea", "Lea Köhler"), ("LEA KOHLER", "Lea Köhler")),
+        *(("tom", None), ("to", None), ("x", None)),
     ],
 )
-def test_a_beginning_is_enough_and_a_whole_first_word_before_others(
-    asked: str, meant: str | None
-) -> None:
+def test_unique_prefix_or_first_word_matches(typed: str, expected: str | None) -> None:
     known = ["Lea Köhler", "lea_123", "Tom Ade", "Tom Bee"]
-    assert matching_name(asked, known) == meant
+    assert match_name(typed, known) == expected
 
 
-def test_a_beginning_of_several_names_suggests_all_of_them() -> None:
-    assert nearest_names("h", NAMES) == ["Hare", "Harry Potter", "Hermione Granger"]
+def test_shared_prefix_suggests_all_names() -> None:
+    assert find_similar_names("h", NAMES) == [
+        "Hare",
+        "Harry Potter",
+        "Hermione Granger",
+    ]

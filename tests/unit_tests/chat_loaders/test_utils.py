@@ -1,4 +1,4 @@
-"""`merge_chat_runs` and `map_ai_messages`; the comparison is an integration test."""
+"""`merge_chat_runs` and `map_ai_messages`; an integration test has more."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -16,17 +16,17 @@ RACES = [
 ]
 
 
-def test_merge_chat_runs_does_what_the_step_does() -> None:
+def test_merge_chat_runs_equals_step() -> None:
     assert list(merge_chat_runs(RACES)) == MergeChatRuns().invoke(RACES)
 
 
-def test_functions_nest_as_in_the_tutorials() -> None:
+def test_functions_can_be_nested() -> None:
     merged = merge_chat_runs(ListLoader(RACES).lazy_load())
     output = list(map_ai_messages(chat_sessions=merged, sender="Hare"))
     assert output == (MergeChatRuns() | MapAIMessages(sender="Hare")).invoke(RACES)
 
 
-def test_closing_the_outermost_iterator_closes_the_loader() -> None:
+def test_closing_the_iterator_closes_the_loader() -> None:
     loader = ListLoader(RACES)
     output = map_ai_messages(merge_chat_runs(loader), sender="Hare")
     next(output)
@@ -35,10 +35,8 @@ def test_closing_the_outermost_iterator_closes_the_loader() -> None:
 
 
 @pytest.mark.parametrize("function", [merge_chat_runs, map_ai_messages])
-def test_functions_return_iterators_but_are_no_generator_functions(
-    function: Callable[..., Any],
-) -> None:
-    """LCEL would feed a generator function with lists of sessions."""
+def test_functions_are_not_generator_functions(function: Callable[..., Any]) -> None:
+    """LCEL would call generator functions with lists of sessions."""
     assert not inspect.isgeneratorfunction(function)
     params = {"sender": "Hare"} if function is map_ai_messages else {}
     assert isinstance(function(RACES, **params), Iterator)

@@ -1,4 +1,4 @@
-"""Times in the forms that tables have them."""
+"""The formats of times in tables."""
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -8,23 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.local_times import LocalClock, find_time_zone
-from langchain_chatexports.chat_loaders.written_times import microseconds
+from langchain_chatexports.chat_loaders.written_times import parse_time
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 SECONDS = int(NOON.timestamp())
 
 
-def microseconds_of(value: str, order: str | None = None) -> int | None:
-    return microseconds(value, LocalClock(timezone.utc), order)
+def parse(value: str, order: str | None = None) -> int | None:
+    return parse_time(value, LocalClock(timezone.utc), order)
 
 
 @pytest.mark.parametrize(
     ("value", "order"),
     [
-        *(
-            (f"{SECONDS}{end}", None)
-            for end in ("", ".0", "000", "000000", "000000000")
-        ),
+        *((f"{SECONDS}{end}", None) for end in ("", ".0", "000", "0" * 6, "0" * 9)),
         *(("2024-05-01T12:00:00Z", None), ("2024-05-01 12:00:00", None)),
         *(("2024-05-01T14:00:00+02:00", None), ("2024-05-01 12:00:00 UTC", None)),
         *(("2024-05-01T14:00:00.0000000+0200", None), ("2024-05-01 12:00:00+00", None)),
@@ -37,14 +34,14 @@ def microseconds_of(value: str, order: str | None = None) -> int | None:
         *(("5/1/2024 2:00 PM +02:00", "mdy"), ("2024/05/01 12:00", "mdy")),
     ],
 )
-def test_a_moment_is_read_in_any_form(value: str, order: str | None) -> None:
-    assert microseconds_of(value, order) == SECONDS * 1_000_000
+def test_time_formats_are_parsed(value: str, order: str | None) -> None:
+    assert parse(value, order) == SECONDS * 1_000_000
 
 
 @pytest.mark.parametrize("value", ["5/1/2024 12:00 AM", "45413", "2024-05-01"])
-def test_midnight_is_read(value: str) -> None:
+def test_midnight_is_parsed(value: str) -> None:
     midnight = NOON - timedelta(hours=12)
-    assert microseconds_of(value, "mdy") == int(midnight.timestamp()) * 1_000_000
+    assert parse(value, "mdy") == int(midnight.timestamp()) * 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -56,35 +53,35 @@ def test_midnight_is_read(value: str) -> None:
         *("5/1/2024 12:00 XM", "5/1/2024 12", "5/1/2024 12:00 and more"),
         *("9" * 40, "9" * 5_000, "9" * 90 + ".5", "9999-99-99T99:99:99+99:99"),
         *("2024-01-01T00:00:00+99:99", "0001-01-01T00:00:00+99:99", "1 " * 100_000),
-        # CST, for example, is in America and in China.
+        # Ambiguous: CST is in America and in China.
         "2024-05-01 12:00:00 CST",
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_what_is_no_time_is_none(value: str) -> None:
-    assert microseconds_of(value) is None
+def test_invalid_times_are_none(value: str) -> None:
+    assert parse(value) is None
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
         *(("2024-05-01 14:00", SECONDS), ("01.05.2024 14:00", SECONDS)),
-        # Excel's days are a clock's, without a zone.
+        # Excel's days have no zone.
         *(("45413.5833333333", SECONDS), ("2024-05-01 12:00Z", SECONDS)),
         (str(SECONDS), SECONDS),
-        # Skipped in spring: moved on. Twice in autumn: the first.
+        # The skipped hour in spring, and the repeated one in autumn.
         *(("2022-03-27 02:30", 1648344600), ("2022-10-30 02:30", 1667089800)),
     ],
 )
-def test_a_time_without_a_zone_is_of_the_zone_given(value: str, expected: int) -> None:
+def test_times_without_zone_use_the_clock(value: str, expected: int) -> None:
     clock = LocalClock(find_time_zone("Europe/Berlin"))
-    assert microseconds(value, clock) == expected * 1_000_000
+    assert parse_time(value, clock) == expected * 1_000_000
     assert clock.is_used is (value not in {str(SECONDS), "2024-05-01 12:00Z"})
 
 
 def test_fractions_are_kept() -> None:
-    assert microseconds_of("2024-05-01T12:00:00.25Z") == SECONDS * 1_000_000 + 250_000
-    assert microseconds_of(f"{SECONDS}.5") == SECONDS * 1_000_000 + 500_000
+    assert parse("2024-05-01T12:00:00.25Z") == SECONDS * 1_000_000 + 250_000
+    assert parse(f"{SECONDS}.5") == SECONDS * 1_000_000 + 500_000
 
 
 @pytest.mark.parametrize(
@@ -98,8 +95,8 @@ def test_fractions_are_kept() -> None:
         (10**17, 10**14),
     ],
 )
-def test_the_size_of_a_number_shows_its_unit(number: int, expected: int) -> None:
-    assert microseconds_of(str(number)) == expected
+def test_unit_of_number_is_found_by_size(number: int, expected: int) -> None:
+    assert parse(str(number)) == expected
 
 
 @given(
@@ -112,4 +109,4 @@ def test_the_size_of_a_number_shows_its_unit(number: int, expected: int) -> None
     )
 )
 def test_any_value_is_a_time_or_none(value: Any) -> None:
-    assert isinstance(microseconds_of(value), (int, type(None)))
+    assert isinstance(parse(value), (int, type(None)))

@@ -8,25 +8,25 @@ from typing import NamedTuple, TypeAlias
 
 import pytest
 
-from langchain_chatexports.cli.app import run
+from langchain_chatexports.cli import app
 from langchain_chatexports.samples import write_imessage, write_messenger
 
 
-class Done(NamedTuple):
-    """How a command ended."""
+class Result(NamedTuple):
+    """The result of a command."""
 
     status: int
     out: str
     err: str
 
 
-Command: TypeAlias = Callable[..., Done]
+Run: TypeAlias = Callable[..., Result]
 
 
 @pytest.fixture
-def chatexports(
+def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Command:
+) -> Run:
     """Run `chatexports ARGUMENTS` in an empty folder, without a terminal."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
@@ -34,13 +34,13 @@ def chatexports(
         lambda: tmp_path / "user data" / "search-indexes",
     )
 
-    def command(*arguments: object, stdin: str = "") -> Done:
+    def command(*arguments: object, stdin: str = "") -> Result:
         monkeypatch.setattr(sys, "argv", ["chatexports", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         with pytest.raises(SystemExit) as ended:
-            run()
+            app.run()
         out, err = capsys.readouterr()
-        return Done(int(ended.value.code or 0), out, err)
+        return Result(int(ended.value.code or 0), out, err)
 
     return command
 

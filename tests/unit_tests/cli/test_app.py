@@ -1,39 +1,39 @@
 """The command `chatexports`, as a person types it."""
 
+import io
 import sys
+from pathlib import Path
 
 import pytest
 
 from langchain_chatexports import __version__
-from tests.unit_tests.cli.conftest import Command
+from langchain_chatexports.cli import app
+from langchain_chatexports.samples import write_imessage
+from tests.unit_tests.cli.conftest import Run
 
 
-def test_version_is_the_packages(chatexports: Command) -> None:
+def test_version(run: Run) -> None:
     for more in ((), ("models",)):
-        assert chatexports("--version", *more).out.strip() == __version__
+        assert run("--version", *more).out.strip() == __version__
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [("abc", "It must be a valid integer."), ("0", "It must be greater than")],
 )
-def test_a_number_that_is_none_is_said_without_a_librarys_words(
-    chatexports: Command, value: str, said: str
-) -> None:
-    done = chatexports("finetune", "chat.db", "--limit", value)
+def test_invalid_number_error(run: Run, value: str, message: str) -> None:
+    done = run("finetune", "chat.db", "--limit", value)
     assert done.status == 2
-    assert said in done.err
+    assert message in done.err
     assert "Input should be" not in done.err
 
 
-def test_without_arguments_there_is_help(chatexports: Command) -> None:
-    done = chatexports()
+def test_no_arguments_print_help(run: Run) -> None:
+    done = run()
     assert (done.status, "chatexports inspect PATH" in done.out) == (0, True)
 
 
-def test_without_the_extra_the_command_says_which_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_missing_cli_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from langchain_chatexports import cli
 
     monkeypatch.setitem(sys.modules, "typer", None)
@@ -42,6 +42,20 @@ def test_without_the_extra_the_command_says_which_to_install(
         cli.main()
 
 
-def test_an_unknown_command_gets_the_one_that_is_meant(chatexports: Command) -> None:
-    done = chatexports("preprae")
+def test_unknown_command_gets_suggestion(run: Run) -> None:
+    done = run("preprae")
     assert (done.status, "'prepare'" in done.err) == (2, True)
+
+
+def test_pipe_gets_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "李雷"
+    folder.mkdir()
+    chats = write_imessage(folder / "chat.db")
+    buffer = io.BytesIO()
+    stream = io.TextIOWrapper(buffer, encoding="cp1252", errors="strict")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "argv", ["chatexports", "inspect", str(chats)])
+    with pytest.raises(SystemExit):
+        app.run()
+    stream.flush()
+    assert "李雷" in buffer.getvalue().decode("utf-8")

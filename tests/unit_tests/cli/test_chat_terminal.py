@@ -1,4 +1,4 @@
-"""A chat in a real terminal: Ctrl-C, signals, and what they leave behind."""
+"""A chat in a real terminal: Ctrl-C and signals."""
 
 import os
 import signal
@@ -15,7 +15,8 @@ from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, Fault, Open
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")
 
 _SECONDS = 240
-# Otherwise the terminal would have nobody to send a Ctrl-C to.
+_ENVIRONMENT = {"OPENAI_API_KEY": KEY, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
+# The process needs a controlling terminal to get Ctrl-C.
 _IN_TERMINAL = """
 import fcntl, termios
 from langchain_chatexports.cli import main
@@ -31,27 +32,24 @@ class Terminal:
     def __init__(self, process: subprocess.Popen[bytes], descriptor: int) -> None:
         self.process = process
         self.shown = ""
-        self.log = ""
         self._descriptor = descriptor
 
     def type(self, keys: str) -> None:
         os.write(self._descriptor, keys.encode())
 
     def wait_for(self, text: str) -> None:
-        """Read until a text is shown; what is shown before it is dropped."""
+        """Read until a text is shown, and drop the text before it."""
         import select
 
         end = time.monotonic() + _SECONDS
         while text not in self.shown:
-            left = end - time.monotonic()
-            assert select.select([self._descriptor], [], [], max(0, left))[0], text
-            text_read = os.read(self._descriptor, 65536).decode(errors="replace")
-            self.shown += text_read
-            self.log += text_read
+            seconds = max(0, end - time.monotonic())
+            assert select.select([self._descriptor], [], [], seconds)[0], text
+            self.shown += os.read(self._descriptor, 65536).decode(errors="replace")
         self.shown = self.shown.partition(text)[2]
 
-    def is_as_before(self) -> bool:
-        """Whether lines are echoed and read whole, as a shell wants it."""
+    def is_restored(self) -> bool:
+        """Return whether the terminal echoes and buffers lines, as in a shell."""
         import termios
 
         local = termios.tcgetattr(self._descriptor)[3]
@@ -59,9 +57,7 @@ class Terminal:
 
 
 @contextmanager
-def chat(
-    server: OpenAIServer, model: str = BASE_MODEL, *arguments: str
-) -> Iterator[Terminal]:
+def chat(server: OpenAIServer) -> Iterator[Terminal]:
     import fcntl
     import pty
     import struct
@@ -71,18 +67,13 @@ def chat(
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
         [
-            *(sys.executable, "-c", _IN_TERMINAL, "chat", model),
-            *("--base-url", server.base_url, *arguments),
+            *(sys.executable, "-c", _IN_TERMINAL, "chat", BASE_MODEL),
+            *("--base-url", server.base_url),
         ],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={
-            **os.environ,
-            "OPENAI_API_KEY": KEY,
-            "TERM": "xterm",
-            "PROMPT_TOOLKIT_NO_CPR": "1",
-        },
+        env={**os.environ, **_ENVIRONMENT},
         start_new_session=True,
     )
     terminal = Terminal(process, ours)
@@ -95,33 +86,29 @@ def chat(
         os.close(ours)
 
 
-def test_ctrl_c_ends_an_answer_that_does_not_come_and_twice_the_chat() -> None:
-    with (
-        OpenAIServer(
-            Fault("POST /chat/completions", delay=_SECONDS)
-        ).running() as server,
-        chat(server) as terminal,
-    ):
+def test_ctrl_c_stops_the_answer_and_twice_the_chat() -> None:
+    slow = OpenAIServer(Fault("POST /chat/completions", delay=_SECONDS))
+    with slow.running() as server, chat(server) as terminal:
         terminal.wait_for(_READY)
         terminal.type("Are you there?\r")
         terminal.wait_for("…")
         terminal.type("\x03")
-        terminal.wait_for("Stopped. /retry answers again.")
+        terminal.wait_for("Stopped. Type /retry for another reply.")
         terminal.wait_for(_READY)
         terminal.type("/retry\r")
         terminal.wait_for("Slow and steady")
         terminal.wait_for(_READY)
         terminal.type("\x03")
-        terminal.wait_for("Press Ctrl-C again, or Ctrl-D, to end the chat.")
+        terminal.wait_for("Press Ctrl-C again, or Ctrl-D, to quit.")
         terminal.wait_for(_READY)
         terminal.type("\x03")
         assert terminal.process.wait(_SECONDS) == 0
-        assert terminal.is_as_before()
+        assert terminal.is_restored()
 
 
-def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was() -> None:
+def test_sigterm_restores_the_terminal() -> None:
     with OpenAIServer().running() as server, chat(server) as terminal:
         terminal.wait_for(_READY)
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.process.wait(_SECONDS) == 143
-        assert terminal.is_as_before()
+        assert terminal.is_restored()

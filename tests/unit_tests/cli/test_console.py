@@ -1,4 +1,4 @@
-"""How far something is, at a terminal and without one, and how much there is."""
+"""Progress, lines and tables, with and without a terminal."""
 
 import io
 import sys
@@ -10,8 +10,8 @@ from rich.console import Console
 from langchain_chatexports.cli import _console as console
 from langchain_chatexports.cli._console import (
     _progress_line,
+    get_program,
     print_line,
-    program,
     show_progress,
     show_table,
 )
@@ -20,24 +20,20 @@ from langchain_chatexports.workflows.training_events import StepEvent
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "seconds", "said"),
+    ("done", "total", "seconds", "line"),
     [
         (250_000, 1_000_000, 10, "250,000 of 1,000,000 messages, about 30 s left"),
-        # Nearly nothing, and ends that nobody knows.
+        # Too early for an estimate, and unknown totals.
         (10, 1000, 10, "10 of 1,000 messages"),
         (10, None, 10, "10 messages"),
         (10, 5, 10, "10 messages"),
     ],
 )
-def test_progress_says_count_and_time_left(
-    done: int, total: int | None, seconds: float, said: str
-) -> None:
-    assert _progress_line("messages", done, total, seconds) == said
+def test_progress_line(done: int, total: int | None, seconds: int, line: str) -> None:
+    assert _progress_line("messages", done, total, seconds) == line
 
 
-def test_a_terminal_breaks_lines_between_words_and_no_command(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_commands_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=40, color_system=None)
     monkeypatch.setattr(console, "stderr_console", terminal)
@@ -51,9 +47,7 @@ def test_a_terminal_breaks_lines_between_words_and_no_command(
 
 
 @pytest.mark.parametrize("total", [None, 20])
-def test_a_terminal_gets_a_bar_that_goes_away(
-    monkeypatch: pytest.MonkeyPatch, total: int | None
-) -> None:
+def test_progress_bar(monkeypatch: pytest.MonkeyPatch, total: int | None) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "stderr_console", terminal)
@@ -64,9 +58,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(
     assert "\x1b[2K" in shown
 
 
-def test_steps_are_lines_without_a_terminal_and_the_last_one_always(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_steps_without_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainingDisplay() as show:
         for step, left in ((1, None), (2, 90.0), (3, 0.0)):
             show(StepEvent(step, 3, 1.0, None, 0.0, left))
@@ -78,7 +70,7 @@ def test_steps_are_lines_without_a_terminal_and_the_last_one_always(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="scripts are .exe files there")
 @pytest.mark.parametrize(
-    ("typed", "on_path", "shown"),
+    ("script", "on_path", "name"),
     [
         (".venv/bin/chatexports", None, ".venv/bin/chatexports"),
         (".venv/bin/chatexports", "other", ".venv/bin/chatexports"),
@@ -88,32 +80,27 @@ def test_steps_are_lines_without_a_terminal_and_the_last_one_always(
         ("pytest/__main__.py", None, "chatexports"),
     ],
 )
-def test_what_to_type_next_begins_with_what_runs_in_this_shell(
+def test_program_name(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    typed: str,
+    script: str,
     on_path: str | None,
-    shown: str,
+    name: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (".venv/bin", "other"):
-        script = tmp_path / folder / "chatexports"
-        script.parent.mkdir(parents=True)
-        script.touch(0o700)
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "chatexports").touch(0o700)
     monkeypatch.setenv("PATH", str(tmp_path / on_path) if on_path else "")
-    monkeypatch.setattr(sys, "argv", [typed])
-    assert program() == shown
+    monkeypatch.setattr(sys, "argv", [script])
+    assert get_program() == name
 
 
-LONG = f"{'x' * 70} \u5c71\u7530\u592a\u90ce and everybody else"
-
-
-def test_a_long_line_of_a_table_ends_with_an_ellipsis_at_a_terminal(
+def test_table_is_truncated_at_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of Chinese characters each takes two columns."""
+    """Chinese characters take two columns."""
     monkeypatch.setattr(console, "_terminal_width", lambda: 80)
-    show_table(f"short\n{LONG}")
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "short"
-    assert second == f"{'x' * 70} \u5c71\u7530\u592a\u90ce\u2026"
+    name = f"{'x' * 70} \u5c71\u7530\u592a\u90ce"
+    show_table(f"short\n{name} and others")
+    assert capsys.readouterr().out.splitlines() == ["short", f"{name}\u2026"]

@@ -11,15 +11,15 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.personas.talk import Voice
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
-# The package has a function of that name.
+# The package has a function with this name.
 DEMO = import_module("langchain_chatexports.cli.demo")
 
 
 @pytest.fixture(autouse=True)
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Replace the training and what answers; return the examples trained on."""
+    """Replace the training and the talk; return the examples trained on."""
     examples: list[Any] = []
 
     def train(data: Any, **_: object) -> Any:
@@ -30,23 +30,21 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def open_talk(*_: object, **__: object) -> Iterator[list[Voice]]:
         models = {"base model": "I am base.", "Tortoise": "I am tuned."}
         yield [
-            Voice(title, FakeListChatModel(responses=[said]))
-            for title, said in models.items()
+            Voice(title, FakeListChatModel(responses=[answer]))
+            for title, answer in models.items()
         ]
 
     monkeypatch.setattr(DEMO, "train", train)
-    monkeypatch.setattr(DEMO, "tuned_speaker", lambda model: model)
+    monkeypatch.setattr(DEMO, "load_tuned_speaker", lambda model: model)
     monkeypatch.setattr(DEMO, "open_talk", open_talk)
     return examples
 
 
-@pytest.mark.parametrize("data_dir", [None, "kept"])
-def test_both_models_answer_and_the_last_lines_continue(
-    chatexports: Command, trained: list[Any], tmp_path: Path, data_dir: str | None
-) -> None:
-    options = () if data_dir is None else ("--data-dir", data_dir)
-    where = "" if data_dir is None else f" --data-dir {tmp_path / data_dir}"
-    done = chatexports("demo", *options)
+@pytest.mark.parametrize("folder", [None, "kept"])
+def test_demo(run: Run, trained: list[Any], tmp_path: Path, folder: str | None) -> None:
+    options = () if folder is None else ("--data-dir", folder)
+    where = "" if folder is None else f" --data-dir {tmp_path / folder}"
+    done = run("demo", *options)
     assert done.status == 0, done.err
     assert len(trained) == 10
     assert done.out.splitlines() == [

@@ -1,4 +1,4 @@
-"""How commands end, whatever happens: a line, a status, nothing half-written."""
+"""Exit of commands: a line, a status, no partial files."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ def ended(error: BaseException, *, debug: bool = False) -> int | str | None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "line"),
     [
         (LocalServerError("It is gone. Start it."), 1, "error: It is gone. Start it."),
         (KeyboardInterrupt(), 130, "stopped"),
@@ -35,37 +35,35 @@ def ended(error: BaseException, *, debug: bool = False) -> int | str | None:
         (SystemExit(2), 2, ""),
         (OSError(28, "No space left on device"), 1, "error: the disk is full."),
         (PermissionError(13, "Permission denied", "x.db"), 1, "'Permission denied'"),
-        (TypeError("what somebody wrote"), 1, "an unexpected TypeError"),
+        (TypeError("text of a message"), 1, "unexpected TypeError"),
     ],
 )
-def test_each_end_has_its_line_and_status(
-    capsys: pytest.CaptureFixture[str], error: BaseException, status: int, said: str
+def test_exit_line_and_status(
+    capsys: pytest.CaptureFixture[str], error: BaseException, status: int, line: str
 ) -> None:
     assert ended(error) == status
     err = capsys.readouterr().err
-    assert said in err
-    assert len(err.splitlines()) == (1 if said else 0)
+    assert line in err
+    assert len(err.splitlines()) == bool(line)
 
 
 @not_on_windows
-def test_an_error_after_a_ctrl_c_that_only_ended_an_answer_is_an_error(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def go_on() -> None:
+def test_error_after_handled_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         msg = "The server is gone."
         raise ChatExportError(msg)
 
     with pytest.raises(SystemExit) as ended_by, exit_handling(debug=False):
-        go_on()
+        fail()
     assert ended_by.value.code == 1
     assert capsys.readouterr().err == "error: The server is gone.\n"
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
 @not_on_windows
-def test_output_that_nobody_reads_ends_it_quietly(tmp_path: Path, closed: str) -> None:
+def test_broken_pipe_exits_silently(tmp_path: Path, closed: str) -> None:
     write_imessage(tmp_path / "chat.db")
     reader, writer = os.pipe()
     os.close(reader)
@@ -81,17 +79,17 @@ def test_output_that_nobody_reads_ends_it_quietly(tmp_path: Path, closed: str) -
     assert not done.stderr
 
 
-def test_a_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """A talk reads its export for the replies and again for what it remembers."""
+def test_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A talk reads its export twice: for replies, and for the memory."""
     with exit_handling(debug=False):
         warnings.simplefilter("always")
         for line in ("a.txt is empty", "b.txt is empty", "a.txt is empty"):
             warnings.warn(line, stacklevel=1)
-    said = capsys.readouterr().err
-    assert said == "warning: a.txt is empty\nwarning: b.txt is empty\n"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["warning: a.txt is empty", "warning: b.txt is empty"]
 
 
-# The command, which waits in the middle of the export to be stopped.
+# The command, which waits for a signal in the middle of the export.
 WAITING = """
 import time
 from langchain_chatexports.cli import main
@@ -112,16 +110,16 @@ main()
 
 @not_on_windows
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(130)])
-def test_a_signal_that_sqlite_swallows_keeps_its_status(raised: BaseException) -> None:
-    def swallowing() -> None:
+def test_status_of_swallowed_signal(raised: BaseException) -> None:
+    def swallow() -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
-        except SystemExit:  # As SQLite's progress handler does.
-            raise raised from None  # typer makes a SystemExit of the first.
+        except SystemExit:  # SQLite swallows it; typer turns Ctrl-C into an exit.
+            raise raised from None
 
     with pytest.raises(SystemExit) as ended_by, exit_handling(debug=False):
-        swallowing()
+        swallow()
     assert ended_by.value.code == 143
 
 
@@ -129,9 +127,7 @@ def test_a_signal_that_sqlite_swallows_keeps_its_status(raised: BaseException) -
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
-def test_a_signal_leaves_nothing_half_written(
-    tmp_path: Path, number: signal.Signals, status: int
-) -> None:
+def test_signal_cleans_up(tmp_path: Path, number: signal.Signals, status: int) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         for person in range(30):
             chat = database.chat(f"+1555{person:07}")
@@ -144,7 +140,7 @@ def test_a_signal_leaves_nothing_half_written(
         [*command, "-o", "out"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     try:
-        # A folder alone may have just been made, and not be registered for removal.
+        # A new folder alone may not yet be registered for removal.
         wait_for(lambda: [*tmp_path.glob(".*/*")], process)
         process.send_signal(number)
         _, err = process.communicate(timeout=240)
@@ -155,10 +151,10 @@ def test_a_signal_leaves_nothing_half_written(
     assert "Traceback" not in err
 
 
-def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     for _ in range(24_000):
-        if what():
+        if condition():
             return
-        assert process.poll() is None, "it ended before it was stopped"
+        assert process.poll() is None, "it exited before the signal"
         time.sleep(0.01)
     pytest.fail("nothing was written")

@@ -1,13 +1,13 @@
-"""What needs an extra says so before it reads anything."""
+"""A missing extra is an error before anything is read."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
-# None of the paths is there: who looks at one first complains about that.
+# The paths do not exist: reading one first would be another error.
 NEEDS = [
     ("phonenumbers", "redact", "prepare export --redact -o set"),
     ("stdnum", "redact", "prepare export --redact -o set"),
@@ -29,8 +29,8 @@ NEEDS = [
 
 
 @pytest.mark.parametrize(("module", "extra", "line"), NEEDS)
-def test_a_missing_extra_is_said_before_anything_is_read(
-    chatexports: Command,
+def test_missing_extra_is_reported_first(
+    run: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     module: str,
@@ -38,7 +38,7 @@ def test_a_missing_extra_is_said_before_anything_is_read(
     line: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    done = chatexports(*line.split())
+    done = run(*line.split())
     assert done.status == 1
     assert f'pip install "langchain-chatexports[{extra}]"' in done.err
     assert len(done.err.splitlines()) == 1

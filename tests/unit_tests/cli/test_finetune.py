@@ -1,7 +1,7 @@
-"""`chatexports finetune`: what it asks, shows and prints."""
+"""`chatexports finetune`: its options, questions and output."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.local_jobs import quick_server, serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
-# Packages have functions of these names.
+# The package has a function with this name.
 BASES = import_module("langchain_chatexports.workflows.bases")
 
 
@@ -29,98 +29,97 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-def finetune(
-    chatexports: Command, server: OpenAIServer, tmp_path: Path
-) -> Callable[..., Any]:
+def finetune(run: Run, server: OpenAIServer, tmp_path: Path) -> Run:
     chats = write_imessage(tmp_path / "chat.db")
     where = ("--base-url", server.base_url, "--base", BASE_MODEL, "--yes")
 
     def command(*options: str) -> Any:
-        return chatexports("finetune", chats, "--ai", "Tortoise", *where, *options)
+        return run("finetune", chats, "--ai", "Tortoise", *where, *options)
 
     return command
 
 
 @pytest.fixture
 def here(
-    chatexports: Command,
+    run: Run,
     server: OpenAIServer,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-) -> Callable[..., Any]:
-    """Run `chatexports finetune PATH…` on what stands in for this machine's server."""
+) -> Run:
+    """Run `chatexports finetune PATH…` with a server in place of the local one."""
     data_dir = tmp_path / "data"
     serve_locally(server, monkeypatch, data_dir)
     write_imessage(tmp_path / "chat.db")
 
     def command(*arguments: object) -> Any:
-        return chatexports("finetune", *arguments, "--data-dir", data_dir)
+        return run("finetune", *arguments, "--data-dir", data_dir)
 
     return command
 
 
-def take_a_step(server: OpenAIServer) -> None:
-
-    def say(request: str) -> None:
+def train_a_step(server: OpenAIServer) -> None:
+    def log(request: str) -> None:
         if request == "GET /fine_tuning/jobs/ftjob-1/events" and server.jobs:
             step = {"step": 20, "total_steps": 20, "train_loss": 1.254}
-            server.say("ftjob-1", "Step 20/20", type="metrics", data=step)
+            server.add_event("ftjob-1", "Step 20/20", type="metrics", data=step)
             server.before_work = None
 
-    server.before_work = say
+    server.before_work = log
 
 
-def test_a_small_training_is_told_in_few_lines(
-    here: Callable[..., Any], server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+def test_output_of_small_training(
+    here: Run, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
-    take_a_step(server)
+    train_a_step(server)
     done = here("chat.db", "--ai", "tortoise")
     assert done.status == 0, done.err
     lines = done.err.splitlines()
-    assert len(lines) <= 9  # Of 20 examples; two are of the stand-in for a server.
+    assert len(lines) <= 9  # Two come from the replaced server.
     assert lines[0] == "chat.db: iMessage database, 223 of 223 messages kept"
     assert "Job ftjob-1: training" in lines
     assert any(line.startswith("Base model: ") for line in lines)
-    assert any(line.startswith("A better one exists: --base ") for line in lines)
+    assert any(
+        line.startswith("A better base, if you download it: --base ") for line in lines
+    )
     assert "  step 20/20, loss 1.25" in lines
-    assert lines[-1] == "Talk to it, today or after a restart:"
+    assert lines[-1] == "To talk to it:"
     assert done.out.startswith("chatexports chat --data-dir ")
     assert done.out.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "said"),
+    ("options", "status", "message"),
     [
-        (["--openai"], 2, "--base must name"),
-        (["--base-url", "http://127.0.0.1:9/v1"], 2, "--base must name"),
-        (["--openai", "--base-url", "http://h/v1", "--base", "m"], 2, "name one"),
+        (["--openai"], 2, "Add --base NAME"),
+        (["--base-url", "http://127.0.0.1:9/v1"], 2, "Add --base NAME"),
+        (["--openai", "--base-url", "http://h/v1", "--base", "m"], 2, "not both"),
         (["--openai", "--base", "m", "--data-dir", "d"], 2, "this machine"),
         (["--openai", "--base", "m"], 1, "Set OPENAI_API_KEY"),
         (["--base-url", "http://me:pw@h/v1", "--base", "m"], 1, "for http://h/v1"),
         (["--time", "30"], 2, "--time must be a duration such as 45m, 6h"),
-        (["--time", "30m", "--base", "b"], 2, "leave --base or --time out"),
+        (["--time", "30m", "--base", "b"], 2, "not both: --time"),
         (["--limit", "8"], 1, "The limit of 8 examples is too low"),
     ],
 )
-def test_what_is_missing_is_said_before_an_export_is_read(
-    chatexports: Command,
+def test_wrong_options_are_reported_first(
+    run: Run,
     chats: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
     status: int,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    done = chatexports("finetune", chats, "--ai", "Hare", *options)
+    done = run("finetune", chats, "--ai", "Hare", *options)
     assert done.status == status
-    assert said in " ".join(done.err.split())
+    assert message in " ".join(done.err.split())
     assert "messages kept" not in done.err
     assert "pw" not in done.err
 
 
-def test_ctrl_c_on_another_server_says_in_a_shells_words_how_to_continue(
-    finetune: Callable[..., Any], server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+def test_ctrl_c_while_another_server_trains(
+    finetune: Run, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -130,16 +129,14 @@ def test_ctrl_c_on_another_server_says_in_a_shells_words_how_to_continue(
     done = finetune()
     assert done.status == 130
     host = server.base_url.split("/")[2]
-    *_, continues, again, stopped = done.err.splitlines()
-    assert continues == f"Job ftjob-1 continues on {host}, and may cost."
-    assert again.startswith("Run the same command again to wait for it.")
+    *_, line, again, stopped = done.err.splitlines()
+    assert line == f"Job ftjob-1 is still running on {host} and may be billed."
+    assert again.startswith("Run the same command again to wait for it, or")
     assert stopped == "stopped"
     assert "get(" not in done.err
 
 
-def test_the_chat_command_works_from_any_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chat_command_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     command = chat_command("ft:x", data_dir=Path("my models"))
     expected = str(tmp_path / "my models")
@@ -147,9 +144,7 @@ def test_the_chat_command_works_from_any_folder(
     assert chat_command("ft:x:local::1") == "chatexports chat ft:x:local::1"
 
 
-def test_a_server_chooses_no_option_of_the_chat_command_and_no_terminal_code(
-    finetune: Callable[..., Any], server: OpenAIServer
-) -> None:
+def test_chat_command_is_safe(finetune: Run, server: OpenAIServer) -> None:
     command = chat_command("--base-url=http://other", base_url="http://here/v1")
     assert shlex.split(command)[-2:] == ["--", "--base-url=http://other"]
     server.final = {"fine_tuned_model": "ft:\x1b]0;x\x07\nrm -rf x"}
@@ -160,7 +155,7 @@ def test_a_server_chooses_no_option_of_the_chat_command_and_no_terminal_code(
 
 @pytest.fixture
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """16 GB of memory; 10 seconds a thousand tokens of the default; no base is here."""
+    """16 GB of memory, 10 s per thousand tokens with the default, no local bases."""
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
     monkeypatch.setattr(speed, "measure_machine", lambda: 0.01)
     monkeypatch.setattr(BASES, "needs_download", lambda _: True)
@@ -168,13 +163,13 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_machine")
 @pytest.mark.parametrize("is_offline", [False, True])
-def test_the_best_base_is_downloaded_with_yes_unless_the_hub_is_away(
-    here: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, is_offline: bool
+def test_best_base_is_downloaded_with_yes(
+    here: Run, monkeypatch: pytest.MonkeyPatch, is_offline: bool
 ) -> None:
-    asked = []
+    downloaded = []
 
     def download(base: Any, _watch: Any) -> None:
-        asked.append(base.id)
+        downloaded.append(base.id)
         if is_offline:
             msg = "huggingface.co cannot be reached."
             raise LocalServerError(msg)
@@ -182,19 +177,17 @@ def test_the_best_base_is_downloaded_with_yes_unless_the_hub_is_away(
     monkeypatch.setattr("langchain_chatexports.cli._training.download_base", download)
     done = here("chat.db", "--ai", "Tortoise", "--time", "4h", "--yes")
     assert done.status == 0, done.err
-    assert asked == ["Qwen/Qwen3.5-0.8B"]
+    assert downloaded == ["Qwen/Qwen3.5-0.8B"]
     assert "Base model: Qwen3.5-0.8B, the best known one for chats in Eng" in done.err
     assert ("warning: huggingface.co cannot" in done.err) is is_offline
-    assert ("A better one exists" in done.err) is is_offline
+    assert ("A better base, if you download it" in done.err) is is_offline
 
 
 @pytest.mark.usefixtures("_machine")
-def test_where_no_base_trains_in_the_time_fewer_examples_are_proposed(
-    here: Callable[..., Any], server: OpenAIServer
-) -> None:
+def test_short_time_limits_the_examples(here: Run, server: OpenAIServer) -> None:
     refused = here("chat.db", "--ai", "Tortoise", "--time", "1m")
     assert refused.status == 1
-    assert "Even the smallest base takes longer than that" in refused.err
+    assert "Even the smallest base would take longer" in refused.err
     limit = int(refused.err.split("(--limit ")[1].split(")")[0])
     assert server.requests == []
     done = here("chat.db", "--ai", "Tortoise", "--time", "1m", "--yes")

@@ -1,4 +1,4 @@
-"""`chatexports forget`, as a person types it."""
+"""`chatexports forget`."""
 
 from pathlib import Path
 
@@ -7,13 +7,11 @@ from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.finetuning.settings import DATA_KEY
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
 
-def test_forget_takes_a_person_out_and_lists_the_local_job(
-    chatexports: Command, tmp_path: Path, threads: Path
-) -> None:
-    chatexports("prepare", threads, "--format", "openai", "-o", "set.jsonl")
+def test_forget_removes_person_and_job(run: Run, tmp_path: Path, threads: Path) -> None:
+    run("prepare", threads, "--format", "openai", "-o", "set.jsonl")
     digest = hash_files([tmp_path / "set.jsonl"])
     data = DataDirectory(tmp_path / "data")
     data.prepare()
@@ -24,18 +22,18 @@ def test_forget_takes_a_person_out_and_lists_the_local_job(
         "validation_file": None,
         "fine_tuned_model": "ft:base:local::1",
     }
-    job_id = JobStore(data).create(job, private={}, events=[])["id"]
+    job_id = JobStore(data).create(job)["id"]
     JobStore(data).stop(job_id, "paused")
-    before = sum(1 for _ in read_trace(tmp_path / "set.jsonl"))
-    done = chatexports(
+    before = list(read_trace(tmp_path / "set.jsonl"))
+    done = run(
         "forget", "set.jsonl", "--person", "hermione granger", "--data-dir", "data"
     )
     assert done.status == 0, done.err
-    left = list(read_trace(tmp_path / "set.jsonl"))
-    assert 0 < len(left) < before
-    assert all("Hermione Granger" not in row.origin.senders for row in left)
-    assert f"{job_id} (base): was trained on the set" in done.err
-    assert "with --yes" in done.err
+    after = list(read_trace(tmp_path / "set.jsonl"))
+    assert 0 < len(after) < len(before)
+    assert all("Hermione Granger" not in row.origin.senders for row in after)
+    assert f"{job_id} (base): was trained on this set" in done.err
+    assert "--yes" in done.err
     again = ("forget", "set.jsonl", "--person", "ghost", "--data-dir", "data", "--yes")
-    assert f"Deleted {job_id}" in chatexports(*again).err
+    assert f"Deleted {job_id}" in run(*again).err
     assert JobStore(data).get(job_id) is None

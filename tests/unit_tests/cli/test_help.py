@@ -1,4 +1,4 @@
-"""What `--help` teaches, at the widths that terminals have."""
+"""`--help`, at usual widths of terminals."""
 
 import shlex
 from collections.abc import Callable
@@ -9,18 +9,16 @@ from typer.main import get_command
 
 from langchain_chatexports.cli._help import FIRST_STEPS
 from langchain_chatexports.cli.app import app
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
 COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
 
 
 @pytest.fixture
-def help_of(
-    chatexports: Command, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., str]:
+def help_of(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     def read(*words: str, width: int = 80, option: str = "--help") -> str:
         monkeypatch.setenv("COLUMNS", str(width))
-        done = chatexports(*words, option)
+        done = run(*words, option)
         assert done.status == 0
         return str(done.out)
 
@@ -29,25 +27,23 @@ def help_of(
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("width", [80, 200])
-def test_no_line_is_wider_than_the_terminal_or_cut(
-    help_of: Callable[..., str], name: str, width: int
-) -> None:
+def test_help_width(help_of: Callable[..., str], name: str, width: int) -> None:
     text = help_of(name, width=width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_says_what_it_is_for(name: str) -> None:
+def test_every_option_has_help(name: str) -> None:
     for parameter in COMMANDS[name].params:
         assert parameter.help, parameter.name
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_examples_are_commands_that_are_understood(name: str) -> None:
+def test_help_examples_are_valid(name: str) -> None:
     group = get_command(app)
-    mark, told, *lines = COMMANDS[name].epilog.split("\n")
-    assert (mark, told) == ("\b", "For example:")
+    mark, title, *lines = COMMANDS[name].epilog.split("\n")
+    assert (mark, title) == ("\b", "For example:")
     assert lines
     for line in map(str.strip, lines):
         assert len(line) < 78
@@ -58,8 +54,8 @@ def test_examples_are_commands_that_are_understood(name: str) -> None:
             COMMANDS[name].make_context(name, arguments, parent=context).close()
 
 
-def test_the_beginning_is_said_and_the_statuses(help_of: Callable[..., str]) -> None:
+def test_main_help_has_first_steps_and_statuses(help_of: Callable[..., str]) -> None:
     text = help_of()
     assert "chatexports inspect PATH" in text
     for status in (0, 1, 2, 130, 141, 143):
-        assert f"{status} " in FIRST_STEPS.split("Status:")[1]
+        assert f"{status} " in FIRST_STEPS.split("Exit status:")[1]

@@ -1,4 +1,4 @@
-"""`chatexports inspect`: what a person sees of an export."""
+"""`chatexports inspect`: the summary and the next command."""
 
 import json
 import shlex
@@ -9,13 +9,11 @@ import pytest
 
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
 
-def test_inspect_as_json_is_one_object_an_export(
-    chatexports: Command, threads: Path, chats: Path
-) -> None:
-    first, second = json.loads(chatexports("inspect", "--json", chats, threads).out)
+def test_json_has_an_object_per_export(run: Run, threads: Path, chats: Path) -> None:
+    first, second = json.loads(run("inspect", "--json", chats, threads).out)
     assert (first["platform"], first["sessions"]) == ("imessage", 10)
     assert (second["platform"], second["sessions"]) == ("facebook_messenger", 9)
     assert second["owner"] == "Harry Potter"
@@ -26,34 +24,30 @@ def next_command(err: str) -> list[str]:
     return shlex.split(line.removeprefix("Next: "))
 
 
-def test_the_next_command_runs_as_it_stands(
-    chatexports: Command, tmp_path: Path
-) -> None:
+def test_next_command_runs(run: Run, tmp_path: Path) -> None:
     chats = write_imessage(tmp_path / "my chats; rm -rf.db")
-    program, *arguments = next_command(chatexports("inspect", chats).err)
+    program, *arguments = next_command(run("inspect", chats).err)
     assert program == "chatexports"
-    assert "Hare" in arguments  # Nobody owns the export: whoever wrote most.
-    done = chatexports(*arguments)
+    assert "Hare" in arguments  # Without an owner, the most frequent sender.
+    done = run(*arguments)
     assert done.status == 0, done.err
     assert (tmp_path / "examples.jsonl").exists()
 
 
-def test_an_owner_needs_no_name(chatexports: Command, threads: Path) -> None:
-    err = chatexports("inspect", threads).err
+def test_owner_needs_no_ai_option(run: Run, threads: Path) -> None:
+    err = run("inspect", threads).err
     assert "--ai" not in next_command(err)
-    assert "The model learns the voice of Harry Potter" in err
+    assert "The model will imitate Harry Potter" in err
 
 
 @pytest.mark.filterwarnings("always")
-def test_the_owner_of_one_export_is_proposed_for_another_too(
-    chatexports: Command, tmp_path: Path
-) -> None:
-    """Of Messenger the owner is known; of iMessage it is not."""
+def test_owner_is_proposed_for_other_exports(run: Run, tmp_path: Path) -> None:
+    """Only the owner of the Messenger export is known."""
     write_messenger(tmp_path / "hogwarts")
     write_imessage(tmp_path / "chat.db")
-    done = chatexports("inspect", "chat.db", "hogwarts")
+    done = run("inspect", "chat.db", "hogwarts")
     assert next_command(done.err)[-4:-2] == ["--ai", "Harry Potter"]
-    done = chatexports(*next_command(done.err)[1:])
+    done = run(*next_command(done.err)[1:])
     assert done.status == 0, done.err
 
 
@@ -68,26 +62,24 @@ def test_the_owner_of_one_export_is_proposed_for_another_too(
         ("other.zip", "notes/a.bin", "a zip of other files"),
     ],
 )
-def test_a_wrong_file_is_a_line_that_says_what_it_is_and_what_is_read(
-    chatexports: Command, tmp_path: Path, name: str, content: bytes | str, kind: str
+def test_other_file_is_described(
+    run: Run, tmp_path: Path, name: str, content: bytes | str, kind: str
 ) -> None:
     if isinstance(content, str):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr(content, "{}")
     else:
         (tmp_path / name).write_bytes(content)
-    done = chatexports("inspect", name)
+    done = run("inspect", name)
     assert done.status == 1
     (line,) = done.err.splitlines()
-    assert f"({kind}) is not an export" in line
+    assert f"({kind}) is not a supported export" in line
     assert "chat.db" in line
 
 
-def test_an_export_without_messages_has_no_next_command(
-    chatexports: Command, tmp_path: Path
-) -> None:
+def test_empty_export_has_no_next_command(run: Run, tmp_path: Path) -> None:
     with ChatDb(tmp_path / "chat.db"):
         pass
-    done = chatexports("inspect", "chat.db")
+    done = run("inspect", "chat.db")
     assert done.status == 0
-    assert "no messages to learn from" in done.err
+    assert "No messages to train on." in done.err

@@ -1,4 +1,4 @@
-"""What `--json` prints is what the page says, and nothing else."""
+"""The keys of `--json` are those in the documentation."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.pages import DOCS
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
 
 def keys_on_the_page(command: str) -> set[str]:
@@ -26,18 +26,16 @@ def keys_on_the_page(command: str) -> set[str]:
         ["models", "--data-dir", "nowhere"],
     ],
 )
-def test_the_keys_are_those_of_the_page(
-    chatexports: Command, tmp_path: Path, arguments: list[str]
-) -> None:
+def test_documented_json_keys(run: Run, tmp_path: Path, arguments: list[str]) -> None:
     write_imessage(tmp_path / "chat.db")
-    done = chatexports(*arguments, "--json")
+    done = run(*arguments, "--json")
     assert done.status == 0, done.err
-    told = json.loads(done.out)
-    found = told[0] if isinstance(told, list) else told
+    output = json.loads(done.out)
+    found = output[0] if isinstance(output, list) else output
     assert set(found) == keys_on_the_page(arguments[0])
 
 
 @pytest.mark.parametrize("command", ["inspect", "report"])
-def test_of_an_error_nothing_is_on_stdout(chatexports: Command, command: str) -> None:
-    done = chatexports(command, "nowhere", "--json")
+def test_errors_print_nothing_on_stdout(run: Run, command: str) -> None:
+    done = run(command, "nowhere", "--json")
     assert (done.status, done.out) == (1, "")

@@ -1,4 +1,4 @@
-"""`chatexports mcp` as a process of its own, by the SDK's client over stdio."""
+"""`chatexports mcp` as a separate process, with the SDK's client over stdio."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from langchain_chatexports.retrieval import ChatIndex
 from langchain_chatexports.retrieval.index_files import index_files
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.pages import DOCS
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
 mcp = pytest.importorskip("mcp")
 
@@ -25,7 +25,7 @@ ENVIRONMENT = {"PYTHONPATH": str(DOCS.parent)}
 SECONDS = 240
 
 
-# What only the other commands need is not there.
+# Packages that only the other commands need are missing.
 WITHOUT_THE_COMMANDS = """
 import runpy, sys
 for name in ("typer", "rich", "prompt_toolkit", "platformdirs", "openai", "numpy"):
@@ -40,7 +40,7 @@ def written_at(path: Path) -> int:
 
 @asynccontextmanager
 async def client_of(log: Path, *arguments: object) -> AsyncIterator[Any]:
-    """Connect to the command; what it says on stderr is in the log."""
+    """Connect to the command, with its stderr in the log."""
     words = [*arguments, "--index-dir", log.parent / "indexes"]
     server = mcp.StdioServerParameters(
         command=sys.executable, args=[*COMMAND, *map(str, words)], env=ENVIRONMENT
@@ -64,7 +64,7 @@ def export(tmp_path: Path) -> Path:
     return write_imessage(tmp_path / "chat.db")
 
 
-def started(export: Path) -> subprocess.Popen[str]:
+def start(export: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(  # noqa: S603 - our own code
         [sys.executable, *COMMAND, export, "--index-dir", export.parent / "indexes"],
         stdin=subprocess.PIPE,
@@ -75,11 +75,11 @@ def started(export: Path) -> subprocess.Popen[str]:
         encoding="utf-8",
     )
     assert process.stderr
-    assert process.stderr.readline().startswith("223 messages in 10 chats")
+    assert process.stderr.readline().startswith("Loaded 223 messages in 10 chats")
     return process
 
 
-async def test_client_lists_and_calls_the_tools(export: Path, log: Path) -> None:
+async def test_client_lists_and_calls_tools(export: Path, log: Path) -> None:
     async with client_of(log, export, "--with", "The race tomorrow") as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         chats = await client.call_tool("list_chats", {})
@@ -89,14 +89,12 @@ async def test_client_lists_and_calls_the_tools(export: Path, log: Path) -> None
     assert chats.content[0].text.startswith("1 chat\nThe race tomorrow (")
     assert "Tortoise: Slow and steady, that's my motto." in found.content[0].text
     assert bad.is_error
-    said = text_of(log)
-    assert "in 1 chat, read in" in said
-    assert "motto" not in said
+    logged = text_of(log)
+    assert "in 1 chat in" in logged
+    assert "motto" not in logged
 
 
-async def test_index_is_made_once_and_served_without_the_export(
-    export: Path, log: Path, tmp_path: Path
-) -> None:
+async def test_index_without_export(export: Path, log: Path, tmp_path: Path) -> None:
     os.utime(export, (1_600_000_000, 1_600_000_000))
     async with client_of(log, export, "--with", "Hare") as client:
         first = await client.call_tool("list_chats", {})
@@ -117,29 +115,25 @@ async def test_index_is_made_once_and_served_without_the_export(
         assert (await client.call_tool("list_chats", {})).content == first.content
 
 
-def test_choosing_chats_of_an_index_is_refused(
-    chatexports: Command, tmp_path: Path
-) -> None:
+def test_index_cannot_be_filtered(run: Run, tmp_path: Path) -> None:
     ChatIndex(tmp_path / "chats.index").close()
-    done = chatexports("mcp", "chats.index", "--with", "Hare")
+    done = run("mcp", "chats.index", "--with", "Hare")
     assert done.status == 2
-    assert "served as it is" in done.err
+    assert "cannot be filtered" in done.err
 
 
-def test_closed_stdin_ends_it_and_stdout_is_the_protocol_alone(export: Path) -> None:
-    process = started(export)
+def test_closed_stdin_stops_the_server(export: Path) -> None:
+    process = start(export)
     out, err = process.communicate('{"jsonrpc": "2.0"\n{}\n', timeout=SECONDS)
     assert process.returncode == 0
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in out.splitlines())
     assert "Traceback" not in err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals between processes")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_it_while_stdin_is_open(
-    export: Path, number: signal.Signals
-) -> None:
-    process = started(export)
+def test_signal_stops_the_server(export: Path, number: signal.Signals) -> None:
+    process = start(export)
     try:
         process.send_signal(number)
         assert process.wait(timeout=SECONDS) == 128 + number

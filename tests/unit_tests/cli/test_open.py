@@ -13,22 +13,22 @@ from langchain_chatexports.cli import open as module
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.page import launcher, server
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
 FIRST, SECOND = "http://127.0.0.1:1/?token=a", "http://127.0.0.1:1/?token=b"
 
 
 @pytest.fixture
-def given() -> dict[str, Any]:
+def options() -> dict[str, Any]:
     return {}
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> list[str]:
+def opened(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> list[str]:
     pages: list[str] = []
 
-    def serve_page(on_link: Callable[[str], None], **options: Any) -> None:
-        given.update(options)
+    def serve_page(on_link: Callable[[str], None], **arguments: Any) -> None:
+        options.update(arguments)
         on_link(FIRST)
         on_link(SECOND)
 
@@ -37,20 +37,20 @@ def opened(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> list[str]:
 
     monkeypatch.setattr(server, "serve_page", serve_page)
     monkeypatch.setattr(webbrowser, "open", read)
-    monkeypatch.setattr(module, "_has_windows", lambda: True)
+    monkeypatch.setattr(module, "_has_display", lambda: True)
     return pages
 
 
-def test_links_are_alone_on_stdout_and_the_first_is_opened(
-    chatexports: Command, opened: list[str], given: dict[str, Any]
+def test_links_are_printed_and_the_first_opened(
+    run: Run, opened: list[str], options: dict[str, Any]
 ) -> None:
-    done = chatexports("open", "--base", "a/b", "--data-dir", "kept", "--port", "8000")
+    done = run("open", "--base", "a/b", "--data-dir", "kept", "--port", "8000")
     assert done.status == 0
     assert done.out.splitlines() == [FIRST, SECOND]
     assert FIRST in opened.pop()
     assert not opened
     assert "For another browser" in done.err
-    assert {key: str(value) for key, value in given.items()} == {
+    assert {key: str(value) for key, value in options.items()} == {
         "base": "a/b",
         "data_dir": "kept",
         "index_dir": "None",
@@ -58,36 +58,32 @@ def test_links_are_alone_on_stdout_and_the_first_is_opened(
     }
 
 
-def test_no_browser_is_opened_if_not_wanted_or_without_windows(
-    chatexports: Command, opened: list[str], monkeypatch: pytest.MonkeyPatch
+def test_no_browser_without_display(
+    run: Run, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert chatexports("open", "--no-browser").out.splitlines() == [FIRST, SECOND]
-    monkeypatch.setattr(module, "_has_windows", lambda: False)
-    assert chatexports("open").out.splitlines() == [FIRST, SECOND]
+    assert run("open", "--no-browser").out.splitlines() == [FIRST, SECOND]
+    monkeypatch.setattr(module, "_has_display", lambda: False)
+    assert run("open").out.splitlines() == [FIRST, SECOND]
     assert opened == []
 
 
 @pytest.mark.usefixtures("opened")
-def test_at_its_end_a_stopped_training_is_said_if_there_is_one(
-    chatexports: Command, tmp_path: Path
-) -> None:
+def test_stopped_training_is_mentioned(run: Run, tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "kept")
     data.prepare()
     where = ("open", "--data-dir", "kept")
-    assert chatexports(*where).err.endswith("Stopped.\n")
+    assert run(*where).err.endswith("Stopped.\n")
     jobs = JobStore(data)
-    job = jobs.create({"model": "tiny"}, private={}, events=[])
-    jobs.update(job["id"], only_from=("queued",), status="paused")
-    assert "A training can be continued on the page." in chatexports(*where).err
+    job = jobs.create({"model": "tiny"})
+    jobs.update(job["id"], expected=("queued",), status="paused")
+    assert "You can resume training on the page." in run(*where).err
 
 
-def test_it_is_added_to_the_programs_and_removed(
-    chatexports: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_install(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("HOME", "APPDATA", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     path = launcher.launcher_path()
     monkeypatch.setattr(launcher, "install_launcher", lambda: path)
-    assert str(path) in chatexports("open", "--install").err.replace("\n", "")
-    done = chatexports("open", "--uninstall")
-    assert (done.status, "not among this system" in done.err) == (0, True)
+    assert str(path) in run("open", "--install").err.replace("\n", "")
+    done = run("open", "--uninstall")
+    assert (done.status, "No app shortcut was installed" in done.err) == (0, True)

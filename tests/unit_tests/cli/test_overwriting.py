@@ -1,11 +1,11 @@
-"""What exists is replaced with --force only, whatever is in it."""
+"""Existing files are overwritten only with --force."""
 
 from pathlib import Path
 
 import pytest
 
 from langchain_chatexports.samples import write_imessage
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
 NOTES = "my notes"
 COMMANDS = ["prepare chat.db --ai Tortoise", "report chat.db", "evaluate"]
@@ -19,11 +19,9 @@ def _inputs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("notes", [NOTES, EXAMPLE])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_file_of_the_user_is_refused_and_stays(
-    chatexports: Command, tmp_path: Path, command: str, notes: str
-) -> None:
+def test_existing_file_kept(run: Run, tmp_path: Path, command: str, notes: str) -> None:
     (tmp_path / "notes.txt").write_text(notes)
-    done = chatexports(*command.split(), "-o", "notes.txt")
+    done = run(*command.split(), "-o", "notes.txt")
     assert done.status == 2
     assert "--force" in done.err
     assert (tmp_path / "notes.txt").read_text() == notes
@@ -37,40 +35,34 @@ def test_a_file_of_the_user_is_refused_and_stays(
         "prepare chat.db --ai Tortoise --redact",
     ],
 )
-def test_the_same_command_runs_again_with_force_only(
-    chatexports: Command, tmp_path: Path, command: str
-) -> None:
+def test_force_overwrites_the_output(run: Run, tmp_path: Path, command: str) -> None:
     words = (*command.split(), "-o", "out")
-    assert chatexports(*words).status == 0
+    assert run(*words).status == 0
     before = _contents(tmp_path)
-    done = chatexports(*words)
+    done = run(*words)
     assert (done.status, "--force" in done.err) == (2, True)
     assert _contents(tmp_path) == before
-    assert chatexports(*words, "--force").status == 0
+    assert run(*words, "--force").status == 0
 
 
 def _contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_folder_of_the_user_is_refused_though_its_names_are_those_of_a_set(
-    chatexports: Command, tmp_path: Path
-) -> None:
+def test_foreign_folder_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "train.jsonl").write_text(EXAMPLE)
-    done = chatexports("prepare", "chat.db", "--ai=Tortoise", "--split", "-o", "mine")
+    done = run("prepare", "chat.db", "--ai=Tortoise", "--split", "-o", "mine")
     assert (done.status, "--force" in done.err) == (2, True)
     assert (tmp_path / "mine" / "train.jsonl").read_text() == EXAMPLE
 
 
 @pytest.mark.parametrize("content", ["", NOTES])
-def test_a_file_of_the_user_is_no_place_for_a_key(
-    chatexports: Command, tmp_path: Path, content: str
-) -> None:
+def test_foreign_key_file_is_refused(run: Run, tmp_path: Path, content: str) -> None:
     (tmp_path / "notes.txt").write_text(content)
     (tmp_path / "notes.txt").rename(tmp_path / "out.key")
     options = ("--ai", "Tortoise", "--redact")
-    done = chatexports("prepare", "chat.db", *options, "-o", "out")
+    done = run("prepare", "chat.db", *options, "-o", "out")
     assert (done.status, "not a key file" in done.err) == (1, True)
     assert (tmp_path / "out.key").read_text() == content
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""`chatexports prepare`: examples, sets, and who speaks."""
+"""`chatexports prepare`: examples, sets, and the speaker."""
 
 import json
 import os
@@ -10,52 +10,45 @@ import pytest
 
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.samples import write_whatsapp
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 
 
 @pytest.mark.filterwarnings("default:Times in")
-def test_prepare_says_in_whose_time_zone_local_times_are_read(
-    chatexports: Command, tmp_path: Path
-) -> None:
+def test_local_time_zone_is_reported(run: Run, tmp_path: Path) -> None:
     path = write_whatsapp(tmp_path / "whatsapp")
-    done = chatexports("prepare", path, "-o", "out.jsonl")
+    done = run("prepare", path, "-o", "out.jsonl")
     assert done.err.count("have no zone, and are read as this machine's (") == 1
-    assert "\nzone      this machine's (" in chatexports("inspect", path).out
+    assert "\nzone      this machine's (" in run("inspect", path).out
 
 
-def test_prepare_asks_at_a_terminal(
-    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
+def test_prepare_asks_for_the_speaker(
+    run: Run, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "langchain_chatexports.cli._console.stdin_is_terminal", lambda: True
     )
-    done = chatexports("prepare", chats, "-o", "out.jsonl", "--whole", stdin="9\n2\n")
+    done = run("prepare", chats, "-o", "out.jsonl", "--whole", stdin="9\n2\n")
     assert done.status == 0
     first = json.loads((tmp_path / "out.jsonl").read_bytes().split(b"\n")[0])
     answer = {"role": "assistant", "content": "Slow and steady, that's my motto."}
     assert first["messages"][1] == answer
 
 
-def test_no_example_at_all_is_an_error_and_no_file(
-    chatexports: Command, tmp_path: Path, chats: Path
-) -> None:
+def test_no_examples_are_an_error(run: Run, tmp_path: Path, chats: Path) -> None:
     arguments = ("--ai", "Tortoise", "--size", "40", "--gap", "none")
-    done = chatexports("prepare", chats, *arguments, "-o", "out.jsonl")
+    done = run("prepare", chats, *arguments, "-o", "out.jsonl")
     assert done.status == 1
     assert "a smaller --size" in done.err
     assert not (tmp_path / "out.jsonl").exists()
 
 
+@pytest.mark.parametrize("command", ["prepare", "report"])
 @pytest.mark.parametrize("target", ["chat.db", "hogwarts/out.jsonl"])
-def test_a_source_is_never_written_to(
-    chatexports: Command, threads: Path, chats: Path, target: str
+def test_output_in_an_export(
+    run: Run, threads: Path, chats: Path, command: str, target: str
 ) -> None:
     before = chats.read_bytes()
-    done = chatexports(
-        *("prepare", chats, threads, "--ai", "Tortoise", "--ai", "Harry Potter"),
-        *("-o", target),
-    )
-    assert done.status == 2
+    assert run(command, chats, threads, "-o", target).status == 2
     assert chats.read_bytes() == before
     assert not (threads / "out.jsonl").exists()
 
@@ -64,17 +57,15 @@ def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name != "hogwarts"}
 
 
-MADE = (
+SUMMARY = (
     "100 examples from 663 messages in 9 conversations; skipped: 64 after the last "
     "answer, 29 left over at the end."
 )
 
 
-def test_a_set_has_its_card_and_its_trace(
-    chatexports: Command, tmp_path: Path, threads: Path
-) -> None:
+def test_set_has_card_and_trace(run: Run, tmp_path: Path, threads: Path) -> None:
     arguments = ("--format", "openai", "--gap", "none", "-o", "out.jsonl")
-    done = chatexports("prepare", threads, *arguments)
+    done = run("prepare", threads, *arguments)
     assert done.status == 0
     assert _names(tmp_path) == {
         "out.jsonl",
@@ -82,37 +73,35 @@ def test_a_set_has_its_card_and_its_trace(
         "out.jsonl.trace.jsonl",
     }
     assert done.err.splitlines() == [
-        "hogwarts: Harry Potter speaks as the AI (the export's owner)",
-        MADE,
-        "Written: out.jsonl",
+        "hogwarts: using the voice of its owner, Harry Potter",
+        SUMMARY,
+        "Wrote out.jsonl",
         "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
         "Next: chatexports finetune out.jsonl",
     ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes")
-def test_a_pipe_gets_the_examples_alone(
-    chatexports: Command, tmp_path: Path, threads: Path
-) -> None:
+def test_pipe_gets_examples_only(run: Run, tmp_path: Path, threads: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        done = chatexports("prepare", threads, "--limit", 3, "-o", "pipe")
+        done = run("prepare", threads, "--limit", 3, "-o", "pipe")
         first = os.read(reader, 1 << 16).split(b"\n")[0]
     finally:
         os.close(reader)
     assert done.status == 0, done.err
-    assert "no card and no trace" in done.err
+    assert "no data card and trace" in done.err
     assert json.loads(first)["messages"]
     assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
-    refused = chatexports("prepare", threads, "--format", "parquet", "-o", "pipe")
+    refused = run("prepare", threads, "--format", "parquet", "-o", "pipe")
     assert refused.status == 1
 
 
-def test_between_a_redacted_set_and_its_key_nothing_is_read(
-    chatexports: Command, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
+def test_key_is_written_with_the_redacted_set(
+    run: Run, tmp_path: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who stops it there would have a set that nobody can undo."""
+    """A stop between the two would leave a set without its key."""
     order: list[str] = []
     real = IMessageChatLoader.conversations
     real_replace = type(tmp_path).replace
@@ -127,7 +116,7 @@ def test_between_a_redacted_set_and_its_key_nothing_is_read(
 
     monkeypatch.setattr(IMessageChatLoader, "conversations", read)
     monkeypatch.setattr(type(tmp_path), "replace", replace)
-    done = chatexports("prepare", chats, "--redact", "--ai", "Hare", "-o", "red.jsonl")
+    done = run("prepare", chats, "--redact", "--ai", "Hare", "-o", "red.jsonl")
     assert done.status == 0, done.err
     assert order.index("red.jsonl") > len(order) - 1 - order[::-1].index("read")
     assert order.count("red.jsonl.key") == 1

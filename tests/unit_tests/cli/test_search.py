@@ -1,4 +1,4 @@
-"""`chatexports search`, as a person types it."""
+"""`chatexports search`."""
 
 import json
 import os
@@ -13,10 +13,9 @@ from rich.cells import cell_len
 
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.chat_db import ChatDb
-from tests.unit_tests.cli.conftest import Command
+from tests.unit_tests.cli.conftest import Run
 from tests.unit_tests.retrieval.test_lines import BREAKS
 
-# The package has a function of that name.
 INDEXES = "user data/search-indexes"
 LONG_AGO = 1_600_000_000
 NEW_YEAR = 1_704_067_200  # 2024-01-01
@@ -24,7 +23,7 @@ NEW_YEAR = 1_704_067_200  # 2024-01-01
 
 @pytest.fixture
 def sample(tmp_path: Path) -> Path:
-    """Return an export that has not been changed for years."""
+    """An export that has not changed for years."""
     path = write_imessage(tmp_path / "chat.db")
     os.utime(path, (LONG_AGO, LONG_AGO))
     return path
@@ -34,8 +33,8 @@ def lines(done: Any) -> list[str]:
     return done.out.splitlines()[1:]  # type: ignore[no-any-return]
 
 
-def test_a_line_has_time_person_and_message(chatexports: Command, sample: Path) -> None:
-    done = chatexports("search", '"first apple"', sample, "--with", "Hare")
+def test_line_has_time_sender_and_message(run: Run, sample: Path) -> None:
+    done = run("search", '"first apple"', sample, "--with", "Hare")
     assert done.status == 0, done.err
     assert done.out == (
         "time (UTC)        who       message\n"
@@ -44,7 +43,7 @@ def test_a_line_has_time_person_and_message(chatexports: Command, sample: Path) 
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "text"),
     [
         ("when is the carrots", "a carrot appeared"),
         ("CÁRROT", "a carrot appeared"),
@@ -53,27 +52,23 @@ def test_a_line_has_time_person_and_message(chatexports: Command, sample: Path) 
         ('"the carrot"', "the carrot"),
     ],
 )
-def test_the_word_that_fits_is_shown_however_it_is_written(
-    chatexports: Command, tmp_path: Path, query: str, said: str
-) -> None:
+def test_match_is_shown(run: Run, tmp_path: Path, query: str, text: str) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
-        database.chat("Hare").message(f"{'the car is here when I hop ' * 9}and {said}")
-    (line,) = lines(chatexports("search", query, "chat.db"))
+        database.chat("Hare").message(f"{'the car is here when I hop ' * 9}and {text}")
+    (line,) = lines(run("search", query, "chat.db"))
     assert line.count("hop") == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no tzset")
-def test_times_are_local_and_the_zone_is_named(
-    chatexports: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_local_times(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         for text, at in (("a carrot", NEW_YEAR), ("two carrots", NEW_YEAR + 15768000)):
             database.chat(text).message(text, at=at)
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
         time.tzset()
-        done = chatexports("search", "carrot", "chat.db")
-        found = json.loads(chatexports("search", "carrot", "chat.db", "--json").out)
+        done = run("search", "carrot", "chat.db")
+        found = json.loads(run("search", "carrot", "chat.db", "--json").out)
     time.tzset()
     head, *rows = done.out.splitlines()
     assert head.startswith("time (CEST/CET)")
@@ -81,8 +76,8 @@ def test_times_are_local_and_the_zone_is_named(
     assert min(hit["time"] for hit in found) == "2024-01-01T00:00:00+00:00"
 
 
-def test_json(chatexports: Command, sample: Path) -> None:
-    done = chatexports("search", "apple", sample, "--json", "--limit", 1)
+def test_json(run: Run, sample: Path) -> None:
+    done = run("search", "apple", sample, "--json", "--limit", 1)
     (hit,) = json.loads(done.out)
     assert hit["sender"] == "Tortoise"
     assert hit["id"] in hit["message_ids"]
@@ -93,72 +88,62 @@ def test_json(chatexports: Command, sample: Path) -> None:
     database.close()
 
 
-def test_the_author_can_be_chosen(chatexports: Command, sample: Path) -> None:
-    done = chatexports("search", "race", sample, "--from", "hare")
+def test_filter_by_author(run: Run, sample: Path) -> None:
+    done = run("search", "race", sample, "--from", "hare")
     assert lines(done)
     assert all("  Hare  " in line and "ace" in line for line in lines(done))
 
 
-def test_dates_and_chats_can_be_chosen(chatexports: Command, sample: Path) -> None:
-    done = chatexports("search", "race", sample, "--since", "2023-08-28")
+def test_filter_by_date_and_chat(run: Run, sample: Path) -> None:
+    done = run("search", "race", sample, "--since", "2023-08-28")
     assert lines(done)
     assert all(line.startswith("2023-08-28") for line in lines(done))
-    done = chatexports("search", "race", sample, "--exclude", "The race tomorrow")
+    done = run("search", "race", sample, "--exclude", "The race tomorrow")
     assert lines(done)
     assert not any(line.startswith("2023-08-28") for line in lines(done))
 
 
 @pytest.mark.parametrize("end", BREAKS)
-def test_no_name_hides_a_message_or_looks_like_a_line(
-    chatexports: Command, tmp_path: Path, end: str
-) -> None:
+def test_names_fit_their_column(run: Run, tmp_path: Path, end: str) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         for name in ("H" * 100, f"Evil{end}Name", "小明"):
             database.chat(name).message(f"carrot of {name[:4]}{end}2020 Hare lost")
-    head, *rows = chatexports("search", "carrot", "chat.db").out.splitlines()
+    head, *rows = run("search", "carrot", "chat.db").out.splitlines()
     assert len(rows) == 3
     places = {cell_len(row[: row.index("carrot")]) for row in rows}
     assert places == {head.index("message")} == {44}
 
 
-def test_an_export_before_the_words_gets_the_command(
-    chatexports: Command, sample: Path
-) -> None:
-    done = chatexports("search", sample.name, "first", "apple")
+def test_swapped_arguments_get_the_command(run: Run, sample: Path) -> None:
+    done = run("search", sample.name, "first", "apple")
     assert done.status == 2
     assert "chatexports search 'first apple' chat.db" in done.err
 
 
 class TestIndex:
-    def test_it_is_the_users_own_and_not_beside_the_export(
-        self, chatexports: Command, sample: Path, tmp_path: Path
-    ) -> None:
-        done = chatexports("search", "race", sample)
-        assert "which only you can read" in done.err
+    def test_index_is_private(self, run: Run, sample: Path, tmp_path: Path) -> None:
+        done = run("search", "race", sample)
+        assert "readable only by you" in done.err
         (file,) = (tmp_path / INDEXES).iterdir()
         if os.name != "nt":
             assert stat.S_IMODE(file.stat().st_mode) == 0o600
             assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
         assert {path.name for path in tmp_path.iterdir()} == {"chat.db", "user data"}
 
-    def test_an_unchanged_export_is_not_read_again(
-        self, chatexports: Command, sample: Path
-    ) -> None:
-        first = chatexports("search", "race", sample)
-        again = chatexports("search", "race", sample)
+    def test_unchanged_export_is_not_read_again(self, run: Run, sample: Path) -> None:
+        first = run("search", "race", sample)
+        again = run("search", "race", sample)
         assert "Read: 223 messages" in first.err
         assert again.err == ""
         assert again.out == first.out
 
-    def test_all_are_deleted(
-        self, chatexports: Command, sample: Path, tmp_path: Path
-    ) -> None:
-        chatexports("search", "race", sample)
+    def test_delete_indexes(self, run: Run, sample: Path, tmp_path: Path) -> None:
+        run("search", "race", sample)
         (index,) = (tmp_path / INDEXES).iterdir()
-        (tmp_path / INDEXES / "notes.chatindex").write_text("of somebody else")
-        # SQLite's journal, with texts: an update was killed.
+        (tmp_path / INDEXES / "notes.chatindex").write_text("not an index")
+        # SQLite leaves a journal with texts if it is killed.
         index.with_name(f"{index.name}-journal").write_text("a race")
-        done = chatexports("search", "--delete-indexes")
+        done = run("search", "--delete-indexes")
         assert done.err == "Deleted: 1 search index\n"
         assert [path.name for path in (tmp_path / INDEXES).iterdir()] == [
             "notes.chatindex"
@@ -167,13 +152,13 @@ class TestIndex:
 
 class TestForget:
     @pytest.mark.parametrize("option", ["--person", "--conversation"])
-    def test_an_unknown_name_is_an_error(
-        self, chatexports: Command, sample: Path, tmp_path: Path, option: str
+    def test_unknown_name_is_an_error(
+        self, run: Run, sample: Path, tmp_path: Path, option: str
     ) -> None:
-        """A misspelling, or a handle of somebody who is still there."""
-        chatexports("search", "race", sample)
-        done = chatexports("forget", option, "Hara", "--person", "Tortoise")
+        """A misspelled name."""
+        run("search", "race", sample)
+        done = run("forget", option, "Hara", "--person", "Tortoise")
         assert done.status == 1
-        assert "No search index has 'Hara', so nothing was deleted." in done.err
+        assert "No search index contains 'Hara', so nothing was deleted." in done.err
         assert "Did you mean 'Hare'?" in done.err
         assert len([*(tmp_path / INDEXES).iterdir()]) == 1

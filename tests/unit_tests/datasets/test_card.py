@@ -6,10 +6,10 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from langchain_chatexports.chat_loaders.counts import Counts, total_of
+from langchain_chatexports.chat_loaders.counts import Counts, sum_counts
 from langchain_chatexports.datasets.card import (
     REASONS,
-    CardFacts,
+    CardMetadata,
     CardNotes,
     SourceFile,
     card_markdown,
@@ -20,7 +20,7 @@ from langchain_chatexports.datasets.jsonl import read_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import trace_examples
 from langchain_chatexports.datasets.trace_file import read_header
-from langchain_chatexports.datasets.write import WrittenSet, write_dataset
+from langchain_chatexports.datasets.write import WrittenDataset, write_dataset
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.steps import (
     ChunkSessions,
@@ -50,21 +50,19 @@ def loader() -> ListLoader:
     return ListLoader([*sessions, sessions[0]])
 
 
-def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenSet:
+def _written(loader: ListLoader, path: Path, **notes: Any) -> WrittenDataset:
     steps = MergeChatRuns() | MapAIMessages() | ChunkSessions(size=2, overlap=1)
     counted = read_loader(loader | steps)
     counts: list[Counts] = []
-    examples = trace_examples(counted, keep_lone=False, counts=counts)
+    examples = trace_examples(counted, keep_single_messages=False, counts=counts)
     splits = split_examples(examples, validation=0.2, test=0.2)
     card = CardNotes(passes=[counted], counts=counts, **notes)
     return write_dataset(splits, path, notes=card)
 
 
-def test_the_card_has_one_total_from_the_export_to_the_examples(
-    tmp_path: Path, loader: Any
-) -> None:
+def test_card_totals_cover_export_to_examples(tmp_path: Path, loader: Any) -> None:
     written = _written(loader, tmp_path / "set")
-    total = total_of(read_header(tmp_path / "set").facts.stages)
+    total = sum_counts(read_header(tmp_path / "set").metadata.stages)
     assert total is not None
     assert total.found == sum(len(s["messages"]) for s in loader.lazy_load())
     skipped = sum(total.skipped.values())
@@ -92,7 +90,7 @@ SPEAKERS = st.text(alphabet="ABM", min_size=1, max_size=14)
     system=st.sampled_from([None, "To {others}."]),
     name=st.sampled_from(["openai", "trl-prompt-completion"]),
 )
-def test_the_total_adds_up_whatever_is_said(
+def test_totals_always_add_up(
     tmp_path_factory: pytest.TempPathFactory,
     threads: list[str],
     size: int,
@@ -106,7 +104,7 @@ def test_the_total_adds_up_whatever_is_said(
             *(f"{number}{speaker}" for speaker in speakers),
             session_id=f"chat-{number}",
             start=1_700_000_000 + 86_400 * number,
-            speakers=tuple({"M": "Me"}.get(s, s) for s in speakers),
+            speakers=tuple(s.replace("M", "Me") for s in speakers),
         )
         for number, speakers in enumerate(threads)
     ]
@@ -136,9 +134,7 @@ def test_the_total_adds_up_whatever_is_said(
         assert total.kept == sum(len(row["messages"]) for row in rows)
 
 
-def test_the_card_holds_no_text_no_name_and_no_id(
-    tmp_path: Path, loader: ListLoader
-) -> None:
+def test_card_contains_no_private_data(tmp_path: Path, loader: ListLoader) -> None:
     _written(loader, tmp_path / "set")
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     for private in (*PEOPLE, "Quokka", "Wombat", "chat-", str(tmp_path)):
@@ -146,36 +142,32 @@ def test_the_card_holds_no_text_no_name_and_no_id(
     assert "4 people, 2023-11-14 to 2023-11-21" in card
 
 
-def test_the_card_tells_of_sources_and_redaction(
-    tmp_path: Path, loader: ListLoader
-) -> None:
+def test_card_lists_sources_and_redaction(tmp_path: Path, loader: ListLoader) -> None:
     export = tmp_path / "chat.db"
     export.write_bytes(b"an export")
     source = hash_source(export, platform="imessage")
     _written(loader, tmp_path / "set", sources=[source])
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
     assert f"- imessage: 9 bytes, SHA-256 `{source.sha256}`" in card
-    assert "None. Texts are unchanged" in card
+    assert "None. The text is unchanged" in card
 
 
-def test_the_card_of_given_examples_does_not_know_whether_they_were_redacted() -> None:
-    facts = CardFacts(sources=[SourceFile("examples", "0", 9)])
+def test_card_of_examples_refers_to_their_cards() -> None:
+    facts = CardMetadata(sources=[SourceFile("examples", "0", 9)])
     card = card_markdown(facts, "openai")
     assert "None here" in card
-    assert "Texts are unchanged" not in card
+    assert "The text is unchanged" not in card
 
 
-def test_a_card_without_notes_says_what_is_not_known(tmp_path: Path) -> None:
-    write_dataset(
-        trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho"))),
-        tmp_path / "set.jsonl",
-    )
-    card = (tmp_path / "set.jsonl.card.md").read_text(encoding="utf-8")
-    assert "Not given." in card
-    assert "ask them before you" in card
+def test_card_without_notes(tmp_path: Path) -> None:
+    examples = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho")))
+    write_dataset(examples, tmp_path / "set")
+    card = (tmp_path / "set.card.md").read_text(encoding="utf-8")
+    assert "Unknown." in card
+    assert "get their consent before you" in card
 
 
-def test_a_database_is_hashed_with_its_log(tmp_path: Path) -> None:
+def test_database_hash_covers_its_log(tmp_path: Path) -> None:
     export = tmp_path / "chat.db"
     export.write_bytes(b"old")
     before = hash_source(export)
@@ -185,7 +177,7 @@ def test_a_database_is_hashed_with_its_log(tmp_path: Path) -> None:
     assert before.sha256 != after.sha256
 
 
-def test_a_folder_is_hashed_by_names_and_sizes(tmp_path: Path) -> None:
+def test_folder_hash_covers_names_and_sizes(tmp_path: Path) -> None:
     folder = tmp_path / "export"
     (folder / "photos").mkdir(parents=True)
     (folder / "message_1.json").write_text("{}")

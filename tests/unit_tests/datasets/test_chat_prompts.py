@@ -1,10 +1,8 @@
-"""How a model is asked in a chat: as its training examples were."""
-
 from typing import Any
 
 import pytest
 
-from langchain_chatexports.datasets.chat_prompts import ChatPrompt, common_prompt
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt, most_common_prompt
 
 _SLOW = {"role": "system", "content": "Be slow."}
 _PARTS = {"role": "developer", "content": [{"type": "text", "text": "Be slow."}]}
@@ -24,56 +22,52 @@ _HELLO = {"role": "user", "content": "Hello"}
         ([], None),
     ],
 )
-def test_a_prompt_is_common_if_most_examples_begin_with_it(
-    first: list[dict[str, Any]], prompt: str | None
-) -> None:
-    found = common_prompt({"messages": [one]} for one in first)
+def test_common_prompt_needs_a_majority(first: list[Any], prompt: str | None) -> None:
+    found = most_common_prompt({"messages": [one]} for one in first)
     assert found == ChatPrompt(prompt)
 
 
-def _asked(prompt: str, *said: str) -> dict[str, Any]:
-    user = [{"role": "user", "content": text} for text in said]
+def _example(others: str, *texts: str) -> dict[str, Any]:
+    prompt = f"You are Ann. You are chatting with {others}."
+    user = [{"role": "user", "content": text} for text in texts]
     return {"messages": [{"role": "system", "content": prompt}, *user]}
 
 
 @pytest.mark.parametrize(
     ("examples", "system", "label"),
     [
-        # The prompt of most chats, where no two are alike in more than half.
+        # The most common prompt, although it has no majority.
         (
             [
-                _asked("You are Ann. You are chatting with Ben.", "hi"),
-                _asked("You are Ann. You are chatting with Ben.", "hi"),
-                _asked("You are Ann. You are chatting with Cleo.", "hi"),
-                _asked("You are Ann. You are chatting with Dan.", "Note: hi"),
+                *(_example("Ben", "hi"), _example("Ben", "hi")),
+                *(_example("Cleo", "hi"), _example("Dan", "Note: hi")),
             ],
             "You are Ann. You are chatting with Ben.",
             None,
         ),
-        # Whoever says most, in groups.
+        # In groups, the most frequent sender.
         (
             [
-                _asked("You are Ann. You are chatting with Ben and Cleo.", "Ben: hi"),
-                _asked("You are Ann. You are chatting with Dan.", "Dan: a", "Dan: b"),
-                _asked("You are Ann. You are chatting with Cleo and Dan.", "Dan: c"),
+                _example("Ben and Cleo", "Ben: hi"),
+                _example("Dan", "Dan: a", "Dan: b"),
+                _example("Cleo and Dan", "Dan: c"),
             ],
             "You are Ann. You are chatting with Dan.",
             "Dan",
         ),
     ],
 )
-def test_of_many_prompts_the_one_about_the_most_common_partner_is_taken(
-    examples: list[dict[str, Any]], system: str, label: str | None
+def test_common_prompt_names_the_main_chat_partner(
+    examples: Any, system: str, label: str | None
 ) -> None:
-    assert common_prompt(examples) == ChatPrompt(system, label)
+    assert most_common_prompt(examples) == ChatPrompt(system, label)
 
 
-def test_a_chat_with_somebody_else_names_them() -> None:
+def test_prompt_for_a_different_chat_partner() -> None:
     group = ChatPrompt("You are Ann. You are chatting with Ben and Cleo.", "Ben")
-    assert group.with_user("Dan") == ChatPrompt(
-        "You are Ann. You are chatting with Dan.", "Dan"
-    )
-    assert group.with_user("Dan").labeled("hi") == "Dan: hi"
+    with_dan = group.with_user("Dan")
+    assert with_dan == ChatPrompt("You are Ann. You are chatting with Dan.", "Dan")
+    assert with_dan.add_label("hi") == "Dan: hi"
     pair = ChatPrompt("Be slow.")
     assert pair.with_user("Dan") == pair
-    assert pair.labeled("hi") == "hi"
+    assert pair.add_label("hi") == "hi"

@@ -1,4 +1,4 @@
-"""What is written is loaded by the libraries that read such files."""
+"""The library datasets loads the written sets."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def splits() -> ExampleSplits:
 
 
 @pytest.mark.parametrize("name", sorted(COLUMNS))
-def test_datasets_loads_what_is_written(
+def test_datasets_loads_every_format(
     tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
     written = write_dataset(splits, tmp_path / "set", format=name)
@@ -46,10 +46,10 @@ def test_datasets_loads_what_is_written(
     assert loaded.num_rows == sum(written.files.values())
 
 
-def test_a_folder_is_loaded_by_its_parts(tmp_path: Path, splits: ExampleSplits) -> None:
+def test_datasets_loads_parts_of_folder(tmp_path: Path, splits: ExampleSplits) -> None:
     write_dataset(splits, tmp_path / "set", format="openai")
     loaded = datasets.load_dataset(
         str(tmp_path / "set"), cache_dir=str(tmp_path / "cache")
     )
     sizes = {name: part.num_rows for name, part in loaded.items()}
-    assert sizes == {name: len(part) for name, part in splits.parts().items()}
+    assert sizes == {name: len(part) for name, part in splits.non_empty().items()}

@@ -4,17 +4,17 @@ import pytest
 
 from langchain_chatexports.datasets.estimate import automatic_epochs, estimate_training
 
-# Of 3 epochs, 100 examples at least, and 25,000 at most; of 25 epochs at most.
+# Three epochs, more for fewer than 100 examples in all, fewer for more than 25,000.
 EPOCHS = {0: 3, 1: 25, 4: 25, 5: 20, 10: 10, 33: 3, 34: 3, 100: 3, 8333: 3}
 FEWER_EPOCHS = {8334: 2, 12501: 1, 30000: 1}
 
 
 @pytest.mark.parametrize(("examples", "epochs"), (EPOCHS | FEWER_EPOCHS).items())
-def test_automatic_epochs_follow_the_published_rule(examples: int, epochs: int) -> None:
+def test_automatic_epochs(examples: int, epochs: int) -> None:
     assert automatic_epochs(examples) == epochs
 
 
-def test_bytes_are_counted() -> None:
+def test_tokens_are_estimated_by_bytes() -> None:
     example = {"messages": [{"role": "user", "content": "x" * 40}]}
     counted = estimate_training([example], n_epochs=2)
     # 3 for the example, 3 for the message, 1 for `user`, 10 for 40 bytes.
@@ -22,7 +22,7 @@ def test_bytes_are_counted() -> None:
     assert counted.billed_tokens_at_most == 2 * (3 + 3 + 2 + 15)
 
 
-def test_a_long_example_counts_up_to_the_limit() -> None:
+def test_long_examples_are_truncated() -> None:
     example = {"messages": [{"role": "user", "content": "x" * 1_000_000}]}
     assert estimate_training([example], n_epochs=1).tokens == 65_536
 

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,9 +6,9 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.formats import (
     FORMATS,
-    UnfitError,
+    UnsupportedExampleError,
     dataset_format,
-    is_learned,
+    is_trainable,
 )
 from tests.unit_tests.builders.dialogues import dialogue
 
@@ -21,54 +20,34 @@ def _rows(name: str, example: dict[str, Any]) -> list[dict[str, Any]]:
     return [encoded.row for encoded in FORMATS[name].encode(example)]
 
 
-def _contents(messages: Iterator[Any] | list[dict[str, Any]]) -> list[str]:
-    return [message["content"] for message in messages]
-
-
 @pytest.mark.parametrize("name", ["parquet", "trl-prompt-completion", "openai"])
 @given(turns=WEIGHTED)
-def test_no_row_teaches_an_answer_of_weight_0(name: str, turns: str) -> None:
+def test_answers_of_weight_0_are_not_trained(name: str, turns: str) -> None:
     example = dialogue(turns)
     encoded = list(FORMATS[name].encode(example))
-    assert sum(one.answers for one in encoded) <= sum(
-        map(is_learned, example["messages"])
-    )
-    for row in (one.row for one in encoded):
-        if name in {"openai", "parquet"}:
-            taught = _contents(
-                m
-                for m in row["messages"]
-                if m["role"] == "assistant" and m.get("weight") != 0
-            )
-        else:
-            taught = _contents(row["completion"])
-        assert all(text.startswith("a") for text in taught)
+    counts = [row.answers for row in encoded]
+    assert sum(counts) <= sum(map(is_trainable, example["messages"]))
+    for row, _ in encoded:
+        messages = row.get("completion") or filter(is_trainable, row["messages"])
+        assert all(message["content"].startswith("a") for message in messages)
 
 
 @given(turns=WEIGHTED)
-def test_every_answer_with_a_prompt_is_taught_once(turns: str) -> None:
+def test_each_prompted_answer_is_trained_once(turns: str) -> None:
     example = dialogue(turns)
-    first = turns.find("u")
-    wanted = [
-        text
-        for index, text in enumerate(_contents(example["messages"]))
-        if text.startswith("a") and 0 <= first < index
-    ]
+    _, _, prompted = turns.partition("u")
     encoded = list(FORMATS["trl-prompt-completion"].encode(example))
-    taught = [text for one in encoded for text in _contents(one.row["completion"])]
-    assert taught == wanted
-    assert sum(one.answers for one in encoded) == len(wanted)
+    trained = [m["content"] for row, _ in encoded for m in row["completion"]]
+    start = len(turns) - len(prompted)
+    assert trained == [f"a{i}" for i, t in enumerate(prompted, start) if t == "a"]
+    assert sum(row.answers for row in encoded) == len(trained)
 
 
 def test_parquet_rows_have_all_columns() -> None:
     (row,) = _rows("parquet", dialogue("uc"))
-    assert row["messages"][0] == {
-        "role": "user",
-        "content": "u0",
-        "name": None,
-        "weight": None,
-    }
-    assert row["messages"][1]["weight"] == 0
+    user, answer = row["messages"]
+    assert user == {"role": "user", "content": "u0", "name": None, "weight": None}
+    assert answer["weight"] == 0
 
 
 @pytest.mark.parametrize("name", ["parquet", "trl-prompt-completion"])
@@ -79,13 +58,13 @@ def test_parquet_rows_have_all_columns() -> None:
         {"role": "user", "content": [{"type": "image_url", "image_url": {}}]},
     ],
 )
-def test_what_is_not_text_is_refused(name: str, message: dict[str, Any]) -> None:
+def test_non_text_content_is_unsupported(name: str, message: dict[str, Any]) -> None:
     example = dialogue("ua")
     example["messages"].insert(1, message)
-    with pytest.raises(UnfitError):
+    with pytest.raises(UnsupportedExampleError):
         _rows(name, example)
 
 
-def test_an_unknown_format_is_an_error_that_lists_them() -> None:
+def test_error_for_unknown_format_lists_formats() -> None:
     with pytest.raises(ValueError, match="trl-prompt-completion"):
         dataset_format("yaml")

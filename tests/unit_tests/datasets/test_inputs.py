@@ -1,6 +1,6 @@
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,8 @@ from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.steps import MergeChatRuns
 from tests.unit_tests.builders.sessions import ListLoader
 
-EXAMPLE = {
-    "messages": [
-        {"role": "user", "content": "Ready?"},
-        {"role": "assistant", "content": "Always."},
-    ]
-}
+_TEXTS = {"user": "Ready?", "assistant": "Always."}
+EXAMPLE = {"messages": [{"role": r, "content": c} for r, c in _TEXTS.items()]}
 DIALOGUE = [HumanMessage("Ready?"), AIMessage("Always.")]
 SESSION: Any = {"messages": DIALOGUE}
 
@@ -41,7 +37,7 @@ FORMS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_every_form_gives_the_same_examples(form: Any) -> None:
+def test_all_inputs_give_the_same_examples(form: Any) -> None:
     assert list(read_examples(form)) == [EXAMPLE, EXAMPLE]
 
 
@@ -52,9 +48,7 @@ def test_a_path_is_read_as_json_lines(tmp_path: Path) -> None:
     assert list(read_examples(str(path))) == [EXAMPLE, EXAMPLE]
 
 
-def test_trailing_messages_of_sessions_are_left_out_and_those_of_examples_stay() -> (
-    None
-):
+def test_only_examples_keep_trailing_messages() -> None:
     more = [*EXAMPLE["messages"], {"role": "user", "content": "Go!"}]
     sessions: Any = [[*DIALOGUE, HumanMessage("Go!")]]
     assert [len(e["messages"]) for e in read_examples(sessions)] == [2]
@@ -72,7 +66,7 @@ def test_sessions_without_the_ai_are_an_error() -> None:
     [3, None, b"abc", DIALOGUE, EXAMPLE["messages"], DIALOGUE[0], [3], [b"x"]],
     ids=repr,
 )
-def test_something_else_is_a_type_error_in_plain_words(given: Any) -> None:
+def test_other_inputs_are_a_type_error(given: Any) -> None:
     with pytest.raises(TypeError, match="Expected training examples") as caught:
         list(read_examples(given))
     assert "Ready" not in str(caught.value)
@@ -96,9 +90,7 @@ def bad_items(path: Path) -> Iterator[Any]:
     reason="POSIX lists its open files",
 )
 @pytest.mark.parametrize("broken", [exports_sessions, bad_items])
-def test_a_reading_that_fails_leaves_no_file_open(
-    tmp_path: Path, broken: Callable[[Path], Iterator[Any]]
-) -> None:
+def test_failed_reading_closes_all_files(tmp_path: Path, broken: Any) -> None:
     path = write_imessage(tmp_path / "chat.db")
     given = broken(path)
     gc.collect()  # Files that earlier tests have left.

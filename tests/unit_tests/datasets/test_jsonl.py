@@ -37,19 +37,19 @@ def test_file_and_buffer_get_the_same_bytes(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl", "b.jsonl"}
 
 
-def test_half_a_surrogate_pair_is_replaced_and_a_whole_one_joined() -> None:
+def test_surrogates_are_joined_or_replaced() -> None:
     assert written({"a": "x\ud83dy"}) == '{"a": "x\ufffdy"}\n'.encode()
     assert written({"a": "\ud83d\ude00"}) == '{"a": "😀"}\n'.encode()
 
 
-def test_no_reader_sees_other_line_ends_than_ours() -> None:
+def test_other_line_ends_are_escaped() -> None:
     text = "a\x85b\u2028c\u2029d\x0be\x0cf\x1cg\r\nh"
     data = written({"a": text})
     assert len(data.decode().splitlines()) == 1
     assert json.loads(data) == {"a": text}
 
 
-any_text = st.text(st.characters(exclude_categories=[]))  # Halves of pairs, too.
+any_text = st.text(st.characters(exclude_categories=[]))  # Including lone surrogates.
 any_message = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "user", "assistant", "tool"])}
     | {"content": any_text | st.none() | st.lists(any_text, max_size=1)},
@@ -62,7 +62,7 @@ any_message = st.fixed_dictionaries(
         {"messages": st.lists(any_message, max_size=3)}, optional={"tools": st.just([])}
     )
 )
-def test_line_is_what_the_standard_library_writes(example: Any) -> None:
+def test_lines_match_the_standard_library(example: Any) -> None:
     text = json.dumps(example, ensure_ascii=False)
     clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     for end in "\x85\u2028\u2029":
@@ -75,13 +75,13 @@ def test_nan_is_refused() -> None:
         written({"a": float("nan")})
 
 
-def test_a_text_buffer_is_a_type_error() -> None:
+def test_text_buffer_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         write_jsonl(make_examples(1), io.StringIO())  # type: ignore[arg-type] # on purpose
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
-def test_the_file_is_the_owners_only_whatever_the_umask(tmp_path: Path) -> None:
+def test_file_is_private_with_any_umask(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("old")
     path.chmod(0o644)
@@ -93,7 +93,7 @@ def test_the_file_is_the_owners_only_whatever_the_umask(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("old")
 
@@ -109,7 +109,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
-def test_a_folder_without_permission_is_told(
+def test_folder_without_write_permission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(**_: Any) -> None:
@@ -124,7 +124,7 @@ def test_a_folder_without_permission_is_told(
     ("number", "remedy"),
     [(errno.ENOSPC, "Free some space"), (errno.EIO, "'no'. Check the path")],
 )
-def test_a_disk_that_fails_is_told(
+def test_disk_errors_are_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
 ) -> None:
     def fail(_: int) -> None:
@@ -137,7 +137,7 @@ def test_a_disk_that_fails_is_told(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the whole path has a limit there")
-def test_the_longest_name_is_written_and_a_longer_one_told(tmp_path: Path) -> None:
+def test_name_length_limit(tmp_path: Path) -> None:
     longest = tmp_path / ("a" * 255)
     assert write_jsonl(make_examples(1), longest) == 1
     assert list(tmp_path.iterdir()) == [longest]
@@ -147,7 +147,7 @@ def test_the_longest_name_is_written_and_a_longer_one_told(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+def test_target_of_a_link_is_replaced(tmp_path: Path) -> None:
     target = tmp_path / "real.jsonl"
     target.write_text("old")
     link = tmp_path / "link.jsonl"
@@ -163,7 +163,7 @@ def read(tmp_path: Path, data: bytes) -> list[Any]:
     return list(read_jsonl(path))
 
 
-def test_a_mark_carriage_returns_and_empty_lines_pass(tmp_path: Path) -> None:
+def test_bom_carriage_returns_and_empty_lines(tmp_path: Path) -> None:
     assert read(tmp_path, b'\xef\xbb\xbf{"a": 1}\r\n\n{"a": 2}\r\n\n \n') == [
         {"a": 1},
         {"a": 2},
@@ -180,21 +180,19 @@ def test_a_mark_carriage_returns_and_empty_lines_pass(tmp_path: Path) -> None:
         (b'{"a": 1}\n{"a": ' + b"9" * 5000 + b"}\n", "Line 2 of .* is not JSON"),
     ],
 )
-def test_a_bad_line_is_named_by_its_number_and_not_shown(
-    tmp_path: Path, data: bytes, reason: str
-) -> None:
+def test_bad_line_is_named_by_number(tmp_path: Path, data: bytes, reason: str) -> None:
     with pytest.raises(ExportFormatError, match=reason) as caught:
         read(tmp_path, data)
     assert "secret" not in repr(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ExportNotFoundError, match=r"no-such\.jsonl"):
         list(read_jsonl(tmp_path / "no-such.jsonl"))
 
 
-def test_a_folder_is_told(tmp_path: Path) -> None:
+def test_folder_instead_of_file(tmp_path: Path) -> None:
     with pytest.raises(ExportFormatError, match="is a folder"):
         list(read_jsonl(tmp_path))
     with pytest.raises(ExportFormatError, match="is a folder"):
@@ -206,7 +204,7 @@ def test_a_folder_is_told(tmp_path: Path) -> None:
     sys.platform == "win32" or getattr(os, "geteuid", lambda: 0)() == 0,
     reason="root reads everything",
 )
-def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
+def test_file_without_read_permission(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.touch(mode=0)
     with pytest.raises(ExportAccessError, match="permissions"):

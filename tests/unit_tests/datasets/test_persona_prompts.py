@@ -1,5 +1,3 @@
-"""The default system prompt: who the AI is, and whom it chats with."""
-
 from typing import Any, cast
 
 import pytest
@@ -29,17 +27,17 @@ def _session(
             _session("Ann", "Ben", "Cleo", "Dan", is_group=True),
             "You are Ann. You are chatting with Ben, Cleo and Dan.",
         ),
-        # In a group those who wrote; the list can be long.
+        # In a group, only the people who wrote.
         (
             _session("Ann", "Ben", participants=["Ann", "Ben", "Eve"], is_group=True),
             "You are Ann. You are chatting with Ben.",
         ),
-        # A participant who wrote nothing, in a conversation of two.
+        # In a conversation of two, also a participant who did not write.
         (
             _session("Ann", participants=["Ann", "Ben"], is_group=False),
             "You are Ann. You are chatting with Ben.",
         ),
-        # The owner under two names.
+        # An owner with two names.
         (
             _session(
                 "Me", "Ben", is_from_me=True, owner="Ann", participants=["Ann", "Ben"]
@@ -51,19 +49,17 @@ def _session(
         (_session("unknown", "me"), None),
     ],
 )
-def test_a_prompt_names_who_has_a_name(
-    session: ChatSession, prompt: str | None
-) -> None:
+def test_prompt_names_people(session: ChatSession, prompt: str | None) -> None:
     assert persona_prompt(session) == prompt
 
 
-def test_a_crowd_is_cut_short() -> None:
+def test_long_list_of_names_is_shortened() -> None:
     crowd = [f"Friend {letter}" for letter in "ABCDEFGHIJ"]
     prompt = str(persona_prompt(_session("Ann", *crowd, is_group=True)))
     assert prompt.endswith("Friend G, Friend H and others.")
 
 
-def test_only_what_is_in_the_example_counts() -> None:
+def test_prompt_only_names_people_in_the_example() -> None:
     group = _session("Ann", "Ben", is_group=True)
     late = HumanMessage("?", additional_kwargs={"sender": "Late"})
     session = cast("ChatSession", {**group, "messages": [*group["messages"], late]})
@@ -74,6 +70,6 @@ def test_only_what_is_in_the_example_counts() -> None:
     }
 
 
-def test_where_nobody_has_a_name_there_is_no_prompt() -> None:
+def test_no_prompt_without_names() -> None:
     (example,) = to_training_examples([_session("Me", "You")], system=persona_prompt)
     assert [message["role"] for message in example["messages"]] == ["user", "assistant"]

@@ -1,14 +1,12 @@
-"""From exports to examples and sets, without a terminal."""
-
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_filter import ChatFilter
+from langchain_chatexports.datasets.dataset_writer import DatasetOptions, write_prepared
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.redaction import Redaction
-from langchain_chatexports.datasets.set_writer import SetOptions, write_set
 from langchain_chatexports.samples import write_imessage
 
 TORTOISE = PrepareOptions(ai=("Tortoise",))
@@ -23,37 +21,37 @@ def chats(tmp_path: Path) -> Path:
     ("options", "is_whole"),
     [
         (TORTOISE, True),
-        (replace(TORTOISE, chats=ChatChoice(without_groups=True)), False),
+        (replace(TORTOISE, chats=ChatFilter(without_groups=True)), False),
         (replace(TORTOISE, redaction=Redaction(Path("key.json"))), False),
     ],
 )
-def test_what_was_left_out_or_redacted_is_not_looked_up_in_the_export(
+def test_filtered_or_redacted_exports_are_not_citable(
     chats: Path, options: PrepareOptions, *, is_whole: bool
 ) -> None:
-    assert Preparation([chats], options).whole_exports == ((chats,) if is_whole else ())
+    assert Preparation([chats], options).citable_exports == (
+        (chats,) if is_whole else ()
+    )
 
 
-def test_a_talk_reads_an_export_by_the_path_that_was_given(
+def test_citable_exports_keep_their_relative_paths(
     chats: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Warnings name the path, and are shown once."""
+    """Warnings name the path, and are only shown once per path."""
     monkeypatch.chdir(chats.parent)
     given = Path(chats.name)
-    assert Preparation([given], TORTOISE).whole_exports == (given,)
+    assert Preparation([given], TORTOISE).citable_exports == (given,)
 
 
-def test_an_export_may_be_gone_once_it_was_read(chats: Path) -> None:
+def test_deleted_exports_remain_citable(chats: Path) -> None:
     preparation = Preparation([chats], TORTOISE)
-    assert list(preparation.traced([]))
+    assert list(preparation.iter_examples([]))
     chats.unlink()
-    assert preparation.whole_exports == (chats,)
+    assert preparation.citable_exports == (chats,)
 
 
-def test_only_plain_examples_are_a_file_to_train_on(
-    chats: Path, tmp_path: Path
-) -> None:
+def test_only_openai_sets_have_a_training_file(chats: Path, tmp_path: Path) -> None:
     for name, is_plain in (("openai", True), ("trl-prompt-completion", False)):
-        options = SetOptions(format=name)  # type: ignore[arg-type] # two of its names
+        options = DatasetOptions(format=name)  # type: ignore[arg-type] # two of its names
         path = tmp_path / name
-        result = write_set(Preparation([chats], TORTOISE), path, options)
+        result = write_prepared(Preparation([chats], TORTOISE), path, options)
         assert result.training_file == (path if is_plain else None)

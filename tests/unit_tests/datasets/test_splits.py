@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
-from langchain_chatexports.datasets.trace import (
-    ExampleOrigin,
-    TracedExample,
-    trace_examples,
-)
+from langchain_chatexports.datasets.trace import TracedExample, trace_examples
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.steps import ChunkSessions, MapAIMessages
-from langchain_chatexports.steps.split_sessions import SplitSessions
+from langchain_chatexports.steps import ChunkSessions, MapAIMessages, SplitSessions
 from tests.unit_tests.builders.conversations import conversation, daily_conversations
 
 DAY = 86_400
@@ -35,7 +30,7 @@ def _ids(part: list[TracedExample]) -> set[str | None]:
     return {item.origin.session_id for item in part}
 
 
-def test_the_newest_conversations_are_the_test() -> None:
+def test_newest_conversations_are_the_test_part() -> None:
     sessions = daily_conversations()
     splits = split_examples(_traced(reversed(sessions)))
     assert _ids(splits.test) == {"chat-9"}
@@ -43,7 +38,7 @@ def test_the_newest_conversations_are_the_test() -> None:
     assert len(_ids(splits.train)) == 8
 
 
-def test_parts_of_a_thread_are_conversations_of_their_own() -> None:
+def test_parts_of_a_thread_are_separate_conversations() -> None:
     thread = conversation(*_texts(0))
     for n in range(1, 5):
         later = conversation(*_texts(n), start=START + DAY * n)
@@ -82,23 +77,19 @@ VARIANTS = (
     ),
     overlap=st.integers(0, 3),
 )
-def test_no_copy_crosses_wherever_it_is_planted(
-    places: list[tuple[int, int, str]], overlap: int
-) -> None:
+def test_copies_are_in_one_part(places: list[Any], overlap: int) -> None:
     sessions = daily_conversations()
     for session, message, variant in places:
         sessions[session]["messages"][message].content = variant
     splits = split_examples(_traced(sessions, size=4, overlap=overlap))
-    holding = [
-        name
-        for name, part in splits.parts().items()
-        if any("the fox that" in str(item.example).casefold() for item in part)
+    texts = [
+        str([item.example for item in part]) for part in splits.non_empty().values()
     ]
-    assert len(holding) <= 1
+    assert sum("the fox that" in text.casefold() for text in texts) <= 1
 
 
 @pytest.mark.parametrize(("length", "crosses"), [(39, True), (40, False)])
-def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> None:
+def test_repeated_lines_of_40_characters_are_copies(length: int, crosses: bool) -> None:
     sessions = daily_conversations()
     for session in (sessions[0], sessions[9]):
         session["messages"][0].content = ("quite the same line, " * 2)[:length]
@@ -108,7 +99,7 @@ def test_a_line_of_forty_characters_is_a_copy(length: int, crosses: bool) -> Non
     assert messages.skipped == ({} if crosses else {"older_text": 6})
 
 
-def test_a_system_prompt_that_all_share_is_no_copy() -> None:
+def test_shared_system_prompt_is_not_a_copy() -> None:
     prompt = "You are chatting with {others}, who is an old friend of yours."
     mapped = MapAIMessages().invoke(daily_conversations())
     splits = split_examples(trace_examples(mapped, system=prompt))
@@ -129,9 +120,7 @@ def test_conversations_without_times_are_trained_on() -> None:
     validation=st.sampled_from([0, 0.1, 0.3]),
     test=st.sampled_from([0, 0.1, 0.3, 0.6]),
 )
-def test_the_counts_add_up_and_the_order_is_kept(
-    sizes: list[int], validation: float, test: float
-) -> None:
+def test_counts_and_order(sizes: list[int], validation: float, test: float) -> None:
     sessions = [
         conversation(*_texts(n, size), session_id=f"{n}", start=START + DAY * n)
         for n, size in enumerate(sizes)
@@ -146,31 +135,33 @@ def test_the_counts_add_up_and_the_order_is_kept(
     assert bool(splits.test) == bool(test)
 
 
-def test_too_few_conversations_are_an_error_with_the_remedy() -> None:
+def test_too_few_conversations_are_an_error() -> None:
     with pytest.raises(TrainingDataError, match="shorter pauses"):
         split_examples(_traced(daily_conversations(2)))
 
 
 def test_examples_without_origin_are_an_error() -> None:
     examples: Any = to_training_examples(MapAIMessages().invoke(daily_conversations()))
-    with pytest.raises(TrainingDataError, match="no known session"):
+    with pytest.raises(TrainingDataError, match="session of some examples is unknown"):
         split_examples(examples)
 
 
-@pytest.mark.parametrize("shares", [(-0.1, 0.1), (0.5, 0.5)])
-def test_shares_must_leave_something_to_train_on(shares: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="shares"):
-        split_examples([], validation=shares[0], test=shares[1])
+@pytest.mark.parametrize("fractions", [(-0.1, 0.1), (0.5, 0.5)])
+def test_fractions_must_leave_something_to_train_on(
+    fractions: tuple[float, float],
+) -> None:
+    with pytest.raises(ValueError, match="fractions"):
+        split_examples([], validation=fractions[0], test=fractions[1])
 
 
-def test_a_tenth_is_held_out_for_validation() -> None:
+def test_validation_is_a_tenth() -> None:
     splits = hold_out_validation(list(_traced(daily_conversations(30))))
     assert splits is not None
     assert _ids(splits.validation) == {"chat-27", "chat-28", "chat-29"}
     assert not splits.test
 
 
-def test_no_more_is_held_out_for_validation_than_a_loss_needs() -> None:
+def test_validation_has_at_most_200_examples() -> None:
     splits = hold_out_validation(list(_traced(daily_conversations(1500))))
     assert splits is not None
     assert len(splits.validation) == 200
@@ -185,17 +176,15 @@ def test_no_more_is_held_out_for_validation_than_a_loss_needs() -> None:
     ],
     ids=["few examples", "one conversation", "half of the examples"],
 )
-def test_nothing_is_held_out_where_there_is_not_enough(sessions: Any) -> None:
+def test_small_sets_have_no_validation(sessions: Any) -> None:
     assert hold_out_validation(list(_traced(sessions))) is None
 
 
-def test_cases_and_codings_do_not_hide_a_copy() -> None:
-    traced: list[TracedExample] = []
-    for number, said in enumerate(("Cafe\u0301  \uff21", " caf\u00e9 a")):
-        messages: Any = [
-            {"role": "user", "content": said},
-            {"role": "assistant", "content": "Yes"},
-        ]
-        origin = ExampleOrigin(session_id=str(number), first=number)
-        traced.append(TracedExample({"messages": messages}, origin))
+def test_copies_are_found_despite_case_and_encoding() -> None:
+    sessions = daily_conversations(2, length=2)
+    texts = ("Cafe\u0301  \uff21", " caf\u00e9 a")
+    for session, text in zip(sessions, texts, strict=True):
+        question, answer = session["messages"]
+        question.content, answer.content = text, "Yes"
+    traced = _traced(sessions, size=2, overlap=0)
     assert not split_examples(traced, validation=0, test=0.5).test

@@ -1,7 +1,7 @@
 from datetime import timedelta
 from typing import Any
 
-from langchain_chatexports.datasets.trace import speaker_of, trace_examples
+from langchain_chatexports.datasets.trace import find_person, trace_examples
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages, MergeChatRuns
 from tests.unit_tests.builders.conversations import conversation
 
@@ -11,18 +11,14 @@ def _prepared(*sessions: Any, size: int = 2, overlap: int = 0) -> list[Any]:
     return steps.invoke(list(sessions))
 
 
-def test_an_origin_names_the_messages_that_are_in_the_example() -> None:
+def test_origin_lists_the_messages_of_the_example() -> None:
     session = conversation("Ready?", " ", "Set", "Always.", "Trailing")
     (item,) = trace_examples(MapAIMessages().invoke(session))
-    assert item.origin.message_ids == (
-        "chat-1-1700000000-0",
-        "chat-1-1700000000-2",
-        "chat-1-1700000000-3",
-    )
+    assert item.origin.message_ids == tuple(f"chat-1-1700000000-{i}" for i in (0, 2, 3))
     assert (item.origin.first, item.origin.last) == (1_700_000_000, 1_700_000_180)
 
 
-def test_every_message_of_a_merged_run_is_traced() -> None:
+def test_origin_lists_all_messages_of_a_run() -> None:
     session = conversation("One", "Two", "Yes", speakers=("Hare", "Hare", "Me"))
     steps = MergeChatRuns(max_gap=timedelta(hours=1)) | MapAIMessages()
     (item,) = trace_examples(steps.invoke(session))
@@ -30,7 +26,7 @@ def test_every_message_of_a_merged_run_is_traced() -> None:
     assert len(item.origin.message_ids) == 3
 
 
-def test_sessions_of_other_packages_have_an_unknown_session() -> None:
+def test_session_without_metadata_has_no_id() -> None:
     session = conversation("Hi", "Ho")
     del session["metadata"]
     (item,) = trace_examples(MapAIMessages().invoke(session))
@@ -38,18 +34,18 @@ def test_sessions_of_other_packages_have_an_unknown_session() -> None:
     assert item.origin.senders == ("Hare", "Me")
 
 
-def test_the_repr_shows_no_name_no_id_and_no_text() -> None:
+def test_repr_shows_no_names_ids_or_texts() -> None:
     (item,) = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho")))
     assert not any(text in repr(item) for text in ("Hare", "chat-1", "Hi", "Ho"))
 
 
-def test_the_speaker_is_who_writes_the_assistants_messages() -> None:
+def test_person_is_the_assistant() -> None:
     windows = _prepared(conversation("Hi", "Ho", "So", "Oh", speakers=("Hare", "Me")))
-    assert speaker_of(trace_examples(windows)) == "Me"
+    assert find_person(trace_examples(windows)) == "Me"
 
 
-def test_in_a_group_the_speaker_is_known_from_what_the_assistant_begins() -> None:
+def test_person_in_a_group() -> None:
     texts = ("One", "Two", "Three", "Four", "Five", "Six")
     group = conversation(*texts, speakers=("Hare", "Mole", "Me", "Fox", "Me", "Mole"))
     windows = _prepared(group, size=3, overlap=2)
-    assert speaker_of(trace_examples(windows)) == "Me"
+    assert find_person(trace_examples(windows)) == "Me"

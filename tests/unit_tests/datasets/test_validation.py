@@ -34,7 +34,7 @@ BAD: dict[str, tuple[list[Any], str]] = {
     "a message that is a string": (["hi", ANSWER], "messages[0]: a message must be"),
     "unknown role": ([{**USER, "role": "human"}, ANSWER], "`role` must be one of"),
     "no role": ([{"content": "hi"}, ANSWER], "`role` must be one of"),
-    "no answer": ([USER], "at least one message must be the assistant's"),
+    "no answer": ([USER], "at least one message must have the role `assistant`"),
     "ends with the user": ([USER, ANSWER, USER], "messages[2]: the last message"),
     "nothing to train": ([USER, {**ANSWER, "weight": 0}], "a weight other than 0"),
     "weight of a user": ([{**USER, "weight": 1}, ANSWER], "`weight` is for assistant"),
@@ -80,11 +80,11 @@ def test_each_broken_rule_is_a_problem(messages: list[Any], rule: str) -> None:
 
 
 @pytest.mark.parametrize("example", [None, 3, "hi", [], [USER, ANSWER], True])
-def test_what_is_no_object_is_a_problem(example: Any) -> None:
+def test_example_must_be_an_object(example: Any) -> None:
     assert len(validate_examples([example], minimum=1)) == 1
 
 
-def test_unknown_keys_beside_the_messages_are_a_problem() -> None:
+def test_unknown_keys_of_examples_are_a_problem() -> None:
     (problem,) = problems_of(USER, ANSWER, id="x")
     assert "unknown key" in problem
 
@@ -95,12 +95,12 @@ def test_fewer_than_ten_examples_are_a_problem() -> None:
     assert validate_examples(make_examples(10)) == []
 
 
-def test_the_end_may_be_the_users_where_the_server_lets_it() -> None:
+def test_allow_trailing_accepts_a_final_user_message() -> None:
     examples = [{"messages": [USER, ANSWER, USER]}]
     assert validate_examples(examples, minimum=1, allow_trailing=True) == []
 
 
-def test_all_problems_are_told_with_line_and_place() -> None:
+def test_problems_have_line_and_position() -> None:
     examples = make_examples(10)
     examples[2]["messages"][1]["content"] = " "
     examples[7]["messages"][0]["role"] = "human"
@@ -114,47 +114,34 @@ def test_all_problems_are_told_with_line_and_place() -> None:
     assert problems[0] == "line 3, messages[1]: `content` is empty"
 
 
-def test_problems_hold_no_text_and_no_names() -> None:
+def test_problems_contain_no_text_or_names() -> None:
     private = "Ann Lee"
-    messages = [
-        {
-            "role": private,
-            "content": {private: private},
-            "name": private + " ",
-            private: 1,
-        },
-        {**ANSWER, "tool_calls": private, "weight": private, "refusal": [private]},
-    ]
-    assert private not in " ".join(problems_of(*messages, **{private: private}))
+    bad = {"role": private, "content": {private: private}, "name": f"{private} "}
+    answer = {**ANSWER, "tool_calls": private, "weight": private, "refusal": [private]}
+    problems = problems_of({**bad, private: 1}, answer, **{private: private})
+    assert private not in " ".join(problems)
 
 
+KEYS = ["role", "content", "messages", "weight", "tool_calls", "name", "type"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["role", "content", "messages", "weight", "tool_calls", "name", "type"]
-            ),
-            inner,
-            max_size=4,
-        )
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
     ),
     max_leaves=15,
 )
 
 
 @given(st.lists(JSON, max_size=3))
-def test_any_json_gives_a_list_of_problems_and_is_not_changed(
-    examples: list[Any],
-) -> None:
+def test_any_json_can_be_validated(examples: list[Any]) -> None:
     before = copy.deepcopy(examples)
     problems = validate_examples(examples)
     assert all(isinstance(problem, str) for problem in problems)
     assert repr(examples) == repr(before)
 
 
-def test_enough_problems_end_the_check() -> None:
+def test_validation_stops_at_the_limit() -> None:
     examples: Iterator[dict[str, Any]] = iter([{}] * 10)
     assert len(validate_examples(examples, limit=3)) == 3
     assert len(list(examples)) == 7

@@ -20,7 +20,11 @@ from langchain_chatexports.datasets.trace_file import (
     read_trace,
     row_digest,
 )
-from langchain_chatexports.datasets.write import WrittenSet, read_rows, write_dataset
+from langchain_chatexports.datasets.write import (
+    WrittenDataset,
+    read_rows,
+    write_dataset,
+)
 from langchain_chatexports.exceptions import ExportFormatError, TrainingDataError
 from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import daily_conversations
@@ -42,39 +46,25 @@ def splits(traced: list[TracedExample]) -> ExampleSplits:
 
 
 def _files(folder: Path) -> set[str]:
-    return {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    files = filter(Path.is_file, folder.rglob("*"))
+    return {path.relative_to(folder).as_posix() for path in files}
 
 
-def test_openai_files_are_those_that_the_tuner_uploads(
-    tmp_path: Path, traced: list[TracedExample]
-) -> None:
+def test_openai_file_equals_jsonl(tmp_path: Path, traced: list[TracedExample]) -> None:
     write_dataset(traced, tmp_path / "set.jsonl")
     write_jsonl((item.example for item in traced), tmp_path / "plain.jsonl")
     written = (tmp_path / "set.jsonl").read_bytes()
     assert written == (tmp_path / "plain.jsonl").read_bytes()
 
 
-def test_parts_lie_in_a_folder_and_the_trace_does_not(
-    tmp_path: Path, splits: ExampleSplits
-) -> None:
+def test_split_is_written_to_a_folder(tmp_path: Path, splits: ExampleSplits) -> None:
     write_dataset(splits, tmp_path / "set")
-    assert _files(tmp_path) == {
-        "set/train.jsonl",
-        "set/validation.jsonl",
-        "set/test.jsonl",
-        "set.card.md",
-        "set.trace.jsonl",
-    }
+    parts = {f"set/{part}.jsonl" for part in ("train", "validation", "test")}
+    assert _files(tmp_path) == {*parts, "set.card.md", "set.trace.jsonl"}
 
 
 @pytest.mark.parametrize("messages", [5, [None], [{"content": "secret"}]])
-def test_what_is_no_dialogue_is_an_error_that_names_its_line(
-    tmp_path: Path, messages: object
-) -> None:
+def test_invalid_example_is_named_by_line(tmp_path: Path, messages: object) -> None:
     examples: list[dict[str, object]] = [{"messages": messages}]
     with pytest.raises(TrainingDataError, match="line 1: `messages` must be") as raised:
         write_dataset(examples, tmp_path / "set")
@@ -83,9 +73,7 @@ def test_what_is_no_dialogue_is_an_error_that_names_its_line(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_everything_is_for_its_owner_only(
-    tmp_path: Path, splits: ExampleSplits
-) -> None:
+def test_files_are_private(tmp_path: Path, splits: ExampleSplits) -> None:
     pytest.importorskip("duckdb")
     write_dataset(splits, tmp_path / "set", format="parquet")
     for path in tmp_path.rglob("*"):
@@ -94,7 +82,7 @@ def test_everything_is_for_its_owner_only(
 
 
 @pytest.mark.parametrize("name", EXAMPLE_FORMATS)
-def test_a_row_is_known_by_its_digest_in_every_format(
+def test_trace_has_digests(
     tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
     pytest.importorskip("duckdb")
@@ -111,19 +99,17 @@ def test_a_row_is_known_by_its_digest_in_every_format(
 
 
 @pytest.mark.parametrize("name", ["Zoë 李雷", "half \ud83d"])
-def test_trace_holds_any_name(tmp_path: Path, name: str) -> None:
+def test_trace_stores_any_name(tmp_path: Path, name: str) -> None:
     origin = ExampleOrigin(senders=(name,), participants=(name, "Hare"), last=2**70)
     example: Any = {"messages": [{"role": "assistant", "content": "a"}]}
     write_dataset([TracedExample(example, origin)], tmp_path / "set.jsonl")
     assert [row.origin for row in read_trace(tmp_path / "set.jsonl")] == [origin]
 
 
-def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
-    written = write_dataset(
-        [dialogue("aua"), dialogue("a")],
-        tmp_path / "set.jsonl",
-        format="trl-prompt-completion",
-    )
+def test_summary_counts_skipped_answers(tmp_path: Path) -> None:
+    examples = map(dialogue, ("aua", "a"))
+    path = tmp_path / "set.jsonl"
+    written = write_dataset(examples, path, format="trl-prompt-completion")
     assert written.examples.skipped == {"no_prompt": 1}
     assert written.answers.skipped == {"no_prompt": 2}
     assert "3 answers -> 1; 2 skipped: no_prompt" in str(written)
@@ -131,9 +117,7 @@ def test_the_summary_names_what_was_left_out(tmp_path: Path) -> None:
     assert written.to_dict()["answers_written"] == 1
 
 
-def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
-    tmp_path: Path,
-) -> None:
+def test_unsupported_examples_are_listed(tmp_path: Path) -> None:
     unfit = {"messages": [{"role": "assistant", "content": None}]}
     examples = [dialogue("ua"), unfit, unfit]
     with pytest.raises(TrainingDataError) as caught:
@@ -143,7 +127,7 @@ def test_what_a_format_cannot_hold_is_listed_and_nothing_is_written(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_error_names_the_file(tmp_path: Path) -> None:
     import resource
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -156,9 +140,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert not _files(tmp_path)
 
 
-def test_an_earlier_set_stays_where_a_new_one_fails(
-    tmp_path: Path, splits: ExampleSplits
-) -> None:
+def test_failed_write_keeps_earlier_set(tmp_path: Path, splits: ExampleSplits) -> None:
     write_dataset(splits, tmp_path / "set")
     before = {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
     unfit: Any = {"messages": None}
@@ -168,7 +150,7 @@ def test_an_earlier_set_stays_where_a_new_one_fails(
     assert before == {name: (tmp_path / name).read_bytes() for name in _files(tmp_path)}
 
 
-def test_an_earlier_set_is_replaced(tmp_path: Path, splits: ExampleSplits) -> None:
+def test_earlier_set_is_replaced(tmp_path: Path, splits: ExampleSplits) -> None:
     pytest.importorskip("duckdb")
     write_dataset(splits, tmp_path / "set", format="parquet")
     write_dataset(splits, tmp_path / "set")
@@ -176,7 +158,7 @@ def test_an_earlier_set_is_replaced(tmp_path: Path, splits: ExampleSplits) -> No
     assert names == {"train.jsonl", "validation.jsonl", "test.jsonl"}
 
 
-def test_other_files_in_the_folder_stay(tmp_path: Path, splits: ExampleSplits) -> None:
+def test_other_files_in_folder_are_kept(tmp_path: Path, splits: ExampleSplits) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "thesis.txt").write_text("years of work")
     for _ in range(2):
@@ -184,16 +166,14 @@ def test_other_files_in_the_folder_stay(tmp_path: Path, splits: ExampleSplits) -
     assert (tmp_path / "set" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_file_does_not_replace_a_folder(
+def test_file_never_replaces_folder(
     tmp_path: Path, traced: list[TracedExample]
 ) -> None:
     with pytest.raises(ExportFormatError, match="is a folder"):
         write_dataset(traced, tmp_path)
 
 
-def test_the_same_examples_give_the_same_bytes(
-    tmp_path: Path, splits: ExampleSplits
-) -> None:
+def test_output_is_deterministic(tmp_path: Path, splits: ExampleSplits) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         write_dataset(splits, tmp_path / name / "set", format="trl-prompt-completion")
@@ -205,7 +185,7 @@ def test_the_same_examples_give_the_same_bytes(
         ).read_bytes()
 
 
-def test_rows_of_a_table_are_read_as_they_were(tmp_path: Path) -> None:
+def test_parquet_rows_round_trip(tmp_path: Path) -> None:
     pytest.importorskip("duckdb")
     folder = tmp_path / "it's [1] *"
     folder.mkdir()
@@ -216,7 +196,7 @@ def test_rows_of_a_table_are_read_as_they_were(tmp_path: Path) -> None:
     assert json.loads(first) == examples[0]
 
 
-def test_a_damaged_table_is_an_error_without_its_text(tmp_path: Path) -> None:
+def test_error_for_damaged_parquet_has_no_text(tmp_path: Path) -> None:
     pytest.importorskip("duckdb")
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 secret PAR1")
     with pytest.raises(ExportFormatError, match="not a Parquet file") as raised:
@@ -224,7 +204,7 @@ def test_a_damaged_table_is_an_error_without_its_text(tmp_path: Path) -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_what_became_of_everything_is_one_sentence(tmp_path: Path) -> None:
+def test_summary_is_one_sentence(tmp_path: Path) -> None:
     export = Counts("Export (imessage)", found=12_345, kept=10_000)
     lost = {"reaction": 2_000, "media": 300, "bot": 15, "spam": 14, "draft": 11}
     export.skipped.update(lost, merged=4, unsent=1)
@@ -232,22 +212,22 @@ def test_what_became_of_everything_is_one_sentence(tmp_path: Path) -> None:
     answers = Counts("Written (openai)", "answers", 3_001, 3_000)
     answers.skip("no_prompt")
     stages, files = (export, examples, answers), {"train.jsonl": 4, "test.jsonl": 1}
-    written = WrittenSet(
+    written = WrittenDataset(
         tmp_path, "openai", files, tmp_path, tmp_path, examples, answers, stages
     )
-    assert written.accounting(conversations=312) == (
+    assert written.summary(conversations=312) == (
         "1,609 examples (train.jsonl 4, test.jsonl 1) from 12,345 messages in 312 "
         "conversations; skipped: 2,000 sent as a reaction, 300 media without text, "
         "15 by bots and apps, 14 spam, 11 never sent, 1 for other reasons, "
-        "1 answer before the first message."
+        "1 answer without a user message before."
     )
 
 
-def test_where_no_messages_are_counted_examples_are(tmp_path: Path) -> None:
+def test_summary_without_message_counts(tmp_path: Path) -> None:
     written = write_dataset(
         map(dialogue, ("ua", "a")), tmp_path / "set", format="trl-prompt-completion"
     )
-    assert written.accounting() == (
-        "1 example; skipped: 1 example before the first message, 1 answer before the "
-        "first message."
+    assert written.summary() == (
+        "1 example; skipped: 1 example without a user message before, 1 answer "
+        "without a user message before."
     )

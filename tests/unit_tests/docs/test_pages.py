@@ -1,4 +1,4 @@
-"""The code of the pages that no other test module runs."""
+"""The code blocks of the documentation."""
 
 import ast
 import re
@@ -16,16 +16,25 @@ MARKS = {
 }
 
 
+# Other test modules run the other pages.
 @pytest.mark.parametrize(
     "page",
     [
+        "api/report.md",
         "discord.md",
+        "evaluation.md",
+        "examples.md",
+        "facebook_messenger.md",
+        "imessage.md",
         "index.md",
         "langchain.md",
         "personas.md",
+        "privacy.md",
         "retrieval.md",
         "signal.md",
         "slack.md",
+        "steps.md",
+        "table.md",
         "telegram.md",
         "whatsapp.md",
     ],

@@ -55,4 +55,6 @@ def test_openai_refuses_the_messenger_tutorials_examples(
     ]
     refused = problems(examples)
     assert f"{len(examples)} examples {len(refused)} end with the user" in TEXT
-    assert all(re.search("must be the assistant's$", problem) for problem in refused)
+    assert all(
+        re.search("must have the role `assistant`$", problem) for problem in refused
+    )

@@ -21,52 +21,52 @@ def example(*texts: str, system: str | None = None, **last: Any) -> TrainingExam
     return {"messages": messages}
 
 
-OTHERS = [example("else?", "nothing")]
+HELD_OUT = [example("else?", "nothing")]
 
 
-def trained(*examples: TrainingExample) -> list[Dialogue]:
-    return list(data_from_examples(examples, OTHERS).training)
+def dialogues(*examples: TrainingExample) -> list[Dialogue]:
+    return list(data_from_examples(examples, HELD_OUT).training)
 
 
-def said(dialogue: Dialogue) -> list[str]:
+def texts(dialogue: Dialogue) -> list[str]:
     return [line.text for line in dialogue.lines]
 
 
-def test_windows_of_a_conversation_are_put_together_again() -> None:
-    texts = [f"line {number} of this talk" for number in range(20)]
-    windows = [example(*texts[at : at + 8]) for at in (0, 6, 12)]
-    (found,) = trained(*windows)
-    assert said(found) == texts
+def test_overlapping_windows_are_joined() -> None:
+    lines = [f"line {number} of this talk" for number in range(20)]
+    windows = [example(*lines[start : start + 8]) for start in (0, 6, 12)]
+    (found,) = dialogues(*windows)
+    assert texts(found) == lines
 
 
-def test_conversations_that_only_share_a_word_stay_apart() -> None:
-    assert len(trained(example("hi", "ok"), example("ok", "fine"))) == 2
+def test_short_overlaps_are_not_joined() -> None:
+    assert len(dialogues(example("hi", "ok"), example("ok", "fine"))) == 2
 
 
-def test_the_system_prompt_of_the_examples_is_kept() -> None:
-    (found,) = trained(example("x", "y", system="Be Mia."))
+def test_system_prompt_is_kept() -> None:
+    (found,) = dialogues(example("x", "y", system="Be Mia."))
     assert found.system == "Be Mia."
     assert [line.speaker for line in found.lines] == [OTHER, PERSON]
 
 
-def test_neighboring_answers_are_one_turn_and_other_messages_stay_apart() -> None:
-    made = example("a", "b", "c")
-    made["messages"][1]["role"] = "user"
-    made["messages"][2]["role"] = "assistant"
-    made["messages"].append({"role": "assistant", "content": "d"})
-    (found,) = trained(made)
-    assert said(found) == ["a", "b", "c\n\nd"]
+def test_consecutive_answers_are_one_turn() -> None:
+    window = example("a", "b", "c")
+    window["messages"][1]["role"] = "user"
+    window["messages"][2]["role"] = "assistant"
+    window["messages"].append({"role": "assistant", "content": "d"})
+    (found,) = dialogues(window)
+    assert texts(found) == ["a", "b", "c\n\nd"]
 
 
-def test_what_was_forwarded_is_read_and_not_measured() -> None:
-    (found, *_) = trained(example("a", "b", weight=0), example("e", "f"))
-    assert said(found) == ["a", "b"]
+def test_forwarded_messages_are_not_replies() -> None:
+    (found, *_) = dialogues(example("a", "b", weight=0), example("e", "f"))
+    assert texts(found) == ["a", "b"]
     assert found.replies() == []
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_half_without_the_person_is_an_error(place: int) -> None:
-    halves = [OTHERS, OTHERS]
-    halves[place] = [example("hello?")]
-    with pytest.raises(TrainingDataError, match="no turn of the person"):
-        data_from_examples(*halves)
+def test_data_without_the_person_is_an_error(place: int) -> None:
+    examples = [HELD_OUT, HELD_OUT]
+    examples[place] = [example("hello?")]
+    with pytest.raises(TrainingDataError, match="has no replies in the"):
+        data_from_examples(*examples)

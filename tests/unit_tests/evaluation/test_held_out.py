@@ -1,4 +1,4 @@
-"""Which turns are compared."""
+"""The choice of held-out turns."""
 
 from langchain_chatexports.evaluation import HeldOutData
 from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
@@ -7,54 +7,54 @@ from tests.unit_tests.builders.voice_server import talks
 
 
 def talk(*texts: str, first: str = "p1") -> Dialogue:
-    """Make a conversation of two who speak in turn."""
+    """Create a conversation of two people who take turns."""
     other = PERSON if first == "p1" else "p1"
-    return Dialogue.of(
+    return Dialogue.from_lines(
         Utterance(first if number % 2 == 0 else other, text)
         for number, text in enumerate(texts)
     )
 
 
-def chosen(
+def choose(
     held_out: list[Dialogue], turns: int = 9, least: int = 9
 ) -> list[HeldOutTurn]:
     data = HeldOutData([], held_out)
     return choose_turns(data, max_turns=turns, min_conversations=least, seed=0)
 
 
-def test_a_turn_has_what_came_before_from_somebody_else_on() -> None:
-    first, second = chosen([talk("x", "a", "b", "c", "d", first=PERSON)])
+def test_history_begins_with_another_person() -> None:
+    first, second = choose([talk("x", "a", "b", "c", "d", first=PERSON)])
     assert [line.text for line in first.history] == ["a"]
     assert [line.text for line in second.history] == ["a", "b", "c"]
     assert (first.reply, second.reply) == ("b", "d")
 
 
-def test_forwarded_texts_are_not_the_persons() -> None:
+def test_forwarded_texts_are_not_turns() -> None:
     lines = [Utterance("p1", "a"), Utterance(PERSON, "b", is_forwarded=True)]
-    found = chosen([Dialogue.of(lines), talk("c", "d")])
+    found = choose([Dialogue.from_lines(lines), talk("c", "d")])
     assert [turn.reply for turn in found] == ["d"]
 
 
-def test_of_a_long_conversation_each_turn_has_the_last_lines() -> None:
+def test_history_is_limited() -> None:
     long = talk(*(f"line {number} {'x' * 300}" for number in range(50)))
-    found = chosen([long], 100, 1)
+    found = choose([long], 100, 1)
     assert [turn.reply for turn in found] == long.replies()
     for turn in found:
         assert turn.history[0].speaker != PERSON
         assert sum(len(line.text) for line in turn.history) <= 4000
 
 
-def test_a_message_of_any_length_is_answered() -> None:
-    (turn,) = chosen([talk("before", "so", "x" * 9000, "ok")])[1:]
+def test_long_message_is_kept() -> None:
+    (turn,) = choose([talk("before", "so", "x" * 9000, "ok")])[1:]
     assert [len(line.text) for line in turn.history] == [9000]
-    assert [turn.reply for turn in chosen([talk("x" * 9000, "ok")])] == ["ok"]
+    assert [turn.reply for turn in choose([talk("x" * 9000, "ok")])] == ["ok"]
 
 
-def test_no_more_turns_than_asked_for_of_as_many_conversations() -> None:
-    turns = chosen(talks(40, 2), 30, 30)
+def test_number_of_turns_and_conversations() -> None:
+    turns = choose(talks(40, 2), 30, 30)
     assert len(turns) == 30
     assert {turn.conversation for turn in turns} == {*range(30)}
 
 
-def test_no_text_is_in_a_repr() -> None:
-    assert "secret" not in repr(chosen([talk("secret", "secret")]))
+def test_repr_has_no_text() -> None:
+    assert "secret" not in repr(choose([talk("secret", "secret")]))

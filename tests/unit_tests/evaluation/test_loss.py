@@ -1,4 +1,4 @@
-"""Bits per byte of given replies."""
+"""Bits per byte of replies."""
 
 import math
 
@@ -21,17 +21,17 @@ def bits_per_byte(turns: list[ScoredReply]) -> float:
     return loss.value
 
 
-def test_the_end_pays_for_a_byte_of_its_own() -> None:
+def test_end_counts_as_one_byte() -> None:
     turns = [turn(math.log(2) * 12, math.log(2) * 8), turn(0, 0, 9)]
     assert bits_per_byte(turns) == pytest.approx(20 / 20)
 
 
-def test_a_template_without_an_end_has_no_byte_for_it() -> None:
+def test_template_without_end() -> None:
     assert bits_per_byte([turn(math.log(2) * 9, None)]) == pytest.approx(1)
 
 
 def test_differences_are_paired() -> None:
-    """Hard conversations are hard for both, so the difference is sharper."""
+    """Hard conversations are hard for both models, which narrows the interval."""
     losses, (difference,) = compare_losses(
         {"tuned": EASIER, "base": HARD}, [*range(40)]
     )
@@ -40,15 +40,9 @@ def test_differences_are_paired() -> None:
     assert difference.value == pytest.approx(expected)
     low, high = difference.interval
     assert low <= difference.value <= high
-    wide = losses["tuned"].interval
-    assert high - low < (wide[1] - wide[0]) / 5
-
-
-def test_intervals_have_their_point_and_are_the_same_again() -> None:
-    losses, _ = compare_losses({"base": HARD}, [*range(40)])
-    low, high = losses["base"].interval
-    assert low < losses["base"].value < high
-    assert compare_losses({"base": HARD}, [*range(40)])[0] == losses
+    loss = losses["tuned"]
+    assert loss.interval[0] < loss.value < loss.interval[1]
+    assert high - low < (loss.interval[1] - loss.interval[0]) / 5
 
 
 def test_turns_of_one_conversation_are_resampled_together() -> None:

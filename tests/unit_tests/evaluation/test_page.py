@@ -4,7 +4,6 @@ import os
 import re
 from html import unescape
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -12,27 +11,26 @@ from langchain_chatexports.evaluation import (
     Evaluation,
     EvaluationSettings,
     HeldOutData,
-    ModelServer,
     WrongPerson,
-    evaluate,
     write_evaluation_page,
 )
 from langchain_chatexports.evaluation.blind_test import BlindGuess, blind_result
-from langchain_chatexports.evaluation.page import evaluation_page, headline, table
-from tests.unit_tests.builders.voice_server import Voices, talks
+from langchain_chatexports.evaluation.page import (
+    build_table,
+    render_evaluation_page,
+    summarize_evaluation,
+)
+from tests.unit_tests.builders.voice_server import Voices, evaluate_voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
 
 DATA = HeldOutData(talks(40, 1), talks(24, 2))
 
 
-def evaluated(conversations: int = 24) -> Evaluation:
-    server = Voices({"base": DISTINCT[1], "tuned": DISTINCT[0], "ben": DISTINCT[2]})
+def run(conversations: int = 24) -> Evaluation:
     guesses = [BlindGuess(n < 23, n) for n in range(40)]
-    return evaluate(
+    return evaluate_voices(
+        Voices(base=DISTINCT[1], tuned=DISTINCT[0], ben=DISTINCT[2]),
         HeldOutData(DATA.training, DATA.held_out[:conversations]),
-        cast("ModelServer", server),
-        tuned="tuned",
-        base="base",
         wrong_person=WrongPerson("ben"),
         settings=EvaluationSettings(60, 24, rounds=20),
         blind=lambda _: blind_result(guesses),
@@ -41,73 +39,68 @@ def evaluated(conversations: int = 24) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def found() -> Evaluation:
-    return evaluated()
+    return run()
 
 
 @pytest.fixture(scope="module")
 def page(found: Evaluation) -> str:
-    return evaluation_page(found)
+    return render_evaluation_page(found)
 
 
-def test_every_figure_stands_in_the_one_table(found: Evaluation, page: str) -> None:
-    rows = table(found, with_intervals=True)
-    assert rows[0] == (
-        "",
-        "the person",
-        "tuned model",
-        "base with examples",
-        "base model",
-        "another's model",
-    )
+def test_page_has_the_whole_table(found: Evaluation, page: str) -> None:
+    rows = build_table(found, with_intervals=True)
+    models = ("tuned model", "base with examples", "base model")
+    assert rows[0] == ("", "the person", *models, "another person's model")
     for row in rows:
         for cell in row:
             assert cell in unescape(page)
 
 
-def test_the_table_of_the_terminal_is_narrow(found: Evaluation) -> None:
-    widths = [max(map(len, column)) for column in zip(*table(found), strict=True)]
+def test_terminal_table_fits_80_columns(found: Evaluation) -> None:
+    widths = [max(map(len, column)) for column in zip(*build_table(found), strict=True)]
     assert sum(widths) + 2 * len(widths) <= 80
 
 
-def test_the_result_begins_with_sentences_and_its_figures_are_folded(
-    found: Evaluation, page: str
-) -> None:
-    said = headline(found)
-    assert said.startswith("23 of 40 right, guessing gives 20: you could not tell the")
-    assert re.search(r"own in \d+, guessing gives 50: it could", said)
-    assert "more like the person than the base model with examples to imitate" in said
-    assert "more like the person than another person's model" in said
-    assert not re.search(r"bits|loss|interval|\bp\b", said)
-    before = page.partition("<details>")[0].partition("<main>")[2]
-    assert "23 of 40 right" in before
-    assert not re.search(r"bits|loss|interval|<svg|<table", before)
+def test_page_begins_with_headline(found: Evaluation, page: str) -> None:
+    text = summarize_evaluation(found)
+    assert text.startswith(
+        "23 of 40 correct (20 expected by chance): you could not tell"
+    )
+    assert re.search(
+        r"reply in \d+ of 100 pairs \(50 would be chance\): it could", text
+    )
+    assert "more like the person than the base model with examples to imitate" in text
+    assert "more like the person than another person's model" in text
+    assert not re.search(r"bits|loss|interval|\bp\b", text)
+    unfolded = page.partition("<details>")[0].partition("<main>")[2]
+    assert "23 of 40 correct" in unfolded
+    assert not re.search(r"bits|loss|interval|<svg|<table", unfolded)
 
 
-def test_both_pictures_and_the_blind_test_are_on_the_page(page: str) -> None:
+def test_page_has_charts_and_blind_test(page: str) -> None:
     assert page.count("<svg") == 2
-    assert "23 of 40 right, guessing gives 20" in page
     assert "Shortest third" in page
 
 
-def test_what_was_not_measured_says_why() -> None:
-    result = evaluated(conversations=5)
-    assert "The detector was not" in headline(result)
-    assert evaluation_page(result).count("<svg") == 1
+def test_missing_measure_is_explained() -> None:
+    result = run(conversations=5)
+    assert "The detector was not" in summarize_evaluation(result)
+    assert render_evaluation_page(result).count("<svg") == 1
 
 
-def test_it_loads_nothing_and_runs_nothing(page: str) -> None:
+def test_page_loads_nothing(page: str) -> None:
     assert "default-src 'none'" in page
     assert not re.search(r"<script|<link|https?://|@import|url\(", page)
 
 
-def test_no_message_is_on_it(page: str) -> None:
+def test_page_has_no_message(page: str) -> None:
     for dialogue in (*DATA.held_out, *DATA.training):
         for line in dialogue.lines:
             assert len(line.text) < 12 or line.text not in page
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
-def test_only_its_owner_can_read_it(found: Evaluation, tmp_path: Path) -> None:
+def test_page_is_readable_by_owner_only(found: Evaluation, tmp_path: Path) -> None:
     path = tmp_path / "evaluation.html"
     write_evaluation_page(found, path)
     assert path.stat().st_mode & 0o777 == 0o600

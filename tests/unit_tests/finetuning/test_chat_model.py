@@ -1,4 +1,4 @@
-"""The returned model asks the server that trained it, whatever else is set."""
+"""The returned model uses the server that trained it."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def _misleading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_misleading")
-def test_the_model_talks_to_the_server_that_trained_it(server: OpenAIServer) -> None:
+def test_model_uses_the_server_that_trained_it(server: OpenAIServer) -> None:
     model = make_tuner(server).invoke(make_examples())
     assert isinstance(model, ChatOpenAI)
     assert model.openai_api_base == server.base_url
@@ -33,9 +33,7 @@ def test_the_model_talks_to_the_server_that_trained_it(server: OpenAIServer) -> 
     assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
 
 
-def test_the_environment_serves_both_where_nothing_is_given(
-    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_env_read_once(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     tuner = make_tuner(server, base_url=None, api_key=None)
@@ -45,16 +43,14 @@ def test_the_environment_serves_both_where_nothing_is_given(
     assert chat(run.wait().chat_model()) == "Slow and steady"
 
 
-def test_a_suffix_with_codex_does_not_switch_to_the_responses_api(
-    server: OpenAIServer,
-) -> None:
+def test_codex_suffix_uses_chat_completions(server: OpenAIServer) -> None:
     model = make_tuner(server, suffix="codex-me").invoke(make_examples())
     assert "codex" in model.model_name
     chat(model)
     assert server.requests[-1] == "POST /chat/completions"
 
 
-def test_streams_carry_usage(server: OpenAIServer) -> None:
+def test_streams_have_usage(server: OpenAIServer) -> None:
     model = make_tuner(server).invoke(make_examples())
     chunks = list(model.stream("Ready?"))
     chat(model)
@@ -62,7 +58,7 @@ def test_streams_carry_usage(server: OpenAIServer) -> None:
     assert [c.usage_metadata for c in chunks if c.usage_metadata]
 
 
-def test_traces_know_job_base_model_and_data(server: OpenAIServer) -> None:
+def test_trace_metadata(server: OpenAIServer) -> None:
     tuner = make_tuner(server, chat_model_kwargs={"metadata": {"who": "me"}})
     metadata = tuner.invoke(make_examples()).metadata or {}
     again = make_tuner(server).get("ftjob-1").chat_model().metadata or {}
@@ -73,9 +69,7 @@ def test_traces_know_job_base_model_and_data(server: OpenAIServer) -> None:
     assert again["training_data_sha256"] == metadata["training_data_sha256"]
 
 
-def test_arguments_of_the_chat_model_come_from_tuner_and_call(
-    server: OpenAIServer,
-) -> None:
+def test_chat_model_arguments(server: OpenAIServer) -> None:
     tuner = make_tuner(server, chat_model_kwargs={"temperature": 0.5, "seed": 1})
     run = tuner.submit(make_examples()).wait()
     model = run.chat_model(seed=2, stream_usage=False, model="my-deployment")
@@ -84,9 +78,7 @@ def test_arguments_of_the_chat_model_come_from_tuner_and_call(
     assert make_tuner(server).invoke(make_examples()).temperature == 1
 
 
-def test_headers_organization_and_project_are_carried_over(
-    server: OpenAIServer,
-) -> None:
+def test_headers_are_passed_on(server: OpenAIServer) -> None:
     headers = {"x-gateway": "7"}
     names: dict[str, Any] = {"organization": "org-7", "project": "proj-7"}
     model = make_tuner(server, default_headers=headers, **names).invoke(make_examples())
@@ -98,9 +90,7 @@ def test_headers_organization_and_project_are_carried_over(
 
 
 @pytest.mark.parametrize("kwargs", [{"temperature": "hot!"}, {"max_retries": "x"}])
-def test_wrong_arguments_of_the_chat_model_show_before_the_bill(
-    server: OpenAIServer, kwargs: dict[str, Any]
-) -> None:
+def test_wrong_chat_model_kwargs(server: OpenAIServer, kwargs: dict[str, Any]) -> None:
     tuner = make_tuner(server, chat_model_kwargs=kwargs)
     with pytest.raises(FineTuningError, match="chat_model_kwargs") as caught:
         tuner.invoke(make_examples())
@@ -108,22 +98,18 @@ def test_wrong_arguments_of_the_chat_model_show_before_the_bill(
     assert "hot" not in str(caught.value)
 
 
-def test_no_key_is_an_error_of_ours(
-    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(FineTuningError, match="OPENAI_API_KEY") as caught:
         make_tuner(server, api_key=None).invoke(make_examples())
     assert caught.value.__cause__ is not None
 
 
-def test_a_server_that_only_the_chats_would_use_is_an_error(
-    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who sets LangChain's variable does not expect an upload to OpenAI."""
+def test_openai_api_base(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With LangChain's variable, users do not expect an upload to OpenAI."""
     monkeypatch.setenv("OPENAI_API_BASE", "http://me:hush@127.0.0.1:9/v1")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with pytest.raises(FineTuningError, match="OPENAI_API_BASE names") as caught:
+    with pytest.raises(FineTuningError, match="OPENAI_API_BASE is") as caught:
         make_tuner(server, base_url=None).submit(make_examples())
     assert "hush" not in str(caught.value)
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -132,7 +118,7 @@ def test_a_server_that_only_the_chats_would_use_is_an_error(
 
 @pytest.mark.parametrize("how", ["invoke", "stream", "ainvoke"])
 @pytest.mark.parametrize("kwargs", [{}, {"http_socket_options": ()}], ids=str)
-async def test_a_chat_is_not_sent_to_a_server_that_nobody_named(
+async def test_chat_does_not_follow_redirects(
     how: str, kwargs: dict[str, Any], server: OpenAIServer
 ) -> None:
     if not kwargs.keys() <= ChatOpenAI.model_fields.keys():
@@ -142,19 +128,19 @@ async def test_a_chat_is_not_sent_to_a_server_that_nobody_named(
         headers = {"location": f"{other.base_url}/chat/completions"}
         fault = Fault("POST /chat/completions", -1, status=307, headers=headers)
         server.faults.append(fault)
-        ways: dict[str, Any] = {
+        calls: dict[str, Any] = {
             "invoke": lambda: model.invoke("Ready?"),
             "stream": lambda: list(model.stream("Ready?")),
         }
         with pytest.raises(APIStatusError):
-            await achat(model) if how == "ainvoke" else ways[how]()
+            await achat(model) if how == "ainvoke" else calls[how]()
         model.root_client.close()
         assert other.requests == []
     assert server.requests.count("POST /chat/completions") == 1
 
 
 @pytest.mark.parametrize("by_environment", [True, False])
-def test_the_proxy_of_a_chat_model_is_kept(
+def test_proxy_is_used(
     by_environment: bool, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_tuner(server).submit(make_examples()).wait()
@@ -168,31 +154,31 @@ def test_the_proxy_of_a_chat_model_is_kept(
     assert "chat/completions" in request
 
 
-def finished(server: OpenAIServer, **fields: Any) -> FineTuningRun:
-    """Run a job to its end on a server that says more of it."""
+def finish(server: OpenAIServer, **fields: Any) -> FineTuningRun:
+    """Run a job to its end, with more fields from the server."""
     run = make_tuner(server).submit(make_examples())
     server.jobs[run.id].update(fields)
     return run.wait()
 
 
-def test_the_profile_is_the_servers_or_the_users(server: OpenAIServer) -> None:
-    run = finished(server, profile={**PROFILE, "x_speed": 3})
+def test_profile_of_server_or_user(server: OpenAIServer) -> None:
+    run = finish(server, profile={**PROFILE, "x_speed": 3})
     assert run.chat_model().profile == PROFILE
-    of_user = run.chat_model(profile={"max_input_tokens": 50})
-    assert of_user.profile == {"max_input_tokens": 50}
+    own = {"max_input_tokens": 50}
+    assert run.chat_model(profile=own).profile == own
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "profile",
     ["large", [1], {"max_input_tokens": "many"}, {"tool_calling": {"a": 1}}, None],
     ids=repr,
 )
-def test_what_is_not_a_profile_is_ignored(server: OpenAIServer, odd: Any) -> None:
-    assert not finished(server, profile=odd).chat_model().profile
+def test_invalid_profile_is_ignored(server: OpenAIServer, profile: Any) -> None:
+    assert not finish(server, profile=profile).chat_model().profile
 
 
 @pytest.mark.parametrize("base", ["gpt-4.1-mini-2025-04-14", "gpt-4.1-mini"])
-def test_a_model_of_openai_has_the_profile_of_its_base(base: str) -> None:
+def test_openai_model_has_profile_of_its_base(base: str) -> None:
     with OpenAIServer(models={base: None}).running() as server:
         model = make_tuner(server, model=base).invoke(make_examples())
     assert model.model_name.startswith("ft:")
@@ -214,7 +200,7 @@ CHAT = [HumanMessage("Are you ready?"), AIMessage("Always."), HumanMessage("Now?
 
 
 @pytest.mark.usefixtures("no_download")
-def test_tokens_are_counted_by_the_models_own_server(server: OpenAIServer) -> None:
+def test_server_counts_tokens(server: OpenAIServer) -> None:
     model = make_tuner(server).invoke(make_examples())
     server.tokens = [5, 6, 7]
     assert model.get_token_ids("Ready?") == [5, 6, 7]
@@ -226,17 +212,12 @@ def test_tokens_are_counted_by_the_models_own_server(server: OpenAIServer) -> No
 
 
 @pytest.mark.usefixtures("no_download")
-def test_a_server_that_counts_no_tokens_has_them_estimated(
-    server: OpenAIServer,
-) -> None:
+def test_tokens_are_estimated_without_route(server: OpenAIServer) -> None:
     model = make_tuner(server).invoke(make_examples())
     assert model.get_num_tokens("Are you ready?") == 4
     assert model.get_num_tokens_from_messages(CHAT) > 8
     with pytest.raises(NotImplementedError, match="get_num_tokens"):
         model.get_token_ids("Ready?")
-    own = (
-        make_tuner(server)
-        .get(next(iter(server.jobs)))
-        .chat_model(custom_get_token_ids=lambda text: [*map(ord, text)])
-    )
+    run = make_tuner(server).get("ftjob-1")
+    own = run.chat_model(custom_get_token_ids=lambda text: [*map(ord, text)])
     assert own.get_num_tokens("four") == 4

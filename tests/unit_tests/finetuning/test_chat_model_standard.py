@@ -1,4 +1,4 @@
-"""langchain-tests' unit suite on the chat model that a tuner gives back."""
+"""langchain-tests' unit suite for the chat model of a tuner."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -44,13 +44,13 @@ class TestTunedChatModel(ChatModelUnitTests):
 
     @pytest.fixture
     def model(self, request: pytest.FixtureRequest) -> BaseChatModel:
-        """The model itself, as the run gives it."""
+        """The chat model of the run."""
         params = {**self.standard_chat_model_params, "api_key": KEY}
         return self.run.chat_model(**params, **(getattr(request, "param", None) or {}))
 
     @pytest.fixture
     def snapshot(self, snapshot: SnapshotAssertion) -> SnapshotAssertion:
-        """The server's port is another one each time."""
+        """Ignore the server's port."""
         return snapshot.with_defaults(
             matcher=path_type({"kwargs.openai_api_base": (str,)}, regex=False)
         )

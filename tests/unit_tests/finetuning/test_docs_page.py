@@ -1,4 +1,4 @@
-"""The code of `docs/fine_tuning.md` runs, block by block, as one script."""
+"""The code blocks of `docs/fine_tuning.md` run as one script."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.unit_tests.builders.tuners import chat
 PAGE = Path(__file__).parents[3] / "docs" / "fine_tuning.md"
 
 
-def test_the_code_runs(
+def test_page_code_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,10 +1,12 @@
-"""Exactly one job, whatever is lost or killed; its files and its numbers."""
+"""Exactly one job after lost responses and kills; its files and settings."""
 
 import asyncio
 import io
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -26,12 +28,10 @@ CREATE = "POST /fine_tuning/jobs"
 
 
 class Killed(BaseException):
-    """What stands for the end of a process: nothing handles it."""
+    """Simulates the end of a process: nothing handles it."""
 
 
-def test_killed_between_any_two_requests_and_repeated_it_pays_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_repeated_call_after_kill_has_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
     send, stop_after = Connection.send, [0]
 
     def counted(self: Connection, request: Any, **arguments: Any) -> Any:
@@ -55,8 +55,8 @@ def test_killed_between_any_two_requests_and_repeated_it_pays_once(
             assert (len(server.jobs), server.uploads) == (1, 1), requests
 
 
-def test_a_killed_process_and_another_one_pay_once(server: OpenAIServer) -> None:
-    """Killed by the system, while the server answers the creation."""
+def test_killed_process_and_another_share_one_job(server: OpenAIServer) -> None:
+    """The first is killed while the server responds to the creation."""
     code = f"""
         from langchain_chatexports import ChatFineTuner
         examples = {make_examples()!r}
@@ -79,17 +79,15 @@ def test_a_killed_process_and_another_one_pay_once(server: OpenAIServer) -> None
     assert (len(server.jobs), server.uploads) == (1, 1)
 
 
-async def test_many_tasks_with_the_same_data_share_one_job(
-    server: OpenAIServer,
-) -> None:
-    """More than there are threads for: one that waits must not keep the others out."""
+async def test_concurrent_tasks_share_one_job(server: OpenAIServer) -> None:
+    """More tasks than threads: a waiting task must not block the others."""
     tuner = make_tuner(server)
     runs = await asyncio.gather(*(tuner.asubmit(make_examples()) for _ in range(40)))
     assert {run.id for run in runs} == {"ftjob-1"}
     assert (len(server.jobs), server.uploads) == (1, 1)
 
 
-async def test_a_cancelled_call_leaves_no_lock(server: OpenAIServer) -> None:
+async def test_cancelled_call_releases_the_lock(server: OpenAIServer) -> None:
     server.faults.append(Fault("GET /fine_tuning/jobs", delay=0.3))
     tuner = make_tuner(server)
     tasks = [asyncio.create_task(tuner.asubmit(make_examples())) for _ in range(2)]
@@ -101,26 +99,26 @@ async def test_a_cancelled_call_leaves_no_lock(server: OpenAIServer) -> None:
     assert len(server.jobs) == 1
 
 
-@pytest.mark.parametrize("request_of", [UPLOAD, CREATE])
-def test_an_answer_cut_anywhere_gives_one_job_and_one_upload(request_of: str) -> None:
+@pytest.mark.parametrize("route", [UPLOAD, CREATE])
+def test_truncated_response_gives_one_job(route: str) -> None:
     for length in [*range(0, 800, 100), -1]:
-        fault = Fault(request_of, cut_after=length)
+        fault = Fault(route, cut_after=length)
         with OpenAIServer(fault).running() as server:
             make_tuner(server).submit(make_examples())
             assert (len(server.jobs), server.uploads) == (1, 1), length
 
 
-@pytest.mark.parametrize("looks", [1, 3])
-def test_a_job_that_is_still_being_created_is_waited_for(looks: int) -> None:
-    """A gateway gave up, the server did not."""
+@pytest.mark.parametrize("polls", [1, 3])
+def test_slow_creation_is_awaited(polls: int) -> None:
+    """The gateway timed out, but not the server."""
     clock = FakeClock()
-    with OpenAIServer(Fault(CREATE, status=504, late=looks)).running() as server:
+    with OpenAIServer(Fault(CREATE, status=504, late=polls)).running() as server:
         run = make_tuner(server, clock=clock).submit(make_examples())
         assert (run.id, len(server.jobs)) == ("ftjob-1", 1)
     assert sum(clock.sleeps) < 120
 
 
-def test_it_is_not_waited_for_beyond_the_timeout() -> None:
+def test_creation_respects_the_timeout() -> None:
     clock = FakeClock()
     with OpenAIServer(Fault(CREATE, -1, status=504)).running() as server:
         with pytest.raises(FineTuningError, match="may have been created"):
@@ -143,15 +141,13 @@ def test_it_is_not_waited_for_beyond_the_timeout() -> None:
     ],
     ids=str,
 )
-def test_a_different_setting_is_a_different_job(
-    server: OpenAIServer, change: dict[str, Any]
-) -> None:
+def test_settings_define_the_job(server: OpenAIServer, change: dict[str, Any]) -> None:
     make_tuner(server).submit(make_examples())
     make_tuner(server, **change).submit(make_examples())
     assert len(server.jobs) == 2
 
 
-def test_how_to_wait_does_not_make_another_job(server: OpenAIServer) -> None:
+def test_wait_settings_do_not_change_the_job(server: OpenAIServer) -> None:
     make_tuner(server).submit(make_examples())
     make_tuner(server, poll_interval=1, metadata={"who": "me"}, timeout=60).submit(
         iter(make_examples())
@@ -159,22 +155,17 @@ def test_how_to_wait_does_not_make_another_job(server: OpenAIServer) -> None:
     assert len(server.jobs) == 1
 
 
-def test_a_model_that_was_deleted_is_trained_again(server: OpenAIServer) -> None:
+def test_deleted_model_is_trained_again(server: OpenAIServer) -> None:
     tuner = make_tuner(server)
     tuner.submit(make_examples()).wait().delete_model()
     tuner.invoke(make_examples())
     assert (len(server.jobs), server.uploads) == (2, 1)
 
 
-def test_a_server_that_keeps_no_metadata_is_warned_about(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_warning_without_metadata(caplog: pytest.LogCaptureFixture) -> None:
     with OpenAIServer(refuses_field="metadata").running() as server:
         make_tuner(server, metadata={"who": "me"}).submit(make_examples())
-    assert (
-        "does not store metadata: another call would not find job ftjob-1"
-        in caplog.text
-    )
+    assert "does not store metadata, so later calls will not find job" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -182,18 +173,14 @@ def test_a_server_that_keeps_no_metadata_is_warned_about(
     [{"filename": "x.jsonl"}, {"status": "error"}, {"status": "deleted"}],
     ids=str,
 )
-def test_a_file_that_is_another_or_of_no_use_is_not_taken(
-    server: OpenAIServer, change: dict[str, Any]
-) -> None:
+def test_unusable_file_is_ignored(server: OpenAIServer, change: dict[str, Any]) -> None:
     make_tuner(server, suffix="a").submit(make_examples())
     server.files["file-1"].update(change)
     make_tuner(server, suffix="b").submit(make_examples())
     assert server.uploads == 2
 
 
-def test_the_file_is_named_by_its_content_and_written_by_write_jsonl(
-    server: OpenAIServer,
-) -> None:
+def test_file_is_named_by_its_content(server: OpenAIServer) -> None:
     buffer = io.BytesIO()
     write_jsonl(make_examples(), buffer)
     make_tuner(server).submit(make_examples())
@@ -207,7 +194,7 @@ def test_the_file_is_named_by_its_content_and_written_by_write_jsonl(
 
 
 @pytest.mark.parametrize(("timeout", "waited"), [(None, 30), (30, 10)])
-def test_a_file_is_waited_for_a_while_only(timeout: float | None, waited: int) -> None:
+def test_file_processing_is_awaited_briefly(timeout: float | None, waited: int) -> None:
     clock = FakeClock()
     with OpenAIServer(file_statuses=["uploaded"]).running() as server:
         make_tuner(server, clock=clock, timeout=timeout).submit(make_examples())
@@ -215,16 +202,14 @@ def test_a_file_is_waited_for_a_while_only(timeout: float | None, waited: int) -
     assert waited - 6 < sum(clock.sleeps) <= waited
 
 
-def test_the_file_of_a_job_that_may_be_there_is_not_deleted(
-    server: OpenAIServer,
-) -> None:
+def test_file_of_possible_job_is_kept(server: OpenAIServer) -> None:
     server.faults.append(Fault(CREATE, -1, status=500))
     with pytest.raises(FineTuningError, match=r"may have been created.*file-1"):
         make_tuner(server, delete_training_file=True).submit(make_examples())
     assert server.deleted == []
 
 
-def test_a_file_of_another_job_is_not_deleted(
+def test_file_in_use_stays(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_tuner(server, suffix="waits").submit(make_examples())
@@ -233,7 +218,7 @@ def test_a_file_of_another_job_is_not_deleted(
     assert "another job uses it" in caplog.text
 
 
-def test_the_job_has_every_setting(server: OpenAIServer) -> None:
+def test_job_has_every_setting(server: OpenAIServer) -> None:
     make_tuner(
         server,
         suffix="me",
@@ -261,19 +246,12 @@ def test_the_job_has_every_setting(server: OpenAIServer) -> None:
 
 
 @pytest.mark.parametrize(("days", "warns"), [(30, True), (-300, True), (365, False)])
-def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
-    from datetime import datetime, timedelta, timezone
-
+def test_shutdown_date_warning(days: int, warns: bool) -> None:
     day = (datetime.now(timezone.utc) + timedelta(days=days)).date().isoformat()
-    with OpenAIServer(models={BASE_MODEL: day}).running() as server:
-        tuner = make_tuner(server)
-        if warns:
-            with pytest.warns(
-                UserWarning, match=f"{BASE_MODEL} and its tuned models on {day}"
-            ):
-                tuner.submit(make_examples())
-        else:
-            tuner.submit(make_examples())
+    warning = pytest.warns(match=f"{BASE_MODEL} and its tuned models on {day}")
+    server = OpenAIServer(models={BASE_MODEL: day})
+    with server.running(), warning if warns else nullcontext():
+        make_tuner(server).submit(make_examples())
 
 
 @pytest.mark.parametrize(
@@ -286,7 +264,7 @@ def test_a_near_shutdown_is_warned_about(days: int, warns: bool) -> None:
         (503, {}, 2.0),
     ],
 )
-def test_a_wait_that_the_server_asks_for(
+def test_retry_after_header(
     server: OpenAIServer, status: int, headers: dict[str, str], seconds: float
 ) -> None:
     clock = FakeClock()
@@ -295,7 +273,7 @@ def test_a_wait_that_the_server_asks_for(
     assert clock.sleeps == [seconds]
 
 
-def test_no_job_is_created_once_the_time_is_over(server: OpenAIServer) -> None:
+def test_no_job_after_the_timeout(server: OpenAIServer) -> None:
     clock = FakeClock()
 
     def slow(request: str) -> None:

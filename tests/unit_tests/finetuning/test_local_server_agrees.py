@@ -1,4 +1,4 @@
-"""What `validate_examples` passes, the local server trains on."""
+"""The local server accepts the examples that `validate_examples` accepts."""
 
 from typing import Any
 
@@ -32,9 +32,7 @@ def template() -> Any:
 
 
 @given(st.lists(MESSAGES, max_size=5))
-def test_the_server_takes_what_the_check_passes(
-    template: Any, messages: list[dict[str, Any]]
-) -> None:
+def test_server_accepts_valid_examples(template: Any, messages: list[Any]) -> None:
     from langchain_chatexports.local_server.bases.chat_template import label_examples
 
     dialogue: Any = {"messages": messages}

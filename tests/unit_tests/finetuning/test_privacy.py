@@ -1,4 +1,4 @@
-"""Texts and keys reach the server that the user named, and nothing else."""
+"""Texts and keys reach only the server that the user named."""
 
 import asyncio
 import io
@@ -59,7 +59,7 @@ SERVERS: dict[str, tuple[list[Fault], dict[str, Any]]] = {
 
 
 class Traces(BaseTracer):
-    """Keeps what a tracer would send."""
+    """Records what a tracer would send."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Traces(BaseTracer):
 
 @pytest.mark.usefixtures("_all_logged")
 @pytest.mark.parametrize(("faults", "settings"), SERVERS.values(), ids=SERVERS)
-def test_no_text_and_no_key_in_logs_errors_traces_and_reprs(
+def test_no_text_or_key_in_output(
     faults: list[Fault], settings: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     faults = [Fault(**vars(fault)) for fault in faults]
@@ -95,9 +95,7 @@ def test_no_text_and_no_key_in_logs_errors_traces_and_reprs(
         assert KEY not in text
 
 
-def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_no_text_or_key_in_debug_logs(caplog: pytest.LogCaptureFixture) -> None:
     """openai 2 writes the arguments of a request to its log."""
     with caplog.at_level(logging.DEBUG), OpenAIServer().running() as server:
         make_tuner(server).invoke(make_examples(marker=MARK))
@@ -109,22 +107,23 @@ def test_a_debug_log_of_any_library_holds_neither_text_nor_key(
 
 
 @pytest.mark.parametrize("how", ["batch", "abatch", "bound"])
-def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(how: str) -> None:
+def test_traces_have_no_examples(how: str) -> None:
     traces = Traces()
-    given, config = make_examples(marker=MARK), {"callbacks": [traces]}
+    examples, config = make_examples(marker=MARK), {"callbacks": [traces]}
     with OpenAIServer().running() as server:
         tuner: Any = make_tuner(server)
         if how == "bound":
-            tuner.with_config(config).invoke(given)
+            tuner.with_config(config).invoke(examples)
         else:
-            got = getattr(tuner, how)([given], config)
-            asyncio.run(got) if how == "abatch" else None
-    assert "ftjob-1" in traces.text
+            result = getattr(tuner, how)([examples], config)
+            asyncio.run(result) if how == "abatch" else None
+    assert "{'input': ''} {'job_id': 'ftjob-1'," in traces.text
+    assert "'examples': 10" in traces.text
     assert MARK not in traces.text
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("text", "cleaned"),
     [
         ("Line 3 is wrong.", "Line 3 is wrong"),
         ("Unknown field 'metadata'", "Unknown field 'metadata'"),
@@ -136,20 +135,18 @@ def test_no_way_to_call_a_tuner_puts_the_examples_into_a_trace(how: str) -> None
         ("x" * 1000, "x" * 300 + "…"),
     ],
 )
-def test_a_servers_words_are_shortened_and_its_quotations_left_out(
-    said: str, shown: str
-) -> None:
-    assert clean_text(said) == shown
+def test_clean_text(text: str, cleaned: str) -> None:
+    assert clean_text(text) == cleaned
 
 
 @pytest.mark.parametrize("echo", [KEY, TOKEN, DIRTY], ids=["key", "token", "codes"])
 @pytest.mark.parametrize("where", ["code", "message"])
 @pytest.mark.parametrize("request_", [UPLOAD, CREATE])
-def test_a_refusal_shows_no_key_and_no_terminal_codes(
+def test_rejection_has_no_key_or_terminal_codes(
     request_: str, where: str, echo: str, server: OpenAIServer
 ) -> None:
-    said: dict[str, Any] = {where: f"is {echo} ok"}
-    server.faults.append(refused(request_, 400, **said))
+    fields: dict[str, Any] = {where: f"is {echo} ok"}
+    server.faults.append(refused(request_, 400, **fields))
     tuner = make_tuner(server, default_headers={"x-gateway": TOKEN})
     with pytest.raises(FineTuningError) as caught:
         tuner.submit(make_examples())
@@ -158,11 +155,9 @@ def test_a_refusal_shows_no_key_and_no_terminal_codes(
     assert not [code for code in CLEAN_CODES if code in shown]
 
 
-def test_a_key_at_the_end_of_a_shortened_message_is_not_shown(
-    server: OpenAIServer,
-) -> None:
-    said = f"{'x ' * 145}{TOKEN}"
-    server.faults.append(refused(CREATE, 400, message=said))
+def test_key_at_the_cut_is_hidden(server: OpenAIServer) -> None:
+    message = f"{'x ' * 145}{TOKEN}"
+    server.faults.append(refused(CREATE, 400, message=message))
     tuner = make_tuner(server, default_headers={"x-gateway": TOKEN})
     with pytest.raises(FineTuningError) as caught:
         tuner.submit(make_examples())
@@ -170,7 +165,7 @@ def test_a_key_at_the_end_of_a_shortened_message_is_not_shown(
     assert TOKEN[:7] not in str(caught.value)
 
 
-def test_messages_of_several_lines_are_not_quoted(server: OpenAIServer) -> None:
+def test_multi_line_quotation_is_removed(server: OpenAIServer) -> None:
     examples = make_examples(marker="\n\nno idea\nsee you")
     server.faults.append(refused(CREATE, 400, message="Bad: no idea\nsee you"))
     with pytest.raises(FineTuningError) as caught:
@@ -178,7 +173,7 @@ def test_messages_of_several_lines_are_not_quoted(server: OpenAIServer) -> None:
     assert "idea" not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_a_key_that_cannot_be_sent_is_not_shown(server: OpenAIServer) -> None:
+def test_unsendable_key_is_hidden(server: OpenAIServer) -> None:
     key = "sk-schlüssel-0123"
     with pytest.raises(FineTuningError, match="`api_key`") as caught:
         make_tuner(server, api_key=key).get("ftjob-1")
@@ -188,14 +183,14 @@ def test_a_key_that_cannot_be_sent_is_not_shown(server: OpenAIServer) -> None:
 
 @pytest.fixture
 def other() -> Iterator[OpenAIServer]:
-    """The server that nobody named."""
+    """The target of a redirect."""
     with OpenAIServer().running() as running:
         yield running
 
 
 @pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("request_", [JOBS, "GET /files", UPLOAD, CREATE])
-def test_nothing_is_sent_to_a_server_that_nobody_named(
+def test_redirects_are_not_followed(
     request_: str, status: int, server: OpenAIServer, other: OpenAIServer
 ) -> None:
     there = f"http://me:hush@127.0.0.1:{other.port}"
@@ -258,14 +253,14 @@ ROUTES = [
     | JSON,
     times=st.sampled_from([1, -1]),
 )
-def test_whatever_a_server_says_comes_out_as_a_model_or_as_our_error(
-    route: str, answer: Any, times: int
-) -> None:
+def test_any_response_is_handled(route: str, answer: Any, times: int) -> None:
     headers = {"content-type": "application/json"}
     fault = Fault(route, times, status=200, body=json.dumps(answer), headers=headers)
-    with OpenAIServer(fault, file_statuses=("uploaded", "processed")).running() as odd:
+    with OpenAIServer(
+        fault, file_statuses=("uploaded", "processed")
+    ).running() as server:
         tuner = make_tuner(
-            odd, n_epochs=2, seed=3, suffix="x", delete_training_file=True
+            server, n_epochs=2, seed=3, suffix="x", delete_training_file=True
         )
         with suppress(FineTuningError):
             run = tuner.submit(make_examples())

@@ -12,7 +12,7 @@ MODEL = "ft:tiny-1:org::1"
 ENDED = "The job is succeeded"
 
 
-async def test_the_async_twins_do_the_same(server: OpenAIServer) -> None:
+async def test_async_methods(server: OpenAIServer) -> None:
     run = await make_tuner(server).asubmit(make_examples())
     assert (await run.arefresh()).status == "running"
     assert [event.message async for event in run.aevents()][-1] == ENDED
@@ -25,31 +25,31 @@ async def test_the_async_twins_do_the_same(server: OpenAIServer) -> None:
     assert MODEL not in server.models
 
 
-def test_get_of_an_unknown_job_is_told(server: OpenAIServer) -> None:
+def test_get_of_unknown_job(server: OpenAIServer) -> None:
     with pytest.raises(FineTuningError, match="'ftjob-9'") as caught:
         make_tuner(server).get("ftjob-9")
     assert caught.value.job_id == "ftjob-9"
 
 
-def test_a_model_that_is_named_too_early_is_not_given(server: OpenAIServer) -> None:
+def test_unfinished_model_is_not_returned(server: OpenAIServer) -> None:
     run = make_tuner(server).submit(make_examples())
     server.jobs[run.id]["fine_tuned_model"] = "ft:tiny-1:unfinished"
     with pytest.raises(FineTuningError, match=r"\(running\)"):
         run.refresh().chat_model()
 
 
-def test_a_checkpoint_is_a_model_too(server: OpenAIServer) -> None:
+def test_chat_model_of_checkpoint(server: OpenAIServer) -> None:
     run = make_tuner(server).submit(make_examples()).wait()
     first = run.checkpoints()[0]
     assert run.chat_model(checkpoint=first).model_name == f"{MODEL}:ckpt-step-10"
     assert run.chat_model(checkpoint="x").model_name == "x"
 
 
-def test_events_over_many_pages_keep_their_order() -> None:
+def test_events_of_several_pages_keep_their_order() -> None:
     with OpenAIServer(page_size=2).running() as server:
         run = make_tuner(server).submit(make_examples())
         for number in range(7):
-            server.say("ftjob-1", f"step {number}")
+            server.add_event("ftjob-1", f"step {number}")
         messages = [event.message for event in run.events()]
     assert messages == [
         "Created fine-tuning job",
@@ -59,16 +59,14 @@ def test_events_over_many_pages_keep_their_order() -> None:
     ]
 
 
-def test_the_last_events_are_not_lost_to_a_passing_error(server: OpenAIServer) -> None:
+def test_temporary_error_keeps_last_events(server: OpenAIServer) -> None:
     server.statuses = ("queued", "succeeded")
     server.faults.append(Fault("GET .*/events", 2, status=503))
     run = make_tuner(server).submit(make_examples())
     assert [event.message for event in run.events()][-1] == ENDED
 
 
-def test_a_server_that_lists_events_oldest_first_is_put_right(
-    server: OpenAIServer,
-) -> None:
+def test_reversed_event_list_is_sorted(server: OpenAIServer) -> None:
     run = make_tuner(server).submit(make_examples())
     body = {
         "data": [
@@ -80,7 +78,7 @@ def test_a_server_that_lists_events_oldest_first_is_put_right(
     assert [event.message for event in run.events()] == ["m0", "m1", "m2"]
 
 
-def test_a_callback_that_raises_is_logged_and_does_not_stop_the_wait(
+def test_failing_callback(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(event: Any) -> None:
@@ -91,7 +89,7 @@ def test_a_callback_that_raises_is_logged_and_does_not_stop_the_wait(
     assert "Created fine-tuning" not in caplog.text
 
 
-def test_wait_has_a_timeout_of_its_own_and_can_be_repeated() -> None:
+def test_wait_can_be_repeated_after_its_timeout() -> None:
     clock = FakeClock()
     statuses = ("queued", *["running"] * 9, "succeeded")
     with OpenAIServer(statuses=statuses).running() as server:
@@ -103,7 +101,7 @@ def test_wait_has_a_timeout_of_its_own_and_can_be_repeated() -> None:
         assert run.wait().status == "succeeded"
 
 
-def test_the_models_name_is_not_waited_for_beyond_the_timeout() -> None:
+def test_wait_for_model_name_respects_timeout() -> None:
     clock = FakeClock()
     with OpenAIServer(final={"fine_tuned_model": None}).running() as server:
         run = make_tuner(server, clock=clock, poll_interval=50).submit(make_examples())
@@ -117,7 +115,7 @@ def _interrupt(_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_an_interrupted_wait_names_the_job_that_continues(
+def test_interrupted_wait(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = FakeClock()
@@ -125,13 +123,13 @@ def test_an_interrupted_wait_names_the_job_that_continues(
     clock.on_sleep = _interrupt
     with pytest.raises(KeyboardInterrupt) as caught:
         run.wait()
-    assert "Job ftjob-1 continues, and may cost" in caplog.text
+    assert "Job ftjob-1 continues, and may be billed" in caplog.text
     if sys.version_info >= (3, 11):
         assert "ftjob-1" in caught.value.__notes__[0]
     assert server.jobs["ftjob-1"]["status"] != "cancelled"
 
 
-def test_an_interrupt_before_the_job_is_known_says_so(
+def test_interrupted_create(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = FakeClock()
@@ -139,10 +137,10 @@ def test_an_interrupt_before_the_job_is_known_says_so(
     server.faults.append(lost("POST /fine_tuning/jobs"))
     with pytest.raises(KeyboardInterrupt):
         make_tuner(server, clock=clock).invoke(make_examples())
-    assert "Interrupted before the job was known" in caplog.text
+    assert "Interrupted while creating the job" in caplog.text
 
 
-async def test_a_cancelled_task_stops_the_waiting_only(
+async def test_cancelled_task(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.statuses = ("running",)
@@ -158,7 +156,7 @@ async def test_a_cancelled_task_stops_the_waiting_only(
     assert server.jobs["ftjob-1"]["status"] == "running"
 
 
-def test_deletions_are_done_once_and_again(server: OpenAIServer) -> None:
+def test_deletion_can_be_repeated(server: OpenAIServer) -> None:
     run = make_tuner(server, validation_examples=make_examples(1)).submit(
         make_examples()
     )
@@ -169,9 +167,7 @@ def test_deletions_are_done_once_and_again(server: OpenAIServer) -> None:
     assert server.deleted == ["file-1", "file-2"]
 
 
-def test_a_server_that_cannot_delete_is_told_about(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_failed_deletion_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     missing = ("DELETE .*",)
     with OpenAIServer(routes_missing=missing).running() as server:
         run = make_tuner(server, delete_training_file=True).submit(make_examples())

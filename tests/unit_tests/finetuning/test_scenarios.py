@@ -1,8 +1,8 @@
-"""What servers do, and what comes of it: model or error, jobs and uploads."""
+"""Scenarios of servers: the model or the error, the jobs and the uploads."""
 
 import asyncio
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pytest
@@ -37,43 +37,34 @@ MINIMAL: dict[str, Any] = {
     "routes_missing": (EVENTS, MODELS),
 }
 NOT_CREATED = "No job was created"
-CONTINUES = "continues, and may cost"
+CONTINUES = "continues, and may be billed"
 
 
 @dataclass
 class Scenario:
-    """One thing that a server does, and what comes of it."""
+    """What a server does, and the outcome: a model, or an error's class."""
 
     name: str
-    outcome: str
-    """`model`, or the error's class."""
-
-    jobs: int
-    uploads: int
-    faults: list[Fault] = field(default_factory=list)
+    faults: tuple[Fault, ...]
+    server: dict[str, Any]
+    outcome: str = "model"
+    jobs: int = 1
+    uploads: int = 1
     says: tuple[str, ...] = ()
+    """Parts of the error's message."""
+
     runs: int = 1
     tuner: dict[str, Any] = field(default_factory=dict)
     deleted: bool = False
-    server: dict[str, Any] = field(default_factory=dict)
 
 
-def model(name: str, *faults: Fault, jobs: int = 1, **more: Any) -> Scenario:
-    """Describe a scenario that ends with a model."""
-    tuner, runs = more.pop("tuner", {}), more.pop("runs", 1)
-    return Scenario(
-        name, "model", jobs, 1, list(faults), runs=runs, tuner=tuner, server=more
-    )
+def scenario(name: str, *faults: Fault, **options: Any) -> Scenario:
+    """Create a scenario; options are its fields, or settings of the server."""
+    known = {key: options.pop(key) for key in [*options] if key in _FIELDS}
+    return Scenario(name, faults, options, **known)
 
 
-def error(
-    name: str, outcome: str, counts: tuple[int, int], *faults: Fault, **more: Any
-) -> Scenario:
-    """Describe a scenario that ends with an error; `counts` are jobs and uploads."""
-    own = {k: more.pop(k) for k in ("says", "runs", "tuner", "deleted") if k in more}
-    return Scenario(name, outcome, *counts, list(faults), server=more, **own)
-
-
+_FIELDS = {field.name for field in fields(Scenario)}
 _BAD_DATA = {
     "code": "invalid_training_file",
     "message": "The file has 3 examples",
@@ -81,161 +72,158 @@ _BAD_DATA = {
 }
 
 SCENARIOS = [
-    model("all is well"),
-    model("the same call again", runs=3),
-    model("the same call with run_again", jobs=2, runs=2, tuner={"run_again": True}),
+    scenario("all is well"),
+    scenario("the same call again", runs=3),
+    scenario("the same call with run_again", jobs=2, runs=2, tuner={"run_again": True}),
     # Uploading and creating
-    model("the upload fails before it is done", Fault(UPLOAD, 2, status=503)),
-    model("the creation fails before it is done", Fault(CREATE, 3, status=500)),
-    model(
+    scenario("the upload fails before it is done", Fault(UPLOAD, 2, status=503)),
+    scenario("the creation fails before it is done", Fault(CREATE, 3, status=500)),
+    scenario(
         "502 in HTML, but done", Fault(CREATE, status=502, body=HTML, carried_out=True)
     ),
-    error(
-        "the answer is lost, and the job fails at once",
-        FAILED,
-        (1, 1),
+    scenario(
+        "the response is lost, and the job fails",
         lost(CREATE),
+        outcome=FAILED,
         statuses=("failed",),
     ),
-    model("a conflict (409)", Fault(CREATE, status=409)),
-    error(
-        "the server goes away after the creation",
-        UNAVAILABLE,
-        (1, 1),
+    scenario("a conflict (409)", Fault(CREATE, status=409)),
+    scenario(
+        "the server is unavailable after the creation",
         lost(CREATE),
         Fault(JOBS, -1, status=503, after=1),
-        says=("may have been created", "repeat the same call"),
+        outcome=UNAVAILABLE,
+        says=("may have been created", "Make the same call again"),
     ),
-    # Servers that know less
-    model("no lists", routes_missing=(JOBS, "GET /files")),
-    model("no events, models and metadata", **MINIMAL),
-    model("... the same call makes a second job", jobs=2, runs=2, **MINIMAL),
-    model("... a lost answer makes a second job", lost(CREATE), jobs=2, **MINIMAL),
-    model("metadata refused", refuses_field="metadata", keeps_metadata=False),
-    model("the filter refused", refused(JOBS, 400, times=-1), runs=1),
-    model("numbers in the old form", refuses_field="method", tuner={"n_epochs": 2}),
-    model("one item a page", runs=2, page_size=1),
+    # Servers with fewer features
+    scenario("no lists", routes_missing=(JOBS, "GET /files")),
+    scenario("no events, models and metadata", **MINIMAL),
+    scenario("... the same call makes a second job", jobs=2, runs=2, **MINIMAL),
+    scenario("... a lost response makes a second job", lost(CREATE), jobs=2, **MINIMAL),
+    scenario("metadata refused", refuses_field="metadata", keeps_metadata=False),
+    scenario("the filter refused", refused(JOBS, 400, times=-1)),
+    scenario("numbers in the old form", refuses_field="method", tuner={"n_epochs": 2}),
+    scenario("one item a page", runs=2, page_size=1),
     # Refusals
-    error(
+    scenario(
         "429, long",
-        UNAVAILABLE,
-        (0, 1),
         refused(CREATE, 429, headers={"retry-after": "3600"}, times=-1),
-        says=("3600 s", NOT_CREATED),
+        outcome=UNAVAILABLE,
+        jobs=0,
+        says=("3600 s",),
     ),
-    error(
+    scenario(
         "429, quota",
-        UNAVAILABLE,
-        (0, 1),
         refused(CREATE, 429, code="insufficient_quota", times=-1),
-        says=("quota", NOT_CREATED),
+        outcome=UNAVAILABLE,
+        jobs=0,
+        says=("quota",),
     ),
-    error(
+    scenario(
         "the server's disk is full",
-        "FineTuningError",
-        (0, 1),
         refused(CREATE, 507, message="Free some space.", times=-1),
-        says=("(507: Free some space)", NOT_CREATED),
+        outcome="FineTuningError",
+        jobs=0,
+        says=("(507: Free some space)",),
     ),
-    error(
+    scenario(
         "closed access (403)",
-        UNAVAILABLE,
-        (0, 1),
         refused(CREATE, 403, times=-1),
-        says=("may fine-tune it", NOT_CREATED, "file-1"),
+        outcome=UNAVAILABLE,
+        jobs=0,
+        says=("is allowed to tune it", "file-1"),
     ),
-    error(
+    scenario(
         "a refused key",
-        UNAVAILABLE,
-        (0, 0),
+        outcome=UNAVAILABLE,
+        jobs=0,
+        uploads=0,
         tuner={"api_key": "sk-wrong"},
-        says=("refused the API key", "OPENAI_API_KEY", NOT_CREATED),
+        says=("rejected the API key", "OPENAI_API_KEY"),
     ),
-    error(
-        "no server there",
-        UNAVAILABLE,
-        (0, 0),
+    scenario(
+        "no server",
+        outcome=UNAVAILABLE,
+        jobs=0,
+        uploads=0,
         tuner={"base_url": "http://127.0.0.1:9/v1"},
-        says=("cannot be reached", "base_url", NOT_CREATED),
+        says=("cannot be reached", "base_url"),
     ),
-    error(
+    scenario(
         "a server, but no API",
-        UNAVAILABLE,
-        (0, 0),
         Fault(".*", -1, status=200, body=HTML),
-        says=("cannot be read", "base_url"),
+        outcome=UNAVAILABLE,
+        jobs=0,
+        uploads=0,
+        says=("unreadable response", "base_url"),
     ),
     # Files
-    error(
+    scenario(
         "the file is refused",
-        BAD_FILE,
-        (0, 0),
         refused(UPLOAD, 400, message="Line 1 is not a dictionary", times=-1),
-        says=("Line 1 is not a dictionary", NOT_CREATED),
+        outcome=BAD_FILE,
+        jobs=0,
+        uploads=0,
+        says=("Line 1 is not a dictionary",),
     ),
-    error(
+    scenario(
         "the file turns out unusable",
-        BAD_FILE,
-        (0, 1),
+        outcome=BAD_FILE,
+        jobs=0,
         file_statuses=("uploaded", "error"),
         file_status_details="too long",
-        says=("too long", NOT_CREATED, "file-1"),
+        says=("too long", "file-1"),
     ),
-    model("a file in progress", file_statuses=("pending", "pending", "processed")),
+    scenario("a file in progress", file_statuses=("pending", "pending", "processed")),
     # Waiting
-    model(
+    scenario(
         "429 while waiting", refused(POLL, 429, headers={"retry-after": "7"}, times=3)
     ),
-    model("forty failures in a row", Fault(POLL, 20, status=503), lost(POLL, 20)),
-    model(
+    scenario("forty failures in a row", Fault(POLL, 20, status=503), lost(POLL, 20)),
+    scenario(
         "a gateway's page while waiting",
         Fault(POLL, status=200, body=HTML),
         Fault(POLL, status=504, body=HTML),
     ),
-    model("the job is not found at first", refused(POLL, 404, times=2)),
-    error("the job is gone", UNAVAILABLE, (1, 1), refused(POLL, 404, times=-1)),
-    model("events fail now and then", Fault(EVENTS, status=500), lost(EVENTS)),
-    error(
+    scenario("the job is not found at first", refused(POLL, 404, times=2)),
+    scenario("the job is gone", refused(POLL, 404, times=-1), outcome=UNAVAILABLE),
+    scenario("events fail now and then", Fault(EVENTS, status=500), lost(EVENTS)),
+    scenario(
         "the job fails early",
-        FAILED,
-        (1, 1),
+        outcome=FAILED,
         statuses=("validating_files", "failed"),
         final={"error": _BAD_DATA},
         says=("invalid_training_file", "3 examples", "training_file", "ftjob-1"),
     ),
-    error(
+    scenario(
         "the job fails, with delete_training_file",
-        FAILED,
-        (1, 1),
+        outcome=FAILED,
         statuses=("queued", "failed"),
         tuner={"delete_training_file": True},
         deleted=True,
     ),
-    error(
-        "somebody else cancels the job",
-        CANCELLED,
-        (1, 1),
+    scenario(
+        "the job is cancelled elsewhere",
+        outcome=CANCELLED,
         statuses=("queued", "cancelled"),
         says=("cancelled", "may be billed"),
     ),
-    model("unknown statuses", statuses=("paused", "WARMING_UP", "succeeded")),
-    error(
+    scenario("unknown statuses", statuses=("paused", "WARMING_UP", "succeeded")),
+    scenario(
         "an unknown status until the timeout",
-        TIMEOUT,
-        (1, 1),
+        outcome=TIMEOUT,
         statuses=("paused",),
         tuner={"timeout": 600},
         says=("600 s", CONTINUES, "get('ftjob-1')"),
     ),
-    model("the model's name a moment later", late_name=3),
-    error(
+    scenario("the model's name a moment later", late_name=3),
+    scenario(
         "success without a model's name",
-        "FineTuningError",
-        (1, 1),
+        outcome="FineTuningError",
         final={"fine_tuned_model": None},
-        says=("does not name its model", "paid for"),
+        says=("does not name the model", "get('ftjob-1')"),
     ),
-    model(
+    scenario(
         "the new model is not found at first",
         refused("GET /models/ft:.*", 404, times=2),
     ),
@@ -264,15 +252,16 @@ def test_scenario(scenario: Scenario, in_async: bool) -> None:
     expected = (scenario.outcome, scenario.jobs, scenario.uploads)
     assert counts == expected, (outcome, server.requests)
     assert bool(server.deleted) is scenario.deleted
-    _nothing_changes_before_a_look(server)
+    _assert_looked_up_first(server)
     if is_error:
-        _is_short_and_private(outcome, scenario.says)
+        says = scenario.says if scenario.jobs else (*scenario.says, NOT_CREATED)
+        _assert_short_and_private(outcome, says)
     else:
         job = server.jobs[f"ftjob-{len(server.jobs)}"]
         assert outcome.model_name == job["fine_tuned_model"]
 
 
-def _nothing_changes_before_a_look(server: OpenAIServer) -> None:
+def _assert_looked_up_first(server: OpenAIServer) -> None:
     looked: set[str] = set()
     for request in server.requests:
         if request in {"GET /files", JOBS}:
@@ -285,7 +274,7 @@ def _nothing_changes_before_a_look(server: OpenAIServer) -> None:
             looked.discard(JOBS)
 
 
-def _is_short_and_private(error: FineTuningError, says: tuple[str, ...]) -> None:
+def _assert_short_and_private(error: FineTuningError, says: tuple[str, ...]) -> None:
     for words in says:
         assert words in str(error)
     text = f"{error} {error!r}"
@@ -296,9 +285,7 @@ def _is_short_and_private(error: FineTuningError, says: tuple[str, ...]) -> None
 
 
 @pytest.mark.parametrize("request_of", [CREATE, POLL])
-def test_requests_that_time_out(
-    request_of: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_request_timeout(request_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server creates the job after the client has given up."""
     monkeypatch.setattr(Connection, "request_timeout", 0.1)
     late = 3 if request_of == CREATE else 0

@@ -1,6 +1,5 @@
-"""A tiny base, a service with it, and OpenAI's client without a port."""
+"""A tiny base, a service with it, and clients without a port."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import openai
 import pytest
 from openai import OpenAI
-from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
 from starlette.testclient import TestClient
 
 from langchain_chatexports.local_server.engines.choice import EngineChoice
@@ -50,7 +48,7 @@ def make_service(tiny_base: Path) -> Callable[..., Any]:
             data,
             base_model=base_model,
             directory=base,
-            choice=choice or EngineChoice(None, reason="as asked for"),
+            choice=choice or EngineChoice(None, reason="for tests"),
         )
 
     return make
@@ -63,27 +61,27 @@ def service(
     monkeypatch: pytest.MonkeyPatch,
 ) -> LocalService:
     made = make_service(tmp_path / "data", aliases={"gpt-3.5-turbo": "tiny"})
-    # Jobs stay queued: these tests are about what is accepted.
+    # Jobs stay queued.
     monkeypatch.setattr(made.queue, "start", lambda: None)
     return made
 
 
-def asking(service: LocalService, key: str | None = KEY, **options: Any) -> TestClient:
+def make_client(service: LocalService, key: str | None = KEY) -> TestClient:
     app = create_app(service, api_key=KEY)
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    return TestClient(app, base_url="http://127.0.0.1", headers=headers, **options)
+    return TestClient(app, base_url="http://127.0.0.1", headers=headers)
 
 
 @pytest.fixture
 def http(service: LocalService) -> Iterator[TestClient]:
-    with asking(service) as client:
+    with make_client(service) as client:
         yield client
 
 
 def openai_client(http: TestClient) -> OpenAI:
-    # openai 2 and older starlettes stand on httpx, newer ones on httpx2.
+    # openai 2 and older starlettes use httpx, newer ones httpx2.
     if not isinstance(http, openai.DefaultHttpxClient.__mro__[1]):
-        pytest.skip("openai and starlette of different ages take no common client")
+        pytest.skip("openai and starlette use different releases of httpx")
     return openai.OpenAI(
         base_url="http://127.0.0.1/v1", api_key=KEY, http_client=http, max_retries=0
     )
@@ -92,13 +90,3 @@ def openai_client(http: TestClient) -> OpenAI:
 @pytest.fixture
 def client(http: TestClient) -> OpenAI:
     return openai_client(http)
-
-
-def wait_for(job_id: str, client: OpenAI, *, seconds: int = 300) -> FineTuningJob:
-    deadline = time.monotonic() + seconds
-    while True:
-        job = client.fine_tuning.jobs.retrieve(job_id)
-        if job.status in {"succeeded", "failed", "cancelled"}:
-            return job
-        assert time.monotonic() < deadline, job.status
-        time.sleep(0.05)

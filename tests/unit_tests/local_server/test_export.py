@@ -1,4 +1,4 @@
-"""Modelfiles say what the chat template says, in Ollama's language."""
+"""Modelfiles for Ollama, and weights in 8 bits."""
 
 import re
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from gguf import GGMLQuantizationType, quants
 
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.export import _dithered, modelfile
+from langchain_chatexports.local_server.export import _dither, render_modelfile
 from tests.unit_tests.builders.twins import TWINS, twin_tokenizer
 
 _ROLES = ("user", "assistant", "user", "assistant", "assistant", "user", "user")
@@ -20,7 +20,7 @@ _SYSTEM = {"role": "system", "content": "Be a tortoise."}
 
 
 def _render_go(text: str, messages: list[dict[str, str]]) -> str:
-    """Render the few parts of Go's language that are used, by Jinja."""
+    """Translate the template from Go to Jinja, and render it."""
     for old, new in (
         ("range $index, $message := .Messages", "for m in messages"),
         ('if eq .Role "system"', "if m.role == 'system'"),
@@ -53,47 +53,47 @@ def _ends(text: str) -> list[str]:
 
 @pytest.mark.parametrize("family", sorted(TWINS))
 @pytest.mark.parametrize("has_system", [False, True])
-def test_ollama_renders_a_chat_as_training_does(
-    family: str, *, has_system: bool
-) -> None:
+def test_modelfile_renders_like_training(family: str, *, has_system: bool) -> None:
     template = ChatTemplate(twin_tokenizer(family)).derived
-    lines = modelfile(template, begin="", system=None).split('"""')
+    lines = render_modelfile(template, begin="", system=None).split('"""')
     assert lines[0] == "FROM ./model.gguf\nTEMPLATE "
     talk = [_SYSTEM, *_TALK] if has_system else _TALK
     expected = template.render(talk, add_generation_prompt=True)
     assert _render_go(lines[1], talk) == expected
 
 
-def test_what_would_write_lines_of_its_own_is_left_out() -> None:
+def test_modelfile_omits_unsafe_texts() -> None:
     template = ChatTemplate(twin_tokenizer("smollm2")).derived
     for text in ('end"""\nFROM /etc/passwd\n"""', "{{ .System }}"):
-        odd = replace(template, user_header=text)
-        assert "TEMPLATE" not in modelfile(odd, begin="", system=None)
+        unsafe = replace(template, user_header=text)
+        assert "TEMPLATE" not in render_modelfile(unsafe, begin="", system=None)
     for text in ("end\nFROM /etc/passwd", 'end"', "end\u2028FROM /etc/passwd"):
-        odd = replace(template, end_token=text)
-        assert "PARAMETER" not in modelfile(odd, begin="", system=None)
+        unsafe = replace(template, end_token=text)
+        assert "PARAMETER" not in render_modelfile(unsafe, begin="", system=None)
     for text in ('"""\nFROM /etc/passwd\n"""', 'a "quotation"'):
-        assert "SYSTEM" not in modelfile(template, begin="", system=text)
+        assert "SYSTEM" not in render_modelfile(template, begin="", system=text)
 
 
-def test_a_token_that_llama_cpp_puts_first_is_not_there_twice() -> None:
-    template = ChatTemplate(twin_tokenizer("ministral3")).derived
+def test_begin_token_is_not_repeated() -> None:
+    template = ChatTemplate(twin_tokenizer("llama-3.2")).derived
     assert template.start.startswith("<|endoftext|>")
-    text = modelfile(template, begin="<|endoftext|>", system="Be slow.\nAnd steady.")
+    text = render_modelfile(
+        template, begin="<|endoftext|>", system="Be slow.\nAnd steady."
+    )
     assert "<|endoftext|>" not in text
     assert 'SYSTEM """Be slow.\nAnd steady."""' in text
 
 
 def test_small_changes_survive_eight_bits() -> None:
-    """The base's weights are on the steps of 8 bits: rounding would undo a training."""
+    """Rounding to 8 bits would undo a training."""
     weights = np.random.default_rng(1).normal(size=(64, 256)).astype(np.float32)
     base = _in_8_bits(weights)
     change = np.float32(0.002)
     assert abs((_in_8_bits(base + change) - base).mean()) < 0.0002
-    found = (_in_8_bits(_dithered(base + change)) - base).mean()
+    found = (_in_8_bits(_dither(base + change)) - base).mean()
     assert found == pytest.approx(change, rel=0.15)
-    odd = weights[:, :7]
-    assert _dithered(odd) is odd
+    narrow = weights[:, :7]
+    assert _dither(narrow) is narrow
 
 
 def _in_8_bits(values: np.ndarray) -> np.ndarray:

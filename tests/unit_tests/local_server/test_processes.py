@@ -1,4 +1,4 @@
-"""Calls in a child process: what comes back, and how it ends."""
+"""Function calls in a child process."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import processes
 from langchain_chatexports.local_server.processes import (
-    ChildError,
+    ChildProcessFailedError,
     call_in_child,
     child_command,
     report,
@@ -25,7 +25,7 @@ def _path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def add(first: int, second: int) -> int:
-    sys.stdout.write("what a library prints\n")
+    sys.stdout.write("output of a library\n")
     report([first])
     return first + second
 
@@ -39,7 +39,7 @@ def fail(kind: str) -> None:
     raise ValueError(kind)
 
 
-def test_the_result_and_the_reports_come_back() -> None:
+def test_child_returns_result_and_reports() -> None:
     reports: list[Any] = []
     assert call_in_child(add, 1, 2, on_report=reports.append) == 3
     assert reports == [[1]]
@@ -50,16 +50,16 @@ def test_the_result_and_the_reports_come_back() -> None:
     [
         ("ours", r"^ours$"),
         ("another", r"^ValueError: another$"),
-        ("killed", r"its process ended with -?\d+"),
-        ("late", "it takes more than 5 seconds"),
+        ("killed", r"its process exited with code -?\d+"),
+        ("late", "it took more than 2 seconds"),
     ],
 )
-def test_why_a_call_failed_is_explained(kind: str, reason: str) -> None:
-    with pytest.raises(ChildError, match=reason):
-        call_in_child(fail, kind, timeout=5 if kind == "late" else None)
+def test_child_failure_is_explained(kind: str, reason: str) -> None:
+    with pytest.raises(ChildProcessFailedError, match=reason):
+        call_in_child(fail, kind, timeout=2 if kind == "late" else None)
 
 
-def test_a_child_ends_with_the_process_that_started_it() -> None:
+def test_child_exits_with_its_parent() -> None:
     task = f'["{__name__}", "fail", ["late"]]\n'
     with subprocess.Popen(  # noqa: S603 - ours.
         child_command(processes.__name__), stdin=subprocess.PIPE

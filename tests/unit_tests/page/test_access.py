@@ -1,4 +1,4 @@
-"""Which requests reach the page."""
+"""Access to the page: links, cookies, hosts, headers and old tabs."""
 
 import hmac
 from pathlib import Path
@@ -8,20 +8,20 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from langchain_chatexports.page.access import OneTimeLinks, PageAccess
-from langchain_chatexports.page.old_tab import OldTab
+from langchain_chatexports.page.old_tab import TabKeys
 
 PORT = 8123
 HOST = f"127.0.0.1:{PORT}"
 
 
 class _Page:
-    """An application that answers with a page, and notes who asked."""
+    """An application that answers with a page, and records its requests."""
 
     def __init__(self) -> None:
-        self.seen: list[str] = []
+        self.requests: list[str] = []
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        self.seen.append(scope["type"])
+        self.requests.append(scope["type"])
         start = {"type": "http.response.start", "status": 200}
         kind = (b"content-type", b"text/html; charset=utf-8")
         await send({**start, "headers": [kind, (b"content-length", b"17")]})
@@ -50,13 +50,13 @@ class _Visit:
         query: str = "",
         **headers: str,
     ) -> tuple[int, dict[str, str], bytes]:
-        named = {"host": HOST, **headers}
+        fields = {"host": HOST, **headers}
         scope = {
             "type": kind,
             "method": "GET",
             "path": f"{self.links.path}/" if path is None else path,
             "query_string": query.encode(),
-            "headers": [(k.encode(), v.encode("latin-1")) for k, v in named.items()],
+            "headers": [(k.encode(), v.encode("latin-1")) for k, v in fields.items()],
         }
         sent: list[Any] = []
 
@@ -67,13 +67,13 @@ class _Visit:
             sent.append(message)
 
         await self.access(scope, receive, send)
-        first = sent[0]
-        found = {k.decode(): v.decode() for k, v in first.get("headers", ())}
+        start = sent[0]
+        received = {k.decode(): v.decode() for k, v in start.get("headers", ())}
         body = b"".join(message.get("body", b"") for message in sent)
-        return first.get("status", first.get("code")), found, body
+        return start.get("status", start.get("code")), received, body
 
 
-async def test_a_link_is_good_once_and_the_next_one_is_new() -> None:
+async def test_link_works_once_and_is_renewed() -> None:
     visit = _Visit()
     token = visit.tokens[0]
     status, headers, _ = await visit(path="/", query=f"token={token}")
@@ -84,13 +84,13 @@ async def test_a_link_is_good_once_and_the_next_one_is_new() -> None:
     status, headers, body = await visit(query=f"token={token}")
     assert status == 403
     assert "set-cookie" not in headers
-    assert b"needs its link" in body
+    assert b"Open this page with its link" in body
     assert len(visit.tokens) == 2
     assert visit.tokens[1] != token
-    assert visit.page.seen == []
+    assert visit.page.requests == []
 
 
-async def test_a_logged_in_browser_uses_no_link_up() -> None:
+async def test_logged_in_browser_does_not_consume_link() -> None:
     visit = _Visit()
     query = f"token={visit.tokens[0]}"
     status, headers, _ = await visit(query=query, cookie=visit.cookie)
@@ -100,50 +100,42 @@ async def test_a_logged_in_browser_uses_no_link_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "headers",
+    "options",
     [
         {},
         {"cookie": "chatexports="},
         {"cookie": "chatexports=x"},
-        {"host": "evil.example", "cookie": "own"},
-        {"host": f"evil.example@{HOST}", "cookie": "own"},
-        {"origin": "http://evil.example", "cookie": "own"},
-        {"origin": "null", "cookie": "own"},
-        {"origin": f"https://{HOST}", "cookie": "own"},
-        {"origin": "http://127.0.0.1:9999", "cookie": "own"},
+        {"cookie": "own", "host": "evil.example"},
+        {"cookie": "own", "host": f"evil.example@{HOST}"},
+        {"cookie": "own", "origin": "http://evil.example"},
+        {"cookie": "own", "origin": "null"},
+        {"cookie": "own", "origin": f"https://{HOST}"},
+        {"cookie": "own", "origin": "http://127.0.0.1:9999"},
+        *({"cookie": "own", "path": path} for path in ("/", "/manage", "//")),
+        *({"cookie": "own", "path": path} for path in ("/{}", "/{}x/", "/x/{}/")),
     ],
 )
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-async def test_others_are_refused(headers: dict[str, str], kind: str) -> None:
+async def test_foreign_requests_are_refused(options: dict[str, str], kind: str) -> None:
     visit = _Visit()
-    if headers.get("cookie") == "own":
-        headers = {**headers, "cookie": visit.cookie}
-    status, _, _ = await visit(kind=kind, **headers)
+    values = {"own": visit.cookie}
+    sent = {name: values.get(value, value) for name, value in options.items()}
+    if "path" in sent:
+        sent["path"] = sent["path"].format(visit.links.path[1:])
+    status, _, _ = await visit(kind=kind, **sent)
     assert status == (403 if kind == "http" else 1008)
-    assert visit.page.seen == []
-
-
-@pytest.mark.parametrize("path", ["/", "/manage", "//", "/{}", "/{}x/", "/x/{}/"])
-@pytest.mark.parametrize("kind", ["http", "websocket"])
-async def test_nothing_is_served_outside_the_path_of_the_cookie(
-    path: str, kind: str
-) -> None:
-    visit = _Visit()
-    path = path.format(visit.links.path[1:])
-    status, _, _ = await visit(kind=kind, path=path, cookie=visit.cookie)
-    assert status == (403 if kind == "http" else 1008)
-    assert visit.page.seen == []
+    assert visit.page.requests == []
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-async def test_ones_own_page_passes(kind: str) -> None:
+async def test_own_requests_pass(kind: str) -> None:
     visit = _Visit()
     status, _, _ = await visit(kind=kind, cookie=visit.cookie, origin=f"http://{HOST}")
     assert status == 200
-    assert visit.page.seen == [kind]
+    assert visit.page.requests == [kind]
 
 
-async def test_only_scripts_with_the_nonce_run() -> None:
+async def test_scripts_get_a_nonce() -> None:
     visit = _Visit()
     _, headers, body = await visit(cookie=visit.cookie)
     policy = headers["content-security-policy"]
@@ -155,9 +147,7 @@ async def test_only_scripts_with_the_nonce_run() -> None:
     assert other["content-security-policy"] != policy
 
 
-async def test_an_error_is_a_page_without_its_text(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_error_page_has_no_error_text(caplog: pytest.LogCaptureFixture) -> None:
     async def fail(*_: object) -> None:
         msg = "a private message"
         raise ValueError(msg)
@@ -170,33 +160,32 @@ async def test_an_error_is_a_page_without_its_text(
     assert "ValueError" in caplog.text
 
 
-async def test_a_tab_of_the_last_page_is_let_in_once_by_its_key(tmp_path: Path) -> None:
-    last = OldTab(tmp_path)
-    last.keep(PORT)
-    old_tab = OldTab(tmp_path)
+async def test_old_tab_logs_in_once_with_its_key(tmp_path: Path) -> None:
+    last = TabKeys(tmp_path)
+    last.store(PORT)
+    old_tab = TabKeys(tmp_path)
     assert old_tab.last_port == PORT
-    old_tab.keep(PORT)
+    old_tab.store(PORT)
     visit = _Visit(old_tab=old_tab)
 
-    def signed(who: str, key: str = last.key, port: int = PORT) -> str:
-        text = f"{who} {port} n1".encode()
+    def sign(side: str, key: str = last.key, port: int = PORT) -> str:
+        text = f"{side} {port} n1".encode()
         return hmac.digest(key.encode(), text, "sha256").hex()
 
     status, _, proof = await visit(path="/old-tab", query="nonce=n1")
-    assert (status, proof.decode()) == (200, signed("page"))
-    for bad in (signed("page"), signed("tab", old_tab.key), signed("tab", port=1)):
-        status, headers, body = await visit(
-            path="/old-tab", query=f"nonce=n1&proof={bad}"
-        )
+    assert (status, proof.decode()) == (200, sign("page"))
+    for bad in (sign("page"), sign("tab", old_tab.key), sign("tab", port=1)):
+        query = f"nonce=n1&proof={bad}"
+        status, headers, body = await visit(path="/old-tab", query=query)
         assert (status, body) == (403, b"")
         assert "set-cookie" not in headers
-    query = f"nonce=n1&proof={signed('tab')}"
+    query = f"nonce=n1&proof={sign('tab')}"
     status, headers, _ = await visit(path="/old-tab", query=query)
     assert status == 200
     assert f"chatexports={visit.links.cookie}; " in headers["set-cookie"]
     assert (await visit(path="/old-tab", query=query))[0] == 403
 
 
-async def test_a_first_page_has_no_old_tabs(tmp_path: Path) -> None:
-    visit = _Visit(old_tab=OldTab(tmp_path))
+async def test_first_page_has_no_old_tabs(tmp_path: Path) -> None:
+    visit = _Visit(old_tab=TabKeys(tmp_path))
     assert (await visit(path="/old-tab", query="nonce=n1"))[0] == 403

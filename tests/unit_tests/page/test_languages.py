@@ -1,4 +1,4 @@
-"""The page's languages: each sentence is in each catalog, and is put into words."""
+"""The page's languages: complete catalogs, and localized values."""
 
 import re
 from datetime import datetime, timezone
@@ -15,12 +15,12 @@ from langchain_chatexports.page.languages import (
     LanguageName,
     Size,
     TimeLeft,
-    duration,
-    language_for,
-    later,
-    listed,
-    moment,
-    nlater,
+    format_duration,
+    format_names,
+    format_time,
+    lazy_gettext,
+    lazy_ngettext,
+    negotiate_language,
 )
 from scripts.update_catalogs import sentences
 
@@ -33,9 +33,7 @@ def template() -> Catalog:
 
 
 @pytest.mark.parametrize("language", ["de", "es", "hi", "ko", "zh"])
-def test_a_catalog_has_every_sentence_with_its_fields(
-    language: str, template: Catalog
-) -> None:
+def test_catalog_is_complete(language: str, template: Catalog) -> None:
     with (CATALOGS / f"{language}.po").open("rb") as file:
         catalog = read_po(file, locale=language)
     assert {message.id for message in catalog} == {message.id for message in template}
@@ -43,13 +41,13 @@ def test_a_catalog_has_every_sentence_with_its_fields(
         if not message.id:
             continue
         assert not message.fuzzy
-        asked = [message.id] if isinstance(message.id, str) else list(message.id)
-        found = message.string
-        forms = [found] if isinstance(found, str) else list(found or ())
+        english = message.id if isinstance(message.id, str) else message.id[-1]
+        translated = message.string
+        forms = [translated] if isinstance(translated, str) else list(translated or ())
         assert len(forms) == (catalog.num_plurals if message.pluralizable else 1)
         for form in forms:
             assert form
-            assert sorted(_FIELD.findall(form)) == sorted(_FIELD.findall(asked[-1]))
+            assert sorted(_FIELD.findall(form)) == sorted(_FIELD.findall(english))
 
 
 @pytest.mark.parametrize(
@@ -66,17 +64,17 @@ def test_a_catalog_has_every_sentence_with_its_fields(
         ("../../de, *;q=x", "en-US", "en"),
     ],
 )
-def test_the_language_is_the_first_that_the_browser_wants_and_there_is(
-    header: str, tag: str, locale: str
-) -> None:
-    found = language_for(header)
+def test_first_preferred_language_is_used(header: str, tag: str, locale: str) -> None:
+    found = negotiate_language(header)
     assert (found.tag, str(found.locale)) == (tag, locale)
 
 
-def test_a_sentence_without_a_translation_is_english() -> None:
-    german = language_for("de")
-    assert german.render(later("Train it")) == "Trainieren"
-    assert german.render(later("Nobody knows {name}", name="A")) == "Nobody knows A"
+def test_untranslated_sentence_is_english() -> None:
+    german = negotiate_language("de")
+    assert german.render(lazy_gettext("Train it")) == "Trainieren"
+    assert (
+        german.render(lazy_gettext("Nobody knows {name}", name="A")) == "Nobody knows A"
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,42 +87,36 @@ def test_a_sentence_without_a_translation_is_english() -> None:
         ("hi", 123456, "1,23,456 संदेश"),
     ],
 )
-def test_counts_have_their_form_and_their_signs(
-    language: str, count: int, shown: str
-) -> None:
-    sentence = nlater("{count} message", "{count} messages", count)
-    assert language_for(language).render(sentence) == shown
+def test_counts_are_localized(language: str, count: int, shown: str) -> None:
+    sentence = lazy_ngettext("{count} message", "{count} messages", count)
+    assert negotiate_language(language).render(sentence) == shown
 
 
-def test_a_name_from_right_to_left_stays_whole() -> None:
-    shown = language_for("en").render(
-        later("{name} is in the list already.", name="גל 7")
-    )
-    assert shown == "\u2068גל 7\u2069 is in the list already."
+def test_right_to_left_name_is_isolated() -> None:
+    sentence = lazy_gettext("Rename {name}", name="גל 7")
+    assert negotiate_language("en").render(sentence) == "Rename \u2068גל 7\u2069"
 
 
-def test_times_sizes_and_lists_are_written_as_in_the_language(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    german = language_for("de")
-    monkeypatch.setattr(languages, "current", lambda: german)
+def test_times_sizes_and_lists_are_localized(monkeypatch: pytest.MonkeyPatch) -> None:
+    german = negotiate_language("de")
+    monkeypatch.setattr(languages, "current_language", lambda: german)
     when = datetime(2026, 3, 1, 12, 30, tzinfo=timezone.utc).astimezone()
-    assert moment(when) == f"01.03.26, {when:%H:%M}"
-    assert (duration(20), duration(9000)) == ("1 Min.", "2,5 Std.")
+    assert format_time(when) == f"01.03.26, {when:%H:%M}"
+    assert (format_duration(20), format_duration(9000)) == ("1 Min.", "2,5 Std.")
     assert str(TimeLeft(30)) == "noch etwa 30 Sek."
     sizes = [str(Size(number)).split() for number in (1_234_567, 2.6e9)]
     assert sizes == [["1,2", "MB"], ["2,6", "GB"]]
-    assert listed(["Anna", "Ben", "Cem"]) == "Anna, Ben und Cem"
+    assert format_names(["Anna", "Ben", "Cem"]) == "Anna, Ben und Cem"
     names = [str(LanguageName(name)) for name in ("Spanish", "CYRILLIC", "Klingonisch")]
     assert names == ["Spanisch", "Kyrillisch", "Klingonisch"]
 
 
-def test_the_languages_have_what_quasar_and_nicegui_call_them() -> None:
+def test_tags_are_known_to_quasar_and_nicegui() -> None:
     import nicegui
 
     packs = Path(nicegui.__file__).parent / "static" / "lang"
     tags = {file.stem for file in CATALOGS.glob("*.po")} | {"en"}
     for language in tags:
-        tag = language_for(language).tag
+        tag = negotiate_language(language).tag
         assert (packs / f"{tag}.umd.prod.js").exists()
         assert Locale.parse(tag, sep="-").language == language

@@ -1,4 +1,4 @@
-"""The entry among the system's programs."""
+"""The entry in the system's program menu."""
 
 import re
 import shlex
@@ -24,7 +24,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="desktop entries")
-def test_a_desktop_entry_starts_the_page(tmp_path: Path) -> None:
+def test_desktop_entry_starts_page(tmp_path: Path) -> None:
     install_launcher()
     path = tmp_path / ".local/share/applications/chatexports.desktop"
     lines = dict(
@@ -41,20 +41,22 @@ def test_a_desktop_entry_starts_the_page(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="desktop entries")
 @pytest.mark.parametrize("folder", ["a b", 'q"`$x', "100%", "back\\slash"])
-def test_any_path_is_quoted(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_special_characters_are_quoted(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "executable", f"/opt/{folder}/python")
     (line,) = (
         line for line in install_launcher().read_text().splitlines() if "Exec=" in line
     )
-    # As the specification reads it: the value's escapes, then quotes, then field codes.
+    # The specification's order: escapes of the value, then quotes, then field codes.
     value = line.removeprefix("Exec=").replace("\\\\", "\\")
     quoted = re.match(r'"((?:\\.|[^"\\])*)"', value)
     assert quoted
-    first = re.sub(r"\\(.)", r"\1", quoted[1]).replace("%%", "%")
-    assert first == f"/opt/{folder}/python"
+    program = re.sub(r"\\(.)", r"\1", quoted[1]).replace("%%", "%")
+    assert program == f"/opt/{folder}/python"
 
 
-def test_on_a_mac_it_is_a_script(
+def test_mac_launcher_is_a_script(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -65,27 +67,27 @@ def test_on_a_mac_it_is_a_script(
     assert uninstall_launcher() == path
 
 
-def test_on_windows_it_is_a_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, str] = {}
+def test_windows_launcher_is_a_shortcut(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables: dict[str, str] = {}
 
-    def run(_words: object, *, env: dict[str, str], **_more: object) -> None:
-        given.update(env)
+    def run(_command: object, *, env: dict[str, str], **_options: object) -> None:
+        variables.update(env)
         Path(env["LINK_PATH"]).write_bytes(env["LINK_MARK"].encode("utf-16-le"))
 
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(subprocess, "run", run)
     path = install_launcher()
     assert path.name == "Chat exports.lnk"
-    assert given["LINK_TARGET"] == sys.executable
-    assert given["LINK_ARGUMENTS"] == "-m langchain_chatexports.cli open"
+    assert variables["LINK_TARGET"] == sys.executable
+    assert variables["LINK_ARGUMENTS"] == "-m langchain_chatexports.cli open"
     assert uninstall_launcher() == path
 
 
-def test_what_others_made_stays() -> None:
+def test_foreign_entry_is_kept() -> None:
     path = launcher_path()
     path.parent.mkdir(parents=True)
     path.write_text("[Desktop Entry]\n")
     for change in (install_launcher, uninstall_launcher):
-        with pytest.raises(ChatExportError, match="not made by chatexports"):
+        with pytest.raises(ChatExportError, match="not created by chatexports"):
             change()
     assert path.read_text() == "[Desktop Entry]\n"

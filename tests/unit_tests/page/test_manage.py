@@ -1,7 +1,8 @@
-"""What the screen of kept data changes, without a browser."""
+"""The actions of the screen Manage, without a browser."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,88 +11,71 @@ from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page import manage
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.retrieval.index_files import IndexFile
-from tests.unit_tests.builders.kept_models import keep_model
+from tests.unit_tests.builders.tuned_models import write_model
 
 _SECONDS = 60
 
 
 @pytest.fixture(autouse=True)
 def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is deleted here, but not the developer's converted bases."""
-    monkeypatch.setattr("langchain_chatexports.workflows.models.caches", list)
+    """Protect the developer's converted bases, which are outside the data directory."""
+    monkeypatch.setattr("langchain_chatexports.workflows.models.cache_folders", list)
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[PageSession]:
-    keep_model(tmp_path / "data", "97c300000001", suffix="hare", person="Hare")
+    write_model(tmp_path / "data", "97c300000001", suffix="hare", person="Hare")
     with PageSession(None, tmp_path / "data", tmp_path / "indexes") as session:
         yield session
 
 
-def _index(tmp_path: Path) -> Path:
-    """Write a search index of the Messenger sample."""
+def _run(action: Callable[..., None], session: PageSession, *args: Any) -> str:
+    """Run an action to its end, and return its error."""
+    action(session, *args)
+    session.managing.join(_SECONDS)
+    return str(session.managing.error)
+
+
+def test_deleting_a_model_ends_its_talk(session: PageSession) -> None:
+    (session.talk.model,) = list_models(session.data_dir)
+    error = _run(manage.delete, session, "ft:another")
+    assert "No model or job named ft:another" in error
+    assert session.talk.model is not None
+    _run(manage.delete, session, session.talk.model.name)
+    assert session.talk.model is None
+
+
+def test_indexes_with_person_are_deleted(session: PageSession, tmp_path: Path) -> None:
     export = samples.write_messenger(tmp_path / "hogwarts")
     file = IndexFile(tmp_path / "indexes", [export])
     with file.open() as index:
         file.rebuild(index, FolderFacebookMessengerChatLoader(path=export))
-    return file.path
+    _run(manage.forget, session, "Hermione Granger")
+    assert session.forget_result is not None
+    assert session.forget_result.indexes == [file.path]
+    assert session.forget_result.remaining == []
+    assert not file.path.exists()
 
 
-def test_a_talk_with_a_deleted_model_ends(session: PageSession) -> None:
-    (session.talk.model,) = list_models(session.data_dir)
-    manage.delete(session, "ft:another")
-    session.managing.join(_SECONDS)
-    assert "no model or job ft:another" in str(session.managing.error)
-    assert session.talk.model is not None
-    manage.delete(session, session.talk.model.name)
-    session.managing.join(_SECONDS)
-    assert session.talk.model is None
-
-
-def test_indexes_with_a_person_are_deleted(
-    session: PageSession, tmp_path: Path
-) -> None:
-    file = _index(tmp_path)
-    manage.forget(session, "Hermione Granger")
-    session.managing.join(_SECONDS)
-    done = session.forgotten
-    assert done is not None
-    assert done.indexes == [file]
-    assert done.known_by == []
-    assert not file.exists()
-
-
-def test_a_model_that_knows_a_person_is_found_and_deleted_with_its_talk(
-    session: PageSession,
-) -> None:
+def test_model_with_person_is_found_and_deleted(session: PageSession) -> None:
     (model,) = list_models(session.data_dir)
-    (session.talk.model,) = list_models(session.data_dir)
-    manage.forget(session, "hare")
-    session.managing.join(_SECONDS)
-    done = session.forgotten
-    assert done is not None
-    assert [(one.id, one.reason) for one in done.known_by] == [(model.name, "voice")]
-    manage.delete_known(session, done.known_by)
-    session.managing.join(_SECONDS)
-    assert [*map(str, session.managed)] == [f"Deleted: The model {model.title}"]
+    session.talk.model = model
+    _run(manage.forget, session, "hare")
+    assert session.forget_result is not None
+    (remaining,) = session.forget_result.remaining
+    assert (remaining.id, remaining.reason) == (model.name, "voice")
+    _run(manage.delete_remaining, session, [remaining])
+    assert [*map(str, session.manage_results)] == [f"Deleted: Model {model.title}"]
     assert list_models(session.data_dir) == []
     assert session.talk.model is None
 
 
-def test_nobody_is_forgotten_without_a_name(session: PageSession) -> None:
-    manage.forget(session, " ")
-    session.managing.join(_SECONDS)
-    assert "Name the person" in str(session.managing.error)
-    assert session.managed == []
+def test_forget_requires_a_name(session: PageSession) -> None:
+    assert "Enter the name of the person" in _run(manage.forget, session, " ")
+    assert session.manage_results == []
 
 
-def test_a_model_is_not_exported_over_a_folder(
-    session: PageSession, tmp_path: Path
-) -> None:
+def test_export_requires_a_new_folder(session: PageSession, tmp_path: Path) -> None:
     (model,) = list_models(session.data_dir)
-    manage.export(session, model, str(tmp_path))
-    session.managing.join(_SECONDS)
-    assert "is there already" in str(session.managing.error)
-    manage.export(session, model, " ")
-    session.managing.join(_SECONDS)
-    assert "Name the folder to write." in str(session.managing.error)
+    assert "already exists" in _run(manage.export, session, model, str(tmp_path))
+    assert "Enter the folder" in _run(manage.export, session, model, " ")

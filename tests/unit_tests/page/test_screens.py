@@ -1,4 +1,4 @@
-"""What the screens compute."""
+"""Texts and charts of the screens."""
 
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -8,82 +8,81 @@ from typing import cast
 
 import pytest
 
-from langchain_chatexports.local_server.storage.jobs import KeptJob
+from langchain_chatexports.local_server.storage.jobs import LocalJob
 from langchain_chatexports.page import train
 from langchain_chatexports.page.choose import _label
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.train import averaged, curve, mean_ends
+from langchain_chatexports.page.train import average_points, mean_ends, polyline_points
 from langchain_chatexports.workflows.bases import find_base
 
 
-@pytest.mark.parametrize("is_here", [True, False])
-def test_a_base_is_chosen_by_its_time_and_whether_it_is_here(is_here: bool) -> None:
-    base = replace(find_base(), download_bytes=0 if is_here else 10**9)
-    label = _label(base, 600)
+@pytest.mark.parametrize("size", [0, 10**9])
+def test_base_label_has_time_and_download(size: int) -> None:
+    label = _label(replace(find_base(), download_bytes=size), 600)
     assert " · trains in about 10 min · " in label
-    assert ("huggingface.co" in label) is not is_here
+    assert ("huggingface.co" in label) == bool(size)
 
 
-def test_a_curve_falls_with_the_loss_and_ends_at_the_right() -> None:
+def test_curve_points() -> None:
     points = [(1, 4.0), (2, 3.0), (4, 2.0)]
-    assert curve(points, 4, 2.0, 4.0) == "25.00,2.00 50.00,50.00 100.00,98.00"
-    assert curve([(1, 4.0)], 1, 4.0, 4.0) == "100.00,98.00"
+    assert polyline_points(points, 4, 2.0, 4.0) == "25.00,2.00 50.00,50.00 100.00,98.00"
+    assert polyline_points([(1, 4.0)], 1, 4.0, 4.0) == "100.00,98.00"
 
 
-def test_a_long_training_is_drawn_with_few_points_and_no_jumps() -> None:
+def test_long_training_is_averaged() -> None:
     points = [(step, 3.0 + (-1) ** step) for step in range(1, 1001)]
-    found = averaged(points)
-    assert len(found) == 40
-    assert found[-1][0] == 1000
-    assert abs(found[-1][1] - 3) < 0.1
-    assert averaged(points[:5]) == points[:5]
+    averaged = average_points(points)
+    assert len(averaged) == 40
+    assert averaged[-1][0] == 1000
+    assert abs(averaged[-1][1] - 3) < 0.1
+    assert average_points(points[:5]) == points[:5]
 
 
-def _job(status: str, person: str | None, total: int | None) -> KeptJob:
+def _job(status: str, person: str | None, total: int | None) -> LocalJob:
     when = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    return KeptJob("ftjob-1", status, "Tiny", when, 7, total, 0, person=person)
+    return LocalJob("ftjob-1", status, "Tiny", when, 7, total, 0, person=person)
 
 
 @pytest.mark.parametrize(
-    ("jobs", "is_ordered", "said"),
+    ("jobs", "is_preparing", "status"),
     [
         ([], False, ""),
-        ([], True, "The training is being prepared."),
+        ([], True, "Preparing to train."),
         ([_job("failed", "Hare", 72)], False, ""),
         (
             [_job("queued", "Tortoise", None), _job("running", "Hare", 72)],
             True,
-            "Hare is still being trained: step 7 of 72.",
+            "Training for Hare is running: step 7 of 72.",
         ),
-        ([_job("queued", None, None)], False, "Tiny is still being trained."),
+        ([_job("queued", None, None)], False, "Training for Tiny is running."),
     ],
 )
-def test_who_has_no_model_yet_reads_how_far_the_training_is(
-    jobs: list[KeptJob],
+def test_training_status(
+    jobs: list[LocalJob],
     *,
-    is_ordered: bool,
-    said: str,
+    is_preparing: bool,
+    status: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(PageSession, "jobs", lambda _: jobs)
-    monkeypatch.setattr(PageSession, "is_preparing_training", is_ordered)
+    monkeypatch.setattr(PageSession, "is_preparing_training", is_preparing)
     with PageSession(None, tmp_path) as session:
-        assert str(session.training or "") == said
+        assert str(session.training_status or "") == status
 
 
-def test_losses_are_means_of_the_first_and_last_steps() -> None:
+def test_mean_losses_of_first_and_last_steps() -> None:
     losses = [4.0, 3.0, 3.5, 2.5, 2.0, 2.2, 1.9, 2.1, 1.0, 3.0]
     assert mean_ends(list(enumerate(losses, 1))) == (3.5, 2.0)
     assert mean_ends([(1, 4.0), (2, 3.0)]) == (4.0, 3.0)
 
 
-def test_a_training_that_waits_for_the_disk_says_so(
+def test_full_disk_is_shown_for_queued_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     event = "The disk with /data is full. Free some space, and the job continues"
-    monkeypatch.setattr(train, "failure_of", lambda *_: event)
+    monkeypatch.setattr(train, "get_failure_message", lambda *_: event)
     session = cast("PageSession", SimpleNamespace(data_dir=None))
     job = _job("queued", "Hare", None)
-    said = train.state_text(session, job, [job])
-    assert said == "The disk is full: free some space, and the training continues."
+    shown = train.state_text(session, job, [job])
+    assert shown == "The disk is full. Free some space, and training will continue."

@@ -1,4 +1,4 @@
-"""What the page reads and makes, without a browser."""
+"""The session of the page, without a browser."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,15 +11,15 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports._progress import Watch
-from langchain_chatexports.datasets.chat_choice import ChatChoice
+from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.jobs import JobStore, KeptJob
+from langchain_chatexports.local_server.storage.jobs import JobStore, LocalJob
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
-from langchain_chatexports.samples import write_imessage, write_messenger
+from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows.bases import Base
 from langchain_chatexports.workflows.training_events import JobEvent
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
@@ -46,255 +46,233 @@ def _prepare(session: PageSession) -> Any:
     return session.data
 
 
-def test_examples_are_those_of_finetune(session: PageSession, tmp_path: Path) -> None:
-    _add(session, write_messenger(tmp_path / "hogwarts"))
-    data = _prepare(session)
+@pytest.fixture
+def messenger(session: PageSession) -> PageSession:
+    """A session with the Messenger sample."""
+    session.add_sample()
+    session.exports.join(_SECONDS)
+    return session
+
+
+def test_examples_match_finetune(messenger: PageSession) -> None:
+    data = _prepare(messenger)
     assert data.person == "Harry Potter"
-    assert str(session.data).startswith("87 examples")
-    assert data.is_enough
-    assert (session.estimate_seconds() or 0) > 0
+    assert str(data).startswith("87 examples")
+    assert data.has_enough_examples
+    assert (messenger.estimate_seconds() or 0) > 0
 
 
-def test_examples_can_be_redacted(session: PageSession, tmp_path: Path) -> None:
-    _add(session, write_messenger(tmp_path / "hogwarts"))
-    session.choice = Choice("", redact=True)
-    data = _prepare(session)
-    assert "Harry" not in str(data.examples)
-    person = data.person
-    assert "Harry" not in str(person)
-    # The same stand-in, whatever else is chosen.
-    session.choice = Choice(
-        "Harry Potter", ChatChoice(without_groups=True), redact=True
-    )
-    data = _prepare(session)
-    assert data.person == person
+def test_examples_can_be_redacted(messenger: PageSession) -> None:
+    messenger.choice = Choice("", redact=True)
+    data = _prepare(messenger)
+    assert "Harry" not in f"{data.examples} {data.person}"
+    # Another choice does not change the stand-in.
+    chats = ChatFilter(without_groups=True)
+    messenger.choice = Choice("Harry Potter", chats, redact=True)
+    assert _prepare(messenger).person == data.person
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("choice", "reason"),
     [
-        (Choice("", ChatChoice(end=date(1990, 1, 1))), "nothing to learn"),
-        (Choice("Nobody"), "wrote nothing in the chats"),
+        (Choice("", ChatFilter(end=date(1990, 1, 1))), "Nothing to train on"),
+        (Choice("Nobody"), "has no messages in the selected chats"),
     ],
 )
-def test_what_makes_no_examples_is_said_in_the_pages_words(
-    session: PageSession, tmp_path: Path, choice: Choice, said: str
+def test_missing_examples_are_explained(
+    messenger: PageSession, choice: Choice, reason: str
 ) -> None:
-    _add(session, write_messenger(tmp_path / "hogwarts"))
-    session.choice = choice
-    _prepare(session)
-    assert said in str(session.preparing.error)
-    assert "--" not in str(session.preparing.error)
-    assert session.data is None
+    messenger.choice = choice
+    assert _prepare(messenger) is None
+    assert reason in str(messenger.preparing.error)
+    assert "--" not in str(messenger.preparing.error)
 
 
-def test_of_a_chat_that_two_phones_exported_one_is_learned(
+def test_chat_from_two_phones_is_learned_once(
     session: PageSession, tmp_path: Path
 ) -> None:
     mine = write_pair_chat(tmp_path / "WhatsApp Chat with Mum.txt", "Mum", "Jo")
     hers = write_pair_chat(tmp_path / "WhatsApp Chat with Jo.txt", "Petra", "Jo")
-    made = []
+    counts = []
     for added, people in (([mine], ()), ([hers], ()), ([], ("Mum",))):
-        for path in added:
-            _add(session, path)
-        session.choice = Choice("Jo", chats=ChatChoice(include=people))
-        _prepare(session)
-        assert session.data is not None
-        made.append(len(session.data.examples))
-    assert made[0] > 0
-    assert len({*made}) == 1
+        _add(session, *added)
+        session.choice = Choice("Jo", chats=ChatFilter(include=people))
+        counts.append(len(_prepare(session).examples))
+    assert counts[0] > 0
+    assert len({*counts}) == 1
 
 
-def test_examples_of_another_choice_are_not_shown_or_trained_on(
-    session: PageSession, tmp_path: Path
-) -> None:
-    _add(session, write_messenger(tmp_path / "hogwarts"))
-    _prepare(session)
-    made, chosen = session.data, session.choice
+def test_examples_of_another_choice_are_not_used(messenger: PageSession) -> None:
+    data, prepared = _prepare(messenger), messenger.choice
     other = Choice("Draco Malfoy")
-    seen = []
-    for choice in (chosen, other, chosen, other):
-        session.choice = choice
-        seen.append(session.data is made)
-    assert seen == [True, False] * 2
-    assert not session.train(None)
-    data = _prepare(session)
-    assert data.person == "Draco Malfoy"
+    is_shown = []
+    for choice in (prepared, other, prepared, other):
+        messenger.choice = choice
+        is_shown.append(messenger.data is data)
+    assert is_shown == [True, False] * 2
+    assert not messenger.train(None)
+    assert _prepare(messenger).person == "Draco Malfoy"
 
 
-def test_a_choice_is_kept_while_exports_are_added_and_removed(
-    session: PageSession, tmp_path: Path
+def test_choice_is_kept_when_exports_change(
+    messenger: PageSession, tmp_path: Path
 ) -> None:
-    _add(session, write_messenger(tmp_path / "hogwarts"))
-    assert session.choice == Choice("")
-    _add(session, write_imessage(tmp_path / "chat.db"))
-    assert session.choice == Choice("Harry Potter")
-    chats = ChatChoice(include=("Hare", "Draco Malfoy"), without_groups=True)
-    session.choice = Choice("Hare", chats)
-    assert session.read is not None
-    session.exports.remove(session.exports.cards[1])
-    chats = ChatChoice(include=("Draco Malfoy",), without_groups=True)
-    assert session.choice == Choice("", chats)
+    assert messenger.choice == Choice("")
+    _add(messenger, write_imessage(tmp_path / "chat.db"))
+    assert messenger.choice == Choice("Harry Potter")
+    chats = ChatFilter(include=("Hare", "Draco Malfoy"), without_groups=True)
+    messenger.choice = Choice("Hare", chats)
+    messenger.exports.remove(messenger.exports.cards[1])
+    chats = ChatFilter(include=("Draco Malfoy",), without_groups=True)
+    assert messenger.choice == Choice("", chats)
 
 
-def test_a_training_that_is_stopped_while_the_server_starts_is_not_ordered(
-    session: PageSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_training_stopped_during_start_creates_no_job(
+    messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_begun, go_on = threading.Event(), threading.Event()
+    started, resume = threading.Event(), threading.Event()
 
     def start_server(_base: str | None) -> object:
-        is_begun.set()
-        go_on.wait(_SECONDS)
+        started.set()
+        resume.wait(_SECONDS)
         return object()
 
-    monkeypatch.setattr(session, "use_server", start_server)
-    _add(session, write_messenger(tmp_path / "hogwarts"))
-    _prepare(session)
-    assert session.train(None)
-    is_begun.wait(_SECONDS)
-    was_preparing = session.is_preparing_training
-    session.stop_preparing()
-    assert (was_preparing, session.is_preparing_training) == (True, False)
-    go_on.set()
-    session.job_work.join(_SECONDS)
-    assert session.job_work.error is None
-    assert session.jobs() == []
+    monkeypatch.setattr(messenger, "use_server", start_server)
+    _prepare(messenger)
+    assert messenger.train(None)
+    started.wait(_SECONDS)
+    was_preparing = messenger.is_preparing_training
+    messenger.stop_preparing()
+    assert (was_preparing, messenger.is_preparing_training) == (True, False)
+    resume.set()
+    messenger.job_work.join(_SECONDS)
+    assert messenger.job_work.error is None
+    assert messenger.jobs() == []
 
 
-def test_a_base_is_downloaded_with_progress_before_a_training(
-    session: PageSession, monkeypatch: pytest.MonkeyPatch
+def test_base_is_downloaded_before_training(
+    messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = "langchain_chatexports.page.session"
-    seen: list[object] = []
+    calls: list[object] = []
 
     def download(base: Base, watch: Watch, check: Callable[[], None]) -> None:
+        work = messenger.job_work
         with watch("MB", lambda: 7, 2610):
-            seen.append(
-                (base.id, str(session.job_work.title), session.job_work.progress)
-            )
+            calls.append((base.id, str(work.title), work.progress))
         check()
-        session.stop_preparing()
+        messenger.stop_preparing()
         check()
 
-    monkeypatch.setattr(f"{module}.download_base", download)
-    monkeypatch.setattr(session, "use_server", seen.append)
-    session.add_sample()
-    session.exports.join(_SECONDS)
-    data = _prepare(session)
-    choice = session.choose_base(data)
-    assert not choice.base.is_default
-    assert session.train("Qwen/Qwen3.5-0.8B")
-    session.job_work.join(_SECONDS)
-    assert seen == [("Qwen/Qwen3.5-0.8B", "Downloading the base model", (7, 2610))]
+    monkeypatch.setattr(f"{PageSession.__module__}.download_base", download)
+    monkeypatch.setattr(messenger, "use_server", calls.append)
+    data = _prepare(messenger)
+    assert not messenger.choose_base(data).base.is_default
+    assert messenger.train("Qwen/Qwen3.5-0.8B")
+    messenger.job_work.join(_SECONDS)
+    assert calls == [("Qwen/Qwen3.5-0.8B", "Downloading the base model", (7, 2610))]
 
 
 @pytest.fixture
-def speaking(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What happens to a session with a German chat, whose server stands in."""
-    seen: list[object] = []
+def calls(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Add a German chat, and record the downloads and started bases."""
+    calls: list[object] = []
 
     def use_server(base: str | None) -> object:
-        seen.append(base)
+        calls.append(base)
         return SimpleNamespace(
             base_model="m", base_url="http://127.0.0.1:9", api_key="k"
         )
 
     def download(base: Base, *_: object, **__: object) -> None:
-        seen.append(f"downloaded {base.id}")
+        calls.append(f"downloaded {base.id}")
 
     chat = WhatsAppChat.ios()
     for number in range(20):
         chat.says("Jonas", f"Wie geht es dir heute, {number}?")
         chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
-    monkeypatch.setattr("langchain_chatexports.page.session.download_base", download)
+    monkeypatch.setattr(f"{PageSession.__module__}.download_base", download)
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
     monkeypatch.setattr(session.talk, "_use_server", use_server)
     _add(session, chat.to_file(session.exports.new_copy("_chat.txt")))
     session.choice = Choice("Mama")
-    return seen
+    return calls
 
 
-def test_a_person_answers_as_soon_as_an_export_is_read(
-    session: PageSession, speaking: list[object]
+def _talk(session: PageSession, **options: bool) -> str:
+    """Start a talk with the person, and return its error."""
+    assert session.talk_to_person(**options)
+    session.talk.reply_work.join(_SECONDS)
+    return str(session.talk.reply_work.error)
+
+
+def test_person_answers_without_training(
+    session: PageSession, calls: list[object]
 ) -> None:
-    assert session.talk_to_person()
-    session.talk.answering.join(_SECONDS)
+    _talk(session)
     assert session.offer is not None
-    wanted = session.offer.base.id
-    assert (speaking, session.talk.is_ready) == ([], False)
-    assert session.talk_to_person(downloads=False)
-    session.talk.answering.join(_SECONDS)
-    assert "No base model on this machine speaks" in str(session.talk.answering.error)
-    assert session.talk_to_person(downloads=True)
-    session.talk.answering.join(_SECONDS)
-    assert speaking == [f"downloaded {wanted}", wanted]
-    assert session.talk.is_ready
+    base = session.offer.base.id
+    assert (calls, session.talk.is_ready) == ([], False)
+    assert "No base model on this machine speaks" in _talk(session, downloads=False)
+    _talk(session, downloads=True)
+    assert calls == [f"downloaded {base}", base]
     assert session.talk.voices[-1].title == "Mama"
     session.clear()
     assert not session.talk.is_ready
 
 
-def test_a_person_answers_with_the_base_of_the_command_and_cites_chats(
-    session: PageSession, speaking: list[object], monkeypatch: pytest.MonkeyPatch
+def test_person_answers_with_given_base_and_cites_chats(
+    session: PageSession, calls: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session.base = "my/base"
-    assert session.talk_to_person()
+    _talk(session)
+    assert calls == ["my/base"]
     talk = session.talk
-    talk.answering.join(_SECONDS)
-    assert speaking == ["my/base"]
     model = FakeListChatModel(responses=["Gut."])
-    voice = Voice("Mama", model, talk.settings)
-    voices = [Voice("base model", model), voice]
+    voices = [Voice("base model", model), Voice("Mama", model, talk.settings)]
     monkeypatch.setattr(talk, "_new_voices", lambda: voices)
     talk.voices = voices
-    assert talk.say("Wie war es mit 17?")
-    talk.answering.join(_SECONDS)
-    assert talk.answering.error is None
-    for said in ("Jonas: Wie geht es dir heute, 17?", "Mama: Mir geht es auch noch"):
-        assert any(said in cited for cited in talk.lines[0].cited)
-    talk.leave()
+    assert talk.send("Wie war es mit 17?")
+    talk.reply_work.join(_SECONDS)
+    assert talk.reply_work.error is None
+    for text in ("Jonas: Wie geht es dir heute, 17?", "Mama: Mir geht es auch noch"):
+        assert any(text in cited for cited in talk.lines[0].cited)
+    talk.end()
     assert talk.settings.memory is None
 
 
-def _jobs(session: PageSession, count: int) -> tuple[JobStore, list[str]]:
+def test_jobs_of_killed_server_are_stopped(
+    session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = DataDirectory(session.data_dir)
     data.prepare()
     store = JobStore(data)
-    order = {"model": "tiny", "metadata": {}}
-    ids = [store.create(order, private={}, events=[])["id"] for _ in range(count)]
-    return store, ids
-
-
-def test_trainings_of_a_killed_server_can_go_on_and_nothing_else_is_said_of_others(
-    session: PageSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, ids = _jobs(session, 2)
-    server = SimpleNamespace(is_running=True, stop=lambda: None)
-    session._server = server  # type: ignore[assignment] # what is asked of it
+    request = {"model": "tiny", "metadata": {}}
+    ids = [store.create(request)["id"] for _ in range(2)]
+    server: Any = SimpleNamespace(is_running=True, stop=lambda: None)
+    session._server = server
     running: list[object] = [server]
     monkeypatch.setattr(
         f"{PageSession.__module__}.find_running_server", lambda _: running[-1]
     )
     assert {job.status for job in session.jobs()} == {"queued"}
-    lost = [session.has_lost_training]
+    has_lost = [session.has_interrupted_training]
     server.is_running = False
     running.append(None)
     assert {job.status for job in session.jobs()} == {"stopped"}
-    assert session.training is None
-    lost.append(session.has_lost_training)
+    assert session.training_status is None
+    has_lost.append(session.has_interrupted_training)
     for job_id in ids:
-        store.update(job_id, only_from=("queued",), status="succeeded")
-    lost.append(session.has_lost_training)
-    assert lost == [False, True, False]
+        store.update(job_id, expected=("queued",), status="succeeded")
+    has_lost.append(session.has_interrupted_training)
+    assert has_lost == [False, True, False]
 
 
-def test_a_training_that_never_became_a_job_can_be_tried_again(
-    session: PageSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_failed_training_request_can_be_repeated(
+    messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _add(session, write_messenger(tmp_path / "hogwarts"))
-    _prepare(session)
+    _prepare(messenger)
     server = SimpleNamespace(is_running=False)
-    monkeypatch.setattr(session, "use_server", lambda _: server)
+    monkeypatch.setattr(messenger, "use_server", lambda _: server)
     event = JobEvent("ftjob-1", "new")
 
     def create(*_: object, **__: object) -> JobEvent:
@@ -304,35 +282,28 @@ def test_a_training_that_never_became_a_job_can_be_tried_again(
         raise FineTuningError(msg)
 
     monkeypatch.setattr(f"{PageSession.__module__}.create_job", create)
-    assert session.train(None)
-    session.job_work.join(_SECONDS)
-    assert "The local server ended unexpectedly" in str(session.job_work.error)
+    assert messenger.train(None)
+    messenger.job_work.join(_SECONDS)
+    assert "The local server stopped unexpectedly" in str(messenger.job_work.error)
     server.is_running = True
-    assert session.train(None)
-    session.job_work.join(_SECONDS)
-    assert session.found == event
+    assert messenger.train(None)
+    messenger.job_work.join(_SECONDS)
+    assert messenger.job_event == event
 
 
-def test_until_the_steps_show_a_pace_the_time_left_is_that_of_choose(
-    session: PageSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_time_left_is_estimated_before_first_steps(
+    messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _add(session, write_messenger(tmp_path / "hogwarts"))
-    _prepare(session)
-    monkeypatch.setattr(session, "use_server", lambda _: None)
+    _prepare(messenger)
+    monkeypatch.setattr(messenger, "use_server", lambda _: None)
     monkeypatch.setattr(
         f"{PageSession.__module__}.create_job", lambda *_, **__: JobEvent("j", "new")
     )
-    assert session.train(None)
-    session.job_work.join(_SECONDS)
-    assert session.job_work.error is None
-    chosen = session.estimate_seconds()
-    assert chosen is not None
-    lefts = []
-    for status, step, total in (
-        ("queued", 0, None),
-        ("running", 0, None),
-        ("running", 1, 4),
-    ):
-        job = KeptJob("j", status, "b", datetime.now(timezone.utc), step, total, 0)
-        lefts.append(session.seconds_left(job))
-    assert lefts == [chosen, chosen, chosen * 3 / 4]
+    assert messenger.train(None)
+    messenger.job_work.join(_SECONDS)
+    assert messenger.job_work.error is None
+    estimate = messenger.estimate_seconds() or 0
+    states = [("queued", 0, None), ("running", 0, None), ("running", 1, 4)]
+    for (status, step, total), share in zip(states, (1, 1, 3 / 4), strict=True):
+        job = LocalJob("j", status, "b", datetime.now(timezone.utc), step, total, 0)
+        assert messenger.seconds_left(job) == pytest.approx(estimate * share)

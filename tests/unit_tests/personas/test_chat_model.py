@@ -31,7 +31,7 @@ PROMPT = [SYSTEM, "tea?"]
 
 
 class _Echo(BaseChatModel):
-    """Answers with what it was sent."""
+    """Answers with its input."""
 
     @property
     def _llm_type(self) -> str:
@@ -41,15 +41,15 @@ class _Echo(BaseChatModel):
         self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
         del run_manager
-        told = {"sent": [str(one.text) for one in messages], "stop": stop, **kwargs}
-        answer = AIMessage("ok", additional_kwargs=told)
+        received = {"sent": [str(m.text) for m in messages], "stop": stop, **kwargs}
+        answer = AIMessage("ok", additional_kwargs=received)
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
         return self.bind(tools=[tool["name"] for tool in tools], **kwargs)
 
 
-class _Seen(BaseCallbackHandler):
+class _Recorder(BaseCallbackHandler):
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.tokens: list[str] = []
@@ -57,13 +57,13 @@ class _Seen(BaseCallbackHandler):
     def on_chat_model_start(
         self, serialized: Any, messages: list[list[BaseMessage]], **_: Any
     ) -> None:
-        self.texts += [str(serialized), *(str(m.text) for one in messages for m in one)]
+        self.texts += [str(serialized), *(str(m.text) for m in messages[0])]
 
     def on_llm_new_token(self, token: Any, **_: Any) -> None:
         self.tokens.append(str(token))
 
 
-async def test_the_model_answers_what_the_voice_says() -> None:
+async def test_model_gets_prompt_with_voice() -> None:
     persona = PersonaChatModel(model=_Echo(), voice=VOICE)
     answers = [
         persona.invoke("tea?", stop=["!"], top_k=3),
@@ -77,13 +77,13 @@ async def test_the_model_answers_what_the_voice_says() -> None:
         assert answer.additional_kwargs["top_k"] == 3
 
 
-async def test_it_streams_piece_by_piece() -> None:
+async def test_answer_is_streamed() -> None:
     model = GenericFakeChatModel(messages=iter([AIMessage("a b c")] * 2))
     persona = PersonaChatModel(model=model, voice=VOICE)
     pieces = ["a", " ", "b", " ", "c"]
     assert [str(chunk.text) for chunk in persona.stream("tea?")][:5] == pieces
-    arrived = [str(chunk.text) async for chunk in persona.astream("tea?")]
-    assert arrived[:5] == pieces
+    async_chunks = [str(chunk.text) async for chunk in persona.astream("tea?")]
+    assert async_chunks[:5] == pieces
 
 
 _LIMITED = VoicePrompt(limits=ReplyLimits(99, characters=9, bubbles=2, label="Ben"))
@@ -99,39 +99,34 @@ _LIMITED = VoicePrompt(limits=ReplyLimits(99, characters=9, bubbles=2, label="Be
         ("I am\nBen", "I am\nBen"),
     ],
 )
-async def test_an_answer_ends_where_the_persons_would_have_ended(
-    answer: str, kept: str
-) -> None:
+async def test_answer_is_truncated(answer: str, kept: str) -> None:
     model = FakeListChatModel(responses=[answer])
     persona = PersonaChatModel(model=model, voice=_LIMITED)
-    streamed = [str(chunk.text) for chunk in persona.stream("tea?")]
-    later = [str(chunk.text) async for chunk in persona.astream("tea?")]
-    assert "".join(streamed) == "".join(later) == kept
+    chunks = [str(chunk.text) for chunk in persona.stream("tea?")]
+    async_chunks = [str(chunk.text) async for chunk in persona.astream("tea?")]
+    assert "".join(chunks) == "".join(async_chunks) == kept
     assert persona.invoke("tea?").text == (await persona.ainvoke("tea?")).text == kept
-    assert len(streamed) <= len(kept) + 9
+    assert len(chunks) <= len(kept) + 9
 
 
-def test_an_answer_to_a_call_with_something_bound_is_whole() -> None:
+def test_bound_call_is_not_truncated() -> None:
     model = FakeListChatModel(responses=["One.\nTwo.\nThree."])
     persona = PersonaChatModel(model=model, voice=_LIMITED)
     assert persona.bind(top_k=3).invoke("tea?").text == "One.\nTwo.\nThree."
 
 
-def test_callbacks_get_the_chat_and_not_the_prompt() -> None:
+def test_callbacks_get_chat_without_prompt() -> None:
     model = GenericFakeChatModel(messages=iter([AIMessage("a b")] * 2))
     persona = PersonaChatModel(model=model, voice=VOICE)
-    seen = _Seen()
+    recorder = _Recorder()
     chain = RunnableLambda(lambda text: text) | persona
-    for _ in chain.stream("tea?", {"callbacks": [seen]}):
-        pass
-    assert "".join(seen.tokens) == "a b"
-    assert "tea?" in seen.texts
-    assert not any("Ann" in text or "always" in text for text in seen.texts)
+    assert [*chain.stream("tea?", {"callbacks": [recorder]})]
+    assert "".join(recorder.tokens) == "a b"
+    assert "tea?" in recorder.texts
+    assert not any("Ann" in text or "always" in text for text in recorder.texts)
 
 
-async def test_traces_get_the_chat_and_not_the_prompt(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_traces_get_chat_without_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     model = GenericFakeChatModel(messages=iter([AIMessage("a b")] * 9))
     persona = PersonaChatModel(model=model, voice=VOICE)
     with traced(monkeypatch) as sent:
@@ -145,7 +140,7 @@ async def test_traces_get_the_chat_and_not_the_prompt(
     assert not any("Ann" in text or "always" in text for text in sent)
 
 
-def test_tools_are_bound_as_the_model_binds_them() -> None:
+def test_tools_are_bound_by_model() -> None:
     persona = PersonaChatModel(model=_Echo(), voice=VOICE)
     bound = persona.bind_tools([{"name": "look"}], tool_choice="any")
     answer = bound.invoke("tea?")
@@ -165,9 +160,7 @@ class _Race(BaseModel):
 
 @pytest.mark.parametrize("include_raw", [False, True])
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
-def test_structured_output_is_asked_for_as_the_model_does(
-    method: Any, include_raw: bool
-) -> None:
+def test_structured_output_matches_model(method: Any, include_raw: bool) -> None:
     bodies = []
     with OpenAIServer(words=('{"winner": "Tortoise"}',)).running() as server:
         model = _client(server)
@@ -176,9 +169,7 @@ def test_structured_output_is_asked_for_as_the_model_does(
                 _Race, method=method, include_raw=include_raw
             )
             answer = structured.invoke("Who won? (JSON)")
-            bodies.append(
-                {k: v for k, v in server.chats[-1].items() if k != "messages"}
-            )
+            bodies.append({**server.chats[-1], "messages": None})
             if method != "function_calling":
                 race = answer["parsed"] if include_raw else answer
                 assert race == _Race(winner="Tortoise")
@@ -186,23 +177,23 @@ def test_structured_output_is_asked_for_as_the_model_does(
     assert bodies[0] == bodies[1]
 
 
-async def test_usage_counts_once_and_no_run_has_the_prompt() -> None:
+async def test_usage_is_counted_once_without_prompt() -> None:
     with OpenAIServer().running() as server:
         persona = PersonaChatModel(model=_client(server), voice=VOICE)
         with get_usage_metadata_callback() as usage, collect_runs() as collected:
             persona.invoke("tea?")
             await persona.ainvoke("tea?")
             assert [*persona.stream("tea?")]
-            assert [one async for one in persona.astream("tea?")]
+            assert [chunk async for chunk in persona.astream("tea?")]
     assert len(collected.traced_runs) == 4
     for run in collected.traced_runs:
         assert "tea?" in str(run.inputs)
         assert "always" not in f"{run.inputs}{run.outputs}{run.serialized}{run.extra}"
-    counted = usage.usage_metadata[BASE_MODEL]
-    assert (counted["input_tokens"], counted["output_tokens"]) == (12, 8)
+    tokens = usage.usage_metadata[BASE_MODEL]
+    assert (tokens["input_tokens"], tokens["output_tokens"]) == (12, 8)
 
 
-def test_it_counts_limits_and_is_traced_as_the_model() -> None:
+def test_settings_are_those_of_model() -> None:
     limiter = InMemoryRateLimiter(requests_per_second=100)
     model = ChatOpenAI(
         model=BASE_MODEL,
@@ -223,7 +214,7 @@ def test_it_counts_limits_and_is_traced_as_the_model() -> None:
     assert params["ls_model_name"] == BASE_MODEL
 
 
-def test_no_text_is_in_its_repr() -> None:
+def test_repr_has_no_text() -> None:
     text = repr(PersonaChatModel(model=_Echo(), voice=VOICE))
     assert "Ann" not in text
     assert "tea" not in text

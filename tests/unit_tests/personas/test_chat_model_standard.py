@@ -1,4 +1,4 @@
-"""langchain-tests' suites on a persona, as on the model inside it."""
+"""The suites of langchain-tests on a persona."""
 
 import gc
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServe
 from tests.unit_tests.builders.tuners import forget_clients
 
 pytestmark = [
-    # langchain-openai leaves its connections to the garbage collector.
+    # langchain-openai leaves closing connections to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -47,7 +47,7 @@ class _Persona:
 
     @property
     def has_tool_calling(self) -> bool:
-        """The server of these tests only talks; see `test_chat_model`."""
+        """The test server only answers with text; see `test_chat_model`."""
         return False
 
     @property

@@ -1,4 +1,4 @@
-"""Middleware for LangChain's agents: the voice, and what was said."""
+"""Middleware for LangChain's agents: the voice, and passages from chats."""
 
 import sys
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_core.tracers.context import collect_runs
 from pydantic import BaseModel
@@ -39,41 +39,28 @@ def _recorded(run: Any) -> Iterator[str]:
         yield from _recorded(child)
 
 
-class _Seen(list[list[BaseMessage]]):
-    """What a model was sent, turn by turn."""
-
-    def turn(self, answer: AIMessage) -> Any:
-        def play(messages: list[BaseMessage]) -> AIMessage:
-            self.append(messages)
-            return answer
-
-        return play
+def _input(text: str) -> Any:
+    return {"messages": [("user", text)]}
 
 
-async def test_an_agent_with_tools_answers_with_the_voice() -> None:
-    seen = _Seen()
-    looks = calls("kettle")([])
-    for is_async in (False, True):
-        model = ScriptedModel(script=[seen.turn(looks), seen.turn(AIMessage("Soon."))])
-        agent = create_agent(
-            model,
-            [kettle],
-            system_prompt="Be brief.",
-            middleware=[VoiceMiddleware(VOICE)],
-        )
-        asked: Any = {"messages": [("user", "more tea?")]}
-        with collect_runs() as collected:
-            done = await agent.ainvoke(asked) if is_async else agent.invoke(asked)
-        kinds = [type(message) for message in done["messages"]]
-        assert ToolMessage in kinds
-        assert done["messages"][-1].text == "Soon."
-        assert model.tools
-        # The voice is in what the model is sent, each time, and nowhere else.
-        assert "always" not in str(done)
-        for run in collected.traced_runs:
-            assert "always" not in "".join(_recorded(run))
-    assert len(seen) == 4
-    for messages in seen:
+async def test_agent_with_tools_uses_voice() -> None:
+    model = ScriptedModel(script=[calls("kettle"), AIMessage("Soon.")] * 2)
+    agent = create_agent(
+        model, [kettle], system_prompt="Be brief.", middleware=[VoiceMiddleware(VOICE)]
+    )
+    with collect_runs() as collected:
+        results = [agent.invoke(_input("more tea?"))]
+        results.append(await agent.ainvoke(_input("more tea?")))
+    for result in results:
+        assert ToolMessage in map(type, result["messages"])
+        assert result["messages"][-1].text == "Soon."
+        # Only the model gets the voice.
+        assert "always" not in str(result)
+    assert model.tools
+    for run in collected.traced_runs:
+        assert "always" not in "".join(_recorded(run))
+    assert len(model.requests) == 4
+    for messages in model.requests:
         system = str(messages[0].text)
         assert system.startswith("You are Ann.\n\nBe brief.")
         assert system.endswith("> more tea?\nalways")
@@ -85,27 +72,22 @@ class _Plan(BaseModel):
     day: str
 
 
-def test_an_agent_with_a_voice_has_structured_answers() -> None:
+def test_agent_with_voice_returns_structured_answer() -> None:
     model = ScriptedModel(script=[calls("_Plan", day="Friday")])
     agent = create_agent(
         model, response_format=_Plan, middleware=[VoiceMiddleware(VOICE)]
     )
-    asked: Any = {"messages": [("user", "When?")]}
-    done = agent.invoke(asked)
-    assert done["structured_response"] == _Plan(day="Friday")
+    assert agent.invoke(_input("When?"))["structured_response"] == _Plan(day="Friday")
 
 
-async def test_an_agent_is_shown_what_was_said_with_ids_to_cite() -> None:
+async def test_agent_gets_passages_with_ids() -> None:
     retriever = ChatExportRetriever.from_sessions(talk(*SAID), k=1)
-    seen = _Seen()
-    script = [seen.turn(AIMessage("Friday.")), seen.turn(AIMessage("Friday."))]
-    agent = create_agent(
-        ScriptedModel(script=script), middleware=[RecallMiddleware(retriever)]
-    )
-    asked: Any = {"messages": [("user", "When is the race?")]}
-    done = [agent.invoke(asked), await agent.ainvoke(asked)]
-    (document,) = retriever.invoke("When is the race?")
-    for messages, result in zip(seen, done, strict=True):
+    model = ScriptedModel(script=[AIMessage("Friday.")] * 2)
+    agent = create_agent(model, middleware=[RecallMiddleware(retriever)])
+    question = "When is the race?"
+    results = [agent.invoke(_input(question)), await agent.ainvoke(_input(question))]
+    (document,) = retriever.invoke(question)
+    for messages, result in zip(model.requests, results, strict=True):
         system = str(messages[0].text)
         assert f"[{document.metadata['match']}]" in system
         assert "Hare: The race is on Friday." in system
@@ -113,25 +95,17 @@ async def test_an_agent_is_shown_what_was_said_with_ids_to_cite() -> None:
         assert len(result["messages"]) == 2
 
 
-def test_where_nothing_was_said_the_request_stays_as_it_is() -> None:
+def test_request_without_passages_is_unchanged() -> None:
     retriever = ChatExportRetriever.from_sessions(talk(*SAID), k=0)
-    seen = _Seen()
-    agent = create_agent(
-        ScriptedModel(script=[seen.turn(AIMessage("No idea."))]),
-        system_prompt="Be brief.",
-        middleware=[RecallMiddleware(retriever)],
-    )
-    asked: Any = {"messages": [("user", "When is the race?")]}
-    agent.invoke(asked)
-    assert [str(message.text) for message in seen[0]] == [
-        "Be brief.",
-        "When is the race?",
-    ]
+    model = ScriptedModel(script=[AIMessage("No idea.")])
+    middleware = [RecallMiddleware(retriever)]
+    agent = create_agent(model, system_prompt="Be brief.", middleware=middleware)
+    agent.invoke(_input("When is the race?"))
+    texts = [str(message.text) for message in model.requests[0]]
+    assert texts == ["Be brief.", "When is the race?"]
 
 
-def test_without_langchain_the_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_missing_langchain_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "langchain.agents.middleware", None)
     name = "langchain_chatexports.personas.middleware"
     monkeypatch.delitem(sys.modules, name, raising=False)

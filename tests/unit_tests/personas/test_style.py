@@ -1,4 +1,4 @@
-"""The style card: only what stands out, and nothing that was not counted."""
+"""The style card, which describes unusual habits only."""
 
 import pytest
 
@@ -29,16 +29,16 @@ from langchain_chatexports.personas import style_card
         (["a\nb"] * 12, "You often send several messages in a row"),
     ],
 )
-def test_what_stands_out_is_said(texts: list[str], sentence: str) -> None:
+def test_unusual_habits_are_described(texts: list[str], sentence: str) -> None:
     assert sentence in str(style_card(texts))
 
 
-def test_what_does_not_stand_out_is_not_said() -> None:
+def test_usual_habits_are_not_described() -> None:
     card = str(style_card(["Yes", "no", "Well.", "hm", "Ok!", "sure..."] * 5))
     assert "capital" not in card
     assert "end with" not in card
 
 
-def test_few_messages_say_too_little() -> None:
+def test_few_messages_have_no_style_card() -> None:
     assert style_card(["hi"] * 9) is None
     assert style_card([]) is None

@@ -1,4 +1,4 @@
-"""A model in a chat: what it is asked, and where its answer ends."""
+"""A model in a talk: its prompts and its answers."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from langchain_core.messages import AIMessageChunk
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, make_model
+from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, create_model
 from tests.unit_tests.builders.chat_models import CutOff
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
@@ -22,57 +22,47 @@ from tests.unit_tests.builders.tracers import traced
 def voice(server: OpenAIServer) -> Voice:
     settings = ChatSettings("Be brief.")
     voice = Voice(
-        "base", make_model(BASE_MODEL, settings, server.base_url, KEY), settings
+        "base", create_model(BASE_MODEL, settings, server.base_url, KEY), settings
     )
     voice.turns.append(Turn("Hello", "Hi"))
-    voice.hear("And now?")
+    voice.add_line("And now?")
     return voice
 
 
-def _prompt(server: OpenAIServer) -> list[str]:
-    return [message["content"] for message in server.chats[-1]["messages"]]
-
-
 @pytest.mark.parametrize("reason", ["stop", "length"])
-def test_an_answer_that_reached_the_limit_is_cut(reason: str) -> None:
+def test_answer_at_token_limit_is_cut(reason: str) -> None:
     last = AIMessageChunk(content=" then", response_metadata={"finish_reason": reason})
     chunks = [AIMessageChunk(content="And"), last]
     model: Any = SimpleNamespace(stream=lambda _messages: iter(chunks))
     voice = Voice("Tortoise", model)
-    voice.hear("Ready?")
+    voice.add_line("Ready?")
     assert "".join(voice.answer()) == "And then"
     assert voice.turns[-1].is_cut == (reason == "length")
 
 
-def test_of_a_conversation_that_does_not_fit_the_last_half_is_shown(
-    server: OpenAIServer, voice: Voice
-) -> None:
+def test_too_long_history_is_halved(server: OpenAIServer, voice: Voice) -> None:
     voice.turns[:] = [Turn(f"line {n}", f"answer {n}") for n in range(4)]
-    voice.hear("And now?")
+    voice.add_line("And now?")
     too_long = "context_length_exceeded"
     server.faults.append(refused("POST /chat/completions", 400, code=too_long))
     assert "".join(voice.answer())
-    assert _prompt(server)[1:] == [
-        "line 2",
-        "answer 2",
-        "line 3",
-        "answer 3",
-        "And now?",
-    ]
+    turns = ["line 2", "answer 2", "line 3", "answer 3"]
+    contents = [message["content"] for message in server.chats[-1]["messages"]]
+    assert contents[1:] == [*turns, "And now?"]
     server.faults.append(refused("POST /chat/completions", 400, code=too_long, times=9))
-    voice.hear("long " * 9)
+    voice.add_line("long " * 9)
     with pytest.raises(ChatExportError, match="too long for the context"):
         list(voice.answer())
 
 
-def test_an_answer_that_has_begun_is_not_begun_again(voice: Voice) -> None:
+def test_started_answer_is_not_repeated(voice: Voice) -> None:
     voice.model = CutOff(messages=iter(()))
     with pytest.raises(ChatExportError, match="could not answer"):
         list(voice.answer())
-    assert voice.last == "Always"
+    assert voice.last_answer == "Always"
 
 
-def test_a_chat_is_in_no_trace(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chat_is_not_traced(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
     with traced(monkeypatch) as sent:
         assert "".join(voice.answer())
     assert not sent

@@ -1,4 +1,4 @@
-"""What is found of known private places; benchmarks/redaction.py prints the tables."""
+"""Private data in labeled texts; `benchmarks/redaction.py` prints the tables."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from benchmarks.redaction import changed_harmless_lines, count_hard_cases, count
 from langchain_chatexports.redaction.redactor import Redactor
 
 LINES = labeled_lines()
-# Those that no rule can find, or none without finding what is harmless.
+# No rule can find these without changing harmless texts.
 _MISSED = {
     "phone, Brazil": 1,
     "phone, Norway": 1,
@@ -24,43 +24,43 @@ _MISSED = {
 
 
 @pytest.mark.parametrize("kind", sorted({case.kind for case in hard_cases()}))
-def test_only_these_are_missed(kind: str) -> None:
-    there, found = count_hard_cases()
-    assert there[kind] - found[kind] == _MISSED.get(kind, 0)
+def test_number_of_missed_cases(kind: str) -> None:
+    expected, found = count_hard_cases()
+    assert expected[kind] - found[kind] == _MISSED.get(kind, 0)
 
 
-def test_no_harmless_line_changes() -> None:
+def test_harmless_lines_are_not_changed() -> None:
     assert changed_harmless_lines() == []
 
 
 @pytest.fixture(scope="module")
 def counted() -> Counter[str]:
-    return counts(LINES, Redactor("key", PEOPLE).spans)
+    return counts(LINES, Redactor("key", PEOPLE).find_spans)
 
 
-def test_there_are_500_lines_of_four_languages() -> None:
+def test_benchmark_has_500_lines_in_four_languages() -> None:
     assert len(LINES) >= 500
     assert {line.language for line in LINES} == {"en", "de", "es", "fr"}
 
 
-def test_nearly_every_finding_is_right(counted: Counter[str]) -> None:
+def test_precision(counted: Counter[str]) -> None:
     assert counted["right"] / counted["findings"] > 0.98
 
 
-def test_most_of_what_is_private_is_found(counted: Counter[str]) -> None:
-    assert counted["all found"] / counted["all there"] > 0.9
+def test_recall(counted: Counter[str]) -> None:
+    assert counted["all found"] / counted["all expected"] > 0.9
 
 
 @pytest.mark.parametrize(
     "kind", ["account", "address", "card", "code", "email", "link"]
 )
-def test_what_has_a_form_is_found(counted: Counter[str], kind: str) -> None:
-    assert counted[f"{kind} found"] / counted[f"{kind} there"] > 0.95
+def test_recall_by_kind(counted: Counter[str], kind: str) -> None:
+    assert counted[f"{kind} found"] / counted[f"{kind} expected"] > 0.95
 
 
-def test_names_of_the_export_are_found() -> None:
+def test_recall_of_names() -> None:
     known = {"Dorothy", "Malcolm", "Tess", "Petersen", "Torben", "Wiebke", "Ramiro"}
     known |= {"Jimena", "Elvira", "Lacroix", "Bastien", "Solène"}
     lines = [line for line in LINES if not any(word in line.text for word in known)]
-    counted = counts(lines, Redactor("key", PEOPLE).spans)
-    assert counted["name found"] / counted["name there"] > 0.97
+    counted = counts(lines, Redactor("key", PEOPLE).find_spans)
+    assert counted["name found"] / counted["name expected"] > 0.97

@@ -1,14 +1,12 @@
-"""One form for comparing, and the way back to the characters as they stand."""
-
 import unicodedata
-from typing import Literal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.hard_cases import KNOWN
-from langchain_chatexports.redaction.normalization import comparable, folded, words_of
+from langchain_chatexports.redaction.normalization import find_words, fold, normalize
 from langchain_chatexports.redaction.redactor import Redactor
 
 REDACTOR = Redactor("key", KNOWN)
@@ -28,8 +26,8 @@ REDACTOR = Redactor("key", KNOWN)
         ("3\u00ba m\u00b2 \u2122 \u2026", "3\u00ba m\u00b2 \u2122 \u2026"),
     ],
 )
-def test_what_looks_alike_has_one_form(text: str, form: str) -> None:
-    assert comparable(text).text == form
+def test_texts_are_normalized(text: str, form: str) -> None:
+    assert normalize(text).text == form
 
 
 @pytest.mark.parametrize(
@@ -39,49 +37,49 @@ def test_what_looks_alike_has_one_form(text: str, form: str) -> None:
         *(("\u0141ukasz", "lukasz"), ("Y\u0131ld\u0131z", "yildiz")),
     ],
 )
-def test_case_and_accents_are_folded(one: str, other: str) -> None:
-    assert folded(one) == folded(other)
+def test_fold_ignores_case_and_accents(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
 
 
 @given(st.text())
-def test_a_form_has_a_place_for_each_character(text: str) -> None:
-    form = comparable(text)
+def test_each_normalized_character_has_a_position(text: str) -> None:
+    form = normalize(text)
     assert len(form.text) == len(form.starts) == len(form.ends)
     assert all(0 <= a < b <= len(text) for a, b in zip(*form[1:], strict=True))
 
 
 @given(st.text(), st.sampled_from(["Jose\u0301", "\u1100\u1161\u11a8", "Zoe\u0308"]))
-def test_all_outside_a_replacement_stays_byte_for_byte(text: str, name: str) -> None:
+def test_text_outside_replacements_is_unchanged(text: str, name: str) -> None:
     text = f"{text} {name} {text}"
-    spans = REDACTOR.spans(text)
-    redacted, rest = REDACTOR.text(text), 0
-    for before, after in zip(
-        [0, *(s.end for s in spans)],
-        [*(s.start for s in spans), len(text)],
-        strict=True,
-    ):
-        rest = redacted.index(text[before:after], rest) + after - before
+    spans = REDACTOR.find_spans(text)
+    redacted, rest = REDACTOR.redact_text(text), 0
+    ends = [0, *(span.end for span in spans)]
+    starts = [*(span.start for span in spans), len(text)]
+    for end, start in zip(ends, starts, strict=True):
+        rest = redacted.index(text[end:start], rest) + start - end
 
 
 @pytest.mark.parametrize("name", [name for name in KNOWN if not name.isascii()])
 @pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
-def test_a_name_is_found_in_any_normal_form_of_name_and_text(
-    name: str, form: Literal["NFC", "NFD", "NFKC", "NFKD"]
-) -> None:
+def test_names_are_found_in_any_normal_form(name: str, form: Any) -> None:
     redactor = Redactor("key", [unicodedata.normalize(form, name)])
-    plain = redactor.text(f"\u2014 {unicodedata.normalize('NFC', name)} \u2014")
-    assert plain == redactor.text(f"\u2014 {unicodedata.normalize('NFD', name)} \u2014")
-    left = {word.word for word in words_of(name)} & {w.word for w in words_of(plain)}
+    plain = redactor.redact_text(f"\u2014 {unicodedata.normalize('NFC', name)} \u2014")
+    assert plain == redactor.redact_text(
+        f"\u2014 {unicodedata.normalize('NFD', name)} \u2014"
+    )
+    left = {word.text for word in find_words(name)} & {
+        w.text for w in find_words(plain)
+    }
     assert not left
 
 
-def test_a_mark_behind_a_name_goes_with_it() -> None:
-    assert REDACTOR.text("Ann\u0301!") == REDACTOR.text("Ann!")
+@pytest.mark.parametrize("mark", ["\u0301", "\u20e3"], ids=["accent", "keycap"])
+def test_mark_after_a_name_is_removed_with_it(mark: str) -> None:
+    assert REDACTOR.redact_text(f"Ann{mark}!") == REDACTOR.redact_text("Ann!")
 
 
-def test_a_keycap_behind_a_name_goes_with_it() -> None:
-    assert REDACTOR.text("Ann\u20e3!") == REDACTOR.text("Ann!")
-
-
-def test_what_cannot_be_seen_beside_a_name_stays() -> None:
-    assert REDACTOR.text("\u200bAnn\ufe0f!") == f"\u200b{REDACTOR.text('Ann')}\ufe0f!"
+def test_invisible_characters_around_a_name_are_kept() -> None:
+    assert (
+        REDACTOR.redact_text("\u200bAnn\ufe0f!")
+        == f"\u200b{REDACTOR.redact_text('Ann')}\ufe0f!"
+    )

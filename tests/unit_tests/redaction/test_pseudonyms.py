@@ -1,4 +1,4 @@
-"""Stand-ins depend on the key and on what they stand for, alone."""
+"""Stand-ins only depend on the key and the original."""
 
 import subprocess
 import sys
@@ -11,30 +11,31 @@ from langchain_chatexports.redaction.pseudonyms import Pseudonyms
 from langchain_chatexports.redaction.redactor import Redactor
 
 
-def test_a_stand_in_is_the_same_in_another_process() -> None:
+def test_stand_ins_are_the_same_in_another_process() -> None:
     code = (
         "from langchain_chatexports.redaction.pseudonyms import Pseudonyms;"
         "p = Pseudonyms('key');"
-        "print(p.name('Ann'), p.placeholder('phone', '+1 555'), p.identifier('x'))"
+        "print(p.create_name('Ann'), p.create_placeholder('phone', '+1 555'),"
+        "p.create_id('x'))"
     )
     output = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout.split()
-    ours = Pseudonyms("key")
+    p = Pseudonyms("key")
     assert output == [
-        ours.name("Ann"),
-        ours.placeholder("phone", "+1 555"),
-        ours.identifier("x"),
+        p.create_name("Ann"),
+        p.create_placeholder("phone", "+1 555"),
+        p.create_id("x"),
     ]
 
 
-def test_another_key_gives_other_stand_ins() -> None:
-    assert Pseudonyms("a").name("Ann") != Pseudonyms("b").name("Ann")
-    assert Pseudonyms("a").identifier("x") != Pseudonyms("b").identifier("x")
+def test_stand_ins_depend_on_the_key() -> None:
+    assert Pseudonyms("a").create_name("Ann") != Pseudonyms("b").create_name("Ann")
+    assert Pseudonyms("a").create_id("x") != Pseudonyms("b").create_id("x")
 
 
-def test_case_and_accents_make_no_difference_but_case_is_taken_over() -> None:
-    stand_in = Pseudonyms("key").name
+def test_stand_ins_ignore_accents_and_keep_case() -> None:
+    stand_in = Pseudonyms("key").create_name
     assert stand_in("jose") == stand_in("José").lower()
     assert stand_in("JOSÉ") == stand_in("José").upper()
     assert stand_in("José").istitle()
@@ -50,36 +51,43 @@ def test_case_and_accents_make_no_difference_but_case_is_taken_over() -> None:
         ("address", "12  Oak Street", "12 oak street"),
     ],
 )
-def test_two_spellings_of_one_thing_have_one_placeholder(
-    kind: str, one: str, other: str
-) -> None:
-    ours = Pseudonyms("key")
-    assert ours.placeholder(kind, one) == ours.placeholder(kind, other)
+def test_spellings_have_the_same_placeholder(kind: str, one: str, other: str) -> None:
+    stand_ins = Pseudonyms("key")
+    assert stand_ins.create_placeholder(kind, one) == stand_ins.create_placeholder(
+        kind, other
+    )
 
 
-def test_two_passwords_that_differ_in_case_have_two_placeholders() -> None:
-    ours = Pseudonyms("key")
-    assert ours.placeholder("password", "a") != ours.placeholder("password", "A")
+def test_password_placeholders_are_case_sensitive() -> None:
+    stand_ins = Pseudonyms("key")
+    assert stand_ins.create_placeholder(
+        "password", "a"
+    ) != stand_ins.create_placeholder("password", "A")
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_any_text_has_a_stand_in(key: str, word: str) -> None:
-    ours = Pseudonyms(key)
-    assert ours.name(word).isalpha()
-    assert ours.placeholder("name", word).isascii()
+    stand_ins = Pseudonyms(key)
+    assert stand_ins.create_name(word).isalpha()
+    assert stand_ins.create_placeholder("name", word).isascii()
 
 
-def test_ten_thousand_names_have_as_many_stand_ins() -> None:
-    ours = Pseudonyms("key")
-    assert len({ours.name(f"name{i}") for i in range(10_000)}) == 10_000
+def test_stand_ins_do_not_collide() -> None:
+    stand_ins = Pseudonyms("key")
+    assert len({stand_ins.create_name(f"name{i}") for i in range(10_000)}) == 10_000
 
 
-def test_an_umlaut_that_is_spelled_out_has_the_same_stand_in() -> None:
+def test_spelled_out_umlaut_has_the_same_stand_in() -> None:
     redactor = Redactor("key", ["Jürgen Müller"])
-    assert len({redactor.text(name) for name in ("Müller", "Mueller", "Muller")}) == 1
+    assert (
+        len({redactor.redact_text(name) for name in ("Müller", "Mueller", "Muller")})
+        == 1
+    )
 
 
-def test_a_name_without_its_apostrophe_has_the_same_stand_in() -> None:
+def test_missing_apostrophe_has_the_same_stand_in() -> None:
     redactor = Redactor("key", ["Liam O'Brien"])
-    assert redactor.text("OBrien") == redactor.text("Brien")
-    assert redactor.name("Liam O'Brien").endswith(f"O'{redactor.text('Brien')}")
+    assert redactor.redact_text("OBrien") == redactor.redact_text("Brien")
+    assert redactor.redact_name("Liam O'Brien").endswith(
+        f"O'{redactor.redact_text('Brien')}"
+    )

@@ -1,16 +1,18 @@
-"""Each figure of a report, against a computation of its own."""
+"""The figures of a report, compared with independent computations."""
 
 import math
 import tracemalloc
 from collections import Counter
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from itertools import groupby, pairwise
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import pytest
 from langchain_core.messages import BaseMessage
 
+from langchain_chatexports._tokens import estimate_max_tokens
+from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.report import ExportReport, build_report
@@ -24,7 +26,7 @@ from langchain_chatexports.steps import (
 from langchain_chatexports.steps.pauses import automatic_gap
 from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import ExportLoader, GrowingLoader, talk
-from tests.unit_tests.builders.talks import PEOPLE, talks, texts_of
+from tests.unit_tests.builders.talks import PEOPLE, all_texts, talks
 
 Row: TypeAlias = tuple[int, str, str, int | None]
 ZONE = "Asia/Kathmandu"
@@ -57,9 +59,8 @@ def _time(message: BaseMessage) -> int | None:
 
 
 def _moments(messages: list[Row]) -> list[tuple[str, datetime]]:
-    begin = datetime(1970, 1, 1, tzinfo=timezone.utc)
     return [
-        (sender, (begin + timedelta(seconds=time)).astimezone(ZoneInfo(ZONE)))
+        (sender, datetime.fromtimestamp(time, ZoneInfo(ZONE)))
         for _, sender, _, time in messages
         if time is not None
     ]
@@ -80,11 +81,11 @@ def test_source(
     report: ExportReport, loader: ExportLoader, messages: list[Row]
 ) -> None:
     source: Any = report.sources[0]
-    given = sum(len(session["messages"]) for session in loader.sessions)
+    found = sum(len(session["messages"]) for session in loader.sessions)
     assert (source.name, source.platform) == ("fenwick.json", "races")
     assert (source.owner, source.owner_found_by) == (OWNER, "option")
-    assert (source.found, source.kept) == (given, len(messages))
-    assert source.skipped == {"empty": given - len(messages)}
+    assert (source.found, source.kept) == (found, len(messages))
+    assert source.skipped == {"empty": found - len(messages)}
     assert source.chats == len(loader.sessions)
     times = [time for *_, time in messages if time is not None]
     assert source.first.timestamp() == min(times)
@@ -99,7 +100,7 @@ def test_hours_and_weekdays(report: ExportReport, messages: list[Row]) -> None:
     assert report.time.by_weekday == tuple(weekdays[day] for day in range(1, 8))
 
 
-def test_time_line(report: ExportReport, messages: list[Row]) -> None:
+def test_timeline(report: ExportReport, messages: list[Row]) -> None:
     moments = _moments(messages)
     time = report.time
     assert time.zone == ZONE
@@ -129,10 +130,11 @@ def test_pauses_and_conversations(
         gaps.append(automatic_gap(own))
     figures = report.pauses
     assert figures.pauses == len(pauses)
-    for entry in figures.bins:
-        below = math.inf if entry.below is None else entry.below
-        assert entry.count == sum(entry.least <= pause < below for pause in pauses)
-    assert sum(entry.count for entry in figures.bins) == len(pauses)
+    for interval in figures.bins:
+        below = math.inf if interval.below is None else interval.below
+        count = sum(interval.least <= pause < below for pause in pauses)
+        assert interval.count == count
+    assert sum(interval.count for interval in figures.bins) == len(pauses)
     assert (figures.shortest_gap, figures.longest_gap) == (min(gaps), max(gaps))
     assert figures.conversations == len(SplitSessions().invoke(loader))
 
@@ -145,62 +147,54 @@ def _windows(loader: ExportLoader) -> TransformedChatLoader:
 
 def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None:
     examples = list(
-        to_training_examples(_windows(loader), system=persona_prompt, keep_lone=False)
-    )
-    keys: tuple[Literal["role", "content"], ...] = ("role", "content")
-    tokens = [
-        3
-        + sum(
-            3 + sum(math.ceil(len(str(m[key]).encode()) / 2.8) for key in keys)
-            for m in example["messages"]
+        to_training_examples(
+            _windows(loader), system=persona_prompt, keep_single_messages=False
         )
-        for example in examples
-    ]
-    figures: Any = report.examples
-    assert figures.examples == len(examples)
-    assert figures.answers == sum(
-        m["role"] == "assistant" for e in examples for m in e["messages"]
     )
-    assert figures.tokens == sum(tokens)
+    roles = Counter(m["role"] for example in examples for m in example["messages"])
+    tokens = sum(example_tokens(example, estimate_max_tokens) for example in examples)
+    figures: Any = report.examples
+    assert (figures.examples, figures.tokens) == (len(examples), tokens)
+    assert figures.answers == roles["assistant"]
 
 
 def test_several_exports_add_up(loader: ExportLoader) -> None:
     other = talks(seed=2, threads=3, length=40)
-    both: Any = build_report([loader, other])
-    one, two = (cast("Any", build_report(item)) for item in (loader, other))
+    sources: tuple[Any, ...] = ([loader, other], loader, other)
+    reports: Any = map(build_report, sources)
+    both, one, two = reports
     assert both.messages == one.messages + two.messages
-    assert both.pauses.conversations == (
-        one.pauses.conversations + two.pauses.conversations
-    )
+    conversations = one.pauses.conversations + two.pauses.conversations
+    assert both.pauses.conversations == conversations
     assert both.examples.examples == one.examples.examples + two.examples.examples
     assert both.sources == (*one.sources, *two.sources)
 
 
-def test_somebody_else_can_be_the_ai(loader: ExportLoader) -> None:
+def test_ai_can_be_another_person(loader: ExportLoader) -> None:
     report = build_report(loader, ai=PEOPLE[1])
     assert [p.name for p in report.people if p.is_ai] == [PEOPLE[1]]
     assert not report.ai_is_owner
 
 
-def test_without_an_ai_all_the_rest_is_there(loader: ExportLoader) -> None:
+def test_report_without_ai(loader: ExportLoader) -> None:
     report = build_report(loader, ai="Nobody")
     assert report.examples is None
-    assert report.messages == len(texts_of(loader))
+    assert report.messages == len(all_texts(loader))
 
 
-def test_an_export_without_messages_has_figures() -> None:
+def test_empty_export_has_figures() -> None:
     report = build_report(ExportLoader([]))
     assert report.messages == 0
     assert report.time.points == ()
     assert report.pauses.longest_gap is None
 
 
-def test_an_unknown_time_zone_is_refused(loader: ExportLoader) -> None:
+def test_unknown_time_zone_is_refused(loader: ExportLoader) -> None:
     with pytest.raises(ValueError, match="Europe/Berlin"):
         build_report(loader, time_zone="Mars/Olympus")
 
 
-def test_times_far_off_are_not_known() -> None:
+def test_times_out_of_range_are_ignored() -> None:
     session = talk("Hare: a", "Tortoise: b")
     session["messages"][0].additional_kwargs["message_time"] = 10**15
     report = build_report(ExportLoader([session]))
@@ -208,7 +202,7 @@ def test_times_far_off_are_not_known() -> None:
 
 
 @pytest.mark.benchmark
-def test_memory_does_not_grow_with_the_messages() -> None:
+def test_memory_is_constant() -> None:
     def peak(sessions: int) -> int:
         tracemalloc.start()
         build_report(GrowingLoader(sessions), ai="H")
@@ -216,7 +210,7 @@ def test_memory_does_not_grow_with_the_messages() -> None:
         tracemalloc.stop()
         return highest
 
-    peak(5)  # What is imported and cached on first use.
+    peak(5)  # Imports and caches.
     few, many = peak(20), peak(200)
-    # Half a megabyte of texts passes by, and some megabytes of messages.
+    # The texts have half a megabyte, and the messages several.
     assert many - few < 250_000, f"{few:,} bytes for 400 messages, {many:,} for 4,000"

@@ -15,7 +15,7 @@ from tests.unit_tests.builders.sessions import START, ExportLoader, said, talk
 
 
 def _thread(length: int, **metadata: Any) -> ChatSession:
-    """A thread of so many messages, half a minute apart."""
+    """Create a thread of `length` messages, half a minute apart."""
     lines = [f"{'Hare' if i % 2 else 'Tortoise'}: number {i}" for i in range(length)]
     facts = {"id": "t1", "platform": "races", "participants": ["Hare", "Tortoise"]}
     return talk(*lines, metadata={**facts, **metadata})
@@ -26,12 +26,9 @@ def _only(session: ChatSession, **options: Any) -> Document:
     return document
 
 
-def test_text_has_the_chat_and_the_day_and_a_line_a_message() -> None:
-    session = talk(
-        "Hare: Speed is key!",
-        "Tortoise: Is it?",
-        metadata={"title": "The race", "participants": ["Hare", "Tortoise"]},
-    )
+def test_text_has_chat_day_and_messages() -> None:
+    metadata = {"title": "The race", "participants": ["Hare", "Tortoise"]}
+    session = talk("Hare: Speed is key!", "Tortoise: Is it?", metadata=metadata)
     assert _only(session).page_content == (
         "Chat: The race (Hare, Tortoise)\n"
         "2023-08-28 (UTC)\n"
@@ -40,28 +37,17 @@ def test_text_has_the_chat_and_the_day_and_a_line_a_message() -> None:
     )
 
 
-def test_metadata_leads_back_to_the_messages() -> None:
-    session: Any = {
-        "messages": [
-            said("Hare", "a", at=0, message_id="m1"),
-            said("Tortoise", "b", message_id="m2"),
-        ],
-        "metadata": {
-            "id": "t1",
-            "platform": "races",
-            "title": None,
-            "participants": ["Hare"],
-            "is_group": False,
-        },
-    }
+def test_metadata() -> None:
+    hare = said("Hare", "a", at=0, message_id="m1")
+    messages = [hare, said("Tortoise", "b", message_id="m2")]
+    facts: Any = {"platform": "races", "title": None, "participants": ["Hare"]}
+    facts["is_group"] = False
+    session: Any = {"messages": messages, "metadata": {"id": "t1", **facts}}
     document = _only(session)
     assert document.metadata == {
+        **facts,
         "source": "races:t1",
         "session_id": "t1",
-        "platform": "races",
-        "title": None,
-        "participants": ["Hare"],
-        "is_group": False,
         "first": "2023-08-28T00:32:03+00:00",
         "last": "2023-08-28T00:32:03+00:00",
         "senders": ["Hare", "Tortoise"],
@@ -74,7 +60,7 @@ def test_metadata_leads_back_to_the_messages() -> None:
     assert json.loads(json.dumps(document.metadata)) == document.metadata
 
 
-def test_flat_metadata_leads_back_too() -> None:
+def test_flat_metadata() -> None:
     session = _thread(3, title="The race", is_group=False, thread_id=None)
     deep, flat = _only(session), _only(session, flat=True)
     assert flat.id == deep.id
@@ -97,14 +83,14 @@ def test_windows_share_messages_and_end_at_pauses() -> None:
     assert found == [["0", "1", "2"], ["2", "3", "4"], ["5", "6", "7"]]
 
 
-def test_messages_without_ids_have_the_same_ones_in_the_next_export() -> None:
+def test_created_ids_do_not_change_in_the_next_export() -> None:
     before, after = _only(_thread(4)), _only(_thread(6))
     ids = after.metadata["message_ids"]
     assert ids[:4] == before.metadata["message_ids"]
     assert len(set(ids)) == 6
 
 
-def test_sessions_of_other_packages_have_sources_of_their_own() -> None:
+def test_sessions_without_metadata_have_distinct_sources() -> None:
     sessions = [talk("Hare: hi"), talk("Hare: ho")]
     documents = [*sessions_to_documents(sessions)]
     assert len({document.metadata["source"] for document in documents}) == 2
@@ -115,18 +101,16 @@ def test_sessions_of_other_packages_have_sources_of_their_own() -> None:
 @pytest.mark.parametrize(
     "time", [START * 10**9, -(10**20), "soon", None, math.nan, math.inf]
 )
-def test_a_time_that_is_none_is_left_out(time: Any) -> None:
+def test_invalid_times_are_omitted(time: Any) -> None:
     message = said("Hare", "hi", message_time=time)
     document = _only(cast("ChatSession", {"messages": [message]}))
     assert document.metadata["first"] is None
     assert document.page_content == "Chat: Hare\nHare: hi"
 
 
-def test_half_a_surrogate_pair_becomes_a_sign_that_can_be_written() -> None:
-    session = talk(
-        "Ha\ud83dre: hi \ud83d", metadata={"id": "\ud83d", "title": "\udc00"}
-    )
-    document = _only(session)
+def test_lone_surrogates_are_replaced() -> None:
+    metadata = {"id": "\ud83d", "title": "\udc00"}
+    document = _only(talk("Ha\ud83dre: hi \ud83d", metadata=metadata))
     json.dumps([document.page_content, document.metadata], ensure_ascii=False).encode()
 
 
@@ -139,8 +123,8 @@ def test_documents_are_lazy_and_close_the_loader() -> None:
     assert loader.closed == 1
 
 
-def test_a_grown_export_is_indexed_without_doubling() -> None:
-    """The recipe of the docs: LangChain's indexing API with a record manager."""
+def test_grown_export_is_indexed_without_duplicates() -> None:
+    """As in the docs, with LangChain's indexing API and a record manager."""
     pytest.importorskip("numpy")  # LangChain's store in memory needs it.
     records = InMemoryRecordManager(namespace="chats")
     records.create_schema()
@@ -161,7 +145,7 @@ def test_a_grown_export_is_indexed_without_doubling() -> None:
     assert indexed(_thread(16), other)["num_added"] == 4
     again = indexed(_thread(16), other)
     assert (again["num_added"], again["num_skipped"]) == (0, 4)
-    # The third window of the thread had 4 messages; it is full now, and one follows.
+    # The third window had 4 messages. Now it is full, and there is a fourth.
     grown = indexed(_thread(22), other)
     assert (grown["num_added"], grown["num_deleted"], grown["num_skipped"]) == (2, 1, 3)
     ids = [

@@ -31,7 +31,7 @@ def filled(*sessions: ChatSession, path: Path | None = None) -> ChatIndex:
 
 
 def found(index: ChatIndex, query: str, **filters: Any) -> list[str]:
-    """The texts of the messages that fit best."""
+    """Return the texts of the best matching messages."""
     return [hit.match.text for hit in index.search(query, **filters)]
 
 
@@ -44,35 +44,30 @@ def garden() -> ChatIndex:
     )
 
 
-def test_the_best_message_is_found(garden: ChatIndex) -> None:
+def test_best_message_is_found(garden: ChatIndex) -> None:
     assert found(garden, "when is the race?") == ["The race is at nine"]
     (hit,) = garden.search("carrot")
     assert hit.document.page_content.startswith("Chat: c1 (Hare, Tortoise)\n")
 
 
-def test_what_somebody_wrote_is_found_behind_all_that_others_wrote() -> None:
+def test_person_filter_finds_low_ranked_windows() -> None:
     others = [
         chat("Tortoise: the race, the race", "Hare: yes", name=f"c{number}")
         for number in range(300)
     ]
-    hers = chat(
-        "Hare: I am not sure that I have ever told you about my race of last summer",
-        name="hers",
-    )
-    index = filled(*others, hers)
-    assert found(index, "race", k=1, person="Hare") == [
-        "I am not sure that I have ever told you about my race of last summer"
-    ]
+    text = "I am not sure that I have ever told you about my race of last summer"
+    index = filled(*others, chat(f"Hare: {text}", name="last"))
+    assert found(index, "race", k=1, person="Hare") == [text]
     assert found(index, "race", k=1, person="Tortoise") == ["the race, the race"]
 
 
-def test_function_words_alone_find_nothing_beside_others(garden: ChatIndex) -> None:
+def test_function_words_are_ignored(garden: ChatIndex) -> None:
     assert found(garden, "what is the capital of France") == []
     assert found(garden, "what did they say about the shoes?") == ["New shoes!"]
     assert found(garden, "whose?") == ["Whose?"]
 
 
-def test_a_phrase_in_quotation_marks_must_occur() -> None:
+def test_quoted_phrase_must_occur() -> None:
     index = filled(
         chat("Hare: shoes, all new", name="1"), chat("Hare: my new shoes", name="2")
     )
@@ -81,21 +76,22 @@ def test_a_phrase_in_quotation_marks_must_occur() -> None:
     assert len(found(index, "new shoes")) == 2
 
 
-def test_a_message_that_repeats_a_word_hides_no_other() -> None:
+def test_repeated_word_does_not_improve_a_match() -> None:
     index = filled(chat("Hare: a race", "Ron: race, race, RACE!", "Hare: carrots"))
     (hit,) = index.search("race")
     assert [line.text for line in hit.matches] == ["a race", "race, race, RACE!"]
     assert hit.words == 1
 
 
-def test_a_message_with_all_words_comes_first() -> None:
-    said = "Hare: the train to Bremen, if I remember it, leaves late at night"
+def test_message_with_all_words_is_first() -> None:
+    text = "the train to Bremen, if I remember it, leaves late at night"
     parts = [
         chat(f"Ron: train, {n}", "Ron: bremen, bremen", name=f"{n}") for n in range(60)
     ]
-    index = filled(*parts, chat(said, *["Ron: well, " * 30] * 7, name="all"))
-    assert found(index, "train Bremen", k=2)[0] == said.removeprefix("Hare: ")
-    assert found(index, "train Bremen", k=1, person="Ron") != [said]
+    fillers = ["Ron: well, " * 30] * 7
+    index = filled(*parts, chat(f"Hare: {text}", *fillers, name="all"))
+    assert found(index, "train Bremen", k=2)[0] == text
+    assert found(index, "train Bremen", k=1, person="Ron") != [text]
 
 
 def test_case_accents_and_endings_do_not_matter() -> None:
@@ -117,7 +113,7 @@ def test_case_accents_and_endings_do_not_matter() -> None:
         ("نلتقي في المكتبة الساعة التاسعة", "المكتبة", "القطار"),
     ],
 )
-def test_languages_of_all_scripts(text: str, query: str, other: str) -> None:
+def test_search_in_all_scripts(text: str, query: str, other: str) -> None:
     index = filled(chat(f"Hare: {text}"), chat("Hare: hello", name="c2"))
     assert found(index, query) == [text]
     assert found(index, other) == []
@@ -131,22 +127,20 @@ def test_languages_of_all_scripts(text: str, query: str, other: str) -> None:
         *("'; DROP TABLE message; --", "^race - + {nine}", "😀", "\ud83d race"),
     ],
 )
-def test_nothing_in_a_question_is_an_operator(garden: ChatIndex, query: str) -> None:
+def test_query_operators_are_ignored(garden: ChatIndex, query: str) -> None:
     assert set(found(garden, query)) <= {"The race is at nine"}
     assert len(garden.chats()) == 3
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text())
-def test_any_text_is_a_question(garden: ChatIndex, query: str) -> None:
+def test_any_text_is_a_valid_query(garden: ChatIndex, query: str) -> None:
     garden.search(query)
 
 
 class TestFilters:
     @pytest.mark.parametrize("filters", [{"chat": []}, {"person": []}, {"k": 0}])
-    def test_none_of_them_is_nothing(
-        self, garden: ChatIndex, filters: dict[str, Any]
-    ) -> None:
+    def test_empty_filters(self, garden: ChatIndex, filters: dict[str, Any]) -> None:
         assert found(garden, "race", **filters) == []
         retriever = ChatExportRetriever(index=garden)
         assert retriever.invoke("race", **filters) == []
@@ -161,7 +155,7 @@ class TestFilters:
         assert found(garden, "shoes race", chat=name) == ["New shoes!"]
         assert found(garden, "race carrots", chat="Ron") == ["The race is at nine"]
 
-    def test_unknown_names_suggest_the_nearest(self, garden: ChatIndex) -> None:
+    def test_unknown_names_are_errors(self, garden: ChatIndex) -> None:
         with pytest.raises(SenderNotFoundError, match="Did you mean 'Hare'"):
             garden.search("race", person="Hair")
         with pytest.raises(SenderNotFoundError, match="No chat"):
@@ -180,7 +174,7 @@ class TestFilters:
 
 
 class TestRebuild:
-    def test_the_index_has_what_the_sessions_have(self) -> None:
+    def test_rebuild_replaces_the_contents(self) -> None:
         index = ChatIndex()
         sessions = [chat("Hare: carrot", "Hare: beet"), chat("Ron: turnip", name="c2")]
         assert index.rebuild(sessions) == IndexCounts(chats=2, messages=3)
@@ -188,16 +182,16 @@ class TestRebuild:
         assert found(index, "carrot beet turnip lettuce") == ["lettuce"]
         assert index.people() == {"Hare": 1}
 
-    def test_nothing_that_went_is_left_in_the_file(self, tmp_path: Path) -> None:
+    def test_deleted_texts_are_overwritten(self, tmp_path: Path) -> None:
         path = tmp_path / "index.sqlite"
         with filled(chat("Zebulon: quagmire"), path=path) as index:
             index.rebuild(chat("Hare: carrot"))
-        there = b"".join(file.read_bytes() for file in tmp_path.iterdir())
-        assert b"carrot" in there
-        assert b"quagmire" not in there
-        assert b"Zebulon" not in there
+        data = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        assert b"carrot" in data
+        assert b"quagmire" not in data
+        assert b"Zebulon" not in data
 
-    def test_an_error_of_the_loader_changes_nothing(self) -> None:
+    def test_loader_error_keeps_the_contents(self) -> None:
         index = ChatIndex()
         index.rebuild(chat("Hare: carrot"), note="first")
 
@@ -213,7 +207,7 @@ class TestRebuild:
 
 class TestFile:
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-    def test_only_its_owner_can_read_it(self, tmp_path: Path) -> None:
+    def test_index_is_private(self, tmp_path: Path) -> None:
         folder = tmp_path / "indexes"
         index = filled(chat("Hare: carrot"), path=folder / "index.sqlite")
         modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()}
@@ -224,7 +218,7 @@ class TestFile:
         ChatIndex(folder / "index.sqlite").close()
         assert stat.S_IMODE((folder / "index.sqlite").stat().st_mode) == 0o600
 
-    def test_another_database_is_left_as_it_is(self, tmp_path: Path) -> None:
+    def test_other_databases_are_not_changed(self, tmp_path: Path) -> None:
         path = tmp_path / "chat.db"
         with closing(sqlite3.connect(path)) as database:
             database.execute("CREATE TABLE message (text)")
@@ -234,7 +228,7 @@ class TestFile:
             ChatIndex(path)
         assert (path.read_bytes(), path.stat().st_mode) == before
 
-    def test_an_index_of_another_version_says_so(self, tmp_path: Path) -> None:
+    def test_index_of_another_version_is_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "index.sqlite"
         ChatIndex(path).close()
         with closing(sqlite3.connect(path)) as database:
@@ -242,7 +236,7 @@ class TestFile:
         with pytest.raises(ExportFormatError, match="another version"):
             ChatIndex(path)
 
-    def test_a_damaged_index_says_so(self, tmp_path: Path) -> None:
+    def test_damaged_index_is_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "index.sqlite"
         filled(chat("Hare: carrot"), path=path).close()
         data = path.read_bytes()
@@ -251,19 +245,15 @@ class TestFile:
             ChatIndex(path)
 
 
-class TestAround:
-    def test_an_id_in_a_merged_message(self) -> None:
-        merged = said("Hare", "a\n\nb", message_ids=["m1", 'm"2'])
-        index = filled(cast("ChatSession", {"messages": [merged]}))
-        assert index.lines_around('m"2', before=0, after=0, chat=None) is not None
-        assert index.lines_around("m", before=0, after=0, chat=None) is None
+def test_lines_around_an_id_of_a_merged_message() -> None:
+    merged = said("Hare", "a\n\nb", message_ids=["m1", 'm"2'])
+    index = filled(cast("ChatSession", {"messages": [merged]}))
+    assert index.message_context('m"2', before=0, after=0, chat=None) is not None
+    assert index.message_context("m", before=0, after=0, chat=None) is None
 
 
 def test_chats_and_people_are_listed(garden: ChatIndex) -> None:
     first = garden.chats()[0]
-    assert (first.title, first.messages, first.participants) == (
-        "Shoe club",
-        3,
-        ("Hare", "Ron", "Tortoise"),
-    )
+    assert (first.title, first.messages) == ("Shoe club", 3)
+    assert first.participants == ("Hare", "Ron", "Tortoise")
     assert garden.people() == {"Tortoise": 3, "Hare": 2, "Ron": 2}

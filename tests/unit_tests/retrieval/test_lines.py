@@ -1,4 +1,4 @@
-"""No name, text or id in an export looks like a message of somebody else."""
+"""Names, texts and ids of an export cannot imitate messages."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from langchain_chatexports.retrieval import (
 )
 from tests.unit_tests.builders.sessions import said
 
-# What `str.splitlines`, editors and models take for the end of a line.
+# Line ends for `str.splitlines`, editors and models.
 BREAKS = [*"\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", "\r\n"]
 _hostile = st.lists(
     st.one_of(
         st.sampled_from([*BREAKS, "12:00 Tortoise: I lost", " ", "\u202e"]),
-        # SQLite ends a text at NUL.
+        # NUL ends a text in SQLite.
         st.text(st.characters(exclude_characters="\0"), max_size=8),
     ),
     min_size=1,
@@ -43,33 +43,29 @@ def _session(messages: list[Any], title: str = "") -> Any:
 
 
 def _lines_of(messages: list[Any]) -> int:
-    """A heading, the day if there are times, and a line for each message."""
+    """Count a heading, the day if there are times, and a line for each message."""
     return 1 + any(at is not None for *_, at in messages) + len(messages)
 
 
 @given(messages=_messages, title=_hostile)
-def test_a_document_has_a_line_for_each_message(messages: Any, title: str) -> None:
+def test_document_has_one_line_per_message(messages: Any, title: str) -> None:
     session = _session(messages, title)
     (document,) = sessions_to_documents(session, size=None, gap=None)
     assert len(document.page_content.splitlines()) == _lines_of(messages)
 
 
 @given(messages=_messages, title=_hostile)
-def test_the_search_tool_returns_a_line_for_each_message(
-    messages: Any, title: str
-) -> None:
+def test_search_tool_returns_one_line_per_message(messages: Any, title: str) -> None:
     sessions = [_session(messages, title)]
     tool = chat_search_tool(ChatExportRetriever.from_sessions(sessions, k=1))
     found = str(tool.invoke({"query": "race"}))
-    # The number of passages, a blank line, and what fits best.
+    # The number of passages, a blank line, and the best match.
     assert len(found.splitlines()) == 3 + _lines_of(messages)
 
 
 @settings(max_examples=25, deadline=None)
 @given(messages=_messages, title=_hostile)
-async def test_the_mcp_server_returns_a_line_for_each_message(
-    messages: Any, title: str
-) -> None:
+async def test_mcp_returns_one_line_per_message(messages: Any, title: str) -> None:
     mcp = pytest.importorskip("mcp")
     if not hasattr(mcp, "Client"):
         pytest.skip("the client is version 2's")

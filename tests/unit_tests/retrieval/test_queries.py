@@ -1,5 +1,3 @@
-"""Questions as expressions of SQLite's full-text search."""
-
 import pytest
 
 from langchain_chatexports.retrieval import ChatIndex
@@ -8,14 +6,14 @@ from tests.unit_tests.builders.sessions import talk
 
 
 @pytest.mark.parametrize("mark", ["\uff02", "\u201d", "\u2033", '"'])
-def test_quotation_marks_of_any_width_are_no_error(mark: str) -> None:
+def test_all_quotation_marks_are_accepted(mark: str) -> None:
     index = ChatIndex()
     index.rebuild([talk("Hare: the race", "Tortoise: carrots")])
     for question in (f"x{mark} OR race", f"race{mark}", f"{mark}the race{mark}"):
         assert index.search(question)
 
 
-def test_a_star_in_a_question_is_no_prefix() -> None:
+def test_star_is_not_a_prefix_operator() -> None:
     assert match_expression("東*") == match_expression("東")
     assert match_expression("東京*") == match_expression("東京")
     found = match_expression("ra*")

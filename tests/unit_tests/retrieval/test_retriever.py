@@ -14,7 +14,7 @@ LINES = [f"{name}: the race number {i}" for i in range(30) for name in ("Hare", 
 
 
 class TestStandard(RetrieversIntegrationTests):
-    """langchain-tests' suite: `k` in the constructor and in `invoke`, async."""
+    """The suite of langchain-tests: `k` in the constructor and in `invoke`, async."""
 
     @property
     def retriever_constructor(self) -> type[ChatExportRetriever]:
@@ -31,7 +31,7 @@ class TestStandard(RetrieversIntegrationTests):
         return "race"
 
 
-def test_settings_are_for_all_questions_and_arguments_for_one() -> None:
+def test_arguments_override_settings() -> None:
     retriever = ChatExportRetriever.from_sessions(talk(*LINES), person="Hare", k=2)
     assert len(retriever.invoke("race")) == 2
     (document,) = retriever.invoke("race number 7", k=1, person="Ron")
@@ -44,7 +44,7 @@ def test_unknown_settings_are_refused() -> None:
         ChatExportRetriever.from_sessions(talk(*LINES), who="Hare")
 
 
-async def test_questions_at_the_same_time() -> None:
+async def test_concurrent_queries() -> None:
     retriever = ChatExportRetriever.from_sessions(talk(*LINES), k=1)
     answers = await asyncio.gather(
         *(retriever.ainvoke(f'"number {i}"') for i in range(20))
@@ -53,16 +53,14 @@ async def test_questions_at_the_same_time() -> None:
         assert f"number {number}" in document.page_content
 
 
-def test_it_shows_no_text_or_names() -> None:
+def test_repr_shows_no_texts_or_names() -> None:
     retriever = ChatExportRetriever.from_sessions(talk("Zebulon: quagmire"))
     assert "quagmire" not in repr(retriever)
     assert "Zebulon" not in repr(retriever)
 
 
 @pytest.mark.parametrize("write", samples.__all__)
-def test_ids_of_hits_lead_back_to_the_messages_of_every_app(
-    write: str, tmp_path: Path
-) -> None:
+def test_ids_of_hits_identify_messages(write: str, tmp_path: Path) -> None:
     loader = open_export(getattr(samples, write)(tmp_path / "export")).loader
     sessions = loader.load()
     retriever = ChatExportRetriever.from_sessions(sessions, k=50)
@@ -76,11 +74,11 @@ def test_ids_of_hits_lead_back_to_the_messages_of_every_app(
     assert documents
     for document in documents:
         for row in document.metadata["messages"]:
-            around = retriever.index.lines_around(
+            around = retriever.index.message_context(
                 row["id"], before=0, after=0, chat=document.metadata["source"]
             )
             assert around is not None
             ((_, _, sender, text),) = around[1]
             assert sender == row["sender"]
-            if texts:  # WhatsApp has no ids: the index makes them.
+            if texts:  # WhatsApp has no ids, so the index creates them.
                 assert texts[row["id"]] == (sender, text)

@@ -48,7 +48,7 @@ class TestChatSearchTool(ToolsUnitTests):
         return {"query": "race", "person": "Hare", "start": "2023-08-28"}
 
 
-def test_content_has_id_time_and_sender_of_what_fits() -> None:
+def test_content_has_id_time_and_sender() -> None:
     message = call(tool_over(RACE), query="Sunday")
     (document,) = message.artifact
     assert message.status == "success"
@@ -61,12 +61,11 @@ def test_content_has_id_time_and_sender_of_what_fits() -> None:
     )
 
 
-def test_model_chooses_person_chat_and_days() -> None:
-    properties = convert_to_openai_tool(tool_over(RACE))["function"]["parameters"][
-        "properties"
-    ]
-    assert sorted(properties) == ["chat", "end", "person", "query", "start"]
+def test_model_can_filter() -> None:
     tool = tool_over(RACE)
+    parameters = convert_to_openai_tool(tool)["function"]["parameters"]
+    fields = ["chat", "end", "person", "query", "start"]
+    assert sorted(parameters["properties"]) == fields
     assert call(tool, query="race key Sunday", person="Tortoise").artifact
     late = call(tool, query="speed Sunday race", start="2023-08-29").artifact
     assert [document.metadata["first"][:10] for document in late] == ["2023-08-29"]
@@ -75,7 +74,7 @@ def test_model_chooses_person_chat_and_days() -> None:
     assert not call(tool, query="race", start="2024-01-01").artifact
 
 
-def test_filter_of_the_retriever_stays_and_is_not_offered() -> None:
+def test_filters_of_the_retriever_are_fixed() -> None:
     tool = tool_over(RACE, person="Tortoise", end=date(2023, 8, 28))
     assert sorted(tool.args) == ["chat", "query", "start"]
     (document,) = call(tool, query="speed race").artifact
@@ -85,7 +84,7 @@ def test_filter_of_the_retriever_stays_and_is_not_offered() -> None:
     assert refused.status == "error"
 
 
-def test_name_that_nobody_has_is_a_message_with_the_nearest() -> None:
+def test_unknown_name_suggests_the_nearest() -> None:
     message = call(tool_over(RACE), query="race", person="Hara")
     assert message.status == "error"
     assert "Hare" in message.text
@@ -101,14 +100,14 @@ def test_name_that_nobody_has_is_a_message_with_the_nearest() -> None:
         ({"query": "race", "folder": "/"}, "folder"),
     ],
 )
-def test_bad_arguments_are_a_message(arguments: dict[str, Any], named: str) -> None:
+def test_bad_arguments_are_reported(arguments: dict[str, Any], named: str) -> None:
     message = call(tool_over(RACE), **arguments)
     assert message.status == "error"
-    assert message.text.startswith(f"Not searched. {named}: ")
+    assert message.text.startswith(f"Invalid arguments. {named}: ")
     assert "pydantic" not in message.text
 
 
-async def test_it_can_be_awaited() -> None:
+async def test_tool_is_async() -> None:
     tool = tool_over(RACE)
     request = {"name": tool.name, "args": {"query": "key"}, "id": "1"}
     found = await tool.ainvoke({**request, "type": "tool_call"})
@@ -118,15 +117,9 @@ async def test_it_can_be_awaited() -> None:
     assert refused.status == "error"
 
 
-def test_long_texts_are_cut_and_hide_no_other() -> None:
-    session = {
-        "messages": [
-            said("Hare", "so\n" * 20_000, at=0),
-            said("Tortoise", "fast", at=1),
-        ],
-        "metadata": {"id": "t1"},
-    }
-    message = call(tool_over(session), query="fast")
+def test_long_texts_are_truncated() -> None:
+    messages = [said("Hare", "so\n" * 20_000, at=0), said("Tortoise", "fast", at=1)]
+    message = call(tool_over({"messages": messages}), query="fast")
     assert "Tortoise: fast" in message.text
     assert len(message.text) < 3_000
     assert len(message.artifact[0].page_content) > 60_000
@@ -138,15 +131,13 @@ def loader(tmp_path: Path) -> IMessageChatLoader:
 
 
 def quote(messages: list[BaseMessage]) -> AIMessage:
-    """Answer with the first passage's id and sender, as the tool gives them."""
+    """Answer with the id and sender of the tool's first passage."""
     found = re.search(r"^\[(.+?)\] (\S+), (.+)$", messages[-1].text, re.MULTILINE)
     assert found
     return AIMessage(f"{found[3]} said so ({found[1]}).")
 
 
-def test_agent_answers_and_what_it_cites_is_in_the_export(
-    loader: IMessageChatLoader,
-) -> None:
+def test_agent_cites_messages_of_the_export(loader: IMessageChatLoader) -> None:
     tool = chat_search_tool(ChatExportRetriever.from_sessions(loader))
     model = ScriptedModel(script=[calls(tool.name, query="motto"), quote])
     agent: Any = create_agent(model, [tool], checkpointer=InMemorySaver())

@@ -1,4 +1,4 @@
-"""Samples: their text is loaded, it never changes, and nothing is overwritten."""
+"""Samples load completely, never change, and overwrite nothing."""
 
 import errno
 import hashlib
@@ -36,13 +36,13 @@ WRITERS: dict[str, Write] = {
 each_app = pytest.mark.parametrize("app", WRITERS)
 
 
-def state(path: Path) -> dict[Path, int]:
+def modification_times(path: Path) -> dict[Path, int]:
     files = [path] if path.is_file() else path.rglob("*")
     return {file: file.stat().st_mtime_ns for file in files}
 
 
 @each_app
-def test_no_message_is_left_out(app: str, tmp_path: Path) -> None:
+def test_every_message_is_loaded(app: str, tmp_path: Path) -> None:
     loader = open_export(WRITERS[app](tmp_path / "sample")).loader
     summary = loader.inspect()
     assert summary.found == summary.kept + summary.skipped.get("system", 0)
@@ -54,7 +54,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
         return database.execute(query).fetchall()
 
 
-def test_rows_of_imessage_never_change(tmp_path: Path) -> None:
+def test_imessage_rows_never_change(tmp_path: Path) -> None:
     content = rows(
         write_imessage(tmp_path / "chat.db"),
         "SELECT message.guid, chat.guid, chat.display_name, message.date, handle.id, "
@@ -68,74 +68,60 @@ def test_rows_of_imessage_never_change(tmp_path: Path) -> None:
     )
 
 
-def thread_files(folder: Path) -> list[Path]:
-    found = folder.glob("inbox/*/messages_*.json")
-    return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
-
-
-def test_bytes_of_messenger_never_change(tmp_path: Path) -> None:
-    folder = write_messenger(tmp_path / "hogwarts")
-    content = b"".join(file.read_bytes() for file in thread_files(folder))
+def test_messenger_files_never_change(tmp_path: Path) -> None:
+    found = write_messenger(tmp_path / "hogwarts").glob("inbox/*/messages_*.json")
+    content = b"".join(file.read_bytes() for file in sorted(found, key=Path.as_posix))
     assert hashlib.sha256(content).hexdigest() == (
         "6841ced14884575c020aeed445d9c3fb0c5640fe83e087e244c408fb85df7b9e"
     )
 
 
 @each_app
-def test_the_same_sample_is_left_as_it_is(app: str, tmp_path: Path) -> None:
+def test_existing_sample_is_not_changed(app: str, tmp_path: Path) -> None:
     path = WRITERS[app](tmp_path / "sample")
     if path.is_dir():
         (path / "notes.txt").write_text("mine")
-    before = state(path)
+    before = modification_times(path)
     WRITERS[app](path)
-    assert state(path) == before
+    assert modification_times(path) == before
 
 
-def test_a_changed_sample_is_not_overwritten(tmp_path: Path) -> None:
-    path = write_imessage(tmp_path / "chat.db")
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("DELETE FROM message")
-        database.commit()
-    with pytest.raises(ExportFormatError, match="nothing was written"):
-        write_imessage(path)
-    assert rows(path, "SELECT count(*) FROM message") == [(0,)]
+def write_changed_sample(path: Path) -> None:
+    with closing(sqlite3.connect(write_imessage(path))) as database:
+        database.executescript("DELETE FROM message")
 
 
-def make_database(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript("CREATE TABLE message (text TEXT)")
-
-
-@pytest.mark.parametrize("make", [Path.mkdir, Path.touch, make_database])
-def test_what_is_no_sample_is_not_overwritten(
-    tmp_path: Path, make: Callable[[Path], None]
+@pytest.mark.parametrize("write", [Path.mkdir, Path.touch, write_changed_sample])
+def test_other_path_is_not_overwritten(
+    tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
     target = tmp_path / "chat.db"
-    make(target)
-    before = target.read_bytes() if target.is_file() else None
-    with pytest.raises(ExportFormatError, match=re.escape(str(target))):
+    write(target)
+    before = modification_times(target)
+    message = f"{re.escape(str(target))} .* nothing was written"
+    with pytest.raises(ExportFormatError, match=message):
         write_imessage(target)
-    assert (target.read_bytes() if target.is_file() else None) == before
+    assert modification_times(target) == before
 
 
 @pytest.mark.parametrize("app", [app for app in WRITERS if app != "imessage"])
-def test_a_strangers_folder_is_left_alone(app: str, tmp_path: Path) -> None:
-    theirs = tmp_path / "inbox" / "HermioneGranger" / "messages_Hermione_Granger.json"
-    theirs.parent.mkdir(parents=True)
-    theirs.write_bytes(b"{}")
-    before = state(tmp_path)
+def test_other_folder_is_not_changed(app: str, tmp_path: Path) -> None:
+    other = tmp_path / "inbox" / "HermioneGranger" / "messages_Hermione_Granger.json"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"{}")
+    before = modification_times(tmp_path)
     with pytest.raises(ExportFormatError, match=re.escape(str(tmp_path))):
         WRITERS[app](tmp_path)
-    assert state(tmp_path) == before
+    assert modification_times(tmp_path) == before
 
 
 @each_app
-def test_a_failure_leaves_nothing_behind(
+def test_failure_leaves_no_files(
     app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = app if app in {"imessage", "messenger"} else "chats"
-    reads = f"langchain_chatexports.samples.{module}.read_scenes"
-    monkeypatch.setattr(reads, lambda _: {"x": None})
+    function = f"langchain_chatexports.samples.{module}.read_scenes"
+    monkeypatch.setattr(function, lambda _: {"x": None})
     with pytest.raises((TypeError, ValueError)):
         WRITERS[app](tmp_path / "sample")
     assert list(tmp_path.iterdir()) == []
@@ -143,20 +129,23 @@ def test_a_failure_leaves_nothing_behind(
 
 @each_app
 @pytest.mark.parametrize("call", ["mkdir", "replace"])
-@pytest.mark.parametrize("kind", [PermissionError, OSError])
-def test_a_refusal_of_the_system_is_one_clear_error(
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(errno.EACCES, ExportAccessError), (errno.ENOSPC, ExportFormatError)],
+)
+def test_system_error_is_explained(
     app: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     call: str,
-    kind: type[Any],
+    number: int,
+    expected: type[Exception],
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise kind(errno.EACCES if kind is PermissionError else errno.ENOSPC, "no")
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(number, "no")
 
     target = tmp_path / "sample"
-    monkeypatch.setattr(Path, call, refuse)
-    expected = ExportAccessError if kind is PermissionError else ExportFormatError
+    monkeypatch.setattr(Path, call, fail)
     with pytest.raises(expected, match=re.escape(f"{target} cannot be written")):
         WRITERS[app](target)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The blocks of docs/tutorials.md up to the upload: no server, no training."""
+"""The code blocks of docs/tutorials.md before the upload."""
 
 from itertools import takewhile
 from pathlib import Path
@@ -9,22 +9,17 @@ from tests.integration_tests.tutorials.page import read_blocks, run_blocks
 
 
 @pytest.mark.parametrize(
-    ("section", "stated"), [("iMessage", 2), ("Facebook Messenger", 5)]
+    ("section", "count"), [("iMessage", 2), ("Facebook Messenger", 5)]
 )
-def test_blocks_give_what_the_page_says(
-    section: str, stated: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_code_blocks_have_the_stated_output(
+    section: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = list(
-        takewhile(lambda block: "import openai" not in block.code, read_blocks(section))
-    )
-
-    outcomes = run_blocks(blocks)
-
-    checked = [
+    blocks = [*takewhile(lambda b: "import openai" not in b.code, read_blocks(section))]
+    outputs = [
         (outcome.shown.strip(), block.output.strip())
-        for block, outcome in zip(blocks, outcomes, strict=True)
+        for block, outcome in zip(blocks, run_blocks(blocks), strict=True)
         if block.output is not None
     ]
-    assert len(checked) == stated
-    assert [shown for shown, _ in checked] == [said for _, said in checked]
+    assert len(outputs) == count
+    assert [actual for actual, _ in outputs] == [expected for _, expected in outputs]

@@ -1,7 +1,7 @@
-"""A sound loader of an invented format, and one way to break each of its promises.
+"""A sound loader of an invented format, and a broken one for each check.
 
-The format: a folder of `.jsonl` files, one conversation a file, one message a line
-(`{"text": …, "by": …, "at": <Unix seconds>}`); a line `null` is a deleted message.
+The format is a folder of `.jsonl` files, with a file per conversation and a line per
+message (`{"text": …, "by": …, "at": <Unix seconds>}`, or `null` if deleted).
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
@@ -38,14 +38,14 @@ def write_source(folder: Path, sessions: int = 3, lines: int = 4) -> Path:
 
 
 def expected_lines(number: int, lines: int = 4) -> list[tuple[str, str]]:
-    """Return who says what in a conversation."""
+    """Return the sender and text of each message in a conversation."""
     text = f"of race {number}: " + "slow and steady " * 3
     return [
         (("Tortoise", "Hare")[line % 2], f"lap {line} {text}") for line in range(lines)
     ]
 
 
-def parameters_of(method: Any) -> list[dict[str, Any]]:
+def get_parameters(method: Any) -> list[dict[str, Any]]:
     """Return the arguments of each run of a parametrized check."""
     for mark in getattr(method, "pytestmark", ()):
         if mark.name == "parametrize":
@@ -55,7 +55,7 @@ def parameters_of(method: Any) -> list[dict[str, Any]]:
 
 
 class SoundLoader(ChatExportLoader):
-    """Keeps all promises."""
+    """Passes all checks."""
 
     platform = "races"
     suffixes = (".jsonl",)
@@ -70,7 +70,7 @@ class SoundLoader(ChatExportLoader):
                 try:
                     row = json.loads(line)
                 except ValueError:
-                    msg = f"{file.label} is no JSON: the file was cut. Export it again."
+                    msg = f"{file.label} is not valid JSON. Export it again."
                     raise ExportFormatError(msg) from None
                 if row is None:
                     yield Message(None, "", "", kind="deleted")
@@ -82,16 +82,16 @@ class SoundLoader(ChatExportLoader):
             yield {**session, "messages": [*self.change([*session["messages"]])]}
 
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
-        """Change the messages of a session, in the loaders that break something."""
+        """Return the messages of a session; broken loaders change them."""
         return messages
 
 
-class TakesOnlyPath(SoundLoader):
+class RequiresPath(SoundLoader):
     def __init__(self, path: Any) -> None:
         super().__init__(path.absolute())
 
 
-class FindsNothing(SoundLoader):
+class IgnoresMissingSource(SoundLoader):
     def lazy_load(self) -> Iterator[ChatSession]:
         try:
             yield from super().lazy_load()
@@ -104,31 +104,29 @@ class ReturnsAList(SoundLoader):
         return list(super().lazy_load())
 
 
-class SharesItsMessages(SoundLoader):
-    """Keeps the messages that it works on where another thread replaces them."""
+class SharesMessages(SoundLoader):
+    """Stores messages in an attribute, where another thread replaces them."""
 
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
-        self.messages_at_work = messages
+        self.current = messages
         time.sleep(0.001)
-        return self.messages_at_work
+        return self.current
 
 
-class GivesAIMessages(SoundLoader):
+class YieldsAIMessages(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             kwargs = message.additional_kwargs
-            is_ai = kwargs["sender"] == "Tortoise"
-            yield (
-                AIMessage(message.text, additional_kwargs=kwargs) if is_ai else message
-            )
+            kind = AIMessage if kwargs["sender"] == "Tortoise" else HumanMessage
+            yield kind(message.text, additional_kwargs=kwargs)
 
 
-class LosesAMessage(SoundLoader):
+class DropsAMessage(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         return messages[:-1]
 
 
-class ForgetsTheSender(SoundLoader):
+class OmitsSenders(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             del message.additional_kwargs["sender"]
@@ -140,7 +138,7 @@ class NewestFirst(SoundLoader):
         return messages[::-1]
 
 
-class GivesAMessageTwice(SoundLoader):
+class RepeatsAMessage(SoundLoader):
     first: BaseMessage | None = None
 
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
@@ -148,14 +146,14 @@ class GivesAMessageTwice(SoundLoader):
         return [self.first, *messages[1:]]
 
 
-class GivesDatetimes(SoundLoader):
+class StoresDatetimes(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             message.additional_kwargs["moment"] = datetime.now(timezone.utc)
         return messages
 
 
-class GivesLocalTimes(SoundLoader):
+class StoresLocalTimes(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             local = datetime.fromtimestamp(START)  # noqa: DTZ006 - the point
@@ -163,7 +161,7 @@ class GivesLocalTimes(SoundLoader):
         return messages
 
 
-class WritesALogOfErrors(SoundLoader):
+class WritesAnErrorLog(SoundLoader):
     def lazy_load(self) -> Iterator[ChatSession]:
         try:
             yield from super().lazy_load()
@@ -186,7 +184,7 @@ class KeepsFilesOpen(SoundLoader):
         yield from super().lazy_load()
 
 
-class ShowsAText(SoundLoader):
+class ReprShowsText(SoundLoader):
     last = ""
 
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
@@ -197,8 +195,8 @@ class ShowsAText(SoundLoader):
         return f"{type(self).__name__}(last={self.last!r})"
 
 
-class ShowsTheBadLine(SoundLoader):
-    """In the cause of its error."""
+class ErrorShowsContent(SoundLoader):
+    """Quotes the file in the cause of its error."""
 
     def messages(self, file: ExportFile) -> Iterator[Message]:
         try:
@@ -209,22 +207,22 @@ class ShowsTheBadLine(SoundLoader):
             raise ExportFormatError(file.label) from cause
 
 
-class HoldsItsPosition(SoundLoader):
-    position: Any = None
+class StoresALock(SoundLoader):
+    lock: Any = None
 
     def lazy_load(self) -> Iterator[ChatSession]:
-        self.position = threading.Lock()
+        self.lock = threading.Lock()
         yield from super().lazy_load()
-        self.position = None
+        self.lock = None
 
 
-class JoinsWithoutTheStep(SoundLoader):
+class IgnoresSteps(SoundLoader):
     def __or__(self, other: Any) -> Any:
         del other
         return self
 
 
-class ForgetsToCount(SoundLoader):
+class OmitsSkippedCounts(SoundLoader):
     def inspect(self) -> Any:
         summary: Any = super().inspect()
         summary.skipped.clear()

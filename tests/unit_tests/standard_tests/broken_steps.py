@@ -1,4 +1,4 @@
-"""A sound step, and one way to break each of its promises."""
+"""A sound step, and a broken one for each check."""
 
 from collections.abc import Iterable, Iterator
 from itertools import count
@@ -10,12 +10,12 @@ from pydantic import ConfigDict, PrivateAttr
 
 from langchain_chatexports.steps import SessionTransform, iter_sessions
 
-KEPT: list[Any] = []
+STORED: list[Any] = []
 COUNTER = count()
 
 
 class SoundStep(SessionTransform):
-    """Halves each session: keeps all promises."""
+    """Splits each session in half; passes all checks."""
 
     parts: int = 2
 
@@ -26,13 +26,13 @@ class SoundStep(SessionTransform):
             yield {**session, "messages": messages[start : start + size]}
 
 
-class GivesNothing(SoundStep):
+class YieldsNothing(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         del session
         return ()
 
 
-class TakesNoChunks(SoundStep):
+class RejectsChunks(SoundStep):
     def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
         items: Any = sessions
         if isinstance(sessions, BaseChatLoader):
@@ -43,7 +43,7 @@ class TakesNoChunks(SoundStep):
             yield from self.transform_session(session)
 
 
-class NeedsMessages(SoundStep):
+class RequiresMessages(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         return super().transform_session({"messages": session["messages"]})
 
@@ -52,14 +52,14 @@ class IgnoresUnknownParameters(SoundStep):
     model_config = ConfigDict(extra="ignore")
 
 
-class ChangesTheKwargs(SoundStep):
+class ChangesKwargs(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         for message in session.get("messages", ()):
             message.additional_kwargs.get("events", []).append({})
         return super().transform_session(session)
 
 
-class GivesTheSameKwargsTwice(SoundStep):
+class SharesKwargs(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         for part in super().transform_session(session):
             yield part
@@ -72,18 +72,18 @@ class DropsKeys(SoundStep):
             yield {"messages": part["messages"]}
 
 
-class Numbers(SoundStep):
+class NumbersSessions(SoundStep):
     def transform_session(self, session: ChatSession) -> Any:
         for part in super().transform_session(session):
             yield {**part, "number": next(COUNTER)}
 
 
-class PassesMessagesOn(SoundStep):
+class MovesMessages(SoundStep):
     def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
-        held: list[Any] = []
+        previous: list[Any] = []
         for session in iter_sessions(sessions):
-            messages = [*held, *session.get("messages", ())]
-            held = messages[-1:]
+            messages = [*previous, *session.get("messages", ())]
+            previous = messages[-1:]
             yield from self.transform_session({**session, "messages": messages[:-1]})
 
 
@@ -96,19 +96,19 @@ class StreamsBareSessions(SoundStep):
         return list(self.stream(input, config, **kwargs))
 
 
-class ReadsOneAhead(SoundStep):
+class ReadsAhead(SoundStep):
     def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
         source = iter_sessions(sessions)
-        held = next(source, None)
-        while held is not None:
+        previous = next(source, None)
+        while previous is not None:
             ahead = next(source, None)
-            yield from self.transform_session(held)
-            held = ahead
+            yield from self.transform_session(previous)
+            previous = ahead
 
 
-class KeepsSessions(SoundStep):
+class StoresSessions(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        KEPT.append(session)
+        STORED.append(session)
         return super().transform_session(session)
 
 
@@ -128,11 +128,11 @@ class TracesContent(SoundStep):
         return self._call_with_config(run, input, config, **kwargs)
 
 
-class HoldsAnUnknownObject(SoundStep):
+class HasUnknownObject(SoundStep):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     marker: Any = object
 
 
-class HoldsALambda(SoundStep):
+class HasALambda(SoundStep):
     _size: Any = PrivateAttr(default_factory=lambda: lambda: 2)

@@ -1,4 +1,4 @@
-"""The guard: a standard test is replaced with a reason, or not at all."""
+"""Standard tests may only be overridden with a reason."""
 
 from typing import Any
 
@@ -10,22 +10,20 @@ from tests.unit_tests.standard_tests.broken_loaders import SoundLoader
 
 
 class Suite(ChatLoaderUnitTests):
-    @property
-    def chat_loader_class(self) -> Any:
-        return SoundLoader
+    chat_loader_class: Any = SoundLoader
 
 
-def guard(suite: type[ChatExportStandardTests]) -> None:
+def check_overrides(suite: type[ChatExportStandardTests]) -> None:
     suite().test_no_overrides_DO_NOT_OVERRIDE()
 
 
 def test_override_with_a_reason_passes() -> None:
-    class Honest(Suite):
+    class Marked(Suite):
         @pytest.mark.xfail(strict=True, reason="the format has no senders")
         def test_messages_name_their_sender(self, loader: Any) -> None:
             super().test_messages_name_their_sender(loader)
 
-    guard(Honest)
+    check_overrides(Marked)
 
 
 class Silent(Suite):
@@ -46,7 +44,7 @@ class Removing(Suite):
 @pytest.mark.parametrize("suite", [Silent, Unreasoned, Removing])
 def test_override_without_a_reason_fails(suite: type[ChatExportStandardTests]) -> None:
     with pytest.raises(AssertionError, match="test_repr_shows_no_content"):
-        guard(suite)
+        check_overrides(suite)
 
 
 def test_class_without_a_suite_fails() -> None:
@@ -54,4 +52,4 @@ def test_class_without_a_suite_fails() -> None:
         pass
 
     with pytest.raises(AssertionError, match="a standard test suite"):
-        guard(Empty)
+        check_overrides(Empty)

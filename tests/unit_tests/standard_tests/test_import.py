@@ -15,11 +15,11 @@ except ImportError as error:
 
 @pytest.mark.parametrize("missing", ["pytest", "langchain_tests"])
 def test_missing_extra_is_named(missing: str) -> None:
-    told = subprocess.run(  # noqa: S603 - our own code, our own interpreter
+    output = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", IMPORT.format(missing=missing)],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert told.startswith("MissingExtraError langchain_chatexports.standard_tests")
-    assert 'pip install "langchain-chatexports[tests]"' in told
+    assert output.startswith("MissingExtraError langchain_chatexports.standard_tests")
+    assert 'pip install "langchain-chatexports[tests]"' in output

@@ -1,4 +1,4 @@
-"""The suite for large exports bites, too."""
+"""The suites for large exports fail a broken loader and a broken step."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,28 +17,23 @@ from tests.unit_tests.builders.sessions import talk
 from tests.unit_tests.standard_tests.broken_loaders import SoundLoader, write_source
 
 SESSIONS, LINES = 60, 100
+TALKS = [talk(*(f"Hare: {n} {'x' * 200}" for n in range(20))) for _ in range(5)]
 
 
-class TestSoundLoaderAtScale(ChatLoaderIntegrationTests):
-    @property
-    def chat_loader_class(self) -> type[Any]:
-        return SoundLoader
-
-    @property
-    def expected_sessions(self) -> int:
-        return SESSIONS
-
-    @property
-    def expected_messages(self) -> int:
-        return SESSIONS * LINES
-
-    @pytest.fixture
-    def source(self, tmp_path: Path) -> Path:
-        return write_source(tmp_path / "export", sessions=SESSIONS, lines=LINES)
+class LoaderSuite(ChatLoaderIntegrationTests):
+    chat_loader_class: Any = SoundLoader
+    expected_sessions = SESSIONS
+    expected_messages = SESSIONS * LINES
+    max_growth_bytes_per_message = 0.0
 
 
-class RemembersTexts(SoundLoader):
-    """Keeps every text that it saw, as a loader that looks for duplicates may."""
+class StepSuite(SessionTransformIntegrationTests):
+    transform_class: Any = MergeChatRuns
+    max_growth_bytes_per_message = 0.0
+
+
+class StoresTexts(SoundLoader):
+    """Stores all texts, as a loader may do to find duplicates."""
 
     def lazy_load(self) -> Iterator[ChatSession]:
         seen = set()
@@ -47,59 +42,37 @@ class RemembersTexts(SoundLoader):
             yield session
 
 
-class LosesASession(SoundLoader):
+class DropsASession(SoundLoader):
     def lazy_load(self) -> Iterator[ChatSession]:
         yield from list(super().lazy_load())[1:]
 
 
-class Strict(TestSoundLoaderAtScale):
-    __test__ = False
-
-    @property
-    def max_growth_bytes_per_message(self) -> float:
-        return 0.0
-
-
-@pytest.mark.parametrize(
-    ("check", "loader_class", "message"),
-    [
-        ("test_holds_the_expected_sessions", LosesASession, None),
-        ("test_memory_is_flat", RemembersTexts, r"bytes over [\d,]+ messages"),
-    ],
-)
-def test_each_check_fails_a_broken_loader(
-    tmp_path: Path, check: str, loader_class: type[SoundLoader], message: str | None
-) -> None:
-    source = write_source(tmp_path / "export", sessions=SESSIONS, lines=LINES)
-    with pytest.raises(AssertionError, match=message):
-        getattr(Strict(), check)(loader_class(source))
-
-
-class StepSuite(SessionTransformIntegrationTests):
-    @property
-    def transform_class(self) -> type[SessionTransform]:
-        return MergeChatRuns
-
-    @property
-    def max_growth_bytes_per_message(self) -> float:
-        return 0.0
-
-
-class TestMergeChatRunsAtScale(StepSuite):
-    """The suite passes a sound step."""
-
-
-class Remembers(SessionTransform):
-    """Keeps every session that it passed on."""
-
-    _kept: list[ChatSession] = PrivateAttr(default_factory=list)
+class StoresSessions(SessionTransform):
+    _stored: list[ChatSession] = PrivateAttr(default_factory=list)
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        self._kept.append(session)
+        self._stored.append(session)
         return (session,)
 
 
-def test_step_that_keeps_sessions_fails() -> None:
-    lines = [f"Hare: {line} {'x' * 200}" for line in range(20)]
+@pytest.mark.parametrize(
+    ("check", "broken", "message"),
+    [
+        ("test_loads_expected_counts", DropsASession, None),
+        ("test_memory_is_flat", StoresTexts, r"bytes over [\d,]+ messages"),
+    ],
+)
+def test_check_passes_sound_and_fails_broken_loader(
+    tmp_path: Path, check: str, broken: type[SoundLoader], message: str | None
+) -> None:
+    source = write_source(tmp_path / "export", sessions=SESSIONS, lines=LINES)
+    run_check = getattr(LoaderSuite(), check)
+    run_check(SoundLoader(source))
+    with pytest.raises(AssertionError, match=message):
+        run_check(broken(source))
+
+
+def test_check_passes_sound_and_fails_broken_step() -> None:
+    StepSuite().test_memory_is_flat(MergeChatRuns(), TALKS)
     with pytest.raises(AssertionError, match=r"bytes over [\d,]+ messages"):
-        StepSuite().test_memory_is_flat(Remembers(), [talk(*lines) for _ in range(5)])
+        StepSuite().test_memory_is_flat(StoresSessions(), TALKS)

@@ -1,4 +1,4 @@
-"""The suite for steps bites: each check is failed by a step broken for it."""
+"""Each check of the step suite fails a step that is broken accordingly."""
 
 import inspect
 from typing import Any
@@ -9,27 +9,27 @@ from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.standard_tests.session_transforms import example_session
 from langchain_chatexports.steps import SessionTransform
 from tests.unit_tests.standard_tests import broken_steps as broken
-from tests.unit_tests.standard_tests.broken_loaders import parameters_of
+from tests.unit_tests.standard_tests.broken_loaders import get_parameters
 from tests.unit_tests.standard_tests.broken_steps import SoundStep
 
 GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
 BROKEN: dict[str, type[SessionTransform]] = {
-    "test_gives_something_for_the_sessions": broken.GivesNothing,
-    "test_every_input_form_gives_the_same": broken.TakesNoChunks,
-    "test_nothing_to_transform_is_no_error": broken.NeedsMessages,
-    "test_parameters_are_checked_and_fixed": broken.IgnoresUnknownParameters,
-    "test_input_is_not_changed": broken.ChangesTheKwargs,
-    "test_output_shares_nothing": broken.GivesTheSameKwargsTwice,
+    "test_returns_sessions": broken.YieldsNothing,
+    "test_input_forms_are_equivalent": broken.RejectsChunks,
+    "test_empty_input_is_accepted": broken.RequiresMessages,
+    "test_parameters_are_validated_and_frozen": broken.IgnoresUnknownParameters,
+    "test_input_is_not_changed": broken.ChangesKwargs,
+    "test_output_shares_no_objects": broken.SharesKwargs,
     "test_session_keys_are_kept": broken.DropsKeys,
-    "test_is_deterministic": broken.Numbers,
-    "test_sessions_do_not_influence_each_other": broken.PassesMessagesOn,
-    "test_reads_only_what_an_output_needs": broken.ReadsOneAhead,
-    "test_forgets_sessions": broken.KeepsSessions,
+    "test_is_deterministic": broken.NumbersSessions,
+    "test_sessions_do_not_influence_each_other": broken.MovesMessages,
+    "test_input_is_read_lazily": broken.ReadsAhead,
+    "test_processed_sessions_are_released": broken.StoresSessions,
     "test_works_in_pipes_and_chains": broken.JoinsLoadersOnce,
-    "test_every_way_to_run_gives_the_same": broken.StreamsBareSessions,
+    "test_run_methods_are_equivalent": broken.StreamsBareSessions,
     "test_trace_has_name_and_counts_only": broken.TracesContent,
-    "test_serializes": broken.HoldsAnUnknownObject,
-    "test_pickles_and_hashes": broken.HoldsALambda,
+    "test_serializes": broken.HasUnknownObject,
+    "test_pickles_and_hashes": broken.HasALambda,
 }
 
 
@@ -37,13 +37,11 @@ def run_check(check: str, step_class: type[SessionTransform]) -> None:
     """Run one check as pytest would, with its fixtures and parameters."""
 
     class Suite(SessionTransformUnitTests):
-        @property
-        def transform_class(self) -> type[Any]:
-            return step_class
+        transform_class: Any = step_class
 
     method = getattr(Suite(), check)
     wanted = inspect.signature(method).parameters
-    for parameters in parameters_of(method):
+    for parameters in get_parameters(method):
         arguments: dict[str, Any] = {**parameters}
         if "step" in wanted:
             arguments["step"] = step_class()
@@ -53,13 +51,13 @@ def run_check(check: str, step_class: type[SessionTransform]) -> None:
 
 
 @pytest.mark.parametrize("check", BROKEN)
-def test_each_check_passes_the_sound_step_and_fails_a_broken_one(check: str) -> None:
+def test_check_passes_sound_and_fails_broken_step(check: str) -> None:
     run_check(check, SoundStep)
     with pytest.raises((Exception, pytest.fail.Exception)):
         run_check(check, BROKEN[check])
-    broken.KEPT.clear()
+    broken.STORED.clear()
 
 
-def test_there_is_a_broken_step_for_each_check() -> None:
+def test_every_check_has_a_broken_step() -> None:
     checks = {n for n in dir(SessionTransformUnitTests) if n.startswith("test_")}
     assert checks - {GUARD} == BROKEN.keys()

@@ -1,4 +1,4 @@
-"""What any step does as a Runnable, on loaders of ours and of others."""
+"""Steps as Runnables, with loaders of this and other packages."""
 
 import asyncio
 import threading
@@ -22,7 +22,6 @@ from langchain_chatexports.steps import (
     SessionTransform,
     iter_sessions,
 )
-from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import (
     GrowingLoader,
     ListLoader,
@@ -50,7 +49,7 @@ def test_nested_iterables_are_read_in_order() -> None:
     assert list(iter_sessions(nested)) == RACES
 
 
-def test_message_for_a_session_closes_the_source_at_once() -> None:
+def test_message_instead_of_session_closes_the_source() -> None:
     closed = []
 
     def mixed() -> Iterator[Any]:
@@ -60,9 +59,9 @@ def test_message_for_a_session_closes_the_source_at_once() -> None:
         finally:
             closed.append(True)
 
-    with pytest.raises(TypeError, match="wrap the messages") as caught:
+    with pytest.raises(TypeError, match="Wrap messages") as caught:
         MergeChatRuns().invoke(mixed())
-    # The error's traceback holds the frames, so nothing here is closed by chance.
+    # The traceback keeps the frames alive, so garbage collection closed nothing.
     assert closed
     assert caught.value.__traceback__
 
@@ -88,28 +87,22 @@ def test_failing_step_closes_the_loader() -> None:
 @pytest.mark.parametrize(
     "loader", [ListLoader(RACES), ListLoader(RACES) | MergeChatRuns()], ids=["", "ours"]
 )
-def test_loader_joins_with_steps_only(
-    loader: ListLoader | TransformedChatLoader, right: Any
-) -> None:
+def test_loader_only_joins_with_steps(loader: Any, right: Any) -> None:
     with pytest.raises(TypeError, match=r"Expected a Runnable|Write .steps"):
         loader | right
 
 
-def test_loader_on_the_right_is_an_error_that_says_so() -> None:
+def test_loader_after_a_step_is_an_error() -> None:
     loader: Any = ListLoader(RACES)
-    with pytest.raises(TypeError, match="loader must be left of its steps"):
+    with pytest.raises(TypeError, match="loader must come before its steps"):
         MergeChatRuns() | loader
 
 
-def test_a_function_over_sessions_says_how_it_is_called() -> None:
-    step = MergeChatRuns()
-    remedy = r"to_training_examples\(loader \| steps\)"
-    for write in (
-        lambda: step | to_training_examples,
-        lambda: ListLoader([]) | step | to_training_examples,  # type: ignore[operator]
-    ):
-        with pytest.raises(TypeError, match=remedy):
-            write()
+def test_error_shows_how_to_call_a_function() -> None:
+    left: Any
+    for left in (MergeChatRuns(), ListLoader([]) | MergeChatRuns()):
+        with pytest.raises(TypeError, match=r"to_training_examples\(loader \| steps\)"):
+            left | to_training_examples
 
 
 def test_steps_print_as_code() -> None:
@@ -117,14 +110,14 @@ def test_steps_print_as_code() -> None:
     assert str(MergeChatRuns() | ChunkSessions()) == "MergeChatRuns() | ChunkSessions()"
 
 
-def test_a_generator_function_of_ones_own_follows_a_step() -> None:
-    def own(chunks: Iterator[list[ChatSession]]) -> Iterator[int]:
+def test_step_joins_with_a_custom_generator_function() -> None:
+    def count(chunks: Iterator[list[ChatSession]]) -> Iterator[int]:
         yield sum(map(len, chunks))
 
-    assert (MergeChatRuns() | own).invoke(RACES) == len(RACES)
+    assert (MergeChatRuns() | count).invoke(RACES) == len(RACES)
 
 
-def test_a_step_of_ones_own_has_its_own_namespace() -> None:
+def test_custom_step_has_its_own_namespace() -> None:
     assert Fails.get_lc_namespace() == __name__.split(".")
 
 
@@ -134,7 +127,7 @@ def test_pipeline_of_pipelines_is_flat() -> None:
 
 
 @pytest.mark.parametrize("bad", [3, "text", [HumanMessage("secret")]], ids=repr)
-def test_bad_input_is_an_error_of_the_run(bad: Any) -> None:
+def test_bad_input_fails_the_run(bad: Any) -> None:
     trace = Trace()
     with pytest.raises(TypeError):
         MergeChatRuns().invoke(bad, {"callbacks": [trace]})
@@ -142,7 +135,7 @@ def test_bad_input_is_an_error_of_the_run(bad: Any) -> None:
     assert "secret" not in str(trace.errors)
 
 
-def test_run_is_told_nothing_of_the_input_and_of_names() -> None:
+def test_trace_contains_no_input_and_no_names() -> None:
     """A step's `sender` is a person's name, and traces may leave the machine."""
     trace = Trace()
     PREPARE.invoke(ListLoader(RACES), {"callbacks": [trace]})
@@ -152,7 +145,7 @@ def test_run_is_told_nothing_of_the_input_and_of_names() -> None:
 
 
 class LoopLoader(ListLoader):
-    """Waits at each session for the event loop, which must be free to come round."""
+    """Waits for the event loop, which must not be blocked, before each session."""
 
     def __init__(self, sessions: Sequence[ChatSession]) -> None:
         super().__init__(sessions)
@@ -161,9 +154,9 @@ class LoopLoader(ListLoader):
 
     def lazy_load(self) -> Iterator[ChatSession]:
         for session in super().lazy_load():
-            has_come = threading.Event()
-            self._loop.call_soon_threadsafe(has_come.set)
-            if not has_come.wait(30):
+            is_called = threading.Event()
+            self._loop.call_soon_threadsafe(is_called.set)
+            if not is_called.wait(30):
                 return
             self.rounds += 1
             yield session
@@ -175,9 +168,7 @@ async def test_event_loop_stays_free_while_a_loader_reads() -> None:
     assert loader.rounds == len(RACES)
 
 
-async def test_a_joined_sqlite_loader_is_read_and_closed_on_one_thread(
-    tmp_path: Path,
-) -> None:
+async def test_sqlite_loader_is_used_on_one_thread(tmp_path: Path) -> None:
     loader = SQLiteLoader(tmp_path / "lines.db", 50)
     async with aclosing((loader | MergeChatRuns()).alazy_load()) as sessions:
         await anext(sessions)
@@ -185,9 +176,7 @@ async def test_a_joined_sqlite_loader_is_read_and_closed_on_one_thread(
 
 
 @pytest.mark.parametrize("step", [MergeChatRuns(), MapAIMessages() | MergeChatRuns()])
-def test_bound_arguments_are_an_error_that_says_where_they_belong(
-    step: SessionTransform,
-) -> None:
+def test_bound_arguments_are_an_error(step: SessionTransform) -> None:
     with pytest.raises(TypeError, match=r"MergeChatRuns\(delimiter=\.\.\.\)"):
         step.bind(delimiter=" ").invoke(RACES)
 
@@ -202,10 +191,10 @@ READS: dict[str, Callable[[GrowingLoader], Iterable[object]]] = {
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
-def test_one_session_is_alive_at_a_time(
+def test_one_session_is_in_memory_at_a_time(
     read: Callable[[GrowingLoader], Iterable[object]],
 ) -> None:
-    """100 sessions of 20 messages are about 3 MB when they are kept."""
+    """100 sessions of 20 messages take about 3 MB if they are all in memory."""
     for chunk in read(GrowingLoader(2)):
         del chunk
     tracemalloc.start()

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage
 from pydantic import ValidationError
 
 from langchain_chatexports.steps import ChunkSessions
-from tests.unit_tests.builders.sessions import numbered, texts
+from tests.unit_tests.builders.sessions import numbered, said, texts
 
 
 def windows(length: int, **params: Any) -> list[list[int]]:
@@ -16,7 +16,7 @@ def windows(length: int, **params: Any) -> list[list[int]]:
     return [[int(text) for text in texts(session)] for session in output]
 
 
-def test_the_tutorials_nine_dialogues_give_100_windows() -> None:
+def test_tutorial_dialogues_give_100_windows() -> None:
     lengths = (71, 66, 82, 83, 71, 76, 70, 73, 55)
     assert sum(len(windows(length)) for length in lengths) == 100
 
@@ -27,7 +27,7 @@ SHAPES = st.integers(1, 12).flatmap(
 
 
 @given(st.integers(0, 60), SHAPES)
-def test_default_is_the_tutorials_slicing(length: int, shape: tuple[int, int]) -> None:
+def test_default_matches_the_tutorial(length: int, shape: tuple[int, int]) -> None:
     size, overlap = shape
     expected = [
         [*range(length)][i : i + size]
@@ -37,9 +37,7 @@ def test_default_is_the_tutorials_slicing(length: int, shape: tuple[int, int]) -
 
 
 @given(st.integers(0, 60), SHAPES)
-def test_keep_tail_adds_to_the_default_only_a_window_with_new_messages(
-    length: int, shape: tuple[int, int]
-) -> None:
+def test_keep_tail_adds_a_shorter_window(length: int, shape: tuple[int, int]) -> None:
     size, overlap = shape
     full = windows(length, size=size, overlap=overlap)
     output = windows(length, size=size, overlap=overlap, keep_tail=True)
@@ -52,42 +50,28 @@ def test_keep_tail_adds_to_the_default_only_a_window_with_new_messages(
         assert not {*tail} <= {n for window in full for n in window}
 
 
-def test_first_window_with_a_message_holds_the_object_itself() -> None:
+def test_first_window_contains_the_original_messages() -> None:
     session = numbered(14)
     first, second = ChunkSessions().invoke(session)
-    assert all(
-        a is b for a, b in zip(first["messages"], session["messages"][:8], strict=True)
-    )
-    assert all(
-        a is b
-        for a, b in zip(second["messages"][2:], session["messages"][8:], strict=True)
-    )
+    messages = [*first["messages"], *second["messages"][2:]]
+    assert list(map(id, messages)) == list(map(id, session["messages"]))
 
 
 @pytest.mark.parametrize(
     "params", [{"size": 0}, {"overlap": -1}, {"size": 2}, {"size": 3, "overlap": 3}]
 )
-def test_impossible_windows_are_refused(params: dict[str, Any]) -> None:
+def test_invalid_windows_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=r"size|overlap"):
         ChunkSessions(**params)
 
 
 def _session(*texts: str) -> Any:
-    # A text that begins with "!" is the AI's.
-    return {
-        "messages": [
-            (AIMessage if text.startswith("!") else HumanMessage)(
-                text, additional_kwargs={"sender": "Hare"}
-            )
-            for text in texts
-        ]
-    }
+    # Texts that begin with "!" are the AI's.
+    return {"messages": [said("Hare", t, by_ai=t.startswith("!")) for t in texts]}
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 7), st.integers(0, 6))
-def test_no_answer_is_trained_twice_and_none_is_forgotten(
-    answers: list[bool], size: int, overlap: int
-) -> None:
+def test_answers_are_trained_once(answers: list[bool], size: int, overlap: int) -> None:
     texts = [f"{'!' * is_ai}{index}" for index, is_ai in enumerate(answers)]
     step = ChunkSessions(
         size=size,
@@ -108,22 +92,18 @@ def test_no_answer_is_trained_twice_and_none_is_forgotten(
 @pytest.mark.parametrize(
     ("texts", "weight", "overlap", "kept", "skipped"),
     [
-        (["a", "!b", "c", "!d"], 1, 1, [["a", "!b"], ["c", "!d"]], {}),
-        (["a", "!b", "c"], 1, 1, [["a", "!b"]], {"not_trained": 1}),
-        # `MapAIMessages` gives what the AI only forwarded the weight 0.
-        (["a", "!b", "c", "!d"], 0, 0, [["c", "!d"]], {"not_trained": 2}),
+        ("a !b c !d", 1, 1, ["a !b", "c !d"], {}),
+        ("a !b c", 1, 1, ["a !b"], {"not_trained": 1}),
+        # `MapAIMessages` sets the weight of forwarded messages to 0.
+        ("a !b c !d", 0, 0, ["c !d"], {"not_trained": 2}),
     ],
 )
-def test_a_window_without_an_answer_to_train_is_left_out_and_counted(
-    texts: list[str],
-    weight: int,
-    overlap: int,
-    kept: list[list[str]],
-    skipped: dict[str, int],
+def test_windows_without_trained_answers_are_skipped(
+    texts: str, weight: int, overlap: int, kept: list[str], skipped: dict[str, int]
 ) -> None:
-    session = _session(*texts)
+    session = _session(*texts.split())
     session["messages"][1].additional_kwargs["weight"] = weight
     step = ChunkSessions(size=2, overlap=overlap, overlap_as_context=True)
-    windows = [[m.content for m in one["messages"]] for one in step.invoke(session)]
-    assert windows == kept
+    windows = [[m.text for m in w["messages"]] for w in step.invoke(session)]
+    assert windows == [window.split() for window in kept]
     assert step.skipped(session) == skipped

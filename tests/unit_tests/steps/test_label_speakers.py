@@ -1,5 +1,3 @@
-"""LabelSpeakers: the text says who speaks."""
-
 from typing import Any
 
 from langchain_core.messages import SystemMessage
@@ -15,17 +13,17 @@ def _labeled(session: Any = GROUP, **params: Any) -> Any:
     return output
 
 
-def test_the_text_says_who_speaks_and_the_ais_own_text_stays() -> None:
+def test_texts_are_labeled_except_the_ais() -> None:
     assert texts(_labeled()) == ["Tortoise: Slow.", "Fast!", "Fox: Who won?"]
 
 
-def test_a_conversation_of_two_has_no_labels() -> None:
+def test_conversation_of_two_has_no_labels() -> None:
     duel = talk("Tortoise: Slow.", "Hare: Fast!")
     assert texts(_labeled(duel)) == ["Slow.", "Fast!"]
     assert texts(_labeled(duel, only_groups=False)) == ["Tortoise: Slow.", "Fast!"]
 
 
-def test_a_chat_of_two_with_a_title_is_no_group() -> None:
+def test_group_of_two_has_no_labels() -> None:
     about: dict[str, Any] = {"is_group": True, "participants": ["Tortoise", "Hare"]}
     duel = talk("Tortoise: Slow.", "Hare: Fast!", metadata=about)
     assert texts(_labeled(duel)) == ["Slow.", "Fast!"]
@@ -34,11 +32,11 @@ def test_a_chat_of_two_with_a_title_is_no_group() -> None:
     assert texts(_labeled(duel)) == ["Tortoise: Slow.", "Fast!"]
 
 
-def test_braces_in_a_name_stay() -> None:
+def test_braces_in_a_name_are_kept() -> None:
     group = talk("{0}: Hi.", "Hare: Fast!", "Fox: Yes.")
     assert texts(_labeled(group))[0] == "{0}: Hi."
 
 
-def test_a_message_without_a_sender_and_a_system_prompt_stay() -> None:
+def test_system_and_anonymous_messages_have_no_label() -> None:
     messages = [said(None, "?"), SystemMessage("s", additional_kwargs={"sender": "x"})]
     assert texts(_labeled({"messages": messages}, only_groups=False)) == ["?", "s"]

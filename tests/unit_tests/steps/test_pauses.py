@@ -1,4 +1,4 @@
-"""The automatic gap, on threads whose conversations are known."""
+"""The automatic gap on threads with known conversations."""
 
 import random
 from itertools import pairwise
@@ -18,27 +18,23 @@ from langchain_chatexports.steps.pauses import (
 from tests.unit_tests.builders.paces import PACES, make_thread
 
 
-def _f1(name: str, gap: float | None, conversations: int = 60) -> float:
-    right = found = there = 0
+@pytest.mark.parametrize("name", PACES)
+def test_automatic_gap_finds_conversations(name: str) -> None:
+    correct = found = expected = 0
     rng = random.Random(11)
     for _ in range(4):
-        thread = make_thread(PACES[name], rng, conversations)
+        thread = make_thread(PACES[name], rng, conversations=60)
         pauses = [after - before for before, after in pairwise(thread.times)]
-        limit = automatic_gap(pauses) if gap is None else gap
-        borders = {i for i, pause in enumerate(pauses, 1) if pause > limit}
-        right += len(borders & set(thread.borders))
+        gap = automatic_gap(pauses)
+        borders = {i for i, pause in enumerate(pauses, 1) if pause > gap}
+        correct += len(borders & set(thread.borders))
         found += len(borders)
-        there += len(thread.borders)
-    return 2 * right / (found + there)
-
-
-@pytest.mark.parametrize("name", PACES)
-def test_automatic_gap_finds_the_conversations_of_every_pace(name: str) -> None:
-    assert _f1(name, None) > 0.9
+        expected += len(thread.borders)
+    assert 2 * correct / (found + expected) > 0.9  # The F1 score.
 
 
 @given(st.lists(st.floats(0, 1e10)))
-def test_gap_is_within_its_bounds(pauses: list[float]) -> None:
+def test_automatic_gap_is_within_bounds(pauses: list[float]) -> None:
     assert MIN_GAP_SECONDS <= automatic_gap(pauses) <= MAX_GAP_SECONDS
 
 
@@ -49,12 +45,12 @@ def _message(time: int | None, *events: str | None) -> HumanMessage:
     return HumanMessage(content="", additional_kwargs=kwargs)
 
 
-def test_pause_begins_at_the_last_bubble_of_a_merged_message() -> None:
+def test_pause_begins_at_the_last_event() -> None:
     merged = _message(0, "1970-01-01T00:00:00+00:00", "1970-01-01T00:10:00+00:00")
     assert pauses_before([merged, _message(700)]) == [None, 100]
 
 
-def test_a_message_without_a_time_has_no_pause_and_hides_none() -> None:
+def test_messages_without_a_time_are_ignored() -> None:
     times = [None, 10, None, 50]
     assert pauses_before([_message(t) for t in times]) == [None, None, None, 40]
 
@@ -64,13 +60,13 @@ DAY = 86_400
 
 
 @pytest.mark.parametrize("in_future", [1, 4])
-def test_a_message_from_the_future_hides_no_later_silence(in_future: int) -> None:
+def test_future_message_does_not_affect_later_pauses(in_future: int) -> None:
     times = [0, 60, *[FUTURE] * in_future, 120, 180, DAY, DAY + 60, 3 * DAY]
     pauses = pauses_before([_message(t) for t in times])
     assert pauses[2 + in_future :] == [0, 0, DAY - 180, 60, 2 * DAY - 60]
 
 
-def test_a_merged_message_that_ends_in_the_future_hides_no_later_silence() -> None:
+def test_future_event_does_not_affect_later_pauses() -> None:
     merged = _message(0, "1970-01-01T00:00:00+00:00", "2038-01-01T00:00:00+00:00")
     others = [_message(t) for t in (60, 120, 180, DAY)]
     assert pauses_before([_message(0), merged, *others])[2:] == [0, 0, 60, DAY - 180]

@@ -1,5 +1,3 @@
-"""Redact: what it replaces, keeps, hides and can undo."""
-
 import json
 import sys
 from typing import Any
@@ -29,7 +27,7 @@ class TestRedact(SessionTransformUnitTests):
         return {"key": KEY, "names": NAMES}
 
     @pytest.mark.xfail(
-        strict=True, reason="a dump leaves key and names out, on purpose"
+        strict=True, reason="dumps contain neither key nor names, on purpose"
     )
     def test_serializes(self, step: SessionTransform) -> None:
         super().test_serializes(step)
@@ -64,23 +62,16 @@ def _redact(**params: Any) -> Redact:
     return Redact(**{"key": KEY, "names": NAMES, **params})
 
 
-def _all_strings(session: Any) -> str:
-    return json.dumps(
-        [[m.content, m.name, m.additional_kwargs] for m in session["messages"]]
-        + [session.get("metadata")],
-        ensure_ascii=False,
-    )
-
-
-def test_nothing_private_is_left_anywhere() -> None:
+def test_no_private_data_is_left() -> None:
     (output,) = _redact().invoke(_session())
-    left = _all_strings(output).casefold()
+    fields = [[m.content, m.name, m.additional_kwargs] for m in output["messages"]]
+    left = json.dumps([fields, metadata_of(output)], ensure_ascii=False).casefold()
     for private in ("hare,", '"hare', "tortoise", "brown", "speedy", "1712345678"):
         assert private not in left
     assert "slow@" not in left
 
 
-def test_a_sender_and_a_mention_have_one_stand_in() -> None:
+def test_sender_and_mention_have_the_same_stand_in() -> None:
     (output,) = _redact().invoke(_session())
     hare, tortoise = (m.additional_kwargs["sender"] for m in output["messages"])
     assert texts(output)[1].startswith(f"ok {hare.upper()}, ")
@@ -88,7 +79,7 @@ def test_a_sender_and_a_mention_have_one_stand_in() -> None:
     assert output["messages"][1].additional_kwargs["reactions"][0]["sender"] == hare
 
 
-def test_what_the_loader_needs_later_stays() -> None:
+def test_ids_and_platform_are_kept() -> None:
     (output,) = _redact().invoke(_session())
     first, second = output["messages"]
     assert first.id == "m1"
@@ -97,30 +88,28 @@ def test_what_the_loader_needs_later_stays() -> None:
     assert metadata_of(output)["owner"] == "Me"
 
 
-def test_ids_are_replaced_and_parts_still_name_their_thread() -> None:
+def test_session_ids_are_replaced_consistently() -> None:
     metadata: Any = metadata_of(_redact().invoke(_session())[0])
     assert metadata["id"] == f"{metadata['thread_id']}#2"
     assert metadata["thread_id"].startswith("chat-")
 
 
-def test_a_sender_that_is_no_known_name_is_replaced_all_the_same() -> None:
+def test_unknown_sender_is_replaced() -> None:
     (output,) = _redact(names=()).invoke({"messages": [said("Fox", "Fox says hi")]})
     assert output["messages"][0].additional_kwargs["sender"] != "Fox"
     assert texts(output) == ["Fox says hi"]
 
 
-def _kwargs_after(**kwargs: Any) -> dict[str, Any]:
+def _redacted_kwargs(**kwargs: Any) -> dict[str, Any]:
     message = HumanMessage("hi", additional_kwargs=kwargs)
     (output,) = _redact().invoke({"messages": [message]})
     return output["messages"][0].additional_kwargs
 
 
-def test_paths_of_attachments_keep_their_suffix_only() -> None:
+def test_attachment_paths_only_keep_their_suffix() -> None:
     uri = "messages/inbox/tortoisebrown_10203040/photos/1_n.jpg"
-    found = _kwargs_after(
-        attachments=[{"type": "photo", "uri": uri, "name": "My CV.pdf"}]
-    )
-    (attachment,) = found["attachments"]
+    photo = {"type": "photo", "uri": uri, "name": "My CV.pdf"}
+    (attachment,) = _redacted_kwargs(attachments=[photo])["attachments"]
     assert attachment["type"] == "photo"
     assert attachment["uri"].startswith("[path-")
     assert attachment["uri"].endswith("].jpg")
@@ -142,17 +131,17 @@ def test_paths_of_attachments_keep_their_suffix_only() -> None:
         pytest.param(10**5000, id="a number of 5,001 digits"),
     ],
 )
-def test_an_unknown_key_may_hold_anything(value: Any) -> None:
-    left = repr(_kwargs_after(whatever=value)).casefold()
+def test_unknown_keys_are_redacted(value: Any) -> None:
+    left = repr(_redacted_kwargs(unknown=value)).casefold()
     assert "hare" not in left
     assert "1712345678" not in left
 
 
-def test_what_is_no_json_is_left_out() -> None:
-    assert _kwargs_after(whatever=object())["whatever"] is None
+def test_values_that_are_not_json_are_dropped() -> None:
+    assert _redacted_kwargs(unknown=object())["unknown"] is None
 
 
-def test_ids_of_messages_that_hold_a_number_are_replaced_together() -> None:
+def test_message_ids_with_numbers_are_replaced() -> None:
     own = "true_491712345678@example.us_3EB0"
     messages = [
         said("Hare", "hi", message_id=own),
@@ -165,24 +154,23 @@ def test_ids_of_messages_that_hold_a_number_are_replaced_together() -> None:
     assert second.additional_kwargs["reply_to"]["id"] == first.id
 
 
-def test_neither_repr_nor_dump_holds_key_or_names() -> None:
+def test_repr_and_dumps_hide_key_and_names() -> None:
     step = _redact()
-    shown = (
-        f"{step!r} {step} {dumps(step)} {step.model_dump()} {step.model_dump_json()}"
-    )
-    for private in (KEY, "Hare", "Tortoise", "speedy"):
-        assert private not in shown
+    dumped = (dumps(step), str(step.model_dump()), step.model_dump_json())
+    for shown in (repr(step), str(step), *dumped):
+        for private in (KEY, "Hare", "Tortoise", "speedy"):
+            assert private not in shown
 
 
-def test_an_error_about_names_does_not_show_them() -> None:
+def test_validation_error_hides_names() -> None:
     with pytest.raises(ValidationError) as caught:
-        Redact(key=KEY, names="Hare")  # One text is no list of names.
+        Redact(key=KEY, names="Hare")  # A text is not a list of names.
     assert "Hare" not in str(caught.value)
     assert KEY not in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-def test_a_step_from_a_dump_refuses_to_run() -> None:
+def test_step_loaded_from_a_dump_has_no_key() -> None:
     again = loads(
         dumps(_redact()),
         allowed_objects=[Redact],
@@ -193,9 +181,7 @@ def test_a_step_from_a_dump_refuses_to_run() -> None:
 
 
 @pytest.mark.parametrize("library", ["phonenumbers", "stdnum"])
-def test_without_the_extra_nothing_is_read_or_redacted(
-    monkeypatch: pytest.MonkeyPatch, library: str
-) -> None:
+def test_missing_extra(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[redact\]"):
         Redact(key="another key", names=NAMES).invoke(_session())
@@ -205,14 +191,14 @@ def test_without_the_extra_nothing_is_read_or_redacted(
     assert loader.reads == 0
 
 
-def test_the_undo_map_gives_the_texts_back() -> None:
+def test_undo_map_restores_texts() -> None:
     redact = _redact()
     (output,) = redact.invoke(_session())
     undo_map = redact.undo_map(_session())
     assert [restore(text, undo_map) for text in texts(output)] == texts(_session())
 
 
-def test_without_a_key_each_export_gets_a_new_one() -> None:
+def test_default_key_is_new_for_each_export() -> None:
     first, second = (Redact.for_export([]).key for _ in range(2))
     assert first is not None
     assert first != second

@@ -1,5 +1,3 @@
-"""SelectSessions: which sessions fit, and what the others are counted as."""
-
 from typing import Any
 
 import pytest
@@ -17,17 +15,17 @@ def _keeps(session: Any = DUEL, **conditions: Any) -> bool:
     return bool(output)
 
 
-def test_a_sender_is_found_without_regard_to_case() -> None:
+def test_participants_match_case_insensitively() -> None:
     assert _keeps(participants="hARE")
     assert not _keeps(participants="Fox")
 
 
-def test_without_drops_whoever_is_named() -> None:
+def test_without_drops_sessions() -> None:
     assert not _keeps(GROUP, without="fox")
     assert _keeps(DUEL, without="fox")
 
 
-def test_a_group_is_more_than_two_where_the_export_says_nothing() -> None:
+def test_group_without_metadata_has_over_two_senders() -> None:
     assert _keeps(GROUP, is_group=True)
     assert _keeps(DUEL, is_group=False)
 
@@ -40,7 +38,7 @@ def test_a_group_is_more_than_two_where_the_export_says_nothing() -> None:
         ({"is_group": True}, "group"),
     ],
 )
-def test_a_dropped_session_is_counted_under_the_first_condition_missed(
-    conditions: dict[str, Any], reason: str
+def test_dropped_session_is_counted_by_failed_condition(
+    conditions: Any, reason: str
 ) -> None:
     assert SelectSessions(**conditions).skipped(DUEL) == {reason: 4}

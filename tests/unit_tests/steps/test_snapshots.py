@@ -1,4 +1,4 @@
-"""Serialized steps as they are stored: a change here breaks chains of users."""
+"""Serialized steps: a change of a snapshot breaks stored chains of users."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,9 +22,9 @@ STEPS = [
 
 
 @pytest.mark.parametrize("step", STEPS, ids=repr)
-def test_serialized_step_is_as_it_was(step: Any, snapshot: SnapshotAssertion) -> None:
+def test_serialized_step(step: Any, snapshot: SnapshotAssertion) -> None:
     assert dumpd(step) == snapshot
 
 
-def test_graph_of_a_pipeline_is_as_it_was(snapshot: SnapshotAssertion) -> None:
+def test_graph_of_a_pipeline(snapshot: SnapshotAssertion) -> None:
     assert STEPS[-1].get_graph().draw_mermaid() == snapshot

@@ -1,5 +1,3 @@
-"""SplitSessions: silences, replies, sizes and ids."""
-
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +9,7 @@ from pydantic import ValidationError
 from langchain_chatexports.steps.split_sessions import SplitSessions
 from tests.unit_tests.builders.paces import session_of
 
-MINUTE, HOUR = 60, 3600
+HOUR = 3600
 
 
 def _split(step: SplitSessions, *times: int | None, **replies: Any) -> list[list[int]]:
@@ -28,12 +26,12 @@ def _split(step: SplitSessions, *times: int | None, **replies: Any) -> list[list
 BY_HOUR = SplitSessions(gap=timedelta(hours=1))
 
 
-def test_auto_finds_the_silence_of_a_quick_thread() -> None:
+def test_auto_gap_splits_a_fast_thread() -> None:
     talk = [start + 20 * i for start in (0, 5 * HOUR, 11 * HOUR) for i in range(30)]
     assert [len(part) for part in _split(SplitSessions(), *talk)] == [30, 30, 30]
 
 
-def test_auto_keeps_the_slow_replies_of_a_slow_thread_together() -> None:
+def test_auto_gap_keeps_slow_conversations_together() -> None:
     week = 7 * 24 * HOUR
     talk = [start + HOUR * i for start in range(0, 9 * week, week) for i in range(12)]
     assert [len(part) for part in _split(SplitSessions(), *talk)] == [12] * 9
@@ -42,34 +40,34 @@ def test_auto_keeps_the_slow_replies_of_a_slow_thread_together() -> None:
 @pytest.mark.parametrize(
     "link", ["m1", {"id": "m1"}, {"message_id": "m1"}, {"guid": "m1"}], ids=repr
 )
-def test_a_reply_stays_with_what_it_answers(link: str | dict[str, Any]) -> None:
+def test_reply_stays_with_the_answered_message(link: str | dict[str, Any]) -> None:
     assert _split(BY_HOUR, 0, 10, 5 * HOUR, 9 * HOUR, m2=link) == [[0, 1, 2], [3]]
 
 
-def test_a_reply_holds_everything_between_its_two_sides() -> None:
+def test_reply_keeps_messages_in_between() -> None:
     parts = _split(BY_HOUR, 0, 5 * HOUR, 9 * HOUR, 14 * HOUR, m2="m0")
     assert parts == [[0, 1, 2], [3]]
 
 
-def test_a_reply_to_what_is_too_old_holds_nothing() -> None:
+def test_reply_to_an_old_message_does_not_join() -> None:
     step = SplitSessions(gap=timedelta(hours=1), reply_within=timedelta(hours=8))
     parts = _split(step, 0, 5 * HOUR, 9 * HOUR, m1="m0", m2="m0")
     assert parts == [[0, 1], [2]]
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=60))
-def test_the_parts_are_the_session(times: list[int]) -> None:
+def test_parts_contain_all_messages(times: list[int]) -> None:
     parts = _split(SplitSessions(gap=timedelta(hours=3)), *sorted(times))
     assert [index for part in parts for index in part] == list(range(len(times)))
 
 
-def test_a_session_without_times_passes_untouched() -> None:
+def test_session_without_times_is_not_changed() -> None:
     session = session_of([None] * 30, id="thread")
     (part,) = SplitSessions().invoke(session)
     assert part is session
 
 
-def test_parts_have_ids_of_their_own_and_name_the_thread() -> None:
+def test_parts_have_ids_and_a_thread_id() -> None:
     parts: list[Any] = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread", title="t"))
     assert [part["metadata"] for part in parts] == [
         {"id": "thread#1", "title": "t", "thread_id": "thread"},
@@ -78,6 +76,6 @@ def test_parts_have_ids_of_their_own_and_name_the_thread() -> None:
 
 
 @pytest.mark.parametrize("gap", [timedelta(0), timedelta(minutes=-1), "often"])
-def test_a_gap_that_is_none_is_refused(gap: timedelta | str) -> None:
+def test_invalid_gap_is_refused(gap: timedelta | str) -> None:
     with pytest.raises(ValidationError):
         SplitSessions(gap=gap)

@@ -1,4 +1,4 @@
-"""The standard suite on each step of ours, and on pipelines of them."""
+"""The standard suite on each step of this package, and on a pipeline."""
 
 from datetime import timedelta
 from typing import Any
@@ -56,5 +56,5 @@ class TestSteps(SessionTransformUnitTests):
         return {name: value for name, value in self.tested if value is not None}
 
 
-def test_a_pipeline_is_one_of_them() -> None:
+def test_pipeline_is_tested() -> None:
     assert isinstance(STEPS[-1], SessionPipeline)

@@ -1,4 +1,4 @@
-"""A server of OpenAI's protocol in place of this machine's local server."""
+"""An OpenAI-compatible server in place of the local one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,5 +20,5 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 def here(
     server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> SimpleNamespace:
-    """What stands in for a running local server, and the model that its jobs make."""
+    """The replaced local server, with `server`, and the model that its jobs create."""
     return serve_locally(server, monkeypatch, tmp_path / "data")

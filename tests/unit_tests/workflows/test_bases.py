@@ -1,4 +1,4 @@
-"""Which base this machine should use, and what a training with it takes."""
+"""The base for a machine, and its training time."""
 
 from contextlib import contextmanager
 from importlib import import_module
@@ -14,13 +14,13 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.workflows import choose_base
 from langchain_chatexports.workflows.bases import (
-    choose_base_to_talk,
+    choose_chat_base,
+    detect_language,
     download_base,
-    downloaded_bases,
     find_base,
     fitting_bases,
-    language_of_examples,
     language_warning,
+    list_downloaded_bases,
 )
 from tests.unit_tests.builders.hub import CUT_AFTER, Hub
 from tests.unit_tests.builders.tuners import make_examples
@@ -45,8 +45,8 @@ GERMAN = data_of(german())
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """What is on this machine, with 24 GB of memory and two cores; nothing at first."""
+def local(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The local bases, none at first; 24 GB of memory and two cores."""
     found: set[str] = set()
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
     monkeypatch.setattr(BASES.os, "cpu_count", lambda: 2)
@@ -54,7 +54,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return found
 
 
-def test_the_largest_base_that_trains_in_the_time_is_chosen() -> None:
+def test_largest_base_within_the_time_is_chosen() -> None:
     choice = choose_base(DATA, 10**9, seconds_per_token=0.01)
     assert choice.limit is None
     assert choice.base.id == fitting_bases()[-1].id
@@ -63,7 +63,7 @@ def test_the_largest_base_that_trains_in_the_time_is_chosen() -> None:
     assert less.seconds <= choice.seconds / 2
 
 
-def test_where_none_fits_it_says_how_many_examples_would() -> None:
+def test_too_little_time_limits_the_examples() -> None:
     whole = choose_base(DATA, 10**9, seconds_per_token=0.01)
     smallest = fitting_bases()[0]
     default = whole.seconds / (whole.base.training_seconds(1.0) or 1.0)
@@ -73,52 +73,50 @@ def test_where_none_fits_it_says_how_many_examples_would() -> None:
     assert 0.4 * len(EXAMPLES) <= choice.limit <= 0.5 * len(EXAMPLES)
 
 
-def test_the_best_base_that_speaks_the_language_trains_within_an_hour() -> None:
+def test_default_choice_speaks_the_language() -> None:
     choice = choose_base(GERMAN, seconds_per_token=0.002)
     assert (choice.base.id, choice.language) == (BEST, "German")
-    said = str(choice)
-    assert said.startswith(
+    text = str(choice)
+    assert text.startswith(
         "Base model: Qwen3.5-2B, the best known one for chats in Ger"
     )
-    assert "; 6.8 GB from huggingface.co; trains in about 1 min (estimated); " in said
-    assert said.endswith("license: Apache-2.0")
+    assert "; 6.8 GB from huggingface.co; trains in about 1 min (estimated); " in text
+    assert text.endswith("license: Apache-2.0")
     slow = choose_base(GERMAN, seconds_per_token=100.0)
     assert (slow.base.id, slow.limit) == (SMALL, None)
     english = choose_base(DATA, seconds_per_token=100.0)
     assert not english.base.is_default
 
 
-def test_without_a_download_the_best_that_is_here_is_taken(here: set[str]) -> None:
+def test_best_local_base_without_downloads(local: set[str]) -> None:
     english = choose_base(DATA, downloads=False)
     assert english.base.is_default
     assert english.better is not None
-    with pytest.raises(LocalServerError, match=r"speaks German. Download Qwen/Qwen3"):
+    with pytest.raises(LocalServerError, match=r"supports German. Download Qwen/Qwen3"):
         choose_base(GERMAN, downloads=False)
-    here.add(SMALL)
+    local.add(SMALL)
     choice = choose_base(GERMAN, downloads=False, seconds_per_token=0.002)
     assert (choice.base.id, choice.better and choice.better.id) == (SMALL, BEST)
-    assert "already here" in str(choice)
+    assert "already downloaded" in str(choice)
 
 
-def test_a_talk_begins_with_what_is_here_but_for_the_toy(here: set[str]) -> None:
-    assert choose_base_to_talk("German").base.id == BEST
-    assert choose_base_to_talk(None, downloads=False).base.is_default
-    here.add(SMALL)
-    choice = choose_base_to_talk("German")
+def test_talk_prefers_local_bases(local: set[str]) -> None:
+    assert choose_chat_base("German").base.id == BEST
+    assert choose_chat_base(None, downloads=False).base.is_default
+    local.add(SMALL)
+    choice = choose_chat_base("German")
     assert (choice.base.id, choice.better and choice.better.id) == (SMALL, BEST)
-    assert "; answers in about " in str(choice)
+    assert "; replies in about " in str(choice)
 
 
-def test_a_machine_too_small_for_the_language_is_told_what_it_takes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 4 * 10**9)
-    with pytest.raises(LocalServerError, match=f"{SMALL}, needs 4.5 GB: try it"):
+    with pytest.raises(LocalServerError, match=f"{SMALL}, needs 4.5 GB: try --base"):
         choose_base(GERMAN)
 
 
 @pytest.mark.parametrize(
-    ("base", "language", "is_warned"),
+    ("base", "language", "warns"),
     [
         (None, "German", True),
         (None, "English", False),
@@ -129,20 +127,16 @@ def test_a_machine_too_small_for_the_language_is_told_what_it_takes(
         ("somebody/else", "German", False),
     ],
 )
-def test_a_base_without_the_language_is_warned_of(
-    base: str | None, language: str | None, is_warned: bool
-) -> None:
-    assert (language_warning(find_base(base), language) is not None) is is_warned
+def test_language_warning(base: str | None, language: str | None, warns: bool) -> None:
+    assert (language_warning(find_base(base), language) is not None) is warns
 
 
-def test_the_language_is_that_of_the_persons_answers() -> None:
-    assert language_of_examples(german(2000)) == "German"
-    assert language_of_examples([]) is None
+def test_language_of_answers() -> None:
+    assert detect_language(german(2000)) == "German"
+    assert detect_language([]) is None
 
 
-def test_a_download_shows_progress_and_continues(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_download_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub", reason="needs the extra `local`")
     from huggingface_hub import constants
 
@@ -175,18 +169,11 @@ def test_a_download_shows_progress_and_continues(
     assert 0 < second <= CUT_AFTER
 
 
-def test_a_known_base_has_its_size_and_license() -> None:
-    base = find_base("Qwen/Qwen3.5-0.8B")
-    assert (base.name, base.license) == ("Qwen3.5-0.8B", "Apache-2.0")
-
-
-def test_downloaded_bases_have_their_size_on_disk(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_downloaded_bases(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub", reason="needs the extra `local`")
     constants = SimpleNamespace(HF_HUB_CACHE=str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants", constants)
     blobs = tmp_path / "models--Qwen--Qwen3.5-0.8B" / "blobs"
     blobs.mkdir(parents=True)
     (blobs / "a").write_bytes(b"12345")
-    assert downloaded_bases() == [("Qwen/Qwen3.5-0.8B", 5)]
+    assert list_downloaded_bases() == [("Qwen/Qwen3.5-0.8B", 5)]

@@ -1,4 +1,4 @@
-"""Talks: with a tuned model, with the person of exports, with what was said."""
+"""Talks with a tuned model, and with a person in exports."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,27 +8,32 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.datasets.replies import replies_of
+from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.exceptions import ChatExportError, FineTuningError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
-from langchain_chatexports.personas.talk import ChatSettings, Recalled, Turn, Voice
+from langchain_chatexports.personas.talk import (
+    ChatSettings,
+    RecalledMessages,
+    Turn,
+    Voice,
+)
 from langchain_chatexports.samples import write_imessage
-from langchain_chatexports.workflows import person_of, prepare, talk, train
-from langchain_chatexports.workflows.models import delete, find_tuned
+from langchain_chatexports.workflows import load_person, prepare, talk, train
+from langchain_chatexports.workflows.models import delete, find_tuned_model
+from langchain_chatexports.workflows.remote_training import get_api_key
 from langchain_chatexports.workflows.talk import (
     Speaker,
-    continue_talk,
+    create_voices,
+    find_served_base,
+    list_saved_talks,
+    load_tuned_speaker,
+    resume_talk,
     save_turns,
-    saved_talks,
-    served_base,
-    tuned_speaker,
-    voices_on,
 )
-from langchain_chatexports.workflows.train_elsewhere import key_for
-from tests.unit_tests.builders.kept_models import keep_adapter, keep_model
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
+from tests.unit_tests.builders.tuned_models import write_adapter, write_model
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 GROUP = "You are Tortoise. You are chatting with Hare and Fox."
@@ -39,40 +44,36 @@ def tuned(here: Any) -> Speaker:
     data = DataDirectory(here.data_dir)
     data.prepare()
     facts = {"system_prompt": GROUP, "user_label": "Hare", "job_id": "ftjob-1"}
-    keep_adapter(data, "1" * 12, **facts)
-    return tuned_speaker(find_tuned(None, here.data_dir))
+    write_adapter(data, "1" * 12, **facts)
+    return load_tuned_speaker(find_tuned_model(None, here.data_dir))
 
 
 @pytest.mark.parametrize(
-    ("given", "user", "system"),
+    ("settings", "user", "system"),
     [
         (ChatSettings(), "Hare", GROUP),
-        (
-            ChatSettings(label="Fox"),
-            "Fox",
-            "You are Tortoise. You are chatting with Fox.",
-        ),
+        (ChatSettings(label="Fox"), "Fox", GROUP.replace("Hare and Fox", "Fox")),
         (ChatSettings("Run.", label="Fox"), "Fox", "Run."),
     ],
 )
-def test_a_model_is_asked_as_its_examples_were(
+def test_prompt_is_that_of_the_examples(
     here: Any,
     server: OpenAIServer,
     tuned: Speaker,
-    given: ChatSettings,
+    settings: ChatSettings,
     user: str,
     system: str,
 ) -> None:
-    with talk(tuned, data_dir=here.data_dir, settings=given) as ask:
+    with talk(tuned, data_dir=here.data_dir, settings=settings) as ask:
         assert ask("Ready?")
     first, last = server.chats[-1]["messages"]
     assert first == {"role": "system", "content": system}
     assert last == {"role": "user", "content": f"{user}: Ready?"}
 
 
-def test_answers_are_about_as_long_as_the_persons(tuned: Speaker) -> None:
+def test_maximum_answer_length(tuned: Speaker) -> None:
     assert tuned.tuned is not None
-    voice = VoicePrompt(limits=ReplyLimits.of(["Slow. " * 39] * 10))
+    voice = VoicePrompt(limits=ReplyLimits.from_replies(["Slow. " * 39] * 10))
     person = Speaker(voice=voice)
     assert person.settings(ChatSettings()).max_tokens == 168
     assert person.settings(ChatSettings(max_tokens=9)).max_tokens == 9
@@ -80,22 +81,22 @@ def test_answers_are_about_as_long_as_the_persons(tuned: Speaker) -> None:
     assert limited.settings(ChatSettings()).max_tokens == 40
 
 
-def test_the_base_beside_it_is_shown_as_it_is(here: Any, tuned: Speaker) -> None:
-    settings = ChatSettings(memory=lambda *_: Recalled(refusal="No idea"))
-    base, own = voices_on(here, tuned, settings, with_base=True)
+def test_compared_base_has_no_memory(here: Any, tuned: Speaker) -> None:
+    settings = ChatSettings(memory=lambda *_: RecalledMessages(refusal="No idea"))
+    base, own = create_voices(here, tuned, settings, with_base=True)
     assert (base.title, base.name) == ("base model", BASE_MODEL)
     for voice in (base, own):
-        voice.hear("When was the race?")
+        voice.add_line("When was the race?")
     assert "".join(own.answer()) == "No idea" != "".join(base.answer())
     assert own.name == tuned.model
-    assert voices_on(here, tuned, ChatSettings()) != []
+    assert create_voices(here, tuned, ChatSettings()) != []
 
 
-def test_the_base_answers_a_question_if_the_memory_found_something(
-    here: Any, server: OpenAIServer, tuned: Speaker
-) -> None:
-    def recall(line: str, _talk: str) -> Recalled:
-        return Recalled("You remember: at nine.", is_fact=line.startswith("When"))
+def test_base_recalls_facts(here: Any, server: OpenAIServer, tuned: Speaker) -> None:
+    def recall(line: str, _talk: str) -> RecalledMessages:
+        return RecalledMessages(
+            "You remember: at nine.", asks_for_fact=line.startswith("When")
+        )
 
     settings = ChatSettings(memory=recall)
     with talk(tuned, data_dir=here.data_dir, settings=settings) as ask:
@@ -109,34 +110,34 @@ def test_the_base_answers_a_question_if_the_memory_found_something(
     assert other["messages"][0]["content"] == f"{GROUP}\n\nYou remember: at nine."
 
 
-def test_how_long_answers_are_comes_from_what_it_was_trained_on(tmp_path: Path) -> None:
-    keep_model(tmp_path, "1" * 12)
-    speaker = tuned_speaker(find_tuned(None, tmp_path))
+def test_reply_limits_come_from_the_examples(tmp_path: Path) -> None:
+    write_model(tmp_path, "1" * 12)
+    speaker = load_tuned_speaker(find_tuned_model(None, tmp_path))
     assert speaker.voice is not None
     assert speaker.voice.k == 0
-    replies = [one.reply for example in speaker.examples for one in replies_of(example)]
-    assert speaker.voice.limits == ReplyLimits.of(replies)
+    replies = [
+        one.reply for example in speaker.examples for one in extract_replies(example)
+    ]
+    assert speaker.voice.limits == ReplyLimits.from_replies(replies)
 
 
-def test_an_answer_has_at_most_as_many_messages_as_the_person_sent_in_a_row(
-    here: Any, server: OpenAIServer, tmp_path: Path
-) -> None:
+def test_messages_per_answer(here: Any, server: OpenAIServer, tmp_path: Path) -> None:
     chat = WhatsAppChat.ios()
     for number in range(12):
         chat.says("Hare", f"Are you there, {number}?")
         chat.says("Tortoise", f"I am, {number}.").says("Tortoise", f"So, {number}?")
     export = chat.to_file(tmp_path / "_chat.txt")
-    person = person_of(export, PrepareOptions(ai=("Tortoise",)))
-    assert (person.title, person.shown_replies) == ("Tortoise", 8)
+    person = load_person(export, PrepareOptions(ai=("Tortoise",)))
+    assert (person.title, person.replies_per_prompt) == ("Tortoise", 8)
     server.words = ["One.\n", "Two.\n", "Three.\n", "Four."]
     with talk(person, data_dir=here.data_dir) as ask:
         assert ask("Hello?") == "One.\n\nTwo."
 
 
-def test_five_lines_from_an_export_to_a_talk(
+def test_from_export_to_talk(
     here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the package's docstring shows, with a server that stands in."""
+    """The example in the package's docstring, with a replaced server."""
     pytest.importorskip("trl", reason="needs the extra `local`")
     monkeypatch.chdir(tmp_path)
     write_imessage(tmp_path / "chat.db")
@@ -154,49 +155,47 @@ def test_five_lines_from_an_export_to_a_talk(
         ("./model.gguf", None),
     ],
 )
-def test_a_base_can_be_what_ollama_has(
-    base: str, found: tuple[str, str] | None
-) -> None:
-    assert served_base(base) == found
+def test_base_on_another_server(base: str, found: tuple[str, str] | None) -> None:
+    assert find_served_base(base) == found
 
 
-def test_a_base_can_be_the_only_model_of_a_server(server: OpenAIServer) -> None:
-    assert served_base(server.base_url) == (server.base_url, BASE_MODEL)
+def test_base_by_url_of_its_server(server: OpenAIServer) -> None:
+    assert find_served_base(server.base_url) == (server.base_url, BASE_MODEL)
     server.models["another"] = None
     with pytest.raises(ChatExportError, match=f"has 2 models: another, {BASE_MODEL}"):
-        served_base(server.base_url)
-    with pytest.raises(ChatExportError, match="Check the address"):
-        served_base("http://127.0.0.1:9/v1")
+        find_served_base(server.base_url)
+    with pytest.raises(ChatExportError, match="does its address end in /v1"):
+        find_served_base("http://127.0.0.1:9/v1")
 
 
-def test_servers_of_this_machine_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_servers_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    assert key_for("http://127.0.0.1:11434/v1")
+    assert get_api_key("http://127.0.0.1:11434/v1")
     with pytest.raises(FineTuningError, match="OPENAI_API_KEY"):
-        key_for("https://example.com/v1")
+        get_api_key("https://example.com/v1")
 
 
-def test_talks_are_saved_with_their_model_and_continued(tmp_path: Path) -> None:
-    name = keep_model(tmp_path, "1" * 12)
-    model = find_tuned(None, tmp_path)
-    assert saved_talks(model) == []
+def test_talks_are_saved_and_resumed(tmp_path: Path) -> None:
+    name = write_model(tmp_path, "1" * 12)
+    model = find_tuned_model(None, tmp_path)
+    assert list_saved_talks(model) == []
     turns = [Turn("Hello", "Hi"), Turn("No answer yet")]
     save_turns(model, turns, "1")
     save_turns(model, [Turn("And now?", "Yes")], "2")
     save_turns(model, turns, "1")
-    found = [(talk.id, talk.turns) for talk in saved_talks(model)]
+    found = [(talk.id, talk.turns) for talk in list_saved_talks(model)]
     assert found == [("1", turns[:1]), ("2", [Turn("And now?", "Yes")])]
     file = model.path / "talks" / "1.json"
     assert file.stat().st_mode & 0o077 == 0
     assert file.parent.stat().st_mode & 0o077 == 0
     base, own = Voice("base", FakeListChatModel(responses=["x"])), Voice("Ann", None)  # type: ignore[arg-type] # not asked
-    assert continue_talk([base, own], model) == "1"
+    assert resume_talk([base, own], model) == "1"
     assert (own.turns, base.turns) == (turns[:1], [Turn("Hello")])
-    assert continue_talk([own], model, "2") == "2"
+    assert resume_talk([own], model, "2") == "2"
     assert [turn.line for turn in own.turns] == ["And now?"]
     save_turns(model, [], "1")
     assert not file.exists()
     file.write_text("damaged")
-    assert [talk.id for talk in saved_talks(model)] == ["2"]
+    assert [talk.id for talk in list_saved_talks(model)] == ["2"]
     delete(name, data_dir=tmp_path)
     assert not file.exists()

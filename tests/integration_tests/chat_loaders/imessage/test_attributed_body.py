@@ -1,4 +1,4 @@
-"""An independent reader agrees with the decoder."""
+"""The decoder agrees with pytypedstream, an independent implementation."""
 
 from typing import Any
 
@@ -36,8 +36,9 @@ def bodies(draw: st.DrawFn) -> bytes:
     return attributed_body(text, runs, mutable=draw(st.booleans()))
 
 
-def by_pytypedstream(body: bytes) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
-    """Read a body with pytypedstream, which Messages knows nothing of."""
+def decode_with_pytypedstream(
+    body: bytes,
+) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
     typedstream = pytest.importorskip("typedstream")
     root = typedstream.unarchive_from_data(body)
     string, *rest = [value for group in root.contents for value in group.values]
@@ -58,8 +59,8 @@ def plain(item: Any) -> Any:
 
 
 @given(body=bodies())
-def test_pytypedstream_agrees_on_sound_bodies(body: bytes) -> None:
-    text, runs = by_pytypedstream(body)
+def test_pytypedstream_decodes_the_same(body: bytes) -> None:
+    text, runs = decode_with_pytypedstream(body)
     assert decode_attributed_body(body) == text
     ours = decode_attributes(body)
     assert ours is not None

@@ -1,4 +1,4 @@
-"""An empty export, which each test fills."""
+"""An empty export for each test to fill."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What both loaders give, leave out, count and refuse."""
+"""Both loaders: sessions, skipped messages and errors."""
 
 from pathlib import Path
 from typing import Any
@@ -12,32 +12,23 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.messenger import FACEBOOK, Export, message
-from tests.unit_tests.builders.sessions import all_texts, skipped_by
+from tests.unit_tests.builders.sessions import all_texts, skipped_counts
 
 NOON = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
 ADA, GRACE = "Ada Byron", "Grace Hopper"
 PHOTO = {"photos": [{"uri": "a/1.jpg"}]}
 
 
-def export_of(*records: dict[str, Any]) -> Export:
-    """Return a thread of Ada and Grace that begins with Ada's first words."""
+def make_export(*records: dict[str, Any]) -> Export:
+    """Return a thread of Ada and Grace, with a message by Ada before these records."""
     export = Export()
     chat = export.thread("Ada_1", [ADA, GRACE]).says(ADA, "first words", NOON)
-    for number, record in enumerate(records, 1):
-        chat.messages.append(
-            {"sender_name": ADA, "timestamp_ms": NOON + number, **record}
-        )
+    for at, record in enumerate(records, NOON + 1):
+        chat.messages.append({"sender_name": ADA, "timestamp_ms": at, **record})
     return export
 
 
-def loader_of(
-    export: Export, tmp_path: Path, **options: Any
-) -> FolderFacebookMessengerChatLoader:
-    folder = export.to_folder(tmp_path / "x")
-    return FolderFacebookMessengerChatLoader(folder, **options)
-
-
-def test_a_session_is_what_the_design_says(tmp_path: Path) -> None:
+def test_session_has_documented_content(tmp_path: Path) -> None:
     reactions = [{"reaction": "❤", "actor": ADA}]
     answer = message(GRACE, "Ça va? 😂", NOON + 1_500, reactions=reactions, **PHOTO)
     first = {
@@ -67,7 +58,8 @@ def test_a_session_is_what_the_design_says(tmp_path: Path) -> None:
         HumanMessage("first words", additional_kwargs=first, id=ids[0]),
         HumanMessage("Ça va? 😂", additional_kwargs=second, id=ids[1]),
     ]
-    loader = loader_of(export_of(answer), tmp_path)
+    folder = make_export(answer).to_folder(tmp_path / "x")
+    loader = FolderFacebookMessengerChatLoader(folder)
     assert loader.load() == [{"messages": messages, "metadata": metadata}]
 
 
@@ -86,28 +78,26 @@ LINK = {"share": {"link": "https://x.org"}}
         ({"content": "Ada sent a link.", **LINK}, "media", "[link]"),
     ],
 )
-def test_what_nobody_typed_is_left_out_and_can_be_asked_for(
+def test_other_messages_are_skipped_by_default(
     tmp_path: Path, record: dict[str, Any], reason: str, shown: str
 ) -> None:
-    export = export_of(record)
-    loader = loader_of(export, tmp_path)
+    folder = make_export(record).to_folder(tmp_path / "x")
+    loader = FolderFacebookMessengerChatLoader(folder)
     assert all_texts(loader) == ["first words"]
-    assert skipped_by(loader) == {reason: 1}
-    loader = loader_of(export, tmp_path, keep=reason)
+    assert skipped_counts(loader) == {reason: 1}
+    loader = FolderFacebookMessengerChatLoader(folder, keep=reason)
     assert all_texts(loader) == ["first words", shown]
-    assert skipped_by(loader) == {}
+    assert skipped_counts(loader) == {}
 
 
-def test_a_media_part_alone_is_an_error_that_asks_for_the_others(
-    tmp_path: Path,
-) -> None:
+def test_media_part_alone_is_an_error(tmp_path: Path) -> None:
     export = Export().file(f"{FACEBOOK}/inbox/ada_1/photos/1.jpg", b"\xff\xd8")
     for path in export.to_folder_and_zip(tmp_path / "x"):
-        with pytest.raises(ExportFormatError, match=r"all into one folder"):
+        with pytest.raises(ExportFormatError, match=r"into one folder"):
             FolderFacebookMessengerChatLoader(path).load()
 
 
-def test_an_export_in_html_is_an_error_that_asks_for_json(tmp_path: Path) -> None:
+def test_html_export_error_asks_for_json(tmp_path: Path) -> None:
     page = f"{FACEBOOK}/inbox/ada_1/message_1.html"
     export = Export().file(page, b"<html><body>hi</body></html>")
     folder, archive = export.to_folder_and_zip(tmp_path / "x")
@@ -121,7 +111,7 @@ def test_an_export_in_html_is_an_error_that_asks_for_json(tmp_path: Path) -> Non
             loader.load()
 
 
-def test_a_single_file_loader_is_told_of_folders_and_zips(tmp_path: Path) -> None:
-    for path in export_of().to_folder_and_zip(tmp_path / "x"):
+def test_single_file_loader_refuses_folders_and_zips(tmp_path: Path) -> None:
+    for path in make_export().to_folder_and_zip(tmp_path / "x"):
         with pytest.raises(ExportFormatError, match="FolderFacebookMessenger"):
             SingleFileFacebookMessengerChatLoader(path).load()

@@ -1,4 +1,4 @@
-"""Messages as Meta's files have them: fields, times, attachments, kinds."""
+"""The records of Meta's files: fields, times, attachments, kinds."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def load(path: Path, *records: Any) -> tuple[list[BaseMessage], ExportSummary]:
-    """Read records behind a first one, and keep all that has a text."""
+    """Load the messages after a first one, of all kinds with a text."""
     first = message("Ada", "first", 1)
     path.write_bytes(meta_json({"participants": PEOPLE, "messages": [first, *records]}))
     loader = SingleFileFacebookMessengerChatLoader(path, owner="Grace", keep=KINDS)
@@ -66,7 +66,7 @@ def load_encrypted(path: Path, text: str = "", **keys: Any) -> list[BaseMessage]
         ({"content": "hi", "is_geoblocked_for_viewer": False}, None),
     ],
 )
-def test_fields_show_what_nobody_typed(
+def test_fields_determine_the_kind(
     path: Path, keys: dict[str, Any], reason: str | None
 ) -> None:
     load(path, {"sender_name": "Ada", "timestamp_ms": NOON} | keys)
@@ -77,19 +77,12 @@ def test_fields_show_what_nobody_typed(
 @pytest.mark.parametrize(
     "keys",
     [
-        {},
-        {"content": ""},
-        {"content": None},
-        {"content": "  \n"},
-        {"content": "\u00a0"},
-        {"reactions": [{"reaction": "👍", "actor": "Bob"}]},
-        {"photos": []},
-        {"share": {}},
-        {"type": "Generic"},
-        {"is_unsent": False},
+        *({}, {"content": ""}, {"content": None}, {"content": "  \n"}),
+        *({"content": "\u00a0"}, {"photos": []}, {"share": {}}, {"type": "Generic"}),
+        *({"is_unsent": False}, {"reactions": [{"reaction": "👍", "actor": "Bob"}]}),
     ],
 )
-def test_a_message_without_anything_is_empty(path: Path, keys: dict[str, Any]) -> None:
+def test_message_without_content_is_empty(path: Path, keys: dict[str, Any]) -> None:
     found, summary = load(path, {"sender_name": "Ada", "timestamp_ms": NOON} | keys)
     assert not found
     assert summary.skipped == {"empty": 1}
@@ -99,7 +92,7 @@ def test_a_message_without_anything_is_empty(path: Path, keys: dict[str, Any]) -
     "record",
     ["text", None, 5, [], {"content": 5}, {"timestamp_ms": "soon"}, {"photos": 1}],
 )
-def test_a_record_of_another_shape_costs_itself_only(path: Path, record: Any) -> None:
+def test_record_of_wrong_type_is_skipped(path: Path, record: Any) -> None:
     found, summary = load(path, record, message("Ada", "last", NOON))
     assert [m.content for m in found] == ["last"]
     assert summary.skipped == {"unreadable": 1}
@@ -108,34 +101,27 @@ def test_a_record_of_another_shape_costs_itself_only(path: Path, record: Any) ->
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("photos", [{"uri": "a/b.jpg"}], [{"type": "photo", "uri": "a/b.jpg"}]),
-        ("videos", [{"uri": "v.mp4"}], [{"type": "video", "uri": "v.mp4"}]),
-        ("audio_files", [{"uri": "v.mp4"}], [{"type": "audio", "uri": "v.mp4"}]),
-        ("files", [{"uri": "v.pdf"}], [{"type": "file", "uri": "v.pdf"}]),
-        (
-            "gifs",
-            [{"uri": "v.gif"}, {}],
-            [{"type": "gif", "uri": "v.gif"}, {"type": "gif"}],
-        ),
-        ("sticker", {"uri": "s.png"}, [{"type": "sticker", "uri": "s.png"}]),
-        (
-            "share",
-            {"link": "https://x.org"},
-            [{"type": "link", "uri": "https://x.org"}],
-        ),
-        ("share", {"share_text": "Café"}, [{"type": "link", "text": "Café"}]),
+        ("photos", [{"uri": "a/b.jpg"}], {"type": "photo", "uri": "a/b.jpg"}),
+        ("videos", [{"uri": "v.mp4"}], {"type": "video", "uri": "v.mp4"}),
+        ("audio_files", [{"uri": "v.mp4"}], {"type": "audio", "uri": "v.mp4"}),
+        ("files", [{"uri": "v.pdf"}], {"type": "file", "uri": "v.pdf"}),
+        ("gifs", [{"uri": "v.gif"}], {"type": "gif", "uri": "v.gif"}),
+        ("gifs", [{}], {"type": "gif"}),
+        ("sticker", {"uri": "s.png"}, {"type": "sticker", "uri": "s.png"}),
+        ("share", {"link": "https://x.org"}, {"type": "link", "uri": "https://x.org"}),
+        ("share", {"share_text": "Café"}, {"type": "link", "text": "Café"}),
     ],
 )
 def test_attachments_are_described(
-    path: Path, key: str, value: Any, expected: list[dict[str, Any]]
+    path: Path, key: str, value: Any, expected: dict[str, Any]
 ) -> None:
     found = load_one(path, **{key: value})
-    assert found.additional_kwargs["attachments"] == expected
-    assert found.content == " ".join(f"[{item['type']}]" for item in expected)
+    assert found.additional_kwargs["attachments"] == [expected]
+    assert found.content == f"[{expected['type']}]"
 
 
-def test_addresses_are_not_repaired(path: Path) -> None:
-    """They are names of files and pages, not something that somebody typed."""
+def test_uris_are_not_repaired(path: Path) -> None:
+    """URIs are names of files and pages, not typed text."""
     uri = "photos/Zoë.jpg"
     found = load_one(path, photos=[{"uri": uri}], share={"link": uri})
     listed = found.additional_kwargs["attachments"]
@@ -144,23 +130,16 @@ def test_addresses_are_not_repaired(path: Path) -> None:
 
 def test_texts_names_and_reactions_are_repaired(path: Path) -> None:
     reactions = [{"reaction": "❤️", "actor": "Zoë"}]
-    found = load_one(
-        path, sender_name="Zoë", content="Köszönöm 😂", reactions=reactions
-    )
+    keys = {"content": "Köszönöm 😂", "reactions": reactions}
+    found = load_one(path, sender_name="Zoë", **keys)
     kwargs = found.additional_kwargs
     assert (kwargs["sender"], found.content) == ("Zoë", "Köszönöm 😂")
     assert kwargs["reactions"] == [{"reaction": "❤️", "sender": "Zoë"}]
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {},
-        *({"sender_name": name} for name in ("", "Facebook user", "facebook User")),
-        {"sender_name": None},
-    ],
-)
-def test_a_deleted_account_is_unknown(path: Path, keys: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", [..., None, "", "Facebook user", "facebook User"])
+def test_deleted_account_is_unknown(path: Path, name: Any) -> None:
+    keys = {} if name is ... else {"sender_name": name}
     (only,), _ = load(path, {"timestamp_ms": NOON, "content": "hi"} | keys)
     assert only.additional_kwargs["sender"] == "unknown"
     assert only.additional_kwargs["is_from_me"] is False
@@ -181,7 +160,7 @@ def test_a_deleted_account_is_unknown(path: Path, keys: dict[str, Any]) -> None:
         ({"timestamp_ms": 5000, "timestamp": 7}, 5),
     ],
 )
-def test_times_of_all_years_are_read(
+def test_time_formats_are_read(
     path: Path, keys: dict[str, Any], seconds: int | None
 ) -> None:
     (only,), _ = load(path, {"sender_name": "Ada", "content": "hi"} | keys)
@@ -189,10 +168,15 @@ def test_times_of_all_years_are_read(
 
 
 MEDIA = [{"uri": f"./media/5c.{suffix}"} for suffix in ("jpg", "mp4", "pdf")]
-PIECES = [
+ATTACHMENTS = [
     {"type": kind, **media}
     for kind, media in zip(("photo", "video", "file"), MEDIA, strict=True)
 ]
+
+
+FAILED = [{"uri": "Failed to download media"}]
+THUMB = {"actor": "Grace", "reaction": "👍"}
+REACTION = {"reaction": "👍", "sender": "Grace"}
 
 
 @pytest.mark.parametrize(
@@ -200,22 +184,12 @@ PIECES = [
     [
         ("Cześć Ã© 😂", {}, "Cześć Ã© 😂", {}),
         ("Ã©", {}, "Ã©", {}),
-        ("", {"media": MEDIA}, "[photo] [video] [file]", {"attachments": PIECES}),
-        (
-            "",
-            {"media": [{"uri": "Failed to download media"}]},
-            "[file]",
-            {"attachments": [{"type": "file"}]},
-        ),
-        (
-            "hi",
-            {"reactions": [{"actor": "Grace", "reaction": "👍"}]},
-            "hi",
-            {"reactions": [{"reaction": "👍", "sender": "Grace"}]},
-        ),
+        ("", {"media": MEDIA}, "[photo] [video] [file]", {"attachments": ATTACHMENTS}),
+        ("", {"media": FAILED}, "[file]", {"attachments": [{"type": "file"}]}),
+        ("hi", {"reactions": [THUMB]}, "hi", {"reactions": [REACTION]}),
     ],
 )
-def test_a_message_of_an_encrypted_chat_is_not_repaired(
+def test_encrypted_messages_are_not_repaired(
     path: Path, text: str, keys: dict[str, Any], content: str, extra: dict[str, Any]
 ) -> None:
     (only,) = load_encrypted(path, text, **keys)
@@ -223,7 +197,7 @@ def test_a_message_of_an_encrypted_chat_is_not_repaired(
     assert only.additional_kwargs.items() >= extra.items()
 
 
-def test_the_placeholder_of_an_unsent_message_is_no_text(path: Path) -> None:
+def test_unsent_placeholder_is_not_text(path: Path) -> None:
     unsent = {"isUnsent": True, "type": "placeholder"}
     assert not load_encrypted(path, "User unsent a message", **unsent)
     loader = SingleFileFacebookMessengerChatLoader(path)

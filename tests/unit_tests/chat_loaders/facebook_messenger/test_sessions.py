@@ -1,4 +1,4 @@
-"""The files of one thread together: order, ties, duplicates, people."""
+"""The joined files of a thread: order, ties, duplicates, people."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from langchain_chatexports import (
     SingleFileFacebookMessengerChatLoader,
 )
 from tests.unit_tests.builders.messenger import Export, message, meta_json
-from tests.unit_tests.builders.sessions import metadata_of, skipped_by, texts
+from tests.unit_tests.builders.sessions import metadata_of, skipped_counts, texts
 
 NOON = 1_700_000_000_000
 ADA, GRACE = "Ada Byron", "Grace Hopper"
@@ -31,18 +31,14 @@ def only_texts(export: Export, tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("per_file", "times"),
     [
-        pytest.param(3, [*range(34)], id="files in order of time"),
+        pytest.param(3, [*range(34)], id="several files"),
         pytest.param(9, [1, 1, 1, 2, 2, 3], id="ties in one file"),
-        pytest.param(3, [0, 1, 1, 1, 1, 1, 2], id="over the border of two files"),
-        pytest.param(
-            3,
-            [0, 1, 2, 2, 2, 2, 2, 2, 3],
-            id="a file of ties alone has the direction of the others",
-        ),
-        pytest.param(2, [1, 1, 2, 2], id="files of ties alone go as their numbers do"),
+        pytest.param(3, [0, 1, 1, 1, 1, 1, 2], id="ties across two files"),
+        pytest.param(3, [0, 1, 2, 2, 2, 2, 2, 2, 3], id="a file of ties only"),
+        pytest.param(2, [1, 1, 2, 2], id="files of ties only"),
     ],
 )
-def test_messages_of_newest_first_files_keep_their_order(
+def test_newest_first_files_are_reversed(
     export: Export, tmp_path: Path, per_file: int, times: list[int]
 ) -> None:
     chat = export.thread("ada_1")
@@ -55,9 +51,7 @@ def test_messages_of_newest_first_files_keep_their_order(
 
 
 @pytest.mark.parametrize("times", [[1, 1, 1, 2, 2, 3], [1, 1, 1, 1, 1, 1]])
-def test_ties_of_an_oldest_first_file_keep_their_order(
-    tmp_path: Path, times: list[int]
-) -> None:
+def test_ties_in_oldest_first_file_keep_order(tmp_path: Path, times: list[int]) -> None:
     records = [message("Ada", str(n), NOON + at) for n, at in enumerate(times)]
     path = tmp_path / "messages_Ada.json"
     path.write_bytes(meta_json({"participants": [], "messages": records}))
@@ -65,7 +59,7 @@ def test_ties_of_an_oldest_first_file_keep_their_order(
     assert texts(session) == list("012345")
 
 
-def test_messages_without_a_time_stand_first(export: Export, tmp_path: Path) -> None:
+def test_messages_without_time_come_first(export: Export, tmp_path: Path) -> None:
     chat = export.thread("ada_1").says(ADA, "timed", NOON)
     chat.messages.append({"sender_name": ADA, "content": "never"})
     chat.says(ADA, "far", 10**18).says(ADA, "last", NOON + 1)
@@ -93,64 +87,55 @@ def numbered(numbers: range) -> list[Any]:
 SECONDS = {"sender_name": ADA, "timestamp": NOON // 1000, "content": "hi"}
 
 
+OTHERS = {
+    "text": message(ADA, "another text", NOON),
+    "sender": message(GRACE, "hi", NOON),
+    "time": message(ADA, "hi", NOON + 1),
+    "photo": message(ADA, "hi", NOON, photos=[{"uri": "a.jpg"}]),
+    "link": message(ADA, "hi", NOON, share={"link": "https://x.org"}),
+}
+PAIRS: dict[str, tuple[list[Any], list[Any], list[str], int]] = {
+    "overlap": (numbered(range(5)), numbered(range(3, 8)), [*"01234567"], 2),
+    "repeated in one file": ([HI] * 2, [HI] * 2, ["hi", "hi"], 2),
+    "time in seconds": ([SECONDS], [message(ADA, "hi", NOON + 456)], ["hi"], 1),
+    **{
+        f"other {name}": ([HI], [other], ["hi", other["content"]], 0)
+        for name, other in OTHERS.items()
+    },
+}
+
+
 @pytest.mark.parametrize(
-    ("first", "second", "expected", "duplicates"),
-    [
-        pytest.param(
-            numbered(range(5)),
-            numbered(range(3, 8)),
-            [*"01234567"],
-            2,
-            id="what both exports have comes once",
-        ),
-        pytest.param([HI] * 2, [HI] * 2, ["hi", "hi"], 2, id="a repetition is none"),
-        pytest.param(
-            [SECONDS],
-            [message(ADA, "hi", NOON + 456)],
-            ["hi"],
-            1,
-            id="a time in seconds is the same moment",
-        ),
-        *(
-            pytest.param([HI], [other], ["hi", other["content"]], 0, id=f"other {name}")
-            for name, other in {
-                "text": message(ADA, "another text", NOON),
-                "sender": message(GRACE, "hi", NOON),
-                "time": message(ADA, "hi", NOON + 1),
-                "photo": message(ADA, "hi", NOON, photos=[{"uri": "a.jpg"}]),
-                "link": message(ADA, "hi", NOON, share={"link": "https://x.org"}),
-            }.items()
-        ),
-    ],
+    ("first", "second", "expected", "duplicates"), PAIRS.values(), ids=PAIRS
 )
-def test_a_message_of_two_exports_comes_once(
+def test_duplicates_in_two_exports_are_skipped(
     tmp_path: Path, first: Any, second: Any, expected: list[str], duplicates: int
 ) -> None:
     loader = two_exports(tmp_path, first, second)
     (session,) = loader.load()
     assert sorted(texts(session)) == sorted(expected)
     assert loader.inspect().found == len(first) + len(second)
-    assert skipped_by(loader) == ({"duplicate": duplicates} if duplicates else {})
+    assert skipped_counts(loader) == ({"duplicate": duplicates} if duplicates else {})
 
 
 @pytest.mark.parametrize("is_later", [True, False])
 @pytest.mark.parametrize(
-    ("sign", "reason"),
+    ("keys", "reason"),
     [
         ({"is_unsent": True}, "unsent"),
         ({"type": "Subscribe", "users": [{"name": "Bob"}]}, "system"),
     ],
 )
-def test_the_export_with_a_sign_tells_what_nobody_typed(
-    tmp_path: Path, sign: Any, reason: str, is_later: bool
+def test_kind_is_taken_from_either_export(
+    tmp_path: Path, keys: Any, reason: str, is_later: bool
 ) -> None:
-    """One is taken back later; `type` and `users` are gone since 2023."""
-    first, second = ([HI], [HI | sign]) if is_later else ([HI | sign], [HI])
+    """A message may be unsent later; `type` and `users` are missing since 2023."""
+    first, second = ([HI], [HI | keys]) if is_later else ([HI | keys], [HI])
     loader = two_exports(tmp_path, first, second)
-    assert skipped_by(loader) == {"duplicate": 1, reason: 1}
+    assert skipped_counts(loader) == {"duplicate": 1, reason: 1}
 
 
-def test_the_duplicate_with_more_reactions_stays(tmp_path: Path) -> None:
+def test_duplicate_keeps_more_reactions(tmp_path: Path) -> None:
     reactions = [{"reaction": "👍", "actor": GRACE}]
     (session,) = two_exports(tmp_path, [HI], [HI | {"reactions": reactions}]).load()
     (only,) = session["messages"]
@@ -163,22 +148,16 @@ LINE = "Ada stuurde iets."
 @pytest.mark.parametrize(
     ("shares", "others", "expected"),
     [
-        pytest.param([LINE, LINE, "x"], [], ["x"], id="the app's own line"),
-        pytest.param(
-            ["look", "look"], ["look"], ["look"] * 3, id="people write it, too"
-        ),
+        pytest.param([LINE, LINE, "x"], [], ["x"], id="placeholder"),
+        pytest.param(["look"] * 2, ["look"], ["look"] * 3, id="also without share"),
         pytest.param(["https://x.org"] * 2, [], ["https://x.org"] * 2, id="a link"),
         pytest.param(["a" * 200] * 2, [], ["a" * 200] * 2, id="long"),
     ],
 )
-def test_a_text_that_repeats_on_shares_alone_is_a_placeholder(
-    export: Export,
-    tmp_path: Path,
-    shares: list[str],
-    others: list[str],
-    expected: list[str],
+def test_repeated_text_on_shares_is_a_placeholder(
+    tmp_path: Path, shares: list[str], others: list[str], expected: list[str]
 ) -> None:
-    chat = export.thread("ada_1")
+    chat = (export := Export()).thread("ada_1")
     for number, text in enumerate(shares):
         chat.says(ADA, text, NOON + number, share={"link": f"https://x.org/{number}"})
     for number, text in enumerate([*others, "the end"], len(shares)):
@@ -199,7 +178,7 @@ def test_a_text_that_repeats_on_shares_alone_is_a_placeholder(
         ([], {}, False),
     ],
 )
-def test_a_group_has_the_sign_or_more_than_two_people(
+def test_groups_are_recognized(
     export: Export, tmp_path: Path, people: list[str], keys: Any, is_group: bool
 ) -> None:
     export.thread("x_1", people, **keys).says("Ada", "hi", NOON)
@@ -208,29 +187,29 @@ def test_a_group_has_the_sign_or_more_than_two_people(
     assert metadata_of(session)["is_group"] is is_group
 
 
-def test_who_has_left_a_group_still_takes_part(export: Export, tmp_path: Path) -> None:
+def test_former_member_is_a_participant(export: Export, tmp_path: Path) -> None:
     chat = export.thread("club_1", ["Ada", "Bob", "Grace"], title="Club")
     chat.says("Zed", "bye", NOON)
     (session,) = load(export, tmp_path)
     assert metadata_of(session)["participants"] == ["Ada", "Bob", "Grace", "Zed"]
 
 
-def test_title_and_members_are_those_of_the_newest_message(tmp_path: Path) -> None:
+def test_newest_file_has_title_and_members(tmp_path: Path) -> None:
     for name, at, title in (("a", 2, "Today"), ("b", 1, "Before")):
-        one = Export()
-        one.thread("club_1", [title], title=title).says("Ada", title, NOON + at)
-        one.to_folder(tmp_path / "x" / name)
+        export = Export()
+        export.thread("club_1", [title], title=title).says("Ada", title, NOON + at)
+        export.to_folder(tmp_path / "x" / name)
     (session,) = FolderFacebookMessengerChatLoader(tmp_path / "x").load()
     assert metadata_of(session)["title"] == "Today"
     assert metadata_of(session)["participants"] == ["Today", "Ada"]
 
 
-def test_deleted_accounts_are_no_participants(export: Export, tmp_path: Path) -> None:
+def test_deleted_accounts_are_not_participants(export: Export, tmp_path: Path) -> None:
     chat = export.thread("x_1", ["Facebook user", "", "Grace"], title="")
     chat.says("Facebook user", "hi", NOON).says("Grace", "ho", NOON + 1)
     (session,) = load(export, tmp_path, owner="Grace")
     assert metadata_of(session)["participants"] == ["Grace"]
     assert metadata_of(session)["title"] is None
-    said = [m.additional_kwargs for m in session["messages"]]
-    assert [one["sender"] for one in said] == ["unknown", "Grace"]
-    assert [one["is_from_me"] for one in said] == [False, True]
+    kwargs = [m.additional_kwargs for m in session["messages"]]
+    assert [keys["sender"] for keys in kwargs] == ["unknown", "Grace"]
+    assert [keys["is_from_me"] for keys in kwargs] == [False, True]

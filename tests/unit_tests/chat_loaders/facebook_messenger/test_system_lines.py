@@ -14,7 +14,7 @@ def reader() -> LineReader:
     return LineReader([ADA, GRACE], owner=GRACE)
 
 
-# By kind; a space may follow in some exports.
+# By kind; in some exports, a space follows.
 LINES = {
     "attachment": """
         Ada sent an attachment. | Moon 🌙 sent an attachment. | Ada sent a link. |
@@ -95,10 +95,10 @@ SENTENCES = [
 
 @pytest.mark.parametrize("end", ["", " "])
 @pytest.mark.parametrize(("text", "kind"), SENTENCES)
-def test_a_sentence_of_the_tables_is_recognized(
+def test_system_lines_are_recognized(
     reader: LineReader, text: str, kind: str, end: str
 ) -> None:
-    assert reader.kind_of(text + end, ADA) == kind
+    assert reader.classify(text + end, ADA) == kind
 
 
 @pytest.mark.parametrize(
@@ -125,22 +125,22 @@ def test_a_sentence_of_the_tables_is_recognized(
         "   ",
     ],
 )
-def test_what_people_write_is_theirs(reader: LineReader, text: str) -> None:
-    assert reader.kind_of(text, ADA) is None
+def test_typed_text_is_not_a_system_line(reader: LineReader, text: str) -> None:
+    assert reader.classify(text, ADA) is None
 
 
-def test_a_nickname_is_known_once_it_was_set(reader: LineReader) -> None:
-    assert reader.kind_of("Bubbles left the group.", ADA) is None
-    reader.kind_of("Grace set the nickname for Ada to Bubbles.", GRACE)
-    assert reader.kind_of("Bubbles left the group.", ADA) == "members"
+def test_nickname_is_known_after_it_is_set(reader: LineReader) -> None:
+    assert reader.classify("Bubbles left the group.", ADA) is None
+    reader.classify("Grace set the nickname for Ada to Bubbles.", GRACE)
+    assert reader.classify("Bubbles left the group.", ADA) == "members"
 
 
 @pytest.mark.parametrize("people", [[ADA, GRACE], [ADA, GRACE, "Bob Ray"]])
-def test_a_nickname_need_not_be_known_in_what_nobody_types(people: list[str]) -> None:
+def test_untypable_line_may_have_unknown_nickname(people: list[str]) -> None:
     reader = LineReader(people)
-    assert reader.kind_of("Bubbles set the emoji to 🦊.", ADA)
-    assert reader.kind_of("Bubbles left the group.", ADA) is None
-    assert reader.kind_of("She set the emoji to 🦊.", ADA) is None
+    assert reader.classify("Bubbles set the emoji to 🦊.", ADA)
+    assert reader.classify("Bubbles left the group.", ADA) is None
+    assert reader.classify("She set the emoji to 🦊.", ADA) is None
 
 
 TYPED = """
@@ -164,10 +164,10 @@ TYPED = """
 @pytest.mark.parametrize("people", [[ADA, GRACE], [ADA, GRACE, "Bob Ray"]])
 @pytest.mark.parametrize("sender", [ADA, GRACE])
 @pytest.mark.parametrize("text", [text.strip() for text in TYPED.split("|")])
-def test_a_sentence_about_somebody_else_is_a_persons(
+def test_sentence_about_stranger_is_not_a_system_line(
     people: list[str], sender: str, text: str
 ) -> None:
-    assert LineReader(people, owner=GRACE).kind_of(text, sender) is None
+    assert LineReader(people, owner=GRACE).classify(text, sender) is None
 
 
 @pytest.mark.parametrize(
@@ -178,12 +178,10 @@ def test_a_sentence_about_somebody_else_is_a_persons(
         "You set the nickname for Ada to Countess.",
     ],
 )
-def test_a_sentence_to_the_other_person_is_no_line_of_theirs(
-    reader: LineReader, text: str
-) -> None:
-    assert reader.kind_of(text, GRACE)
-    assert reader.kind_of(text, ADA) is None
-    assert LineReader([ADA, GRACE]).kind_of(text, ADA)
+def test_second_person_line_requires_owner(reader: LineReader, text: str) -> None:
+    assert reader.classify(text, GRACE)
+    assert reader.classify(text, ADA) is None
+    assert LineReader([ADA, GRACE]).classify(text, ADA)
 
 
 @pytest.mark.parametrize(
@@ -195,20 +193,18 @@ def test_a_sentence_to_the_other_person_is_no_line_of_theirs(
         "Ada created the reminder: Dinner.",
     ],
 )
-def test_what_happens_now_is_a_plan_of_the_thread(
-    reader: LineReader, line: str
-) -> None:
-    assert reader.kind_of("Dinner is happening now.", ADA) is None
-    assert reader.kind_of(line, ADA)
-    assert reader.kind_of("Dinner is happening now.", ADA) == "poll"
-    assert reader.kind_of("Lunch is happening now.", ADA) is None
+def test_plan_is_known_after_it_is_named(reader: LineReader, line: str) -> None:
+    assert reader.classify("Dinner is happening now.", ADA) is None
+    assert reader.classify(line, ADA)
+    assert reader.classify("Dinner is happening now.", ADA) == "poll"
+    assert reader.classify("Lunch is happening now.", ADA) is None
 
 
-def test_an_attachment_proves_the_sentence_about_it(reader: LineReader) -> None:
-    assert reader.kind_of("Moon sent a link.", ADA) is None
-    assert reader.kind_of("Moon sent a link.", ADA, has_attachment=True)
-    assert reader.kind_of("Moon called you.", ADA, has_attachment=True) is None
-    assert reader.kind_of("I sent a link.", ADA, has_attachment=True) is None
+def test_attachment_allows_unknown_name(reader: LineReader) -> None:
+    assert reader.classify("Moon sent a link.", ADA) is None
+    assert reader.classify("Moon sent a link.", ADA, has_attachment=True)
+    assert reader.classify("Moon called you.", ADA, has_attachment=True) is None
+    assert reader.classify("I sent a link.", ADA, has_attachment=True) is None
 
 
 @pytest.mark.parametrize(
@@ -218,7 +214,7 @@ def test_an_attachment_proves_the_sentence_about_it(reader: LineReader) -> None:
         *("Utilisateur de Facebook", "Người dùng Facebook"),
     ],
 )
-def test_deleted_accounts_are_known_in_many_languages(name: str) -> None:
+def test_deleted_accounts_are_known_in_languages(name: str) -> None:
     assert is_deleted_account(name)
     assert not is_deleted_account(f"{name} Byron")
 
@@ -236,5 +232,5 @@ def test_deleted_accounts_are_known_in_many_languages(name: str) -> None:
         ("Ada sent an attachment.", False),
     ],
 )
-def test_second_person_lines_of_the_owner_are_told(text: str, is_mine: bool) -> None:
+def test_lines_by_the_owner_are_recognized(text: str, is_mine: bool) -> None:
     assert is_by_owner(text) is is_mine

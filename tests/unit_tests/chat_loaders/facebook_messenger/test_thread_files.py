@@ -1,4 +1,4 @@
-"""Which files are threads, and what their keys around the messages show."""
+"""The recognition of thread files, and their keys besides messages."""
 
 import json
 from pathlib import Path
@@ -41,26 +41,20 @@ def load(path: Path, data: Any) -> list[Any]:
         {"participants": ["Ada", "Grace"], "threadName": "Ada_1", "messages": []},
     ],
 )
-def test_a_thread_is_known_by_its_shape(path: Path, value: dict[str, Any]) -> None:
+def test_thread_is_recognized_by_structure(path: Path, value: dict[str, Any]) -> None:
     load(path, value)
 
 
 @pytest.mark.parametrize("damaged", [None, "text", {}, {"text": "no time"}])
-def test_a_thread_may_begin_with_a_damaged_message(path: Path, damaged: Any) -> None:
+def test_first_message_may_be_damaged(path: Path, damaged: Any) -> None:
     assert len(load(path, {"messages": [damaged, HI]})) == 1
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        [],
-        "messages",
-        None,
-        {},
-        {"messages": []},
-        {"messages": {}},
-        {"messages": ["hi"]},
-        {"messages": [{"text": "no time"}]},
+        *([], "messages", None, {}, {"messages": []}, {"messages": {}}),
+        *({"messages": ["hi"]}, {"messages": [{"text": "no time"}]}),
         {"participants": ["Ada"], "messages": []},
         {"participants": {"name": "Ada"}, "messages": []},
         {"autofill_information_v2": {"FULL_NAME": ["Grace"]}},
@@ -81,9 +75,7 @@ def test_other_json_is_not_a_thread(path: Path, value: Any) -> None:
         b'{"participants": ' + DEEP + b', "messages": []}',
     ],
 )
-def test_damaged_json_is_an_error_that_names_the_file_only(
-    path: Path, data: bytes
-) -> None:
+def test_damaged_json_error_shows_no_content(path: Path, data: bytes) -> None:
     with pytest.raises(ExportFormatError, match=r"message_1\.json") as caught:
         load(path, data)
     assert "secret" not in str(caught.value)
@@ -97,8 +89,8 @@ def test_names_and_title_are_repaired(path: Path) -> None:
     assert metadata_of(session)["participants"] == ["Zoë", "Ada"]
 
 
-def test_escapes_are_read_as_the_exporter_writes_them(path: Path) -> None:
-    """Bytes as they stand in a file, not those of our builder."""
+def test_escapes_of_the_exporter_are_read(path: Path) -> None:
+    """The bytes of a real file, not those of our builder."""
     data = rb"""{"participants": [{"name": "Zs\u00c3\u00b3fi"}], "messages": [
         {"sender_name": "Zs\u00c3\u00b3fi", "timestamp_ms": 1,
          "content": "h\u00c5\u0091s \u00e2\u009d\u00a4"}]}"""
@@ -107,40 +99,38 @@ def test_escapes_are_read_as_the_exporter_writes_them(path: Path) -> None:
     assert (only.additional_kwargs["sender"], only.content) == ("Zsófi", "hős ❤")
 
 
-def test_the_names_of_an_encrypted_chat_are_right_already(path: Path) -> None:
+def test_names_in_encrypted_chat_are_not_repaired(path: Path) -> None:
     chat = Export().encrypted("Ã©va_12.json", ["Zoë", "Ã©va"]).says("Zoë", "hi", 1)
     (session,) = load(path, *chat.files().values())
     assert metadata_of(session)["title"] == "Ã©va"
     assert metadata_of(session)["participants"] == ["Zoë", "Ã©va"]
 
 
-@pytest.mark.parametrize("place", ["inbox/ada_1", "inbox/ada_1/", "ada_1"])
-def test_the_thread_path_names_a_folder_that_is_not_there(
-    tmp_path: Path, place: str
-) -> None:
-    value = {"participants": PEOPLE, "messages": [HI], "thread_path": place}
+@pytest.mark.parametrize("folder", ["inbox/ada_1", "inbox/ada_1/", "ada_1"])
+def test_thread_path_replaces_missing_folder(tmp_path: Path, folder: str) -> None:
+    value = {"participants": PEOPLE, "messages": [HI], "thread_path": folder}
     (tmp_path / "inbox").mkdir()
     (session,) = load(tmp_path / "inbox" / "message_1.json", value)
     assert metadata_of(session)["id"] == "ada_1"
 
 
 class TestHeads:
-    """Parts of a file are read to find the owner, here by the title."""
+    """Parts of a file are read to find the owner by the title."""
 
-    def owner_of(self, tmp_path: Path, data: bytes) -> str | None:
+    def find_owner(self, tmp_path: Path, data: bytes) -> str | None:
         (tmp_path / "Ada.json").write_bytes(data)
         return FolderFacebookMessengerChatLoader(tmp_path).find_owner()
 
-    def test_the_tail_has_the_title(self, tmp_path: Path) -> None:
+    def test_title_after_messages_is_read(self, tmp_path: Path) -> None:
         chat = Export().thread("zoe_1", ["Zoë", "Grace"])
         for number in range(2000):
             chat.says("Zoë", 'a "title": "No"' * 5, number)
-        assert self.owner_of(tmp_path, *chat.files().values()) == "Grace"
+        assert self.find_owner(tmp_path, *chat.files().values()) == "Grace"
 
-    def test_members_behind_the_messages_are_read(self, tmp_path: Path) -> None:
+    def test_members_after_messages_are_read(self, tmp_path: Path) -> None:
         messages = [message("Ada", "x" * 500, number) for number in range(1000)]
         value = {"messages": messages, "participants": PEOPLE, "title": "Ada"}
-        assert self.owner_of(tmp_path, meta_json(value)) == "Grace"
+        assert self.find_owner(tmp_path, meta_json(value)) == "Grace"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +144,7 @@ class TestHeads:
         ("start_here.html", b"<html></html>", False),
     ],
 )
-def test_an_export_is_known_by_names_and_first_bytes(
+def test_export_is_recognized_by_names_and_heads(
     tmp_path: Path, name: str, data: Any, expected: bool
 ) -> None:
     folder = Export().file(name, data).to_folder(tmp_path / "x")
@@ -162,7 +152,7 @@ def test_an_export_is_known_by_names_and_first_bytes(
         assert matches(files) is expected
 
 
-def test_a_part_with_media_alone_is_known_by_its_name(tmp_path: Path) -> None:
+def test_media_part_is_recognized_by_name(tmp_path: Path) -> None:
     media = Export().file(f"{FACEBOOK}/inbox/a_1/photos/1.jpg", b"\xff\xd8")
     with open_files([media.to_zip(tmp_path / "facebook-me.zip")], (".json",)) as files:
         assert matches(files)

@@ -1,5 +1,3 @@
-"""Where the databases of these tests are."""
-
 from pathlib import Path
 
 import pytest

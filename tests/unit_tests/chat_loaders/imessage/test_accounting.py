@@ -1,10 +1,10 @@
-"""found = kept + skipped, whatever a database holds and whatever is asked for."""
+"""found = kept + skipped, for any database and options."""
 
 import json
 import tempfile
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +22,7 @@ KINDS = (
     *("orphan", "spam", "auto_reply"),
 )
 
+Entry: TypeAlias = tuple[dict[str, Any], tuple[set[int], int]]
 texts = st.sampled_from(
     [None, "", " ", "hello", "\ufffc", "Loved “hello”", "a\rb", "\ufffd"]
 )
@@ -30,8 +31,8 @@ times = st.sampled_from([None, 0, -1, 500_000_000, 1_693_182_723, 10**12 - 1, "x
 )
 
 
-def sometimes(*values: Any) -> SearchStrategy[Any]:
-    """Mostly the plain value, which comes first."""
+def mostly(*values: Any) -> SearchStrategy[Any]:
+    """Draw the first value most of the time."""
     return st.one_of(st.just(values[0]), st.just(values[0]), st.sampled_from(values))
 
 
@@ -42,40 +43,38 @@ rows = st.fixed_dictionaries(
         "is_from_me": st.sampled_from([0, 1]),
         "handle_id": st.sampled_from([0, 1, 2, 3, 99, "trash\n"]),
         "attributedBody": st.sampled_from([None, BODY, BODY[:90], b"foreign"]),
-        "associated_message_type": sometimes(
-            0, None, 2, 3, 1000, 2000, 2006, 3001, 4000
-        ),
-        "associated_message_guid": sometimes(None, "p:0/A", "A"),
-        "item_type": sometimes(0, 1, 2, 3, 4, 5, 6),
-        "other_handle": sometimes(0, 1),
-        "balloon_bundle_id": sometimes(
+        "associated_message_type": mostly(0, None, 2, 3, 1000, 2000, 2006, 3001, 4000),
+        "associated_message_guid": mostly(None, "p:0/A", "A"),
+        "item_type": mostly(0, 1, 2, 3, 4, 5, 6),
+        "other_handle": mostly(0, 1),
+        "balloon_bundle_id": mostly(
             None,
             "com.apple.messages.URLBalloonProvider",
             "com.apple.messages.Polls",
             "com.example.game",
         ),
-        "payload_data": sometimes(None, b"", b"bplist00"),
-        "is_spam": sometimes(0, 1),
-        "filter_action": sometimes(0, 1, 2, 3),
-        "is_auto_reply": sometimes(0, 1),
-        "schedule_type": sometimes(0, 2),
-        "is_sent": sometimes(1, 0),
-        "date_edited": sometimes(0, 1),
-        "date_retracted": sometimes(0, 1),
-        "cache_has_attachments": sometimes(0, 1),
-        "subject": sometimes(None, "about"),
-        "thread_originator_guid": sometimes(None, "A"),
-        "destination_caller_id": sometimes(None, "me@fables.example"),
+        "payload_data": mostly(None, b"", b"bplist00"),
+        "is_spam": mostly(0, 1),
+        "filter_action": mostly(0, 1, 2, 3),
+        "is_auto_reply": mostly(0, 1),
+        "schedule_type": mostly(0, 2),
+        "is_sent": mostly(1, 0),
+        "date_edited": mostly(0, 1),
+        "date_retracted": mostly(0, 1),
+        "cache_has_attachments": mostly(0, 1),
+        "subject": mostly(None, "about"),
+        "thread_originator_guid": mostly(None, "A"),
+        "destination_caller_id": mostly(None, "me@fables.example"),
     }
 )
-# In which chats a row is: none, one or several of four, and whether it was deleted.
+# The chats of a message, and a digit: 0 and 1 delete it, 9 adds an attachment.
 places = st.tuples(st.sets(st.integers(0, 3), max_size=3), st.integers(0, 9))
-switches = st.fixed_dictionaries(
+loader_options = st.fixed_dictionaries(
     {},
     optional={
         "keep": st.sets(st.sampled_from(KINDS)),
         "include": st.sampled_from(["", ADDRESSES[0]]).map(
-            lambda one: [one] * bool(one)
+            lambda name: [name] * bool(name)
         ),
         "exclude": st.sampled_from([(), (ADDRESSES[1],)]),
         "start": st.sampled_from([None, date(2022, 1, 1)]),
@@ -86,8 +85,7 @@ switches = st.fixed_dictionaries(
 )
 
 
-def write(path: Path, mixture: list[tuple[dict[str, Any], tuple[Any, int]]]) -> int:
-    """Write the rows and give how many a reader should find."""
+def write(path: Path, entries: list[Entry]) -> None:
     with ChatDb(path, "27") as db:
         chats = [
             db.chat(ADDRESSES[0]),
@@ -95,36 +93,29 @@ def write(path: Path, mixture: list[tuple[dict[str, Any], tuple[Any, int]]]) -> 
             db.chat(*ADDRESSES[:2], name="Race"),
             db.chat(ADDRESSES[2]),
         ]
-        for row, (in_chats, fate) in mixture:
+        for row, (chat_numbers, digit) in entries:
             message_id = db.message(**row)
-            for number in in_chats:
+            for number in chat_numbers:
                 chats[number].add(message_id)
-            if fate < 2:
-                db.insert(
-                    "chat_recoverable_message_join",
-                    chat_id=chats[fate].chat_id,
-                    message_id=message_id,
-                    delete_date=0,
-                )
-            if fate == 9:
+            if digit < 2:
+                chats[digit].delete(message_id)
+            if digit == 9:
                 db.attachment(message_id, mime_type="image/png")
-    return len(mixture)
 
 
-@given(mixture=st.lists(st.tuples(rows, places), max_size=12), options=switches)
-def test_every_row_is_kept_or_counted(
-    mixture: list[tuple[dict[str, Any], tuple[Any, int]]], options: dict[str, Any]
+@given(entries=st.lists(st.tuples(rows, places), max_size=12), options=loader_options)
+def test_every_message_is_kept_or_skipped(
+    entries: list[Entry], options: dict[str, Any]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chat.db"
-        expected = write(path, mixture)
+        write(path, entries)
         loader = IMessageChatLoader(path, **options)
         summary = loader.inspect()
         messages = [m for session in loader for m in session["messages"]]
     kept = sum("weight" not in m.additional_kwargs for m in messages)
-    assert summary.found == expected
     assert summary.kept == kept
-    assert summary.found == summary.kept + sum(summary.skipped.values())
+    assert summary.found == kept + sum(summary.skipped.values()) == len(entries)
     assert all(count > 0 for count in summary.skipped.values())
     assert all(str(m.content).strip() for m in messages)
     json.dumps([m.additional_kwargs for m in messages])

@@ -20,9 +20,9 @@ MUTABLE = (
     "64537472696e67008484124e5341747472696275746564537472696e67008484084e534f626a656374"
     "0085928484840f4e534d757461626c65537472696e67018484084e53537472696e67019584012b"
 )
-# Synthetic blobs of the format notes, read alike by two independent decoders.
+# Synthetic blobs, which two independent decoders read alike.
 SAMPLES = {
-    "empty": (IMMUTABLE + "008686", ""),
+    "empty": (IMMUTABLE + "008686", "", []),
     "mention": (
         IMMUTABLE
         + "084865792053616d2186840269490104928484840c4e5344696374696f6e61727900"
@@ -32,6 +32,11 @@ SAMPLES = {
         "960c2b313535353030303131313186928496961d5f5f6b494d4d6573736167655061727441747472"
         "69627574654e616d658692849b9c9d9900868697010186",
         "Hey Sam!",
+        [
+            (0, 4, {PART: 0}),
+            (4, 7, {MENTION: "+15550001111", PART: 0}),
+            (7, 8, {PART: 0}),
+        ],
     ),
     "attachment": (
         MUTABLE
@@ -42,6 +47,7 @@ SAMPLES = {
         "012a849b9b00868699020492849a9b01928498981d5f5f6b494d4d65737361676550617274417474"
         "7269627574654e616d658692849f9ea19b01868686",
         "\ufffcLook",
+        [(0, 1, {FILE: "at_0_AAAA", PART: 0}), (1, 5, {PART: 1})],
     ),
 }
 LONG = {
@@ -56,56 +62,32 @@ LONG = {
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 
 
-def sample(name: str) -> bytes:
-    return bytes.fromhex(SAMPLES[name][0])
-
-
 @pytest.mark.parametrize("name", SAMPLES)
-def test_reads_the_sample_blobs(name: str) -> None:
-    assert decode_attributed_body(sample(name)) == SAMPLES[name][1]
-
-
-def test_mention_is_a_run_of_its_own() -> None:
-    decoded = decode_attributes(sample("mention"))
-    assert decoded is not None
-    assert [(run.start, run.end, run.attributes) for run in decoded.runs] == [
-        (0, 4, {PART: 0}),
-        (4, 7, {MENTION: "+15550001111", PART: 0}),
-        (7, 8, {PART: 0}),
-    ]
-
-
-def test_attachment_is_a_run_of_its_own() -> None:
-    decoded = decode_attributes(sample("attachment"))
-    assert decoded is not None
-    assert [(run.start, run.end, run.attributes) for run in decoded.runs] == [
-        (0, 1, {FILE: "at_0_AAAA", PART: 0}),
-        (1, 5, {PART: 1}),
-    ]
+def test_sample_blobs_are_decoded(name: str) -> None:
+    blob, text, runs = SAMPLES[name]
+    assert decode_attributed_body(bytes.fromhex(blob)) == text
+    assert decode_attributes(bytes.fromhex(blob)) == (text, runs)
 
 
 @pytest.mark.parametrize("mutable", [False, True])
 @pytest.mark.parametrize("name", LONG)
-def test_reads_long_and_odd_texts_whole(name: str, mutable: bool) -> None:
-    assert (
-        decode_attributed_body(attributed_body(LONG[name], mutable=mutable))
-        == (LONG[name])
-    )
+def test_long_and_unusual_texts_are_complete(name: str, mutable: bool) -> None:
+    blob = attributed_body(LONG[name], mutable=mutable)
+    assert decode_attributed_body(blob) == LONG[name]
 
 
 @pytest.mark.parametrize("mutable", [False, True])
 @given(text=texts)
-def test_any_text_survives_the_way_through_a_blob(mutable: bool, text: str) -> None:
+def test_any_text_makes_a_round_trip(mutable: bool, text: str) -> None:
     blob = attributed_body(text, mutable=mutable)
-    assert decode_attributed_body(blob) == text
     decoded = decode_attributes(blob)
     assert decoded is not None
-    assert decoded.text == text
+    assert decoded.text == decode_attributed_body(blob) == text
 
 
 @pytest.mark.parametrize("mutable", [False, True])
 @given(text=texts.filter(bool), data=st.data())
-def test_blob_cut_inside_its_text_gives_nothing(
+def test_truncated_text_is_not_decoded(
     mutable: bool, text: str, data: DataObject
 ) -> None:
     blob = attributed_body(text, mutable=mutable)
@@ -115,38 +97,32 @@ def test_blob_cut_inside_its_text_gives_nothing(
     assert decode_attributed_body(blob[:cut]) is None
 
 
-def test_length_beyond_the_blob_gives_nothing() -> None:
-    """Otherwise attribute bytes would come out as text."""
-    blob = bytes.fromhex(IMMUTABLE) + b"\x81\xff\x7fHi" + bytes(200)
-    assert decode_attributed_body(blob) is None
-
-
-@pytest.mark.parametrize("tag", [0x80, 0x83, 0x84, 0x86, 0x92, 0xFF])
-def test_tag_where_a_length_belongs_gives_nothing(tag: int) -> None:
-    blob = bytes.fromhex(IMMUTABLE) + bytes([tag]) + b"x" * 300
+# A length beyond the blob would return attribute bytes as text.
+@pytest.mark.parametrize(
+    "length", [b"\x81\xff\x7f", b"\x80", b"\x83", b"\x84", b"\x86", b"\x92", b"\xff"]
+)
+def test_text_with_an_invalid_length_is_not_decoded(length: bytes) -> None:
+    blob = bytes.fromhex(IMMUTABLE) + length + b"x" * 300
     assert decode_attributed_body(blob) is None
 
 
 @pytest.mark.parametrize("tag", [0x80, 0x83, 0x86, 0x91])
-def test_tag_where_a_number_belongs_is_no_number(tag: int) -> None:
-    """80 to 91 never stand for themselves."""
-    body = attributed_body("Hi").replace(
-        b"\x84\x02iI\x01\x02", b"\x84\x02iI\x01%c" % tag
-    )
+def test_tag_is_not_read_as_a_number(tag: int) -> None:
+    numbers = b"\x84\x02iI\x01"
+    body = attributed_body("Hi").replace(numbers + b"\x02", numbers + bytes([tag]))
     assert bytes([tag]) + b"\x92\x84\x84\x84\x0cNSDictionary" in body
     assert decode_attributed_body(body) == "Hi"
     assert decode_attributes(body) is None
 
 
-def test_other_class_version_is_read_by_the_structure() -> None:
-    """Neither prefix fits, so only the walk over the structure finds the text."""
-    blob = attributed_body("by structure")
+def test_other_class_version_is_decoded() -> None:
+    blob = attributed_body("Hi")
     changed = blob.replace(b"NSAttributedString\x00", b"NSAttributedString\x01")
     assert changed != blob
-    assert decode_attributed_body(changed) == "by structure"
+    assert decode_attributed_body(changed) == "Hi"
 
 
-def test_objects_that_nest_without_end_give_nothing() -> None:
+def test_deeply_nested_objects_are_not_decoded() -> None:
     begin = attributed_body("a", [])[:-1] + b"\x84\x02iI\x01\x01"
     blob = begin + b"\x92\x84\x84\x84\x01X\x00\x85" * 5000
     assert decode_attributes(blob) is None
@@ -155,39 +131,32 @@ def test_objects_that_nest_without_end_give_nothing() -> None:
 @pytest.mark.parametrize(
     "value", [0, -1, 127, 128, -110, -111, 40_000, -(2**31), 0.5, -1e300]
 )
-def test_numbers_of_every_size_are_read(value: float) -> None:
-    runs = [(1, {"a": value}), (1, {"a": value, "b": value})]
-    decoded = decode_attributes(attributed_body("ab", runs))
-    assert decoded is not None
-    assert [run.attributes for run in decoded.runs] == [
-        {"a": value},
-        {"a": value, "b": value},
-    ]
+def test_numbers_of_all_sizes_are_decoded(value: float) -> None:
+    first, second = {"a": value}, {"a": value, "b": value}
+    decoded = decode_attributes(attributed_body("ab", [(1, first), (1, second)]))
+    assert decoded == ("ab", [(0, 1, first), (1, 2, second)])
 
 
-def test_data_and_dictionaries_are_read() -> None:
-    blob = attributed_body(
-        "1234", [(4, {"code": {"code": "1234"}, "data": b"\x92\x86"})]
-    )
-    decoded = decode_attributes(blob)
-    assert decoded is not None
-    assert decoded.runs[0].attributes == {"code": {"code": "1234"}, "data": b"\x92\x86"}
+def test_data_and_dictionaries_are_decoded() -> None:
+    attributes = {"code": {"code": "1234"}, "data": b"\x92\x86"}
+    decoded = decode_attributes(attributed_body("1234", [(4, attributes)]))
+    assert decoded == ("1234", [(0, 4, attributes)])
 
 
 @given(blob=st.binary(max_size=400))
-def test_any_bytes_give_text_or_nothing(blob: bytes) -> None:
+def test_any_bytes_are_decoded_or_skipped(blob: bytes) -> None:
     for start in (b"", b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x84"):
         text = decode_attributed_body(start + blob)
         assert text is None or text.encode() in start + blob
         decode_attributes(start + blob)
 
 
-def test_a_few_bytes_do_not_stand_for_endless_work() -> None:
-    """Each mention of a list of empty arrays takes one byte of the stream."""
+def test_small_blob_does_not_expand_without_limit() -> None:
+    """A one-byte reference can repeat a long list of empty arrays."""
     arrays = b"[0c]" * 8000
     begin = attributed_body("a", [])[:-1] + b"\x84\x02iI\x01\x01\x92"
     named = b"\x84\x84\x84\x01X\x00\x94\x84\x81%s" % len(arrays).to_bytes(2, "little")
-    # The list has number 7 among the strings; each further byte refers to it.
+    # The list has number 7 among the strings. Each further byte refers to it.
     blob = begin + named + arrays + b"\x99" * 20_000
     before = time.process_time()
     assert decode_attributes(blob) is None
@@ -195,8 +164,6 @@ def test_a_few_bytes_do_not_stand_for_endless_work() -> None:
 
 
 @pytest.mark.parametrize("before", [b"", b"NSString, and no text", b"NSString+\xf0"])
-def test_unknown_shape_is_read_behind_the_first_class_name_with_a_text(
-    before: bytes,
-) -> None:
+def test_unknown_layout_is_searched_for_a_text(before: bytes) -> None:
     head = b"\x04\x0bstreamtyped\x81\xe8\x03"
     assert decode_attributed_body(head + before + b"NSString\x01+\x02Hi") == "Hi"

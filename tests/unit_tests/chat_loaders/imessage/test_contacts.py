@@ -1,4 +1,4 @@
-"""Names from address books and vCards; rather nobody than somebody else."""
+"""Names from address books and vCards. Ambiguous addresses have no name."""
 
 import os
 import sqlite3
@@ -54,40 +54,33 @@ def write_chats(path: Path) -> Path:
     return path
 
 
-def write_mac_book(path: Path) -> None:
+MAC_BOOK = """
+CREATE TABLE ZABCDRECORD (Z_PK INTEGER PRIMARY KEY, ZFIRSTNAME TEXT, ZLASTNAME TEXT,
+    ZNICKNAME TEXT, ZORGANIZATION TEXT);
+CREATE TABLE ZABCDPHONENUMBER (ZOWNER INTEGER, ZFULLNUMBER TEXT);
+CREATE TABLE ZABCDEMAILADDRESS (ZOWNER INTEGER, ZADDRESS TEXT, ZADDRESSNORMALIZED TEXT);
+INSERT INTO ZABCDRECORD VALUES (1, 'Harriet', 'Hare', NULL, NULL);
+INSERT INTO ZABCDRECORD VALUES (2, NULL, NULL, 'Toni', NULL);
+INSERT INTO ZABCDPHONENUMBER VALUES (1, '(555) 000-1111');
+INSERT INTO ZABCDEMAILADDRESS VALUES
+    (2, 'Tortoise@Pond.example', 'tortoise@pond.example');
+"""
+PHONE_BOOK = """
+CREATE TABLE ABPersonFullTextSearch_content (docid INTEGER PRIMARY KEY, c0First TEXT,
+    c1Last TEXT, c16Phone TEXT, c17Email TEXT);
+INSERT INTO ABPersonFullTextSearch_content VALUES
+    (1, 'Harriet', 'Hare', '+15550001111 5550001111', NULL),
+    (2, 'Toni', NULL, NULL, 'tortoise@pond.example');
+"""
+
+
+def write_book(path: Path, script: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as book:
-        book.executescript(
-            """
-            CREATE TABLE ZABCDRECORD (Z_PK INTEGER PRIMARY KEY, ZFIRSTNAME TEXT,
-                ZLASTNAME TEXT, ZNICKNAME TEXT, ZORGANIZATION TEXT);
-            CREATE TABLE ZABCDPHONENUMBER (ZOWNER INTEGER, ZFULLNUMBER TEXT);
-            CREATE TABLE ZABCDEMAILADDRESS (ZOWNER INTEGER, ZADDRESS TEXT,
-                ZADDRESSNORMALIZED TEXT);
-            INSERT INTO ZABCDRECORD VALUES (1, 'Harriet', 'Hare', NULL, NULL);
-            INSERT INTO ZABCDRECORD VALUES (2, NULL, NULL, 'Toni', NULL);
-            INSERT INTO ZABCDPHONENUMBER VALUES (1, '(555) 000-1111');
-            INSERT INTO ZABCDEMAILADDRESS VALUES
-                (2, 'Tortoise@Pond.example', 'tortoise@pond.example');
-            """
-        )
+        book.executescript(script)
 
 
-def write_phone_book(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path)) as book:
-        book.executescript(
-            """
-            CREATE TABLE ABPersonFullTextSearch_content (docid INTEGER PRIMARY KEY,
-                c0First TEXT, c1Last TEXT, c16Phone TEXT, c17Email TEXT);
-            INSERT INTO ABPersonFullTextSearch_content VALUES
-                (1, 'Harriet', 'Hare', '+15550001111 5550001111', NULL),
-                (2, 'Toni', NULL, NULL, 'tortoise@pond.example');
-            """
-        )
-
-
-def senders(path: Path, **options: Any) -> set[str] | None:
+def senders(path: Path, **options: Any) -> set[str]:
     return {
         message.additional_kwargs["sender"]
         for session in IMessageChatLoader(path, **options)
@@ -95,7 +88,7 @@ def senders(path: Path, **options: Any) -> set[str] | None:
     }
 
 
-def test_vcards_are_read_in_all_versions() -> None:
+def test_vcards_of_all_versions_are_read() -> None:
     assert [(card.name, card.addresses) for card in read_vcards(VCARDS)] == [
         ("Harriet Hare", ("+1 (555) 000-1111",)),
         ("Toni Schildkröte", ("Tortoise@Pond.example",)),
@@ -112,58 +105,55 @@ def test_vcards_are_read_in_all_versions() -> None:
         "Library/Messages/AddressBook/AddressBook-v22.abcddb",
     ],
 )
-def test_address_book_beside_the_database_names_senders(
-    tmp_path: Path, place: str
-) -> None:
+def test_macs_address_book_is_found(tmp_path: Path, place: str) -> None:
     path = write_chats(tmp_path / "Library" / "Messages" / "chat.db")
-    write_mac_book(tmp_path / place)
+    write_book(tmp_path / place, MAC_BOOK)
     assert senders(path) == {"Harriet Hare", "Toni"}
 
 
-def test_address_book_of_a_phones_file_system_names_senders(tmp_path: Path) -> None:
+def test_phones_address_book_is_found(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "Library" / "SMS" / "sms.db")
-    write_phone_book(tmp_path / "Library" / "AddressBook" / "AddressBook.sqlitedb")
+    write_book(tmp_path / "Library/AddressBook/AddressBook.sqlitedb", PHONE_BOOK)
     assert senders(path) == {"Harriet Hare", "Toni"}
 
 
 @pytest.mark.parametrize(
-    ("names", "shown"),
+    ("names", "expected"),
     [
         (("Harriet", "Hare", "Harry", "Meadow Ltd"), "Harriet Hare"),
         (("", "", "Harry", "Meadow Ltd"), "Harry"),
         ((None, None, None, "Meadow Ltd"), "Meadow Ltd"),
     ],
 )
-def test_card_of_a_mac_is_called_by_what_it_has(
-    tmp_path: Path, names: tuple[str | None, ...], shown: str
+def test_name_of_a_mac_card_has_fallbacks(
+    tmp_path: Path, names: tuple[str | None, ...], expected: str
 ) -> None:
     path = write_chats(tmp_path / "chat.db")
     book = tmp_path / "AddressBook-v22.abcddb"
-    write_mac_book(book)
+    write_book(book, f"{MAC_BOOK} DELETE FROM ZABCDRECORD;")
     with closing(sqlite3.connect(book, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM ZABCDRECORD")
         connection.execute("INSERT INTO ZABCDRECORD VALUES (2, ?, ?, ?, ?)", names)
-    assert senders(path) == {HARE, shown}
+    assert senders(path) == {HARE, expected}
 
 
 @pytest.mark.parametrize("place", [f"31/{BOOK}", BOOK])
-def test_address_book_of_a_backup_names_senders(tmp_path: Path, place: str) -> None:
+def test_backups_address_book_is_found(tmp_path: Path, place: str) -> None:
     write_chats(tmp_path / "3d" / "3d0d7e5fb2ce288813306e4d4636395e047a3d28")
     (tmp_path / "Info.plist").write_bytes(b"")
-    write_phone_book(tmp_path / place)
+    write_book(tmp_path / place, PHONE_BOOK)
     assert senders(tmp_path) == {"Harriet Hare", "Toni"}
 
 
 @pytest.mark.parametrize("entry", ["folder", "file"])
-def test_address_book_can_be_given(tmp_path: Path, entry: str) -> None:
+def test_given_address_book_is_read(tmp_path: Path, entry: str) -> None:
     path = write_chats(tmp_path / "chat.db")
     book = tmp_path / "book" / "AddressBook-v22.abcddb"
-    write_mac_book(book)
+    write_book(book, MAC_BOOK)
     contacts = book if entry == "file" else str(book.parent)
     assert senders(path, contacts=contacts) == {"Harriet Hare", "Toni"}
 
 
-def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path: Path) -> None:
+def test_damaged_address_book_is_a_warning(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "chat.db")
     (tmp_path / "AddressBook-v22.abcddb").write_bytes(b"SQLite format 3\0" + b"\1" * 84)
     with pytest.warns(UserWarning, match=r"AddressBook-v22\.abcddb.*vCard") as caught:
@@ -171,20 +161,17 @@ def test_damaged_address_book_beside_the_database_is_a_warning(tmp_path: Path) -
     assert "Messages" not in str(caught[0].message)
 
 
-def test_given_file_without_contacts_is_an_error(tmp_path: Path) -> None:
-    path = write_chats(tmp_path / "chat.db")
-    (tmp_path / "notes.txt").write_text("no contacts")
-    with pytest.raises(ExportFormatError, match=r"notes\.txt"):
-        senders(path, contacts=tmp_path / "notes.txt")
-
-
-def test_a_vcard_file_too_large_to_be_one_is_not_read(tmp_path: Path) -> None:
-    path = write_chats(tmp_path / "chat.db")
-    contacts = tmp_path / "people.vcf"
-    contacts.write_bytes(VCARDS.encode())
-    os.truncate(contacts, 2**36)
-    with pytest.raises(ExportFormatError, match="holds no contacts"):
-        senders(path, contacts=contacts)
+@pytest.mark.parametrize(
+    ("text", "size"), [("text", 4), (VCARDS, 2**36)], ids=["text", "huge"]
+)
+def test_file_without_readable_contacts_is_an_error(
+    tmp_path: Path, text: str, size: int
+) -> None:
+    contacts = tmp_path / "notes.txt"
+    contacts.write_text(text)
+    os.truncate(contacts, size)
+    with pytest.raises(ExportFormatError, match=r"notes\.txt contains no readable"):
+        find_contacts(contacts, tmp_path / "chat.db")
 
 
 def names(*cards: Any) -> Contacts:
@@ -207,8 +194,8 @@ def names(*cards: Any) -> Contacts:
         ("5550001", "5550001"),
     ],
 )
-def test_address_is_found_however_it_is_written(written: str, handle: str) -> None:
-    assert names(("Hare", written)).name_of(handle) == "Hare"
+def test_address_is_found_in_any_spelling(written: str, handle: str) -> None:
+    assert names(("Hare", written)).find_name(handle) == "Hare"
 
 
 @pytest.mark.parametrize(
@@ -225,58 +212,42 @@ def test_address_is_found_however_it_is_written(written: str, handle: str) -> No
     ],
 )
 def test_other_addresses_are_not_found(written: str, handle: str) -> None:
-    assert names(("Hare", written)).name_of(handle) is None
+    assert names(("Hare", written)).find_name(handle) is None
 
 
-def test_all_digits_win_over_the_last_ten() -> None:
-    contacts = names(("Hare", "+445550001111"), ("Fox", "+15550001111"))
-    assert contacts.name_of("+15550001111") == "Fox"
+def test_last_ten_digits_must_be_unique() -> None:
+    contacts = names(("Hare", "+445550001111"), ("Fox", HARE))
+    assert contacts.find_name(HARE) == "Fox"
+    assert contacts.find_name("5550001111") is None
 
 
-def test_last_ten_digits_of_two_people_name_nobody() -> None:
-    contacts = names(("Hare", "+445550001111"), ("Fox", "+15550001111"))
-    assert contacts.name_of("5550001111") is None
+def test_cards_from_two_accounts_are_joined() -> None:
+    first, second = "hare@x.example", "hare@y.example"
+    contacts = names(("Hare", HARE, first), ("Harriet Hare", HARE, second))
+    assert contacts.find_person(first) == contacts.find_person(second)
+    assert contacts.find_name(first) == "Harriet Hare"
 
 
-def test_more_complete_name_wins() -> None:
-    contacts = names(("Hare", "+15550001111"), ("Harriet Hare", "+15550001111"))
-    assert contacts.name_of("+15550001111") == "Harriet Hare"
+def test_people_with_a_shared_number_stay_separate() -> None:
+    mother, father = "mother@x.example", "father@x.example"
+    contacts = names(("Mother Hare", HARE, mother), ("Father Fox", HARE, father))
+    assert contacts.find_person(mother) != contacts.find_person(father)
+    assert contacts.find_person(HARE) is None
 
 
-def test_cards_of_one_person_in_two_accounts_are_one() -> None:
-    contacts = names(
-        ("Hare", "+15550001111", "hare@x.example"),
-        ("Harriet Hare", "+15550001111", "hare@y.example"),
-    )
-    assert contacts.person_of("hare@x.example") == contacts.person_of("hare@y.example")
-    assert contacts.name_of("hare@x.example") == "Harriet Hare"
+def test_people_with_the_same_name_stay_separate() -> None:
+    contacts = names(("Hare", HARE), ("Hare", TORTOISE))
+    assert contacts.find_person(HARE) != contacts.find_person(TORTOISE)
 
 
-def test_people_of_one_household_stay_apart() -> None:
-    contacts = names(
-        ("Mother Hare", "+15550001111", "mother@x.example"),
-        ("Father Fox", "+15550001111", "father@x.example"),
-    )
-    assert contacts.person_of("mother@x.example") != contacts.person_of(
-        "father@x.example"
-    )
-    assert contacts.person_of("+15550001111") is None
+def test_same_name_in_a_mapping_is_one_person() -> None:
+    contacts = find_contacts({HARE: "Hare", TORTOISE: "Hare"}, Path("chat.db"))
+    assert contacts.find_person(HARE) == contacts.find_person(TORTOISE)
 
 
-def test_namesakes_stay_apart() -> None:
-    contacts = names(("Hare", "+15550001111"), ("Hare", "+15550002222"))
-    assert contacts.person_of("+15550001111") != contacts.person_of("+15550002222")
-
-
-def test_one_name_in_a_mapping_is_one_person() -> None:
-    names = {"+15550001111": "Hare", "hare@x.example": "Hare"}
-    contacts = find_contacts(names, Path("chat.db"))
-    assert contacts.person_of("+15550001111") == contacts.person_of("hare@x.example")
-
-
-def test_many_people_with_one_number_are_indexed_in_time() -> None:
+def test_number_of_many_people_is_indexed_fast() -> None:
     cards = [Card(f"Hare {number}", ("+15550000001",)) for number in range(5_000)]
     before = process_time()
     contacts = Contacts(cards)
     assert process_time() - before < 1
-    assert contacts.person_of("+15550000001") is None
+    assert contacts.find_person("+15550000001") is None

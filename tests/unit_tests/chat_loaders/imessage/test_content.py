@@ -1,4 +1,4 @@
-"""Texts that stand elsewhere than in `text`: edits, previews, transcripts, subjects."""
+"""Texts outside the column `text`: edits, previews, transcripts, subjects."""
 
 import plistlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,6 @@ from tests.unit_tests.builders.typedstream import (
     PART,
     TRANSCRIPT,
     attributed_body,
-    edit_text,
 )
 
 HARE = "+15550000001"
@@ -35,13 +34,13 @@ def write(
 def write_edited(
     path: Path, history: bytes, body: str | None = None, **columns: Any
 ) -> None:
-    """Write a message with a history, and with its present text where there is one."""
+    """Write an edited message with its history and, if given, its text."""
     if body is not None:
         columns["body"] = attributed_body(body)
     write(path, date_edited=EDITED, message_summary_info=history, **columns)
 
 
-def only(path: Path, **options: Any) -> BaseMessage:
+def load_message(path: Path, **options: Any) -> BaseMessage:
     (session,) = IMessageChatLoader(path, **options)
     (message,) = session["messages"]
     return message
@@ -55,131 +54,94 @@ def summary_info(
     versions: dict[Any, Any] | None = None,
     *,
     parts: int = 1,
-    taken_back: Sequence[int] = (),
-    edited: Sequence[int] = (),
+    unsent: Sequence[int] = (),
 ) -> bytes:
-    """Write `message_summary_info`: versions by part, and what was taken back."""
-    info = {
-        "otr": {str(part): {"lo": 0, "le": 3} for part in range(parts)},
-        "amc": 0,
-        "ust": True,
-    }
+    """Return `message_summary_info` with versions by part, and unsent parts."""
+    info: dict[str, Any] = {"otr": {str(part): {} for part in range(parts)}}
     if versions:
         info["ec"] = {
             str(part): [
-                {"t": edit_text(text), "d": 700_000_000.5 + 60 * index, "bcg": "x"}
+                {"t": attributed_body(text), "d": 700_000_000.5 + 60 * index}
                 for index, text in enumerate(texts)
             ]
             for part, texts in versions.items()
         }
         info["ep"] = sorted(versions)
-    if taken_back:
-        info["rp"] = list(taken_back)
-    if edited:
-        info["ep"] = list(edited)
+    if unsent:
+        info["rp"] = list(unsent)
     return plistlib.dumps(info, fmt=plistlib.FMT_BINARY)
 
 
 def archive(**entries: Any) -> bytes:
-    """Write `payload_data` as NSKeyedArchiver does."""
+    """Return `payload_data`, as archived by NSKeyedArchiver."""
     objects: list[object] = ["$null"]
 
-    def put(value: dict[str, Any] | int | str) -> UID:
-        if isinstance(value, dict):
-            place = len(objects)
-            objects.append(None)
-            objects[place] = {key: put(item) for key, item in value.items()}
-            return plistlib.UID(place)
+    def add(value: object) -> UID:
+        number = len(objects)
         objects.append(value)
-        return plistlib.UID(len(objects) - 1)
+        if isinstance(value, dict):
+            objects[number] = {key: add(item) for key, item in value.items()}
+        return UID(number)
 
-    root = put(entries)
-    return plistlib.dumps(
-        {
-            "$archiver": "NSKeyedArchiver",
-            "$version": 100000,
-            "$top": {"root": root},
-            "$objects": objects,
-        },
-        fmt=plistlib.FMT_BINARY,
-    )
+    plist = {"$top": {"root": add(entries)}, "$objects": objects}
+    return plistlib.dumps(plist, fmt=plistlib.FMT_BINARY)
 
 
 def url(text: str) -> dict[str, Any]:
     return {"NS.base": "$null", "NS.relative": text}
 
 
-MAY = "2023-03-08T20:2"
-VERSIONS = {10: ["c"], 2: ["x", "b"], 0: ["a"]}
+VERSIONS = {0: ["first", "second", "third"]}
+EDITS = [
+    {"text": "first", "message_time": "2023-03-08T20:26:40.500000+00:00"},
+    {"text": "second", "message_time": "2023-03-08T20:27:40.500000+00:00"},
+]
+UNORDERED = {10: ["c"], 2: ["x", "b"], 0: ["a"]}
+TWO_PARTS = {0: ["other part"], 1: ["unsent"]}
 
 
 @pytest.mark.parametrize(
     ("history", "body", "content", "extra"),
     [
-        pytest.param(
-            summary_info({0: ["first", "second", "third"]}),
-            "third",
-            "third",
-            {
-                "edited": True,
-                "edits": [
-                    {"text": "first", "message_time": f"{MAY}6:40.500000+00:00"},
-                    {"text": "second", "message_time": f"{MAY}7:40.500000+00:00"},
-                ],
-            },
-            id="an edited message has its last text, and what it said before",
-        ),
-        # Keys are decimal strings in any order, so part 10 stands behind part 2.
-        pytest.param(
-            summary_info(VERSIONS, parts=11),
+        (summary_info(VERSIONS), "third", "third", {"edited": True, "edits": EDITS}),
+        # Keys are unordered decimal strings. Part 10 comes after part 2.
+        (summary_info(UNORDERED, parts=11), None, "a\nb\nc", {"edited": True}),
+        (summary_info(parts=2, unsent=[1]), "other part", "other part", {}),
+        (
+            summary_info(TWO_PARTS, parts=2, unsent=[1]),
             None,
-            "a\nb\nc",
+            "other part",
             {"edited": True},
-            id="without a body it is read from its history",
         ),
-        pytest.param(
-            summary_info(parts=2, taken_back=[1]),
-            "What is left",
-            "What is left",
-            {},
-            id="a partly unsent message keeps what is left",
-        ),
-        pytest.param(
-            summary_info({0: ["stays"], 1: ["goes"]}, parts=2, taken_back=[1]),
-            None,
-            "stays",
-            {"edited": True},
-            id="a partly unsent message without a body",
-        ),
-        pytest.param(b"", "as sent", "as sent", {}, id="a flag without a history"),
+        (b"", "as sent", "as sent", {}),
     ],
+    ids=["edited", "no body", "one part unsent", "unsent, no body", "no history"],
 )
 def test_edits_are_read_from_the_history(
     path: Path, history: bytes, body: str | None, content: str, extra: dict[str, Any]
 ) -> None:
     write_edited(path, history, body)
-    message = only(path)
-    found = message.additional_kwargs
+    message = load_message(path)
     assert message.content == content
-    assert found.get("edited") == extra.get("edited")
-    assert "edits" not in extra or found["edits"] == extra["edits"]
+    assert message.additional_kwargs.get("edited") == extra.get("edited")
+    assert extra.items() <= message.additional_kwargs.items()
 
 
 @pytest.mark.parametrize("retracted", [0, EDITED])
 @pytest.mark.parametrize(
     ("versions", "content"), [(None, None), ({0: ["Forget", "Forget it"]}, "Forget it")]
 )
-def test_message_whose_parts_were_all_taken_back_is_unsent(
+def test_message_with_all_parts_unsent_is_unsent(
     path: Path, retracted: int, versions: Any, content: str | None
 ) -> None:
-    """On macOS 26 `date_retracted` stays 0. Its text may still be in the history."""
-    history = summary_info(versions, taken_back=[0])
+    """On macOS 26 `date_retracted` stays 0. The text may still be in the history."""
+    history = summary_info(versions, unsent=[0])
     write_edited(path, history, date_retracted=retracted)
     assert skipped(path) == {"unsent": 1}
     if content is None:
         assert skipped(path, keep="unsent") == {"unsent": 1}
     else:
-        message = only(path, keep="unsent")
+        message = load_message(path, keep="unsent")
         assert message.content == content
         assert message.additional_kwargs["unsent"] is True
 
@@ -188,7 +150,7 @@ URL_BALLOON = "com.apple.messages.URLBalloonProvider"
 
 
 @pytest.mark.parametrize(
-    ("stored", "columns", "shown"),
+    ("stored", "columns", "expected"),
     [
         ("\ufffcLook", {}, "Look"),
         ("Look\ufffc\ufffcthere", {}, "Look\nthere"),
@@ -202,130 +164,107 @@ URL_BALLOON = "com.apple.messages.URLBalloonProvider"
         ("At the mill.", {"subject": "The race"}, "The race\nAt the mill."),
     ],
 )
-def test_marks_are_removed_and_line_breaks_kept(
-    path: Path, stored: str, columns: dict[str, Any], shown: str
+def test_marks_are_removed_from_texts(
+    path: Path, stored: str, columns: dict[str, Any], expected: str
 ) -> None:
     write(path, text=stored, **columns)
-    message = only(path)
-    assert message.content == shown
+    message = load_message(path)
+    assert message.content == expected
     assert message.additional_kwargs.get("subject") == columns.get("subject")
 
 
+MILL = "https://mill.example"
 PREVIEW = {
-    "richLinkMetadata": {
-        "title": "The mill",
-        "summary": "Where the race begins",
-        "siteName": "Meadow News",
-        "URL": url("https://mill.example/start"),
-        "originalURL": url("https://mill.example"),
-    }
+    "title": "The mill",
+    "summary": "Where the race begins",
+    "siteName": "Meadow News",
+    "URL": url(f"{MILL}/start"),
+    "originalURL": url(MILL),
 }
 
 
-@pytest.mark.parametrize(
-    "bundle",
-    [
-        None,
-        "com.apple.messages.URLBalloonProvider",
-        "com.example.plugin:0000000000:com.apple.messages.URLBalloonProvider",
-    ],
-)
-def test_link_preview_goes_with_its_text(path: Path, bundle: str | None) -> None:
-    write(
-        path,
-        text="https://mill.example",
-        balloon_bundle_id=bundle,
-        payload_data=archive(**PREVIEW),
-    )
-    message = only(path)
-    assert message.content == "https://mill.example"
+@pytest.mark.parametrize("bundle", [None, URL_BALLOON, f"com.example:00:{URL_BALLOON}"])
+def test_link_preview_is_an_attachment(path: Path, bundle: str | None) -> None:
+    payload = archive(richLinkMetadata=PREVIEW)
+    write(path, text=MILL, balloon_bundle_id=bundle, payload_data=payload)
+    message = load_message(path)
+    assert message.content == MILL
+    about = {
+        "title": "The mill",
+        "text": "Where the race begins",
+        "site": "Meadow News",
+    }
     assert message.additional_kwargs["attachments"] == [
-        {
-            "type": "link",
-            "uri": "https://mill.example",
-            "title": "The mill",
-            "text": "Where the race begins",
-            "site": "Meadow News",
-        }
+        {"type": "link", "uri": MILL, **about}
     ]
 
 
-def test_link_preview_without_a_text_is_its_address(path: Path) -> None:
-    payload = archive(metadata={"URL": url("https://mill.example")})
+def test_link_preview_without_text_shows_its_address(path: Path) -> None:
+    payload = archive(metadata={"URL": url(MILL)})
     write(path, text="\ufffd", balloon_bundle_id=URL_BALLOON, payload_data=payload)
-    assert only(path).content == "https://mill.example"
+    assert load_message(path).content == MILL
+
+
+POLL = (
+    "data:,eyJpdGVtIjp7Im9yZGVyZWRQb2xsT3B0aW9ucyI6W3sidGV4dCI6Ik1pbGwifSx7InRleHQiOiJP"
+    "YWsifV19fQ?src=p"
+)
+EXTENSION = "com.apple.messages.MSMessageExtensionBalloonPlugin:000:com.example.game"
 
 
 @pytest.mark.parametrize(
-    ("bundle", "payload", "shown"),
+    ("bundle", "payload", "expected"),
     [
         ("com.example.game", b"", "[app message]"),
-        (
-            "com.example.game",
-            archive(an="Chess", ldtext="Your move"),
-            "[Chess: Your move]",
-        ),
+        (EXTENSION, archive(an="Chess", ldtext="Your move"), "[Chess: Your move]"),
         ("com.example.pay", archive(userInfo={"caption": "5 carrots"}), "[5 carrots]"),
         ("com.example.pay", archive(userInfo={"subcaption": "for Hare"}), "[for Hare]"),
         ("com.apple.Handwriting.HandwritingProvider", b"\0", "[handwriting]"),
         ("com.apple.DigitalTouchBalloonProvider", b"\0", "[drawing]"),
         ("a.plugin:000:com.apple.DigitalTouchBalloonProvider", b"\0", "[drawing]"),
-        (
-            "com.apple.messages.MSMessageExtensionBalloonPlugin:000:com.example.game",
-            archive(an="Chess"),
-            "[Chess]",
-        ),
-        (
-            "com.apple.messages.Polls",
-            archive(
-                URL=url(
-                    "data:,eyJpdGVtIjp7Im9yZGVyZWRQb2xsT3B0aW9ucyI6W3sidGV4dCI6Ik1pbGwifSx7"
-                    "InRleHQiOiJPYWsifV19fQ?src=p"
-                )
-            ),
-            "[poll: Mill / Oak]",
-        ),
+        (EXTENSION, archive(an="Chess"), "[Chess]"),
+        ("com.apple.messages.Polls", archive(URL=url(POLL)), "[poll: Mill / Oak]"),
         ("com.apple.messages.Polls", archive(URL=url("data:,%%%")), "[poll]"),
     ],
 )
-def test_app_message_is_one_line_when_asked_for(
-    path: Path, bundle: str, payload: bytes, shown: str
+def test_kept_app_message_is_one_line(
+    path: Path, bundle: str, payload: bytes, expected: str
 ) -> None:
     write(path, text="\ufffd", balloon_bundle_id=bundle, payload_data=payload)
     assert skipped(path) == {"media": 1}
-    assert only(path, keep="media").content == shown
+    assert load_message(path, keep="media").content == expected
 
 
 PHOTO = {"mime_type": "image/heic", "transfer_name": "IMG_1.HEIC"}
 
 
-def test_attachment_without_a_text_is_a_placeholder_when_asked_for(path: Path) -> None:
+def test_kept_attachment_has_a_placeholder(path: Path) -> None:
     write(path, text="\ufffc", cache_has_attachments=1, attachments=[PHOTO, PHOTO])
     assert skipped(path) == {"media": 1}
-    message = only(path, keep="media")
+    message = load_message(path, keep="media")
     assert message.content == "[photo] [photo]"
     assert len(message.additional_kwargs["attachments"]) == 2
 
 
-def test_attachments_are_in_the_order_of_the_text(path: Path) -> None:
-    """The order of rows says nothing, and a file can be in none of the runs."""
-    runs: list[tuple[int, dict[str, Any]]] = [
-        (1, {FILE: "at_1"}),
-        (2, {PART: 1}),
-        (1, {FILE: "at_0"}),
-    ]
+def test_attachments_are_in_text_order(path: Path) -> None:
+    """Rows have no order, and a file can be in none of the runs."""
+    body = attributed_body(
+        "\ufffcto\ufffc", [(1, {FILE: "at_1"}), (2, {PART: 1}), (1, {FILE: "at_0"})]
+    )
     files = [
         {"guid": "at_other", "transfer_name": "a.pdf"},
         {"guid": "at_0", "transfer_name": "b.pdf"},
         {"guid": "at_1", "transfer_name": "c.pdf"},
     ]
-    write(path, body=attributed_body("\ufffcto\ufffc", runs), attachments=files)
-    names = [file["name"] for file in only(path).additional_kwargs["attachments"]]
+    write(path, body=body, attachments=files)
+    names = [
+        file["name"] for file in load_message(path).additional_kwargs["attachments"]
+    ]
     assert names == ["c.pdf", "b.pdf", "a.pdf"]
 
 
 @pytest.mark.parametrize(
-    ("columns", "described"),
+    ("columns", "expected"),
     [
         ({"mime_type": "video/mp4"}, {"type": "video", "mime_type": "video/mp4"}),
         ({"mime_type": "image/gif"}, {"type": "gif", "mime_type": "image/gif"}),
@@ -346,39 +285,34 @@ def test_attachments_are_in_the_order_of_the_text(path: Path) -> None:
         ({}, {"type": "file"}),
     ],
 )
-def test_attachment_is_told_by_what_is_known_of_it(
-    path: Path, columns: dict[str, Any], described: dict[str, Any]
+def test_attachment_type_is_detected(
+    path: Path, columns: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     write(path, text="\ufffcLook", cache_has_attachments=1, attachments=[columns])
-    (shown,) = only(path).additional_kwargs["attachments"]
-    assert shown | described == shown
+    (attachment,) = load_message(path).additional_kwargs["attachments"]
+    assert attachment | expected == attachment
 
 
 @pytest.mark.parametrize(
     "columns", [{"hide_attachment": 1}, {"filename": "~/x/A.pluginPayloadAttachment"}]
 )
-def test_images_of_previews_are_no_attachments(
-    path: Path, columns: dict[str, Any]
-) -> None:
-    write(
-        path, text="https://a.example", cache_has_attachments=1, attachments=[columns]
-    )
-    assert "attachments" not in only(path).additional_kwargs
+def test_preview_images_are_ignored(path: Path, columns: dict[str, Any]) -> None:
+    write(path, text=MILL, cache_has_attachments=1, attachments=[columns])
+    assert "attachments" not in load_message(path).additional_kwargs
 
 
-def test_transcript_is_what_an_audio_message_says(path: Path) -> None:
-    body = attributed_body(
-        "\ufffc", [(1, {FILE: "at_1", TRANSCRIPT: "I am nearly there"})]
-    )
+def test_audio_message_has_its_transcript(path: Path) -> None:
+    attributes = {FILE: "at_1", TRANSCRIPT: "I am nearly there"}
+    body = attributed_body("\ufffc", [(1, attributes)])
     audio = {"uti": "com.apple.coreaudio-format", "transfer_name": "Audio.caf"}
     write(path, body=body, is_audio_message=1, attachments=[audio])
-    message = only(path)
+    message = load_message(path)
     assert message.content == "I am nearly there"
     assert message.additional_kwargs["attachments"][0]["type"] == "audio"
 
 
-def test_text_that_cannot_be_read_is_logged_by_its_row_only(
-    path: Any, caplog: pytest.LogCaptureFixture
+def test_log_names_an_unreadable_message_by_row(
+    path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(path, body=attributed_body("secret")[:77])
     caplog.set_level("INFO")
@@ -388,28 +322,28 @@ def test_text_that_cannot_be_read_is_logged_by_its_row_only(
     ]
 
 
-def answers(part: str | None) -> dict[str, Any]:
+def reply(part: str | None) -> dict[str, Any]:
     return {"thread_originator_guid": "A", "thread_originator_part": part}
 
 
 @pytest.mark.parametrize(
-    ("columns", "reply"),
+    ("columns", "expected"),
     [
-        (answers("0:0:15"), {"id": "A", "part": 0}),
-        (answers("2:0:4"), {"id": "A", "part": 2}),
-        (answers(f"{2**64 - 1}:0:4"), {"id": "A"}),
-        (answers("9" * 5000), {"id": "A"}),
-        (answers(None), {"id": "A"}),
-        (answers("odd"), {"id": "A"}),
-        # It links most received messages to the one before.
+        (reply("0:0:15"), {"id": "A", "part": 0}),
+        (reply("2:0:4"), {"id": "A", "part": 2}),
+        (reply(f"{2**64 - 1}:0:4"), {"id": "A"}),
+        (reply("9" * 5000), {"id": "A"}),
+        (reply(None), {"id": "A"}),
+        (reply("odd"), {"id": "A"}),
+        # It links most received messages to the previous one.
         ({"reply_to_guid": "A"}, None),
     ],
 )
-def test_reply_names_what_it_answers(
-    path: Path, columns: dict[str, Any], reply: dict[str, Any] | None
+def test_reply_refers_to_its_message(
+    path: Path, columns: dict[str, Any], expected: dict[str, Any] | None
 ) -> None:
     write(path, text="Yes.\rNo.", **columns)
-    assert only(path).additional_kwargs.get("reply_to") == reply
+    assert load_message(path).additional_kwargs.get("reply_to") == expected
 
 
 @pytest.mark.parametrize(
@@ -417,10 +351,10 @@ def test_reply_names_what_it_answers(
     [
         ({"item_type": 1, "other_handle": 2}, "[added Fox]"),
         ({"item_type": 1, "other_handle": 1}, "[changed their address]"),
-        ({"item_type": 1, "other_handle": 9}, "[added somebody]"),
+        ({"item_type": 1, "other_handle": 9}, "[added someone]"),
         ({"item_type": 1, "group_action_type": 1, "other_handle": 2}, "[removed Fox]"),
         ({"item_type": 2, "group_title": "X"}, "[named the conversation “X”]"),
-        ({"item_type": 2}, "[removed the name of the conversation]"),
+        ({"item_type": 2}, "[removed the group name]"),
         ({"item_type": 3, "group_action_type": 0}, "[left the conversation]"),
         ({"item_type": 3, "group_action_type": 1}, "[changed the group photo]"),
         ({"item_type": 3, "group_action_type": 2}, "[removed the group photo]"),
@@ -435,18 +369,18 @@ def test_reply_names_what_it_answers(
         ({"item_type": 99}, "[changed the conversation]"),
     ],
 )
-def test_event_is_one_line(path: Path, columns: dict[str, Any], line: str) -> None:
+def test_kept_event_is_one_line(path: Path, columns: dict[str, Any], line: str) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         db.handle("+15550000003")
         chat.message(**columns)
     assert skipped(path) == {"system": 1}
-    message = only(path, keep="system", contacts={"+15550000003": "Fox"})
+    message = load_message(path, keep="system", contacts={"+15550000003": "Fox"})
     assert message.content == line
 
 
 @pytest.mark.parametrize(
-    ("columns", "is_own"),
+    ("columns", "is_owner"),
     [
         ({"item_type": 4, "other_handle": 1, "share_direction": 0}, True),
         ({"item_type": 4, "other_handle": 0, "share_direction": 0}, False),
@@ -455,8 +389,8 @@ def test_event_is_one_line(path: Path, columns: dict[str, Any], line: str) -> No
         ({"item_type": 1, "other_handle": 1, "share_direction": 0}, False),
     ],
 )
-def test_location_is_the_owners_if_it_goes_to_somebody(
-    path: Path, columns: dict[str, Any], is_own: bool
+def test_location_shared_with_a_person_is_the_owners(
+    path: Path, columns: dict[str, Any], is_owner: bool
 ) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
@@ -464,5 +398,5 @@ def test_location_is_the_owners_if_it_goes_to_somebody(
         chat.message(**columns)
     (session,) = IMessageChatLoader(path, keep="system")
     event = session["messages"][1].additional_kwargs
-    assert event["sender"] == ("Me" if is_own else HARE)
-    assert event["is_from_me"] is is_own
+    assert event["sender"] == ("Me" if is_owner else HARE)
+    assert event["is_from_me"] is is_owner

@@ -1,4 +1,4 @@
-"""Which chats are one conversation; rather two sessions than two people in one."""
+"""Merging chats into conversations, without ever mixing two people."""
 
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ def texts(path: Path, **options: Any) -> list[list[Any]]:
     ]
 
 
-def metadata(path: Path, **options: Any) -> list[SessionMetadata]:
-    return [metadata_of(session) for session in IMessageChatLoader(path, **options)]
+def metadata(path: Path) -> SessionMetadata:
+    (session,) = IMessageChatLoader(path)
+    return metadata_of(session)
 
 
-def test_merged_chats_are_in_order_of_time(path: Path) -> None:
+def test_merged_chats_are_sorted_by_time(path: Path) -> None:
     with ChatDb(path) as db:
         blue, green = db.chat(HARE), db.chat(HARE, service="SMS")
         for number in range(3):
@@ -36,7 +37,7 @@ def test_merged_chats_are_in_order_of_time(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("person", "count"), [("P1", 1), (None, 2), ("", 2)])
-def test_handles_with_one_person_id_are_one_person(
+def test_handles_with_one_person_id_are_merged(
     path: Path, person: str | None, count: int
 ) -> None:
     with ChatDb(path) as db:
@@ -47,7 +48,7 @@ def test_handles_with_one_person_id_are_one_person(
     assert len(texts(path)) == count
 
 
-def test_contacts_join_phone_and_mail(path: Path) -> None:
+def test_contacts_merge_phone_and_mail(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("by phone")
         db.chat(HARE_MAIL).message("by mail")
@@ -56,7 +57,7 @@ def test_contacts_join_phone_and_mail(path: Path) -> None:
     assert texts(path, contacts=names) == [["by phone", "by mail"]]
 
 
-def test_chats_without_listed_people_merge_by_their_identifier(path: Path) -> None:
+def test_chats_without_members_are_merged_by_identifier(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, listed=False).message("blue")
         db.chat(HARE, service="SMS", listed=False).message("green")
@@ -65,7 +66,7 @@ def test_chats_without_listed_people_merge_by_their_identifier(path: Path) -> No
 
 
 @pytest.mark.parametrize(("group_id", "count"), [("G1", 1), ("", 2), (None, 2)])
-def test_groups_with_one_group_id_are_one(
+def test_groups_with_one_group_id_are_merged(
     path: Path, group_id: str | None, count: int
 ) -> None:
     with ChatDb(path) as db:
@@ -75,25 +76,24 @@ def test_groups_with_one_group_id_are_one(
     assert len(texts(path)) == count
 
 
-def test_groups_that_the_lookup_links_are_one(path: Path) -> None:
+def test_groups_linked_by_a_lookup_are_merged(path: Path) -> None:
     with ChatDb(path) as db:
         db.run("CREATE TABLE chat_lookup (identifier TEXT, domain TEXT, chat INTEGER)")
         for number in range(4):
             chat = db.chat(HARE, FOX, name=f"Race {number}")
             chat.message(f"{number}")
-        # a: 1 and 2, b: 2 and 3, so all three; 4 stands alone.
+        # a links 1 and 2, b links 2 and 3. Nothing links 4.
         for identifier, chat_id in (("a", 1), ("a", 2), ("b", 2), ("b", 3), ("c", 4)):
             db.insert("chat_lookup", identifier=identifier, domain="x", chat=chat_id)
     assert texts(path) == [["3"], ["0", "1", "2"]]
 
 
-def test_chat_of_two_has_the_other_as_title(path: Path) -> None:
+def test_one_to_one_chat_has_the_other_as_title(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("hers")
         chat.message("mine", mine=True)
-    (found,) = metadata(path)
-    assert found == {
+    assert metadata(path) == {
         "id": f"iMessage;-;{HARE}",
         "title": HARE,
         "platform": "imessage",
@@ -104,19 +104,19 @@ def test_chat_of_two_has_the_other_as_title(path: Path) -> None:
     }
 
 
-def test_group_has_its_name_as_title_and_everybody_as_participants(path: Path) -> None:
+def test_group_has_its_name_and_all_participants(path: Path) -> None:
     with ChatDb(path) as db:
         group = db.chat(HARE, FOX, name="The race")
-        group.message("left since then", sender=HARE_MAIL)
+        group.message("from a former member", sender=HARE_MAIL)
         group.message("mine", mine=True)
-    (found,) = metadata(path)
+    found = metadata(path)
     assert found["title"] == "The race"
     assert found["participants"] == [HARE, FOX, "Me", HARE_MAIL]
     assert found["is_group"] is True
 
 
 @pytest.mark.parametrize(
-    ("of_chat", "of_message", "services"),
+    ("chat_service", "service", "expected"),
     [
         ("SMS", "SMS", ["SMS"]),
         ("SMS", "iMessage", ["SMS", "iMessage"]),
@@ -126,14 +126,14 @@ def test_group_has_its_name_as_title_and_everybody_as_participants(path: Path) -
         ("iMessageLite", "Jabber", ["iMessageLite", "Jabber"]),
     ],
 )
-def test_service_is_that_of_chat_and_messages_and_never_that_of_the_guid(
-    path: Path, of_chat: str | None, of_message: str | None, services: list[str]
+def test_services_are_those_of_chat_and_messages(
+    path: Path, chat_service: str | None, service: str | None, expected: list[str]
 ) -> None:
     """On macOS 26 every guid begins with `any`."""
     with ChatDb(path) as db:
-        chat = db.chat(HARE, guid=f"any;-;{HARE}", service_name=of_chat)
-        chat.message("hi", service=of_message)
-    assert metadata(path)[0]["services"] == services
+        chat = db.chat(HARE, guid=f"any;-;{HARE}", service_name=chat_service)
+        chat.message("hi", service=service)
+    assert metadata(path)["services"] == expected
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_service_is_that_of_chat_and_messages_and_never_that_of_the_guid(
         (None, "x", False),
     ],
 )
-def test_group_is_told_by_style_then_guid_then_people(
+def test_style_or_guid_shows_a_group(
     path: Path, style: int | None, guid: str, is_group: bool
 ) -> None:
     with ChatDb(path) as db:
         db.chat(HARE, style=style, guid=guid).message("hi")
-    assert metadata(path)[0]["is_group"] is is_group
+    assert metadata(path)["is_group"] is is_group

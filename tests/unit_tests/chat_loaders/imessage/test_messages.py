@@ -1,4 +1,4 @@
-"""What is speech and what is not; each row counts once."""
+"""Kinds of messages, and the sessions that contain them."""
 
 import time
 from pathlib import Path
@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from tests.unit_tests.builders.chat_db import NOON, ChatDb, apple_ns
+from tests.unit_tests.builders.chat_db import NOON, VERSIONS, ChatDb, apple_ns
 from tests.unit_tests.builders.sessions import all_texts, metadata_of, texts
 from tests.unit_tests.builders.typedstream import attributed_body
 
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
-NEWEST = "27"
 
 POLLS = (
     "com.apple.messages.MSMessageExtensionBalloonPlugin:0000000000:"
@@ -23,7 +22,7 @@ CUT = attributed_body("Slow pace").partition(b"pace")[0]
 TYPE, EMOJI = "associated_message_type", "associated_message_emoji"
 GUID, BUNDLE = "associated_message_guid", "balloon_bundle_id"
 STICKER = "Reacted with a sticker to “hi”"
-# Columns of the row, reason, and the text where that is kept.
+# The columns of a message, its kind, and its text if kept.
 KINDS: list[tuple[dict[str, Any], str, str | None]] = [
     ({TYPE: 2000, "text": "Loved “hi”"}, "reaction", "Loved “hi”"),
     ({TYPE: 2006, EMOJI: "🐢", GUID: "p:0/A", "text": None}, "reaction", "[🐢]"),
@@ -32,7 +31,7 @@ KINDS: list[tuple[dict[str, Any], str, str | None]] = [
     ({TYPE: 3007, "text": "x"}, "reaction", "x"),
     ({TYPE: 1000, "text": "\ufffc"}, "reaction", "[sticker]"),
     ({TYPE: 4000, "text": "x"}, "system", "[vote]"),
-    ({BUNDLE: POLLS, GUID: "somebody-else", "text": "x"}, "system", "[vote]"),
+    ({BUNDLE: POLLS, GUID: "another-guid", "text": "x"}, "system", "[vote]"),
     ({BUNDLE: POLLS, GUID: None, "text": "x"}, "media", "[poll]"),
     ({"schedule_type": 2, "is_sent": 0, "text": "later"}, "draft", "later"),
     ({"schedule_type": 2, "is_sent": 1, "date": TOMORROW, "text": "x"}, "draft", "x"),
@@ -45,46 +44,46 @@ KINDS: list[tuple[dict[str, Any], str, str | None]] = [
     ({"text": None}, "empty", None),
     ({"text": " \n\t"}, "empty", None),
     ({"text": None, "attributedBody": attributed_body("")}, "empty", None),
-    ({"text": None, "attributedBody": b"nothing that we know"}, "unreadable", None),
+    ({"text": None, "attributedBody": b"unknown format"}, "unreadable", None),
     ({"text": None, "attributedBody": CUT}, "unreadable", None),
 ]
 
 
-def write(path: Path, columns: dict[str, Any], *, version: str = NEWEST) -> None:
-    with ChatDb(path, version) as db:
+def write(path: Path, columns: dict[str, Any]) -> None:
+    with ChatDb(path, VERSIONS[-1]) as db:
         db.handle(HARE)
         db.handle(TORTOISE)
         db.chat(HARE).message(**columns)
 
 
-@pytest.mark.parametrize(("columns", "reason", "text"), KINDS)
-def test_kind_is_counted_under_its_reason_and_kept_when_asked_for(
-    path: Path, columns: dict[str, Any], reason: str, text: str | None
+@pytest.mark.parametrize(("columns", "kind", "text"), KINDS)
+def test_other_kinds_are_skipped_or_kept(
+    path: Path, columns: dict[str, Any], kind: str, text: str | None
 ) -> None:
     write(path, columns)
     summary = IMessageChatLoader(path).inspect()
-    assert (summary.found, summary.kept, summary.skipped) == (1, 0, {reason: 1})
-    assert all_texts(IMessageChatLoader(path, keep=reason)) == [text] * bool(text)
+    assert (summary.found, summary.kept, summary.skipped) == (1, 0, {kind: 1})
+    assert all_texts(IMessageChatLoader(path, keep=kind)) == [text] * bool(text)
 
 
 @pytest.mark.parametrize("number", [None, 0, 2, 3, 1001, 1999, 2008, 2999, 3008, 5000])
-def test_other_association_types_are_speech(path: Path, number: int | None) -> None:
+def test_other_associated_types_are_texts(path: Path, number: int | None) -> None:
     write(path, {"associated_message_type": number, "text": "Loved “it”"})
     assert IMessageChatLoader(path).inspect().kept == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [(None, "from the body"), ("", "from the body"), ("wanted", "wanted")],
 )
-def test_body_stands_in_for_a_missing_text_only(
-    path: Path, text: str | None, shown: str
+def test_body_replaces_a_missing_text(
+    path: Path, text: str | None, expected: str
 ) -> None:
     write(path, {"text": text, "attributedBody": attributed_body("from the body")})
-    assert all_texts(IMessageChatLoader(path)) == [shown]
+    assert all_texts(IMessageChatLoader(path)) == [expected]
 
 
-def test_message_has_its_guid_as_id(path: Path) -> None:
+def test_message_id_is_the_guid(path: Path) -> None:
     with ChatDb(path) as db:
         message_id = db.chat(HARE).message("hi")
         guid = db.guid(message_id)
@@ -92,9 +91,7 @@ def test_message_has_its_guid_as_id(path: Path) -> None:
     assert session["messages"][0].id == guid
 
 
-def test_message_in_two_sessions_counts_in_the_first_and_is_context_in_the_other(
-    path: Path,
-) -> None:
+def test_message_in_two_sessions_counts_once(path: Path) -> None:
     with ChatDb(path) as db:
         first = db.chat(HARE)
         db.chat(TORTOISE).add(first.message("twice"))
@@ -105,48 +102,47 @@ def test_message_in_two_sessions_counts_in_the_first_and_is_context_in_the_other
     assert [m.additional_kwargs.get("weight") for m in found] == [None, 0]
 
 
-def test_orphans_can_be_kept_in_sessions_of_their_own(path: Path) -> None:
+def test_kept_orphans_have_separate_sessions(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("in a chat")
         db.message("alone", handle_id=1)
         db.message("in a room", handle_id=1, cache_roomnames="chat77")
-        db.message("nobody's", handle_id=0)
+        db.message("unknown", handle_id=0)
     loader = IMessageChatLoader(path, keep="orphan")
     found = {metadata_of(session)["id"]: texts(session) for session in loader}
     assert found == {
         f"iMessage;-;{HARE}": ["in a chat"],
         f"orphans:{HARE}": ["alone"],
         "orphans:chat77": ["in a room"],
-        "orphans:unknown": ["nobody's"],
+        "orphans:unknown": ["unknown"],
     }
     assert loader.inspect().skipped == {}
 
 
-def delete_one(path: Path) -> None:
+@pytest.mark.parametrize("keep", [["deleted"], ["deleted", "orphan"]])
+def test_kept_deleted_message_stays_in_its_chat(path: Path, keep: list[str]) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("first")
-        deleted = db.message("second", handle_id=1)
+        chat.delete(db.message("second", handle_id=1))
         chat.message("third")
-        db.insert(
-            "chat_recoverable_message_join",
-            chat_id=chat.chat_id,
-            message_id=deleted,
-            delete_date=0,
-        )
-
-
-@pytest.mark.parametrize("keep", [["deleted"], ["deleted", "orphan"]])
-def test_recently_deleted_can_return_to_its_chat(path: Path, keep: list[str]) -> None:
-    delete_one(path)
     loader = IMessageChatLoader(path, keep=keep)
     (session,) = loader
     assert texts(session) == ["first", "second", "third"]
     assert loader.inspect().skipped == {}
 
 
+def test_restored_message_is_not_deleted(path: Path) -> None:
+    with ChatDb(path) as db:
+        chat = db.chat(HARE)
+        chat.delete(chat.message("back again"))
+    for keep in ([], ["deleted"]):
+        summary = IMessageChatLoader(path, keep=keep).inspect()
+        assert (summary.found, summary.kept) == (1, 1)
+
+
 @pytest.mark.parametrize(
-    ("pair", "kept"),
+    ("notes", "kept"),
     [
         ([("milk", True, 0), ("milk", False, 0)], ["milk"]),
         ([("milk", False, 0), ("milk", True, 1)], ["milk"]),
@@ -162,20 +158,19 @@ def test_recently_deleted_can_return_to_its_chat(path: Path, keep: list[str]) ->
         ),
     ],
 )
-def test_note_to_oneself_comes_once_and_from_the_owner(
-    path: Path, pair: list[Any], kept: list[str]
+def test_note_to_oneself_is_read_once(
+    path: Path, notes: list[Any], kept: list[str]
 ) -> None:
     with ChatDb(path) as db:
-        notes = db.chat("me@fables.example")
-        for text, mine, seconds in pair:
-            notes.message(text, mine=mine, at=NOON + seconds)
+        chat = db.chat("me@fables.example")
+        for text, mine, seconds in notes:
+            chat.message(text, mine=mine, at=NOON + seconds)
         db.chat(HARE).message(
             "x", mine=True, destination_caller_id="me@fables.example", at=NOON - 9
         )
     loader = IMessageChatLoader(path)
     session = loader.load()[0]
-    assert [message.content for message in session["messages"]] == kept
-    assert {m.additional_kwargs["sender"] for m in session["messages"]} == {"Me"}
+    assert texts(session) == kept
     assert all(m.additional_kwargs["is_from_me"] for m in session["messages"])
     assert metadata_of(session)["participants"] == ["Me"]
     summary = loader.inspect()
@@ -183,7 +178,7 @@ def test_note_to_oneself_comes_once_and_from_the_owner(
 
 
 @pytest.mark.parametrize(
-    ("columns", "reason"),
+    ("columns", "kind"),
     [
         ({"associated_message_type": 2000, "item_type": 1, "is_spam": 1}, "reaction"),
         ({"associated_message_type": 4000, "schedule_type": 2}, "system"),
@@ -194,23 +189,8 @@ def test_note_to_oneself_comes_once_and_from_the_owner(
         ({"is_auto_reply": 1, "text": None}, "auto_reply"),
     ],
 )
-def test_the_first_kind_of_the_notes_counts(
-    path: Path, columns: dict[str, Any], reason: str
+def test_first_matching_kind_wins(
+    path: Path, columns: dict[str, Any], kind: str
 ) -> None:
     write(path, {"text": "hello", **columns})
-    assert IMessageChatLoader(path).inspect().skipped == {reason: 1}
-
-
-def test_message_that_was_restored_is_not_deleted(path: Path) -> None:
-    with ChatDb(path) as db:
-        chat = db.chat(HARE)
-        message_id = chat.message("back again")
-        db.insert(
-            "chat_recoverable_message_join",
-            chat_id=chat.chat_id,
-            message_id=message_id,
-            delete_date=0,
-        )
-    summary = IMessageChatLoader(path, keep="deleted").inspect()
-    assert (summary.found, summary.kept) == (1, 1)
-    assert IMessageChatLoader(path).inspect().skipped == {}
+    assert IMessageChatLoader(path).inspect().skipped == {kind: 1}

@@ -1,7 +1,8 @@
-"""Property lists in columns can hold anything; nothing of it ends the reading."""
+"""Property lists with any content, and hostile ones."""
 
 import plistlib
 import struct
+from collections.abc import Sequence
 from plistlib import UID
 from typing import Any
 
@@ -16,7 +17,7 @@ from langchain_chatexports.chat_loaders.imessage.content import (
 )
 from langchain_chatexports.chat_loaders.imessage.plists import read_archive, read_plist
 from langchain_chatexports.chat_loaders.imessage.queries import Details
-from tests.unit_tests.builders.typedstream import edit_text
+from tests.unit_tests.builders.typedstream import attributed_body
 
 ARCHIVE = {
     "$archiver": "NSKeyedArchiver",
@@ -56,37 +57,35 @@ plists = st.recursive(
 )
 
 
-def look_at(blob: bytes) -> Content:
+def read(blob: bytes) -> Content:
     read_archive(blob)
     describe_app("com.apple.messages.Polls", blob)
     describe_app("com.example.game", blob)
     return read_content(Details(message_summary_info=blob, payload_data=blob), None, [])
 
 
-def look_at_history(history: Any) -> Content:
-    return look_at(plistlib.dumps(history, fmt=plistlib.FMT_BINARY))
+def to_binary(value: Any) -> bytes:
+    return plistlib.dumps(value, fmt=plistlib.FMT_BINARY)
 
 
 @given(blob=st.binary(max_size=200))
-def test_any_bytes_are_read_or_passed_over(blob: bytes) -> None:
-    look_at(blob)
-    look_at(b"bplist00" + blob)
+def test_any_bytes_are_read_or_ignored(blob: bytes) -> None:
+    read(blob)
+    read(b"bplist00" + blob)
 
 
 @given(content=plists)
-def test_any_property_list_is_read_or_passed_over(content: Any) -> None:
-    look_at_history(content)
+def test_any_property_list_is_read_or_ignored(content: Any) -> None:
+    read(to_binary(content))
 
 
-def test_archive_that_holds_itself_ends() -> None:
+def test_circular_archive_is_read() -> None:
     circular = {**ARCHIVE, "$objects": ["$null", {"self": UID(1), "an": UID(1)}]}
-    blob = plistlib.dumps(circular, fmt=plistlib.FMT_BINARY)
-    assert read_archive(blob) == {"self": None, "an": None}
+    assert read_archive(to_binary(circular)) == {"self": None, "an": None}
 
 
 def test_archive_is_read_as_plain_values() -> None:
-    blob = plistlib.dumps(ARCHIVE, fmt=plistlib.FMT_BINARY)
-    assert read_archive(blob) == {
+    assert read_archive(to_binary(ARCHIVE)) == {
         "richLinkMetadata": {
             "title": "The mill",
             "URL": {"NS.base": None, "NS.relative": "The mill"},
@@ -98,42 +97,35 @@ def test_archive_is_read_as_plain_values() -> None:
 
 
 def binary_plist(objects: list[bytes], offsets: list[int] | None = None) -> bytes:
-    """Write a binary property list; by default each object has bytes of its own."""
-    body, places = b"bplist00", []
-    for entry in objects:
-        places.append(len(body))
-        body += entry
-    table = b"".join(place.to_bytes(4, "big") for place in offsets or places)
-    count = len(offsets or places)
-    trailer = struct.pack(">6xBBQQQ", 4, 2, count, 0, len(body))
-    return body + table + trailer
+    """Return a binary property list, by default with separate bytes for each object."""
+    offsets = offsets or [8 + sum(map(len, objects[:at])) for at in range(len(objects))]
+    body = b"bplist00" + b"".join(objects)
+    table = struct.pack(f">{len(offsets)}I", *offsets)
+    return body + table + struct.pack(">6xBBQQQ", 4, 2, len(offsets), 0, len(body))
 
 
-def an_array(references: list[int]) -> bytes:
-    count = b"\xaf\x11" + len(references).to_bytes(2, "big")
-    return count + b"".join(number.to_bytes(2, "big") for number in references)
+def array(references: Sequence[int]) -> bytes:
+    count = len(references)
+    return b"\xaf\x11" + struct.pack(f">{count + 1}H", count, *references)
 
 
-@pytest.mark.parametrize("shared", ["array", "data"])
-def test_objects_that_share_bytes_are_not_read(shared: str) -> None:
-    """Many objects at one place: 60 kB took 800 MB."""
+@pytest.mark.parametrize("kind", ["array", "data"])
+def test_objects_with_shared_bytes_are_ignored(kind: str) -> None:
+    """Many objects with the same offset: 60 kB took 800 MB."""
     count = 5000
-    top = an_array(list(range(1, count + 1)))
-    body = (
-        an_array([count + 1] * count)
-        if shared == "array"
-        else b"\x4f\x11" + (2 * count).to_bytes(2, "big") + bytes(2 * count)
-    )
-    place = 8 + len(top)
-    offsets = [8, *[place] * count, place + len(body)]
-    assert read_plist(binary_plist([top, body, b"\x10\x05"], offsets)) is None
-    small = binary_plist([an_array([1, 2]), b"\x51a", b"\x10\x05"])
+    top = array(range(1, count + 1))
+    data = b"\x4f\x11" + (2 * count).to_bytes(2, "big") + bytes(2 * count)
+    shared = array([count + 1] * count) if kind == "array" else data
+    offset = 8 + len(top)
+    offsets = [8, *[offset] * count, offset + len(shared)]
+    assert read_plist(binary_plist([top, shared, b"\x10\x05"], offsets)) is None
+    small = binary_plist([array([1, 2]), b"\x51a", b"\x10\x05"])
     assert read_plist(small) == ["a", 5]
 
 
-def test_versions_that_stand_for_each_other_are_not_multiplied() -> None:
-    """A list of versions under many keys: 60 kB took all memory."""
-    version = {"t": edit_text("x" * 1000), "d": 7e8}
+def test_shared_versions_of_a_text_are_ignored() -> None:
+    """The same list of versions under many keys: 60 kB took all memory."""
+    version = {"t": attributed_body("x" * 1000), "d": 7e8}
     versions = [version] * 2000
     history = {"ec": {str(part): versions for part in range(2000)}, "ep": [0]}
-    assert look_at_history(history).text == ""
+    assert read(to_binary(history)).text == ""

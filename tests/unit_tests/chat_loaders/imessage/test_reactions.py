@@ -1,4 +1,4 @@
-"""Reactions belong to the message that they are about."""
+"""Reactions to messages, as rows and in words."""
 
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from tests.unit_tests.builders.chat_db import ChatDb
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"
 
 
-def write(path: Path, *reactions: Any, text: str = "Slow and steady.") -> None:
-    """Write a message, then reactions: columns, with `{guid}` for its guid."""
+def write(path: Path, *reactions: dict[str, Any]) -> None:
+    """Write a message, then reactions with its guid as `{guid}` in `target`."""
     with ChatDb(path, "15") as db:
         group = db.chat(HARE, TORTOISE)
-        guid = db.guid(group.message(text, sender=TORTOISE))
+        guid = db.guid(group.message("Slow and steady.", sender=TORTOISE))
         for columns in reactions:
             target = columns.pop("target", None)
             if target:
@@ -23,8 +23,9 @@ def write(path: Path, *reactions: Any, text: str = "Slow and steady.") -> None:
             group.message(**columns)
 
 
-def reactions_of(path: Path, **options: Any) -> list[dict[str, Any]] | None:
-    (session,) = IMessageChatLoader(path, **options)
+def reactions(path: Path) -> list[dict[str, Any]] | None:
+    """Return the reactions to the first message."""
+    (session,) = IMessageChatLoader(path)
     return session["messages"][0].additional_kwargs.get("reactions")
 
 
@@ -33,34 +34,28 @@ def tapback(number: int, target: str = "p:0/{guid}", **columns: Any) -> dict[str
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"),
-    [
-        (2000, "❤️"),
-        (2001, "👍"),
-        (2002, "👎"),
-        (2003, "😂"),
-        (2004, "‼️"),
-        (2005, "❓"),
-        (2007, "sticker"),
-    ],
+    ("number", "expected"),
+    [*enumerate(("❤️", "👍", "👎", "😂", "‼️", "❓"), start=2000), (2007, "sticker")],
 )
-def test_reaction_is_noted_on_its_target(path: Path, number: int, shown: str) -> None:
+def test_reaction_is_added_to_its_message(
+    path: Path, number: int, expected: str
+) -> None:
     write(path, tapback(number, text="Loved “…”"))
-    assert reactions_of(path) == [{"reaction": shown, "sender": HARE}]
+    assert reactions(path) == [{"reaction": expected, "sender": HARE}]
 
 
 @pytest.mark.parametrize("target", ["p:0/{guid}", "p:12/{guid}", "bp:{guid}", "{guid}"])
-def test_target_is_found_in_every_form(path: Path, target: str) -> None:
+def test_target_may_have_a_prefix(path: Path, target: str) -> None:
     write(path, tapback(2000, target))
-    assert reactions_of(path) == [{"reaction": "❤️", "sender": HARE}]
+    assert reactions(path) == [{"reaction": "❤️", "sender": HARE}]
 
 
-def test_removal_takes_one_persons_reaction_only(path: Path) -> None:
+def test_removal_removes_one_persons_reaction(path: Path) -> None:
     write(path, tapback(2000), tapback(2000, sender=TORTOISE), tapback(3000))
-    assert reactions_of(path) == [{"reaction": "❤️", "sender": TORTOISE}]
+    assert reactions(path) == [{"reaction": "❤️", "sender": TORTOISE}]
 
 
-def test_reaction_kept_as_a_message_names_its_target(path: Path) -> None:
+def test_kept_reaction_refers_to_its_message(path: Path) -> None:
     write(path, tapback(2000, text="Loved “Slow and steady.”"))
     (session,) = IMessageChatLoader(path, keep="reaction")
     target, reaction = session["messages"]
@@ -68,52 +63,33 @@ def test_reaction_kept_as_a_message_names_its_target(path: Path) -> None:
     assert reaction.additional_kwargs["reply_to"] == {"id": target.id}
 
 
-WORDS = {
-    "Loved “Slow and steady.”": "❤️",
-    "Liked “Slow and steady.”": "👍",
-    "Disliked “Slow and steady.”": "👎",
-    "Laughed at “Slow and steady.”": "😂",
-    "Emphasized “Slow and steady.”": "‼️",
-    "Questioned “Slow and steady.”": "❓",
-    "Reacted 🐢 to “Slow and steady.”": "🐢",
-}
-
-
-@pytest.mark.parametrize("text", WORDS)
-def test_reaction_in_words_is_one_if_it_quotes_an_earlier_message(
-    path: Path, text: str
-) -> None:
-    write(path, {"text": text})
-    assert IMessageChatLoader(path).inspect().skipped == {"reaction": 1}
-    assert reactions_of(path) == [{"reaction": WORDS[text], "sender": HARE}]
-
-
 @pytest.mark.parametrize(
-    ("added", "removed"),
+    ("added", "removed", "expected"),
     [
-        ("Loved", "a heart"),
-        ("Liked", "a like"),
-        ("Disliked", "a dislike"),
-        ("Laughed at", "a laugh"),
-        ("Emphasized", "an exclamation"),
-        ("Emphasised", "an exclamation"),
-        ("Questioned", "a question mark"),
-        ("Reacted 🐢 to", "a 🐢 reaction"),
+        ("Loved", "a heart", "❤️"),
+        ("Liked", "a like", "👍"),
+        ("Disliked", "a dislike", "👎"),
+        ("Laughed at", "a laugh", "😂"),
+        ("Emphasized", "an exclamation", "‼️"),
+        ("Emphasised", "an exclamation", "‼️"),
+        ("Questioned", "a question mark", "❓"),
+        ("Reacted 🐢 to", "a 🐢 reaction", "🐢"),
     ],
 )
-def test_removal_in_words_takes_the_reaction_away(
-    path: Path, added: str, removed: str
+def test_reaction_in_words_is_added_and_removed(
+    path: Path, added: str, removed: str, expected: str
 ) -> None:
-    write(
-        path,
-        {"text": f"{added} “Slow and steady.”"},
-        {"text": f"Removed {removed} from “Slow and steady.”"},
-    )
+    addition = {"text": f"{added} “Slow and steady.”"}
+    write(path, addition)
+    assert IMessageChatLoader(path).inspect().skipped == {"reaction": 1}
+    assert reactions(path) == [{"reaction": expected, "sender": HARE}]
+    path.unlink()
+    write(path, addition, {"text": f"Removed {removed} from “Slow and steady.”"})
     assert IMessageChatLoader(path).inspect().skipped == {"reaction": 2}
-    assert reactions_of(path) is None
+    assert reactions(path) is None
 
 
-def test_quoted_message_is_the_latest_of_that_text(path: Path) -> None:
+def test_reaction_in_words_is_to_the_latest_match(path: Path) -> None:
     write(path, {"text": "Slow and steady."}, {"text": "Loved “Slow and steady.”"})
     (session,) = IMessageChatLoader(path)
     first, second = (m.additional_kwargs.get("reactions") for m in session["messages"])
@@ -124,7 +100,7 @@ def test_quoted_message_is_the_latest_of_that_text(path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Loved “something that nobody wrote”",
+        "Loved “another text”",
         "Liked an image",
         "Edited to “Slow and steady.”",
         "I loved “Slow and steady.”",
@@ -133,12 +109,12 @@ def test_quoted_message_is_the_latest_of_that_text(path: Path) -> None:
         "“Slow and steady.”",
     ],
 )
-def test_other_words_are_speech(path: Path, text: str) -> None:
+def test_similar_texts_are_not_reactions(path: Path, text: str) -> None:
     write(path, {"text": text})
     assert IMessageChatLoader(path).inspect().kept == 2
 
 
-def test_reaction_in_words_to_a_later_message_is_speech(path: Path) -> None:
+def test_reaction_in_words_needs_an_earlier_message(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("Loved “later”")

@@ -1,7 +1,6 @@
-"""Where a database is found: a file, a folder, a backup."""
+"""Finding a database in a file, a folder or a backup."""
 
 import os
-import plistlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,23 +18,16 @@ from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.sessions import all_texts
 
 SMS = "3d0d7e5fb2ce288813306e4d4636395e047a3d28"
+needs_links = pytest.mark.skipif(sys.platform == "win32", reason="Links need rights.")
 
 
-def write(path: Path, text: str = "a") -> None:
+def write(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with ChatDb(path) as db:
-        db.chat("+15550000001").message(text)
+        db.chat("+15550000001").message("a")
 
 
-def write_manifest(root: Path, *, encrypted: bool) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    manifest = {"IsEncrypted": encrypted, "Version": "10.0"}
-    (root / "Manifest.plist").write_bytes(
-        plistlib.dumps(manifest, fmt=plistlib.FMT_BINARY)
-    )
-
-
-def texts(path: Path | str) -> list[Any]:
+def texts(path: Path | None) -> list[Any]:
     return all_texts(IMessageChatLoader(path))
 
 
@@ -57,36 +49,34 @@ def test_database_is_found_in_a_folder(tmp_path: Path, place: str) -> None:
     assert texts(tmp_path) == ["a"]
 
 
-def test_default_is_the_macs_own_database(
+def test_default_is_the_macs_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     write(tmp_path / "Library" / "Messages" / "chat.db")
-    assert len(IMessageChatLoader().load()) == 1
+    assert texts(None) == ["a"]
 
 
-def test_folder_by_the_name_of_the_database_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_folder_with_a_database_name_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "chat.db").mkdir()
-    with pytest.raises(ExportNotFoundError, match="holds no Messages database"):
+    with pytest.raises(ExportNotFoundError, match="contains no Messages database"):
         IMessageChatLoader(tmp_path).load()
     write(tmp_path / "sms.db")
     assert texts(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize(
-    "sign", ["Manifest.db", "Manifest.plist", "Info.plist", "Status.plist"]
+    "name", ["Manifest.db", "Manifest.plist", "Info.plist", "Status.plist"]
 )
-def test_backup_is_told_by_its_structure(tmp_path: Path, sign: Any) -> None:
-    (tmp_path / sign).touch()
+def test_backup_without_messages_is_an_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
     with pytest.raises(ExportNotFoundError, match="is a backup without messages"):
         IMessageChatLoader(tmp_path).load()
 
 
 @pytest.mark.parametrize("entry", ["root", "file"])
-def test_encrypted_backup_says_how_to_get_a_readable_one(
-    tmp_path: Path, entry: str
-) -> None:
-    write_manifest(tmp_path, encrypted=True)
+def test_encrypted_backup_is_an_error(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "Manifest.plist").touch()
     file = tmp_path / "3d" / SMS
     file.parent.mkdir()
     file.write_bytes(os.urandom(8192))
@@ -95,47 +85,44 @@ def test_encrypted_backup_says_how_to_get_a_readable_one(
         loader.load()
 
 
-def test_refusal_to_look_into_a_folder_is_an_access_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["chat.db", "."])
+def test_forbidden_path_is_an_access_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """As macOS refuses it, and for whoever runs the tests as root, too."""
-    write(tmp_path / "chat.db")
+    """macOS can even hide whether a file exists."""
+    path = tmp_path / "chat.db"
+    write(path)
     stat = Path.stat
 
-    def refuse(self: Path, **options: Any) -> os.stat_result:
-        if self.parent == tmp_path:
+    def fail(self: Path, **options: Any) -> os.stat_result:
+        if self == path:
             raise PermissionError(1, "Operation not permitted", str(self))
         return stat(self, **options)
 
-    loader = IMessageChatLoader(tmp_path)
-    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "stat", fail)
     with pytest.raises(ExportAccessError, match="Full Disk Access"):
-        loader.load()
+        IMessageChatLoader(tmp_path / name).load()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
+@needs_links
 @pytest.mark.parametrize("link", ["chat.db", "Library/Messages", f"3d/{SMS}"])
-def test_a_link_in_a_folder_leads_to_no_database_outside(
-    tmp_path: Path, link: str
-) -> None:
+def test_link_to_a_database_outside_is_ignored(tmp_path: Path, link: str) -> None:
     write(tmp_path / "outside" / "chat.db")
     folder = tmp_path / "folder"
     (folder / link).parent.mkdir(parents=True)
     is_folder = link.endswith("Messages")
     target = tmp_path / "outside" / ("" if is_folder else "chat.db")
     (folder / link).symlink_to(target)
-    with pytest.raises(ExportNotFoundError, match="holds no Messages database"):
+    with pytest.raises(ExportNotFoundError, match="contains no Messages database"):
         IMessageChatLoader(folder).load()
-    if not is_folder:  # A link that the user names is followed.
+    if not is_folder:  # A link given by the user is followed.
         assert texts(folder / link) == ["a"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Links need rights there.")
-@pytest.mark.filterwarnings("ignore:Senders are shown")
+@needs_links
+@pytest.mark.filterwarnings("ignore:.*its names are not used")
 @pytest.mark.parametrize("link", ["AddressBook", "AddressBook/Sources/1"])
-def test_a_link_beside_a_database_leads_to_no_contacts_outside(
-    tmp_path: Path, link: str
-) -> None:
+def test_link_to_contacts_outside_is_ignored(tmp_path: Path, link: str) -> None:
     folder = tmp_path / "export" / "folder"
     write(folder / "chat.db")
     book = tmp_path / "outside" / "AddressBook-v22.abcddb"
@@ -143,6 +130,6 @@ def test_a_link_beside_a_database_leads_to_no_contacts_outside(
     book.write_text("BEGIN:VCARD\nFN:Ann\nTEL:+15550000001\nEND:VCARD\n")
     (folder / link).parent.mkdir(parents=True, exist_ok=True)
     (folder / link).symlink_to(book.parent)
-    assert find_contacts(None, folder / "chat.db").name_of("+15550000001") is None
+    assert find_contacts(None, folder / "chat.db").find_name("+15550000001") is None
     named = find_contacts(book.parent, folder / "chat.db")
-    assert named.name_of("+15550000001") == "Ann"
+    assert named.find_name("+15550000001") == "Ann"

@@ -1,4 +1,4 @@
-"""All units of time that one database can hold, and the order they give."""
+"""Time units, possibly mixed in one database, and the order of messages."""
 
 import time
 from pathlib import Path
@@ -13,15 +13,14 @@ from tests.unit_tests.builders.sessions import texts
 HARE = "+15550000001"
 
 
-def times(path: Path) -> list[Any]:
+def read_time(path: Path, date: Any) -> tuple[int | None, str | None]:
+    """Return the time of a message with a date, in seconds and as text."""
+    with ChatDb(path) as db:
+        db.chat(HARE).message("when?", date=date)
     (session,) = IMessageChatLoader(path)
-    return [
-        (
-            message.additional_kwargs.get("message_time"),
-            message.additional_kwargs.get("events", [{}])[0].get("message_time"),
-        )
-        for message in session["messages"]
-    ]
+    extra = session["messages"][0].additional_kwargs
+    (event,) = extra.get("events", [{}])
+    return extra.get("message_time"), event.get("message_time")
 
 
 @pytest.mark.parametrize(
@@ -42,22 +41,18 @@ def times(path: Path) -> list[Any]:
         (b"\x01", None, None),
     ],
 )
-def test_unit_is_told_by_the_size(
+def test_size_of_a_date_shows_its_unit(
     path: Path, date: Any, seconds: int | None, iso: str | None
 ) -> None:
-    with ChatDb(path) as db:
-        db.chat(HARE).message("when?", date=date)
-    assert times(path) == [(seconds, iso)]
+    assert read_time(path, date) == (seconds, iso)
 
 
 @pytest.mark.parametrize(
     ("date", "seconds"),
     [("1693182723", 1693182723), ("500000000", 1478307200), ("2023-08-28", None)],
 )
-def test_whole_numbers_in_a_column_of_texts_are_times(
-    path: Path, date: str, seconds: int | None
-) -> None:
-    """A database that was made by hand can declare `date TEXT`."""
+def test_date_column_may_have_texts(path: Path, date: str, seconds: int | None) -> None:
+    """A database built by hand can declare `date TEXT`."""
     with ChatDb(path) as db:
         db.run(
             "DROP INDEX message_idx_date; DROP INDEX message_idx_handle;"
@@ -65,17 +60,16 @@ def test_whole_numbers_in_a_column_of_texts_are_times(
             "ALTER TABLE message ADD COLUMN date TEXT;"
         )
         db.chat(HARE).message("when?", date=date)
-    assert times(path)[0][0] == seconds
+    (session,) = IMessageChatLoader(path)
+    assert session["messages"][0].additional_kwargs.get("message_time") == seconds
 
 
-def test_seconds_of_today_count_from_2001(path: Path) -> None:
+def test_recent_seconds_count_from_2001(path: Path) -> None:
     now = int(time.time())
-    with ChatDb(path) as db:
-        db.chat(HARE).message("now", date=now - 978_307_200)
-    assert times(path)[0][0] == now
+    assert read_time(path, now - 978_307_200)[0] == now
 
 
-def test_mixed_units_come_in_order_of_time(path: Path) -> None:
+def test_messages_with_mixed_units_are_sorted_by_time(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("third", date=720845450393148160)
@@ -85,20 +79,14 @@ def test_mixed_units_come_in_order_of_time(path: Path) -> None:
         chat.message("no time either", date=None)
         chat.message("beyond the calendar", date=999_999_999_999)
     (session,) = IMessageChatLoader(path)
-    assert texts(session) == [
-        "no time",
-        "no time either",
-        "beyond the calendar",
-        "first",
-        "second",
-        "third",
-    ]
+    undated = ["no time", "no time either", "beyond the calendar"]
+    assert texts(session) == [*undated, "first", "second", "third"]
 
 
-@pytest.mark.parametrize("date_of_the_join", ["message_id", "-message_id"])
+@pytest.mark.parametrize("join_date", ["message_id", "-message_id"])
 @pytest.mark.parametrize("is_synced_late", [False, True])
-def test_messages_come_in_order_of_their_own_time(
-    path: Path, is_synced_late: bool, date_of_the_join: str
+def test_join_dates_do_not_affect_the_order(
+    path: Path, is_synced_late: bool, join_date: str
 ) -> None:
     """`chat_message_join.message_date` can be in another unit than `message.date`."""
     pair = [("older", 1_700_000_000), ("newer", 1_700_000_100)]
@@ -106,27 +94,23 @@ def test_messages_come_in_order_of_their_own_time(
         chat = db.chat(HARE)
         for text, at in reversed(pair) if is_synced_late else pair:
             chat.message(text, at=at)
-        db.run(f"UPDATE chat_message_join SET message_date = {date_of_the_join}")
+        db.run(f"UPDATE chat_message_join SET message_date = {join_date}")
     (session,) = IMessageChatLoader(path)
     assert texts(session) == ["older", "newer"]
 
 
-def test_most_recently_active_session_comes_first_over_all_units(path: Path) -> None:
+def test_most_recently_active_session_comes_first(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat("a@x.example").message("2016", date=500000000)
         db.chat("b@x.example").message("2023 late", date=720845450393148160)
         db.chat("c@x.example").message("2023", date=1693182723)
         db.chat("d@x.example").message("never", date=0)
     sessions = IMessageChatLoader(path).load()
-    assert [s["messages"][0].content for s in sessions] == [
-        "2023 late",
-        "2023",
-        "2016",
-        "never",
-    ]
+    first = [session["messages"][0].content for session in sessions]
+    assert first == ["2023 late", "2023", "2016", "never"]
 
 
-def test_equal_times_come_in_order_of_rows(path: Path) -> None:
+def test_messages_with_equal_times_keep_row_order(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         for text in ("a", "b", "c"):

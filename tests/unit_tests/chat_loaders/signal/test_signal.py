@@ -1,4 +1,4 @@
-"""Signal's `main.jsonl` as sessions."""
+"""Signal exports: layouts, names, ids, kinds of messages."""
 
 import zipfile
 from pathlib import Path
@@ -11,19 +11,19 @@ from tests.unit_tests.builders.sessions import metadata_of, only_message, open_e
 from tests.unit_tests.builders.signal import OWNER, SignalExport
 
 
-def loader_of(export: SignalExport, folder: Path, **options: Any) -> SignalChatLoader:
+def make_loader(export: SignalExport, folder: Path, **options: Any) -> SignalChatLoader:
     return SignalChatLoader(export.write(folder / "main.jsonl"), **options)
 
 
-def talk(name: str = "Hare", **keys: Any) -> tuple[SignalExport, Any, str]:
-    """Return an export, a chat in it and the friend's recipient."""
+def make_chat(name: str = "Hare", **keys: Any) -> tuple[SignalExport, Any, str]:
+    """Return an export, a chat with a friend, and the friend's recipient id."""
     export = SignalExport()
     friend = export.contact(name, **keys)
     return export, export.chat(friend), friend
 
 
-def test_a_chat_is_a_session_of_the_owner_and_a_friend(tmp_path: Path) -> None:
-    export, chat, hare = talk()
+def test_chat_is_a_session(tmp_path: Path) -> None:
+    export, chat, hare = make_chat()
     chat.says(hare, "Speed is key!")
     chat.says(OWNER, "Slow and steady.")
     path = export.write(tmp_path / "main.jsonl")
@@ -41,7 +41,7 @@ def test_a_chat_is_a_session_of_the_owner_and_a_friend(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["file", "folder", "zip"])
 def test_each_layout_is_recognized(tmp_path: Path, layout: str) -> None:
-    export, chat, hare = talk()
+    export, chat, hare = make_chat()
     chat.says(hare, "Hi")
     file = export.write(tmp_path / "export" / "main.jsonl")
     path = {"file": file, "folder": file.parent}.get(layout, tmp_path / "signal.zip")
@@ -63,18 +63,17 @@ def test_each_layout_is_recognized(tmp_path: Path, layout: str) -> None:
         ({"profileGivenName": "", "e164": "15550100"}, "+15550100"),
     ],
 )
-def test_people_have_the_name_that_signal_shows(
+def test_names_follow_signals_precedence(
     tmp_path: Path, keys: dict[str, Any], shown: str
 ) -> None:
-    export, chat, hare = talk(**keys)
+    export, chat, hare = make_chat(**keys)
     chat.says(hare, "Hi")
-    assert (
-        only_message(loader_of(export, tmp_path)).additional_kwargs["sender"] == shown
-    )
+    message = only_message(make_loader(export, tmp_path))
+    assert message.additional_kwargs["sender"] == shown
 
 
-def test_ids_are_those_of_the_next_export(tmp_path: Path) -> None:
-    """Recipients and chats are numbered anew; the group's key itself is not shown."""
+def test_ids_are_stable_across_exports(tmp_path: Path) -> None:
+    """Numbers of recipients and chats change; the group's key itself is not an id."""
     ids = []
     for number in range(2):
         export = SignalExport()
@@ -95,13 +94,13 @@ def test_ids_are_those_of_the_next_export(tmp_path: Path) -> None:
     assert summary.skipped == {"duplicate": 2}
 
 
-def test_a_group_has_its_title(tmp_path: Path) -> None:
+def test_group_has_its_title(tmp_path: Path) -> None:
     export = SignalExport()
     hare, fox = export.contact("Hare"), export.contact("Fox")
     chat = export.chat(export.group("Meadow"))
     chat.says(hare, "one")
     chat.says(fox, "two")
-    (session,) = loader_of(export, tmp_path).load()
+    (session,) = make_loader(export, tmp_path).load()
     metadata = metadata_of(session)
     assert (metadata["title"], metadata["is_group"]) == ("Meadow", True)
     assert metadata["participants"] == ["Hare", "Fox"]
@@ -112,7 +111,7 @@ def test_a_group_has_its_title(tmp_path: Path) -> None:
     [
         ("updateMessage", {"individualCall": {"state": "MISSED"}}, "system"),
         ("giftBadge", {"state": "OPENED"}, "system"),
-        ("aKindOfTomorrow", {}, "system"),
+        ("aFutureType", {}, "system"),
         ("remoteDeletedMessage", {}, "unsent"),
         ("adminDeletedMessage", {"adminId": "3"}, "unsent"),
         ("stickerMessage", {"sticker": {"packId": "AA=="}}, "media"),
@@ -122,43 +121,39 @@ def test_a_group_has_its_title(tmp_path: Path) -> None:
         ("standardMessage", {}, "empty"),
     ],
 )
-def test_what_nobody_typed_is_skipped_by_its_kind(
+def test_other_messages_are_skipped_by_kind(
     tmp_path: Path, kind: str, content: dict[str, Any], reason: str
 ) -> None:
-    export, chat, hare = talk()
+    export, chat, hare = make_chat()
     chat.add(hare, kind, content)
     path = export.write(tmp_path / "main.jsonl")
     assert SignalChatLoader(path).inspect().skipped == {reason: 1}
 
 
 def test_files_are_attachments(tmp_path: Path) -> None:
-    export, chat, hare = talk()
+    export, chat, hare = make_chat()
     pointers = [
         {"pointer": {"contentType": "image/jpeg", "fileName": "race.jpg"}},
         {"pointer": {"contentType": "audio/aac"}, "flag": "VOICE_MESSAGE"},
         {"pointer": {"contentType": "video/mp4"}, "flag": "GIF"},
     ]
     chat.add(hare, "standardMessage", {"attachments": pointers})
-    message = only_message(loader_of(export, tmp_path, keep="media"))
+    message = only_message(make_loader(export, tmp_path, keep="media"))
     assert message.content == "[photo] [audio] [gif]"
-    assert message.additional_kwargs["attachments"][0] == {
-        "type": "photo",
-        "name": "race.jpg",
-        "mime_type": "image/jpeg",
-    }
+    photo = {"type": "photo", "name": "race.jpg", "mime_type": "image/jpeg"}
+    assert message.additional_kwargs["attachments"][0] == photo
 
 
 def test_replies_reactions_and_edits_are_marked(tmp_path: Path) -> None:
-    export, chat, hare = talk()
+    export, chat, hare = make_chat()
     first = chat.says(OWNER, "Ready?", reactions=[{"emoji": "👍", "authorId": hare}])
     quote = {"authorId": OWNER, "targetSentTimestamp": first["dateSent"]}
     second = chat.says(hare, "Always!", quote=quote)
     second["revisions"] = [dict(second)]
-    (session,) = loader_of(export, tmp_path).load()
+    (session,) = make_loader(export, tmp_path).load()
     asked, answered = session["messages"]
-    assert asked.additional_kwargs["reactions"] == [
-        {"reaction": "👍", "sender": "Hare"}
-    ]
+    reaction = {"reaction": "👍", "sender": "Hare"}
+    assert asked.additional_kwargs["reactions"] == [reaction]
     assert answered.additional_kwargs["edited"] is True
     reply_to = answered.additional_kwargs["reply_to"]
     assert reply_to == {"id": asked.id, "sender": "Tess Tortoise"}
@@ -167,27 +162,23 @@ def test_replies_reactions_and_edits_are_marked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "content", "text"),
     [
-        (
-            "directStoryReplyMessage",
-            {"textReply": {"text": {"body": "Nice!"}}},
-            "Nice!",
-        ),
+        ("directStoryReplyMessage", {"textReply": {"text": {"body": "A"}}}, "A"),
         ("directStoryReplyMessage", {"emoji": "🔥"}, "🔥"),
         ("poll", {"question": "Race?", "options": [{"option": "Yes"}]}, "Race?"),
     ],
 )
-def test_other_words_of_people_are_text(
+def test_story_replies_and_polls_are_text(
     tmp_path: Path, kind: str, content: dict[str, Any], text: str
 ) -> None:
-    export, chat, hare = talk()
+    export, chat, hare = make_chat()
     chat.add(hare, kind, content)
-    assert only_message(loader_of(export, tmp_path)).content == text
+    assert only_message(make_loader(export, tmp_path)).content == text
 
 
-def test_a_damaged_line_costs_itself_only(tmp_path: Path) -> None:
-    export, chat, hare = talk()
+def test_damaged_line_is_skipped(tmp_path: Path) -> None:
+    export, chat, hare = make_chat()
     chat.says(hare, "one")
     export.frames.append('{"chatItem":{"chatId":"1","standardMessage":{"te')
     chat.says(hare, "two")
-    summary = loader_of(export, tmp_path).inspect()
+    summary = make_loader(export, tmp_path).inspect()
     assert (summary.kept, summary.skipped) == (2, {"unreadable": 1})

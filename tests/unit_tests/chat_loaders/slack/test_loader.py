@@ -1,4 +1,4 @@
-"""Slack exports as sessions: layouts, days, threads, people, owner, markup."""
+"""Slack exports: layouts, days, threads, people, owner, markup."""
 
 import json
 from collections.abc import Callable
@@ -10,27 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import MergeChatRuns, SlackChatLoader
-from langchain_chatexports.chat_loaders.slack import plain_text
+from langchain_chatexports.chat_loaders.slack import render_markup
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import (
+    messages_by_session,
     metadata_of,
     only_message,
     open_export,
-    said_in,
-    skipped_by,
+    skipped_counts,
 )
 from tests.unit_tests.builders.slack import SlackExport, stamp, workspace
 
 
 def loaded(path: Path, **options: Any) -> dict[str, list[tuple[str, str]]]:
-    return said_in(SlackChatLoader(path, **options))
+    return messages_by_session(SlackChatLoader(path, **options))
 
 
 def skipped(path: Path, **options: Any) -> dict[str, int]:
-    return skipped_by(SlackChatLoader(path, **options))
+    return skipped_counts(SlackChatLoader(path, **options))
 
 
-def general(tmp_path: Path, *records: dict[str, Any]) -> Path:
+def write_messages(tmp_path: Path, *records: dict[str, Any]) -> Path:
     """Write a workspace with these messages in #general."""
     export, channel = workspace()
     for record in records:
@@ -48,9 +48,7 @@ LAYOUTS: dict[str, Callable[[SlackExport, Path], Path]] = {
 
 @pytest.mark.parametrize("users", ["users.json", "org_users.json"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_each_layout_gives_the_same_sessions(
-    tmp_path: Path, layout: str, users: str
-) -> None:
+def test_layouts_are_equivalent(tmp_path: Path, layout: str, users: str) -> None:
     export, channel = workspace()
     channel.says("U1", "Hello")
     channel.says("U2", "Hi", day=2)
@@ -61,14 +59,8 @@ def test_each_layout_gives_the_same_sessions(
     assert isinstance(open_export(path).loader, SlackChatLoader)
 
 
-@pytest.mark.parametrize(
-    ("user", "name"),
-    [("U1", "Ann"), ("U{}", "Ann (U{})")],
-    ids=["one person", "namesakes"],
-)
-def test_workspaces_of_an_organization_have_channels_of_their_own(
-    tmp_path: Path, user: str, name: str
-) -> None:
+@pytest.mark.parametrize(("user", "name"), [("U1", "Ann"), ("U{}", "Ann (U{})")])
+def test_workspaces_stay_separate(tmp_path: Path, user: str, name: str) -> None:
     for number in (1, 2):
         export = SlackExport()
         ann = export.user(user.format(number), "Ann")
@@ -81,13 +73,9 @@ def test_workspaces_of_an_organization_have_channels_of_their_own(
 
 @pytest.mark.parametrize(
     ("name", "title", "is_group"),
-    [
-        ("old-name", "#old-name", True),
-        ("d1", "#d1", True),
-        ("D01ABCDEF", "D01ABCDEF", False),
-    ],
+    [("old", "#old", True), ("d1", "#d1", True), ("D01ABCDEF", "D01ABCDEF", False)],
 )
-def test_a_folder_in_no_list_is_a_channel_or_a_direct_message_by_its_id(
+def test_unlisted_folder_kind_is_found_by_id(
     tmp_path: Path, name: str, title: str, is_group: bool
 ) -> None:
     export, _ = workspace()
@@ -100,7 +88,7 @@ def test_a_folder_in_no_list_is_a_channel_or_a_direct_message_by_its_id(
     assert metadata_of(session)["title"] == title
 
 
-def test_other_json_is_no_messages(tmp_path: Path) -> None:
+def test_other_json_is_ignored(tmp_path: Path) -> None:
     export, channel = workspace()
     channel.says("U1", "Hello")
     export.channel("C2", "attachments").says("U2", "Hi")
@@ -121,13 +109,13 @@ def test_other_json_is_no_messages(tmp_path: Path) -> None:
     assert skipped(path) == {}
 
 
-def test_a_folder_without_days_is_refused(tmp_path: Path) -> None:
+def test_folder_without_days_is_refused(tmp_path: Path) -> None:
     path = SlackExport().to_folder(tmp_path / "export")
     with pytest.raises(ExportFormatError, match="no messages of a Slack export"):
         SlackChatLoader(path).load()
 
 
-def test_a_conversation_may_be_in_several_zips(tmp_path: Path) -> None:
+def test_zips_with_one_conversation_are_joined(tmp_path: Path) -> None:
     for number in (1, 2):
         export, channel = workspace()
         channel.says("U1", f"part {number}", day=number)
@@ -145,7 +133,7 @@ REPLY = {**ROOT, "ts": stamp(1, 2), "text": "Reply", "user": "U2"}
 DUMP = {"channel_id": "C7", "name": "dumped"}
 
 
-def test_slackdump_writes_a_conversation_into_one_file(tmp_path: Path) -> None:
+def test_slackdump_file_is_a_conversation(tmp_path: Path) -> None:
     profile = {"display_name": "", "real_name": "Cy"}
     last = {"ts": stamp(1, 3), "user": "U3", "text": "Last", "user_profile": profile}
     first = {**ROOT, "slackdump_thread_replies": [ROOT, REPLY]}
@@ -161,7 +149,7 @@ def test_slackdump_writes_a_conversation_into_one_file(tmp_path: Path) -> None:
     assert titles == ["#dumped", "#dumped, thread of 2024-05-01 08:00"]
 
 
-def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:
+def test_slackdump_thread_file_is_joined(tmp_path: Path) -> None:
     channel = {**DUMP, "messages": [ROOT]}
     thread = {**DUMP, "thread_ts": stamp(1, 1), "messages": [ROOT, REPLY]}
     (tmp_path / "C7.json").write_text(json.dumps(channel, indent=2))
@@ -174,50 +162,47 @@ def test_slackdump_may_save_a_thread_beside_its_channel(tmp_path: Path) -> None:
     assert isinstance(open_export(tmp_path).loader, SlackChatLoader)
 
 
-@pytest.mark.parametrize(
-    ("records", "texts"),
-    [
-        pytest.param(
-            [
-                {"text": "third", "ts": "1714550400.000101", "day": 1},
-                {"text": "second", "ts": "1714550400.000100", "day": 3},
-                {"text": "first", "ts": "999999999.999999", "day": 2},
-            ],
-            ["first", "second", "third"],
-            id="days are joined and sorted by ts",
-        ),
-        pytest.param(
-            [
-                {"text": "new", "ts": stamp(), "edited": {"ts": "1.0"}},
-                {"text": "old", "ts": stamp(), "a": 1, "b": 2, "day": 2},
-            ],
-            ["new"],
-            id="of two copies the edited one stays",
-        ),
-        pytest.param(
-            [
-                {"text": "less", "ts": stamp()},
-                {"text": "more", "ts": stamp(), "team": "T1", "day": 2},
-                {"text": "less", "ts": stamp(), "day": 3},
-            ],
-            ["more"],
-            id="of two copies the one with more keys stays",
-        ),
-    ],
-)
-def test_days_are_one_conversation(
+DAYS = {
+    "joined and sorted by ts": (
+        [
+            {"text": "third", "ts": "1714550400.000101", "day": 1},
+            {"text": "second", "ts": "1714550400.000100", "day": 3},
+            {"text": "first", "ts": "999999999.999999", "day": 2},
+        ],
+        ["first", "second", "third"],
+    ),
+    "edited duplicate is kept": (
+        [
+            {"text": "new", "ts": stamp(), "edited": {"ts": "1.0"}},
+            {"text": "old", "ts": stamp(), "a": 1, "b": 2, "day": 2},
+        ],
+        ["new"],
+    ),
+    "larger duplicate is kept": (
+        [
+            {"text": "less", "ts": stamp()},
+            {"text": "more", "ts": stamp(), "team": "T1", "day": 2},
+            {"text": "less", "ts": stamp(), "day": 3},
+        ],
+        ["more"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("records", "texts"), DAYS.values(), ids=DAYS)
+def test_days_are_joined(
     tmp_path: Path, records: list[dict[str, Any]], texts: list[str]
 ) -> None:
-    path = general(tmp_path, *({"user": "U1", **record} for record in records))
+    path = write_messages(tmp_path, *({"user": "U1", **record} for record in records))
     assert loaded(path) == {"C1": [("Ann", text) for text in texts]}
     duplicates = len(records) - len(texts)
     assert skipped(path) == ({"duplicate": duplicates} if duplicates else {})
 
 
-def test_ts_is_kept_exactly(tmp_path: Path) -> None:
+def test_ts_is_exact(tmp_path: Path) -> None:
     edit = {"edited": {"ts": "1.0"}}
     record = {"user": "U1", "text": "Hello", "ts": "1714550400.000109", **edit}
-    message = only_message(SlackChatLoader(general(tmp_path, record)))
+    message = only_message(SlackChatLoader(write_messages(tmp_path, record)))
     assert message.id == "C1:1714550400.000109"
     assert message.additional_kwargs["message_time"] == 1714550400
     assert message.additional_kwargs["events"] == [
@@ -227,7 +212,7 @@ def test_ts_is_kept_exactly(tmp_path: Path) -> None:
 
 
 def threaded(tmp_path: Path) -> SlackChatLoader:
-    """Two threads over three days, interleaved, one with a reply to the channel."""
+    """Two interleaved threads over three days, one with a reply to the channel."""
     export, channel = workspace()
     for number, day in enumerate((1, 2), 1):
         root = channel.says("U1", f"root {number}", day=day)
@@ -239,16 +224,16 @@ def threaded(tmp_path: Path) -> SlackChatLoader:
     return SlackChatLoader(export.to_zip(tmp_path / "export.zip"))
 
 
-def test_a_thread_is_a_session_of_its_own(tmp_path: Path) -> None:
+def test_thread_is_a_separate_session(tmp_path: Path) -> None:
     first, second = stamp(1, 1), stamp(2, 3)
-    assert said_in(threaded(tmp_path)) == {
+    assert messages_by_session(threaded(tmp_path)) == {
         "C1": [("Ann", "root 1"), ("Ann", "root 2"), ("Bo", "plain")],
         f"C1:{first}": [("Ann", "root 1"), ("Bo", "reply 1"), ("Ann", "for all")],
         f"C1:{second}": [("Ann", "root 2"), ("Bo", "reply 2")],
     }
 
 
-def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
+def test_thread_messages_are_marked(tmp_path: Path) -> None:
     main, thread, _ = threaded(tmp_path).load()
     key = f"C1:{stamp(1, 1)}"
     root, *_, plain = main["messages"]
@@ -257,8 +242,7 @@ def test_roots_and_replies_are_marked(tmp_path: Path) -> None:
     assert thread["messages"][1].additional_kwargs["reply_to"] == {"id": key}
 
 
-def test_the_first_message_of_a_thread_is_counted_once(tmp_path: Path) -> None:
-    """In its thread it is context: nothing is learned from it a second time."""
+def test_first_message_of_thread_is_counted_once(tmp_path: Path) -> None:
     loader = threaded(tmp_path)
     summary = loader.inspect()
     assert (summary.found, summary.kept) == (6, 6)
@@ -282,23 +266,23 @@ DELETED = {"text": "This message was deleted.", "subtype": "tombstone"}
         ([{"user": "U1", "ts": stamp(1, 0), **DELETED}], {"unsent": 1}),
         ([{"user": "USLACKBOT", "ts": stamp(1, 0), **DELETED}], {"unsent": 1}),
     ],
-    ids=["missing", "deleted", "deleted, and Slackbot says so"],
+    ids=["missing", "deleted", "deleted, by Slackbot"],
 )
-def test_a_thread_without_its_root_is_a_session(
+def test_thread_without_root_is_a_session(
     tmp_path: Path, root: list[dict[str, Any]], counts: dict[str, int]
 ) -> None:
     thread_ts = stamp(1, 0)
     one = {"user": "U1", "text": "one", "thread_ts": thread_ts}
     two = {"user": "U2", "text": "two", "thread_ts": thread_ts}
     marked = [{**record, "thread_ts": thread_ts} for record in root]
-    path = general(tmp_path, *marked, one, two)
+    path = write_messages(tmp_path, *marked, one, two)
     assert loaded(path) == {f"C1:{thread_ts}": [("Ann", "one"), ("Bo", "two")]}
     assert skipped(path) == counts
     (session,) = SlackChatLoader(path).load()
     assert metadata_of(session)["participants"] == ["Ann", "Bo"]
 
 
-def test_threads_of_direct_messages_stay_inside(tmp_path: Path) -> None:
+def test_threads_in_direct_messages_are_not_split(tmp_path: Path) -> None:
     export, _ = workspace()
     chat = export.direct("D01ABCDEF", "U1", "U2")
     chat.says("U1", "root", thread_ts=stamp(1, 1))
@@ -309,7 +293,7 @@ def test_threads_of_direct_messages_stay_inside(tmp_path: Path) -> None:
     }
 
 
-def test_metadata_says_what_kind_of_conversation_it_is(tmp_path: Path) -> None:
+def test_metadata_of_each_conversation_type(tmp_path: Path) -> None:
     export, channel = workspace()
     channel.says("U1", "in public")
     export.channel("G1", "secret", kind="groups").says("U1", "in private")
@@ -319,7 +303,7 @@ def test_metadata_says_what_kind_of_conversation_it_is(tmp_path: Path) -> None:
     path = export.to_zip(tmp_path / "export.zip")
     sessions = SlackChatLoader(path, owner="Ann").load()
     found = {metadata_of(session)["id"]: metadata_of(session) for session in sessions}
-    assert {key: (one["title"], one["is_group"]) for key, one in found.items()} == {
+    assert {key: (data["title"], data["is_group"]) for key, data in found.items()} == {
         "C1": ("#general", True),
         "D1": ("@Bo", False),
         "G1": ("#secret", True),
@@ -330,7 +314,7 @@ def test_metadata_says_what_kind_of_conversation_it_is(tmp_path: Path) -> None:
     assert found["D1"]["owner"] == "Ann"
 
 
-def test_names_fall_back_one_by_one(tmp_path: Path) -> None:
+def test_name_precedence(tmp_path: Path) -> None:
     export = SlackExport()
     export.user("U1", "", profile={"real_name": "Real"})
     export.user("U2", "", real_name="Upper")
@@ -341,10 +325,9 @@ def test_names_fall_back_one_by_one(tmp_path: Path) -> None:
         chat.says(user, "Hi")
     chat.says("U5", "Hi", user_profile={"display_name": "Guest"})
     chat.says(None, "Hi")
-    said = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
-    assert [sender for sender, _ in said] == [
-        *("Display", "Real", "Upper", "handle", "U4", "Guest", "unknown")
-    ]
+    messages = loaded(export.to_zip(tmp_path / "export.zip"))["C1"]
+    senders = ["Display", "Real", "Upper", "handle", "U4", "Guest", "unknown"]
+    assert [sender for sender, _ in messages] == senders
 
 
 @pytest.mark.parametrize(
@@ -357,7 +340,7 @@ def test_names_fall_back_one_by_one(tmp_path: Path) -> None:
         ([("U1", "U2"), ("U2", "U1")], None),
     ],
 )
-def test_the_owner_is_who_has_direct_messages_with_several_people(
+def test_owner_is_in_all_direct_messages(
     tmp_path: Path, pairs: list[tuple[str, str]], owner: str | None
 ) -> None:
     export, channel = workspace()
@@ -372,7 +355,7 @@ def test_the_owner_is_who_has_direct_messages_with_several_people(
     assert ("is_from_me" in first) is bool(owner)
 
 
-def test_of_slackdump_the_owner_is_not_the_partner(tmp_path: Path) -> None:
+def test_owner_is_not_slackdumps_partner(tmp_path: Path) -> None:
     export, _ = workspace()
     chat = export.direct("D1", user="U2")
     chat.says("U2", "yours")
@@ -391,12 +374,9 @@ def test_of_slackdump_the_owner_is_not_the_partner(tmp_path: Path) -> None:
         ({"user": "U9"}, "Build"),
         ({"user": "USLACKBOT"}, "USLACKBOT"),
     ],
-    ids=["subtype", "response", "bot_id", "stranger with bot_id", "user", "slackbot"],
 )
-def test_bots_are_left_out_unless_asked_for(
-    tmp_path: Path, keys: dict[str, Any], sender: str
-) -> None:
-    path = general(tmp_path, {"text": "green", **keys})
+def test_bots_are_skipped(tmp_path: Path, keys: dict[str, Any], sender: str) -> None:
+    path = write_messages(tmp_path, {"text": "green", **keys})
     assert skipped(path) == {"bot": 1}
     assert loaded(path, keep="bot") == {"C1": [(sender, "green")]}
 
@@ -409,14 +389,14 @@ group_leave group_topic bot_add bot_remove bot_enable bot_disable pinned_item
 unpinned_item huddle_thread sh_room_created sh_room_shared reminder_add
 joiner_notification joiner_notification_for_inviter app_conversation_leave
 file_mention message_changed message_deleted message_replied reply_broadcast
-ekm_access_denied document_mention list_record_comment a_kind_of_tomorrow
+ekm_access_denied document_mention list_record_comment a_future_type
 """
 
 
-def test_what_slack_wrote_is_left_out_and_counted_by_its_name(tmp_path: Path) -> None:
+def test_system_messages_are_counted_by_type(tmp_path: Path) -> None:
     joined = {"user": "U1", "text": "<@U1> has joined the channel"}
     names = SYSTEM.split()
-    path = general(tmp_path, *({**joined, "subtype": name} for name in names))
+    path = write_messages(tmp_path, *({**joined, "subtype": name} for name in names))
     summary = SlackChatLoader(path).inspect()
     assert dict(summary.skipped) == {"system": len(names)}
     assert summary.details["system"] == dict.fromkeys(names, 1)
@@ -438,121 +418,94 @@ RICH = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("record", "said"),
-    [
-        pytest.param(
-            {"text": "waves", "subtype": "me_message"},
-            ("Ann", "waves"),
-            id="a me message is text",
-        ),
-        pytest.param(
-            {"text": "from my phone", "bot_id": "B1"},
-            ("Ann", "from my phone"),
-            id="what a person posts through an app is the person's",
-        ),
-        pytest.param(
-            {"text": "my cat", "subtype": "file_share", "files": [FILE]},
-            ("Ann", "my cat"),
-            id="a caption is the text",
-        ),
-        pytest.param(
-            {"text": f"{SHARED} and commented: my cat", "subtype": "file_share"},
-            ("Ann", "my cat"),
-            id="the old sentence of a shared file leaves its comment",
-        ),
-        pytest.param(
-            {
-                "user": None,
-                "text": "<@U2> commented on <@U1>'s file",
-                "subtype": "file_comment",
-                "comment": {"user": "U2", "comment": "nice &amp; warm"},
-            },
-            ("Bo", "nice & warm"),
-            id="an old comment on a file is its author's",
-        ),
-        pytest.param(
-            {
-                "text": "",
-                "blocks": [{"type": "rich_text", "elements": [{"elements": RICH}]}],
-            },
-            ("Ann", "a < b & @Bo:tada:https://a.b"),
-            id="blocks are read where there is no text",
-        ),
-        pytest.param(
-            {"user": "U9", "text": "", "blocks": [SECTION]},
-            ("Build", "*Build* for @Ann\ngreen"),
-            id="blocks of bots",
-        ),
-        pytest.param(
-            {"text": "the text", "blocks": [SECTION]},
-            ("Ann", "the text"),
-            id="the text comes before blocks",
-        ),
-        pytest.param(
-            {"text": "https://a.b", "attachments": [{"title": "a preview"}]},
-            ("Ann", "https://a.b"),
-            id="a preview is nobody's text",
-        ),
-    ],
-)
-def test_a_message_is_what_its_sender_wrote(
-    tmp_path: Path, record: dict[str, Any], said: tuple[str, str]
+OLD_COMMENT = {"user": "U2", "comment": "nice &amp; warm"}
+OLD_COMMENT_TEXT = "<@U2> commented on <@U1>'s file"
+RICH_BLOCK = {"type": "rich_text", "elements": [{"elements": RICH}]}
+TEXTS: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
+    "me message": ({"text": "waves", "subtype": "me_message"}, ("Ann", "waves")),
+    "posted through an app": ({"text": "Hi", "bot_id": "B1"}, ("Ann", "Hi")),
+    "caption": (
+        {"text": "my cat", "subtype": "file_share", "files": [FILE]},
+        ("Ann", "my cat"),
+    ),
+    "old shared file with a comment": (
+        {"text": f"{SHARED} and commented: my cat", "subtype": "file_share"},
+        ("Ann", "my cat"),
+    ),
+    "old comment on a file": (
+        {"text": OLD_COMMENT_TEXT, "subtype": "file_comment", "comment": OLD_COMMENT},
+        ("Bo", "nice & warm"),
+    ),
+    "blocks without text": (
+        {"text": "", "blocks": [RICH_BLOCK]},
+        ("Ann", "a < b & @Bo:tada:https://a.b"),
+    ),
+    "blocks of a bot": (
+        {"user": "U9", "text": "", "blocks": [SECTION]},
+        ("Build", "*Build* for @Ann\ngreen"),
+    ),
+    "text and blocks": ({"text": "Hi", "blocks": [SECTION]}, ("Ann", "Hi")),
+    "link preview": (
+        {"text": "https://a.b", "attachments": [{"title": "a preview"}]},
+        ("Ann", "https://a.b"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("record", "expected"), TEXTS.values(), ids=TEXTS)
+def test_text_is_what_the_sender_wrote(
+    tmp_path: Path, record: dict[str, Any], expected: tuple[str, str]
 ) -> None:
-    path = general(tmp_path, {"user": "U1", **record})
-    assert loaded(path, keep="bot") == {"C1": [said]}
+    path = write_messages(tmp_path, {"user": "U1", **record})
+    assert loaded(path, keep="bot") == {"C1": [expected]}
+
+
+NAMED_JPEG = {**JPEG, "name": "cat.jpg"}
+GIF = {"type": "gif", "mime_type": "image/gif"}
+LINK = {"type": "link", "text": "theirs"}
 
 
 @pytest.mark.parametrize(
     ("keys", "attachment"),
     [
-        ({"files": [FILE]}, {**JPEG, "name": "cat.jpg"}),
-        ({"file": FILE, "upload": True}, {**JPEG, "name": "cat.jpg"}),
-        ({"text": SHARED, "subtype": "file_share", "file": FILE}, None),
+        ({"files": [FILE]}, NAMED_JPEG),
+        ({"file": FILE, "upload": True}, NAMED_JPEG),
+        ({"text": SHARED, "subtype": "file_share", "file": FILE}, NAMED_JPEG),
         ({"files": [{"id": "F1", "mode": "tombstone"}]}, {"type": "file"}),
         ({"files": [{**FILE, "mode": "hidden_by_limit"}]}, JPEG),
         ({"files": [{"id": "F1", "file_access": "access_denied"}]}, {"type": "file"}),
-        (
-            {"files": [{"mimetype": "image/gif"}]},
-            {"type": "gif", "mime_type": "image/gif"},
-        ),
-        (
-            {"attachments": [{"is_share": True, "text": "theirs"}]},
-            {"type": "link", "text": "theirs"},
-        ),
+        ({"files": [{"mimetype": "image/gif"}]}, GIF),
+        ({"attachments": [{"is_share": True, "text": "theirs"}]}, LINK),
     ],
 )
-def test_a_file_without_a_text_is_an_attachment(
-    tmp_path: Path, keys: dict[str, Any], attachment: dict[str, str] | None
+def test_file_without_text_is_an_attachment(
+    tmp_path: Path, keys: dict[str, Any], attachment: dict[str, str]
 ) -> None:
-    path = general(tmp_path, {"user": "U1", "text": "", **keys})
-    attachment = attachment or {**JPEG, "name": "cat.jpg"}
+    path = write_messages(tmp_path, {"user": "U1", "text": "", **keys})
     assert skipped(path) == {"media": 1}
     message = only_message(SlackChatLoader(path, keep="media"))
     assert message.content == f"[{attachment['type']}]"
     assert message.additional_kwargs["attachments"] == [attachment]
 
 
-def test_a_shared_message_is_an_attachment_of_what_is_said_about_it(
-    tmp_path: Path,
-) -> None:
+def test_shared_message_is_an_attachment(tmp_path: Path) -> None:
     shared = {"is_share": True, "text": "theirs", "from_url": "https://s/1"}
     preview = {"title": "a preview"}
     record = {"user": "U1", "text": "look", "attachments": [shared, preview]}
-    message = only_message(SlackChatLoader(general(tmp_path, record)))
+    message = only_message(SlackChatLoader(write_messages(tmp_path, record)))
     assert message.content == "look"
     assert message.additional_kwargs["attachments"] == [
         {"type": "link", "uri": "https://s/1", "text": "theirs"}
     ]
 
 
-def test_reactions_name_who_reacted_as_far_as_known(tmp_path: Path) -> None:
+def test_reactions_have_known_senders(tmp_path: Path) -> None:
     reactions = [
         {"name": "thumbsup::skin-tone-3", "users": ["U2", "U1"], "count": 2},
         {"name": "tada", "users": ["U2"], "count": 40},
     ]
     record = {"user": "U1", "text": "Hello", "reactions": reactions}
-    message = only_message(SlackChatLoader(general(tmp_path, record)))
+    message = only_message(SlackChatLoader(write_messages(tmp_path, record)))
     assert message.additional_kwargs["reactions"] == [
         {"reaction": ":thumbsup::skin-tone-3:", "sender": "Bo"},
         {"reaction": ":thumbsup::skin-tone-3:", "sender": "Ann"},
@@ -562,7 +515,7 @@ def test_reactions_name_who_reacted_as_far_as_known(tmp_path: Path) -> None:
 
 
 def plain(text: str) -> str:
-    return plain_text(text, {"U1": "Ann"}, {"C1": "general"})
+    return render_markup(text, {"U1": "Ann"}, {"C1": "general"})
 
 
 @pytest.mark.parametrize(
@@ -601,12 +554,12 @@ def plain(text: str) -> str:
         ("<>", "<>"),
     ],
 )
-def test_what_is_stored_is_shown_as_people_saw_it(stored: str, shown: str) -> None:
+def test_markup_is_rendered(stored: str, shown: str) -> None:
     assert plain(stored) == shown
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_what_is_typed_survives(typed: str) -> None:
-    """Slack escapes three characters of what people type."""
+def test_typed_text_is_unchanged(typed: str) -> None:
+    """Slack escapes three characters."""
     escaped = typed.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert plain(escaped) == typed

@@ -1,29 +1,31 @@
-"""Names of chats in names of files."""
+"""Names of chats in file names."""
 
 import unicodedata
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from langchain_chatexports.chat_loaders.files import ExportFile
-from langchain_chatexports.chat_loaders.whatsapp.files import chat_name, is_framed
+from langchain_chatexports.chat_loaders.whatsapp.files import (
+    get_chat_name,
+    has_chat_file_name,
+)
 
 
-def file(name: str, **keys: Any) -> ExportFile:
-    values: dict[str, Any] = {
-        "folders": (),
-        "given": 1,
-        "part": 0,
-        "part_name": name,
-        "size": 0,
-        "packed_size": 0,
-        "path": Path(name),
-        "label": name,
-        "opener": BytesIO,
-    }
-    return ExportFile(name=name, **{**values, **keys})
+def file(name: str, *, folder: str = "", zip_name: str = "") -> ExportFile:
+    return ExportFile(
+        name=name,
+        folders=(folder,) if folder else (),
+        given_depth=0 if zip_name else 1,
+        part=0,
+        part_name=zip_name or name,
+        size=0,
+        compressed_size=0,
+        path=Path(name),
+        label=name,
+        opener=BytesIO,
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,23 +66,22 @@ def file(name: str, **keys: Any) -> ExportFile:
         "WhatsApp Chat with Ann Lee (1)",
     ],
 )
-def test_the_name_of_a_file_frames_that_of_the_chat(name: str) -> None:
-    assert chat_name(file(f"{name}.txt")) == "Ann Lee"
-    assert chat_name(file(unicodedata.normalize("NFD", f"{name}.txt"))) == "Ann Lee"
-    assert is_framed(file(f"{name}.txt"))
-    inner = file("_chat.txt", given=0, part_name=f"{name}.zip")
-    assert chat_name(inner) == "Ann Lee"
+def test_file_name_contains_the_chat_name(name: str) -> None:
+    assert get_chat_name(file(f"{name}.txt")) == "Ann Lee"
+    assert get_chat_name(file(unicodedata.normalize("NFD", f"{name}.txt"))) == "Ann Lee"
+    assert has_chat_file_name(file(f"{name}.txt"))
+    assert get_chat_name(file("_chat.txt", zip_name=f"{name}.zip")) == "Ann Lee"
 
 
-def test_an_iphones_file_is_named_by_its_folder() -> None:
-    assert chat_name(file("_chat.txt", folders=("WhatsApp Chat - Ann",))) == "Ann"
-    assert chat_name(file("_chat.txt", folders=("Downloads",))) is None
+def test_iphone_file_has_the_name_of_its_folder() -> None:
+    assert get_chat_name(file("_chat.txt", folder="WhatsApp Chat - Ann")) == "Ann"
+    assert get_chat_name(file("_chat.txt", folder="Downloads")) is None
 
 
-def test_a_zip_of_the_web_is_named_after_the_chat() -> None:
-    assert chat_name(file("chat.txt", given=0, part_name="Ann 😂.zip")) == "Ann 😂"
+def test_web_zip_has_the_chat_name() -> None:
+    assert get_chat_name(file("chat.txt", zip_name="Ann 😂.zip")) == "Ann 😂"
 
 
-def test_a_file_that_was_renamed_names_the_chat() -> None:
-    assert chat_name(file("Ann.txt")) == "Ann"
-    assert not is_framed(file("Ann.txt"))
+def test_renamed_file_is_the_chat_name() -> None:
+    assert get_chat_name(file("Ann.txt")) == "Ann"
+    assert not has_chat_file_name(file("Ann.txt"))

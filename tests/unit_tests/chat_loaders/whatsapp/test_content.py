@@ -1,4 +1,4 @@
-"""What was typed, and what the app wrote, in many languages."""
+"""Messages from people and from the app, in many languages."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from langchain_chatexports.chat_loaders.whatsapp.content import (
     Content,
     ContentReader,
-    attachment,
+    describe_attachment,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     DELETED_BY_OWNER,
@@ -26,8 +26,8 @@ ONLY_PEOPLE = "Only people in this chat can read, listen to, or share them."
 IMAGE = "IMG-20220327-WA0001.jpg"
 PHOTO = "00000035-PHOTO-2022-03-27-21-41-55.jpg"
 
-# Of each language: Android's omitted, attached; the iPhone's omitted, attached (of a
-# file F); deleted by others, and by the owner.
+# For each language: Android's omitted and attached, the iPhone's omitted and attached
+# (file F), deleted by others and by the owner.
 LANGUAGES = """
 en | <Media omitted> | (file attached) | image omitted | <attached: F>
    | This message was deleted | You deleted this message
@@ -79,14 +79,21 @@ rows = pytest.mark.parametrize(
 )
 
 
-def kind_of(content: Content | None) -> str | None:
-    """Return the kind of a content, and which line of the app's own it is."""
+def get_kind(content: Content | None) -> str:
+    """Return the kind of a content, or its kind of system message."""
     assert content is not None
     return str((content.extra or {}).get("system", content.kind))
 
 
+OMITTED_PHOTO = {"attachments": [{"type": "photo"}]}
+
+
 def photo(name: str) -> dict[str, Any]:
     return {"attachments": [{"type": "photo", "uri": name}]}
+
+
+def file(name: str) -> dict[str, Any]:
+    return {"attachments": [{"type": "file", "uri": name}]}
 
 
 @pytest.mark.parametrize(
@@ -108,8 +115,8 @@ def photo(name: str) -> dict[str, Any]:
         ("holiday.JPG", "photo"),
     ],
 )
-def test_types_of_attachments(name: str, kind: str) -> None:
-    assert attachment(name) == {"type": kind, "uri": name}
+def test_file_name_shows_the_attachment_type(name: str, kind: str) -> None:
+    assert describe_attachment(name) == {"type": kind, "uri": name}
 
 
 @pytest.mark.parametrize(
@@ -121,59 +128,54 @@ def test_types_of_attachments(name: str, kind: str) -> None:
         ("pièce jointe : a: b.jpg", "a: b.jpg"),
     ],
 )
-def test_files_in_notes_of_iphones(note: str, name: str) -> None:
+def test_file_name_in_an_iphones_note_is_found(note: str, name: str) -> None:
     assert IPHONE.read(f"{LRM}<{note}>") == ("media", "[photo]", photo(name))
 
 
-def test_a_phones_own_name_is_enough_in_any_language() -> None:
-    assert kind_of(ANDROID.read(f"{IMAGE} (dosiero alkroĉita)")) == "media"
-    assert ANDROID.read("holiday.jpg (dosiero alkroĉita)") is None
+@rows
+def test_media_omitted_by_android_is_recognized(row: tuple[str, ...]) -> None:
+    assert get_kind(ANDROID.read(row[0])) == "media"
 
 
 @rows
-def test_media_that_android_left_out(row: tuple[str, ...]) -> None:
-    assert kind_of(ANDROID.read(row[0])) == "media"
-
-
-@rows
-def test_media_that_android_attached(row: tuple[str, ...]) -> None:
+def test_media_attached_by_android_is_recognized(row: tuple[str, ...]) -> None:
     assert ANDROID.read(f"{IMAGE} {row[1]}") == ("media", "[photo]", photo(IMAGE))
     with_caption = ANDROID.read(f"{IMAGE} {row[1]}\nLook (here)!\nNow")
     assert with_caption == ("text", "Look (here)!\nNow", photo(IMAGE))
-    own_name = ANDROID.read(f"my talk (2).pdf {row[1]}")
-    assert own_name is not None
-    assert own_name.extra == {
-        "attachments": [{"type": "file", "uri": "my talk (2).pdf"}]
-    }
+    document = ANDROID.read(f"my talk (2).pdf {row[1]}")
+    assert document == ("media", "[file]", file("my talk (2).pdf"))
 
 
 @rows
-def test_media_that_an_iphone_left_out(row: tuple[str, ...]) -> None:
+def test_media_omitted_by_an_iphone_is_recognized(row: tuple[str, ...]) -> None:
     for mark in (LRM, RLM):
         content = IPHONE.read(f"{mark}{row[2]}")
-        assert content == ("media", "[photo]", {"attachments": [{"type": "photo"}]})
+        assert content == ("media", "[photo]", OMITTED_PHOTO)
+    with_caption = IPHONE.read(f"Look!\nNow {LRM}{row[2]}")
+    assert with_caption == ("text", "Look!\nNow", OMITTED_PHOTO)
 
 
 @rows
-def test_media_that_an_iphone_attached(row: tuple[str, ...]) -> None:
+def test_media_attached_by_an_iphone_is_recognized(row: tuple[str, ...]) -> None:
     assert IPHONE.read(f"{LRM}{row[3]}") == ("media", "[photo]", photo(PHOTO))
     assert IPHONE.read(f"Look! {LRM}{row[3]}") == ("text", "Look!", photo(PHOTO))
 
 
-@rows
-def test_messages_that_were_taken_back(row: tuple[str, ...]) -> None:
+# The Portuguese phrases are the same for both people of a chat.
+BY_OTHERS = [row[5] for row in _ROWS] + [
+    "Mensagem apagada",
+    "Esta mensagem foi apagada",
+]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "is_by_owner"),
+    [(phrase, False) for phrase in BY_OTHERS] + [(row[6], True) for row in _ROWS],
+)
+def test_deleted_message_is_unsent(phrase: str, is_by_owner: bool) -> None:
     for reader, mark in ((ANDROID, ""), (IPHONE, LRM), (IPHONE, "")):
-        for sentence, is_by_owner in ((row[4], False), (row[5], True)):
-            content = reader.read(f"{mark}{sentence}")
-            assert kind_of(content) == "unsent"
-            assert (phrase_key(sentence) in DELETED_BY_OWNER) is is_by_owner
-
-
-@pytest.mark.parametrize("text", ["Mensagem apagada", "Esta mensagem foi apagada"])
-def test_sentences_of_both_sides_are_no_sign_of_the_owner(text: str) -> None:
-    assert kind_of(ANDROID.read(text)) == "unsent"
-    assert kind_of(IPHONE.read(f"{LRM}{text}")) == "unsent"
-    assert phrase_key(text) not in DELETED_BY_OWNER
+        assert get_kind(reader.read(f"{mark}{phrase}")) == "unsent"
+    assert (phrase_key(phrase) in DELETED_BY_OWNER) is is_by_owner
 
 
 @pytest.mark.parametrize(
@@ -193,13 +195,13 @@ def test_sentences_of_both_sides_are_no_sign_of_the_owner(text: str) -> None:
         "تم تعديل هذه الرسالة",
     ],
 )
-def test_the_note_of_an_edited_message_is_stripped(note: str) -> None:
+def test_edited_note_is_removed(note: str) -> None:
     expected = ("text", "See you\nthere", {"edited": True})
     assert ANDROID.read(f"See you\nthere <{note}>") == expected
     assert IPHONE.read(f"See you\nthere {LRM}<{note}>") == expected
 
 
-def test_an_edited_note_in_an_unknown_language_is_told_by_its_mark() -> None:
+def test_edited_note_in_an_unknown_language_needs_a_mark() -> None:
     text = f"Bonan tagon {LRM}<Ĉi tiu mesaĝo estis redaktita>"
     assert IPHONE.read(text) == ("text", "Bonan tagon", {"edited": True})
     assert ANDROID.read("Bonan tagon <mi skribis tion>") is None
@@ -215,7 +217,7 @@ POLLS = [
     "ENCUESTA:\n¿Té?\nM:OPCIÓN: Sí (1 voto)\nM:OPCIÓN: No: nunca (0 votos)",
     "ABSTIMMUNG:\nTee?\nM:OPTION: Ja (1 Stimme)",
 ]
-# Texts by who reads them and their kind; an iPhone's begin with its mark.
+# Texts by exporter and kind. M is the mark of iPhones.
 KINDS: dict[tuple[ContentReader, str], list[str]] = {
     (IPHONE, "call"): [
         *("M:Missed voice call", "M:Video call, M:5 min", "M:Voice call, M:No answer")
@@ -226,27 +228,28 @@ KINDS: dict[tuple[ContentReader, str], list[str]] = {
         *("M:document omitted", "M:Contact card omitted", "M:Video weggelassen"),
         "M:動画は含まれていません",
     ],
-    # What begins with the mark was written by the phone, in any language.
+    # Texts with the mark are by the phone, in any language.
     (IPHONE, "notice"): [
         *("M:Tiu ĉi babilejo estas ĉifrita.", "M:Ann kreis la grupon “Kuru”"),
         *("M:Ann added Bob", "M:This business uses a secure service from Meta"),
         *NOTICES,
     ],
-    (IPHONE, "typed"): ["null"],
+    (IPHONE, "typed"): ["null", "he wrote M:hello"],
     (ANDROID, "call"): [
         *("Missed voice call", "Zmeškaný hovor", "Пропущенный аудиозвонок"),
         *("Verpasster Sprachanruf", "Llamada de voz perdida", "Appel vocal manqué"),
     ],
     (ANDROID, "poll"): [poll.replace("M:", "") for poll in POLLS[:2]],
     (ANDROID, "notice"): NOTICES,
-    # "null" is a message to view once; the last is told by its shape.
+    # "null" is a view-once message. The last two messages are in an unknown language.
     (ANDROID, "media"): [
-        *("null", "<View once voice message omitted>", "<Aŭdvidaĵo ne inkluzivita>")
+        *("null", "<View once voice message omitted>", "<Aŭdvidaĵo ne inkluzivita>"),
+        f"{IMAGE} (dosiero alkroĉita)",
     ],
     (ANDROID, "empty"): ["", " ", "M:", "\u00a0"],
     (ANDROID, "typed"): [
         *("Tiu ĉi babilejo estas ĉifrita.", "Ann kreis la grupon “Kuru”"),
-        "null\nand void",
+        *("holiday.jpg (dosiero alkroĉita)", "Look! M:image omitted", "null\nand void"),
         *(
             "This message was deleted by mistake, sorry",
             "You deleted this message, why?",
@@ -272,9 +275,9 @@ KINDS: dict[tuple[ContentReader, str], list[str]] = {
     ("reader", "kind", "text"),
     [(*key, text) for key, texts in KINDS.items() for text in texts],
 )
-def test_each_text_has_its_kind(reader: ContentReader, kind: str, text: str) -> None:
+def test_text_has_its_kind(reader: ContentReader, kind: str, text: str) -> None:
     content = reader.read(text.replace("M:", LRM))
-    assert (content is None) if kind == "typed" else (kind_of(content) == kind)
+    assert (content is None) if kind == "typed" else (get_kind(content) == kind)
     if content and kind in {"notice", "unsent"}:
         assert content.text == text.replace("M:", "")
 
@@ -293,67 +296,47 @@ FOURSQUARE = "https://foursquare.com/v/4b058804f964a520"
         (ANDROID, f"Café\nMain Street 1\n{FOURSQUARE}", FOURSQUARE),
     ],
 )
-def test_locations(reader: ContentReader, text: str, uri: str) -> None:
+def test_location_is_an_attachment(reader: ContentReader, text: str, uri: str) -> None:
     attachments = [{"type": "location", "uri": uri}]
     assert reader.read(text) == ("media", "[location]", {"attachments": attachments})
 
 
 @pytest.mark.parametrize(
-    ("file", "uri"),
+    ("note", "name"),
     [
         ("<attached: 00000001-talk.pdf>", "00000001-talk.pdf"),
         ("document omitted", "talk.pdf"),
     ],
 )
-def test_a_document_of_an_iphone_has_a_name_and_no_caption(file: str, uri: str) -> None:
-    content = IPHONE.read(f"talk.pdf • {LRM}2 pages {LRM}{file}")
-    assert content == (
-        "media",
-        "[file]",
-        {"attachments": [{"type": "file", "uri": uri}]},
-    )
+def test_iphone_document_has_no_caption(note: str, name: str) -> None:
+    content = IPHONE.read(f"talk.pdf • {LRM}2 pages {LRM}{note}")
+    assert content == ("media", "[file]", file(name))
 
 
-@rows
-def test_a_caption_of_a_picture_that_an_iphone_left_out_stays(
-    row: tuple[str, ...],
-) -> None:
-    extra = {"attachments": [{"type": "photo"}]}
-    assert IPHONE.read(f"Look!\nNow {LRM}{row[2]}") == ("text", "Look!\nNow", extra)
-
-
-def test_a_mark_within_a_typed_text_is_no_sign_of_the_app() -> None:
-    assert IPHONE.read(f"he wrote {LRM}hello") is None
-    assert ANDROID.read(f"Look! {LRM}image omitted") is None
-
-
-def test_the_mark_before_a_name_on_android_is_stripped() -> None:
+def test_mark_before_a_file_name_on_android_is_removed() -> None:
     # Czech and Russian phones write it.
     content = ANDROID.read(f"{LRM}report.pdf (nekonata lingvo)")
-    assert content is not None
-    assert content.extra == {"attachments": [{"type": "file", "uri": "report.pdf"}]}
+    assert content == ("media", "[file]", file("report.pdf"))
 
 
 @pytest.mark.parametrize(
     ("text", "extra"),
     [
         (f"{IMAGE} (file attached) Look!", photo(IMAGE)),
-        ("<image omitted> Look!", {"attachments": [{"type": "photo"}]}),
+        ("<image omitted> Look!", OMITTED_PHOTO),
     ],
 )
-def test_a_caption_of_the_web_stands_behind_the_marker(
-    text: str, extra: dict[str, Any]
-) -> None:
+def test_web_caption_follows_the_marker(text: str, extra: dict[str, Any]) -> None:
     assert WEB.read(text) == ("text", "Look!", extra)
 
 
 @pytest.mark.parametrize("text", ["live location shared", f"{LRM}Live location shared"])
-def test_a_live_location_is_left_out(text: str) -> None:
+def test_live_location_is_media(text: str) -> None:
     expected = ("media", "[location]", {"attachments": [{"type": "location"}]})
     assert (IPHONE if LRM in text else ANDROID).read(text) == expected
 
 
-def test_mentions_lose_their_marks_and_the_rest_keeps_its_own() -> None:
+def test_only_marks_of_mentions_are_removed() -> None:
     family = "👨\u200d👩\u200d👧"
     content = ANDROID.read(f"@\u2068Ann Lee\u2069 look {family}")
     assert content == ("text", f"@Ann Lee look {family}", None)

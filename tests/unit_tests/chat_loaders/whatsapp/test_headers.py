@@ -1,4 +1,4 @@
-"""Every form of a header, of phones in all languages, and what only looks like one."""
+"""Headers from phones in all languages, and header-like lines."""
 
 import time
 from datetime import datetime
@@ -19,23 +19,23 @@ from tests.unit_tests.builders.whatsapp import LRM, RLM
 NNBSP, NBSP, THIN = "\u202f", "\u00a0", "\u2009"
 
 
-class Form(NamedTuple):
-    """How a phone writes the header of 18 March 2022, 14:56:01, and that a day on."""
+class Headers(NamedTuple):
+    """A phone's headers for 18 March 2022, 14:56:01, and for the next day."""
 
     first: str
     second: str
     has_seconds: bool = True
 
 
-def ios(pattern: str, clock: str = "14:56:01", *, has_seconds: bool = True) -> Form:
-    """Fill in the days 18 and 19 of a pattern at `D`, and the time at `T`."""
+def ios(pattern: str, clock: str = "14:56:01", *, has_seconds: bool = True) -> Headers:
+    """Replace `D` by the days 18 and 19, and `T` by the time."""
     first, second = (
         pattern.replace("D", day).replace("T", clock) for day in ("18", "19")
     )
-    return Form(first, second, has_seconds)
+    return Headers(first, second, has_seconds)
 
 
-def android(pattern: str, clock: str = "14:56") -> Form:
+def android(pattern: str, clock: str = "14:56") -> Headers:
     return ios(f"{pattern} - ", clock, has_seconds=False)
 
 
@@ -93,26 +93,27 @@ MARCH = {
 }
 
 
-@pytest.mark.parametrize("form", MARCH.values(), ids=MARCH.keys())
-def test_header_is_read(form: Form, tmp_path: Path) -> None:
+@pytest.mark.parametrize("headers", MARCH.values(), ids=MARCH.keys())
+def test_header_is_read(headers: Headers, tmp_path: Path) -> None:
     path = tmp_path / "WhatsApp Chat with Ann.txt"
-    path.write_text(f"{form.first}Ann: Hi!\n{form.second}Bob: Yes?\n", encoding="utf-8")
+    text = f"{headers.first}Ann: Hi!\n{headers.second}Bob: Yes?\n"
+    path.write_text(text, encoding="utf-8")
     (session,) = WhatsAppChatLoader(path, timezone="UTC").load()
     read = [
         (m.additional_kwargs["sender"], m.content, m.additional_kwargs["message_time"])
         for m in session["messages"]
     ]
-    at = 1_647_615_360 + form.has_seconds
+    at = 1_647_615_360 + headers.has_seconds
     assert read == [("Ann", "Hi!", at), ("Bob", "Yes?", at + 86_400)]
 
 
-# Latin writes letters for the era; Dzongkha and Kako spaces and words between numbers.
-_NOT_READ = {"iphone": {"la", "kkj"}, "android": {"la", "kkj", "dz"}}
+# Latin has letters for the era, Dzongkha and Kako spaces and words between numbers.
+_UNSUPPORTED = {"iphone": {"la", "kkj"}, "android": {"la", "kkj", "dz"}}
 _AFTERNOON = datetime(2018, 6, 13, 15, 48, 59)  # noqa: DTZ001 - local
 
 
 @pytest.mark.parametrize("phone", ["iphone", "android"])
-def test_headers_of_all_locales_of_cldr_are_read(phone: str) -> None:
+def test_headers_of_all_cldr_locales_are_read(phone: str) -> None:
     names: dict[str, set[str]] = {}
     for name in localedata.locale_identifiers():
         names.setdefault(_line(Locale.parse(name), phone), set()).add(name)
@@ -124,18 +125,18 @@ def test_headers_of_all_locales_of_cldr_are_read(phone: str) -> None:
         if not layout or not found or line[found.end() :] != "Ann: Hi!":
             unread |= {name.partition("_")[0] for name in locales}
         else:
-            clock = found.group("hour", "minute", "second", "word")
+            clock = found.group("hour", "minute", "second", "marker")
             seconds = 59 if phone == "iphone" else 0
             assert seconds_of_day(*clock) == 15 * 3600 + 48 * 60 + seconds, line
-    assert unread == _NOT_READ[phone]
+    assert unread == _UNSUPPORTED[phone]
 
 
 def _line(locale: Locale, phone: str) -> str:
     length = "medium" if phone == "iphone" else "short"
     day = format_date(_AFTERNOON, "short", locale=locale)
     clock = format_time(_AFTERNOON, length, locale=locale)
-    joint = str(get_datetime_format("short", locale)).replace("'", "")
-    stamp = joint.replace("{0}", clock).replace("{1}", day)
+    pattern = str(get_datetime_format("short", locale)).replace("'", "")
+    stamp = pattern.replace("{0}", clock).replace("{1}", day)
     return f"[{stamp}] Ann: Hi!" if phone == "iphone" else f"{stamp} - Ann: Hi!"
 
 
@@ -155,7 +156,7 @@ def _line(locale: Locale, phone: str) -> str:
         "",
     ],
 )
-def test_other_lines_are_no_headers(line: str) -> None:
+def test_other_lines_are_not_headers(line: str) -> None:
     assert parse_header(line) is None
 
 
@@ -169,13 +170,13 @@ ISO_PASTE = "2022-03-18, 10:00 - Cleo: pasted"
     [
         ([ANDROID_PASTE], 8),
         ([ANDROID_PASTE, ISO_PASTE], 8),
-        # Most of the file, but not what it begins with: both count.
+        # The majority, but not the first line: both layouts count.
         ([ANDROID_PASTE] * 100, 108),
-        # Three layouts of which none has most lines: somebody put the file together.
+        # Three layouts without a majority: a combined file.
         ([ANDROID_PASTE] * 7 + [ISO_PASTE] * 7, 22),
     ],
 )
-def test_the_layout_of_most_lines_is_learned(
+def test_most_frequent_layout_is_learned(
     tmp_path: Path, pasted: list[str], found: int
 ) -> None:
     own = [f"[{day:02}/03/2022, 10:00:00] Ann: Hi!" for day in range(21, 29)]
@@ -195,19 +196,25 @@ def test_the_layout_of_most_lines_is_learned(
     ],
     ids=["slashes", "digits", "marks", "words", "dashes"],
 )
-def test_long_lines_take_no_longer_than_short_ones(line: str) -> None:
+def test_long_lines_are_rejected_fast(line: str) -> None:
     layout = parse_header("18/03/22, 2:56 PM - Ann: Hi!")
     assert layout is not None
     pattern = layout.pattern
-    begin = time.process_time()
+    start = time.process_time()
     for _ in range(100):
         parse_header(line)
         pattern.match(line)
-    assert time.process_time() - begin < 1
+    assert time.process_time() - start < 1
+
+
+PM_WORDS = (
+    *(" p. m.", "\u202fp.m.", "_pm", "ÖS", "Ö.S.", "م", "ب.ظ.", "μ.μ."),
+    *("ip.", "odp.", "du.", "nm.", "PTG", "CH"),
+)
 
 
 @pytest.mark.parametrize(
-    ("hour", "word", "expected"),
+    ("hour", "marker", "expected"),
     [
         (12, "AM", 0),
         (12, "PM", 12),
@@ -218,27 +225,14 @@ def test_long_lines_take_no_longer_than_short_ones(line: str) -> None:
         (7, "晚上", 19),
         (6, "清晨", 6),
         (8, "早上", 8),
-        (2, " p. m.", 14),
-        (2, "\u202fp.m.", 14),
-        (2, "_pm", 14),
-        (2, "ÖS", 14),
-        (2, "Ö.S.", 14),
-        (2, "م", 14),
-        (2, "ب.ظ.", 14),
-        (2, "μ.μ.", 14),
+        *((2, marker, 14) for marker in PM_WORDS),
         (2, "ap.", 2),
-        (2, "ip.", 14),
         (2, "dop.", 2),
-        (2, "odp.", 14),
-        (2, "du.", 14),
-        (2, "nm.", 14),
-        (2, "PTG", 14),
-        (2, "CH", 14),
         (14, "PM", 14),
         (24, "PM", None),
         (2, "o'clock", None),
     ],
 )
-def test_words_of_the_12_hour_clock(hour: int, word: str, expected: int | None) -> None:
-    seconds = seconds_of_day(str(hour), "00", "00", word)
+def test_12_hour_clock_is_read(hour: int, marker: str, expected: int | None) -> None:
+    seconds = seconds_of_day(str(hour), "00", "00", marker)
     assert seconds == (None if expected is None else expected * 3600)

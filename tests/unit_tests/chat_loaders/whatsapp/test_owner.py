@@ -1,4 +1,4 @@
-"""Whose export it is."""
+"""The owner of an export."""
 
 from pathlib import Path
 
@@ -16,54 +16,67 @@ def owner(path: Path) -> tuple[str | None, str | None]:
     return summary.owner, summary.owner_found_by
 
 
-def test_the_owner_is_not_who_the_file_is_named_after(tmp_path: Path) -> None:
-    chat = WhatsAppChat.android().says("Ann", "Hi!").says("Bob", "Yes?")
-    path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
-    assert owner(path) == ("Bob", "the chat's name")
+def write(folder: Path, title: str, *senders: str) -> Path:
+    """Write an Android chat with a message from each sender."""
+    chat = WhatsAppChat.android()
+    for sender in senders:
+        chat.says(sender, "Hi!")
+    return chat.to_file(folder / f"WhatsApp Chat with {title}.txt")
 
 
-def test_the_owner_is_not_the_sender_of_an_iphones_first_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("title", "other", "expected"),
+    [
+        ("Ann", "Ann", ("Bob", "the chat's name")),
+        ("Ann Lee", "Lee Ann", ("Bob", "the chat's name")),
+        ("Run", "Ann", (None, None)),
+    ],
+)
+def test_other_person_is_in_the_file_name(
+    tmp_path: Path, title: str, other: str, expected: tuple[str | None, str | None]
+) -> None:
+    path = write(tmp_path, title, other, "Bob")
+    assert owner(path) == expected
+    (session,) = WhatsAppChatLoader(path, timezone="UTC").load()
+    own = [m.additional_kwargs.get("is_from_me") for m in session["messages"]]
+    assert own == ([False, True] if expected[0] else [None, None])
+
+
+def test_other_person_is_in_an_iphones_first_line(tmp_path: Path) -> None:
     chat = WhatsAppChat.ios().system(NOTICE, "Ann")
     chat.says("Bob", "Yes?").says("Ann", "Hi!")
     assert owner(chat.to_file(tmp_path / "_chat.txt")) == ("Bob", "the chat's name")
 
 
-def test_given_and_family_name_may_be_swapped(tmp_path: Path) -> None:
-    chat = WhatsAppChat.android().says("Lee Ann", "Hi!").says("Bob", "Yes?")
-    path = chat.to_file(tmp_path / "WhatsApp Chat with Ann Lee.txt")
-    assert owner(path)[0] == "Bob"
-
-
-def test_the_only_talker_is_the_owner_or_not(tmp_path: Path) -> None:
-    chat = WhatsAppChat.android().system(NOTICE).says("Bob", "Hello?")
-    assert owner(chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt"))[0] == "Bob"
-    chat = WhatsAppChat.android().system(NOTICE).says("Ann", "Hello?")
-    path = chat.to_file(tmp_path / "b" / "WhatsApp Chat with Ann.txt")
-    assert owner(path)[0] is None
+@pytest.mark.parametrize(("sender", "expected"), [("Bob", "Bob"), ("Ann", None)])
+def test_only_sender_may_be_the_owner(
+    tmp_path: Path, sender: str, expected: str | None
+) -> None:
+    chat = WhatsAppChat.android().system(NOTICE).says(sender, "Hello?")
+    assert owner(chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt"))[0] == expected
 
 
 @pytest.mark.parametrize("make", [WhatsAppChat.ios, WhatsAppChat.android])
-def test_only_the_owner_takes_messages_back_like_this(
+def test_owners_deleted_messages_show_the_owner(
     make: type[WhatsAppChat], tmp_path: Path
 ) -> None:
     chat = make()  # type: ignore[call-arg] # a class method without arguments
     for name in ("Ann", "Bob", "Cleo"):
         chat.says(name, "Hi!")
-    chat.says("Cleo", "You deleted this message").says(
-        "Ann", "This message was deleted"
-    )
+    chat.says("Cleo", "You deleted this message")
+    chat.says("Ann", "This message was deleted")
     path = chat.to_file(tmp_path / "WhatsApp Chat with Run.txt")
     assert owner(path) == ("Cleo", "deleted messages")
 
 
-def test_a_sentence_that_both_sides_have_names_nobody(tmp_path: Path) -> None:
+def test_ambiguous_deleted_message_does_not_show_the_owner(tmp_path: Path) -> None:
     chat = WhatsAppChat.android()
     for name in ("Ann", "Bob", "Cleo"):
         chat.says(name, "Oi!").says(name, "Mensagem apagada")
     assert owner(chat.to_file(tmp_path / "Conversa do WhatsApp com Run.txt"))[0] is None
 
 
-def test_the_owner_of_a_web_export_is_you(tmp_path: Path) -> None:
+def test_owner_of_a_web_export_is_you(tmp_path: Path) -> None:
     chat = WhatsAppChat.web().says("Ann", "Hi!").says("You", "Yes?").says("Cleo", "?")
     path = chat.to_zip(tmp_path / "Run.zip", "chat.txt")
     assert owner(path) == ("You", "the sender You")
@@ -73,9 +86,8 @@ def test_the_owner_of_a_web_export_is_you(tmp_path: Path) -> None:
     assert senders["Bob"].additional_kwargs["is_from_me"] is True
 
 
-def test_the_owner_that_is_given_counts_first(tmp_path: Path) -> None:
-    chat = WhatsAppChat.android().says("~ Ann", "Hi!").says("Bob", "Yes?")
-    path = chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt")
+def test_given_owner_takes_precedence(tmp_path: Path) -> None:
+    path = write(tmp_path, "Ann", "~ Ann", "Bob")
     loader = WhatsAppChatLoader(path, timezone="UTC", owner="~ ann")
     (session,) = loader.load()
     own = [m.additional_kwargs["is_from_me"] for m in session["messages"]]
@@ -83,27 +95,14 @@ def test_the_owner_that_is_given_counts_first(tmp_path: Path) -> None:
     assert loader.inspect().owner_found_by == "option"
 
 
-def test_nobody_is_known_where_nothing_tells(tmp_path: Path) -> None:
-    chat = WhatsAppChat.android().says("Ann", "Hi!").says("Bob", "Yes?")
-    path = chat.to_file(tmp_path / "WhatsApp Chat with Run.txt")
-    assert owner(path) == (None, None)
-    (session,) = WhatsAppChatLoader(path, timezone="UTC").load()
-    assert all("is_from_me" not in m.additional_kwargs for m in session["messages"])
-
-
 @pytest.mark.parametrize(("others", "expected"), [(2, "Bob"), (1, None)])
-def test_the_owner_of_most_chats_is_that_of_a_group(
+def test_owner_of_most_chats_is_the_owner_of_a_group(
     tmp_path: Path, others: int, expected: str | None
 ) -> None:
     for name in ("Ann", "Cleo")[:others]:
-        chat = WhatsAppChat.android().says(name, "Hi!").says("Bob", "Yes?")
-        chat.to_file(tmp_path / f"WhatsApp Chat with {name}.txt")
-    chat = WhatsAppChat.android().says("Bob", "Hi!").says("Dan", "Yes?")
-    chat.to_file(tmp_path / "WhatsApp Chat with Bob.txt")
-    group = WhatsAppChat.android()
-    for name in ("Dan", "Bob", "Cleo"):
-        group.says(name, "Hi!")
-    group.to_file(tmp_path / "WhatsApp Chat with A group.txt")
+        write(tmp_path, name, name, "Bob")
+    write(tmp_path, "Bob", "Bob", "Dan")
+    write(tmp_path, "A group", "Dan", "Bob", "Cleo")
     loader = WhatsAppChatLoader(tmp_path, timezone="UTC")
     (first, *_) = loader.load()
     assert metadata_of(first)["owner"] == expected

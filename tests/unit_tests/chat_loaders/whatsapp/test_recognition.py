@@ -1,4 +1,4 @@
-"""WhatsApp's exports are recognized by their content."""
+"""Recognition of WhatsApp exports by their content and names."""
 
 from pathlib import Path
 
@@ -15,20 +15,22 @@ def is_recognized(path: Path) -> bool:
         return matches(files)
 
 
-def two(chat: WhatsAppChat) -> WhatsAppChat:
+def add_messages(chat: WhatsAppChat) -> WhatsAppChat:
     return chat.says("Ann", "Hi!").says("Bob", "Yes?")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("kind", ["ios", "android", "web"])
-def test_a_text_file_is_recognized(kind: str, encoding: str, tmp_path: Path) -> None:
-    chat = two(getattr(WhatsAppChat, kind)())
+def test_chat_with_any_name_is_recognized(
+    kind: str, encoding: str, tmp_path: Path
+) -> None:
+    chat = add_messages(getattr(WhatsAppChat, kind)())
     assert is_recognized(chat.to_file(tmp_path / "any.txt", encoding))
 
 
-def test_a_text_beside_another_export_is_not_enough(tmp_path: Path) -> None:
+def test_text_next_to_another_export_is_ignored(tmp_path: Path) -> None:
     write_messenger(tmp_path / "hogwarts")
-    two(WhatsAppChat.android()).to_file(tmp_path / "hogwarts" / "pasted.txt")
+    add_messages(WhatsAppChat.android()).to_file(tmp_path / "hogwarts" / "pasted.txt")
     assert not is_recognized(tmp_path / "hogwarts")
 
 
@@ -65,13 +67,12 @@ def test_logs_and_other_chats_are_not_recognized(
     assert not is_recognized(tmp_path if is_folder else path)
 
 
-def test_a_chat_that_lost_its_suffix_is_recognized_by_its_name(tmp_path: Path) -> None:
-    chat = two(WhatsAppChat.android())
-    path = chat.to_file(tmp_path / "WhatsApp Chat with Ann")
-    assert is_recognized(path)
+def test_chat_name_without_suffix_is_recognized(tmp_path: Path) -> None:
+    chat = add_messages(WhatsAppChat.android())
+    assert is_recognized(chat.to_file(tmp_path / "WhatsApp Chat with Ann"))
 
 
-def test_a_chats_name_is_enough_for_a_header_that_logs_have_too(tmp_path: Path) -> None:
+def test_chat_name_with_a_log_header_is_recognized(tmp_path: Path) -> None:
     path = tmp_path / "WhatsApp Chat with Ann.txt"
     path.write_text("18/03/2022, 14:56:01 - Ann: Hi!\n")
     assert is_recognized(path)

@@ -1,4 +1,4 @@
-"""Headers and the lines that belong to them."""
+"""Headers with their lines."""
 
 from io import BytesIO
 
@@ -13,14 +13,11 @@ def read(text: str) -> Records:
     return Records(text.split("\n"))
 
 
-def texts(chat: Records) -> list[str]:
-    return [
-        one.head if one.tail is None else f"{one.head}\n{one.tail}"
-        for one in chat.records
-    ]
+def texts(records: Records) -> list[str]:
+    return ["\n".join(filter(None, record[3:])) for record in records.records]
 
 
-def lines_of(data: bytes) -> list[str]:
+def lines(data: bytes) -> list[str]:
     return list(read_lines(BytesIO(data)))
 
 
@@ -37,43 +34,37 @@ PASTED = "[3/17/22, 10:00:00 AM] Cleo: hi"
         (f"{FIRST}Ann: a\n{FIRST}Cleo: b", ["Ann: a", "Cleo: b"]),
         (f"{FIRST}Ann: a\n{IMPOSSIBLE}", [f"Ann: a\n{IMPOSSIBLE}"]),
     ],
-    ids=[
-        "continued",
-        "blank lines",
-        "another layout",
-        "the same layout",
-        "no such time",
-    ],
+    ids=["continued", "blank lines", "other layout", "same layout", "invalid time"],
 )
-def test_a_message_goes_up_to_the_next_header(text: str, expected: list[str]) -> None:
+def test_message_ends_at_the_next_header(text: str, expected: list[str]) -> None:
     assert texts(read(text)) == expected
 
 
-def test_dates_that_cannot_be_are_text() -> None:
-    said = [f"{day:02}/03/2022, 14:56 - Ann: {day}" for day in range(13, 29)]
+def test_header_with_an_impossible_date_is_text() -> None:
+    own = [f"{day:02}/03/2022, 14:56 - Ann: {day}" for day in range(13, 29)]
     pasted = ["03/19/2022, 14:57 - Bob: pasted", "too", "03/20/2022, 14:57 - Bob: more"]
-    chat = read("\n".join(["03/29/2022, 10:00 - Bob: x", *said, *pasted, "end"]))
+    chat = read("\n".join(["03/29/2022, 10:00 - Bob: x", *own, *pasted, "end"]))
     chat.days(chat.orders(None))
     expected = [f"Ann: {day}" for day in range(13, 28)]
     assert texts(chat) == [*expected, "\n".join(["Ann: 28", *pasted, "end"])]
-    assert chat.lost_lines == 1
+    assert chat.unreadable_lines == 1
 
 
 @pytest.mark.parametrize("inner", ["\u2028", "\x85", "\x0c", "\x0b", "\x1c", "a\rb"])
-def test_other_ends_of_lines_are_text(inner: str) -> None:
-    assert lines_of(f"a{inner}b\r\nc\n".encode()) == [f"a{inner}b", "c"]
+def test_other_line_separators_are_text(inner: str) -> None:
+    assert lines(f"a{inner}b\r\nc\n".encode()) == [f"a{inner}b", "c"]
 
 
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]
 )
-def test_encodings_of_editors(encoding: str) -> None:
+def test_encodings_of_editors_are_read(encoding: str) -> None:
     mark = {"utf-16-le": "\ufeff", "utf-16-be": "\ufeff"}.get(encoding, "")
     data = f"{mark}Zeile 😂\nzwei".encode(encoding)
-    assert lines_of(data) == ["Zeile 😂", "zwei"]
+    assert lines(data) == ["Zeile 😂", "zwei"]
 
 
-def test_a_far_too_long_line_is_cut() -> None:
-    found = lines_of(b"x" * 3_000_000)
+def test_huge_line_is_split() -> None:
+    found = lines(b"x" * 3_000_000)
     assert len(found) > 2
     assert "".join(found) == "x" * 3_000_000

@@ -1,9 +1,7 @@
-"""One template, derived from a base's own: the same text to train and to answer."""
+"""The template that is derived from a base's own."""
 
 import re
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from langchain_chatexports.local_server.bases.derived_template import (
     derive_template,
 )
 from tests.unit_tests.builders.tiny_base import ALTERNATING, CHATML, REWRITING
+from tests.unit_tests.builders.twins import TRL_TEMPLATES
 
 _SPECIALS = {"bos_token": "<s>", "eos_token": "</s>"}
 _CONTROL_TOKEN = re.compile(
@@ -26,19 +25,15 @@ _CONTROL_TOKEN = re.compile(
 )
 _CHAT = ["user", "assistant", "user", "assistant"]
 
-_SPEC = find_spec("trl")
-assert _SPEC is not None
-assert _SPEC.origin is not None
-_PUBLISHED = Path(_SPEC.origin).parent / "chat_templates"
 _NAMES = sorted(
     file.stem
-    for file in _PUBLISHED.glob("*.jinja")
+    for file in TRL_TEMPLATES.glob("*.jinja")
     if not file.stem.endswith("_training")
 )
 
 
 def _published(name: str) -> str:
-    return (_PUBLISHED / f"{name}.jinja").read_text("utf-8")
+    return (TRL_TEMPLATES / f"{name}.jinja").read_text("utf-8")
 
 
 def _derive(source: str) -> DerivedTemplate:
@@ -59,10 +54,10 @@ def _jinja(source: str, messages: list[dict[str, Any]], **options: Any) -> str:
 
 @pytest.mark.parametrize("roles", [["user"], ["system", "user"]])
 @pytest.mark.parametrize("name", _NAMES)
-def test_the_first_prompt_is_the_publishers(name: str, roles: list[str]) -> None:
+def test_first_prompt_matches_the_original(name: str, roles: list[str]) -> None:
     source = _published(name)
     if roles[0] == "system" and name == "gemma":
-        pytest.skip("it refuses system messages")
+        pytest.skip("it has no system messages")
     chat: list[dict[str, Any]] = [
         {"role": role, "content": f"{role}-1"} for role in roles
     ]
@@ -73,35 +68,35 @@ def test_the_first_prompt_is_the_publishers(name: str, roles: list[str]) -> None
     options = {
         "add_generation_prompt": True,
         "enable_thinking": False,
-        "strftime_now": derived_template._written_date,
+        "strftime_now": derived_template._format_date,
     }
-    theirs = derived_template._render(source, chat, {**_SPECIALS, **options})
+    original = derived_template._render(source, chat, {**_SPECIALS, **options})
     # An empty thought, or the name of a channel, may be added.
-    assert ours.startswith(theirs.rstrip("\n "))
-    assert len(ours) - len(theirs) < 40
+    assert ours.startswith(original.rstrip("\n "))
+    assert len(ours) - len(original) < 40
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_a_longer_prompt_begins_with_the_shorter_one(name: str) -> None:
+def test_longer_prompt_starts_with_the_shorter_one(name: str) -> None:
     derived = _derive(_published(name))
     chat = _messages(_CHAT * 4)
     for length in range(1, len(chat), 2):
         prompt = derived.render(chat[:length], add_generation_prompt=True)
         whole = derived.render(chat, add_generation_prompt=False)
-        learned = chat[length]["content"] + derived.learned_end
+        learned = chat[length]["content"] + derived.loss_suffix
         assert whole.startswith(prompt + learned)
-        assert derived.learned_end.endswith(derived.end_token)
+        assert derived.loss_suffix.endswith(derived.end_token)
 
 
 @pytest.mark.parametrize("source", [CHATML, ALTERNATING, REWRITING])
-def test_own_templates_are_derived(source: str) -> None:
+def test_test_templates_are_derived(source: str) -> None:
     derived = derive_in_process(source, _SPECIALS, ["<|im_start|>", "<|im_end|>"])
-    assert derived.learned_end == "<|im_end|>"
+    assert derived.loss_suffix == "<|im_end|>"
     assert derived.user_header == "<|im_start|>user\n"
     assert derived.assistant_header == "<|im_start|>assistant\n"
 
 
-def test_a_plain_template_renders_as_before() -> None:
+def test_plain_template_renders_like_the_original() -> None:
     derived = derive_in_process(CHATML, _SPECIALS, ["<|im_start|>", "<|im_end|>"])
     for roles in (_CHAT, ["assistant", *_CHAT], ["system", "user", "user"]):
         chat = _messages(roles)
@@ -110,7 +105,7 @@ def test_a_plain_template_renders_as_before() -> None:
             assert ours == _jinja(CHATML, chat, add_generation_prompt=prompt)
 
 
-def test_two_answers_in_a_row_stay_two() -> None:
+def test_consecutive_answers_are_not_merged() -> None:
     derived = _derive(_published("gemma4"))
     text = derived.render(
         _messages(["user", "assistant", "assistant"]), add_generation_prompt=False
@@ -120,14 +115,14 @@ def test_two_answers_in_a_row_stay_two() -> None:
     )
 
 
-def test_a_template_without_a_system_role_puts_it_into_the_first_message() -> None:
+def test_system_text_joins_the_first_message() -> None:
     text = _derive(_published("gemma")).render(
         _messages(["system", "user"]), add_generation_prompt=False
     )
     assert text == ("<s><start_of_turn>user\n 0. system\n\n 1. user<end_of_turn>\n")
 
 
-def test_an_answer_ends_with_the_end_of_text_where_the_template_has_no_end() -> None:
+def test_missing_end_token_is_end_of_text() -> None:
     source = (
         "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}"
         "{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
@@ -135,10 +130,10 @@ def test_an_answer_ends_with_the_end_of_text_where_the_template_has_no_end() -> 
     derived = derive_in_process(source, _SPECIALS, ["<s>", "</s>"])
     text = derived.render(_messages(_CHAT), add_generation_prompt=True)
     assert text.count("</s>") == 2
-    assert derived.learned_end == "</s>"
+    assert derived.loss_suffix == "</s>"
 
 
-def test_the_date_in_a_prompt_is_the_same_every_day() -> None:
+def test_date_in_a_prompt_is_fixed() -> None:
     assert "Today Date: 01 Jan 2026" in _derive(_published("llama3_2")).start
 
 
@@ -151,16 +146,14 @@ _ROLES = st.lists(
     "name", ["qwen3_5_nothink", "gemma", "gemma4", "llama3_2", "phi3", "gptoss"]
 )
 @given(roles=_ROLES, prompt=st.booleans())
-def test_the_jinja_for_other_programs_renders_the_same(
-    name: str, roles: list[str], *, prompt: bool
-) -> None:
+def test_jinja_renders_the_same(name: str, roles: list[str], *, prompt: bool) -> None:
     derived = _derive(_published(name))
     chat = _messages(roles)
     ours = derived.render(chat, add_generation_prompt=prompt)
     assert ours == _jinja(derived.to_jinja(), chat, add_generation_prompt=prompt)
 
 
-def test_requests_with_tools_are_rendered_by_the_publishers_template() -> None:
+def test_tools_are_rendered_by_the_original_template() -> None:
     source = _published("qwen3_5_nothink")
     both = _derive(source).to_jinja(with_tools=source)
     tools = [{"type": "function", "function": {"name": "race", "parameters": {}}}]
@@ -181,7 +174,7 @@ _DOUBLES = (
     ("source", "reason"),
     [
         ("{{ raise_exception('no') }}", "TemplateError"),
-        ("{{ messages[-1]['content'] }}", "each message of a chat once"),
+        ("{{ messages[-1]['content'] }}", "each message exactly once"),
         ("{{ ''.__class__.__mro__ }}", "SecurityError"),
         ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "RecursionError"),
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "RecursionError"),
@@ -189,14 +182,12 @@ _DOUBLES = (
         ("{% for message in messages %}", "TemplateSyntaxError"),
     ],
 )
-def test_a_template_that_builds_no_chat_is_refused(source: str, reason: str) -> None:
+def test_unusable_template_is_refused(source: str, reason: str) -> None:
     with pytest.raises(TemplateError, match=reason):
         derive_in_process(source, _SPECIALS, ["<|im_end|>"])
 
 
-def test_a_template_is_derived_once_in_another_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_template_is_derived_once_in_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     source = _published("llama3_2")
     found = derive_template(source, _SPECIALS, ["<|eot_id|>"])
     assert found == derive_in_process(source, _SPECIALS, ["<|eot_id|>"])
@@ -206,18 +197,18 @@ def test_a_template_is_derived_once_in_another_process(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory")
 @pytest.mark.parametrize("source", [_DOUBLES, "{{ 'a' * 10000000000 }}"])
-def test_a_template_that_takes_all_memory_is_refused(source: str) -> None:
+def test_template_memory_is_limited(source: str) -> None:
     with pytest.raises(TemplateError, match="MemoryError"):
         derive_template(source, _SPECIALS, ["<|im_end|>"])
 
 
-def test_a_template_that_loops_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_template_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derived_template, "_MAX_SECONDS", 0.2)
     loops = "{% for i in range(99999) %}" * 4 + "{% endfor %}" * 4
     with pytest.raises(TemplateError, match=r"more than 0\.2 seconds"):
         derive_template(loops, _SPECIALS, ["<|im_end|>"])
 
 
-def test_a_template_of_a_million_characters_is_refused() -> None:
+def test_huge_template_is_refused() -> None:
     with pytest.raises(TemplateError, match="a million characters"):
         derive_template("{{ 1 }}" * 200_000, _SPECIALS, ["<|im_end|>"])

@@ -1,4 +1,4 @@
-"""Adapters for GGUF files of others: the order of weights, and what is refused."""
+"""Adapters for GGUF files: the order of rows, and refused files."""
 
 import stat
 import sys
@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from langchain_chatexports.local_server.bases.gguf_adapter import (
+    GGUFNotSupportedError,
     Matrix,
-    NoGGUFError,
     match_matrices,
     write_gguf_adapter,
 )
@@ -40,8 +40,8 @@ def adapter(tiny_base: Path, tmp_path: Path) -> Path:
     return write_random_adapter(tiny_base, tmp_path / "adapter")
 
 
-def test_the_order_of_rows_is_found(matrices: dict[str, Matrix]) -> None:
-    """llama.cpp rotates neighbors, and transformers the two halves of a head."""
+def test_row_order_is_found(matrices: dict[str, Matrix]) -> None:
+    """llama.cpp rotates adjacent rows, and transformers the halves of a head."""
     name, rows, columns = matrices[_Q]
     assert (name, columns) == ("blk.0.attn_q", None)
     assert rows is not None
@@ -50,22 +50,22 @@ def test_the_order_of_rows_is_found(matrices: dict[str, Matrix]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["F16", "BF16", "Q8_0", "Q5_1", "Q4_1", "Q4_0"])
-def test_rounded_weights_are_the_same_weights(
+def test_quantized_weights_match(
     tiny_base: Path, tmp_path: Path, matrices: dict[str, Matrix], kind: str
 ) -> None:
     rounded = write_gguf(tiny_base, tmp_path / "rounded.gguf", kind=kind)
     assert match_matrices(tiny_base, read_header(rounded)) == matrices
 
 
-def _with_other_rows(values: Any) -> None:
+def _swap_rows(values: Any) -> None:
     values[[3, 4]] = values[[4, 3]].clone()
 
 
-def _with_other_noise(values: Any) -> None:
+def _add_noise(values: Any) -> None:
     values += 0.1 * values.std() * values.new_ones(values.shape).normal_()
 
 
-@pytest.mark.parametrize("change", [_with_other_rows, _with_other_noise])
+@pytest.mark.parametrize("change", [_swap_rows, _add_noise])
 def test_other_weights_are_refused(
     base: GGUFHeader, tmp_path: Path, change: Callable[[Any], None]
 ) -> None:
@@ -77,11 +77,11 @@ def test_other_weights_are_refused(
         change(model.model.layers[1].mlp.down_proj.weight)
         change(model.model.layers[1].mlp.down_proj.weight.T)
     model.save_pretrained(other)
-    with pytest.raises(NoGGUFError, match="does not have the weights"):
+    with pytest.raises(GGUFNotSupportedError, match="does not have the weights"):
         match_matrices(other, base)
 
 
-def test_a_family_that_nobody_named_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+def test_unknown_architecture_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     from gguf import GGUFWriter
 
     writer = GGUFWriter(tmp_path / "new.gguf", "hare9")
@@ -90,11 +90,11 @@ def test_a_family_that_nobody_named_is_refused(tiny_base: Path, tmp_path: Path) 
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(NoGGUFError, match="hare9"):
+    with pytest.raises(GGUFNotSupportedError, match="hare9"):
         match_matrices(tiny_base, read_header(tmp_path / "new.gguf"))
 
 
-def test_a_written_adapter_has_the_names_and_the_order_of_the_base(
+def test_adapter_has_the_row_order_of_the_base(
     adapter: Path, base: GGUFHeader, matrices: dict[str, Matrix]
 ) -> None:
     files = {path.name for path in adapter.iterdir()}
@@ -104,28 +104,28 @@ def test_a_written_adapter_has_the_names_and_the_order_of_the_base(
     assert header.fields["adapter.lora.alpha"] == 64.0
     tensors = load_file(adapter / _WEIGHTS)
     up = tensors[f"base_model.model.model.{_Q}.lora_B.weight"]
-    found = header.read("blk.0.attn_q.weight.lora_b")
+    found = header.read_tensor("blk.0.attn_q.weight.lora_b")
     np.testing.assert_array_equal(found, up[matrices[_Q].rows])
     assert {path.name for path in adapter.iterdir()} == {*files, "adapter.gguf"}
     if sys.platform != "win32":
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
 
 
-def _cut(folder: Path) -> None:
+def _truncate(folder: Path) -> None:
     path = folder / _WEIGHTS
     path.write_bytes(path.read_bytes()[:-100])
 
 
-def _without_one_side(folder: Path) -> None:
+def _drop_tensor(folder: Path) -> None:
     tensors = load_file(folder / _WEIGHTS)
     save_file(dict(list(tensors.items())[1:]), folder / _WEIGHTS)
 
 
-@pytest.mark.parametrize("damage", [_cut, _without_one_side])
-def test_a_damaged_adapter_is_refused(
+@pytest.mark.parametrize("damage", [_truncate, _drop_tensor])
+def test_damaged_adapter_is_refused(
     adapter: Path, base: GGUFHeader, matrices: dict[str, Matrix], damage: Any
 ) -> None:
     damage(adapter)
-    with pytest.raises(NoGGUFError):
+    with pytest.raises(GGUFNotSupportedError):
         write_gguf_adapter(adapter, base, matrices)
     assert not list(adapter.glob("*.gguf*"))

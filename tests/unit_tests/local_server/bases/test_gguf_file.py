@@ -1,4 +1,4 @@
-"""The GGUF file of a base: which one, how it is checked, and what is refused."""
+"""The GGUF file of a base: choice, check and errors."""
 
 import json
 import shutil
@@ -17,13 +17,13 @@ from langchain_chatexports.local_server.bases.description import (
     describe_base,
 )
 from langchain_chatexports.local_server.bases.gguf_adapter import (
+    GGUFNotSupportedError,
     Matrix,
-    NoGGUFError,
     match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_check import check_gguf
-from langchain_chatexports.local_server.bases.gguf_file import gguf_of_base
-from langchain_chatexports.local_server.bases.preparation import base_directory
+from langchain_chatexports.local_server.bases.gguf_file import find_gguf
+from langchain_chatexports.local_server.bases.preparation import find_base_directory
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.twins import write_twin
 
@@ -42,7 +42,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tasks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The kinds of the tasks that child processes would have run."""
+    """The names of tasks for child processes, which are not started."""
     started: list[str] = []
 
     def run(function: Any, source: str, target: str, **_: Any) -> dict[str, Any]:
@@ -64,59 +64,53 @@ def base(tiny_base: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_file_in_a_bases_directory_is_checked_once(
-    base: Path, tasks: list[str]
-) -> None:
+def test_gguf_beside_weights_is_checked_once(base: Path, tasks: list[str]) -> None:
     for _ in range(2):
-        found = gguf_of_base(describe_base(base), base)
+        found = find_gguf(describe_base(base), base)
         assert found.file == base / "tiny.gguf"
         assert found.find_matrices() == _MATRICES
         assert tasks == ["check"]
     write_gguf(base, base / "tiny.gguf", kind="F16")
-    gguf_of_base(describe_base(base), base)
+    find_gguf(describe_base(base), base)
     assert tasks == ["check", "check"]
 
 
-def test_a_directory_without_one_file_is_left_to_transformers(
-    base: Path, tasks: list[str]
-) -> None:
+def test_several_gguf_files_are_refused(base: Path, tasks: list[str]) -> None:
     shutil.copy(base / "tiny.gguf", base / "other.gguf")
-    with pytest.raises(NoGGUFError, match=r"2 \.gguf files"):
-        gguf_of_base(describe_base(base), base)
+    with pytest.raises(GGUFNotSupportedError, match=r"2 \.gguf files"):
+        find_gguf(describe_base(base), base)
     assert tasks == []
 
 
 @pytest.mark.parametrize(("kind", "started"), [("Q8_0", []), ("Q4_1", ["rewrite"])])
-def test_a_gguf_file_is_served_as_it_is_unless_its_type_is_slow(
+def test_slow_gguf_is_rewritten(
     tiny_base: Path, tmp_path: Path, tasks: list[str], kind: str, started: list[str]
 ) -> None:
     """llama.cpp reads a prompt in Q4_1, as in the wheel, half as fast as in Q8_0."""
     file = write_gguf(tiny_base, tmp_path / "own.gguf", kind=kind)
     description = describe_base(file)
-    directory = base_directory(description)
-    found = gguf_of_base(description, directory)
+    directory = find_base_directory(description)
+    found = find_gguf(description, directory)
     assert (found.file == file) == (kind == "Q8_0")
     assert tasks == started
-    # It is compared with what was trained before an adapter is used.
+    # It is compared with the weights before an adapter is used.
     for _ in range(2):
         assert found.find_matrices() == _MATRICES
         assert tasks == [*started, "check"]
 
 
-def test_without_the_engine_there_is_no_need_for_a_file(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_engine_is_refused(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gguf_file, "find_spec", lambda _: None)
-    with pytest.raises(NoGGUFError, match="xllamacpp"):
-        gguf_of_base(describe_base(base), base)
+    with pytest.raises(GGUFNotSupportedError, match="xllamacpp"):
+        find_gguf(describe_base(base), base)
 
 
-def test_a_refused_file_is_not_checked_again(
+def test_refused_file_is_not_checked_again(
     base: Path, tasks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         msg = "it differs"
-        raise NoGGUFError(msg)
+        raise GGUFNotSupportedError(msg)
 
     def run(function: Any, *paths: str, **_: Any) -> Any:
         tasks.append("check")
@@ -125,8 +119,8 @@ def test_a_refused_file_is_not_checked_again(
     monkeypatch.setattr(gguf_check, "check_gguf", refuse)
     monkeypatch.setattr(gguf_file, "call_in_child", run)
     for _ in range(2):
-        with pytest.raises(NoGGUFError, match="it differs"):
-            gguf_of_base(describe_base(base), base)
+        with pytest.raises(GGUFNotSupportedError, match="it differs"):
+            find_gguf(describe_base(base), base)
     assert tasks == ["check"]
 
 
@@ -136,10 +130,10 @@ def test_a_refused_file_is_not_checked_again(
         ({"hare/One-GGUF": ["One-BF16.gguf", "One-Q8_0.gguf"]}, "One-Q8_0.gguf"),
         ({"ggml-org/One-GGUF": ["mmproj-q8_0.gguf", "one-f16.gguf"]}, "one-f16.gguf"),
         ({"hare/One-GGUF": ["One-Q4_K_M.gguf"]}, None),
-        ({"somebody/One-GGUF": ["One-Q8_0.gguf"]}, None),
+        ({"other/One-GGUF": ["One-Q8_0.gguf"]}, None),
     ],
 )
-def test_a_hub_bases_file_is_its_publishers(
+def test_hub_gguf_is_the_publishers(
     monkeypatch: pytest.MonkeyPatch, files: dict[str, list[str]], chosen: str | None
 ) -> None:
     def list_files(_: object, repository: str) -> list[str]:
@@ -155,21 +149,21 @@ def test_a_hub_bases_file_is_its_publishers(
     assert download.download_gguf("hare/One") == (chosen and Path(chosen))
 
 
-def test_a_downloaded_file_is_found_without_the_hub(
+def test_downloaded_gguf_is_found_offline(
     tiny_base: Path, tiny_gguf: Path, tasks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads = iter([tiny_gguf])
     monkeypatch.setattr(gguf_file, "download_gguf", lambda _: next(downloads))
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
     for _ in range(2):
-        found = gguf_of_base(hub, tiny_base)
+        found = find_gguf(hub, tiny_base)
         assert found.file == tiny_gguf
         assert found.find_matrices() == _MATRICES
     assert tasks == ["check"]
 
 
 @pytest.mark.parametrize("outcome", [None, LocalServerError("there is no network")])
-def test_a_hub_base_without_a_file_is_left_to_transformers(
+def test_hub_base_without_gguf_is_refused(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch, outcome: LocalServerError | None
 ) -> None:
     def find(_: str) -> None:
@@ -178,27 +172,23 @@ def test_a_hub_base_without_a_file_is_left_to_transformers(
 
     monkeypatch.setattr(gguf_file, "download_gguf", find)
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
-    with pytest.raises(NoGGUFError, match=r"no network|hare/tiny"):
-        gguf_of_base(hub, tiny_base)
+    with pytest.raises(GGUFNotSupportedError, match=r"no network|hare/tiny"):
+        find_gguf(hub, tiny_base)
 
 
-def test_answers_in_the_wrong_order_are_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_order_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def match(*given: Any) -> dict[str, Matrix]:
         found = match_matrices(*given)
         return {name: Matrix(each.name) for name, each in found.items()}
 
     monkeypatch.setattr(gguf_check, "match_matrices", match)
-    base = write_twin(tmp_path / "twin", "llama3.2")
+    base = write_twin(tmp_path / "twin", "llama-3.2")
     file = write_gguf(base, tmp_path / "twin.gguf")
-    with pytest.raises(NoGGUFError, match="nats from transformers"):
+    with pytest.raises(GGUFNotSupportedError, match="differ from transformers"):
         check_gguf(file, base)
 
 
-def test_a_tokenizer_that_splits_in_another_way_is_refused(
-    tiny_base: Path, tmp_path: Path
-) -> None:
+def test_other_tokenization_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     """With fewer merges, the same text has more tokens."""
     other = Path(shutil.copytree(tiny_base, tmp_path / "other"))
     tokenizer = json.loads((other / "tokenizer.json").read_text("utf-8"))
@@ -206,5 +196,5 @@ def test_a_tokenizer_that_splits_in_another_way_is_refused(
     del merges[len(merges) // 2 :]
     (other / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
     file = write_gguf(other, tmp_path / "base.gguf")
-    with pytest.raises(NoGGUFError, match="renders the chat 0 differently"):
+    with pytest.raises(GGUFNotSupportedError, match="renders chat 0 differently"):
         check_gguf(file, tiny_base)

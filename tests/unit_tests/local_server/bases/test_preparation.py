@@ -1,4 +1,4 @@
-"""What is converted of a `.gguf` file, and when."""
+"""Conversion of `.gguf` files."""
 
 import struct
 from pathlib import Path
@@ -14,11 +14,11 @@ from langchain_chatexports.local_server.bases.chat_template import (
 )
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import (
-    base_directory,
     complete_base,
+    find_base_directory,
 )
 from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.processes import ChildError
+from langchain_chatexports.local_server.processes import ChildProcessFailedError
 
 _CHAT = [{"role": "user", "content": "Ready? <|im_end|>"}]
 
@@ -28,14 +28,14 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_answers_need_no_conversion_and_training_sees_the_same(tiny_gguf: Path) -> None:
-    directory = base_directory(describe_base(tiny_gguf))
+def test_conversion_matches_llama_cpp(tiny_gguf: Path) -> None:
+    directory = find_base_directory(describe_base(tiny_gguf))
     chat = ChatTokenizer(directory)
-    rendered = chat.template.as_rendered(_CHAT)
+    rendered = chat.template.prepare_messages(_CHAT)
     assert rendered == [{"role": "user", "content": "Ready? < |im_end|>"}]
     assert chat.context == 512
     assert not (directory / "config.json").exists()
-    # A chat is counted: the tokenizer is converted, and the weights are not.
+    # Counting tokens converts the tokenizer, but not the weights.
     prompt = chat.template.prompt_ids(_CHAT)
     assert not list(directory.glob("*.safetensors"))
     tokenizer, context = load_tokenizer(directory)
@@ -50,15 +50,13 @@ def test_answers_need_no_conversion_and_training_sees_the_same(tiny_gguf: Path) 
     assert new == {"model.safetensors", "generation_config.json"}
 
 
-def test_what_is_complete_is_not_converted_again(
-    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_conversion_runs_once(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         msg = "KeyError: 'arch'"
-        raise ChildError(msg)
+        raise ChildProcessFailedError(msg)
 
     monkeypatch.setattr(preparation, "call_in_child", fail)
-    directory = base_directory(describe_base(tiny_gguf))
+    directory = find_base_directory(describe_base(tiny_gguf))
     with pytest.raises(LocalServerError, match=r"cannot read .*tiny\.gguf: KeyError"):
         complete_base(directory)
     (directory / "config.json").write_text("{}")
@@ -68,14 +66,14 @@ def test_what_is_complete_is_not_converted_again(
 
 
 @pytest.mark.parametrize("field", ["block_count", "context_length", "embedding_length"])
-def test_a_file_that_says_too_little_of_its_model_is_refused(
-    tiny_gguf: Path, tmp_path: Path, field: str
-) -> None:
-    """transformers would answer with a model of no layers, and llama.cpp ends."""
+def test_partial_gguf_is_refused(tiny_gguf: Path, tmp_path: Path, field: str) -> None:
+    """transformers would load a model without layers, and llama.cpp crashes."""
     name = f"llama.{field}".encode()
     content = tiny_gguf.read_bytes()
     at = content.index(name) + len(name) + 4
-    file = tmp_path / "odd.gguf"
+    file = tmp_path / "partial.gguf"
     file.write_bytes(content[:at] + struct.pack("<I", 0) + content[at + 4 :])
-    with pytest.raises(LocalServerError, match=r"odd\.gguf .*complete language model"):
-        base_directory(describe_base(file))
+    with pytest.raises(
+        LocalServerError, match=r"partial\.gguf .*complete language model"
+    ):
+        find_base_directory(describe_base(file))

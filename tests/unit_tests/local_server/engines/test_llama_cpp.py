@@ -1,21 +1,21 @@
-"""Answers by llama.cpp: the same text, cancelled answers, the end of a process."""
+"""Answers by llama.cpp: likelihoods, cancellation and child processes."""
 
 import asyncio
 import json
 import shutil
 import socket
-import time
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psutil
 import pytest
 
 from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.bases.gguf_adapter import (
-    NoGGUFError,
+    GGUFNotSupportedError,
     match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_check import _CHATS
@@ -23,21 +23,24 @@ from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.engines import llama_cpp
 from langchain_chatexports.local_server.engines.llama_cpp import (
+    EngineExitedError,
     LlamaCppEngine,
-    UnsuitableModelError,
+    ModelNotSupportedError,
 )
 from langchain_chatexports.local_server.engines.transformers import (
     EngineClosedError,
     GenerationRequest,
+    ModelDeletedError,
     Sampling,
     TransformersEngine,
-    dry_breakers,
+    create_dry_breakers,
 )
 from langchain_chatexports.local_server.processes import start_child
 from tests.unit_tests.builders.bare_engine import log_likelihoods
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_random_adapter
 from tests.unit_tests.builders.twins import TWINS, write_twin
+from tests.unit_tests.builders.waiting import wait_until
 
 pytest.importorskip("xllamacpp")
 
@@ -46,6 +49,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 _HELLO = [{"role": "user", "content": "Ready?"}]
 _LONG = 450
+MakeEngine: TypeAlias = Callable[..., LlamaCppEngine]
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +58,13 @@ def tokenizer(tiny_base: Path) -> ChatTokenizer:
 
 
 @pytest.fixture
-def make_engine(
-    tiny_gguf: Path, tokenizer: ChatTokenizer
-) -> Iterator[Callable[..., LlamaCppEngine]]:
+def make_engine(tiny_gguf: Path, tokenizer: ChatTokenizer) -> Iterator[MakeEngine]:
     made: list[LlamaCppEngine] = []
 
     def make(base: Path = tiny_gguf, **options: Any) -> LlamaCppEngine:
         options = {
             "name": "tiny",
-            "adapter_file": lambda folder: folder / "adapter.gguf",
+            "write_adapter": lambda folder: folder / "adapter.gguf",
             "threads": 1,
             **options,
         }
@@ -75,7 +77,7 @@ def make_engine(
 
 
 @pytest.fixture
-def engine(make_engine: Callable[..., LlamaCppEngine]) -> LlamaCppEngine:
+def engine(make_engine: MakeEngine) -> LlamaCppEngine:
     return make_engine()
 
 
@@ -85,9 +87,9 @@ async def _ask(
     adapter: Path | None = None,
     **more: Any,
 ) -> Any:
-    # The tiny base's likeliest words go on and on.
+    # The tiny base's greedy answer never ends.
     body = {"messages": _HELLO, "max_tokens": max_tokens, "temperature": 0, **more}
-    async with engine.answer(adapter, json.dumps(body).encode()) as response:
+    async with engine.open_response(adapter, json.dumps(body).encode()) as response:
         assert response.status_code == 200, await response.aread()
         return json.loads(await response.aread())
 
@@ -98,21 +100,18 @@ def _processes(engine: LlamaCppEngine) -> list[psutil.Process]:
 
 
 async def _wait(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 240
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_until, condition)
 
 
 @pytest.mark.parametrize("multiplier", [0.0, 0.8])
-async def test_the_likeliest_answer_is_that_of_transformers(
+async def test_greedy_answer_matches_transformers(
     engine: LlamaCppEngine, tokenizer: ChatTokenizer, tiny_base: Path, multiplier: float
 ) -> None:
     other = TransformersEngine(tiny_base, tokenizer, threads=1)
     pieces: list[str] = []
     prompt = tokenizer.template.prompt_ids(_HELLO)
     sampling = Sampling(temperature=0, dry_multiplier=multiplier)
-    breakers = dry_breakers(tokenizer.template.derived.assistant_header)
+    breakers = create_dry_breakers(tokenizer.template.derived.assistant_header)
     request = GenerationRequest(prompt, 40, sampling=sampling)
     answered = other.submit(request, pieces.append)
     found = await _ask(engine, 40, **asdict(sampling), dry_sequence_breakers=breakers)
@@ -124,19 +123,20 @@ async def test_the_likeliest_answer_is_that_of_transformers(
 
 
 @pytest.mark.parametrize("family", sorted(set(TWINS) - {"falcon-h1"}))
-async def test_prompts_of_training_and_of_answers_are_the_same_byte_for_byte(
-    tmp_path: Path, family: str
-) -> None:
+async def test_prompts_match_those_of_training(tmp_path: Path, family: str) -> None:
     base = write_twin(tmp_path / "twin", family)
     file = write_gguf(base, tmp_path / "twin.gguf")
     tokenizer = ChatTokenizer(base)
     template = tokenizer.template
-    engine = LlamaCppEngine(file, tokenizer, name="x", adapter_file=Path, threads=1)
+    engine = LlamaCppEngine(file, tokenizer, name="x", write_adapter=Path, threads=1)
     try:
         body = json.dumps({"messages": _HELLO, "max_tokens": 1}).encode()
-        async with engine.answer(None, body), engine._children[0].client() as client:
+        async with (
+            engine.open_response(None, body),
+            engine._children[0].client() as client,
+        ):
             for chat in _CHATS:
-                messages = template.as_rendered(chat)
+                messages = template.prepare_messages(chat)
                 answer = await client.post(
                     "/apply-template", json={"messages": messages}
                 )
@@ -146,32 +146,30 @@ async def test_prompts_of_training_and_of_answers_are_the_same_byte_for_byte(
         engine.close()
 
 
-async def test_a_context_is_no_larger_than_memory_allows(
-    make_engine: Callable[..., LlamaCppEngine],
-) -> None:
+async def test_context_is_limited_by_memory(make_engine: MakeEngine) -> None:
     engine = make_engine(max_context=256)
     assert engine.context == 256
     body = {"messages": [{"role": "user", "content": "race " * 300}], "max_tokens": 2}
-    async with engine.answer(None, json.dumps(body).encode()) as response:
+    async with engine.open_response(None, json.dumps(body).encode()) as response:
         error = json.loads(await response.aread())["error"]
     assert error["type"] == "exceed_context_size_error"
 
 
 @pytest.mark.parametrize(("threads", "batch_threads"), [(2, 3), (1, 2)])
-async def test_a_child_has_one_thread_while_a_training_runs(
-    make_engine: Callable[..., LlamaCppEngine],
+async def test_child_has_one_thread_during_a_training(
+    make_engine: MakeEngine,
     monkeypatch: pytest.MonkeyPatch,
     threads: int,
     batch_threads: int,
 ) -> None:
     is_training = False
-    given: list[tuple[int, int]] = []
+    started: list[tuple[int, int]] = []
 
-    def start_noted(module: str, environment: Any, settings: dict[str, Any]) -> Any:
-        given.append(settings["threads"])
+    def record_start(module: str, environment: Any, settings: dict[str, Any]) -> Any:
+        started.append(settings["threads"])
         return start_child(module, environment, settings)
 
-    monkeypatch.setattr(llama_cpp, "start_child", start_noted)
+    monkeypatch.setattr(llama_cpp, "start_child", record_start)
     engine = make_engine(
         threads=threads, batch_threads=batch_threads, is_training=lambda: is_training
     )
@@ -180,24 +178,22 @@ async def test_a_child_has_one_thread_while_a_training_runs(
     await _ask(engine, 2)
     is_training = False
     await _ask(engine, 2)
-    assert given == [(threads, batch_threads), (1, 1), (threads, batch_threads)]
+    assert started == [(threads, batch_threads), (1, 1), (threads, batch_threads)]
 
 
-async def test_a_file_that_llama_cpp_cannot_load_is_left_to_transformers(
-    make_engine: Callable[..., LlamaCppEngine], tmp_path: Path
-) -> None:
+async def test_damaged_gguf_is_refused(make_engine: MakeEngine, tmp_path: Path) -> None:
     file = tmp_path / "base.gguf"
     file.write_bytes(b"damaged")
     engine = make_engine(file)
     for _ in range(2):
-        with pytest.raises(UnsuitableModelError):
+        with pytest.raises(ModelNotSupportedError):
             await _ask(engine, 2)
 
 
 @pytest.mark.skipif(
     not hasattr(socket, "AF_UNIX"), reason="Python has no Unix sockets there"
 )
-async def test_a_process_listens_on_no_port(engine: LlamaCppEngine) -> None:
+async def test_child_listens_on_no_port(engine: LlamaCppEngine) -> None:
     await _ask(engine, 1)
     (process,) = _processes(engine)
     assert process.net_connections("inet") == []
@@ -208,9 +204,7 @@ async def test_a_process_listens_on_no_port(engine: LlamaCppEngine) -> None:
     assert not folder.exists()
 
 
-async def test_only_the_key_is_let_in_and_no_argument_shows_it(
-    engine: LlamaCppEngine,
-) -> None:
+async def test_child_requires_its_secret_key(engine: LlamaCppEngine) -> None:
     await _ask(engine, 1)
     (child,) = engine._children
     (process,) = _processes(engine)
@@ -222,10 +216,10 @@ async def test_only_the_key_is_let_in_and_no_argument_shows_it(
     assert response.status_code == 401
 
 
-async def test_closing_ends_answers_and_processes(engine: LlamaCppEngine) -> None:
+async def test_close_cancels_answers_and_processes(engine: LlamaCppEngine) -> None:
     await _ask(engine, 1)
     (process,) = _processes(engine)
-    # It might have written everything before it is closed.
+    # Otherwise it could finish the answer first.
     process.suspend()
     running = asyncio.ensure_future(_ask(engine, _LONG))
     await _wait(lambda: engine._children[0].active)
@@ -237,7 +231,7 @@ async def test_closing_ends_answers_and_processes(engine: LlamaCppEngine) -> Non
         await _ask(engine, 1)
 
 
-async def test_a_client_that_leaves_ends_its_answer(engine: LlamaCppEngine) -> None:
+async def test_disconnected_client_releases_its_child(engine: LlamaCppEngine) -> None:
     await _ask(engine, 1)
     (process,) = _processes(engine)
     process.suspend()
@@ -249,7 +243,7 @@ async def test_a_client_that_leaves_ends_its_answer(engine: LlamaCppEngine) -> N
     assert engine._children[0].active == 0
 
 
-async def test_a_child_without_requests_ends(
+async def test_idle_child_stops(
     engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(llama_cpp, "_IDLE_SECONDS", 0.2)
@@ -271,20 +265,20 @@ def adapters(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
 
 @pytest.fixture
 def tuned_engine(
-    make_engine: Callable[..., LlamaCppEngine], tiny_base: Path, tiny_gguf: Path
+    make_engine: MakeEngine, tiny_base: Path, tiny_gguf: Path
 ) -> LlamaCppEngine:
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
     gguf = BaseGGUF(tiny_gguf, lambda: matrices)
-    return make_engine(adapter_file=gguf.adapter_file)
+    return make_engine(write_adapter=gguf.write_adapter)
 
 
-async def test_each_model_answers_as_with_peft_all_at_the_same_time(
+async def test_concurrent_adapters_match_peft(
     tuned_engine: LlamaCppEngine,
     tokenizer: ChatTokenizer,
     adapters: list[Path],
     tiny_base: Path,
 ) -> None:
-    """Not their texts: random weights have many words that are as likely."""
+    """Texts would differ, because random weights have many equally likely words."""
     models = [None, *adapters, None, *adapters]
     answers = await asyncio.gather(
         *(
@@ -296,48 +290,77 @@ async def test_each_model_answers_as_with_peft_all_at_the_same_time(
     likeliest = []
     for adapter, answer in zip(models, answers, strict=True):
         first = answer["choices"][0]["logprobs"]["content"][0]
-        wanted = log_likelihoods(tiny_base, adapter, prompt)
+        expected = log_likelihoods(tiny_base, adapter, prompt)
         found = {one["id"]: one["logprob"] for one in first["top_logprobs"]}
         assert len(found) == 20
         assert found == pytest.approx(
-            {token: float(wanted[token]) for token in found}, abs=0.002
+            {token: float(expected[token]) for token in found}, abs=0.002
         )
         likeliest.append(first["id"])
     assert len(set(likeliest)) == 3
 
 
-async def test_the_answers_of_a_deleted_adapter_end(
+async def test_deleted_adapter_cancels_its_answers(
     tuned_engine: LlamaCppEngine, adapters: list[Path], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(adapters[0], tmp_path / "model"))
     await _ask(tuned_engine, 1, folder)
-    # It might have written everything before the adapter is deleted.
+    # Otherwise it could finish the answer first.
     _processes(tuned_engine)[0].suspend()
     running = asyncio.ensure_future(_ask(tuned_engine, _LONG, folder))
     await _wait(lambda: tuned_engine._children[0].active)
     shutil.rmtree(folder)
-    tuned_engine.forget(folder)
-    with pytest.raises(FileNotFoundError):
+    tuned_engine.unload(folder)
+    with pytest.raises(ModelDeletedError):
         await running
     assert not tuned_engine._children
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ModelDeletedError):
         await _ask(tuned_engine, 2, folder)
 
 
-async def test_an_adapter_that_llama_cpp_cannot_load_is_left_to_transformers(
-    make_engine: Callable[..., LlamaCppEngine], adapters: list[Path]
+@pytest.mark.parametrize(
+    ("interrupt", "expected"),
+    [
+        (LlamaCppEngine.close, EngineClosedError),
+        (lambda engine: engine._stop(engine._children[0]), EngineExitedError),
+    ],
+)
+async def test_interrupted_start_is_not_a_deleted_model(
+    make_engine: MakeEngine,
+    adapters: list[Path],
+    interrupt: Callable[[LlamaCppEngine], None],
+    expected: type[Exception],
+) -> None:
+    is_starting, is_interrupted = threading.Event(), threading.Event()
+
+    def write_adapter(folder: Path) -> Path:
+        is_starting.set()
+        is_interrupted.wait(240)
+        return folder
+
+    engine = make_engine(write_adapter=write_adapter)
+    running = asyncio.ensure_future(_ask(engine, 1, adapters[0]))
+    await _wait(is_starting.is_set)
+    interrupt(engine)
+    is_interrupted.set()
+    with pytest.raises(expected):
+        await running
+
+
+async def test_unsupported_adapter_is_unsuitable(
+    make_engine: MakeEngine, adapters: list[Path]
 ) -> None:
     def refuse(_: Path) -> Path:
-        raise NoGGUFError
+        raise GGUFNotSupportedError
 
-    engine = make_engine(adapter_file=refuse)
-    with pytest.raises(UnsuitableModelError):
+    engine = make_engine(write_adapter=refuse)
+    with pytest.raises(ModelNotSupportedError):
         await _ask(engine, 8, adapters[0])
     assert not engine._children
     assert await _ask(engine, 2)
 
 
-async def test_the_least_recently_used_child_ends(
+async def test_least_recently_used_child_stops(
     tuned_engine: LlamaCppEngine, adapters: list[Path]
 ) -> None:
     for adapter in (None, *adapters):
@@ -345,7 +368,7 @@ async def test_the_least_recently_used_child_ends(
     assert [child.adapter for child in tuned_engine._children] == adapters
 
 
-async def test_more_models_than_children_are_all_answered_for(
+async def test_more_models_than_children_take_turns(
     tuned_engine: LlamaCppEngine, adapters: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(llama_cpp, "MAX_CHILDREN", 1)

@@ -1,4 +1,4 @@
-"""The scores of given answers, against a plain computation."""
+"""Scores of given answers, compared with a plain computation."""
 
 import json
 from pathlib import Path
@@ -16,12 +16,12 @@ _CHAT: list[dict[str, Any]] = [
     {"role": "assistant", "content": "Hello."},
     {"role": "user", "content": "Are you ready?"},
     {"role": "assistant", "content": "Slow and steady — ja!", "weight": 0},
-    {"role": "user", "content": "never priced"},
+    {"role": "user", "content": "never scored"},
 ]
 
 
-def _price(base: Path, text: str, answer: str) -> float:
-    """Price `answer` at the end of `text`, token by token, in one plain pass."""
+def _nll(base: Path, text: str, answer: str) -> float:
+    """Return the negative log-likelihood of `answer` after `text`, in nats."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
     ids = tokenizer(text + answer)["input_ids"]
@@ -31,9 +31,7 @@ def _price(base: Path, text: str, answer: str) -> float:
     return -sum(float(scores[at - 1, ids[at]]) for at in range(start, len(ids)))
 
 
-def test_each_answer_is_scored_with_its_end_whatever_its_weight(
-    http: TestClient, tiny_base: Path
-) -> None:
+def test_each_answer_is_scored_with_its_end(http: TestClient, tiny_base: Path) -> None:
     body = {"model": "tiny", "messages": _CHAT}
     scores = http.post("/v1/score", json=body).json()["turns"]
     assert [score["index"] for score in scores] == [0, 2]
@@ -42,8 +40,8 @@ def test_each_answer_is_scored_with_its_end_whatever_its_weight(
         "<|im_start|>assistant\nHello.<|im_end|>\n"
         "<|im_start|>user\nAre you ready?<|im_end|>\n<|im_start|>assistant\n"
     )
-    whole = _price(tiny_base, before, "Slow and steady — ja!<|im_end|>")
-    end = _price(tiny_base, before + "Slow and steady — ja!", "<|im_end|>")
+    whole = _nll(tiny_base, before, "Slow and steady — ja!<|im_end|>")
+    end = _nll(tiny_base, before + "Slow and steady — ja!", "<|im_end|>")
     assert scores[1]["nll"] + scores[1]["end_nll"] == pytest.approx(whole, rel=0.02)
     assert scores[1]["end_nll"] == pytest.approx(end, rel=0.02)
 
@@ -58,7 +56,7 @@ def test_each_answer_is_scored_with_its_end_whatever_its_weight(
         ({"model": "tiny", "messages": _CHAT, "surprise": 1}, 400),
     ],
 )
-def test_what_cannot_be_scored_is_refused(
+def test_invalid_score_request_is_refused(
     http: TestClient, body: dict[str, Any], status: int
 ) -> None:
     response = http.post("/v1/score", json=body)
@@ -74,7 +72,7 @@ def test_what_cannot_be_scored_is_refused(
         {},
     ],
 )
-def test_an_adapter_that_names_other_files_or_modules_is_not_loaded(
+def test_other_peft_adapters_are_not_loaded(
     tiny_base: Path, tmp_path: Path, config: dict[str, Any]
 ) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))

@@ -1,4 +1,4 @@
-"""The order of answers, and cancelled ones."""
+"""Answers by transformers: order and cancellation."""
 
 import asyncio
 import threading
@@ -32,52 +32,48 @@ def engine(tiny_base: Path) -> Iterator[TransformersEngine]:
     made.close()
 
 
-def _order(engine: TransformersEngine, tokens: int) -> GenerationRequest:
+def _request(engine: TransformersEngine, tokens: int) -> GenerationRequest:
     prompt = engine._tokenizer.template.prompt_ids(
         [{"role": "user", "content": "Ready?"}]
     )
-    # The tiny base's likeliest words go on and on.
+    # The tiny base's greedy answer never ends.
     return GenerationRequest(prompt, tokens, sampling=Sampling(temperature=0))
 
 
-def test_one_answer_is_written_at_a_time_in_their_order(
-    engine: TransformersEngine,
-) -> None:
-    told: list[str] = []
+def test_answers_are_generated_in_order(engine: TransformersEngine) -> None:
+    pieces: list[str] = []
     names = ("first", "second", "third")
 
-    def note(name: str) -> Callable[[str], None]:
-        return lambda _: told.append(name)
+    def record(name: str) -> Callable[[str], None]:
+        return lambda _: pieces.append(name)
 
-    answers = [engine.submit(_order(engine, 20), note(name)) for name in names]
+    answers = [engine.submit(_request(engine, 20), record(name)) for name in names]
     assert all(answer.result(300).tokens for answer in answers)
-    assert told == sorted(told, key=names.index)
+    assert pieces == sorted(pieces, key=names.index)
 
 
-def test_a_cancelled_answer_is_written_no_further(engine: TransformersEngine) -> None:
-    told: list[str] = []
-    answer = engine.submit(_order(engine, _LONG), told.append, lambda: bool(told))
-    engine.submit(_order(engine, 5), lambda _: None).result(300)
+def test_cancelled_answer_stops(engine: TransformersEngine) -> None:
+    pieces: list[str] = []
+    answer = engine.submit(_request(engine, _LONG), pieces.append, lambda: bool(pieces))
+    engine.submit(_request(engine, 5), lambda _: None).result(300)
     assert answer.result().tokens < _LONG
 
 
-def test_a_closed_engine_answers_no_more(engine: TransformersEngine) -> None:
-    told: list[str] = []
-    answers = [engine.submit(_order(engine, _LONG), told.append) for _ in range(2)]
-    wait_until(lambda: told)
+def test_closed_engine_rejects_requests(engine: TransformersEngine) -> None:
+    pieces: list[str] = []
+    answers = [engine.submit(_request(engine, _LONG), pieces.append) for _ in range(2)]
+    wait_until(lambda: pieces)
     engine.close()
     for answer in answers:
         with pytest.raises(EngineClosedError):
             answer.result()
     with pytest.raises(EngineClosedError):
-        engine.submit(_order(engine, 2), told.append)
+        engine.submit(_request(engine, 2), pieces.append)
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
-    engine: TransformersEngine, own: bool
-) -> None:
-    """Settings of some models name the end of a text only, not that of a turn."""
+def test_answer_stops_at_its_end_token(engine: TransformersEngine, own: bool) -> None:
+    """Some models' settings have the end of a text only."""
     (end,) = engine._tokenizer.end_tokens
     likeliest = 7 if own else end
 
@@ -90,29 +86,30 @@ def test_an_answer_ends_with_the_turn_whatever_the_model_says_of_its_end(
         model.end_tokens = {7} if own else set()
 
     engine.run(end_at_once).result()
-    told: list[str] = []
-    assert engine.submit(_order(engine, 3), told.append).result(300) == ("stop", 0)
-    assert told == []
+    pieces: list[str] = []
+    assert engine.submit(_request(engine, 3), pieces.append).result(300) == ("stop", 0)
+    assert pieces == []
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_client_that_leaves_cancels_its_answer(
+async def test_disconnect_cancels_the_answer(
     service: LocalService, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     submit = service.scorer.submit
-    begun, left, noticed = threading.Event(), asyncio.Event(), threading.Event()
+    has_started, has_left = threading.Event(), asyncio.Event()
+    is_done = threading.Event()
     cancelled: list[Callable[[], bool]] = []
 
-    def noting(request: Any, on_text: Any, is_cancelled: Callable[[], bool]) -> Any:
-        def tell(text: str) -> None:
-            begun.set()
-            noticed.wait(240)
+    def submit_recorded(request: Any, on_text: Any, is_cancelled: Any) -> Any:
+        def send(text: str) -> None:
+            has_started.set()
+            is_done.wait(240)
             on_text(text)
 
         cancelled.append(is_cancelled)
-        return submit(request, tell, is_cancelled)
+        return submit(request, send, is_cancelled)
 
-    service.scorer.submit = noting  # type: ignore[assignment]  # looks, and hands on.
+    service.scorer.submit = submit_recorded  # type: ignore[assignment]  # a wrapper.
     body = {
         "model": "tiny",
         "messages": [{"role": "user", "content": "Ready?"}],
@@ -122,7 +119,7 @@ async def test_a_client_that_leaves_cancels_its_answer(
     }
 
     async def receive() -> dict[str, Any]:
-        await left.wait()
+        await has_left.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
@@ -130,17 +127,17 @@ async def test_a_client_that_leaves_cancels_its_answer(
 
     async def ask() -> None:
         scope = {"type": "http"}
-        asked = ChatRequest.model_validate(body)
-        response = await complete_chat(service, asked, Request(scope, receive))
+        chat = ChatRequest.model_validate(body)
+        response = await complete_chat(service, chat, Request(scope, receive))
         await response(scope, receive, send)
 
-    asked = asyncio.ensure_future(ask())
-    assert await asyncio.to_thread(begun.wait, 60)
-    left.set()
-    await asyncio.wait_for(asked, 240)
-    noticed.set()
+    answered = asyncio.ensure_future(ask())
+    assert await asyncio.to_thread(has_started.wait, 240)
+    has_left.set()
+    await asyncio.wait_for(answered, 240)
+    is_done.set()
     assert cancelled[0]()
     await asyncio.to_thread(service.scorer.run(lambda _: None).result, 240)
-    # It is nothing that went wrong.
+    # A disconnect is not an error.
     assert not caplog.records
     service.scorer.close()

@@ -1,4 +1,4 @@
-"""Which requests are refused for their host, key or size."""
+"""Checks of host, key and size, and unexpected errors."""
 
 import errno
 from typing import Any
@@ -7,9 +7,9 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.http import app as access
+from langchain_chatexports.local_server.http import app as http_app
 from langchain_chatexports.local_server.http.service import LocalService
-from tests.unit_tests.local_server.conftest import KEY, asking
+from tests.unit_tests.local_server.conftest import KEY, make_client
 
 
 def _error(response: Response) -> dict[str, Any]:
@@ -18,11 +18,14 @@ def _error(response: Response) -> dict[str, Any]:
     return error
 
 
+def _upload(http: TestClient, content: bytes) -> Response:
+    data = {"purpose": "fine-tune"}
+    return http.post("/v1/files", files={"file": ("a", content)}, data=data)
+
+
 @pytest.mark.parametrize("key", [None, "", "wrong", KEY + "x", KEY[:-1], "ü"])
-def test_without_the_key_nothing_is_told(
-    service: LocalService, key: str | None
-) -> None:
-    with asking(service, key=None) as http:
+def test_missing_key_is_a_401(service: LocalService, key: str | None) -> None:
+    with make_client(service, key=None) as http:
         headers = {} if key is None else {b"authorization": f"Bearer {key}".encode()}
         for url in ("/v1/models", "/nowhere"):
             response = http.get(url, headers=headers)
@@ -41,7 +44,7 @@ def test_without_the_key_nothing_is_told(
         "127.0.0.1:x",
     ],
 )
-def test_a_foreign_host_is_refused(http: TestClient, host: str) -> None:
+def test_foreign_host_is_refused(http: TestClient, host: str) -> None:
     response = http.get("/v1/models", headers={"host": host})
     assert response.status_code == 400
     assert response.text == "Invalid host header"
@@ -50,51 +53,38 @@ def test_a_foreign_host_is_refused(http: TestClient, host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:80"]
 )
-def test_its_own_names_are_answered(http: TestClient, host: str) -> None:
+def test_own_host_names_are_accepted(http: TestClient, host: str) -> None:
     assert http.get("/v1/models", headers={"host": host}).status_code == 200
 
 
-def test_an_unknown_route_is_a_404_in_openais_shape(http: TestClient) -> None:
+def test_unknown_route_is_an_openai_404(http: TestClient) -> None:
     response = http.get("/v1/nowhere")
     assert response.status_code == 404
     _error(response)
 
 
-@pytest.mark.parametrize("says_so", [True, False])
-def test_a_body_that_is_too_large_is_refused(
-    http: TestClient, monkeypatch: pytest.MonkeyPatch, *, says_so: bool
+@pytest.mark.parametrize("has_length", [True, False])
+def test_large_body_is_refused(
+    http: TestClient, monkeypatch: pytest.MonkeyPatch, *, has_length: bool
 ) -> None:
-    monkeypatch.setattr(access, "MAX_JSON_BYTES", 100)
-    content = b"x" * 101 if says_so else (b"x" for _ in range(101))
+    monkeypatch.setattr(http_app, "MAX_JSON_BYTES", 100)
+    content = b"x" * 101 if has_length else (b"x" for _ in range(101))
     response = http.post("/v1/chat/completions", content=content)
     assert response.status_code == 400
     assert _error(response)["code"] == "body_too_large"
 
 
-def test_an_upload_may_be_larger_than_other_bodies(
-    http: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(access, "MAX_JSON_BYTES", 10)
-    response = http.post(
-        "/v1/files", files={"file": ("a", b"{}\n" * 50)}, data={"purpose": "fine-tune"}
-    )
-    assert response.status_code == 200
-
-
-def test_an_upload_beyond_its_own_limit_is_refused(
+def test_uploads_have_their_own_limit(
     http: TestClient, monkeypatch: pytest.MonkeyPatch, service: LocalService
 ) -> None:
-    monkeypatch.setattr(access, "MAX_UPLOAD_BYTES", 10)
-    response = http.post(
-        "/v1/files",
-        files={"file": ("a", b"{}\n" * 2**16)},
-        data={"purpose": "fine-tune"},
-    )
-    assert _error(response)["code"] == "body_too_large"
-    assert service.files.newest_first() == []
+    monkeypatch.setattr(http_app, "MAX_JSON_BYTES", 10)
+    monkeypatch.setattr(http_app, "MAX_UPLOAD_BYTES", 10)
+    assert _upload(http, b"{}\n" * 2**16).status_code == 400
+    assert service.files.list_all() == []
+    assert _upload(http, b"{}\n" * 50).status_code == 200
 
 
-def test_a_defect_shows_no_page_and_logs_no_text(
+def test_unexpected_error_logs_no_text(
     http: TestClient,
     service: LocalService,
     monkeypatch: pytest.MonkeyPatch,
@@ -104,7 +94,7 @@ def test_a_defect_shows_no_page_and_logs_no_text(
         msg = "secret words"
         raise KeyError(msg)
 
-    monkeypatch.setattr(service.files, "newest_first", broken)
+    monkeypatch.setattr(service.files, "list_all", broken)
     response = http.get("/v1/files")
     assert response.status_code == 500
     assert _error(response)["type"] == "server_error"
@@ -112,15 +102,13 @@ def test_a_defect_shows_no_page_and_logs_no_text(
     assert "KeyError" in caplog.text
 
 
-def test_a_full_disk_is_said_in_a_sentence(
+def test_full_disk_is_a_507(
     http: TestClient, service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(service.files, "create", full)
-    response = http.post(
-        "/v1/files", files={"file": ("a", b"{}\n")}, data={"purpose": "fine-tune"}
-    )
+    response = _upload(http, b"{}\n")
     assert response.status_code == 507
     assert "disk" in _error(response)["message"]

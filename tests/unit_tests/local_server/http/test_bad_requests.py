@@ -1,9 +1,10 @@
-"""Any request gets a response in OpenAI's shape, and none breaks the server."""
+"""Invalid requests get OpenAI's errors, and none crashes the server."""
 
 import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.routing import APIRoute
@@ -13,11 +14,11 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from langchain_chatexports.local_server.http.routes import router
-from tests.unit_tests.local_server.conftest import asking
+from tests.unit_tests.local_server.conftest import make_client
 
 _JSON_TYPE = {"content-type": "application/json"}
 _ALLOWED = {200, 400, 403, 404, 405}
-# One of them never ends.
+# The response of /hold never ends.
 _ROUTES = [
     (method, "/v1" + re.sub(r"{[^}]+}", "{id}", route.path))
     for route in router.routes
@@ -86,7 +87,7 @@ _IDS = st.one_of(
 
 
 def _changed(body: dict[str, Any]) -> st.SearchStrategy[bytes]:
-    """Return good bodies with one value that may not be."""
+    """Return bodies with one changed value."""
     names = st.sampled_from([*body, "surprise"])
     return st.tuples(names, _JSON).map(
         lambda change: json.dumps({**body, change[0]: change[1]}).encode()
@@ -108,7 +109,7 @@ def open_http(
 ) -> Iterator[TestClient]:
     service = make_service(tmp_path_factory.mktemp("any") / "data")
     service.queue.start = lambda: None
-    with asking(service) as http:
+    with make_client(service) as http:
         yield http
 
 
@@ -120,24 +121,19 @@ def _check(response: Response) -> None:
         assert isinstance(error["message"], str)
 
 
-def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="", errors="surrogatepass")
-
-
 @given(st.sampled_from(_ROUTES), _IDS, _BODIES)
 def test_any_body_on_any_route(
     open_http: TestClient, route: tuple[str, str], name: str, body: bytes
 ) -> None:
     method, path = route
-    url = path.replace("{id}", _quoted(name))
+    quoted = quote(name, safe="", errors="surrogatepass")
+    url = path.replace("{id}", quoted)
     _check(open_http.request(method, url, content=body, headers=_JSON_TYPE))
 
 
 @pytest.mark.parametrize("depth", [100, 400, 900, 5_000])
 @pytest.mark.parametrize("key", ["tool_calls", "function_call", "content", "audio"])
-def test_any_depth_is_a_400(open_http: TestClient, depth: int, key: str) -> None:
+def test_deep_nesting_is_a_400(open_http: TestClient, depth: int, key: str) -> None:
     nested = '{"a":' * depth + "1" + "}" * depth
     if key == "tool_calls":
         nested = f"[{nested}]"
@@ -150,3 +146,39 @@ def test_any_depth_is_a_400(open_http: TestClient, depth: int, key: str) -> None
     )
     assert response.status_code == 400
     _check(response)
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "param", "message"),
+    [
+        (
+            "fine_tuning/jobs",
+            {**_JOB, "hyperparameters": {"learning_rate_multiplier": 0}},
+            "hyperparameters",
+            "Invalid value for 'hyperparameters': Input should be greater than 0.",
+        ),
+        (
+            "fine_tuning/jobs",
+            {**_JOB, "metadata": {"secret words": 1}},
+            "metadata",
+            "Invalid value for 'metadata': Input should be a valid string.",
+        ),
+        (
+            "chat/completions",
+            {**_CHAT, "messages": [{"role": "user", "content": [{"type": "x"}]}]},
+            "messages",
+            "Invalid value for 'messages': Field required.",
+        ),
+        (
+            "chat/completions",
+            {**_CHAT, "secret": 1},
+            "secret",
+            "Unrecognized request argument.",
+        ),
+    ],
+)
+def test_error_names_the_parameter_without_its_value(
+    open_http: TestClient, route: str, body: Any, param: str, message: str
+) -> None:
+    error = open_http.post(f"/v1/{route}", json=body).json()["error"]
+    assert (error["param"], error["message"]) == (param, message)

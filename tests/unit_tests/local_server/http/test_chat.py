@@ -13,8 +13,8 @@ _TOOL: Any = {"type": "function", "function": {"name": "now"}}
 
 
 def _ask(client: OpenAI, messages: list[Any] = _HELLO, **options: Any) -> Any:
-    asked: Any = {"model": "tiny", "max_tokens": 12, "seed": 1, **options}
-    return client.chat.completions.create(messages=messages, **asked)
+    request: Any = {"model": "tiny", "max_tokens": 12, "seed": 1, **options}
+    return client.chat.completions.create(messages=messages, **request)
 
 
 def _stream(client: OpenAI, **options: Any) -> list[Any]:
@@ -25,7 +25,7 @@ def _text(client: OpenAI, **options: Any) -> str:
     return str(_ask(client, **options).choices[0].message.content)
 
 
-def test_an_answer_comes_with_its_usage(client: OpenAI) -> None:
+def test_answer_has_its_usage(client: OpenAI) -> None:
     answer = _ask(client)
     assert answer.model == "tiny"
     assert answer.choices[0].message.role == "assistant"
@@ -34,7 +34,7 @@ def test_an_answer_comes_with_its_usage(client: OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 12
 
 
-def test_a_stream_gives_the_same_text_in_parts(client: OpenAI) -> None:
+def test_stream_has_the_same_text(client: OpenAI) -> None:
     whole = _text(client)
     chunks = _stream(client)
     assert "".join(c.choices[0].delta.content or "" for c in chunks) == whole
@@ -43,14 +43,14 @@ def test_a_stream_gives_the_same_text_in_parts(client: OpenAI) -> None:
     assert len(chunks) > 3
 
 
-def test_a_stream_tells_its_usage_if_asked(client: OpenAI) -> None:
+def test_stream_includes_usage_on_request(client: OpenAI) -> None:
     chunks = _stream(client, stream_options={"include_usage": True})
     assert chunks[-1].usage.completion_tokens == 12
     assert chunks[-1].choices == []
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
-def test_a_stop_ends_the_answer_before_it(client: OpenAI) -> None:
+def test_stop_sequence_ends_the_answer(client: OpenAI) -> None:
     whole = _text(client)
     stop = whole[3:5]
     answer = _ask(client, stop=[stop]).choices[0]
@@ -61,7 +61,7 @@ def test_a_stop_ends_the_answer_before_it(client: OpenAI) -> None:
     assert text == answer.message.content
 
 
-def test_an_answer_is_never_longer_than_the_models_memory(client: OpenAI) -> None:
+def test_answer_fits_the_context(client: OpenAI) -> None:
     usage = _ask(
         client,
         [{"role": "user", "content": "race " * 245}],
@@ -71,13 +71,13 @@ def test_an_answer_is_never_longer_than_the_models_memory(client: OpenAI) -> Non
     assert usage.total_tokens <= 512
 
 
-def test_messages_beyond_the_models_memory_are_refused(client: OpenAI) -> None:
+def test_messages_beyond_the_context_are_refused(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="at most 512 tokens") as caught:
         _ask(client, [{"role": "user", "content": "race " * 600}])
     assert caught.value.code == "context_length_exceeded"
 
 
-def test_text_in_parts_names_and_roles_are_understood(client: OpenAI) -> None:
+def test_openai_message_forms_are_accepted(client: OpenAI) -> None:
     parts = [{"type": "text", "text": "hello"}]
     messages = [
         {"role": "developer", "content": "be kind"},
@@ -88,17 +88,8 @@ def test_text_in_parts_names_and_roles_are_understood(client: OpenAI) -> None:
     assert _ask(client, messages).choices
 
 
-@pytest.mark.parametrize("model", ["gpt-4", "/etc/passwd", "../x", "ft:tiny:local::0"])
-def test_a_model_that_is_not_served_is_a_404(client: OpenAI, model: str) -> None:
-    with pytest.raises(openai.NotFoundError) as caught:
-        _ask(client, model=model)
-    assert caught.value.code == "model_not_found"
-
-
 @pytest.mark.parametrize("cold", [{"temperature": 0}, {"top_p": 0}, {"seed": 5}])
-def test_the_same_seed_or_a_cold_answer_is_the_same(
-    client: OpenAI, cold: dict[str, Any]
-) -> None:
+def test_seeded_or_greedy_answers_repeat(client: OpenAI, cold: dict[str, Any]) -> None:
     answers = {_text(client, **{"seed": seed, **cold}) for seed in range(3)}
     assert len(answers) == 1
 
@@ -134,9 +125,7 @@ def test_the_same_seed_or_a_cold_answer_is_the_same(
         ("model", (5,)),
     ],
 )
-def test_what_transformers_cannot_follow_is_a_400(
-    http: TestClient, param: str, values: Any
-) -> None:
+def test_llama_cpp_option_is_a_400(http: TestClient, param: str, values: Any) -> None:
     for value in values:
         body = {"model": "tiny", "messages": _HELLO, "max_tokens": 1, param: value}
         response = http.post("/v1/chat/completions", json=body)
@@ -153,13 +142,11 @@ def test_what_transformers_cannot_follow_is_a_400(
         {"temperature": None, "stop": None, "seed": None},
         {"temperature": 1e-300},
         {"temperature": 2, "top_p": 1e-9},
-        # Half of a surrogate pair.
+        # A lone surrogate.
         {"messages": [{"role": "user", "content": "a\ud83d"}]},
     ],
 )
-def test_what_asks_for_nothing_special_is_taken(
-    http: TestClient, change: dict[str, Any]
-) -> None:
+def test_neutral_values_are_accepted(http: TestClient, change: dict[str, Any]) -> None:
     body = {"model": "tiny", "messages": _HELLO, "max_completion_tokens": 1, **change}
     response = http.post(
         "/v1/chat/completions",
@@ -168,7 +155,7 @@ def test_what_asks_for_nothing_special_is_taken(
     )
     assert response.status_code == 200
     assert response.json()["model"] == "tiny"
-    # Random weights may end an answer with their first token.
+    # Random weights can end an answer with the first token.
     assert response.json()["usage"]["completion_tokens"] <= 1
 
 
@@ -179,19 +166,27 @@ def test_models_are_the_base_and_its_aliases(client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny", "gpt-3.5-turbo"])
-def test_the_base_cannot_be_deleted(client: OpenAI, name: str) -> None:
+def test_base_cannot_be_deleted(client: OpenAI, name: str) -> None:
     with pytest.raises(openai.PermissionDeniedError):
         client.models.delete(name)
 
 
-@pytest.mark.parametrize("name", ["x", "..%2F..", "a/b/c", "ft:tiny:local:x:0123"])
-def test_a_model_that_is_not_there_is_a_404(http: TestClient, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["gpt-4", "..%2F..", "/etc/passwd", "ft:tiny:local:x:0123"]
+)
+def test_unknown_model_is_a_404(http: TestClient, name: str) -> None:
     assert http.get(f"/v1/models/{name}").status_code == 404
     assert http.delete(f"/v1/models/{name}").status_code == 404
+    chat = {"model": name, "messages": _HELLO}
+    job = {"model": name, "training_file": "file-1"}
+    for route, body in (("chat/completions", chat), ("fine_tuning/jobs", job)):
+        response = http.post(f"/v1/{route}", json=body)
+        assert response.status_code == 404
+        assert response.json()["error"]["code"] == "model_not_found"
 
 
-def test_tokens_are_counted_as_the_model_reads_them(client: OpenAI) -> None:
-    """A chat of any length is counted, to be shortened."""
+def test_token_counts_match_the_prompt(client: OpenAI) -> None:
+    """There is no limit, because the counts are for shortening chats."""
     answer = _ask(client)
     for messages, expected in ((_HELLO, answer.usage.prompt_tokens), (_HELLO * 999, 0)):
         body = {"model": "tiny", "messages": messages}

@@ -1,4 +1,4 @@
-"""Uploaded files: storage, expiry and deletion."""
+"""Uploaded files: storage and deletion."""
 
 import io
 from pathlib import Path
@@ -21,7 +21,7 @@ def _upload(client: OpenAI, content: bytes = _CONTENT, **options: Any) -> FileOb
     return client.files.create(file=io.BytesIO(content), purpose="fine-tune", **options)
 
 
-def test_an_upload_is_processed_at_once(client: OpenAI) -> None:
+def test_upload_is_processed_immediately(client: OpenAI) -> None:
     created = _upload(client)
     assert created.id.startswith("file-")
     assert (created.status, created.filename) == ("processed", "upload")
@@ -30,13 +30,13 @@ def test_an_upload_is_processed_at_once(client: OpenAI) -> None:
     assert client.files.content(created.id).content == _CONTENT
 
 
-def test_files_are_listed_newest_first_and_by_pages(client: OpenAI) -> None:
+def test_files_are_listed_newest_first(client: OpenAI) -> None:
     ids = [_upload(client).id for _ in range(3)]
     assert [file.id for file in client.files.list()] == ids[::-1]
     assert [file.id for file in client.files.list(limit=1)] == ids[::-1]
 
 
-def test_a_deleted_file_is_gone_from_the_disk(client: OpenAI, tmp_path: Path) -> None:
+def test_deleted_file_leaves_no_text(client: OpenAI, tmp_path: Path) -> None:
     created = _upload(client, as_jsonl(dialogues(2, mark="MARKED")))
     assert client.files.delete(created.id).deleted
     with pytest.raises(openai.NotFoundError):
@@ -45,17 +45,17 @@ def test_a_deleted_file_is_gone_from_the_disk(client: OpenAI, tmp_path: Path) ->
     assert not any(b"MARKED" in path.read_bytes() for path in files)
 
 
-def test_a_file_that_cannot_be_deleted_is_still_there_and_can_be_deleted_later(
+def test_failed_deletion_can_be_repeated(
     client: OpenAI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As on Windows, while another program has it open."""
+    """As on Windows, while another program uses the file."""
 
-    def held_open(*_: Any, **__: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "The file is used by another process")
 
     created = _upload(client)
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.unlink", held_open)
+        patch.setattr("pathlib.Path.unlink", fail)
         with pytest.raises(openai.InternalServerError):
             client.files.delete(created.id)
     assert client.files.retrieve(created.id) == created
@@ -63,7 +63,7 @@ def test_a_file_that_cannot_be_deleted_is_still_there_and_can_be_deleted_later(
     assert not list((tmp_path / "data" / "files").iterdir())
 
 
-def test_the_text_that_a_killed_server_was_receiving_is_deleted(
+def test_incomplete_uploads_are_deleted(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -76,7 +76,7 @@ def test_the_text_that_a_killed_server_was_receiving_is_deleted(
     with pytest.raises(Killed):
         service.files.create(io.BytesIO(b"not JSON"), filename="x")
     assert len(list(service.data.files.iterdir())) == 1
-    assert service.files.newest_first() == []
+    assert service.files.list_all() == []
     FileStore(service.data).delete_incomplete()
     assert not list(service.data.files.iterdir())
 
@@ -85,7 +85,7 @@ def test_the_text_that_a_killed_server_was_receiving_is_deleted(
     "name",
     ["x", "file-1", "..%2F..%2Fsecret", "file-" + "g" * 24, "file-" + "0" * 24, "%00"],
 )
-def test_an_id_that_is_none_is_a_404(http: TestClient, name: str) -> None:
+def test_unknown_file_is_a_404(http: TestClient, name: str) -> None:
     for call in (
         http.get(f"/v1/files/{name}"),
         http.get(f"/v1/files/{name}/content"),
@@ -99,9 +99,7 @@ def test_an_id_that_is_none_is_a_404(http: TestClient, name: str) -> None:
     "content",
     [b"not json\n", b"{}\n[]\n", b'{"a": 1}\n{"a": \n', b"\xff\xfe\n", b"[" * 100_000],
 )
-def test_what_is_no_json_lines_is_refused_and_not_kept(
-    client: OpenAI, content: bytes, tmp_path: Path
-) -> None:
+def test_bad_jsonl_is_refused(client: OpenAI, content: bytes, tmp_path: Path) -> None:
     with pytest.raises(openai.BadRequestError, match="JSONL"):
         _upload(client, content)
     assert not list((tmp_path / "data" / "files").iterdir())
@@ -125,16 +123,14 @@ _FILE: Any = {"file": ("a", _CONTENT)}
         },
     ],
 )
-def test_a_form_that_is_no_upload_is_a_400(
-    http: TestClient, form: dict[str, Any]
-) -> None:
+def test_invalid_upload_form_is_a_400(http: TestClient, form: dict[str, Any]) -> None:
     response = http.post("/v1/files", **form)
     assert response.status_code == 400
     assert response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=", "after=x"])
-def test_a_bad_query_is_a_400(http: TestClient, query: str) -> None:
+def test_invalid_query_is_a_400(http: TestClient, query: str) -> None:
     response = http.get(f"/v1/files?{query}")
     assert response.status_code == 400
     assert response.json()["error"]["param"] == query.split("=", maxsplit=1)[0]

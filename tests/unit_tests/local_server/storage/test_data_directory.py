@@ -1,14 +1,19 @@
-"""The data directory: folders, files, locks, and the record of a running server."""
+"""The data directory: folders, files, locks, and the running server."""
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server import LocalServer, launcher
+from langchain_chatexports.local_server.storage import data_directory
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     RunningServer,
@@ -23,7 +28,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permission
 
 
 @posix
-def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_folders_are_private(tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir(mode=0o755)
     data = DataDirectory(root)
@@ -32,14 +37,14 @@ def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_data_directory_that_is_a_file_is_refused_by_its_path(tmp_path: Path) -> None:
+def test_file_as_data_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LocalServerError, match="data_dir") as caught:
         DataDirectory(tmp_path / "file").prepare()
     assert str(tmp_path / "file") in str(caught.value)
 
 
-def test_what_was_left_half_deleted_is_cleared(tmp_path: Path) -> None:
+def test_half_deleted_folders_are_removed(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     data.prepare()
     (data.models / f".deleted-{'0' * 12}").mkdir()
@@ -48,7 +53,7 @@ def test_what_was_left_half_deleted_is_cleared(tmp_path: Path) -> None:
         assert [path.name for path in data.models.iterdir()] == [".deleted-scenes"]
 
 
-def test_two_servers_cannot_use_one_directory(tmp_path: Path) -> None:
+def test_directory_is_used_by_one_server(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "data")
     data.prepare()
     with (
@@ -71,31 +76,65 @@ def data(tmp_path: Path) -> Iterator[DataDirectory]:
     made = DataDirectory(tmp_path / "data")
     made.prepare()
     with made.locked():
-        write_json(made.running, asdict(_SERVER))
+        write_json(made.server_file, asdict(_SERVER))
         yield made
 
 
-def test_a_running_server_is_found(data: DataDirectory) -> None:
+def test_running_server_is_found(data: DataDirectory) -> None:
     server = find_running_server(data.root)
     assert server == _SERVER
     assert _SERVER.api_key not in repr(server)
 
 
-def test_the_record_of_a_killed_server_is_not_believed_and_removed(
-    tmp_path: Path,
-) -> None:
+def test_record_of_a_killed_server_is_ignored(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path)
     data.prepare()
-    write_json(data.running, asdict(_SERVER))
+    write_json(data.server_file, asdict(_SERVER))
     assert find_running_server(tmp_path) is None
     with data.locked():
         assert find_running_server(tmp_path) is None
-    assert not data.running.exists()
+    assert not data.server_file.exists()
 
 
-def test_a_running_server_with_another_base_is_an_error_that_names_both(
-    data: DataDirectory, tiny_base: Path
-) -> None:
-    write_json(data.running, asdict(replace(_SERVER, base_model="large")))
-    with pytest.raises(LocalServerError, match="the base large and not tiny"):
+def test_shared_server_has_the_same_base(data: DataDirectory, tiny_base: Path) -> None:
+    write_json(data.server_file, asdict(replace(_SERVER, base_model="large")))
+    with pytest.raises(LocalServerError, match="the base large instead of tiny"):
         LocalServer(tiny_base, data_dir=data.root, share=True).start()
+
+
+def test_starting_server_is_shared(
+    data: DataDirectory, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command locks the directory, and its server is ready later."""
+    data.server_file.unlink()
+
+    def fail(_: LocalServer) -> None:
+        threading.Timer(0.5, write_json, (data.server_file, asdict(_SERVER))).start()
+        msg = "Another local server is using the directory"
+        raise LocalServerError(msg)
+
+    monkeypatch.setattr(LocalServer, "_start_process", fail)
+    monkeypatch.setattr(launcher, "_open_keep_alive", lambda _: httpx.Client())
+    server = LocalServer(tiny_base, data_dir=data.root, share=True).start()
+    assert (server.is_shared, server.base_url) == (True, _SERVER.base_url)
+    server.stop()
+
+
+@posix
+def test_rename_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[Path] = []
+
+    def rename(target: Path) -> None:
+        tries.append(target)
+        if len(tries) < 3:
+            raise PermissionError(13, "It is used by another process")
+
+    source: Any = SimpleNamespace(replace=rename)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(PermissionError):
+        data_directory.replace(source, tmp_path)
+    # Only for this call, because pathlib reads it, too.
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        data_directory.replace(source, tmp_path)
+    assert tries == [tmp_path] * 3

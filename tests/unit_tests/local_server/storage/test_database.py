@@ -1,7 +1,8 @@
-"""The database: processes that write at the same time, and those that are killed."""
+"""The database: concurrent writes and errors."""
 
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from langchain_chatexports.local_server.storage.data_directory import DataDirect
 from langchain_chatexports.local_server.storage.database import (
     DatabaseError,
     is_disk_full,
-    writing,
+    transaction,
 )
 from langchain_chatexports.local_server.storage.jobs import JobStore
 
@@ -29,9 +30,9 @@ def _write_events(root: str, job_id: str) -> None:
         jobs.log(job_id, "Step", data={"step": step})
 
 
-def test_two_processes_write_events_and_none_is_lost(data: DataDirectory) -> None:
+def test_concurrent_writes_are_not_lost(data: DataDirectory) -> None:
     jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=[])["id"]
+    job_id = jobs.create({})["id"]
     before = len(jobs.events(job_id))
     context = multiprocessing.get_context("spawn")
     writers = [
@@ -46,18 +47,34 @@ def test_two_processes_write_events_and_none_is_lost(data: DataDirectory) -> Non
     assert jobs.last_metrics(job_id) == {"step": _EVENTS}
 
 
-def test_a_change_is_made_by_one_of_two(data: DataDirectory) -> None:
+def test_update_needs_an_expected_status(data: DataDirectory) -> None:
     jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=[])["id"]
-    assert jobs.update(job_id, only_from=("queued",), status="cancelled")
-    assert not jobs.update(job_id, only_from=("queued",), status="running")
+    job_id = jobs.create({})["id"]
+    assert jobs.update(job_id, expected=("queued",), status="cancelled")
+    assert not jobs.update(job_id, expected=("queued",), status="running")
     finished_at = (jobs.get(job_id) or {})["finished_at"]
     assert isinstance(finished_at, int)
 
 
-def test_a_deleted_job_gets_no_events(data: DataDirectory) -> None:
+def test_job_that_starts_meanwhile_is_ahead_once(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=["a warning"])["id"]
+    first, second = (jobs.create({})["id"] for _ in range(2))
+    select = JobStore._select
+
+    def select_and_start(*args: Any) -> Any:
+        rows = select(*args)
+        jobs.update(first, expected=("queued",), status="running")
+        return rows
+
+    monkeypatch.setattr(JobStore, "_select", select_and_start)
+    assert jobs.jobs_ahead(second) == [first]
+
+
+def test_deleted_job_gets_no_events(data: DataDirectory) -> None:
+    jobs = JobStore(data)
+    job_id = jobs.create({}, warnings=["a warning"])["id"]
     warnings = [event for event in jobs.events(job_id) if event["level"] == "warn"]
     assert [event["message"] for event in warnings] == ["a warning"]
     jobs.delete(job_id)
@@ -65,18 +82,18 @@ def test_a_deleted_job_gets_no_events(data: DataDirectory) -> None:
     assert jobs.events(job_id) == []
 
 
-def test_a_missing_database_is_an_error_and_not_created(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseError), writing(tmp_path / "none.db"):
+def test_missing_database_is_not_created(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError), transaction(tmp_path / "none.db"):
         pass
     assert not (tmp_path / "none.db").exists()
 
 
-def test_a_full_disk_is_explained_and_changes_nothing(data: DataDirectory) -> None:
+def test_full_disk_rolls_back(data: DataDirectory) -> None:
     jobs = JobStore(data)
-    job_id = jobs.create({}, private={}, events=[])["id"]
-    with (  # noqa: PT012 - what is written fails, or its commit.
+    job_id = jobs.create({})["id"]
+    with (  # noqa: PT012 - the update or its commit fails.
         pytest.raises(DatabaseError, match="Free some space") as caught,
-        writing(data.database) as database,
+        transaction(data.database) as database,
     ):
         database.execute("PRAGMA max_page_count = 1")
         database.execute("UPDATE jobs SET record = ?", ("x" * 100_000,))
@@ -84,8 +101,8 @@ def test_a_full_disk_is_explained_and_changes_nothing(data: DataDirectory) -> No
     assert (jobs.get(job_id) or {})["status"] == "queued"
 
 
-def test_a_damaged_database_is_explained(data: DataDirectory) -> None:
+def test_damaged_database_is_an_error(data: DataDirectory) -> None:
     data.database.write_bytes(b"no database at all" * 100)
     with pytest.raises(DatabaseError, match="not a database") as caught:
-        JobStore(data).newest_first()
+        JobStore(data).list_all()
     assert not is_disk_full(caught.value)

@@ -1,4 +1,4 @@
-"""What is listed, canceled and deleted, with and without a server."""
+"""Jobs and uploads: listing, cancellation and deletion."""
 
 import io
 import os
@@ -15,14 +15,17 @@ import pytest
 from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.database import writing
+from langchain_chatexports.local_server.storage.database import transaction
 from langchain_chatexports.local_server.storage.deletion import (
     DataCounts,
     count_data,
+    delete_data,
     delete_everything,
-    delete_kept,
 )
-from langchain_chatexports.local_server.storage.files import FileStore, list_sets
+from langchain_chatexports.local_server.storage.files import (
+    FileStore,
+    list_example_files,
+)
 from langchain_chatexports.local_server.storage.jobs import (
     JobStore,
     job_events,
@@ -30,16 +33,16 @@ from langchain_chatexports.local_server.storage.jobs import (
     stop_job,
 )
 from langchain_chatexports.local_server.storage.models import list_models
-from tests.unit_tests.builders.kept_models import keep_model
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.builders.tuned_models import write_model
 
-posix = pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows restricts links")
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    keep_model(tmp_path / "data", "0" * 11 + "1", mark="MARKED")
-    keep_model(tmp_path / "data", "0" * 11 + "2", mark="MARKED")
+    write_model(tmp_path / "data", "0" * 11 + "1", mark="MARKED")
+    write_model(tmp_path / "data", "0" * 11 + "2", mark="MARKED")
     return tmp_path / "data"
 
 
@@ -54,37 +57,37 @@ def stopped(root: Path, jobs: JobStore) -> str:
     upload = io.BytesIO(as_jsonl(dialogues(mark="STOPPED")))
     file = FileStore(DataDirectory(root)).create(upload, filename="x")
     record = {"model": "tiny", "training_file": file["id"], "metadata": {}}
-    job_id: str = jobs.create(record, private={}, events=[])["id"]
+    job_id: str = jobs.create(record)["id"]
     for step in (3, 12):
         jobs.log(job_id, f"Step {step}", data={"step": step, "total_steps": 20})
     save = jobs.folder(job_id) / "saves" / "checkpoint-11"
     save.mkdir(parents=True)
     (save / "complete.json").touch()
-    jobs.update(job_id, only_from=("queued",), status="paused")
+    jobs.update(job_id, expected=("queued",), status="paused")
     return job_id
 
 
 @pytest.fixture
 def journals(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The disk is full; the modes of the journals of all changes."""
+    """The journal modes of all changes on a full disk."""
     seen = set()
 
     @contextmanager
     def watched(path: Path, **options: bool) -> Iterator[sqlite3.Connection]:
-        with writing(path, **options) as database:
+        with transaction(path, **options) as database:
             yield database
             seen.add(database.execute("PRAGMA journal_mode").fetchone()[0])
             assert not path.with_name(f"{path.name}-journal").exists()
 
     for module in ("files", "jobs"):
-        name = f"langchain_chatexports.local_server.storage.{module}.writing"
+        name = f"langchain_chatexports.local_server.storage.{module}.transaction"
         monkeypatch.setattr(name, watched)
     usage = SimpleNamespace(free=0)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     return seen
 
 
-def _with_text(root: Path, text: bytes) -> list[Path]:
+def _files_with(root: Path, text: bytes) -> list[Path]:
     return [p for p in root.rglob("*") if p.is_file() and text in p.read_bytes()]
 
 
@@ -92,36 +95,35 @@ def _upload_of(jobs: JobStore, job_id: str) -> str:
     return str((jobs.get(job_id) or {})["training_file"])
 
 
-def test_a_deletion_needs_no_space_on_the_disk(
+def test_deletion_works_on_a_full_disk(
     root: Path, jobs: JobStore, stopped: str, journals: set[str]
 ) -> None:
-    delete_kept(stopped, data_dir=root)
-    delete_kept(list_models(root)[0].name, data_dir=root)
-    assert (len(jobs.newest_first()), journals) == (1, {"memory"})
-    assert not _with_text(root, b"STOPPED")
+    delete_data(stopped, data_dir=root)
+    delete_data(list_models(root)[0].name, data_dir=root)
+    assert (len(jobs.list_all()), journals) == (1, {"memory"})
+    assert not _files_with(root, b"STOPPED")
 
 
-def test_a_directory_that_is_not_there_holds_nothing_and_is_not_made(
-    tmp_path: Path,
-) -> None:
+def test_missing_directory_is_not_created(tmp_path: Path) -> None:
     assert count_data(tmp_path / "none") == DataCounts(0, 0, 0)
     assert delete_everything(tmp_path / "none") == DataCounts(0, 0, 0)
-    assert (list_jobs(tmp_path / "none"), list_sets(tmp_path / "none")) == ([], [])
+    assert (list_jobs(tmp_path / "none"), list_example_files(tmp_path / "none")) == (
+        [],
+        [],
+    )
     assert not (tmp_path / "none").exists()
 
 
-def test_a_model_is_deleted_with_its_job_and_text_and_the_other_stays(
-    root: Path, jobs: JobStore
-) -> None:
+def test_model_is_deleted_with_its_job_and_text(root: Path, jobs: JobStore) -> None:
     newest, oldest = list_models(root)
     file_id = _upload_of(jobs, newest.job_id)
-    delete_kept(newest.name, data_dir=root)
+    delete_data(newest.name, data_dir=root)
     assert [model.name for model in list_models(root)] == [oldest.name]
     assert [job.id for job in list_jobs(root)] == [oldest.job_id]
     assert job_events(newest.job_id, root) == []
-    assert not _with_text(root, newest.job_id.encode())
-    assert not _with_text(root, file_id.encode())
-    assert [kept.job_ids for kept in list_sets(root)] == [(oldest.job_id,)]
+    assert not _files_with(root, newest.job_id.encode())
+    assert not _files_with(root, file_id.encode())
+    assert [file.job_ids for file in list_example_files(root)] == [(oldest.job_id,)]
 
 
 @pytest.mark.parametrize(
@@ -136,76 +138,68 @@ def test_a_model_is_deleted_with_its_job_and_text_and_the_other_stays(
         ("cancelled", False, False),
     ],
 )
-def test_a_shared_text_stays_while_another_job_or_model_uses_it(
+def test_shared_upload_is_not_deleted(
     root: Path, jobs: JobStore, status: str, *, has_model: bool, stays: bool
 ) -> None:
     newest, oldest = list_models(root)
     shared = _upload_of(jobs, newest.job_id)
     jobs.update(
-        oldest.job_id, only_from=("queued",), status=status, validation_file=shared
+        oldest.job_id, expected=("queued",), status=status, validation_file=shared
     )
     if not has_model:
         shutil.rmtree(oldest.path)
-    delete_kept(newest.name, data_dir=root)
+    delete_data(newest.name, data_dir=root)
     assert (root / "files" / f"{shared}.jsonl").exists() == stays
 
 
-def test_examples_are_deleted_only_if_no_job_used_them(root: Path) -> None:
+def test_used_examples_are_not_deleted(root: Path) -> None:
     data = DataDirectory(root)
     unused = FileStore(data).create(io.BytesIO(b"{}\n"), filename="x")["id"]
-    used = list_sets(root)[-1].id
-    delete_kept(unused, data_dir=root)
+    used = list_example_files(root)[-1].id
+    delete_data(unused, data_dir=root)
     with pytest.raises(LocalServerError, match="used"):
-        delete_kept(used, data_dir=root)
-    assert unused not in {kept.id for kept in list_sets(root)}
+        delete_data(used, data_dir=root)
+    assert unused not in {file.id for file in list_example_files(root)}
 
 
 @pytest.mark.parametrize(
     "name", ["ft:tiny:local::ffffffffffff", "ftjob-" + "0" * 24, "file-" + "0" * 24]
 )
-def test_what_is_not_there_is_an_error(root: Path, name: str) -> None:
-    with pytest.raises(LocalServerError, match=r"There (is|are) no"):
-        delete_kept(name, data_dir=root)
+def test_unknown_name_is_not_deleted(root: Path, name: str) -> None:
+    with pytest.raises(LocalServerError, match=r"No (model or job|examples)"):
+        delete_data(name, data_dir=root)
     assert count_data(root) == DataCounts(files=2, jobs=2, models=2)
 
 
-def test_jobs_are_listed_newest_first_with_step_and_place_in_line(
-    root: Path, jobs: JobStore, stopped: str
-) -> None:
+def test_listed_jobs_have_a_position(root: Path, jobs: JobStore, stopped: str) -> None:
     newest, second, first = list_jobs(root)
     assert (newest.id, newest.status, newest.base_model) == (stopped, "stopped", "tiny")
     assert (newest.step, newest.total_steps, newest.saved_step) == (12, 20, 11)
     assert (first.position, second.position) == (0, 1)
-    jobs.update(first.id, only_from=("queued",), status="running")
+    jobs.update(first.id, expected=("queued",), status="running")
     assert list_jobs(root)[1].position == 1
 
 
-@pytest.mark.parametrize(
-    ("has_server", "status"), [(False, "stopped"), (True, "running")]
-)
-def test_a_job_that_nobody_trains_is_listed_as_stopped(
-    root: Path, jobs: JobStore, stopped: str, status: str, *, has_server: bool
-) -> None:
-    jobs.update(stopped, only_from=("paused",), status="running")
-    with ProcessLock(root / "server.lock") as lock:
-        assert not has_server or lock.acquire()
-        assert list_jobs(root)[0].status == status
-
-
-def test_a_deleted_job_leaves_no_text_events_or_checkpoints(
+def test_job_without_server_is_stopped(
     root: Path, jobs: JobStore, stopped: str
 ) -> None:
-    delete_kept(stopped, data_dir=root)
+    jobs.update(stopped, expected=("paused",), status="running")
+    assert list_jobs(root)[0].status == "stopped"
+    with ProcessLock(root / "server.lock") as lock:
+        assert lock.acquire()
+        assert list_jobs(root)[0].status == "running"
+
+
+def test_deleted_job_leaves_no_data(root: Path, jobs: JobStore, stopped: str) -> None:
+    delete_data(stopped, data_dir=root)
     assert not (root / "jobs" / stopped).exists()
     assert count_data(root) == DataCounts(files=2, jobs=2, models=2)
-    assert not _with_text(root, b"STOPPED")
+    assert not _files_with(root, b"STOPPED")
     assert jobs.events(stopped) == []
-    assert not _with_text(root, stopped.encode())
+    assert not _files_with(root, stopped.encode())
 
 
-def test_a_canceled_job_keeps_its_text_and_no_checkpoint(
-    root: Path, jobs: JobStore, stopped: str
-) -> None:
+def test_cancelled_job_has_no_saves(root: Path, jobs: JobStore, stopped: str) -> None:
     stop_job(stopped, "cancelled", data_dir=root)
     assert (jobs.get(stopped) or {})["status"] == "cancelled"
     assert not (root / "jobs" / stopped).exists()
@@ -213,28 +207,26 @@ def test_a_canceled_job_keeps_its_text_and_no_checkpoint(
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
-def test_a_job_of_a_killed_server_is_paused_and_keeps_its_checkpoint(
+def test_paused_job_keeps_its_saves(
     root: Path, jobs: JobStore, stopped: str, status: str
 ) -> None:
-    jobs.update(stopped, only_from=("paused",), status=status)
+    jobs.update(stopped, expected=("paused",), status=status)
     stop_job(stopped, "paused", data_dir=root)
     assert (jobs.get(stopped) or {})["status"] == "paused"
     assert list_jobs(root)[0].saved_step == 11
 
 
 @pytest.mark.parametrize("change", ["cancelled", "paused"])
-def test_a_finished_or_unknown_job_is_not_changed(
-    root: Path, stopped: str, change: Any
-) -> None:
+def test_finished_job_cannot_be_changed(root: Path, stopped: str, change: Any) -> None:
     stop_job(stopped, "cancelled", data_dir=root)
-    with pytest.raises(LocalServerError, match="finished already"):
+    with pytest.raises(LocalServerError, match="already finished"):
         stop_job(stopped, change, data_dir=root)
     for job_id in ("ftjob-" + "0" * 24, "ftjob-../files"):
-        with pytest.raises(LocalServerError, match="no job"):
+        with pytest.raises(LocalServerError, match="No job"):
             stop_job(job_id, change, data_dir=root)
 
 
-def test_a_job_is_not_deleted_under_its_trainer(
+def test_job_in_training_is_not_deleted(
     root: Path, stopped: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -242,23 +234,23 @@ def test_a_job_is_not_deleted_under_its_trainer(
     )
     with ProcessLock(root / "jobs" / stopped / "trainer.lock") as lock:
         assert lock.acquire()
-        with pytest.raises(LocalServerError, match="does not end"):
-            delete_kept(stopped, data_dir=root)
+        with pytest.raises(LocalServerError, match="still running"):
+            delete_data(stopped, data_dir=root)
     assert (root / "jobs" / stopped / "saves").exists()
 
 
-def test_everything_deleted_leaves_no_marked_text(root: Path, stopped: str) -> None:
+def test_deleting_everything_leaves_no_text(root: Path, stopped: str) -> None:
     half = root / "models" / f".deleted-{'0' * 12}"
     half.mkdir()
     (half / "adapter_model.safetensors").write_text("MARKED")
-    assert len(_with_text(root, b"MARKED")) == 5
+    assert len(_files_with(root, b"MARKED")) == 5
     assert delete_everything(root) == DataCounts(files=3, jobs=3, models=2)
     for text in (b"MARKED", b"STOPPED", stopped.encode()):
-        assert _with_text(root, text) == []
+        assert _files_with(root, text) == []
     assert count_data(root) == DataCounts(0, 0, 0)
 
 
-def test_not_everything_is_deleted_under_a_running_server(root: Path) -> None:
+def test_running_server_prevents_deletion(root: Path) -> None:
     with ProcessLock(root / "server.lock") as lock:
         assert lock.acquire()
         with pytest.raises(LocalServerError, match="Another local server"):
@@ -272,9 +264,7 @@ def _state(root: Path) -> list[tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize("call", [count_data, delete_everything])
-def test_somebody_elses_folder_is_refused_and_left_as_it_is(
-    tmp_path: Path, call: Any
-) -> None:
+def test_foreign_folder_is_refused(tmp_path: Path, call: Any) -> None:
     project = tmp_path / "project"
     for name in ("models/bert", "files/thesis", "jobs/2024", "models/0123456789ab"):
         (project / name).mkdir(parents=True)
@@ -290,31 +280,29 @@ def test_somebody_elses_folder_is_refused_and_left_as_it_is(
         call(tmp_path / "thesis.txt")
 
 
-def test_what_others_put_into_the_directory_stays(root: Path) -> None:
-    theirs = [
-        root / path
-        for path in (
-            "notes.txt",
-            "files/.DS_Store",
-            "files/thesis/chapter.txt",
-            # The form of an id, and no record of ours.
-            f"files/file-{'a' * 24}.jsonl",
-            f"jobs/ftjob-{'a' * 24}/list.txt",
-            f"models/{'a' * 12}/config.json",
-            "jobs/.deleted-scenes/cut.txt",
-            "models/bert/config.json",
-        )
-    ]
-    for path in theirs:
+def test_foreign_files_are_not_deleted(root: Path) -> None:
+    names = (
+        "notes.txt",
+        "files/.DS_Store",
+        "files/thesis/chapter.txt",
+        # Valid ids without a record.
+        f"files/file-{'a' * 24}.jsonl",
+        f"jobs/ftjob-{'a' * 24}/list.txt",
+        f"models/{'a' * 12}/config.json",
+        "jobs/.deleted-scenes/cut.txt",
+        "models/bert/config.json",
+    )
+    paths = [root / name for name in names]
+    for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
     assert delete_everything(root) == DataCounts(files=2, jobs=2, models=2)
-    assert all(path.exists() for path in theirs)
-    assert _with_text(root, b"MARKED") == []
+    assert all(path.exists() for path in paths)
+    assert _files_with(root, b"MARKED") == []
 
 
 @posix
-def test_a_link_in_place_of_a_folder_is_refused(root: Path, tmp_path: Path) -> None:
+def test_linked_folder_is_refused(root: Path, tmp_path: Path) -> None:
     (root / "models").rename(tmp_path / "elsewhere")
     (root / "models").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LocalServerError, match="links"):
@@ -323,7 +311,7 @@ def test_a_link_in_place_of_a_folder_is_refused(root: Path, tmp_path: Path) -> N
 
 
 @posix
-def test_a_link_with_one_of_our_ids_is_not_followed(root: Path, tmp_path: Path) -> None:
+def test_link_with_a_model_id_is_not_followed(root: Path, tmp_path: Path) -> None:
     shutil.copytree(list_models(root)[0].path, tmp_path / "elsewhere")
     (root / "models" / ("f" * 12)).symlink_to(tmp_path / "elsewhere")
     delete_everything(root)

@@ -1,4 +1,4 @@
-"""Names of tuned models, and which model a short one stands for."""
+"""Names and labels of tuned models."""
 
 from pathlib import Path
 
@@ -8,24 +8,24 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import find_model, list_models
 from langchain_chatexports.local_server.storage.models import (
     EXPORTS_KEY,
+    job_labels,
     name_suffix,
-    names_of_job,
     rename_model,
 )
-from tests.unit_tests.builders.kept_models import keep_model
+from tests.unit_tests.builders.tuned_models import write_model
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A data directory with two models of one person and one of another."""
-    keep_model(tmp_path, "97c300000001", suffix="tortoise", person="Tortoise")
-    keep_model(tmp_path, "97d300000002", suffix="tortoise", person="Tortoise")
-    keep_model(tmp_path, "0123456789ab", suffix="hare", person="李雷")
+    write_model(tmp_path, "97c300000001", suffix="tortoise", person="Tortoise")
+    write_model(tmp_path, "97d300000002", suffix="tortoise", person="Tortoise")
+    write_model(tmp_path, "0123456789ab", suffix="hare", person="李雷")
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("typed", "model_id"),
+    ("name", "model_id"),
     [
         ("ft:tiny:local:tortoise:97c300000001", "97c300000001"),
         ("tortoise:97d300000002", "97d300000002"),
@@ -36,27 +36,25 @@ def root(tmp_path: Path) -> Path:
         ("李", "0123456789ab"),
     ],
 )
-def test_a_model_is_found_by_the_beginning_of_what_it_is_called(
-    root: Path, typed: str, model_id: str
-) -> None:
-    assert find_model(typed, root).path.name == model_id
+def test_model_is_found_by_name_prefix(root: Path, name: str, model_id: str) -> None:
+    assert find_model(name, root).path.name == model_id
 
 
-def test_a_whole_name_comes_before_the_beginning_of_another(root: Path) -> None:
-    keep_model(root, "aa0000000001", suffix="hare-and-friends")
+def test_whole_name_takes_precedence(root: Path) -> None:
+    write_model(root, "aa0000000001", suffix="hare-and-friends")
     assert find_model("hare", root).path.name == "0123456789ab"
 
 
-def test_a_name_of_several_models_is_an_error_that_lists_them(root: Path) -> None:
-    with pytest.raises(LocalServerError, match="2 models match 'tort'") as told:
+def test_ambiguous_name_is_an_error(root: Path) -> None:
+    with pytest.raises(LocalServerError, match="2 models match 'tort'") as caught:
         find_model("tort", root)
-    assert "tortoise:97c300000001 (2023-" in str(told.value)
-    assert "tortoise:97d300000002 (2023-" in str(told.value)
-    assert "hare" not in str(told.value)
+    assert "tortoise:97c300000001 (2023-" in str(caught.value)
+    assert "tortoise:97d300000002 (2023-" in str(caught.value)
+    assert "hare" not in str(caught.value)
 
 
 @pytest.mark.parametrize("typed", ["hair", "hxre"])
-def test_an_unknown_name_is_an_error_with_a_suggestion(root: Path, typed: str) -> None:
+def test_unknown_name_has_a_suggestion(root: Path, typed: str) -> None:
     with pytest.raises(LocalServerError, match="Did you mean 'hare'"):
         find_model(typed, root)
 
@@ -71,13 +69,11 @@ def test_an_unknown_name_is_an_error_with_a_suggestion(root: Path, typed: str) -
         ("x" * 63 + " y", "x" * 63),
     ],
 )
-def test_a_person_becomes_letters_digits_and_hyphens(
-    text: str | None, suffix: str
-) -> None:
+def test_name_suffix_is_ascii(text: str | None, suffix: str) -> None:
     assert name_suffix(text) == suffix
 
 
-def test_a_renamed_model_is_found_by_its_label_and_keeps_its_name(root: Path) -> None:
+def test_renamed_model_is_found_by_its_label(root: Path) -> None:
     before = find_model("0123456789ab", root)
     assert before.title == "李雷"
     rename_model(before.name, " Hare,\tin  2023\x1b ", data_dir=root)
@@ -88,21 +84,17 @@ def test_a_renamed_model_is_found_by_its_label_and_keeps_its_name(root: Path) ->
 
 
 @pytest.mark.parametrize(("model_id", "label"), [("0" * 12, "x"), ("01", "x" * 101)])
-def test_a_model_is_not_renamed_if_it_is_not_there_or_the_label_is_too_long(
-    root: Path, model_id: str, label: str
-) -> None:
+def test_invalid_rename_changes_nothing(root: Path, model_id: str, label: str) -> None:
     before = list_models(root)
     names = [model.name for model in before if model.path.name.startswith(model_id)]
-    with pytest.raises(LocalServerError, match=r"no tuned model|100 characters"):
+    with pytest.raises(LocalServerError, match=r"No tuned model|100 characters"):
         rename_model((names or ["ft:none"])[0], label, data_dir=root)
     assert list_models(root) == before
 
 
-def test_a_model_knows_its_exports_from_any_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exports_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     given = (Path("chat.db"), Path("~/chat.db"))
-    _, labels = names_of_job("Tortoise", "chat.db", given)
+    _, labels = job_labels("Tortoise", "chat.db", given)
     home = Path.home() / "chat.db"
     assert labels[EXPORTS_KEY] == f"{Path.cwd() / 'chat.db'}\n{home}"

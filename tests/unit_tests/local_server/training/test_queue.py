@@ -1,10 +1,10 @@
-"""The training queue, with a script in place of the trainer."""
+"""The training queue, with a scripted trainer."""
 
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -19,7 +19,7 @@ from langchain_chatexports.local_server.storage.models import new_model_id
 from langchain_chatexports.local_server.training.queue import TrainingQueue
 from tests.unit_tests.builders.waiting import wait_until
 
-# Takes the job's lock, writes its id to `began`, and does what the file `do` says.
+# Locks the job, appends its id to `started`, and follows the instruction in `do`.
 _TRAINER = """
 import json, os, pathlib, sys, threading, time
 from langchain_chatexports._locks import ProcessLock
@@ -39,14 +39,14 @@ def end_with_server():
         os._exit(143)
     os._exit(143)
 threading.Thread(target=end_with_server, daemon=True).start()
-with (root / "began").open("a") as file:
+with (root / "started").open("a") as file:
     file.write(spec["job_id"] + "\\n")
 while not (root / "do").exists():
     time.sleep(0.01)
 what = (root / "do").read_text()
 if what == "die":
     os._exit(3)
-if what == "die of memory":
+if what == "run out of memory":
     os.kill(os.getpid(), 9)
 if what == "save and be killed":
     if list(folder.glob("saves/*")):
@@ -66,9 +66,9 @@ os._exit(0)
 
 
 class _Server:
-    """A queue, and what its trainers do."""
+    """A queue with scripted trainers."""
 
-    def __init__(self, root: Path, *, resumes: bool = True) -> None:
+    def __init__(self, root: Path, *, resume_jobs: bool = True) -> None:
         self._root = root
         self.data = DataDirectory(root / "data")
         self.data.prepare()
@@ -78,23 +78,23 @@ class _Server:
             base_model="tiny",
             base_directory=root,
             threads=1,
-            resumes=resumes,
+            resume_jobs=resume_jobs,
         )
 
     def create(self, base: str = "tiny") -> str:
         model = {"id": new_model_id(), "base_model": base}
         private = {"model": model, "max_length": 1}
         record = {"training_file": f"file-{'0' * 24}", "hyperparameters": {}, "seed": 1}
-        job_id: str = self.jobs.create(record, private=private, events=[])["id"]
+        job_id: str = self.jobs.create(record, private=private)["id"]
         self.queue.enqueue(job_id)
         return job_id
 
-    def let_trainers(self, what: str) -> None:
-        (self._root / "do").write_text(what)
+    def instruct(self, action: str) -> None:
+        (self._root / "do").write_text(action)
 
     @property
-    def began(self) -> list[str]:
-        file = self._root / "began"
+    def started(self) -> list[str]:
+        file = self._root / "started"
         return file.read_text().split() if file.exists() else []
 
     def status(self, job_id: str) -> str:
@@ -110,10 +110,11 @@ class _Server:
         wait_until(lambda: self.status(job_id) == status)
 
 
+MakeServer: TypeAlias = Callable[..., _Server]
+
+
 @pytest.fixture
-def make(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., _Server]]:
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeServer]:
     monkeypatch.setattr(
         "langchain_chatexports.local_server.processes.child_command",
         lambda _: [sys.executable, "-c", _TRAINER],
@@ -131,91 +132,77 @@ def make(
         server.queue.stop()
 
 
-def test_one_job_trains_at_a_time_and_the_others_wait_in_line(
-    make: Callable[..., _Server],
-) -> None:
+def test_one_job_trains_at_a_time(make: MakeServer) -> None:
     server = make()
     first, second, third = (server.create() for _ in range(3))
-    wait_until(lambda: server.began == [first])
-    assert [server.status(job) for job in (first, second, third)] == [
-        "running",
-        "queued",
-        "queued",
-    ]
-    assert server.jobs.before(third) == [first, second]
+    wait_until(lambda: server.started == [first])
+    statuses = [server.status(job) for job in (first, second, third)]
+    assert statuses == ["running", "queued", "queued"]
+    assert server.jobs.jobs_ahead(third) == [first, second]
     assert server.messages(third)[-1] == (
-        f"The job waits for job {second}: it is number 3 in the queue, and one job "
-        "trains at a time"
+        f"Queued behind job {second} (position 3); jobs run one at a time"
     )
-    server.let_trainers("succeed")
+    server.instruct("succeed")
     server.wait_for(third, "succeeded")
-    assert server.began == [first, second, third]
+    assert server.started == [first, second, third]
     assert not list(server.data.jobs.iterdir())
 
 
-def test_a_job_of_another_base_waits_for_a_server_with_it(
-    make: Callable[..., _Server],
-) -> None:
+def test_job_of_another_base_stays_queued(make: MakeServer) -> None:
     left = make()
     left.queue.stop()
     other, own = left.create(base="other"), left.create()
     server = make()
-    server.let_trainers("succeed")
+    server.instruct("succeed")
     server.wait_for(own, "succeeded")
-    assert server.began == [own]
+    assert server.started == [own]
     assert server.status(other) == "queued"
     assert "waiting for a server with its base, other" in server.messages(other)[-1]
 
 
-def test_a_stopped_server_saves_and_the_next_continues(
-    make: Callable[..., _Server],
-) -> None:
+def test_stopped_job_continues_from_its_save(make: MakeServer) -> None:
     server = make()
     job_id = server.create()
-    wait_until(lambda: server.began == [job_id])
+    wait_until(lambda: server.started == [job_id])
     server.queue.stop()
     assert server.status(job_id) == "queued"
     assert list(server.jobs.folder(job_id).glob("saves/*"))
     server = make()
-    server.let_trainers("succeed")
+    server.instruct("succeed")
     server.wait_for(job_id, "succeeded")
-    assert server.began == [job_id, job_id]
+    assert server.started == [job_id, job_id]
 
 
-def test_a_queue_that_resumes_nothing_pauses_what_was_left_and_its_own(
-    make: Callable[..., _Server],
-) -> None:
+def test_queue_without_resume_pauses_jobs(make: MakeServer) -> None:
     left = make()
     left.queue.stop()
     old = left.create()
-    server = make(resumes=False)
+    server = make(resume_jobs=False)
     assert server.status(old) == "paused"
     new, waiting = server.create(), server.create()
-    wait_until(lambda: server.began == [new])
+    wait_until(lambda: server.started == [new])
     server.queue.stop()
     assert [server.status(job) for job in (old, new, waiting)] == ["paused"] * 3
     assert not any("queued again" in text for text in server.messages(new))
     server = make()
     assert server.jobs.resume(old)
-    server.let_trainers("succeed")
+    server.instruct("succeed")
     server.wait_for(old, "succeeded")
-    assert server.began == [new, old]
+    assert server.started == [new, old]
 
 
 @pytest.mark.parametrize(("status", "saves"), [("cancelled", 0), ("paused", 1)])
-def test_a_job_that_any_process_stops_has_no_trainer_when_that_returns(
-    make: Callable[..., _Server], status: Any, saves: int
-) -> None:
+def test_stopped_job_has_no_trainer(make: MakeServer, status: Any, saves: int) -> None:
     server = make()
     job_id = server.create()
-    wait_until(lambda: server.began == [job_id])
+    wait_until(lambda: server.started == [job_id])
     elsewhere = JobStore(DataDirectory(server.data.root))
     assert elsewhere.stop(job_id, status)
     folder = server.jobs.folder(job_id)
     assert not is_locked(folder / "trainer.lock")
     assert len(list(folder.glob("saves/*"))) == saves
     assert server.status(job_id) == status
-    server.let_trainers("succeed")
+    server.instruct("succeed")
     assert elsewhere.resume(job_id) == (status == "paused")
     following = server.create()
     server.wait_for(following, "succeeded")
@@ -223,15 +210,13 @@ def test_a_job_that_any_process_stops_has_no_trainer_when_that_returns(
         assert server.status(job_id) == "succeeded"
 
 
-def test_a_job_of_a_killed_server_continues_unless_its_model_is_there(
-    make: Callable[..., _Server],
-) -> None:
+def test_jobs_of_a_killed_server_continue(make: MakeServer) -> None:
     server = make()
     server.queue.stop()
     left, done = server.create(), server.create()
     for job_id in (left, done):
-        server.jobs.update(job_id, only_from=("queued",), status="running")
-    model = server.data.models / server.jobs.private(done)["model"]["id"]
+        server.jobs.update(job_id, expected=("queued",), status="running")
+    model = server.data.models / server.jobs.private_fields(done)["model"]["id"]
     model.mkdir()
     record = {"name": "ft:tiny", "created_at": 5, "trained_tokens": 7}
     write_json(model / "model.json", record)
@@ -239,23 +224,21 @@ def test_a_job_of_a_killed_server_continues_unless_its_model_is_there(
     job = server.jobs.get(done) or {}
     assert (job["status"], job["fine_tuned_model"]) == ("succeeded", "ft:tiny")
     assert (job["finished_at"], job["trained_tokens"]) == (5, 7)
-    wait_until(lambda: server.began == [left])
+    wait_until(lambda: server.started == [left])
 
 
 @pytest.mark.parametrize("is_killed", [True, False])
-def test_a_job_cancelled_after_its_model_was_published_leaves_none(
-    make: Callable[..., _Server], *, is_killed: bool
-) -> None:
-    """Whoever cancels it deletes the model; if that is killed, the next server does."""
+def test_late_cancel_deletes_the_model(make: MakeServer, *, is_killed: bool) -> None:
+    """If the cancelling process was killed, the next server deletes the model."""
     server = make()
     server.queue.stop()
     job_id = server.create()
-    server.jobs.update(job_id, only_from=("queued",), status="running")
-    folder = server.data.models / server.jobs.private(job_id)["model"]["id"]
+    server.jobs.update(job_id, expected=("queued",), status="running")
+    folder = server.data.models / server.jobs.private_fields(job_id)["model"]["id"]
     folder.mkdir()
     (folder / "adapter_model.safetensors").touch()
     if is_killed:
-        server.jobs.update(job_id, only_from=("running",), status="cancelled")
+        server.jobs.update(job_id, expected=("running",), status="cancelled")
         make()
     else:
         JobStore(DataDirectory(server.data.root)).stop(job_id, "cancelled")
@@ -263,39 +246,37 @@ def test_a_job_cancelled_after_its_model_was_published_leaves_none(
     assert server.status(job_id) == "cancelled"
 
 
-def test_a_killed_trainer_continues_from_its_save(make: Callable[..., _Server]) -> None:
+def test_killed_trainer_continues_from_its_save(make: MakeServer) -> None:
     server = make()
-    server.let_trainers("save and be killed")
+    server.instruct("save and be killed")
     job_id = server.create()
     server.wait_for(job_id, "succeeded")
-    assert server.began == [job_id, job_id]
+    assert server.started == [job_id, job_id]
     assert any("queued again" in text for text in server.messages(job_id))
 
 
 @pytest.mark.parametrize(
-    ("what", "words"), [("die", "exit code 3"), ("die of memory", "memory")]
+    ("what", "words"), [("die", "exited with code 3"), ("run out of memory", "memory")]
 )
-def test_a_failed_job_says_why_and_can_be_resumed(
-    make: Callable[..., _Server], what: str, words: str
-) -> None:
+def test_failed_job_can_be_resumed(make: MakeServer, what: str, words: str) -> None:
     server = make()
     job_id, following = server.create(), server.create()
-    server.let_trainers(what)
+    server.instruct(what)
     server.wait_for(job_id, "failed")
     assert words in server.error(job_id)["message"]
     server.wait_for(following, "failed")
-    server.let_trainers("succeed")
+    server.instruct("succeed")
     assert server.jobs.resume(job_id)
     server.wait_for(job_id, "succeeded")
     assert server.error(job_id) is None
 
 
-def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
-    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
+def test_result_is_recorded_after_a_full_disk(
+    make: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = make()
     job_id = server.create()
-    wait_until(lambda: server.began == [job_id])
+    wait_until(lambda: server.started == [job_id])
     update, tries = JobStore.update, []
 
     def update_on_a_full_disk(*args: Any, **changes: Any) -> bool:
@@ -306,16 +287,16 @@ def test_on_a_full_disk_the_end_of_a_job_is_recorded_as_soon_as_there_is_space(
         return update(*args, **changes)
 
     monkeypatch.setattr(JobStore, "update", update_on_a_full_disk)
-    server.let_trainers("succeed")
+    server.instruct("succeed")
     server.wait_for(job_id, "succeeded")
     assert len(tries) == 3
 
 
-def test_a_job_without_space_on_the_disk_fails_and_can_be_resumed(
-    make: Callable[..., _Server], monkeypatch: pytest.MonkeyPatch
+def test_job_on_a_full_disk_can_be_resumed(
+    make: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = make()
-    server.let_trainers("succeed")
+    server.instruct("succeed")
     with monkeypatch.context() as patch:
         patch.setattr(DataDirectory, "free_bytes", 0)
         job_id = server.create()

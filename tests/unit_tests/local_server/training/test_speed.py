@@ -1,16 +1,16 @@
-"""The speed of the machine, with a tiny shape in place of the default base's."""
+"""The speed of the machine, measured with a tiny model."""
 
 from typing import Any
 
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.processes import ChildError
+from langchain_chatexports.local_server.processes import ChildProcessFailedError
 from langchain_chatexports.local_server.training import speed
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_a_model_without_weights_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_model_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     small: dict[str, Any] = {
         **speed._SHAPE,
         "vocab_size": 400,
@@ -23,9 +23,9 @@ def test_a_model_without_weights_is_measured(monkeypatch: pytest.MonkeyPatch) ->
     assert 0 < speed.measure_machine() < 1
 
 
-def test_what_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_measurement_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
-        raise ChildError
+        raise ChildProcessFailedError
 
     monkeypatch.setattr(speed, "call_in_child", fail)
     with pytest.raises(LocalServerError, match="could not be measured"):

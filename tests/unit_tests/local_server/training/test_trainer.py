@@ -1,4 +1,4 @@
-"""A real training of the tiny base, and the tuned model."""
+"""A training of the tiny base, and its tuned model."""
 
 import errno
 import io
@@ -16,7 +16,6 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
-from openai.types.fine_tuning.fine_tuning_job_event import FineTuningJobEvent
 from safetensors.numpy import load_file
 
 from langchain_chatexports.exceptions import LocalServerError
@@ -24,18 +23,19 @@ from langchain_chatexports.local_server import export, export_model, list_models
 from langchain_chatexports.local_server.bases import gguf_file
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_adapter import (
-    NoGGUFError,
+    GGUFNotSupportedError,
     match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.data_directory import read_json
-from langchain_chatexports.local_server.storage.jobs import last_saved
+from langchain_chatexports.local_server.storage.jobs import last_checkpoint
 from langchain_chatexports.local_server.training import progress, trainer
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-from tests.unit_tests.builders.trainings import events_of, run_training, training_spec
-from tests.unit_tests.local_server.conftest import asking, openai_client, wait_for
+from tests.unit_tests.builders.trainings import read_events, run_training, training_spec
+from tests.unit_tests.builders.waiting import wait_until
+from tests.unit_tests.local_server.conftest import make_client, openai_client
 
 
 class Trained(NamedTuple):
@@ -45,11 +45,7 @@ class Trained(NamedTuple):
     client: OpenAI
     job: FineTuningJob
     root: Path
-
-    @property
-    def model(self) -> str:
-        assert self.job.fine_tuned_model is not None
-        return self.job.fine_tuned_model
+    model: str
 
 
 _HELLO: list[ChatCompletionMessageParam] = [
@@ -59,7 +55,7 @@ _HELLO: list[ChatCompletionMessageParam] = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _private_files() -> Iterator[None]:
-    """The trainer's own umask."""
+    """Use the trainer's umask."""
     before = os.umask(0o077)
     yield
     os.umask(before)
@@ -74,13 +70,13 @@ def trained(
 
     def train_here(job_id: str) -> None:
         queue = service.queue
-        service.jobs.update(job_id, only_from=("queued",), status="running")
+        service.jobs.update(job_id, expected=("queued",), status="running")
         service.jobs.folder(job_id).mkdir()
-        run_training(queue._spec(job_id))
-        queue._conclude(job_id, queue._model_of(job_id), continues=True)
+        run_training(queue._build_spec(job_id))
+        queue._finish(job_id, queue._model_folder(job_id), requeue=True)
 
     service.queue._train = train_here
-    with asking(service) as http:
+    with make_client(service) as http:
         client = openai_client(http)
         upload, check = (
             client.files.create(file=io.BytesIO(as_jsonl(data)), purpose="fine-tune")
@@ -93,15 +89,20 @@ def trained(
             suffix="Hare & Co.",
             hyperparameters={"n_epochs": 2, "learning_rate_multiplier": 20},
         )
-        job = wait_for(job.id, client)
+        wait_until(lambda: client.fine_tuning.jobs.retrieve(job.id).finished_at)
+        job = client.fine_tuning.jobs.retrieve(job.id)
         assert job.status == "succeeded", job.error
-        yield Trained(service, client, job, root)
+        yield Trained(service, client, job, root, str(job.fine_tuned_model))
 
 
 @pytest.fixture(scope="module")
-def events(trained: Trained) -> list[FineTuningJobEvent]:
-    listed = trained.client.fine_tuning.jobs.list_events(trained.job.id)
-    return list(listed)[::-1]
+def metrics(trained: Trained) -> list[dict[str, Any]]:
+    events = trained.service.jobs.events(trained.job.id)
+    return [event["data"] for event in events if event["type"] == "metrics"]
+
+
+def _export(trained: Trained, target: Path, **options: Any) -> Path:
+    return export_model(trained.model, target, data_dir=trained.root, **options)
 
 
 def _call(function: Callable[..., Any], *given: Any, **_: Any) -> None:
@@ -117,55 +118,41 @@ def _ask(client: OpenAI, model: str, **options: Any) -> str:
     return text
 
 
-def _data(event: FineTuningJobEvent) -> dict[str, Any]:
-    data: Any = event.data or {}
-    return dict(data)
-
-
-def test_there_is_one_metrics_event_a_step(events: list[FineTuningJobEvent]) -> None:
-    metrics = [_data(event) for event in events if event.type == "metrics"]
+def test_each_step_has_a_metrics_event(metrics: list[dict[str, Any]]) -> None:
     assert [data["step"] for data in metrics] == list(range(1, 21))
     assert {data["total_steps"] for data in metrics} == {20}
     assert all(data["train_loss"] > 0 for data in metrics)
 
 
-def test_the_last_step_of_an_epoch_has_the_validation_loss(
-    events: list[FineTuningJobEvent],
-) -> None:
-    with_loss = [_data(e)["step"] for e in events if "valid_loss" in _data(e)]
-    assert with_loss == [10, 20]
+def test_epochs_end_with_a_validation_loss(metrics: list[dict[str, Any]]) -> None:
+    assert [data["step"] for data in metrics if "valid_loss" in data] == [10, 20]
 
 
-def test_the_tuned_model_is_listed_and_answers(trained: Trained) -> None:
+def test_tuned_model_is_listed_and_answers(trained: Trained) -> None:
     client = trained.client
     assert [m.id for m in client.models.list()] == ["tiny", trained.model]
     assert _ask(client, trained.model) != _ask(client, "tiny")
 
 
-def test_everything_is_private_and_nothing_is_a_pickle(trained: Trained) -> None:
+def test_files_are_private_and_not_pickles(trained: Trained) -> None:
     for path in [trained.root, *trained.root.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
         assert path.suffix not in {".bin", ".pt", ".pth", ".pkl"}
 
 
-def test_the_text_is_in_the_uploads_only(trained: Trained) -> None:
-    marked = [
-        p
-        for p in trained.root.rglob("*")
-        if p.is_file() and b"MARKED" in p.read_bytes()
-    ]
-    assert {path.parent.name for path in marked} == {"files"}
+def test_only_uploads_contain_text(trained: Trained) -> None:
+    files = [path for path in trained.root.rglob("*") if path.is_file()]
+    marked = {path.parent.name for path in files if b"MARKED" in path.read_bytes()}
+    assert marked == {"files"}
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
-    trained: Trained, tiny_base: Path, tmp_path: Path
-) -> None:
+def test_export_matches_peft(trained: Trained, tiny_base: Path, tmp_path: Path) -> None:
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    target = export_model(trained.model, tmp_path / "merged", data_dir=trained.root)
+    target = _export(trained, tmp_path / "merged")
     assert describe_base(target).name == "merged"
     assert {path.name for path in tmp_path.iterdir()} == {"merged"}
     ids = torch.tensor([[5, 6, 7]])
@@ -179,7 +166,7 @@ def test_an_exported_model_needs_no_adapter_and_speaks_the_same(
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
+def test_gguf_export_matches_peft(
     trained: Trained,
     tiny_base: Path,
     tiny_gguf: Path,
@@ -189,15 +176,9 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
     pytest.importorskip("xllamacpp")
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
     gguf = gguf_file.BaseGGUF(tiny_gguf, lambda: matrices)
-    monkeypatch.setattr(export, "gguf_of_base", lambda *_: gguf)
+    monkeypatch.setattr(export, "find_gguf", lambda *_: gguf)
     monkeypatch.setattr(export, "call_in_child", _call)
-    target = export_model(
-        trained.model,
-        tmp_path / "voice",
-        data_dir=trained.root,
-        gguf=True,
-        quantization="f16",
-    )
+    target = _export(trained, tmp_path / "voice", gguf=True, quantization="f16")
     lines = (target / "Modelfile").read_text("utf-8").splitlines()
     assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
     assert lines[0] == "FROM ./model.gguf"
@@ -205,13 +186,11 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
     engine = BareEngine(target / "model.gguf")
     compared = 0
     for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12], [40], [7, 90, 61], [12, 77]):
-        wanted = log_likelihoods(tiny_base, list_models(trained.root)[0].path, ids)
-        # It says nothing of a token that is a part of a character.
-        if (found := engine.next_token(ids)) is None:
-            continue
-        compared += 1
-        for token, value in found.log_likelihoods.items():
-            assert abs(value - float(wanted[token])) < 1e-3
+        expected = log_likelihoods(tiny_base, list_models(trained.root)[0].path, ids)
+        found = engine.log_likelihoods(ids)
+        compared += len(found)
+        for token, value in found.items():
+            assert abs(value - float(expected[token])) < 1e-3
     assert compared
     if sys.platform != "win32":
         modes = {stat.S_IMODE(path.stat().st_mode) for path in target.iterdir()}
@@ -219,55 +198,45 @@ def test_an_exported_gguf_file_speaks_the_same_in_llama_cpp(
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_an_export_that_cannot_be_gguf_leaves_nothing(
+def test_failed_gguf_export_leaves_nothing(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         msg = "there is none"
-        raise NoGGUFError(msg)
+        raise GGUFNotSupportedError(msg)
 
-    monkeypatch.setattr(export, "gguf_of_base", refuse)
+    monkeypatch.setattr(export, "find_gguf", refuse)
     monkeypatch.setattr(export, "call_in_child", _call)
     with pytest.raises(LocalServerError, match="as GGUF: there is none"):
-        export_model(
-            trained.model, tmp_path / "voice", data_dir=trained.root, gguf=True
-        )
+        _export(trained, tmp_path / "voice", gguf=True)
     with pytest.raises(LocalServerError, match="q8_0 or f16"):
-        export_model(
-            trained.model,
-            tmp_path / "v",
-            data_dir=trained.root,
-            gguf=True,
-            quantization="q9",
-        )
+        _export(trained, tmp_path / "voice", gguf=True, quantization="q9")
     assert not list(tmp_path.iterdir())
 
 
-def test_an_export_over_something_or_of_nothing_is_refused(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_invalid_export_is_refused(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(LocalServerError, match="exists"):
-        export_model(trained.model, tmp_path, data_dir=trained.root)
+        _export(trained, tmp_path)
     with pytest.raises(LocalServerError, match=trained.model):
         export_model("ft:x", tmp_path / "new", data_dir=trained.root)
 
 
-def test_a_model_of_another_base_is_neither_listed_nor_served(
+def test_model_of_another_base_is_not_served(
     trained: Trained, make_service: Callable[..., Any]
 ) -> None:
     other = make_service(trained.root, base_model="other")
     assert other.tuned_models() == []
-    with asking(other) as http, pytest.raises(openai.NotFoundError, match="tiny"):
+    with make_client(other) as http, pytest.raises(openai.NotFoundError, match="tiny"):
         _ask(openai_client(http), trained.model)
 
 
-def test_a_deleted_model_is_gone_with_its_job_and_text(
+def test_deleted_model_leaves_no_data(
     trained: Trained, make_service: Callable[..., Any], tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(trained.root, copy)
     service = make_service(copy)
-    with asking(service) as http:
+    with make_client(service) as http:
         client = openai_client(http)
         name = trained.model
         assert _ask(client, name)
@@ -282,9 +251,7 @@ def test_a_deleted_model_is_gone_with_its_job_and_text(
     assert not list(copy.rglob("*.safetensors"))
 
 
-def test_a_model_keeps_the_system_message_of_its_training(
-    tmp_path: Path, tiny_base: Path
-) -> None:
+def test_model_stores_its_prompt(tmp_path: Path, tiny_base: Path) -> None:
     examples = dialogues()
     for example in examples:
         for message in example["messages"]:
@@ -302,24 +269,20 @@ def test_a_model_keeps_the_system_message_of_its_training(
     assert record["reply_tokens"] == 28
 
 
-def test_a_model_holds_one_adapter_and_nothing_to_continue_from(
-    tmp_path: Path, tiny_base: Path
-) -> None:
-    """Issue 36: each model kept 121 MB, and its adapter has 19.5."""
-    numbers = {"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 1.0}
-    run_training(training_spec(tmp_path, tiny_base, hyperparameters=numbers))
+def test_model_has_one_adapter_and_no_saves(tmp_path: Path, tiny_base: Path) -> None:
+    """Issue 36."""
+    run_training(training_spec(tmp_path, tiny_base, epochs=3, batch_size=4))
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
     large = {path.name for path in files if path.stat().st_size > 50_000}
     assert large == {"adapter_model.safetensors"}
     assert all(path.parent == tmp_path / "model" for path in files)
 
 
-def test_a_disk_that_was_full_at_the_end_costs_no_steps(
+def test_full_disk_at_the_end_loses_no_steps(
     tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SAVE_SECONDS", 0.0)
-    numbers = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 1.0}
-    order = training_spec(tmp_path, tiny_base, hyperparameters=numbers)
+    monkeypatch.setattr(progress, "CHECKPOINT_SECONDS", 0.0)
+    spec = training_spec(tmp_path, tiny_base)
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -327,11 +290,11 @@ def test_a_disk_that_was_full_at_the_end_costs_no_steps(
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "replace", full)
         with pytest.raises(OSError, match="No space"):
-            run_training(order)
-    assert last_saved(order.folder) == order.folder / "saves" / "checkpoint-10"
-    run_training(order)
+            run_training(spec)
+    assert last_checkpoint(spec.folder) == spec.folder / "saves" / "checkpoint-10"
+    run_training(spec)
     assert (tmp_path / "model" / "model.json").exists()
-    steps = [e["data"]["step"] for e in events_of(order) if "step" in e["data"]]
+    steps = [e["data"]["step"] for e in read_events(spec) if "step" in e["data"]]
     assert steps == list(range(1, 11))
 
 
@@ -345,27 +308,21 @@ def _write_another_voice(folder: Path) -> Path:
     return path
 
 
-def test_the_epoch_with_the_lowest_validation_loss_becomes_the_model(
-    tmp_path: Path, tiny_base: Path
-) -> None:
-    """Both epochs are trained, as asked for, and the second one is worse."""
-    numbers = {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 20.0}
-    order = training_spec(
-        tmp_path,
-        tiny_base,
-        hyperparameters=numbers,
-        validation_file=str(_write_another_voice(tmp_path)),
+def test_best_epoch_becomes_the_model(tmp_path: Path, tiny_base: Path) -> None:
+    """Both epochs are trained, and the second one is worse."""
+    held_out = str(_write_another_voice(tmp_path))
+    spec = training_spec(
+        tmp_path, tiny_base, epochs=2, rate=20.0, validation_file=held_out
     )
-    run_training(order)
-    events = events_of(order)
+    run_training(spec)
+    events = read_events(spec)
     losses = [e["data"]["valid_loss"] for e in events if "valid_loss" in e["data"]]
     assert losses[0] < losses[1]
     assert events[-1]["message"] == (
-        "Epoch 1 of 2 becomes the model: it has the lowest validation loss, "
-        f"{losses[0]:.6f}"
+        f"Using epoch 1 of 2, which has the lowest validation loss, {losses[0]:.6f}"
     )
-    # Its weights, too: those of the save.
-    saved = order.folder / "saves" / "checkpoint-10" / "adapter_model.safetensors"
+    # Its weights are those of the save.
+    saved = spec.folder / "saves" / "checkpoint-10" / "adapter_model.safetensors"
     published = load_file(tmp_path / "model" / "adapter_model.safetensors")
     for name, values in load_file(saved).items():
         np.testing.assert_array_equal(values, published[name])

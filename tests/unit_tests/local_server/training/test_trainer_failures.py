@@ -1,4 +1,4 @@
-"""How a training fails: what is kept, and what is explained."""
+"""Explanations of failed trainings."""
 
 import errno
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.database import DatabaseError
-from langchain_chatexports.local_server.training.queue import _failure
+from langchain_chatexports.local_server.training.queue import _parse_failure
 from langchain_chatexports.local_server.training.trainer import _describe_failure
 
 _DATABASE = Path("data") / "chatexports.db"
@@ -24,13 +24,13 @@ _LOCKED = sqlite3.OperationalError("database is locked")
         (DatabaseError(_DATABASE, _FULL), "disk_full", "space"),
         (DatabaseError(_DATABASE, _LOCKED), "server_error", "is locked"),
         (MemoryError(), "out_of_memory", "smaller base"),
-        (RuntimeError("CUDA out of memory"), "out_of_memory", "shorter dialogues"),
+        (RuntimeError("CUDA out of memory"), "out_of_memory", "shorter chats"),
         (PermissionError(13, "no"), "base_unreadable", "PermissionError"),
         (KeyError("secret words"), "training_failed", "KeyError"),
         (LocalServerError("Deleted."), "server_error", "Deleted."),
     ],
 )
-def test_each_failure_is_a_sentence_that_quotes_nothing(
+def test_failure_messages_quote_nothing(
     error: Exception, code: str, words: str
 ) -> None:
     try:
@@ -40,4 +40,4 @@ def test_each_failure_is_a_sentence_that_quotes_nothing(
     assert failure["code"] == code
     assert words in failure["message"]
     assert "secret" not in json.dumps(failure)
-    assert _failure(1, json.dumps(failure).encode()) == failure
+    assert _parse_failure(1, json.dumps(failure).encode()) == failure

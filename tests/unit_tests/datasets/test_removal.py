@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from langchain_chatexports.chat_loaders.counts import Counts, total_of
+from langchain_chatexports.chat_loaders.counts import Counts, sum_counts
 from langchain_chatexports.datasets.card import CardNotes
 from langchain_chatexports.datasets.formats import FormatName
 from langchain_chatexports.datasets.jsonl import read_jsonl
@@ -64,7 +64,7 @@ def written(write: Write) -> Path:
 
 
 @pytest.mark.parametrize("name", ["openai", "parquet"])
-def test_the_card_accounts_for_what_is_forgotten(tmp_path: Path, name: Any) -> None:
+def test_card_counts_forgotten_messages(tmp_path: Path, name: Any) -> None:
     pytest.importorskip("duckdb")
     path = tmp_path / "set"
     counts: list[Counts] = []
@@ -73,7 +73,7 @@ def test_the_card_accounts_for_what_is_forgotten(tmp_path: Path, name: Any) -> N
     write_dataset(traced, path, format=name, notes=CardNotes(counts=counts))
     for animal in ("Fox", "Hare"):
         forget(path, people=[animal])
-    total = total_of(read_header(path).facts.stages)
+    total = sum_counts(read_header(path).metadata.stages)
     assert total is not None
     assert (total.found, total.kept, total.skipped) == (40, 32, {"forgotten": 8})
     assert "skipped: removed on request | - 8 |" in _texts(tmp_path / "set.card.md")
@@ -84,9 +84,7 @@ def _texts(path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["openai", "trl-prompt-completion", "parquet"])
-def test_nothing_of_a_person_is_left_in_any_format(
-    tmp_path: Path, name: FormatName
-) -> None:
+def test_person_is_removed_in_every_format(tmp_path: Path, name: FormatName) -> None:
     pytest.importorskip("duckdb")
     splits = split_examples(_traced(*_chats()))
     path = tmp_path / "set"
@@ -98,11 +96,11 @@ def test_nothing_of_a_person_is_left_in_any_format(
             lines = b"".join(read_rows(path / file, name))
             assert f"{number}: what".encode() not in lines
     left = sum(written.files.values()) - 6
-    assert (report.rows_left, len(list(read_trace(path)))) == (left, left)
+    assert (report.remaining_rows, len(list(read_trace(path)))) == (left, left)
     assert "Hare" not in trace_path(path).read_text()
 
 
-def test_a_thread_takes_its_parts_along(write: Write) -> None:
+def test_forgetting_a_thread_removes_its_parts(write: Write) -> None:
     parts = [
         conversation("Hi", "Ho", session_id=f"chat#{n}", thread_id="chat")
         for n in (1, 2)
@@ -111,7 +109,7 @@ def test_a_thread_takes_its_parts_along(write: Write) -> None:
     assert forget(path, conversations=["chat"]).removed == 2
 
 
-def test_in_a_group_only_rows_with_the_person_go(write: Write) -> None:
+def test_group_rows_of_other_people_are_kept(write: Write) -> None:
     group = conversation(
         "Fox speaks", "I answer", "Hare speaks", "I answer too",
         speakers=("Fox", "Me", "Hare", "Me")
@@ -121,28 +119,24 @@ def test_in_a_group_only_rows_with_the_person_go(write: Write) -> None:
     assert "Hare speaks" in _texts(path)
 
 
-def test_in_a_chat_of_two_everything_goes(write: Write) -> None:
+def test_chat_of_two_is_removed_completely(write: Write) -> None:
     chat = conversation("Hi", "Ho", "Alone", "Still alone", speakers=("Fox", "Me"))
     for message in chat["messages"][2:]:
         message.additional_kwargs["sender"] = "Me"
     path = write(chat)
     report = forget(path, people=["Fox"])
-    assert (report.removed, report.rows_left) == (2, 0)
+    assert (report.removed, report.remaining_rows) == (2, 0)
 
 
 @pytest.mark.parametrize(
     ("name", "typed"), [("Nina Álvarez", "NINA alvarez"), ("Zo\u00eb", " zoe\u0308 ")]
 )
-def test_case_and_accents_of_a_name_do_not_matter(
-    write: Write, name: str, typed: str
-) -> None:
+def test_names_ignore_case_and_accents(write: Write, name: str, typed: str) -> None:
     path = write(*_chats(), conversation("Hi", "Ho", other=name))
     assert forget(path, people=[typed]).removed == 1
 
 
-def test_of_names_that_differ_by_accents_only_the_one_that_was_named_goes(
-    write: Write,
-) -> None:
+def test_accents_matter_if_names_only_differ_by_them(write: Write) -> None:
     chats = [
         conversation("Hi", f"Ho {name}", session_id=name, other=name)
         for name in ("Thảo", "Thạo")
@@ -150,12 +144,10 @@ def test_of_names_that_differ_by_accents_only_the_one_that_was_named_goes(
     path = write(*chats)
     with pytest.raises(SenderNotFoundError):
         forget(path, people=["Thao"])
-    assert forget(path, people=["thạo"]).rows_left == 1
+    assert forget(path, people=["thạo"]).remaining_rows == 1
 
 
-def test_a_name_that_nobody_has_is_an_error_before_anything_is_removed(
-    tmp_path: Path, written: Path
-) -> None:
+def test_unknown_name_removes_nothing(tmp_path: Path, written: Path) -> None:
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(SenderNotFoundError, match="Did you mean 'Hare'") as error:
         forget(written, people=["Fox", "Haer"])
@@ -164,12 +156,12 @@ def test_a_name_that_nobody_has_is_an_error_before_anything_is_removed(
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_an_id_that_no_conversation_has_is_an_error(written: Path) -> None:
+def test_unknown_id_is_an_error(written: Path) -> None:
     with pytest.raises(ExportNotFoundError, match="Did you mean 'chat-3'"):
         forget(written, conversations=["chta-3"])
 
 
-def test_somebody_in_a_group_who_never_wrote_is_known(write: Write) -> None:
+def test_silent_group_member_is_known(write: Write) -> None:
     people = ["Fox", "Me", "Mole"]
     group = conversation("Hi", "Ho", other="Fox", participants=people, is_group=True)
     path = write(group)
@@ -177,28 +169,28 @@ def test_somebody_in_a_group_who_never_wrote_is_known(write: Write) -> None:
 
 
 @pytest.mark.parametrize(("people", "conversations"), [(["fox"], []), ([], ["chat-3"])])
-def test_what_was_forgotten_before_is_no_error(
-    written: Path, people: list[str], conversations: list[str]
+def test_forgetting_twice_is_not_an_error(
+    written: Path, people: Any, conversations: Any
 ) -> None:
     forget(written, people=["Fox"], conversations=["chat-3"])
     report = forget(written, people=people, conversations=conversations)
     assert (report.removed, report.not_found) == (0, (*people, *conversations))
 
 
-def test_a_redacted_set_is_to_be_prepared_again(written: Path) -> None:
+def test_redacted_set_is_refused(written: Path) -> None:
     _change_header(written, facts={"redacted": True})
     with pytest.raises(ExportFormatError, match="--exclude"):
         forget(written, people=["Fox"])
 
 
-def test_every_version_is_remembered(written: Path) -> None:
+def test_hashes_of_all_versions_are_kept(written: Path) -> None:
     versions = [TrainingFile(read_jsonl(written)).digest]
     forget(written, people=["Fox"])
     versions.append(TrainingFile(read_jsonl(written)).digest)
     assert list(forget(written, people=["Hare"]).hashes)[:2] == versions
 
 
-def test_a_set_that_was_changed_by_hand_is_refused(written: Path) -> None:
+def test_edited_set_is_refused(written: Path) -> None:
     written.write_text(
         _texts(written).replace("3: what number 0", "3: changed"), encoding="utf-8"
     )
@@ -208,14 +200,14 @@ def test_a_set_that_was_changed_by_hand_is_refused(written: Path) -> None:
     assert written.read_bytes() == before
 
 
-def test_without_a_trace_the_error_says_how_to_get_one(tmp_path: Path) -> None:
+def test_missing_trace_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text("{}\n")
     with pytest.raises(ExportNotFoundError, match="no trace next to"):
         forget(tmp_path / "set.jsonl", people=["Fox"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_what_is_rewritten_is_for_its_owner_only(tmp_path: Path, written: Path) -> None:
+def test_rewritten_files_are_private(tmp_path: Path, written: Path) -> None:
     forget(written, people=["Fox"])
     for file in tmp_path.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
@@ -241,9 +233,7 @@ def _change_header(path: Path, **changes: Any) -> None:
     ],
     ids=repr,
 )
-def test_a_hostile_header_is_an_error_that_changes_nothing(
-    tmp_path: Path, written: Path, changes: Any
-) -> None:
+def test_invalid_header(tmp_path: Path, written: Path, changes: Any) -> None:
     _change_header(written, **changes)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(ExportFormatError, match="is not the trace of a set"):
@@ -256,9 +246,7 @@ def test_a_hostile_header_is_an_error_that_changes_nothing(
     [b"[]", b"{}", b"[" * 100_000, b'{"file": "a", "digest": "x", "senders": [5]}'],
     ids=["list", "empty", "nested", "number"],
 )
-def test_a_hostile_row_of_a_trace_is_an_error_of_ours(
-    written: Path, row: bytes
-) -> None:
+def test_invalid_trace_row_is_an_error(written: Path, row: bytes) -> None:
     trace = trace_path(written)
     header, rows = trace.read_bytes().split(b"\n", 1)
     trace.write_bytes(b"\n".join([header, row, rows]))
@@ -268,9 +256,7 @@ def test_a_hostile_row_of_a_trace_is_an_error_of_ours(
 
 @pytest.mark.skipif(os.name == "nt", reason="needs links")
 @pytest.mark.parametrize("suffix", [".card.md", ".trace.jsonl"])
-def test_a_link_beside_a_set_is_replaced_and_not_followed(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_links_next_to_a_set_are_replaced(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "inner").mkdir()
     path = tmp_path / "inner" / "set.jsonl"
     write_dataset(_traced(*_chats()), path)

@@ -1,4 +1,4 @@
-"""A data directory as a local server leaves it, without any training."""
+"""Tuned models, jobs and uploads in a data directory, without a training."""
 
 import io
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 Talk = Sequence[tuple[str, str]]
 
 
-def keep_model(root: Path, model_id: str, *, mark: str = "", **record: Any) -> str:
-    """Write an upload, its job and its model; give the model's name."""
+def write_model(root: Path, model_id: str, *, mark: str = "", **record: Any) -> str:
+    """Write an upload, its job and its model; return the model's name."""
     data = DataDirectory(root)
     data.prepare()
     upload = io.BytesIO(as_jsonl(dialogues(mark=mark)))
     file = FileStore(data).create(upload, filename="train.jsonl")
-    order = {"training_file": file["id"], "validation_file": None, "metadata": {}}
-    job = JobStore(data).create(order, private={}, events=[])
-    return keep_adapter(data, model_id, mark=mark, job_id=job["id"], **record)
+    job_record = {"training_file": file["id"], "validation_file": None, "metadata": {}}
+    job = JobStore(data).create(job_record)
+    return write_adapter(data, model_id, mark=mark, job_id=job["id"], **record)
 
 
-def keep_adapter(
+def write_adapter(
     data: DataDirectory,
     model_id: str,
     *,
@@ -36,7 +36,7 @@ def keep_adapter(
     suffix: str = "",
     **record: Any,
 ) -> str:
-    """Write a model that can be listed and deleted, and not asked; give its name."""
+    """Write a model that can be listed and deleted, but not used; return its name."""
     folder = data.models / model_id
     folder.mkdir(exist_ok=True)
     (folder / "adapter_config.json").write_text("{}")
@@ -53,24 +53,24 @@ def keep_adapter(
     return name
 
 
-def keep_tuned(
+def write_tuned_model(
     data: DataDirectory,
     training: Sequence[Talk],
     held_out: Sequence[Talk],
     **record: Any,
 ) -> str:
-    """Write a job with talks of both halves, and its model; give the model's name.
+    """Write a job with training and held-out talks, and its model; return its name.
 
-    A talk is a list of messages and the answers to them.
+    A talk is a list of messages with their answers.
     """
-    order: dict[str, Any] = {"metadata": {}}
-    for key, half in (("training_file", training), ("validation_file", held_out)):
-        upload = io.BytesIO(as_jsonl([_example(talk) for talk in half]))
-        order[key] = (
-            FileStore(data).create(upload, filename=key)["id"] if half else None
+    job_record: dict[str, Any] = {"metadata": {}}
+    for key, talks in (("training_file", training), ("validation_file", held_out)):
+        upload = io.BytesIO(as_jsonl([_example(talk) for talk in talks]))
+        job_record[key] = (
+            FileStore(data).create(upload, filename=key)["id"] if talks else None
         )
-    job = JobStore(data).create(order, private={}, events=[])
-    return keep_adapter(data, "1" * 12, job_id=job["id"], **record)
+    job = JobStore(data).create(job_record)
+    return write_adapter(data, "1" * 12, job_id=job["id"], **record)
 
 
 def _example(talk: Talk) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What goes into a step is in its output or counted as left out, for every step."""
+"""Every step returns or counts all messages of its input."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,8 @@ from langchain_chatexports.steps import (
     SelectSessions,
     SplitSessions,
 )
+from langchain_chatexports.steps.pipe import inspect_loader
+from tests.unit_tests.builders.sessions import ExportLoader
 
 STEPS = [
     SplitSessions(),
@@ -54,16 +56,14 @@ def _session(rows: list[Any]) -> Any:
 
 @pytest.mark.parametrize("step", STEPS, ids=repr)
 @given(rows=ROWS)
-def test_every_message_is_in_the_output_or_counted(
-    step: SplitSessions | SelectSessions, rows: Any
-) -> None:
+def test_each_message_is_kept_or_counted(step: Any, rows: Any) -> None:
     session = _session(rows)
-    there = {m.id for part in step.transform_session(session) for m in part["messages"]}
-    assert len(there) + sum(step.skipped(session).values()) == len(rows)
+    kept = {m.id for part in step.transform_session(session) for m in part["messages"]}
+    assert len(kept) + sum(step.skipped(session).values()) == len(rows)
 
 
 @given(rows=ROWS)
-def test_a_whole_pipe_adds_up_row_by_row(rows: Any) -> None:
+def test_counts_of_a_pipeline_add_up(rows: Any) -> None:
     pipe = (
         SplitSessions()
         | MergeChatRuns()
@@ -76,12 +76,12 @@ def test_a_whole_pipe_adds_up_row_by_row(rows: Any) -> None:
     for row in summary.steps:
         assert row.found == before
         assert "unnamed" not in row.skipped
-        went = row.kept + sum(row.skipped.values())
-        assert row.found + sum(row.added.values()) == went
+        left = row.kept + sum(row.skipped.values())
+        assert row.found + sum(row.added.values()) == left
         before = row.kept
 
 
-def test_what_is_merged_and_what_is_repeated_has_a_name() -> None:
+def test_merged_and_repeated_messages_are_counted() -> None:
     rows = [("Hare", 1, False, None), ("Hare", 1, False, None), ("Fox", 1, False, None)]
     steps = (MergeChatRuns(), ChunkSessions(size=2, overlap=1, keep_tail=True))
     merged, windows = _summary(steps, _session([*rows, *rows])).steps
@@ -90,9 +90,4 @@ def test_what_is_merged_and_what_is_repeated_has_a_name() -> None:
 
 
 def _summary(steps: Any, *sessions: Any) -> Any:
-    from langchain_chatexports.standard_tests.session_transforms import (
-        CountingChatLoader,
-    )
-    from langchain_chatexports.steps.pipe import inspect_loader
-
-    return inspect_loader(CountingChatLoader(list(sessions)), steps)
+    return inspect_loader(ExportLoader(sessions), steps)

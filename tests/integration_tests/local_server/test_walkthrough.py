@@ -1,7 +1,6 @@
-"""The way of a person who never trained a model, command by command (a minute or two).
+"""A walkthrough of the commands: serve, fine-tune, chat, export and delete.
 
-Serve, fine-tune with OpenAI's client, talk, take the model elsewhere, delete
-everything: with the tiny base, and before a release with the default one.
+It uses the tiny base, and before a release the default one (a minute or two).
 """
 
 import re
@@ -24,7 +23,7 @@ from tests.unit_tests.builders.tiny_base import dialogues
 pytestmark = [
     pytest.mark.training,
     pytest.mark.skipif(
-        sys.platform == "win32", reason="Ctrl-C is sent otherwise there"
+        sys.platform == "win32", reason="Windows sends Ctrl-C differently"
     ),
 ]
 
@@ -33,7 +32,7 @@ _MARK = "MARKEDWORDS"
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The walk deletes everything that is kept, which other tests may use."""
+    """The walkthrough deletes the caches, which other tests use."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -45,20 +44,23 @@ def _run(*words: object, stdin: str = "") -> str:
 
 @contextmanager
 def _served(data_dir: Path, base: Path | None) -> Iterator[openai.OpenAI]:
-    """Serve until Ctrl-C, and read address and key from what is printed."""
+    """Serve until Ctrl-C, with the printed address and key."""
     command = [*COMMAND, "serve", "--port", "0", "--data-dir", str(data_dir)]
     if base is not None:
         command += ["--base", str(base)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:  # noqa: S603 - ours.
-        assert serving.stdout is not None
-        printed = serving.stdout.readline() + serving.stdout.readline()
-        told = dict(re.findall(r"^export (\w+)=(\S+)$", printed, re.MULTILINE))
-        with openai.OpenAI(
-            base_url=told["OPENAI_BASE_URL"], api_key=told["OPENAI_API_KEY"]
-        ) as client:
-            yield client
-        serving.send_signal(signal.SIGINT)
-        assert serving.wait(MAX_SECONDS) == 0
+        try:
+            assert serving.stdout is not None
+            printed = serving.stdout.readline() + serving.stdout.readline()
+            exported = dict(re.findall(r"^export (\w+)=(\S+)$", printed, re.MULTILINE))
+            with openai.OpenAI(
+                base_url=exported["OPENAI_BASE_URL"], api_key=exported["OPENAI_API_KEY"]
+            ) as client:
+                yield client
+            serving.send_signal(signal.SIGINT)
+            assert serving.wait(MAX_SECONDS) == 0
+        finally:
+            serving.kill()
 
 
 def _tune(data_dir: Path, base: Path | None) -> Any:
@@ -76,13 +78,11 @@ def _tune(data_dir: Path, base: Path | None) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("is_tiny", "size"),
+    "base_name",
     [
-        pytest.param(True, 1e5, id="tiny"),
+        "tiny",
         pytest.param(
-            False,
-            2e8,
-            id="default",
+            "default",
             marks=[
                 pytest.mark.release,
                 pytest.mark.skipif(
@@ -93,18 +93,19 @@ def _tune(data_dir: Path, base: Path | None) -> Any:
         ),
     ],
 )
-def test_from_the_first_command_to_the_last(
-    tmp_path: Path, tiny_base: Path, *, is_tiny: bool, size: float
+def test_walkthrough_of_all_commands(
+    tmp_path: Path, tiny_base: Path, base_name: str
 ) -> None:
     data_dir, merged = tmp_path / "data", tmp_path / "merged"
     where = ("--data-dir", data_dir)
+    is_tiny = base_name == "tiny"
     model = _tune(data_dir, tiny_base if is_tiny else None)
     assert model.rpartition(":")[2] in _run("models", *where)
-    # Random weights may end an answer before its first word: not each of ten.
-    asked = "Are you ready?\n" * 10
-    assert _run("chat", model, *where, "--max-tokens", "8", stdin=asked).strip()
+    # Random weights can end an answer before its first word, but not all of ten.
+    questions = "Are you ready?\n" * 10
+    assert _run("chat", model, *where, "--max-tokens", "8", stdin=questions).strip()
     _run("export-model", model, merged, *where)
-    assert (merged / "model.safetensors").stat().st_size > size
+    assert (merged / "model.safetensors").stat().st_size > (1e5 if is_tiny else 2e8)
     assert not (merged / "adapter_config.json").exists()
     _run("models", "--delete-everything", "--yes", *where)
     assert _run("models", *where) == ""

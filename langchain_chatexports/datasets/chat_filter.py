@@ -1,4 +1,4 @@
-"""Choose the chats of exports by person, title, group and date."""
+"""Filter the chats in exports by person, title, group and date."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from langchain_chatexports.steps import SelectSessions
 
 
 @dataclass(frozen=True)
-class ChatChoice:
-    """The choice of chats in exports; by default all of them.
-
-    Conversations are named by title, participant or id; days are in UTC.
-    """
+class ChatFilter:
+    """Selects chats by title, participant, id or date (UTC); all by default."""
 
     without_groups: bool = False
     include: tuple[str, ...] = ()
@@ -27,12 +24,12 @@ class ChatChoice:
     end: date | None = None
 
     @property
-    def is_everything(self) -> bool:
-        """Whether all chats are read."""
-        return self == ChatChoice()
+    def includes_all(self) -> bool:
+        """Whether all chats are selected."""
+        return self == ChatFilter()
 
     def loader_options(self) -> LoaderOptions:
-        """Return the part of the choice that loaders apply, as their options."""
+        """Return the loader options for this filter; `apply` excludes groups."""
         return {
             "include": self.include,
             "exclude": self.exclude,
@@ -40,23 +37,24 @@ class ChatChoice:
             "end": self.end,
         }
 
-    def selected(self, exports: Iterable[Export]) -> list[Export]:
-        """Apply the rest of the choice to exports opened with `loader_options`."""
+    def apply(self, exports: Iterable[Export]) -> list[Export]:
+        """Exclude groups, if requested, from exports opened with `loader_options`."""
         if not self.without_groups:
             return [*exports]
         step = SelectSessions(is_group=False)
         return [
-            replace(export, loader=export.loader.selecting(step)) for export in exports
+            replace(export, loader=export.loader.with_selection(step))
+            for export in exports
         ]
 
     def check_names(self, exports: Sequence[Export]) -> None:
-        """Raise an error for unknown names, after the exports were read."""
-        known = {name for export in exports for name in export.loader.names_found}
+        """Raise an error for unknown names; call it after reading the exports."""
+        known_names = {name for export in exports for name in export.loader.names_found}
         for option, unknown in self._unknown(exports):
             between = " between these dates" if self.start or self.end else ""
             msg = (
-                f"There is no conversation{between} for a name given with {option}."
-                f"{did_you_mean(unknown, known)}"
+                f"No conversation{between} matches {option}."
+                f"{did_you_mean(unknown, known_names)}"
             )
             raise SenderNotFoundError(msg)
 
@@ -67,13 +65,15 @@ class ChatChoice:
     def _unknown(self, exports: Sequence[Export]) -> Iterator[tuple[str, list[str]]]:
         for option, names in (("--with", self.include), ("--exclude", self.exclude)):
             unknown = [
-                n for n in names if not any(_has_name(e.loader, n) for e in exports)
+                name
+                for name in names
+                if not any(_has_name(export.loader, name) for export in exports)
             ]
             if unknown:
                 yield option, unknown
 
 
-def _has_name(loader: ChatExportLoader, asked: str) -> bool:
-    known = {name.casefold() for name in loader.names_found}
-    names = {asked, *loader.names_of(asked)}
-    return not known.isdisjoint(name.casefold() for name in names)
+def _has_name(loader: ChatExportLoader, name: str) -> bool:
+    known_names = {known_name.casefold() for known_name in loader.names_found}
+    names = {name, *loader.names_of(name)}
+    return not known_names.isdisjoint(map(str.casefold, names))

@@ -1,0 +1,142 @@
+"""Show replies from one or more models in columns, in lines or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from langchain_chatexports.cli._console import printable_lines
+from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.personas.talk import Voice, short_titles
+
+_FRAMES_PER_SECOND = 12
+_SECONDS_BETWEEN_POLLS = 0.05
+_MIN_COLUMN_WIDTH = 28
+
+
+def show_replies(voices: Sequence[Voice]) -> None:
+    """Reply to the last message: side by side in a terminal, otherwise in turn."""
+    console = Console()
+    if not console.is_terminal:
+        for voice in voices:
+            _write_text(f"{voice.title}: " if len(voices) > 1 else "", voice)
+        return
+    titles = zip(short_titles(voices), voices, strict=True)
+    show_side_by_side(
+        console,
+        [
+            StreamedReply(title, voice.answer(), voice.has_bubbles)
+            for title, voice in titles
+        ],
+    )
+
+
+def write_json(voices: Sequence[Voice]) -> None:
+    """Write each reply as a line of JSON."""
+    for voice in voices:
+        for _ in voice.answer():
+            pass
+        reply = {
+            "model": voice.title,
+            "text": voice.last_answer,
+            "bubbles": voice.bubbles(voice.turns[-1]),
+        }
+        if cited := voice.turns[-1].cited:
+            reply["said"] = cited
+        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.flush()
+
+
+def _write_text(title: str, voice: Voice) -> None:
+    sys.stdout.write(title)
+    try:
+        for piece in voice.answer():
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    finally:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+
+
+@dataclass
+class StreamedReply:
+    """A model's reply, read in a thread."""
+
+    title: str
+    pieces: Iterable[str]
+    has_bubbles: bool = False
+    text: str = ""
+    is_complete: bool = False
+    error: Exception | None = None
+
+    def read(self, stop: threading.Event) -> None:
+        """Read until the reply is complete or `stop` is set."""
+        try:
+            for piece in self.pieces:
+                if stop.is_set():
+                    return
+                self.text += piece
+            self.is_complete = True
+        except Exception as error:  # noqa: BLE001 - raised by `show_side_by_side`
+            self.error = error
+            stop.set()
+
+
+def show_side_by_side(console: Console, replies: Sequence[StreamedReply]) -> None:
+    """Stream several replies in columns.
+
+    A narrow terminal stacks them. If a reply failed, its error is raised here.
+    """
+    stop = threading.Event()
+    # Daemon threads: neither Ctrl-C nor exit waits for a slow server.
+    threads = [
+        threading.Thread(target=reply.read, args=(stop,), daemon=True)
+        for reply in replies
+    ]
+    with Live(
+        get_renderable=lambda: _render_columns(replies, console.width),
+        console=console,
+        refresh_per_second=_FRAMES_PER_SECOND,
+    ):
+        try:
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                if stop.wait(_SECONDS_BETWEEN_POLLS):
+                    break
+        finally:
+            stop.set()
+    for reply in replies:
+        if reply.error is not None:
+            raise reply.error
+
+
+def _render_columns(replies: Sequence[StreamedReply], width: int) -> RenderableType:
+    columns = [_render_column(reply) for reply in replies]
+    if width < _MIN_COLUMN_WIDTH * len(replies):
+        return Group(*columns)
+    table = Table.grid(expand=True)
+    for _ in replies:
+        table.add_column(ratio=1)
+    table.add_row(*columns)
+    return table
+
+
+def _render_column(reply: StreamedReply) -> RenderableType:
+    text = printable_lines(reply.text).strip()
+    placeholder = "" if reply.is_complete else "…"
+    messages = split_bubbles(text) if reply.has_bubbles else [text]
+    first, *rest = messages if text else [placeholder]
+    # `Text` does not interpret markup in a model's reply.
+    title = Text(printable_lines(reply.title), style="bold")
+    first_panel = Panel(Text(first), title=title, title_align="left")
+    return Group(first_panel, *(Panel(Text(message)) for message in rest))
