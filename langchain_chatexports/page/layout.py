@@ -229,8 +229,9 @@ def rebuild_on_change(build: Callable[[], object], state: Callable[[], object]) 
         with ui.element("div").classes("part"):
             build()
 
-    section()
+    # A change while the section is built rebuilds it.
     last_state = state()
+    section()
 
     def refresh() -> None:
         nonlocal last_state

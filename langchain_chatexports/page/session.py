@@ -110,7 +110,7 @@ class PageSession:
         self.job_event: JobEvent | None = None
         # The estimated training times, in seconds, by job.
         self._estimates: dict[str, float] = {}
-        # The running and queued jobs when the server was last seen.
+        # The jobs last seen running or queued, or requested since.
         self._active_jobs: set[str] = set()
         # A base to download for a talk without training, if the user agrees.
         self.offer: BaseChoice | None = None
@@ -350,6 +350,7 @@ class PageSession:
                 if server.is_running:
                     raise
                 raise PageError(_SERVER_DIED) from None
+            self._active_jobs.add(self.job_event.job_id)
             speed = self.seconds_per_token or estimate_speed()
             seconds = find_base(base).training_seconds(estimate_seconds(speed, data))
             if seconds is not None:
@@ -382,14 +383,23 @@ class PageSession:
             is_served = find_running_server(self.data_dir) is not None
             server = self.use_server(job.base) if is_served else None
             pause_job(job, server, self.data_dir)
+            self._active_jobs.discard(job.id)
 
         return self.job_work.start(lazy_gettext("Stopping the training"), stop)
 
     def resume_job(self, job: LocalJob) -> bool:
-        return self.job_work.start(
-            lazy_gettext("Continuing the training"),
-            lambda: resume_job(job, self.use_server(job.base)),
-        )
+
+        def resume() -> None:
+            server = self.use_server(job.base)
+            try:
+                resume_job(job, server)
+            except ChatExportError:
+                if server.is_running:
+                    raise
+            # If the server died, `has_interrupted_training` says so.
+            self._active_jobs.add(job.id)
+
+        return self.job_work.start(lazy_gettext("Continuing the training"), resume)
 
 
 def _mark_stopped(job: LocalJob) -> LocalJob:

@@ -267,6 +267,34 @@ def test_jobs_of_killed_server_are_stopped(
     assert has_lost == [False, True, False]
 
 
+@pytest.mark.parametrize("dies", ["before the answer", "after it"])
+def test_server_killed_right_after_continue(
+    session: PageSession, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    data = DataDirectory(session.data_dir)
+    data.prepare()
+    store = JobStore(data)
+    job_id = store.create({"model": "tiny", "metadata": {}})["id"]
+    store.update(job_id, expected=("queued",), status="stopped")
+    server: Any = SimpleNamespace(is_running=True, stop=lambda: None)
+    monkeypatch.setattr(session, "use_server", lambda _: server)
+    session._server = server
+
+    def resume(*_: object) -> None:
+        store.update(job_id, expected=("stopped",), status="queued")
+        server.is_running = False
+        if dies == "before the answer":
+            msg = "http://127.0.0.1:1/v1 cannot be reached"
+            raise FineTuningError(msg)
+
+    monkeypatch.setattr(f"{PageSession.__module__}.resume_job", resume)
+    (job,) = session.jobs()
+    assert session.resume_job(job)
+    session.job_work.join(_SECONDS)
+    assert session.job_work.error is None
+    assert session.has_interrupted_training
+
+
 def test_failed_training_request_can_be_repeated(
     messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
