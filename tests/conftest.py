@@ -1,4 +1,4 @@
-"""Shared by all tests: no tracing, no key of the developer's, no stray warnings."""
+"""Fixtures for all tests: no tracing, and no keys or data of the developer."""
 
 import gc
 import os
@@ -10,8 +10,8 @@ import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Few examples for people, all for CI. How long one takes on slow, shared cores says
-# nothing about the code.
+# Fewer examples for developers than in CI. There are no deadlines, because tests are
+# slow on busy machines.
 settings.register_profile(
     "quick",
     max_examples=20,
@@ -25,12 +25,12 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "quick")
 )
 
-# What a shell starts in the background ignores Ctrl-C, and so would the commands that
-# tests start and interrupt.
+# Processes that a shell starts in the background ignore Ctrl-C, and so would the
+# commands that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_NOT_FOR_TESTS = (
+_REMOVED_VARIABLES = (
     "LANGSMITH_TRACING",
     "LANGSMITH_API_KEY",
     "LANGCHAIN_TRACING_V2",
@@ -38,13 +38,13 @@ _NOT_FOR_TESTS = (
     "OPENAI_BASE_URL",
     "OPENAI_API_BASE",
 )
-for _name in _NOT_FOR_TESTS:
+for _name in _REMOVED_VARIABLES:
     os.environ.pop(_name, None)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Modules and tests stay to the end: no search for garbage looks at them again."""
+    """Exclude modules and tests from garbage collection, since they are never freed."""
     gc.disable()
     try:
         return (yield)
@@ -54,10 +54,10 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_authority_is_enough(
+def _single_certificate(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[None]:
-    """Reading all of them costs a tenth of a second for each client of a server."""
+    """Trust one certificate authority; loading all takes 0.1 s for each HTTP client."""
     bundle = Path(certifi.where()).read_text(encoding="utf-8")
     end = "-----END CERTIFICATE-----\n"
     first = tmp_path_factory.mktemp("authorities") / "one.pem"
@@ -68,8 +68,8 @@ def _one_authority_is_enough(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test, and no process of one, finds the developer's models (on Linux)."""
+def _temporary_data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the developer's models from tests and their child processes (on Linux)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
         yield
@@ -77,15 +77,15 @@ def _own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in _NOT_FOR_TESTS:
+    for name in _REMOVED_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)
-def _no_search_indexes_of_the_developer(
+def _temporary_index_dir(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """`forget` reaches all of them."""
+    """Hide the developer's search indexes, which `forget` would delete."""
     folder = tmp_path_factory.getbasetemp() / "search-indexes"
-    room = "langchain_chatexports.retrieval.index_files"
-    monkeypatch.setattr(f"{room}.default_index_dir", lambda: folder)
+    module = "langchain_chatexports.retrieval.index_files"
+    monkeypatch.setattr(f"{module}.default_index_dir", lambda: folder)

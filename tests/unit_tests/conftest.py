@@ -25,7 +25,7 @@ collect_ignore = [
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _temporary_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Store and delete converted bases in a temporary cache only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
