@@ -1,7 +1,7 @@
-"""The blocks that train a model, from the first of their page to the streamed answer.
+"""Run the pages whose code blocks train a model.
 
-The server's default base is exchanged for one of 30,000 random weights: what it says is
-noise, and everything else is as a reader would have it.
+A base with 30,000 random weights replaces the server's default one, so answers are
+noise.
 """
 
 import gc
@@ -33,14 +33,16 @@ KINDS = ("python", "python train")
 
 
 @pytest.fixture(autouse=True)
-def _connections_are_collected() -> Iterator[None]:
+def _collect_connections() -> Iterator[None]:
     yield
     forget_clients()
     gc.collect()
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_directory(
+    tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     class TinyServer(LocalServer):
         def __init__(self, base: str | Path | None = None, **options: Any) -> None:
             super().__init__(base or tiny_base, **{"threads": 1, **options})
@@ -62,8 +64,8 @@ def run_page(name: str) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.usefixtures("workplace")
-def test_langchains_page_ends_with_an_answer(
+@pytest.mark.usefixtures("working_directory")
+def test_langchain_page_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     names = run_page("langchain.md")
@@ -72,17 +74,15 @@ def test_langchains_page_ends_with_an_answer(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_DATA_HOME is Linux's")
-def test_local_servers_page_runs(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
+def test_local_server_page_runs(
+    working_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_jsonl(dialogues(), workplace / "examples.jsonl")
+    write_jsonl(dialogues(), working_directory / "examples.jsonl")
     names = run_page("local_server.md")
     assert names["kept"].name in capsys.readouterr().out
 
 
-def test_commands_that_train_end_with_an_answer(
-    tmp_path: Path, tiny_base: Path
-) -> None:
+def test_training_commands_run(tmp_path: Path, tiny_base: Path) -> None:
     write_imessage(tmp_path / "chat.db")
     text = (DOCS / "cli.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```bash train\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -93,8 +93,8 @@ def test_commands_that_train_end_with_an_answer(
             arguments += ["--base", str(tiny_base)]
         if command == "chat":
             arguments += ["--max-tokens", "8"]
-        # Random weights may end an answer before its first word: not each of ten.
-        asked = "Are you ready?\n" * 10
-        done = chatexports(tmp_path, command, *arguments, stdin=asked)
+        # Random weights can end an answer before its first word, but not all of ten.
+        questions = "Are you ready?\n" * 10
+        done = chatexports(tmp_path, command, *arguments, stdin=questions)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip()

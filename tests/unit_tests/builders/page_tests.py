@@ -1,4 +1,4 @@
-"""Runs the blocks of a page as a module of tests, outside this project."""
+"""Run the code blocks of a page as a test module, outside this project."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from tests.unit_tests.builders.pages import DOCS, read_page
 
 
 def passed_tests(page: str, folder: Path) -> int:
-    """Run a page's tests; give the number that passed, or fail with pytest's report."""
+    """Run a page's tests; return the number of passed ones, or fail with a report."""
     code = "\n\n".join(block.code for block in read_page(page))
     (folder / "test_page.py").write_text(code, encoding="utf-8")
     (folder / "pytest.ini").write_text(

@@ -1,4 +1,4 @@
-"""The code of a documentation page, and what the page says that it prints."""
+"""The code blocks of a documentation page, and their documented output."""
 
 import re
 from pathlib import Path
@@ -11,17 +11,17 @@ _FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)^```$", re.MULTILINE)
 
 
 class Block(NamedTuple):
-    """A block of Python, and the block `output` behind it, if there is one."""
+    """A code block, and the output block that follows it, if any."""
 
     code: str
     output: str | None
 
 
 def read_page(name: str, *, kinds: tuple[str, ...] = ("python",)) -> list[Block]:
-    """Read the Python of a page.
+    """Read the code blocks of a page with certain info strings.
 
-    Blocks are marked `python`, those that train a model `python train`, and those that
-    cannot run here `python no-run`; the first alone are read unless told otherwise.
+    `python train` is for blocks that train a model, and `python no-run` for blocks that
+    tests cannot run.
     """
     fences = _FENCE.findall((DOCS / name).read_text(encoding="utf-8"))
     blocks = []
@@ -38,7 +38,7 @@ def run_page(
     *,
     kinds: tuple[str, ...] = ("python",),
 ) -> int:
-    """Run a page's blocks in one namespace, and return how many there are."""
+    """Run a page's code blocks in one namespace, and return their number."""
     names: dict[str, Any] = {"__name__": "__main__"}
     blocks = read_page(name, kinds=kinds)
     for block in blocks:

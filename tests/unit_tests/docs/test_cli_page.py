@@ -1,4 +1,4 @@
-"""The command line's page: its commands run and print what it says."""
+"""The commands on the command-line page run and print the documented output."""
 
 import shlex
 import subprocess
@@ -13,7 +13,7 @@ from tests.unit_tests.builders.pages import read_page
 
 
 def read_commands() -> list[tuple[list[str], str | None]]:
-    """Return the page's commands, and what it says that the last of a block prints."""
+    """Return the page's commands; the last of a block has the block's output."""
     commands: list[tuple[list[str], str | None]] = []
     for block in read_page("cli.md", kinds=("bash",)):
         commands += [(shlex.split(line), None) for line in block.code.splitlines()]
@@ -21,7 +21,7 @@ def read_commands() -> list[tuple[list[str], str | None]]:
     return commands
 
 
-def test_commands_run_and_print_what_the_page_says(
+def test_commands_print_the_documented_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

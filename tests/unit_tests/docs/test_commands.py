@@ -1,6 +1,6 @@
-"""The commands that README and pages name are there, with the options that they name.
+"""Commands in the README and the pages exist, with their options.
 
-What can run in seconds is run too: see test_cli_page.py and the integration tests.
+test_cli_page.py runs the fast ones, and the integration tests run the others.
 """
 
 import re
@@ -22,10 +22,10 @@ from pathlib import Path
 ROOT = DOCS.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 BLOCK = re.compile(r"^```(?:bash|console).*\n((?:.*\n)*?)^```$", re.MULTILINE)
-# Commands in running text name scripts and targets, too.
+# Commands within sentences.
 INLINE = re.compile(r"`((?:make|python|pip|chatexports) [^`]*)`")
 SCRIPT = re.compile(r"python (?:-m ([\w.]+)|([\w/]+\.py))")
-# Programs of others: there is nothing of ours to look for.
+# Programs of other projects, which are not checked.
 OTHERS = {
     ".venv/bin/pre-commit",
     "cd",
@@ -38,8 +38,8 @@ OTHERS = {
 }
 
 
-def commands_of(page: Path) -> Iterator[list[str]]:
-    """Split each line of the blocks into words, without prompts and comments."""
+def split_commands(page: Path) -> Iterator[list[str]]:
+    """Split the commands in code blocks into words, without prompts and comments."""
     for block in BLOCK.findall(page.read_text(encoding="utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line.removeprefix("$ "), comments=True)
@@ -49,20 +49,20 @@ def commands_of(page: Path) -> Iterator[list[str]]:
                 words = words[end + 1 :]
 
 
-ALL = [(page.name, words) for page in PAGES for words in commands_of(page)]
+ALL_COMMANDS = [(page.name, words) for page in PAGES for words in split_commands(page)]
 
 
-def of_program(program: str) -> list[tuple[str, list[str]]]:
-    return [(page, words[1:]) for page, words in ALL if words[0] == program]
+def arguments_of(program: str) -> list[tuple[str, list[str]]]:
+    return [(page, words[1:]) for page, words in ALL_COMMANDS if words[0] == program]
 
 
-def test_each_command_is_of_a_known_program() -> None:
-    programs = {words[0] for _, words in ALL}
+def test_commands_use_known_programs() -> None:
+    programs = {words[0] for _, words in ALL_COMMANDS}
     assert programs - OTHERS == {"chatexports", "make", "python"}
 
 
-@pytest.mark.parametrize(("page", "arguments"), of_program("chatexports"))
-def test_options_of_each_command_are_there(page: str, arguments: list[str]) -> None:
+@pytest.mark.parametrize(("page", "arguments"), arguments_of("chatexports"))
+def test_each_command_parses_with_its_options(page: str, arguments: list[str]) -> None:
     pytest.importorskip("typer", reason="the command line needs the extra `cli`")
     from typer.core import TyperGroup
     from typer.main import get_command
@@ -77,7 +77,7 @@ def test_options_of_each_command_are_there(page: str, arguments: list[str]) -> N
         assert page
 
 
-def test_extras_that_are_to_be_installed_are_there() -> None:
+def test_named_extras_exist() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = set(settings["project"]["optional-dependencies"])
     named = {
@@ -92,7 +92,7 @@ def extras_in(text: str) -> set[str]:
     return {extra for names in found for extra in names.split(",")}
 
 
-def test_targets_of_make_are_there() -> None:
+def test_named_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
     inline = {
@@ -101,16 +101,16 @@ def test_targets_of_make_are_there() -> None:
         for found in INLINE.findall(page.read_text(encoding="utf-8"))
         if found.startswith("make ")
     }
-    blocks = {words[0] for _, words in of_program("make")}
+    blocks = {words[0] for _, words in arguments_of("make")}
     assert {"demo", "test"} <= inline | blocks <= targets
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_scripts_that_prove_a_figure_are_there(page: Path) -> None:
+def test_named_scripts_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for module, path in SCRIPT.findall(text):
         if module.split(".")[0] in {"benchmarks", "langchain_chatexports", "tests"}:
-            place = ROOT / module.replace(".", "/")
-            assert place.with_suffix(".py").exists() or place.is_dir(), module
+            file = ROOT / module.replace(".", "/")
+            assert file.with_suffix(".py").exists() or file.is_dir(), module
         if path.startswith(("benchmarks", "scripts")):
             assert (ROOT / path).exists(), path

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's tree is the package's, and its table names files that exist."""
+"""The tree in CONTRIBUTING.md matches the package, and the files in its table exist."""
 
 import re
 
@@ -28,19 +28,19 @@ def modules_in_the_tree() -> list[str]:
     return names
 
 
-def test_the_tree_has_every_package_and_top_module_once() -> None:
+def test_tree_lists_each_package_and_module_once() -> None:
     root = ROOT / PACKAGE
     folders = {path.parent for path in root.rglob("__init__.py")} - {root}
     modules = {path.with_suffix("") for path in root.glob("*.py")} - {root / "__init__"}
-    there = [".".join(path.relative_to(ROOT).parts) for path in folders | modules]
-    assert sorted(modules_in_the_tree()) == sorted(there)
+    expected = [".".join(path.relative_to(ROOT).parts) for path in folders | modules]
+    assert sorted(modules_in_the_tree()) == sorted(expected)
 
 
-def test_files_of_everyday_changes_are_there() -> None:
+def test_files_to_open_exist() -> None:
     section = TEXT.partition("## Where do I change")[2].partition("\n## ")[0]
     answers = re.findall(r"^\| (?!To …).+? \| (.+) \|$", section, re.MULTILINE)
     named = [_FILE.findall(answer) for answer in answers]
     assert len(named) == 12
     assert all(named)
-    gone = [path for paths in named for path in paths if not (ROOT / path).is_file()]
-    assert not gone
+    missing = [path for paths in named for path in paths if not (ROOT / path).is_file()]
+    assert not missing

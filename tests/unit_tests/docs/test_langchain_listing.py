@@ -1,4 +1,4 @@
-"""The rows for LangChain's list of integrations name what this package has."""
+"""The rows for LangChain's list of integrations are correct."""
 
 import yaml  # type: ignore[import-untyped]  # PyYAML comes with langchain-core.
 
@@ -6,7 +6,7 @@ from langchain_chatexports.retrieval import ChatExportRetriever
 from tests.unit_tests.builders.pages import DOCS
 
 
-def test_rows_name_the_package_and_pages_that_exist() -> None:
+def test_listing_links_to_existing_pages() -> None:
     text = (
         DOCS.parent / ".github" / "langchain" / "integration_external_docs.yaml"
     ).read_text("utf-8")

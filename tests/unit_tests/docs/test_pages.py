@@ -9,8 +9,8 @@ import pytest
 from tests.unit_tests.builders.pages import DOCS, read_page, run_page
 
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
-# What the marks of a block can be; another word is a block that nobody runs.
-MARKS = {
+# No test runs a code block with another info string.
+INFO_STRINGS = {
     *("bash", "bash no-run", "bash train", "python", "python no-run", "python train"),
     *("python ray", "output", "text", "json", "yaml", "diff"),
 }
@@ -39,7 +39,7 @@ MARKS = {
         "whatsapp.md",
     ],
 )
-def test_blocks_print_what_the_page_says(
+def test_code_blocks_print_the_documented_output(
     page: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -50,21 +50,21 @@ def test_blocks_print_what_the_page_says(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_marks_of_every_block_are_known(page: str) -> None:
+def test_info_strings_are_known(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     fences = re.findall(r"^ *```(.*)$", text, re.MULTILINE)
-    assert {mark for mark in fences if mark} <= MARKS
+    assert {info for info in fences if info} <= INFO_STRINGS
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_is_python(page: str) -> None:
+def test_python_blocks_parse(page: str) -> None:
     for block in read_page(
         page, kinds=("python", "python train", "python ray", "python no-run")
     ):
         ast.parse(block.code)
 
 
-def test_pictures_are_there_and_small() -> None:
-    pictures = list((DOCS / "images").glob("*.webp"))
-    assert pictures
-    assert all(picture.stat().st_size < 150_000 for picture in pictures)
+def test_images_are_small() -> None:
+    images = list((DOCS / "images").glob("*.webp"))
+    assert images
+    assert all(image.stat().st_size < 150_000 for image in images)

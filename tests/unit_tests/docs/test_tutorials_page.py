@@ -1,4 +1,4 @@
-"""What docs/tutorials.md says of OpenAI's rules is so."""
+"""What docs/tutorials.md says about OpenAI's rules is correct."""
 
 import re
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ def problems(examples: Iterable[list[dict[str, Any]]]) -> list[str]:
     return [str(problem) for problem in found]
 
 
-def test_openai_takes_the_imessage_tutorials_examples(tmp_path: Path) -> None:
+def test_imessage_tutorial_examples_are_valid_for_openai(tmp_path: Path) -> None:
     examples = dialogues(
         IMessageChatLoader(path=write_imessage(tmp_path / "chat.db")), "Tortoise"
     )
@@ -45,7 +45,7 @@ def hogwarts(tmp_path: Path) -> FolderFacebookMessengerChatLoader:
     return FolderFacebookMessengerChatLoader(write_messenger(tmp_path / "hogwarts"))
 
 
-def test_openai_refuses_the_messenger_tutorials_examples(
+def test_messenger_tutorial_examples_are_invalid_for_openai(
     hogwarts: FolderFacebookMessengerChatLoader,
 ) -> None:
     examples = [

@@ -1,4 +1,4 @@
-"""Loaders and steps that are written by following the docs pass the suites."""
+"""Loaders and steps written by following the docs pass the standard tests."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.unit_tests.builders.page_tests import passed_tests
 @pytest.mark.parametrize(
     ("page", "at_least"), [("standard_tests.md", 45), ("writing_a_loader.md", 25)]
 )
-def test_blocks_are_a_module_of_passing_tests(
+def test_code_blocks_are_passing_tests(
     page: str, at_least: int, tmp_path: Path
 ) -> None:
     assert passed_tests(page, tmp_path) >= at_least

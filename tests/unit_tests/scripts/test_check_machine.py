@@ -1,4 +1,4 @@
-"""What stands in the way is said before anything is installed."""
+"""Problems with the machine are reported before anything is installed."""
 
 import importlib.util
 import platform
@@ -27,14 +27,14 @@ def _leave_free(monkeypatch: pytest.MonkeyPatch, gigabytes: int) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
 
 
-def test_this_machine_will_do(
+def test_suitable_machine_has_no_problem(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _leave_free(monkeypatch, 4)
     assert script.problem(str(tmp_path)) is None
 
 
-def test_an_old_python_is_told_to_name_a_newer_one(
+def test_old_python_error_suggests_another_one(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1, "final", 0))
@@ -52,7 +52,7 @@ def test_an_old_python_is_told_to_name_a_newer_one(
         ("Darwin", "arm64", "13.6", "macOS 14"),
     ],
 )
-def test_an_unsupported_system_is_told_which_are(
+def test_unsupported_system_error_lists_supported_ones(
     script: Any,
     monkeypatch: pytest.MonkeyPatch,
     system: str,
@@ -66,7 +66,7 @@ def test_an_unsupported_system_is_told_which_are(
     assert wanted in script.problem("/")
 
 
-def test_a_full_disk_is_told_how_much_is_needed(
+def test_full_disk_error_states_the_required_space(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _leave_free(monkeypatch, 2)
@@ -75,7 +75,5 @@ def test_a_full_disk_is_told_how_much_is_needed(
     assert "VENV=" in problem
 
 
-def test_the_disk_is_asked_where_the_environment_will_be(
-    script: Any, tmp_path: Path
-) -> None:
+def test_nearest_existing_folder_is_found(script: Any, tmp_path: Path) -> None:
     assert script.nearest_folder(str(tmp_path / "a" / "b")) == str(tmp_path)
