@@ -12,7 +12,7 @@ import pytest
 
 from langchain_chatexports.local_server import LocalServer
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-from tests.unit_tests.builders.twins import TWINS
+from tests.unit_tests.builders.tiny_models import TINY_MODELS
 from tests.unit_tests.builders.waiting import wait_until
 
 KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
@@ -21,7 +21,7 @@ KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
 MAX_SECONDS = 300
 """A generous timeout, because other programs may use all cores."""
 
-# Reordered attention, linear attention, and a model with vision.
+# They have reordered attention, linear attention, and vision.
 _ALWAYS_TESTED = {"gemma-4", "llama-3.2", "qwen3.5"}
 
 UNENDING: Any = {"logit_bias": {"0": -100, "2": -100}}
@@ -29,9 +29,9 @@ UNENDING: Any = {"logit_bias": {"0": -100, "2": -100}}
 
 FAMILIES = [
     pytest.param(family, marks=[] if family in _ALWAYS_TESTED else pytest.mark.release)
-    for family in sorted(TWINS)
+    for family in sorted(TINY_MODELS)
 ]
-"""The families of the twins; most of them are only tested before a release."""
+"""The families of the tiny models; most of them are only tested before a release."""
 
 
 @pytest.fixture(scope="session")

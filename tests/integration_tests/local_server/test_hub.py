@@ -12,21 +12,23 @@ from langchain_chatexports.local_server.bases.chat_template import load_tokenize
 from langchain_chatexports.local_server.bases.download import download_model
 from tests.integration_tests.local_server.conftest import open_client
 from tests.unit_tests.builders.hub import CUT_AFTER, Hub
-from tests.unit_tests.builders.twins import write_twin
+from tests.unit_tests.builders.tiny_models import write_tiny_model
 
 _HUB_ID = "Qwen/Qwen3.5-0.8B"
 
 
 @pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_twin(tmp_path_factory.mktemp("hub") / "twin", "qwen3.5")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("hub") / "tiny_model", "qwen3.5")
 
 
 @pytest.fixture
-def hub(twin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Hub]:
     from huggingface_hub import constants
 
-    with Hub(_HUB_ID, twin).running() as hub:
+    with Hub(_HUB_ID, tiny_model).running() as hub:
         cache = tmp_path / "hf"
         # The child reads the environment, and this process has read it already.
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
@@ -76,7 +78,7 @@ def test_downloads_resume(hub: Hub) -> None:
     assert {name for name, _, _ in hub.sent} == {"more.safetensors"}
 
 
-def test_missing_agreement_error_has_its_page(hub: Hub) -> None:
+def test_gated_model_error_has_its_url(hub: Hub) -> None:
     hub.is_gated = True
     with pytest.raises(LocalServerError, match="is gated") as failed:
         download_model(_HUB_ID)

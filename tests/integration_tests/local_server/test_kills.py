@@ -24,7 +24,11 @@ from tests.integration_tests.local_server.conftest import (
     wait_for,
     wait_for_step,
 )
-from tests.unit_tests.builders.trainings import read_events, run_training, training_spec
+from tests.unit_tests.builders.training_runs import (
+    read_events,
+    run_training,
+    training_spec,
+)
 
 pytestmark = [
     pytest.mark.training,
@@ -58,19 +62,19 @@ class _KilledError(Exception):
 
 
 @pytest.mark.parametrize("is_killed", [True, False])
-def test_interrupted_training_continues_from_its_save(
+def test_interrupted_training_continues_from_its_checkpoint(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_killed: bool
 ) -> None:
-    """It is killed in step 12, or stopped, which saves."""
+    """It is killed in step 12, or stopped, which saves a checkpoint."""
     folders = [tmp_path / "plain", tmp_path / "interrupted"]
     plain, interrupted = (_spec(folder, tiny_base) for folder in folders)
-    began: list[int] = []
+    started_steps: list[int] = []
 
     def interrupt(
         self: Any, _args: Any, state: Any, _control: Any, **_kwargs: Any
     ) -> None:
-        began.append(state.global_step)
-        if len(began) == 12:
+        started_steps.append(state.global_step)
+        if len(started_steps) == 12:
             self.is_stopping = not is_killed
             if is_killed:
                 raise _KilledError
@@ -83,11 +87,11 @@ def test_interrupted_training_continues_from_its_save(
         )
         with pytest.raises(_KilledError if is_killed else progress.StoppedError):
             run_training(interrupted)
-        save = last_checkpoint(interrupted.folder)
-        assert save is not None
-        assert save.name == ("checkpoint-11" if is_killed else "checkpoint-12")
+        checkpoint = last_checkpoint(interrupted.folder)
+        assert checkpoint is not None
+        assert checkpoint.name == ("checkpoint-11" if is_killed else "checkpoint-12")
         run_training(interrupted)
-    assert began[12] == int(save.name.rpartition("-")[2])
+    assert started_steps[12] == int(checkpoint.name.rpartition("-")[2])
     _check_same_model(folders[1], folders[0], interrupted)
 
 

@@ -45,19 +45,19 @@ class _Terminal:
         # 2,000 steps, more than are trained while two other commands start.
         (folder / "many.jsonl").write_bytes(as_jsonl(dialogues(1100)))
 
-    def finetune_words(self, *options: str, file: str = "talks.jsonl") -> list[str]:
-        where = ("--base", str(self._base), "--data-dir", str(self.data_dir))
-        return ["finetune", file, *where, *options]
+    def finetune_command(self, *options: str, file: str = "talks.jsonl") -> list[str]:
+        base_and_data = ("--base", str(self._base), "--data-dir", str(self.data_dir))
+        return ["finetune", file, *base_and_data, *options]
 
     @contextmanager
-    def start(self, *words: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    def start(self, *command: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         """Start a command, and yield it with its error output."""
         self._started += 1
         err = self._folder / f"{self._started}.err"
         with (
             err.open("w") as file,
             subprocess.Popen(  # noqa: S603 - our own command.
-                [*COMMAND, *words],
+                [*COMMAND, *command],
                 cwd=self._folder,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -69,8 +69,8 @@ class _Terminal:
             finally:
                 process.kill()
 
-    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return chatexports(self._folder, *words, stdin=stdin)
+    def run(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return chatexports(self._folder, *command, stdin=stdin)
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def _is_trained(data_dir: Path, count: int = 1) -> bool:
     return sum(job.step >= 2 for job in running) == count
 
 
-def _interrupt(terminal: _Terminal, words: list[str]) -> LocalJob:
-    """Interrupt a training, and check its output and its job."""
-    with terminal.start(*words) as (process, err):
+def _interrupt(terminal: _Terminal, command: list[str]) -> LocalJob:
+    """Interrupt a training run, and check its output and its job."""
+    with terminal.start(*command) as (process, err):
         _wait(lambda: _is_trained(terminal.data_dir), process)
         process.send_signal(signal.SIGINT)
         assert process.wait(MAX_SECONDS) == 130
@@ -101,7 +101,7 @@ def _interrupt(terminal: _Terminal, words: list[str]) -> LocalJob:
     (job,) = list_jobs(terminal.data_dir)
     assert job.step == job.saved_step > 0
     at = f"Training stopped at step {job.step} of {job.total_steps}."
-    assert f"{at} To resume it:\n  chatexports {' '.join(words)}\n" in printed
+    assert f"{at} To resume it:\n  chatexports {' '.join(command)}\n" in printed
     delete = f"models --delete {job.id} --data-dir {terminal.data_dir}"
     assert f"To delete the job and its examples:\n  chatexports {delete}\n" in printed
     assert "may be billed" not in printed
@@ -112,7 +112,7 @@ def _interrupt(terminal: _Terminal, words: list[str]) -> LocalJob:
 
 
 class _Continued(NamedTuple):
-    """A training that was interrupted and continued by the same command."""
+    """A training run that was interrupted, and continued by the same command."""
 
     data_dir: Path
     job: LocalJob
@@ -122,9 +122,9 @@ class _Continued(NamedTuple):
 @pytest.fixture(scope="module")
 def continued(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Continued:
     terminal = _Terminal(tmp_path_factory.mktemp("continued"), tiny_base)
-    words = terminal.finetune_words()
-    job = _interrupt(terminal, words)
-    again = terminal.run(*words)
+    command = terminal.finetune_command()
+    job = _interrupt(terminal, command)
+    again = terminal.run(*command)
     _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
     return _Continued(terminal.data_dir, job, again)
 
@@ -147,19 +147,19 @@ def test_same_command_continues_an_interrupted_training(continued: _Continued) -
 
 
 def test_commands_share_a_running_server(terminal_with_model: _Terminal) -> None:
-    """A chat during a training, and a training after the first command's end."""
+    """Chat while a job is trained, and train after the first command has exited."""
     terminal = terminal_with_model
-    where = ("--data-dir", str(terminal.data_dir))
-    words = terminal.finetune_words(file="other.jsonl")
-    long = terminal.finetune_words(file="many.jsonl")
+    data_dir_option = ("--data-dir", str(terminal.data_dir))
+    command = terminal.finetune_command(file="other.jsonl")
+    long = terminal.finetune_command(file="many.jsonl")
     with terminal.start(*long) as (hare, _):
         _wait(lambda: _is_trained(terminal.data_dir), hare)
         before, *_ = list_jobs(terminal.data_dir)
         short = ("--max-tokens", "4", "--temperature", "0")
-        chat = terminal.run("chat", *where, *short, stdin="Are you ready?\n")
+        chat = terminal.run("chat", *data_dir_option, *short, stdin="Are you ready?\n")
         assert chat.returncode == 0, chat.stderr
         assert "Using the running local server for" in chat.stderr
-        with terminal.start(*words) as (tortoise, err):
+        with terminal.start(*command) as (tortoise, err):
             _wait(lambda: "Queued behind job" in err.read_text(), hare, tortoise)
             assert f"Queued behind job {before.id}" in err.read_text()
             hare.send_signal(signal.SIGINT)
@@ -175,13 +175,13 @@ def test_commands_share_a_running_server(terminal_with_model: _Terminal) -> None
 
 def test_chat_does_not_resume_jobs(terminal_with_model: _Terminal) -> None:
     terminal = terminal_with_model
-    where = ("--data-dir", str(terminal.data_dir))
-    words = terminal.finetune_words(file="many.jsonl")
-    with terminal.start(*words) as (process, _):
+    data_dir_option = ("--data-dir", str(terminal.data_dir))
+    command = terminal.finetune_command(file="many.jsonl")
+    with terminal.start(*command) as (process, _):
         _wait(lambda: _is_trained(terminal.data_dir), process)
         process.kill()
     _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
-    chat = terminal.run("chat", *where, "--max-tokens", "4", stdin="Hello\n")
+    chat = terminal.run("chat", *data_dir_option, "--max-tokens", "4", stdin="Hello\n")
     assert chat.returncode == 0, chat.stderr
     job, _ = list_jobs(terminal.data_dir)
     assert (job.status, find_trainers(terminal.data_dir)) == ("stopped", [])

@@ -31,13 +31,13 @@ _MARK = "MARKEDWORDS"
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _temporary_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The walkthrough deletes the caches, which other tests use."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def _run(*words: object, stdin: str = "") -> str:
-    done = chatexports(Path.cwd(), *words, stdin=stdin)
+def _run(*arguments: object, stdin: str = "") -> str:
+    done = chatexports(Path.cwd(), *arguments, stdin=stdin)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -93,21 +93,23 @@ def _tune(data_dir: Path, base: Path | None) -> Any:
         ),
     ],
 )
-def test_walkthrough_of_all_commands(
+def test_all_commands_work_in_sequence(
     tmp_path: Path, tiny_base: Path, base_name: str
 ) -> None:
     data_dir, merged = tmp_path / "data", tmp_path / "merged"
-    where = ("--data-dir", data_dir)
+    data_dir_option = ("--data-dir", data_dir)
     is_tiny = base_name == "tiny"
     model = _tune(data_dir, tiny_base if is_tiny else None)
-    assert model.rpartition(":")[2] in _run("models", *where)
+    assert model.rpartition(":")[2] in _run("models", *data_dir_option)
     # Random weights can end an answer before its first word, but not all of ten.
     questions = "Are you ready?\n" * 10
-    assert _run("chat", model, *where, "--max-tokens", "8", stdin=questions).strip()
-    _run("export-model", model, merged, *where)
+    assert _run(
+        "chat", model, *data_dir_option, "--max-tokens", "8", stdin=questions
+    ).strip()
+    _run("export-model", model, merged, *data_dir_option)
     assert (merged / "model.safetensors").stat().st_size > (1e5 if is_tiny else 2e8)
     assert not (merged / "adapter_config.json").exists()
-    _run("models", "--delete-everything", "--yes", *where)
-    assert _run("models", *where) == ""
+    _run("models", "--delete-everything", "--yes", *data_dir_option)
+    assert _run("models", *data_dir_option) == ""
     left = [path for path in data_dir.rglob("*") if path.is_file()]
     assert {path.name for path in left} <= {"server.lock", "chatexports.db"}

@@ -60,10 +60,10 @@ def service(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> LocalService:
-    made = make_service(tmp_path / "data", aliases={"gpt-3.5-turbo": "tiny"})
+    new_service = make_service(tmp_path / "data", aliases={"gpt-3.5-turbo": "tiny"})
     # Jobs stay queued.
-    monkeypatch.setattr(made.queue, "start", lambda: None)
-    return made
+    monkeypatch.setattr(new_service.queue, "start", lambda: None)
+    return new_service
 
 
 def make_client(service: LocalService, key: str | None = KEY) -> TestClient:

@@ -10,7 +10,7 @@ from gguf import GGMLQuantizationType, quants
 
 from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.export import _dither, render_modelfile
-from tests.unit_tests.builders.twins import TWINS, twin_tokenizer
+from tests.unit_tests.builders.tiny_models import TINY_MODELS, tiny_model_tokenizer
 
 _ROLES = ("user", "assistant", "user", "assistant", "assistant", "user", "user")
 _TALK = [
@@ -51,10 +51,10 @@ def _ends(text: str) -> list[str]:
     return ends
 
 
-@pytest.mark.parametrize("family", sorted(TWINS))
+@pytest.mark.parametrize("family", sorted(TINY_MODELS))
 @pytest.mark.parametrize("has_system", [False, True])
 def test_modelfile_renders_like_training(family: str, *, has_system: bool) -> None:
-    template = ChatTemplate(twin_tokenizer(family)).derived
+    template = ChatTemplate(tiny_model_tokenizer(family)).derived
     lines = render_modelfile(template, begin="", system=None).split('"""')
     assert lines[0] == "FROM ./model.gguf\nTEMPLATE "
     talk = [_SYSTEM, *_TALK] if has_system else _TALK
@@ -63,7 +63,7 @@ def test_modelfile_renders_like_training(family: str, *, has_system: bool) -> No
 
 
 def test_modelfile_omits_unsafe_texts() -> None:
-    template = ChatTemplate(twin_tokenizer("smollm2")).derived
+    template = ChatTemplate(tiny_model_tokenizer("smollm2")).derived
     for text in ('end"""\nFROM /etc/passwd\n"""', "{{ .System }}"):
         unsafe = replace(template, user_header=text)
         assert "TEMPLATE" not in render_modelfile(unsafe, begin="", system=None)
@@ -75,7 +75,7 @@ def test_modelfile_omits_unsafe_texts() -> None:
 
 
 def test_begin_token_is_not_repeated() -> None:
-    template = ChatTemplate(twin_tokenizer("llama-3.2")).derived
+    template = ChatTemplate(tiny_model_tokenizer("llama-3.2")).derived
     assert template.start.startswith("<|endoftext|>")
     text = render_modelfile(
         template, begin="<|endoftext|>", system="Be slow.\nAnd steady."
@@ -85,7 +85,7 @@ def test_begin_token_is_not_repeated() -> None:
 
 
 def test_small_changes_survive_eight_bits() -> None:
-    """Rounding to 8 bits would undo a training."""
+    """Rounding to 8 bits would undo a training run."""
     weights = np.random.default_rng(1).normal(size=(64, 256)).astype(np.float32)
     base = _in_8_bits(weights)
     change = np.float32(0.002)

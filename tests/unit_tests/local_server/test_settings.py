@@ -23,7 +23,7 @@ from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"api_key": "two words"}, "api_key"),
         ({"api_key": ""}, "api_key"),
@@ -31,9 +31,9 @@ from tests.unit_tests.builders.tiny_base import tiny_tokenizer
     ],
 )
 def test_invalid_settings_are_refused(
-    tiny_base: Path, tmp_path: Path, change: dict[str, Any], words: str
+    tiny_base: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(LocalServerError, match=words):
+    with pytest.raises(LocalServerError, match=message):
         LocalServer(tiny_base, data_dir=tmp_path, **change)
 
 
@@ -75,9 +75,9 @@ def test_import_is_light() -> None:
     heavy = "torch transformers fastapi starlette uvicorn platformdirs openai pydantic"
     script = (
         "import sys; before = set(sys.modules)\n"
-        "import langchain_chatexports.local_server as room\n"
+        "import langchain_chatexports.local_server as package\n"
         f"print(sorted(set('{heavy}'.split()) & (set(sys.modules) - before)))\n"
-        "room.LocalServer, room.list_models, room.serve_forever\n"
+        "package.LocalServer, package.list_models, package.serve_forever\n"
         "print(sorted({'torch', 'fastapi', 'transformers'} & set(sys.modules)))\n"
     )
     finished = subprocess.run(  # noqa: S603 - our own script.
@@ -115,7 +115,9 @@ def test_requested_hyperparameters_take_precedence() -> None:
         (8_000_000_000, 30, 1e-4),
     ],
 )
-def test_learning_rate_by_model_size(parameters: int, steps: int, rate: float) -> None:
+def test_learning_rate_depends_on_model_size_and_steps(
+    parameters: int, steps: int, rate: float
+) -> None:
     numbers = Hyperparameters(1, 1, 2.0)
     found = learning_rate(numbers, parameters=parameters, steps=steps)
     assert found == pytest.approx(2 * rate)

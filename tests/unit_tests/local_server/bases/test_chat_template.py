@@ -145,9 +145,9 @@ def test_only_weighted_answers_are_learned(messages: list[dict[str, Any]]) -> No
 
 @given(st.lists(_MESSAGE, min_size=1, max_size=6), st.integers(1, 60))
 def test_truncation_is_prefix(messages: list[dict[str, Any]], max_length: int) -> None:
-    whole = _PLAIN.label(messages, max_length=10_000)
+    complete = _PLAIN.label(messages, max_length=10_000)
     cut = _PLAIN.label(messages, max_length=max_length)
     length = len(cut.input_ids)
     assert length <= max_length
-    assert cut.input_ids == whole.input_ids[:length]
-    assert cut.labels == whole.labels[:length]
+    assert cut.input_ids == complete.input_ids[:length]
+    assert cut.labels == complete.labels[:length]

@@ -17,7 +17,7 @@ from langchain_chatexports.local_server.bases.derived_template import (
     derive_template,
 )
 from tests.unit_tests.builders.tiny_base import ALTERNATING, CHATML, REWRITING
-from tests.unit_tests.builders.twins import TRL_TEMPLATES
+from tests.unit_tests.builders.tiny_models import TRL_TEMPLATES
 
 _SPECIALS = {"bos_token": "<s>", "eos_token": "</s>"}
 _CONTROL_TOKEN = re.compile(
@@ -82,9 +82,9 @@ def test_longer_prompt_starts_with_the_shorter_one(name: str) -> None:
     chat = _messages(_CHAT * 4)
     for length in range(1, len(chat), 2):
         prompt = derived.render(chat[:length], add_generation_prompt=True)
-        whole = derived.render(chat, add_generation_prompt=False)
+        complete = derived.render(chat, add_generation_prompt=False)
         learned = chat[length]["content"] + derived.loss_suffix
-        assert whole.startswith(prompt + learned)
+        assert complete.startswith(prompt + learned)
         assert derived.loss_suffix.endswith(derived.end_token)
 
 

@@ -28,7 +28,7 @@ from langchain_chatexports.local_server.bases.known_bases import (
 )
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.settings import ServerSettings
-from tests.unit_tests.builders.twins import TWINS
+from tests.unit_tests.builders.tiny_models import TINY_MODELS
 
 
 def test_directory_is_described(tiny_base: Path) -> None:
@@ -162,7 +162,7 @@ def test_default_base_is_described() -> None:
     assert found.is_demo_model
 
 
-def test_default_hub_id_is_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_hub_id_uses_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(description, "find_local_copy", lambda _: None)
     assert describe_base(DEFAULT_HUB_ID) == describe_default_base()
     assert ServerSettings(base=DEFAULT_HUB_ID).with_absolute_base().base is None
@@ -195,12 +195,12 @@ def test_only_incomplete_hub_models_need_a_download(
     assert not needs_download(describe_base(tiny_base))
 
 
-def test_each_known_base_has_a_twin() -> None:
+def test_each_known_base_has_a_tiny_model() -> None:
     known = list_bases()
-    # test_twins.py trains each twin.
+    # test_model_families.py trains them.
     for base in known:
         name = base.hub_id.partition("/")[2].lower()
-        assert any(map(name.startswith, TWINS)), name
+        assert any(map(name.startswith, TINY_MODELS)), name
     assert known[0].hub_id == DEFAULT_HUB_ID
     assert "tiny demo model" in known[0].note
     assert all(describe_base(base.hub_id).kind == "hub" for base in known[1:])

@@ -25,7 +25,7 @@ from langchain_chatexports.local_server.bases.gguf_check import check_gguf
 from langchain_chatexports.local_server.bases.gguf_file import find_gguf
 from langchain_chatexports.local_server.bases.preparation import find_base_directory
 from tests.unit_tests.builders.gguf import write_gguf
-from tests.unit_tests.builders.twins import write_twin
+from tests.unit_tests.builders.tiny_models import write_tiny_model
 
 pytest.importorskip("xllamacpp")
 
@@ -36,7 +36,7 @@ _MATRICES = {"layers.0.mlp.up_proj": Matrix("blk.0.ffn_up")}
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _temporary_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -133,7 +133,7 @@ def test_refused_file_is_not_checked_again(
         ({"other/One-GGUF": ["One-Q8_0.gguf"]}, None),
     ],
 )
-def test_hub_gguf_is_the_publishers(
+def test_hub_gguf_is_from_the_publisher(
     monkeypatch: pytest.MonkeyPatch, files: dict[str, list[str]], chosen: str | None
 ) -> None:
     def list_files(_: object, repository: str) -> list[str]:
@@ -182,8 +182,8 @@ def test_wrong_order_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return {name: Matrix(each.name) for name, each in found.items()}
 
     monkeypatch.setattr(gguf_check, "match_matrices", match)
-    base = write_twin(tmp_path / "twin", "llama-3.2")
-    file = write_gguf(base, tmp_path / "twin.gguf")
+    base = write_tiny_model(tmp_path / "tiny", "llama-3.2")
+    file = write_gguf(base, tmp_path / "tiny.gguf")
     with pytest.raises(GGUFNotSupportedError, match="differ from transformers"):
         check_gguf(file, base)
 

@@ -14,7 +14,7 @@ from langchain_chatexports.local_server.bases.weights import (
     find_adapted_layers,
     load_base,
 )
-from tests.unit_tests.builders.twins import write_twin
+from tests.unit_tests.builders.tiny_models import write_tiny_model
 
 
 def test_pickled_weights_are_never_read(tiny_base: Path, tmp_path: Path) -> None:
@@ -27,12 +27,12 @@ def test_pickled_weights_are_never_read(tiny_base: Path, tmp_path: Path) -> None
 
 
 def test_vision_parts_are_not_loaded(tmp_path: Path) -> None:
-    model = load_base(write_twin(tmp_path / "base", "gemma-4"), "cpu", "float32")
+    model = load_base(write_tiny_model(tmp_path / "base", "gemma-4"), "cpu", "float32")
     assert [name for name, _ in model.model.named_children()] == ["language_model"]
 
 
 def test_only_linear_decoder_layers_are_adapted(tmp_path: Path) -> None:
-    model = build_empty_model(write_twin(tmp_path / "base", "gemma-4"))
+    model = build_empty_model(write_tiny_model(tmp_path / "base", "gemma-4"))
     pattern = find_adapted_layers(model)
     assert isinstance(pattern, str)
     names = [name for name, _ in model.named_modules() if re.fullmatch(pattern, name)]
@@ -58,7 +58,7 @@ def test_trainable_base_is_checked_once(
 
 def test_layers_that_peft_refuses_are_skipped(tmp_path: Path) -> None:
     layers = find_adapted_layers(
-        build_empty_model(write_twin(tmp_path / "base", "falcon-h1"))
+        build_empty_model(write_tiny_model(tmp_path / "base", "falcon-h1"))
     )
     assert "in_proj" in layers
     assert "q_proj" in layers

@@ -39,7 +39,7 @@ from langchain_chatexports.local_server.processes import start_child
 from tests.unit_tests.builders.bare_engine import log_likelihoods
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_random_adapter
-from tests.unit_tests.builders.twins import TWINS, write_twin
+from tests.unit_tests.builders.tiny_models import TINY_MODELS, write_tiny_model
 from tests.unit_tests.builders.waiting import wait_until
 
 pytest.importorskip("xllamacpp")
@@ -59,7 +59,7 @@ def tokenizer(tiny_base: Path) -> ChatTokenizer:
 
 @pytest.fixture
 def make_engine(tiny_gguf: Path, tokenizer: ChatTokenizer) -> Iterator[MakeEngine]:
-    made: list[LlamaCppEngine] = []
+    engines: list[LlamaCppEngine] = []
 
     def make(base: Path = tiny_gguf, **options: Any) -> LlamaCppEngine:
         options = {
@@ -68,11 +68,11 @@ def make_engine(tiny_gguf: Path, tokenizer: ChatTokenizer) -> Iterator[MakeEngin
             "threads": 1,
             **options,
         }
-        made.append(LlamaCppEngine(base, tokenizer, **options))
-        return made[-1]
+        engines.append(LlamaCppEngine(base, tokenizer, **options))
+        return engines[-1]
 
     yield make
-    for engine in made:
+    for engine in engines:
         engine.close()
 
 
@@ -122,10 +122,10 @@ async def test_greedy_answer_matches_transformers(
     assert found["model"] == "tiny"
 
 
-@pytest.mark.parametrize("family", sorted(set(TWINS) - {"falcon-h1"}))
+@pytest.mark.parametrize("family", sorted(set(TINY_MODELS) - {"falcon-h1"}))
 async def test_prompts_match_those_of_training(tmp_path: Path, family: str) -> None:
-    base = write_twin(tmp_path / "twin", family)
-    file = write_gguf(base, tmp_path / "twin.gguf")
+    base = write_tiny_model(tmp_path / "tiny", family)
+    file = write_gguf(base, tmp_path / "tiny.gguf")
     tokenizer = ChatTokenizer(base)
     template = tokenizer.template
     engine = LlamaCppEngine(file, tokenizer, name="x", write_adapter=Path, threads=1)

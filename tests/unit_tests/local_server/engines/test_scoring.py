@@ -40,9 +40,9 @@ def test_each_answer_is_scored_with_its_end(http: TestClient, tiny_base: Path) -
         "<|im_start|>assistant\nHello.<|im_end|>\n"
         "<|im_start|>user\nAre you ready?<|im_end|>\n<|im_start|>assistant\n"
     )
-    whole = _nll(tiny_base, before, "Slow and steady — ja!<|im_end|>")
+    total = _nll(tiny_base, before, "Slow and steady — ja!<|im_end|>")
     end = _nll(tiny_base, before + "Slow and steady — ja!", "<|im_end|>")
-    assert scores[1]["nll"] + scores[1]["end_nll"] == pytest.approx(whole, rel=0.02)
+    assert scores[1]["nll"] + scores[1]["end_nll"] == pytest.approx(total, rel=0.02)
     assert scores[1]["end_nll"] == pytest.approx(end, rel=0.02)
 
 

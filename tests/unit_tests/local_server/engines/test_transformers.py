@@ -27,9 +27,9 @@ _LONG = 400
 
 @pytest.fixture
 def engine(tiny_base: Path) -> Iterator[TransformersEngine]:
-    made = TransformersEngine(tiny_base, ChatTokenizer(tiny_base), threads=1)
-    yield made
-    made.close()
+    new_engine = TransformersEngine(tiny_base, ChatTokenizer(tiny_base), threads=1)
+    yield new_engine
+    new_engine.close()
 
 
 def _request(engine: TransformersEngine, tokens: int) -> GenerationRequest:

@@ -122,7 +122,7 @@ def _check(response: Response) -> None:
 
 
 @given(st.sampled_from(_ROUTES), _IDS, _BODIES)
-def test_any_body_on_any_route(
+def test_any_body_gets_an_openai_response(
     open_http: TestClient, route: tuple[str, str], name: str, body: bytes
 ) -> None:
     method, path = route

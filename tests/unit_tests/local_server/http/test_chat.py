@@ -35,9 +35,9 @@ def test_answer_has_its_usage(client: OpenAI) -> None:
 
 
 def test_stream_has_the_same_text(client: OpenAI) -> None:
-    whole = _text(client)
+    full_text = _text(client)
     chunks = _stream(client)
-    assert "".join(c.choices[0].delta.content or "" for c in chunks) == whole
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == full_text
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-1].choices[0].finish_reason == "length"
     assert len(chunks) > 3
@@ -51,10 +51,10 @@ def test_stream_includes_usage_on_request(client: OpenAI) -> None:
 
 
 def test_stop_sequence_ends_the_answer(client: OpenAI) -> None:
-    whole = _text(client)
-    stop = whole[3:5]
+    full_text = _text(client)
+    stop = full_text[3:5]
     answer = _ask(client, stop=[stop]).choices[0]
-    assert answer.message.content == whole[: whole.index(stop)]
+    assert answer.message.content == full_text[: full_text.index(stop)]
     assert answer.finish_reason == "stop"
     streamed = _stream(client, stop=stop)
     text = "".join(c.choices[0].delta.content or "" for c in streamed)

@@ -15,7 +15,7 @@ from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.http.service import LocalService
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
-from tests.unit_tests.builders.twins import TRL_TEMPLATES
+from tests.unit_tests.builders.tiny_models import TRL_TEMPLATES
 from tests.unit_tests.local_server.conftest import make_client, openai_client
 
 pytest.importorskip("xllamacpp")

@@ -73,11 +73,11 @@ def test_damaged_json_is_none(tmp_path: Path, text: str) -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[DataDirectory]:
     """A data directory that a server uses."""
-    made = DataDirectory(tmp_path / "data")
-    made.prepare()
-    with made.locked():
-        write_json(made.server_file, asdict(_SERVER))
-        yield made
+    directory = DataDirectory(tmp_path / "data")
+    directory.prepare()
+    with directory.locked():
+        write_json(directory.server_file, asdict(_SERVER))
+        yield directory
 
 
 def test_running_server_is_found(data: DataDirectory) -> None:

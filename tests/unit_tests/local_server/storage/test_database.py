@@ -19,9 +19,9 @@ _EVENTS = 40
 
 @pytest.fixture
 def data(tmp_path: Path) -> DataDirectory:
-    made = DataDirectory(tmp_path / "data")
-    made.prepare()
-    return made
+    directory = DataDirectory(tmp_path / "data")
+    directory.prepare()
+    return directory
 
 
 def _write_events(root: str, job_id: str) -> None:

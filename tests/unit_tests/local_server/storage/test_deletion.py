@@ -53,16 +53,16 @@ def jobs(root: Path) -> JobStore:
 
 @pytest.fixture
 def stopped(root: Path, jobs: JobStore) -> str:
-    """A job without a model, with a save and an upload of its own; its id."""
+    """A job without a model, with a checkpoint and an upload of its own; its id."""
     upload = io.BytesIO(as_jsonl(dialogues(mark="STOPPED")))
     file = FileStore(DataDirectory(root)).create(upload, filename="x")
     record = {"model": "tiny", "training_file": file["id"], "metadata": {}}
     job_id: str = jobs.create(record)["id"]
     for step in (3, 12):
         jobs.log(job_id, f"Step {step}", data={"step": step, "total_steps": 20})
-    save = jobs.folder(job_id) / "saves" / "checkpoint-11"
-    save.mkdir(parents=True)
-    (save / "complete.json").touch()
+    checkpoint = jobs.folder(job_id) / "saves" / "checkpoint-11"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "complete.json").touch()
     jobs.update(job_id, expected=("queued",), status="paused")
     return job_id
 
@@ -91,7 +91,7 @@ def _files_with(root: Path, text: bytes) -> list[Path]:
     return [p for p in root.rglob("*") if p.is_file() and text in p.read_bytes()]
 
 
-def _upload_of(jobs: JobStore, job_id: str) -> str:
+def _get_upload(jobs: JobStore, job_id: str) -> str:
     return str((jobs.get(job_id) or {})["training_file"])
 
 
@@ -116,7 +116,7 @@ def test_missing_directory_is_not_created(tmp_path: Path) -> None:
 
 def test_model_is_deleted_with_its_job_and_text(root: Path, jobs: JobStore) -> None:
     newest, oldest = list_models(root)
-    file_id = _upload_of(jobs, newest.job_id)
+    file_id = _get_upload(jobs, newest.job_id)
     delete_data(newest.name, data_dir=root)
     assert [model.name for model in list_models(root)] == [oldest.name]
     assert [job.id for job in list_jobs(root)] == [oldest.job_id]
@@ -142,7 +142,7 @@ def test_shared_upload_is_not_deleted(
     root: Path, jobs: JobStore, status: str, *, has_model: bool, stays: bool
 ) -> None:
     newest, oldest = list_models(root)
-    shared = _upload_of(jobs, newest.job_id)
+    shared = _get_upload(jobs, newest.job_id)
     jobs.update(
         oldest.job_id, expected=("queued",), status=status, validation_file=shared
     )
@@ -199,7 +199,9 @@ def test_deleted_job_leaves_no_data(root: Path, jobs: JobStore, stopped: str) ->
     assert not _files_with(root, stopped.encode())
 
 
-def test_cancelled_job_has_no_saves(root: Path, jobs: JobStore, stopped: str) -> None:
+def test_cancelled_job_has_no_checkpoints(
+    root: Path, jobs: JobStore, stopped: str
+) -> None:
     stop_job(stopped, "cancelled", data_dir=root)
     assert (jobs.get(stopped) or {})["status"] == "cancelled"
     assert not (root / "jobs" / stopped).exists()
@@ -207,7 +209,7 @@ def test_cancelled_job_has_no_saves(root: Path, jobs: JobStore, stopped: str) ->
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
-def test_paused_job_keeps_its_saves(
+def test_paused_job_keeps_its_checkpoints(
     root: Path, jobs: JobStore, stopped: str, status: str
 ) -> None:
     jobs.update(stopped, expected=("paused",), status=status)

@@ -120,15 +120,15 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeServer
         lambda _: [sys.executable, "-c", _TRAINER],
     )
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))
-    made = []
+    servers = []
 
     def start(**options: Any) -> _Server:
-        made.append(_Server(tmp_path, **options))
-        made[-1].queue.start()
-        return made[-1]
+        servers.append(_Server(tmp_path, **options))
+        servers[-1].queue.start()
+        return servers[-1]
 
     yield start
-    for server in made:
+    for server in servers:
         server.queue.stop()
 
 
@@ -160,7 +160,7 @@ def test_job_of_another_base_stays_queued(make: MakeServer) -> None:
     assert "waiting for a server with its base, other" in server.messages(other)[-1]
 
 
-def test_stopped_job_continues_from_its_save(make: MakeServer) -> None:
+def test_stopped_job_continues_from_its_checkpoint(make: MakeServer) -> None:
     server = make()
     job_id = server.create()
     wait_until(lambda: server.started == [job_id])
@@ -191,8 +191,10 @@ def test_queue_without_resume_pauses_jobs(make: MakeServer) -> None:
     assert server.started == [new, old]
 
 
-@pytest.mark.parametrize(("status", "saves"), [("cancelled", 0), ("paused", 1)])
-def test_stopped_job_has_no_trainer(make: MakeServer, status: Any, saves: int) -> None:
+@pytest.mark.parametrize(("status", "checkpoints"), [("cancelled", 0), ("paused", 1)])
+def test_stopped_job_has_no_trainer(
+    make: MakeServer, status: Any, checkpoints: int
+) -> None:
     server = make()
     job_id = server.create()
     wait_until(lambda: server.started == [job_id])
@@ -200,7 +202,7 @@ def test_stopped_job_has_no_trainer(make: MakeServer, status: Any, saves: int) -
     assert elsewhere.stop(job_id, status)
     folder = server.jobs.folder(job_id)
     assert not is_locked(folder / "trainer.lock")
-    assert len(list(folder.glob("saves/*"))) == saves
+    assert len(list(folder.glob("saves/*"))) == checkpoints
     assert server.status(job_id) == status
     server.instruct("succeed")
     assert elsewhere.resume(job_id) == (status == "paused")
@@ -246,7 +248,7 @@ def test_late_cancel_deletes_the_model(make: MakeServer, *, is_killed: bool) -> 
     assert server.status(job_id) == "cancelled"
 
 
-def test_killed_trainer_continues_from_its_save(make: MakeServer) -> None:
+def test_killed_trainer_continues_from_its_checkpoint(make: MakeServer) -> None:
     server = make()
     server.instruct("save and be killed")
     job_id = server.create()
@@ -256,14 +258,15 @@ def test_killed_trainer_continues_from_its_save(make: MakeServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "words"), [("die", "exited with code 3"), ("run out of memory", "memory")]
+    ("what", "message"),
+    [("die", "exited with code 3"), ("run out of memory", "memory")],
 )
-def test_failed_job_can_be_resumed(make: MakeServer, what: str, words: str) -> None:
+def test_failed_job_can_be_resumed(make: MakeServer, what: str, message: str) -> None:
     server = make()
     job_id, following = server.create(), server.create()
     server.instruct(what)
     server.wait_for(job_id, "failed")
-    assert words in server.error(job_id)["message"]
+    assert message in server.error(job_id)["message"]
     server.wait_for(following, "failed")
     server.instruct("succeed")
     assert server.jobs.resume(job_id)

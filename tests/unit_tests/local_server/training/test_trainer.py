@@ -1,4 +1,4 @@
-"""A training of the tiny base, and its tuned model."""
+"""A training run of the tiny base, and the tuned model."""
 
 import errno
 import io
@@ -33,7 +33,11 @@ from langchain_chatexports.local_server.storage.jobs import last_checkpoint
 from langchain_chatexports.local_server.training import progress, trainer
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-from tests.unit_tests.builders.trainings import read_events, run_training, training_spec
+from tests.unit_tests.builders.training_runs import (
+    read_events,
+    run_training,
+    training_spec,
+)
 from tests.unit_tests.builders.waiting import wait_until
 from tests.unit_tests.local_server.conftest import make_client, openai_client
 
@@ -269,7 +273,9 @@ def test_model_stores_its_prompt(tmp_path: Path, tiny_base: Path) -> None:
     assert record["reply_tokens"] == 28
 
 
-def test_model_has_one_adapter_and_no_saves(tmp_path: Path, tiny_base: Path) -> None:
+def test_model_has_one_adapter_and_no_checkpoints(
+    tmp_path: Path, tiny_base: Path
+) -> None:
     """Issue 36."""
     run_training(training_spec(tmp_path, tiny_base, epochs=3, batch_size=4))
     files = [path for path in (tmp_path / "model").rglob("*") if path.is_file()]
@@ -321,7 +327,7 @@ def test_best_epoch_becomes_the_model(tmp_path: Path, tiny_base: Path) -> None:
     assert events[-1]["message"] == (
         f"Using epoch 1 of 2, which has the lowest validation loss, {losses[0]:.6f}"
     )
-    # Its weights are those of the save.
+    # Its weights are those of the checkpoint.
     saved = spec.folder / "saves" / "checkpoint-10" / "adapter_model.safetensors"
     published = load_file(tmp_path / "model" / "adapter_model.safetensors")
     for name, values in load_file(saved).items():

@@ -1,4 +1,4 @@
-"""Explanations of failed trainings."""
+"""Error messages of failed training runs."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ _LOCKED = sqlite3.OperationalError("database is locked")
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "words"),
+    ("error", "code", "message"),
     [
         (OSError(errno.ENOSPC, "No space left"), "disk_full", "Free some space"),
         (DatabaseError(_DATABASE, _FULL), "disk_full", "space"),
@@ -31,13 +31,13 @@ _LOCKED = sqlite3.OperationalError("database is locked")
     ],
 )
 def test_failure_messages_quote_nothing(
-    error: Exception, code: str, words: str
+    error: Exception, code: str, message: str
 ) -> None:
     try:
         raise error  # noqa: TRY301 - it gets a traceback.
     except Exception as raised:  # noqa: BLE001 - for its traceback.
         failure = _describe_failure(raised)
     assert failure["code"] == code
-    assert words in failure["message"]
+    assert message in failure["message"]
     assert "secret" not in json.dumps(failure)
     assert _parse_failure(1, json.dumps(failure).encode()) == failure

@@ -1,6 +1,6 @@
-"""Tiny twins of the known bases: same architecture and template, random weights.
+"""Tiny models with the architectures and templates of the known bases.
 
-Weights are larger than a new model's, and norms are random, because engines always
+The weights are random, and larger than those of a new model, because engines always
 agree on small weights. Templates are from TRL, or similar to those of the family.
 """
 
@@ -111,8 +111,8 @@ _PHI4 = (
 
 
 @dataclass(frozen=True)
-class Twin:
-    """The configuration of a twin."""
+class TinyModel:
+    """The configuration of a tiny model."""
 
     config: str
     """The configuration's class in transformers."""
@@ -132,9 +132,9 @@ class Twin:
     """Control tokens that the template builds from parts."""
 
 
-TWINS = {
-    "smollm2": Twin("LlamaConfig", _SMOLLM2, {"tie_word_embeddings": True}),
-    "qwen3.5": Twin(
+TINY_MODELS = {
+    "smollm2": TinyModel("LlamaConfig", _SMOLLM2, {"tie_word_embeddings": True}),
+    "qwen3.5": TinyModel(
         "Qwen3_5Config",
         "qwen3_5_nothink",
         {
@@ -157,7 +157,7 @@ TWINS = {
             "num_position_embeddings": 16,
         },
     ),
-    "gemma-4": Twin(
+    "gemma-4": TinyModel(
         "Gemma4Config",
         "gemma4_v5",
         {
@@ -180,13 +180,13 @@ TWINS = {
             "position_embedding_size": 64,
         },
     ),
-    "qwen3-4b": Twin("Qwen3Config", "qwen3_instruct_2507", _HEADS),
-    "llama-3.2": Twin(
+    "qwen3-4b": TinyModel("Qwen3Config", "qwen3_instruct_2507", _HEADS),
+    "llama-3.2": TinyModel(
         "LlamaConfig",
         "llama3_2",
         {**_HEADS, "rope_parameters": _LLAMA_3_ROPE, "tie_word_embeddings": True},
     ),
-    "lfm2.5": Twin(
+    "lfm2.5": TinyModel(
         "Lfm2Config",
         "lfm2_2_5",
         {
@@ -194,7 +194,7 @@ TWINS = {
             "block_auto_adjust_ff_dim": False,
         },
     ),
-    "granite-4.1": Twin(
+    "granite-4.1": TinyModel(
         "GraniteConfig",
         _GRANITE,
         {
@@ -204,13 +204,13 @@ TWINS = {
             "attention_multiplier": 0.1,
         },
     ),
-    "minicpm5": Twin("LlamaConfig", _OPEN_THOUGHT, _HEADS),
-    "smollm3": Twin(
+    "minicpm5": TinyModel("LlamaConfig", _OPEN_THOUGHT, _HEADS),
+    "smollm3": TinyModel(
         "SmolLM3Config",
         _THINKING,
         {"no_rope_layer_interval": 4, "tie_word_embeddings": True},
     ),
-    "ministral3": Twin(
+    "ministral3": TinyModel(
         "Mistral3Config",
         _MINISTRAL,
         {**_HEADS, "rope_parameters": _YARN},
@@ -225,13 +225,13 @@ TWINS = {
             "image_size": 28,
         },
     ),
-    "phi4-mini": Twin(
+    "phi4-mini": TinyModel(
         "Phi3Config",
         _PHI4,
         {"sliding_window": None, "tie_word_embeddings": True},
         controls=("<|system|>", "<|user|>"),
     ),
-    "falcon-h1": Twin(
+    "falcon-h1": TinyModel(
         "FalconH1Config",
         _SMOLLM2,
         {
@@ -246,44 +246,45 @@ TWINS = {
 """Families of bases; those of known bases are named by the start of their names."""
 
 
-def twin_template(name: str) -> str:
-    """Return the chat template of a twin."""
-    template = TWINS[name].template
+def tiny_model_template(name: str) -> str:
+    """Return the chat template of a tiny model."""
+    template = TINY_MODELS[name].template
     if "{" in template:
         return template
     return (TRL_TEMPLATES / f"{template}.jinja").read_text("utf-8")
 
 
-def twin_tokenizer(name: str) -> Any:
-    """Return a byte-level tokenizer with the control tokens of a twin's template."""
-    template = twin_template(name)
+def tiny_model_tokenizer(name: str) -> Any:
+    """Return a byte-level tokenizer with the control tokens of a model's template."""
+    template = tiny_model_template(name)
     tokenizer = tiny_tokenizer(template)
-    controls = {*_CONTROL_TOKEN.findall(template), *TWINS[name].controls}
+    controls = {*_CONTROL_TOKEN.findall(template), *TINY_MODELS[name].controls}
     tokenizer.add_special_tokens(
         {"additional_special_tokens": sorted(controls - {"<|im_end|>"})}
     )
     return tokenizer
 
 
-def write_twin(folder: Path, name: str) -> Path:
-    """Write one of `TWINS` in transformers' format."""
+def write_tiny_model(folder: Path, name: str) -> Path:
+    """Write one of `TINY_MODELS` in transformers' format."""
     import torch
     import transformers
 
-    twin = TWINS[name]
-    tokenizer = twin_tokenizer(name)
-    settings = {**_SIZES, "vocab_size": len(tokenizer), **twin.settings}
+    tiny = TINY_MODELS[name]
+    tokenizer = tiny_model_tokenizer(name)
+    settings = {**_SIZES, "vocab_size": len(tokenizer), **tiny.settings}
     if "gemma" in name:
         settings["vocab_size_per_layer_input"] = len(tokenizer)
-    config = getattr(transformers, twin.config)
-    if twin.text is None:
-        made = config(**settings)
+    config = getattr(transformers, tiny.config)
+    if tiny.text is None:
+        model_config = config(**settings)
     else:
-        text = getattr(transformers, twin.text)(**settings)
+        text = getattr(transformers, tiny.text)(**settings)
         tied = bool(text.tie_word_embeddings)
-        made = config(
+
+        model_config = config(
             text_config=text.to_dict(),
-            vision_config=twin.vision,
+            vision_config=tiny.vision,
             tie_word_embeddings=tied,
             # The defaults are beyond the vocabulary.
             image_token_id=tokenizer.convert_tokens_to_ids("Ā"),
@@ -292,10 +293,10 @@ def write_twin(folder: Path, name: str) -> Path:
     torch.manual_seed(3)
     kind = (
         transformers.AutoModelForCausalLM
-        if twin.text is None
+        if tiny.text is None
         else transformers.AutoModelForImageTextToText
     )
-    model = kind.from_config(made, dtype=torch.float32)
+    model = kind.from_config(model_config, dtype=torch.float32)
     for parameter_name, values in model.named_parameters():
         if parameter_name.endswith(("norm.weight", "layernorm.weight", ".bias")):
             torch.nn.init.normal_(values, mean=float(values.detach().mean()), std=0.1)

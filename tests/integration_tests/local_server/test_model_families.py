@@ -1,4 +1,4 @@
-"""Both engines answer like PEFT for tiny twins of the known bases."""
+"""Both engines answer like PEFT for tiny models of the known bases."""
 
 import asyncio
 import json
@@ -28,8 +28,8 @@ from langchain_chatexports.local_server.engines.transformers import (
 from tests.integration_tests.local_server.conftest import FAMILIES
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
-from tests.unit_tests.builders.trainings import run_training, training_spec
-from tests.unit_tests.builders.twins import write_twin
+from tests.unit_tests.builders.tiny_models import write_tiny_model
+from tests.unit_tests.builders.training_runs import run_training, training_spec
 
 # PEFT uses an attribute that transformers deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -41,8 +41,8 @@ _ANSWER_TOKENS = 6
 _TOLERANCE = 0.1
 
 
-class TrainedTwin(NamedTuple):
-    """A twin, its adapter of three steps, and loaded models."""
+class TrainedModel(NamedTuple):
+    """A tiny model, its adapter of three steps, and loaded models."""
 
     family: str
     base: Path
@@ -54,9 +54,9 @@ class TrainedTwin(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def twin(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("twin")
-    base = write_twin(folder / "base", request.param)
+def trained(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("trained")
+    base = write_tiny_model(folder / "base", request.param)
     (folder / "train.jsonl").write_bytes(as_jsonl(dialogues(3)))
     run_training(training_spec(folder, base, rate=10.0, max_length=256))
     adapter = folder / "model"
@@ -69,7 +69,7 @@ def twin(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         # Rounding to bfloat16 would hide errors.
         patch.setattr(weights, "choose_dtype", lambda _: "float32")
-        yield TrainedTwin(request.param, base, adapter, tokenizer, engine, plain)
+        yield TrainedModel(request.param, base, adapter, tokenizer, engine, plain)
         engine.close()
 
 
@@ -90,29 +90,32 @@ def _greedy(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
     return answer
 
 
-def _ask_transformers(twin: TrainedTwin, prompt: list[int]) -> str:
+def _ask_transformers(trained: TrainedModel, prompt: list[int]) -> str:
     pieces: list[str] = []
     request = GenerationRequest(
-        prompt, _ANSWER_TOKENS, twin.adapter, Sampling(temperature=0, dry_multiplier=0)
+        prompt,
+        _ANSWER_TOKENS,
+        trained.adapter,
+        Sampling(temperature=0, dry_multiplier=0),
     )
-    twin.engine.submit(request, pieces.append).result(300)
+    trained.engine.submit(request, pieces.append).result(300)
     return "".join(pieces)
 
 
-def test_transformers_answers_like_peft(twin: TrainedTwin) -> None:
-    tokenizer, template = twin.tokenizer, twin.tokenizer.template
+def test_transformers_answers_like_peft(trained: TrainedModel) -> None:
+    tokenizer, template = trained.tokenizer, trained.tokenizer.template
     chat = [{"role": "user", "content": "Ready?"}]
     for turn in range(_TURNS // 2):
         prompt = template.prompt_ids(chat)
-        expected = _greedy(twin.plain, prompt, tokenizer.end_tokens)
+        expected = _greedy(trained.plain, prompt, tokenizer.end_tokens)
         text = str(tokenizer.tokenizer.decode(expected, skip_special_tokens=True))
-        assert _ask_transformers(twin, prompt) == text
+        assert _ask_transformers(trained, prompt) == text
         chat.append({"role": "assistant", "content": text})
         chat.append({"role": "user", "content": f"And {turn}?"})
 
 
-def test_scores_equal_the_training_loss(twin: TrainedTwin) -> None:
-    template = twin.tokenizer.template
+def test_scores_equal_the_training_loss(trained: TrainedModel) -> None:
+    template = trained.tokenizer.template
     texts = ("Are you ready for race {}?", "Slow and steady, {} times.")
     chat = [
         {"role": ("user", "assistant")[n % 2], "content": texts[n % 2].format(n)}
@@ -120,16 +123,16 @@ def test_scores_equal_the_training_loss(twin: TrainedTwin) -> None:
     ]
     labeled = template.label(chat, max_length=10_000)
     with torch.inference_mode():
-        logits = twin.plain(input_ids=torch.tensor([labeled.input_ids])).logits[0]
+        logits = trained.plain(input_ids=torch.tensor([labeled.input_ids])).logits[0]
     loss = torch.nn.functional.cross_entropy(
         logits[:-1].float(),
         torch.tensor(labeled.labels[1:]),
         ignore_index=IGNORED,
         reduction="sum",
     )
-    scores = twin.engine.run(
+    scores = trained.engine.run(
         lambda model: score_conversation(
-            model, template, chat, adapter=twin.adapter, context=10_000
+            model, template, chat, adapter=trained.adapter, context=10_000
         )
     ).result()
     assert scores is not None
@@ -137,17 +140,19 @@ def test_scores_equal_the_training_loss(twin: TrainedTwin) -> None:
     assert found == pytest.approx(float(loss), rel=1e-4)
 
 
-async def test_llama_cpp_answers_like_peft(twin: TrainedTwin, tmp_path: Path) -> None:
+async def test_llama_cpp_answers_like_peft(
+    trained: TrainedModel, tmp_path: Path
+) -> None:
     pytest.importorskip("xllamacpp")
-    if twin.family == "falcon-h1":
+    if trained.family == "falcon-h1":
         pytest.skip("llama.cpp does not answer for it")
-    file = write_gguf(twin.base, tmp_path / "twin.gguf")
-    matrices = await asyncio.to_thread(check_gguf, file, twin.base)
+    file = write_gguf(trained.base, tmp_path / "trained.gguf")
+    matrices = await asyncio.to_thread(check_gguf, file, trained.base)
     gguf = BaseGGUF(file, lambda: matrices)
     engine = LlamaCppEngine(
-        file, twin.tokenizer, name="x", write_adapter=gguf.write_adapter, threads=1
+        file, trained.tokenizer, name="x", write_adapter=gguf.write_adapter, threads=1
     )
-    tokenizer, template = twin.tokenizer.tokenizer, twin.tokenizer.template
+    tokenizer, template = trained.tokenizer.tokenizer, trained.tokenizer.template
     # llama.cpp returns no likelihoods for parts of characters.
     parts = [n for n in range(len(tokenizer)) if "\ufffd" in tokenizer.decode([n])]
     chat: list[dict[str, str]] = []
@@ -163,11 +168,11 @@ async def test_llama_cpp_answers_like_peft(twin: TrainedTwin, tmp_path: Path) ->
                 "logit_bias": {str(token): -1000 for token in parts},
             }
             async with engine.open_response(
-                twin.adapter, json.dumps(body).encode()
+                trained.adapter, json.dumps(body).encode()
             ) as response:
                 assert response.status_code == 200, await response.aread()
                 answer = json.loads(await response.aread())["choices"][0]
-            _compare(twin.plain, template.prompt_ids(chat), answer, parts)
+            _compare(trained.plain, template.prompt_ids(chat), answer, parts)
             text = answer["message"]["content"] or "Slow and steady."
             chat.append({"role": "assistant", "content": text})
     finally:

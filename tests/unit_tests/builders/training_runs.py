@@ -1,4 +1,4 @@
-"""Trainings in this process, without a server or a queue."""
+"""Training runs in this process, without a server or a queue."""
 
 import warnings
 from pathlib import Path
@@ -57,5 +57,5 @@ def run_training(spec: TrainingSpec) -> None:
 
 
 def read_events(spec: TrainingSpec) -> list[dict[str, Any]]:
-    """Return the events of a training, oldest first."""
+    """Return the events of a training run, oldest first."""
     return JobStore(DataDirectory(spec.data_dir)).events(spec.job_id)
