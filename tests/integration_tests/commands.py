@@ -1,4 +1,4 @@
-"""The command `chatexports` in a process."""
+"""Run the command `chatexports` in a separate process."""
 
 import subprocess
 import sys
@@ -9,11 +9,11 @@ COMMAND = (sys.executable, "-m", "langchain_chatexports.cli")
 
 
 def chatexports(
-    folder: Path, *words: object, stdin: str = "", **options: Any
+    folder: Path, *arguments: object, stdin: str = "", **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run `chatexports WORDS` in a folder, and wait for its end."""
+    """Run `chatexports ARGUMENTS` in a folder, and wait until it exits."""
     return subprocess.run(  # noqa: S603 - our own command
-        [*COMMAND, *map(str, words)],
+        [*COMMAND, *map(str, arguments)],
         cwd=folder,
         input=stdin,
         capture_output=True,

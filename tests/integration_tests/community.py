@@ -1,4 +1,4 @@
-"""langchain-community's chat loaders, imported in spite of its notice of sunset."""
+"""langchain-community's chat loaders, imported without its deprecation warning."""
 
 import warnings
 

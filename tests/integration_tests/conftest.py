@@ -1,4 +1,4 @@
-"""Tests marked `release` run where they are asked for: `-m release`."""
+"""Tests marked `release` only run with `-m release`."""
 
 import os
 import sys
@@ -12,14 +12,14 @@ import pytest
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
-_OURS = "langchain-chatexports"
+_NAME = "langchain-chatexports"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tiny bases are not converted into the developer's cache.
+def _temporary_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tiny bases out of the developer's cache.
 
-    The default base is there, if it has been converted before; otherwise one worker
+    The default base is linked if the developer's cache has it. Otherwise one worker
     converts it for all.
     """
     if sys.platform == "win32" or find_spec("platformdirs") is None:
@@ -30,18 +30,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    theirs, ours = user_cache_path(), folder / "cache"
-    (ours / _OURS / "bases").mkdir(parents=True, exist_ok=True)
-    _link(theirs, ours, leave_out=_OURS)
-    _link(theirs / _OURS / "bases", ours / _OURS / "bases", leave_out="tiny")
+    user_cache, cache = user_cache_path(), folder / "cache"
+    (cache / _NAME / "bases").mkdir(parents=True, exist_ok=True)
+    _link(user_cache, cache, leave_out=_NAME)
+    _link(user_cache / _NAME / "bases", cache / _NAME / "bases", leave_out="tiny")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(ours))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
 
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One base of random weights: comparing its GGUF file takes a server seconds."""
+    """A single tiny base, since a server takes seconds to check a new GGUF file."""
     base = write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
     write_gguf(base, base / "tiny.gguf")
     return base
@@ -50,15 +50,15 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _link(source: Path, target: Path, *, leave_out: str) -> None:
     for path in source.iterdir() if source.exists() else ():
         if not path.name.startswith(leave_out) and path.suffix != ".lock":
-            with suppress(FileExistsError):  # Another worker's.
+            with suppress(FileExistsError):  # Created by another worker.
                 (target / path.name).symlink_to(path)
 
 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    # The workers take file after file: the longest one first, so that none is alone
-    # with it in the end.
+    # Workers take the files in order. Start with the longest one, so that the others do
+    # not wait for it at the end.
     items.sort(key=lambda item: "tutorials" not in item.path.parts)
     if config.option.markexpr:
         return

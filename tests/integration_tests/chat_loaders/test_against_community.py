@@ -1,6 +1,6 @@
 """Clean exports have the same senders and texts as in langchain-community.
 
-`tests/integration_tests/docs/test_migration_table.py` tests the differences.
+docs/migration.md lists the differences.
 """
 
 from operator import itemgetter
@@ -23,7 +23,7 @@ def read(loader: Any) -> list[tuple[str, str]]:
     return [(m.additional_kwargs["sender"], m.content) for m in session["messages"]]
 
 
-def test_telegram_chat_is_the_same(tmp_path: Path) -> None:
+def test_telegram_chat_matches_community(tmp_path: Path) -> None:
     chat = TelegramChat()
     for side, text in LINES:
         chat.says((ANN, BO)[side], text)
@@ -33,7 +33,7 @@ def test_telegram_chat_is_the_same(tmp_path: Path) -> None:
     assert expected == [(("Ann", "Bo")[side], text) for side, text in LINES]
 
 
-def test_messenger_thread_is_the_same(tmp_path: Path) -> None:
+def test_messenger_thread_matches_community(tmp_path: Path) -> None:
     export = Export()
     chat = export.thread("ada_1")
     for at, (side, text) in enumerate(LINES):
@@ -44,7 +44,7 @@ def test_messenger_thread_is_the_same(tmp_path: Path) -> None:
     assert [text for _, text in expected] == [text for _, text in LINES]
 
 
-def test_whatsapp_chat_is_the_same(tmp_path: Path) -> None:
+def test_whatsapp_chat_matches_community(tmp_path: Path) -> None:
     chat = WhatsAppChat(lambda at: f"[{at:%m/%d/%y}, 2:{at:%M:%S} PM] ")
     for side, text in LINES:
         chat = chat.says(("Ann", "Bo")[side], text)
@@ -54,7 +54,7 @@ def test_whatsapp_chat_is_the_same(tmp_path: Path) -> None:
     assert len(expected) == len(LINES)
 
 
-def test_slack_day_has_the_same_runs(tmp_path: Path) -> None:
+def test_slack_runs_match_community(tmp_path: Path) -> None:
     export = SlackExport()
     names = {export.user(f"U{n}", name): name for n, name in enumerate(("Ann", "Bo"))}
     general = export.channel("C1", "general")

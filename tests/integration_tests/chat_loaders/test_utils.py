@@ -1,4 +1,4 @@
-"""The functions return the same as langchain-community's."""
+"""The functions have the same results as langchain-community's."""
 
 from copy import deepcopy
 from typing import Any
@@ -30,21 +30,21 @@ def plain(messages: Any) -> Any:
 
 
 @given(LINES, DELIMITERS)
-def test_merged_runs_are_the_same(lines: Any, delimiter: Any) -> None:
+def test_merged_runs_match_community(lines: Any, delimiter: Any) -> None:
     expected = community.merge_chat_runs_in_session(build_session(lines), delimiter)
     actual = merge_chat_runs_in_session(build_session(lines), delimiter)
     assert actual["messages"] == expected["messages"]
 
 
 @given(LINES)
-def test_mapped_messages_are_the_same(lines: Any) -> None:
+def test_mapped_messages_match_community(lines: Any) -> None:
     expected = community.map_ai_messages_in_session(build_session(lines), "H")
     actual = map_ai_messages_in_session(build_session(lines), "H")
     assert plain(actual["messages"]) == plain(expected["messages"])
 
 
 @given(st.lists(LINES, max_size=3))
-def test_functions_on_exports_return_the_same(exports: Any) -> None:
+def test_functions_on_exports_match_community(exports: Any) -> None:
     sessions = [build_session(lines) for lines in exports]
     merged = community.merge_chat_runs(deepcopy(sessions))
     expected = community.map_ai_messages(merged, sender="H")

@@ -50,7 +50,7 @@ def test_training_lowers_held_out_loss(found: Evaluation) -> None:
 def test_models_and_person_are_compared(found: Evaluation) -> None:
     kinds = [figures.kind for figures in found.figures]
     assert kinds == ["tuned", "few_shot", "base", "wrong_person", "person"]
-    # Results omit the person's name in but names have no names.
+    # The names of models in the results omit the person's name.
     names = [str(figures.model) for figures in found.figures]
     models = [name for name in names if "ft:" in name]
     assert len(models) == 2

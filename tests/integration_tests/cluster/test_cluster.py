@@ -1,4 +1,4 @@
-"""Ray Data gives the same examples as one process, even if a worker dies."""
+"""Ray Data returns the same examples as one process, even if a worker dies."""
 
 import os
 import shutil
@@ -66,7 +66,9 @@ def read_lines(folder: Path) -> list[bytes]:
     return sorted(line for file in files for line in file.read_bytes().splitlines(True))
 
 
-def test_examples_equal_local_ones(exports: list[Path], tmp_path: Path) -> None:
+def test_examples_match_those_of_one_process(
+    exports: list[Path], tmp_path: Path
+) -> None:
     out = tmp_path / "private" / "out"
     read_examples(exports, STEPS).write_datasink(JsonLines(out))
     assert read_lines(out) == load_in_one_process(exports, STEPS)
@@ -89,7 +91,7 @@ class KillWorkerOnce:
         return open_export(path).loader
 
 
-def test_dead_worker_changes_nothing(exports: list[Path], tmp_path: Path) -> None:
+def test_killed_worker_changes_nothing(exports: list[Path], tmp_path: Path) -> None:
     kill_worker = KillWorkerOnce(exports[11], tmp_path / "killed")
     examples = read_examples(exports, STEPS, open_loader=kill_worker)
     examples.write_datasink(JsonLines(tmp_path / "out"))

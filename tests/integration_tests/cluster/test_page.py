@@ -1,4 +1,4 @@
-"""The examples on the page on many exports run."""
+"""The code blocks in docs/scale.md run."""
 
 from pathlib import Path
 

@@ -73,7 +73,7 @@ def trailing_examples() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def run(tuner: ChatFineTuner) -> FineTuningRun:
-    """One finished training for most tests: it takes ten seconds."""
+    """A finished run, shared by most tests, because it takes ten seconds."""
     return tuner.submit(trailing_examples()).wait()
 
 

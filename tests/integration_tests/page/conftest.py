@@ -261,7 +261,7 @@ class Browser:
             self.driver.execute_cdp_cmd("Input.dispatchDragEvent", event)
 
     def _log(self, name: str) -> list[Any]:
-        return list(self.driver.get_log(name))  # type: ignore[no-untyped-call] # theirs
+        return list(self.driver.get_log(name))  # type: ignore[no-untyped-call] # selenium's
 
     def collect(self) -> None:
         """Record the requests and errors since the last call."""

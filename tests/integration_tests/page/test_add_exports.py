@@ -20,7 +20,7 @@ def test_files_and_folders_can_be_dropped_anywhere(
     (tmp_path / "Holidays").mkdir()
     shutil.copy(folder / "photo.jpg", tmp_path / "Holidays")
     browser.drop(chats, folder, tmp_path / "Holidays", tmp_path / "notes.txt")
-    # At another place, while the others are read.
+    # Elsewhere on the page, while the others are read.
     browser.drop(tmp_path / "same.db", x=1275, y=600)
     browser.see("iMessage export · 10 chats")
     browser.see("Messenger export · 9 chats")

@@ -1,4 +1,4 @@
-"""A training on the page: two tabs, stop, continue, restart, and a killed server."""
+"""A training run on the page: two tabs, stop, continue, restart, killed server."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_stopped_or_killed_training_continues(
         one.go("choose")
         one.click("Next: create examples")
         one.see("Choose a base model")
-        # Open the other tab first, since the training only takes seconds.
+        # Open the other tab first, since training only takes seconds.
         other.open(command.next_link())
         other.go("train")
         one.click("Next: train")
@@ -35,7 +35,7 @@ def test_stopped_or_killed_training_continues(
         assert job.status == "stopped"
         assert 0 < job.saved_step < (job.total_steps or 0)
     with opened(tmp_path, None) as command:
-        # The job's own base is used; closing the tab does not stop the training.
+        # The job's own base is used; closing the tab does not stop training.
         one.open(command.link)
         one.go("train")
         one.click("Continue")

@@ -1,4 +1,4 @@
-"""A walk through all screens, in two sizes, light and dark, with axe-core.
+"""A walkthrough of all screens, in two sizes, light and dark, checked with axe-core.
 
 `PICTURES=1` saves the pictures of `docs/images`.
 """
@@ -44,8 +44,8 @@ def chat(tmp_path: Path) -> Path:
     return chat.to_file(tmp_path / "WhatsApp Chat with Ann Lee.txt")
 
 
-class _Walk:
-    """A browser whose page is checked at each stop."""
+class _Walkthrough:
+    """A browser whose page is checked in several states."""
 
     def __init__(self, browser: Browser) -> None:
         self.browser = browser
@@ -56,7 +56,7 @@ class _Walk:
         script = "document.querySelector(arguments[0]).scrollIntoView()"
         self.browser.driver.execute_script(script, css)
 
-    def stop(self, state: str) -> None:
+    def check(self, state: str) -> None:
         for width, height in _VIEWS:
             for is_dark in (False, True):
                 self.browser.look_as(width, height, is_dark=is_dark)
@@ -71,18 +71,18 @@ class _Walk:
 
 @pytest.mark.release
 @pytest.mark.training
-def test_walk_through_all_screens(
+def test_all_screens_are_accessible(
     command: Command, browsers: Browsers, chat: Path, tmp_path: Path
 ) -> None:
     browser = browsers()
-    walk = _Walk(browser)
+    walkthrough = _Walkthrough(browser)
     browser.open(command.link)
     browser.see("Don't have an export yet?")
-    walk.stop("01-add")
+    walkthrough.check("01-add")
     browser.drop(write_messenger(tmp_path / "Hogwarts"), chat)
     browser.see("416 of 416 messages kept")
-    walk.show(".card")
-    walk.stop("02-added")
+    walkthrough.show(".card")
+    walkthrough.check("02-added")
     browser.click("Remove from the list")
     wait(lambda: "Hogwarts" not in browser.text)
     browser.click("Next: choose whose voice to learn")
@@ -91,55 +91,55 @@ def test_walk_through_all_screens(
     browser.click("Next: create examples")
     browser.see("more held out")
     browser.see("Next: train")
-    walk.show("h2")
-    walk.stop("03-choose")
+    walkthrough.show("h2")
+    walkthrough.check("03-choose")
     browser.click("Next: train")
     browser.see("Starting the local server")
-    walk.stop("04-training-starts")
+    walkthrough.check("04-training-starts")
     browser.see("Step ")
-    walk.stop("05-training")
+    walkthrough.check("05-training")
     browser.see("Done · ")
-    walk.stop("06-trained")
+    walkthrough.check("06-trained")
     browser.click("Next: talk to it")
-    _talk(walk)
-    _guess(walk)
-    _forget(walk)
+    _talk(walkthrough)
+    _guess(walkthrough)
+    _forget(walkthrough)
     assert list_models(tmp_path / "data") == []
     assert chat.exists()
     browser.assert_no_errors()
-    assert not walk.findings
+    assert not walkthrough.findings
 
 
-def _talk(walk: _Walk) -> None:
-    browser = walk.browser
+def _talk(walkthrough: _Walkthrough) -> None:
+    browser = walkthrough.browser
     browser.write("Message", f"Hello{Keys.SHIFT}{Keys.ENTER}{Keys.NULL}are you there?")
     browser.key(Keys.ENTER)
     wait(lambda: [b.text for b in browser.all(".mine")] == ["Hello", "are you there?"])
     wait(lambda: browser.all("button[aria-label^='Copy']"))
-    walk.stop("07-talk")
+    walkthrough.check("07-talk")
     browser.click("Edit")
     browser.see("Later messages are removed")
     wait(lambda: browser.focused == "Message")
-    walk.stop("08-edit")
+    walkthrough.check("08-edit")
     browser.key(Keys.END, " now", Keys.ENTER)
     browser.see("are you there? now")
     wait(lambda: browser.all("button[aria-label^='Copy']"))
     browser.click("New talk")
     browser.click("Earlier talks (1)")
     browser.see("1 answer")
-    walk.stop("09-earlier-talks")
+    walkthrough.check("09-earlier-talks")
     browser.click("Continue")
     browser.see("are you there? now")
 
 
-def _guess(walk: _Walk) -> None:
-    browser = walk.browser
+def _guess(walkthrough: _Walkthrough) -> None:
+    browser = walkthrough.browser
     browser.click("5. Guess")
     browser.choose("How many pairs", "10: just for fun")
     browser.click("Play")
     # The model has random weights: all answers can be unsuitable. See test_guess.py.
     wait(lambda: "Pair 1 of" in browser.text or "no suitable pair" in browser.text)
-    walk.stop("10-guess")
+    walkthrough.check("10-guess")
 
     def guess() -> bool:
         for button in browser.all("button"):
@@ -148,21 +148,21 @@ def _guess(walk: _Walk) -> None:
         return "Your result" in browser.text or "no suitable pair" in browser.text
 
     wait(guess)
-    walk.stop("11-guessed")
+    walkthrough.check("11-guessed")
 
 
-def _forget(walk: _Walk) -> None:
-    browser = walk.browser
+def _forget(walkthrough: _Walkthrough) -> None:
+    browser = walkthrough.browser
     browser.click("Manage")
     browser.see("The voice of Ben Cole")
-    walk.stop("12-manage")
+    walkthrough.check("12-manage")
     browser.write("Name or phone number of the person", "ben cole")
     browser.click("Forget")
     browser.see("Model Ben Cole · it learned this voice")
-    walk.stop("13-known-by")
+    walkthrough.check("13-known-by")
     browser.click("Also delete these …")
     browser.see("Not deleted: your exports")
-    walk.stop("14-delete")
+    walkthrough.check("14-delete")
     browser.click_in_dialog("Delete")
     browser.see("Deleted: Model Ben Cole")
-    walk.stop("15-forgotten")
+    walkthrough.check("15-forgotten")

@@ -1,4 +1,4 @@
-"""Local servers that answer to the tutorials' model name, and a way to run them."""
+"""Servers with an alias for the tutorials' model, and a function to run tutorials."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import pytest
 from langchain_chatexports import LocalServer
 from tests.integration_tests.tutorials import page
 
-# Nine threads are a hundred windows: minutes on two idle cores, and more on busy ones.
-_LONGEST_TUTORIAL_SECONDS = 3_600
+# Training on a hundred windows takes minutes on two idle cores, and more on busy ones.
+_MAX_TUTORIAL_SECONDS = 3_600
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def server(
     tiny_base: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalServer]:
-    """A server with the default base, or with the tiny one where a test says so."""
+    """A server with the default base, or with the tiny one if a test requests it."""
     base = tiny_base if getattr(request, "param", None) == "tiny" else None
     data_dir = tmp_path_factory.mktemp("server")
     aliases = {"gpt-3.5-turbo": "tiny" if base else "SmolLM2-135M-Instruct"}
@@ -35,19 +35,19 @@ def tutorial(
     server: LocalServer, tmp_path: Path
 ) -> Callable[[str], list[page.Outcome]]:
     def run(section: str) -> list[page.Outcome]:
-        """Run a tutorial, whose blocks must show what the page says, to its end."""
+        """Run a tutorial, and check the documented output of its blocks."""
         results = tmp_path / "results.json"
-        workplace = tmp_path / "workplace"
-        workplace.mkdir()
+        working_directory = tmp_path / "working_directory"
+        working_directory.mkdir()
         subprocess.run(  # noqa: S603 - our own script
             [sys.executable, page.__file__, section, str(results)],
-            cwd=workplace,
+            cwd=working_directory,
             env={
                 **os.environ,
                 "OPENAI_BASE_URL": server.base_url,
                 "OPENAI_API_KEY": server.api_key,
             },
-            timeout=_LONGEST_TUTORIAL_SECONDS,
+            timeout=_MAX_TUTORIAL_SECONDS,
             check=True,
         )
         outcomes = [page.Outcome(*row) for row in json.loads(results.read_bytes())]

@@ -1,6 +1,6 @@
-"""Runs the code blocks of docs/tutorials.md in one namespace, as a notebook would.
+"""Run the code blocks of docs/tutorials.md in one namespace, as a notebook would.
 
-As a script, in a process of its own: `python page.py SECTION RESULTS.json`.
+Usage in a separate process: `python page.py SECTION RESULTS.json`.
 """
 
 import ast
@@ -23,14 +23,14 @@ _CODE_AND_OUTPUT = re.compile(
 class Block(NamedTuple):
     code: str
     output: str | None
-    """What the page says that the block gives; `None` where each run differs."""
+    """The documented output; `None` if each run differs."""
 
 
 class Outcome(NamedTuple):
     code: str
     printed: str
     value: Any
-    """The value of a last line that is an expression, in JSON types."""
+    """The value of the last line, if it is an expression, in JSON types."""
 
     @property
     def shown(self) -> str:

@@ -1,7 +1,7 @@
-"""LangChain's two tutorials as the page has them, up to the streamed text.
+"""LangChain's two tutorials run as documented, including the streamed answer.
 
-The hundred windows of the longer one take the default base ten minutes, so it trains
-the tiny base, and the default one before a release.
+The longer one has a hundred windows, on which the default base takes ten minutes to
+train. So it trains the tiny base, and the default one only before a release.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,9 @@ pytestmark = pytest.mark.training
     ["tiny", pytest.param("default", marks=pytest.mark.release)],
     indirect=True,
 )
-def test_facebook_messenger(tutorial: Callable[[str], list[Outcome]]) -> None:
+def test_facebook_messenger_tutorial_runs(
+    tutorial: Callable[[str], list[Outcome]],
+) -> None:
     outcomes = tutorial("Facebook Messenger")
 
     assert len(outcomes) == 21
@@ -39,7 +41,7 @@ def test_facebook_messenger(tutorial: Callable[[str], list[Outcome]]) -> None:
     ]
 
 
-def test_imessage(tutorial: Callable[[str], list[Outcome]]) -> None:
+def test_imessage_tutorial_runs(tutorial: Callable[[str], list[Outcome]]) -> None:
     outcomes = tutorial("iMessage")
 
     assert len(outcomes) == 14

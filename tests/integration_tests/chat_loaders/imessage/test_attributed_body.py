@@ -59,7 +59,7 @@ def plain(item: Any) -> Any:
 
 
 @given(body=bodies())
-def test_pytypedstream_decodes_the_same(body: bytes) -> None:
+def test_pytypedstream_decodes_the_same_text_and_runs(body: bytes) -> None:
     text, runs = decode_with_pytypedstream(body)
     assert decode_attributed_body(body) == text
     ours = decode_attributes(body)

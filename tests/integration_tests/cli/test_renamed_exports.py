@@ -1,6 +1,6 @@
-"""Exports with meaningless names become examples, and one of them a chat.
+"""Exports with unusual file names become examples, and one of them a model.
 
-Training and chatting do not depend on the app, so one chat is enough.
+Training does not depend on the app, so one model is enough.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def chatexports(tmp_path: Path) -> Any:
 
 
 def fingerprint(folder: Any) -> Any:
-    """Return everything that would show a change of a source."""
+    """Return hashes and times, which reveal any change of a source."""
     return {
         str(path.relative_to(folder)): (
             hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
@@ -68,7 +68,7 @@ def chat_command(done: Any) -> Any:
         pytest.param(False, id="default", marks=pytest.mark.release),
     ],
 )
-def test_renamed_database_to_chat(
+def test_model_of_renamed_database_answers(
     chatexports: Any, tmp_path: Path, tiny_base: Path, is_tiny: bool
 ) -> None:
     base_options = ("--base", tiny_base) if is_tiny else ()
@@ -95,14 +95,14 @@ def test_renamed_database_to_chat(
 
 
 def write_renamed_zip(path: Any) -> Any:
-    """Write Messenger's zip under a meaningless name."""
+    """Write Messenger's zip under a name without suffix."""
     folder = write_messenger(path / "my_data")
-    made = shutil.make_archive(str(path / "made"), "zip", folder.parent, folder.name)
-    return shutil.move(made, path / "facebook-somebody")
+    file = shutil.make_archive(str(path / "zip"), "zip", folder.parent, folder.name)
+    return shutil.move(file, path / "facebook-somebody")
 
 
 def write_tickets(path: Any) -> Any:
-    """Write twenty tickets, like the export of a help desk."""
+    """Write twenty tickets, as a help desk exports them."""
     rows = [row for n in range(20) for row in conversation_rows(f"ticket {n}")]
     return write_csv(path.with_suffix(".csv"), rows)
 
