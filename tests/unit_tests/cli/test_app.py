@@ -12,7 +12,7 @@ from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.cli.conftest import Run
 
 
-def test_version(run: Run) -> None:
+def test_version_is_printed(run: Run) -> None:
     for more in ((), ("models",)):
         assert run("--version", *more).out.strip() == __version__
 
@@ -21,7 +21,7 @@ def test_version(run: Run) -> None:
     ("value", "message"),
     [("abc", "It must be a valid integer."), ("0", "It must be greater than")],
 )
-def test_invalid_number_error(run: Run, value: str, message: str) -> None:
+def test_invalid_number_is_a_usage_error(run: Run, value: str, message: str) -> None:
     done = run("finetune", "chat.db", "--limit", value)
     assert done.status == 2
     assert message in done.err

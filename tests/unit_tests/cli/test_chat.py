@@ -105,7 +105,9 @@ def test_missing_remote_model_is_named(run: Run, server: OpenAIServer) -> None:
     assert "has no model tiny-2. Check the name." in done.err
 
 
-def test_compare_prompts(run: Run, tmp_path: Path, server: OpenAIServer) -> None:
+def test_compared_models_get_the_same_prompt(
+    run: Run, tmp_path: Path, server: OpenAIServer
+) -> None:
     write_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
     lines = "Tea?\nMore tea?\n"
     done = run("chat", "--compare", "--data-dir", "kept", stdin=lines)
@@ -132,7 +134,9 @@ def test_memory_uses_existing_exports(
 
 
 @pytest.mark.usefixtures("export")
-def test_chat_with_an_export(run: Run, server: OpenAIServer) -> None:
+def test_chat_with_an_export_imitates_the_person(
+    run: Run, server: OpenAIServer
+) -> None:
     server.words = ["Always\n", "and ever."]
     done = run(*_ASK_TORTOISE, "--json", stdin="Tea?\n")
     assert done.status == 0, done.err
@@ -199,7 +203,9 @@ def test_model_name_precedes_path(run: Run, export: Path, server: OpenAIServer) 
         (("ft:x", "--base-url", "http://x", "--compare"), "--compare works only"),
     ],
 )
-def test_option_conflicts(run: Run, arguments: tuple[str, ...], message: str) -> None:
+def test_conflicting_options_are_usage_errors(
+    run: Run, arguments: tuple[str, ...], message: str
+) -> None:
     done = run("chat", *arguments)
     assert done.status == 2
     assert message in " ".join(done.err.split())

@@ -74,7 +74,9 @@ def test_unknown_command_is_not_a_message(typing: Typing, model: Recorder) -> No
 
 
 @pytest.mark.parametrize("text", [" /help", "/home/me/chat.db is it", "/** note"])
-def test_other_text_with_a_slash(typing: Typing, model: Recorder, text: str) -> None:
+def test_other_text_with_a_slash_is_sent(
+    typing: Typing, model: Recorder, text: str
+) -> None:
     typing(text, ENTER)
     assert model.texts == [[text.strip()]]
 

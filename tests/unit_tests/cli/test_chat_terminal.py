@@ -63,27 +63,27 @@ def chat(server: OpenAIServer) -> Iterator[Terminal]:
     import struct
     import termios
 
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
         [
             *(sys.executable, "-c", _IN_TERMINAL, "chat", BASE_MODEL),
             *("--base-url", server.base_url),
         ],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=child,
+        stdout=child,
+        stderr=child,
         env={**os.environ, **_ENVIRONMENT},
         start_new_session=True,
     )
-    terminal = Terminal(process, ours)
+    terminal = Terminal(process, parent)
     try:
         yield terminal
     finally:
         process.kill()
         process.wait()
-        os.close(theirs)
-        os.close(ours)
+        os.close(child)
+        os.close(parent)
 
 
 def test_ctrl_c_stops_the_answer_and_twice_the_chat() -> None:

@@ -29,7 +29,9 @@ from langchain_chatexports.workflows.training_events import StepEvent
         (10, 5, 10, "10 messages"),
     ],
 )
-def test_progress_line(done: int, total: int | None, seconds: int, line: str) -> None:
+def test_progress_line_has_count_and_time_left(
+    done: int, total: int | None, seconds: int, line: str
+) -> None:
     assert _progress_line("messages", done, total, seconds) == line
 
 
@@ -47,7 +49,9 @@ def test_commands_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("total", [None, 20])
-def test_progress_bar(monkeypatch: pytest.MonkeyPatch, total: int | None) -> None:
+def test_progress_bar_is_shown_and_removed(
+    monkeypatch: pytest.MonkeyPatch, total: int | None
+) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(console, "stderr_console", terminal)
@@ -58,7 +62,7 @@ def test_progress_bar(monkeypatch: pytest.MonkeyPatch, total: int | None) -> Non
     assert "\x1b[2K" in shown
 
 
-def test_steps_without_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_are_lines_without_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainingDisplay() as show:
         for step, left in ((1, None), (2, 90.0), (3, 0.0)):
             show(StepEvent(step, 3, 1.0, None, 0.0, left))
@@ -80,7 +84,7 @@ def test_steps_without_terminal(capsys: pytest.CaptureFixture[str]) -> None:
         ("pytest/__main__.py", None, "chatexports"),
     ],
 )
-def test_program_name(
+def test_program_is_a_path_if_not_on_path(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     script: str,

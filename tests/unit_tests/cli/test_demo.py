@@ -41,15 +41,17 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.parametrize("folder", [None, "kept"])
-def test_demo(run: Run, trained: list[Any], tmp_path: Path, folder: str | None) -> None:
+def test_demo_prints_answers_and_commands(
+    run: Run, trained: list[Any], tmp_path: Path, folder: str | None
+) -> None:
     options = () if folder is None else ("--data-dir", folder)
-    where = "" if folder is None else f" --data-dir {tmp_path / folder}"
+    data_dir = "" if folder is None else f" --data-dir {tmp_path / folder}"
     done = run("demo", *options)
     assert done.status == 0, done.err
     assert len(trained) == 10
     assert done.out.splitlines() == [
         "base model: I am base.",
         "Tortoise: I am tuned.",
-        f"chatexports chat{where} ft:base:local:tuned:1",
-        f"chatexports open{where}",
+        f"chatexports chat{data_dir} ft:base:local:tuned:1",
+        f"chatexports open{data_dir}",
     ]

@@ -42,7 +42,9 @@ def arguments(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return arguments
 
 
-def test_page_and_table(run: Run, tmp_path: Path, arguments: dict[str, Any]) -> None:
+def test_evaluation_writes_page_and_table(
+    run: Run, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
     done = run("evaluate", "mia", "--turns", "30")
     assert done.status == 0, done.err
     assert (tmp_path / "evaluation.html").is_file()
@@ -101,7 +103,7 @@ def test_terminal_codes_in_pairs_are_removed(
     assert "\x07" not in shown
 
 
-def test_blind_test_result(
+def test_blind_test_asks_again_and_prints_result(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("a\n?\nab\nB\n\na\na\n"))

@@ -38,7 +38,7 @@ def ended(error: BaseException, *, debug: bool = False) -> int | str | None:
         (TypeError("text of a message"), 1, "unexpected TypeError"),
     ],
 )
-def test_exit_line_and_status(
+def test_errors_become_a_line_and_a_status(
     capsys: pytest.CaptureFixture[str], error: BaseException, status: int, line: str
 ) -> None:
     assert ended(error) == status
@@ -48,7 +48,9 @@ def test_exit_line_and_status(
 
 
 @not_on_windows
-def test_error_after_handled_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+def test_handled_ctrl_c_does_not_hide_an_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def fail() -> None:
         with contextlib.suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -110,7 +112,7 @@ main()
 
 @not_on_windows
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit(130)])
-def test_status_of_swallowed_signal(raised: BaseException) -> None:
+def test_swallowed_signal_determines_the_status(raised: BaseException) -> None:
     def swallow() -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -31,16 +31,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 @pytest.fixture
 def finetune(run: Run, server: OpenAIServer, tmp_path: Path) -> Run:
     chats = write_imessage(tmp_path / "chat.db")
-    where = ("--base-url", server.base_url, "--base", BASE_MODEL, "--yes")
+    server_options = ("--base-url", server.base_url, "--base", BASE_MODEL, "--yes")
 
     def command(*options: str) -> Any:
-        return run("finetune", chats, "--ai", "Tortoise", *where, *options)
+        return run("finetune", chats, "--ai", "Tortoise", *server_options, *options)
 
     return command
 
 
 @pytest.fixture
-def here(
+def finetune_locally(
     run: Run,
     server: OpenAIServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -67,12 +67,12 @@ def train_a_step(server: OpenAIServer) -> None:
     server.before_work = log
 
 
-def test_output_of_small_training(
-    here: Run, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+def test_small_training_prints_base_job_and_command(
+    finetune_locally: Run, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
     train_a_step(server)
-    done = here("chat.db", "--ai", "tortoise")
+    done = finetune_locally("chat.db", "--ai", "tortoise")
     assert done.status == 0, done.err
     lines = done.err.splitlines()
     assert len(lines) <= 9  # Two come from the replaced server.
@@ -118,7 +118,7 @@ def test_wrong_options_are_reported_first(
     assert "pw" not in done.err
 
 
-def test_ctrl_c_while_another_server_trains(
+def test_ctrl_c_does_not_stop_job_on_another_server(
     finetune: Run, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
@@ -136,7 +136,9 @@ def test_ctrl_c_while_another_server_trains(
     assert "get(" not in done.err
 
 
-def test_chat_command_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chat_command_has_data_dir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     command = chat_command("ft:x", data_dir=Path("my models"))
     expected = str(tmp_path / "my models")
@@ -164,7 +166,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_machine")
 @pytest.mark.parametrize("is_offline", [False, True])
 def test_best_base_is_downloaded_with_yes(
-    here: Run, monkeypatch: pytest.MonkeyPatch, is_offline: bool
+    finetune_locally: Run, monkeypatch: pytest.MonkeyPatch, is_offline: bool
 ) -> None:
     downloaded = []
 
@@ -175,7 +177,7 @@ def test_best_base_is_downloaded_with_yes(
             raise LocalServerError(msg)
 
     monkeypatch.setattr("langchain_chatexports.cli._training.download_base", download)
-    done = here("chat.db", "--ai", "Tortoise", "--time", "4h", "--yes")
+    done = finetune_locally("chat.db", "--ai", "Tortoise", "--time", "4h", "--yes")
     assert done.status == 0, done.err
     assert downloaded == ["Qwen/Qwen3.5-0.8B"]
     assert "Base model: Qwen3.5-0.8B, the best known one for chats in Eng" in done.err
@@ -184,11 +186,13 @@ def test_best_base_is_downloaded_with_yes(
 
 
 @pytest.mark.usefixtures("_machine")
-def test_short_time_limits_the_examples(here: Run, server: OpenAIServer) -> None:
-    refused = here("chat.db", "--ai", "Tortoise", "--time", "1m")
+def test_short_time_limits_the_examples(
+    finetune_locally: Run, server: OpenAIServer
+) -> None:
+    refused = finetune_locally("chat.db", "--ai", "Tortoise", "--time", "1m")
     assert refused.status == 1
     assert "Even the smallest base would take longer" in refused.err
     limit = int(refused.err.split("(--limit ")[1].split(")")[0])
     assert server.requests == []
-    done = here("chat.db", "--ai", "Tortoise", "--time", "1m", "--yes")
+    done = finetune_locally("chat.db", "--ai", "Tortoise", "--time", "1m", "--yes")
     assert (done.status == 0) is (limit >= 10), done.err

@@ -15,10 +15,10 @@ COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
 
 
 @pytest.fixture
-def help_of(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    def read(*words: str, width: int = 80, option: str = "--help") -> str:
+def get_help(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    def read(*arguments: str, width: int = 80, option: str = "--help") -> str:
         monkeypatch.setenv("COLUMNS", str(width))
-        done = run(*words, option)
+        done = run(*arguments, option)
         assert done.status == 0
         return str(done.out)
 
@@ -27,8 +27,10 @@ def help_of(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("width", [80, 200])
-def test_help_width(help_of: Callable[..., str], name: str, width: int) -> None:
-    text = help_of(name, width=width)
+def test_help_fits_the_terminal(
+    get_help: Callable[..., str], name: str, width: int
+) -> None:
+    text = get_help(name, width=width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
 
@@ -47,15 +49,15 @@ def test_help_examples_are_valid(name: str) -> None:
     assert lines
     for line in map(str.strip, lines):
         assert len(line) < 78
-        words = shlex.split(line.split("|")[-1])
-        assert words[:2] == ["chatexports", name]
-        with group.make_context("chatexports", words[1:]) as context:
-            arguments = words[2:]
+        arguments = shlex.split(line.split("|")[-1])
+        assert arguments[:2] == ["chatexports", name]
+        with group.make_context("chatexports", arguments[1:]) as context:
+            arguments = arguments[2:]
             COMMANDS[name].make_context(name, arguments, parent=context).close()
 
 
-def test_main_help_has_first_steps_and_statuses(help_of: Callable[..., str]) -> None:
-    text = help_of()
+def test_main_help_has_first_steps_and_statuses(get_help: Callable[..., str]) -> None:
+    text = get_help()
     assert "chatexports inspect PATH" in text
     for status in (0, 1, 2, 130, 141, 143):
         assert f"{status} " in FIRST_STEPS.split("Exit status:")[1]

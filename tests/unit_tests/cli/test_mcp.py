@@ -39,18 +39,18 @@ def written_at(path: Path) -> int:
 
 
 @asynccontextmanager
-async def client_of(log: Path, *arguments: object) -> AsyncIterator[Any]:
+async def connect(log: Path, *arguments: object) -> AsyncIterator[Any]:
     """Connect to the command, with its stderr in the log."""
-    words = [*arguments, "--index-dir", log.parent / "indexes"]
+    options = [*arguments, "--index-dir", log.parent / "indexes"]
     server = mcp.StdioServerParameters(
-        command=sys.executable, args=[*COMMAND, *map(str, words)], env=ENVIRONMENT
+        command=sys.executable, args=[*COMMAND, *map(str, options)], env=ENVIRONMENT
     )
     with log.open("w", encoding="utf-8") as errors:
         async with mcp.Client(mcp.stdio_client(server, errlog=errors)) as client:
             yield client
 
 
-def text_of(log: Path) -> str:
+def read_log(log: Path) -> str:
     return log.read_text(encoding="utf-8")
 
 
@@ -80,7 +80,7 @@ def start(export: Path) -> subprocess.Popen[str]:
 
 
 async def test_client_lists_and_calls_tools(export: Path, log: Path) -> None:
-    async with client_of(log, export, "--with", "The race tomorrow") as client:
+    async with connect(log, export, "--with", "The race tomorrow") as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         chats = await client.call_tool("list_chats", {})
         found = await client.call_tool("search_messages", {"query": "my motto"})
@@ -89,22 +89,24 @@ async def test_client_lists_and_calls_tools(export: Path, log: Path) -> None:
     assert chats.content[0].text.startswith("1 chat\nThe race tomorrow (")
     assert "Tortoise: Slow and steady, that's my motto." in found.content[0].text
     assert bad.is_error
-    logged = text_of(log)
+    logged = read_log(log)
     assert "in 1 chat in" in logged
     assert "motto" not in logged
 
 
-async def test_index_without_export(export: Path, log: Path, tmp_path: Path) -> None:
+async def test_index_is_served_without_its_export(
+    export: Path, log: Path, tmp_path: Path
+) -> None:
     os.utime(export, (1_600_000_000, 1_600_000_000))
-    async with client_of(log, export, "--with", "Hare") as client:
+    async with connect(log, export, "--with", "Hare") as client:
         first = await client.call_tool("list_chats", {})
     (index,) = index_files(tmp_path / "indexes")
     written = written_at(index)
-    async with client_of(log, export, "--with", "Hare") as client:
+    async with connect(log, export, "--with", "Hare") as client:
         assert (await client.call_tool("list_chats", {})).content == first.content
     assert written_at(index) == written
     os.unlink(export)  # noqa: PTH108 - of Path, ruff wants an async one
-    async with client_of(log, index) as client:
+    async with connect(log, index) as client:
         assert (await client.call_tool("list_chats", {})).content == first.content
     server = mcp.StdioServerParameters(
         command=sys.executable,

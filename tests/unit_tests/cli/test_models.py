@@ -32,7 +32,9 @@ def names(tmp_path: Path) -> Any:
     return [write_model(tmp_path / "kept", f"{n:012x}") for n in (2, 1)]
 
 
-def test_table_width(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_fits_80_columns(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(console, "_terminal_width", lambda: 80)
     write_model(
         *(tmp_path / "kept", f"{7:012x}"),
@@ -104,7 +106,7 @@ def test_jobs_are_listed_below_models(run: Run, names: Any, stopped: str) -> Non
     assert len(lines[-1]) <= 80
 
 
-def test_list_bases(run: Run) -> None:
+def test_bases_are_listed_with_memory_and_license(run: Run) -> None:
     done = run("serve", "--list-bases")
     assert all(len(line) <= 80 for line in done.out.splitlines())
     # Notes are below their base.

@@ -71,15 +71,17 @@ def test_no_browser_without_display(
 def test_stopped_training_is_mentioned(run: Run, tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "kept")
     data.prepare()
-    where = ("open", "--data-dir", "kept")
-    assert run(*where).err.endswith("Stopped.\n")
+    command = ("open", "--data-dir", "kept")
+    assert run(*command).err.endswith("Stopped.\n")
     jobs = JobStore(data)
     job = jobs.create({"model": "tiny"})
     jobs.update(job["id"], expected=("queued",), status="paused")
-    assert "You can resume training on the page." in run(*where).err
+    assert "You can resume training on the page." in run(*command).err
 
 
-def test_install(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_install_and_uninstall_are_reported(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("HOME", "APPDATA", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     path = launcher.launcher_path()

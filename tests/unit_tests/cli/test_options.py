@@ -40,7 +40,7 @@ def test_help_is_short(name: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(run(name, "--help").out.splitlines()) <= 48
 
 
-def test_export_zone_and_date_order(run: Run, tmp_path: Path) -> None:
+def test_zone_and_date_order_apply_to_exports(run: Run, tmp_path: Path) -> None:
     lines = [f"01.02.23, 0{hour}:00 - Ann: Hello!\n" for hour in range(3)]
     (tmp_path / "chat.txt").write_text("".join(lines), encoding="utf-8")
     options = ("--export-zone", "Asia/Tokyo", "--date-order", "mdy")
@@ -58,7 +58,9 @@ def _use_mac(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr(_options, "default_path", lambda: path)
 
 
-def test_mac_default(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mac_database_is_the_default_path(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = write_imessage(tmp_path / "chat.db")
     _use_mac(monkeypatch, own)
     done = run("inspect")
@@ -173,8 +175,8 @@ def test_next_command_avoids_existing_files(
     done = run("inspect", ".", "--with", "Hare", "--since", "2023-08-01")
     (line,) = (line for line in done.err.splitlines() if line.startswith("Next: "))
     assert "--with Hare --since 2023-08-01" in line
-    _, *words = shlex.split(line.removeprefix("Next: "))
-    done = run(*words)
+    _, *arguments = shlex.split(line.removeprefix("Next: "))
+    done = run(*arguments)
     assert done.status == 0, done.err
     assert (tmp_path / "examples-2.jsonl").exists()
     assert (tmp_path / "examples.jsonl").read_text() == "mine"

@@ -19,7 +19,9 @@ def _inputs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("notes", [NOTES, EXAMPLE])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_existing_file_kept(run: Run, tmp_path: Path, command: str, notes: str) -> None:
+def test_existing_file_is_kept(
+    run: Run, tmp_path: Path, command: str, notes: str
+) -> None:
     (tmp_path / "notes.txt").write_text(notes)
     done = run(*command.split(), "-o", "notes.txt")
     assert done.status == 2
@@ -36,13 +38,13 @@ def test_existing_file_kept(run: Run, tmp_path: Path, command: str, notes: str) 
     ],
 )
 def test_force_overwrites_the_output(run: Run, tmp_path: Path, command: str) -> None:
-    words = (*command.split(), "-o", "out")
-    assert run(*words).status == 0
+    arguments = (*command.split(), "-o", "out")
+    assert run(*arguments).status == 0
     before = _contents(tmp_path)
-    done = run(*words)
+    done = run(*arguments)
     assert (done.status, "--force" in done.err) == (2, True)
     assert _contents(tmp_path) == before
-    assert run(*words, "--force").status == 0
+    assert run(*arguments, "--force").status == 0
 
 
 def _contents(folder: Path) -> dict[Path, bytes]:

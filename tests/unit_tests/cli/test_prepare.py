@@ -44,7 +44,7 @@ def test_no_examples_are_an_error(run: Run, tmp_path: Path, chats: Path) -> None
 
 @pytest.mark.parametrize("command", ["prepare", "report"])
 @pytest.mark.parametrize("target", ["chat.db", "hogwarts/out.jsonl"])
-def test_output_in_an_export(
+def test_output_in_an_export_is_refused(
     run: Run, threads: Path, chats: Path, command: str, target: str
 ) -> None:
     before = chats.read_bytes()

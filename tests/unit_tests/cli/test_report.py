@@ -18,7 +18,7 @@ def test_report_writes_a_page(run: Run, tmp_path: Path, threads: Path) -> None:
     assert "Draco Malfoy" in page
 
 
-def test_anonymous_report(run: Run, tmp_path: Path, threads: Path) -> None:
+def test_anonymous_report_has_no_names(run: Run, tmp_path: Path, threads: Path) -> None:
     done = run("report", threads, "--anonymous", "--json", "-o", "a.html")
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     for name in ("Harry", "Potter", "Draco", "hogwarts"):
@@ -27,7 +27,7 @@ def test_anonymous_report(run: Run, tmp_path: Path, threads: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", ["tort", "TORTOISE"])
-def test_prefix_of_a_name(run: Run, chats: Path, typed: str) -> None:
+def test_prefix_of_a_name_selects_the_person(run: Run, chats: Path, typed: str) -> None:
     people = json.loads(run("report", chats, "--ai", typed, "--json").out)
     speakers = {one["name"] for one in people["people"] if one["is_ai"]}
     assert speakers == {"Tortoise"}

@@ -52,7 +52,9 @@ def test_line_has_time_sender_and_message(run: Run, sample: Path) -> None:
         ('"the carrot"', "the carrot"),
     ],
 )
-def test_match_is_shown(run: Run, tmp_path: Path, query: str, text: str) -> None:
+def test_excerpt_contains_the_match(
+    run: Run, tmp_path: Path, query: str, text: str
+) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         database.chat("Hare").message(f"{'the car is here when I hop ' * 9}and {text}")
     (line,) = lines(run("search", query, "chat.db"))
@@ -60,7 +62,9 @@ def test_match_is_shown(run: Run, tmp_path: Path, query: str, text: str) -> None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no tzset")
-def test_local_times(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_has_local_times(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ChatDb(tmp_path / "chat.db") as database:
         for text, at in (("a carrot", NEW_YEAR), ("two carrots", NEW_YEAR + 15768000)):
             database.chat(text).message(text, at=at)
@@ -76,7 +80,7 @@ def test_local_times(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert min(hit["time"] for hit in found) == "2024-01-01T00:00:00+00:00"
 
 
-def test_json(run: Run, sample: Path) -> None:
+def test_json_has_ids_of_the_export(run: Run, sample: Path) -> None:
     done = run("search", "apple", sample, "--json", "--limit", 1)
     (hit,) = json.loads(done.out)
     assert hit["sender"] == "Tortoise"
@@ -88,13 +92,13 @@ def test_json(run: Run, sample: Path) -> None:
     database.close()
 
 
-def test_filter_by_author(run: Run, sample: Path) -> None:
+def test_from_selects_messages_by_author(run: Run, sample: Path) -> None:
     done = run("search", "race", sample, "--from", "hare")
     assert lines(done)
     assert all("  Hare  " in line and "ace" in line for line in lines(done))
 
 
-def test_filter_by_date_and_chat(run: Run, sample: Path) -> None:
+def test_since_and_exclude_select_messages(run: Run, sample: Path) -> None:
     done = run("search", "race", sample, "--since", "2023-08-28")
     assert lines(done)
     assert all(line.startswith("2023-08-28") for line in lines(done))
@@ -137,7 +141,9 @@ class TestIndex:
         assert again.err == ""
         assert again.out == first.out
 
-    def test_delete_indexes(self, run: Run, sample: Path, tmp_path: Path) -> None:
+    def test_only_indexes_are_deleted(
+        self, run: Run, sample: Path, tmp_path: Path
+    ) -> None:
         run("search", "race", sample)
         (index,) = (tmp_path / INDEXES).iterdir()
         (tmp_path / INDEXES / "notes.chatindex").write_text("not an index")

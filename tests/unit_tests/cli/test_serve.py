@@ -37,7 +37,9 @@ def _tiny(tmp_path: Path) -> None:
         (tmp_path / "tiny" / name).touch()
 
 
-def test_output_for_a_shell(run: Run, served: list[ServerSettings]) -> None:
+def test_output_can_be_evaluated_by_a_shell(
+    run: Run, served: list[ServerSettings]
+) -> None:
     done = run("serve", "--base", "./tiny")
     assert done.status == 0
     assert done.out.splitlines() == [
@@ -74,7 +76,9 @@ def test_wrong_options_are_refused(
     assert not served
 
 
-def test_key_file(run: Run, served: list[ServerSettings], tmp_path: Path) -> None:
+def test_key_is_the_first_line_of_its_file(
+    run: Run, served: list[ServerSettings], tmp_path: Path
+) -> None:
     (tmp_path / "key").write_text("of-a-file\nand more\n")
     done = run("serve", "--base", "./tiny", "--api-key-file", "key")
     assert done.status == 0
