@@ -65,7 +65,7 @@ def prepare(loader: ChatExportLoader) -> None:
 
 
 class Own(SessionTransform):
-    """A step of somebody's own."""
+    """A custom step."""
 
     limit: int = 2
 
@@ -74,10 +74,10 @@ class Own(SessionTransform):
 
 
 def examples(loader: BaseChatLoader) -> None:
-    made = to_training_examples(loader | Own(limit=1))
-    assert_type(made, Iterator[TrainingExample])
-    assert_type(validate_examples(made), list[str])
-    assert_type(write_jsonl(made, "train.jsonl"), int)
+    training_examples = to_training_examples(loader | Own(limit=1))
+    assert_type(training_examples, Iterator[TrainingExample])
+    assert_type(validate_examples(training_examples), list[str])
+    assert_type(write_jsonl(training_examples, "train.jsonl"), int)
     assert_type(
         convert_messages_for_finetuning(loader.load()), list[list[dict[str, Any]]]
     )

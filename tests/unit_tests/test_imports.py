@@ -53,7 +53,7 @@ HEAVY = {
 }
 
 
-def test_public_names() -> None:
+def test_public_names_are_as_documented() -> None:
     assert sorted(EXPECTED_ALL) == sorted(langchain_chatexports.__all__)
     assert dir(langchain_chatexports) == sorted(EXPECTED_ALL)
 
@@ -73,7 +73,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
         langchain_chatexports.IMessageLoader  # noqa: B018 - the access is the test
 
 
-def test_names_of_finetuning() -> None:
+def test_finetuning_has_two_public_names() -> None:
     names = ["ChatFineTuner", "FineTuningRun"]
     assert finetuning.__all__ == names
     assert all(getattr(finetuning, name).__name__ == name for name in names)
@@ -111,9 +111,9 @@ def modules_after(code: str) -> set[str]:
 
 
 def test_chat_loaders_are_imported_lazily() -> None:
-    room = "langchain_chatexports.chat_loaders"
-    imported = modules_after(f"import {room}")
-    assert [name for name in imported if name.startswith(room)] == [room]
+    package = "langchain_chatexports.chat_loaders"
+    imported = modules_after(f"import {package}")
+    assert [name for name in imported if name.startswith(package)] == [package]
 
 
 def test_heavy_libraries_are_not_imported() -> None:

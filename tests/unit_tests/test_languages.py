@@ -18,11 +18,11 @@ from langchain_chatexports._languages import detect_language, main_language
         ("\U0001f602\U0001f602", None),
     ],
 )
-def test_language_of_short_texts(text: str, language: str | None) -> None:
+def test_language_of_short_text_is_detected(text: str, language: str | None) -> None:
     assert detect_language(text) == language
 
 
-def test_main_language() -> None:
+def test_main_language_is_the_most_frequent() -> None:
     german = "Das ist nicht gut, aber ich komme"
     assert main_language([german, german, "what are you up to", "ok"]) == "German"
     assert main_language(["ok"]) is None

@@ -13,7 +13,9 @@ from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._temporary import private_folder
 
 
-def test_interrupted_cleanup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_cleanup_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A closed terminal sends SIGHUP twice: from the system and from the shell."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     remove = os.unlink
@@ -35,7 +37,9 @@ def test_interrupted_cleanup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_concurrent_cleanup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_cleanup_is_harmless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     left = Path(tempfile.mkdtemp(prefix=_temporary._PREFIX))
     (left / _temporary._MARKER).touch(mode=0o600)

@@ -11,5 +11,5 @@ def test_a_token_is_four_bytes(text: str, tokens: int) -> None:
     assert estimate_tokens(text) == tokens
 
 
-def test_max_tokens_of_an_emoji() -> None:
+def test_emoji_with_a_modifier_has_two_tokens() -> None:
     assert estimate_max_tokens("👍🏽") >= 2

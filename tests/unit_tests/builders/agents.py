@@ -13,7 +13,7 @@ Turn: TypeAlias = Callable[[list[BaseMessage]], AIMessage]
 
 
 class ScriptedModel(BaseChatModel):
-    """Answers with the messages of a script, or with turns made of the chat so far."""
+    """Replies with the turns of a script; a function creates a turn from the chat."""
 
     script: list[Any]
     requests: list[list[BaseMessage]] = Field(default_factory=list, repr=False)

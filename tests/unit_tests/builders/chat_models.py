@@ -9,7 +9,7 @@ from openai import APIError
 
 
 class Recorder(FakeListChatModel):
-    """Answers from a list, and remembers what it was asked."""
+    """Replies with items of a list, and records the requests."""
 
     asked: list[Any]
 
@@ -23,8 +23,8 @@ class Recorder(FakeListChatModel):
         yield from super()._stream(messages, *args, **kwargs)
 
 
-class CutOff(GenericFakeChatModel):
-    """Finds after the first piece of an answer that there is no more room."""
+class ContextFull(GenericFakeChatModel):
+    """Fails after the first piece of a reply, because the context is full."""
 
     def _stream(self, *_arguments: Any, **_options: Any) -> Any:
         yield ChatGenerationChunk(message=AIMessageChunk(content="Always"))

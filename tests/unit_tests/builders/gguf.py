@@ -1,7 +1,7 @@
 """GGUF files of tiny bases, in the form of llama.cpp's converter.
 
-Each family's differences from transformers' weights are here; the package has to find
-them.
+This module implements each family's differences from transformers' weights, which the
+package has to detect.
 """
 
 import json

@@ -36,7 +36,7 @@ def serve_locally(
         name = write_model(data_dir, "1" * 12)
         server.final = {"fine_tuned_model": name}
         server.models[name] = None
-    where = SimpleNamespace(
+    local_server = SimpleNamespace(
         server=server,
         base_model=base_model,
         base_url=server.base_url,
@@ -45,5 +45,7 @@ def serve_locally(
         is_running=True,
         is_shared=False,
     )
-    monkeypatch.setattr(_TRAIN, "LocalServer", lambda *_, **__: nullcontext(where))
-    return where
+    monkeypatch.setattr(
+        _TRAIN, "LocalServer", lambda *_, **__: nullcontext(local_server)
+    )
+    return local_server

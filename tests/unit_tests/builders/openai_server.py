@@ -398,12 +398,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         headers = {"content-type": kind, "content-length": str(len(data))}
-        whole = _head(status, {**headers, **fault.headers}) + data
+        response = _head(status, {**headers, **fault.headers}) + data
         if fault.cut_after is None:
-            self.wfile.write(whole)
+            self.wfile.write(response)
             return
         self.close_connection = True
-        self.wfile.write(whole[: fault.cut_after])
+        self.wfile.write(response[: fault.cut_after])
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_RDWR)
 

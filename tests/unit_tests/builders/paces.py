@@ -105,7 +105,7 @@ def make_thread(pace: Pace, rng: random.Random, conversations: int) -> Thread:
     return Thread([int(time) for time in times], borders)
 
 
-def session_of(times: list[int | None], **metadata: Any) -> ChatSession:
+def make_session(times: list[int | None], **metadata: Any) -> ChatSession:
     """Create a session with messages at these times, with ids `m0`, `m1`, …"""
     messages = []
     for index, time in enumerate(times):

@@ -164,7 +164,7 @@ class Trace(BaseCallbackHandler):
         self.names: list[Any] = []
         self.parents: list[Any] = []
         self.run_ids: list[Any] = []
-        self.told: list[Any] = []
+        self.starts: list[Any] = []
         self.outputs: list[Any] = []
         self.errors: list[BaseException] = []
 
@@ -172,7 +172,7 @@ class Trace(BaseCallbackHandler):
         self.names.append(kwargs["name"])
         self.parents.append(kwargs["parent_run_id"])
         self.run_ids.append(kwargs["run_id"])
-        self.told.append((serialized, inputs, kwargs))
+        self.starts.append((serialized, inputs, kwargs))
 
     def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         del kwargs

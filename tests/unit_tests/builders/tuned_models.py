@@ -1,4 +1,4 @@
-"""Tuned models, jobs and uploads in a data directory, without a training."""
+"""Tuned models, jobs and uploads in a data directory, without training."""
 
 import io
 from collections.abc import Sequence

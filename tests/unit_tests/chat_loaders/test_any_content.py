@@ -1,4 +1,4 @@
-"""Any content is loaded and counted, or is our error, in linear time."""
+"""Any content is loaded and counted, or raises our error, in linear time."""
 
 import json
 import tempfile
@@ -236,7 +236,7 @@ FORMATS = {
 
 
 def check(loader: ChatExportLoader, min_messages: int) -> None:
-    """Check that counts add up and that messages are valid JSON, or our error."""
+    """Check the counts and that messages are valid JSON, unless our error is raised."""
     try:
         summary = loader.inspect()
         sessions = loader.load()
@@ -255,7 +255,7 @@ def check(loader: ChatExportLoader, min_messages: int) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 @given(data=st.data())
-def test_any_content_is_loaded_or_our_error(name: str, data: st.DataObject) -> None:
+def test_any_content_loads_or_raises_our_error(name: str, data: st.DataObject) -> None:
     loader, content, write, min_messages = FORMATS[name]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -1,4 +1,4 @@
-"""A bad file is an error if given alone, and a counted warning among others."""
+"""A bad file is an error if given alone; among others, it is counted with a warning."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -272,7 +272,7 @@ def test_owner_may_be_id_name_or_handle(path: Path, given: str) -> None:
     assert own_flags(loader) == [False, True]
 
 
-def test_given_owner_overrides_that_of_export(path: Path) -> None:
+def test_given_owner_overrides_the_detected_one(path: Path) -> None:
     keys = {"messages": RACE, "owner": "1", "owner_found_by": "profile"}
     summary = Rows(path, [keys]).inspect()
     assert (summary.owner, summary.owner_found_by) == ("Hare (1)", "profile")
@@ -284,7 +284,7 @@ def test_ambiguous_owner_error_lists_ids(path: Path) -> None:
         Rows(path, [{"messages": RACE}], owner="HARE").load()
 
 
-def test_metadata_of_a_conversation(path: Path) -> None:
+def test_conversation_has_metadata(path: Path) -> None:
     keys = {"messages": RACE, "members": ["9", "2"], "names": {**NAMES, "9": "Fox"}}
     keys |= {"title": "The Race", "metadata": {"services": ["SMS"]}}
     assert metadata(Rows(path, [keys])) == {

@@ -72,7 +72,7 @@ def test_invalid_message_time_is_ignored(moment: int | str | None) -> None:
     assert start_counted_pass(sessions, "races").finish().first is None
 
 
-def test_summary_after_early_stop() -> None:
+def test_partial_pass_has_a_summary() -> None:
     counted = start_counted_pass(RACES, "races", [MergeChatRuns()])
     next(iter(counted))
     summary = counted.summary()

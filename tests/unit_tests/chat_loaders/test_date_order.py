@@ -90,7 +90,9 @@ def test_year_in_the_future_is_implausible(monkeypatch: pytest.MonkeyPatch) -> N
         ("1443/8/15", "ymd", None),  # Islamic.
     ],
 )
-def test_calendars(text: str, order: str, expected: date | None) -> None:
+def test_japanese_and_buddhist_years_are_converted(
+    text: str, order: str, expected: date | None
+) -> None:
     assert day(text, order) == expected
 
 

@@ -39,12 +39,12 @@ def check_year(clock: LocalClock) -> None:
     assert in_utc(clock, "2022-10-30 03:00") == "2022-10-30 02:00"
 
 
-def test_times_of_a_named_zone() -> None:
+def test_named_zone_changes_its_clock() -> None:
     check_year(LocalClock(BERLIN))
 
 
 @pytest.mark.usefixtures("machine_in_berlin")
-def test_times_of_this_machine() -> None:
+def test_machine_zone_changes_its_clock() -> None:
     check_year(LocalClock(None))
 
 

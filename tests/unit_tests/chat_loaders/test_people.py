@@ -80,7 +80,7 @@ def test_invalid_table_of_people_error_has_remedy(
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_parsed_or_our_error(
+def test_any_bytes_are_parsed_or_raise_our_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"

@@ -131,7 +131,9 @@ def test_unknown_file_error_describes_it(tmp_path: Path, content: bytes) -> None
         (b"SQLite format 3\x00", False),
     ],
 )
-def test_is_examples_file(tmp_path: Path, content: bytes, expected: bool) -> None:
+def test_examples_file_is_recognized_by_its_first_line(
+    tmp_path: Path, content: bytes, expected: bool
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
     assert is_examples_file(path) is expected

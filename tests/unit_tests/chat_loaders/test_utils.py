@@ -1,4 +1,4 @@
-"""`merge_chat_runs` and `map_ai_messages`; an integration test has more."""
+"""`merge_chat_runs` and `map_ai_messages`; see also the integration test."""
 
 import inspect
 from collections.abc import Callable, Iterator

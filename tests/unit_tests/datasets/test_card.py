@@ -159,7 +159,7 @@ def test_card_of_examples_refers_to_their_cards() -> None:
     assert "The text is unchanged" not in card
 
 
-def test_card_without_notes(tmp_path: Path) -> None:
+def test_card_without_notes_has_unknown_sources(tmp_path: Path) -> None:
     examples = trace_examples(MapAIMessages().invoke(conversation("Hi", "Ho")))
     write_dataset(examples, tmp_path / "set")
     card = (tmp_path / "set.card.md").read_text(encoding="utf-8")

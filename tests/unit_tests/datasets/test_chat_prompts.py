@@ -63,7 +63,7 @@ def test_common_prompt_names_the_main_chat_partner(
     assert most_common_prompt(examples) == ChatPrompt(system, label)
 
 
-def test_prompt_for_a_different_chat_partner() -> None:
+def test_prompt_names_the_new_chat_partner() -> None:
     group = ChatPrompt("You are Ann. You are chatting with Ben and Cleo.", "Ben")
     with_dan = group.with_user("Dan")
     assert with_dan == ChatPrompt("You are Ann. You are chatting with Dan.", "Dan")

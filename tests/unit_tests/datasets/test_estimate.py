@@ -10,7 +10,7 @@ FEWER_EPOCHS = {8334: 2, 12501: 1, 30000: 1}
 
 
 @pytest.mark.parametrize(("examples", "epochs"), (EPOCHS | FEWER_EPOCHS).items())
-def test_automatic_epochs(examples: int, epochs: int) -> None:
+def test_epochs_follow_openais_rule(examples: int, epochs: int) -> None:
     assert automatic_epochs(examples) == epochs
 
 

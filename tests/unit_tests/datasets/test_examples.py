@@ -31,18 +31,18 @@ def tortoise(text: str = "Always.", **kwargs: Any) -> AIMessage:
     return AIMessage(text, additional_kwargs={"sender": "Tortoise", **kwargs})
 
 
-def examples_of(*sessions: Any, **options: Any) -> list[Any]:
+def to_examples(*sessions: Any, **options: Any) -> list[Any]:
     return list(to_training_examples(sessions, **options))
 
 
-def _counts_of(counts: list[Counts], unit: str) -> Counts:
+def _find_counts(counts: list[Counts], unit: str) -> Counts:
     (found,) = (c for c in counts if (c.name, c.unit) == ("Examples", unit))
     return found
 
 
 def test_example_contains_only_roles_and_texts() -> None:
     messages = hare(message_time=1, reactions=[{"emoji": "x"}]), tortoise()
-    (example,) = examples_of(session(*messages))
+    (example,) = to_examples(session(*messages))
     assert example == {
         "messages": [
             {"role": "user", "content": "Ready?"},
@@ -54,52 +54,52 @@ def test_example_contains_only_roles_and_texts() -> None:
 def test_messages_after_the_last_answer_are_skipped() -> None:
     counts: list[Counts] = []
     chat = session(hare(), tortoise(), hare("Go!"), hare("Go!"))
-    (example,) = examples_of(chat, counts=counts)
+    (example,) = to_examples(chat, counts=counts)
     assert len(example["messages"]) == 2
-    assert _counts_of(counts, "messages").skipped == {"trailing": 2}
+    assert _find_counts(counts, "messages").skipped == {"trailing": 2}
 
 
 def test_sessions_without_the_ai_are_skipped() -> None:
     counts: list[Counts] = []
     sessions = session(hare()), session(hare(), tortoise()), session()
-    examples = examples_of(*sessions, counts=counts)
-    counted = _counts_of(counts, "sessions")
+    examples = to_examples(*sessions, counts=counts)
+    counted = _find_counts(counts, "sessions")
     assert len(examples) == counted.kept == 1
     assert counted.skipped == {"no_assistant": 1, "empty": 1}
 
 
 def test_error_without_answers_lists_senders() -> None:
     with pytest.raises(SenderNotFoundError, match=r"'Hare' \(3\)") as caught:
-        examples_of(session(hare(), hare()), session(hare()))
+        to_examples(session(hare(), hare()), session(hare()))
     assert caught.value.senders == {"Hare": 3}
 
 
 def test_only_empty_sessions_are_not_an_error() -> None:
     """They have no sender that the user could name."""
     counts: list[Counts] = []
-    assert examples_of(session(), session(), counts=counts) == []
-    assert _counts_of(counts, "sessions").skipped == {"empty": 2}
+    assert to_examples(session(), session(), counts=counts) == []
+    assert _find_counts(counts, "sessions").skipped == {"empty": 2}
 
 
 def test_weights_are_kept() -> None:
-    (example,) = examples_of(session(tortoise(weight=0), hare(), tortoise(weight=1)))
+    (example,) = to_examples(session(tortoise(weight=0), hare(), tortoise(weight=1)))
     assert [m.get("weight") for m in example["messages"]] == [0, None, 1]
 
 
 def test_lone_messages_are_skipped() -> None:
     counts: list[Counts] = []
     lone, pair = session(tortoise(), hare()), session(hare(), tortoise())
-    (example,) = examples_of(
+    (example,) = to_examples(
         lone, pair, system="Be slow.", keep_single_messages=False, counts=counts
     )
     assert [m["role"] for m in example["messages"]] == ["system", "user", "assistant"]
-    assert _counts_of(counts, "sessions").skipped == {"lone": 1}
-    messages = _counts_of(counts, "messages")
+    assert _find_counts(counts, "sessions").skipped == {"lone": 1}
+    messages = _find_counts(counts, "messages")
     assert (messages.found, messages.kept, messages.skipped["lone"]) == (4, 3, 2)
 
 
 def test_system_prompt_is_formatted() -> None:
-    (example,) = examples_of(
+    (example,) = to_examples(
         session(hare(), tortoise()), system="To {others}; {other} braces {} stay."
     )
     prompt = "To Hare; {other} braces {} stay."
@@ -107,7 +107,7 @@ def test_system_prompt_is_formatted() -> None:
 
 
 def test_existing_system_prompt_is_kept() -> None:
-    (example,) = examples_of(
+    (example,) = to_examples(
         session(SystemMessage("Be slow."), hare(), tortoise()), system="Be quick."
     )
     assert [m["content"] for m in example["messages"]][:2] == ["Be slow.", "Ready?"]
@@ -115,7 +115,7 @@ def test_existing_system_prompt_is_kept() -> None:
 
 def test_roles_are_kept_and_text_parts_joined() -> None:
     answer = AIMessage([{"type": "text", "text": "b"}, "c"])
-    (example,) = examples_of(session(ChatMessage(content="a", role="user"), answer))
+    (example,) = to_examples(session(ChatMessage(content="a", role="user"), answer))
     assert example["messages"] == [
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": "bc"},
@@ -137,7 +137,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/race.png
     ],
 )
 def test_langchain_roles_are_converted(messages: Any) -> None:
-    (example,) = examples_of(session(*messages))
+    (example,) = to_examples(session(*messages))
     assert [m["role"] for m in example["messages"]] == ["user", "assistant"]
 
 
@@ -153,7 +153,7 @@ def test_langchain_roles_are_converted(messages: Any) -> None:
 )
 def test_non_text_content_is_a_type_error(message: BaseMessage) -> None:
     with pytest.raises(TypeError, match=f"A {type(message).__name__} with images"):
-        examples_of(session(hare(), message, tortoise()))
+        to_examples(session(hare(), message, tortoise()))
 
 
 def test_examples_are_lazy_and_close_the_loader() -> None:

@@ -42,7 +42,7 @@ def test_surrogates_are_joined_or_replaced() -> None:
     assert written({"a": "\ud83d\ude00"}) == '{"a": "😀"}\n'.encode()
 
 
-def test_other_line_ends_are_escaped() -> None:
+def test_unicode_line_separators_are_escaped() -> None:
     text = "a\x85b\u2028c\u2029d\x0be\x0cf\x1cg\r\nh"
     data = written({"a": text})
     assert len(data.decode().splitlines()) == 1
@@ -109,7 +109,7 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
-def test_folder_without_write_permission(
+def test_read_only_folder_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(**_: Any) -> None:
@@ -137,7 +137,7 @@ def test_disk_errors_are_explained(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the whole path has a limit there")
-def test_name_length_limit(tmp_path: Path) -> None:
+def test_too_long_name_is_an_error(tmp_path: Path) -> None:
     longest = tmp_path / ("a" * 255)
     assert write_jsonl(make_examples(1), longest) == 1
     assert list(tmp_path.iterdir()) == [longest]
@@ -187,12 +187,12 @@ def test_bad_line_is_named_by_number(tmp_path: Path, data: bytes, reason: str) -
     assert caught.value.__cause__ is None
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ExportNotFoundError, match=r"no-such\.jsonl"):
         list(read_jsonl(tmp_path / "no-such.jsonl"))
 
 
-def test_folder_instead_of_file(tmp_path: Path) -> None:
+def test_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ExportFormatError, match="is a folder"):
         list(read_jsonl(tmp_path))
     with pytest.raises(ExportFormatError, match="is a folder"):
@@ -204,7 +204,7 @@ def test_folder_instead_of_file(tmp_path: Path) -> None:
     sys.platform == "win32" or getattr(os, "geteuid", lambda: 0)() == 0,
     reason="root reads everything",
 )
-def test_file_without_read_permission(tmp_path: Path) -> None:
+def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.touch(mode=0)
     with pytest.raises(ExportAccessError, match="permissions"):

@@ -233,7 +233,7 @@ def _change_header(path: Path, **changes: Any) -> None:
     ],
     ids=repr,
 )
-def test_invalid_header(tmp_path: Path, written: Path, changes: Any) -> None:
+def test_invalid_header_is_refused(tmp_path: Path, written: Path, changes: Any) -> None:
     _change_header(written, **changes)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(ExportFormatError, match="is not the trace of a set"):

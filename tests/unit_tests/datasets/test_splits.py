@@ -120,7 +120,9 @@ def test_conversations_without_times_are_trained_on() -> None:
     validation=st.sampled_from([0, 0.1, 0.3]),
     test=st.sampled_from([0, 0.1, 0.3, 0.6]),
 )
-def test_counts_and_order(sizes: list[int], validation: float, test: float) -> None:
+def test_splits_cover_all_examples_in_order(
+    sizes: list[int], validation: float, test: float
+) -> None:
     sessions = [
         conversation(*_texts(n, size), session_id=f"{n}", start=START + DAY * n)
         for n, size in enumerate(sizes)

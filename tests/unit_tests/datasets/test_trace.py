@@ -44,7 +44,7 @@ def test_person_is_the_assistant() -> None:
     assert find_person(trace_examples(windows)) == "Me"
 
 
-def test_person_in_a_group() -> None:
+def test_person_in_a_group_is_found() -> None:
     texts = ("One", "Two", "Three", "Four", "Five", "Six")
     group = conversation(*texts, speakers=("Hare", "Mole", "Me", "Fox", "Me", "Mole"))
     windows = _prepared(group, size=3, overlap=2)

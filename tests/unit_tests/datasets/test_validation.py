@@ -13,7 +13,7 @@ USER = {"role": "user", "content": "Ready?"}
 ANSWER = {"role": "assistant", "content": "Always."}
 
 
-def problems_of(*messages: Any, **more: Any) -> list[str]:
+def find_problems(*messages: Any, **more: Any) -> list[str]:
     return validate_examples([{"messages": list(messages), **more}], minimum=1)
 
 
@@ -70,12 +70,12 @@ BAD: dict[str, tuple[list[Any], str]] = {
 
 @pytest.mark.parametrize("messages", GOOD.values(), ids=GOOD)
 def test_good_examples_have_no_problems(messages: list[Any]) -> None:
-    assert problems_of(*messages) == []
+    assert find_problems(*messages) == []
 
 
 @pytest.mark.parametrize(("messages", "rule"), BAD.values(), ids=BAD)
 def test_each_broken_rule_is_a_problem(messages: list[Any], rule: str) -> None:
-    problems = problems_of(*messages)
+    problems = find_problems(*messages)
     assert any(rule in problem for problem in problems), problems
 
 
@@ -85,7 +85,7 @@ def test_example_must_be_an_object(example: Any) -> None:
 
 
 def test_unknown_keys_of_examples_are_a_problem() -> None:
-    (problem,) = problems_of(USER, ANSWER, id="x")
+    (problem,) = find_problems(USER, ANSWER, id="x")
     assert "unknown key" in problem
 
 
@@ -118,7 +118,7 @@ def test_problems_contain_no_text_or_names() -> None:
     private = "Ann Lee"
     bad = {"role": private, "content": {private: private}, "name": f"{private} "}
     answer = {**ANSWER, "tool_calls": private, "weight": private, "refusal": [private]}
-    problems = problems_of({**bad, private: 1}, answer, **{private: private})
+    problems = find_problems({**bad, private: 1}, answer, **{private: private})
     assert private not in " ".join(problems)
 
 

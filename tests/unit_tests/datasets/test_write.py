@@ -223,7 +223,7 @@ def test_summary_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
-def test_summary_without_message_counts(tmp_path: Path) -> None:
+def test_summary_may_lack_message_counts(tmp_path: Path) -> None:
     written = write_dataset(
         map(dialogue, ("ua", "a")), tmp_path / "set", format="trl-prompt-completion"
     )

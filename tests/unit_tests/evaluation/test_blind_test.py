@@ -24,7 +24,7 @@ def result(right: int, pairs: int) -> BlindResult:
 @pytest.mark.parametrize(
     ("first", "pairs"), [(9, 10), (15, 20), (20, 30), (32, 50), (59, 100)]
 )
-def test_lowest_significant_results(first: int, pairs: int) -> None:
+def test_one_guess_fewer_is_not_significant(first: int, pairs: int) -> None:
     assert result(first, pairs).p < 0.05
     assert result(first - 1, pairs).p >= 0.05
 

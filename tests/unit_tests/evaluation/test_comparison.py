@@ -1,4 +1,4 @@
-"""A whole evaluation, with voices in place of models."""
+"""A complete evaluation, with synthetic voices instead of models."""
 
 from itertools import pairwise
 from typing import Any

@@ -41,7 +41,7 @@ def run(wrong_person: WrongPerson | None = None) -> tuple[Evaluation, Prompts]:
     return found, prompts
 
 
-def test_prompts_of_base_and_few_shot() -> None:
+def test_few_shot_prompt_adds_replies_to_that_of_the_base() -> None:
     found, prompts = run()
     kinds = [figures.kind for figures in found.figures]
     assert kinds == ["tuned", "few_shot", "base", "person"]

@@ -64,9 +64,9 @@ def test_forwarded_messages_are_not_replies() -> None:
     assert found.replies() == []
 
 
-@pytest.mark.parametrize("place", [0, 1])
-def test_data_without_the_person_is_an_error(place: int) -> None:
+@pytest.mark.parametrize("index", [0, 1])
+def test_data_without_the_person_is_an_error(index: int) -> None:
     examples = [HELD_OUT, HELD_OUT]
-    examples[place] = [example("hello?")]
+    examples[index] = [example("hello?")]
     with pytest.raises(TrainingDataError, match="has no replies in the"):
         data_from_examples(*examples)

@@ -50,7 +50,7 @@ def test_long_message_is_kept() -> None:
     assert [turn.reply for turn in choose([talk("x" * 9000, "ok")])] == ["ok"]
 
 
-def test_number_of_turns_and_conversations() -> None:
+def test_turns_come_from_enough_conversations() -> None:
     turns = choose(talks(40, 2), 30, 30)
     assert len(turns) == 30
     assert {turn.conversation for turn in turns} == {*range(30)}

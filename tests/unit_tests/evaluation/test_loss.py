@@ -26,7 +26,7 @@ def test_end_counts_as_one_byte() -> None:
     assert bits_per_byte(turns) == pytest.approx(20 / 20)
 
 
-def test_template_without_end() -> None:
+def test_missing_end_token_is_not_counted() -> None:
     assert bits_per_byte([turn(math.log(2) * 9, None)]) == pytest.approx(1)
 
 

@@ -83,7 +83,7 @@ def test_colon_alone_is_not_a_speaker(text: str) -> None:
     assert not is_continuing(text, ("Ben",))
 
 
-def test_split_messages() -> None:
+def test_reply_is_split_into_messages() -> None:
     assert split_messages(" a \n\n b\n") == ["a", "b"]
     assert split_messages(" ") == [""]
 

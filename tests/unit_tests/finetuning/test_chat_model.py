@@ -33,7 +33,9 @@ def test_model_uses_the_server_that_trained_it(server: OpenAIServer) -> None:
     assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
 
 
-def test_env_read_once(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_read_once(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     tuner = make_tuner(server, base_url=None, api_key=None)
@@ -58,7 +60,7 @@ def test_streams_have_usage(server: OpenAIServer) -> None:
     assert [c.usage_metadata for c in chunks if c.usage_metadata]
 
 
-def test_trace_metadata(server: OpenAIServer) -> None:
+def test_traces_identify_job_and_data(server: OpenAIServer) -> None:
     tuner = make_tuner(server, chat_model_kwargs={"metadata": {"who": "me"}})
     metadata = tuner.invoke(make_examples()).metadata or {}
     again = make_tuner(server).get("ftjob-1").chat_model().metadata or {}
@@ -69,7 +71,7 @@ def test_trace_metadata(server: OpenAIServer) -> None:
     assert again["training_data_sha256"] == metadata["training_data_sha256"]
 
 
-def test_chat_model_arguments(server: OpenAIServer) -> None:
+def test_chat_model_arguments_override_settings(server: OpenAIServer) -> None:
     tuner = make_tuner(server, chat_model_kwargs={"temperature": 0.5, "seed": 1})
     run = tuner.submit(make_examples()).wait()
     model = run.chat_model(seed=2, stream_usage=False, model="my-deployment")
@@ -90,7 +92,9 @@ def test_headers_are_passed_on(server: OpenAIServer) -> None:
 
 
 @pytest.mark.parametrize("kwargs", [{"temperature": "hot!"}, {"max_retries": "x"}])
-def test_wrong_chat_model_kwargs(server: OpenAIServer, kwargs: dict[str, Any]) -> None:
+def test_wrong_chat_model_kwargs_are_reported_first(
+    server: OpenAIServer, kwargs: dict[str, Any]
+) -> None:
     tuner = make_tuner(server, chat_model_kwargs=kwargs)
     with pytest.raises(FineTuningError, match="chat_model_kwargs") as caught:
         tuner.invoke(make_examples())
@@ -98,14 +102,18 @@ def test_wrong_chat_model_kwargs(server: OpenAIServer, kwargs: dict[str, Any]) -
     assert "hot" not in str(caught.value)
 
 
-def test_missing_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_key_error_names_the_variable(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(FineTuningError, match="OPENAI_API_KEY") as caught:
         make_tuner(server, api_key=None).invoke(make_examples())
     assert caught.value.__cause__ is not None
 
 
-def test_openai_api_base(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openai_api_base_alone_is_refused(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With LangChain's variable, users do not expect an upload to OpenAI."""
     monkeypatch.setenv("OPENAI_API_BASE", "http://me:hush@127.0.0.1:9/v1")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)

@@ -162,7 +162,9 @@ def test_deleted_model_is_trained_again(server: OpenAIServer) -> None:
     assert (len(server.jobs), server.uploads) == (2, 1)
 
 
-def test_warning_without_metadata(caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_metadata_support_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with OpenAIServer(refuses_field="metadata").running() as server:
         make_tuner(server, metadata={"who": "me"}).submit(make_examples())
     assert "does not store metadata, so later calls will not find job" in caplog.text
@@ -246,7 +248,7 @@ def test_job_has_every_setting(server: OpenAIServer) -> None:
 
 
 @pytest.mark.parametrize(("days", "warns"), [(30, True), (-300, True), (365, False)])
-def test_shutdown_date_warning(days: int, warns: bool) -> None:
+def test_upcoming_shutdown_is_a_warning(days: int, warns: bool) -> None:
     day = (datetime.now(timezone.utc) + timedelta(days=days)).date().isoformat()
     warning = pytest.warns(match=f"{BASE_MODEL} and its tuned models on {day}")
     server = OpenAIServer(models={BASE_MODEL: day})
@@ -264,7 +266,7 @@ def test_shutdown_date_warning(days: int, warns: bool) -> None:
         (503, {}, 2.0),
     ],
 )
-def test_retry_after_header(
+def test_retry_after_header_is_respected(
     server: OpenAIServer, status: int, headers: dict[str, str], seconds: float
 ) -> None:
     clock = FakeClock()

@@ -135,7 +135,7 @@ def test_traces_have_no_examples(how: str) -> None:
         ("x" * 1000, "x" * 300 + "…"),
     ],
 )
-def test_clean_text(text: str, cleaned: str) -> None:
+def test_keys_quotations_and_html_are_removed(text: str, cleaned: str) -> None:
     assert clean_text(text) == cleaned
 
 

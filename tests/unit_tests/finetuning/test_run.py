@@ -12,7 +12,7 @@ MODEL = "ft:tiny-1:org::1"
 ENDED = "The job is succeeded"
 
 
-async def test_async_methods(server: OpenAIServer) -> None:
+async def test_async_methods_equal_sync_ones(server: OpenAIServer) -> None:
     run = await make_tuner(server).asubmit(make_examples())
     assert (await run.arefresh()).status == "running"
     assert [event.message async for event in run.aevents()][-1] == ENDED
@@ -25,7 +25,7 @@ async def test_async_methods(server: OpenAIServer) -> None:
     assert MODEL not in server.models
 
 
-def test_get_of_unknown_job(server: OpenAIServer) -> None:
+def test_unknown_job_is_an_error(server: OpenAIServer) -> None:
     with pytest.raises(FineTuningError, match="'ftjob-9'") as caught:
         make_tuner(server).get("ftjob-9")
     assert caught.value.job_id == "ftjob-9"
@@ -38,7 +38,7 @@ def test_unfinished_model_is_not_returned(server: OpenAIServer) -> None:
         run.refresh().chat_model()
 
 
-def test_chat_model_of_checkpoint(server: OpenAIServer) -> None:
+def test_checkpoint_can_be_used_as_chat_model(server: OpenAIServer) -> None:
     run = make_tuner(server).submit(make_examples()).wait()
     first = run.checkpoints()[0]
     assert run.chat_model(checkpoint=first).model_name == f"{MODEL}:ckpt-step-10"
@@ -78,7 +78,7 @@ def test_reversed_event_list_is_sorted(server: OpenAIServer) -> None:
     assert [event.message for event in run.events()] == ["m0", "m1", "m2"]
 
 
-def test_failing_callback(
+def test_failing_callback_is_logged(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(event: Any) -> None:
@@ -115,7 +115,7 @@ def _interrupt(_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_interrupted_wait(
+def test_interrupted_wait_does_not_cancel_the_job(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = FakeClock()
@@ -129,7 +129,7 @@ def test_interrupted_wait(
     assert server.jobs["ftjob-1"]["status"] != "cancelled"
 
 
-def test_interrupted_create(
+def test_interrupted_create_is_explained(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = FakeClock()
@@ -140,7 +140,7 @@ def test_interrupted_create(
     assert "Interrupted while creating the job" in caplog.text
 
 
-async def test_cancelled_task(
+async def test_cancelled_task_does_not_cancel_the_job(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.statuses = ("running",)

@@ -232,7 +232,7 @@ SCENARIOS = [
 
 @pytest.mark.parametrize("in_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_scenario(scenario: Scenario, in_async: bool) -> None:
+def test_scenario_has_expected_outcome(scenario: Scenario, in_async: bool) -> None:
     server = OpenAIServer(*deepcopy(scenario.faults), **scenario.server)
     settings, examples = scenario.tuner, make_examples()
     with server.running():
@@ -285,7 +285,9 @@ def _assert_short_and_private(error: FineTuningError, says: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize("request_of", [CREATE, POLL])
-def test_request_timeout(request_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_timeout_does_not_repeat_the_job(
+    request_of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server creates the job after the client has given up."""
     monkeypatch.setattr(Connection, "request_timeout", 0.1)
     late = 3 if request_of == CREATE else 0

@@ -98,7 +98,7 @@ def test_all_problems_are_reported_first(server: OpenAIServer) -> None:
     assert server.requests == []
 
 
-def test_budget_and_confirmation(server: OpenAIServer) -> None:
+def test_job_needs_budget_and_confirmation(server: OpenAIServer) -> None:
     seen: list[TrainingEstimate] = []
 
     def confirm(estimate: TrainingEstimate) -> bool:
@@ -171,7 +171,7 @@ def test_odd_events_cause_no_warning(server: OpenAIServer) -> None:
     assert data["message"] == ["a", 1]
 
 
-async def test_astream_events(server: OpenAIServer) -> None:
+async def test_job_events_are_streamed(server: OpenAIServer) -> None:
     tuner = make_tuner(server)
     events: list[Any] = [
         event async for event in tuner.astream_events(make_examples(), version="v2")

@@ -30,8 +30,8 @@ def test_desktop_entry_starts_page(tmp_path: Path) -> None:
     lines = dict(
         line.split("=", 1) for line in path.read_text().splitlines() if "=" in line
     )
-    words = shlex.split(lines["Exec"])
-    assert words == [sys.executable, "-m", "langchain_chatexports.cli", "open"]
+    command = shlex.split(lines["Exec"])
+    assert command == [sys.executable, "-m", "langchain_chatexports.cli", "open"]
     assert lines["Terminal"] == "true"
     assert install_launcher() == path
     assert uninstall_launcher() == path

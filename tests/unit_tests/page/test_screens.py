@@ -23,7 +23,7 @@ def test_base_label_has_time_and_download(size: int) -> None:
     assert ("huggingface.co" in label) == bool(size)
 
 
-def test_curve_points() -> None:
+def test_curve_fills_the_square() -> None:
     points = [(1, 4.0), (2, 3.0), (4, 2.0)]
     assert polyline_points(points, 4, 2.0, 4.0) == "25.00,2.00 50.00,50.00 100.00,98.00"
     assert polyline_points([(1, 4.0)], 1, 4.0, 4.0) == "100.00,98.00"
@@ -57,7 +57,7 @@ def _job(status: str, person: str | None, total: int | None) -> LocalJob:
         ([_job("queued", None, None)], False, "Training for Tiny is running."),
     ],
 )
-def test_training_status(
+def test_status_shows_the_oldest_unfinished_job(
     jobs: list[LocalJob],
     *,
     is_preparing: bool,
@@ -71,7 +71,7 @@ def test_training_status(
         assert str(session.training_status or "") == status
 
 
-def test_mean_losses_of_first_and_last_steps() -> None:
+def test_losses_are_means_of_first_and_last_fifth() -> None:
     losses = [4.0, 3.0, 3.5, 2.5, 2.0, 2.2, 1.9, 2.1, 1.0, 3.0]
     assert mean_ends(list(enumerate(losses, 1))) == (3.5, 2.0)
     assert mean_ends([(1, 4.0), (2, 3.0)]) == (4.0, 3.0)

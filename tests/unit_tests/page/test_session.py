@@ -268,7 +268,7 @@ def test_jobs_of_killed_server_are_stopped(
 
 
 @pytest.mark.parametrize("dies", ["before the answer", "after it"])
-def test_server_killed_right_after_continue(
+def test_server_killed_right_after_continue_is_noticed(
     session: PageSession, monkeypatch: pytest.MonkeyPatch, dies: str
 ) -> None:
     data = DataDirectory(session.data_dir)

@@ -9,7 +9,7 @@ from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import Work
 
 
-def test_only_one_work_runs() -> None:
+def test_only_one_task_runs() -> None:
     work, resume = Work(), threading.Event()
 
     def run() -> None:
@@ -49,7 +49,7 @@ def test_error_is_cleared_by_next_start(
     assert work.error is None
 
 
-def test_stopped_work_ends_at_its_next_check() -> None:
+def test_stopped_task_ends_at_its_next_check() -> None:
     work, started, resume = Work(), threading.Event(), threading.Event()
     completed: list[bool] = []
 

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice, create_model
-from tests.unit_tests.builders.chat_models import CutOff
+from tests.unit_tests.builders.chat_models import ContextFull
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
     KEY,
@@ -56,7 +56,7 @@ def test_too_long_history_is_halved(server: OpenAIServer, voice: Voice) -> None:
 
 
 def test_started_answer_is_not_repeated(voice: Voice) -> None:
-    voice.model = CutOff(messages=iter(()))
+    voice.model = ContextFull(messages=iter(()))
     with pytest.raises(ChatExportError, match="could not answer"):
         list(voice.answer())
     assert voice.last_answer == "Always"

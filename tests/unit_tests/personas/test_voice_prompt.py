@@ -46,7 +46,7 @@ def test_system_message_follows_persona() -> None:
     assert human.text == "hi"
 
 
-def test_input_types_of_chat_models() -> None:
+def test_input_may_be_text_prompt_or_messages() -> None:
     voice = VoicePrompt.from_examples(EXAMPLES)
     prompt = ChatPromptTemplate.from_messages([("human", "{input}")])
     messages = (prompt | voice).invoke({"input": "more tea?"})
@@ -54,7 +54,7 @@ def test_input_types_of_chat_models() -> None:
     assert messages[0] == voice.invoke("more tea?")[0]
 
 
-def test_voice_from_sessions() -> None:
+def test_voice_can_be_created_from_sessions() -> None:
     duel = talk("Hare: Ready?", "Tortoise: Always.", "Hare: Now?", "Tortoise: Soon.")
     sessions = MapAIMessages(sender="Tortoise").invoke(duel)
     system = VoicePrompt.from_sessions(sessions, k=1).invoke("Ready?")[0]

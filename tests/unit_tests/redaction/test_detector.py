@@ -113,6 +113,6 @@ def test_numbers_of_home_regions_need_no_groups() -> None:
 @pytest.mark.parametrize("number", ["4111111111111111", "378282246310005"])
 def test_card_with_a_wrong_digit_is_not_found(number: str) -> None:
     assert _found(number) == [(number, "card")]
-    for place, digit in enumerate(number):
-        wrong = f"{number[:place]}{(int(digit) + 1) % 10}{number[place + 1 :]}"
+    for index, digit in enumerate(number):
+        wrong = f"{number[:index]}{(int(digit) + 1) % 10}{number[index + 1 :]}"
         assert (wrong, "card") not in _found(wrong)

@@ -94,7 +94,7 @@ def test_title_after_a_name_is_not_a_name(name: str, text: str) -> None:
         ("🦊", []),
     ],
 )
-def test_name_words(name: str, words: list[str]) -> None:
+def test_titles_and_initials_are_not_name_words(name: str, words: list[str]) -> None:
     assert name_words(name) == words
 
 

@@ -24,7 +24,7 @@ _MISSED = {
 
 
 @pytest.mark.parametrize("kind", sorted({case.kind for case in hard_cases()}))
-def test_number_of_missed_cases(kind: str) -> None:
+def test_only_known_cases_are_missed(kind: str) -> None:
     expected, found = count_hard_cases()
     assert expected[kind] - found[kind] == _MISSED.get(kind, 0)
 
@@ -43,22 +43,24 @@ def test_benchmark_has_500_lines_in_four_languages() -> None:
     assert {line.language for line in LINES} == {"en", "de", "es", "fr"}
 
 
-def test_precision(counted: Counter[str]) -> None:
+def test_precision_is_above_98_percent(counted: Counter[str]) -> None:
     assert counted["right"] / counted["findings"] > 0.98
 
 
-def test_recall(counted: Counter[str]) -> None:
+def test_recall_is_above_90_percent(counted: Counter[str]) -> None:
     assert counted["all found"] / counted["all expected"] > 0.9
 
 
 @pytest.mark.parametrize(
     "kind", ["account", "address", "card", "code", "email", "link"]
 )
-def test_recall_by_kind(counted: Counter[str], kind: str) -> None:
+def test_recall_of_numbers_and_links_is_above_95_percent(
+    counted: Counter[str], kind: str
+) -> None:
     assert counted[f"{kind} found"] / counted[f"{kind} expected"] > 0.95
 
 
-def test_recall_of_names() -> None:
+def test_recall_of_names_is_above_97_percent() -> None:
     known = {"Dorothy", "Malcolm", "Tess", "Petersen", "Torben", "Wiebke", "Ramiro"}
     known |= {"Jimena", "Elvira", "Lacroix", "Bastien", "Solène"}
     lines = [line for line in LINES if not any(word in line.text for word in known)]

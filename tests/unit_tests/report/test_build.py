@@ -66,7 +66,9 @@ def _moments(messages: list[Row]) -> list[tuple[str, datetime]]:
     ]
 
 
-def test_messages_and_people(report: ExportReport, messages: list[Row]) -> None:
+def test_messages_are_counted_by_person(
+    report: ExportReport, messages: list[Row]
+) -> None:
     counts = Counter(sender for _, sender, _, _ in messages)
     assert report.messages == len(messages)
     assert {p.name: p.messages for p in report.people} == dict(counts)
@@ -77,7 +79,7 @@ def test_messages_and_people(report: ExportReport, messages: list[Row]) -> None:
     assert [p.name for p in report.people if p.is_ai] == [OWNER]
 
 
-def test_source(
+def test_source_has_owner_counts_and_times(
     report: ExportReport, loader: ExportLoader, messages: list[Row]
 ) -> None:
     source: Any = report.sources[0]
@@ -92,7 +94,9 @@ def test_source(
     assert source.last.timestamp() == max(times)
 
 
-def test_hours_and_weekdays(report: ExportReport, messages: list[Row]) -> None:
+def test_messages_are_counted_by_hour_and_weekday(
+    report: ExportReport, messages: list[Row]
+) -> None:
     moments = [moment for _, moment in _moments(messages)]
     hours = Counter(moment.hour for moment in moments)
     weekdays = Counter(moment.isoweekday() for moment in moments)
@@ -100,7 +104,9 @@ def test_hours_and_weekdays(report: ExportReport, messages: list[Row]) -> None:
     assert report.time.by_weekday == tuple(weekdays[day] for day in range(1, 8))
 
 
-def test_timeline(report: ExportReport, messages: list[Row]) -> None:
+def test_messages_are_counted_by_month(
+    report: ExportReport, messages: list[Row]
+) -> None:
     moments = _moments(messages)
     time = report.time
     assert time.zone == ZONE
@@ -119,7 +125,7 @@ def test_timeline(report: ExportReport, messages: list[Row]) -> None:
     )
 
 
-def test_pauses_and_conversations(
+def test_pauses_are_counted_by_length(
     report: ExportReport, messages: list[Row], loader: ExportLoader
 ) -> None:
     pauses, gaps = [], []
@@ -145,7 +151,9 @@ def _windows(loader: ExportLoader) -> TransformedChatLoader:
     return mapped | LabelSpeakers() | cut
 
 
-def test_examples_and_tokens(report: ExportReport, loader: ExportLoader) -> None:
+def test_examples_match_those_of_prepare(
+    report: ExportReport, loader: ExportLoader
+) -> None:
     examples = list(
         to_training_examples(
             _windows(loader), system=persona_prompt, keep_single_messages=False
@@ -176,7 +184,7 @@ def test_ai_can_be_another_person(loader: ExportLoader) -> None:
     assert not report.ai_is_owner
 
 
-def test_report_without_ai(loader: ExportLoader) -> None:
+def test_unknown_ai_has_no_examples(loader: ExportLoader) -> None:
     report = build_report(loader, ai="Nobody")
     assert report.examples is None
     assert report.messages == len(all_texts(loader))

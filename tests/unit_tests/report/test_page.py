@@ -84,7 +84,7 @@ def test_charts_have_figures_as_text(page: str, loader: ExportLoader) -> None:
     assert page.count("<svg") == page.count("<summary>Figures</summary>") == 5
 
 
-def test_page_for_one_message() -> None:
+def test_page_can_show_one_message() -> None:
     page = render_report(build_report(ExportLoader([talk("Hare: once")])))
     assert "1 message by 1 person" in page
     assert "Choose a person with --ai" in page
@@ -92,7 +92,7 @@ def test_page_for_one_message() -> None:
 
 
 @pytest.mark.parametrize("sessions", [[], [{"messages": []}]])
-def test_page_for_empty_export(sessions: list[ChatSession]) -> None:
+def test_page_can_show_an_empty_export(sessions: list[ChatSession]) -> None:
     page = render_report(build_report(ExportLoader(sessions)))
     assert "No messages." in page
     assert "No examples: there are no messages." in page

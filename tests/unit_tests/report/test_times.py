@@ -56,14 +56,14 @@ def test_first_and_last_dates_are_counted(seconds: int) -> None:
     assert len(counted([seconds]).points) == 1
 
 
-def test_daylight_saving_time() -> None:
+def test_daylight_saving_time_is_respected() -> None:
     winter = int(datetime(2024, 1, 10, 12, tzinfo=timezone.utc).timestamp())
     summer = int(datetime(2024, 7, 10, 12, tzinfo=timezone.utc).timestamp())
     figures = counted([winter, summer], "Europe/Berlin")
     assert figures.by_hour[13] == figures.by_hour[14] == 1
 
 
-def test_local_time_zone() -> None:
+def test_local_zone_is_that_of_the_machine() -> None:
     figures = counted([0], "local")
     assert figures.zone == "local"
     expected = datetime.fromtimestamp(0, timezone.utc).astimezone()

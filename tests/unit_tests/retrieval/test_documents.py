@@ -37,7 +37,7 @@ def test_text_has_chat_day_and_messages() -> None:
     )
 
 
-def test_metadata() -> None:
+def test_document_has_metadata() -> None:
     hare = said("Hare", "a", at=0, message_id="m1")
     messages = [hare, said("Tortoise", "b", message_id="m2")]
     facts: Any = {"platform": "races", "title": None, "participants": ["Hare"]}
@@ -60,7 +60,7 @@ def test_metadata() -> None:
     assert json.loads(json.dumps(document.metadata)) == document.metadata
 
 
-def test_flat_metadata() -> None:
+def test_flat_metadata_has_only_strings_and_booleans() -> None:
     session = _thread(3, title="The race", is_group=False, thread_id=None)
     deep, flat = _only(session), _only(session, flat=True)
     assert flat.id == deep.id

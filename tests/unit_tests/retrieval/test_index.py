@@ -113,7 +113,7 @@ def test_case_accents_and_endings_do_not_matter() -> None:
         ("نلتقي في المكتبة الساعة التاسعة", "المكتبة", "القطار"),
     ],
 )
-def test_search_in_all_scripts(text: str, query: str, other: str) -> None:
+def test_words_are_found_in_all_scripts(text: str, query: str, other: str) -> None:
     index = filled(chat(f"Hare: {text}"), chat("Hare: hello", name="c2"))
     assert found(index, query) == [text]
     assert found(index, other) == []
@@ -140,18 +140,22 @@ def test_any_text_is_a_valid_query(garden: ChatIndex, query: str) -> None:
 
 class TestFilters:
     @pytest.mark.parametrize("filters", [{"chat": []}, {"person": []}, {"k": 0}])
-    def test_empty_filters(self, garden: ChatIndex, filters: dict[str, Any]) -> None:
+    def test_empty_filters_match_nothing(
+        self, garden: ChatIndex, filters: dict[str, Any]
+    ) -> None:
         assert found(garden, "race", **filters) == []
         retriever = ChatExportRetriever(index=garden)
         assert retriever.invoke("race", **filters) == []
         assert ChatExportRetriever(index=garden, **filters).invoke("race") == []
 
-    def test_person(self, garden: ChatIndex) -> None:
+    def test_person_filter_selects_the_sender(self, garden: ChatIndex) -> None:
         assert found(garden, "race carrots", person="HARE") == ["I planted carrots"]
         assert found(garden, "nine there", person="Tortoise") == ["I will be there"]
 
     @pytest.mark.parametrize("name", ["Shoe club", "shoe", "races:Shoe club"])
-    def test_chat(self, garden: ChatIndex, name: str) -> None:
+    def test_chat_filter_selects_by_title_or_id(
+        self, garden: ChatIndex, name: str
+    ) -> None:
         assert found(garden, "shoes race", chat=name) == ["New shoes!"]
         assert found(garden, "race carrots", chat="Ron") == ["The race is at nine"]
 
@@ -161,7 +165,7 @@ class TestFilters:
         with pytest.raises(SenderNotFoundError, match="No chat"):
             garden.search("race", chat="Dormouse")
 
-    def test_times(self) -> None:
+    def test_time_filter_has_exact_bounds(self) -> None:
         days = [said("Hare", f"race {day}", at=24 * HOURS * day) for day in range(4)]
         index = filled(cast("ChatSession", {"messages": [*days, said("Hare", "race")]}))
         noon = datetime(2023, 8, 29, 12, tzinfo=timezone.utc)
@@ -245,7 +249,7 @@ class TestFile:
             ChatIndex(path)
 
 
-def test_lines_around_an_id_of_a_merged_message() -> None:
+def test_merged_message_is_found_by_each_id() -> None:
     merged = said("Hare", "a\n\nb", message_ids=["m1", 'm"2'])
     index = filled(cast("ChatSession", {"messages": [merged]}))
     assert index.message_context('m"2', before=0, after=0, chat=None) is not None

@@ -35,14 +35,14 @@ _messages = st.lists(
 def _session(messages: list[Any], title: str = "") -> Any:
     return {
         "messages": [
-            said(sender, f"race {text}", at=at, message_id=f"{place}{message_id}")
-            for place, (sender, text, message_id, at) in enumerate(messages)
+            said(sender, f"race {text}", at=at, message_id=f"{index}{message_id}")
+            for index, (sender, text, message_id, at) in enumerate(messages)
         ],
         "metadata": {"id": f"t{title}", "title": title},
     }
 
 
-def _lines_of(messages: list[Any]) -> int:
+def _count_lines(messages: list[Any]) -> int:
     """Count a heading, the day if there are times, and a line for each message."""
     return 1 + any(at is not None for *_, at in messages) + len(messages)
 
@@ -51,7 +51,7 @@ def _lines_of(messages: list[Any]) -> int:
 def test_document_has_one_line_per_message(messages: Any, title: str) -> None:
     session = _session(messages, title)
     (document,) = sessions_to_documents(session, size=None, gap=None)
-    assert len(document.page_content.splitlines()) == _lines_of(messages)
+    assert len(document.page_content.splitlines()) == _count_lines(messages)
 
 
 @given(messages=_messages, title=_hostile)
@@ -60,7 +60,7 @@ def test_search_tool_returns_one_line_per_message(messages: Any, title: str) -> 
     tool = chat_search_tool(ChatExportRetriever.from_sessions(sessions, k=1))
     found = str(tool.invoke({"query": "race"}))
     # The number of passages, a blank line, and the best match.
-    assert len(found.splitlines()) == 3 + _lines_of(messages)
+    assert len(found.splitlines()) == 3 + _count_lines(messages)
 
 
 @settings(max_examples=25, deadline=None)
@@ -76,7 +76,11 @@ async def test_mcp_returns_one_line_per_message(messages: Any, title: str) -> No
     (hit,) = index.search("race", k=1)
     async with mcp.Client(chat_mcp_server(index)) as client:
         for tool, arguments, lines in (
-            ("search_messages", {"query": "race", "limit": 1}, 3 + _lines_of(messages)),
+            (
+                "search_messages",
+                {"query": "race", "limit": 1},
+                3 + _count_lines(messages),
+            ),
             ("read_around", {"message_id": hit.match.ids[0]}, 1 + len(messages)),
             ("list_chats", {}, 2),
         ):

@@ -44,7 +44,7 @@ def test_unknown_settings_are_refused() -> None:
         ChatExportRetriever.from_sessions(talk(*LINES), who="Hare")
 
 
-async def test_concurrent_queries() -> None:
+async def test_concurrent_queries_are_independent() -> None:
     retriever = ChatExportRetriever.from_sessions(talk(*LINES), k=1)
     answers = await asyncio.gather(
         *(retriever.ainvoke(f'"number {i}"') for i in range(20))

@@ -27,7 +27,7 @@ RACE = {
 }
 
 
-def tool_over(*sessions: Any, **settings: Any) -> BaseTool:
+def make_tool(*sessions: Any, **settings: Any) -> BaseTool:
     return chat_search_tool(ChatExportRetriever.from_sessions(sessions, **settings))
 
 
@@ -41,7 +41,7 @@ def call(tool: BaseTool, **arguments: Any) -> ToolMessage:
 class TestChatSearchTool(ToolsUnitTests):
     @property
     def tool_constructor(self) -> BaseTool:
-        return tool_over(RACE)
+        return make_tool(RACE)
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class TestChatSearchTool(ToolsUnitTests):
 
 
 def test_content_has_id_time_and_sender() -> None:
-    message = call(tool_over(RACE), query="Sunday")
+    message = call(make_tool(RACE), query="Sunday")
     (document,) = message.artifact
     assert message.status == "success"
     assert message.content == (
@@ -62,7 +62,7 @@ def test_content_has_id_time_and_sender() -> None:
 
 
 def test_model_can_filter() -> None:
-    tool = tool_over(RACE)
+    tool = make_tool(RACE)
     parameters = convert_to_openai_tool(tool)["function"]["parameters"]
     fields = ["chat", "end", "person", "query", "start"]
     assert sorted(parameters["properties"]) == fields
@@ -75,7 +75,7 @@ def test_model_can_filter() -> None:
 
 
 def test_filters_of_the_retriever_are_fixed() -> None:
-    tool = tool_over(RACE, person="Tortoise", end=date(2023, 8, 28))
+    tool = make_tool(RACE, person="Tortoise", end=date(2023, 8, 28))
     assert sorted(tool.args) == ["chat", "query", "start"]
     (document,) = call(tool, query="speed race").artifact
     by = {m["id"]: m["sender"] for m in document.metadata["messages"]}
@@ -85,7 +85,7 @@ def test_filters_of_the_retriever_are_fixed() -> None:
 
 
 def test_unknown_name_suggests_the_nearest() -> None:
-    message = call(tool_over(RACE), query="race", person="Hara")
+    message = call(make_tool(RACE), query="race", person="Hara")
     assert message.status == "error"
     assert "Hare" in message.text
 
@@ -101,14 +101,14 @@ def test_unknown_name_suggests_the_nearest() -> None:
     ],
 )
 def test_bad_arguments_are_reported(arguments: dict[str, Any], named: str) -> None:
-    message = call(tool_over(RACE), **arguments)
+    message = call(make_tool(RACE), **arguments)
     assert message.status == "error"
     assert message.text.startswith(f"Invalid arguments. {named}: ")
     assert "pydantic" not in message.text
 
 
 async def test_tool_is_async() -> None:
-    tool = tool_over(RACE)
+    tool = make_tool(RACE)
     request = {"name": tool.name, "args": {"query": "key"}, "id": "1"}
     found = await tool.ainvoke({**request, "type": "tool_call"})
     assert "Speed is key!" in found.text
@@ -119,7 +119,7 @@ async def test_tool_is_async() -> None:
 
 def test_long_texts_are_truncated() -> None:
     messages = [said("Hare", "so\n" * 20_000, at=0), said("Tortoise", "fast", at=1)]
-    message = call(tool_over({"messages": messages}), query="fast")
+    message = call(make_tool({"messages": messages}), query="fast")
     assert "Tortoise: fast" in message.text
     assert len(message.text) < 3_000
     assert len(message.artifact[0].page_content) > 60_000

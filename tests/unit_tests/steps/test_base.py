@@ -139,9 +139,9 @@ def test_trace_contains_no_input_and_no_names() -> None:
     """A step's `sender` is a person's name, and traces may leave the machine."""
     trace = Trace()
     PREPARE.invoke(ListLoader(RACES), {"callbacks": [trace]})
-    [(serialized, inputs, _)] = trace.told
+    [(serialized, inputs, _)] = trace.starts
     assert (serialized, inputs) == (None, {"input": ""})
-    assert "Tortoise" not in repr(trace.told)
+    assert "Tortoise" not in repr(trace.starts)
 
 
 class LoopLoader(ListLoader):

@@ -74,7 +74,9 @@ LINES = st.lists(st.tuples(st.sampled_from("HT"), st.text(max_size=3)), max_size
 
 
 @given(LINES, st.none() | st.timedeltas(min_value=timedelta(0)))
-def test_merging_twice(lines: list[Any], max_gap: timedelta | None) -> None:
+def test_merging_twice_changes_nothing(
+    lines: list[Any], max_gap: timedelta | None
+) -> None:
     run = [said(*line, at=n * n * 100) for n, line in enumerate(lines)]
     once = merged(*run, max_gap=max_gap)
     assert merged(*once, max_gap=max_gap) == once

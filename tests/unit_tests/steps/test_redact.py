@@ -181,7 +181,7 @@ def test_step_loaded_from_a_dump_has_no_key() -> None:
 
 
 @pytest.mark.parametrize("library", ["phonenumbers", "stdnum"])
-def test_missing_extra(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtraError, match=r"langchain-chatexports\[redact\]"):
         Redact(key="another key", names=NAMES).invoke(_session())

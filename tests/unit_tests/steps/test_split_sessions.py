@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from langchain_chatexports.steps.split_sessions import SplitSessions
-from tests.unit_tests.builders.paces import session_of
+from tests.unit_tests.builders.paces import make_session
 
 HOUR = 3600
 
 
 def _split(step: SplitSessions, *times: int | None, **replies: Any) -> list[list[int]]:
-    session = session_of([*times])
+    session = make_session([*times])
     for message_id, answered in replies.items():
         message = session["messages"][int(message_id[1:])]
         message.additional_kwargs["reply_to"] = answered
@@ -62,13 +62,15 @@ def test_parts_contain_all_messages(times: list[int]) -> None:
 
 
 def test_session_without_times_is_not_changed() -> None:
-    session = session_of([None] * 30, id="thread")
+    session = make_session([None] * 30, id="thread")
     (part,) = SplitSessions().invoke(session)
     assert part is session
 
 
 def test_parts_have_ids_and_a_thread_id() -> None:
-    parts: list[Any] = BY_HOUR.invoke(session_of([0, 5 * HOUR], id="thread", title="t"))
+    parts: list[Any] = BY_HOUR.invoke(
+        make_session([0, 5 * HOUR], id="thread", title="t")
+    )
     assert [part["metadata"] for part in parts] == [
         {"id": "thread#1", "title": "t", "thread_id": "thread"},
         {"id": "thread#2", "title": "t", "thread_id": "thread"},

@@ -29,7 +29,7 @@ BASES = import_module("langchain_chatexports.workflows.bases")
 SMALL, BEST = "Qwen/Qwen3.5-0.8B", "Qwen/Qwen3.5-2B"
 
 
-def data_of(examples: Any) -> TrainingData:
+def make_data(examples: Any) -> TrainingData:
     return TrainingData(examples, [], 0, Preparation([], PrepareOptions()), None, "")
 
 
@@ -40,8 +40,8 @@ def german(count: int = 10) -> Any:
 
 
 EXAMPLES: Any = make_examples()
-DATA = data_of(EXAMPLES)
-GERMAN = data_of(german())
+DATA = make_data(EXAMPLES)
+GERMAN = make_data(german())
 
 
 @pytest.fixture(autouse=True)
@@ -64,9 +64,9 @@ def test_largest_base_within_the_time_is_chosen() -> None:
 
 
 def test_too_little_time_limits_the_examples() -> None:
-    whole = choose_base(DATA, 10**9, seconds_per_token=0.01)
+    best = choose_base(DATA, 10**9, seconds_per_token=0.01)
     smallest = fitting_bases()[0]
-    default = whole.seconds / (whole.base.training_seconds(1.0) or 1.0)
+    default = best.seconds / (best.base.training_seconds(1.0) or 1.0)
     choice = choose_base(DATA, default / 2, seconds_per_token=0.01)
     assert choice.base == smallest
     assert choice.limit is not None
@@ -88,7 +88,7 @@ def test_default_choice_speaks_the_language() -> None:
     assert not english.base.is_default
 
 
-def test_best_local_base_without_downloads(local: set[str]) -> None:
+def test_best_local_base_is_chosen_without_downloads(local: set[str]) -> None:
     english = choose_base(DATA, downloads=False)
     assert english.base.is_default
     assert english.better is not None
@@ -109,7 +109,7 @@ def test_talk_prefers_local_bases(local: set[str]) -> None:
     assert "; replies in about " in str(choice)
 
 
-def test_small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_machine_error_names_a_base(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 4 * 10**9)
     with pytest.raises(LocalServerError, match=f"{SMALL}, needs 4.5 GB: try --base"):
         choose_base(GERMAN)
@@ -127,11 +127,13 @@ def test_small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         ("somebody/else", "German", False),
     ],
 )
-def test_language_warning(base: str | None, language: str | None, warns: bool) -> None:
+def test_unsupported_language_is_a_warning(
+    base: str | None, language: str | None, warns: bool
+) -> None:
     assert (language_warning(find_base(base), language) is not None) is warns
 
 
-def test_language_of_answers() -> None:
+def test_language_is_detected_from_examples() -> None:
     assert detect_language(german(2000)) == "German"
     assert detect_language([]) is None
 
@@ -169,7 +171,9 @@ def test_download_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert 0 < second <= CUT_AFTER
 
 
-def test_downloaded_bases(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_downloaded_bases_have_a_size(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("huggingface_hub", reason="needs the extra `local`")
     constants = SimpleNamespace(HF_HUB_CACHE=str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants", constants)

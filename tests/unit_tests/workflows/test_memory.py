@@ -21,8 +21,8 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An everyday chat with two facts."""
     chat = WhatsAppChat.ios()
     for number in range(60):
-        for place, text in enumerate(EVERY_DAY):
-            chat.says(("Jonas", "Mama")[place % 2], text)
+        for index, text in enumerate(EVERY_DAY):
+            chat.says(("Jonas", "Mama")[index % 2], text)
         if number == 20:
             chat.says("Jonas", "Ich hab das rote Fahrrad in Bremen gekauft")
         if number == 40:
@@ -81,7 +81,7 @@ def test_unknown_fact_is_refused(memory: Memory, line: str) -> None:
     assert memory(line) == RecalledMessages(refusal="Weiß ich nicht")
 
 
-def test_refusal_in_language_of_the_line(export: Path) -> None:
+def test_refusal_is_in_the_language_of_the_message(export: Path) -> None:
     with quick_memory([export]) as memory:
         found = memory("Wo haben wir das Auto für Anna?")
         assert found.refusal == "Weiß ich nicht"
@@ -126,7 +126,7 @@ def test_only_own_chats_are_recalled(tmp_path: Path, export: Path) -> None:
         assert len(memory("Where is the lighthouse?").cited) == 1
 
 
-def test_quick_memory(
+def test_quick_memory_builds_no_index(
     export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default = "langchain_chatexports.retrieval.index_files.default_index_dir"

@@ -27,7 +27,7 @@ def chats(tmp_path: Path) -> Path:
     return write_imessage(tmp_path / "chat.db")
 
 
-def texts_of(path: Path, **options: Any) -> list[list[str]]:
+def prepare_texts(path: Path, **options: Any) -> list[list[str]]:
     """Return the texts of each example in Tortoise's voice."""
     choices = PrepareOptions(ai=("Tortoise",), **options)
     examples = prepare(path, choices, validation=None).examples
@@ -129,11 +129,11 @@ def test_low_limit_is_an_error(chats: Path) -> None:
 
 
 def test_system_prompt_names_the_people(chats: Path, tmp_path: Path) -> None:
-    examples = texts_of(chats)
+    examples = prepare_texts(chats)
     prompt = "You are Tortoise. You are chatting with Hare."
     assert {texts[0] for texts in examples} == {prompt}
-    assert texts_of(chats, system=None) == [texts[1:] for texts in examples]
-    own = texts_of(chats, system="You write to {others}.")
+    assert prepare_texts(chats, system=None) == [texts[1:] for texts in examples]
+    own = prepare_texts(chats, system="You write to {others}.")
     assert {texts[0] for texts in own} == {"You write to Hare."}
     write_examples(chats, tmp_path / "set.jsonl", TORTOISE)
     total = sum_counts(read_header(tmp_path / "set.jsonl").metadata.stages)

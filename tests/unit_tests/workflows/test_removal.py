@@ -1,4 +1,4 @@
-"""Forgetting a person: indexes, models, trainings and examples."""
+"""Forgetting a person: indexes, models, training runs and examples."""
 
 import io
 from pathlib import Path
@@ -34,7 +34,7 @@ def _upload(data: DataDirectory, text: str) -> str:
     return str(FileStore(data).create(lines, filename="set.jsonl")["id"])
 
 
-def test_models_trainings_and_examples_are_deleted(tmp_path: Path) -> None:
+def test_models_jobs_and_examples_are_deleted(tmp_path: Path) -> None:
     voice = write_model(tmp_path, "1" * 12, person="Zoë Quark")
     other = write_model(tmp_path, "2" * 12, person="Tortoise")
     data = DataDirectory(tmp_path)

@@ -40,12 +40,12 @@ GROUP = "You are Tortoise. You are chatting with Hare and Fox."
 
 
 @pytest.fixture
-def tuned(here: Any) -> Speaker:
-    data = DataDirectory(here.data_dir)
+def tuned(local_server: Any) -> Speaker:
+    data = DataDirectory(local_server.data_dir)
     data.prepare()
     facts = {"system_prompt": GROUP, "user_label": "Hare", "job_id": "ftjob-1"}
     write_adapter(data, "1" * 12, **facts)
-    return load_tuned_speaker(find_tuned_model(None, here.data_dir))
+    return load_tuned_speaker(find_tuned_model(None, local_server.data_dir))
 
 
 @pytest.mark.parametrize(
@@ -57,21 +57,21 @@ def tuned(here: Any) -> Speaker:
     ],
 )
 def test_prompt_is_that_of_the_examples(
-    here: Any,
+    local_server: Any,
     server: OpenAIServer,
     tuned: Speaker,
     settings: ChatSettings,
     user: str,
     system: str,
 ) -> None:
-    with talk(tuned, data_dir=here.data_dir, settings=settings) as ask:
+    with talk(tuned, data_dir=local_server.data_dir, settings=settings) as ask:
         assert ask("Ready?")
     first, last = server.chats[-1]["messages"]
     assert first == {"role": "system", "content": system}
     assert last == {"role": "user", "content": f"{user}: Ready?"}
 
 
-def test_maximum_answer_length(tuned: Speaker) -> None:
+def test_answers_have_a_maximum_length(tuned: Speaker) -> None:
     assert tuned.tuned is not None
     voice = VoicePrompt(limits=ReplyLimits.from_replies(["Slow. " * 39] * 10))
     person = Speaker(voice=voice)
@@ -81,25 +81,27 @@ def test_maximum_answer_length(tuned: Speaker) -> None:
     assert limited.settings(ChatSettings()).max_tokens == 40
 
 
-def test_compared_base_has_no_memory(here: Any, tuned: Speaker) -> None:
+def test_compared_base_has_no_memory(local_server: Any, tuned: Speaker) -> None:
     settings = ChatSettings(memory=lambda *_: RecalledMessages(refusal="No idea"))
-    base, own = create_voices(here, tuned, settings, with_base=True)
+    base, own = create_voices(local_server, tuned, settings, with_base=True)
     assert (base.title, base.name) == ("base model", BASE_MODEL)
     for voice in (base, own):
         voice.add_line("When was the race?")
     assert "".join(own.answer()) == "No idea" != "".join(base.answer())
     assert own.name == tuned.model
-    assert create_voices(here, tuned, ChatSettings()) != []
+    assert create_voices(local_server, tuned, ChatSettings()) != []
 
 
-def test_base_recalls_facts(here: Any, server: OpenAIServer, tuned: Speaker) -> None:
+def test_base_recalls_facts(
+    local_server: Any, server: OpenAIServer, tuned: Speaker
+) -> None:
     def recall(line: str, _talk: str) -> RecalledMessages:
         return RecalledMessages(
             "You remember: at nine.", asks_for_fact=line.startswith("When")
         )
 
     settings = ChatSettings(memory=recall)
-    with talk(tuned, data_dir=here.data_dir, settings=settings) as ask:
+    with talk(tuned, data_dir=local_server.data_dir, settings=settings) as ask:
         ask("When was the race?")
         ask("The race was nice.")
     recalling, other = server.chats[-2:]
@@ -121,7 +123,9 @@ def test_reply_limits_come_from_the_examples(tmp_path: Path) -> None:
     assert speaker.voice.limits == ReplyLimits.from_replies(replies)
 
 
-def test_messages_per_answer(here: Any, server: OpenAIServer, tmp_path: Path) -> None:
+def test_answer_has_as_many_messages_as_usual(
+    local_server: Any, server: OpenAIServer, tmp_path: Path
+) -> None:
     chat = WhatsAppChat.ios()
     for number in range(12):
         chat.says("Hare", f"Are you there, {number}?")
@@ -130,20 +134,20 @@ def test_messages_per_answer(here: Any, server: OpenAIServer, tmp_path: Path) ->
     person = load_person(export, PrepareOptions(ai=("Tortoise",)))
     assert (person.title, person.replies_per_prompt) == ("Tortoise", 8)
     server.words = ["One.\n", "Two.\n", "Three.\n", "Four."]
-    with talk(person, data_dir=here.data_dir) as ask:
+    with talk(person, data_dir=local_server.data_dir) as ask:
         assert ask("Hello?") == "One.\n\nTwo."
 
 
-def test_from_export_to_talk(
-    here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_docstring_example_runs(
+    local_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The example in the package's docstring, with a replaced server."""
     pytest.importorskip("trl", reason="needs the extra `local`")
     monkeypatch.chdir(tmp_path)
     write_imessage(tmp_path / "chat.db")
     data = prepare("chat.db", PrepareOptions(ai=("Tortoise",)))
-    model = train(data, data_dir=here.data_dir, on_event=print)
-    with talk(model, data_dir=here.data_dir) as ask:
+    model = train(data, data_dir=local_server.data_dir, on_event=print)
+    with talk(model, data_dir=local_server.data_dir) as ask:
         assert ask("Are you ready for the race?")
 
 
@@ -155,11 +159,13 @@ def test_from_export_to_talk(
         ("./model.gguf", None),
     ],
 )
-def test_base_on_another_server(base: str, found: tuple[str, str] | None) -> None:
+def test_ollama_base_is_on_another_server(
+    base: str, found: tuple[str, str] | None
+) -> None:
     assert find_served_base(base) == found
 
 
-def test_base_by_url_of_its_server(server: OpenAIServer) -> None:
+def test_base_is_found_by_server_url(server: OpenAIServer) -> None:
     assert find_served_base(server.base_url) == (server.base_url, BASE_MODEL)
     server.models["another"] = None
     with pytest.raises(ChatExportError, match=f"has 2 models: another, {BASE_MODEL}"):

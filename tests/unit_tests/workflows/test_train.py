@@ -41,11 +41,11 @@ def data(examples: Any = EXAMPLES) -> TrainingData:
     return TrainingData(examples, [], 0, nothing, "Tortoise", "imessage chat.db")
 
 
-def events_of(here: Any, examples: Any = EXAMPLES) -> list[Any]:
-    """Train, and return the events, even if the training is interrupted."""
+def collect_events(local_server: Any, examples: Any = EXAMPLES) -> list[Any]:
+    """Train, and return the events, even if training is interrupted."""
     events: list[Any] = []
     with suppress(KeyboardInterrupt):
-        train(data(examples), data_dir=here.data_dir, on_event=events.append)
+        train(data(examples), data_dir=local_server.data_dir, on_event=events.append)
     return events
 
 
@@ -53,56 +53,69 @@ def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_job_is_created_and_found_again(here: Any) -> None:
+def test_job_is_created_and_found_again(local_server: Any) -> None:
     def train_on_server(request: str) -> None:
-        if request == "GET /fine_tuning/jobs/ftjob-1/events" and here.server.jobs:
+        if (
+            request == "GET /fine_tuning/jobs/ftjob-1/events"
+            and local_server.server.jobs
+        ):
             step = {"step": 20, "total_steps": 20, "train_loss": 1.254}
-            here.server.add_event("ftjob-1", "Step 20/20", type="metrics", data=step)
-            here.server.before_work = None
+            local_server.server.add_event(
+                "ftjob-1", "Step 20/20", type="metrics", data=step
+            )
+            local_server.server.before_work = None
 
-    here.server.before_work = train_on_server
-    events = events_of(here)
+    local_server.server.before_work = train_on_server
+    events = collect_events(local_server)
     assert events[0] == JobEvent("ftjob-1", "new")
     (step,) = [event for event in events if isinstance(event, StepEvent)]
     assert str(step) == "step 20/20, loss 1.25"
-    body = here.server.bodies[-1]
+    body = local_server.server.bodies[-1]
     assert body["suffix"] == "tortoise"
     assert body["metadata"]["langchain_chatexports_person"] == "Tortoise"
 
     # Events are emitted only once.
-    assert events_of(here) == [JobEvent("ftjob-1", "trained")]
-    assert len(here.server.jobs) == 1
-    assert create_job(here, data()) == JobEvent("ftjob-1", "trained")
+    assert collect_events(local_server) == [JobEvent("ftjob-1", "trained")]
+    assert len(local_server.server.jobs) == 1
+    assert create_job(local_server, data()) == JobEvent("ftjob-1", "trained")
 
 
-def test_job_of_another_command(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_of_another_command_is_not_paused(
+    local_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(FineTuningRun, "wait", interrupt)
-    here.server.statuses = ("running",)
-    here.is_shared = True
-    commands = [events_of(here) for _ in range(2)]
+    local_server.server.statuses = ("running",)
+    local_server.is_shared = True
+    commands = [collect_events(local_server) for _ in range(2)]
     states = [e.state for events in commands for e in events if isinstance(e, JobEvent)]
     assert states == ["new", "running"]
     assert [events[-1].outcome for events in commands] == ["paused", "elsewhere"]
-    assert here.server.requests.count("POST /fine_tuning/jobs/ftjob-1/pause") == 1
+    assert (
+        local_server.server.requests.count("POST /fine_tuning/jobs/ftjob-1/pause") == 1
+    )
 
 
-def test_stopped_job_is_resumed(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_job_is_resumed(
+    local_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = LocalJob("ftjob-1", "stopped", "tiny-1", NOW, 3, 9, saved_step=3)
     monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [job])
-    here.server.statuses = ("paused",)
+    local_server.server.statuses = ("paused",)
     resumed: list[str] = []
     monkeypatch.setattr(
         "openai.resources.fine_tuning.jobs.Jobs.resume",
         lambda _, job_id: resumed.append(job_id),
     )
-    assert create_job(here, data()).state == "new"
-    found = create_job(here, data())
+    assert create_job(local_server, data()).state == "new"
+    found = create_job(local_server, data())
     assert found == JobEvent("ftjob-1", "resumed", 3)
     assert str(found).endswith("resuming from the checkpoint at step 3")
     assert resumed == ["ftjob-1"]
 
 
-def test_failed_job_that_runs_again(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_resume_means_the_job_already_runs(
+    local_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     def refuse(*_: object) -> None:
         answer: Any = httpx.Response(400, request=httpx.Request("POST", "http://x"))
@@ -110,17 +123,17 @@ def test_failed_job_that_runs_again(here: Any, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [])
     monkeypatch.setattr("openai.resources.fine_tuning.jobs.Jobs.resume", refuse)
-    here.server.statuses = ("queued",)
-    assert create_job(here, data()).state == "new"
-    assert create_job(here, data()).state == "resumed"
+    local_server.server.statuses = ("queued",)
+    assert create_job(local_server, data()).state == "new"
+    assert create_job(local_server, data()).state == "resumed"
 
 
-def test_trailing_messages_are_allowed(here: Any) -> None:
+def test_trailing_messages_are_allowed(local_server: Any) -> None:
     examples: Any = make_examples()
     for example in examples:
         example["messages"].append({"role": "user", "content": "Again!"})
-    events_of(here, examples)
-    assert b'"Again!"' in here.server.contents["file-1"]
+    collect_events(local_server, examples)
+    assert b'"Again!"' in local_server.server.contents["file-1"]
 
 
 @pytest.mark.parametrize(
@@ -128,24 +141,28 @@ def test_trailing_messages_are_allowed(here: Any) -> None:
     [(False, "stopped before job ftjob-1 finished"), (True, "is full. Free some")],
 )
 def test_stopped_server_or_full_disk_ends_wait(
-    here: Any, monkeypatch: pytest.MonkeyPatch, is_running: bool, message: str
+    local_server: Any, monkeypatch: pytest.MonkeyPatch, is_running: bool, message: str
 ) -> None:
     sizes = iter([SimpleNamespace(free=10**9), SimpleNamespace(free=0)])
     monkeypatch.setattr(TRAIN.shutil, "disk_usage", lambda _: next(sizes))
     monkeypatch.setattr(TRAIN, "_WAIT_SECONDS", 0.2)
-    here.server.statuses = ("running",)
-    here.is_running = is_running
+    local_server.server.statuses = ("running",)
+    local_server.is_running = is_running
     with pytest.raises(LocalServerError, match=message):
-        train(data(), data_dir=here.data_dir)
+        train(data(), data_dir=local_server.data_dir)
 
 
-def test_failed_training(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_training_error_suggests_resuming(
+    local_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = LocalJob("ftjob-1", "failed", "tiny-1", NOW, 20, 20, saved_step=18)
     monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [job])
-    here.server.statuses = ("failed",)
-    here.server.final = {"error": {"code": "disk_full", "message": "Free some space."}}
+    local_server.server.statuses = ("failed",)
+    local_server.server.final = {
+        "error": {"code": "disk_full", "message": "Free some space."}
+    }
     with pytest.raises(FineTuningFailedError) as caught:
-        train(data(), data_dir=here.data_dir)
+        train(data(), data_dir=local_server.data_dir)
     assert caught.value.code == "disk_full"
     assert str(caught.value) == (
         "Training failed. Free some space. To resume it from step 18, run the "
@@ -153,22 +170,24 @@ def test_failed_training(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_disk_space_is_checked(here: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_space_is_checked(
+    local_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     free = SimpleNamespace(free=3_000_000)
     monkeypatch.setattr(TRAIN.shutil, "disk_usage", lambda _: free)
     with pytest.raises(LocalServerError, match="3 MB free, but training needs"):
-        train(data(), data_dir=here.data_dir)
-    assert here.server.requests == []
+        train(data(), data_dir=local_server.data_dir)
+    assert local_server.server.requests == []
 
 
-def test_deleted_job(here: Any) -> None:
-    here.server.statuses = ("cancelled",)
+def test_deleted_job_is_an_error(local_server: Any) -> None:
+    local_server.server.statuses = ("cancelled",)
     with pytest.raises(LocalServerError, match="ftjob-1 was deleted") as caught:
-        train(data(), data_dir=here.data_dir)
+        train(data(), data_dir=local_server.data_dir)
     assert "billed" not in str(caught.value)
 
 
-def test_too_few_examples() -> None:
+def test_too_few_examples_are_an_error() -> None:
     with pytest.raises(TrainingDataError, match="Not enough"):
         train(data(EXAMPLES[:9]))
 
@@ -181,15 +200,15 @@ def test_upload_needs_consent_and_has_no_names(server: OpenAIServer) -> None:
         raise KeyboardInterrupt
 
     events: list[Any] = []
-    where = ("tiny-1", server.base_url.replace("//", "//me:hush@"))
+    server_options = ("tiny-1", server.base_url.replace("//", "//me:hush@"))
     with pytest.raises(KeyboardInterrupt):
-        train_remotely(data(), *where, confirm=refuse, on_event=events.append)
+        train_remotely(data(), *server_options, confirm=refuse, on_event=events.append)
     assert hosts == [server.base_url.split("/")[2]]
     assert events == [StoppedEvent(None, "nothing sent")]
     assert server.requests == []
 
-    where = ("tiny-1", server.base_url)
-    name = train_remotely(data(), *where, confirm=lambda *_: True)
+    server_options = ("tiny-1", server.base_url)
+    name = train_remotely(data(), *server_options, confirm=lambda *_: True)
     assert name == "ft:tiny-1:org::1"
     assert "Tortoise" not in str(server.bodies[-1])
     assert "chat.db" not in str(server.bodies[-1])
@@ -215,7 +234,7 @@ def message(now: float, **data: Any) -> dict[str, Any]:
     return {"type": "message", "created_at": now, "data": data}
 
 
-def test_remaining_time_from_last_steps(log: list[dict[str, Any]]) -> None:
+def test_remaining_time_is_estimated_from_last_steps(log: list[dict[str, Any]]) -> None:
     """A resumed training does not start at the first step."""
     for number, now in ((100, 0.0), (101, 10.0), (102, 20.0), (110, 100.0)):
         log.append(step(now, number, 120))
@@ -223,7 +242,7 @@ def test_remaining_time_from_last_steps(log: list[dict[str, Any]]) -> None:
     assert seconds == [None, 190.0, 180.0, 100.0]
 
 
-def test_phase_before_the_first_step(log: list[dict[str, Any]]) -> None:
+def test_phase_is_shown_before_the_first_step(log: list[dict[str, Any]]) -> None:
     found = []
     for event in (
         message(0.0, phase="libraries"),
@@ -246,15 +265,20 @@ def test_remaining_time_ignores_pause(log: list[dict[str, Any]]) -> None:
     assert get_progress(RUNNING, now=1022.0).steps[-1].seconds_left == 7.0
 
 
-def test_routine_messages_are_dropped(here: Any) -> None:
+def test_routine_messages_are_dropped(local_server: Any) -> None:
     def say(request: str) -> None:
-        if request == "GET /fine_tuning/jobs/ftjob-1/events" and here.server.jobs:
-            here.server.add_event("ftjob-1", "Created fine-tuning job: ftjob-1")
-            here.server.add_event("ftjob-1", "warning of the server", level="warn")
-            here.server.before_work = None
+        if (
+            request == "GET /fine_tuning/jobs/ftjob-1/events"
+            and local_server.server.jobs
+        ):
+            local_server.server.add_event("ftjob-1", "Created fine-tuning job: ftjob-1")
+            local_server.server.add_event(
+                "ftjob-1", "warning of the server", level="warn"
+            )
+            local_server.server.before_work = None
 
-    here.server.before_work = say
-    events = events_of(here)
+    local_server.server.before_work = say
+    events = collect_events(local_server)
     texts = [event.text for event in events if isinstance(event, MessageEvent)]
     assert "warning of the server" in texts
     assert not [text for text in texts if text.startswith("Created")]

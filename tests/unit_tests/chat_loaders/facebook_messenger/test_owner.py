@@ -42,7 +42,7 @@ def unclear() -> Export:
 def test_evidence_is_tried_in_order(
     export: Export, tmp_path: Path, missing: int, expected: tuple[Any, ...]
 ) -> None:
-    """Each kind of evidence is for another person; the first ones are left out."""
+    """Each kind of evidence is for another person; the strongest ones are left out."""
     second = [BOB, GRACE] if missing < 4 else [BOB, EVE]
     title = GRACE if missing < 5 else "?"
     export.thread("one", [ADA, GRACE], title=title).says(ADA, "hi", NOON)

@@ -97,7 +97,7 @@ def test_vcards_of_all_versions_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "place",
+    "book_path",
     [
         "Library/Application Support/AddressBook/AddressBook-v22.abcddb",
         "Library/Application Support/AddressBook/Sources/A1/AddressBook-v22.abcddb",
@@ -105,13 +105,13 @@ def test_vcards_of_all_versions_are_read() -> None:
         "Library/Messages/AddressBook/AddressBook-v22.abcddb",
     ],
 )
-def test_macs_address_book_is_found(tmp_path: Path, place: str) -> None:
+def test_mac_address_book_is_found(tmp_path: Path, book_path: str) -> None:
     path = write_chats(tmp_path / "Library" / "Messages" / "chat.db")
-    write_book(tmp_path / place, MAC_BOOK)
+    write_book(tmp_path / book_path, MAC_BOOK)
     assert senders(path) == {"Harriet Hare", "Toni"}
 
 
-def test_phones_address_book_is_found(tmp_path: Path) -> None:
+def test_phone_address_book_is_found(tmp_path: Path) -> None:
     path = write_chats(tmp_path / "Library" / "SMS" / "sms.db")
     write_book(tmp_path / "Library/AddressBook/AddressBook.sqlitedb", PHONE_BOOK)
     assert senders(path) == {"Harriet Hare", "Toni"}
@@ -136,11 +136,11 @@ def test_name_of_a_mac_card_has_fallbacks(
     assert senders(path) == {HARE, expected}
 
 
-@pytest.mark.parametrize("place", [f"31/{BOOK}", BOOK])
-def test_backups_address_book_is_found(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("book_path", [f"31/{BOOK}", BOOK])
+def test_backup_address_book_is_found(tmp_path: Path, book_path: str) -> None:
     write_chats(tmp_path / "3d" / "3d0d7e5fb2ce288813306e4d4636395e047a3d28")
     (tmp_path / "Info.plist").write_bytes(b"")
-    write_book(tmp_path / place, PHONE_BOOK)
+    write_book(tmp_path / book_path, PHONE_BOOK)
     assert senders(tmp_path) == {"Harriet Hare", "Toni"}
 
 

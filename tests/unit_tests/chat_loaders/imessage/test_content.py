@@ -164,7 +164,7 @@ URL_BALLOON = "com.apple.messages.URLBalloonProvider"
         ("At the mill.", {"subject": "The race"}, "The race\nAt the mill."),
     ],
 )
-def test_marks_are_removed_from_texts(
+def test_placeholders_are_removed_from_text(
     path: Path, stored: str, columns: dict[str, Any], expected: str
 ) -> None:
     write(path, text=stored, **columns)
@@ -389,7 +389,7 @@ def test_kept_event_is_one_line(path: Path, columns: dict[str, Any], line: str) 
         ({"item_type": 1, "other_handle": 1, "share_direction": 0}, False),
     ],
 )
-def test_location_shared_with_a_person_is_the_owners(
+def test_location_shared_with_a_person_is_from_the_owner(
     path: Path, columns: dict[str, Any], is_owner: bool
 ) -> None:
     with ChatDb(path) as db:

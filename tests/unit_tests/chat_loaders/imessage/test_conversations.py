@@ -88,7 +88,7 @@ def test_groups_linked_by_a_lookup_are_merged(path: Path) -> None:
     assert texts(path) == [["3"], ["0", "1", "2"]]
 
 
-def test_one_to_one_chat_has_the_other_as_title(path: Path) -> None:
+def test_one_to_one_chat_is_named_after_the_other_person(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("hers")
@@ -126,7 +126,7 @@ def test_group_has_its_name_and_all_participants(path: Path) -> None:
         ("iMessageLite", "Jabber", ["iMessageLite", "Jabber"]),
     ],
 )
-def test_services_are_those_of_chat_and_messages(
+def test_services_come_from_chat_and_messages(
     path: Path, chat_service: str | None, service: str | None, expected: list[str]
 ) -> None:
     """On macOS 26 every guid begins with `any`."""
@@ -146,7 +146,7 @@ def test_services_are_those_of_chat_and_messages(
         (None, "x", False),
     ],
 )
-def test_style_or_guid_shows_a_group(
+def test_group_is_detected_by_style_or_guid(
     path: Path, style: int | None, guid: str, is_group: bool
 ) -> None:
     with ChatDb(path) as db:

@@ -67,7 +67,7 @@ def test_other_kinds_are_skipped_or_kept(
 
 
 @pytest.mark.parametrize("number", [None, 0, 2, 3, 1001, 1999, 2008, 2999, 3008, 5000])
-def test_other_associated_types_are_texts(path: Path, number: int | None) -> None:
+def test_other_associated_types_are_text(path: Path, number: int | None) -> None:
     write(path, {"associated_message_type": number, "text": "Loved “it”"})
     assert IMessageChatLoader(path).inspect().kept == 1
 
@@ -158,7 +158,7 @@ def test_restored_message_is_not_deleted(path: Path) -> None:
         ),
     ],
 )
-def test_note_to_oneself_is_read_once(
+def test_note_to_self_is_read_once(
     path: Path, notes: list[Any], kept: list[str]
 ) -> None:
     with ChatDb(path) as db:

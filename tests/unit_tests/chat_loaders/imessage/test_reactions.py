@@ -50,7 +50,7 @@ def test_target_may_have_a_prefix(path: Path, target: str) -> None:
     assert reactions(path) == [{"reaction": "❤️", "sender": HARE}]
 
 
-def test_removal_removes_one_persons_reaction(path: Path) -> None:
+def test_removal_removes_the_reaction_of_one_person(path: Path) -> None:
     write(path, tapback(2000), tapback(2000, sender=TORTOISE), tapback(3000))
     assert reactions(path) == [{"reaction": "❤️", "sender": TORTOISE}]
 
@@ -76,7 +76,7 @@ def test_kept_reaction_refers_to_its_message(path: Path) -> None:
         ("Reacted 🐢 to", "a 🐢 reaction", "🐢"),
     ],
 )
-def test_reaction_in_words_is_added_and_removed(
+def test_text_reaction_is_added_and_removed(
     path: Path, added: str, removed: str, expected: str
 ) -> None:
     addition = {"text": f"{added} “Slow and steady.”"}
@@ -89,7 +89,7 @@ def test_reaction_in_words_is_added_and_removed(
     assert reactions(path) is None
 
 
-def test_reaction_in_words_is_to_the_latest_match(path: Path) -> None:
+def test_text_reaction_applies_to_the_latest_match(path: Path) -> None:
     write(path, {"text": "Slow and steady."}, {"text": "Loved “Slow and steady.”"})
     (session,) = IMessageChatLoader(path)
     first, second = (m.additional_kwargs.get("reactions") for m in session["messages"])
@@ -114,7 +114,7 @@ def test_similar_texts_are_not_reactions(path: Path, text: str) -> None:
     assert IMessageChatLoader(path).inspect().kept == 2
 
 
-def test_reaction_in_words_needs_an_earlier_message(path: Path) -> None:
+def test_text_reaction_needs_an_earlier_message(path: Path) -> None:
     with ChatDb(path) as db:
         chat = db.chat(HARE)
         chat.message("Loved “later”")

@@ -33,7 +33,7 @@ def test_group_messages_have_their_senders(path: Path, version: str) -> None:
 
 @pytest.mark.parametrize("handle_id", [0, 1])
 @pytest.mark.parametrize("owner", [None, "Ann"])
-def test_own_message_is_the_owners_with_any_handle(
+def test_own_message_with_a_handle_is_from_the_owner(
     path: Path, owner: str | None, handle_id: int
 ) -> None:
     """In a database that shows the owner, `owner` is just a name."""

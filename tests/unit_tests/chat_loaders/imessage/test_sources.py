@@ -32,7 +32,7 @@ def texts(path: Path | None) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "place",
+    "database",
     [
         "chat.db",
         "sms.db",
@@ -44,12 +44,12 @@ def texts(path: Path | None) -> list[Any]:
         f"Snapshot/{SMS}",
     ],
 )
-def test_database_is_found_in_a_folder(tmp_path: Path, place: str) -> None:
-    write(tmp_path / place)
+def test_database_is_found_in_a_folder(tmp_path: Path, database: str) -> None:
+    write(tmp_path / database)
     assert texts(tmp_path) == ["a"]
 
 
-def test_default_is_the_macs_database(
+def test_default_is_the_database_of_this_mac(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)

@@ -41,7 +41,7 @@ def read_time(path: Path, date: Any) -> tuple[int | None, str | None]:
         (b"\x01", None, None),
     ],
 )
-def test_size_of_a_date_shows_its_unit(
+def test_time_unit_is_detected_by_magnitude(
     path: Path, date: Any, seconds: int | None, iso: str | None
 ) -> None:
     assert read_time(path, date) == (seconds, iso)
@@ -51,7 +51,9 @@ def test_size_of_a_date_shows_its_unit(
     ("date", "seconds"),
     [("1693182723", 1693182723), ("500000000", 1478307200), ("2023-08-28", None)],
 )
-def test_date_column_may_have_texts(path: Path, date: str, seconds: int | None) -> None:
+def test_date_column_may_contain_text(
+    path: Path, date: str, seconds: int | None
+) -> None:
     """A database built by hand can declare `date TEXT`."""
     with ChatDb(path) as db:
         db.run(

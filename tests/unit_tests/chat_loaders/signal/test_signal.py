@@ -63,7 +63,7 @@ def test_each_layout_is_recognized(tmp_path: Path, layout: str) -> None:
         ({"profileGivenName": "", "e164": "15550100"}, "+15550100"),
     ],
 )
-def test_names_follow_signals_precedence(
+def test_names_follow_the_precedence_in_signal(
     tmp_path: Path, keys: dict[str, Any], shown: str
 ) -> None:
     export, chat, hare = make_chat(**keys)

@@ -293,7 +293,7 @@ def test_threads_in_direct_messages_are_not_split(tmp_path: Path) -> None:
     }
 
 
-def test_metadata_of_each_conversation_type(tmp_path: Path) -> None:
+def test_conversation_types_have_titles_and_groups(tmp_path: Path) -> None:
     export, channel = workspace()
     channel.says("U1", "in public")
     export.channel("G1", "secret", kind="groups").says("U1", "in private")
@@ -314,7 +314,7 @@ def test_metadata_of_each_conversation_type(tmp_path: Path) -> None:
     assert found["D1"]["owner"] == "Ann"
 
 
-def test_name_precedence(tmp_path: Path) -> None:
+def test_display_name_precedes_real_name_and_handle(tmp_path: Path) -> None:
     export = SlackExport()
     export.user("U1", "", profile={"real_name": "Real"})
     export.user("U2", "", real_name="Upper")
@@ -355,7 +355,7 @@ def test_owner_is_in_all_direct_messages(
     assert ("is_from_me" in first) is bool(owner)
 
 
-def test_owner_is_not_slackdumps_partner(tmp_path: Path) -> None:
+def test_partner_in_slackdump_is_not_the_owner(tmp_path: Path) -> None:
     export, _ = workspace()
     chat = export.direct("D1", user="U2")
     chat.says("U2", "yours")

@@ -201,7 +201,9 @@ def test_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {"duplicate": 1}
 
 
-def test_files_are_read_few_times(tmp_path: Path, opened_files: list[str]) -> None:
+def test_files_are_not_read_again_for_each_chat(
+    tmp_path: Path, opened_files: list[str]
+) -> None:
     chats = [make_chat(number, f"P{number}") for number in range(20, 50)]
     for number in range(6):
         path = tmp_path / f"DataExport_2024-0{number + 1}-01" / "result.json"
@@ -462,7 +464,7 @@ def test_chats_without_ids_are_separate(tmp_path: Path, number: Any) -> None:
     assert loaded(path) == {key: [("Ann", "Hi")] for key in ("user:Bo", "user:Cy")}
 
 
-def test_one_sided_group_is_warned_about(tmp_path: Path) -> None:
+def test_one_sided_group_causes_a_warning(tmp_path: Path) -> None:
     path = make_group(*[ANN] * 10).write(tmp_path / "result.json")
     with pytest.warns(UserWarning, match="Only my messages"):
         TelegramChatLoader(path).load()

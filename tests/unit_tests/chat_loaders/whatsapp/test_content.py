@@ -128,7 +128,7 @@ def test_file_name_shows_the_attachment_type(name: str, kind: str) -> None:
         ("pièce jointe : a: b.jpg", "a: b.jpg"),
     ],
 )
-def test_file_name_in_an_iphones_note_is_found(note: str, name: str) -> None:
+def test_file_name_in_an_iphone_note_is_found(note: str, name: str) -> None:
     assert IPHONE.read(f"{LRM}<{note}>") == ("media", "[photo]", photo(name))
 
 
@@ -275,7 +275,7 @@ KINDS: dict[tuple[ContentReader, str], list[str]] = {
     ("reader", "kind", "text"),
     [(*key, text) for key, texts in KINDS.items() for text in texts],
 )
-def test_text_has_its_kind(reader: ContentReader, kind: str, text: str) -> None:
+def test_text_is_classified(reader: ContentReader, kind: str, text: str) -> None:
     content = reader.read(text.replace("M:", LRM))
     assert (content is None) if kind == "typed" else (get_kind(content) == kind)
     if content and kind in {"notice", "unsent"}:

@@ -42,7 +42,7 @@ def test_other_person_is_in_the_file_name(
     assert own == ([False, True] if expected[0] else [None, None])
 
 
-def test_other_person_is_in_an_iphones_first_line(tmp_path: Path) -> None:
+def test_other_person_is_in_the_first_line_on_iphones(tmp_path: Path) -> None:
     chat = WhatsAppChat.ios().system(NOTICE, "Ann")
     chat.says("Bob", "Yes?").says("Ann", "Hi!")
     assert owner(chat.to_file(tmp_path / "_chat.txt")) == ("Bob", "the chat's name")
@@ -57,7 +57,7 @@ def test_only_sender_may_be_the_owner(
 
 
 @pytest.mark.parametrize("make", [WhatsAppChat.ios, WhatsAppChat.android])
-def test_owners_deleted_messages_show_the_owner(
+def test_deleted_messages_identify_the_owner(
     make: type[WhatsAppChat], tmp_path: Path
 ) -> None:
     chat = make()  # type: ignore[call-arg] # a class method without arguments
@@ -69,14 +69,14 @@ def test_owners_deleted_messages_show_the_owner(
     assert owner(path) == ("Cleo", "deleted messages")
 
 
-def test_ambiguous_deleted_message_does_not_show_the_owner(tmp_path: Path) -> None:
+def test_ambiguous_deleted_message_does_not_identify_the_owner(tmp_path: Path) -> None:
     chat = WhatsAppChat.android()
     for name in ("Ann", "Bob", "Cleo"):
         chat.says(name, "Oi!").says(name, "Mensagem apagada")
     assert owner(chat.to_file(tmp_path / "Conversa do WhatsApp com Run.txt"))[0] is None
 
 
-def test_owner_of_a_web_export_is_you(tmp_path: Path) -> None:
+def test_owner_of_a_web_export_is_called_you(tmp_path: Path) -> None:
     chat = WhatsAppChat.web().says("Ann", "Hi!").says("You", "Yes?").says("Cleo", "?")
     path = chat.to_zip(tmp_path / "Run.zip", "chat.txt")
     assert owner(path) == ("You", "the sender You")

@@ -118,7 +118,7 @@ def test_late_messages_keep_their_position(tmp_path: Path) -> None:
     assert skipped(tmp_path) == {"duplicate": 4, "system": 1}
 
 
-def test_chats_with_people_of_one_name_stay_separate(tmp_path: Path) -> None:
+def test_chats_with_namesakes_stay_separate(tmp_path: Path) -> None:
     """A greeting to both is in both chats at the same second, but answers differ."""
     one, two = WhatsAppChat.ios(), WhatsAppChat.ios()
     for chat, word in ((one, "yes"), (two, "oh")):
@@ -185,7 +185,7 @@ def test_exports_with_and_without_media_are_merged(
         ("This message was deleted", [], {"unsent": 1}),
     ],
 )
-def test_edited_or_deleted_message_is_as_in_the_newer_export(
+def test_newer_export_has_the_edited_or_deleted_message(
     tmp_path: Path, later: str, expected: list[str], reasons: dict[str, int]
 ) -> None:
     add_lines(range(4)).says("Ann", "Helo").to_file(tmp_path / NAME)
@@ -213,7 +213,7 @@ def test_iphone_chats_are_named_by_their_first_lines(tmp_path: Path) -> None:
     assert [len(session["messages"]) for session in found] == [12, 8]
 
 
-def test_deleted_message_of_the_older_export_shows_the_owner(tmp_path: Path) -> None:
+def test_deleted_message_in_older_export_identifies_the_owner(tmp_path: Path) -> None:
     """It is far after the beginning, which is read first."""
     older = add_lines(range(1_500)).says("Bob", "You deleted this message")
     add_lines(range(1_501, 1_510), older).to_file(
