@@ -24,7 +24,7 @@ def _build_no_model(session: PageSession) -> None:
     def note() -> None:
         if training := session.training_status:
             text(training)
-            next_link(_("See the training"), "/train")
+            next_link(_("See the training run"), "/train")
         else:
             text(_("No trained models on this machine yet."))
             next_link(_("Train one first"), "/")

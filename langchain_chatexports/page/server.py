@@ -50,7 +50,7 @@ def serve_page(
     index_dir: Path | None,
     port: int,
 ) -> None:
-    """Serve on 127.0.0.1 until Ctrl-C, which stops trainings; they can be continued.
+    """Serve on 127.0.0.1 until Ctrl-C, which stops training; it can be continued.
 
     `on_link` is called with each new login link; `port` 0 chooses a free port.
     """

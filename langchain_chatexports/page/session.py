@@ -385,7 +385,7 @@ class PageSession:
             pause_job(job, server, self.data_dir)
             self._active_jobs.discard(job.id)
 
-        return self.job_work.start(lazy_gettext("Stopping the training"), stop)
+        return self.job_work.start(lazy_gettext("Stopping training"), stop)
 
     def resume_job(self, job: LocalJob) -> bool:
 
@@ -399,7 +399,7 @@ class PageSession:
             # If the server died, `has_interrupted_training` says so.
             self._active_jobs.add(job.id)
 
-        return self.job_work.start(lazy_gettext("Continuing the training"), resume)
+        return self.job_work.start(lazy_gettext("Continuing training"), resume)
 
 
 def _mark_stopped(job: LocalJob) -> LocalJob:
