@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BEGIN_MS = 1_500_000_000_000
 _MAX_PER_FILE = 10_000
 OWNER = "Grace Hopper"
-_PLACE = "your_facebook_activity/messages"
+_ROOT = "your_facebook_activity/messages"
 OWNER_SHARE = 0.45
 WORDS = (
     *("slow", "steady", "race", "hill", "mill", "oak", "carrot", "shell", "river"),
@@ -85,7 +85,7 @@ def _files(
     source: random.Random, thread: int, count: int
 ) -> Iterator[tuple[str, bytes]]:
     person = f"Person Number{thread}"
-    place = f"{_PLACE}/inbox/personnumber{thread}_{10**15 + thread}"
+    folder = f"{_ROOT}/inbox/personnumber{thread}_{10**15 + thread}"
     newest_first = list(_messages(source, person, count))[::-1]
     for number, start in enumerate(range(0, count, _MAX_PER_FILE), 1):
         content = {
@@ -93,13 +93,13 @@ def _files(
             "messages": newest_first[start : start + _MAX_PER_FILE],
             "title": person,
             "is_still_participant": True,
-            "thread_path": place.removeprefix(f"{_PLACE}/"),
+            "thread_path": folder.removeprefix(f"{_ROOT}/"),
             "magic_words": [],
         }
         # Meta writes each byte of UTF-8 as an escape of its own.
         data = orjson.dumps(content, option=orjson.OPT_INDENT_2)
         yield (
-            f"{place}/message_{number}.json",
+            f"{folder}/message_{number}.json",
             data.decode("latin-1")
             .encode("ascii", "backslashreplace")
             .replace(b"\\x", b"\\u00"),

@@ -417,7 +417,7 @@ HARMLESS = """
     the webbing is brown
     99 red balloons
 """
-_PLACE = re.compile("⟦(.*?)⟧", re.DOTALL)
+_MARKED = re.compile("⟦(.*?)⟧", re.DOTALL)
 
 
 def hard_cases() -> list[HardCase]:
@@ -442,13 +442,13 @@ def hard_cases() -> list[HardCase]:
 
 def _case(kind: str, language: str, marked: str) -> HardCase:
     # If a line has several marks, the last one counts.
-    place = list(_PLACE.finditer(marked))[-1]
-    before = marked[: place.start()].replace("⟦", "").replace("⟧", "")
-    after = marked[place.end() :]
+    span = list(_MARKED.finditer(marked))[-1]
+    before = marked[: span.start()].replace("⟦", "").replace("⟧", "")
+    after = marked[span.end() :]
     return HardCase(
         kind,
         language,
-        f"{before}{place[1]}{after}",
+        f"{before}{span[1]}{after}",
         len(before),
-        len(before) + len(place[1]),
+        len(before) + len(span[1]),
     )

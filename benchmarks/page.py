@@ -35,12 +35,12 @@ class _Moment(NamedTuple):
 
 
 class _Run:
-    """A command whose costs are measured at several points."""
+    """A command whose costs are measured several times."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *arguments: str) -> None:
         self.begin = time.perf_counter()
         self.process = subprocess.Popen(  # noqa: S603 - our own commands
-            [sys.executable, "-m", "langchain_chatexports.cli", *words],
+            [sys.executable, "-m", "langchain_chatexports.cli", *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

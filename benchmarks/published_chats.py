@@ -116,10 +116,10 @@ def _series(folder: Path) -> Iterator[Line]:
     table: Any = rdata.read_rda(folder / "data" / "friends.rda")["friends"]
     scenes: dict[tuple[int, ...], int] = {}
     columns = ("season", "episode", "scene", "utterance", "speaker", "text")
-    for *place, number, speaker, text in zip(
+    for *scene_key, number, speaker, text in zip(
         *(table[name] for name in columns), strict=True
     ):
-        scene = scenes.setdefault(tuple(map(int, place)), len(scenes))
+        scene = scenes.setdefault(tuple(map(int, scene_key)), len(scenes))
         if isinstance(speaker, str) and isinstance(text, str) and text.strip():
             moment = _FIRST_SCENE + timedelta(days=scene, seconds=10 * int(number))
             if speaker not in _NOT_SPEAKERS:

@@ -78,8 +78,8 @@ class InventedChats(BaseChatLoader):
 
 def words(rng: random.Random, count: int) -> list[str]:
     """Draw words; the first words of the vocabulary are the most frequent."""
-    places = (int(_VOCABULARY ** rng.random()) for _ in range(count))
-    return [f"w{place}" for place in places]
+    ranks = (int(_VOCABULARY ** rng.random()) for _ in range(count))
+    return [f"w{rank}" for rank in ranks]
 
 
 def measure_speed(messages: int) -> None:

@@ -7,9 +7,9 @@ python -m benchmarks.server_load --seconds 60 --chats 8
 
 Several clients chat with base and tuned models, with and without streaming, and some
 disconnect during an answer. At temperature 0, a model must always give the same answer,
-which would differ with the adapter of another model. Jobs are created all the time, and
+which would differ with the adapter of another model. Jobs are created continuously, and
 one in four is cancelled. After sixty percent of the time, the server is stopped, or
-killed with and without its trainer, and restarted on the same data, four times. In the
+killed with and without its trainer, and restarted on the same data, four times. At the
 end, each job must have succeeded or been cancelled as requested, with each step
 reported once and a model that answers; the data directory must contain nothing else,
 and neither the memory nor the open files of the server may have grown. The base has
@@ -178,18 +178,21 @@ class Load:
             "max_tokens": TOKENS,
         }
         if rng.random() < 0.5:  # noqa: PLR2004 - half of them.
-            whole = client.chat.completions.create(**options)
-            text, end = whole.choices[0].message.content, whole.choices[0].finish_reason
-            tokens = whole.usage.completion_tokens
+            response = client.chat.completions.create(**options)
+            text, end = (
+                response.choices[0].message.content,
+                response.choices[0].finish_reason,
+            )
+            tokens = response.usage.completion_tokens
             self.counts["answers"] += 1
         else:
             stream = client.chat.completions.create(
                 **options, stream=True, stream_options={"include_usage": True}
             )
-            leaves = rng.random() < 0.3  # noqa: PLR2004 - a third of the streams.
+            disconnects = rng.random() < 0.3  # noqa: PLR2004 - a third of the streams.
             text, end, tokens = "", None, None
             for chunk in stream:
-                if leaves:
+                if disconnects:
                     stream.close()
                     self.counts["left in the middle"] += 1
                     return

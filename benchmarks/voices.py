@@ -331,10 +331,10 @@ def print_replies(results: Path, person: Person, limits: Limits) -> None:
     print("\n| contestant | told apart | repeating | looping | distinct | characters |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, texts in {**said, "the person": past}.items():
-        told = detector_score(own[: len(texts)], texts, groups[: len(texts)])
+        detected = detector_score(own[: len(texts)], texts, groups[: len(texts)])
         talk = measure_talk([TalkReply(text) for text in texts], known=known)
         print(
-            f"| {name} | {told.value:.2f} | {talk.repeating:.2f} | "
+            f"| {name} | {detected.value:.2f} | {talk.repeating:.2f} | "
             f"{talk.looping:.2f} | {talk.distinct:.2f} | {talk.characters:.0f} |"
         )
     sys.stdout.flush()

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-ROOMS = [
+MODULES = [
     "langchain_chatexports",
     "langchain_chatexports.adapters.openai",
     "langchain_chatexports.chat_loaders.base",
@@ -106,15 +106,16 @@ def find_unlisted_pages(site: Path) -> list[str]:
     ]
 
 
-def public_names(room: str) -> list[str]:
-    """Return a room's public names: `__all__`, or its own classes and functions."""
-    module = importlib.import_module(room)
+def public_names(module_name: str) -> list[str]:
+    """Return a module's public names: `__all__`, or its own classes and functions."""
+    module = importlib.import_module(module_name)
     if hasattr(module, "__all__"):
         return list(module.__all__)
     return [
         name
         for name, value in vars(module).items()
-        if getattr(value, "__module__", None) == room and not name.startswith("_")
+        if getattr(value, "__module__", None) == module_name
+        and not name.startswith("_")
     ]
 
 
@@ -124,9 +125,9 @@ def find_missing_names(pages: list[str]) -> list[str]:
         found.rpartition(".")[2] for page in pages for found in ANCHOR.findall(page)
     }
     return [
-        f"{room}.{name}"
-        for room in ROOMS
-        for name in public_names(room)
+        f"{module}.{name}"
+        for module in MODULES
+        for name in public_names(module)
         if name not in anchors and not (name.isupper() or name.startswith("__"))
     ]
 

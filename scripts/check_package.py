@@ -49,11 +49,12 @@ import tempfile
 from pathlib import Path
 import langchain_chatexports as package
 from langchain_chatexports.samples import write_imessage, write_messenger
-place = Path(tempfile.mkdtemp())
+folder = Path(tempfile.mkdtemp())
 steps = package.MergeChatRuns() | package.MapAIMessages(sender="Tortoise")
-loader = package.IMessageChatLoader(write_imessage(place / "chat.db"))
+loader = package.IMessageChatLoader(write_imessage(folder / "chat.db"))
 assert len(list(package.to_training_examples(loader | steps))) == 10
-threads = package.FolderFacebookMessengerChatLoader(write_messenger(place / "hogwarts"))
+export = write_messenger(folder / "hogwarts")
+threads = package.FolderFacebookMessengerChatLoader(export)
 assert len((threads | package.MapAIMessages()).load()) == 9
 heavy = {"openai", "langchain_openai", "tiktoken", "numpy", "torch", "typer", "fastapi"}
 retriever = package.ChatExportRetriever.from_sessions(loader)
@@ -84,9 +85,9 @@ import tempfile
 import langchain_chatexports as package
 import langchain_chatexports.datasets
 from langchain_chatexports.samples import write_imessage
-place = Path(tempfile.mkdtemp())
-loader = package.IMessageChatLoader(write_imessage(place / "chat.db"))
-parquet = place / "desk.parquet"
+folder = Path(tempfile.mkdtemp())
+loader = package.IMessageChatLoader(write_imessage(folder / "chat.db"))
+parquet = folder / "desk.parquet"
 parquet.write_bytes(b"PAR1" * 4)
 columns = {name: name for name in ("conversation", "sender", "time", "text")}
 for extra, code in WITHOUT.items():
@@ -108,10 +109,10 @@ from langchain_chatexports.cli.app import app
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.report import build_report, write_report
 from langchain_chatexports.samples import write_imessage
-place = Path(tempfile.mkdtemp())
-loader = IMessageChatLoader(write_imessage(place / "chat.db"))
-write_report(build_report(loader), place / "report.html")
-assert "</html>" in (place / "report.html").read_text(encoding="utf-8")
+folder = Path(tempfile.mkdtemp())
+loader = IMessageChatLoader(write_imessage(folder / "chat.db"))
+write_report(build_report(loader), folder / "report.html")
+assert "</html>" in (folder / "report.html").read_text(encoding="utf-8")
 """,
     "evaluate": "from langchain_chatexports.evaluation import check_extra\n"
     "check_extra()",
