@@ -65,7 +65,7 @@ def translate_os_errors(path: Path, remedy: str) -> Iterator[None]:
 
 def access_error(label: object, path: Path, remedy: str) -> ExportAccessError:
     """Build the error for a path without read permission."""
-    return ExportAccessError(f"{label} may not be read. {remedy}", path=path)
+    return ExportAccessError(f"Access to {label} was denied. {remedy}", path=path)
 
 
 def read_error(path: Path, error: OSError) -> ExportFormatError:
