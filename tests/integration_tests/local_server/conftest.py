@@ -24,7 +24,7 @@ MAX_SECONDS = 300
 # They have reordered attention, linear attention, and vision.
 _ALWAYS_TESTED = {"gemma-4", "llama-3.2", "qwen3.5"}
 
-UNENDING: Any = {"logit_bias": {"0": -100, "2": -100}}
+WITHOUT_END_TOKENS: Any = {"logit_bias": {"0": -100, "2": -100}}
 """Options of a chat that exclude the tiny base's end tokens."""
 
 FAMILIES = [

@@ -33,7 +33,7 @@ notes = pathlib.Path({folder!r})
 connect, unix = socket.socket.connect, getattr(socket, "AF_UNIX", None)
 def refuse(self, address, *rest):
     if self is not None and self.family == unix:
-        return connect(self, address)  # A file of this machine.
+        return connect(self, address)  # A local socket.
     (notes / "attempt").write_text(repr(address))
     raise OSError("the network is closed")
 socket.socket.connect = socket.socket.connect_ex = refuse
@@ -43,7 +43,7 @@ socket.getaddrinfo = lambda host, *rest, **more: refuse(None, host)
 
 
 @dataclass
-class _Life:
+class _JobHistory:
     """Observations of a job, from its creation to the deletion of its model."""
 
     spy: Path
@@ -56,9 +56,11 @@ class _Life:
 
 
 @pytest.fixture(scope="module")
-def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
+def job_history(
+    tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> _JobHistory:
     """Create, stop and continue a job, chat with its model, and delete it."""
-    folder = tmp_path_factory.mktemp("life")
+    folder = tmp_path_factory.mktemp("job_history")
     data_dir = folder / "data"
     (folder / "sitecustomize.py").write_text(_SPY.format(folder=str(folder)))
     server = LocalServer(tiny_base, data_dir=data_dir, threads=1)
@@ -81,7 +83,7 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
             client.chat.completions.create(model=model, messages=_CHAT, max_tokens=4)
             client.files.delete(job.training_file)
             client.models.delete(model)
-    return _Life(
+    return _JobHistory(
         spy=folder,
         data_dir=data_dir,
         keys=keys,
@@ -92,30 +94,30 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
     )
 
 
-def test_stopped_server_queues_its_job(life: _Life) -> None:
-    assert life.trainers_when_stopped == 0
-    assert life.status_when_stopped == "queued"
+def test_stopped_server_queues_its_job(job_history: _JobHistory) -> None:
+    assert job_history.trainers_when_stopped == 0
+    assert job_history.status_when_stopped == "queued"
 
 
-def test_next_server_continues_the_job(life: _Life) -> None:
-    assert life.job.status == "succeeded", life.job.error
-    assert life.steps == list(range(500, 0, -1))
+def test_next_server_continues_the_job(job_history: _JobHistory) -> None:
+    assert job_history.job.status == "succeeded", job_history.job.error
+    assert job_history.steps == list(range(500, 0, -1))
 
 
-def test_each_start_has_a_new_key(life: _Life) -> None:
-    assert life.keys[0] != life.keys[1]
+def test_each_start_has_a_new_key(job_history: _JobHistory) -> None:
+    assert job_history.keys[0] != job_history.keys[1]
 
 
-def test_deletion_leaves_no_text_or_weights(life: _Life) -> None:
-    left = [path for path in life.data_dir.rglob("*") if path.is_file()]
+def test_deletion_leaves_no_text_or_weights(job_history: _JobHistory) -> None:
+    left = [path for path in job_history.data_dir.rglob("*") if path.is_file()]
     assert not any(_MARK.encode() in path.read_bytes() for path in left)
     assert {path.suffix for path in left} <= {".db", ".lock"}
-    assert not any(life.job.id.encode() in path.read_bytes() for path in left)
+    assert not any(job_history.job.id.encode() in path.read_bytes() for path in left)
 
 
-def test_server_and_trainer_open_no_connections(life: _Life) -> None:
-    assert (life.spy / "loaded").exists()
-    assert not (life.spy / "attempt").exists()
+def test_server_and_trainer_open_no_connections(job_history: _JobHistory) -> None:
+    assert (job_history.spy / "loaded").exists()
+    assert not (job_history.spy / "attempt").exists()
 
 
 def test_cancelled_job_is_followed_by_the_next(tiny_server: LocalServer) -> None:

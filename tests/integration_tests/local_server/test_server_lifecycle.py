@@ -17,7 +17,7 @@ from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.processes import child_command
 from tests.integration_tests.local_server.conftest import (
     MAX_SECONDS,
-    UNENDING,
+    WITHOUT_END_TOKENS,
     open_client,
 )
 
@@ -109,7 +109,7 @@ def test_shared_server_stops_with_its_last_user(tiny_file: Any, data_dir: Any) -
 
 def test_stream_arrives_in_pieces(tiny_server: Any) -> None:
     """The first piece arrives early in at least one of five streams."""
-    options = {"model": "tiny", "messages": _HELLO, **UNENDING}
+    options = {"model": "tiny", "messages": _HELLO, **WITHOUT_END_TOKENS}
 
     def is_early() -> bool:
         started = time.monotonic()

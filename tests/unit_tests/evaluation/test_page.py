@@ -72,9 +72,9 @@ def test_page_begins_with_headline(found: Evaluation, page: str) -> None:
     assert "more like the person than the base model with examples to imitate" in text
     assert "more like the person than another person's model" in text
     assert not re.search(r"bits|loss|interval|\bp\b", text)
-    unfolded = page.partition("<details>")[0].partition("<main>")[2]
-    assert "23 of 40 correct" in unfolded
-    assert not re.search(r"bits|loss|interval|<svg|<table", unfolded)
+    visible = page.partition("<details>")[0].partition("<main>")[2]
+    assert "23 of 40 correct" in visible
+    assert not re.search(r"bits|loss|interval|<svg|<table", visible)
 
 
 def test_page_has_charts_and_blind_test(page: str) -> None:

@@ -34,21 +34,21 @@ def _render_go(text: str, messages: list[dict[str, str]]) -> str:
     ):
         text = text.replace(f"{{{{ {old} }}}}", f"{{% {new} %}}")
     text = text.replace("{{ .Content }}", "{{ m.content }}")
-    ends = iter(_ends(text))
-    text = re.sub("{{ end }}", lambda _: f"{{% {next(ends)} %}}", text)
+    end_tags = iter(_find_end_tags(text))
+    text = re.sub("{{ end }}", lambda _: f"{{% {next(end_tags)} %}}", text)
     environment = jinja2.Environment(keep_trailing_newline=True)  # noqa: S701 - no HTML.
     return environment.from_string(text).render(messages=messages)
 
 
-def _ends(text: str) -> list[str]:
+def _find_end_tags(text: str) -> list[str]:
     opened: list[str] = []
-    ends: list[str] = []
+    end_tags: list[str] = []
     for kind in re.findall(r"{% (for|if) |{{ (end) }}", text):
         if kind[1]:
-            ends.append(f"end{opened.pop()}")
+            end_tags.append(f"end{opened.pop()}")
         else:
             opened.append(kind[0])
-    return ends
+    return end_tags
 
 
 @pytest.mark.parametrize("family", sorted(TINY_MODELS))

@@ -147,8 +147,8 @@ def test_pauses_are_counted_by_length(
 
 def _windows(loader: ExportLoader) -> TransformedChatLoader:
     mapped = loader | SplitSessions() | MergeChatRuns() | MapAIMessages()
-    cut = ChunkSessions(keep_tail=True, overlap_as_context=True)
-    return mapped | LabelSpeakers() | cut
+    windows = ChunkSessions(keep_tail=True, overlap_as_context=True)
+    return mapped | LabelSpeakers() | windows
 
 
 def test_examples_match_those_of_prepare(

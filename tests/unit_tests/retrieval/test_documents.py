@@ -125,7 +125,7 @@ def test_documents_are_lazy_and_close_the_loader() -> None:
 
 def test_grown_export_is_indexed_without_duplicates() -> None:
     """As in the docs, with LangChain's indexing API and a record manager."""
-    pytest.importorskip("numpy")  # LangChain's store in memory needs it.
+    pytest.importorskip("numpy")  # LangChain's in-memory store needs it.
     records = InMemoryRecordManager(namespace="chats")
     records.create_schema()
     store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
