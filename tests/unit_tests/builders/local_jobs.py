@@ -18,7 +18,7 @@ _TRAIN = import_module("langchain_chatexports.workflows.train")
 
 @contextmanager
 def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    """Run a server, set its key, and replace pauses between requests."""
+    """Run a server, set its key, and skip pauses between requests."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setattr(Clock, "sleep", lambda *_: None)
     with OpenAIServer().running() as running:

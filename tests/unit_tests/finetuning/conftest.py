@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _sdk_retries_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_retry_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     no_sleep = SimpleNamespace(sleep=lambda _: None, time=time.time)
     monkeypatch.setattr("openai._base_client.time", no_sleep)
 

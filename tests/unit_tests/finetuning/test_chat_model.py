@@ -17,13 +17,13 @@ PROFILE = {"max_input_tokens": 100, "tool_calling": False}
 
 
 @pytest.fixture
-def _misleading(monkeypatch: pytest.MonkeyPatch) -> None:
+def _misleading_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_BASE", "OPENAI_BASE_URL", "LANGSMITH_GATEWAY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/elsewhere")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
 
 
-@pytest.mark.usefixtures("_misleading")
+@pytest.mark.usefixtures("_misleading_environment")
 def test_model_uses_the_server_that_trained_it(server: OpenAIServer) -> None:
     model = make_tuner(server).invoke(make_examples())
     assert isinstance(model, ChatOpenAI)

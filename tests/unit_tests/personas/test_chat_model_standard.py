@@ -69,7 +69,7 @@ class TestIntegration(_Persona, ChatModelIntegrationTests):
         gc.collect()
 
     @pytest.fixture(autouse=True)
-    def _clients_end_with_their_loop(self) -> Iterator[None]:
+    def _forget_clients(self) -> Iterator[None]:
         yield
         forget_clients()
 
