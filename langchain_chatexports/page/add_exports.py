@@ -116,11 +116,6 @@ def _build_cards(session: PageSession, instructions: ui.expansion) -> None:
     exports = session.exports
     card_count = len(exports.cards)
 
-    def talk_now() -> None:
-        if session.talk.chosen is not None or not session.talk.is_ready:
-            session.talk_to_person()
-        ui.navigate.to("/talk")
-
     def cards() -> None:
         nonlocal card_count
         for card in exports.cards:
@@ -130,25 +125,11 @@ def _build_cards(session: PageSession, instructions: ui.expansion) -> None:
             scroll_to(result)
         card_count = len(exports.cards)
 
-    def next_steps() -> None:
-        for note in exports.notes:
-            text(note, classes="quiet")
-        _show_warnings(exports.warnings)
-        if not exports.cards:
-            text(_("Don't have an export yet?"), classes="quiet")
-            button = ui.button(_("Try it with sample chats"))
-            button.on_click(session.add_sample).props("outline")
-        elif session.contents:
-            next_link(_("Next: choose whose voice to learn"), "/choose")
-            if session.choice.voice is not None:
-                button = ui.button(_("Or skip training and talk now"))
-                button.on_click(talk_now).props("outline")
-
     result = ui.element("div").classes("part").props("aria-live=polite")
     with result:
         rebuild_on_change(cards, lambda: list(exports.cards))
         rebuild_on_change(
-            next_steps,
+            lambda: _show_next_steps(session),
             lambda: (
                 bool(exports.cards),
                 len(exports.notes),
@@ -157,6 +138,29 @@ def _build_cards(session: PageSession, instructions: ui.expansion) -> None:
                 session.choice.voice is not None,
             ),
         )
+
+
+def _show_next_steps(session: PageSession) -> None:
+    """Show the notes about all exports, and what to do next."""
+    exports = session.exports
+
+    def talk_now() -> None:
+        if session.talk.chosen is not None or not session.talk.is_ready:
+            session.talk_to_person()
+        ui.navigate.to("/talk")
+
+    for note in exports.notes:
+        text(note, classes="quiet")
+    _show_warnings(exports.warnings)
+    if not exports.cards:
+        text(_("Don't have an export yet?"), classes="quiet")
+        button = ui.button(_("Try it with sample chats"))
+        button.on_click(session.add_sample).props("outline")
+    elif session.contents:
+        next_link(_("Next: choose whose voice to learn"), "/choose")
+        if session.choice.voice is not None:
+            button = ui.button(_("Or skip training and talk now"))
+            button.on_click(talk_now).props("outline")
 
 
 def _build_card(session: PageSession, card: Card) -> None:
