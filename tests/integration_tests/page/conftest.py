@@ -348,7 +348,8 @@ class Command:
         children = psutil.Process(self.process.pid).children()
         assert children
         for child in children:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         psutil.wait_procs(children)
 
 
