@@ -59,12 +59,14 @@ class ProcessLock:
 
 def is_locked(path: str | Path) -> bool:
     """Return whether a running process holds the lock on a file."""
-    if not Path(path).exists():
+    try:
+        descriptor = os.open(path, os.O_RDWR | _NO_LINKS)
+    except FileNotFoundError:
         return False
-    lock = ProcessLock(path)
-    acquired = lock.acquire()
-    lock.release()
-    return not acquired
+    try:
+        return not _try_shared_lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 if sys.platform == "win32":
@@ -77,11 +79,18 @@ if sys.platform == "win32":
             return False
         return True
 
+    # Windows has no shared locks.
+    _try_shared_lock = _try_lock
+
 else:
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
+
+    def _try_shared_lock(descriptor: int) -> bool:
+        # With exclusive locks, two checks at the same time would see each other.
+        return _try_lock(descriptor, fcntl.LOCK_SH)

@@ -116,27 +116,10 @@ def _build_cards(session: PageSession, instructions: ui.expansion) -> None:
     exports = session.exports
     card_count = len(exports.cards)
 
-    def talk_now() -> None:
-        if session.talk.chosen is not None or not session.talk.is_ready:
-            session.talk_to_person()
-        ui.navigate.to("/talk")
-
     def cards() -> None:
         nonlocal card_count
         for card in exports.cards:
             _build_card(session, card)
-        for note in exports.notes:
-            text(note, classes="quiet")
-        _show_warnings(exports.warnings)
-        if not exports.cards:
-            text(_("Don't have an export yet?"), classes="quiet")
-            button = ui.button(_("Try it with sample chats"))
-            button.on_click(session.add_sample).props("outline")
-        elif session.contents:
-            next_link(_("Next: choose whose voice to learn"), "/choose")
-            if session.choice.voice is not None:
-                button = ui.button(_("Or skip training and talk now"))
-                button.on_click(talk_now).props("outline")
         if len(exports.cards) > card_count:
             instructions.close()
             scroll_to(result)
@@ -144,16 +127,40 @@ def _build_cards(session: PageSession, instructions: ui.expansion) -> None:
 
     result = ui.element("div").classes("part").props("aria-live=polite")
     with result:
+        rebuild_on_change(cards, lambda: list(exports.cards))
         rebuild_on_change(
-            cards,
+            lambda: _show_next_steps(session),
             lambda: (
-                list(exports.cards),
+                bool(exports.cards),
                 len(exports.notes),
                 len(exports.warnings),
                 id(session.contents),
                 session.choice.voice is not None,
             ),
         )
+
+
+def _show_next_steps(session: PageSession) -> None:
+    """Show the notes about all exports, and what to do next."""
+    exports = session.exports
+
+    def talk_now() -> None:
+        if session.talk.chosen is not None or not session.talk.is_ready:
+            session.talk_to_person()
+        ui.navigate.to("/talk")
+
+    for note in exports.notes:
+        text(note, classes="quiet")
+    _show_warnings(exports.warnings)
+    if not exports.cards:
+        text(_("Don't have an export yet?"), classes="quiet")
+        button = ui.button(_("Try it with sample chats"))
+        button.on_click(session.add_sample).props("outline")
+    elif session.contents:
+        next_link(_("Next: choose whose voice to learn"), "/choose")
+        if session.choice.voice is not None:
+            button = ui.button(_("Or skip training and talk now"))
+            button.on_click(talk_now).props("outline")
 
 
 def _build_card(session: PageSession, card: Card) -> None:
@@ -167,37 +174,43 @@ def _build_card(session: PageSession, card: Card) -> None:
         )
 
     def content() -> None:
-        with ui.element("div").classes("card"):
-            text(card.name, tag="h2", classes="name")
-            if card.state == "copying":
-                text(_("Copying … {size}", size=Size(card.copied_bytes or 0)))
-            elif card.state == "waiting":
-                text(wait_text())
-            elif card.state == "reading":
-                show_work(card.work)
-            elif card.summary:
-                _show_summary(card, card.summary)
-            _show_skipped_files(card.skipped_files)
-            if failure := card.work.error:
-                details = session.exports.strip_copy_paths(failure.details)
-                error_box(failure.message, details)
-            _show_warnings(card.warnings)
-            is_over = card.state in {"read", "failed"}
-            button = ui.button(_("Remove from the list") if is_over else _("Cancel"))
-            button.on_click(partial(session.exports.remove, card))
-            button.props("outline dense").classes("small")
+        state = card.state
+        text(card.name, tag="h2", classes="name")
+        if state == "copying":
+            text(_("Copying … {size}", size=Size(card.copied_bytes or 0)))
+        elif state == "waiting":
+            text(wait_text())
+        elif state == "reading":
+            show_work(card.work)
+        elif card.summary:
+            _show_summary(card, card.summary)
+        _show_skipped_files(card.skipped_files)
+        if failure := card.work.error:
+            details = session.exports.strip_copy_paths(failure.details)
+            error_box(failure.message, details)
+        _show_warnings(card.warnings)
+        is_over = state in {"read", "failed"}
+        remove.text = _("Remove from the list") if is_over else _("Cancel")
 
-    rebuild_on_change(
-        content,
-        lambda: (
+    def state() -> object:
+        return (
             card.state,
             wait_text(),
             card.copied_bytes,
             card.work.progress,
+            card.work.error,
             card.summary,
             len(card.warnings),
-        ),
-    )
+        )
+
+    with ui.element("div").classes("card"):
+        part = ui.element("div")
+        # Outside the part, which is rebuilt while an export is read: a rebuild during
+        # a click would lose the click.
+        remove = ui.button(on_click=partial(session.exports.remove, card))
+        remove.props("outline dense").classes("small")
+        with part:
+            rebuild_on_change(content, state)
 
 
 def _show_summary(card: Card, summary: ExportSummary) -> None:

@@ -1,6 +1,7 @@
 """Screen 2: choose the person, the chats, and the base."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from langchain_chatexports.page.layout import (
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.workflows.bases import (
     Base,
+    BaseChoice,
     detect_language,
     find_base,
     fitting_bases,
@@ -59,8 +61,6 @@ def build_choose(session: PageSession) -> None:
         return
     paragraph("The model learns to reply like one person in these chats.")
     _build_form(session)
-    # Keep the selection when this part is rebuilt after measuring the machine.
-    chosen: dict[str, str] = {}
 
     def examples() -> None:
         show_work(session.preparing)
@@ -75,13 +75,10 @@ def build_choose(session: PageSession) -> None:
                 "style. Larger models write better, but take longer. If in doubt, "
                 "keep the suggested one."
             )
-            # Measuring runs in the background, for up to a minute.
-            show_work(session.measuring)
-            _build_base(session, session.data, chosen)
+            _build_base(session, session.data)
 
     rebuild_on_change(examples, lambda: (session.preparing.state, id(session.data)))
-    measuring = session.measuring
-    rebuild_on_change(base, lambda: (measuring.is_running, id(session.data)))
+    rebuild_on_change(base, lambda: id(session.data))
 
 
 def _build_form(session: PageSession) -> None:
@@ -289,20 +286,22 @@ def _show_example(examples: list[TrainingExample]) -> None:
         ui.button(_("Next"), on_click=show_next).props("outline dense")
 
 
-def _build_base(
-    session: PageSession, data: TrainingData, chosen: dict[str, str]
-) -> None:
-    seconds = session.estimate_seconds()
+def _build_base(session: PageSession, data: TrainingData) -> None:
     fitting = fitting_bases()
     requested_base = session.base
-    bases = {base.id: _label(base, seconds) for base in fitting}
-    if requested_base is not None and requested_base not in bases:
-        bases = {requested_base: Path(requested_base).name or requested_base, **bases}
     default = fitting[0].id
-    value = (
-        chosen.get("base") or requested_base or _show_proposal(session, data) or default
-    )
-    select = ui.select(bases, label=_("Base model"), value=value).classes("grow")
+
+    def labels() -> dict[str, str]:
+        seconds = session.estimate_seconds()
+        bases = {base.id: _label(base, seconds) for base in fitting}
+        if requested_base is None or requested_base in bases:
+            return bases
+        return {requested_base: Path(requested_base).name or requested_base, **bases}
+
+    measuring = ui.element("div")
+    proposal = None if requested_base else _find_proposal(session, data)
+    value = requested_base or (proposal.base.id if proposal else default)
+    select = ui.select(labels(), label=_("Base model"), value=value).classes("grow")
     warning = ui.element("div").classes("part")
     language = detect_language(data.examples)
 
@@ -316,8 +315,14 @@ def _build_base(
 
     button = ui.button(_("Next: train"), on_click=train)
 
+    def show_measuring() -> None:
+        show_work(session.measuring)
+        if proposal is not None:
+            _show_proposal(session, proposal)
+        # A new select or button would close an open menu, or lose a click.
+        select.set_options(labels())
+
     def choose() -> None:
-        chosen["base"] = select.value
         base = find_base(selected_base())
         warning.clear()
         if not base.supports_language(language):
@@ -340,16 +345,27 @@ def _build_base(
 
     select.on_value_change(choose)
     choose()
+    with measuring:
+        # Measuring runs in the background, for up to a minute.
+        rebuild_on_change(show_measuring, lambda: session.measuring.is_running)
 
 
-def _show_proposal(session: PageSession, data: TrainingData) -> str | None:
+def _find_proposal(session: PageSession, data: TrainingData) -> BaseChoice | None:
     try:
-        choice = session.choose_base(data)
+        return session.choose_base(data)
     except LocalServerError as error:
         show_failure(translate_error(error))
         return None
-    text(choice_text(choice))
-    return choice.base.id
+
+
+def _show_proposal(session: PageSession, proposal: BaseChoice) -> None:
+    """Show the proposed base, with its training time on this machine if measured."""
+    seconds = session.estimate_seconds()
+    if seconds is not None:
+        seconds = proposal.base.training_seconds(seconds)
+    if seconds is not None:
+        proposal = replace(proposal, seconds=seconds)
+    text(choice_text(proposal))
 
 
 def _label(base: Base, seconds: float | None) -> str:

@@ -112,6 +112,8 @@ class ExportList:
         self._new_copies: set[Path] = set()
         self._copies: set[Path] = set()
         self._uploads: dict[str, tuple[Card, Path]] = {}
+        # An upload can end while its last block is counted.
+        self._size_lock = threading.Lock()
 
     def paths(self) -> list[Path]:
         return [path for card in self.cards if card.export for path in card.paths]
@@ -146,6 +148,14 @@ class ExportList:
         target.parent.mkdir(parents=True, exist_ok=True)
         return card, target
 
+    def count_bytes(self, card: Card, size: int) -> bool:
+        """Add to the size of an upload; return whether it is still wanted."""
+        with self._size_lock:
+            if card not in self.cards or card.copied_bytes is None:
+                return False
+            card.copied_bytes += size
+            return True
+
     def finish_upload(self, batch: str, name: str) -> None:
         """Read a complete upload."""
         if batch not in self._uploads:
@@ -157,7 +167,8 @@ class ExportList:
                 self.notes.append(note)
             return
         card, copy = self._uploads.pop(batch)
-        card.copied_bytes = None
+        with self._size_lock:
+            card.copied_bytes = None
         if card in self.cards:
             self._start(card, copy)
         self._new_copies.discard(copy)
@@ -168,13 +179,14 @@ class ExportList:
         if batch not in self._uploads:
             return
         card, copy = self._uploads.pop(batch)
-        card.copied_bytes = None
         card.work.error = Failure(
             lazy_gettext(
                 "The upload is incomplete. Add the file again, and wait for the copy "
                 "to finish."
             )
         )
+        with self._size_lock:
+            card.copied_bytes = None
         self._new_copies.discard(copy)
         self._delete_unused_copies()
 
@@ -279,7 +291,8 @@ class ExportList:
                 self.cards.remove(other)
         target.name = ", ".join(path.name for path in export.paths)
         target.paths, target.export = export.paths, export
-        target.summary, target.duplicates = sessions.summary(), finder.find()
+        # The summary is last: when it changes, screens show the others, too.
+        target.duplicates, target.summary = finder.find(), sessions.summary()
 
     def _update(self) -> None:
         self._delete_unused_copies()

@@ -44,9 +44,8 @@ def _add_uploads(app: FastAPI, exports: ExportList) -> None:
         with target.open("xb") as file:
             async for block in request.stream():
                 await run_in_threadpool(file.write, block)
-                if card not in exports.cards or card.copied_bytes is None:
+                if not exports.count_bytes(card, len(block)):
                     return Response(status_code=410)
-                card.copied_bytes += len(block)
         return Response()
 
     @app.post("/upload-end")

@@ -65,22 +65,24 @@ def serve_page(
 
     old_tab = TabKeys(data_dir)
     with (
-        _listen(port, old_tab.last_port) as listener,
         PageSession(base, data_dir, index_dir) as session,
         _show_warnings(session),
     ):
-        bound_port = listener.getsockname()[1]
-        old_tab.store(bound_port)
-        links = OneTimeLinks(
-            lambda token: on_link(f"http://{_HOST}:{bound_port}/?token={token}")
-        )
+        # Its imports take seconds. If the port were open, a tab that reconnects would
+        # wait for an answer, and give up on a slow machine.
         app = _build_app(session, old_tab.key)
-        app = PageAccess(app, links=links, old_tab=old_tab)
-        try:
-            run_app(app, listener, links.renew)
-        finally:
-            # Store them again, since "Delete everything" removes them.
+        with _listen(port, old_tab.last_port) as listener:
+            bound_port = listener.getsockname()[1]
             old_tab.store(bound_port)
+            links = OneTimeLinks(
+                lambda token: on_link(f"http://{_HOST}:{bound_port}/?token={token}")
+            )
+            app = PageAccess(app, links=links, old_tab=old_tab)
+            try:
+                run_app(app, listener, links.renew)
+            finally:
+                # Store them again, since "Delete everything" removes them.
+                old_tab.store(bound_port)
 
 
 @contextmanager

@@ -66,13 +66,9 @@ def build_train(session: PageSession) -> None:
     def jobs_state() -> object:
         statuses = [(job.id, job.status) for job in session.jobs()]
         is_lost = session.has_interrupted_training
-        return statuses, session.job_work.state, is_lost, session.job_event
+        return statuses, session.job_work.is_running, is_lost, session.job_event
 
     def jobs() -> None:
-        show_work(session.job_work)
-        if session.is_preparing_training:
-            stop = ui.button(_("Stop"), on_click=session.stop_preparing)
-            stop.props("outline")
         if session.has_interrupted_training:
             error_box(
                 _(
@@ -90,6 +86,12 @@ def build_train(session: PageSession) -> None:
         for job in training_jobs:
             _show_job(session, job)
 
+    rebuild_on_change(
+        lambda: show_work(session.job_work), lambda: session.job_work.state
+    )
+    # Outside the parts: a rebuild during a click would lose the click.
+    stop = ui.button(_("Stop"), on_click=session.stop_preparing).props("outline")
+    stop.bind_visibility_from(session, "is_preparing_training")
     rebuild_on_change(jobs, jobs_state)
 
 
@@ -107,12 +109,13 @@ def _show_job(session: PageSession, job: LocalJob) -> None:
         text(join_parts(job.person or "", job.base_model), tag="h2", classes="name")
         rebuild_on_change(progress, state)
         with ui.element("div").classes("form-row"):
-            if is_unfinished(job):
+            # Only one action can run at a time.
+            is_busy = session.job_work.is_running
+            if is_unfinished(job) and not is_busy:
                 stop = ui.button(_("Stop"), on_click=lambda: session.stop_job(job))
                 stop.props("outline")
-            elif job.status in {"stopped", "failed"}:
-                if not session.job_work.is_running:
-                    ui.button(_("Continue"), on_click=lambda: session.resume_job(job))
+            elif job.status in {"stopped", "failed"} and not is_busy:
+                ui.button(_("Continue"), on_click=lambda: session.resume_job(job))
             elif job.status == "succeeded":
                 _build_talk_link(session, job)
 

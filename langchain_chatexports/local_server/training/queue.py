@@ -10,6 +10,7 @@ import logging
 import shutil
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -44,8 +45,10 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _IDLE_SECONDS = 1.0
-# Enough for most steps and a checkpoint; less than the server's shutdown limit.
-_CHECKPOINT_SECONDS = 7.0
+# The time to finish a step and save a checkpoint: less than `JobStore.stop` waits, and
+# less than the server's shutdown limit.
+_PAUSE_SECONDS = 15.0
+_SHUTDOWN_SECONDS = 7.0
 
 
 class TrainingQueue:
@@ -208,8 +211,21 @@ class TrainingQueue:
                 return _parse_failure(code, output)
             status = (self._jobs.get(job_id) or {}).get("status")
             if status != "running" or self._stopping.is_set():
-                _stop(trainer, save_checkpoint=status in {"running", "paused"})
+                if status in {"running", "paused"}:
+                    self._save_checkpoint(trainer)
+                _kill(trainer)
                 return None
+
+    def _save_checkpoint(self, trainer: subprocess.Popen[bytes]) -> None:
+        """Wait until a trainer has saved a checkpoint and exited, up to a limit."""
+        send_line(trainer, STOP)
+        started = time.monotonic()
+        while time.monotonic() - started < (
+            _SHUTDOWN_SECONDS if self._stopping.is_set() else _PAUSE_SECONDS
+        ):
+            with suppress(subprocess.TimeoutExpired):
+                trainer.wait(_POLL_SECONDS)
+                return
 
     def _model_folder(self, job_id: str) -> Path:
         model_id: str = self._jobs.private_fields(job_id)["model"]["id"]
@@ -275,11 +291,7 @@ class TrainingQueue:
         return bool(model.get("base_model") == self._base_model)
 
 
-def _stop(trainer: subprocess.Popen[bytes], *, save_checkpoint: bool) -> None:
-    if save_checkpoint:
-        send_line(trainer, STOP)
-        with suppress(subprocess.TimeoutExpired):
-            trainer.wait(_CHECKPOINT_SECONDS)
+def _kill(trainer: subprocess.Popen[bytes]) -> None:
     trainer.kill()
     with suppress(OSError):
         trainer.communicate()

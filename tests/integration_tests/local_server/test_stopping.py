@@ -42,8 +42,8 @@ class _Terminal:
         (folder / "other.jsonl").write_bytes(as_jsonl(dialogues(20)))
         # 450 steps: enough for an interrupt on a busy machine.
         (folder / "talks.jsonl").write_bytes(as_jsonl(dialogues(250)))
-        # 2,000 steps, more than are trained while two other commands start.
-        (folder / "many.jsonl").write_bytes(as_jsonl(dialogues(1100)))
+        # 4,000 steps, more than are trained while two other commands start.
+        (folder / "many.jsonl").write_bytes(as_jsonl(dialogues(2200)))
 
     def finetune_command(self, *options: str, file: str = "talks.jsonl") -> list[str]:
         base_and_data = ("--base", str(self._base), "--data-dir", str(self.data_dir))

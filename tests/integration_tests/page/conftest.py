@@ -43,6 +43,8 @@ _FOCUSED = """
     const e = document.activeElement;
     return e.getAttribute('aria-label') || e.innerText || e.value || '';
 """
+# Before its handshake, NiceGUI can send events in another order.
+_CONNECTED = "return window.did_handshake === true"
 _CHANGING = "return document.getAnimations().some((a) => a instanceof CSSTransition)"
 _AXE = Path(axe_core_python.__file__).with_name("axe.min.js").read_text("utf-8")
 _RUN_AXE = """
@@ -89,6 +91,8 @@ class Browser:
         logs = {"performance": "ALL", "browser": "ALL"}
         options.set_capability("goog:loggingPrefs", logs)
         self.driver = webdriver.Chrome(options=options, service=Service(driver))
+        # Checks with axe-core take longer than the default of half a minute.
+        self.driver.set_script_timeout(_SECONDS)
         self.look_as(width, 900, is_dark=is_dark)
         self._log("performance")  # Skip the requests of the browser's first page.
         self.requests: list[str] = []
@@ -157,11 +161,16 @@ class Browser:
         except AssertionError:
             pytest.fail(f"{text!r} is not on the page, but: {self.text[:3000]}")
 
+    def wait_for_connection(self) -> None:
+        """Wait until the page is connected to its server."""
+        wait(lambda: self.driver.execute_script(_CONNECTED))
+
     def all(self, css: str) -> list[WebElement]:
         return list(self.driver.find_elements(By.CSS_SELECTOR, css))
 
     def click(self, name: str) -> None:
         def try_click() -> bool:
+            self.wait_for_connection()
             for element in self.all("button, a, [role=option], .q-item, .q-checkbox"):
                 is_named = name in element.text.splitlines()
                 if is_named and element.is_displayed() and element.is_enabled():
@@ -185,6 +194,7 @@ class Browser:
 
     def write(self, label: str, text: str) -> WebElement:
         css = f":is(input, textarea)[aria-label^='{label}']:enabled"
+        self.wait_for_connection()
         field = wait(lambda: self.all(css))[0]
         field.send_keys(text)
         return field  # type: ignore[no-any-return] # selenium's is untyped here
@@ -198,6 +208,7 @@ class Browser:
             return False
 
         select = f".q-select:has([aria-label^='{label}'])"
+        self.wait_for_connection()
         wait(lambda: self.all(select))[0].click()
         wait(try_click)
         wait(lambda: not self.all(".q-menu"))
@@ -208,6 +219,7 @@ class Browser:
         return str(self.driver.execute_script(_FOCUSED)).strip()
 
     def key(self, *keys: str) -> None:
+        self.wait_for_connection()
         webdriver.ActionChains(self.driver).send_keys(*keys).perform()
 
     def tab_to(self, name: str) -> None:
@@ -336,7 +348,8 @@ class Command:
         children = psutil.Process(self.process.pid).children()
         assert children
         for child in children:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         psutil.wait_procs(children)
 
 

@@ -4,6 +4,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -61,12 +62,13 @@ def test_link_logs_in_one_browser(shared: Command, browsers: Browsers) -> None:
 
 
 def test_websocket_requires_cookie_and_origin(shared: Command) -> None:
-    login = httpx.get(shared.link)
+    login = httpx.get(shared.link, timeout=_SECONDS)
     page = urljoin(shared.address, login.headers["refresh"].partition("url=")[2])
     socket_path = "_nicegui_ws/socket.io/?EIO=4&transport=websocket"
     url = f"{page.replace('http:', 'ws:')}{socket_path}"
     cookie = login.headers["set-cookie"].partition(";")[0]
     own = shared.address.rstrip("/")
+    open_socket = partial(connect, url, open_timeout=_SECONDS)
     for headers, origin in (
         ({}, own),
         ({"Cookie": cookie}, "http://evil.example"),
@@ -74,11 +76,11 @@ def test_websocket_requires_cookie_and_origin(shared: Command) -> None:
     ):
         with (
             pytest.raises(InvalidStatus, match="403"),
-            connect(url, additional_headers=headers, origin=Origin(origin)),
+            open_socket(additional_headers=headers, origin=Origin(origin)),
         ):
             pass
     headers = {"Cookie": cookie}
-    with connect(url, additional_headers=headers, origin=Origin(own)) as socket:
+    with open_socket(additional_headers=headers, origin=Origin(own)) as socket:
         assert str(socket.recv(_SECONDS)).startswith("0{")
 
 
@@ -97,7 +99,7 @@ def test_other_local_server_gets_no_access(shared: Command, browsers: Browsers) 
     assert not any("cookie" in request.lower() for request in requests)
     assert len(path) > 20
     assert not any(path in request for request in requests)
-    with httpx.Client() as client:
+    with httpx.Client(timeout=_SECONDS) as client:
         for guess in ("manage", "talk", ""):
             assert client.get(f"{shared.address}{guess}").status_code == 403
 
@@ -150,7 +152,7 @@ def test_old_tab_reconnects_after_restart(
         wait(lambda: browser.driver.current_url not in {old, "about:blank"})
         browser.see("Delete everything")
         assert browser.driver.current_url.endswith("/manage")
-        with httpx.Client() as client:
+        with httpx.Client(timeout=_SECONDS) as client:
             # The cookies and paths of the last page are invalid.
             for request in requests:
                 path = request.partition(" ")[0]

@@ -18,6 +18,10 @@ def _start(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Run `chatexports open` with a dropped file in its own temporary folder."""
     env = {key: value for key, value in os.environ.items() if "PYTEST" not in key}
     code = (
+        # What `nohup` starts ignores SIGHUP.
+        "import signal\n"
+        "if hasattr(signal, 'SIGHUP'):\n"
+        "    signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from langchain_chatexports.page.session import PageSession as S\n"
         "enter = S.__enter__\n"
         "def enter_with_copy(self):\n"

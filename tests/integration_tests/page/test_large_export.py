@@ -26,26 +26,31 @@ def _write(path: Path) -> None:
 def test_page_handles_thirty_thousand_messages(
     command: Command, browsers: Browsers, tmp_path: Path
 ) -> None:
-    export = tmp_path / "messages.jsonl"
+    export, longer = tmp_path / "messages.jsonl", tmp_path / "longer.jsonl"
     _write(export)
+    # Reading it takes longer than opening another tab.
+    longer.write_bytes(export.read_bytes() * 6)
     browser, other = browsers(width=390), browsers(is_dark=True)
     browser.open(command.link)
-    browser.write("Or the path", f"{export}\n")
+    browser.write("Or the path", f"{longer}\n")
     browser.see("Reading …")
     # Reading does not block another tab.
     other.open(command.next_link())
     other.go("choose")
     other.see("No chats to choose from yet.")
+    # The click is not lost, although the card changes with each step of the progress.
+    browser.click("Cancel")
+    browser.see("Don't have an export yet?")
+    browser.write("Or the path", f"{export}\n")
     browser.see("30,000 of 30,000 messages kept")
     browser.click("Next: choose whose voice to learn")
     browser.see("Whose voice")
     browser.assert_accessible()
     browser.all(".q-select")[0].click()
-    names = wait(lambda: browser.all(".q-menu .q-item__label"))
-    wait(lambda: any(_HEBREW in name.text for name in names))
-    (hebrew, *_) = (name for name in names if _HEBREW in name.text)
+    names = ".q-menu .q-item__label"
+    hebrew = wait(lambda: [n for n in browser.all(names) if _HEBREW in n.text])[0]
     assert hebrew.value_of_css_property("unicode-bidi") == "plaintext"
-    voice, select = names[0].text, browser.all(".q-select")[0]
+    voice, select = browser.all(names)[0].text, browser.all(".q-select")[0]
     other.go("choose")
     other.see("Whose voice")
     browser.click(voice)

@@ -13,6 +13,7 @@ from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.page.errors import translate_error
 from langchain_chatexports.page.exports import ExportList
+from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
 
@@ -172,6 +173,36 @@ def test_failed_or_canceled_upload_leaves_no_copy(
     assert exports.receive_file("2", "half.zip") is None
     exports.finish_upload("2", "half.zip")
     assert not _copies(exports)
+
+
+def test_aborted_upload_counts_no_more_bytes(exports: ExportList) -> None:
+    upload = exports.receive_file("1", "half.zip")
+    assert upload is not None
+    card, _ = upload
+    assert exports.count_bytes(card, 2)
+    assert (card.state, card.copied_bytes) == ("copying", 2)
+    exports.abort_upload("1")
+    assert not exports.count_bytes(card, 2)
+    assert card.state == "failed"
+    assert "The upload is incomplete" in str(card.work.error)
+
+
+def test_aborted_upload_has_its_error_before_it_is_shown_as_failed(
+    exports: ExportList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = exports.receive_file("1", "half.zip")
+    assert upload is not None
+    card, _ = upload
+    states = []
+
+    def set_error(_: object, value: object) -> None:
+        states.append((card.state, value is not None))
+
+    monkeypatch.setattr(
+        Work, "error", property(lambda _: None, set_error), raising=False
+    )
+    exports.abort_upload("1")
+    assert states == [("copying", True)]
 
 
 def test_warnings_omit_copy_paths_and_flags(

@@ -13,7 +13,7 @@ from langchain_chatexports.page.talk_state import Talk
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, Fault, OpenAIServer
 from tests.unit_tests.builders.tuned_models import write_adapter
 
-_SECONDS = 30
+_SECONDS = 240
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ class LoopLoader(ListLoader):
         for session in super().lazy_load():
             is_called = threading.Event()
             self._loop.call_soon_threadsafe(is_called.set)
-            if not is_called.wait(30):
+            if not is_called.wait(240):
                 return
             self.rounds += 1
             yield session

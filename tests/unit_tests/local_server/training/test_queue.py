@@ -212,6 +212,17 @@ def test_stopped_job_has_no_trainer(
         assert server.status(job_id) == "succeeded"
 
 
+def test_shutdown_limit_does_not_apply_to_a_paused_job(
+    make: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{TrainingQueue.__module__}._SHUTDOWN_SECONDS", 0.0)
+    server = make()
+    job_id = server.create()
+    wait_until(lambda: server.started == [job_id])
+    assert server.jobs.stop(job_id, "paused")
+    assert len(list(server.jobs.folder(job_id).glob("saves/*"))) == 1
+
+
 def test_jobs_of_a_killed_server_continue(make: MakeServer) -> None:
     server = make()
     server.queue.stop()
