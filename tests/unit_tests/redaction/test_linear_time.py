@@ -1,10 +1,10 @@
 """Redaction takes linear time, even for repetitive texts (issue 30)."""
 
 import time
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.hard_cases import HARMLESS, KNOWN, hard_cases
@@ -39,18 +39,24 @@ def _texts(draw: st.DrawFn) -> str:
     return f"{draw(st.sampled_from(LINES))}{middle}{draw(st.sampled_from(LINES))}"
 
 
-def _seconds(function: Any, text: str) -> float:
+def _seconds(function: Callable[[str], object], text: str) -> float:
     begin = time.process_time()
-    for _ in function(text):
-        pass
+    function(text)
     return time.process_time() - begin
+
+
+def _assert_linear(text: str, function: Callable[[str], object]) -> None:
+    """Check that a text takes about twice as long as its half."""
+    half = _seconds(function, text[: len(text) // 2])
+    assert _seconds(function, text) < 3 * half + 0.5
 
 
 @pytest.mark.benchmark
 @given(_texts())
-@settings(max_examples=30, deadline=None)
-def test_long_texts_take_less_than_a_second(text: str) -> None:
-    assert _seconds(REDACTOR.redact_text, text) < 1
+# Shrinking a long text takes half an hour.
+@settings(max_examples=30, phases=[Phase.explicit, Phase.generate])
+def test_long_texts_take_linear_time(text: str) -> None:
+    _assert_linear(text, REDACTOR.redact_text)
 
 
 @pytest.mark.benchmark
@@ -66,17 +72,17 @@ def test_long_texts_take_less_than_a_second(text: str) -> None:
     ],
     ids=lambda text: text[:9],
 )
-def test_slow_texts_take_less_than_a_second(text: str) -> None:
-    assert _seconds(REDACTOR.redact_text, text) < 1
+def test_hard_texts_take_linear_time(text: str) -> None:
+    _assert_linear(text, REDACTOR.redact_text)
 
 
 @pytest.mark.benchmark
 def test_many_names_with_the_same_first_name_are_fast() -> None:
     names = [f"Anna {chr(97 + i % 26)}b{chr(97 + i // 26)}" for i in range(600)]
     redactor = Redactor("key", [*names, *(f"{name} II Senior" for name in names)])
-    assert _seconds(redactor.redact_text, "Anna " * 4_000) < 1
+    _assert_linear("Anna " * 4_000, redactor.redact_text)
 
 
 @pytest.mark.benchmark
 def test_long_session_ids_are_fast() -> None:
-    assert _seconds(REDACTOR.redact_session_id, "#1" * 20_000 + "x") < 1
+    _assert_linear("#1" * 20_000 + "x", REDACTOR.redact_session_id)
