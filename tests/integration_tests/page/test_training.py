@@ -28,6 +28,8 @@ def test_stopped_or_killed_training_continues(
         other.open(command.next_link())
         other.go("train")
         one.click("Next: train")
+        # Four minutes for the start of the server, and four for that of the trainer.
+        other.see("Harry Potter")
         other.see("Step ")
         other.click("Stop")
         one.see("Stopped · ")
