@@ -25,10 +25,12 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "quick")
 )
 
-# What a shell starts in the background ignores Ctrl-C, and so would the commands that
-# tests start and interrupt.
+# What a shell starts in the background ignores Ctrl-C, and what `nohup` starts ignores
+# SIGHUP. So would the commands that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _NOT_FOR_TESTS = (
     "LANGSMITH_TRACING",
