@@ -25,6 +25,7 @@ from tests.integration_tests.local_server.conftest import (
 from tests.unit_tests.builders.tiny_base import dialogues
 
 _MARK = "MARKEDWORDS"
+_EPOCHS = 20
 _CHAT: Any = [{"role": "user", "content": _MARK}]
 # Refuses and records network connections in each process of the server.
 _SPY = """
@@ -67,8 +68,8 @@ def life(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Life:
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         with server, open_client(server) as client:
             keys.append(server.api_key)
-            job = create_job(client, epochs=50, examples=dialogues(mark=_MARK))
-            # Most of the 500 short steps remain when it is stopped.
+            job = create_job(client, epochs=_EPOCHS, examples=dialogues(mark=_MARK))
+            # Most of the 200 short steps remain when it is stopped.
             wait_for_step(client, job.id, 3)
         trainers = len(find_trainers(data_dir))
         (stopped,) = list_jobs(data_dir)
@@ -99,7 +100,7 @@ def test_stopped_server_queues_its_job(life: _Life) -> None:
 
 def test_next_server_continues_the_job(life: _Life) -> None:
     assert life.job.status == "succeeded", life.job.error
-    assert life.steps == list(range(500, 0, -1))
+    assert life.steps == list(range(10 * _EPOCHS, 0, -1))
 
 
 def test_each_start_has_a_new_key(life: _Life) -> None:

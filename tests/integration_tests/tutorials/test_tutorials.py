@@ -1,7 +1,7 @@
 """LangChain's two tutorials as the page has them, up to the streamed text.
 
-The hundred windows of the longer one take the default base ten minutes, so it trains
-the tiny base, and the default one before a release.
+They train the tiny base, and before a release the default one, which takes minutes:
+`local_server/test_real_model.py` trains the default one a little.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,16 @@ import pytest
 
 from tests.integration_tests.tutorials.page import Outcome
 
-pytestmark = pytest.mark.training
+pytestmark = [
+    pytest.mark.training,
+    pytest.mark.parametrize(
+        "server",
+        ["tiny", pytest.param("default", marks=pytest.mark.release)],
+        indirect=True,
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    "server",
-    ["tiny", pytest.param("default", marks=pytest.mark.release)],
-    indirect=True,
-)
 def test_facebook_messenger(tutorial: Callable[[str], list[Outcome]]) -> None:
     outcomes = tutorial("Facebook Messenger")
 
