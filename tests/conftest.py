@@ -25,10 +25,12 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "quick")
 )
 
-# Processes that a shell starts in the background ignore Ctrl-C, and so would the
-# commands that tests start and interrupt.
+# Processes that a shell starts in the background ignore Ctrl-C, and those that `nohup`
+# starts ignore SIGHUP. So would the commands that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _REMOVED_VARIABLES = (
     "LANGSMITH_TRACING",

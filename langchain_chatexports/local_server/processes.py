@@ -5,6 +5,7 @@ arguments.
 """
 
 import errno
+import gc
 import json
 import os
 import subprocess
@@ -28,6 +29,7 @@ _BOOTSTRAP = (
 # A trainer does not need the user's keys.
 _SECRET_NAME_PARTS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _PACKAGE = __name__.partition(".")[0]
+_GC_THRESHOLDS = gc.get_threshold()
 _MAX_ERROR_LENGTH = 300
 
 
@@ -80,6 +82,7 @@ def main() -> None:
     """Call the function specified on standard input."""
     global _output  # noqa: PLW0603 - for `report`, which any function may call.
     _output = claim_stdout()
+    postpone_garbage_collection()
     module, function, arguments = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     try:
@@ -88,6 +91,21 @@ def main() -> None:
         _send({"error": _error_message(error)})
     # Do not return: the thread that reads standard input would block the exit.
     os._exit(0)
+
+
+def postpone_garbage_collection() -> None:
+    """Collect garbage rarely in this child process, which imports torch.
+
+    The imports create a million objects and hardly any garbage: looking for it takes a
+    fifth of their time.
+    """
+    gc.set_threshold(100_000, 20, 100)
+
+
+def resume_garbage_collection() -> None:
+    """Collect garbage as usual, except in what was imported."""
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def claim_stdout() -> BinaryIO:

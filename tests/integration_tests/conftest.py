@@ -13,6 +13,7 @@ from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
 _NAME = "langchain-chatexports"
+_LONGEST = ("test_keyboard.py", "test_real_model.py", "test_training.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,9 +58,9 @@ def _link(source: Path, target: Path, *, leave_out: str) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    # Workers take the files in order. Start with the longest one, so that the others do
-    # not wait for it at the end.
-    items.sort(key=lambda item: "tutorials" not in item.path.parts)
+    # Workers take the files in order. Start with the longest ones, so that no worker
+    # waits for them at the end.
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
     if config.option.markexpr:
         return
     skipped = [item for item in items if item.get_closest_marker("release")]

@@ -27,6 +27,8 @@ from langchain_chatexports.local_server.engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
     default_threads,
+    postpone_garbage_collection,
+    resume_garbage_collection,
     stack_frames,
 )
 from langchain_chatexports.local_server.settings import ServerSettings
@@ -176,6 +178,7 @@ def _run(
 
 def main() -> None:
     """Run as the child process of a `LocalServer`."""
+    postpone_garbage_collection()
     settings = ServerSettings(**json.loads(sys.stdin.buffer.readline()))
     is_ready = threading.Event()
     is_closed = threading.Event()
@@ -192,6 +195,7 @@ def main() -> None:
 
     def on_ready(info: RunningServer) -> None:
         is_ready.set()
+        resume_garbage_collection()
         _print_json({"ready": asdict(info)})
 
     def should_stop(users: int) -> bool:

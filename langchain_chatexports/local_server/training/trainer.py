@@ -29,7 +29,12 @@ from langchain_chatexports.local_server.bases.chat_template import (
     label_examples,
     load_tokenizer,
 )
-from langchain_chatexports.local_server.processes import claim_stdout, stack_frames
+from langchain_chatexports.local_server.processes import (
+    claim_stdout,
+    postpone_garbage_collection,
+    resume_garbage_collection,
+    stack_frames,
+)
 from langchain_chatexports.local_server.storage.data_directory import (
     DataDirectory,
     replace,
@@ -97,6 +102,7 @@ def main() -> None:
     os.umask(0o077)
     logging.disable(logging.WARNING)
     report = claim_stdout()
+    postpone_garbage_collection()
     spec = TrainingSpec(**json.loads(sys.stdin.buffer.readline()))
     running: list[ProgressWriter] = []
     threading.Thread(target=_listen_for_stop, args=(running,), daemon=True).start()
@@ -109,8 +115,12 @@ def main() -> None:
         os.nice(_NICENESS)
     from langchain_chatexports.local_server.training.progress import StoppedError
 
+    def on_begin(progress: "ProgressWriter") -> None:
+        running.append(progress)
+        resume_garbage_collection()
+
     try:
-        train(spec, on_begin=running.append)
+        train(spec, on_begin=on_begin)
     except StoppedError:
         os._exit(_STOPPED_EXIT_CODE)
     except Exception as error:  # noqa: BLE001 - reported without its text.

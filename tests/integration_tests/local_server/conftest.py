@@ -18,7 +18,7 @@ from tests.unit_tests.builders.waiting import wait_until
 KILLS = int(os.environ.get("CHATEXPORTS_TEST_KILLS", "0"))
 """The number of kills in `make kill_tests`."""
 
-MAX_SECONDS = 300
+MAX_SECONDS = 900
 """A generous timeout, because other programs may use all cores."""
 
 # They have reordered attention, linear attention, and vision.

@@ -25,6 +25,7 @@ from tests.integration_tests.local_server.conftest import (
 from tests.unit_tests.builders.tiny_base import dialogues
 
 _MARK = "MARKEDWORDS"
+_EPOCHS = 20
 _CHAT: Any = [{"role": "user", "content": _MARK}]
 # Refuses and records network connections in each process of the server.
 _SPY = """
@@ -69,8 +70,8 @@ def job_history(
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         with server, open_client(server) as client:
             keys.append(server.api_key)
-            job = create_job(client, epochs=50, examples=dialogues(mark=_MARK))
-            # Most of the 500 short steps remain when it is stopped.
+            job = create_job(client, epochs=_EPOCHS, examples=dialogues(mark=_MARK))
+            # Most of the 200 short steps remain when it is stopped.
             wait_for_step(client, job.id, 3)
         trainers = len(find_trainers(data_dir))
         (stopped,) = list_jobs(data_dir)
@@ -101,7 +102,7 @@ def test_stopped_server_queues_its_job(job_history: _JobHistory) -> None:
 
 def test_next_server_continues_the_job(job_history: _JobHistory) -> None:
     assert job_history.job.status == "succeeded", job_history.job.error
-    assert job_history.steps == list(range(500, 0, -1))
+    assert job_history.steps == list(range(10 * _EPOCHS, 0, -1))
 
 
 def test_each_start_has_a_new_key(job_history: _JobHistory) -> None:

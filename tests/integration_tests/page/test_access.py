@@ -20,7 +20,7 @@ from tests.integration_tests.page.conftest import Browsers, Command, opened, wai
 
 _TITLE = "Add exports"
 _REFUSED = "Open this page with its link"
-_SECONDS = 240
+_SECONDS = 600
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-_SECONDS = 240
+_SECONDS = 600
 
 
 @contextmanager

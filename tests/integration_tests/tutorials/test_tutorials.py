@@ -1,7 +1,7 @@
 """LangChain's two tutorials run as documented, including the streamed answer.
 
-The longer one has a hundred windows, on which the default base takes ten minutes to
-train. So it trains the tiny base, and the default one only before a release.
+They train the tiny base, and the default one only before a release, because it takes
+minutes. `local_server/test_real_model.py` trains the default one for a few steps.
 """
 
 from collections.abc import Callable
@@ -10,14 +10,16 @@ import pytest
 
 from tests.integration_tests.tutorials.page import Outcome
 
-pytestmark = pytest.mark.training
+pytestmark = [
+    pytest.mark.training,
+    pytest.mark.parametrize(
+        "server",
+        ["tiny", pytest.param("default", marks=pytest.mark.release)],
+        indirect=True,
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    "server",
-    ["tiny", pytest.param("default", marks=pytest.mark.release)],
-    indirect=True,
-)
 def test_facebook_messenger_tutorial_runs(
     tutorial: Callable[[str], list[Outcome]],
 ) -> None:

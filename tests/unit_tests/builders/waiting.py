@@ -6,11 +6,16 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
+# A training on a busy machine takes minutes.
+_MAX_SECONDS = 900
+
 
 def wait_until(condition: Callable[[], Result]) -> Result:
-    """Return the first true result of a condition; wait for minutes if needed."""
-    deadline = time.monotonic() + 300
+    """Return the first true result of a condition, for minutes if needed."""
+    started = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        waited = time.monotonic() - started
+        assert waited < _MAX_SECONDS
+        # Asking a server each hundredth of a second would slow down its training.
+        time.sleep(min(0.01 + waited / 20, 0.25))
     return found

@@ -1,5 +1,6 @@
 """Function calls in a child process."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from langchain_chatexports.local_server.processes import (
     call_in_child,
     child_command,
     report,
+    resume_garbage_collection,
 )
 
 
@@ -30,6 +32,14 @@ def add(first: int, second: int) -> int:
     return first + second
 
 
+def garbage_thresholds() -> list[int]:
+    """Return the first threshold before and after it is restored."""
+    before, *_ = gc.get_threshold()
+    resume_garbage_collection()
+    after, *_ = gc.get_threshold()
+    return [before, after]
+
+
 def fail(kind: str) -> None:
     if kind == "ours":
         raise LocalServerError(kind)
@@ -43,6 +53,13 @@ def test_child_returns_result_and_reports() -> None:
     reports: list[Any] = []
     assert call_in_child(add, 1, 2, on_report=reports.append) == 3
     assert reports == [[1]]
+
+
+def test_imports_in_child_rarely_collect_garbage() -> None:
+    usual, *_ = gc.get_threshold()
+    before, after = call_in_child(garbage_thresholds)
+    assert before > 10 * usual
+    assert after == usual
 
 
 @pytest.mark.parametrize(
