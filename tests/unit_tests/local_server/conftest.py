@@ -9,11 +9,14 @@ import pytest
 from openai import OpenAI
 from starlette.testclient import TestClient
 
+from langchain_chatexports.local_server.bases import weights
+from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from tests.unit_tests.builders.children import call_here, derive_templates_here
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
@@ -22,13 +25,26 @@ KEY = "a-key-for-tests-only-0123"
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+    """A base whose template and layers are in the session's cache."""
+    base = write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "call_in_child", call_here)
+        weights.check_trainable(base)
+        derive_templates_here(patch)
+        ChatTokenizer(base)
+    return base
 
 
 @pytest.fixture(scope="session")
 def tiny_gguf(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     return write_gguf(tiny_base, file)
+
+
+@pytest.fixture
+def templates_derived_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No child process; `bases/test_derived_template.py` tests it and its limits."""
+    derive_templates_here(monkeypatch)
 
 
 @pytest.fixture(scope="session")

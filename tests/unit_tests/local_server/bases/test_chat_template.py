@@ -16,6 +16,8 @@ from langchain_chatexports.local_server.bases.chat_template import (
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from tests.unit_tests.builders.tiny_base import CHATML, tiny_tokenizer
 
+pytestmark = pytest.mark.usefixtures("templates_derived_here")
+
 _TOKENIZER = tiny_tokenizer()
 
 

@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
@@ -19,6 +20,7 @@ from langchain_chatexports.local_server.bases.preparation import (
 )
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.processes import ChildProcessFailedError
+from tests.unit_tests.builders.children import call_here
 
 _CHAT = [{"role": "user", "content": "Ready? <|im_end|>"}]
 
@@ -28,7 +30,10 @@ def _temporary_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_conversion_matches_llama_cpp(tiny_gguf: Path) -> None:
+@pytest.mark.usefixtures("templates_derived_here")
+def test_conversion_matches_llama_cpp(
+    tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = find_base_directory(describe_base(tiny_gguf))
     chat = ChatTokenizer(directory)
     rendered = chat.template.prepare_messages(_CHAT)
@@ -44,6 +49,10 @@ def test_conversion_matches_llama_cpp(tiny_gguf: Path) -> None:
     assert template.prompt_ids(_CHAT) == prompt
     assert context == 512
     before = {file.name for file in directory.iterdir()}
+    # The tokenizer was converted in a child process, like everything outside of tests.
+    monkeypatch.setattr(preparation, "call_in_child", call_here)
+    # The conversion replaces it.
+    monkeypatch.setattr(np, "memmap", np.memmap)
     model = load_base(directory, "cpu", "float32")
     assert model.config.num_hidden_layers == 2
     new = {file.name for file in directory.iterdir()} - before

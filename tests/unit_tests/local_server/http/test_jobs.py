@@ -15,12 +15,14 @@ from openai.types.fine_tuning.fine_tuning_job import FineTuningJob
 from starlette.testclient import TestClient
 
 from langchain_chatexports.finetuning.settings import KEY
+from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.storage.models import (
     EXPORTS_KEY,
     PERSON_KEY,
     SOURCE_KEY,
 )
+from tests.unit_tests.builders.children import call_here
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import make_client, openai_client
 
@@ -234,8 +236,12 @@ def test_job_stores_model_labels(create_job: CreateJob, service: LocalService) -
 
 
 def test_base_without_text_model_is_refused(
-    make_service: Callable[..., Any], tiny_base: Path, tmp_path: Path
+    make_service: Callable[..., Any],
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(weights, "call_in_child", call_here)
     base = tmp_path / "base"
     shutil.copytree(tiny_base, base)
     (base / "config.json").write_text(json.dumps({"model_type": "vit"}), "utf-8")

@@ -32,6 +32,7 @@ from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.jobs import last_checkpoint
 from langchain_chatexports.local_server.training import progress, trainer
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
+from tests.unit_tests.builders.children import call_here
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.training_runs import (
     read_events,
@@ -109,10 +110,6 @@ def _export(trained: Trained, target: Path, **options: Any) -> Path:
     return export_model(trained.model, target, data_dir=trained.root, **options)
 
 
-def _call(function: Callable[..., Any], *given: Any, **_: Any) -> None:
-    function(*given)
-
-
 def _ask(client: OpenAI, model: str, **options: Any) -> str:
     answer: ChatCompletion = client.chat.completions.create(
         model=model, messages=_HELLO, max_tokens=16, temperature=0, **options
@@ -151,11 +148,14 @@ def test_only_uploads_contain_text(trained: Trained) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_export_matches_peft(trained: Trained, tiny_base: Path, tmp_path: Path) -> None:
+def test_export_matches_peft(
+    trained: Trained, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
+    monkeypatch.setattr(export, "call_in_child", call_here)
     target = _export(trained, tmp_path / "merged")
     assert describe_base(target).name == "merged"
     assert {path.name for path in tmp_path.iterdir()} == {"merged"}
@@ -181,7 +181,7 @@ def test_gguf_export_matches_peft(
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
     gguf = gguf_file.BaseGGUF(tiny_gguf, lambda: matrices)
     monkeypatch.setattr(export, "find_gguf", lambda *_: gguf)
-    monkeypatch.setattr(export, "call_in_child", _call)
+    monkeypatch.setattr(export, "call_in_child", call_here)
     target = _export(trained, tmp_path / "voice", gguf=True, quantization="f16")
     lines = (target / "Modelfile").read_text("utf-8").splitlines()
     assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
@@ -210,7 +210,7 @@ def test_failed_gguf_export_leaves_nothing(
         raise GGUFNotSupportedError(msg)
 
     monkeypatch.setattr(export, "find_gguf", refuse)
-    monkeypatch.setattr(export, "call_in_child", _call)
+    monkeypatch.setattr(export, "call_in_child", call_here)
     with pytest.raises(LocalServerError, match="as GGUF: there is none"):
         _export(trained, tmp_path / "voice", gguf=True)
     with pytest.raises(LocalServerError, match="q8_0 or f16"):

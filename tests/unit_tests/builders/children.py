@@ -1,0 +1,33 @@
+"""Child processes' functions, called in this process.
+
+A child takes seconds to import transformers, which this process has imported.
+`local_server/test_processes.py` tests child processes.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from langchain_chatexports.local_server.bases import derived_template
+from langchain_chatexports.local_server.processes import (
+    ChildProcessFailedError,
+    _error_message,
+)
+
+
+def call_here(function: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
+    """Stand in for `call_in_child`, with its JSON types and its error."""
+    try:
+        result = function(*json.loads(json.dumps(arguments)))
+    except Exception as error:
+        raise ChildProcessFailedError(_error_message(error)) from error
+    return json.loads(json.dumps(result))
+
+
+def derive_templates_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derive templates without a child and its limits."""
+    monkeypatch.setattr(derived_template, "call_in_child", call_here)
+    # The limit would be this process's.
+    monkeypatch.setattr(derived_template, "limit_memory", lambda _: None)
