@@ -77,17 +77,11 @@ def _temporary_data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         yield
 
 
-@pytest.fixture(autouse=True)
-def _no_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in _REMOVED_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def _temporary_index_dir(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_index_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Hide the developer's search indexes, which `forget` would delete."""
-    folder = tmp_path_factory.getbasetemp() / "search-indexes"
+    folder = tmp_path_factory.mktemp("search-indexes")
     module = "langchain_chatexports.retrieval.index_files"
-    monkeypatch.setattr(f"{module}.default_index_dir", lambda: folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{module}.default_index_dir", lambda: folder)
+        yield

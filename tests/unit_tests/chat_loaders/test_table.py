@@ -322,10 +322,10 @@ def test_duckdb_error_is_not_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(10**6, "x"), (2_000, "x" * 10**5), (1, "x" * 10**8)]
+    ("count", "text"), [(400_000, "x"), (2_000, "x" * 10**5), (1, "x" * 10**8)]
 )
 def test_parquet_bomb_is_refused(tmp_path: Path, count: int, text: str) -> None:
-    """A million equal values, many long ones, and one of 100 MB."""
+    """Very many equal values, many long ones, and one of 100 MB."""
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 

@@ -79,8 +79,9 @@ def test_few_earlier_replies_give_no_ceiling() -> None:
     assert "told_apart" not in result.reasons
 
 
-def test_too_long_turns_are_skipped_for_all(found: Any) -> None:
-    result = run(max_messages=6)
+def test_too_long_turns_are_skipped_for_all() -> None:
+    found = run(settings=FEW)
+    result = run(settings=FEW, max_messages=6)
     turns = result.data.heldout_turns
     assert {figures.talk.replies for figures in result.figures} == {turns}
     assert turns < found.data.heldout_turns
@@ -88,7 +89,7 @@ def test_too_long_turns_are_skipped_for_all(found: Any) -> None:
 
 def test_no_fitting_turn_is_an_error() -> None:
     with pytest.raises(TrainingDataError, match="No held-out turn fits"):
-        run(max_messages=1)
+        run(settings=FEW, max_messages=1)
 
 
 def test_progress_increases_in_each_stage() -> None:

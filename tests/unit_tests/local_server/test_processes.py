@@ -56,10 +56,8 @@ def test_child_returns_result_and_reports() -> None:
 
 
 def test_imports_in_child_rarely_collect_garbage() -> None:
-    usual, *_ = gc.get_threshold()
     before, after = call_in_child(garbage_thresholds)
-    assert before > 10 * usual
-    assert after == usual
+    assert before > 10 * after
 
 
 @pytest.mark.parametrize(
