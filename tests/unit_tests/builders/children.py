@@ -17,8 +17,8 @@ from langchain_chatexports.local_server.processes import (
 )
 
 
-def call_here(function: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
-    """Stand in for `call_in_child`, with its JSON types and its error."""
+def call_in_process(function: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
+    """Replace `call_in_child`, with the same JSON types and error."""
     try:
         result = function(*json.loads(json.dumps(arguments)))
     except Exception as error:
@@ -26,8 +26,8 @@ def call_here(function: Callable[..., Any], *arguments: Any, **_: Any) -> Any:
     return json.loads(json.dumps(result))
 
 
-def derive_templates_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def derive_templates_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Derive templates without a child and its limits."""
-    monkeypatch.setattr(derived_template, "call_in_child", call_here)
+    monkeypatch.setattr(derived_template, "call_in_child", call_in_process)
     # The limit would be this process's.
     monkeypatch.setattr(derived_template, "limit_memory", lambda _: None)

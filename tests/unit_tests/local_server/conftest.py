@@ -16,7 +16,10 @@ from langchain_chatexports.local_server.http.app import create_app
 from langchain_chatexports.local_server.http.service import LocalService
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from tests.unit_tests.builders.children import call_here, derive_templates_here
+from tests.unit_tests.builders.children import (
+    call_in_process,
+    derive_templates_in_process,
+)
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 
@@ -28,9 +31,9 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base whose template and layers are in the session's cache."""
     base = write_tiny_base(tmp_path_factory.mktemp("bases") / "tiny")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "call_in_child", call_here)
+        patch.setattr(weights, "call_in_child", call_in_process)
         weights.check_trainable(base)
-        derive_templates_here(patch)
+        derive_templates_in_process(patch)
         ChatTokenizer(base)
     return base
 
@@ -42,9 +45,9 @@ def tiny_gguf(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def templates_derived_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No child process; `bases/test_derived_template.py` tests it and its limits."""
-    derive_templates_here(monkeypatch)
+def templates_derived_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Derive without a child process, which `test_derived_template.py` tests."""
+    derive_templates_in_process(monkeypatch)
 
 
 @pytest.fixture(scope="session")

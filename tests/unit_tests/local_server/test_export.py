@@ -12,7 +12,7 @@ from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
 from langchain_chatexports.local_server.export import _dither, render_modelfile
 from tests.unit_tests.builders.tiny_models import TINY_MODELS, tiny_model_tokenizer
 
-pytestmark = pytest.mark.usefixtures("templates_derived_here")
+pytestmark = pytest.mark.usefixtures("templates_derived_in_process")
 
 _ROLES = ("user", "assistant", "user", "assistant", "assistant", "user", "user")
 _TALK = [

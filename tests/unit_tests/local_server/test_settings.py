@@ -143,7 +143,7 @@ def test_full_disk_at_startup_is_an_error(
         http_server.serve_forever(settings)
 
 
-@pytest.mark.usefixtures("_keep_process_settings", "templates_derived_here")
+@pytest.mark.usefixtures("_keep_process_settings", "templates_derived_in_process")
 def test_server_refuses_an_unusable_template(tiny_base: Path, tmp_path: Path) -> None:
     base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
     tiny_tokenizer("{{ messages[-1]['content'] }}").save_pretrained(base)

@@ -16,7 +16,7 @@ from langchain_chatexports.local_server.bases.chat_template import (
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from tests.unit_tests.builders.tiny_base import CHATML, tiny_tokenizer
 
-pytestmark = pytest.mark.usefixtures("templates_derived_here")
+pytestmark = pytest.mark.usefixtures("templates_derived_in_process")
 
 _TOKENIZER = tiny_tokenizer()
 

@@ -20,7 +20,7 @@ from langchain_chatexports.local_server.bases.preparation import (
 )
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.processes import ChildProcessFailedError
-from tests.unit_tests.builders.children import call_here
+from tests.unit_tests.builders.children import call_in_process
 
 _CHAT = [{"role": "user", "content": "Ready? <|im_end|>"}]
 
@@ -30,7 +30,7 @@ def _temporary_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.mark.usefixtures("templates_derived_here")
+@pytest.mark.usefixtures("templates_derived_in_process")
 def test_conversion_matches_llama_cpp(
     tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,7 +50,7 @@ def test_conversion_matches_llama_cpp(
     assert context == 512
     before = {file.name for file in directory.iterdir()}
     # The tokenizer was converted in a child process, like everything outside of tests.
-    monkeypatch.setattr(preparation, "call_in_child", call_here)
+    monkeypatch.setattr(preparation, "call_in_child", call_in_process)
     # The conversion replaces it.
     monkeypatch.setattr(np, "memmap", np.memmap)
     model = load_base(directory, "cpu", "float32")

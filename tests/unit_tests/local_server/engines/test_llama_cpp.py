@@ -122,7 +122,7 @@ async def test_greedy_answer_matches_transformers(
     assert found["model"] == "tiny"
 
 
-@pytest.mark.usefixtures("templates_derived_here")
+@pytest.mark.usefixtures("templates_derived_in_process")
 @pytest.mark.parametrize("family", sorted(set(TINY_MODELS) - {"falcon-h1"}))
 async def test_prompts_match_those_of_training(tmp_path: Path, family: str) -> None:
     base = write_tiny_model(tmp_path / "tiny", family)

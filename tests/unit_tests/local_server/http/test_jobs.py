@@ -22,7 +22,7 @@ from langchain_chatexports.local_server.storage.models import (
     PERSON_KEY,
     SOURCE_KEY,
 )
-from tests.unit_tests.builders.children import call_here
+from tests.unit_tests.builders.children import call_in_process
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.local_server.conftest import make_client, openai_client
 
@@ -241,7 +241,7 @@ def test_base_without_text_model_is_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(weights, "call_in_child", call_here)
+    monkeypatch.setattr(weights, "call_in_child", call_in_process)
     base = tmp_path / "base"
     shutil.copytree(tiny_base, base)
     (base / "config.json").write_text(json.dumps({"model_type": "vit"}), "utf-8")

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.http.service import LocalService
-from tests.unit_tests.builders.children import derive_templates_here
+from tests.unit_tests.builders.children import derive_templates_in_process
 from tests.unit_tests.builders.gguf import write_gguf
 from tests.unit_tests.builders.tiny_base import write_tiny_base
 from tests.unit_tests.builders.tiny_models import TRL_TEMPLATES
@@ -174,7 +174,7 @@ def tool_service(
     (base / "config.json").write_text(json.dumps(config))
     gguf = BaseGGUF(write_gguf(base, folder / "base.gguf"), dict)
     with pytest.MonkeyPatch.context() as patch:
-        derive_templates_here(patch)
+        derive_templates_in_process(patch)
         return make_service(folder / "data", base=base, choice=EngineChoice(gguf))
 
 

@@ -32,7 +32,7 @@ from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.jobs import last_checkpoint
 from langchain_chatexports.local_server.training import progress, trainer
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
-from tests.unit_tests.builders.children import call_here
+from tests.unit_tests.builders.children import call_in_process
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.training_runs import (
     read_events,
@@ -155,7 +155,7 @@ def test_export_matches_peft(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    monkeypatch.setattr(export, "call_in_child", call_here)
+    monkeypatch.setattr(export, "call_in_child", call_in_process)
     target = _export(trained, tmp_path / "merged")
     assert describe_base(target).name == "merged"
     assert {path.name for path in tmp_path.iterdir()} == {"merged"}
@@ -181,7 +181,7 @@ def test_gguf_export_matches_peft(
     matrices = match_matrices(tiny_base, read_header(tiny_gguf))
     gguf = gguf_file.BaseGGUF(tiny_gguf, lambda: matrices)
     monkeypatch.setattr(export, "find_gguf", lambda *_: gguf)
-    monkeypatch.setattr(export, "call_in_child", call_here)
+    monkeypatch.setattr(export, "call_in_child", call_in_process)
     target = _export(trained, tmp_path / "voice", gguf=True, quantization="f16")
     lines = (target / "Modelfile").read_text("utf-8").splitlines()
     assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
@@ -210,7 +210,7 @@ def test_failed_gguf_export_leaves_nothing(
         raise GGUFNotSupportedError(msg)
 
     monkeypatch.setattr(export, "find_gguf", refuse)
-    monkeypatch.setattr(export, "call_in_child", call_here)
+    monkeypatch.setattr(export, "call_in_child", call_in_process)
     with pytest.raises(LocalServerError, match="as GGUF: there is none"):
         _export(trained, tmp_path / "voice", gguf=True)
     with pytest.raises(LocalServerError, match="q8_0 or f16"):
