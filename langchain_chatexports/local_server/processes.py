@@ -97,7 +97,7 @@ def postpone_garbage_collection() -> None:
     """Collect garbage rarely in this child process, which imports torch.
 
     The imports create a million objects and hardly any garbage: looking for it takes a
-    fifth of their time.
+    sixth of their time.
     """
     gc.set_threshold(100_000, 20, 100)
 
