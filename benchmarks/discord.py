@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.facebook_messenger import WORDS
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_BEGIN = datetime(2017, 7, 14, tzinfo=timezone.utc)
+_BEGIN = datetime(2017, 7, 14, tzinfo=UTC)
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 _USERS = 40
 _LIBRARY = """

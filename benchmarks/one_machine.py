@@ -18,7 +18,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -176,7 +176,7 @@ def main() -> None:
         for kind in given.kinds
         for messages in given.messages
     ]
-    today = datetime.now(timezone.utc).date()
+    today = datetime.now(UTC).date()
     print(
         f"{today}, CPython {platform.python_version()}, {platform.system()} "
         f"{platform.machine()}, rounds: {given.rounds}\n"

@@ -20,7 +20,7 @@ import html
 import json
 import re
 from collections import Counter
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _SKIPPED = re.compile(
 _BREAK = re.compile(r"<br\s*/?>|</p>|</li>")
 _TAG = re.compile(r"<[^>]+>")
 _BOT = re.compile(r"bot\b|github|travis|notif", re.IGNORECASE)
-_FIRST_SCENE = datetime(1994, 9, 22, tzinfo=timezone.utc)
+_FIRST_SCENE = datetime(1994, 9, 22, tzinfo=UTC)
 _NOT_SPEAKERS = frozenset({"Scene Directions", "#ALL#", "#OTHER#"})
 # Senders who mostly post links or relay messages have no voice.
 _MAX_LINKS = 0.3
@@ -99,7 +99,7 @@ def _zulip(folder: Path) -> Iterator[Line]:
     for path in sorted((folder / "zulip_json" / _STREAM).glob("*.json")):
         for message in json.loads(path.read_text("utf-8")):
             if text := _plain(message["content"]):
-                moment = datetime.fromtimestamp(message["timestamp"], timezone.utc)
+                moment = datetime.fromtimestamp(message["timestamp"], UTC)
                 name = message["sender_full_name"]
                 yield Line(path.stem, name, moment.isoformat(), text)
 

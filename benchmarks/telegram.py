@@ -3,14 +3,14 @@
 import random
 import shutil
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from benchmarks.facebook_messenger import WORDS
 from benchmarks.harness import indented_items
 
-_BEGIN = datetime(2017, 7, 14, tzinfo=timezone.utc)
+_BEGIN = datetime(2017, 7, 14, tzinfo=UTC)
 _USERS = 40
 _REPLY_SHARE = 0.1
 _LIBRARY = """

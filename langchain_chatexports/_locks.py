@@ -4,8 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
-
-from typing_extensions import Self
+from typing import Self
 
 if sys.platform == "win32":
     import msvcrt

@@ -8,7 +8,7 @@ import platform
 import shutil
 import sys
 
-OLDEST = (3, 10)
+OLDEST = (3, 11)
 FREE_GB = 3
 
 
@@ -16,7 +16,7 @@ def problem(folder):
     """Return a problem and its remedy in one line; None if there is no problem."""
     if sys.version_info < OLDEST:
         return (
-            "Python %d.%d is too old: 3.10 or newer is needed. Install one (see "
+            "Python %d.%d is too old: 3.11 or newer is needed. Install one (see "
             "python.org/downloads) and name it: make demo PYTHON=python3.12"
             % sys.version_info[:2]
         )

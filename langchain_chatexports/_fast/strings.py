@@ -1,13 +1,13 @@
 """Format times and JSON Lines from precomputed strings."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]
 _ISO_SECONDS = [f"{second:02}" for second in range(60)]
 _THREE_DIGITS = [f"{value:03}" for value in range(1000)]

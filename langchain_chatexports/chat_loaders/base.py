@@ -11,16 +11,16 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, closing
 from copy import copy
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from inspect import isfunction
 from itertools import count
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar, cast
+from typing import ClassVar, Protocol, Self, TypeVar, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
-from typing_extensions import Self, TypedDict
+from typing_extensions import TypedDict
 
 from langchain_chatexports.chat_loaders.async_loading import AsyncLoading
 from langchain_chatexports.chat_loaders.conversation import (
@@ -380,11 +380,11 @@ def parse_time_bound(value: datetime | date | None, name: str) -> datetime | Non
         if value.tzinfo is None:
             msg = f"{name} has no time zone. Pass an aware datetime, or a date (UTC)."
             raise ValueError(msg)
-        return value.astimezone(timezone.utc)
+        return value.astimezone(UTC)
     # `end` is exclusive, so use the start of the next day.
     if name == "end" and value < date.max:
         value += timedelta(days=1)
-    return datetime.combine(value, time.min, timezone.utc)
+    return datetime.combine(value, time.min, UTC)
 
 
 def _as_tuple(value: str | Collection[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, cast
@@ -25,7 +25,7 @@ from langchain_chatexports.chat_loaders.people import PeopleTable, name_key
 from langchain_chatexports.exceptions import SenderNotFoundError
 
 _MICROSECONDS = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_TIME = -(2**80)
 _HASH_BYTES = 6
 _SEPARATOR = "\0"

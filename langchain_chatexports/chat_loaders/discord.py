@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ _MAX_INSPECTED_FILES = 100
 # Usually includes messages from both people in a direct chat.
 _MAX_INSPECTED_MESSAGES = 500
 _MAX_ID_LENGTH = 20  # A 64-bit number.
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The tool writes types that it does not know as the numbers in Discord's API. All other
 # types (joins, pins, calls, boosts, poll results, new types) are Discord's own
 # messages.
@@ -302,7 +302,7 @@ def to_microseconds(stamp: object) -> int | None:
     except msgspec.ValidationError:
         return None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 

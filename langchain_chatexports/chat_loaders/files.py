@@ -273,7 +273,7 @@ def open_files(
                         file = _make_disk_file(part_path, folder, real, part, name)
                         part_files = iter([file])
                     export.files += list(part_files)
-            except ChatExportError as error:  # noqa: PERF203 - once per zip
+            except ChatExportError as error:
                 if part_path == path:
                     raise
                 export.skip(error)

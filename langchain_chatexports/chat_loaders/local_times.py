@@ -1,7 +1,7 @@
 """Convert local times to UTC, for exports that contain no time zone."""
 
 import warnings
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 HOUR = 3600
@@ -17,7 +17,7 @@ def find_time_zone(name: str | tzinfo | None) -> tzinfo | None:
     if name is None or isinstance(name, tzinfo):
         return name
     if name == "UTC":
-        return timezone.utc  # Works without a time zone database.
+        return UTC  # Works without a time zone database.
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
@@ -33,7 +33,7 @@ def find_time_zone(name: str | tzinfo | None) -> tzinfo | None:
 def zone_name(zone: tzinfo | None) -> str:
     """Return the name of a time zone; `None` stands for the local zone."""
     if zone is None:
-        local_now = datetime.now(timezone.utc).astimezone()
+        local_now = datetime.now(UTC).astimezone()
         return f"this machine's ({local_now.tzname()})"
     return getattr(zone, "key", None) or str(zone)
 

@@ -11,10 +11,8 @@ from importlib import import_module
 from inspect import signature
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 from zipfile import BadZipFile, ZipFile
-
-from typing_extensions import Unpack
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from html import escape
 from operator import itemgetter
 from typing import Any
@@ -548,7 +548,7 @@ def _thread_sort_key(thread: str) -> tuple[int, str]:
 def _format_minute(time: int) -> str:
     # Titles contain the time, since they must not quote messages.
     try:
-        moment = datetime.fromtimestamp(time // 1_000_000, timezone.utc)
+        moment = datetime.fromtimestamp(time // 1_000_000, UTC)
     except (ValueError, OverflowError, OSError):
         return "an unknown day"
     return f"{moment:%Y-%m-%d %H:%M}"

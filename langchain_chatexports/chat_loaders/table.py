@@ -16,10 +16,9 @@ from datetime import tzinfo
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
 import msgspec
-from typing_extensions import Unpack
 
 from langchain_chatexports._temporary import private_folder
 from langchain_chatexports._terminal import plural

@@ -2,12 +2,12 @@
 
 import re
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 from langchain_chatexports.chat_loaders.local_times import LocalClock
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # 2024-05-01T22:00:00.5+02:00, 01.05.2024 10:00, 5/1/24 10:00 PM, 2024/05/01. Zone names
 # are not supported, since they are ambiguous: CST is used in America and in China.
 _TIME = re.compile(
@@ -96,7 +96,7 @@ def _parse_date(match: re.Match[str], order: str | None) -> datetime:
     century = 0
     if len(year) == _SHORT_YEAR_DIGITS:
         century = 1900 if int(year) >= _MIN_SHORT_YEAR else 2000
-    return datetime(century + int(year), int(month), int(day), tzinfo=timezone.utc)
+    return datetime(century + int(year), int(month), int(day), tzinfo=UTC)
 
 
 def _to_microseconds(

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import typer
 from rich.cells import cell_len
@@ -27,7 +27,6 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
-from typing_extensions import Self
 
 from langchain_chatexports._progress import seconds_left, time_left
 from langchain_chatexports._terminal import one_line, plural, printable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -202,7 +202,7 @@ def _find_names(
 def _to_local_time(line: ChatLine) -> datetime | None:
     if line.time is None:
         return None
-    time = datetime.fromtimestamp(0, timezone.utc) + timedelta(seconds=line.time)
+    time = datetime.fromtimestamp(0, UTC) + timedelta(seconds=line.time)
     try:
         return time.astimezone()
     except (OSError, OverflowError, ValueError):  # Before 1970, on Windows.

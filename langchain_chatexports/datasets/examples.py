@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, Required, TypeAlias, cast
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
-from typing_extensions import Required, TypedDict
+from typing_extensions import TypedDict
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, append_on_exit

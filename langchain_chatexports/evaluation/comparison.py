@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -128,7 +128,7 @@ def evaluate(
         )
     progress("comparing", 1, 1)
     return Evaluation(
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=settings.seed,
         temperature=settings.temperature,
         max_tokens=answers.max_tokens,

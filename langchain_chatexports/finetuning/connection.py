@@ -24,11 +24,10 @@ from contextlib import closing, contextmanager, suppress
 from copy import copy
 from functools import cache
 from json import JSONDecodeError
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from langchain_core.runnables.config import run_in_executor
-from typing_extensions import Self
 
 from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
 from langchain_chatexports.finetuning.errors import (

@@ -9,7 +9,7 @@ import logging
 import threading
 import uuid
 import warnings
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import FileProcessingError, FineTuningError
@@ -204,7 +204,7 @@ class NewJob:
         while True:
             try:
                 return self.connection.send(create, **body)  # type: ignore[no-any-return] # a job
-            except Exception as error:  # noqa: PERF203 - at most three times
+            except Exception as error:
                 # Some servers reject metadata, and some require hyperparameters in the
                 # older field.
                 if "metadata" in body and rejects_field(error, "metadata"):
@@ -225,7 +225,7 @@ class NewJob:
             shutdown_date = date.fromisoformat(model.shutdown_date)
         except (FineTuningError, AttributeError, TypeError, ValueError):
             return
-        today = datetime.now(timezone.utc).date()
+        today = datetime.now(UTC).date()
         if (shutdown_date - today).days <= _SHUTDOWN_WARNING_DAYS:
             text = (
                 f"The provider will shut down {name} and its tuned models on "

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables.config import run_in_executor
-from typing_extensions import Self
 
 from langchain_chatexports.exceptions import (
     FineTuningCancelledError,
@@ -125,7 +124,7 @@ class FineTuningRun:
             pass
         return self
 
-    async def await_(self, timeout: float | None = None) -> Self:
+    async def await_(self, timeout: float | None = None) -> Self:  # noqa: ASYNC109
         """Wait for the job to finish; the async version of `wait`."""
         connection = self._reconnect(timeout)
         async for _ in connection.arun(self.follow(connection)):

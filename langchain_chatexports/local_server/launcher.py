@@ -9,9 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Self
 
 from langchain_chatexports._locks import is_locked
 from langchain_chatexports.exceptions import LocalServerError

@@ -3,8 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from typing_extensions import Self
+from typing import Self
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import describe_base

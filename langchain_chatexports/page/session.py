@@ -10,8 +10,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from typing_extensions import Self
+from typing import Self
 
 from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.datasets.chat_filter import ChatFilter

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-
-from typing_extensions import Self
+from typing import Self
 
 from langchain_chatexports._tokens import (
     MIN_BYTES_PER_TOKEN,

@@ -1,7 +1,7 @@
 """The prompt that gives any chat model a person's voice."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import (
@@ -13,7 +13,6 @@ from langchain_core.messages import (
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict, Field
-from typing_extensions import Self
 
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports.chat_loaders.session_source import SessionSource

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from langchain_chatexports.chat_loaders import local_times
 from langchain_chatexports.report.figures import TimeFigures, TimePoint, TimeUnit
 
 LOCAL = "local"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The maximum period for each unit.
 _MAX_DAYS: tuple[tuple[TimeUnit, int], ...] = (
     ("day", 45),

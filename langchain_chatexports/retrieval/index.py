@@ -9,13 +9,12 @@ from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from threading import RLock
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from weakref import finalize
 
 import orjson
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.documents import Document
-from typing_extensions import Self
 
 from langchain_chatexports.chat_loaders.base import parse_time_bound
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates

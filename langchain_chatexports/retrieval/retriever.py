@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
@@ -16,7 +16,6 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, Field
-from typing_extensions import Self
 
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.retrieval.index import ChatIndex

@@ -3,13 +3,13 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from langchain_chatexports.samples.writing import read_scenes, write_folder
 
-_START = datetime(2023, 8, 28, 0, 32, 3, tzinfo=timezone.utc)
+_START = datetime(2023, 8, 28, 0, 32, 3, tzinfo=UTC)
 _TIME_BETWEEN_CHATS = timedelta(days=3, seconds=5_400)
 _TIME_BETWEEN_MESSAGES = timedelta(seconds=30)
 _DISCORD_EPOCH_MS = 1_420_070_400_000

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import Field, model_validator
-from typing_extensions import Self
 
 from langchain_chatexports._fast.messages import copy_with_changes
 from langchain_chatexports.steps.base import SessionTransform

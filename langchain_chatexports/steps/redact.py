@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from langchain_core.chat_sessions import ChatSession
 from pydantic import ConfigDict, Field, SecretStr, field_validator
-from typing_extensions import Self
 
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,

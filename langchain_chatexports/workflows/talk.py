@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -307,7 +307,7 @@ def list_saved_talks(model: TunedModel) -> list[SavedTalk]:
     for file in (model.path / _TALKS).glob("*.json"):
         try:
             turns = msgspec.json.decode(file.read_bytes(), type=list[Turn])
-            changed_at = datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)
+            changed_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
         except (OSError, msgspec.DecodeError):
             continue
         talks.append(SavedTalk(file.stem, turns, changed_at))

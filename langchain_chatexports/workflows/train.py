@@ -243,7 +243,7 @@ def _wait(run: FineTuningRun, server: LocalServer) -> None:
     while True:
         try:
             run.wait(_WAIT_SECONDS)
-        except FineTuningTimeoutError:  # noqa: PERF203 - the loop only waits
+        except FineTuningTimeoutError:
             if not server.is_running:
                 msg = (
                     f"The local server stopped before job {run.id} finished. Run the "

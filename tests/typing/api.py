@@ -4,14 +4,13 @@ mypy and pyright read it: an `assert_type` that does not hold is an error.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, assert_type
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessageChunk
 from langchain_core.runnables import RunnableLambda, RunnableSequence
 from langchain_openai import ChatOpenAI
-from typing_extensions import assert_type
 
 from langchain_chatexports import (
     ChatExportLoader,

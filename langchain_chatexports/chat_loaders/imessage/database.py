@@ -10,7 +10,6 @@ tables are read, so that no code from the schema runs. See sqlite.org/security.h
 import os
 import shutil
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import islice
@@ -83,8 +82,7 @@ class Database:
             )
             on_error.callback(connection.close)
             connection.set_progress_handler(self._is_over_budget, _STEPS_BETWEEN_CHECKS)
-            if sys.version_info >= (3, 11):
-                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA cell_size_check = ON")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

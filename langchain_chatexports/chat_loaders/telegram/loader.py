@@ -3,16 +3,15 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import msgspec
-from typing_extensions import Unpack
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
@@ -76,7 +75,7 @@ _OTHER_TYPES = {
 _get_other_fields = attrgetter(*_OTHER_TYPES)
 _NO_OTHER_FIELDS = (_UNSET,) * len(_OTHER_TYPES)
 _REACTIONS = {"custom_emoji": ":custom_emoji:", "paid": "⭐"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A group with at least this many messages, all from one person, may be incomplete.
 _MIN_ONE_SIDED = 10
 _MAX_DIGITS = 15  # Long after the year 9999.
@@ -223,13 +222,13 @@ class MessageConverter:
             if stamp and len(str(stamp)) <= _MAX_DIGITS:
                 return int(stamp) * 1_000_000
         try:
-            time = datetime.fromisoformat((record.date or "").replace("Z", "+00:00"))
+            time = datetime.fromisoformat(record.date or "")
             if time.tzinfo is not None and not self._has_zone:
                 self.used_offset = True
                 return (time - _EPOCH) // timedelta(seconds=1) * 1_000_000
         except (OverflowError, ValueError):
             return None
-        local = (time.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(seconds=1)
+        local = (time.replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
         seconds = self.clock.utc(local)
         return None if seconds is None else seconds * 1_000_000
 

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import tzinfo
 from pathlib import Path
-
-from typing_extensions import Unpack
+from typing import Unpack
 
 from langchain_chatexports._terminal import escaped
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions

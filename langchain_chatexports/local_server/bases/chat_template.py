@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from typing_extensions import Self
+from typing import Any, NamedTuple, Self
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.derived_template import (

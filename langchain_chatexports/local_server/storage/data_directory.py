@@ -228,7 +228,7 @@ def replace(source: Path, target: Path) -> None:
     while True:
         try:
             source.replace(target)
-        except PermissionError:  # noqa: PERF203 - waiting is the purpose.
+        except PermissionError:
             if os.name != "nt" or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -152,7 +152,7 @@ def list_example_files(data_dir: str | Path | None = None) -> list[ExampleFile]:
     return [
         ExampleFile(
             id=file["id"],
-            created_at=datetime.fromtimestamp(file["created_at"], timezone.utc),
+            created_at=datetime.fromtimestamp(file["created_at"], UTC),
             size_bytes=file["bytes"],
             job_ids=tuple(
                 job["id"] for job in jobs if file["id"] in uploaded_file_ids(job)

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
@@ -90,7 +90,7 @@ def _local_job(job: dict[str, Any], jobs: "JobStore", *, has_server: bool) -> Lo
         id=job["id"],
         status=status,
         base_model=str(job.get("model")),
-        created_at=datetime.fromtimestamp(job["created_at"], timezone.utc),
+        created_at=datetime.fromtimestamp(job["created_at"], UTC),
         step=last.get("step", 0),
         total_steps=last.get("total_steps"),
         saved_step=0 if checkpoint is None else _checkpoint_step(checkpoint),

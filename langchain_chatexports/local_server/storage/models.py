@@ -6,7 +6,7 @@ import shutil
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +208,7 @@ def _read_model(folder: Path) -> TunedModel | None:
         name=record["name"],
         base=record["base"],
         base_model=record["base_model"],
-        created_at=datetime.fromtimestamp(record["created_at"], timezone.utc),
+        created_at=datetime.fromtimestamp(record["created_at"], UTC),
         job_id=record["job_id"],
         path=folder,
         prompt=ChatPrompt(record.get("system_prompt"), record.get("user_label")),

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,13 +195,6 @@ def _read(path: str) -> list[dict[str, Any]]:
         raise LocalServerError(msg) from error
 
 
-def _checkpointing_field(config: Any) -> str:
-    # TRL renamed it; releases for Python 3.10 have only the old name.
-    names = {field.name for field in fields(config)}
-    new, old = "activation_checkpointing", "gradient_checkpointing"
-    return new if new in names else old
-
-
 def _build_trainer(
     spec: TrainingSpec,
     tokenizer: Any,
@@ -253,7 +246,7 @@ def _build_trainer(
         # The examples are already labeled, and TRL would cache them on disk.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
-        **{_checkpointing_field(SFTConfig): False},
+        activation_checkpointing=False,
         **save_options,
     )
     return SFTTrainer(

@@ -15,9 +15,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, Self
 
 APPLE_EPOCH = 978_307_200
 NOON = 1_700_000_000  # The Unix time before the first message; one message a minute.

@@ -8,11 +8,11 @@ path = channel.write(tmp_path / "general.json")
 """
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-START = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
+START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 _DISCORD_EPOCH_MS = 1_420_070_400_000
 
 

@@ -11,11 +11,11 @@ path = export.to_zip(tmp_path / "slack.zip")
 
 import json
 import zipfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-MAY = int(datetime(2024, 5, 1, 8, tzinfo=timezone.utc).timestamp())
+MAY = int(datetime(2024, 5, 1, 8, tzinfo=UTC).timestamp())
 DAY = 86_400
 
 

@@ -10,14 +10,14 @@ path = chat.write(tmp_path / "result.json")
 import html
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.files import open_files
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader, matches
 
-START = datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
+START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 BERLIN_SUMMER = timezone(timedelta(hours=2))
 NOT_INCLUDED = "(File not included. Change data exporting settings to download.)"
 

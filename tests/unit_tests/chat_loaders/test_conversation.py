@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 
 SECOND = 1_000_000
-UTC = timezone.utc
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENT = timedelta(microseconds=500)
 NOON = datetime(2023, 8, 28, 12, tzinfo=UTC)

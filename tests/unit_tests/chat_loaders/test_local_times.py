@@ -1,7 +1,7 @@
 """Local times in UTC, across clock changes."""
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ def in_utc(clock: LocalClock, text: str) -> str:
     local = datetime.fromisoformat(text)
     seconds = clock.utc(int((local - EPOCH).total_seconds()))
     assert seconds is not None
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
 def check_year(clock: LocalClock) -> None:
@@ -109,4 +109,4 @@ def test_local_times_default_to_machine_zone(
     (zone,) = summary.details["time_zone"]
     assert zone.startswith("this machine's")
     assert f"zone      {zone}" in str(summary)
-    assert summary.first == summary.last == datetime(2024, 5, 1, 8, tzinfo=timezone.utc)
+    assert summary.first == summary.last == datetime(2024, 5, 1, 8, tzinfo=UTC)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def test_files_of_a_folder_are_one_table(tmp_path: Path) -> None:
 def test_parquet_times_have_any_unit_and_zone(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    moment = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+    moment = datetime(2024, 5, 1, 12, tzinfo=UTC)
     path = tmp_path / "desk.parquet"
     for kind in pa.timestamp("ns"), pa.timestamp("s", tz="Asia/Tokyo"):
         times = pa.array([moment if kind.tz else moment.replace(tzinfo=None)], kind)

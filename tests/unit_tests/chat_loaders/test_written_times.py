@@ -1,6 +1,6 @@
 """The formats of times in tables."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from langchain_chatexports.chat_loaders.local_times import LocalClock, find_time_zone
 from langchain_chatexports.chat_loaders.written_times import parse_time
 
-NOON = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 SECONDS = int(NOON.timestamp())
 
 
 def parse(value: str, order: str | None = None) -> int | None:
-    return parse_time(value, LocalClock(timezone.utc), order)
+    return parse_time(value, LocalClock(UTC), order)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ CHATS = {
     "race": ("Hare", "Fox", "Me", "Owl", "Me") * 2,
 }
 READING = ("inspect", "prepare")
-NOON = int(datetime(2024, 1, 1, 12, tzinfo=timezone.utc).timestamp())
+NOON = int(datetime(2024, 1, 1, 12, tzinfo=UTC).timestamp())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

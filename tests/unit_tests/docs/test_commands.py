@@ -5,19 +5,13 @@ test_cli_page.py runs the fast ones, and the integration tests run the others.
 
 import re
 import shlex
-import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.unit_tests.builders.pages import DOCS
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-from collections.abc import Iterator
-from pathlib import Path
 
 ROOT = DOCS.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import nullcontext
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -249,7 +249,7 @@ def test_job_has_every_setting(server: OpenAIServer) -> None:
 
 @pytest.mark.parametrize(("days", "warns"), [(30, True), (-300, True), (365, False)])
 def test_upcoming_shutdown_is_a_warning(days: int, warns: bool) -> None:
-    day = (datetime.now(timezone.utc) + timedelta(days=days)).date().isoformat()
+    day = (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
     warning = pytest.warns(match=f"{BASE_MODEL} and its tuned models on {day}")
     server = OpenAIServer(models={BASE_MODEL: day})
     with server.running(), warning if warns else nullcontext():

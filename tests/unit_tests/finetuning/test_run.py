@@ -1,5 +1,4 @@
 import asyncio
-import sys
 from typing import Any
 
 import pytest
@@ -124,8 +123,7 @@ def test_interrupted_wait_does_not_cancel_the_job(
     with pytest.raises(KeyboardInterrupt) as caught:
         run.wait()
     assert "Job ftjob-1 continues, and may be billed" in caplog.text
-    if sys.version_info >= (3, 11):
-        assert "ftjob-1" in caught.value.__notes__[0]
+    assert "ftjob-1" in caught.value.__notes__[0]
     assert server.jobs["ftjob-1"]["status"] != "cancelled"
 
 

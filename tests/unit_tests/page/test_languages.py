@@ -1,7 +1,7 @@
 """The page's languages: complete catalogs, and localized values."""
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -100,7 +100,7 @@ def test_right_to_left_name_is_isolated() -> None:
 def test_times_sizes_and_lists_are_localized(monkeypatch: pytest.MonkeyPatch) -> None:
     german = negotiate_language("de")
     monkeypatch.setattr(languages, "current_language", lambda: german)
-    when = datetime(2026, 3, 1, 12, 30, tzinfo=timezone.utc).astimezone()
+    when = datetime(2026, 3, 1, 12, 30, tzinfo=UTC).astimezone()
     assert format_time(when) == f"01.03.26, {when:%H:%M}"
     assert (format_duration(20), format_duration(9000)) == ("1 Min.", "2,5 Std.")
     assert str(TimeLeft(30)) == "noch etwa 30 Sek."

@@ -1,7 +1,7 @@
 """Texts and charts of the screens."""
 
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -39,7 +39,7 @@ def test_long_training_is_averaged() -> None:
 
 
 def _job(status: str, person: str | None, total: int | None) -> LocalJob:
-    when = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    when = datetime(2026, 1, 1, tzinfo=UTC)
     return LocalJob("ftjob-1", status, "Tiny", when, 7, total, 0, person=person)
 
 

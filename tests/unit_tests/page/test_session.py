@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -333,5 +333,5 @@ def test_time_left_is_estimated_before_first_steps(
     estimate = messenger.estimate_seconds() or 0
     states = [("queued", 0, None), ("running", 0, None), ("running", 1, 4)]
     for (status, step, total), share in zip(states, (1, 1, 3 / 4), strict=True):
-        job = LocalJob("j", status, "b", datetime.now(timezone.utc), step, total, 0)
+        job = LocalJob("j", status, "b", datetime.now(UTC), step, total, 0)
         assert messenger.seconds_left(job) == pytest.approx(estimate * share)

@@ -1,6 +1,6 @@
 """Counts of messages by day, week, month and year."""
 
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from itertools import pairwise
 
 import pytest
@@ -32,7 +32,7 @@ def test_points_cover_all_messages(times: list[int]) -> None:
 
 
 def _day(seconds: int) -> date:
-    return datetime.fromtimestamp(seconds, timezone.utc).date()
+    return datetime.fromtimestamp(seconds, UTC).date()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def _day(seconds: int) -> date:
     ],
 )
 def test_unit_depends_on_span(days: int, unit: str, start: str) -> None:
-    begin = int(datetime(2024, 5, 16, 12, tzinfo=timezone.utc).timestamp())
+    begin = int(datetime(2024, 5, 16, 12, tzinfo=UTC).timestamp())
     figures = counted([begin, begin + days * 86_400])
     assert figures.unit == unit
     assert str(figures.points[0].start) == start
@@ -57,8 +57,8 @@ def test_first_and_last_dates_are_counted(seconds: int) -> None:
 
 
 def test_daylight_saving_time_is_respected() -> None:
-    winter = int(datetime(2024, 1, 10, 12, tzinfo=timezone.utc).timestamp())
-    summer = int(datetime(2024, 7, 10, 12, tzinfo=timezone.utc).timestamp())
+    winter = int(datetime(2024, 1, 10, 12, tzinfo=UTC).timestamp())
+    summer = int(datetime(2024, 7, 10, 12, tzinfo=UTC).timestamp())
     figures = counted([winter, summer], "Europe/Berlin")
     assert figures.by_hour[13] == figures.by_hour[14] == 1
 
@@ -66,7 +66,7 @@ def test_daylight_saving_time_is_respected() -> None:
 def test_local_zone_is_that_of_the_machine() -> None:
     figures = counted([0], "local")
     assert figures.zone == "local"
-    expected = datetime.fromtimestamp(0, timezone.utc).astimezone()
+    expected = datetime.fromtimestamp(0, UTC).astimezone()
     assert figures.by_hour[expected.hour] == 1
 
 

@@ -2,7 +2,7 @@ import os
 import sqlite3
 import stat
 from contextlib import closing
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -168,7 +168,7 @@ class TestFilters:
     def test_time_filter_has_exact_bounds(self) -> None:
         days = [said("Hare", f"race {day}", at=24 * HOURS * day) for day in range(4)]
         index = filled(cast("ChatSession", {"messages": [*days, said("Hare", "race")]}))
-        noon = datetime(2023, 8, 29, 12, tzinfo=timezone.utc)
+        noon = datetime(2023, 8, 29, 12, tzinfo=UTC)
         assert sorted(found(index, "race", start=noon)) == ["race 2", "race 3"]
         assert sorted(found(index, "race", end=noon)) == ["race 0", "race 1"]
         day = date(2023, 8, 29)

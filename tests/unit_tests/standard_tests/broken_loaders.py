@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ class RepeatsAMessage(SoundLoader):
 class StoresDatetimes(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
-            message.additional_kwargs["moment"] = datetime.now(timezone.utc)
+            message.additional_kwargs["moment"] = datetime.now(UTC)
         return messages
 
 

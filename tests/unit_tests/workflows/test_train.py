@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +33,7 @@ from tests.unit_tests.builders.tuners import make_examples
 
 TRAIN: Any = sys.modules["langchain_chatexports.workflows.train"]
 EXAMPLES: Any = make_examples()
-NOW = datetime.now(timezone.utc)
+NOW = datetime.now(UTC)
 
 
 def data(examples: Any = EXAMPLES) -> TrainingData:

@@ -394,7 +394,6 @@ def test_connection_is_read_only_and_distrusts_the_schema(path: Path) -> None:
             list(database.query("DELETE FROM message"))
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python cannot set it earlier.")
 def test_huge_value_is_refused(path: Path) -> None:
     huge = "UPDATE message SET text = NULL, attributedBody = zeroblob(80000000)"
     write(path, script=huge)

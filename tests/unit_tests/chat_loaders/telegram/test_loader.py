@@ -2,7 +2,7 @@
 
 import json
 import time
-from datetime import timezone
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -240,7 +240,7 @@ def test_text_parts_are_joined(tmp_path: Path, text: Any, shown: str, key: str) 
 @pytest.mark.parametrize("unix_time", ["1714550400", 1714550400])
 def test_unix_time_is_preferred(tmp_path: Path, unix_time: Any) -> None:
     path = write_chat(tmp_path, {"text": "Hi", "date_unixtime": unix_time})
-    kwargs = load_message(path, timezone=timezone.utc).additional_kwargs
+    kwargs = load_message(path, timezone=UTC).additional_kwargs
     assert kwargs["message_time"] == 1714550400
     assert kwargs["events"] == [{"message_time": "2024-05-01T08:00:00+00:00"}]
 
