@@ -13,7 +13,7 @@ from langchain_chatexports.cli._training import (
     chat_command,
     print_base,
 )
-from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import PrepareOptions, prepare, train

@@ -29,7 +29,7 @@ from langchain_chatexports.cli._options import (
     command,
     option,
 )
-from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.old_http.server import check_extra
 
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.blind_test import BlindPair

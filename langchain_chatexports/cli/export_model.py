@@ -9,7 +9,7 @@ import typer
 
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.cli._options import DataDir, command, flag
-from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.workflows import models as workflow
 
 

@@ -38,7 +38,7 @@ from langchain_chatexports.cli._training import (
 )
 from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
-from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.workflows import prepare, train
 from langchain_chatexports.workflows.bases import (
     choose_base,

@@ -26,7 +26,7 @@ from langchain_chatexports.local_server.bases.known_bases import (
     list_bases,
     suggest_base,
 )
-from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.workflows.models import RunningServer
 
 

@@ -17,8 +17,8 @@ from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_chatexports.local_server.export import export_model
-    from langchain_chatexports.local_server.http.server import serve_forever
     from langchain_chatexports.local_server.launcher import LocalServer
+    from langchain_chatexports.local_server.old_http.server import serve_forever
     from langchain_chatexports.local_server.settings import ServerSettings
     from langchain_chatexports.local_server.storage.deletion import delete_data
     from langchain_chatexports.local_server.storage.models import (
@@ -38,7 +38,7 @@ __all__ = [
 
 _MODULES = {
     "export": ("export_model",),
-    "http.server": ("serve_forever",),
+    "old_http.server": ("serve_forever",),
     "launcher": ("LocalServer",),
     "settings": ("ServerSettings",),
     "storage.deletion": ("delete_data",),

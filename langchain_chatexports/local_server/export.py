@@ -19,7 +19,7 @@ from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, find_gg
 from langchain_chatexports.local_server.bases.gguf_header import read_header, rewrite
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.bases.weights import config_and_class
-from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,

@@ -18,7 +18,7 @@ from langchain_chatexports.local_server.bases.description import (
     needs_download,
 )
 from langchain_chatexports.local_server.bases.download import download_model
-from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.local_server.processes import (
     child_environment,
     default_threads,
@@ -206,7 +206,7 @@ class LocalServer:
         settings = replace(self._settings, api_key=self.api_key)
         threads = self._settings.threads or default_threads()
         self._process = process = start_child(
-            "langchain_chatexports.local_server.http.server",
+            "langchain_chatexports.local_server.old_http.server",
             child_environment(threads=threads, offline=False),
             asdict(settings),
         )

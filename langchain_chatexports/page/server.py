@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.evaluation import check_extra as check_evaluate_extra
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server.http.server import (
+from langchain_chatexports.local_server.old_http.server import (
     check_extra as check_local_extra,
 )
 
@@ -58,7 +58,7 @@ def serve_page(
     os.umask(0o077)
     # NiceGUI logs tracebacks, which can quote a message.
     logging.getLogger("nicegui").disabled = True
-    from langchain_chatexports.local_server.http.server import run_app
+    from langchain_chatexports.local_server.old_http.server import run_app
     from langchain_chatexports.page.access import OneTimeLinks, PageAccess
     from langchain_chatexports.page.old_tab import TabKeys
     from langchain_chatexports.page.session import PageSession
@@ -88,7 +88,7 @@ def serve_page(
 @contextmanager
 def _listen(port: int, last_port: int) -> Iterator[socket.socket]:
     """Bind a port, by default the last one used, so that open tabs can reconnect."""
-    from langchain_chatexports.local_server.http.server import listen
+    from langchain_chatexports.local_server.old_http.server import listen
 
     with ExitStack() as stack:
         listener = None
@@ -103,7 +103,7 @@ def _build_app(session: PageSession, tab_key: str) -> Any:
     from nicegui import app as nicegui_app
     from nicegui import ui
 
-    from langchain_chatexports.local_server.http.errors import log_error_location
+    from langchain_chatexports.local_server.old_http.errors import log_error_location
     from langchain_chatexports.page.screens import add_screens
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

@@ -20,7 +20,7 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.client import open_client, translate_errors
-from langchain_chatexports.local_server.http.server import check_extra
+from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import (
     JobNotActiveError,

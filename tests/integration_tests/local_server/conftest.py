@@ -83,7 +83,9 @@ def find_trainers(data_dir: Path) -> list[tuple[str, psutil.Process]]:
     for process in psutil.process_iter(["cmdline"]):
         with suppress(psutil.Error):
             words = process.info["cmdline"] or []
-            if any(word.endswith("local_server.training.trainer") for word in words):
+            if any(
+                word.endswith("local_server.training.old_trainer") for word in words
+            ):
                 folder = Path(process.cwd())
                 if data_dir in folder.parents:
                     found.append((folder.name, process))

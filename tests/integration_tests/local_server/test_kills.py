@@ -13,7 +13,7 @@ import pytest
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.storage.jobs import last_checkpoint
 from langchain_chatexports.local_server.training import progress
-from langchain_chatexports.local_server.training.trainer import TrainingSpec
+from langchain_chatexports.local_server.training.old_trainer import TrainingSpec
 from tests.integration_tests.local_server.conftest import (
     KILLS,
     MAX_SECONDS,

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from langchain_chatexports.local_server.storage.jobs import JobStore
-from langchain_chatexports.local_server.training.trainer import TrainingSpec, train
+from langchain_chatexports.local_server.training.old_trainer import TrainingSpec, train
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 

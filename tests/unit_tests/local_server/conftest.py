@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.engines.choice import EngineChoice
-from langchain_chatexports.local_server.http.app import create_app
-from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.old_http.app import create_app
+from langchain_chatexports.local_server.old_http.service import LocalService
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
 from tests.unit_tests.builders.children import (

@@ -12,7 +12,7 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server import LocalServer, ServerSettings
-from langchain_chatexports.local_server.http import server as http_server
+from langchain_chatexports.local_server.old_http import server as http_server
 from langchain_chatexports.local_server.processes import child_environment
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,

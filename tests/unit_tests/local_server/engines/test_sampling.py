@@ -6,7 +6,7 @@ from langchain_chatexports.local_server.engines.transformers import (
     Sampling,
     create_dry_breakers,
 )
-from langchain_chatexports.local_server.http.requests import ChatRequest
+from langchain_chatexports.local_server.old_http.requests import ChatRequest
 
 _DRY = Sampling(dry_multiplier=1.0, dry_base=2.0, dry_allowed_length=2)
 

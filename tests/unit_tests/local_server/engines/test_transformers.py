@@ -17,9 +17,9 @@ from langchain_chatexports.local_server.engines.transformers import (
     Sampling,
     TransformersEngine,
 )
-from langchain_chatexports.local_server.http.chat import complete_chat
-from langchain_chatexports.local_server.http.requests import ChatRequest
-from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.old_http.chat import complete_chat
+from langchain_chatexports.local_server.old_http.requests import ChatRequest
+from langchain_chatexports.local_server.old_http.service import LocalService
 from tests.unit_tests.builders.waiting import wait_until
 
 _LONG = 400

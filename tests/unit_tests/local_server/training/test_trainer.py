@@ -27,7 +27,7 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_header import read_header
-from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.old_http.service import LocalService
 from langchain_chatexports.local_server.storage.data_directory import read_json
 from langchain_chatexports.local_server.storage.jobs import last_checkpoint
 from langchain_chatexports.local_server.training import progress, trainer

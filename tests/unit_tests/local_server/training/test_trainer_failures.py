@@ -9,8 +9,8 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage.database import DatabaseError
-from langchain_chatexports.local_server.training.queue import _parse_failure
-from langchain_chatexports.local_server.training.trainer import _describe_failure
+from langchain_chatexports.local_server.training.old_queue import _parse_failure
+from langchain_chatexports.local_server.training.old_trainer import _describe_failure
 
 _DATABASE = Path("data") / "chatexports.db"
 _FULL = sqlite3.OperationalError("database or disk is full")

@@ -35,7 +35,7 @@ from langchain_chatexports.local_server.storage.jobs import (
     JobStore,
     last_checkpoint,
 )
-from langchain_chatexports.local_server.training.trainer import (
+from langchain_chatexports.local_server.training.old_trainer import (
     DISK_FULL,
     STOP,
     TrainingSpec,
@@ -176,7 +176,7 @@ class TrainingQueue:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(mode=0o700, parents=True)
         return start_child(
-            "langchain_chatexports.local_server.training.trainer",
+            "langchain_chatexports.local_server.training.old_trainer",
             child_environment(threads=self._threads, offline=True, temporary=temporary),
             asdict(self._build_spec(job_id)),
             folder=folder,

@@ -8,7 +8,7 @@ import pytest
 # A server that never starts, or one with a request that never ends.
 _SERVER = """
 import sys, threading, time
-from langchain_chatexports.local_server.http import server
+from langchain_chatexports.local_server.old_http import server
 server._MAX_SHUTDOWN_SECONDS = 0.2
 def serve(settings, on_ready, should_stop):
     if sys.argv[1] == "starting":

@@ -8,23 +8,23 @@ from fastapi import APIRouter, Depends, Form, Query, UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from langchain_chatexports.local_server.http.chat import (
+from langchain_chatexports.local_server.old_http.chat import (
     complete_chat,
     score_messages,
     tokenize,
 )
-from langchain_chatexports.local_server.http.errors import (
+from langchain_chatexports.local_server.old_http.errors import (
     ApiError,
     JsonResponse,
     create_not_found,
 )
-from langchain_chatexports.local_server.http.requests import (
+from langchain_chatexports.local_server.old_http.requests import (
     ChatRequest,
     JobRequest,
     ScoreRequest,
     TokenizeRequest,
 )
-from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.old_http.service import LocalService
 from langchain_chatexports.local_server.storage.files import JsonLinesError
 
 _STATUSES: dict[str, Literal["cancelled", "paused"]] = {

@@ -40,7 +40,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 from langchain_chatexports.local_server.storage.database import is_disk_full
 
 if TYPE_CHECKING:  # Imports FastAPI.
-    from langchain_chatexports.local_server.http.service import LocalService
+    from langchain_chatexports.local_server.old_http.service import LocalService
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def _open_service(settings: ServerSettings, data: DataDirectory) -> "LocalServic
     logger.info("Engine: %s", choice)
     for name in settings.aliases:
         logger.warning("%s is an alias of %s", name, description.name)
-    from langchain_chatexports.local_server.http.service import LocalService
+    from langchain_chatexports.local_server.old_http.service import LocalService
 
     service = LocalService(
         settings, data, base_model=description.name, directory=directory, choice=choice
@@ -149,7 +149,7 @@ def _run(
     on_ready: Callable[[RunningServer], None],
     should_stop: Callable[[int], bool],
 ) -> None:
-    from langchain_chatexports.local_server.http.app import create_app
+    from langchain_chatexports.local_server.old_http.app import create_app
 
     # All downloads are complete.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")

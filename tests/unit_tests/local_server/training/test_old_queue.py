@@ -16,7 +16,7 @@ from langchain_chatexports.local_server.storage.data_directory import (
 from langchain_chatexports.local_server.storage.database import DatabaseError
 from langchain_chatexports.local_server.storage.jobs import JobStore
 from langchain_chatexports.local_server.storage.models import new_model_id
-from langchain_chatexports.local_server.training.queue import TrainingQueue
+from langchain_chatexports.local_server.training.old_queue import TrainingQueue
 from tests.unit_tests.builders.waiting import wait_until
 
 # Locks the job, appends its id to `started`, and follows the instruction in `do`.

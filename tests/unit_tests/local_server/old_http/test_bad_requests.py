@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.http.routes import router
+from langchain_chatexports.local_server.old_http.routes import router
 from tests.unit_tests.local_server.conftest import make_client
 
 _JSON_TYPE = {"content-type": "application/json"}

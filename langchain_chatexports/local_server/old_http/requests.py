@@ -13,7 +13,7 @@ from openai.types.chat import (
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_chatexports.local_server.engines.transformers import Sampling
-from langchain_chatexports.local_server.http.errors import ApiError
+from langchain_chatexports.local_server.old_http.errors import ApiError
 
 _MAX_SEED = 2**63 - 1
 _MAX_TOKENS = 10_000_000

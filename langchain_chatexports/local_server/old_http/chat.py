@@ -30,8 +30,8 @@ from langchain_chatexports.local_server.engines.transformers import (
     create_dry_breakers,
     score_conversation,
 )
-from langchain_chatexports.local_server.http.errors import ApiError
-from langchain_chatexports.local_server.http.requests import (
+from langchain_chatexports.local_server.old_http.errors import ApiError
+from langchain_chatexports.local_server.old_http.requests import (
     ChatRequest,
     ScoreRequest,
     TokenizeRequest,
@@ -39,7 +39,7 @@ from langchain_chatexports.local_server.http.requests import (
 from langchain_chatexports.local_server.storage.data_directory import new_id
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server.http.service import (
+    from langchain_chatexports.local_server.old_http.service import (
         LocalService,
         ServedModel,
     )

@@ -7,8 +7,8 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.http import app as http_app
-from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.old_http import app as http_app
+from langchain_chatexports.local_server.old_http.service import LocalService
 from tests.unit_tests.local_server.conftest import KEY, make_client
 
 

@@ -14,14 +14,16 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from langchain_chatexports.local_server.http.errors import (
+from langchain_chatexports.local_server.old_http.errors import (
     ApiError,
     convert_unexpected,
     log_error_location,
 )
-from langchain_chatexports.local_server.http.requests import create_invalid_parameter
-from langchain_chatexports.local_server.http.routes import router
-from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.old_http.requests import (
+    create_invalid_parameter,
+)
+from langchain_chatexports.local_server.old_http.routes import router
+from langchain_chatexports.local_server.old_http.service import LocalService
 
 MAX_JSON_BYTES = 8 * 2**20
 """The maximum body of a request, except for uploads."""

@@ -10,7 +10,7 @@ from openai import OpenAI
 from openai.types.file_object import FileObject
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.old_http.service import LocalService
 from langchain_chatexports.local_server.storage.files import FileStore
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 

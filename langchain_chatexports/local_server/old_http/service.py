@@ -23,12 +23,12 @@ from langchain_chatexports.local_server.bases.weights import check_trainable
 from langchain_chatexports.local_server.engines.choice import EngineChoice
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.transformers import TransformersEngine
-from langchain_chatexports.local_server.http.errors import (
+from langchain_chatexports.local_server.old_http.errors import (
     ApiError,
     create_disk_full,
     create_not_found,
 )
-from langchain_chatexports.local_server.http.requests import JobRequest
+from langchain_chatexports.local_server.old_http.requests import JobRequest
 from langchain_chatexports.local_server.processes import default_threads
 from langchain_chatexports.local_server.settings import ServerSettings
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -56,7 +56,7 @@ from langchain_chatexports.local_server.storage.models import (
 from langchain_chatexports.local_server.training.hyperparameters import (
     resolve_hyperparameters,
 )
-from langchain_chatexports.local_server.training.queue import TrainingQueue
+from langchain_chatexports.local_server.training.old_queue import TrainingQueue
 
 _MAX_EXAMPLE_TOKENS = 1024
 _MIN_EXAMPLES = 10

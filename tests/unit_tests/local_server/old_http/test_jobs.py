@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from langchain_chatexports.finetuning.settings import KEY
 from langchain_chatexports.local_server.bases import weights
-from langchain_chatexports.local_server.http.service import LocalService
+from langchain_chatexports.local_server.old_http.service import LocalService
 from langchain_chatexports.local_server.storage.models import (
     EXPORTS_KEY,
     PERSON_KEY,
