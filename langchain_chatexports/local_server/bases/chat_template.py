@@ -12,14 +12,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.derived_template import (
     TemplateError,
     derive_template,
 )
 from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader
 from langchain_chatexports.local_server.bases.preparation import (
-    complete_base,
+    load_tokenizer as load_tokenizer,  # noqa: PLC0414 - for its old users.
+)
+from langchain_chatexports.local_server.bases.preparation import (
     read_source_header,
 )
 
@@ -32,7 +33,6 @@ _ROLES = {
     "user": "user",
     "assistant": "assistant",
 }
-_DEFAULT_CONTEXT = 2048
 # llama.cpp's type of control tokens.
 _CONTROL_TYPE = 3
 
@@ -384,24 +384,3 @@ class ChatTokenizer:
     @cached_property
     def _tokenizer_and_context(self) -> tuple[Any, int]:
         return load_tokenizer(self._directory)
-
-
-def load_tokenizer(directory: Path) -> tuple[Any, int]:
-    """Return the tokenizer of a base, and its context length in tokens."""
-    complete_base(directory)
-    from transformers import AutoConfig, AutoTokenizer
-
-    # Otherwise transformers asks on standard input whether to trust remote code.
-    options = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        config = AutoConfig.from_pretrained(directory, **options)
-        max_length = getattr(config.get_text_config(), "max_position_embeddings", None)
-        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
-        return tokenizer, int(max_length or _DEFAULT_CONTEXT)
-    except Exception as error:
-        msg = (
-            f"The base model in {directory} could not be loaded "
-            f"({type(error).__name__}): its config.json or tokenizer is damaged, is "
-            "not supported by transformers, or needs custom code, which is disabled."
-        )
-        raise LocalServerError(msg) from error

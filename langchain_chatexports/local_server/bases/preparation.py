@@ -46,6 +46,7 @@ _WAIT_SECONDS = 900.0
 _VERSION = 3
 _DIMENSIONS = ("block_count", "context_length", "embedding_length")
 _SOURCE_FILE = "chatexports-source.json"
+_DEFAULT_CONTEXT = 2048
 # Qwen2 splits numbers into digits, and Llama 3 into groups of up to three digits.
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s"
@@ -106,6 +107,27 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
         except ChildProcessFailedError as error:
             msg = f"transformers cannot read {source['file']}: {error}"
             raise LocalServerError(msg) from error
+
+
+def load_tokenizer(directory: Path) -> tuple[Any, int]:
+    """Return the tokenizer of a base, and its context length in tokens."""
+    complete_base(directory)
+    from transformers import AutoConfig, AutoTokenizer
+
+    # Otherwise transformers asks on standard input whether to trust remote code.
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = AutoConfig.from_pretrained(directory, **options)
+        max_length = getattr(config.get_text_config(), "max_position_embeddings", None)
+        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
+        return tokenizer, int(max_length or _DEFAULT_CONTEXT)
+    except Exception as error:
+        msg = (
+            f"The base model in {directory} could not be loaded "
+            f"({type(error).__name__}): its config.json or tokenizer is damaged, is "
+            "not supported by transformers, or needs custom code, which is disabled."
+        )
+        raise LocalServerError(msg) from error
 
 
 def file_key(file: Path) -> str:
