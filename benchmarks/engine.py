@@ -75,7 +75,7 @@ def start_bare(
         "context": 8192,
     }
     child = subprocess.Popen(  # noqa: S603 - a trusted command.
-        child_command("langchain_chatexports.local_server.engines.llama_cpp_child"),
+        child_command("langchain_chatexports.local_server.old_engines.llama_cpp_child"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=child_environment(threads=threads[1], offline=True),

@@ -1,1 +1,1 @@
-"""Engines: llama.cpp in child processes, transformers in this one, and scores."""
+"""What answers: one protocol, with llama.cpp and transformers in child processes."""

@@ -18,12 +18,12 @@ from langchain_chatexports.local_server.bases.chat_template import (
     ChatTemplate,
     MessageError,
 )
-from langchain_chatexports.local_server.engines.llama_cpp import (
+from langchain_chatexports.local_server.old_engines.llama_cpp import (
     EngineExitedError,
     LlamaCppEngine,
     ModelNotSupportedError,
 )
-from langchain_chatexports.local_server.engines.transformers import (
+from langchain_chatexports.local_server.old_engines.transformers import (
     EngineClosedError,
     GenerationRequest,
     ModelDeletedError,

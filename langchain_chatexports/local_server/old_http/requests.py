@@ -12,7 +12,7 @@ from openai.types.chat import (
 )
 from pydantic import BaseModel, ConfigDict, Field
 
-from langchain_chatexports.local_server.engines.transformers import Sampling
+from langchain_chatexports.local_server.old_engines.transformers import Sampling
 from langchain_chatexports.local_server.old_http.errors import ApiError
 
 _MAX_SEED = 2**63 - 1

@@ -23,7 +23,7 @@ from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.local_server.bases.derived_template import TemplateError
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.preparation import find_base_directory
-from langchain_chatexports.local_server.engines.choice import choose_engine
+from langchain_chatexports.local_server.old_engines.choice import choose_engine
 from langchain_chatexports.local_server.processes import (
     apply_thread_settings,
     default_threads,

@@ -20,9 +20,9 @@ from langchain_chatexports.local_server.bases.chat_template import (
 )
 from langchain_chatexports.local_server.bases.devices import predict_device
 from langchain_chatexports.local_server.bases.weights import check_trainable
-from langchain_chatexports.local_server.engines.choice import EngineChoice
-from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.engines.transformers import TransformersEngine
+from langchain_chatexports.local_server.old_engines.choice import EngineChoice
+from langchain_chatexports.local_server.old_engines.llama_cpp import LlamaCppEngine
+from langchain_chatexports.local_server.old_engines.transformers import TransformersEngine
 from langchain_chatexports.local_server.old_http.errors import (
     ApiError,
     create_disk_full,

@@ -18,8 +18,8 @@ from langchain_chatexports.local_server.bases.chat_template import (
 from langchain_chatexports.local_server.bases.gguf_check import check_gguf
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.engines.transformers import (
+from langchain_chatexports.local_server.old_engines.llama_cpp import LlamaCppEngine
+from langchain_chatexports.local_server.old_engines.transformers import (
     GenerationRequest,
     Sampling,
     TransformersEngine,

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
-from langchain_chatexports.local_server.engines.choice import EngineChoice
+from langchain_chatexports.local_server.old_engines.choice import EngineChoice
 from langchain_chatexports.local_server.old_http.app import create_app
 from langchain_chatexports.local_server.old_http.service import LocalService
 from langchain_chatexports.local_server.settings import ServerSettings

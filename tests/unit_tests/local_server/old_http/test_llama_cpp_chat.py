@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from starlette.testclient import TestClient
 
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
-from langchain_chatexports.local_server.engines.choice import EngineChoice
+from langchain_chatexports.local_server.old_engines.choice import EngineChoice
 from langchain_chatexports.local_server.old_http.service import LocalService
 from tests.unit_tests.builders.children import derive_templates_in_process
 from tests.unit_tests.builders.gguf import write_gguf

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.engines.transformers import LoadedBase
+from langchain_chatexports.local_server.old_engines.transformers import LoadedBase
 
 _CHAT: list[dict[str, Any]] = [
     {"role": "assistant", "content": "Hello."},

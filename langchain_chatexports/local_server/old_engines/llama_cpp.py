@@ -22,7 +22,7 @@ from langchain_chatexports.local_server.bases.llama_cpp_server import (
     client_options,
     remove_socket,
 )
-from langchain_chatexports.local_server.engines.transformers import (
+from langchain_chatexports.local_server.old_engines.transformers import (
     EngineClosedError,
     ModelDeletedError,
 )
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 MAX_CHILDREN = 2
 """Maximum number of models in use; the least recently used one is unloaded."""
 
-_CHILD = "langchain_chatexports.local_server.engines.llama_cpp_child"
+_CHILD = "langchain_chatexports.local_server.old_engines.llama_cpp_child"
 _MAX_CONTEXT = 16_384
 _IDLE_SECONDS = 600.0
 _POLL_SECONDS = 0.05

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
-from langchain_chatexports.local_server.engines.transformers import (
+from langchain_chatexports.local_server.old_engines.transformers import (
     EngineClosedError,
     GenerationRequest,
     LoadedBase,

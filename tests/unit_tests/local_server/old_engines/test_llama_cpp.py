@@ -21,13 +21,13 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
 from langchain_chatexports.local_server.bases.gguf_check import _CHATS
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.gguf_header import read_header
-from langchain_chatexports.local_server.engines import llama_cpp
-from langchain_chatexports.local_server.engines.llama_cpp import (
+from langchain_chatexports.local_server.old_engines import llama_cpp
+from langchain_chatexports.local_server.old_engines.llama_cpp import (
     EngineExitedError,
     LlamaCppEngine,
     ModelNotSupportedError,
 )
-from langchain_chatexports.local_server.engines.transformers import (
+from langchain_chatexports.local_server.old_engines.transformers import (
     EngineClosedError,
     GenerationRequest,
     ModelDeletedError,

@@ -12,7 +12,7 @@ from langchain_chatexports.local_server.bases.devices import (
 from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, find_gguf
 from langchain_chatexports.local_server.bases.gguf_header import read_header
-from langchain_chatexports.local_server.engines.llama_cpp import MAX_CHILDREN
+from langchain_chatexports.local_server.old_engines.llama_cpp import MAX_CHILDREN
 
 _MIN_CONTEXT = 2048
 

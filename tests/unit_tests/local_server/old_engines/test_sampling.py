@@ -2,7 +2,7 @@
 
 import pytest
 
-from langchain_chatexports.local_server.engines.transformers import (
+from langchain_chatexports.local_server.old_engines.transformers import (
     Sampling,
     create_dry_breakers,
 )

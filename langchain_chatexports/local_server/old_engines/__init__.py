@@ -1,0 +1,1 @@
+"""Engines: llama.cpp in child processes, transformers in this one, and scores."""
