@@ -7,6 +7,7 @@ arguments.
 import errno
 import gc
 import json
+import math
 import os
 import subprocess
 import sys
@@ -31,6 +32,8 @@ _SECRET_NAME_PARTS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _PACKAGE = __name__.partition(".")[0]
 _GC_THRESHOLDS = gc.get_threshold()
 _MAX_ERROR_LENGTH = 300
+# "max 100000" without a limit, which is no number.
+_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 class ChildProcessFailedError(Exception):
@@ -106,6 +109,76 @@ def resume_garbage_collection() -> None:
     """Collect garbage as usual, except in what was imported."""
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def start(
+    module: str,
+    settings: Mapping[str, Any],
+    *,
+    threads: int | None = None,
+    temporary: Path | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a module's `main` in a child process that ends with this one.
+
+    Its standard input is a pipe from here: `read_settings` reads the settings, and ends
+    the child when the pipe is closed, which no kill can prevent. Its own files are
+    private to the user, and its environment has no keys. Use it as a context manager,
+    or close its pipes.
+
+    Args:
+        module: The module, which the child runs as `__main__`.
+        settings: Values of JSON types.
+        threads: The number of threads; by default, the number of physical cores.
+        temporary: A folder for temporary files.
+    """
+    # Ctrl-C reaches all processes of a terminal's group; only the parent may act on it.
+    # A thread of the parent cannot set a umask for the child alone.
+    options: dict[str, Any] = detached_flags()
+    if sys.platform != "win32":
+        options["umask"] = 0o077
+    child = subprocess.Popen(  # noqa: S603 - this interpreter.
+        # `-P`: no file in the working directory shadows a module.
+        [sys.executable, "-P", "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(
+            threads=threads or physical_cores(), offline=True, temporary=temporary
+        ),
+        **options,
+    )
+    send_line(child, json.dumps(settings))
+    return child
+
+
+def read_settings() -> dict[str, Any]:
+    """In a child: return its settings, and exit from now on as soon as its parent does.
+
+    Afterwards, end with `os._exit`: the thread that reads standard input would hold up
+    a normal exit.
+    """
+    settings: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    return settings
+
+
+def physical_cores() -> int:
+    """Return the number of physical cores that this process may use."""
+    import psutil
+
+    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    return max(1, min(physical, _allowed_cores()))
+
+
+def _allowed_cores() -> int:
+    """Return the limit of cores from the scheduler and, in a container, its group."""
+    allowed = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):
+        quota, period = _CPU_LIMIT.read_text("ascii").split()
+        allowed = min(allowed, math.ceil(int(quota) / int(period)))
+    return allowed
 
 
 def claim_stdout() -> BinaryIO:

@@ -1,0 +1,1 @@
+"""OpenAI's protocol over a workspace and an engine."""

@@ -1,0 +1,53 @@
+"""For tests of programs that use the local server: no base, no torch, no waiting.
+
+```python
+from langchain_chatexports.local_server.testing import EchoServer
+
+with EchoServer(data_dir=folder) as server:
+    model = ChatFineTuner(
+        model=server.base_model, base_url=server.base_url, api_key=server.api_key
+    ).invoke(examples)
+```
+
+Its models repeat the last message, and its trainer counts steps.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from langchain_chatexports.local_server.training.trainer import Progress, step_of
+from langchain_chatexports.local_server.workspace import Job
+
+_EPOCHS = 2
+
+
+def train_steps(
+    progress: Progress,
+    examples: list[dict[str, Any]],
+    job: Job,
+    settings: dict[str, Any],
+) -> Path | None:
+    """Count steps instead of training, for `Queue(workspace, train=train_steps)`.
+
+    The hyperparameters `steps` and `step_seconds` of a job say how many and how slowly.
+    """
+    del settings
+    epochs = job.hyperparameters.get("n_epochs", _EPOCHS)
+    steps = job.hyperparameters.get("steps", epochs * len(examples))
+    save = progress.begin()
+    for step in range(step_of(save) + 1 if save else 1, steps + 1):
+        time.sleep(job.hyperparameters.get("step_seconds", 0.0))
+        progress.step(step, steps, 1 / step)
+        if progress.should_save():
+            folder = progress.folder / f"checkpoint-{step}"
+            folder.mkdir(exist_ok=True)
+            progress.saved(folder)
+        if progress.is_stopping:
+            return None
+    result = progress.folder / "model"
+    result.mkdir(exist_ok=True)
+    (result / "steps.json").write_text(json.dumps({"steps": steps}), "ascii")
+    progress.record(trained_tokens=steps, reply_tokens=None)
+    return result

@@ -1,0 +1,55 @@
+"""A data directory: jobs, models and files, for any number of processes.
+
+```python
+from langchain_chatexports.local_server.workspace import Workspace
+
+workspace = Workspace()
+for job in workspace.jobs.list():
+    print(job.id, job.state)
+```
+
+A database and the folders beside it are the only truth: no process has to be asked.
+"""
+
+from langchain_chatexports.local_server.workspace.data_directory import (
+    DataDirectory,
+    default_data_dir,
+)
+from langchain_chatexports.local_server.workspace.files import ExampleFile, Files
+from langchain_chatexports.local_server.workspace.jobs import (
+    ACTIVE,
+    UNFINISHED,
+    Event,
+    Job,
+    Jobs,
+    State,
+)
+from langchain_chatexports.local_server.workspace.models import (
+    Model,
+    Models,
+    job_labels,
+)
+from langchain_chatexports.local_server.workspace.workspace import (
+    QueueState,
+    Snapshot,
+    Workspace,
+)
+
+__all__ = [
+    "ACTIVE",
+    "UNFINISHED",
+    "DataDirectory",
+    "Event",
+    "ExampleFile",
+    "Files",
+    "Job",
+    "Jobs",
+    "Model",
+    "Models",
+    "QueueState",
+    "Snapshot",
+    "State",
+    "Workspace",
+    "default_data_dir",
+    "job_labels",
+]

@@ -1,0 +1,322 @@
+"""The data directory: whose it is, its layout, its database and its locks.
+
+```
+<data_dir>/
+    chatexports.db          jobs and events; marks the directory as ours
+    *.lock                  locks of living processes: `queue`, `trainer`
+    files/<file id>.jsonl   examples, named by their content
+    jobs/<job id>/          the saves of an unfinished job
+    models/<job id>/        the adapter of a job that succeeded
+```
+
+Folders have mode 0700 and files 0600, whatever the umask of the process. What must be
+complete is written under another name and renamed.
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.local_server.errors import DataDirectoryError, DiskFullError
+
+if TYPE_CHECKING:  # A part of the extra.
+    from filelock import BaseFileLock
+
+JOB_ID = re.compile(r"ftjob-[0-9a-f]{24}")
+HASH_DIGITS = 32
+FILE_ID = re.compile(rf"file-[0-9a-f]{{{HASH_DIGITS}}}")
+
+_APPLICATION = "langchain-chatexports"
+_DATABASE = "chatexports.db"
+_VERSION = 2
+# Files that file managers create in folders.
+_FILE_MANAGER_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+# There, locks and SQLite can be local to each computer.
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "afpfs",
+        "cifs",
+        "davfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+        "webdav",
+    }
+)
+_TRASH = ".deleted-"
+_RENAME_SECONDS = 5.0
+_BUSY_SECONDS = 30.0
+# The minimum for a training run.
+_MIN_FREE_BYTES = 100_000_000
+# No deletion needs a larger journal.
+_MAX_JOURNAL_BYTES = 2**20
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    base TEXT NOT NULL,
+    base_model TEXT NOT NULL,
+    training_file TEXT NOT NULL,
+    validation_file TEXT,
+    hyperparameters TEXT NOT NULL,
+    suffix TEXT,
+    seed INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    started_at REAL,
+    finished_at REAL,
+    step INTEGER NOT NULL DEFAULT 0,
+    steps INTEGER,
+    loss REAL,
+    saved_step INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    model TEXT,
+    label TEXT,
+    results TEXT NOT NULL DEFAULT '{{}}'
+);
+CREATE TABLE IF NOT EXISTS events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    created_at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    level TEXT NOT NULL,
+    message TEXT NOT NULL,
+    data TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS events_of_jobs ON events (job_id, number);
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+
+
+def default_data_dir() -> Path:
+    """Return the user's data directory."""
+    try:
+        import platformdirs
+    except ImportError as error:
+        feature = "The local server"
+        raise MissingExtraError(feature, "local") from error
+    folder = platformdirs.user_data_path(_APPLICATION, appauthor=False)
+    return folder / "local-server"
+
+
+class DataDirectory:
+    """The paths of a data directory, its database and its locks."""
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        """Check that the directory is ours, empty or missing; nothing is created."""
+        path = default_data_dir() if root is None else Path(root)
+        self.root = path.expanduser().absolute()
+        self.database = self.root / _DATABASE
+        self.files = self.root / "files"
+        self.jobs = self.root / "jobs"
+        self.models = self.root / "models"
+        self._folders = (self.files, self.jobs, self.models)
+        self._check_ours()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the directory has been prepared."""
+        return self.database.is_file()
+
+    @property
+    def free_bytes(self) -> int:
+        """The free space on its disk; the directory need not exist."""
+        folders = (self.root, *self.root.parents)
+        return shutil.disk_usage(next(filter(Path.exists, folders))).free
+
+    def require_space(self) -> None:
+        """Raise `DiskFullError` if its disk has no space for a training run."""
+        if (free := self.free_bytes) < _MIN_FREE_BYTES:
+            msg = (
+                f"The disk with {self.root} has {free / 1e6:,.0f} MB free, but "
+                f"training needs at least {_MIN_FREE_BYTES / 1e6:,.0f} MB. Free some "
+                "space, or choose a data directory on another disk."
+            )
+            raise DiskFullError(msg)
+
+    def prepare(self) -> None:
+        """Create the directory, or check that an existing one can be written."""
+        self._check_ours()
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._require_local()
+            # Journals of the database get the same mode.
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
+            for folder in (self.root, *self._folders):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                folder.chmod(0o700)
+            with self.connect(writes=True):
+                pass
+        except OSError as error:
+            msg = (
+                f"The data directory {self.root} could not be opened "
+                f"({error.strerror or type(error).__name__}). "
+                "Choose another one with data_dir."
+            )
+            raise DataDirectoryError(msg) from error
+
+    def file_path(self, file_id: str) -> Path:
+        """Return the path of a file's content, which may not exist."""
+        return self.files / f"{_require_id(FILE_ID, file_id)}.jsonl"
+
+    def job_folder(self, job_id: str) -> Path:
+        """Return the folder of a job's saves, which may not exist."""
+        return self.jobs / _require_id(JOB_ID, job_id)
+
+    def model_folder(self, job_id: str) -> Path:
+        """Return the folder of a job's model, which may not exist."""
+        return self.models / _require_id(JOB_ID, job_id)
+
+    def lock(self, name: str) -> "BaseFileLock":
+        """Return a lock that the system releases when its process ends."""
+        from filelock import FileLock
+
+        return FileLock(self.root / f"{name}.lock", mode=0o600, thread_local=False)
+
+    @contextmanager
+    def connect(
+        self, *, writes: bool = False, deletes: bool = False
+    ) -> Iterator[sqlite3.Connection]:
+        """Open the database; with `writes` or `deletes`, for one transaction.
+
+        A process that is killed cannot leave a part of a transaction. Deleted data is
+        overwritten in the file.
+        """
+        uri = f"{self.database.as_uri()}?mode=rw"
+        try:
+            with closing(
+                sqlite3.connect(
+                    uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None
+                )
+            ) as database:
+                database.execute("PRAGMA foreign_keys = ON")
+                database.execute("PRAGMA secure_delete = ON")
+                self._check_version(database)
+                if deletes and self.free_bytes < _MAX_JOURNAL_BYTES:
+                    # On a full disk, only a deletion's journal needs space.
+                    database.execute("PRAGMA journal_mode = MEMORY")
+                if writes or deletes:
+                    database.execute("BEGIN IMMEDIATE")
+                with database:
+                    yield database
+        except sqlite3.Error as error:
+            raise self._storage_error(error) from error
+
+    def _check_ours(self) -> None:
+        is_ours = self.exists and not self.database.is_symlink()
+        if any(folder.is_symlink() for folder in self._folders):
+            is_ours = False
+        elif not self.root.exists() or (self.root.is_dir() and self._is_empty()):
+            return
+        if not is_ours:
+            msg = (
+                f"{self.root} is not a chatexports data directory: {_DATABASE} is "
+                "missing, or its folders are links. Nothing was changed. Pass an "
+                "existing one, or a new or empty folder, with data_dir."
+            )
+            raise DataDirectoryError(msg)
+
+    def _is_empty(self) -> bool:
+        return all(entry.name in _FILE_MANAGER_FILES for entry in self.root.iterdir())
+
+    def _require_local(self) -> None:
+        if file_system := network_file_system(self.root):
+            msg = (
+                f"{self.root} is on a network drive ({file_system}), where two "
+                "computers could train the same job. Choose a folder on this "
+                "computer's disk with data_dir."
+            )
+            raise DataDirectoryError(msg)
+
+    def _check_version(self, database: sqlite3.Connection) -> None:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version == 0:  # New, or its process was killed before this.
+            database.executescript(_SCHEMA)
+        elif version != _VERSION:
+            msg = (
+                f"{self.root} was created by another version of this package. Use "
+                "that version, or choose another folder with data_dir."
+            )
+            raise DataDirectoryError(msg)
+
+    def _storage_error(self, error: sqlite3.Error) -> LocalServerError:
+        # The low byte is the primary code.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            msg = f"The disk with {self.root} is full. Free some space first."
+            return DiskFullError(msg)
+        msg = f"{self.database} could not be read or written: {error}."
+        return DataDirectoryError(msg)
+
+
+def network_file_system(path: Path) -> str | None:
+    """Return the kind of network drive that a path is on; `None` for a local disk."""
+    import psutil
+
+    if str(path).startswith("\\\\"):
+        return "UNC path"
+    mounts = sorted(psutil.disk_partitions(all=True), key=lambda m: len(m.mountpoint))
+    real = path.resolve()
+    for mount in reversed(mounts):
+        if real.is_relative_to(mount.mountpoint):
+            is_remote = "remote" in mount.opts.split(",")  # Windows.
+            kind = mount.fstype or "remote"
+            return kind if is_remote or kind in _NETWORK_FILE_SYSTEMS else None
+    return None
+
+
+def _require_id(kind: re.Pattern[str], value: str) -> str:
+    if not kind.fullmatch(value):
+        msg = "not an id"
+        raise ValueError(msg)
+    return value
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file atomically; on Windows, retry while another process uses it."""
+    deadline = time.monotonic() + _RENAME_SECONDS
+    while True:
+        try:
+            source.replace(target)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def remove_folder(folder: Path) -> None:
+    """Rename, then delete: nobody sees half a folder."""
+    trash = folder.with_name(f"{_TRASH}{folder.name}")
+    # Two processes can delete the same folder.
+    with suppress(FileNotFoundError):
+        if folder.exists():
+            shutil.rmtree(trash, ignore_errors=True)
+            replace(folder, trash)
+        shutil.rmtree(trash)
+
+
+def list_job_folders(folder: Path) -> list[tuple[str, Path]]:
+    """Return the folders of jobs with the jobs' ids, half-deleted ones included."""
+    if not folder.is_dir():
+        return []
+    return [
+        (entry.name.removeprefix(_TRASH), entry)
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.is_symlink()
+    ]
