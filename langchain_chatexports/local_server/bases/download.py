@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.cache import read_json
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
     report,
 )
-from langchain_chatexports.local_server.storage.data_directory import read_json
 
 # Safetensors weights only: pickle files can run code when they are read.
 _MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*")

@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_chatexports.local_server.bases.cache import read_json
 from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader
-from langchain_chatexports.local_server.storage.data_directory import read_json, replace
+from langchain_chatexports.local_server.storage.data_directory import replace
 
 if TYPE_CHECKING:  # Installed with the extra.
     import numpy as np
 
-_ADAPTER_FILE = "adapter.gguf"
+ADAPTER_FILE = "adapter.gguf"
+"""The file for llama.cpp in an adapter's folder."""
+
 _WEIGHTS = "adapter_model.safetensors"
 _KEY = re.compile(r"base_model\.model\.(?P<name>.+)\.lora_(?P<side>[AB])\.weight")
 _BLOCK = re.compile(r"(?:.*\.)?(layers\.\d+\..+?)(?:\.weight)?")
@@ -156,8 +159,8 @@ def write_gguf_adapter(
     except (OSError, SafetensorError, KeyError) as error:
         msg = f"the adapter in {folder} cannot be read ({type(error).__name__})"
         raise GGUFNotSupportedError(msg) from error
-    target = folder / _ADAPTER_FILE
-    temporary = target.with_name(f".{_ADAPTER_FILE}.{secrets.token_hex(4)}")
+    target = folder / ADAPTER_FILE
+    temporary = target.with_name(f".{ADAPTER_FILE}.{secrets.token_hex(4)}")
     # The writer opens the existing file and keeps its mode.
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:

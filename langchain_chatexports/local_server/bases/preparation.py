@@ -11,12 +11,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.description import (
-    BaseDescription,
-    describe_base,
+from langchain_chatexports.local_server.bases.base import Base, check_safe
+from langchain_chatexports.local_server.bases.cache import (
+    cache_folder,
+    read_json,
+    write_json,
 )
+from langchain_chatexports.local_server.bases.description import BaseDescription
 from langchain_chatexports.local_server.bases.download import (
     download_model,
     find_missing_parts,
@@ -32,12 +34,7 @@ from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
 )
-from langchain_chatexports.local_server.storage.data_directory import (
-    read_json,
-    replace,
-    user_cache_dir,
-    write_json,
-)
+from langchain_chatexports.local_server.storage.data_directory import replace
 
 # While another process converts the same base.
 _WAIT_SECONDS = 900.0
@@ -55,33 +52,44 @@ _WORDS = (
 _SPLITS = {"qwen2": _WORDS % "", "llama-bpe": _WORDS % "{1,3}"}
 
 
-def find_base_directory(description: BaseDescription) -> Path:
+def find_directory(base: Base) -> Path:
     """Return the directory of a base, downloading it if needed.
 
     The directory of a `.gguf` file is in the user's cache; `complete_base` converts its
     files. Raises a `LocalServerError` if the base is not supported.
     """
-    if description.kind == "directory":
-        return Path(description.source)
-    if description.kind == "hub":
-        directory = download_model(description.source)
-        describe_base(directory)
+    if base.path is None:
+        directory = download_model(base.id)
+        check_safe(directory)
         return directory
-    file = Path(description.source)
-    key = file_key(file)
-    _read_header(file)
-    target = user_cache_dir() / "bases" / f"{description.name}-{key}-{_VERSION}"
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if base.kind == "directory":
+        return base.path
+    target = cache_folder("bases") / f"{base.name}-{file_key(base.path)}-{_VERSION}"
     if not (target / _SOURCE_FILE).exists():
-        write_json(target / _SOURCE_FILE, {"file": str(file.absolute())})
+        _read_header(base.path)
+        target.mkdir(mode=0o700, exist_ok=True)
+        write_json(target / _SOURCE_FILE, {"file": str(base.path.absolute())})
     return target
 
 
-def prepare_base(description: BaseDescription) -> Path:
+def prepare_directory(base: Base) -> Path:
     """Return the directory of a base, complete and ready to load."""
-    directory = find_base_directory(description)
+    directory = find_directory(base)
     complete_base(directory, weights=True)
     return directory
+
+
+def find_base_directory(description: BaseDescription) -> Path:  # noqa: D103
+    return find_directory(_to_base(description))
+
+
+def prepare_base(description: BaseDescription) -> Path:  # noqa: D103
+    return prepare_directory(_to_base(description))
+
+
+def _to_base(description: BaseDescription) -> Base:
+    path = None if description.kind == "hub" else Path(description.source)
+    return Base(description.source, description.name, description.kind, path)
 
 
 def read_source_header(directory: Path) -> GGUFHeader | None:
@@ -95,18 +103,19 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
     source = read_json(directory / _SOURCE_FILE)
     if source is None or is_complete(directory, weights=weights):
         return
-    with ProcessLock(directory.with_suffix(".lock")) as lock:
-        if not lock.acquire(timeout=_WAIT_SECONDS):
-            msg = f"Timed out waiting for another process to convert {source['file']}."
-            raise LocalServerError(msg)
-        if is_complete(directory, weights=weights):
-            return
-        task = (source["file"], str(directory), weights)
-        try:
-            call_in_child(_convert, *task, threads=os.cpu_count() or 1)
-        except ChildProcessFailedError as error:
-            msg = f"transformers cannot read {source['file']}: {error}"
-            raise LocalServerError(msg) from error
+    from filelock import FileLock, Timeout
+
+    task = (source["file"], str(directory), weights)
+    try:
+        with FileLock(directory.with_suffix(".lock"), _WAIT_SECONDS, mode=0o600):
+            if not is_complete(directory, weights=weights):
+                call_in_child(_convert, *task, threads=os.cpu_count() or 1)
+    except Timeout as error:
+        msg = f"Timed out waiting for another process to convert {source['file']}."
+        raise LocalServerError(msg) from error
+    except ChildProcessFailedError as error:
+        msg = f"transformers cannot read {source['file']}: {error}"
+        raise LocalServerError(msg) from error
 
 
 def load_tokenizer(directory: Path) -> tuple[Any, int]:

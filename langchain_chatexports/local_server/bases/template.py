@@ -18,6 +18,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from langchain_chatexports.local_server.bases.cache import (
+    cache_folder,
+    read_json,
+    write_json,
+)
 from langchain_chatexports.local_server.bases.preparation import (
     file_key,
     load_tokenizer,
@@ -26,11 +31,6 @@ from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
     limit_memory,
-)
-from langchain_chatexports.local_server.storage.data_directory import (
-    read_json,
-    user_cache_dir,
-    write_json,
 )
 
 # Importing transformers and converting a tokenizer take most of it on a busy machine.
@@ -180,8 +180,10 @@ def read_template(directory: Path) -> ChatTemplate:
     """
     files = sorted({file for pattern in _FILES for file in directory.glob(pattern)})
     key = json.dumps([_VERSION, str(directory), *map(file_key, files)])
-    folder = user_cache_dir() / "templates"
-    cached = folder / f"{hashlib.sha256(key.encode('ascii')).hexdigest()[:32]}.json"
+    cached = (
+        cache_folder("templates")
+        / f"{hashlib.sha256(key.encode('ascii')).hexdigest()[:32]}.json"
+    )
     record = read_json(cached)
     if record is None:
         try:
@@ -191,7 +193,6 @@ def read_template(directory: Path) -> ChatTemplate:
         except ChildProcessFailedError as error:
             msg = f"the base model's chat template is not supported: {error}"
             raise TemplateError(msg) from error
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_json(cached, record)
     if "error" in record:
         raise TemplateError(record["error"])

@@ -2,13 +2,14 @@
 
 import hashlib
 import re
+import shutil
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.description import check_safe
+from langchain_chatexports.local_server.bases.base import check_safe
 from langchain_chatexports.local_server.bases.devices import choose_dtype
 from langchain_chatexports.local_server.bases.preparation import complete_base
 from langchain_chatexports.local_server.processes import (
@@ -36,6 +37,22 @@ def load_base(directory: Path, device: str, dtype: str | None = None) -> Any:
     )
     _remove_other_parts(model)
     return model.to(device)
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Save a PEFT adapter as safetensors, without PEFT's model card."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)
+
+
+def is_adapter(folder: Path) -> bool:
+    """Return whether a folder contains a safetensors adapter."""
+    return all(
+        (folder / name).is_file()
+        for name in ("adapter_config.json", "adapter_model.safetensors")
+    )
 
 
 def check_trainable(directory: Path) -> None:

@@ -19,13 +19,11 @@ from langchain_chatexports.local_server.bases.description import (
 from langchain_chatexports.local_server.bases.gguf_adapter import (
     GGUFNotSupportedError,
     Matrix,
-    match_matrices,
 )
 from langchain_chatexports.local_server.bases.gguf_check import check_gguf
 from langchain_chatexports.local_server.bases.gguf_file import find_gguf
 from langchain_chatexports.local_server.bases.preparation import find_base_directory
 from tests.unit_tests.builders.gguf import write_gguf
-from tests.unit_tests.builders.tiny_models import write_tiny_model
 
 pytest.importorskip("xllamacpp")
 
@@ -174,18 +172,6 @@ def test_hub_base_without_gguf_is_refused(
     hub = BaseDescription("tiny", "hub", "hare/tiny", None)
     with pytest.raises(GGUFNotSupportedError, match=r"no network|hare/tiny"):
         find_gguf(hub, tiny_base)
-
-
-def test_wrong_order_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def match(*given: Any) -> dict[str, Matrix]:
-        found = match_matrices(*given)
-        return {name: Matrix(each.name) for name, each in found.items()}
-
-    monkeypatch.setattr(gguf_check, "match_matrices", match)
-    base = write_tiny_model(tmp_path / "tiny", "llama-3.2")
-    file = write_gguf(base, tmp_path / "tiny.gguf")
-    with pytest.raises(GGUFNotSupportedError, match="differ from transformers"):
-        check_gguf(file, base)
 
 
 def test_other_tokenization_is_refused(tiny_base: Path, tmp_path: Path) -> None:

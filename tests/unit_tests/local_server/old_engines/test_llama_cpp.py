@@ -18,7 +18,7 @@ from langchain_chatexports.local_server.bases.gguf_adapter import (
     GGUFNotSupportedError,
     match_matrices,
 )
-from langchain_chatexports.local_server.bases.gguf_check import _CHATS
+from langchain_chatexports.local_server.bases.gguf_check import CHATS
 from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
 from langchain_chatexports.local_server.bases.gguf_header import read_header
 from langchain_chatexports.local_server.old_engines import llama_cpp
@@ -136,7 +136,7 @@ async def test_prompts_match_those_of_training(tmp_path: Path, family: str) -> N
             engine.open_response(None, body),
             engine._children[0].client() as client,
         ):
-            for chat in _CHATS:
+            for chat in CHATS:
                 messages = template.prepare_messages(chat)
                 answer = await client.post(
                     "/apply-template", json={"messages": messages}
