@@ -32,7 +32,7 @@ _SECRET_NAME_PARTS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _PACKAGE = __name__.partition(".")[0]
 _GC_THRESHOLDS = gc.get_threshold()
 _MAX_ERROR_LENGTH = 300
-# "max 100000" without a limit, which is no number.
+# "max 100000" if there is no limit.
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 

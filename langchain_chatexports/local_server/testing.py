@@ -17,8 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from langchain_chatexports.local_server.bases.base import Base
+from langchain_chatexports.local_server.engines.echo import EchoEngine
+from langchain_chatexports.local_server.engines.engine import Engine
+from langchain_chatexports.local_server.server import LocalServer
 from langchain_chatexports.local_server.training.trainer import Progress, step_of
 from langchain_chatexports.local_server.workspace import Job
+
+__all__ = ["EchoEngine", "EchoServer", "train_steps"]
 
 _EPOCHS = 2
 
@@ -51,3 +57,19 @@ def train_steps(
     (result / "steps.json").write_text(json.dumps({"steps": steps}), "ascii")
     progress.record(trained_tokens=steps, reply_tokens=None)
     return result
+
+
+class EchoServer(LocalServer):
+    """A local server whose models repeat the last message.
+
+    It trains by `train_steps`. Its arguments are those of `LocalServer`; the base is
+    any name.
+    """
+
+    _train = staticmethod(train_steps)
+
+    def _find_base(self, base: str | Path | None) -> Base:
+        return Base(str(base or "echo"), str(base or "echo"), "directory")
+
+    def _open_engine(self) -> Engine:
+        return EchoEngine()

@@ -31,8 +31,8 @@ from langchain_chatexports.local_server.processes import (
 )
 from langchain_chatexports.local_server.workspace import Job, State, Workspace
 from langchain_chatexports.local_server.workspace.data_directory import replace
-from langchain_chatexports.local_server.workspace.jobs import Kind, Level
 from langchain_chatexports.local_server.workspace.models import tuned_model_name
+from langchain_chatexports.local_server.workspace.records import Kind, Level
 
 # A trainer that is killed while it saves leaves a folder without this file.
 _COMPLETE = "complete"

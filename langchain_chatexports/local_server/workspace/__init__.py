@@ -16,18 +16,18 @@ from langchain_chatexports.local_server.workspace.data_directory import (
     default_data_dir,
 )
 from langchain_chatexports.local_server.workspace.files import ExampleFile, Files
-from langchain_chatexports.local_server.workspace.jobs import (
-    ACTIVE,
-    UNFINISHED,
-    Event,
-    Job,
-    Jobs,
-    State,
-)
+from langchain_chatexports.local_server.workspace.jobs import Jobs
 from langchain_chatexports.local_server.workspace.models import (
     Model,
     Models,
     job_labels,
+)
+from langchain_chatexports.local_server.workspace.records import (
+    ACTIVE,
+    UNFINISHED,
+    Event,
+    Job,
+    State,
 )
 from langchain_chatexports.local_server.workspace.workspace import (
     QueueState,

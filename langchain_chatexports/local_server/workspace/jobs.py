@@ -10,12 +10,10 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from threading import Event as Signal
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.errors import NotFoundError, StateError
@@ -25,100 +23,23 @@ from langchain_chatexports.local_server.workspace.data_directory import (
     list_job_folders,
     remove_folder,
 )
-
-Level: TypeAlias = Literal["info", "warn", "error"]
-Kind: TypeAlias = Literal["state", "phase", "step", "message"]
+from langchain_chatexports.local_server.workspace.records import (
+    SELECT_EVENTS,
+    SELECT_JOBS,
+    UNFINISHED,
+    Event,
+    Job,
+    Kind,
+    Level,
+    State,
+    read_event,
+    read_job,
+)
 
 _MAX_SEED = 2**31
 _MAX_NUMBER = 2**63 - 1
 _POLL_SECONDS = 0.2
 _TRAINER_SECONDS = 20.0
-
-
-class State(StrEnum):
-    """A job's state: OpenAI's words, and `paused`."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-ACTIVE = (State.QUEUED, State.RUNNING)
-"""The states of a job that runs or will run."""
-
-UNFINISHED = (*ACTIVE, State.PAUSED)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A fine-tuning job; times are in Unix seconds."""
-
-    id: str
-    state: State
-    base: str
-    """The base to train: a directory, a `.gguf` file or a hub id."""
-
-    base_model: str
-    """The short name of the base."""
-
-    training_file: str
-    validation_file: str | None
-    hyperparameters: dict[str, Any]
-    """The hyperparameters that were asked for."""
-
-    suffix: str | None
-    seed: int
-    metadata: dict[str, str]
-    created_at: float
-    started_at: float | None
-    """The time of its last start."""
-
-    finished_at: float | None
-    step: int
-    """The last finished step."""
-
-    steps: int | None
-    """The number of steps; `None` before the first one."""
-
-    loss: float | None
-    saved_step: int
-    """The step from which it resumes."""
-
-    error: dict[str, Any] | None
-    """`code`, `message` and `param` of a failure."""
-
-    model: str | None
-    """The name of the model that it made."""
-
-    label: str | None
-    """The label of that model."""
-
-    results: dict[str, Any]
-    """What training found out, such as `trained_tokens`."""
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it runs or will run."""
-        return self.state in ACTIVE
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a job."""
-
-    number: int
-    created_at: float
-    kind: Kind
-    """`state`: the job changed; `phase`: what happens before the first step; `step`;
-    `message`: something to show."""
-
-    level: Level
-    message: str
-    data: dict[str, Any]
-    """Of a step: `step`, `total_steps`, `train_loss` and others of OpenAI's names."""
 
 
 class Jobs:
@@ -195,8 +116,12 @@ class Jobs:
         if not self._data.exists:
             return ()
         with self._data.connect() as database:
-            rows = database.execute(f"{_SELECT_JOBS} ORDER BY number DESC")
-            return tuple(map(_read_job, rows))
+            rows = database.execute(f"{SELECT_JOBS} ORDER BY number DESC")
+            return tuple(map(read_job, rows))
+
+    def has_running(self) -> bool:
+        """Return whether a job is being trained."""
+        return any(job.state is State.RUNNING for job in self.list())
 
     def find(self, job_id: str) -> Job | None:
         """Return a job, or `None` if it does not exist."""
@@ -220,22 +145,22 @@ class Jobs:
         """Return a job's events, oldest first: all, or those after a number."""
         if not self._data.exists:
             return ()
-        query = f"{_SELECT_EVENTS} WHERE job_id = ? AND number > ? ORDER BY number"
+        query = f"{SELECT_EVENTS} WHERE job_id = ? AND number > ? ORDER BY number"
         with self._data.connect() as database:
             rows = database.execute(query, (job_id, after))
-            return tuple(map(_read_event, rows))
+            return tuple(map(read_event, rows))
 
     def latest_events(
         self, job_id: str, *, before: int | None = None, limit: int = 20
     ) -> tuple[Event, ...]:
         """Return a job's latest events, newest first: all, or those before a number."""
         query = (
-            f"{_SELECT_EVENTS} WHERE job_id = ? AND number < ? "
+            f"{SELECT_EVENTS} WHERE job_id = ? AND number < ? "
             "ORDER BY number DESC LIMIT ?"
         )
         values = (job_id, _MAX_NUMBER if before is None else before, limit)
         with self._data.connect() as database:
-            return tuple(map(_read_event, database.execute(query, values)))
+            return tuple(map(read_event, database.execute(query, values)))
 
     def follow(
         self, job_id: str, *, after: int = 0, stop: Signal | None = None
@@ -394,7 +319,7 @@ class Jobs:
                     return
             except Timeout:
                 # A queue starts the next job's trainer after the last one's exit.
-                if any(job.state is State.RUNNING for job in self.list()):
+                if self.has_running():
                     return
             if time.monotonic() > deadline:
                 msg = (
@@ -421,7 +346,7 @@ class Jobs:
         # In a transaction, so that no new job uses them meanwhile.
         with self._data.connect(deletes=True) as database:
             needed: set[str] = set()
-            for job in map(_read_job, database.execute(_SELECT_JOBS)):
+            for job in map(read_job, database.execute(SELECT_JOBS)):
                 if job.id == but_for or job.state not in states:
                     continue
                 if not self._has_lost_model(job):
@@ -469,8 +394,8 @@ class Jobs:
         message = f"Created fine-tuning job: {job_id}"
         _add_event(database, job_id, message, kind="state")
         _log_position(database, job_id)
-        row = database.execute(f"{_SELECT_JOBS} WHERE id = ?", (job_id,)).fetchone()
-        return _read_job(row)
+        row = database.execute(f"{SELECT_JOBS} WHERE id = ?", (job_id,)).fetchone()
+        return read_job(row)
 
     def _require_files(self, *file_ids: str | None) -> None:
         for file_id in filter(None, file_ids):
@@ -548,26 +473,5 @@ def _log_position(database: sqlite3.Connection, job_id: str) -> None:
 
 
 def _select_one(database: sqlite3.Connection, column: str, value: str) -> Job | None:
-    row = database.execute(f"{_SELECT_JOBS} WHERE {column} = ?", (value,)).fetchone()
-    return None if row is None else _read_job(row)
-
-
-_JSON_FIELDS = frozenset({"hyperparameters", "metadata", "error", "results"})
-_JOB_FIELDS = [field.name for field in fields(Job)]
-_SELECT_JOBS = f"SELECT {', '.join(_JOB_FIELDS)} FROM jobs"
-_SELECT_EVENTS = (
-    f"SELECT {', '.join(field.name for field in fields(Event))} FROM events"
-)
-
-
-def _read_job(row: Sequence[Any]) -> Job:
-    values = dict(zip(_JOB_FIELDS, row, strict=True))
-    for name in _JSON_FIELDS:
-        if (text := values[name]) is not None:
-            values[name] = json.loads(text)
-    return Job(**{**values, "state": State(values["state"])})
-
-
-def _read_event(row: Sequence[Any]) -> Event:
-    number, created_at, kind, level, message, data = row
-    return Event(number, created_at, kind, level, message, json.loads(data))
+    row = database.execute(f"{SELECT_JOBS} WHERE {column} = ?", (value,)).fetchone()
+    return None if row is None else read_job(row)

@@ -16,10 +16,14 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.model_names import TunedModelName
 from langchain_chatexports.local_server.errors import NotFoundError
 from langchain_chatexports.local_server.workspace.data_directory import DataDirectory
-from langchain_chatexports.local_server.workspace.jobs import Job, Jobs, State
+from langchain_chatexports.local_server.workspace.jobs import Jobs
+from langchain_chatexports.local_server.workspace.records import Job, State
 
 OWNER = "local"
 """The organization in the names of tuned models."""
+
+ORDER_KEY = "langchain_chatexports_key"
+"""The job's metadata key for the key of its order."""
 
 PERSON_KEY = "langchain_chatexports_person"
 """The job's metadata key for the imitated person."""

@@ -17,8 +17,9 @@ from langchain_chatexports.local_server.workspace.data_directory import (
     DataDirectory,
 )
 from langchain_chatexports.local_server.workspace.files import ExampleFile, Files
-from langchain_chatexports.local_server.workspace.jobs import Job, Jobs, State
+from langchain_chatexports.local_server.workspace.jobs import Jobs
 from langchain_chatexports.local_server.workspace.models import Model, Models
+from langchain_chatexports.local_server.workspace.records import Job, State
 
 if TYPE_CHECKING:  # A part of the extra.
     from filelock import BaseFileLock

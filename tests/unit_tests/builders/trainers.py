@@ -42,7 +42,7 @@ _ENDS: dict[str, Callable[[], None]] = {
 def train_and_fail(
     progress: Any, examples: Any, job: Any, settings: Any
 ) -> Path | None:
-    """End as the job's hyperparameter `end` says, the first time perhaps after a save."""
+    """End as the hyperparameters say: `end`, perhaps `once`, and after `saves`."""
     marker = progress.folder / "failed"
     options = job.hyperparameters
     if options["end"] in _ENDS and not (marker.exists() and options.get("once")):

@@ -1,10 +1,12 @@
 """Function calls in a child process."""
 
 import gc
+import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,3 +85,71 @@ def test_child_exits_with_its_parent() -> None:
         child.stdin.write(task.encode("ascii"))
         child.stdin.close()
         assert child.wait(300) == 1
+
+
+_CHILD = """
+import json, os, sys
+from langchain_chatexports.local_server.processes import read_settings
+def main():
+    settings = read_settings()
+    found = {name: os.environ.get(name) for name in settings["names"]}
+    found["umask"] = os.umask(0) if os.name != "nt" else 0o077
+    found["path"] = sys.path[0]
+    print(json.dumps(found), flush=True)
+    while True:
+        pass
+main()
+"""
+
+
+@pytest.fixture
+def child_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "child_of_a_test.py").write_text(_CHILD)
+    paths = (str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.chdir(tmp_path)
+    return "child_of_a_test"
+
+
+def test_child_has_settings_but_no_keys(
+    child_module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file in the working directory would shadow this module.
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "queue.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path / "sub")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("HF_TOKEN", "hf-secret")
+    names = ["OPENAI_API_KEY", "HF_TOKEN", "OMP_NUM_THREADS", "HF_HUB_OFFLINE"]
+    with processes.start(child_module, {"names": names}, threads=3) as child:
+        assert child.stdout is not None
+        found = json.loads(child.stdout.readline())
+        child.kill()
+    assert (found["OPENAI_API_KEY"], found["HF_TOKEN"]) == (None, None)
+    assert (found["OMP_NUM_THREADS"], found["HF_HUB_OFFLINE"]) == ("3", "1")
+    assert found["umask"] == 0o077
+    assert "sub" not in found["path"]
+
+
+def test_child_exits_when_its_pipe_is_closed(child_module: str) -> None:
+    with processes.start(child_module, {"names": []}) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(60) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"), [("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1)]
+)
+def test_cores_are_those_that_the_process_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, cores: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(limit)
+    monkeypatch.setattr(processes, "_CPU_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr("psutil.cpu_count", lambda **_: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16), raising=False)
+    assert processes.physical_cores() == cores
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+    assert processes.physical_cores() == 1

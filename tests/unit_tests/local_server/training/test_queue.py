@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,14 @@ from typing import Any
 import psutil
 import pytest
 
-from langchain_chatexports.local_server.errors import DataDirectoryError
+from langchain_chatexports.local_server.errors import (
+    BaseMissingError,
+    DataDirectoryError,
+)
 from langchain_chatexports.local_server.testing import train_steps
 from langchain_chatexports.local_server.training import queue as queue_module
 from langchain_chatexports.local_server.training.queue import Queue
+from langchain_chatexports.local_server.training.trainer import describe
 from langchain_chatexports.local_server.workspace import (
     Job,
     QueueState,
@@ -110,9 +115,7 @@ def test_jobs_run_one_at_a_time(workspace: Workspace) -> None:
         done = [_wait_for(workspace, job, State.SUCCEEDED) for job in jobs]
     times = [(job.started_at or 0, job.finished_at or 0) for job in done]
     assert times == sorted(times)
-    assert all(
-        end <= start for (_, end), (start, _) in zip(times, times[1:], strict=False)
-    )
+    assert all(end <= start for (_, end), (start, _) in pairwise(times))
     assert len(workspace.models.list()) == 3
     assert not [*(workspace.data_dir / "jobs").iterdir()]
     assert (done[0].step, done[0].steps, done[0].results["trained_tokens"]) == (5, 5, 5)
@@ -404,3 +407,17 @@ def test_stopping_twice_is_harmless(workspace: Workspace) -> None:
     queue.stop()
     queue.start().stop()
     queue.stop()
+
+
+def test_error_on_a_full_disk_has_its_code(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries report a full disk with classes of their own."""
+    error = type("SafetensorError", (Exception,), {})("secret words")
+    expected = {"code": "training_failed", "param": None}
+    assert describe(error, workspace).items() >= expected.items()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    failure = describe(error, workspace)
+    assert failure["code"] == "disk_full"
+    assert "Free some space" in failure["message"]
+    assert describe(BaseMissingError("x"), workspace)["code"] == "base_missing"

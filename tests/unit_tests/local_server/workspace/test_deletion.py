@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +15,12 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.errors import NotFoundError, StateError
 from langchain_chatexports.local_server.workspace import (
     Job,
+    Jobs,
     Model,
     Snapshot,
     State,
     Workspace,
+    data_directory,
     jobs,
 )
 from tests.unit_tests.builders.workspaces import add_job, add_model
@@ -218,6 +221,41 @@ def test_failed_deletion_can_be_repeated(
             workspace.delete(paused.id)
     assert workspace.jobs.get(paused.id) == paused
     workspace.delete(paused.id)
+
+
+class _KilledError(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("calls", range(6))
+def test_deletion_survives_a_kill(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Before any of its changes: nothing is left that can be used, but the record."""
+    model = add_model(workspace, mark="MARKED")
+    left = iter(range(calls))
+
+    def count(function: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if next(left, None) is None:
+                raise _KilledError
+            return function(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch, suppress(_KilledError):
+        patch.setattr(Path, "unlink", count(Path.unlink))
+        patch.setattr(jobs, "remove_folder", count(data_directory.remove_folder))
+        patch.setattr(Jobs, "move", count(Jobs.move))
+        patch.setattr(shutil, "rmtree", count(shutil.rmtree))
+        workspace.delete(model.name)
+    again = Workspace(workspace.data_dir)
+    again.sweep()
+    for job in again.jobs.list():
+        again.jobs.delete(job.id)
+    for text in ("MARKED", model.job_id):
+        assert not _files_with(again, text)
+    assert _counts(again.snapshot()) == (0, 0, 0)
 
 
 @pytest.mark.usefixtures("paused", "models")
