@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.chat_loaders.counts import sum_counts
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.dataset_writer import DatasetOptions
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataError
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.workflows import prepare, write_examples
-from langchain_chatexports.workflows.prepare import find_default_speakers
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import PrepareOptions
+from langchain_chatexports.workflows.prepare import (
+    DatasetOptions,
+    find_default_speakers,
+)
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.telegram import ANN, BO, TelegramChat
 from tests.unit_tests.builders.voice_server import write_talks
@@ -83,7 +85,7 @@ def test_owner_is_the_default_speaker(tmp_path: Path) -> None:
 
 
 def test_speaker_is_asked_for(chats: Path, tmp_path: Path) -> None:
-    with pytest.raises(SenderNotFoundError, match="--ai NAME"):
+    with pytest.raises(SenderNotFoundError, match="with `ai`"):
         prepare(chats)
     threads = write_messenger(tmp_path / "hogwarts")
     choices: list[dict[str, int]] = []
