@@ -43,7 +43,7 @@ def test_no_examples_are_an_error(run: Run, tmp_path: Path, chats: Path) -> None
 
 
 @pytest.mark.filterwarnings("default::UserWarning")
-def test_messages_name_the_options(run: Run, tmp_path: Path, chats: Path) -> None:
+def test_messages_name_the_options(run: Run, chats: Path) -> None:
     """The library names parameters; `include` is the option `--with`."""
     assert run("prepare", chats, "--ai", "Tortoise", "-o", "first").status == 0
     done = run("prepare", "first", "--with", "Hare", "--no-groups", "-o", "next")
