@@ -12,7 +12,7 @@ from threading import RLock
 from typing import NamedTuple, Self
 from weakref import finalize
 
-import orjson
+import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.documents import Document
 
@@ -230,7 +230,7 @@ class ChatIndex:
                 "SELECT chat, position FROM message WHERE instr(ids, ?) AND EXISTS "
                 "(SELECT 1 FROM json_each(ids) WHERE json_each.value = ?) "
                 "ORDER BY chat, position",
-                (orjson.dumps(message_id).decode(), message_id),
+                (msgspec.json.encode(message_id).decode(), message_id),
             )
             for chat_row, position in rows:
                 indexed = load_chat(self._connection, chat_row)
@@ -283,12 +283,12 @@ class ChatIndex:
         if not lines:
             return 0
         execute = self._connection.execute
-        values = orjson.dumps(chat._asdict()).decode()
+        values = msgspec.json.encode(chat._asdict()).decode()
         chat_row = execute("INSERT INTO chat (facts) VALUES (?)", (values,)).lastrowid
         self._connection.executemany(
             "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
             (
-                (chat_row, position, orjson.dumps(line.ids).decode(), *line[1:])
+                (chat_row, position, msgspec.json.encode(line.ids).decode(), *line[1:])
                 for position, line in enumerate(lines)
             ),
         )

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 
 from langchain_chatexports.chat_loaders.people import name_key
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
@@ -159,7 +159,7 @@ def marked_words(
 
 def parse_chat(chat_json: str) -> IndexedChat:
     """Parse a chat stored as JSON."""
-    values = orjson.loads(chat_json)
+    values = msgspec.json.decode(chat_json)
     return IndexedChat(**{**values, "participants": tuple(values["participants"])})
 
 
@@ -178,7 +178,7 @@ def load_lines(
         "WHERE chat = ? AND position >= ? AND position < ? ORDER BY position",
         (chat, start, stop),
     )
-    return [ChatLine(tuple(orjson.loads(ids)), *rest) for ids, *rest in rows]
+    return [ChatLine(tuple(msgspec.json.decode(ids)), *rest) for ids, *rest in rows]
 
 
 def _match_names(
@@ -220,4 +220,4 @@ def _as_list(names: str | Collection[str]) -> list[str]:
 
 def _json(values: Iterable[object]) -> str:
     # One JSON parameter, since SQLite limits their number.
-    return orjson.dumps([*values]).decode()
+    return msgspec.json.encode([*values]).decode()
