@@ -96,9 +96,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         with closing(iter_sessions(sessions)) as source:
             for session in source:
-                outputs = _drain(self.transform_session(session))
+                outputs = self.transform_session(session)
                 del session
                 yield from outputs
+                del outputs
 
     def invoke(
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
@@ -282,10 +283,9 @@ class SessionPipeline(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Pass the session through all steps, lazily."""
-        sessions = _drain((session,))
+        sessions: Iterable[ChatSession] = (session,)
         for step in self.steps:
-            outputs = map(step.transform_session, sessions)
-            sessions = chain.from_iterable(map(_drain, outputs))
+            sessions = chain.from_iterable(map(step.transform_session, sessions))
         return sessions
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
@@ -297,17 +297,6 @@ class SessionPipeline(SessionTransform):
     def __repr__(self) -> str:
         """Return the steps as code."""
         return " | ".join(repr(step) for step in self.steps)
-
-
-def _drain(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
-    """Yield sessions without keeping references to them."""
-    if isinstance(sessions, tuple):
-        remaining = [*reversed(sessions)]
-        del sessions
-        while remaining:
-            yield remaining.pop()
-    else:
-        yield from sessions
 
 
 def _transform_chunks(
