@@ -53,7 +53,7 @@ def prepare(
         str,
         option(
             "FORMAT",
-            "openai (JSON Lines), trl-prompt-completion or parquet.",
+            "openai or trl-prompt-completion.",
             "--format",
         ),
     ] = "openai",

@@ -21,13 +21,13 @@ from langchain_chatexports.datasets.chat_prompts import (
     most_common_prompt,
 )
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
     ReplyIndex,
     append_replies,
     extract_replies,
     reply_query,
 )
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.steps import LabelSpeakers

@@ -21,7 +21,7 @@ from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.figures import (
     Bin,

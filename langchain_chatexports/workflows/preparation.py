@@ -22,7 +22,7 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.examples import SystemPrompt
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.datasets.trace import (
     TracedExample,
     newest_examples,

@@ -28,13 +28,7 @@ from langchain_chatexports.datasets.card import (
     SourceFile,
     hash_source,
 )
-from langchain_chatexports.datasets.formats import (
-    FORMATS,
-    PARQUET,
-    SPLIT_NAMES,
-    FormatName,
-    require_duckdb,
-)
+from langchain_chatexports.datasets.formats import SPLIT_NAMES, FormatName
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import TracedExample
@@ -69,11 +63,6 @@ class DatasetOptions:
     format: FormatName = "openai"
     split: bool = False
     """Whether to split into train, validation and test."""
-
-    def check_extras(self) -> None:
-        """Raise an error if the format needs an extra that is not installed."""
-        if FORMATS[self.format].suffix == PARQUET:
-            require_duckdb()
 
     def adapt(self, options: PrepareOptions) -> PrepareOptions:
         """Adapt prepare options: a split keeps the last messages of conversations."""
@@ -194,7 +183,6 @@ def write_examples(
         watch: Shows progress.
     """
     set_options = set_options or DatasetOptions()
-    set_options.check_extras()
 
     def write(preparation: Preparation) -> PreparedDataset:
         with watch_preparation(preparation, watch):

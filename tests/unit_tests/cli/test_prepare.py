@@ -107,7 +107,7 @@ def test_pipe_gets_examples_only(run: Run, tmp_path: Path, threads: Path) -> Non
     assert "no data card and trace" in done.err
     assert json.loads(first)["messages"]
     assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
-    refused = run("prepare", threads, "--format", "parquet", "-o", "pipe")
+    refused = run("prepare", threads, "--format", "trl-prompt-completion", "-o", "pipe")
     assert refused.status == 1
 
 

@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_chatexports._tokens import estimate_max_tokens
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.report import ExportReport, build_report
 from langchain_chatexports.steps import (
     ChunkSessions,
