@@ -364,7 +364,7 @@ def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:
 def print_owners(preparation: Preparation) -> None:
     """Print the owners, who are imitated by default."""
     for export, owner in find_default_speakers(preparation):
-        print_line(f"{export.path.name}: using the voice of its owner, {owner}")
+        print_line(f"{export.path.name}: imitating its owner, {owner}")
 
 
 def find_unused_path(name: str, paths: Iterable[Path]) -> Path:

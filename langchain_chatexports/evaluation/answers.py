@@ -33,18 +33,17 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Answers:
-    """Scores and replies for the turns that fit in every contestant's context.
-
-    Attributes:
-        scores: One score per turn, by contestant.
-        replies: One reply per turn, by contestant.
-        max_tokens: The token limit for replies.
-    """
+    """Scores and replies for the turns that fit in every contestant's context."""
 
     turns: list[HeldOutTurn]
     scores: Mapping[str, list[ScoredReply]]
+    """One score per turn, by contestant."""
+
     replies: Mapping[str, list[Reply]]
+    """One reply per turn, by contestant."""
+
     max_tokens: int
+    """The token limit for replies."""
 
     @property
     def groups(self) -> list[int]:

@@ -37,21 +37,22 @@ from langchain_chatexports.finetuning.model_names import TunedModelName
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """The settings of an evaluation.
-
-    Attributes:
-        turns: Maximum number of held-out turns to answer.
-        conversations: Minimum number of conversations to draw them from, if available.
-        temperature: The sampling temperature.
-        rounds: Bootstrap rounds for the intervals.
-        seed: The random seed.
-    """
+    """The settings of an evaluation."""
 
     turns: int = 200
+    """Maximum number of held-out turns to answer."""
+
     conversations: int = 40
+    """Minimum number of conversations to draw them from, if available."""
+
     temperature: float = 0.7
+    """The sampling temperature."""
+
     rounds: int = 1000
+    """Bootstrap rounds for the intervals."""
+
     seed: int = 0
+    """The random seed."""
 
 
 def evaluate(

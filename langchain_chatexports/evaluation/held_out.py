@@ -18,19 +18,19 @@ _MAX_CHARACTERS = 4000
 
 @dataclass(frozen=True)
 class HeldOutTurn:
-    """One of the person's turns, and the lines before it.
-
-    Attributes:
-        conversation: Index of the conversation in the sample.
-        history: The lines before the reply; the first one is another person's.
-        reply: The person's reply.
-        system: The system prompt of the held-out examples.
-    """
+    """One of the person's turns, and the lines before it."""
 
     conversation: int
+    """Index of the conversation in the sample."""
+
     history: tuple[Utterance, ...] = field(repr=False)
+    """The lines before the reply; the first one is another person's."""
+
     reply: str = field(repr=False)
+    """The person's reply."""
+
     system: str | None = field(default=None, repr=False)
+    """The system prompt of the held-out examples."""
 
 
 def choose_turns(

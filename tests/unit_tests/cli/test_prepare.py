@@ -86,7 +86,7 @@ def test_set_has_card_and_trace(run: Run, tmp_path: Path, threads: Path) -> None
         "out.jsonl.trace.jsonl",
     }
     assert done.err.splitlines() == [
-        "hogwarts: using the voice of its owner, Harry Potter",
+        "hogwarts: imitating its owner, Harry Potter",
         SUMMARY,
         "Wrote out.jsonl",
         "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
