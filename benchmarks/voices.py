@@ -63,8 +63,8 @@ from langchain_chatexports.datasets.replies import (
 )
 from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.evaluation.contestants import NEAREST
-from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.detector import detector_score
+from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
 from langchain_chatexports.evaluation.loss import bits, compare_losses, size

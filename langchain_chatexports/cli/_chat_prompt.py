@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _GREETING = "Type a message and press Enter. /help shows the commands, Ctrl-D quits."
 _HELP = """\
 /retry  generate the last reply again
-/reset  delete this conversation and start a new one
+/reset  delete this talk and start a new one
 /help   show this help
 /quit   end the chat, like Ctrl-D
 
@@ -114,7 +114,7 @@ class TerminalChat:
         for talk in self._talks:
             talk.turns.clear()
         self._save()
-        print_line("Started a new conversation.")
+        print_line("Started a new talk.")
 
     def _retry(self) -> None:
         if not self._talks[0].turns:

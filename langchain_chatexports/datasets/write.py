@@ -108,7 +108,7 @@ class WrittenDataset:
         ]
         return "\n".join(lines)
 
-    def summary(self, *, conversations: int = 0) -> str:
+    def summary(self, *, dialogues: int = 0) -> str:
         """Return a one-sentence summary of examples and skipped messages."""
         text = plural(self.examples.kept, "example")
         if len(self.files) > 1:
@@ -121,8 +121,8 @@ class WrittenDataset:
             skipped += _format_counts(examples, "example")
         else:
             text += f" from {plural(total.found, 'message')}"
-            if conversations:
-                text += f" in {plural(conversations, 'conversation')}"
+            if dialogues:
+                text += f" in {plural(dialogues, 'dialogue')}"
             # Merged messages keep their text.
             reasons = {key: n for key, n in total.skipped.items() if key != MERGED}
             skipped += _format_counts(reasons)

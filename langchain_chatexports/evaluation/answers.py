@@ -47,11 +47,9 @@ class Answers:
 
     @property
     def groups(self) -> list[int]:
-        """Each turn's conversation, as an index without gaps."""
+        """Each turn's dialogue, as an index without gaps."""
         indexes: dict[int, int] = {}
-        return [
-            indexes.setdefault(turn.conversation, len(indexes)) for turn in self.turns
-        ]
+        return [indexes.setdefault(turn.dialogue, len(indexes)) for turn in self.turns]
 
     @property
     def person_replies(self) -> list[str]:

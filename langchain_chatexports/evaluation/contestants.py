@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from langchain_chatexports.datasets.replies import ReplyIndex, reply_query
-from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import Message
 

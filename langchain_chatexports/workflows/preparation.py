@@ -175,7 +175,7 @@ class Preparation:
             yield example
         if not self.examples:
             msg = (
-                "These conversations produced no examples: they are shorter than a "
+                "These dialogues produced no examples: they are shorter than a "
                 f"window of {plural(self.options.size, 'message')}, or contain no "
                 "answers. Use `keep_tail`, a smaller `size`, `whole`, or a longer "
                 "`gap`."
@@ -289,8 +289,8 @@ class Preparation:
         return without_ai
 
     @property
-    def conversations(self) -> int:
-        """The number of conversations so far, after threads were split at pauses."""
+    def dialogues(self) -> int:
+        """The number of dialogues so far, after conversations were split at pauses."""
         count = 0
         for _, summary in self.summaries():
             if not summary.steps:

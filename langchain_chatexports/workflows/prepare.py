@@ -65,7 +65,7 @@ class DatasetOptions:
     """Whether to split into train, validation and test."""
 
     def adapt(self, options: PrepareOptions) -> PrepareOptions:
-        """Adapt prepare options: a split keeps the last messages of conversations."""
+        """Adapt prepare options: a split keeps the last messages of dialogues."""
         if not self.split or options.keep_tail is not None:
             return options
         return replace(options, keep_tail=True)

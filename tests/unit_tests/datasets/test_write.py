@@ -192,9 +192,9 @@ def test_summary_is_one_sentence(tmp_path: Path) -> None:
     written = WrittenDataset(
         tmp_path, "openai", files, tmp_path, tmp_path, examples, answers, stages
     )
-    assert written.summary(conversations=312) == (
+    assert written.summary(dialogues=312) == (
         "1,609 examples (train.jsonl 4, test.jsonl 1) from 12,345 messages in 312 "
-        "conversations; skipped: 2,000 sent as a reaction, 300 media without text, "
+        "dialogues; skipped: 2,000 sent as a reaction, 300 media without text, "
         "15 by bots and apps, 14 spam, 11 never sent, 1 for other reasons, "
         "1 answer without a user message before."
     )
