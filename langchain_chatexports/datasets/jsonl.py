@@ -42,7 +42,7 @@ def write_jsonl(
 
     Raises:
         ExportNotFoundError: If the file's folder does not exist.
-        ExportAccessError: If the system refuses to write there.
+        ExportAccessError: If writing there is not permitted.
         ExportFormatError: If the path is a folder or inside a file, its name is too
             long, or the disk is full.
         TypeError: If the buffer is a text buffer, or an example has values that JSON
@@ -68,7 +68,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         ExportNotFoundError: If the file does not exist.
-        ExportAccessError: If the system refuses to read it.
+        ExportAccessError: If reading it is not permitted.
         ExportFormatError: If it is a folder, or a line is not a JSON object. The
             message contains the line number, but not the line.
     """

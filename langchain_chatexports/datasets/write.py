@@ -165,7 +165,7 @@ def write_dataset(
         The paths and counts.
 
     Raises:
-        ExportAccessError: If the system refuses to write there.
+        ExportAccessError: If writing there is not permitted.
         ExportFormatError: If the path is a folder and the set is a file or the other
             way around, or the disk is full.
         ExportNotFoundError: If the path's folder does not exist.
@@ -213,7 +213,7 @@ def write_dataset(
 
 
 class _Encoder:
-    """Encodes examples as rows of a format, and counts them."""
+    """Encodes examples as rows of a format and counts them."""
 
     def __init__(self, row_format: DatasetFormat) -> None:
         self.examples = Counts(f"Written ({row_format.name})", "examples")

@@ -28,7 +28,7 @@ from langchain_chatexports.personas.talk import MAX_TOKENS
 _Result = TypeVar("_Result")
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, the number of finished turns, and their total."""
+"""Called with the stage, the number of finished turns and their total."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def collect_answers(
     progress: Progress,
     with_scores: bool = True,
 ) -> Answers:
-    """Score the turns with each contestant, and generate its replies."""
+    """Score the turns with each contestant and generate its replies."""
     limits = ReplyLimits.from_replies(pair.reply for pair in earlier)
     max_tokens = limits.tokens or MAX_TOKENS
 

@@ -213,7 +213,7 @@ def _measure_replies(
     settings: EvaluationSettings,
     **metadata: Any,
 ) -> Figures:
-    """Measure `replies`, and how well a detector tells others from the person's.
+    """Measure `replies` and how well a detector tells others from the person's.
 
     The detector compares `detector_replies` with the person's replies to as many turns.
     """

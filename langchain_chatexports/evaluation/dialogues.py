@@ -1,4 +1,4 @@
-"""The dialogues that a model was trained on, and the held-out ones."""
+"""The dialogues that a model was trained on and the held-out ones."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,7 +76,7 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class HeldOutData:
-    """The dialogues that a model was trained on, and the held-out ones."""
+    """The dialogues that a model was trained on and the held-out ones."""
 
     training: Sequence[Dialogue] = field(repr=False)
     held_out: Sequence[Dialogue] = field(repr=False)

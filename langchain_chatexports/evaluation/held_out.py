@@ -18,7 +18,7 @@ _MAX_CHARACTERS = 4000
 
 @dataclass(frozen=True)
 class HeldOutTurn:
-    """One of the person's turns, and the lines before it."""
+    """One of the person's turns and the lines before it."""
 
     dialogue: int
     """Index of the dialogue in the sample."""

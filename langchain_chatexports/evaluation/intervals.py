@@ -34,7 +34,7 @@ def ratio(
     groups: Sequence[int],
     weights: "NDArray[np.int64]",
 ) -> tuple[float, Floats]:
-    """Return a ratio of two sums over turns, and its resampled values."""
+    """Return a ratio of two sums over turns and its resampled values."""
     dialogues = weights.shape[1]
     numerator_sums = np.bincount(groups, numerators, minlength=dialogues)
     denominator_sums = np.bincount(groups, denominators, minlength=dialogues)

@@ -41,9 +41,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     replies. The prompt has the replies whose questions are most similar to the end of
     the chat.
 
-    The output contains messages from the person's chats. A call is not a run, but the
-    run of the model has them as its input: traces and requests to a hosted model leave
-    the machine.
+    The output contains messages from the person's chats. This call is not traced, but
+    the model's run is, including them: traces and requests to a hosted model leave the
+    machine.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")

@@ -53,7 +53,7 @@ def build_report(
     gap: Gap = "auto",
     on_messages: Callable[[int], None] | None = None,
 ) -> ExportReport:
-    """Count the contents of exports, and the training examples made from them.
+    """Count the contents of exports and the training examples made from them.
 
     The sessions are read once.
 

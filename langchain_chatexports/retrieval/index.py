@@ -203,7 +203,7 @@ class ChatIndex:
             return hits
 
     def count_windows(self, words: Iterable[str]) -> tuple[dict[str, int], int]:
-        """Return each word's window count, and the total number of windows."""
+        """Return each word's window count and the total number of windows."""
         query = "SELECT count(*) FROM words WHERE words MATCH ?"
         with self._transaction():
             (windows,) = self._connection.execute(
@@ -220,7 +220,7 @@ class ChatIndex:
     def message_context(
         self, message_id: str, *, before: int, after: int, chat: str | None
     ) -> tuple[IndexedChat, list[ChatLine]] | None:
-        """Return a message's conversation, and the messages around it.
+        """Return a message's conversation and the messages around it.
 
         `chat` is the `source` or `session_id` of the conversation, if known.
         """
@@ -278,7 +278,7 @@ class ChatIndex:
             yield
 
     def _store(self, session: ChatSession) -> int:
-        """Write a session, and return its number of messages."""
+        """Write a session and return its number of messages."""
         chat, lines = read_chat(session)
         if not lines:
             return 0

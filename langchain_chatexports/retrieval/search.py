@@ -40,7 +40,7 @@ class Filters(NamedTuple):
     end: float | None
 
     def condition(self) -> tuple[str, list[Any]]:
-        """Return an SQL condition on rows of `window`, and its parameters."""
+        """Return an SQL condition on rows of `window` and its parameters."""
         terms: list[str] = ["1"]
         values: list[Any] = []
         if self.chats is not None:

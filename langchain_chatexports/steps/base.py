@@ -50,7 +50,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     - As a Runnable, it takes a loader, a session or an iterable of sessions and returns
       a list of sessions. Streamed chunks are lists of one session, so they add up to
       the result of `invoke`.
-    - Inputs are never changed, and no message object is in two output sessions.
+    - Inputs are never changed, and output sessions share no messages.
     - Traces contain the number of sessions, not their content.
 
     Subclasses implement `transform_session` as a pure function of its session.
@@ -206,7 +206,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     @overload
     def __or__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
     def __or__(self, other: Any) -> SessionPipeline | RunnableSequence[Any, Any]:
-        """Return a step for `step | step`, and otherwise an LCEL sequence."""
+        """Return a step for `step | step`, else an LCEL sequence."""
         if isinstance(other, SessionTransform):
             return SessionPipeline(steps=(self, other))
         if isinstance(other, BaseChatLoader):

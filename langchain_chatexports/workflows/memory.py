@@ -38,8 +38,8 @@ _MAX_CHARACTERS = 1000
 # More frequent words are not specific to a topic.
 _MAX_WINDOW_FRACTION, _MIN_WINDOWS = 0.02, 8
 _RECALL_PROMPT = (
-    "You remember these messages from earlier chats. If they answer the question, say "
-    "what they say; otherwise say that you do not know. Do not invent anything."
+    "You remember these messages from earlier chats. If they answer the question, "
+    "answer from them; otherwise say that you do not know. Do not invent anything."
 )
 _WORDS = msgspec.json.decode(
     Path(__file__).with_name("question_words.json").read_bytes()

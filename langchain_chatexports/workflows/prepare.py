@@ -101,7 +101,7 @@ def prepare(
     choose_speaker: ChooseSpeaker | None = None,
     watch: Watch = no_progress,
 ) -> TrainingData:
-    """Read exports, files of examples or sets, and hold out a validation split.
+    """Read exports, files of examples or sets and hold out a validation split.
 
     Names in `choices` match ignoring case and accents, or by a unique prefix.
 

@@ -73,7 +73,7 @@ def forget(
     data_dir: str | Path | None = None,
     index_dir: Path | None = None,
 ) -> ForgetResult:
-    """Remove people or conversations from a set, and delete their search indexes.
+    """Remove people or conversations from a set and delete their search indexes.
 
     Their models, jobs and examples are only listed; `delete_remaining` deletes them.
 
