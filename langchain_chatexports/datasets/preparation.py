@@ -59,8 +59,7 @@ class PrepareOptions:
 
     Attributes:
         ai: Names or handles of the person who becomes the AI; empty for the owner.
-        contacts: Path to the contacts for iMessage exports.
-        people: Path to the table of people.
+        people: Paths of tables of people, vCards and address books.
         export_zone: Time zone of exports with local times; `None` for the format's
             default.
         date_order: Order of day and month in ambiguous dates.
@@ -81,8 +80,7 @@ class PrepareOptions:
     """
 
     ai: tuple[str, ...] = ()
-    contacts: Path | None = None
-    people: Path | None = None
+    people: tuple[Path, ...] = ()
     export_zone: str | None = None
     date_order: DateOrder | None = None
     chats: ChatFilter = field(default_factory=ChatFilter)
@@ -109,8 +107,7 @@ class PrepareOptions:
         """Return the options for opening exports."""
         return {
             **self.chats.loader_options(),
-            "people": self.people,
-            "contacts": self.contacts,
+            "people": self.people or None,
             "timezone": self.export_zone,
             "date_order": self.date_order,
             "columns": None,

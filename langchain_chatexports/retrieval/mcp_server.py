@@ -13,7 +13,7 @@ from pydantic import Field
 
 from langchain_chatexports._terminal import message_line, one_line, plural, printable
 from langchain_chatexports._version import __version__
-from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.retrieval.documents import IndexedChat
 from langchain_chatexports.retrieval.index import ChatIndex

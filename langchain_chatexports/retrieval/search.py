@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
