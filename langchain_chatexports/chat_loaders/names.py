@@ -65,12 +65,29 @@ class NameIndex(Generic[_Id]):
         self._names = {id_: tuple(filter(None, names[id_])) for id_ in names}
 
     @staticmethod
-    def of(names: Iterable[str]) -> "NameIndex[frozenset[str]]":
-        """Return an index of names alone, whose ids are the spellings of each name."""
+    def of(
+        names: Iterable[str], handles: Mapping[str, Iterable[str]] | None = None
+    ) -> "NameIndex[frozenset[str]]":
+        """Return an index of names, whose ids are the spellings of each name.
+
+        `handles` has other names by name, such as phone numbers.
+        """
         spellings: dict[str, list[str]] = {}
-        for name in sorted(set(names)):
+        for name in sorted({*names, *(handles or ())}):
             spellings.setdefault(name_key(name), []).append(name)
-        return NameIndex({frozenset(group): group for group in spellings.values()})
+        return NameIndex(
+            {
+                frozenset(group): [
+                    *group,
+                    *(
+                        other
+                        for name in group
+                        for other in (handles or {}).get(name, ())
+                    ),
+                ]
+                for group in spellings.values()
+            }
+        )
 
     def find(self, query: str) -> tuple[_Id, ...]:
         """Return whoever a name refers to: none, one, or several if it is ambiguous."""
@@ -81,11 +98,11 @@ class NameIndex(Generic[_Id]):
         )
 
     def find_equal(self, query: str) -> tuple[_Id, ...]:
-        """Return whoever has this name in full, regardless of case and accents."""
+        """Return whoever has this name in full: steps 1 to 4."""
         return self.find_same(query) or self._find(query, _is_equal)
 
     def find_same(self, query: str) -> tuple[_Id, ...]:
-        """Return whoever has this name or number, regardless of case only."""
+        """Return whoever has this very name or number: steps 1 to 3."""
         key = name_key(query)
         found = (
             self._ids_by_name.get(_as_written(query))
@@ -111,6 +128,22 @@ class NameIndex(Generic[_Id]):
         else:
             msg = f"No {subject} matches {option}.{self.did_you_mean(query)}"
         raise SenderNotFoundError(msg)
+
+    def resolve_names(
+        self: "NameIndex[frozenset[str]]",
+        queries: Iterable[str],
+        *,
+        subject: str = "sender",
+        option: str = "the given name",
+    ) -> set[str]:
+        """Return the spellings of the names that these refer to; see `resolve`."""
+        found = (self.resolve(q, subject=subject, option=option) for q in queries)
+        return set[str]().union(*found)
+
+    def find_spellings(self: "NameIndex[frozenset[str]]", query: str) -> frozenset[str]:
+        """Return the spellings of the only name that equals this one, if any."""
+        found = self.find_equal(query)
+        return found[0] if len(found) == 1 else frozenset()
 
     def did_you_mean(self, *queries: str) -> str:
         """Return a sentence that suggests names instead of others, if any."""
