@@ -46,7 +46,6 @@ from scipy.stats import binomtest
 
 from langchain_chatexports import ChatFineTuner, LocalServer
 from langchain_chatexports._languages import main_language
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.evaluation.detector import detector_score
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
@@ -60,6 +59,7 @@ from langchain_chatexports.local_server.client import open_client
 from langchain_chatexports.personas import PersonaChatModel
 from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
 from langchain_chatexports.samples.writing import parse_scenes
+from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.talk import (
     Speaker,

@@ -24,10 +24,11 @@ from langchain_chatexports.chat_loaders.local_times import find_time_zone
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.preparation import Gap, Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace_file import card_path, trace_path
 from langchain_chatexports.exceptions import SenderNotFoundError
+from langchain_chatexports.steps.training_steps import Gap
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.prepare import (
     correct_names,
     find_default_speakers,

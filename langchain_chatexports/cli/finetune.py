@@ -36,7 +36,6 @@ from langchain_chatexports.cli._training import (
     print_base,
     select_base,
 )
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
 from langchain_chatexports.local_server.http.server import check_extra
 from langchain_chatexports.workflows import prepare, train
@@ -51,6 +50,7 @@ from langchain_chatexports.workflows.remote_training import (
     get_api_key,
     train_remotely,
 )
+from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import StoppedEvent
 
 

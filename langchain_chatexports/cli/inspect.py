@@ -25,7 +25,7 @@ from langchain_chatexports.cli._options import (
     read_exports,
     resolve_paths,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
+from langchain_chatexports.workflows.chat_filter import ChatFilter
 
 
 @command

@@ -29,11 +29,11 @@ from langchain_chatexports.cli._options import (
     print_owners,
     resolve_paths,
 )
-from langchain_chatexports.datasets.dataset_writer import DatasetOptions
 from langchain_chatexports.datasets.formats import FORMATS, FormatName
-from langchain_chatexports.datasets.redaction import Redaction, default_key_file
 from langchain_chatexports.redaction.phones import check_extra
 from langchain_chatexports.workflows import write_examples
+from langchain_chatexports.workflows.prepare import DatasetOptions
+from langchain_chatexports.workflows.redaction import Redaction, default_key_file
 
 
 @command

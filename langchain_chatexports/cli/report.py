@@ -28,10 +28,10 @@ from langchain_chatexports.cli._options import (
     read_exports,
     resolve_paths,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report import ExportReport, build_report, render_report
 from langchain_chatexports.report.html import check_extra
+from langchain_chatexports.workflows.chat_filter import ChatFilter
 
 
 @command

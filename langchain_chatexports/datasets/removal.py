@@ -141,9 +141,9 @@ def _load_header(path: Path) -> TraceHeader:
     if header.metadata.redacted:
         msg = (
             f"The names in {path} are redacted, so people cannot be found by name. "
-            "Prepare the exports again with --exclude NAME."
+            "Prepare the exports again with `exclude`."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, parameters=("exclude",))
     return header
 
 

@@ -21,7 +21,7 @@ from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.preparation import Gap, PrepareOptions
+from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.figures import (
     Bin,
@@ -35,6 +35,7 @@ from langchain_chatexports.report.times import TimeCounts, find_time_zone
 from langchain_chatexports.steps import MergeChatRuns
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
 from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
+from langchain_chatexports.steps.training_steps import Gap, training_steps
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _PAUSE_EDGES = (
@@ -160,17 +161,16 @@ class _Counts:
                 return extra.get("sender") in names
             return extra.get("is_from_me") is True
 
-        options = PrepareOptions(gap=self.gap)
         source = read_loader(loader)
         sessions = _tap_sessions(
             source, lambda messages: self._add_chat(messages, is_ai)
         )
-        for step in options.steps(sorted(names)):
+        for step in training_steps(sorted(names), gap=self.gap):
             if isinstance(step, MergeChatRuns):
                 sessions = _tap_sessions(sessions, self._add_conversation)
             sessions = step.lazy_transform(sessions)
         examples = to_training_examples(
-            sessions, system=options.system_prompt(), keep_single_messages=False
+            sessions, system=persona_prompt, keep_single_messages=False
         )
         # Without messages by the AI, there are no examples.
         with suppress(SenderNotFoundError):

@@ -20,12 +20,12 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.personas.talk import RecalledMessages
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex, Hit
 from langchain_chatexports.retrieval.queries import topic_words
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.search import get_index_file, open_index
 
 # Indexing this many messages in memory takes about a second.

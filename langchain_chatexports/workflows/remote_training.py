@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.workflows.train import silence_interrupt_log
+from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     EventReader,
     JobEvent,

@@ -15,10 +15,10 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.index_files import IndexFile
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import Paths, to_paths
 
 

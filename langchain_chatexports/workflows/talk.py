@@ -17,7 +17,6 @@ from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
-from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.datasets.trace import find_person
 from langchain_chatexports.exceptions import ChatExportError
@@ -35,6 +34,7 @@ from langchain_chatexports.personas.talk import (
 )
 from langchain_chatexports.workflows.bases import detect_language
 from langchain_chatexports.workflows.models import find_tuned_model
+from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.prepare import ChooseSpeaker, Paths, read_examples
 from langchain_chatexports.workflows.remote_training import (
     OLLAMA_URL,

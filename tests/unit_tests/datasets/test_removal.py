@@ -179,7 +179,7 @@ def test_forgetting_twice_is_not_an_error(
 
 def test_redacted_set_is_refused(written: Path) -> None:
     _change_header(written, facts={"redacted": True})
-    with pytest.raises(ExportFormatError, match="--exclude"):
+    with pytest.raises(ExportFormatError, match="with `exclude`"):
         forget(written, people=["Fox"])
 
 

@@ -11,7 +11,6 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports._progress import Watch
-from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
@@ -21,6 +20,7 @@ from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Voice
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows.bases import Base
+from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.training_events import JobEvent
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
 

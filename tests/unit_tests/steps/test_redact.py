@@ -198,6 +198,13 @@ def test_undo_map_restores_texts() -> None:
     assert [restore(text, undo_map) for text in texts(output)] == texts(_session())
 
 
+def test_originals_are_collected_while_redacting() -> None:
+    undo_map: dict[str, str] = {}
+    redact = _redact().collecting(undo_map)
+    assert redact.invoke(_session()) == _redact().invoke(_session())
+    assert undo_map == _redact().undo_map(_session())
+
+
 def test_default_key_is_new_for_each_export() -> None:
     first, second = (Redact.for_export([]).key for _ in range(2))
     assert first is not None

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.exceptions import ChatExportError, FineTuningError
 from langchain_chatexports.local_server.storage.data_directory import DataDirectory
@@ -22,6 +21,7 @@ from langchain_chatexports.personas.talk import (
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import load_person, prepare, talk, train
 from langchain_chatexports.workflows.models import delete, find_tuned_model
+from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.remote_training import get_api_key
 from langchain_chatexports.workflows.talk import (
     Speaker,
