@@ -14,7 +14,7 @@ If that step finds several people, the name is ambiguous, and no one is chosen.
 """
 
 import unicodedata
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -116,18 +116,12 @@ class NameIndex(Generic[_Id]):
     ) -> _Id:
         """Return the only one that a name refers to.
 
-        Raises `SenderNotFoundError` with the names to pass instead; `subject` and
-        `option` are the words for it.
+        Raises `SenderNotFoundError`, with the words of `problem`.
         """
         found = self.find(query)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(map(repr, self.suggest(query)))
-            msg = f"Several {subject}s match {option}. Pass one of {names}."
-        else:
-            msg = f"No {subject} matches {option}.{self.did_you_mean(query)}"
-        raise SenderNotFoundError(msg)
+        if len(found) != 1:
+            raise SenderNotFoundError(self.problem([query], subject, option))
+        return found[0]
 
     def resolve_names(
         self: "NameIndex[frozenset[str]]",
@@ -136,7 +130,7 @@ class NameIndex(Generic[_Id]):
         subject: str = "sender",
         option: str = "the given name",
     ) -> set[str]:
-        """Return the spellings of the names that these refer to; see `resolve`."""
+        """Return all spellings of the names that these refer to; see `resolve`."""
         found = (self.resolve(q, subject=subject, option=option) for q in queries)
         return set[str]().union(*found)
 
@@ -144,6 +138,14 @@ class NameIndex(Generic[_Id]):
         """Return the spellings of the only name that equals this one, if any."""
         found = self.find_equal(query)
         return found[0] if len(found) == 1 else frozenset()
+
+    def problem(self, queries: Collection[str], subject: str, option: str) -> str:
+        """Return why names refer to no one, or to several, and what to pass instead."""
+        for query in queries:
+            if len(self.find(query)) > 1:
+                names = " or ".join(map(repr, self.suggest(query)))
+                return f"More than one {subject} matches {option}. Pass {names}."
+        return f"No {subject} matches {option}.{self.did_you_mean(*queries)}"
 
     def did_you_mean(self, *queries: str) -> str:
         """Return a sentence that suggests names instead of others, if any."""

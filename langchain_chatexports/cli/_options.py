@@ -179,7 +179,7 @@ class ChatOptions:
     ] = None
     people: Annotated[
         list[Path] | None,
-        option("FILE", "Names of people: a table or contacts (.vcf); repeatable."),
+        option("FILE", "Names of people: a table, or contacts (.vcf)."),
     ] = None
     export_zone: Annotated[
         str | None,

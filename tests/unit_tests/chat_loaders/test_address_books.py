@@ -12,8 +12,12 @@ import pytest
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.chat_loaders.address_books import Card, read_vcards
 from langchain_chatexports.chat_loaders.people import People, to_people
+from langchain_chatexports.chat_loaders.signal import SignalChatLoader
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.signal import SignalExport
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 HARE, TORTOISE = "+15550001111", "tortoise@pond.example"
 BOOK = "31bb7ba8914766d4ba40d6dfb6113c8b614be442"
@@ -327,3 +331,25 @@ def test_many_addresses_of_a_person_are_indexed_fast() -> None:
     people = names(("Hare", *addresses))
     assert {find_name(people, address) for address in addresses} == {"Hare"}
     assert process_time() - before < 2
+
+
+def write_vcards(path: Path) -> Path:
+    path.write_text(VCARDS)
+    return path
+
+
+def test_vcards_name_whatsapp_senders(tmp_path: Path) -> None:
+    """People who are not in the phone's contacts are only numbers."""
+    chat = WhatsAppChat.android().says("+1 (555) 000-1111", "Hi").says("Toni", "Yes")
+    path = chat.to_file(tmp_path / "WhatsApp Chat with Race.txt")
+    loader = WhatsAppChatLoader(path, people=write_vcards(tmp_path / "contacts.vcf"))
+    assert set(loader.inspect().senders) == {"Harriet Hare", "Toni"}
+
+
+def test_vcards_name_signal_senders(tmp_path: Path) -> None:
+    export = SignalExport()
+    hare = export.contact(e164="15550001111")
+    export.chat(hare).says(hare, "Hi")
+    path = export.write(tmp_path / "main.jsonl")
+    loader = SignalChatLoader(path, people=write_vcards(tmp_path / "contacts.vcf"))
+    assert set(loader.inspect().senders) == {"Harriet Hare"}

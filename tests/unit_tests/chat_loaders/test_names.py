@@ -54,7 +54,7 @@ def test_error_suggests_names() -> None:
         SenderNotFoundError, match=r"No sender .* mean 'Draco Malfoy'\?"
     ):
         index.resolve("Drako")
-    several = "Several senders match --ai. Pass one of 'Hare', 'Harry Potter'."
+    several = "More than one sender matches --ai. Pass 'Hare' or 'Harry Potter'."
     with pytest.raises(SenderNotFoundError, match=several):
         index.resolve("ha", option="--ai")
     assert index.resolve("malf") == {"Draco Malfoy"}
