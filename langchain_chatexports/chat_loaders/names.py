@@ -57,6 +57,14 @@ def address_key(address: str) -> str | None:
     return digits if len(digits) >= _MIN_DIGITS else None
 
 
+def differ_in_accents(names: Iterable[str]) -> bool:
+    """Return whether names with the same letters have different accents on one."""
+    letters = zip(*(_split_letters(name_key(name)) for name in names), strict=False)
+    return any(
+        len({letter for letter in column if len(letter) > 1}) > 1 for column in letters
+    )
+
+
 class NameIndex(Generic[_Id]):
     """Finds people or conversations by the names that each of them has."""
 
@@ -107,7 +115,8 @@ class NameIndex(Generic[_Id]):
         found = (
             self._ids_by_name.get(_as_written(query))
             or self._ids_by_key.get(key)
-            or self._ids_by_number.get(_national_number(key), ())
+            or self._ids_by_number.get(_national_number(key))
+            or ()
         )
         return tuple(found)
 
