@@ -35,7 +35,7 @@ from langchain_chatexports.chat_loaders.messages import (
     attachment,
     reactions,
 )
-from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.json", re.ASCII)

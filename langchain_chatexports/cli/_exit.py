@@ -35,7 +35,6 @@ _UsageError: Any = typer.BadParameter.__bases__[0]
 CTRL_C, BROKEN_PIPE, TERMINATED = 130, 141, 143
 # Options that are not named after their parameter.
 _OPTIONS = {
-    "contacts": "--people",
     "end": "--until",
     "include": "--with",
     "start": "--since",

@@ -38,8 +38,6 @@ from langchain_chatexports.workflows.prepare import (
 _Result = TypeVar("_Result")
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-# vCards, and the address books of macOS and of iPhone backups.
-_CONTACTS_SUFFIXES = (".vcf", ".VCF", ".abcddb", ".sqlitedb")
 
 
 def option(metavar: str, help: str, *names: str, **limits: float) -> Any:
@@ -208,16 +206,7 @@ class ChatOptions:
         return ChatFilter(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
 
     def to_prepare_options(self) -> PrepareOptions:
-        files = [path.expanduser() for path in self.people or ()]
-        contacts = [
-            file for file in files if file.is_dir() or file.suffix in _CONTACTS_SUFFIXES
-        ]
-        tables = [file for file in files if file not in contacts]
         check(
-            (
-                len(contacts) > 1 or len(tables) > 1,
-                "--people takes at most one table and one contacts file.",
-            ),
             (
                 self.date_order not in {None, *ORDERS},
                 f"--date-order must be one of {', '.join(ORDERS)}.",
@@ -229,8 +218,7 @@ class ChatOptions:
             msg = f"--export-zone: {error}"
             raise typer.BadParameter(msg) from None
         return PrepareOptions(
-            people=next(iter(tables), None),
-            contacts=next(iter(contacts), None),
+            people=tuple(self.people or ()),
             export_zone=self.export_zone,
             date_order=cast("DateOrder | None", self.date_order),
             chats=self.choice(),

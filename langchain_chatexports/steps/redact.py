@@ -22,7 +22,8 @@ class Redact(SessionTransform):
     """Replace private data: the names in the export, numbers, addresses and secrets.
 
     - Names, nicknames and handles in senders, text and metadata become pronounceable
-      words, always the same for the same word: `Ann Lee` and `ann` remain one person.
+      words, always the same for the same word: `Ann Lee` and `ann` remain one person,
+      and `Thảo` and `Thạo` two.
     - Phone numbers, e-mail addresses, links with secrets, card, account and id
       numbers, codes, passwords, API keys, street addresses and paths become
       placeholders such as `[phone-0c9d4b51aa]`. Session ids are also replaced.

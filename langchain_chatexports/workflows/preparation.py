@@ -51,11 +51,8 @@ class PrepareOptions:
     ai: tuple[str, ...] = ()
     """Names or handles of the person who becomes the AI; empty for the owner."""
 
-    contacts: Path | None = None
-    """Path to the contacts for iMessage exports."""
-
-    people: Path | None = None
-    """Path to the table of people."""
+    people: tuple[Path, ...] = ()
+    """Paths of tables of people, vCards and address books."""
 
     export_zone: str | None = None
     """Time zone of exports with local times; `None` for the format's default."""
@@ -109,8 +106,7 @@ class PrepareOptions:
         """Return the options for opening exports."""
         return {
             **self.chats.loader_options(),
-            "people": self.people,
-            "contacts": self.contacts,
+            "people": self.people or None,
             "timezone": self.export_zone,
             "date_order": self.date_order,
             "columns": None,

@@ -39,11 +39,10 @@ def get_index_file(
     paths: Sequence[Path], options: PrepareOptions, index_dir: Path | None = None
 ) -> IndexFile:
     """Return the index file of exports with these options."""
-    name_files = [path for path in (options.contacts, options.people) if path]
     settings = [value for value in (options.export_zone, options.date_order) if value]
     if not options.chats.includes_all:
         settings.append(repr(options.chats))
-    return IndexFile(index_dir, paths, name_files, settings)
+    return IndexFile(index_dir, paths, options.people, settings)
 
 
 @contextmanager
