@@ -229,8 +229,7 @@ class MessageConverter:
         except (OverflowError, ValueError):
             return None
         local = (time.replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
-        seconds = self.clock.utc(local)
-        return None if seconds is None else seconds * 1_000_000
+        return self.clock.to_utc(local)
 
     def _build_extra(self, record: Record) -> dict[str, Any]:
         """Return the optional keys for `additional_kwargs`."""
