@@ -152,8 +152,9 @@ def _build_layout(match: re.Match[str] | None) -> Layout | None:
         return None
     years = _find_years(match)
     before, after = _find_marker(match, "before"), _find_marker(match, "after")
-    clock = match.group("hour", "minute", "second")
-    if len(years) > 1 or (before and after) or seconds_of_day(*clock, "") is None:
+    hour, minute, second = match.group("hour", "minute", "second")
+    is_time = seconds_of_day(hour, minute, second, "") is not None
+    if not is_time or len(years) > 1 or (before and after):
         return None
     if not (_is_plain_before(match, before) and _is_plain_after(match, after)):
         return None
@@ -162,7 +163,7 @@ def _build_layout(match: re.Match[str] | None) -> Layout | None:
     return Layout(
         pattern=re.compile(_build_pattern(match, marker)),
         frame=(match["frame"] or "[").strip(),
-        has_seconds=match["second"] is not None,
+        has_seconds=second is not None,
         dates=DateFormat(
             next(iter(years), None),
             # Korean: `18. 6. 3. PM 4:33`; Basque: `18/6/3 (16:33)`.
