@@ -113,6 +113,11 @@ def validate_order(order: str | None) -> str | None:
     return order
 
 
+def other_order(order: str) -> DateOrder:
+    """Return the order to suggest if a guess is wrong."""
+    return "mdy" if order == "dmy" else "dmy"
+
+
 def days_since_1970(stamp: DateStamp, order: str) -> int | None:
     """Return the days since 1970; `None` in the Persian and Islamic calendars.
 

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -31,6 +32,10 @@ from langchain_chatexports.exceptions import ChatExportError
 
 # The class of all errors in options and arguments, which typer does not export.
 _UsageError: Any = typer.BadParameter.__bases__[0]
+# The options for parameters of loaders, whose warnings say, for example, to set
+# timezone='Europe/Berlin'.
+_FLAGS = {"date_order": "--date-order", "timezone": "--export-zone"}
+_SETTING = re.compile(rf"\b({'|'.join(_FLAGS)})='([^']+)'")
 # 128 + the signal, as in a shell: SIGINT, SIGPIPE and SIGTERM.
 CTRL_C, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
@@ -80,7 +85,7 @@ def _exit_with_error(error: BaseException) -> NoReturn:
 
 def _error_text(error: BaseException) -> str:
     if isinstance(error, ChatExportError):
-        return str(error)
+        return _name_flags(str(error))
     if not isinstance(error, OSError):
         # The error's message may quote a chat message.
         name = type(error).__name__
@@ -94,6 +99,11 @@ def _error_text(error: BaseException) -> str:
     return (
         f"the system reports '{reason}'{path}. Run it again with --debug for details."
     )
+
+
+def _name_flags(message: str) -> str:
+    """Replace parameters in a message of the library by the command's options."""
+    return _SETTING.sub(lambda match: f"{_FLAGS[match[1]]} {match[2]}", message)
 
 
 def _exit_silently() -> NoReturn:
@@ -118,7 +128,7 @@ def _warning_printer() -> Callable[..., None]:
     def print_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
         if str(message) not in printed:
             printed.add(str(message))
-            print_line(f"warning: {message}")
+            print_line(f"warning: {_name_flags(str(message))}")
 
     return print_warning
 

@@ -12,6 +12,7 @@ from langchain_chatexports.chat_loaders.date_order import (
     ORDERS,
     DateOrder,
     Order,
+    other_order,
     validate_order,
 )
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
@@ -249,9 +250,10 @@ def _report_dates(
             f"{file.label} has headers in {len(orders)} layouts, so it was probably "
             "combined from several exports. All of them are read."
         )
-    if guesses := [ORDERS[order.order] for order in orders if order.is_guess]:
+    if guesses := [order.order for order in orders if order.is_guess]:
         files.warn(
             f"The dates of {file.label} do not show which number is the day, so they "
-            f"are read with the {guesses[0]}. If that is wrong, add a longer chat from "
-            "the same phone to the folder, or set date_order."
+            f"are read with the {ORDERS[guesses[0]]}. If that is wrong, add a longer "
+            "chat from the same phone to the folder, or set "
+            f"date_order='{other_order(guesses[0])}'."
         )
