@@ -58,7 +58,7 @@ CREATE INDEX message_idx_handle ON message (handle_id, date);
 """
 _LIBRARY = """
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-loader = IMessageChatLoader(path, owner='owner', contacts={})
+loader = IMessageChatLoader(path, owner='owner', people={})
 """
 _COMMUNITY = "from langchain_community.chat_loaders.imessage import IMessageChatLoader"
 # Set-up code, which is not measured, and measured code.

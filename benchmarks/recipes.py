@@ -58,7 +58,7 @@ def library(kind: str, path: Path, output: Path) -> None:
     )
 
     loader = (
-        IMessageChatLoader(path, contacts={})
+        IMessageChatLoader(path, people={})
         if kind == "imessage"
         else FolderFacebookMessengerChatLoader(path, owner=OWNER)
     )

@@ -47,6 +47,11 @@ def check_regular_file(path: str | Path) -> None:
     raise ExportFormatError(msg, path=Path(path))
 
 
+def is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path is inside a folder after resolving links."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 @contextmanager
 def translate_os_errors(path: Path, remedy: str) -> Iterator[None]:
     """Translate `OSError` to this package's errors; `remedy` is for refused access."""
@@ -55,7 +60,7 @@ def translate_os_errors(path: Path, remedy: str) -> Iterator[None]:
     except ChatExportError:
         raise
     except FileNotFoundError as error:
-        msg = f"There is nothing at {path}. Check the path."
+        msg = f"No such file or folder: {path}. Check the path."
         raise ExportNotFoundError(msg, path=path) from error
     except PermissionError as error:
         raise access_error(path, path, remedy) from error

@@ -59,14 +59,23 @@ _MAX_LISTED_PROBLEMS = 20
 
 
 class ChatExportError(LangChainException):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of this package's errors."""
 
     path: Path | None = None
     """The file or folder that caused the error, if any."""
 
-    def __init__(self, *args: object, path: Path | None = None) -> None:
+    parameters: tuple[str, ...] = ()
+    """Names of the parameters to change; a command shows them as its options."""
+
+    def __init__(
+        self,
+        *args: object,
+        path: Path | None = None,
+        parameters: Iterable[str] = (),
+    ) -> None:
         super().__init__(*args)
         self.path = path
+        self.parameters = tuple(parameters)
 
     def __str__(self) -> str:
         """Return the message with terminal codes escaped."""
@@ -77,12 +86,20 @@ class ChatExportError(LangChainException):
         return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
+class ExportWarning(UserWarning):
+    """A warning about an export or the options to read it."""
+
+    def __init__(self, message: str, *, parameters: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.parameters = tuple(parameters)
+
+
 class ExportNotFoundError(ChatExportError, FileNotFoundError):
     """No export exists at the path."""
 
 
 class ExportAccessError(ChatExportError, PermissionError):
-    """The export exists, but the system refuses to read it."""
+    """The export exists, but permission to read it was denied."""
 
 
 class ExportFormatError(ChatExportError, ValueError):
@@ -98,14 +115,19 @@ class EncryptedExportError(ExportFormatError):
 
 
 class SenderNotFoundError(ChatExportError, ValueError):
-    """No sender matches the given name.
+    """No sender matches the given name."""
 
-    Attributes:
-        senders: Message counts of the known senders.
-    """
+    senders: dict[str, int]
+    """Message counts of the known senders."""
 
-    def __init__(self, message: str, senders: Mapping[str, int] | None = None) -> None:
-        self.senders: dict[str, int] = dict(senders or {})
+    def __init__(
+        self,
+        message: str,
+        senders: Mapping[str, int] | None = None,
+        *,
+        parameters: Iterable[str] = (),
+    ) -> None:
+        self.senders = dict(senders or {})
         if self.senders:
             ranked = sorted(self.senders.items(), key=lambda item: (-item[1], item[0]))
             names = ", ".join(
@@ -114,15 +136,14 @@ class SenderNotFoundError(ChatExportError, ValueError):
             omitted = len(ranked) - _MAX_LISTED_SENDERS
             suffix = f" and {omitted} more" if omitted > 0 else ""
             message = f"{message} Senders found: {names}{suffix}."
-        super().__init__(message)
+        super().__init__(message, parameters=parameters)
 
 
 class MissingExtraError(ChatExportError, ImportError):  # type: ignore[misc] # `ImportError.path` is a str
-    """The extra for a feature is not installed.
+    """The extra for a feature is not installed."""
 
-    Attributes:
-        extra: The extra to install.
-    """
+    extra: str
+    """The extra to install."""
 
     def __init__(self, feature: str, extra: str) -> None:
         self.extra = extra
@@ -137,37 +158,48 @@ class LocalServerError(ChatExportError, RuntimeError):
 
 
 class FineTuningError(ChatExportError, RuntimeError):
-    """Fine-tuning did not produce a model.
+    """Fine-tuning did not produce a model."""
 
-    Attributes:
-        job_id: The job on the server, if there is one.
-        status: The job's last known status.
-    """
+    job_id: str | None
+    """The job on the server, if there is one."""
+
+    status: str | None
+    """The job's last known status."""
 
     def __init__(
-        self, message: str, *, job_id: str | None = None, status: str | None = None
+        self,
+        message: str,
+        *,
+        job_id: str | None = None,
+        status: str | None = None,
+        parameters: Iterable[str] = (),
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, parameters=parameters)
         self.job_id = job_id
         self.status = status
 
 
 class TrainingDataError(FineTuningError):
-    """The examples break the rules of the training format; nothing was sent.
+    """The examples break the rules of the training format; nothing was sent."""
 
-    Attributes:
-        problems: One sentence per problem, with line, message index and rule, but
-            without message content.
-    """
+    problems: list[str]
+    """One sentence per problem, with line, message index and rule, but without message
+    content."""
 
-    def __init__(self, message: str, problems: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        problems: Iterable[str] = (),
+        *,
+        parameters: Iterable[str] = (),
+    ) -> None:
         self.problems = [str(problem) for problem in problems]
         listed_problems = self.problems[:_MAX_LISTED_PROBLEMS]
         omitted = len(self.problems) - len(listed_problems)
         lines = [message, *(f"  - {problem}" for problem in listed_problems)]
         if omitted > 0:
             lines.append(f"  - … and {omitted} more, in `problems`")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(lines), parameters=parameters)
 
 
 class TrainingBudgetError(FineTuningError):
@@ -183,12 +215,13 @@ class FineTuningUnavailableError(FineTuningError):
 
 
 class FineTuningFailedError(FineTuningError):
-    """The job ended as failed.
+    """The job ended as failed."""
 
-    Attributes:
-        code: The server's error code.
-        param: The parameter that caused the error.
-    """
+    code: str | None
+    """The server's error code."""
+
+    param: str | None
+    """The parameter that caused the error."""
 
     def __init__(
         self,

@@ -36,11 +36,8 @@ from langchain_chatexports.chat_loaders.counts import (
 )
 from langchain_chatexports.chat_loaders.files import ExportFiles, open_files
 from langchain_chatexports.chat_loaders.messages import KINDS, Conversation, Message
-from langchain_chatexports.chat_loaders.people import (
-    PeopleSource,
-    name_key,
-    to_people_table,
-)
+from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.chat_loaders.people import PeopleSource, to_people
 from langchain_chatexports.chat_loaders.session_source import closing_iterator
 from langchain_chatexports.exceptions import ChatExportError
 
@@ -113,14 +110,15 @@ class ChatExportLoader(AsyncLoading):
                 separate messages), `system` (messages from the app: calls, renames,
                 joins, …), `unsent`, `media` (placeholders for messages without text),
                 `bot`, `draft`, …
-            people: A table of people, or a path to one, with the names and handles of
-                each person. Sessions use the first name in each row.
+            people: Names of people: a mapping of the name to show to the other names
+                and handles of a person, or the paths of tables with such rows, of vCard
+                files and of address books.
 
         Raises:
             ValueError: If `start` or `end` is a datetime without a time zone, `keep`
                 has an unknown kind, or no path is given.
-            ChatExportError: If the table of people cannot be read, or if two of its
-                rows share a name.
+            ChatExportError: If `people` cannot be read, or if two rows of a table share
+                a name.
         """
         paths = [path] if isinstance(path, (str, Path)) else list(path)
         if not paths:
@@ -128,7 +126,7 @@ class ChatExportLoader(AsyncLoading):
             raise ValueError(msg)
         self.paths = tuple(Path(part).expanduser() for part in paths)
         self.owner = owner
-        self.people = None if people is None else to_people_table(people)
+        self.people = to_people(people)
         self.include = _as_tuple(include)
         self.exclude = _as_tuple(exclude)
         self.start = parse_time_bound(start, "start")
@@ -242,14 +240,14 @@ class ChatExportLoader(AsyncLoading):
         Case and the format of phone numbers are ignored. If the export does not contain
         the person, returns the name unchanged.
         """
-        row = self.people.find_row([person]) if self.people else ()
+        card = self.people.find([person])
         key = name_key(person)
         names = {
             name
             for name, handles in self._known_handles.items()
             if key in map(name_key, (name, *handles))
         }
-        return frozenset(names or row[:1] or (person,))
+        return frozenset(names or (card.name if card else person,))
 
     @cached_property
     def _known_handles(self) -> Mapping[str, Collection[str]]:

@@ -21,7 +21,8 @@ from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     Message,
 )
-from langchain_chatexports.chat_loaders.people import PeopleTable, name_key
+from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.chat_loaders.people import People
 from langchain_chatexports.exceptions import SenderNotFoundError
 
 _MICROSECONDS = 1_000_000
@@ -78,7 +79,7 @@ class Selection:
 class DisplayNames:
     """Resolves ids to display names, for one conversation at a time."""
 
-    def __init__(self, people: PeopleTable | None = None) -> None:
+    def __init__(self, people: People) -> None:
         # Other names of the participants, from the table of people.
         self.nicknames: dict[str, None] = {}
         self._people = people
@@ -147,22 +148,24 @@ class DisplayNames:
 
     def _resolve(self, person: str) -> str:
         default = self._distinct_names.get(person) or person or UNKNOWN_SENDER
-        if self._people is None or not person:
+        if not (person and self._people):
             return default
         handles = self._handles.get(person, ())
         name = self._names.get(person, person)
         # Names come last, since several people can have the same name.
-        row = (
-            self._people.find_row([person])
-            or self._people.find_row(handles)
-            or self._people.find_row([name])
+        card = (
+            self._people.find([person])
+            or self._people.find(handles)
+            or self._people.find([name])
         )
-        if not row:
+        if card is None:
             return default
-        self.nicknames |= dict.fromkeys(row[1:])
-        if name not in row and name != person:
+        self.nicknames |= dict.fromkeys(h for h in card.handles if h != card.name)
+        if name not in {*card.handles, card.name, person}:
             self.nicknames[name] = None
-        return row[0]
+        # The loader may have named people by the address book, and made names distinct.
+        is_named = name == card.name and card not in self._people.rows
+        return default if is_named else card.name
 
 
 def make_names_distinct(

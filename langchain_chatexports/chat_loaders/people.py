@@ -1,121 +1,114 @@
-"""A table of people with their names and handles."""
+"""People with their names and handles, from tables and address books."""
 
 import csv
-import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
+from langchain_chatexports.chat_loaders.address_books import (
+    Card,
+    is_address_book,
+    read_address_book,
+)
+from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
+from langchain_chatexports.chat_loaders.names import NameIndex, address_key, name_key
 from langchain_chatexports.exceptions import ExportFormatError
 
 _MAX_BYTES = 16 * 1024 * 1024
-_MIN_DIGITS = 7
-_NATIONAL_DIGITS = 10
-_MAX_DIGITS = 15  # ITU-T E.164; longer numbers are ids, such as Discord's.
 _COMMENT = "#"
 _DELIMITERS = ";\t,"
+# Far more than any household that shares a phone number.
+_MAX_NAMES = 200
 
 
-class PeopleTable:
-    """The names and handles of people: one row per person, the display name first.
+class People:
+    """Finds people by their names and handles.
 
-    Names match regardless of case. Phone numbers match on all digits, or on the last
-    ten if these are unique.
+    Case does not matter, nor does the format of phone numbers, which match on all
+    digits, or on the last ten if only one person has them. Rows of a table come before
+    cards of an address book.
     """
 
     def __init__(
-        self, rows: Iterable[Sequence[str]], *, path: Path | None = None
+        self, rows: Iterable[Card] = (), cards: Iterable[Card] | None = None
     ) -> None:
-        """Initialize the table; `path` is only used in errors."""
-        stripped = [tuple(filter(None, map(str.strip, row))) for row in rows]
-        self.rows = tuple(row for row in stripped if row)
-        if not self.rows:
-            msg = (
-                f"{path or 'The table of people'} is empty. Write one line per "
-                "person: the display name, then other names and handles, separated by "
-                "semicolons."
-            )
-            raise ExportFormatError(msg, path=path)
-        self._indexes: dict[str, int] = {}
-        for index, row in enumerate(self.rows):
-            for key in map(name_key, row):
-                other = self._indexes.setdefault(key, index)
-                if other != index:
-                    msg = (
-                        f"Entries {other + 1} and {index + 1} of "
-                        f"{path or 'the table of people'} have a name or handle in "
-                        "common. Remove it from one of them, or merge the entries."
-                    )
-                    raise ExportFormatError(msg, path=path)
-        self._by_national_number: dict[str, int | None] = {}
-        for key, index in self._indexes.items():
-            if number := national_number(key):
-                is_unique = self._by_national_number.setdefault(number, index) == index
-                self._by_national_number[number] = index if is_unique else None
+        """Initialize with the rows of tables and the cards of address books, if any."""
+        self.rows = tuple(rows)
+        self.cards = tuple(_merge_cards(cards or ()))
+        self.has_address_book = cards is not None
+        self._rows, self._cards = _index(self.rows), _index(self.cards)
 
-    def find_row(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the row of the person with one of these names or handles.
+    def __bool__(self) -> bool:
+        """Return whether there is anyone to find."""
+        return bool(self.rows or self.cards)
 
-        Empty if no row or more than one matches.
-        """
-        indexes = {self._find(name_key(name)) for name in names} - {None}
-        if len(indexes) != 1:
-            return ()
-        return self.rows[indexes.pop() or 0]
+    def find(self, names: Iterable[str]) -> Card | None:
+        """Return the only person with one of these names or handles."""
+        names = tuple(names)
+        row, card = _find(self._rows, names), _find(self._cards, names)
+        if row is None and card is not None:
+            # A table may have another name for the one in the address book.
+            row = _find(self._rows, [card.name])
+        return row or card
 
-    def _find(self, key: str) -> int | None:
-        index = self._indexes.get(key)
-        if index is None:
-            return self._by_national_number.get(national_number(key))
-        return index
+    def with_address_book(self, cards: Iterable[Card]) -> Self:
+        """Return these people with the cards of an address book."""
+        return type(self)(self.rows, cards)
 
 
-PeopleSource: TypeAlias = PeopleTable | Mapping[str, str | Collection[str]] | str | Path
-"""A table of people, a path to one, or a mapping of display names to other names."""
+PeopleSource: TypeAlias = (
+    People | Mapping[str, str | Collection[str]] | str | Path | Collection[str | Path]
+)
+"""Paths of tables, vCards and address books, or a mapping of names to show to other
+names and handles of the same person."""
 
 
-def to_people_table(source: PeopleSource | Iterable[Sequence[str]]) -> PeopleTable:
-    """Convert a path, a mapping or rows to a table of people."""
-    if isinstance(source, PeopleTable):
-        return source
-    if isinstance(source, (str, Path)):
-        return _read(Path(source).expanduser())
+def to_people(source: PeopleSource | None) -> People:
+    """Read people from a mapping or from files; an empty mapping has no people."""
+    if source is None or isinstance(source, People):
+        return People() if source is None else source
     if isinstance(source, Mapping):
-        return PeopleTable(
-            (name, *((others,) if isinstance(others, str) else others))
+        rows = [
+            (name, *([others] if isinstance(others, str) else others))
             for name, others in source.items()
-        )
-    return PeopleTable(source)
+        ]
+        # Without any names, a loader does not look for an address book either.
+        return People(_convert_rows(rows), None if rows else ())
+    paths = [source] if isinstance(source, (str, Path)) else source
+    tables: list[Card] = []
+    cards: list[Card] | None = None
+    for path in (Path(path).expanduser() for path in paths):
+        if is_address_book(path):
+            cards = [*(cards or ()), *read_address_book(path)]
+        else:
+            tables += _convert_rows(_read_rows(path), path)
+    return People(_convert_rows(card.handles for card in tables), cards)
 
 
-def name_key(name: str) -> str:
-    """Return the key for comparing names and handles."""
-    plain = " ".join(unicodedata.normalize("NFC", name).split()).removeprefix("@")
-    return address_key(plain) or plain.casefold()
+def _convert_rows(
+    rows: Iterable[Sequence[str]], path: Path | None = None
+) -> list[Card]:
+    """Convert rows of names to cards; raise an error if two share a name or handle."""
+    stripped = [tuple(filter(None, map(str.strip, row))) for row in rows]
+    cards = [Card(row[0], row) for row in stripped if row]
+    numbers: dict[str, int] = {}
+    for number, card in enumerate(cards, 1):
+        for key in map(name_key, card.handles):
+            other = numbers.setdefault(key, number)
+            if other != number:
+                msg = (
+                    f"Entries {other} and {number} of "
+                    f"{path or 'the table of people'} have a name or handle in common. "
+                    "Remove it from one of them, or merge the entries."
+                )
+                raise ExportFormatError(msg, path=path)
+    return cards
 
 
-def address_key(address: str) -> str | None:
-    """Return the key for comparing addresses; `None` if it is not an address."""
-    address = address.strip().strip("<>").casefold()
-    address = address.removeprefix("mailto:").removeprefix("tel:")
-    if not address or address.startswith("urn:"):
-        return None
-    if any(character.isalpha() for character in address):
-        return address
-    digits = "".join(filter(str.isdecimal, address))
-    # Country codes alone must not match.
-    return digits if len(digits) >= _MIN_DIGITS else None
-
-
-def national_number(key: str) -> str:
-    """Return the last ten digits of a phone number's `name_key`, or an empty string."""
-    is_number = key.isdecimal() and _MIN_DIGITS <= len(key) <= _MAX_DIGITS
-    return key[-_NATIONAL_DIGITS:] if is_number else ""
-
-
-def _read(path: Path) -> PeopleTable:
+def _read_rows(path: Path) -> list[list[str]]:
     remedy = "Change its permissions, or copy it elsewhere."
     with translate_os_errors(path, remedy), open_regular_file(path) as file:
         data = file.read(_MAX_BYTES + 1)
@@ -134,7 +127,85 @@ def _read(path: Path) -> PeopleTable:
     delimiter = next(delimiters, ";")
     rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
-        return PeopleTable(list(rows), path=path)
+        filled = [row for row in rows if any(map(str.strip, row))]
     except csv.Error as error:
         msg = f"{path} cannot be parsed ({error}). Close or remove the quotation marks."
         raise ExportFormatError(msg, path=path) from None
+    if not filled:
+        msg = (
+            f"{path} is empty. Write one line per person: the display name, then other "
+            "names and handles, separated by semicolons."
+        )
+        raise ExportFormatError(msg, path=path)
+    return filled
+
+
+def _index(cards: Iterable[Card]) -> NameIndex[Card]:
+    return NameIndex({card: card.handles for card in cards})
+
+
+def _find(index: NameIndex[Card], names: Iterable[str]) -> Card | None:
+    found = {card for name in names for card in index.find_same(name)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _merge_cards(cards: Iterable[Card]) -> list[Card]:
+    """Merge the cards of each person.
+
+    An address that several people share, such as a household's phone number, gets a
+    card of its own, with the most complete of their names.
+    """
+    cards = [card for card in cards if card.name.strip()]
+    # The spellings of each address by card.
+    addresses: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    for index, card in enumerate(cards):
+        for handle in card.handles:
+            if key := address_key(handle):
+                addresses[key].setdefault(index, handle)
+    find_person = _join_cards(cards, addresses.values()).find
+    names: defaultdict[Hashable, set[str]] = defaultdict(set)
+    for index, card in enumerate(cards):
+        names[find_person(index)].add(card.name.strip())
+    handles: defaultdict[frozenset[Hashable], list[str]] = defaultdict(list)
+    shared: list[Card] = []
+    for spellings in addresses.values():
+        people = frozenset(map(find_person, spellings))
+        if len(people) == 1:
+            handles[people] += dict.fromkeys(spellings.values())
+        else:
+            all_names = set[str]().union(*(names[person] for person in people))
+            address = next(iter(spellings.values()))
+            shared.append(Card(_most_complete(all_names), (address,)))
+    own = [
+        Card(_most_complete(names[person]), tuple(handles[people]))
+        for people in handles
+        for person in people
+    ]
+    return [*own, *shared]
+
+
+def _most_complete(names: Iterable[str]) -> str:
+    return max(names, key=lambda name: (len(name.split()), len(name), name))
+
+
+def _join_cards(
+    cards: Sequence[Card], index_groups: Iterable[Iterable[int]]
+) -> DisjointSets:
+    """Join cards of the same person from different accounts.
+
+    Such cards share an address, and one name contains the words of the other. A shared
+    address alone is not enough, since households may share a phone number.
+    """
+    cards_by_person = DisjointSets()
+    for indexes in index_groups:
+        full_names: list[tuple[frozenset[str], int]] = []
+        all_names = [
+            (frozenset(name_key(cards[index].name).split()), index) for index in indexes
+        ]
+        for words, index in sorted(all_names, key=lambda item: -len(item[0])):
+            supersets = [other for name, other in full_names if words <= name]
+            for other in supersets:
+                cards_by_person.join(other, index)
+            if not supersets and len(full_names) < _MAX_NAMES:
+                full_names.append((words, index))
+    return cards_by_person

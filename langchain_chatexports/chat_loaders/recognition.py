@@ -99,7 +99,6 @@ _REMEDY = (
 class ExportOptions(LoaderOptions, total=False):
     """The options of all loaders, plus format-specific ones."""
 
-    contacts: str | Path | None
     timezone: str | None
     date_order: DateOrder | None
     columns: Mapping[str, str] | None
@@ -152,7 +151,7 @@ def open_exports(
     Args:
         paths: Files or folders.
         options: Options of every loader, such as `include`, or of some formats, such
-            as `contacts`. Each loader receives those it supports.
+            as `timezone`. Each loader receives those it supports.
 
     Returns:
         The exports, in order of their first parts.

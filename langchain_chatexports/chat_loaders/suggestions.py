@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.names import name_key
 
 _MAX_SUGGESTIONS = 3
 _MIN_SIMILARITY = 0.6

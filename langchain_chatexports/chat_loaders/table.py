@@ -26,6 +26,7 @@ from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOpti
 from langchain_chatexports.chat_loaders.date_order import (
     ORDERS,
     DateOrder,
+    other_order,
     validate_order,
 )
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
@@ -45,6 +46,7 @@ from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportFormatError,
     ExportNotFoundError,
+    ExportWarning,
     MissingExtraError,
 )
 
@@ -69,8 +71,7 @@ _Row: TypeAlias = tuple[int, int, str | None, str | None]
 _OWNER_ROLE = "me"
 _CSV_SUFFIXES = (".csv", ".tsv")
 _PARQUET_MAGIC = b"PAR1"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HEAD_BYTES = 1 << 16
 _MAX_INSPECTED_LINES = 100
 # Excel uses semicolons in locales with a decimal comma.
@@ -248,9 +249,12 @@ class TableChatLoader(ChatExportLoader):
         counts[description] = counts.get(description, 0) + 1
         if is_guess:
             files.warn(
-                f"The dates of {table.file.label} do not show which number is the day; "
-                f"they are read with the {ORDERS[order]}. If that is wrong, set "
-                "date_order (--date-order)."
+                ExportWarning(
+                    f"The dates of {table.file.label} do not show which number is the day; "
+                    f"they are read with the {ORDERS[order]}. If that is wrong, set "
+                    f"date_order='{other_order(order)}'.",
+                    parameters=("date_order",),
+                )
             )
         return order
 
@@ -266,7 +270,7 @@ def matches_head(
     Raises:
         MissingExtraError: If it is a table but the extra `table` is not installed.
     """
-    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
     names: Collection[str] = ()
     is_table = head.startswith(_PARQUET_MAGIC)
     if start.startswith(b"{"):
@@ -321,7 +325,7 @@ def _read_cells(
 ) -> Iterator[_Cells | None]:
     """Yield the rows of a file, `None` for each unreadable one."""
     head = file.read(_HEAD_BYTES)
-    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if head.startswith(_PARQUET_MAGIC):
         # Copy the file, as it may be in a zip, and DuckDB expands patterns in names.
         copy = folder / "copy.parquet"
@@ -365,9 +369,7 @@ def _read_json_cells(
 
 def _parse_line(line: bytes) -> dict[str, Any] | None:
     try:
-        return decode_json(
-            line.removeprefix(_BYTE_ORDER_MARK), _OBJECT_DECODER, "a line"
-        )
+        return decode_json(line, _OBJECT_DECODER, "a line")
     except (*DECODE_ERRORS, ExportFormatError):
         return None
 
@@ -521,7 +523,7 @@ def _choose_columns(
         return chosen
     listed = f"; it has {sorted(columns)}" if show_columns else " in its first line"
     if missing:
-        msg = f"{file.label} has no column {missing}{listed}. Check the option columns."
+        msg = f"{file.label} has no column {missing}{listed}. Check columns=."
     else:
         msg = (
             f"{file.label} has no recognized text column{listed}. Rename the column to "

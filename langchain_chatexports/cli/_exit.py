@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, NoReturn, TextIO
@@ -27,12 +27,20 @@ import typer
 
 from langchain_chatexports._files import is_full
 from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.exceptions import ChatExportError, ExportWarning
 
 # The class of all errors in options and arguments, which typer does not export.
 _UsageError: Any = typer.BadParameter.__bases__[0]
 # 128 + the signal, as in a shell: SIGINT, SIGPIPE and SIGTERM.
 CTRL_C, BROKEN_PIPE, TERMINATED = 130, 141, 143
+# Options that are not named after their parameter.
+_OPTIONS = {
+    "end": "--until",
+    "include": "--with",
+    "start": "--since",
+    "timezone": "--export-zone",
+    "without_groups": "--no-groups",
+}
 
 
 @contextmanager
@@ -80,7 +88,7 @@ def _exit_with_error(error: BaseException) -> NoReturn:
 
 def _error_text(error: BaseException) -> str:
     if isinstance(error, ChatExportError):
-        return str(error)
+        return _add_options(error, error.parameters)
     if not isinstance(error, OSError):
         # The error's message may quote a chat message.
         name = type(error).__name__
@@ -94,6 +102,12 @@ def _error_text(error: BaseException) -> str:
     return (
         f"the system reports '{reason}'{path}. Run it again with --debug for details."
     )
+
+
+def _add_options(message: object, parameters: Iterable[str]) -> str:
+    """Return a message with the options that set its parameters."""
+    options = [_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in parameters]
+    return f"{message} Options: {', '.join(options)}." if options else str(message)
 
 
 def _exit_silently() -> NoReturn:
@@ -116,9 +130,11 @@ def _warning_printer() -> Callable[..., None]:
     printed: set[str] = set()
 
     def print_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
-        if str(message) not in printed:
-            printed.add(str(message))
-            print_line(f"warning: {message}")
+        parameters = message.parameters if isinstance(message, ExportWarning) else ()
+        text = _add_options(message, parameters)
+        if text not in printed:
+            printed.add(text)
+            print_line(f"warning: {text}")
 
     return print_warning
 

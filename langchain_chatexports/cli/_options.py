@@ -24,10 +24,11 @@ from langchain_chatexports.chat_loaders.local_times import find_time_zone
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.preparation import Gap, Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace_file import card_path, trace_path
 from langchain_chatexports.exceptions import SenderNotFoundError
+from langchain_chatexports.steps.training_steps import Gap
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.prepare import (
     correct_names,
     find_default_speakers,
@@ -37,8 +38,6 @@ from langchain_chatexports.workflows.prepare import (
 _Result = TypeVar("_Result")
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-# vCards, and the address books of macOS and of iPhone backups.
-_CONTACTS_SUFFIXES = (".vcf", ".VCF", ".abcddb", ".sqlitedb")
 
 
 def option(metavar: str, help: str, *names: str, **limits: float) -> Any:
@@ -108,7 +107,7 @@ def parse_duration(text: str, option: str, *, alternatives: str = "") -> timedel
 
 
 def parse_gap(text: str) -> Gap:
-    """Parse the gap that separates conversations."""
+    """Parse the gap that separates dialogues."""
     if text in {"auto", "none"}:
         return "auto" if text == "auto" else None
     return parse_duration(text, "--gap", alternatives="auto, none, or ")
@@ -207,16 +206,7 @@ class ChatOptions:
         return ChatFilter(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
 
     def to_prepare_options(self) -> PrepareOptions:
-        files = [path.expanduser() for path in self.people or ()]
-        contacts = [
-            file for file in files if file.is_dir() or file.suffix in _CONTACTS_SUFFIXES
-        ]
-        tables = [file for file in files if file not in contacts]
         check(
-            (
-                len(contacts) > 1 or len(tables) > 1,
-                "--people takes at most one table and one contacts file.",
-            ),
             (
                 self.date_order not in {None, *ORDERS},
                 f"--date-order must be one of {', '.join(ORDERS)}.",
@@ -228,8 +218,7 @@ class ChatOptions:
             msg = f"--export-zone: {error}"
             raise typer.BadParameter(msg) from None
         return PrepareOptions(
-            people=next(iter(tables), None),
-            contacts=next(iter(contacts), None),
+            people=tuple(self.people or ()),
             export_zone=self.export_zone,
             date_order=cast("DateOrder | None", self.date_order),
             chats=self.choice(),
@@ -268,7 +257,7 @@ class SourceOptions(ChatOptions):
 
 @dataclass(frozen=True)
 class ExampleOptions:
-    """Options for splitting conversations into examples."""
+    """Options for splitting chats into examples."""
 
     ai: Ai = None
     limit: Annotated[int | None, option("N", "Only the newest N examples.", min=1)] = (
@@ -285,7 +274,7 @@ class ExampleOptions:
     overlap: Annotated[
         int, option("N", "Messages shared by neighboring examples.", min=0)
     ] = 2
-    whole: Annotated[bool, flag("--whole", "One example per conversation.")] = False
+    whole: Annotated[bool, flag("--whole", "One example per dialogue.")] = False
     keep_tail: Annotated[
         bool | None,
         flag(
@@ -363,7 +352,7 @@ def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:
 def print_owners(preparation: Preparation) -> None:
     """Print the owners, who are imitated by default."""
     for export, owner in find_default_speakers(preparation):
-        print_line(f"{export.path.name}: using the voice of its owner, {owner}")
+        print_line(f"{export.path.name}: imitating its owner, {owner}")
 
 
 def find_unused_path(name: str, paths: Iterable[Path]) -> Path:

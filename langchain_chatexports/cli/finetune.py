@@ -36,7 +36,6 @@ from langchain_chatexports.cli._training import (
     print_base,
     select_base,
 )
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
 from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.workflows import prepare, train
@@ -51,6 +50,7 @@ from langchain_chatexports.workflows.remote_training import (
     get_api_key,
     train_remotely,
 )
+from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import StoppedEvent
 
 
@@ -165,8 +165,8 @@ def _print_data(data: TrainingData) -> None:
     owners = dict.fromkeys(
         owner for _, owner in find_default_speakers(data.preparation)
     )
-    voice = f" in the voice of {', '.join(owners)} (the export's owner)"
-    print_line(f"{data}{voice if owners else ''}")
+    person = f", imitating {', '.join(owners)} (the export's owner)"
+    print_line(f"{data}{person if owners else ''}")
 
 
 def _choose_base(

@@ -25,7 +25,7 @@ from langchain_chatexports.cli._options import (
     read_exports,
     resolve_paths,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
+from langchain_chatexports.workflows.chat_filter import ChatFilter
 
 
 @command
@@ -95,5 +95,5 @@ def _print_next_command(
             messages.update(summary.senders)
         person = next(filter(None, owners), None) or messages.most_common(1)[0][0]
         options = ["--ai", person]
-        print_line("Whose voice should the model learn? Choose the person with --ai.")
+        print_line("Whom should the model imitate? Choose the person with --ai.")
     print_line(f"Next: {command_line('prepare', *arguments, *options, '-o', output)}")

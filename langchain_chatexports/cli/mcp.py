@@ -27,13 +27,13 @@ from langchain_chatexports.cli._options import (
     open_exports,
     resolve_paths,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
 from langchain_chatexports.retrieval.index_files import IndexFile
 from langchain_chatexports.retrieval.mcp_server import silence_sdk
 from langchain_chatexports.retrieval.storage import is_index
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.search import get_index_file
 
 

@@ -36,11 +36,11 @@ from langchain_chatexports.cli._options import (
     option,
     resolve_paths,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 from langchain_chatexports.retrieval.index import Hit
 from langchain_chatexports.retrieval.index_files import delete_indexes as delete
+from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.search import open_index
 
 _CONTEXT_CHARACTERS = 20

@@ -5,7 +5,6 @@ This does not change models trained on the set: delete them, and train again.
 
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from langchain_chatexports._files import translate_write_errors
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts
-from langchain_chatexports.chat_loaders.suggestions import (
-    did_you_mean,
-    find_equal_names,
-)
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.datasets.formats import dataset_format
 from langchain_chatexports.datasets.trace import ExampleOrigin
 from langchain_chatexports.datasets.trace_file import (
@@ -29,13 +26,14 @@ from langchain_chatexports.datasets.trace_file import (
     row_digest,
     trace_path,
 )
-from langchain_chatexports.datasets.write import read_rows, stage_dataset
+from langchain_chatexports.datasets.write import stage_dataset
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
     SenderNotFoundError,
 )
 from langchain_chatexports.redaction.gazetteer import Gazetteer
+from langchain_chatexports.redaction.normalization import normalize
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def forget(
 
     Args:
         path: The set, as passed to `write_dataset`, with its trace next to it.
-        people: Names or handles of senders in the export, ignoring case.
+        people: Full names or handles of senders in the export.
         conversations: Ids of sessions, or of the threads they were split from.
 
     Raises:
@@ -92,9 +90,10 @@ def forget(
     origins = [row.origin for row in read_trace(path)]
     names = {name for o in origins for name in (*o.senders, *o.participants)}
     ids = {id_ for o in origins for id_ in (o.session_id, o.thread_id) if id_}
-    matches_by_name = {name: find_equal_names(name, names) for name in people}
-    forgotten = {match for matches in matches_by_name.values() for match in matches}
-    unknown_people = [name for name, matches in matches_by_name.items() if not matches]
+    index = NameIndex.of(names)
+    found = {name: index.find_spellings(name) for name in people}
+    forgotten = {spelling for spellings in found.values() for spelling in spellings}
+    unknown_people = [name for name, spellings in found.items() if not spellings]
     unknown_ids = [id_ for id_ in conversations if id_ not in ids]
     if not header.metadata.forgotten:
         senders = Counter(name for origin in origins for name in origin.senders)
@@ -143,9 +142,9 @@ def _load_header(path: Path) -> TraceHeader:
     if header.metadata.redacted:
         msg = (
             f"The names in {path} are redacted, so people cannot be found by name. "
-            "Prepare the exports again with --exclude NAME."
+            "Prepare the exports again with `exclude`."
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, parameters=("exclude",))
     return header
 
 
@@ -166,15 +165,15 @@ def _read_verified_rows(
     """Yield the rows of a file with their origins, after comparing the digests."""
     source = path / file if header.is_folder else path
     trace_rows = (row for row in read_trace(path) if row.file == file)
-    lines = read_rows(source, header.format)
-    for number, (line, row) in enumerate(zip_longest(lines, trace_rows), 1):
-        if line is None or row is None or row_digest(line) != row.digest:
-            msg = (
-                f"Row {number} of {source} does not match the trace: the file was "
-                "changed after it was written. Write the set again."
-            )
-            raise ExportFormatError(msg)
-        yield line, row.origin
+    with open_regular_file(source) as lines:
+        for number, (line, row) in enumerate(zip_longest(lines, trace_rows), 1):
+            if line is None or row is None or row_digest(line) != row.digest:
+                msg = (
+                    f"Row {number} of {source} does not match the trace: the file was "
+                    "changed after it was written. Write the set again."
+                )
+                raise ExportFormatError(msg)
+            yield line, row.origin
 
 
 def _reject_unknown_people(
@@ -187,7 +186,7 @@ def _reject_unknown_people(
         unknown_names = " or ".join(map(repr, unknown_people))
         msg = (
             f"No one in {path} is named {unknown_names}, so nothing was removed."
-            f"{did_you_mean(unknown_people, names)}"
+            f"{NameIndex.of(names).did_you_mean(*unknown_people)}"
         )
         raise SenderNotFoundError(msg, senders)
 
@@ -199,23 +198,22 @@ def _reject_unknown_ids(
         msg = (
             f"No conversation in {path} has the id "
             f"{' or '.join(map(repr, unknown_ids))}, so nothing was removed."
-            f"{did_you_mean(unknown_ids, ids)} The ids are in {trace_path(path).name}."
+            f"{NameIndex.of(ids).did_you_mean(*unknown_ids)} "
+            f"The ids are in {trace_path(path).name}."
         )
         raise ExportNotFoundError(msg)
 
 
 def name_matcher(name: str) -> Callable[[str], bool]:
     """Return a function that searches text for a name or its words."""
-    name = unicodedata.normalize("NFC", name.strip())
+    name = normalize(name.strip()).text
     # Match complete words in scripts that put spaces between words.
     before = r"(?<!\w)" if name[0].isascii() else ""
     after = r"(?!\w)" if name[-1].isascii() else ""
     pattern = re.compile(f"{before}{re.escape(name)}{after}", re.IGNORECASE)
     # For "Ann Lee", also find "Ann" or "anns".
     words = Gazetteer([name])
-    return lambda text: bool(
-        pattern.search(unicodedata.normalize("NFC", text)) or words.find(text)
-    )
+    return lambda text: bool(pattern.search(normalize(text).text) or words.find(text))
 
 
 def iter_texts(value: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_chatexports.chat_loaders.counts import Counts, append_on_exit
 from langchain_chatexports.chat_loaders.session_source import SessionSource
@@ -27,16 +27,25 @@ class ExampleOrigin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """
 
     session_id: str | None = None
-    # The id of the original thread, if the session was split.
     thread_id: str | None = None
-    # The ids of all messages, including those in merged runs.
+    """The id of the original session, if it was split."""
+
     message_ids: tuple[str, ...] = ()
+    """The ids of all messages, including those in merged runs."""
+
+    person: str | None = None
+    """The person who became the assistant, by the name in the first answer."""
+
     senders: tuple[str, ...] = ()
+    """All senders, including the person."""
+
     participants: tuple[str, ...] = ()
     is_group: bool = False
-    # Times of the first and the last message, in Unix seconds.
     first: int | None = None
+    """Time of the first message, in Unix seconds."""
+
     last: int | None = None
+    """Time of the last message, in Unix seconds."""
 
     def __repr__(self) -> str:
         """Show counts and times, never names or ids."""
@@ -97,6 +106,7 @@ def session_origin(
     """Return the origin of a session's messages."""
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
     ids: list[str] = []
+    person: str | None = None
     senders: dict[str, None] = {}
     times: list[int] = []
     for message in messages:
@@ -107,6 +117,8 @@ def session_origin(
             ids.append(message.id)
         if sender := extra.get("sender"):
             senders[str(sender)] = None
+            if person is None and isinstance(message, AIMessage):
+                person = str(sender)
         time = extra.get("message_time")
         if isinstance(time, int):
             times.append(time)
@@ -114,6 +126,7 @@ def session_origin(
         session_id=metadata.get("id"),
         thread_id=metadata.get("thread_id"),
         message_ids=tuple(ids),
+        person=person,
         senders=tuple(senders),
         participants=tuple(metadata.get("participants") or ()),
         is_group=bool(metadata.get("is_group")),
@@ -124,19 +137,8 @@ def session_origin(
 
 def find_person(examples: Iterable[TracedExample]) -> str | None:
     """Return the name of the person who became the assistant; `None` if unknown."""
-    names = Counter(filter(None, map(_find_assistant_name, examples)))
+    names = Counter(item.origin.person for item in examples if item.origin.person)
     return names.most_common(1)[0][0] if names else None
-
-
-def _find_assistant_name(item: TracedExample) -> str | None:
-    # Senders are in the order of their first messages.
-    senders = item.origin.senders
-    roles = (message["role"] for message in item.example["messages"])
-    first_role = next((role for role in roles if role in {"user", "assistant"}), None)
-    if senders and first_role == "assistant":
-        return senders[0]
-    is_pair = len(senders) == 2  # noqa: PLR2004
-    return senders[1] if is_pair and first_role == "user" else None
 
 
 def newest_examples(

@@ -42,13 +42,11 @@ class TraceHeader(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     @property
     def is_valid(self) -> bool:
         """Whether these are the file names of a set, which may be replaced."""
-        dataset_format = FORMATS.get(self.format)
-        if dataset_format is None:
+        if self.format not in FORMATS:
             return False
         if not self.is_folder:
             return len(self.files) == 1
-        names = {f"{name}{dataset_format.suffix}" for name in SPLIT_NAMES}
-        return names.issuperset(self.files)
+        return {f"{name}.jsonl" for name in SPLIT_NAMES}.issuperset(self.files)
 
 
 class TraceRow(msgspec.Struct, frozen=True):

@@ -8,10 +8,8 @@ from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.splits import MIN_EXAMPLES
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.page.base_sentences import (
     choice_text,
@@ -48,6 +46,8 @@ from langchain_chatexports.workflows.bases import (
     find_base,
     fitting_bases,
 )
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.training_data import TrainingData
 
 # The select's value for the owner; other values are indexes of senders.
 _OWNER = -1

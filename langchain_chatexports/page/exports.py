@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.files import SkippedFilesWarning
-from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 from langchain_chatexports.page.duplicates import DuplicateChats, DuplicateFinder
 from langchain_chatexports.page.errors import Failure

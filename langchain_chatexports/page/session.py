@@ -13,10 +13,6 @@ from pathlib import Path
 from typing import Self
 
 from langchain_chatexports._temporary import private_folder
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.preparation import PrepareOptions
-from langchain_chatexports.datasets.redaction import Redaction
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import (
     ChatExportError,
     SenderNotFoundError,
@@ -42,11 +38,14 @@ from langchain_chatexports.workflows.bases import (
     find_base,
     measure_machine,
 )
+from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.models import (
     LocalJob,
     find_running_server,
     list_jobs,
 )
+from langchain_chatexports.workflows.preparation import PrepareOptions
+from langchain_chatexports.workflows.redaction import Redaction
 from langchain_chatexports.workflows.removal import ForgetResult
 from langchain_chatexports.workflows.talk import Speaker, load_person
 from langchain_chatexports.workflows.train import (
@@ -56,6 +55,7 @@ from langchain_chatexports.workflows.train import (
     pause_job,
     resume_job,
 )
+from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import JobEvent
 
 _STOP_SECONDS = 5.0

@@ -1,9 +1,11 @@
 """The gazetteer, which finds an export's names in text."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from langchain_chatexports.chat_loaders.names import differ_in_accents
 from langchain_chatexports.redaction.normalization import (
     Word,
     find_words,
@@ -86,15 +88,25 @@ class Gazetteer:
         """The first original form of each word and handle, by its folded form."""
         self.canonical_words: dict[str, str] = {}
         """Maps folded variants to their words: spelled-out umlauts, `OBrien`."""
+        self.namesakes: dict[str, str] = {}
+        """Words that differ only in accents, by their form in lower case: `Thảo` and
+        `Thạo`, but not `Zoe` and `Zoë`."""
         self._words: set[str] = set()
         self._compounds: set[str] = set()
         # Name kinds by folded words, and word counts by first word.
         self._phrases: dict[tuple[str, ...], str] = {}
         self._lengths: dict[str, set[int]] = {}
         unspaced_names: set[str] = set()
+        spellings: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for name in sorted(names):
             if name.strip().casefold() not in LABELS:
                 self._add(name, unspaced_names)
+                for word in name_words(name):
+                    spellings[fold(word)].setdefault(word.casefold(), word)
+        for folded, words in spellings.items():
+            if differ_in_accents(words):
+                words.pop(folded, None)
+                self.namesakes |= words
         candidates = self._words | self._compounds | self._lengths.keys()
         candidates |= {f"{word}s" for word in self._words}
         self._candidates = {word.rstrip(_DIGITS) for word in candidates}
@@ -178,7 +190,7 @@ class Gazetteer:
             self._compounds.update((first + last, last + first))
 
     def _add_joined(self, joined_words: str, distinctive_words: Sequence[str]) -> None:
-        """Add `OBrien` for `O'Brien`, and `JeanLuc` for `Jean-Luc`."""
+        """Add `OBrien` for `O'Brien` and `JeanLuc` for `Jean-Luc`."""
         words = [word.text for word in find_words(joined_words)]
         name_parts = [word for word in words if word in distinctive_words]
         if len(name_parts) == 1 and fold(name_parts[0]) not in PARTICLES:

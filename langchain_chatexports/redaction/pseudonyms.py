@@ -31,12 +31,10 @@ class Pseudonyms:
     def __init__(self, key: str) -> None:
         self._key = key.encode("utf-8", "surrogatepass")
 
-    def create_name(self, word: str) -> str:
-        """Return a pronounceable stand-in for a word of a name.
-
-        Accents are ignored, and the stand-in keeps the word's case.
-        """
-        number = int.from_bytes(self._digest("name", fold(word))[:4], "big")
+    def create_name(self, word: str, *, ignore_accents: bool = True) -> str:
+        """Return a pronounceable stand-in for a word of a name, in the word's case."""
+        original = fold(word) if ignore_accents else word.casefold()
+        number = int.from_bytes(self._digest("name", original)[:4], "big")
         letters = []
         for _ in range(_SYLLABLES):
             letters.append(_CONSONANTS[number & 15] + _VOWELS[number >> 4 & 3])

@@ -138,8 +138,9 @@ class Redactor:
     def name_stand_ins(self) -> dict[str, str]:
         """Return the gazetteer's words and handles by stand-in."""
         return {
-            match_case("Name", self.pseudonyms.create_name(word)): word
-            for word in self.gazetteer.original_words.values()
+            match_case("Name", self._create_name(word)): word
+            for words in (self.gazetteer.original_words, self.gazetteer.namesakes)
+            for word in words.values()
         }
 
     def _redact_message(self, message: BaseMessage) -> BaseMessage:
@@ -245,9 +246,13 @@ class Redactor:
 
     def _replace_word(self, word: str, original: str) -> str:
         canonical_word = self.gazetteer.canonical_words.get(fold(word), word)
-        stand_in = match_case(word, self.pseudonyms.create_name(canonical_word))
+        stand_in = match_case(word, self._create_name(canonical_word))
         self._record(match_case("Name", stand_in), original)
         return stand_in
+
+    def _create_name(self, word: str) -> str:
+        is_namesake = word.casefold() in self.gazetteer.namesakes
+        return self.pseudonyms.create_name(word, ignore_accents=not is_namesake)
 
     def _record(self, stand_in: str, original: str) -> None:
         if self.originals is not None:

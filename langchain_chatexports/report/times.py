@@ -25,7 +25,7 @@ def find_time_zone(name: str) -> tzinfo | None:
 
 @dataclass
 class TimeCounts:
-    """Counts of messages by day, and by weekday and hour."""
+    """Counts of messages by day, weekday and hour."""
 
     zone: tzinfo | None
     first: datetime | None = None

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import orjson
+import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
@@ -244,7 +244,9 @@ def _page_content(chat: IndexedChat, lines: Sequence[ChatLine]) -> str:
 
 def _flatten(metadata: Mapping[str, Any]) -> dict[str, str | bool]:
     return {
-        name: value if isinstance(value, (str, bool)) else orjson.dumps(value).decode()
+        name: value
+        if isinstance(value, (str, bool))
+        else msgspec.json.encode(value).decode()
         for name, value in metadata.items()
         if value is not None
     }

@@ -8,11 +8,8 @@ from pathlib import Path
 
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.files import walk_files
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.chat_loaders.session_source import SessionSource
-from langchain_chatexports.chat_loaders.suggestions import (
-    did_you_mean,
-    find_equal_names,
-)
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     MissingExtraError,
@@ -49,7 +46,7 @@ def index_files(folder: Path | None) -> list[Path]:
 
 
 def delete_indexes(folder: Path | None) -> int:
-    """Delete all search indexes in a folder, and return their number."""
+    """Delete all search indexes in a folder and return their number."""
     paths = index_files(folder)
     for path in paths:
         delete_index(path)
@@ -81,7 +78,8 @@ def delete_matching_indexes(
             continue
         names = {name for chat in chats for name in (*chat.participants, *chat.senders)}
         ids = {id_ for chat in chats for id_ in (chat.session_id, chat.source)}
-        matches = {name for name in people if find_equal_names(name, names)}
+        name_index = NameIndex.of(names)
+        matches = {name for name in people if name_index.find_spellings(name)}
         matches |= ids & {*conversations}
         known_names |= names
         unknown -= matches
@@ -90,7 +88,7 @@ def delete_matching_indexes(
     if unknown and strict:
         msg = (
             f"No search index contains {' or '.join(map(repr, sorted(unknown)))}, so "
-            f"nothing was deleted.{did_you_mean(unknown, known_names)}"
+            f"nothing was deleted.{NameIndex.of(known_names).did_you_mean(*unknown)}"
         )
         raise SenderNotFoundError(msg)
     for path in matching:

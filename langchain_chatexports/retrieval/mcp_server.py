@@ -13,7 +13,7 @@ from pydantic import Field
 
 from langchain_chatexports._terminal import message_line, one_line, plural, printable
 from langchain_chatexports._version import __version__
-from langchain_chatexports.chat_loaders.people import name_key
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.retrieval.documents import IndexedChat
 from langchain_chatexports.retrieval.index import ChatIndex
@@ -50,7 +50,7 @@ _Id = Annotated[str, Field(min_length=1, description="The id of a message.")]
 _Around = Annotated[int, Field(ge=0, le=50, description="Number of messages.")]
 _Member = Annotated[
     str | None,
-    Field(description="Only chats with this person: a name, or a part of it."),
+    Field(description="Only chats with this person: a name, or the beginning of one."),
 ]
 _Count = Annotated[int, Field(ge=1, le=500, description="Maximum number to list.")]
 
@@ -137,9 +137,13 @@ def chat_mcp_server(
         Most recent first.
         """
         with _translate_errors(wait, tool_error):
-            chats = [
-                chat for chat in index.chats() if _matches_person(chat, person or "")
-            ]
+            chats = index.chats()
+            if person:
+                people = NameIndex.of(
+                    name for chat in chats for name in chat.participants
+                )
+                names = people.resolve(person, subject="participant")
+                chats = [c for c in chats if not names.isdisjoint(c.participants)]
             chat_lines = map(_format_chat, chats[:limit])
             return _join_lines([plural(len(chats), "chat"), *chat_lines])
 
@@ -183,11 +187,6 @@ def _new_server() -> tuple[Any, type[Exception]]:
             return server, errors.ToolError
     feature = "The MCP server"
     raise MissingExtraError(feature, "mcp")
-
-
-def _matches_person(chat: IndexedChat, name: str) -> bool:
-    words = set(name_key(name).split())
-    return any(words <= set(name_key(p).split()) for p in chat.participants)
 
 
 def _format_chat(chat: IndexedChat) -> str:

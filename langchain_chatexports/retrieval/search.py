@@ -8,11 +8,9 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 
-from langchain_chatexports.chat_loaders.people import name_key
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-from langchain_chatexports.exceptions import SenderNotFoundError
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
 
 _MARKS = ("\x02", "\x03")
@@ -40,7 +38,7 @@ class Filters(NamedTuple):
     end: float | None
 
     def condition(self) -> tuple[str, list[Any]]:
-        """Return an SQL condition on rows of `window`, and its parameters."""
+        """Return an SQL condition on rows of `window` and its parameters."""
         terms: list[str] = ["1"]
         values: list[Any] = []
         if self.chats is not None:
@@ -81,25 +79,17 @@ def create_filters(
 ) -> Filters:
     """Create filters with the senders and chats that match the names.
 
-    Raises `SenderNotFoundError` for unknown names.
+    Raises `SenderNotFoundError` for unknown and ambiguous names.
     """
     people = chats = None
     if person is not None:
         rows = connection.execute("SELECT DISTINCT sender FROM message")
-        names_by_key = {name: (name,) for (name,) in rows}
-        people = set(_match_names(_as_list(person), names_by_key, "No sender"))
+        people = NameIndex.of(name for (name,) in rows).resolve_names(_as_list(person))
     if chat is not None:
-        chat_names = set(_as_list(chat))
         rows = connection.execute("SELECT id, facts FROM chat")
-        all_chats = {row: parse_chat(values) for row, values in rows}
-        # Match exact sources first, since names are compared ignoring case.
-        chats = [row for row, c in all_chats.items() if c.source in chat_names]
-        if chat_names != {all_chats[row].source for row in chats}:
-            names_by_row = {
-                row: (c.title or "", *c.participants, c.session_id, c.source)
-                for row, c in all_chats.items()
-            }
-            chats = _match_names(chat_names, names_by_row, "No chat")
+        chats = _find_chats(
+            {row: parse_chat(values) for row, values in rows}, set(_as_list(chat))
+        )
     bounds = (None if time is None else time.timestamp() for time in (start, end))
     return Filters(people, chats, *bounds)
 
@@ -159,7 +149,7 @@ def marked_words(
 
 def parse_chat(chat_json: str) -> IndexedChat:
     """Parse a chat stored as JSON."""
-    values = orjson.loads(chat_json)
+    values = msgspec.json.decode(chat_json)
     return IndexedChat(**{**values, "participants": tuple(values["participants"])})
 
 
@@ -178,40 +168,21 @@ def load_lines(
         "WHERE chat = ? AND position >= ? AND position < ? ORDER BY position",
         (chat, start, stop),
     )
-    return [ChatLine(tuple(orjson.loads(ids)), *rest) for ids, *rest in rows]
+    return [ChatLine(tuple(msgspec.json.decode(ids)), *rest) for ids, *rest in rows]
 
 
-def _match_names(
-    names: Collection[str], names_by_key: Mapping[Any, Iterable[str]], subject: str
-) -> list[Any]:
-    """Return the keys that match a name exactly, or otherwise by all its words."""
-    if not names:
-        return []
-    wanted_keys = [name_key(name) for name in names]
-    candidates = {
-        key: {name_key(candidate) for candidate in key_names if candidate}
-        for key, key_names in names_by_key.items()
+def _find_chats(chats: Mapping[int, IndexedChat], names: set[str]) -> list[int]:
+    # Sources are exact: two may differ in case only.
+    rows = {row for row, chat in chats.items() if chat.source in names}
+    names -= {chats[row].source for row in rows}
+    all_names = {
+        row: {c.title or "", *c.participants, c.session_id, c.source}
+        for row, c in chats.items()
     }
-    matches = [
-        key
-        for key, name_keys in candidates.items()
-        if not name_keys.isdisjoint(wanted_keys)
-    ]
-    if matches:
-        return matches
-    word_sets = [set(key.split()) for key in wanted_keys if key.split()]
-    matches = [
-        key
-        for key, name_keys in candidates.items()
-        if any(words <= set(k.split()) for words in word_sets for k in name_keys)
-    ]
-    if not matches:
-        known = {
-            name for key_names in names_by_key.values() for name in key_names if name
-        }
-        msg = f"{subject} matches the given name.{did_you_mean(names, known)}"
-        raise SenderNotFoundError(msg)
-    return matches
+    index = NameIndex.of(name for group in all_names.values() for name in group)
+    found = index.resolve_names(names, subject="chat")
+    rows |= {row for row, group in all_names.items() if not found.isdisjoint(group)}
+    return sorted(rows)
 
 
 def _as_list(names: str | Collection[str]) -> list[str]:
@@ -220,4 +191,4 @@ def _as_list(names: str | Collection[str]) -> list[str]:
 
 def _json(values: Iterable[object]) -> str:
     # One JSON parameter, since SQLite limits their number.
-    return orjson.dumps([*values]).decode()
+    return msgspec.json.encode([*values]).decode()

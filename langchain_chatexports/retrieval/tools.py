@@ -37,8 +37,8 @@ class ChatSearchInput(BaseModel):
     )
     person: str | None = Field(
         default=None,
-        description="Limit the search to messages from one person, by full name or "
-        "words of it.",
+        description="Limit the search to messages from one person, by name or the "
+        "beginning of it.",
     )
     chat: str | None = Field(
         default=None,

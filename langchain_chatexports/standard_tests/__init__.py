@@ -1,6 +1,6 @@
 """Standard tests for chat loaders and session transforms, for any package.
 
-Subclass a suite, set its properties, and run pytest; the docstrings have examples.
+Subclass a suite, set its properties and run pytest: see docs/standard_tests.md.
 pytest and langchain-tests come with `pip install "langchain-chatexports[tests]"`.
 """
 

@@ -79,27 +79,12 @@ class ChatLoaderTests(ChatExportStandardTests):
 class ChatLoaderUnitTests(ChatLoaderTests):
     """Base class for chat loader unit tests.
 
-    A subclass sets the loader, and builds a small export:
+    A subclass names the loader in `chat_loader_class`, and its fixture `source` builds
+    a small export in a subfolder of `tmp_path`: at least two sessions (if the format
+    allows it), with message text that does not occur anywhere else.
 
-    ```python
-    class TestMyChatLoader(ChatLoaderUnitTests):
-        @property
-        def chat_loader_class(self):
-            return MyChatLoader
-
-        @pytest.fixture
-        def source(self, tmp_path):
-            path = tmp_path / "export" / "chats.json"
-            path.parent.mkdir()
-            path.write_text(json.dumps({"chats": ...}))
-            return path
-    ```
-
-    The export must be in a subfolder of `tmp_path`, and contain at least two sessions
-    (if the format allows it), with message text that does not occur anywhere else.
-
-    Optional properties: `chat_loader_params`, `source_param`, `time_key` (enables the
-    order test), `expected` (enables the test of the loaded messages).
+    Optional: `chat_loader_params`, `source_param`, `time_key` (enables the order test),
+    `expected` (enables the test of the loaded messages), `damage`.
 
     The docstring of each test explains what to do if it fails.
     """
@@ -119,8 +104,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         for path in [source, *source.rglob("*")]:
             if path.is_file():
                 os.truncate(path, path.stat().st_size // 2)
-
-    # --- initialization and laziness
 
     @pytest.mark.parametrize("kind", [Path, str])
     def test_init_accepts_path_and_str(
@@ -156,6 +139,21 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert sessions, "the source contains no sessions"
         assert sessions == list(loader.lazy_load()) == loader.load()
 
+    def test_sessions_are_created_lazily(self, loader: BaseChatLoader) -> None:
+        """Test that the first session is yielded before all of them are created.
+
+        Skipped if there is one session. If it fails: `yield` each session as soon as it
+        is complete; to sort sessions, sort their files or ids.
+        """
+        sizes = [len(session["messages"]) for session in loader.lazy_load()]
+        if len(sizes) == 1:
+            pytest.skip("the source contains one session")
+        existing = _count_messages()
+        sessions = iter(loader.lazy_load())
+        next(sessions)
+        assert _count_messages() - existing < sum(sizes)
+        close(sessions)
+
     def test_passes_are_independent(self, loader: BaseChatLoader) -> None:
         """Test that simultaneous passes, in one thread or several, are independent.
 
@@ -179,8 +177,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         finally:
             sys.setswitchinterval(interval)
         assert all(one_pass.result() == expected for one_pass in passes)
-
-    # --- loaded messages
 
     def test_sessions_are_dicts_of_human_messages(self, loader: BaseChatLoader) -> None:
         """Test that a session is a plain dict of non-empty human messages.
@@ -247,7 +243,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         check_no_shared_objects(loader.load())
 
     def test_sessions_survive_serialization(self, loader: BaseChatLoader) -> None:
-        """Test that `dumps` and `loads`, and pickle, do not change sessions.
+        """Test that `dumps`, `loads` and pickle do not change sessions.
 
         If it fails: use integers or ISO 8601 strings for times, lists instead of tuples
         and sets, and no objects that cannot be pickled.
@@ -279,8 +275,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
             monkeypatch.undo()
             time.tzset()
         assert loaded[0] == loaded[1] == loaded[2]
-
-    # --- side effects
 
     @_FOR_EACH_READ
     def test_source_is_unchanged(
@@ -333,8 +327,6 @@ class ChatLoaderUnitTests(ChatLoaderTests):
             assert not _find_open_files(source)
         assert not [text for text in result.reports if "unclosed" in text]
 
-    # --- privacy
-
     def test_repr_shows_no_content(self, loader: BaseChatLoader) -> None:
         """Test that the `repr`, which may be logged, contains no message text."""
         texts = _find_distinctive_texts(loader.load())
@@ -352,12 +344,10 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         for report in _read(self, source, "failed").reports:
             assert not any(text in report for text in texts)
 
-    # --- use with pickle, steps and `inspect`
-
     def test_loader_pickles_while_it_is_read(self, loader: BaseChatLoader) -> None:
         """Test that a loader can be pickled while it is read."""
         expected = loader.load()
-        sessions = loader.lazy_load()
+        sessions = iter(loader.lazy_load())
         next(sessions)
         assert pickle.loads(pickle.dumps(loader)).load() == expected
         close(sessions)
@@ -399,21 +389,6 @@ class ChatLoaderIntegrationTests(MemoryLimit, ChatLoaderTests):
 
     Properties and the fixture `source` are as in `ChatLoaderUnitTests`, with at least
     20 sessions of about the same size. The memory limit is a property.
-
-    ```python
-    class TestMyChatLoaderAtScale(ChatLoaderIntegrationTests):
-        @property
-        def chat_loader_class(self):
-            return MyChatLoader
-
-        @property
-        def expected_sessions(self):
-            return 500
-
-        @pytest.fixture
-        def source(self, tmp_path):
-            return build_large_export(tmp_path, sessions=500)
-    ```
     """
 
     @property
@@ -453,6 +428,11 @@ def _iter_messages(sessions: list[ChatSession]) -> Iterator[BaseMessage]:
         yield from session.get("messages", ())
 
 
+def _count_messages() -> int:
+    gc.collect()
+    return sum(isinstance(item, BaseMessage) for item in gc.get_objects())
+
+
 def _find_distinctive_texts(sessions: list[ChatSession]) -> set[str]:
     texts = {str(message.content) for message in _iter_messages(sessions)}
     distinctive = {
@@ -471,7 +451,7 @@ class _ReadResult(NamedTuple):
 
 
 def _read(suite: ChatLoaderTests, source: Path, read: str) -> _ReadResult:
-    """Read an export, and collect the messages of errors, causes and warnings."""
+    """Read an export and collect the messages of errors, causes and warnings."""
     loader, reports = None, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -500,21 +480,14 @@ def _iter_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _snapshot_folder(folder: Path) -> dict[str, tuple[int, str]]:
-    """Return the modification time and a hash of each file and folder."""
-
-    def describe_content(path: Path) -> str:
-        if path.is_symlink():
-            return f"link to {path.readlink()}"
-        is_file = path.is_file()
-        return hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "folder"
-
-    return {
-        path.relative_to(folder).as_posix(): (
-            path.lstat().st_mtime_ns,
-            describe_content(path),
-        )
-        for path in (folder, *sorted(folder.rglob("*")))
-    }
+    """Return the modification time and content of each file and folder."""
+    snapshot = {}
+    for path in (folder, *folder.rglob("*")):
+        content = f"link to {path.readlink()}" if path.is_symlink() else "folder"
+        if path.is_file():
+            content += hashlib.sha256(path.read_bytes()).hexdigest()
+        snapshot[path.as_posix()] = (path.lstat().st_mtime_ns, content)
+    return snapshot
 
 
 def _find_open_files(source: Path) -> list[str]:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from contextlib import aclosing, closing
 from datetime import date, time, timedelta
 from inspect import isgeneratorfunction
 from itertools import chain
@@ -17,11 +24,13 @@ from langchain_core.runnables import RunnableConfig, RunnableSequence
 from langchain_core.runnables.base import RunnableLike, RunnableSerializable
 from langchain_core.runnables.config import (
     ensure_config,
+    get_async_callback_manager_for_config,
     get_callback_manager_for_config,
 )
 from langchain_core.runnables.graph import Graph
 from pydantic import ConfigDict, field_validator
 
+from langchain_chatexports.chat_loaders.async_loading import iterate_on_thread
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     closing_iterator,
@@ -41,7 +50,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     - As a Runnable, it takes a loader, a session or an iterable of sessions and returns
       a list of sessions. Streamed chunks are lists of one session, so they add up to
       the result of `invoke`.
-    - Inputs are never changed, and no message object is in two output sessions.
+    - Inputs are never changed, and output sessions share no messages.
     - Traces contain the number of sessions, not their content.
 
     Subclasses implement `transform_session` as a pure function of its session.
@@ -87,9 +96,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         with closing(iter_sessions(sessions)) as source:
             for session in source:
-                outputs = _drain(self.transform_session(session))
+                outputs = self.transform_session(session)
                 del session
                 yield from outputs
+                del outputs
 
     def invoke(
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
@@ -137,6 +147,51 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
             raise
         run.on_chain_end({"sessions": count})
 
+    async def astream(
+        self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncGenerator[list[ChatSession], None]:
+        """Transform lazily without blocking the event loop, as `stream` does.
+
+        Sessions are read and transformed on a thread of their own.
+        """
+        chunks = self.atransform(_single_chunk(input), config, **kwargs)
+        async with aclosing(chunks) as open_chunks:
+            async for chunk in open_chunks:
+                yield chunk
+                del chunk
+
+    async def atransform(
+        self,
+        input: AsyncIterator[SessionSource],
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[list[ChatSession], None]:
+        """Transform a stream of inputs lazily, as one run.
+
+        langchain-core's default reads all input before the first output.
+        """
+        self._reject_arguments(kwargs)
+        config = ensure_config(config)
+        run = await get_async_callback_manager_for_config(config).on_chain_start(
+            None,
+            {"input": ""},
+            name=config.get("run_name") or self.get_name(),
+            run_id=config.pop("run_id", None),
+        )
+        count = 0
+        try:
+            async with aclosing(_transform_async_chunks(self, input)) as outputs:
+                async for session in outputs:
+                    count += 1
+                    yield [session]
+                    del session
+        except GeneratorExit:
+            pass
+        except BaseException as error:
+            await run.on_chain_error(error)
+            raise
+        await run.on_chain_end({"sessions": count})
+
     def _reject_arguments(self, kwargs: Mapping[str, Any]) -> None:
         # Do not silently ignore `bind(delimiter=" ")`.
         if kwargs:
@@ -151,7 +206,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     @overload
     def __or__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
     def __or__(self, other: Any) -> SessionPipeline | RunnableSequence[Any, Any]:
-        """Return a step for `step | step`, and otherwise an LCEL sequence."""
+        """Return a step for `step | step`, else an LCEL sequence."""
         if isinstance(other, SessionTransform):
             return SessionPipeline(steps=(self, other))
         if isinstance(other, BaseChatLoader):
@@ -228,10 +283,9 @@ class SessionPipeline(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Pass the session through all steps, lazily."""
-        sessions = _drain((session,))
+        sessions: Iterable[ChatSession] = (session,)
         for step in self.steps:
-            outputs = map(step.transform_session, sessions)
-            sessions = chain.from_iterable(map(_drain, outputs))
+            sessions = chain.from_iterable(map(step.transform_session, sessions))
         return sessions
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
@@ -245,17 +299,6 @@ class SessionPipeline(SessionTransform):
         return " | ".join(repr(step) for step in self.steps)
 
 
-def _drain(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
-    """Yield sessions without keeping references to them."""
-    if isinstance(sessions, tuple):
-        remaining = [*reversed(sessions)]
-        del sessions
-        while remaining:
-            yield remaining.pop()
-    else:
-        yield from sessions
-
-
 def _transform_chunks(
     step: SessionTransform, chunks: Iterator[SessionSource]
 ) -> Generator[ChatSession, None, None]:
@@ -263,3 +306,23 @@ def _transform_chunks(
         for chunk in open_chunks:
             yield from step.lazy_transform(chunk)
             del chunk
+
+
+async def _single_chunk(source: SessionSource) -> AsyncGenerator[SessionSource, None]:
+    yield source
+
+
+async def _transform_async_chunks(
+    step: SessionTransform, chunks: AsyncIterator[SessionSource]
+) -> AsyncGenerator[ChatSession, None]:
+    try:
+        async for chunk in chunks:
+            sessions = _transform_chunks(step, iter((chunk,)))
+            del chunk
+            async with aclosing(iterate_on_thread(sessions)) as outputs:
+                async for session in outputs:
+                    yield session
+                    del session
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from langchain_core.chat_sessions import ChatSession
-from pydantic import ConfigDict, Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
@@ -22,7 +22,8 @@ class Redact(SessionTransform):
     """Replace private data: the names in the export, numbers, addresses and secrets.
 
     - Names, nicknames and handles in senders, text and metadata become pronounceable
-      words, always the same for the same word: `Ann Lee` and `ann` remain one person.
+      words, always the same for the same word: `Ann Lee` and `ann` remain one person,
+      and `Thảo` and `Thạo` two.
     - Phone numbers, e-mail addresses, links with secrets, card, account and id
       numbers, codes, passwords, API keys, street addresses and paths become
       placeholders such as `[phone-0c9d4b51aa]`. Session ids are also replaced.
@@ -45,6 +46,8 @@ class Redact(SessionTransform):
 
     names: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
     """The names to find in text; see `for_export`."""
+
+    _collector: Redactor | None = PrivateAttr(default=None)
 
     @field_validator("names", mode="before")
     @classmethod
@@ -94,18 +97,32 @@ class Redact(SessionTransform):
         Args:
             sessions: The export's loader, before this step, to include numbers,
                 addresses, secrets and ids; without it, the map only contains names.
+                To redact the export only once, use `collecting`.
 
         Returns:
             The map, which is as private as the export.
         """
-        redactor = Redactor(self._secret(), self.names)
-        redactor.originals = redactor.name_stand_ins()
+        originals: dict[str, str] = {}
+        step = self.collecting(originals)
         for session in iter_sessions(sessions):
-            redactor.redact_session(session)
-        return redactor.originals
+            step.transform_session(session)
+        return originals
+
+    def collecting(self, undo_map: dict[str, str]) -> Self:
+        """Return the step, which also adds the originals to a map as it redacts.
+
+        The map is that of `undo_map`. The step cannot be pickled.
+        """
+        redactor = Redactor(self._secret(), self.names)
+        redactor.originals = undo_map
+        for stand_in, name in redactor.name_stand_ins().items():
+            undo_map.setdefault(stand_in, name)
+        step = self.model_copy()
+        step._collector = redactor  # noqa: SLF001 - same class
+        return step
 
     def _redactor(self) -> Redactor:
-        return _shared_redactor(self._secret(), self.names)
+        return self._collector or _shared_redactor(self._secret(), self.names)
 
     def _secret(self) -> str:
         if self.key is None:

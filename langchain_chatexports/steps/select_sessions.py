@@ -8,11 +8,12 @@ from typing import Any
 from langchain_core.chat_sessions import ChatSession
 from pydantic import field_validator
 
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.steps.base import SessionTransform
 
 
 class SelectSessions(SessionTransform):
-    """Keep the sessions that meet all conditions, and drop the others.
+    """Keep the sessions that meet all conditions and drop the others.
 
     `inspect` counts the messages of a dropped session by the first failed condition:
     `participants` or `group`.
@@ -48,9 +49,9 @@ class SelectSessions(SessionTransform):
         return {failed: len(session.get("messages", ()))} if failed else {}
 
     def _failed_condition(self, session: ChatSession) -> str | None:
-        people = {name.casefold() for name in _people(session)}
-        required = {name.casefold() for name in self.participants}
-        forbidden = {name.casefold() for name in self.without}
+        people = set(map(name_key, _people(session)))
+        required = set(map(name_key, self.participants))
+        forbidden = set(map(name_key, self.without))
         is_missing = bool(required) and required.isdisjoint(people)
         if is_missing or not forbidden.isdisjoint(people):
             return "participants"

@@ -13,9 +13,9 @@ These functions neither prompt nor print: they take choices as arguments, and re
 progress as events.
 """
 
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.workflows.bases import choose_base
 from langchain_chatexports.workflows.models import delete_everything, list_data
+from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import prepare, write_examples
 from langchain_chatexports.workflows.removal import delete_remaining, forget
 from langchain_chatexports.workflows.talk import load_person, talk

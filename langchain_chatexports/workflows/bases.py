@@ -13,7 +13,6 @@ from langchain_chatexports._languages import main_language
 from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.datasets.examples import TrainingExample
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.description import (
     describe_base,
@@ -28,6 +27,7 @@ from langchain_chatexports.local_server.bases.known_bases import (
     fitting_bases as _fitting_bases,
 )
 from langchain_chatexports.local_server.training import speed
+from langchain_chatexports.workflows.training_data import TrainingData
 
 # The rest covers startup and estimation error.
 _TIME_FRACTION = 0.9

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
+from langchain_chatexports._files import is_pipe
 from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import one_line, plural
+from langchain_chatexports.chat_loaders.counts import Counts, Reading
 from langchain_chatexports.chat_loaders.recognition import Export, find_splits
 from langchain_chatexports.chat_loaders.suggestions import match_name
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.dataset_writer import (
-    DatasetOptions,
-    PreparedDataset,
-    write_prepared,
+from langchain_chatexports.datasets.card import (
+    EXAMPLES,
+    CardNotes,
+    SourceFile,
+    hash_source,
 )
-from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
+from langchain_chatexports.datasets.formats import SPLIT_NAMES, FormatName
+from langchain_chatexports.datasets.jsonl import write_jsonl
+from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.datasets.trace_file import read_prepared
-from langchain_chatexports.datasets.training_data import (
+from langchain_chatexports.datasets.write import WrittenDataset, write_dataset
+from langchain_chatexports.exceptions import (
+    ExportFormatError,
+    ExportWarning,
+    SenderNotFoundError,
+    TrainingDataError,
+)
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
+from langchain_chatexports.workflows.training_data import (
     MIN_EXAMPLES,
     HoldOut,
     TrainingData,
     to_training_data,
-)
-from langchain_chatexports.exceptions import (
-    ExportFormatError,
-    SenderNotFoundError,
-    TrainingDataError,
 )
 
 _Result = TypeVar("_Result")
@@ -39,6 +54,43 @@ _Result = TypeVar("_Result")
 Paths: TypeAlias = "str | Path | Iterable[str | Path]"
 ChooseSpeaker: TypeAlias = "Callable[[Mapping[str, int]], str]"
 """Chooses the person to imitate, given the number of messages by sender."""
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """Options for writing a set."""
+
+    format: FormatName = "openai"
+    split: bool = False
+    """Whether to split into train, validation and test."""
+
+    def adapt(self, options: PrepareOptions) -> PrepareOptions:
+        """Adapt prepare options: a split keeps the last messages of dialogues."""
+        if not self.split or options.keep_tail is not None:
+            return options
+        return replace(options, keep_tail=True)
+
+
+class PreparedDataset(NamedTuple):
+    """The result of `write_prepared`."""
+
+    preparation: Preparation
+    dataset: WrittenDataset | None
+    """The written set; `None` if it was written to a pipe."""
+
+    empty_splits: tuple[str, ...] = ()
+    """The names of held-out splits without examples."""
+
+    repeated: int = 0
+    """The number of examples skipped because they repeat older text."""
+
+    @property
+    def training_file(self) -> Path | None:
+        """The file for local fine-tuning, if the set has one."""
+        if self.dataset is None or self.dataset.format != "openai":
+            return None
+        path = self.dataset.path
+        return path / next(iter(self.dataset.files)) if path.is_dir() else path
 
 
 def prepare(
@@ -49,7 +101,7 @@ def prepare(
     choose_speaker: ChooseSpeaker | None = None,
     watch: Watch = no_progress,
 ) -> TrainingData:
-    """Read exports, files of examples or sets, and hold out a validation split.
+    """Read exports, files of examples or sets and hold out a validation split.
 
     Names in `choices` match ignoring case and accents, or by a unique prefix.
 
@@ -73,9 +125,9 @@ def prepare(
     if options.limit is not None and options.limit < MIN_EXAMPLES:
         msg = (
             f"The limit of {plural(options.limit, 'example')} is too low: training "
-            f"needs at least {MIN_EXAMPLES}. Raise or omit --limit."
+            f"needs at least {MIN_EXAMPLES}. Raise or omit `limit`."
         )
-        raise TrainingDataError(msg)
+        raise TrainingDataError(msg, parameters=("limit",))
     paths = to_paths(exports)
     splits = [find_splits(path) for path in paths]
     validation_files = [
@@ -131,7 +183,6 @@ def write_examples(
         watch: Shows progress.
     """
     set_options = set_options or DatasetOptions()
-    set_options.check_extras()
 
     def write(preparation: Preparation) -> PreparedDataset:
         with watch_preparation(preparation, watch):
@@ -252,12 +303,58 @@ def _check_options_for_examples(options: PrepareOptions) -> None:
     """Warn about ignored options; raise an error if chats are filtered."""
     if not options.chats.includes_all:
         msg = (
-            "Examples cannot be filtered: --with, --no-groups, --exclude, --since and "
-            "--until apply only to exports. To remove a person or a conversation: "
-            "chatexports forget"
+            "Examples cannot be filtered by chat: only exports can. To remove a person "
+            "or a conversation: chatexports forget"
         )
-        raise ExportFormatError(msg)
+        raise ExportFormatError(msg, parameters=options.chats.used_fields())
     if unused := options.unused_for_examples():
-        ignored_options = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
-        msg = f"{ignored_options} ignored: applies only to exports."
-        warnings.warn(msg, stacklevel=4)
+        names = ", ".join(f"`{name}`" for name in unused)
+        msg = f"{names} ignored: applies only to exports."
+        warnings.warn(ExportWarning(msg, parameters=unused), stacklevel=4)
+
+
+def write_prepared(
+    preparation: Preparation, output: Path, options: DatasetOptions
+) -> PreparedDataset:
+    """Write the examples to a file, a folder or a pipe."""
+    counts: list[Counts] = []
+    examples = preparation.iter_examples(counts)
+    # Pass generators, since the exports are read while the set is written.
+    notes = CardNotes(_hash_sources(preparation), _iter_passes(preparation), counts)
+    empty_splits: list[str] = []
+    repeated = 0
+    dataset: WrittenDataset | None = None
+    if is_pipe(output):
+        if options.split or options.format != "openai":
+            msg = (
+                f"{output} is a pipe, which only supports JSON Lines. Omit `split` and "
+                "`format`."
+            )
+            raise ExportFormatError(msg, parameters=("split", "format"))
+        write_jsonl((item.example for item in examples), output)
+    elif options.split:
+        splits = split_examples(examples)
+        dataset = write_dataset(splits, output, format=options.format, notes=notes)
+        empty_splits = [
+            name for name in SPLIT_NAMES[1:] if name not in splits.non_empty()
+        ]
+        repeated = splits.skipped.total()
+    else:
+        dataset = write_dataset(examples, output, format=options.format, notes=notes)
+    if preparation.options.redaction:
+        preparation.options.redaction.write_key_file()
+    return PreparedDataset(preparation, dataset, tuple(empty_splits), repeated)
+
+
+def _hash_sources(preparation: Preparation) -> Iterator[SourceFile]:
+    if preparation.has_example_files:
+        yield from (hash_source(p, platform=EXAMPLES) for p in preparation.paths)
+    for export, reading in preparation.passes:
+        platform = reading.summary().platform
+        yield from (hash_source(path, platform=platform) for path in export.paths)
+
+
+def _iter_passes(preparation: Preparation) -> Iterator[Reading]:
+    # Evaluated lazily, since `passes` is replaced when reading begins.
+    for _, reading in preparation.passes:
+        yield reading

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from langchain_chatexports.chat_loaders.suggestions import find_equal_names
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.datasets import removal
 from langchain_chatexports.datasets.removal import (
     ForgetReport,
@@ -27,7 +27,7 @@ from langchain_chatexports.local_server.storage.jobs import JobNotActiveError, l
 from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.retrieval import index_files
 
-Reason: TypeAlias = Literal["voice", "set", "text"]
+Reason: TypeAlias = Literal["person", "set", "text"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def forget(
     data_dir: str | Path | None = None,
     index_dir: Path | None = None,
 ) -> ForgetResult:
-    """Remove people or conversations from a set, and delete their search indexes.
+    """Remove people or conversations from a set and delete their search indexes.
 
     Their models, jobs and examples are only listed; `delete_remaining` deletes them.
 
@@ -125,14 +125,12 @@ def _find_remaining(
     sets = [file for file in sets if _contains_name(file, people, data_dir)]
     set_job_ids = {job_id for file in sets for job_id in file.job_ids}
     stored_people = {model.person for model in models} | {job.person for job in jobs}
-    known_people = [person for person in stored_people if person]
-    matching_people = {
-        person for name in people for person in find_equal_names(name, known_people)
-    }
+    index = NameIndex.of(person for person in stored_people if person)
+    matching_people = {match for name in people for match in index.find_spellings(name)}
 
     def find_reason(person: str | None, job_id: str) -> Reason | None:
         if person in matching_people:
-            return "voice"
+            return "person"
         if job_id in job_ids:
             return "set"
         return "text" if job_id in set_job_ids else None

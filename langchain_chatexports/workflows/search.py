@@ -15,10 +15,10 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.retrieval.index import ChatIndex
 from langchain_chatexports.retrieval.index_files import IndexFile
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import Paths, to_paths
 
 
@@ -39,11 +39,10 @@ def get_index_file(
     paths: Sequence[Path], options: PrepareOptions, index_dir: Path | None = None
 ) -> IndexFile:
     """Return the index file of exports with these options."""
-    name_files = [path for path in (options.contacts, options.people) if path]
     settings = [value for value in (options.export_zone, options.date_order) if value]
     if not options.chats.includes_all:
         settings.append(repr(options.chats))
-    return IndexFile(index_dir, paths, name_files, settings)
+    return IndexFile(index_dir, paths, options.people, settings)
 
 
 @contextmanager
@@ -55,7 +54,7 @@ def open_index(
     in_memory: bool = False,
     watch: Watch = no_progress,
 ) -> Iterator[OpenIndex]:
-    """Open the index of exports, and rebuild it if an export has changed.
+    """Open the index of exports and rebuild it if an export has changed.
 
     The index contains all chats: `options.chats` is ignored.
     """

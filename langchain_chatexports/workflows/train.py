@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._progress import Watch, no_progress
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import (
     FineTuningError,
     FineTuningFailedError,
@@ -34,6 +33,7 @@ from langchain_chatexports.local_server.storage.models import (
     find_model,
     job_labels,
 )
+from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     EventReader,
     JobEvent,

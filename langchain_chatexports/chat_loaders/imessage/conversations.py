@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
-from langchain_chatexports.chat_loaders.imessage.contacts import Contacts
 from langchain_chatexports.chat_loaders.imessage.queries import Activity, Chat, Queries
-from langchain_chatexports.chat_loaders.people import address_key
+from langchain_chatexports.chat_loaders.names import NameIndex, name_key
+from langchain_chatexports.chat_loaders.people import People as Contacts
 
 _GROUP_STYLE, _SINGLE_STYLE = 43, 45
 _GROUP_INFIX, _SINGLE_INFIX = ";+;", ";-;"
@@ -43,28 +43,28 @@ class People:
         person = self._ids.setdefault(
             self._groups.find(self._get_key(address)), address
         )
-        name = self._contacts.find_name(address)
-        if name and self.names.get(person, person) == person:
-            self.names[person] = name
-        self.names.setdefault(person, person)
         addresses = self.handles.setdefault(person, {})
         addresses[address] = None
-        addresses |= dict.fromkeys(sorted(self._contacts.find_addresses(address)))
+        if card := self._contacts.find([address]):
+            addresses |= dict.fromkeys(sorted(card.handles))
+            if self.names.get(person, person) == person:
+                self.names[person] = card.name
+        self.names.setdefault(person, person)
         return person
 
     def find_handles(self, name: str) -> frozenset[Any]:
-        """Return the handles of a person by name or address, ignoring case."""
-        keys = {name.strip().casefold(), address_key(name)} - {None}
+        """Return the handles of the people with a name or address."""
+        people = {
+            person: (name, *self.handles[person]) for person, name in self.names.items()
+        }
+        found = NameIndex(people).find_equal(name)
         return frozenset(
-            handle_id
-            for handle_id, person in self.ids_by_handle.items()
-            for alias in (self.names[person], *self.handles[person])
-            if alias.casefold() in keys or address_key(alias) in keys
+            handle for handle, person in self.ids_by_handle.items() if person in found
         )
 
     def _get_key(self, address: str) -> Hashable:
-        person = self._contacts.find_person(address)
-        return ("address", address.casefold()) if person is None else ("card", person)
+        card = self._contacts.find([address])
+        return ("address", name_key(address)) if card is None else ("card", card)
 
 
 @dataclass(frozen=True)

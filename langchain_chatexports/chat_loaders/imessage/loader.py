@@ -1,21 +1,18 @@
 """The chat loader for Apple's Messages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.conversation import make_names_distinct
+from langchain_chatexports.chat_loaders.database import open_database, stat_path
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
+from langchain_chatexports.chat_loaders.imessage.contacts import read_nearby_books
 from langchain_chatexports.chat_loaders.imessage.conversations import (
     People,
     merge_chats,
-)
-from langchain_chatexports.chat_loaders.imessage.database import (
-    open_database,
-    stat_path,
 )
 from langchain_chatexports.chat_loaders.imessage.messages import MessageReader
 from langchain_chatexports.chat_loaders.imessage.queries import Queries
@@ -51,8 +48,6 @@ class IMessageChatLoader(ChatExportLoader):
     def __init__(
         self,
         path: str | Path | None = None,
-        *,
-        contacts: Mapping[str, str] | str | Path | None = None,
         **options: Unpack[LoaderOptions],
     ) -> None:
         """Initialize the loader.
@@ -60,10 +55,9 @@ class IMessageChatLoader(ChatExportLoader):
         Args:
             path: `chat.db` or `sms.db`, a folder that contains one, or the root of a
                 Finder backup. Defaults to `~/Library/Messages/chat.db`.
-            contacts: A mapping from phone numbers and e-mail addresses to names, or the
-                path to a vCard file or an address book. Defaults to the address book
-                near the database, if there is one.
-            **options: The options of every loader; see `ChatExportLoader`. `owner` is
+            **options: The options of every loader; see `ChatExportLoader`. Unless
+                `people` has an address book or is `{}`, the one near the database also
+                gives people their names, if there is one. `owner` is
                 the owner's display name, `Me` by default. If the database does not show
                 who the owner is, it can be the owner's handle or name. Kinds to `keep`
                 are `reaction`, `system`, `unsent`, `media`, `draft`, `spam`,
@@ -77,10 +71,7 @@ class IMessageChatLoader(ChatExportLoader):
         """
         super().__init__(default_path() if path is None else path, **options)
         self.owner = self.owner or "Me"
-        self.contacts = contacts
         stat_path(self.path)
-        if isinstance(contacts, (str, Path)):
-            stat_path(Path(contacts).expanduser())
 
     @contextmanager
     def open_export(self, *, is_quiet: bool = False) -> Iterator[ExportFiles]:
@@ -98,7 +89,10 @@ class IMessageChatLoader(ChatExportLoader):
         label = self.owner or "Me"
         with open_database(path) as database:
             queries = Queries(database)
-            people = People(queries.get_handles(), find_contacts(self.contacts, path))
+            contacts = self.people
+            if not contacts.has_address_book:
+                contacts = contacts.with_address_book(read_nearby_books(path))
+            people = People(queries.get_handles(), contacts)
             # Read in file order first, which is much faster on a hard disk. The next
             # pass then reads from the cache.
             has_sent_messages, addresses = queries.get_owner_addresses()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from langchain_chatexports.chat_loaders.imessage.database import Database
+from langchain_chatexports.chat_loaders.database import Database
 from langchain_chatexports.exceptions import ExportFormatError
 
 APPLE_EPOCH_SECONDS = 978_307_200

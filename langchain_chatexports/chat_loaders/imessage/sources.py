@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from langchain_chatexports.chat_loaders.imessage.database import (
+from langchain_chatexports._regular_files import is_inside
+from langchain_chatexports.chat_loaders.database import (
     is_sqlite_file,
     path_exists,
     read_head,
@@ -89,11 +90,6 @@ def backup_root(database: Path) -> Path | None:
 def is_backup(folder: Path) -> bool:
     """Return whether a folder is the root of a backup."""
     return any(path_exists(folder / name) for name in _BACKUP_FILES)
-
-
-def is_inside(path: Path, folder: Path) -> bool:
-    """Return whether a path is inside a folder after resolving links."""
-    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _find_in_folder(folder: Path) -> Path | None:

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from langchain_chatexports.chat_loaders.files import ExportFile
-from langchain_chatexports.chat_loaders.whatsapp.chats import clean_name
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     learn_layouts,
     parse_header,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phrases import FILE_NAMES
 from langchain_chatexports.chat_loaders.whatsapp.records import read_lines
+from langchain_chatexports.chat_loaders.whatsapp.senders import clean_name
 from langchain_chatexports.exceptions import ChatExportError
 
 SUFFIXES = (".txt",)

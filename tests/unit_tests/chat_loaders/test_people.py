@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-from langchain_chatexports.chat_loaders.people import to_people_table
+from langchain_chatexports.chat_loaders.people import to_people
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -33,13 +33,15 @@ def write(path: Path, text: str | bytes) -> Path:
     ],
 )
 def test_person_is_found_by_any_name_or_handle(name: str) -> None:
-    assert to_people_table(ANN).find_row([name])[0] == "Ann"
+    card = to_people(ANN).find([name])
+    assert card
+    assert card.name == "Ann"
 
 
 def test_ambiguous_national_number_has_no_match() -> None:
-    people = to_people_table({"A": "+491701234567", "B": "+431701234567"})
-    assert people.find_row(["01701234567"]) == ()
-    assert people.find_row(["+431701234567"])[0] == "B"
+    people = to_people({"A": "+491701234567", "B": "+431701234567"})
+    assert people.find(["01701234567"]) is None
+    assert people.find(["+431701234567"]) is people.rows[1]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,8 @@ def test_ambiguous_national_number_has_no_match() -> None:
 )
 def test_all_delimiters_are_read(tmp_path: Path, text: str) -> None:
     path = write(tmp_path / "people.csv", text)
-    assert to_people_table(path).rows == (("Ann", "Ann Ode", "annie"), ("Bo",))
+    rows = [card.handles for card in to_people(path).rows]
+    assert rows == [("Ann", "Ann Ode", "annie"), ("Bo",)]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,6 @@ def test_all_delimiters_are_read(tmp_path: Path, text: str) -> None:
         ('Ann;"annie', r"people.csv cannot be parsed .* quotation mark"),
         (b"Ann;J\xf6rg", "not a table of people in UTF-8. Save it"),
         (b"\xff\xfeA\0n\0n\0", "not a table of people in UTF-8"),
-        (b"SQLite format 3\0", "not a table of people in UTF-8"),
     ],
 )
 def test_invalid_table_of_people_error_has_remedy(
@@ -74,7 +76,7 @@ def test_invalid_table_of_people_error_has_remedy(
 ) -> None:
     path = write(tmp_path / "people.csv", text)
     with pytest.raises(ExportFormatError, match=message) as raised:
-        to_people_table(path)
+        to_people(path)
     assert raised.value.path == path
     assert not any(name in str(raised.value) for name in ("Ann", "annie", "0170", "Bo"))
 
@@ -86,7 +88,7 @@ def test_any_bytes_are_parsed_or_raise_our_error(
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(data)
     try:
-        to_people_table(path)
+        to_people(path)
     except ChatExportError:
         return
 

@@ -38,8 +38,21 @@ def test_no_examples_are_an_error(run: Run, tmp_path: Path, chats: Path) -> None
     arguments = ("--ai", "Tortoise", "--size", "40", "--gap", "none")
     done = run("prepare", chats, *arguments, "-o", "out.jsonl")
     assert done.status == 1
-    assert "a smaller --size" in done.err
+    assert "Options: --keep-tail, --size, --whole, --gap." in done.err
     assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_messages_name_the_options(run: Run, chats: Path) -> None:
+    """The library names parameters; `include` is the option `--with`."""
+    assert run("prepare", chats, "--ai", "Tortoise", "-o", "first").status == 0
+    done = run("prepare", "first", "--with", "Hare", "--no-groups", "-o", "next")
+    assert (done.status, "Options: --no-groups, --with." in done.err) == (1, True)
+    done = run("prepare", "first", "--keep-trailing", "-o", "next")
+    assert done.status == 0
+    assert "Options: --keep-trailing." in done.err
+    done = run("prepare", chats, "--ai", "Hare", "--with", "Nobody", "-o", "none")
+    assert "No conversation matches `include`. Options: --with." in done.err
 
 
 @pytest.mark.parametrize("command", ["prepare", "report"])
@@ -58,7 +71,7 @@ def _names(folder: Path) -> set[str]:
 
 
 SUMMARY = (
-    "100 examples from 663 messages in 9 conversations; skipped: 64 after the last "
+    "100 examples from 663 messages in 9 dialogues; skipped: 64 after the last "
     "answer, 29 left over at the end."
 )
 
@@ -73,7 +86,7 @@ def test_set_has_card_and_trace(run: Run, tmp_path: Path, threads: Path) -> None
         "out.jsonl.trace.jsonl",
     }
     assert done.err.splitlines() == [
-        "hogwarts: using the voice of its owner, Harry Potter",
+        "hogwarts: imitating its owner, Harry Potter",
         SUMMARY,
         "Wrote out.jsonl",
         "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
@@ -94,7 +107,7 @@ def test_pipe_gets_examples_only(run: Run, tmp_path: Path, threads: Path) -> Non
     assert "no data card and trace" in done.err
     assert json.loads(first)["messages"]
     assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
-    refused = run("prepare", threads, "--format", "parquet", "-o", "pipe")
+    refused = run("prepare", threads, "--format", "trl-prompt-completion", "-o", "pipe")
     assert refused.status == 1
 
 

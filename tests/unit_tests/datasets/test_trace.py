@@ -49,3 +49,10 @@ def test_person_in_a_group_is_found() -> None:
     group = conversation(*texts, speakers=("Hare", "Mole", "Me", "Fox", "Me", "Mole"))
     windows = _prepared(group, size=3, overlap=2)
     assert find_person(trace_examples(windows)) == "Me"
+
+
+def test_person_who_answers_several_others_is_known() -> None:
+    group = conversation("One", "Two", "Three", speakers=("Hare", "Mole", "Me"))
+    (item,) = trace_examples(MapAIMessages().invoke(group))
+    assert item.origin.person == find_person([item]) == "Me"
+    assert item.origin.senders == ("Hare", "Mole", "Me")

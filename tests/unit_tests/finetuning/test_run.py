@@ -88,11 +88,10 @@ def test_failing_callback_is_logged(
     assert "Created fine-tuning" not in caplog.text
 
 
-def test_wait_can_be_repeated_after_its_timeout() -> None:
-    clock = FakeClock()
+def test_wait_can_be_repeated_after_its_timeout(clock: FakeClock) -> None:
     statuses = ("queued", *["running"] * 9, "succeeded")
     with OpenAIServer(statuses=statuses).running() as server:
-        run = make_tuner(server, clock=clock).submit(make_examples())
+        run = make_tuner(server).submit(make_examples())
         with pytest.raises(FineTuningTimeoutError, match="10 s") as caught:
             run.wait(timeout=10)
         assert (caught.value.job_id, caught.value.status) == ("ftjob-1", "running")
@@ -100,25 +99,23 @@ def test_wait_can_be_repeated_after_its_timeout() -> None:
         assert run.wait().status == "succeeded"
 
 
-def test_wait_for_model_name_respects_timeout() -> None:
-    clock = FakeClock()
+def test_wait_for_model_name_respects_timeout(clock: FakeClock) -> None:
     with OpenAIServer(final={"fine_tuned_model": None}).running() as server:
-        run = make_tuner(server, clock=clock, poll_interval=50).submit(make_examples())
+        run = make_tuner(server, poll_interval=50).submit(make_examples())
         with pytest.raises(FineTuningTimeoutError, match="has succeeded") as caught:
             run.wait(timeout=60)
     assert "continues" not in str(caught.value)
     assert sum(clock.sleeps) <= 60
 
 
-def _interrupt(_: Any) -> None:
+def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
 def test_interrupted_wait_does_not_cancel_the_job(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
-    clock = FakeClock()
-    run = make_tuner(server, clock=clock).submit(make_examples())
+    run = make_tuner(server).submit(make_examples())
     clock.on_sleep = _interrupt
     with pytest.raises(KeyboardInterrupt) as caught:
         run.wait()
@@ -128,24 +125,22 @@ def test_interrupted_wait_does_not_cancel_the_job(
 
 
 def test_interrupted_create_is_explained(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
-    clock = FakeClock()
     clock.on_sleep = _interrupt
     server.faults.append(lost("POST /fine_tuning/jobs"))
     with pytest.raises(KeyboardInterrupt):
-        make_tuner(server, clock=clock).invoke(make_examples())
+        make_tuner(server).invoke(make_examples())
     assert "Interrupted while creating the job" in caplog.text
 
 
 async def test_cancelled_task_does_not_cancel_the_job(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     server.statuses = ("running",)
-    clock = FakeClock()
-    polled = asyncio.Event()
-    clock.on_sleep = lambda _: polled.set()
-    task = asyncio.create_task(make_tuner(server, clock=clock).ainvoke(make_examples()))
+    polled, loop = asyncio.Event(), asyncio.get_running_loop()
+    clock.on_sleep = lambda: loop.call_soon_threadsafe(polled.set)
+    task = asyncio.create_task(make_tuner(server).ainvoke(make_examples()))
     await polled.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -171,7 +166,7 @@ def test_failed_deletion_is_reported(caplog: pytest.LogCaptureFixture) -> None:
         run = make_tuner(server, delete_training_file=True).submit(make_examples())
         assert run.wait().status == "succeeded"
         assert "file-1 could not be deleted" in caplog.text
-        with pytest.raises(FineTuningError, match="deleting the training file"):
+        with pytest.raises(FineTuningError, match="DELETE /files, 404"):
             run.delete_training_file()
-        with pytest.raises(FineTuningError, match="deleting the model"):
+        with pytest.raises(FineTuningError, match="DELETE /models, 404"):
             run.delete_model()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.connection import Connection
+from langchain_chatexports.finetuning import connection
 from tests.unit_tests.builders.openai_server import (
     HTML,
     KEY,
@@ -124,7 +124,7 @@ SCENARIOS = [
         refused(CREATE, 507, message="Free some space.", times=-1),
         outcome="FineTuningError",
         jobs=0,
-        says=("(507: Free some space)",),
+        says=("507: Free some space",),
     ),
     scenario(
         "closed access (403)",
@@ -289,7 +289,7 @@ def test_request_timeout_does_not_repeat_the_job(
     request_of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server creates the job after the client has given up."""
-    monkeypatch.setattr(Connection, "request_timeout", 0.1)
+    monkeypatch.setattr(connection, "_REQUEST_TIMEOUT", 0.1)
     late = 3 if request_of == CREATE else 0
     fault = Fault(request_of, status=504 if late else None, delay=0.3, late=late)
     with OpenAIServer(fault).running() as server:

@@ -1,4 +1,4 @@
-"""A sound loader of an invented format, and a broken one for each check.
+"""A sound loader of an invented format, and for each check one that only it fails.
 
 The format is a folder of `.jsonl` files, with a file per conversation and a line per
 message (`{"text": …, "by": …, "at": <Unix seconds>}`, or `null` if deleted).
@@ -8,10 +8,10 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -59,6 +59,8 @@ class SoundLoader(ChatExportLoader):
 
     platform = "races"
     suffixes = (".jsonl",)
+    has_expected: ClassVar[bool] = True
+    """Whether the suite knows the expected messages."""
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         for file in files:
@@ -99,9 +101,24 @@ class IgnoresMissingSource(SoundLoader):
             return
 
 
-class ReturnsAList(SoundLoader):
+class IterableSessions:
+    """Sessions that can be read several times, unlike an iterator."""
+
+    def __init__(self, load: Callable[[], Iterator[ChatSession]]) -> None:
+        self.load = load
+
+    def __iter__(self) -> Iterator[ChatSession]:
+        return self.load()
+
+
+class ReturnsAnIterable(SoundLoader):
     def lazy_load(self) -> Any:
-        return list(super().lazy_load())
+        return IterableSessions(super().lazy_load)
+
+
+class ReadsEverythingFirst(SoundLoader):
+    def lazy_load(self) -> Iterator[ChatSession]:
+        yield from list(super().lazy_load())
 
 
 class SharesMessages(SoundLoader):
@@ -121,12 +138,14 @@ class YieldsAIMessages(SoundLoader):
             yield kind(message.text, additional_kwargs=kwargs)
 
 
-class DropsAMessage(SoundLoader):
+class AltersTexts(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
-        return messages[:-1]
+        return [m.model_copy(update={"content": m.text.title()}) for m in messages]
 
 
 class OmitsSenders(SoundLoader):
+    has_expected = False
+
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
             del message.additional_kwargs["sender"]
@@ -134,11 +153,14 @@ class OmitsSenders(SoundLoader):
 
 
 class NewestFirst(SoundLoader):
+    has_expected = False
+
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         return messages[::-1]
 
 
 class RepeatsAMessage(SoundLoader):
+    has_expected = False
     first: BaseMessage | None = None
 
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
@@ -149,7 +171,7 @@ class RepeatsAMessage(SoundLoader):
 class StoresDatetimes(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         for message in messages:
-            message.additional_kwargs["moment"] = datetime.now(UTC)
+            message.additional_kwargs["moment"] = datetime.fromtimestamp(START, UTC)
         return messages
 
 
@@ -177,10 +199,10 @@ class LeavesACopy(SoundLoader):
 
 
 class KeepsFilesOpen(SoundLoader):
-    file: Any = None
+    files: ClassVar[list[Any]] = []
 
     def lazy_load(self) -> Iterator[ChatSession]:
-        self.file = next(self.path.iterdir()).open(encoding="utf-8")
+        self.files.append(next(self.path.iterdir()).open(encoding="utf-8"))
         yield from super().lazy_load()
 
 

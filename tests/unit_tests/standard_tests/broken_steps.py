@@ -1,8 +1,7 @@
-"""A sound step, and a broken one for each check."""
+"""A sound step, and for each check one that only it fails."""
 
 from collections.abc import Iterable, Iterator
-from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
@@ -11,7 +10,7 @@ from pydantic import ConfigDict, PrivateAttr
 from langchain_chatexports.steps import SessionTransform, iter_sessions
 
 STORED: list[Any] = []
-COUNTER = count()
+UNNAMED = lambda: 2  # noqa: E731 - pickle only knows functions by name
 
 
 class SoundStep(SessionTransform):
@@ -26,10 +25,14 @@ class SoundStep(SessionTransform):
             yield {**session, "messages": messages[start : start + size]}
 
 
-class YieldsNothing(SoundStep):
+class SpecialDict(dict[str, Any]):
+    pass
+
+
+class YieldsSpecialDicts(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        del session
-        return ()
+        parts: Any = map(SpecialDict, super().transform_session(session))
+        return cast("Iterator[ChatSession]", parts)
 
 
 class RejectsChunks(SoundStep):
@@ -41,11 +44,13 @@ class RejectsChunks(SoundStep):
             items = [sessions]
         for session in items:
             yield from self.transform_session(session)
+            del session
 
 
 class RequiresMessages(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
-        return super().transform_session({"messages": session["messages"]})
+        session["messages"]
+        return super().transform_session(session)
 
 
 class IgnoresUnknownParameters(SoundStep):
@@ -55,7 +60,7 @@ class IgnoresUnknownParameters(SoundStep):
 class ChangesKwargs(SoundStep):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         for message in session.get("messages", ()):
-            message.additional_kwargs.get("events", []).append({})
+            message.additional_kwargs["is_read"] = True
         return super().transform_session(session)
 
 
@@ -72,38 +77,32 @@ class DropsKeys(SoundStep):
             yield {"messages": part["messages"]}
 
 
-class NumbersSessions(SoundStep):
+class RemembersTheLastSession(SoundStep):
+    """Marks sessions that follow an older one."""
+
     def transform_session(self, session: ChatSession) -> Any:
+        values: Any = session
+        id_ = values.get("metadata", {}).get("id", "")
+        is_later = bool(STORED) and STORED[-1] < id_
+        STORED[:] = [id_]
         for part in super().transform_session(session):
-            yield {**part, "number": next(COUNTER)}
+            yield {**part, "is_later": is_later}
 
 
-class MovesMessages(SoundStep):
-    def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
-        previous: list[Any] = []
-        for session in iter_sessions(sessions):
-            messages = [*previous, *session.get("messages", ())]
-            previous = messages[-1:]
-            yield from self.transform_session({**session, "messages": messages[:-1]})
-
-
-class StreamsBareSessions(SoundStep):
-    def transform(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        for chunk in super().transform(input, config, **kwargs):
-            yield from chunk
-
-    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        return list(self.stream(input, config, **kwargs))
-
-
-class ReadsAhead(SoundStep):
+class LeavesInputOpen(SoundStep):
     def lazy_transform(self, sessions: Any) -> Iterator[ChatSession]:
         source = iter_sessions(sessions)
-        previous = next(source, None)
-        while previous is not None:
-            ahead = next(source, None)
-            yield from self.transform_session(previous)
-            previous = ahead
+        STORED.append(source)
+        for session in source:
+            yield from self.transform_session(session)
+            del session
+
+
+class ReversesAsyncOutput(SoundStep):
+    async def ainvoke(
+        self, input: Any, config: Any = None, **kwargs: Any
+    ) -> list[ChatSession]:
+        return (await super().ainvoke(input, config, **kwargs))[::-1]
 
 
 class StoresSessions(SoundStep):
@@ -135,4 +134,4 @@ class HasUnknownObject(SoundStep):
 
 
 class HasALambda(SoundStep):
-    _size: Any = PrivateAttr(default_factory=lambda: lambda: 2)
+    _size: Any = PrivateAttr(default_factory=lambda: UNNAMED)

@@ -1,7 +1,6 @@
-"""Each check of the loader suite fails a loader that is broken accordingly."""
+"""For each check of the loader suite, there is a loader that only it fails."""
 
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ GUARD = "test_no_overrides_DO_NOT_OVERRIDE"
 BROKEN: dict[str, type[SoundLoader]] = {
     "test_init_accepts_path_and_str": broken.RequiresPath,
     "test_missing_source_raises_error_with_path": broken.IgnoresMissingSource,
-    "test_load_equals_lazy_load": broken.ReturnsAList,
+    "test_load_equals_lazy_load": broken.ReturnsAnIterable,
+    "test_sessions_are_created_lazily": broken.ReadsEverythingFirst,
     "test_passes_are_independent": broken.SharesMessages,
     "test_sessions_are_dicts_of_human_messages": broken.YieldsAIMessages,
-    "test_loads_expected_messages": broken.DropsAMessage,
+    "test_loads_expected_messages": broken.AltersTexts,
     "test_messages_name_their_sender": broken.OmitsSenders,
     "test_messages_are_sorted_by_time": broken.NewestFirst,
     "test_sessions_share_no_objects": broken.RepeatsAMessage,
@@ -45,45 +45,50 @@ def make_suite(loader_class: type[SoundLoader]) -> ChatLoaderUnitTests:
     class Suite(ChatLoaderUnitTests):
         chat_loader_class: Any = loader_class
         time_key = "message_time"
-        expected = EXPECTED
+        expected = EXPECTED if loader_class.has_expected else None
 
     return Suite()
 
 
-@pytest.fixture
-def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Run one check as pytest would, with its fixtures, for a loader class."""
-
-    def run(check: str, loader_class: type[SoundLoader], name: str) -> None:
+def failed_checks(loader_class: type[SoundLoader], tmp_path: Path) -> set[str]:
+    """Run all checks as pytest would, with their fixtures, and return the failed."""
+    failed = set()
+    for check in BROKEN:
         suite = make_suite(loader_class)
         method = getattr(suite, check)
         wanted = inspect.signature(method).parameters
         for number, parameters in enumerate(get_parameters(method)):
-            folder = tmp_path / f"{name}-{number}"
+            folder = tmp_path / f"{check}-{number}"
             source = write_source(folder / "chats" / "export")
-            fixtures: dict[str, Any] = {
-                "source": source,
-                "tmp_path": folder,
-                "monkeypatch": monkeypatch,
-            }
-            if "loader" in wanted:
-                fixtures["loader"] = suite.make_loader(source)
-            given = {name: fixtures[name] for name in wanted if name in fixtures}
-            method(**given, **parameters)
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                fixtures = {
+                    "source": source,
+                    "tmp_path": folder,
+                    "monkeypatch": monkeypatch,
+                    "loader": suite.make_loader(source) if "loader" in wanted else None,
+                }
+                given = {name: fixtures[name] for name in wanted if name in fixtures}
+                try:
+                    method(**given, **parameters)
+                except pytest.skip.Exception:
+                    pass
+                except (Exception, pytest.fail.Exception):  # noqa: BLE001 - any failure
+                    failed.add(check)
+    return failed
 
-    return run
+
+def test_sound_loader_passes_all_checks(tmp_path: Path) -> None:
+    assert failed_checks(SoundLoader, tmp_path) == set()
 
 
 # Broken loaders leave files open.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("check", BROKEN)
-def test_check_passes_sound_and_fails_broken_loader(
-    check: str, run_check: Callable[..., Any]
+@pytest.mark.parametrize(("check", "loader_class"), BROKEN.items())
+def test_broken_loader_fails_one_check(
+    check: str, loader_class: type[SoundLoader], tmp_path: Path
 ) -> None:
-    run_check(check, SoundLoader, "sound")
-    with pytest.raises((Exception, pytest.fail.Exception)):
-        run_check(check, BROKEN[check], "broken")
+    assert failed_checks(loader_class, tmp_path) == {check}
 
 
 def test_every_check_has_a_broken_loader() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,103 @@ async def test_sqlite_loader_is_used_on_one_thread(tmp_path: Path) -> None:
     async with aclosing((loader | MergeChatRuns()).alazy_load()) as sessions:
         await anext(sessions)
     assert loader.closed == 1
+
+
+ASYNC_READS: dict[str, Callable[[Any], AsyncGenerator[object, None]]] = {
+    "loader": lambda loader: (loader | PREPARE).alazy_load(),
+    "stream": PREPARE.astream,
+    "transform": lambda loader: PREPARE.atransform(_chunks_of(loader)),
+}
+
+
+async def _chunks_of(loader: Any) -> AsyncGenerator[Any, None]:
+    yield loader
+
+
+@pytest.mark.parametrize("read", ASYNC_READS.values(), ids=ASYNC_READS)
+async def test_async_output_is_lazy_and_closes_the_loader(
+    read: Callable[[Any], AsyncGenerator[object, None]],
+) -> None:
+    loader = ListLoader(RACES)
+    async with aclosing(read(loader)) as outputs:
+        await anext(outputs)
+        assert (loader.reads, loader.closed) == (1, 0)
+    assert (loader.reads, loader.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("read", ASYNC_READS.values(), ids=ASYNC_READS)
+async def test_async_output_uses_one_thread(
+    read: Callable[[Any], AsyncGenerator[object, None]], tmp_path: Path
+) -> None:
+    loader = SQLiteLoader(tmp_path / "lines.db", 50)
+    assert len([item async for item in read(loader)]) == len(loader.load())
+    async with aclosing(read(loader)) as outputs:
+        await anext(outputs)
+    assert loader.closed == 3
+
+
+async def test_async_stream_leaves_the_event_loop_free() -> None:
+    loader = LoopLoader(RACES)
+    assert len([chunk async for chunk in PREPARE.astream(loader)]) == len(RACES)
+    assert loader.rounds == len(RACES)
+
+
+async def test_async_streams_of_steps_add_up() -> None:
+    chain = PREPARE | RunnableLambda(len)
+    assert [size async for size in chain.astream(RACES)] == [len(RACES)]
+    async with aclosing(PREPARE.astream(RACES)) as chunks:
+        assert [s async for c in chunks for s in c] == PREPARE.invoke(RACES)
+
+
+@pytest.mark.parametrize("is_closed_early", [False, True])
+async def test_async_run_is_traced(is_closed_early: bool) -> None:
+    trace = Trace()
+    async with aclosing(PREPARE.astream(RACES, {"callbacks": [trace]})) as chunks:
+        async for _ in chunks:
+            if is_closed_early:
+                break
+    assert len(trace.starts) == 1
+    assert trace.outputs == [{"sessions": 1 if is_closed_early else len(RACES)}]
+
+
+async def test_async_error_is_traced_and_closes_the_loader() -> None:
+    trace, loader = Trace(), ListLoader(RACES)
+    with pytest.raises(LookupError):
+        await anext(Fails().astream(loader, {"callbacks": [trace]}))
+    assert [type(error) for error in trace.errors] == [LookupError]
+    assert loader.closed == 1
+
+
+class WaitingLoader(ListLoader):
+    """Waits in its second session until it is released."""
+
+    def __init__(self, sessions: Sequence[ChatSession]) -> None:
+        super().__init__(sessions)
+        self.is_waiting, self.is_released = threading.Event(), threading.Event()
+
+    def lazy_load(self) -> Iterator[ChatSession]:
+        for session in super().lazy_load():
+            yield session
+            self.is_waiting.set()
+            assert self.is_released.wait(240)
+
+
+async def test_cancelled_task_closes_the_loader() -> None:
+    trace, loader = Trace(), WaitingLoader(RACES)
+
+    async def read() -> None:
+        async for _ in PREPARE.astream(loader, {"callbacks": [trace]}):
+            pass
+
+    task = asyncio.create_task(read())
+    await asyncio.to_thread(loader.is_waiting.wait, 240)
+    task.cancel()
+    await asyncio.sleep(0)
+    loader.is_released.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert loader.closed == 1
+    assert [type(error) for error in trace.errors] == [asyncio.CancelledError]
 
 
 @pytest.mark.parametrize("step", [MergeChatRuns(), MapAIMessages() | MergeChatRuns()])

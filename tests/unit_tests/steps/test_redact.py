@@ -198,7 +198,28 @@ def test_undo_map_restores_texts() -> None:
     assert [restore(text, undo_map) for text in texts(output)] == texts(_session())
 
 
+def test_originals_are_collected_while_redacting() -> None:
+    undo_map: dict[str, str] = {}
+    redact = _redact().collecting(undo_map)
+    assert redact.invoke(_session()) == _redact().invoke(_session())
+    assert undo_map == _redact().undo_map(_session())
+
+
 def test_default_key_is_new_for_each_export() -> None:
     first, second = (Redact.for_export([]).key for _ in range(2))
     assert first is not None
     assert first != second
+
+
+def test_names_that_differ_in_accents_remain_two_people() -> None:
+    step = Redact(key=KEY, names=("Thảo", "Thạo", "Zoe", "Zoë"))
+    first, second = step.pseudonym("Thảo"), step.pseudonym("Thạo")
+    assert first != second
+    assert step.pseudonym("THẢO") == first.upper()
+    assert step.pseudonym("Zoe") == step.pseudonym("Zoë")
+    (session,) = step.invoke([{"messages": [said("Thạo", "thảo, Thao?", at=0)]}])
+    (message,) = session["messages"]
+    assert message.additional_kwargs["sender"] == second
+    assert message.content.startswith(f"{first.lower()}, ")
+    assert "thao" not in message.content.lower()
+    assert {step.undo_map()[first], step.undo_map()[second]} == {"Thảo", "Thạo"}

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.workflows import choose_base
@@ -22,6 +20,8 @@ from langchain_chatexports.workflows.bases import (
     language_warning,
     list_downloaded_bases,
 )
+from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
+from langchain_chatexports.workflows.training_data import TrainingData
 from tests.unit_tests.builders.hub import CUT_AFTER, Hub
 from tests.unit_tests.builders.tuners import make_examples
 

@@ -6,15 +6,21 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.chat_loaders.counts import sum_counts
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.dataset_writer import DatasetOptions
+from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-from langchain_chatexports.datasets.preparation import PrepareOptions
 from langchain_chatexports.datasets.trace_file import read_header, read_trace
 from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataError
+from langchain_chatexports.redaction import read_key_file, restore
+from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.samples import write_imessage, write_messenger
 from langchain_chatexports.workflows import prepare, write_examples
-from langchain_chatexports.workflows.prepare import find_default_speakers
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import PrepareOptions
+from langchain_chatexports.workflows.prepare import (
+    DatasetOptions,
+    find_default_speakers,
+)
+from langchain_chatexports.workflows.redaction import Redaction
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.telegram import ANN, BO, TelegramChat
 from tests.unit_tests.builders.voice_server import write_talks
@@ -83,7 +89,7 @@ def test_owner_is_the_default_speaker(tmp_path: Path) -> None:
 
 
 def test_speaker_is_asked_for(chats: Path, tmp_path: Path) -> None:
-    with pytest.raises(SenderNotFoundError, match="--ai NAME"):
+    with pytest.raises(SenderNotFoundError, match="with `ai`"):
         prepare(chats)
     threads = write_messenger(tmp_path / "hogwarts")
     choices: list[dict[str, int]] = []
@@ -207,3 +213,34 @@ def test_forwarded_messages_are_not_learned(tmp_path: Path) -> None:
     learned = [m["content"] for m in answers if m.get("weight") != 0]
     assert context == ["of Cy\n\nof unknown", "saved"]
     assert learned == ["own", "own, too", "end"]
+
+
+def test_redaction_reads_the_export_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for all names, which may occur in any message, and once for examples."""
+    rows = [("c", "AB"[n % 2], f"{n}, call +1 650 253 000{n}") for n in range(8)]
+    path = write_table(tmp_path / "table.jsonl", *rows)
+    reads, redacted = [], []
+    conversations = TableChatLoader.conversations
+    redact_session = Redactor.redact_session
+
+    def count_read(loader: TableChatLoader, *arguments: Any) -> Any:
+        reads.append(loader)
+        return conversations(loader, *arguments)
+
+    def count_session(redactor: Redactor, *arguments: Any) -> Any:
+        redacted.append(arguments)
+        return redact_session(redactor, *arguments)
+
+    monkeypatch.setattr(TableChatLoader, "conversations", count_read)
+    monkeypatch.setattr(Redactor, "redact_session", count_session)
+    redaction = Redaction(tmp_path / "set.key")
+    options = PrepareOptions(ai=("B",), gap=None, redaction=redaction)
+    write_examples(path, tmp_path / "set", options)
+    assert (len(reads), len(redacted)) == (2, 1)
+    stand_ins = read_key_file(tmp_path / "set.key").stand_ins
+    (example,) = read_jsonl(tmp_path / "set")
+    for message, (_, _, text) in zip(example["messages"][1:], rows, strict=True):
+        assert text not in message["content"]
+        assert restore(message["content"], stand_ins) == text

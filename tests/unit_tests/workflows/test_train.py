@@ -10,8 +10,6 @@ import httpx
 import openai
 import pytest
 
-from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.training_data import TrainingData
 from langchain_chatexports.exceptions import (
     FineTuningFailedError,
     LocalServerError,
@@ -20,8 +18,10 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.local_server.storage.jobs import LocalJob
 from langchain_chatexports.workflows import train
+from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.remote_training import train_remotely
 from langchain_chatexports.workflows.train import create_job, get_progress
+from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
     MessageEvent,

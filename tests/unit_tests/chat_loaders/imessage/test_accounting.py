@@ -80,7 +80,7 @@ loader_options = st.fixed_dictionaries(
         "start": st.sampled_from([None, date(2022, 1, 1)]),
         "end": st.sampled_from([None, date(2023, 1, 1)]),
         "owner": st.sampled_from(["Me", ADDRESSES[1]]),
-        "contacts": st.sampled_from([{}, {ADDRESSES[0]: "Hare", ADDRESSES[1]: "Hare"}]),
+        "people": st.sampled_from([{}, {"Hare": ADDRESSES[:2]}]),
     },
 )
 

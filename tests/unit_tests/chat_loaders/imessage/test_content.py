@@ -375,7 +375,7 @@ def test_kept_event_is_one_line(path: Path, columns: dict[str, Any], line: str) 
         db.handle("+15550000003")
         chat.message(**columns)
     assert skipped(path) == {"system": 1}
-    message = load_message(path, keep="system", contacts={"+15550000003": "Fox"})
+    message = load_message(path, keep="system", people={"Fox": "+15550000003"})
     assert message.content == line
 
 

@@ -52,9 +52,9 @@ def test_contacts_merge_phone_and_mail(path: Path) -> None:
     with ChatDb(path) as db:
         db.chat(HARE).message("by phone")
         db.chat(HARE_MAIL).message("by mail")
-    names = {HARE: "Hare", HARE_MAIL: "Hare"}
+    people = {"Hare": (HARE, HARE_MAIL)}
     assert texts(path) == [["by mail"], ["by phone"]]
-    assert texts(path, contacts=names) == [["by phone", "by mail"]]
+    assert texts(path, people=people) == [["by phone", "by mail"]]
 
 
 def test_chats_without_members_are_merged_by_identifier(path: Path) -> None:

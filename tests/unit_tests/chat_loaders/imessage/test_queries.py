@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.imessage.database import open_database
+from langchain_chatexports.chat_loaders.database import open_database
 from langchain_chatexports.chat_loaders.imessage.queries import Queries
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import COLUMNS_SINCE, VERSIONS, ChatDb

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
+from langchain_chatexports.chat_loaders.imessage.contacts import read_nearby_books
+from langchain_chatexports.chat_loaders.people import to_people
 from langchain_chatexports.exceptions import (
     EncryptedExportError,
     ExportAccessError,
@@ -130,6 +131,5 @@ def test_link_to_contacts_outside_is_ignored(tmp_path: Path, link: str) -> None:
     book.write_text("BEGIN:VCARD\nFN:Ann\nTEL:+15550000001\nEND:VCARD\n")
     (folder / link).parent.mkdir(parents=True, exist_ok=True)
     (folder / link).symlink_to(book.parent)
-    assert find_contacts(None, folder / "chat.db").find_name("+15550000001") is None
-    named = find_contacts(book.parent, folder / "chat.db")
-    assert named.find_name("+15550000001") == "Ann"
+    assert read_nearby_books(folder / "chat.db") == []
+    assert to_people(book.parent).find(["+15550000001"])

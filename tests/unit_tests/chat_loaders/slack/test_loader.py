@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import MergeChatRuns, SlackChatLoader
-from langchain_chatexports.chat_loaders.slack import render_markup
+from langchain_chatexports.chat_loaders.slack.markup import render_markup
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import (
     messages_by_session,

@@ -28,6 +28,15 @@ class ChatFilter:
         """Whether all chats are selected."""
         return self == ChatFilter()
 
+    def used_fields(self) -> tuple[str, ...]:
+        """Return the names of the fields that are set."""
+        default = ChatFilter()
+        return tuple(
+            name
+            for name, value in vars(self).items()
+            if value != getattr(default, name)
+        )
+
     def loader_options(self) -> LoaderOptions:
         """Return the loader options for this filter; `apply` excludes groups."""
         return {
@@ -53,17 +62,17 @@ class ChatFilter:
         for option, unknown in self._unknown(exports):
             between = " between these dates" if self.start or self.end else ""
             msg = (
-                f"No conversation{between} matches {option}."
+                f"No conversation{between} matches `{option}`."
                 f"{did_you_mean(unknown, known_names)}"
             )
-            raise SenderNotFoundError(msg)
+            raise SenderNotFoundError(msg, parameters=(option,))
 
     def has_unknown_names(self, exports: Sequence[Export]) -> bool:
         """Return whether `check_names` raises an error."""
         return any(self._unknown(exports))
 
     def _unknown(self, exports: Sequence[Export]) -> Iterator[tuple[str, list[str]]]:
-        for option, names in (("--with", self.include), ("--exclude", self.exclude)):
+        for option, names in (("include", self.include), ("exclude", self.exclude)):
             unknown = [
                 name
                 for name in names

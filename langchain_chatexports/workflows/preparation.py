@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from langchain_core.chat_sessions import ChatSession
 
@@ -22,10 +21,8 @@ from langchain_chatexports.chat_loaders.recognition import (
     open_exports,
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
-from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.datasets.examples import SystemPrompt
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
-from langchain_chatexports.datasets.redaction import Redaction
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.datasets.trace import (
     TracedExample,
     newest_examples,
@@ -37,64 +34,64 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.steps import (
-    ChunkSessions,
-    LabelSpeakers,
-    MapAIMessages,
-    MergeChatRuns,
-    SessionTransform,
-    SplitSessions,
-)
+from langchain_chatexports.steps import ChunkSessions, SessionTransform
 from langchain_chatexports.steps.pipe import read_loader
+from langchain_chatexports.steps.training_steps import Gap, training_steps
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.redaction import Redaction
 
-# Fields that also apply to finished examples; `--split` sets `keep_tail`.
+# Fields that also apply to finished examples; a split set has its own `keep_tail`.
 _EXAMPLE_FIELDS = frozenset({"chats", "keep_tail", "limit", "redaction"})
-
-Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """Options for converting exports to examples.
-
-    Attributes:
-        ai: Names or handles of the person who becomes the AI; empty for the owner.
-        contacts: Path to the contacts for iMessage exports.
-        people: Path to the table of people.
-        export_zone: Time zone of exports with local times; `None` for the format's
-            default.
-        date_order: Order of day and month in ambiguous dates.
-        chats: Filter that selects the chats.
-        gap: Minimum pause between two conversations in a thread; `"auto"` detects it
-            for each thread, `None` never splits. Threads are split before messages are
-            merged.
-        size: Number of messages in a window.
-        overlap: Number of messages shared by adjacent windows.
-        whole: Whether to create one example per conversation.
-        keep_tail: Whether to add a last, shorter window. `None` adds it if threads are
-            split, since conversations are short.
-        keep_trailing: Whether to keep messages after the last answer.
-        system: System prompt for each example; `"auto"` names the AI and the other
-            people; `None` for no prompt.
-        limit: Maximum number of examples; the newest are kept.
-        redaction: Redaction of names and private numbers, if any.
-    """
+    """Options for converting exports to examples."""
 
     ai: tuple[str, ...] = ()
-    contacts: Path | None = None
-    people: Path | None = None
+    """Names or handles of the person who becomes the AI; empty for the owner."""
+
+    people: tuple[Path, ...] = ()
+    """Paths of tables of people, vCards and address books."""
+
     export_zone: str | None = None
+    """Time zone of exports with local times; `None` for the format's default."""
+
     date_order: DateOrder | None = None
+    """Order of day and month in ambiguous dates."""
+
     chats: ChatFilter = field(default_factory=ChatFilter)
+    """Filter that selects the chats."""
+
     gap: Gap = "auto"
+    """Minimum pause between two dialogues in a chat; `"auto"` detects it for each chat,
+    `None` never splits."""
+
     size: int = 8
+    """Number of messages in a window."""
+
     overlap: int = 2
+    """Number of messages shared by adjacent windows."""
+
     whole: bool = False
+    """Whether to create one example per dialogue."""
+
     keep_tail: bool | None = None
+    """Whether to add a last, shorter window. `None` adds it if chats are split, since
+    dialogues are short."""
+
     keep_trailing: bool = False
+    """Whether to keep messages after the last answer."""
+
     system: str | None = "auto"
+    """System prompt for each example; `"auto"` names the AI and the other people;
+    `None` for no prompt."""
+
     limit: int | None = None
+    """Maximum number of examples; the newest are kept."""
+
     redaction: Redaction | None = None
+    """Redaction of names and private numbers, if any."""
 
     def unused_for_examples(self) -> list[str]:
         """Return the names of set fields that do not apply to finished examples."""
@@ -109,8 +106,7 @@ class PrepareOptions:
         """Return the options for opening exports."""
         return {
             **self.chats.loader_options(),
-            "people": self.people,
-            "contacts": self.contacts,
+            "people": self.people or None,
             "timezone": self.export_zone,
             "date_order": self.date_order,
             "columns": None,
@@ -124,32 +120,15 @@ class PrepareOptions:
         ]
         return (
             *(redaction.steps() if redaction else ()),
-            *self.split_steps(),
-            MergeChatRuns(),
-            MapAIMessages(sender=tuple(names) or None),
-            LabelSpeakers(),
-            *self.window_steps(),
+            *training_steps(
+                names,
+                gap=self.gap,
+                size=self.size,
+                overlap=self.overlap,
+                whole=self.whole,
+                keep_tail=self.keep_tail,
+            ),
         )
-
-    def split_steps(self) -> tuple[SplitSessions, ...]:
-        """Return the step that splits threads into conversations, if any."""
-        if self.gap is None:
-            return ()
-        return (SplitSessions(gap=self.gap),)
-
-    def window_steps(self) -> tuple[ChunkSessions, ...]:
-        """Return the step that splits conversations into windows, if any."""
-        if self.whole:
-            return ()
-        keep_tail = self.gap is not None if self.keep_tail is None else self.keep_tail
-        # An answer shared by two windows is context in the later one.
-        window = ChunkSessions(
-            size=self.size,
-            overlap=self.overlap,
-            keep_tail=keep_tail,
-            overlap_as_context=True,
-        )
-        return (window,)
 
     def system_prompt(self) -> SystemPrompt:
         """Return the system prompt for `to_training_examples`."""
@@ -162,10 +141,12 @@ class Preparation:
 
     paths: Sequence[Path]
     options: PrepareOptions
-    # Number of examples so far.
     examples: int = 0
-    # Exports and their counted passes, set when reading begins.
+    """The number of examples so far."""
+
     passes: list[tuple[Export, Reading]] = field(default_factory=list)
+    """The exports and their counted passes, set when reading begins."""
+
     _ai_names: list[frozenset[str]] = field(default_factory=list)
 
     def iter_examples(self, counts: list[Counts]) -> Iterator[TracedExample]:
@@ -190,12 +171,13 @@ class Preparation:
             yield example
         if not self.examples:
             msg = (
-                "These conversations produced no examples: they are shorter than a "
+                "These dialogues produced no examples: they are shorter than a "
                 f"window of {plural(self.options.size, 'message')}, or contain no "
-                "answers. Use --keep-tail, a smaller --size, --whole, or a longer "
-                "--gap."
+                "answers. Use `keep_tail`, a smaller `size`, `whole`, or a longer "
+                "`gap`."
             )
-            raise TrainingDataError(msg)
+            parameters = ("keep_tail", "size", "whole", "gap")
+            raise TrainingDataError(msg, parameters=parameters)
 
     @cached_property
     def has_example_files(self) -> bool:
@@ -247,10 +229,10 @@ class Preparation:
             )
         if self.options.redaction:
             msg = (
-                "These files contain examples, but --redact only applies to exports. "
-                "Prepare the exports again with --redact."
+                "These files contain examples, but only exports can be redacted. "
+                "Prepare the exports again with a redaction."
             )
-            raise ExportFormatError(msg)
+            raise ExportFormatError(msg, parameters=("redact",))
         return chain.from_iterable(map(read_prepared, self.paths))
 
     def sessions(self) -> Iterator[ChatSession]:
@@ -277,19 +259,19 @@ class Preparation:
             chats.check_names(self.exports)
             if not any(summary.kept for _, summary in self.summaries()):
                 msg = (
-                    "No message in these exports matches --with, --no-groups, "
-                    "--exclude, --since and --until. Use fewer of these options."
+                    "No message in these exports matches the filter of chats. Use "
+                    "fewer or other conditions."
                 )
-                raise TrainingDataError(msg)
+                raise TrainingDataError(msg, parameters=chats.used_fields())
         without_ai, senders = self.exports_without_ai(), self.senders()
         if without_ai and not self.options.ai:
             paths = ", ".join(str(path) for path in without_ai)
-            msg = f"The owner of {paths} is unknown. Choose a person with --ai NAME."
-            raise SenderNotFoundError(msg, senders)
+            msg = f"The owner of {paths} is unknown. Choose a person with `ai`."
+            raise SenderNotFoundError(msg, senders, parameters=("ai",))
         if without_ai and len(without_ai) == len(self.passes):
             suggestion = did_you_mean(self.options.ai, senders)
-            msg = f"No sender in these exports matches --ai.{suggestion}"
-            raise SenderNotFoundError(msg, senders)
+            msg = f"No sender in these exports matches `ai`.{suggestion}"
+            raise SenderNotFoundError(msg, senders, parameters=("ai",))
 
     def exports_without_ai(self) -> list[Path]:
         """Return the exports read so far that have no message from the AI."""
@@ -303,8 +285,8 @@ class Preparation:
         return without_ai
 
     @property
-    def conversations(self) -> int:
-        """The number of conversations so far, after threads were split at pauses."""
+    def dialogues(self) -> int:
+        """The number of dialogues so far, after conversations were split at pauses."""
         count = 0
         for _, summary in self.summaries():
             if not summary.steps:

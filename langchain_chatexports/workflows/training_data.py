@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.examples import TrainingExample
-from langchain_chatexports.datasets.preparation import Preparation
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
 from langchain_chatexports.datasets.trace import TracedExample, find_person
 from langchain_chatexports.exceptions import TrainingDataError
+from langchain_chatexports.workflows.preparation import Preparation
 
 HoldOut: TypeAlias = "float | Literal['auto'] | None"
 """Fraction of examples to hold out; `None` to hold out none."""
@@ -23,12 +23,13 @@ class TrainingData:
 
     examples: list[TrainingExample]
     validation: list[TrainingExample]
-    # The number of examples skipped because they repeat older text.
     repeated: int
+    """The number of examples skipped because they repeat older text."""
+
     preparation: Preparation
     person: str | None
-    # A description of the exports.
     source: str
+    """A description of the exports."""
 
     def __str__(self) -> str:
         """Return a phrase with the example counts."""
@@ -51,10 +52,10 @@ class TrainingData:
         if not self.has_enough_examples:
             msg = (
                 f"Not enough examples to train on: found {len(self.examples)}, need at "
-                f"least {MIN_EXAMPLES}. Add exports, or use a smaller --size to get "
+                f"least {MIN_EXAMPLES}. Add exports, or use a smaller `size` to get "
                 "more examples."
             )
-            raise TrainingDataError(msg)
+            raise TrainingDataError(msg, parameters=("size",))
 
 
 def to_training_data(

@@ -1,4 +1,4 @@
-"""Names from address books and vCards. Ambiguous addresses have no name."""
+"""Names from vCards and address books, for every app."""
 
 import os
 import sqlite3
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.imessage.contacts import (
-    Card,
-    Contacts,
-    find_contacts,
-    read_vcards,
-)
+from langchain_chatexports.chat_loaders.address_books import Card, read_vcards
+from langchain_chatexports.chat_loaders.people import People, to_people
+from langchain_chatexports.chat_loaders.signal import SignalChatLoader
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.signal import SignalExport
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 HARE, TORTOISE = "+15550001111", "tortoise@pond.example"
 BOOK = "31bb7ba8914766d4ba40d6dfb6113c8b614be442"
@@ -89,7 +89,7 @@ def senders(path: Path, **options: Any) -> set[str]:
 
 
 def test_vcards_of_all_versions_are_read() -> None:
-    assert [(card.name, card.addresses) for card in read_vcards(VCARDS)] == [
+    assert [(card.name, card.handles) for card in read_vcards(VCARDS)] == [
         ("Harriet Hare", ("+1 (555) 000-1111",)),
         ("Toni Schildkröte", ("Tortoise@Pond.example",)),
         ("Fox, Sons; Co", ("tel:+1-555-000-3333",)),
@@ -149,8 +149,8 @@ def test_given_address_book_is_read(tmp_path: Path, entry: str) -> None:
     path = write_chats(tmp_path / "chat.db")
     book = tmp_path / "book" / "AddressBook-v22.abcddb"
     write_book(book, MAC_BOOK)
-    contacts = book if entry == "file" else str(book.parent)
-    assert senders(path, contacts=contacts) == {"Harriet Hare", "Toni"}
+    given = book if entry == "file" else str(book.parent)
+    assert senders(path, people=given) == {"Harriet Hare", "Toni"}
 
 
 def test_damaged_address_book_is_a_warning(tmp_path: Path) -> None:
@@ -162,20 +162,61 @@ def test_damaged_address_book_is_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("text", 4), (VCARDS, 2**36)], ids=["text", "huge"]
+    ("text", "size"),
+    [("text", 4), ("SQLite format 3\0", 16), (VCARDS, 2**36)],
+    ids=["text", "damaged", "huge"],
 )
 def test_file_without_readable_contacts_is_an_error(
     tmp_path: Path, text: str, size: int
 ) -> None:
-    contacts = tmp_path / "notes.txt"
+    contacts = tmp_path / "contacts.vcf"
     contacts.write_text(text)
     os.truncate(contacts, size)
-    with pytest.raises(ExportFormatError, match=r"notes\.txt contains no readable"):
-        find_contacts(contacts, tmp_path / "chat.db")
+    with pytest.raises(ExportFormatError, match=r"contacts\.vcf contains no readable"):
+        to_people(contacts)
 
 
-def names(*cards: Any) -> Contacts:
-    return Contacts(Card(name, tuple(addresses)) for name, *addresses in cards)
+def test_folder_of_vcards_is_read(tmp_path: Path) -> None:
+    (tmp_path / "hare.VCF").write_text(VCARDS)
+    (tmp_path / "fox.vcf").write_text("BEGIN:VCARD\nFN:Fox\nTEL:070707070\nEND:VCARD\n")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
+    people = to_people(tmp_path)
+    assert (find_name(people, HARE), find_name(people, "070707070")) == (
+        "Harriet Hare",
+        "Fox",
+    )
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ExportFormatError, match="contains no readable contacts"):
+        to_people(empty)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_vcards_are_recognized_by_content(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "contacts.txt"
+    path.write_text(VCARDS, encoding=encoding)
+    assert find_name(to_people(path), TORTOISE) == "Toni Schildkröte"
+
+
+def test_table_comes_before_the_address_book(tmp_path: Path) -> None:
+    """A table may rename the people that an address book names."""
+    path = write_chats(tmp_path / "chat.db")
+    write_book(tmp_path / "AddressBook-v22.abcddb", MAC_BOOK)
+    assert senders(path, people={"Racer": "Harriet Hare"}) == {"Racer", "Toni"}
+    assert senders(path, people={}) == {HARE, TORTOISE}
+    table, cards = tmp_path / "people.csv", tmp_path / "contacts.vcf"
+    table.write_text(f"Slow;{TORTOISE}\n")
+    cards.write_text(VCARDS)
+    assert senders(path, people=[table, cards]) == {"Harriet Hare", "Slow"}
+
+
+def names(*cards: Any) -> People:
+    return People(cards=[Card(name, tuple(addresses)) for name, *addresses in cards])
+
+
+def find_name(people: People, *handles: str) -> str | None:
+    card = people.find(handles)
+    return card.name if card else None
 
 
 @pytest.mark.parametrize(
@@ -195,7 +236,7 @@ def names(*cards: Any) -> Contacts:
     ],
 )
 def test_address_is_found_in_any_spelling(written: str, handle: str) -> None:
-    assert names(("Hare", written)).find_name(handle) == "Hare"
+    assert find_name(names(("Hare", written)), handle) == "Hare"
 
 
 @pytest.mark.parametrize(
@@ -212,42 +253,103 @@ def test_address_is_found_in_any_spelling(written: str, handle: str) -> None:
     ],
 )
 def test_other_addresses_are_not_found(written: str, handle: str) -> None:
-    assert names(("Hare", written)).find_name(handle) is None
+    assert names(("Hare", written)).find([handle]) is None
 
 
 def test_last_ten_digits_must_be_unique() -> None:
-    contacts = names(("Hare", "+445550001111"), ("Fox", HARE))
-    assert contacts.find_name(HARE) == "Fox"
-    assert contacts.find_name("5550001111") is None
+    people = names(("Hare", "+445550001111"), ("Fox", HARE))
+    assert find_name(people, HARE) == "Fox"
+    assert people.find(["5550001111"]) is None
 
 
 def test_cards_from_two_accounts_are_joined() -> None:
     first, second = "hare@x.example", "hare@y.example"
-    contacts = names(("Hare", HARE, first), ("Harriet Hare", HARE, second))
-    assert contacts.find_person(first) == contacts.find_person(second)
-    assert contacts.find_name(first) == "Harriet Hare"
+    people = names(("Hare", HARE, first), ("Harriet Hare", HARE, second))
+    assert people.find([first]) is people.find([second])
+    assert find_name(people, first) == "Harriet Hare"
 
 
 def test_people_with_a_shared_number_stay_separate() -> None:
+    """The number belongs to neither of them, and has the most complete name."""
     mother, father = "mother@x.example", "father@x.example"
-    contacts = names(("Mother Hare", HARE, mother), ("Father Fox", HARE, father))
-    assert contacts.find_person(mother) != contacts.find_person(father)
-    assert contacts.find_person(HARE) is None
+    people = names(("Mother Hare", HARE, mother), ("Father Fox", HARE, father))
+    assert (find_name(people, mother), find_name(people, father)) == (
+        "Mother Hare",
+        "Father Fox",
+    )
+    household = people.find([HARE])
+    assert household
+    assert (household.name, household.handles) == ("Mother Hare", (HARE,))
+    assert household not in {people.find([mother]), people.find([father])}
 
 
-def test_people_with_the_same_name_stay_separate() -> None:
-    contacts = names(("Hare", HARE), ("Hare", TORTOISE))
-    assert contacts.find_person(HARE) != contacts.find_person(TORTOISE)
+def test_chats_of_a_household_stay_separate(tmp_path: Path) -> None:
+    with ChatDb(tmp_path / "chat.db") as db:
+        for address in (HARE, TORTOISE):
+            db.chat(address).message(address)
+    cards = tmp_path / "contacts.vcf"
+    cards.write_text(
+        f"BEGIN:VCARD\nFN:Mother Hare\nTEL:{HARE}\nEMAIL:{TORTOISE}\nEND:VCARD\n"
+        f"BEGIN:VCARD\nFN:Father Fox\nTEL:{HARE}\nEND:VCARD\n"
+    )
+    sessions = IMessageChatLoader(tmp_path / "chat.db", people=cards).load()
+    assert len(sessions) == 2
+    assert senders(tmp_path / "chat.db", people=cards) == {
+        f"Mother Hare ({HARE})",
+        f"Mother Hare ({TORTOISE})",
+    }
 
 
-def test_same_name_in_a_mapping_is_one_person() -> None:
-    contacts = find_contacts({HARE: "Hare", TORTOISE: "Hare"}, Path("chat.db"))
-    assert contacts.find_person(HARE) == contacts.find_person(TORTOISE)
+def test_people_with_the_same_name_stay_separate(tmp_path: Path) -> None:
+    path = write_chats(tmp_path / "chat.db")
+    cards = tmp_path / "contacts.vcf"
+    cards.write_text(
+        f"BEGIN:VCARD\nFN:Hare\nTEL:{HARE}\nEND:VCARD\n"
+        f"BEGIN:VCARD\nFN:Hare\nEMAIL:{TORTOISE}\nEND:VCARD\n"
+    )
+    assert senders(path, people=cards) == {f"Hare ({HARE})", f"Hare ({TORTOISE})"}
+
+
+def test_mapping_joins_addresses(tmp_path: Path) -> None:
+    path = write_chats(tmp_path / "chat.db")
+    people = {"Hare": (HARE, TORTOISE)}
+    (session,) = IMessageChatLoader(path, people=people).load()
+    assert [message.content for message in session["messages"]] == ["fast", "slow"]
 
 
 def test_number_of_many_people_is_indexed_fast() -> None:
     cards = [Card(f"Hare {number}", ("+15550000001",)) for number in range(5_000)]
     before = process_time()
-    contacts = Contacts(cards)
+    people = People(cards=cards)
     assert process_time() - before < 1
-    assert contacts.find_person("+15550000001") is None
+    assert find_name(people, "+15550000001") == "Hare 4999"
+
+
+def test_many_addresses_of_a_person_are_indexed_fast() -> None:
+    addresses = tuple(f"hare{number}@x.example" for number in range(5_000))
+    before = process_time()
+    people = names(("Hare", *addresses))
+    assert {find_name(people, address) for address in addresses} == {"Hare"}
+    assert process_time() - before < 2
+
+
+def write_vcards(path: Path) -> Path:
+    path.write_text(VCARDS)
+    return path
+
+
+def test_vcards_name_whatsapp_senders(tmp_path: Path) -> None:
+    """People who are not in the phone's contacts are only numbers."""
+    chat = WhatsAppChat.android().says("+1 (555) 000-1111", "Hi").says("Toni", "Yes")
+    path = chat.to_file(tmp_path / "WhatsApp Chat with Race.txt")
+    loader = WhatsAppChatLoader(path, people=write_vcards(tmp_path / "contacts.vcf"))
+    assert set(loader.inspect().senders) == {"Harriet Hare", "Toni"}
+
+
+def test_vcards_name_signal_senders(tmp_path: Path) -> None:
+    export = SignalExport()
+    hare = export.contact(e164="15550001111")
+    export.chat(hare).says(hare, "Hi")
+    path = export.write(tmp_path / "main.jsonl")
+    loader = SignalChatLoader(path, people=write_vcards(tmp_path / "contacts.vcf"))
+    assert set(loader.inspect().senders) == {"Harriet Hare"}

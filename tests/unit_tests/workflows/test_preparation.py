@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.datasets.chat_filter import ChatFilter
-from langchain_chatexports.datasets.dataset_writer import DatasetOptions, write_prepared
-from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
-from langchain_chatexports.datasets.redaction import Redaction
 from langchain_chatexports.samples import write_imessage
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
+from langchain_chatexports.workflows.prepare import DatasetOptions, write_prepared
+from langchain_chatexports.workflows.redaction import Redaction
 
 TORTOISE = PrepareOptions(ai=("Tortoise",))
 

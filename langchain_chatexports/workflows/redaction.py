@@ -1,12 +1,9 @@
-"""Redact exports before conversion, and write a key file."""
+"""Redact exports before conversion and write a key file."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-
-from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports._progress import Watch, no_progress
@@ -30,34 +27,32 @@ def default_key_file(output: Path) -> Path:
 
 
 class Redaction:
-    """The redaction step with its key file; call `read_names` first."""
+    """The redaction step and its key file; call `read_names` first."""
 
     def __init__(self, key_file: Path, *, watch: Watch = no_progress) -> None:
         """Initialize without reading or writing anything."""
         self.key_file = key_file
         self._watch = watch
         self._key: RedactionKey | None = None
+        self._originals: dict[str, str] = {}
         self._step: Redact | None = None
 
     def read_names(self, exports: Sequence[Export]) -> None:
-        """Create the step from the names in the exports, and collect the originals.
-
-        They are collected first, so that the key file can be written right after the
-        examples.
-        """
-        key = self._key or RedactionKey(new_key())
-        if self._key is None and self.key_file.exists():
-            key = read_key_file(self.key_file)
+        """Create the step from the names in the exports."""
+        if self._key is None:
+            exists = self.key_file.exists()
+            self._key = (
+                read_key_file(self.key_file) if exists else RedactionKey(new_key())
+            )
         # The selected chats may mention people from other chats.
-        unfiltered_exports = [
-            replace(export, loader=export.loader.without_filters())
-            for export in exports
-        ]
-        with self._read("messages read for names", unfiltered_exports) as sessions:
-            self._step = Redact.for_export(sessions, key=key.key)
-        with self._read("messages read for the key", exports) as sessions:
-            pseudonyms = self._step.undo_map(sessions)
-        self._key = replace(key, stand_ins={**key.stand_ins, **pseudonyms})
+        passes = [read_loader(export.loader.without_filters()) for export in exports]
+        with self._watch(
+            "messages read for names",
+            lambda: sum(reading.messages_read for reading in passes),
+            estimate_message_count(exports),
+        ):
+            step = Redact.for_export(chain.from_iterable(passes), key=self._key.key)
+        self._step = step.collecting(self._originals)
 
     def steps(self) -> tuple[Redact]:
         """Return the redaction step, which must run before all others."""
@@ -74,16 +69,5 @@ class Redaction:
     def write_key_file(self) -> None:
         """Write the key file; call it after writing the redacted examples."""
         if self._key is not None:
-            self._key.write(self.key_file)
-
-    @contextmanager
-    def _read(
-        self, label: str, exports: Sequence[Export]
-    ) -> Iterator[Iterator[ChatSession]]:
-        passes = [read_loader(export.loader) for export in exports]
-
-        def count_messages() -> int:
-            return sum(reading.messages_read for reading in passes)
-
-        with self._watch(label, count_messages, estimate_message_count(exports)):
-            yield chain.from_iterable(passes)
+            stand_ins = {**self._key.stand_ins, **self._originals}
+            replace(self._key, stand_ins=stand_ins).write(self.key_file)

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.imessage import database as database_module
-from langchain_chatexports.chat_loaders.imessage.database import open_database
+from langchain_chatexports.chat_loaders import database as database_module
+from langchain_chatexports.chat_loaders.database import open_database
 from langchain_chatexports.exceptions import ExportAccessError, ExportFormatError
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.sessions import all_texts
