@@ -248,14 +248,12 @@ class TableChatLoader(ChatExportLoader):
         counts = files.details.setdefault("date_orders", {})
         counts[description] = counts.get(description, 0) + 1
         if is_guess:
-            files.warn(
-                ExportWarning(
-                    f"The dates of {table.file.label} do not show which number is the day; "
-                    f"they are read with the {ORDERS[order]}. If that is wrong, set "
-                    f"date_order='{other_order(order)}'.",
-                    parameters=("date_order",),
-                )
+            msg = (
+                f"The dates of {table.file.label} do not show which number is the day; "
+                f"they are read with the {ORDERS[order]}. If that is wrong, set "
+                f"date_order='{other_order(order)}'."
             )
+            files.warn(ExportWarning(msg, parameters=("date_order",)))
         return order
 
 

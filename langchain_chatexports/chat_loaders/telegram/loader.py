@@ -120,13 +120,11 @@ class TelegramChatLoader(ChatExportLoader):
         elif used_offset:
             problem = "have an offset that may ignore daylight saving. If it is wrong"
         if problem:
-            files.warn(
-                ExportWarning(
-                    f"Times in {self.path} {problem}, set the time zone of the exporting "
-                    "computer: timezone='Europe/Berlin'. Or export again as JSON.",
-                    parameters=("timezone",),
-                )
+            msg = (
+                f"Times in {self.path} {problem}, set the time zone of the exporting "
+                "computer: timezone='Europe/Berlin'. Or export again as JSON."
             )
+            files.warn(ExportWarning(msg, parameters=("timezone",)))
 
 
 def _read_messages(

@@ -251,12 +251,10 @@ def _report_dates(
             "combined from several exports. All of them are read."
         )
     if guesses := [order.order for order in orders if order.is_guess]:
-        files.warn(
-            ExportWarning(
-                f"The dates of {file.label} do not show which number is the day, so they "
-                f"are read with the {ORDERS[guesses[0]]}. If that is wrong, add a longer "
-                "chat from the same phone to the folder, or set "
-                f"date_order='{other_order(guesses[0])}'.",
-                parameters=("date_order",),
-            )
+        msg = (
+            f"The dates of {file.label} do not show which number is the day, so they "
+            f"are read with the {ORDERS[guesses[0]]}. If that is wrong, add a longer "
+            "chat from the same phone to the folder, or set "
+            f"date_order='{other_order(guesses[0])}'."
         )
+        files.warn(ExportWarning(msg, parameters=("date_order",)))
