@@ -118,7 +118,7 @@ assert "</html>" in (folder / "report.html").read_text(encoding="utf-8")
     "check_extra()",
     "mcp": "from langchain_chatexports import retrieval\n"
     "retrieval.chat_mcp_server(retrieval.ChatIndex())",
-    "local": "import torch, trl, peft, fastapi, httpx, xllamacpp\n"
+    "local": "import torch, peft, fastapi, httpx, xllamacpp\n"
     "from langchain_chatexports.local_server.old_http import app\n"
     "from langchain_chatexports.local_server.training import trainer",
     "page": "from langchain_chatexports.page import screens, server\n"

@@ -24,6 +24,7 @@ from langchain_chatexports.local_server.bases.cache import (
     write_json,
 )
 from langchain_chatexports.local_server.bases.preparation import (
+    complete_base,
     file_key,
     load_tokenizer,
 )
@@ -33,7 +34,7 @@ from langchain_chatexports.local_server.processes import (
     limit_memory,
 )
 
-# Importing transformers and converting a tokenizer take most of it on a busy machine.
+# Importing transformers takes most of it on a busy machine.
 _MAX_SECONDS = 120.0
 _MAX_CHARACTERS = 1_000_000
 _EXTRA_MEMORY_BYTES = 500_000_000
@@ -178,6 +179,8 @@ def read_template(directory: Path) -> ChatTemplate:
     A child process derives it once, and the result is cached. Raises a `TemplateError`
     if the base has no template that chats can be assembled from.
     """
+    # A conversion takes longer than the template may.
+    complete_base(directory)
     files = sorted({file for pattern in _FILES for file in directory.glob(pattern)})
     key = json.dumps([_VERSION, str(directory), *map(file_key, files)])
     cached = (

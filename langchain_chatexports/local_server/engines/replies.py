@@ -22,7 +22,7 @@ class Reply:
     head: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Give the response an id."""
+        """Create the fields that all parts of the response share."""
         self.head = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),

@@ -98,7 +98,7 @@ def read_sampling(body: Mapping[str, Any]) -> Sampling:
         default = default.for_structured_output()
     chosen = {
         # transformers rejects a temperature of 1 that is not a float.
-        field.name: type(field.default)(body[field.name])
+        field.name: type(getattr(default, field.name))(body[field.name])
         for field in fields(Sampling)
         if body.get(field.name) is not None
     }

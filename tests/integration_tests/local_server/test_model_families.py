@@ -1,7 +1,5 @@
 """Both engines answer like PEFT for tiny models of the known bases."""
 
-import asyncio
-import json
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,25 +9,31 @@ import pytest
 import torch
 
 from langchain_chatexports.local_server.bases import weights
-from langchain_chatexports.local_server.bases.chat_template import (
-    IGNORED,
-    ChatTokenizer,
-)
 from langchain_chatexports.local_server.bases.gguf_check import check_gguf
-from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF
+from langchain_chatexports.local_server.bases.labels import (
+    IGNORED,
+    encode_chat,
+    encode_prompt,
+    label,
+)
+from langchain_chatexports.local_server.bases.template import ChatTemplate
 from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.old_engines.llama_cpp import LlamaCppEngine
-from langchain_chatexports.local_server.old_engines.transformers import (
-    GenerationRequest,
-    Sampling,
-    TransformersEngine,
-    score_conversation,
+from langchain_chatexports.local_server.engines.sampling import Sampling
+from langchain_chatexports.local_server.engines.transformers_child import (
+    LoadedBase,
+    Request,
 )
 from tests.integration_tests.local_server.conftest import FAMILIES
+from tests.unit_tests.builders.engines import (
+    ask,
+    open_llama_cpp,
+    tiny_template,
+    write_gguf_for,
+)
 from tests.unit_tests.builders.gguf import write_gguf
-from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+from tests.unit_tests.builders.lora_runs import RecordedProgress, run_lora
+from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.tiny_models import write_tiny_model
-from tests.unit_tests.builders.training_runs import run_training, training_spec
 
 # PEFT uses an attribute that transformers deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -47,8 +51,8 @@ class TrainedModel(NamedTuple):
     family: str
     base: Path
     adapter: Path
-    tokenizer: ChatTokenizer
-    engine: TransformersEngine
+    template: ChatTemplate
+    engine: LoadedBase
     plain: Any
     """The base with the adapter, loaded by PEFT alone."""
 
@@ -57,20 +61,20 @@ class TrainedModel(NamedTuple):
 def trained(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("trained")
     base = write_tiny_model(folder / "base", request.param)
-    (folder / "train.jsonl").write_bytes(as_jsonl(dialogues(3)))
-    run_training(training_spec(folder, base, rate=10.0, max_length=256))
-    adapter = folder / "model"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        base_model = load_base(base, "cpu", "float32")
-        plain = peft.PeftModel.from_pretrained(base_model, adapter).eval()
-    tokenizer = ChatTokenizer(base)
-    engine = TransformersEngine(base, tokenizer, threads=1)
+    progress = RecordedProgress(folder / "job")
+    adapter = run_lora(progress, base, examples=dialogues(3), rate=10.0)
+    assert adapter is not None
+    assert len(progress.steps) == 3
     with pytest.MonkeyPatch.context() as patch:
         # Rounding to bfloat16 would hide errors.
         patch.setattr(weights, "choose_dtype", lambda _: "float32")
-        yield TrainedModel(request.param, base, adapter, tokenizer, engine, plain)
-        engine.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            base_model = load_base(base, "cpu", "float32")
+            plain = peft.PeftModel.from_pretrained(base_model, adapter).eval()
+        template = tiny_template(base)
+        engine = LoadedBase(base, template)
+        yield TrainedModel(request.param, base, adapter, template, engine, plain)
 
 
 def _next_token(model: Any, ids: list[int]) -> Any:
@@ -92,36 +96,32 @@ def _greedy(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
 
 def _ask_transformers(trained: TrainedModel, prompt: list[int]) -> str:
     pieces: list[str] = []
-    request = GenerationRequest(
-        prompt,
-        _ANSWER_TOKENS,
-        trained.adapter,
-        Sampling(temperature=0, dry_multiplier=0),
-    )
-    trained.engine.submit(request, pieces.append).result(300)
+    sampling = Sampling(temperature=0, dry_multiplier=0)
+    request = Request(prompt, _ANSWER_TOKENS, trained.adapter, sampling, [], None)
+    trained.engine.generate(request, pieces.append, lambda: False)
     return "".join(pieces)
 
 
 def test_transformers_answers_like_peft(trained: TrainedModel) -> None:
-    tokenizer, template = trained.tokenizer, trained.tokenizer.template
+    tokenizer = trained.engine.tokenizer
     chat = [{"role": "user", "content": "Ready?"}]
     for turn in range(_TURNS // 2):
-        prompt = template.prompt_ids(chat)
-        expected = _greedy(trained.plain, prompt, tokenizer.end_tokens)
-        text = str(tokenizer.tokenizer.decode(expected, skip_special_tokens=True))
+        prompt = encode_prompt(tokenizer, trained.template, chat)
+        expected = _greedy(trained.plain, prompt, trained.engine.end_tokens)
+        text = str(tokenizer.decode(expected, skip_special_tokens=True))
         assert _ask_transformers(trained, prompt) == text
         chat.append({"role": "assistant", "content": text})
         chat.append({"role": "user", "content": f"And {turn}?"})
 
 
 def test_scores_equal_the_training_loss(trained: TrainedModel) -> None:
-    template = trained.tokenizer.template
     texts = ("Are you ready for race {}?", "Slow and steady, {} times.")
     chat = [
         {"role": ("user", "assistant")[n % 2], "content": texts[n % 2].format(n)}
         for n in range(_TURNS)
     ]
-    labeled = template.label(chat, max_length=10_000)
+    tokenizer, template = trained.engine.tokenizer, trained.template
+    labeled = label(tokenizer, template, chat, max_length=10_000)
     with torch.inference_mode():
         logits = trained.plain(input_ids=torch.tensor([labeled.input_ids])).logits[0]
     loss = torch.nn.functional.cross_entropy(
@@ -130,14 +130,10 @@ def test_scores_equal_the_training_loss(trained: TrainedModel) -> None:
         ignore_index=IGNORED,
         reduction="sum",
     )
-    scores = trained.engine.run(
-        lambda model: score_conversation(
-            model, template, chat, adapter=trained.adapter, context=10_000
-        )
-    ).result()
-    assert scores is not None
-    found = sum(score.nll + (score.end_nll or 0.0) for score in scores)
-    assert found == pytest.approx(float(loss), rel=1e-4)
+    ids, replies = encode_chat(tokenizer, template, chat)
+    positions = [at for reply in replies for at in range(reply.start, reply.end)]
+    found = trained.engine.negative_log_likelihoods(ids, positions, trained.adapter)
+    assert sum(found) == pytest.approx(float(loss), rel=1e-4)
 
 
 async def test_llama_cpp_answers_like_peft(
@@ -147,46 +143,45 @@ async def test_llama_cpp_answers_like_peft(
     if trained.family == "falcon-h1":
         pytest.skip("llama.cpp does not answer for it")
     file = write_gguf(trained.base, tmp_path / "trained.gguf")
-    matrices = await asyncio.to_thread(check_gguf, file, trained.base)
-    gguf = BaseGGUF(file, lambda: matrices)
-    engine = LlamaCppEngine(
-        file, trained.tokenizer, name="x", write_adapter=gguf.write_adapter, threads=1
-    )
-    tokenizer, template = trained.tokenizer.tokenizer, trained.tokenizer.template
+    # Chats and tokens are the same, too.
+    assert check_gguf(file, trained.base)
+    model = write_gguf_for(trained.base, file, trained.adapter)
+    engine = open_llama_cpp(trained.base, file)
+    tokenizer = trained.engine.tokenizer
     # llama.cpp returns no likelihoods for parts of characters.
     parts = [n for n in range(len(tokenizer)) if "\ufffd" in tokenizer.decode([n])]
     chat: list[dict[str, str]] = []
     try:
         for turn in range(_TURNS // 2):
             chat.append({"role": "user", "content": f"Are you ready for race {turn}?"})
-            body = {
-                "messages": template.prepare_messages(chat),
-                "max_tokens": _ANSWER_TOKENS,
-                "temperature": 0,
-                "logprobs": True,
-                "top_logprobs": 5,
-                "logit_bias": {str(token): -1000 for token in parts},
-            }
-            async with engine.open_response(
-                trained.adapter, json.dumps(body).encode()
-            ) as response:
-                assert response.status_code == 200, await response.aread()
-                answer = json.loads(await response.aread())["choices"][0]
-            _compare(trained.plain, template.prompt_ids(chat), answer, parts)
-            text = answer["message"]["content"] or "Slow and steady."
+            answer = await ask(
+                engine,
+                model,
+                messages=chat,
+                max_tokens=_ANSWER_TOKENS,
+                temperature=0,
+                dry_multiplier=0,
+                logprobs=True,
+                top_logprobs=5,
+                logit_bias={str(token): -1000 for token in parts},
+            )
+            choice = answer.choices[0]
+            prompt = encode_prompt(tokenizer, trained.template, chat)
+            _compare(trained.plain, prompt, choice.logprobs, parts)
+            text = choice.message.content or "Slow and steady."
             chat.append({"role": "assistant", "content": text})
     finally:
-        engine.close()
+        await engine.aclose()
 
 
-def _compare(model: Any, ids: list[int], answer: Any, banned: list[int]) -> None:
+def _compare(model: Any, ids: list[int], logprobs: Any, banned: list[int]) -> None:
     """Compare the likelihoods of each token in an answer with transformers'."""
-    for token in (answer.get("logprobs") or {"content": []})["content"]:
+    for token in (logprobs.content if logprobs else None) or ():
         expected = _next_token(model, ids)
-        found = {each["id"]: each["logprob"] for each in token["top_logprobs"]}
+        found = {each.id: each.logprob for each in token.top_logprobs}
         assert found == pytest.approx(
             {each: float(expected[each]) for each in found}, abs=_TOLERANCE
         )
         expected[banned] = -torch.inf
-        assert float(expected.max() - expected[token["id"]]) < _TOLERANCE
-        ids = [*ids, token["id"]]
+        assert float(expected.max() - expected[token.id]) < _TOLERANCE
+        ids = [*ids, token.id]

@@ -21,7 +21,7 @@ from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.transformers import TransformersEngine
 from langchain_chatexports.local_server.workspace import Model
 
-HELLO = [{"role": "user", "content": "Are you ready for the race?"}]
+HELLO: list[Any] = [{"role": "user", "content": "Are you ready for the race?"}]
 TINY = Model("tiny")
 
 

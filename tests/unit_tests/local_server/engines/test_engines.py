@@ -24,7 +24,7 @@ from tests.unit_tests.builders.engines import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-_GREEDY = {"temperature": 0}
+_GREEDY: dict[str, Any] = {"temperature": 0}
 _TOOL = {"type": "function", "function": {"name": "now"}}
 
 
@@ -65,7 +65,7 @@ async def test_stream_has_the_same_text(engine: Engine) -> None:
 
 
 async def test_stream_includes_usage_on_request(engine: Engine) -> None:
-    options = {"include_usage": True}
+    options: dict[str, Any] = {"include_usage": True}
     chunks = await stream(engine, max_tokens=3, stream_options=options)
     assert chunks[-1].usage.completion_tokens == 3
     assert chunks[-1].choices == []

@@ -50,7 +50,7 @@ pytestmark = [
 ]
 
 _LONG = 450
-_GREEDY = {"temperature": 0, "dry_multiplier": 0}
+_GREEDY: dict[str, Any] = {"temperature": 0, "dry_multiplier": 0}
 _SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -490,7 +490,7 @@ async def test_tool_calls_and_results_are_in_the_prompt(
     result = {"role": "tool", "tool_call_id": "1", "content": "noon"}
     messages = [*HELLO, {"role": "assistant", "tool_calls": [call]}, result]
     plain = (await ask(tool_engine, max_tokens=1)).usage
-    options = {"messages": messages, "tools": [_TOOL]}
+    options: dict[str, Any] = {"messages": messages, "tools": [_TOOL]}
     read = (await ask(tool_engine, max_tokens=1, **options)).usage
     assert plain is not None
     assert read is not None

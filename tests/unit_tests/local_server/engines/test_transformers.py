@@ -40,7 +40,7 @@ from tests.unit_tests.builders.waiting import wait_until
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 _LONG = 400
-_GREEDY = {"temperature": 0}
+_GREEDY: dict[str, Any] = {"temperature": 0}
 _CHAT: list[dict[str, Any]] = [
     {"role": "assistant", "content": "Hello."},
     {"role": "user", "content": "Are you ready?"},
