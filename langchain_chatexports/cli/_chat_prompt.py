@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server import Model
 from langchain_chatexports.personas.talk import Talk
-from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import new_talk_id, resume_talk, save_turns
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class TerminalChat:
         self,
         talks: Sequence[Talk],
         show_reply: Callable[[Sequence[Talk]], None],
-        model: TunedModel | None = None,
+        model: Model | None = None,
     ) -> None:
         self._talks = talks
         self._show_reply = show_reply

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.cli._console import (
@@ -18,11 +17,12 @@ from langchain_chatexports.cli._console import (
 )
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import Base, Workspace
 from langchain_chatexports.workflows.bases import (
-    Base,
     BaseChoice,
     download_base,
-    find_base,
+    download_bytes,
+    download_text,
     language_warning,
     training_seconds,
 )
@@ -41,9 +41,9 @@ _SECONDS_BETWEEN_LINES = 10.0
 class TrainingDisplay(ProgressDisplay):
     """Prints the events of a job, and its steps as a bar or as lines."""
 
-    def __init__(self, data_dir: Path | None = None) -> None:
+    def __init__(self, workspace: Workspace | None = None) -> None:
         super().__init__()
-        self._options = () if data_dir is None else ("--data-dir", _absolute(data_dir))
+        self._options = [] if workspace is None else data_dir_options(workspace)
         self._last_line = 0.0
 
     def __call__(self, event: TrainingEvent) -> None:
@@ -68,7 +68,7 @@ class TrainingDisplay(ProgressDisplay):
 
     def _show_stopped(self, event: StoppedEvent) -> None:
         if event.outcome == "elsewhere":
-            print_line(f"Job {event.job_id} is still running in another command.")
+            print_line(f"Job {event.job_id} continues in another program.")
         else:
             job = event.job
             position = f" at {format_progress(job)}" if job and job.step else ""
@@ -90,7 +90,7 @@ def select_base(
         choice = choose(False)
         print_line(choice)
     if choice.better is not None:
-        size = choice.better.download_text
+        size = download_text(choice.better)
         print_line(
             f"A better base, if you download it: --base {choice.better.id} ({size})"
         )
@@ -98,7 +98,7 @@ def select_base(
 
 
 def _is_downloaded(base: Base, *, yes: bool) -> bool:
-    if not base.download_bytes:
+    if not base.needs_download():
         return True
     # Without a terminal, only local bases are proposed, so this never raises.
     if not confirm("Download it?", yes=yes, refusal=LocalServerError("")):
@@ -112,34 +112,33 @@ def _is_downloaded(base: Base, *, yes: bool) -> bool:
 
 
 def print_base(
-    base: str | None,
+    base: Base,
     language: str | None = None,
     examples: Sequence[TrainingExample] = (),
+    workspace: Workspace | None = None,
 ) -> None:
     """Print the base model with its size, license and training time."""
-    model = find_base(base)
-    parts = [f"Base model: {model.name}"]
-    if model.is_default:
+    parts = [f"Base model: {base.name}"]
+    if base.is_default:
         parts.append("a tiny demo model")
-    if model.download_bytes:
-        parts.append(f"{model.download_bytes / 1e6:,.0f} MB from huggingface.co")
-    if model.license:
-        parts.append(f"license: {model.license}")
-    seconds = training_seconds(model, examples) if examples else None
+    if base.needs_download():
+        size = f"{download_bytes(base) / 1e6:,.0f} MB " if base.size_bytes else ""
+        parts.append(f"{size}from huggingface.co")
+    if base.license:
+        parts.append(f"license: {base.license}")
+    seconds = training_seconds(base, examples, workspace) if examples else None
     if seconds is not None:
         parts.append(f"trains in about {short_duration(seconds)} (estimated)")
     print_line(", ".join(parts))
-    if warning := language_warning(model, language):
+    if warning := language_warning(base, language):
         print_line(f"warning: {warning}")
 
 
 def chat_command(
-    name: str, *, data_dir: Path | None = None, base_url: str | None = None
+    name: str, *, workspace: Workspace | None = None, base_url: str | None = None
 ) -> str:
     """Return the command to talk to a model, which works in any folder."""
-    options: list[str] = []
-    if data_dir is not None:
-        options = ["--data-dir", _absolute(data_dir)]
+    options = [] if workspace is None else data_dir_options(workspace)
     if base_url is not None:
         options = ["--base-url", base_url]
     # A model name on a server may look like an option.
@@ -147,5 +146,8 @@ def chat_command(
     return command_line("chat", *options, *model)
 
 
-def _absolute(path: Path) -> str:
-    return str(path.expanduser().absolute())
+def data_dir_options(workspace: Workspace) -> list[str]:
+    """Return the option for a data directory, unless it is the user's."""
+    if workspace.data_dir == Workspace().data_dir:
+        return []
+    return ["--data-dir", str(workspace.data_dir)]

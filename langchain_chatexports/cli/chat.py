@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -35,19 +35,20 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.cli._replies import show_replies, write_json
 from langchain_chatexports.cli._training import print_base, select_base
-from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server import (
+    Model,
+    NotFoundError,
+    Workspace,
+    find_base,
+)
 from langchain_chatexports.personas.talk import ChatSettings, Talk
 from langchain_chatexports.workflows.bases import (
     choose_chat_base,
-    find_base,
+    estimate_speed,
     training_seconds,
 )
 from langchain_chatexports.workflows.memory import open_memory
-from langchain_chatexports.workflows.models import (
-    TunedModel,
-    find_tuned_model,
-    match_models,
-)
 from langchain_chatexports.workflows.remote_training import THIS_MACHINE, get_host
 from langchain_chatexports.workflows.talk import (
     Speaker,
@@ -56,6 +57,23 @@ from langchain_chatexports.workflows.talk import (
     load_tuned_speaker,
     open_talk,
 )
+
+
+@dataclass(frozen=True)
+class Target:
+    """Whom to talk to."""
+
+    exports: list[Path]
+    """The exports of the person; none for a model."""
+
+    model: str | None
+    """The name of a model; `None` for the newest."""
+
+    base: str | None
+    """The base that imitates the person of exports; `None` to choose one."""
+
+    base_url: str | None
+    """Another server; `None` for this machine."""
 
 
 @command
@@ -128,11 +146,54 @@ def chat(
         echo Hello | chatexports chat --json
         chatexports chat chat.db --ai Tortoise
     """
-    names = targets or []
-    exports = _find_exports(
-        names,
-        data_dir,
+    workspace = Workspace(data_dir)
+    target = resolve_target(
+        workspace,
+        targets or [],
         has_chat_options=bool(ai) or chats != ChatOptions(),
+        base=base,
+        base_url=base_url,
+    )
+    url = target.base_url
+    check((compare and url, "--compare works only with the local server."))
+    if url and (remember or target.exports) and not _confirm_sending(url, yes=yes):
+        print_line("Nothing was sent.")
+        return
+    speaker = _load_speaker(workspace, target, ai or [], chats, yes=yes)
+    settings = ChatSettings(None, temperature, max_tokens, label=user)
+    if label := speaker.settings(settings).label:
+        print_line(f"Your name in this chat is {label}; change it with --as NAME.")
+    with (
+        open_memory(
+            remember or speaker.exports,
+            person=speaker.person,
+            language=speaker.language,
+            only_if_quick=not remember,
+            options=chats.to_prepare_options(),
+            watch=show_progress,
+        ) as memory,
+        open_talk(
+            *(speaker, replace(settings, memory=memory), workspace),
+            base_url=url,
+            with_base=compare,
+        ) as talks,
+    ):
+        _talk(talks, None if no_save else speaker.tuned, as_json=as_json)
+
+
+def resolve_target(
+    workspace: Workspace,
+    names: list[str],
+    *,
+    has_chat_options: bool,
+    base: str | None,
+    base_url: str | None,
+) -> Target:
+    """Return whom to talk to, or raise a usage error."""
+    exports = _find_exports(
+        workspace,
+        names,
+        has_chat_options=has_chat_options,
         is_remote=bool(base_url and not base),
     )
     check(
@@ -151,47 +212,12 @@ def chat(
     )
     if base and not base_url:
         base_url, base = find_served_base(base) or (None, base)
-    check((compare and base_url, "--compare works only with the local server."))
-    if base_url and (remember or exports) and not _confirm_sending(base_url, yes=yes):
-        print_line("Nothing was sent.")
-        return
-    if exports:
-        speaker = _load_person(exports, ai or [], chats, base)
-        if base_url:
-            speaker = replace(speaker, model=base)
-        else:
-            speaker = _choose_base(speaker, base, yes=yes)
-            _suggest_training(speaker, exports, ai or [], chats)
-    elif base_url:
-        speaker = Speaker(model=names[0])
-    else:
-        speaker = _load_tuned_model(names[0] if names else None, data_dir)
-    settings = ChatSettings(None, temperature, max_tokens, label=user)
-    if label := speaker.settings(settings).label:
-        print_line(f"Your name in this chat is {label}; change it with --as NAME.")
-    with (
-        open_memory(
-            remember or speaker.exports,
-            person=speaker.person,
-            language=speaker.language,
-            only_if_quick=not remember,
-            options=chats.to_prepare_options(),
-            watch=show_progress,
-        ) as memory,
-        open_talk(
-            speaker,
-            replace(settings, memory=memory),
-            data_dir=data_dir,
-            base_url=base_url,
-            with_base=compare,
-            on_event=print_line,
-        ) as talks,
-    ):
-        _talk(talks, None if no_save else speaker.tuned, as_json=as_json)
+    model = names[0] if names and not exports else None
+    return Target(exports, model, base, base_url)
 
 
 def _find_exports(
-    names: list[str], data_dir: Path | None, *, has_chat_options: bool, is_remote: bool
+    workspace: Workspace, names: list[str], *, has_chat_options: bool, is_remote: bool
 ) -> list[Path]:
     """Return the exports; an empty list if the target is a model."""
     paths = [Path(name) for name in names]
@@ -200,10 +226,30 @@ def _find_exports(
     if is_remote or not paths or not paths[0].expanduser().exists():
         return []
     try:
-        find_tuned_model(names[0], data_dir)
-    except LocalServerError:
+        workspace.models.match(names[0])
+    except NotFoundError:
         return paths
     return []
+
+
+def _load_speaker(
+    workspace: Workspace,
+    target: Target,
+    ai: list[str],
+    chats: ChatOptions,
+    *,
+    yes: bool,
+) -> Speaker:
+    if target.exports:
+        speaker = _load_person(target.exports, ai, chats, target.base)
+        if target.base_url:
+            return replace(speaker, model=target.base)
+        speaker = _choose_base(workspace, speaker, target.base, yes=yes)
+        _suggest_training(workspace, speaker, target.exports, ai, chats)
+        return speaker
+    if target.base_url:
+        return Speaker(model=target.model)
+    return _load_tuned_model(workspace, target.model)
 
 
 def _confirm_sending(base_url: str, *, yes: bool) -> bool:
@@ -242,22 +288,31 @@ def _load_person(
     return speaker
 
 
-def _choose_base(speaker: Speaker, base: str | None, *, yes: bool) -> Speaker:
+def _choose_base(
+    workspace: Workspace, speaker: Speaker, base: str | None, *, yes: bool
+) -> Speaker:
     language = speaker.language
     if base is not None:
-        print_base(base, language)
+        print_base(find_base(base), language)
         return speaker
+    speed = estimate_speed(workspace)
     _, base = select_base(
-        lambda downloads: choose_chat_base(language, downloads=downloads),
+        lambda downloads: choose_chat_base(
+            language, seconds_per_token=speed, downloads=downloads
+        ),
         yes=yes,
     )
     return replace(speaker, base=base)
 
 
 def _suggest_training(
-    speaker: Speaker, exports: list[Path], ai: list[str], chats: ChatOptions
+    workspace: Workspace,
+    speaker: Speaker,
+    exports: list[Path],
+    ai: list[str],
+    chats: ChatOptions,
 ) -> None:
-    seconds = training_seconds(find_base(speaker.base), speaker.examples)
+    seconds = training_seconds(find_base(speaker.base), speaker.examples, workspace)
     duration = "" if seconds is None else f" in about {short_duration(seconds)}"
     names = [word for name in ai for word in ("--ai", name)]
     base = [] if speaker.base is None else ["--base", speaker.base]
@@ -266,19 +321,19 @@ def _suggest_training(
     print_line(f"  {line}")
 
 
-def _load_tuned_model(name: str | None, data_dir: Path | None) -> Speaker:
-    model, *older = match_models(name, data_dir)
-    if older:
+def _load_tuned_model(workspace: Workspace, name: str | None) -> Speaker:
+    model, *older = workspace.models.match(name)
+    if older and name is not None:
         others = plural(len(older), "older model")
         list_command = command_line("models")
         print_line(f"Using the newest model named {name}; {others}: {list_command}")
     print_line(f"Starting {model.name} …")
-    return load_tuned_speaker(model)
+    return load_tuned_speaker(workspace, model)
 
 
 def _talk(
     talks: Sequence[Talk],
-    model: TunedModel | None,
+    model: Model | None,
     *,
     as_json: bool,
 ) -> None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from langchain_chatexports.cli._console import command_line, print_line, show
+from langchain_chatexports._extras import require_local
+from langchain_chatexports.cli._console import (
+    command_line,
+    print_line,
+    show,
+    show_progress,
+)
 from langchain_chatexports.cli._options import DataDir, command
 from langchain_chatexports.cli._replies import show_replies
 from langchain_chatexports.cli._training import (
     TrainingDisplay,
     chat_command,
+    data_dir_options,
     print_base,
 )
-from langchain_chatexports.local_server.old_http.server import check_extra
+from langchain_chatexports.local_server import Workspace, find_base
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import PrepareOptions, prepare, train
@@ -31,7 +38,8 @@ def demo(*, data_dir: DataDir = None) -> None:
     For example:
         chatexports demo
     """
-    check_extra()
+    require_local()
+    workspace = Workspace(data_dir)
     with tempfile.TemporaryDirectory() as folder:
         print_line("1. Write sample chats of Tortoise and Hare")
         chats = write_imessage(Path(folder) / "chat.db")
@@ -40,21 +48,17 @@ def demo(*, data_dir: DataDir = None) -> None:
     for message in data.examples[0]["messages"][:_MAX_PREVIEW_MESSAGES]:
         print_line(f"   {message['role']:>9}: {message['content']}")
     print_line("\n3. Train a LoRA adapter on this machine")
-    print_base(None, examples=data.examples)
-    with TrainingDisplay(data_dir) as display:
-        model = train(data, data_dir=data_dir, on_event=display)
+    print_base(find_base(None), examples=data.examples, workspace=workspace)
+    with TrainingDisplay(workspace) as display:
+        model = train(data, workspace=workspace, on_event=display, watch=show_progress)
     print_line(f"\n4. Ask both: {_QUESTION}")
     settings = ChatSettings(None, temperature=0.7, max_tokens=80, seed=1)
-    with open_talk(
-        load_tuned_speaker(model), settings, data_dir=data_dir, with_base=True
-    ) as talks:
+    speaker = load_tuned_speaker(workspace, model)
+    with open_talk(speaker, settings, workspace, with_base=True) as talks:
         for talk in talks:
             talk.add_line(_QUESTION)
         show_replies(talks)
     print_line(f"\nTo continue with {_AI}:")
-    show(chat_command(model.name, data_dir=data_dir))
+    show(chat_command(model.name, workspace=workspace))
     print_line("Or use your own chats in the browser:")
-    options = (
-        () if data_dir is None else ("--data-dir", data_dir.expanduser().absolute())
-    )
-    show(command_line("open", *options))
+    show(command_line("open", *data_dir_options(workspace)))

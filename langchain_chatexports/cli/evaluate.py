@@ -9,6 +9,7 @@ import typer
 from rich.panel import Panel
 from rich.text import Text
 
+from langchain_chatexports._extras import require_local
 from langchain_chatexports._files import check_writable
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
@@ -29,7 +30,7 @@ from langchain_chatexports.cli._options import (
     command,
     option,
 )
-from langchain_chatexports.local_server.old_http.server import check_extra
+from langchain_chatexports.local_server import Workspace
 
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.blind_test import BlindPair
@@ -95,7 +96,7 @@ def evaluate(
     from langchain_chatexports import evaluation
 
     evaluation.check_extra()
-    check_extra()
+    require_local()
     has_no_terminal = blind and not stdin_is_terminal()
     check((has_no_terminal, "--blind needs a terminal."))
     target = output or (None if as_json else Path("evaluation.html"))
@@ -115,7 +116,7 @@ def evaluate(
             model,
             wrong_person=wrong_person,
             settings=evaluation.EvaluationSettings(turns=turns),
-            data_dir=data_dir,
+            workspace=Workspace(data_dir),
             blind=ask if blind else None,
             on_event=display,
         )

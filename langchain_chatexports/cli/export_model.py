@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from langchain_chatexports import local_server
+from langchain_chatexports._extras import require_local
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.cli._options import DataDir, command, flag
-from langchain_chatexports.local_server.old_http.server import check_extra
-from langchain_chatexports.workflows import models as workflow
 
 
 @command
@@ -42,13 +42,13 @@ def export_model(
         chatexports export-model NAME merged
         chatexports export-model NAME voice --gguf
     """
-    check_extra()
-    name = workflow.find_tuned_model(model, data_dir).name
-    path, instructions = workflow.export_model(
-        name, folder, data_dir=data_dir, gguf=gguf
-    )
+    require_local()
+    workspace = local_server.Workspace(data_dir)
+    tuned = workspace.models.match(model)[0]
+    path = local_server.export_model(tuned, folder, gguf=gguf)
     print_line(f"Wrote {path}")
     if not gguf:
         print_line("For llama.cpp and Ollama, export it to another folder with --gguf.")
-    for line in instructions:
+        return
+    for line in local_server.usage_instructions(path):
         print_line(line)

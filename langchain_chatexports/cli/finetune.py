@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from langchain_chatexports._extras import require_local
 from langchain_chatexports._terminal import plural, printable
 from langchain_chatexports.cli._console import (
     confirm,
@@ -15,7 +16,6 @@ from langchain_chatexports.cli._console import (
     print_json,
     print_line,
     show_progress,
-    stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -37,12 +37,12 @@ from langchain_chatexports.cli._training import (
     select_base,
 )
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
-from langchain_chatexports.local_server.old_http.server import check_extra
+from langchain_chatexports.local_server import Workspace, find_base
 from langchain_chatexports.workflows import prepare, train
 from langchain_chatexports.workflows.bases import (
     choose_base,
     detect_language,
-    measure_machine,
+    estimate_speed,
 )
 from langchain_chatexports.workflows.prepare import find_default_speakers
 from langchain_chatexports.workflows.remote_training import (
@@ -115,39 +115,39 @@ def finetune(
             "Add --base NAME, the name of the base model on the server.",
         ),
     )
-    if url is not None:
-        get_api_key(url)
-    else:
-        check_extra()
 
     def read(limit: int | None) -> TrainingData:
-        return prepare(
+        data = prepare(
             paths,
             replace(choices, limit=limit),
             validation=None if url else "auto",
             choose_speaker=get_speaker_chooser(),
             watch=show_progress,
         )
+        data.check_size()
+        return data
 
-    data = read(choices.limit)
-    _print_data(data)
-    data.check_size()
     if url is not None and base is not None:
+        get_api_key(url)
+        data = read(choices.limit)
+        _print_data(data)
         name = _train_remotely(data, base, url, yes=yes)
+        chat = chat_command(name, base_url=url)
     else:
-        if base is None:
-            base, limit = _choose_base(data, seconds, yes=yes)
-            if limit is not None:
-                data = read(limit)
-                data.check_size()
-        else:
-            language = detect_language(data.examples)
-            print_base(base, language, data.examples)
-        with TrainingDisplay(data_dir) as display:
+        require_local()
+        workspace = Workspace(data_dir)
+        data = read(choices.limit)
+        _print_data(data)
+        base, limit = _choose_base(data, base, seconds, workspace, yes=yes)
+        data = data if limit is None else read(limit)
+        with TrainingDisplay(workspace) as display:
             name = train(
-                data, base, data_dir=data_dir, on_event=display, watch=show_progress
+                *(data, base),
+                workspace=workspace,
+                on_event=display,
+                watch=show_progress,
             ).name
-    chat = chat_command(name, data_dir=data_dir, base_url=url)
+        chat = chat_command(name, workspace=workspace)
     if as_json:
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
@@ -170,18 +170,23 @@ def _print_data(data: TrainingData) -> None:
 
 
 def _choose_base(
-    data: TrainingData, seconds: float | None, *, yes: bool
+    data: TrainingData,
+    base: str | None,
+    seconds: float | None,
+    workspace: Workspace,
+    *,
+    yes: bool,
 ) -> tuple[str | None, int | None]:
     """Return a base that can be trained in time, and a limit of examples if needed."""
-    seconds_per_token = None
-    if seconds is not None or yes or stdin_is_terminal():
-        print_line("Measuring this machine …")
-        seconds_per_token = measure_machine()
+    if base is not None:
+        language = detect_language(data.examples)
+        print_base(find_base(base), language, data.examples, workspace)
+        return base, None
     choice, base = select_base(
         lambda downloads: choose_base(
             data,
             seconds,
-            seconds_per_token=seconds_per_token,
+            seconds_per_token=estimate_speed(workspace),
             downloads=downloads,
         ),
         yes=yes,

@@ -24,6 +24,7 @@ from langchain_chatexports.cli._options import (
     option,
 )
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.workflows import delete_remaining
 from langchain_chatexports.workflows import forget as forget_names
 from langchain_chatexports.workflows.models import NOT_DELETED
@@ -75,11 +76,13 @@ def forget(
     """
     is_empty = not person and not conversation
     check((is_empty, "Add --person NAME or --conversation ID."))
+    # Without the extra, there may be no default directory.
+    workspace = None if data_dir is None else Workspace(data_dir)
     result = forget_names(
         path,
         people=person or [],
         conversations=conversation or [],
-        data_dir=data_dir,
+        workspace=workspace,
         index_dir=index_dir,
     )
     if result.report:
@@ -90,11 +93,11 @@ def forget(
     if result.indexes or not result.report:
         count = plural(len(result.indexes), "search index", "search indexes")
         print_line(f"Deleted: {count}. Indexes are rebuilt by the next search.")
-    _delete_remaining(result.remaining, data_dir, yes=yes)
+    _delete_remaining(result.remaining, workspace, yes=yes)
 
 
 def _delete_remaining(
-    remaining: Sequence[RemainingCopy], data_dir: Path | None, *, yes: bool
+    remaining: Sequence[RemainingCopy], workspace: Workspace | None, *, yes: bool
 ) -> None:
     if not remaining:
         print_line("No models, jobs or examples on this machine contain them.")
@@ -110,6 +113,6 @@ def _delete_remaining(
         print_line(NOT_DELETED)
     question = "Delete these, with their jobs and examples?"
     if confirm(question, yes=yes, refusal=LocalServerError(question)):
-        for copy in delete_remaining(remaining, data_dir):
+        for copy in delete_remaining(remaining, workspace):
             print_line(f"Deleted {copy.id}")
         print_line("To replace a model, train again on the remaining examples.")

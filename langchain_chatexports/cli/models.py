@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -25,11 +26,13 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.cli._training import chat_command
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import Job, Model, Snapshot, State, Workspace
 from langchain_chatexports.workflows import models as workflow
-from langchain_chatexports.workflows.models import LocalData, TunedModel
-from langchain_chatexports.workflows.train import format_progress
+from langchain_chatexports.workflows.models import LocalData
+from langchain_chatexports.workflows.train import explain_wait, format_progress
 
 _MAX_NAME_LENGTH = 36
+_SHOWN = (State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED, State.CANCELLED)
 
 
 @command
@@ -39,9 +42,19 @@ def models(
         list[str] | None,
         option(
             "NAME",
-            "Delete a model, job or examples, and files that nothing else uses; "
+            "Delete a model, job or example file, and whatever only it used; "
             "repeatable.",
         ),
+    ] = None,
+    pause: Annotated[
+        list[str] | None, option("JOB", "Pause a job; repeatable.")
+    ] = None,
+    resume: Annotated[
+        list[str] | None, option("JOB", "Resume a paused or failed job; repeatable.")
+    ] = None,
+    cancel: Annotated[
+        list[str] | None,
+        option("JOB", "Cancel a job and delete its saves; repeatable."),
     ] = None,
     rename: Annotated[
         tuple[str, str] | None,
@@ -61,24 +74,48 @@ def models(
 ) -> None:
     """List models, jobs and examples; rename or delete them.
 
+    Jobs run while a program does that: finetune, serve or open.
+
     For example:
         chatexports models
         chatexports models --rename NAME "Hare in 2023"
         chatexports models --delete NAME
     """
+    workspace = Workspace(data_dir)
+    changes = [
+        _rename(workspace, *rename) if rename else None,
+        *(_change(workspace.jobs.pause(job)) for job in pause or ()),
+        *(_change(workspace.jobs.resume(job)) for job in resume or ()),
+        *(_change(workspace.jobs.cancel(job)) for job in cancel or ()),
+    ]
     if delete_everything:
-        _delete_everything(data_dir, index_dir, yes=yes)
+        _delete_everything(workspace, index_dir, yes=yes)
     elif delete:
-        _delete(delete, data_dir, yes=yes)
-    if rename:
-        name, label = rename
-        model = workflow.find_tuned_model(name, data_dir).name
-        workflow.rename(model, label, data_dir=data_dir)
-        print_line(f"{model}: {'renamed' if label.strip() else 'label cleared'}")
+        _delete(delete, workspace, yes=yes)
+    if resume:
+        _print_wait(workspace.snapshot())
     if as_json:
-        _print_json(workflow.list_data(data_dir, index_dir))
-    elif not (delete or delete_everything or rename):
-        _show(workflow.list_data(data_dir, index_dir), data_dir)
+        _print_json(workflow.list_data(workspace, index_dir))
+    elif not (delete or delete_everything or any(changes)):
+        _show(workflow.list_data(workspace, index_dir), workspace)
+
+
+def _rename(workspace: Workspace, name: str, label: str) -> bool:
+    model = workspace.models.match(name)[0].name
+    workspace.models.rename(model, label)
+    print_line(f"{model}: {'renamed' if label.strip() else 'label cleared'}")
+    return True
+
+
+def _change(job: Job) -> bool:
+    print_line(f"{job.id}: {job.state}")
+    return True
+
+
+def _print_wait(snapshot: Snapshot) -> None:
+    is_queued = any(job.state is State.QUEUED for job in snapshot.jobs)
+    if is_queued and (reason := explain_wait(snapshot.queue)):
+        print_line(reason)
 
 
 def _print_json(data: LocalData) -> None:
@@ -88,8 +125,9 @@ def _print_json(data: LocalData) -> None:
                 {**asdict(model), "size_bytes": model.size_bytes}
                 for model in data.models
             ],
-            "jobs": [*map(asdict, data.jobs)],
-            "sets": [*map(asdict, data.sets)],
+            "jobs": [*map(asdict, data.snapshot.jobs)],
+            "files": [*map(asdict, data.snapshot.files)],
+            "queue": data.snapshot.queue,
             "indexes": [
                 {"path": path, "size_bytes": path.stat().st_size}
                 for path in data.indexes
@@ -101,30 +139,30 @@ def _print_json(data: LocalData) -> None:
     )
 
 
-def _show(data: LocalData, data_dir: Path | None) -> None:
+def _show(data: LocalData, workspace: Workspace) -> None:
     rows = [("model", "date", "size", "base")]
     rows += [
         (
             _shorten_name(model),
-            f"{model.created_at:%Y-%m-%d}",
+            _day(model.created_at),
             _format_megabytes(model.size_bytes),
             model.base_model,
         )
         for model in data.models
     ]
     rows += [
-        (job.id, f"{job.created_at:%Y-%m-%d}", job.status, format_progress(job))
+        (job.id, _day(job.created_at), job.state, format_progress(job))
         for job in data.jobs_without_model
-        if job.status != "succeeded"
+        if job.state in _SHOWN
     ]
     rows += [
         (
             file.id,
-            f"{file.created_at:%Y-%m-%d}",
+            _day(file.created_at),
             _format_megabytes(file.size_bytes),
             "examples",
         )
-        for file in data.unused_sets
+        for file in data.unused_files
     ]
     rows += [
         (path.name, "", _format_megabytes(path.stat().st_size), "search index")
@@ -141,32 +179,37 @@ def _show(data: LocalData, data_dir: Path | None) -> None:
     if len(rows) > 1:
         show_rows(rows, map(_describe, data.models))
     print_line(data)
+    _print_wait(data.snapshot)
     if data.models:
-        command = chat_command(data.models[0].short_name, data_dir=data_dir)
+        command = chat_command(data.models[0].short_name, workspace=workspace)
         print_line(f"To talk to the newest model: {command}")
     else:
         command = command_line("finetune", "PATH", "--ai", "NAME")
         print_line(f"To train a model: {command}")
 
 
+def _day(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+
+
 def _format_megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:,.1f} MB"
 
 
-def _shorten_name(model: TunedModel) -> str:
+def _shorten_name(model: Model) -> str:
     name = model.short_name
     return name if len(name) <= _MAX_NAME_LENGTH else name.rpartition(":")[2]
 
 
-def _describe(model: TunedModel) -> str:
+def _describe(model: Model) -> str:
     label = f"“{model.label}”" if model.label else None
     source = f"from {model.source}" if model.source else None
     return ", ".join(filter(None, (label, model.person, source)))
 
 
-def _delete(names: Sequence[str], data_dir: Path | None, *, yes: bool) -> None:
+def _delete(names: Sequence[str], workspace: Workspace, *, yes: bool) -> None:
     # Resolve all names before the first deletion.
-    full_names = dict.fromkeys(workflow.resolve_name(name, data_dir) for name in names)
+    full_names = dict.fromkeys(workflow.resolve_name(workspace, name) for name in names)
     question = f"Delete {', '.join(full_names)}, and examples that no other job uses?"
     if not yes:
         print_line(workflow.NOT_DELETED)
@@ -174,7 +217,7 @@ def _delete(names: Sequence[str], data_dir: Path | None, *, yes: bool) -> None:
         print_line("Nothing was deleted.")
         return
     for name in full_names:
-        workflow.delete(name, data_dir=data_dir)
+        workspace.delete(name)
         print_line(f"Deleted {name}")
 
 
@@ -183,9 +226,9 @@ def _create_refusal() -> LocalServerError:
 
 
 def _delete_everything(
-    data_dir: Path | None, index_dir: Path | None, *, yes: bool
+    workspace: Workspace, index_dir: Path | None, *, yes: bool
 ) -> None:
-    data = workflow.list_data(data_dir, index_dir)
+    data = workflow.list_data(workspace, index_dir)
     print_line(f"{data.data_dir}: {data}")
     if data.bases:
         size = sum(base.size_bytes for base in data.bases)
@@ -198,5 +241,5 @@ def _delete_everything(
     if not confirm("Delete everything?", yes=yes, refusal=_create_refusal()):
         print_line("Nothing was deleted.")
         return
-    workflow.delete_everything(data_dir, index_dir)
+    workflow.delete_everything(workspace, index_dir)
     print_line("Deleted.")

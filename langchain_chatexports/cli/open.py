@@ -19,7 +19,9 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
-from langchain_chatexports.workflows.models import list_jobs
+from langchain_chatexports.local_server import State, Workspace
+
+_UNFINISHED = (State.QUEUED, State.PAUSED)
 
 
 @command
@@ -82,9 +84,9 @@ def open_(
     index_dir = index_dir and index_dir.expanduser()
     with private_folder() as folder:
         serve_page(show, base=base, data_dir=data_dir, index_dir=index_dir, port=port)
-    jobs = list_jobs(data_dir)
-    has_stopped_job = any(job.status == "stopped" for job in jobs)
-    note = " You can resume training on the page." if has_stopped_job else ""
+    jobs = Workspace(data_dir).jobs.list()
+    has_unfinished = any(job.state in _UNFINISHED for job in jobs)
+    note = " You can resume training on the page." if has_unfinished else ""
     print_line(f"Stopped.{note}")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from langchain_chatexports import local_server
+from langchain_chatexports._extras import require_local
 from langchain_chatexports.cli._console import (
     command_line,
     print_line,
@@ -22,12 +24,9 @@ from langchain_chatexports.cli._options import (
     option,
 )
 from langchain_chatexports.cli._training import print_base
-from langchain_chatexports.local_server.bases.known_bases import (
-    list_bases,
-    suggest_base,
-)
-from langchain_chatexports.local_server.old_http.server import check_extra
-from langchain_chatexports.workflows.models import RunningServer
+from langchain_chatexports.local_server import fitting_bases, known_bases
+
+_WAIT_SECONDS = 3600.0
 
 
 @command
@@ -67,7 +66,7 @@ def serve(
     if list_bases:
         _print_bases()
         return
-    check_extra()
+    require_local()
     aliases = dict(map(_parse_alias, alias or ()))
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     api_key = None
@@ -75,41 +74,48 @@ def serve(
         # Non-ASCII bytes become a character that is not allowed in keys.
         text = api_key_file.expanduser().read_text("ascii", "replace")
         api_key = text.partition("\n")[0].strip()
-    print_base(base)
-    settings = local_server.ServerSettings(
-        base=base,
-        port=port,
-        data_dir=None if data_dir is None else str(data_dir.expanduser()),
-        api_key=api_key,
-        aliases=aliases,
+    server = local_server.LocalServer(
+        base, data_dir=data_dir, port=port, api_key=api_key, aliases=aliases
     )
-    local_server.serve_forever(settings, _print_ready)
-    print_line("Stopped. Unfinished jobs resume when the server starts again.")
+    print_base(local_server.find_base(base))
+    try:
+        with server:
+            _print_ready(server)
+            _wait()
+    except KeyboardInterrupt:
+        print_line("Stopped. Unfinished jobs resume when the next program runs them.")
+
+
+def _wait() -> None:
+    """Wait for Ctrl-C."""
+    interrupt = threading.Event()
+    while True:  # On Windows, Ctrl-C does not interrupt a wait without a limit.
+        interrupt.wait(_WAIT_SECONDS)
 
 
 def _print_bases() -> None:
-    suggested_base = suggest_base()
+    bases, suggested = known_bases(), fitting_bases()[-1]
     rows = [("base", "download", "memory")]
     rows += [
         (
-            base.hub_id,
-            f"{base.download_bytes / 1e9:.1f} GB",
-            f"{base.memory_bytes / 1e9:.1f} GB",
+            base.id,
+            f"{(base.size_bytes or 0) / 1e9:.1f} GB",
+            f"{(base.memory_bytes or 0) / 1e9:.1f} GB",
         )
-        for base in list_bases()
+        for base in bases
     ]
     notes = [
         (
-            base.license,
+            base.license or "",
             base.note,
             "" if base.is_open else "not open source",
             "accept its terms on the hub first" if base.needs_agreement else "",
-            "suggested for this machine" if base == suggested_base else "",
+            "suggested for this machine" if base.id == suggested.id else "",
         )
-        for base in list_bases()
+        for base in bases
     ]
     show_rows(rows, ("; ".join(filter(None, note)) for note in notes))
-    print_line("Memory is for training only, excluding other programs.")
+    print_line("Memory: what training needs, on top of other programs.")
     print_line(f"To use a base: {command_line('serve', '--base', 'BASE')}")
 
 
@@ -121,10 +127,10 @@ def _parse_alias(text: str) -> tuple[str, str]:
     return name, base
 
 
-def _print_ready(info: RunningServer) -> None:
-    print_line(f"Data: {info.data_dir}")
-    print_line(f"Engine: {info.engine}")
+def _print_ready(server: local_server.LocalServer) -> None:
+    print_line(f"Data: {server.data_dir}")
+    print_line(f"Engine: {server.engine}")
     print_line("Ready for OpenAI-compatible clients. Press Ctrl-C to stop.")
     # Printed to stdout, so that a shell can evaluate the lines.
-    print(f"export OPENAI_BASE_URL={info.base_url}", flush=True)  # noqa: T201
-    print(f"export OPENAI_API_KEY={info.api_key}", flush=True)  # noqa: T201
+    print(f"export OPENAI_BASE_URL={server.base_url}", flush=True)  # noqa: T201
+    print(f"export OPENAI_API_KEY={server.api_key}", flush=True)  # noqa: T201

@@ -3,17 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from langchain_chatexports.datasets.chat_prompts import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
 from langchain_chatexports.exceptions import TrainingDataError
-from langchain_chatexports.local_server.storage.files import (
-    held_out_examples,
-    training_examples,
-)
-from langchain_chatexports.local_server.storage.models import TunedModel
+from langchain_chatexports.local_server import Model, Workspace
 
 PERSON = ""
 """The speaker of the messages of the person to imitate."""
@@ -112,10 +108,11 @@ def data_from_examples(
     return HeldOutData(*data)
 
 
-def load_model_data(model: TunedModel) -> HeldOutData:
+def load_model_data(workspace: Workspace, model: Model) -> HeldOutData:
     """Load the training data and the held-out data of a model on this machine.
 
     Args:
+        workspace: The jobs and files of this machine.
         model: The tuned model.
 
     Returns:
@@ -125,7 +122,9 @@ def load_model_data(model: TunedModel) -> HeldOutData:
         TrainingDataError: If training held nothing out, or its examples were
             deleted.
     """
-    examples, held_out = training_examples(model), held_out_examples(model)
+    training, validation = workspace.examples(model)
+    examples = cast("list[TrainingExample]", training)
+    held_out = cast("list[TrainingExample]", validation)
     if not (examples and held_out):
         msg = (
             "Nothing to evaluate: training held out no examples, or they were deleted. "

@@ -1,4 +1,4 @@
-"""A local server with OpenAI's API: fine-tuning and chats on the user's machine.
+"""Fine-tuning and chats on the user's machine, and OpenAI's API for them.
 
 ```python
 from langchain_chatexports.local_server import LocalServer
@@ -7,8 +7,10 @@ with LocalServer() as server:
     print(server.base_url, server.base_model)
 ```
 
-Importing this package does not import torch, transformers or FastAPI. They are a part
-of the extra `local`, and the server's process loads them.
+`Workspace` has the jobs, models and files of a data directory, `Queue` runs its jobs,
+and `LocalServer` does both and answers OpenAI's requests. Importing this package does
+not import torch, transformers or FastAPI: they are a part of the extra `local`, and
+child processes load what is heavy.
 """
 
 from typing import TYPE_CHECKING
@@ -16,33 +18,112 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from langchain_chatexports.local_server.export import export_model
-    from langchain_chatexports.local_server.launcher import LocalServer
-    from langchain_chatexports.local_server.old_http.server import serve_forever
-    from langchain_chatexports.local_server.settings import ServerSettings
-    from langchain_chatexports.local_server.storage.deletion import delete_data
-    from langchain_chatexports.local_server.storage.models import (
-        find_model,
-        list_models,
+    from langchain_chatexports.local_server.bases.base import (
+        Base,
+        find_base,
+        fitting_bases,
+        known_bases,
+    )
+    from langchain_chatexports.local_server.bases.cache import list_cache_folders
+    from langchain_chatexports.local_server.bases.download import (
+        download_gguf,
+        download_model,
+    )
+    from langchain_chatexports.local_server.errors import (
+        BaseMissingError,
+        DataDirectoryError,
+        DiskFullError,
+        InvalidExamplesError,
+        NotFoundError,
+        OutOfMemoryError,
+        StateError,
+        TrainingError,
+    )
+    from langchain_chatexports.local_server.export import (
+        export_model,
+        usage_instructions,
+    )
+    from langchain_chatexports.local_server.server import LocalServer
+    from langchain_chatexports.local_server.training.hyperparameters import (
+        resolve_hyperparameters,
+    )
+    from langchain_chatexports.local_server.training.queue import Queue
+    from langchain_chatexports.local_server.workspace import (
+        Event,
+        ExampleFile,
+        Job,
+        Model,
+        QueueState,
+        Snapshot,
+        State,
+        Workspace,
+        file_id_of,
+        job_labels,
     )
 
 __all__ = [
+    "Base",
+    "BaseMissingError",
+    "DataDirectoryError",
+    "DiskFullError",
+    "Event",
+    "ExampleFile",
+    "InvalidExamplesError",
+    "Job",
     "LocalServer",
-    "ServerSettings",
-    "delete_data",
+    "Model",
+    "NotFoundError",
+    "OutOfMemoryError",
+    "Queue",
+    "QueueState",
+    "Snapshot",
+    "State",
+    "StateError",
+    "TrainingError",
+    "Workspace",
+    "download_gguf",
+    "download_model",
     "export_model",
-    "find_model",
-    "list_models",
-    "serve_forever",
+    "file_id_of",
+    "find_base",
+    "fitting_bases",
+    "job_labels",
+    "known_bases",
+    "list_cache_folders",
+    "resolve_hyperparameters",
+    "usage_instructions",
 ]
 
 _MODULES = {
-    "export": ("export_model",),
-    "old_http.server": ("serve_forever",),
-    "launcher": ("LocalServer",),
-    "settings": ("ServerSettings",),
-    "storage.deletion": ("delete_data",),
-    "storage.models": ("find_model", "list_models"),
+    "bases.base": ("Base", "find_base", "fitting_bases", "known_bases"),
+    "bases.cache": ("list_cache_folders",),
+    "bases.download": ("download_gguf", "download_model"),
+    "errors": (
+        "BaseMissingError",
+        "DataDirectoryError",
+        "DiskFullError",
+        "InvalidExamplesError",
+        "NotFoundError",
+        "OutOfMemoryError",
+        "StateError",
+        "TrainingError",
+    ),
+    "export": ("export_model", "usage_instructions"),
+    "server": ("LocalServer",),
+    "training.hyperparameters": ("resolve_hyperparameters",),
+    "training.queue": ("Queue",),
+    "workspace": (
+        "Event",
+        "ExampleFile",
+        "Job",
+        "Model",
+        "QueueState",
+        "Snapshot",
+        "State",
+        "Workspace",
+        "file_id_of",
+        "job_labels",
+    ),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

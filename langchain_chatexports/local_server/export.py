@@ -1,31 +1,39 @@
 """Export a tuned model for other programs: merged into its base, or as GGUF."""
 
 import os
+import re
 import secrets
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_chatexports._extras import require_local
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTemplate,
-    load_tokenizer,
+from langchain_chatexports.local_server.bases.base import find_base
+from langchain_chatexports.local_server.bases.gguf import (
+    find_gguf,
+    has_current_adapter,
+    write_adapter,
 )
-from langchain_chatexports.local_server.bases.derived_template import DerivedTemplate
-from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
-from langchain_chatexports.local_server.bases.gguf_file import BaseGGUF, find_gguf
+from langchain_chatexports.local_server.bases.gguf_adapter import (
+    ADAPTER_FILE,
+    GGUFNotSupportedError,
+)
 from langchain_chatexports.local_server.bases.gguf_header import read_header, rewrite
-from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server.bases.preparation import (
+    load_tokenizer,
+    prepare_directory,
+)
+from langchain_chatexports.local_server.bases.template import read_template
 from langchain_chatexports.local_server.bases.weights import config_and_class
-from langchain_chatexports.local_server.old_http.server import check_extra
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
-    default_threads,
+    physical_cores,
 )
-from langchain_chatexports.local_server.storage.models import TunedModel, list_models
+from langchain_chatexports.local_server.workspace import Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,23 +41,23 @@ if TYPE_CHECKING:
 _MODEL_FILE = "model.gguf"
 _QUANTIZATIONS = ("q8_0", "f16")
 _Q8_0_BLOCK, _Q8_0_STEPS = 32, 127
+_MARK = "hare-1"
+_MARKS = re.compile(r"\{%- (?:end)?generation -%\}")
 
 
 def export_model(
-    name: str,
+    model: Model,
     target: str | Path,
     *,
-    data_dir: str | Path | None = None,
     gguf: bool = False,
     quantization: str = "q8_0",
 ) -> Path:
     """Write a tuned model for other programs.
 
     Args:
-        name: The tuned model's name, `ft:…`.
+        model: The tuned model, from `Workspace.models`.
         target: The directory to create; it must not exist, and is removed if the
             export fails.
-        data_dir: The data directory; the default one if `None`.
         gguf: Whether to write `model.gguf` and a Modelfile, for llama.cpp and Ollama,
             instead of safetensors and the tokenizer, for transformers and vLLM.
         quantization: The type of the weights in `model.gguf`: `q8_0` or `f16`.
@@ -58,11 +66,11 @@ def export_model(
         The directory; files without `gguf` have the base's precision.
 
     Raises:
-        LocalServerError: If there is no such model, its base is missing or has changed,
-            the directory exists, or the format does not support the model.
+        LocalServerError: If the base is missing or has changed, the directory exists,
+            or the format does not support the model.
         MissingExtraError: If the extra `local` is not installed.
     """
-    check_extra()
+    require_local()
     target = Path(target).expanduser().absolute()
     if quantization not in _QUANTIZATIONS:
         msg = f"Unknown quantization {quantization!r}. Choose q8_0 or f16."
@@ -70,20 +78,15 @@ def export_model(
     if target.exists():
         msg = f"{target} already exists. Choose a new directory."
         raise LocalServerError(msg)
-    models = {model.name: model for model in list_models(data_dir)}
-    if name not in models:
-        msg = f"No tuned model named {name}. Models: {', '.join(models) or 'none'}."
-        raise LocalServerError(msg)
     # A random name, so that no other file is overwritten.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
-    task = (name, str(models[name].path.parent.parent), str(temporary))
     try:
         # In a child process, to free its memory.
         call_in_child(
             _export,
-            *task,
-            quantization.upper() if gguf else None,
-            threads=default_threads(),
+            *(model.name, model.base, str(model.folder), model.prompt.system),
+            *(str(temporary), quantization.upper() if gguf else None),
+            threads=physical_cores(),
             offline=False,
         )
         temporary.replace(target)
@@ -94,27 +97,35 @@ def export_model(
     return target
 
 
-def _export(name: str, data_dir: str, target: str, quantization: str | None) -> None:
+def _export(  # noqa: PLR0917 - the values of a model, which have JSON types.
+    name: str,
+    base_id: str,
+    adapter: str,
+    system: str | None,
+    target: str,
+    quantization: str | None,
+) -> None:
     """Write a model as GGUF; without `quantization`, merged into its base."""
     os.umask(0o077)
-    model = next(model for model in list_models(data_dir) if model.name == name)
-    description = describe_base(model.base)
-    base = prepare_base(description)
+    base = find_base(base_id)
+    directory = prepare_directory(base)
     if quantization is None:
-        _merge(base, model.path, Path(target))
+        _merge(directory, Path(adapter), Path(target))
         return
     try:
-        gguf = find_gguf(description, base)
-        _write_gguf(model, base, gguf, Path(target), quantization)
+        file = find_gguf(base)
+        if not has_current_adapter(Path(adapter), file):
+            write_adapter(base, Path(adapter))
     except GGUFNotSupportedError as error:
         msg = f"{name} cannot be written as GGUF: {error}."
         raise LocalServerError(msg) from error
+    Path(target).mkdir(mode=0o700, parents=True)
+    source = _write_modelfile(directory, Path(target), system)
+    _write_gguf(file.path, Path(adapter), Path(target), quantization, source)
 
 
-def usage_instructions(folder: Path, *, gguf: bool) -> list[str]:
-    """Return lines with the commands for Ollama and llama.cpp."""
-    if not gguf:
-        return []
+def usage_instructions(folder: Path) -> list[str]:
+    """Return lines with the commands for Ollama and llama.cpp, for a GGUF export."""
     modelfile = shlex.quote(str(folder / "Modelfile"))
     path = shlex.quote(str(folder / _MODEL_FILE))
     return [
@@ -123,18 +134,61 @@ def usage_instructions(folder: Path, *, gguf: bool) -> list[str]:
     ]
 
 
+class Markup(NamedTuple):
+    """What a template writes around the messages of a chat, for Ollama's template."""
+
+    start: str
+    """Before the first message of a chat without a system message."""
+
+    user_header: str
+    user_end: str
+    reply_header: str
+    reply_end: str
+    system_start: str
+    system_end: str
+    system_is_in_user_turn: bool
+    """If so, a user's message after it has no header."""
+
+
+def read_markup(render: Callable[[list[dict[str, str]]], str]) -> Markup:
+    """Read the markup from chats that a template renders."""
+
+    def split(*roles: str) -> list[str]:
+        messages = [{"role": role, "content": _MARK} for role in roles]
+        return render(messages).split(_MARK)
+
+    (first, user_end), (reply_start, reply_end) = split("user"), split("assistant")
+    _, to_reply, _ = split("user", "assistant")
+    reply_header = to_reply.removeprefix(user_end)
+    start = reply_start.removesuffix(reply_header)
+    user_header = first.removeprefix(start)
+    system_start, to_user, _ = split("system", "user")
+    _, after_system, _ = split("system", "assistant")
+    is_in_user_turn = after_system.removesuffix(reply_header) + user_header != to_user
+    return Markup(
+        start,
+        user_header,
+        user_end,
+        reply_header,
+        reply_end,
+        system_start,
+        to_user if is_in_user_turn else to_user.removesuffix(user_header),
+        is_in_user_turn,
+    )
+
+
 def render_modelfile(
-    template: DerivedTemplate, *, begin: str, system: str | None
+    markup: Markup, end_token: str, *, begin: str, system: str | None
 ) -> str:
     """Return Ollama's Modelfile for `model.gguf`, with the chat template in Go.
 
     The template omits the token `begin`, because llama.cpp adds it to each prompt. The
     format: https://docs.ollama.com/modelfile
     """
-    start = template.start.removeprefix(begin)
-    before, after = template.system_start.removeprefix(begin), template.system_end
-    user_header = template.user_header
-    if template.system_is_in_user_turn:
+    start = markup.start.removeprefix(begin)
+    before, after = markup.system_start.removeprefix(begin), markup.system_end
+    user_header = markup.user_header
+    if markup.system_is_in_user_turn:
         user_header = (
             '{{ if not (and (eq $index 1) (eq (index $.Messages 0).Role "system")) }}'
             f"{user_header}{{{{ end }}}}"
@@ -143,23 +197,44 @@ def render_modelfile(
         f'{{{{ range $index, $message := .Messages }}}}{{{{ if eq .Role "system" }}}}'
         f"{before}{{{{ .Content }}}}{after}{{{{ else }}}}"
         f"{{{{ if eq $index 0 }}}}{start}{{{{ end }}}}"
-        f'{{{{ if eq .Role "assistant" }}}}{template.assistant_header}'
-        f"{{{{ .Content }}}}{template.assistant_end}"
-        f"{{{{ else }}}}{user_header}{{{{ .Content }}}}{template.user_end}"
-        f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{template.assistant_header}"
+        f'{{{{ if eq .Role "assistant" }}}}{markup.reply_header}'
+        f"{{{{ .Content }}}}{markup.reply_end}"
+        f"{{{{ else }}}}{user_header}{{{{ .Content }}}}{markup.user_end}"
+        f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{markup.reply_header}"
     )
     lines = [f"FROM ./{_MODEL_FILE}"]
     # The publisher's template must not add instructions.
-    pieces = "".join(
-        value for value in vars(template).values() if isinstance(value, str)
-    )
+    pieces = "".join(piece for piece in markup if isinstance(piece, str))
     if "{{" not in pieces and '"""' not in pieces:
         lines.append(f'TEMPLATE """{turns}"""')
     if system and '"""' not in system and not system.endswith('"'):
         lines.append(f'SYSTEM """{system}"""')
-    if template.end_token.isprintable() and '"' not in template.end_token:
-        lines.append(f'PARAMETER stop "{template.end_token}"')
+    if end_token.isprintable() and '"' not in end_token:
+        lines.append(f'PARAMETER stop "{end_token}"')
     return "\n".join(lines) + "\n"
+
+
+def _write_modelfile(directory: Path, target: Path, system: str | None) -> str:
+    """Write the Modelfile; return the template in Jinja."""
+    tokenizer, _ = load_tokenizer(directory)
+    template = read_template(directory)
+
+    def render(messages: list[dict[str, str]]) -> str:
+        return str(
+            tokenizer.apply_chat_template(
+                messages, chat_template=template.jinja, tokenize=False
+            )
+        )
+
+    first = tokenizer("a")["input_ids"][0]
+    begin = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
+    text = render_modelfile(
+        read_markup(render), template.end_token, begin=begin, system=system
+    )
+    (target / "Modelfile").touch(mode=0o600)
+    (target / "Modelfile").write_text(text, "utf-8", newline="\n")
+    # Other builds of llama.cpp may not know the marks of what is learned.
+    return _MARKS.sub("", template.jinja_with_tools)
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> None:
@@ -204,9 +279,9 @@ def _dither(values: "np.ndarray") -> "np.ndarray":
 
 
 def _write_gguf(
-    model: TunedModel, base: Path, gguf: BaseGGUF, target: Path, kind: str
+    file: Path, adapter_folder: Path, target: Path, kind: str, template: str
 ) -> None:
-    adapter = read_header(gguf.write_adapter(model.path))
+    adapter = read_header(adapter_folder / ADAPTER_FILE)
     alpha = float(adapter.fields["adapter.lora.alpha"])
 
     def merge(name: str, values: "np.ndarray") -> "np.ndarray":
@@ -219,19 +294,6 @@ def _write_gguf(
         merged: np.ndarray = values + alpha / len(down) * (up @ down)
         return _dither(merged) if kind == "Q8_0" else merged
 
-    tokenizer, _ = load_tokenizer(base)
-    template = ChatTemplate(tokenizer)
-    target.mkdir(mode=0o700, parents=True)
-    for name in (_MODEL_FILE, "Modelfile"):
-        (target / name).touch(mode=0o600)
-    first = tokenizer("a")["input_ids"][0]
-    begin = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
-    text = render_modelfile(template.derived, begin=begin, system=model.prompt.system)
-    (target / "Modelfile").write_text(text, "utf-8", newline="\n")
-    rewrite(
-        read_header(gguf.file),
-        target / _MODEL_FILE,
-        kind=kind,
-        template=template.source,
-        change=merge,
-    )
+    path = target / _MODEL_FILE
+    path.touch(mode=0o600)
+    rewrite(read_header(file), path, kind=kind, template=template, change=merge)

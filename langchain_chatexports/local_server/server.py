@@ -40,6 +40,7 @@ class LocalServer:
         api_key: The key of the running server; by default, a new one at each start.
         data_dir: The directory of files, jobs and models.
         workspace: What is in it.
+        engine: What answers in the running server, and why it was chosen.
     """
 
     # `EchoServer` replaces these.
@@ -88,6 +89,7 @@ class LocalServer:
         self._aliases = dict(aliases or {})
         self._check_settings(base)
         self.api_key: str = api_key or secrets.token_urlsafe(32)
+        self.engine = ""
         self._port, self._threads = port, threads
         self._startup_timeout = startup_timeout
         self._server: ServerThread | None = None
@@ -151,6 +153,7 @@ class LocalServer:
                 raise failures[0] from None
             raise
         self._server = server
+        self.engine = app.state.api.engine.description
         try:
             if self._queue is not None:
                 self._queue.start()

@@ -6,27 +6,28 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from langchain_chatexports._languages import main_language
 from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import short_duration
+from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.description import (
-    describe_base,
-    needs_download,
-)
-from langchain_chatexports.local_server.bases.download import (
+from langchain_chatexports.local_server import (
+    Base,
+    Job,
+    State,
+    Workspace,
     download_gguf,
     download_model,
+    fitting_bases,
+    known_bases,
+    resolve_hyperparameters,
 )
-from langchain_chatexports.local_server.bases.known_bases import KnownBase, list_bases
-from langchain_chatexports.local_server.bases.known_bases import (
-    fitting_bases as _fitting_bases,
-)
-from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.workflows.training_data import TrainingData
 
 # The rest covers startup and estimation error.
@@ -39,6 +40,7 @@ _REPLY_TOKENS = 500
 _MAX_REPLY_SECONDS = 10
 # The default time limit of training.
 _DEFAULT_LIMIT_SECONDS = 3600.0
+_MIN_TIMED_STEPS = 5
 
 
 class NoBaseError(LocalServerError):
@@ -51,40 +53,6 @@ class NoBaseError(LocalServerError):
         super().__init__(message)
         self.language = language
         self.can_download = can_download
-
-
-@dataclass(frozen=True)
-class Base:
-    """A base model for this machine."""
-
-    id: str
-    """A hub id, a folder or a `.gguf` file."""
-
-    name: str
-    license: str | None
-    download_bytes: int
-    """The size of the download; 0 for a local base."""
-
-    note: str = ""
-    is_default: bool = False
-    known: KnownBase | None = None
-
-    @property
-    def download_text(self) -> str:
-        """The download size as text; empty for a local base."""
-        if not self.download_bytes:
-            return ""
-        return f"{self.download_bytes / 1e9:.1f} GB from huggingface.co"
-
-    def supports_language(self, language: str | None) -> bool:
-        """Return whether the base supports a language; `True` for unknown bases."""
-        return self.known is None or self.known.supports_language(language)
-
-    def training_seconds(self, default_seconds: float) -> float | None:
-        """Convert the default base's training time to this base's."""
-        if self.known is None:
-            return None
-        return self.known.training_seconds(default_seconds)
 
 
 class DownloadedBase(NamedTuple):
@@ -124,49 +92,23 @@ class BaseChoice:
             duration = f"trains in about {short_duration(self.seconds)} (estimated)"
         else:
             duration = f"replies in about {max(1, round(self.seconds))} s (estimated)"
-        size = self.base.download_text or "already downloaded"
+        size = download_text(self.base) or "already downloaded"
         license_ = f"license: {self.base.license}" if self.base.license else ""
         details = "; ".join(filter(None, (reason, size, duration, license_)))
         return f"Base model: {self.base.name}, {details}"
 
 
-def find_base(base: str | None = None) -> Base:
-    """Return a base by hub id, folder or file; `None` means the default."""
-    description = describe_base(base)
-    known = next(
-        (
-            known_base
-            for known_base in list_bases()
-            if known_base.hub_id == description.source
-            or known_base.hub_id.endswith(f"/{description.name}")
-        ),
-        None,
-    )
-    if description.is_demo_model:
-        known = list_bases()[0]
-    size = description.size_bytes or 0
-    if known and not size:
-        # llama.cpp uses a second file with 8-bit weights.
-        size = known.download_bytes + (known.parameters if known.gguf_hub_id else 0)
-    return Base(
-        id=description.source,
-        name=description.name,
-        license=description.license or (known.license if known else None),
-        download_bytes=size if needs_download(description) else 0,
-        note=known.note if known else "",
-        is_default=description.is_demo_model,
-        known=known,
-    )
+def download_bytes(base: Base) -> int:
+    """Return the approximate size of a base's download; 0 for a local base."""
+    return (base.size_bytes or 0) if base.needs_download() else 0
 
 
-def fitting_bases(*, is_trained: bool = True) -> list[Base]:
-    """Return the open-source bases that fit in memory, smallest first.
-
-    Without training, larger bases fit.
-    """
-    _default, *larger_bases = _fitting_bases(is_trained=is_trained)
-    # The default base may be an installed package.
-    return [find_base(None), *(find_base(known.hub_id) for known in larger_bases)]
+def download_text(base: Base) -> str:
+    """Return the size of a base's download as text; empty for a local base."""
+    if not base.needs_download():
+        return ""
+    size = f"{base.size_bytes / 1e9:.1f} GB " if base.size_bytes else ""
+    return f"{size}from huggingface.co"
 
 
 def list_downloaded_bases() -> list[DownloadedBase]:
@@ -176,12 +118,12 @@ def list_downloaded_bases() -> list[DownloadedBase]:
     except ImportError:
         return []
     downloaded = []
-    for base in list_bases():
-        folder = f"models--{base.hub_id.replace('/', '--')}"
+    for base in known_bases():
+        folder = f"models--{base.id.replace('/', '--')}"
         # Snapshots contain only links to these files.
         files = [*(Path(constants.HF_HUB_CACHE) / folder / "blobs").glob("*")]
         if size := sum(file.stat().st_size for file in files):
-            downloaded.append(DownloadedBase(base.hub_id, size))
+            downloaded.append(DownloadedBase(base.id, size))
     return downloaded
 
 
@@ -205,7 +147,7 @@ def download_base(
     def megabytes() -> int:
         return sum(received_by_file) // 1_000_000
 
-    with watch("MB", megabytes, base.download_bytes // 1_000_000):
+    with watch("MB", megabytes, download_bytes(base) // 1_000_000 or None):
         download_model(base.id, on_progress=report)
         received_by_file.append(0)
         # Without this file, transformers is used.
@@ -226,23 +168,65 @@ def detect_language(examples: Sequence[TrainingExample]) -> str | None:
 
 def language_warning(base: Base, language: str | None) -> str | None:
     """Return a warning if a base does not support the language of the chats."""
-    if language is None or base.supports_language(language) or base.known is None:
+    if base.supports_language(language):
         return None
     return (
-        f"{base.name} supports {base.known.languages}, but these chats are in "
+        f"{base.name} supports {base.languages}, but these chats are in "
         f"{_language_name(language)}, so its replies will be poor. Omit --base to pick "
         "a suitable one automatically."
     )
 
 
-def measure_machine() -> float:
-    """Measure the training speed in seconds per token of the default base."""
-    return speed.measure_machine()
+def estimate_speed(workspace: Workspace | None = None) -> float:
+    """Estimate the training time per token of the default base, in seconds.
+
+    The pace of the newest finished job tells it; without one, the number of cores.
+    """
+    jobs = workspace.jobs.list() if workspace is not None else ()
+    for job in jobs:
+        if workspace and job.state is State.SUCCEEDED:
+            pace = _measure_pace(workspace, job)
+            if pace is not None:
+                return pace
+    return _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)
+
+
+def _measure_pace(workspace: Workspace, job: Job) -> float | None:
+    """Return the training time per token of a finished job, for the default base."""
+    events = workspace.jobs.events(job.id)
+    times = [event.created_at for event in events if event.kind == "step"]
+    known = {base.name: base for base in known_bases()}.get(job.base_model)
+    tokens = job.results.get("trained_tokens")
+    if len(times) < _MIN_TIMED_STEPS or not (known and tokens and job.steps):
+        return None
+    # Pauses and the validation after an epoch are no part of it.
+    step_seconds = median(end - start for start, end in pairwise(times))
+    return step_seconds * job.steps / float(tokens * (known.training_seconds(1.0) or 1))
 
 
 def estimate_seconds(seconds_per_token: float, data: TrainingData) -> float:
-    """Estimate the time to train the default base."""
-    return speed.estimate_seconds(seconds_per_token, data.examples, data.validation)
+    """Estimate the time to train the default base, in seconds."""
+    return seconds_per_token * _count_tokens(data.examples, data.validation)
+
+
+def training_seconds(
+    base: Base,
+    examples: Sequence[TrainingExample],
+    workspace: Workspace | None = None,
+) -> float | None:
+    """Estimate the time to train a base, in seconds, if its size is known."""
+    return base.training_seconds(estimate_speed(workspace) * _count_tokens(examples))
+
+
+def _count_tokens(
+    examples: Sequence[TrainingExample], validation: Sequence[TrainingExample] = ()
+) -> float:
+    """Return the tokens of all epochs; validation has no backward pass."""
+    epochs = resolve_hyperparameters({}, examples=len(examples)).n_epochs
+    return sum(
+        estimate_training(split, n_epochs=epochs).billed_tokens * cost
+        for split, cost in ((examples, 1.0), (validation, 0.5))
+    )
 
 
 def choose_base(
@@ -258,7 +242,7 @@ def choose_base(
         data: The training data.
         seconds: The time limit. `None` means an hour; if every base takes longer, the
             smallest one except the default is chosen.
-        seconds_per_token: The result of `measure_machine`; estimated if `None`.
+        seconds_per_token: The speed of this machine; by default `estimate_speed()`.
         downloads: Whether to include bases that are not on this machine.
 
     Returns:
@@ -332,26 +316,21 @@ def _choose(
     if not local_bases:
         msg = (
             f"No local base model supports {_language_name(language)}. Download "
-            f"{best.id} ({best.download_text}, license: {best.license}) with --yes, or "
-            "choose another one with --base."
+            f"{best.id} ({download_text(best)}, license: {best.license}) with --yes, "
+            "or choose another one with --base."
         )
         raise NoBaseError(msg, language, can_download=True)
     return BaseChoice(*find_best(local_bases), language=language, better=best)
-
-
-def training_seconds(base: Base, examples: Sequence[TrainingExample]) -> float | None:
-    """Estimate the training time of a base from the number of cores."""
-    return base.training_seconds(speed.estimate_seconds(estimate_speed(), examples))
 
 
 def _filter_by_language(bases: list[Base], language: str | None) -> list[Base]:
     matching_bases = [base for base in bases if base.supports_language(language)]
     if not matching_bases:
         hints = [
-            f"The smallest, {known.hub_id}, needs {known.memory_bytes / 1e9:.1f} GB: "
-            f"try --base {known.hub_id}."
-            for known in list_bases()
-            if known.is_open and known.supports_language(language)
+            f"The smallest, {base.id}, needs {(base.memory_bytes or 0) / 1e9:.1f} GB: "
+            f"try --base {base.id}."
+            for base in known_bases()
+            if base.is_open and base.supports_language(language)
         ]
         msg = (
             f"No known base model for {_language_name(language)} fits in half of this "
@@ -368,9 +347,4 @@ def _language_name(language: str | None) -> str:
 
 def _is_local(base: Base) -> bool:
     # The default base is small enough to download without asking.
-    return base.is_default or not base.download_bytes
-
-
-def estimate_speed() -> float:
-    """Estimate the result of `measure_machine` from the number of cores."""
-    return _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)
+    return base.is_default or not base.needs_download()

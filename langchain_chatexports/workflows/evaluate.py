@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from langchain_chatexports._progress import time_left
 from langchain_chatexports.evaluation.answers import Progress
@@ -15,9 +13,7 @@ from langchain_chatexports.evaluation.dialogues import load_model_data
 from langchain_chatexports.evaluation.model_server import ModelClient
 from langchain_chatexports.evaluation.results import BlindResult, Evaluation
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.client import open_client
-from langchain_chatexports.workflows.models import find_tuned_model
-from langchain_chatexports.workflows.train import open_server
+from langchain_chatexports.local_server import LocalServer, Workspace
 
 _TIMEOUT_SECONDS = 600.0
 # Generating a reply takes about as long as scoring three.
@@ -48,7 +44,7 @@ def evaluate_model(
     *,
     wrong_person: str | None = None,
     settings: EvaluationSettings | None = None,
-    data_dir: str | Path | None = None,
+    workspace: Workspace | None = None,
     blind: Callable[[list[BlindPair]], BlindResult | None] | None = None,
     on_event: Callable[[StageEvent], None] = lambda _event: None,
 ) -> Evaluation:
@@ -59,7 +55,7 @@ def evaluate_model(
         wrong_person: Another person's model with the same base, as a control: its gains
             are not specific to the person.
         settings: The settings of the evaluation.
-        data_dir: The directory of models; `None` for the default.
+        workspace: The jobs and models; `None` for those of the user.
         blind: Lets someone guess which reply is real; returns the result, or `None`.
         on_event: Called with each event.
 
@@ -70,10 +66,13 @@ def evaluate_model(
         LocalServerError: If a model is not found, or the models have different bases.
         TrainingDataError: If there are no held-out examples, or they were deleted.
     """
-    tuned = find_tuned_model(model, data_dir)
+    from openai import OpenAI
+
+    workspace = workspace or Workspace()
+    tuned = workspace.models.match(model)[0]
     control = None
     if wrong_person:
-        control_model = find_tuned_model(wrong_person, data_dir)
+        control_model = workspace.models.match(wrong_person)[0]
         if control_model.base != tuned.base:
             msg = (
                 "Both models must have the same base. Train one of them again with it."
@@ -82,11 +81,13 @@ def evaluate_model(
         control = WrongPerson(
             control_model.name, control_model.person or "", tuned.person or ""
         )
-    data = load_model_data(tuned)
+    data = load_model_data(workspace, tuned)
     on_event(StageEvent(f"starting {tuned.name}", 0, 1, None))
     with (
-        open_server(tuned.base, data_dir) as server,
-        closing(open_client(server, timeout=_TIMEOUT_SECONDS)) as client,
+        LocalServer(tuned.base, data_dir=workspace.data_dir, runs_jobs=False) as server,
+        OpenAI(
+            base_url=server.base_url, api_key=server.api_key, timeout=_TIMEOUT_SECONDS
+        ) as client,
     ):
         return evaluate(
             data,

@@ -1,4 +1,4 @@
-"""Models, jobs, examples and indexes on this machine: list, rename, export, delete."""
+"""What this program has stored on this machine: list and delete it."""
 
 from __future__ import annotations
 
@@ -7,50 +7,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.suggestions import normalize_name
-from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.storage import deletion
-from langchain_chatexports.local_server.storage.data_directory import (
-    DataDirectory,
-    cache_folders,
-    default_data_dir,
-)
-from langchain_chatexports.local_server.storage.data_directory import (
-    RunningServer as RunningServer,
-)
-from langchain_chatexports.local_server.storage.data_directory import (
-    find_running_server as find_running_server,
-)
-from langchain_chatexports.local_server.storage.data_directory import (
-    read_json as read_json,
-)
-from langchain_chatexports.local_server.storage.files import ExampleFile as ExampleFile
-from langchain_chatexports.local_server.storage.files import list_example_files
-from langchain_chatexports.local_server.storage.jobs import LocalJob as LocalJob
-from langchain_chatexports.local_server.storage.jobs import list_jobs as list_jobs
-from langchain_chatexports.local_server.storage.jobs import stop_job as stop_job
-from langchain_chatexports.local_server.storage.models import TunedModel as TunedModel
-from langchain_chatexports.local_server.storage.models import (
-    find_model,
-    list_models,
-    rename_model,
+from langchain_chatexports.local_server import (
+    ExampleFile,
+    Job,
+    Model,
+    Snapshot,
+    Workspace,
+    list_cache_folders,
 )
 from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.workflows.bases import DownloadedBase, list_downloaded_bases
 
-NOT_DELETED = deletion.NOT_DELETED
-rename = rename_model
-delete = deletion.delete_data
 MAX_LABEL_LENGTH = 100
+NOT_DELETED = (
+    "Not deleted: your exports; copies elsewhere, such as exported models, saved "
+    "talks and datasets, and backups; downloaded base models; uploads to other "
+    "servers."
+)
+"""A note on data that is not deleted, for the confirmation of a deletion."""
 
 
 @dataclass(frozen=True)
 class LocalData:
     """The models, jobs, examples, indexes and bases on this machine, newest first."""
 
-    models: list[TunedModel]
-    jobs: list[LocalJob]
-    sets: list[ExampleFile]
+    snapshot: Snapshot
+    """The models, jobs and files of examples."""
+
     indexes: list[Path]
     """Search indexes, which contain message text."""
 
@@ -58,156 +41,89 @@ class LocalData:
     """Base models from the hub, shared with other programs."""
 
     data_dir: Path
-    size_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of models, examples and indexes."""
+        return sum(
+            (
+                *(model.size_bytes for model in self.models),
+                *(file.size_bytes for file in self.snapshot.files),
+                *(path.stat().st_size for path in self.indexes),
+            )
+        )
 
     @property
     def cache_bytes(self) -> int:
         """The size of the cache of converted base models."""
-        paths = (path for folder in cache_folders() for path in folder.rglob("*"))
+        paths = (path for folder in list_cache_folders() for path in folder.rglob("*"))
         return sum(path.stat().st_size for path in paths if path.is_file())
 
     @property
-    def jobs_without_model(self) -> list[LocalJob]:
-        """The jobs that have no model."""
-        finished_ids = {model.job_id for model in self.models}
-        return [job for job in self.jobs if job.id not in finished_ids]
+    def models(self) -> tuple[Model, ...]:
+        """The tuned models."""
+        return self.snapshot.models
 
     @property
-    def unused_sets(self) -> list[ExampleFile]:
+    def jobs_without_model(self) -> list[Job]:
+        """The jobs that have no model."""
+        finished_ids = {model.job_id for model in self.models}
+        return [job for job in self.snapshot.jobs if job.id not in finished_ids]
+
+    @property
+    def unused_files(self) -> list[ExampleFile]:
         """The files of examples that no job used."""
-        return [file for file in self.sets if not file.job_ids]
+        files = self.snapshot.files
+        return [file for file in files if not self.snapshot.jobs_of(file)]
 
     def __str__(self) -> str:
         """Return the counts and the size as text."""
         parts = (
             plural(len(self.models), "model"),
-            plural(len(self.jobs), "job"),
-            plural(len(self.sets), "file of examples", "files of examples"),
+            plural(len(self.snapshot.jobs), "job"),
+            plural(len(self.snapshot.files), "file of examples", "files of examples"),
             plural(len(self.indexes), "search index", "search indexes"),
         )
         return f"{', '.join(parts)}: {self.size_bytes / 1e6:,.1f} MB"
 
 
 def list_data(
-    data_dir: str | Path | None = None, index_dir: Path | None = None
+    workspace: Workspace | None = None, index_dir: Path | None = None
 ) -> LocalData:
-    """Return all models, jobs, examples, search indexes and bases on this machine.
-
-    Raises:
-        LocalServerError: If `data_dir` is not the data directory of a local server.
-    """
-    deletion.count_data(data_dir)  # Raises an error for an unrelated folder.
-    models = list_models(data_dir)
-    sets = list_example_files(data_dir)
-    indexes = index_files.index_files(index_dir)
+    """Return all models, jobs, examples, search indexes and bases on this machine."""
+    workspace = workspace or Workspace()
     return LocalData(
-        models,
-        list_jobs(data_dir),
-        sets,
-        indexes,
+        workspace.snapshot(),
+        index_files.index_files(index_dir),
         list_downloaded_bases(),
-        Path(data_dir or default_data_dir()),
-        sum(model.size_bytes for model in models)
-        + sum(file.size_bytes for file in sets)
-        + sum(path.stat().st_size for path in indexes),
+        workspace.data_dir,
     )
 
 
-def page_file(data_dir: str | Path | None = None) -> Path:
-    """Return the path of the file with the page's port and key, creating its folder."""
-    data = DataDirectory(data_dir)
-    data.prepare()
-    return data.page
-
-
-def find_tuned_model(
-    name: str | None, data_dir: str | Path | None = None
-) -> TunedModel:
-    """Return the newest tuned model whose name matches or starts with `name`."""
-    return match_models(name, data_dir)[0]
-
-
-def match_models(
-    name: str | None, data_dir: str | Path | None = None
-) -> list[TunedModel]:
-    """Return the tuned models whose name starts with or equals `name`, newest first."""
-    models = list_models(data_dir)
-    if not models:
-        msg = (
-            "No tuned models on this machine. Train one: "
-            "chatexports finetune PATH --ai NAME"
-        )
-        raise LocalServerError(msg)
-    if name is None:
-        return models[:1]
-    query = normalize_name(name)
-    exact_matches, prefix_matches = [], []
-    for model in models:
-        lookup_names = [*map(normalize_name, model.lookup_names())]
-        if model.name == name or query in lookup_names:
-            exact_matches.append(model)
-        if any(lookup_name.startswith(query) for lookup_name in lookup_names):
-            prefix_matches.append(model)
-    people = {model.person for model in prefix_matches}
-    is_one_person = len(people) == 1 and all(people)
-    if exact_matches or is_one_person:
-        return exact_matches or prefix_matches
-    return [find_model(name, data_dir)]  # Raises an error.
-
-
-def resolve_name(name: str, data_dir: str | Path | None = None) -> str:
+def resolve_name(workspace: Workspace, name: str) -> str:
     """Return the full name of the model, job or examples to delete."""
-    if name in {file.id for file in list_example_files(data_dir)}:
+    if name in {file.id for file in workspace.files.list()}:
         return name
-    # The id of a finished job refers to its model.
-    models = list_models(data_dir)
-    if name.startswith("ftjob-") and name not in {model.job_id for model in models}:
-        return find_job(name, data_dir)
-    return find_model(name, data_dir).name
-
-
-def find_job(name: str, data_dir: str | Path | None = None) -> str:
-    """Return the id of a job; raise an error if it does not exist."""
-    if name in {job.id for job in list_jobs(data_dir)}:
-        return name
-    msg = f"No job {name} on this machine. List the jobs: chatexports models"
-    raise LocalServerError(msg)
+    if name.startswith("ftjob-"):
+        # The id of a finished job refers to its model.
+        models = {model.job_id: model.name for model in workspace.models.list()}
+        return models.get(name) or workspace.jobs.get(name).id
+    return workspace.models.find(name).name
 
 
 def delete_everything(
-    data_dir: str | Path | None = None, index_dir: Path | None = None
+    workspace: Workspace | None = None, index_dir: Path | None = None
 ) -> LocalData:
     """Delete all models, jobs, examples, search indexes and converted base models.
 
     Returns:
         The deleted data.
     """
-    deleted_data = list_data(data_dir, index_dir)
-    deletion.delete_everything(data_dir)
+    workspace = workspace or Workspace()
+    deleted = list_data(workspace, index_dir)
+    workspace.delete_everything()
     index_files.delete_indexes(index_dir)
-    for folder in cache_folders():
-        # On Windows, files in use by another server cannot be deleted.
+    for folder in list_cache_folders():
+        # On Windows, files that a process uses cannot be deleted.
         shutil.rmtree(folder, ignore_errors=True)
-    return deleted_data
-
-
-def export_model(
-    name: str, folder: Path, *, data_dir: str | Path | None = None, gguf: bool = False
-) -> tuple[Path, list[str]]:
-    """Merge a tuned model into its base, for other programs.
-
-    Args:
-        name: The model's name.
-        folder: The folder to write, which must not exist.
-        data_dir: The directory of models; `None` for the default.
-        gguf: Whether to write GGUF for Ollama and llama.cpp, instead of safetensors for
-            transformers and vLLM.
-
-    Returns:
-        The folder, and lines that explain how to use it.
-    """
-    from langchain_chatexports.local_server.export import export_model as export
-    from langchain_chatexports.local_server.export import usage_instructions
-
-    path = export(name, folder, data_dir=data_dir, gguf=gguf)
-    return path, [*usage_instructions(path, gguf=gguf)]
+    return deleted

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.workflows.train import silence_interrupt_log
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     EventReader,
@@ -57,10 +58,12 @@ def train_remotely(
         model=base,
         base_url=base_url,
         validation_examples=list(data.validation) or None,
-        on_event=lambda event: emit(events.read(event.model_dump(warnings=False))),
+        on_event=lambda event: emit(
+            events.read_remote(event.model_dump(warnings=False))
+        ),
         confirm=confirm_upload,
     )
-    with silence_interrupt_log():
+    with _silence_interrupt_log():
         try:
             run = tuner.submit(data.examples)
             job_id = run.id
@@ -94,3 +97,14 @@ def get_api_key(base_url: str) -> str:
         msg = f"No API key for {public_url(base_url)}. Set OPENAI_API_KEY."
         raise FineTuningError(msg)
     return key
+
+
+@contextmanager
+def _silence_interrupt_log() -> Iterator[None]:
+    """Silence the tuner's log about interruptions, which are reported as events."""
+    logger = logging.getLogger("langchain_chatexports.finetuning.connection")
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False

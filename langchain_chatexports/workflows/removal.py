@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -15,16 +16,14 @@ from langchain_chatexports.datasets.removal import (
     name_matcher,
 )
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.finetuning.training_file import JobUse
-from langchain_chatexports.local_server.storage.deletion import delete_data
-from langchain_chatexports.local_server.storage.files import (
+from langchain_chatexports.finetuning.settings import DATA_KEY
+from langchain_chatexports.local_server import (
     ExampleFile,
-    find_jobs_by_examples,
-    list_example_files,
-    read_uploaded_examples,
+    Job,
+    NotFoundError,
+    Workspace,
+    file_id_of,
 )
-from langchain_chatexports.local_server.storage.jobs import JobNotActiveError, list_jobs
-from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.retrieval import index_files
 
 Reason: TypeAlias = Literal["person", "set", "text"]
@@ -55,9 +54,6 @@ class ForgetResult:
     report: ForgetReport | None
     """The rows removed from the set; `None` without a set."""
 
-    jobs: list[JobUse]
-    """The local fine-tuning jobs that used the set."""
-
     remaining: list[RemainingCopy]
     """The person's models, jobs and examples on this machine."""
 
@@ -70,7 +66,7 @@ def forget(
     *,
     people: Sequence[str] = (),
     conversations: Sequence[str] = (),
-    data_dir: str | Path | None = None,
+    workspace: Workspace | None = None,
     index_dir: Path | None = None,
 ) -> ForgetResult:
     """Remove people or conversations from a set and delete their search indexes.
@@ -81,7 +77,7 @@ def forget(
         path: A set with its trace next to it; `None` to delete only search indexes.
         people: Names or handles.
         conversations: Ids of conversations.
-        data_dir: The directory of models, jobs and examples.
+        workspace: The models, jobs and examples; `None` for those of the user.
         index_dir: The directory of search indexes; `None` for the default.
 
     Raises:
@@ -89,71 +85,74 @@ def forget(
             neither in an index nor in a model.
     """
     report = None
-    jobs: list[JobUse] = []
+    hashes: Collection[str] = ()
     if path is not None:
         report = removal.forget(path, people=people, conversations=conversations)
-        jobs = find_jobs_by_examples(report.hashes, data_dir)
-    remaining = list(_find_remaining(people, {job.id for job in jobs}, data_dir))
+        hashes = report.hashes
+    remaining = [*_find_remaining(people, hashes, workspace)]
     deleted = index_files.delete_matching_indexes(
         index_dir, people, conversations, strict=report is None and not remaining
     )
-    return ForgetResult(report, jobs, remaining, deleted)
+    return ForgetResult(report, remaining, deleted)
 
 
 def delete_remaining(
-    remaining: Iterable[RemainingCopy], data_dir: str | Path | None = None
+    remaining: Iterable[RemainingCopy], workspace: Workspace | None = None
 ) -> list[RemainingCopy]:
     """Delete models, jobs and examples; return those that still existed."""
+    workspace = workspace or Workspace()
     deleted = []
     for copy in remaining:
-        try:
-            delete_data(copy.id, data_dir=data_dir)
-        except JobNotActiveError:
-            continue
-        deleted.append(copy)
+        with suppress(NotFoundError):
+            workspace.delete(copy.id)
+            deleted.append(copy)
     return deleted
 
 
 def _find_remaining(
-    people: Collection[str], job_ids: Collection[str], data_dir: str | Path | None
+    people: Collection[str], hashes: Collection[str], workspace: Workspace | None
 ) -> Iterator[RemainingCopy]:
     try:
-        models, jobs = list_models(data_dir), list_jobs(data_dir)
-        sets = list_example_files(data_dir)
+        workspace = workspace or Workspace()
     except MissingExtraError:
         return  # Without the extra, there are no jobs.
-    sets = [file for file in sets if _contains_name(file, people, data_dir)]
-    set_job_ids = {job_id for file in sets for job_id in file.job_ids}
-    stored_people = {model.person for model in models} | {job.person for job in jobs}
-    index = NameIndex.of(person for person in stored_people if person)
+    stored = workspace.snapshot()
+    sets = {file_id_of(digest) for digest in hashes}
+    named = {
+        file.id for file in stored.files if _contains_name(workspace, file, people)
+    }
+    index = NameIndex.of(job.person for job in stored.jobs if job.person)
     matching_people = {match for name in people for match in index.find_spellings(name)}
 
-    def find_reason(person: str | None, job_id: str) -> Reason | None:
-        if person in matching_people:
+    def find_reason(job: Job) -> Reason | None:
+        files = {job.training_file, job.validation_file}
+        if job.person in matching_people:
             return "person"
-        if job_id in job_ids:
+        if files & sets or job.metadata.get(DATA_KEY) in hashes:
             return "set"
-        return "text" if job_id in set_job_ids else None
+        return "text" if files & named else None
 
-    for model in models:
-        if reason := find_reason(model.person, model.job_id):
+    models = {model.job_id: model for model in stored.models}
+    for job in sorted(stored.jobs, key=lambda job: job.id not in models):
+        if (reason := find_reason(job)) is None:
+            continue
+        if model := models.get(job.id):
             yield RemainingCopy(model.name, "model", model.title, reason)
-    finished_ids = {model.job_id for model in models}
-    for job in (job for job in jobs if job.id not in finished_ids):
-        if reason := find_reason(job.person, job.id):
+        else:
             title = job.person or job.base_model
             yield RemainingCopy(job.id, "training", title, reason)
-    unused_files = (file for file in sets if not file.job_ids)
-    yield from (RemainingCopy(file.id, "examples", "", "text") for file in unused_files)
+    for file in stored.files:
+        if file.id in named and not stored.jobs_of(file):
+            yield RemainingCopy(file.id, "examples", "", "text")
 
 
 def _contains_name(
-    examples: ExampleFile, people: Collection[str], data_dir: str | Path | None
+    workspace: Workspace, file: ExampleFile, people: Collection[str]
 ) -> bool:
     matchers = [name_matcher(name) for name in people if name.strip()]
     return any(
         matches(text)
-        for example in read_uploaded_examples(examples, data_dir)
+        for example in workspace.files.read(file.id)
         for text in iter_texts(example)
         for matches in matchers
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -20,9 +20,7 @@ from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.datasets.trace import find_person
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.storage.files import training_examples
-from langchain_chatexports.local_server.storage.models import TunedModel
+from langchain_chatexports.local_server import LocalServer, Model, Workspace
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
@@ -33,7 +31,6 @@ from langchain_chatexports.personas.talk import (
     create_model,
 )
 from langchain_chatexports.workflows.bases import detect_language
-from langchain_chatexports.workflows.models import find_tuned_model
 from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.prepare import ChooseSpeaker, Paths, read_examples
 from langchain_chatexports.workflows.remote_training import (
@@ -41,8 +38,6 @@ from langchain_chatexports.workflows.remote_training import (
     get_api_key,
     get_host,
 )
-from langchain_chatexports.workflows.train import open_server
-from langchain_chatexports.workflows.training_events import OnEvent
 
 _BASE_TITLE = "base model"
 _TALKS = "talks"
@@ -66,7 +61,7 @@ class Speaker:
     style: str | None = None
     """The person's style card, for the base of a tuned model."""
 
-    tuned: TunedModel | None = None
+    tuned: Model | None = None
     """The tuned model, if it is on this machine."""
 
     preparation: Preparation | None = None
@@ -115,9 +110,9 @@ class Speaker:
 
 @contextmanager
 def talk(
-    speaker: TunedModel | Speaker | str | None = None,
+    speaker: Model | Speaker | str | None = None,
     *,
-    data_dir: str | Path | None = None,
+    workspace: Workspace | None = None,
     settings: ChatSettings | None = None,
 ) -> Iterator[Callable[[str], str]]:
     """Talk to a tuned model, or to a person in exports, on this machine.
@@ -125,17 +120,19 @@ def talk(
     Args:
         speaker: A tuned model or its name, `None` for the newest; or the result of
             `load_person`.
-        data_dir: The directory of models; `None` for the default.
+        workspace: The jobs and models; `None` for those of the user.
         settings: The settings of the talk.
 
     Yields:
         A function that returns the reply to a message and remembers the talk. Messages
         in a reply are separated by empty lines.
     """
+    workspace = workspace or Workspace()
     if not isinstance(speaker, Speaker):
-        name = speaker.name if isinstance(speaker, TunedModel) else speaker
-        speaker = load_tuned_speaker(find_tuned_model(name, data_dir))
-    with open_talk(speaker, settings or ChatSettings(), data_dir=data_dir) as talks:
+        name = speaker.name if isinstance(speaker, Model) else speaker
+        model = workspace.models.match(name)[0]
+        speaker = load_tuned_speaker(workspace, model)
+    with open_talk(speaker, settings or ChatSettings(), workspace) as talks:
         current = talks[-1]
 
         def ask(message: str) -> str:
@@ -147,9 +144,9 @@ def talk(
         yield ask
 
 
-def load_tuned_speaker(model: TunedModel) -> Speaker:
+def load_tuned_speaker(workspace: Workspace, model: Model) -> Speaker:
     """Load a tuned model on this machine as a speaker."""
-    examples = training_examples(model)
+    examples = cast("list[TrainingExample]", workspace.examples(model)[0])
     replies = [item.reply for example in examples for item in extract_replies(example)]
     # The model was trained on its examples, so replies in its prompt do not help.
     voice = VoicePrompt(
@@ -212,18 +209,19 @@ def load_person(
 def open_talk(
     speaker: Speaker,
     settings: ChatSettings,
+    workspace: Workspace,
     *,
-    data_dir: str | Path | None = None,
     base_url: str | None = None,
     with_base: bool = False,
-    on_event: OnEvent | None = None,
 ) -> Iterator[list[Talk]]:
     """Start a local server if needed and yield the talks with the speaker and base."""
     if base_url is not None:
         remote_server = RemoteServer(base_url, get_api_key(base_url))
         yield create_talks(remote_server, speaker, settings)
         return
-    with open_server(speaker.base, data_dir, on_event=on_event) as server:
+    with LocalServer(
+        speaker.base, data_dir=workspace.data_dir, runs_jobs=False
+    ) as server:
         yield create_talks(server, speaker, settings, with_base=with_base)
 
 
@@ -306,10 +304,10 @@ class SavedTalk:
     changed_at: datetime
 
 
-def list_saved_talks(model: TunedModel) -> list[SavedTalk]:
+def list_saved_talks(model: Model) -> list[SavedTalk]:
     """Return the saved talks with a model, newest first."""
     talks = []
-    for file in (model.path / _TALKS).glob("*.json"):
+    for file in _talks_folder(model).glob("*.json"):
         try:
             turns = msgspec.json.decode(file.read_bytes(), type=list[Turn])
             changed_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
@@ -319,14 +317,21 @@ def list_saved_talks(model: TunedModel) -> list[SavedTalk]:
     return sorted(talks, key=lambda talk: (talk.changed_at, talk.id), reverse=True)
 
 
+def _talks_folder(model: Model) -> Path:
+    if model.folder is None:
+        msg = f"{model.name} is not a tuned model."
+        raise ChatExportError(msg)
+    return model.folder / _TALKS
+
+
 def new_talk_id() -> str:
     """Return an id for a new talk: the current time, so that ids are sortable."""
     return str(time.time_ns())
 
 
-def save_turns(model: TunedModel, turns: Sequence[Turn], talk_id: str) -> None:
+def save_turns(model: Model, turns: Sequence[Turn], talk_id: str) -> None:
     """Save a talk in its model's folder with owner-only access; delete it if empty."""
-    file = model.path / _TALKS / f"{talk_id}.json"
+    file = _talks_folder(model) / f"{talk_id}.json"
     answered_turns = [turn for turn in turns if turn.answer]
     if answered_turns:
         file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -336,7 +341,7 @@ def save_turns(model: TunedModel, turns: Sequence[Turn], talk_id: str) -> None:
 
 
 def resume_talk(
-    talks: Sequence[Talk], model: TunedModel, talk_id: str | None = None
+    talks: Sequence[Talk], model: Model, talk_id: str | None = None
 ) -> str | None:
     """Resume a saved talk with a model; without an id, the newest.
 

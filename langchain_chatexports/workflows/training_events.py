@@ -1,4 +1,4 @@
-"""The events of a job: created, step, message, stopped."""
+"""The events of a job: created, step, message, interrupted."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from langchain_chatexports._progress import seconds_left, time_left
-from langchain_chatexports.local_server.storage.jobs import LocalJob
+from langchain_chatexports.local_server import Event, Job
 
 # The number of recent steps to estimate the pace from.
 _MAX_TIMED_STEPS = 50
-# Routine messages from the local server, which are not shown.
-_ROUTINE_MESSAGES = (
-    "Created fine-tuning job",
-    "Files validated",
-    "Fine-tuning job started",
-    "The job was resumed",
-    "New fine-tuned model created",
-    "The job has successfully completed",
-)
 
 
 @dataclass(frozen=True)
@@ -28,8 +19,8 @@ class JobEvent:
 
     job_id: str
     state: Literal["new", "resumed", "running", "trained"]
-    """`resumed`: it was stopped before. `running`: another command started it.
-    `trained`: it has already succeeded."""
+    """`resumed`: it was paused, failed or left by a process that ended. `running`:
+    another process runs it. `trained`: it has already succeeded."""
 
     saved_step: int = 0
 
@@ -69,7 +60,7 @@ class StepEvent:
 
 @dataclass(frozen=True)
 class MessageEvent:
-    """A message from the server about the job."""
+    """A message about the job."""
 
     text: str
     is_warning: bool = False
@@ -96,9 +87,9 @@ class StoppedEvent:
 
     job_id: str | None
     outcome: Literal["paused", "elsewhere", "nothing sent"]
-    """`elsewhere`: the job is still running in another command or on another server."""
+    """`elsewhere`: the job continues in another process or on another server."""
 
-    job: LocalJob | None = None
+    job: Job | None = None
 
 
 TrainingEvent: TypeAlias = "JobEvent | StepEvent | MessageEvent | StoppedEvent"
@@ -106,36 +97,37 @@ OnEvent: TypeAlias = "Callable[[TrainingEvent], object]"
 
 
 class EventReader:
-    """Converts a job's server events to the events of this module.
+    """Converts the events of a job's store or server to those of this module.
 
     The remaining time is estimated from the pace of recent steps.
     """
 
-    phase = ""
-
     def __init__(self) -> None:
         """Initialize the reader of one job's events."""
+        self.phase = ""
         self._steps: list[tuple[int, float]] = []
         self._estimated_end: float | None = None
 
-    def read(self, event: Mapping[str, Any]) -> StepEvent | MessageEvent | None:
+    def read(self, event: Event) -> StepEvent | MessageEvent | None:
         """Return the converted event; `None` if it should not be shown."""
+        if event.kind == "step":
+            return self._read_step(event.data, event.created_at)
+        if event.kind == "phase":
+            self._begin_phase(str(event.data.get("phase") or ""))
+        if event.kind == "message" or event.level == "warn":
+            return MessageEvent(event.message, is_warning=event.level == "warn")
+        return None
+
+    def read_remote(self, event: Mapping[str, Any]) -> StepEvent | MessageEvent | None:
+        """Convert an event in OpenAI's shape."""
         value = event.get("data")
         data = value if isinstance(value, dict) else {}
-        step = data.get("step")
-        now = _to_float(event.get("created_at")) or 0.0
-        if event.get("type") == "metrics" and isinstance(step, int):
-            self.phase = ""
-            return self._create_step_event(step, data, now)
-        if phase := str(data.get("phase") or ""):
-            # A resumed job repeats the phases.
-            self.phase, self._steps, self._estimated_end = phase, [], None
+        if event.get("type") == "metrics" and isinstance(data.get("step"), int):
+            return self._read_step(data, _to_float(event.get("created_at")) or 0.0)
+        level = event.get("level")
+        if level == "error":  # The wait for the job raises it.
             return None
-        text = str(event.get("message") or "")
-        # The error of a failed job is raised by the wait for it.
-        if event.get("level") == "error" or text.startswith(_ROUTINE_MESSAGES):
-            return None
-        return MessageEvent(text, is_warning=event.get("level") == "warn")
+        return MessageEvent(str(event.get("message") or ""), level == "warn")
 
     def seconds_left_at(self, now: float) -> float | None:
         """Return the remaining seconds at a time; `None` if unknown or overdue."""
@@ -145,10 +137,13 @@ class EventReader:
             else None
         )
 
-    def _create_step_event(
-        self, step: int, data: Mapping[str, Any], now: float
-    ) -> StepEvent:
-        total = data.get("total_steps")
+    def _begin_phase(self, phase: str) -> None:
+        # A resumed job repeats the phases, after a pause that is not its pace.
+        self.phase, self._steps, self._estimated_end = phase, [], None
+
+    def _read_step(self, data: Mapping[str, Any], now: float) -> StepEvent:
+        self.phase = ""
+        step, total = int(data["step"]), data.get("total_steps")
         total = total if isinstance(total, int) else None
         return StepEvent(
             step,

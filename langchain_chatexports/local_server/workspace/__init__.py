@@ -15,7 +15,11 @@ from langchain_chatexports.local_server.workspace.data_directory import (
     DataDirectory,
     default_data_dir,
 )
-from langchain_chatexports.local_server.workspace.files import ExampleFile, Files
+from langchain_chatexports.local_server.workspace.files import (
+    ExampleFile,
+    Files,
+    file_id_of,
+)
 from langchain_chatexports.local_server.workspace.jobs import Jobs
 from langchain_chatexports.local_server.workspace.models import (
     Model,
@@ -51,5 +55,6 @@ __all__ = [
     "State",
     "Workspace",
     "default_data_dir",
+    "file_id_of",
     "job_labels",
 ]

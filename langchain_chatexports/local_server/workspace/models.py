@@ -17,16 +17,17 @@ from langchain_chatexports.finetuning.model_names import TunedModelName
 from langchain_chatexports.local_server.errors import NotFoundError
 from langchain_chatexports.local_server.workspace.data_directory import DataDirectory
 from langchain_chatexports.local_server.workspace.jobs import Jobs
-from langchain_chatexports.local_server.workspace.records import Job, State
+from langchain_chatexports.local_server.workspace.records import (
+    PERSON_KEY,
+    Job,
+    State,
+)
 
 OWNER = "local"
 """The organization in the names of tuned models."""
 
 ORDER_KEY = "langchain_chatexports_key"
 """The job's metadata key for the key of its order."""
-
-PERSON_KEY = "langchain_chatexports_person"
-"""The job's metadata key for the imitated person."""
 
 SOURCE_KEY = "langchain_chatexports_source"
 """The job's metadata key for the source of the examples."""
@@ -217,7 +218,7 @@ class Models:
             base_model=job.base_model,
             job_id=job.id,
             prompt=ChatPrompt(results.get("system_prompt"), results.get("user_label")),
-            person=labels.get(PERSON_KEY),
+            person=job.person,
             source=labels.get(SOURCE_KEY),
             exports=tuple(map(Path, exports)),
             label=job.label,

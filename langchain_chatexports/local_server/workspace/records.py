@@ -26,6 +26,9 @@ ACTIVE = (State.QUEUED, State.RUNNING)
 
 UNFINISHED = (*ACTIVE, State.PAUSED)
 
+PERSON_KEY = "langchain_chatexports_person"
+"""The job's metadata key for the imitated person."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -73,6 +76,11 @@ class Job:
 
     results: dict[str, Any]
     """What training found out, such as `trained_tokens`."""
+
+    @property
+    def person(self) -> str | None:
+        """The person that its model imitates, if known."""
+        return self.metadata.get(PERSON_KEY)
 
     @property
     def is_active(self) -> bool:

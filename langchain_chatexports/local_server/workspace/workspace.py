@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Event as Signal
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_chatexports.local_server.errors import StateError
 from langchain_chatexports.local_server.workspace.data_directory import (
@@ -129,6 +129,15 @@ class Workspace:
                     seen = version
                     yield self.snapshot()
                 stop.wait(seconds)
+
+    def examples(
+        self, model: Model
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return a model's training and held-out examples, unless they were deleted."""
+        job = self.jobs.get(model.job_id)
+        training = [*self.files.read(job.training_file)]
+        held_out = job.validation_file
+        return training, [*self.files.read(held_out)] if held_out else []
 
     def versions(self) -> "Versions":
         """Return what tells whether the database has changed."""

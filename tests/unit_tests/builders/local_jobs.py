@@ -1,19 +1,21 @@
-"""An OpenAI-compatible server in place of the local one."""
+"""Jobs that count steps, and an OpenAI-compatible server in place of the local one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from langchain_chatexports.finetuning import waiting
+from langchain_chatexports.local_server import Queue
+from langchain_chatexports.local_server.testing import train_steps
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
-from tests.unit_tests.builders.tuned_models import write_model
 
-# The package has a function with this name.
+# The package has functions with these names.
 _TRAIN = import_module("langchain_chatexports.workflows.train")
+_TALK = import_module("langchain_chatexports.workflows.talk")
 
 
 @contextmanager
@@ -25,27 +27,19 @@ def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
         yield running
 
 
+def count_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let jobs count steps instead of training."""
+    queue = partial(Queue, train=train_steps, threads=1)
+    monkeypatch.setattr(_TRAIN, "Queue", queue)
+
+
 def serve_locally(
-    server: OpenAIServer,
-    monkeypatch: pytest.MonkeyPatch,
-    data_dir: Path | None = None,
-    base_model: str = BASE_MODEL,
-) -> SimpleNamespace:
-    """Replace the local server; jobs create a model in `data_dir`."""
-    if data_dir is not None:
-        name = write_model(data_dir, "1" * 12)
-        server.final = {"fine_tuned_model": name}
-        server.models[name] = None
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, base_model: str = BASE_MODEL
+) -> None:
+    """Let another server answer in talks, and record the requests."""
     local_server = SimpleNamespace(
-        server=server,
-        base_model=base_model,
-        base_url=server.base_url,
-        api_key=KEY,
-        data_dir=data_dir,
-        is_running=True,
-        is_shared=False,
+        base_model=base_model, base_url=server.base_url, api_key=KEY
     )
     monkeypatch.setattr(
-        _TRAIN, "LocalServer", lambda *_, **__: nullcontext(local_server)
+        _TALK, "LocalServer", lambda *_, **__: nullcontext(local_server)
     )
-    return local_server

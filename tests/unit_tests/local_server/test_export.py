@@ -1,18 +1,24 @@
 """Modelfiles for Ollama, and weights in 8 bits."""
 
 import re
-from dataclasses import replace
+from typing import Any
 
 import jinja2
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType, quants
 
-from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
-from langchain_chatexports.local_server.export import _dither, render_modelfile
+from langchain_chatexports.local_server.bases.template import (
+    ChatTemplate,
+    template_of,
+)
+from langchain_chatexports.local_server.export import (
+    Markup,
+    _dither,
+    read_markup,
+    render_modelfile,
+)
 from tests.unit_tests.builders.tiny_models import TINY_MODELS, tiny_model_tokenizer
-
-pytestmark = pytest.mark.usefixtures("templates_derived_in_process")
 
 _ROLES = ("user", "assistant", "user", "assistant", "assistant", "user", "user")
 _TALK = [
@@ -53,36 +59,51 @@ def _find_end_tags(text: str) -> list[str]:
     return end_tags
 
 
+def _read(family: str) -> tuple[ChatTemplate, Markup]:
+    template = template_of(tiny_model_tokenizer(family), 512)
+    return template, read_markup(lambda talk: _render(template, talk))
+
+
+def _render(template: ChatTemplate, talk: Any, **options: Any) -> str:
+    tokenizer = tiny_model_tokenizer("smollm2")
+    return str(
+        tokenizer.apply_chat_template(
+            talk, chat_template=template.jinja, tokenize=False, **options
+        )
+    )
+
+
 @pytest.mark.parametrize("family", sorted(TINY_MODELS))
 @pytest.mark.parametrize("has_system", [False, True])
 def test_modelfile_renders_like_training(family: str, *, has_system: bool) -> None:
-    template = ChatTemplate(tiny_model_tokenizer(family)).derived
-    lines = render_modelfile(template, begin="", system=None).split('"""')
+    template, markup = _read(family)
+    text = render_modelfile(markup, template.end_token, begin="", system=None)
+    lines = text.split('"""')
     assert lines[0] == "FROM ./model.gguf\nTEMPLATE "
     talk = [_SYSTEM, *_TALK] if has_system else _TALK
-    expected = template.render(talk, add_generation_prompt=True)
+    expected = _render(template, talk, add_generation_prompt=True)
     assert _render_go(lines[1], talk) == expected
 
 
 def test_modelfile_omits_unsafe_texts() -> None:
-    template = ChatTemplate(tiny_model_tokenizer("smollm2")).derived
+    _, markup = _read("smollm2")
     for text in ('end"""\nFROM /etc/passwd\n"""', "{{ .System }}"):
-        unsafe = replace(template, user_header=text)
-        assert "TEMPLATE" not in render_modelfile(unsafe, begin="", system=None)
+        unsafe = markup._replace(user_header=text)
+        assert "TEMPLATE" not in render_modelfile(unsafe, "end", begin="", system=None)
     for text in ("end\nFROM /etc/passwd", 'end"', "end\u2028FROM /etc/passwd"):
-        unsafe = replace(template, end_token=text)
-        assert "PARAMETER" not in render_modelfile(unsafe, begin="", system=None)
+        assert "PARAMETER" not in render_modelfile(markup, text, begin="", system=None)
     for text in ('"""\nFROM /etc/passwd\n"""', 'a "quotation"'):
-        assert "SYSTEM" not in render_modelfile(template, begin="", system=text)
+        assert "SYSTEM" not in render_modelfile(markup, "end", begin="", system=text)
 
 
 def test_begin_token_is_not_repeated() -> None:
-    template = ChatTemplate(tiny_model_tokenizer("llama-3.2")).derived
-    assert template.start.startswith("<|endoftext|>")
+    template, markup = _read("llama-3.2")
+    begin = "<|endoftext|>"
+    assert markup.start.startswith(begin)
     text = render_modelfile(
-        template, begin="<|endoftext|>", system="Be slow.\nAnd steady."
+        markup, template.end_token, begin=begin, system="Be slow.\nAnd steady."
     )
-    assert "<|endoftext|>" not in text
+    assert begin not in text
     assert 'SYSTEM """Be slow.\nAnd steady."""' in text
 
 

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases import known_bases
+from langchain_chatexports.local_server import (
+    Base,
+    Workspace,
+    find_base,
+    fitting_bases,
+)
+from langchain_chatexports.local_server.bases import base as base_module
 from langchain_chatexports.workflows import choose_base
 from langchain_chatexports.workflows.bases import (
     choose_chat_base,
     detect_language,
     download_base,
-    find_base,
-    fitting_bases,
+    estimate_speed,
     language_warning,
     list_downloaded_bases,
 )
@@ -24,6 +29,7 @@ from langchain_chatexports.workflows.preparation import Preparation, PrepareOpti
 from langchain_chatexports.workflows.training_data import TrainingData
 from tests.unit_tests.builders.hub import CUT_AFTER, Hub
 from tests.unit_tests.builders.tuners import make_examples
+from tests.unit_tests.builders.workspaces import add_model
 
 BASES = import_module("langchain_chatexports.workflows.bases")
 SMALL, BEST = "Qwen/Qwen3.5-0.8B", "Qwen/Qwen3.5-2B"
@@ -48,9 +54,9 @@ GERMAN = make_data(german())
 def local(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The local bases, none at first; 24 GB of memory and two cores."""
     found: set[str] = set()
-    monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
+    monkeypatch.setattr(base_module, "machine_memory", lambda: 24 * 10**9)
     monkeypatch.setattr(BASES.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(BASES, "needs_download", lambda base: base.source not in found)
+    monkeypatch.setattr(Base, "needs_download", lambda base: base.id not in found)
     return found
 
 
@@ -110,7 +116,7 @@ def test_talk_prefers_local_bases(local: set[str]) -> None:
 
 
 def test_small_machine_error_names_a_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_bases, "machine_memory", lambda: 4 * 10**9)
+    monkeypatch.setattr(base_module, "machine_memory", lambda: 4 * 10**9)
     with pytest.raises(LocalServerError, match=f"{SMALL}, needs 4.5 GB: try --base"):
         choose_base(GERMAN)
 
@@ -181,3 +187,19 @@ def test_downloaded_bases_have_a_size(
     blobs.mkdir(parents=True)
     (blobs / "a").write_bytes(b"12345")
     assert list_downloaded_bases() == [("Qwen/Qwen3.5-0.8B", 5)]
+
+
+def test_finished_job_tells_the_speed(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A base with twice the parameters trains more slowly than the default."""
+    assert estimate_speed(workspace) == 0.0023
+    model = add_model(workspace, base_model="Qwen3.5-0.8B", results={})
+    workspace.jobs.record(model.job_id, trained_tokens=2000)
+    for step in range(1, 11):
+        with monkeypatch.context() as patch:
+            # A pause does not count.
+            patch.setattr("time.time", lambda now=step: 10.0 * now + 900 * (now > 5))
+            workspace.jobs.log_step(model.job_id, step, 10, 1.0)
+    seconds = find_base(SMALL).training_seconds(estimate_speed(workspace) * 2000)
+    assert seconds == pytest.approx(100.0)

@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.exceptions import ChatExportError, FineTuningError
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.talk import (
@@ -20,10 +19,10 @@ from langchain_chatexports.personas.talk import (
 )
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import load_person, prepare, talk, train
-from langchain_chatexports.workflows.models import delete, find_tuned_model
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.remote_training import get_api_key
 from langchain_chatexports.workflows.talk import (
+    RemoteServer,
     Speaker,
     create_talks,
     find_served_base,
@@ -32,20 +31,20 @@ from langchain_chatexports.workflows.talk import (
     resume_talk,
     save_turns,
 )
-from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
-from tests.unit_tests.builders.tuned_models import write_adapter, write_model
+from tests.unit_tests.builders.local_jobs import count_steps
+from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
+from tests.unit_tests.builders.workspaces import add_model
 
 GROUP = "You are Tortoise. You are chatting with Hare and Fox."
 
 
 @pytest.fixture
-def tuned(local_server: Any) -> Speaker:
-    data = DataDirectory(local_server.data_dir)
-    data.prepare()
-    facts = {"system_prompt": GROUP, "user_label": "Hare", "job_id": "ftjob-1"}
-    write_adapter(data, "1" * 12, **facts)
-    return load_tuned_speaker(find_tuned_model(None, local_server.data_dir))
+def tuned(workspace: Workspace, server: OpenAIServer) -> Speaker:
+    """A model that the replaced server has."""
+    model = add_model(workspace, results={"system_prompt": GROUP, "user_label": "Hare"})
+    server.models[model.name] = None
+    return load_tuned_speaker(workspace, model)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +56,14 @@ def tuned(local_server: Any) -> Speaker:
     ],
 )
 def test_prompt_is_that_of_the_examples(
-    local_server: Any,
+    workspace: Workspace,
     server: OpenAIServer,
     tuned: Speaker,
     settings: ChatSettings,
     user: str,
     system: str,
 ) -> None:
-    with talk(tuned, data_dir=local_server.data_dir, settings=settings) as ask:
+    with talk(tuned, workspace=workspace, settings=settings) as ask:
         assert ask("Ready?")
     first, last = server.chats[-1]["messages"]
     assert first == {"role": "system", "content": system}
@@ -81,19 +80,20 @@ def test_answers_have_a_maximum_length(tuned: Speaker) -> None:
     assert limited.settings(ChatSettings()).max_tokens == 40
 
 
-def test_compared_base_has_no_memory(local_server: Any, tuned: Speaker) -> None:
+def test_compared_base_has_no_memory(server: OpenAIServer, tuned: Speaker) -> None:
     settings = ChatSettings(memory=lambda *_: RecalledMessages(refusal="No idea"))
-    base, own = create_talks(local_server, tuned, settings, with_base=True)
+    remote = RemoteServer(server.base_url, KEY, BASE_MODEL)
+    base, own = create_talks(remote, tuned, settings, with_base=True)
     assert (base.title, base.name) == ("base model", BASE_MODEL)
     for voice in (base, own):
         voice.add_line("When was the race?")
     assert "".join(own.answer()) == "No idea" != "".join(base.answer())
     assert own.name == tuned.model
-    assert create_talks(local_server, tuned, ChatSettings()) != []
+    assert create_talks(remote, tuned, ChatSettings()) != []
 
 
 def test_base_recalls_facts(
-    local_server: Any, server: OpenAIServer, tuned: Speaker
+    workspace: Workspace, server: OpenAIServer, tuned: Speaker
 ) -> None:
     def recall(line: str, _talk: str) -> RecalledMessages:
         return RecalledMessages(
@@ -101,7 +101,7 @@ def test_base_recalls_facts(
         )
 
     settings = ChatSettings(memory=recall)
-    with talk(tuned, data_dir=local_server.data_dir, settings=settings) as ask:
+    with talk(tuned, workspace=workspace, settings=settings) as ask:
         ask("When was the race?")
         ask("The race was nice.")
     recalling, other = server.chats[-2:]
@@ -112,9 +112,8 @@ def test_base_recalls_facts(
     assert other["messages"][0]["content"] == f"{GROUP}\n\nYou remember: at nine."
 
 
-def test_reply_limits_come_from_the_examples(tmp_path: Path) -> None:
-    write_model(tmp_path, "1" * 12)
-    speaker = load_tuned_speaker(find_tuned_model(None, tmp_path))
+def test_reply_limits_come_from_the_examples(workspace: Workspace) -> None:
+    speaker = load_tuned_speaker(workspace, add_model(workspace))
     assert speaker.voice is not None
     assert speaker.voice.k == 0
     replies = [
@@ -124,7 +123,7 @@ def test_reply_limits_come_from_the_examples(tmp_path: Path) -> None:
 
 
 def test_answer_has_as_many_messages_as_usual(
-    local_server: Any, server: OpenAIServer, tmp_path: Path
+    workspace: Workspace, server: OpenAIServer, tmp_path: Path
 ) -> None:
     chat = WhatsAppChat.ios()
     for number in range(12):
@@ -134,20 +133,24 @@ def test_answer_has_as_many_messages_as_usual(
     person = load_person(export, PrepareOptions(ai=("Tortoise",)))
     assert (person.title, person.replies_per_prompt) == ("Tortoise", 8)
     server.words = ["One.\n", "Two.\n", "Three.\n", "Four."]
-    with talk(person, data_dir=local_server.data_dir) as ask:
+    with talk(person, workspace=workspace) as ask:
         assert ask("Hello?") == "One.\n\nTwo."
 
 
 def test_docstring_example_runs(
-    local_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    server: OpenAIServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The example in the package's docstring, with a replaced server."""
-    pytest.importorskip("trl", reason="needs the extra `local`")
+    """The example in the package's docstring, without a real training."""
+    count_steps(monkeypatch)
     monkeypatch.chdir(tmp_path)
     write_imessage(tmp_path / "chat.db")
     data = prepare("chat.db", PrepareOptions(ai=("Tortoise",)))
-    model = train(data, data_dir=local_server.data_dir, on_event=print)
-    with talk(model, data_dir=local_server.data_dir) as ask:
+    model = train(data, workspace=workspace, on_event=str)
+    server.models[model.name] = None
+    with talk(model, workspace=workspace) as ask:
         assert ask("Are you ready for the race?")
 
 
@@ -181,9 +184,9 @@ def test_local_servers_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         get_api_key("https://example.com/v1")
 
 
-def test_talks_are_saved_and_resumed(tmp_path: Path) -> None:
-    name = write_model(tmp_path, "1" * 12)
-    model = find_tuned_model(None, tmp_path)
+def test_talks_are_saved_and_resumed(workspace: Workspace) -> None:
+    model = add_model(workspace)
+    assert model.folder is not None
     assert list_saved_talks(model) == []
     turns = [Turn("Hello", "Hi"), Turn("No answer yet")]
     save_turns(model, turns, "1")
@@ -191,7 +194,7 @@ def test_talks_are_saved_and_resumed(tmp_path: Path) -> None:
     save_turns(model, turns, "1")
     found = [(talk.id, talk.turns) for talk in list_saved_talks(model)]
     assert found == [("1", turns[:1]), ("2", [Turn("And now?", "Yes")])]
-    file = model.path / "talks" / "1.json"
+    file = model.folder / "talks" / "1.json"
     assert file.stat().st_mode & 0o077 == 0
     assert file.parent.stat().st_mode & 0o077 == 0
     base, own = Talk("base", FakeListChatModel(responses=["x"])), Talk("Ann", None)  # type: ignore[arg-type] # not asked
@@ -203,5 +206,5 @@ def test_talks_are_saved_and_resumed(tmp_path: Path) -> None:
     assert not file.exists()
     file.write_text("damaged")
     assert [talk.id for talk in list_saved_talks(model)] == ["2"]
-    delete(name, data_dir=tmp_path)
+    workspace.delete(model.name)
     assert not file.exists()

@@ -1,13 +1,12 @@
 """Jobs on this machine and on another server: create, find, follow, interrupt."""
 
-import sys
-from contextlib import suppress
-from datetime import UTC, datetime
+import threading
+import time
+from contextlib import nullcontext
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
-import openai
 import pytest
 
 from langchain_chatexports.exceptions import (
@@ -15,12 +14,23 @@ from langchain_chatexports.exceptions import (
     LocalServerError,
     TrainingDataError,
 )
-from langchain_chatexports.finetuning.run import FineTuningRun
-from langchain_chatexports.local_server.storage.jobs import LocalJob
+from langchain_chatexports.local_server import (
+    DiskFullError,
+    Queue,
+    QueueState,
+    State,
+    Workspace,
+)
+from langchain_chatexports.local_server.testing import train_steps
 from langchain_chatexports.workflows import train
 from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.remote_training import train_remotely
-from langchain_chatexports.workflows.train import create_job, get_progress
+from langchain_chatexports.workflows.train import (
+    create_job,
+    explain_wait,
+    get_progress,
+    pause_job,
+)
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
@@ -28,12 +38,20 @@ from langchain_chatexports.workflows.training_events import (
     StepEvent,
     StoppedEvent,
 )
+from tests.unit_tests.builders.local_jobs import count_steps
 from tests.unit_tests.builders.openai_server import OpenAIServer
 from tests.unit_tests.builders.tuners import make_examples
+from tests.unit_tests.builders.waiting import wait_until
+from tests.unit_tests.builders.workspaces import add_job
 
-TRAIN: Any = sys.modules["langchain_chatexports.workflows.train"]
+# The package has a function with this name.
+TRAIN = import_module("langchain_chatexports.workflows.train")
 EXAMPLES: Any = make_examples()
-NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def _steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_steps(monkeypatch)
 
 
 def data(examples: Any = EXAMPLES) -> TrainingData:
@@ -41,128 +59,142 @@ def data(examples: Any = EXAMPLES) -> TrainingData:
     return TrainingData(examples, [], 0, nothing, "Tortoise", "imessage chat.db")
 
 
-def collect_events(local_server: Any, examples: Any = EXAMPLES) -> list[Any]:
-    """Train, and return the events, even if training is interrupted."""
+def train_and_collect(workspace: Workspace) -> list[Any]:
     events: list[Any] = []
-    with suppress(KeyboardInterrupt):
-        train(data(examples), data_dir=local_server.data_dir, on_event=events.append)
+    train(data(), workspace=workspace, on_event=events.append)
     return events
 
 
-def interrupt(*_: object, **__: object) -> None:
-    raise KeyboardInterrupt
+def interrupt_at(workspace: Workspace, step: int) -> list[Any]:
+    """Train until a step, and press Ctrl-C."""
+    events: list[Any] = []
+
+    def emit(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, StepEvent) and event.step == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(data(), workspace=workspace, on_event=emit)
+    return events
 
 
-def test_job_is_created_and_found_again(local_server: Any) -> None:
-    def train_on_server(request: str) -> None:
-        if (
-            request == "GET /fine_tuning/jobs/ftjob-1/events"
-            and local_server.server.jobs
-        ):
-            step = {"step": 20, "total_steps": 20, "train_loss": 1.254}
-            local_server.server.add_event(
-                "ftjob-1", "Step 20/20", type="metrics", data=step
-            )
-            local_server.server.before_work = None
+def slow_down(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.05) -> None:
+    """Let new jobs take this time for a step."""
+    create = Workspace.__init__
 
-    local_server.server.before_work = train_on_server
-    events = collect_events(local_server)
-    assert events[0] == JobEvent("ftjob-1", "new")
-    (step,) = [event for event in events if isinstance(event, StepEvent)]
-    assert str(step) == "step 20/20, loss 1.25"
-    body = local_server.server.bodies[-1]
-    assert body["suffix"] == "tortoise"
-    assert body["metadata"]["langchain_chatexports_person"] == "Tortoise"
+    def initialize(workspace: Workspace, data_dir: Any = None) -> None:
+        create(workspace, data_dir)
+        order = workspace.jobs.find_or_create
+        options = {"step_seconds": seconds}
+        slow = lambda **values: order(**values, hyperparameters=options)  # noqa: E731
+        monkeypatch.setattr(workspace.jobs, "find_or_create", slow)
 
+    monkeypatch.setattr(Workspace, "__init__", initialize)
+
+
+def test_job_is_trained_and_found_again(workspace: Workspace) -> None:
+    first, *events = train_and_collect(workspace)
+    (job,) = workspace.jobs.list()
+    assert first == JobEvent(job.id, "new")
+    assert [event.step for event in events] == [*range(1, len(events) + 1)]
+    assert str(events[-1]).startswith(f"step {len(events)}/{len(events)}, loss 0.")
+    model = workspace.models.match("tortoise")[0]
+    assert (model.person, model.source) == ("Tortoise", "imessage chat.db")
     # Events are emitted only once.
-    assert collect_events(local_server) == [JobEvent("ftjob-1", "trained")]
-    assert len(local_server.server.jobs) == 1
-    assert create_job(local_server, data()) == JobEvent("ftjob-1", "trained")
+    assert train_and_collect(workspace) == [JobEvent(job.id, "trained")]
+    assert create_job(workspace, data()) == JobEvent(job.id, "trained")
+    assert len(workspace.jobs.list()) == 1
+
+
+def test_interruption_pauses_and_the_same_call_resumes(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_down(monkeypatch)
+    workspace = Workspace(workspace.data_dir)
+    *_, stopped = interrupt_at(workspace, 3)
+    (job,) = workspace.jobs.list()
+    assert (job.state, job.saved_step) == (State.PAUSED, job.step)
+    assert job.step >= 3
+    assert stopped == StoppedEvent(job.id, "paused", job)
+    found, *events = train_and_collect(workspace)
+    assert found == JobEvent(job.id, "resumed", job.saved_step)
+    assert str(found).endswith(f"resuming from the checkpoint at step {job.step}")
+    assert events[0].step == job.step + 1
+    assert len(workspace.models.list()) == 1
 
 
 def test_job_of_another_command_is_not_paused(
-    local_server: Any, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FineTuningRun, "wait", interrupt)
-    local_server.server.statuses = ("running",)
-    local_server.is_shared = True
-    commands = [collect_events(local_server) for _ in range(2)]
-    states = [e.state for events in commands for e in events if isinstance(e, JobEvent)]
-    assert states == ["new", "running"]
-    assert [events[-1].outcome for events in commands] == ["paused", "elsewhere"]
-    assert (
-        local_server.server.requests.count("POST /fine_tuning/jobs/ftjob-1/pause") == 1
-    )
+    slow_down(monkeypatch, 0.2)
+    workspace = Workspace(workspace.data_dir)
+    assert create_job(workspace, data()).state == "new"
+    with Queue(workspace, train=train_steps, threads=1):
+        wait_until(lambda: workspace.jobs.list()[0].step > 1)
+        first, *_, stopped = interrupt_at(workspace, 4)
+        assert (first.state, stopped.outcome) == ("running", "elsewhere")
+        assert workspace.jobs.list()[0].state is State.RUNNING
+        workspace.jobs.cancel(workspace.jobs.list()[0].id)
 
 
-def test_stopped_job_is_resumed(
-    local_server: Any, monkeypatch: pytest.MonkeyPatch
+def test_job_of_an_ended_process_is_taken_over(workspace: Workspace) -> None:
+    job_id = create_job(workspace, data()).job_id
+    sources = (State.QUEUED,)
+    workspace.jobs.move(job_id, State.RUNNING, "The job started", sources=sources)
+    first, *events = train_and_collect(workspace)
+    assert first == JobEvent(job_id, "resumed", 0)
+    warnings = [event for event in events if isinstance(event, MessageEvent)]
+    assert [warning.is_warning for warning in warnings] == [True]
+    assert "continues from its last save" in str(warnings[0])
+
+
+def test_suspended_owner_is_said(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = LocalJob("ftjob-1", "stopped", "tiny-1", NOW, 3, 9, saved_step=3)
-    monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [job])
-    local_server.server.statuses = ("paused",)
-    resumed: list[str] = []
-    monkeypatch.setattr(
-        "openai.resources.fine_tuning.jobs.Jobs.resume",
-        lambda _, job_id: resumed.append(job_id),
-    )
-    assert create_job(local_server, data()).state == "new"
-    found = create_job(local_server, data())
-    assert found == JobEvent("ftjob-1", "resumed", 3)
-    assert str(found).endswith("resuming from the checkpoint at step 3")
-    assert resumed == ["ftjob-1"]
+    events: list[Any] = []
+    monkeypatch.setattr(workspace, "queue_state", lambda: QueueState.SUSPENDED)
+    train(data(), workspace=workspace, on_event=events.append)
+    assert str(events[1]).startswith("warning: The program that runs the jobs is susp")
+    assert explain_wait(QueueState.RUNNING) is None
+    assert "no program" in str(explain_wait(QueueState.NONE)).lower()
 
 
-def test_refused_resume_means_the_job_already_runs(
-    local_server: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("verb", ["pause", "cancel", "delete"])
+def test_other_program_ends_the_wait(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
+    slow_down(monkeypatch, 0.2)
+    workspace = Workspace(workspace.data_dir)
+    verbs = {"pause": "paused at", "cancel": "cancelled,", "delete": "deleted,"}
 
-    def refuse(*_: object) -> None:
-        answer: Any = httpx.Response(400, request=httpx.Request("POST", "http://x"))
-        raise openai.BadRequestError(str(answer), response=answer, body=None)
+    def change(event: Any) -> None:
+        if isinstance(event, StepEvent) and event.step == 2:
+            job = workspace.jobs.list()[0]
+            change = getattr(Workspace(workspace.data_dir).jobs, verb)
+            threading.Thread(target=change, args=(job.id,)).start()
 
-    monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [])
-    monkeypatch.setattr("openai.resources.fine_tuning.jobs.Jobs.resume", refuse)
-    local_server.server.statuses = ("queued",)
-    assert create_job(local_server, data()).state == "new"
-    assert create_job(local_server, data()).state == "resumed"
-
-
-def test_trailing_messages_are_allowed(local_server: Any) -> None:
-    examples: Any = make_examples()
-    for example in examples:
-        example["messages"].append({"role": "user", "content": "Again!"})
-    collect_events(local_server, examples)
-    assert b'"Again!"' in local_server.server.contents["file-1"]
+    with pytest.raises(LocalServerError, match=f"was {verbs[verb]}"):
+        train(data(), workspace=workspace, on_event=change)
 
 
-@pytest.mark.parametrize(
-    ("is_running", "message"),
-    [(False, "stopped before job ftjob-1 finished"), (True, "is full. Free some")],
-)
-def test_stopped_server_or_full_disk_ends_wait(
-    local_server: Any, monkeypatch: pytest.MonkeyPatch, is_running: bool, message: str
+def test_failed_training_says_how_to_resume(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = iter([SimpleNamespace(free=10**9), SimpleNamespace(free=0)])
-    monkeypatch.setattr(TRAIN.shutil, "disk_usage", lambda _: next(sizes))
-    monkeypatch.setattr(TRAIN, "_WAIT_SECONDS", 0.2)
-    local_server.server.statuses = ("running",)
-    local_server.is_running = is_running
-    with pytest.raises(LocalServerError, match=message):
-        train(data(), data_dir=local_server.data_dir)
+    error = {"code": "disk_full", "message": "Free some space.", "param": None}
+    job_id = create_job(workspace, data()).job_id
+    workspace.jobs.record(job_id, saved_step=18)
 
+    def fail(*_: object, **__: object) -> Any:
+        workspace.jobs.move(
+            job_id, State.FAILED, "failed", sources=(State.QUEUED,), error=error
+        )
+        return iter(())
 
-def test_failed_training_error_suggests_resuming(
-    local_server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = LocalJob("ftjob-1", "failed", "tiny-1", NOW, 20, 20, saved_step=18)
-    monkeypatch.setattr(TRAIN, "list_jobs", lambda _: [job])
-    local_server.server.statuses = ("failed",)
-    local_server.server.final = {
-        "error": {"code": "disk_full", "message": "Free some space."}
-    }
+    monkeypatch.setattr(workspace.jobs, "follow", fail)
+    monkeypatch.setattr(TRAIN, "Queue", nullcontext)
     with pytest.raises(FineTuningFailedError) as caught:
-        train(data(), data_dir=local_server.data_dir)
+        train(data(), workspace=workspace)
     assert caught.value.code == "disk_full"
     assert str(caught.value) == (
         "Training failed. Free some space. To resume it from step 18, run the "
@@ -170,21 +202,31 @@ def test_failed_training_error_suggests_resuming(
     )
 
 
+def test_broken_examples_are_refused(workspace: Workspace) -> None:
+    examples: Any = [*make_examples()]
+    examples[4] = {"messages": [{"role": "user", "content": "Alone"}]}
+    with pytest.raises(TrainingDataError, match="line 5"):
+        train(data(examples), workspace=workspace)
+    assert workspace.jobs.list() == ()
+
+
+def test_trailing_messages_are_allowed(workspace: Workspace) -> None:
+    examples: Any = make_examples()
+    for example in examples:
+        example["messages"].append({"role": "user", "content": "Again!"})
+    create_job(workspace, data(examples))
+    stored = workspace.files.list()[0]
+    assert b'"Again!"' in workspace.files.path(stored.id).read_bytes()
+
+
 def test_disk_space_is_checked(
-    local_server: Any, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = SimpleNamespace(free=3_000_000)
-    monkeypatch.setattr(TRAIN.shutil, "disk_usage", lambda _: free)
-    with pytest.raises(LocalServerError, match="3 MB free, but training needs"):
-        train(data(), data_dir=local_server.data_dir)
-    assert local_server.server.requests == []
-
-
-def test_deleted_job_is_an_error(local_server: Any) -> None:
-    local_server.server.statuses = ("cancelled",)
-    with pytest.raises(LocalServerError, match="ftjob-1 was deleted") as caught:
-        train(data(), data_dir=local_server.data_dir)
-    assert "billed" not in str(caught.value)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+    with pytest.raises(DiskFullError, match="3 MB free, but training needs"):
+        train(data(), workspace=workspace)
+    assert not workspace.data_dir.exists()
 
 
 def test_too_few_examples_are_an_error() -> None:
@@ -215,70 +257,60 @@ def test_upload_needs_consent_and_has_no_names(server: OpenAIServer) -> None:
 
 
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The events of a running job."""
-    events: list[dict[str, Any]] = []
-    monkeypatch.setattr(TRAIN, "job_events", lambda *_: events)
-    return events
+def running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A running job; a function adds an event at a time and returns the progress."""
+    job = add_job(workspace)
+    sources = (State.QUEUED,)
+    workspace.jobs.move(job.id, State.RUNNING, "The job started", sources=sources)
+    job = workspace.jobs.get(job.id)
+
+    def add(now: float, step: int | None = None, total: int = 10, **phase: Any) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: now)
+            if step is not None:
+                workspace.jobs.log_step(job.id, step, total, 1.0)
+            elif phase:
+                workspace.jobs.log(job.id, "…", kind="phase", **phase)
+        return get_progress(workspace, job, now=now)
+
+    return add
 
 
-RUNNING = LocalJob("j", "running", "b", NOW, 0, None, 0)
-
-
-def step(now: float, number: int, total: int = 10) -> dict[str, Any]:
-    data = {"step": number, "total_steps": total, "train_loss": 1.0}
-    return {"type": "metrics", "created_at": now, "data": data}
-
-
-def message(now: float, **data: Any) -> dict[str, Any]:
-    return {"type": "message", "created_at": now, "data": data}
-
-
-def test_remaining_time_is_estimated_from_last_steps(log: list[dict[str, Any]]) -> None:
+def test_remaining_time_is_estimated_from_last_steps(running: Any) -> None:
     """A resumed training does not start at the first step."""
-    for number, now in ((100, 0.0), (101, 10.0), (102, 20.0), (110, 100.0)):
-        log.append(step(now, number, 120))
-    seconds = [event.seconds_left for event in get_progress(RUNNING).steps]
+    for number, now in ((100, 1.0), (101, 11.0), (102, 21.0), (110, 101.0)):
+        progress = running(now, number, 120)
+    seconds = [event.seconds_left for event in progress.steps]
     assert seconds == [None, 190.0, 180.0, 100.0]
 
 
-def test_phase_is_shown_before_the_first_step(log: list[dict[str, Any]]) -> None:
-    found = []
-    for event in (
-        message(0.0, phase="libraries"),
-        message(10.0, phase="base"),
-        step(22.0, 1),
-        step(42.0, 2),
-    ):
-        log.append(event)
-        progress = get_progress(RUNNING, now=event["created_at"])
-        found.append((progress.phase, progress.seconds_left))
-    assert found == [("libraries", None), ("base", None), ("", None), ("", 160.0)]
-    assert get_progress(RUNNING, now=50.0).seconds_left == 152.0
+def test_phase_is_shown_before_the_first_step(running: Any) -> None:
+    found = [
+        running(1.0, phase="libraries"),
+        running(10.0, phase="base"),
+        running(22.0, 1),
+        running(42.0, 2),
+    ]
+    assert [(progress.phase, progress.seconds_left) for progress in found] == [
+        ("libraries", None),
+        ("base", None),
+        ("", None),
+        ("", 160.0),
+    ]
+    assert running(50.0).seconds_left == 152.0
 
 
-def test_remaining_time_ignores_pause(log: list[dict[str, Any]]) -> None:
-    log += [step(0.0, 1), step(1.0, 2), step(2.0, 3)]
-    log.append(message(1010.0, phase="libraries"))
-    assert get_progress(RUNNING, now=1010.0).seconds_left is None
-    log += [step(1020.0, 1), step(1021.0, 2), step(1022.0, 3)]
-    assert get_progress(RUNNING, now=1022.0).steps[-1].seconds_left == 7.0
+def test_remaining_time_ignores_pause(running: Any) -> None:
+    for number in (1, 2, 3):
+        running(float(number), number)
+    assert running(1010.0, phase="libraries").seconds_left is None
+    for number in (4, 5, 6):
+        progress = running(1016.0 + number, number)
+    assert progress.steps[-1].seconds_left == 4.0
 
 
-def test_routine_messages_are_dropped(local_server: Any) -> None:
-    def say(request: str) -> None:
-        if (
-            request == "GET /fine_tuning/jobs/ftjob-1/events"
-            and local_server.server.jobs
-        ):
-            local_server.server.add_event("ftjob-1", "Created fine-tuning job: ftjob-1")
-            local_server.server.add_event(
-                "ftjob-1", "warning of the server", level="warn"
-            )
-            local_server.server.before_work = None
-
-    local_server.server.before_work = say
-    events = collect_events(local_server)
-    texts = [event.text for event in events if isinstance(event, MessageEvent)]
-    assert "warning of the server" in texts
-    assert not [text for text in texts if text.startswith("Created")]
+def test_finished_job_is_not_paused(workspace: Workspace) -> None:
+    train_and_collect(workspace)
+    (job,) = workspace.jobs.list()
+    pause_job(workspace, job.id)
+    assert workspace.jobs.get(job.id).state is State.SUCCEEDED
