@@ -5,9 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -16,14 +14,11 @@ from langchain_chatexports.cli._replies import StreamedReply, show_side_by_side
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server import Workspace, job_labels
 from tests.unit_tests.builders.local_jobs import serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
-from tests.unit_tests.builders.tuned_models import write_model
+from tests.unit_tests.builders.workspaces import add_model
 from tests.unit_tests.cli.conftest import Run
-
-# The package has a function with this name.
-TALK: Any = import_module("langchain_chatexports.workflows.talk")
-
 
 _TORTOISE = "You are Tortoise."
 _CARD = "You write about 2 words in a message, seldom more than 2."
@@ -38,6 +33,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
     with OpenAIServer(models={"tiny": None}).running() as running:
         serve_locally(running, monkeypatch, base_model="tiny")
         yield running
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "kept")
 
 
 @pytest.fixture
@@ -106,9 +106,10 @@ def test_missing_remote_model_is_named(run: Run, server: OpenAIServer) -> None:
 
 
 def test_compared_models_get_the_same_prompt(
-    run: Run, tmp_path: Path, server: OpenAIServer
+    run: Run, workspace: Workspace, server: OpenAIServer
 ) -> None:
-    write_model(tmp_path / "kept", "1" * 12, system_prompt=_TORTOISE)
+    model = add_model(workspace, results={"system_prompt": _TORTOISE})
+    server.models[model.name] = None
     lines = "Tea?\nMore tea?\n"
     done = run("chat", "--compare", "--data-dir", "kept", stdin=lines)
     assert done.status == 0, done.err
@@ -120,10 +121,11 @@ def test_compared_models_get_the_same_prompt(
 
 
 def test_memory_uses_existing_exports(
-    run: Run, tmp_path: Path, server: OpenAIServer, export: Path
+    run: Run, workspace: Workspace, server: OpenAIServer, export: Path
 ) -> None:
-    exports = f"{export}\n{tmp_path / 'gone.jsonl'}"
-    write_model(tmp_path / "kept", "1" * 12, person="Tortoise", exports=exports)
+    exports = (export, export.with_name("gone.jsonl"))
+    labels = job_labels("Tortoise", "", exports)[1]
+    server.models[add_model(workspace, metadata=labels).name] = None
     command, line = ("chat", "--data-dir", "kept", "--json"), "Where is the rocket?\n"
     done = run(*command, stdin=line)
     assert json.loads(done.out)["text"] == "I don't know"
@@ -170,7 +172,9 @@ def test_server_on_this_machine_needs_no_key(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setattr("tests.unit_tests.builders.openai_server.KEY", "none")
-    monkeypatch.setattr(TALK, "OLLAMA_URL", server.base_url)
+    monkeypatch.setattr(
+        "langchain_chatexports.workflows.talk.OLLAMA_URL", server.base_url
+    )
     for base in ("ollama:tiny", server.base_url):
         done = run(*_ASK_TORTOISE, "--base", base, stdin="Tea?\n")
         assert done.status == 0, done.err
@@ -180,9 +184,12 @@ def test_server_on_this_machine_needs_no_key(
     assert "not a model on another server" in " ".join(trained.err.split())
 
 
-def test_model_name_precedes_path(run: Run, export: Path, server: OpenAIServer) -> None:
-    name = "1" * 12
-    write_model(export.with_name("kept"), name)
+def test_model_name_precedes_path(
+    run: Run, workspace: Workspace, export: Path, server: OpenAIServer
+) -> None:
+    model_name = add_model(workspace).name
+    server.models[model_name] = None
+    name = model_name.rpartition(":")[2]
     export.rename(export.with_name(name))
     model = run("chat", name, "--data-dir", "kept", stdin="Tea?\n")
     options = ("--data-dir", "kept", "--ai", "Tortoise")
@@ -211,10 +218,13 @@ def test_conflicting_options_are_usage_errors(
     assert message in " ".join(done.err.split())
 
 
-def test_newest_model_answers(run: Run, tmp_path: Path, server: OpenAIServer) -> None:
-    write_model(tmp_path / "kept", "1" * 12, created_at=1, person="Jonas")
-    newest = write_model(tmp_path / "kept", "2" * 12, created_at=2, person="Jonas")
+def test_newest_model_answers(
+    run: Run, workspace: Workspace, server: OpenAIServer
+) -> None:
+    labels = job_labels("Jonas", "")[1]
+    _, newest = [add_model(workspace, mark=mark, metadata=labels) for mark in "12"]
+    server.models[newest.name] = None
     done = run("chat", "jonas", "--data-dir", "kept", stdin="Hi\n")
     assert done.status == 0, done.err
-    assert server.chats[-1]["model"] == newest
+    assert server.chats[-1]["model"] == newest.name
     assert "Using the newest model named jonas; 1 older model" in done.err

@@ -12,10 +12,10 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._replies import show_replies
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import find_model
+from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.personas.talk import Talk, short_titles
 from tests.unit_tests.builders.chat_models import Recorder
-from tests.unit_tests.builders.tuned_models import write_model
+from tests.unit_tests.builders.workspaces import add_model
 
 ENTER = "\r"
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -87,8 +87,8 @@ def test_quit_ends_the_chat(typing: Typing, model: Recorder) -> None:
 def test_talk_is_saved_until_reset(
     model: Recorder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_model(tmp_path, "1" * 12)
-    tuned = find_model("1" * 12, tmp_path)
+    tuned = add_model(Workspace(tmp_path))
+    assert tuned.folder is not None
 
     def chat(*keys: str) -> str:
         with pipe_input() as pipe:
@@ -102,7 +102,7 @@ def test_talk_is_saved_until_reset(
     assert "> Hello\nSlow." in output
     assert model.texts[-1] == ["Hello", "Slow.", "And now?"]
     chat("/reset", ENTER)
-    assert not list((tuned.path / "talks").iterdir())
+    assert not list((tuned.folder / "talks").iterdir())
 
 
 def test_retry_repeats_the_last_message(typing: Typing, model: Recorder) -> None:

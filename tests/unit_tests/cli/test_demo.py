@@ -35,7 +35,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ]
 
     monkeypatch.setattr(DEMO, "train", train)
-    monkeypatch.setattr(DEMO, "load_tuned_speaker", lambda model: model)
+    monkeypatch.setattr(DEMO, "load_tuned_speaker", lambda *_: None)
     monkeypatch.setattr(DEMO, "open_talk", open_talk)
     return examples
 

@@ -14,10 +14,11 @@ from langchain_chatexports.evaluation import (
 )
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.dialogues import Utterance
+from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.workflows import evaluate as workflow
-from tests.unit_tests.builders.tuned_models import write_model
 from tests.unit_tests.builders.voice_server import Voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
+from tests.unit_tests.builders.workspaces import add_model
 from tests.unit_tests.cli.conftest import Run
 
 
@@ -62,8 +63,8 @@ def test_missing_model_is_an_error(run: Run, tmp_path: Path) -> None:
 
 
 def test_missing_held_out_data_is_an_error(run: Run, tmp_path: Path) -> None:
-    write_model(tmp_path, "00000000000a")
-    done = run("evaluate", "--data-dir", tmp_path)
+    add_model(Workspace(tmp_path / "kept"))
+    done = run("evaluate", "--data-dir", tmp_path / "kept")
     assert done.status == 1
     assert "held out no examples" in done.err
     assert "starting" not in done.err

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.cli._training import chat_command
+from langchain_chatexports.cli._training import TrainingDisplay, chat_command
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning import waiting
-from langchain_chatexports.local_server.bases import known_bases
-from langchain_chatexports.local_server.training import speed
+from langchain_chatexports.local_server import Base, State, Workspace
+from langchain_chatexports.local_server.bases import base as base_module
 from langchain_chatexports.samples import write_imessage
-from tests.unit_tests.builders.local_jobs import quick_server, serve_locally
+from tests.unit_tests.builders.local_jobs import count_steps, quick_server
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.cli.conftest import Run
 
-# The package has a function with this name.
-BASES = import_module("langchain_chatexports.workflows.bases")
+# The packages have functions with these names.
+TRAIN = import_module("langchain_chatexports.workflows.train")
+FINETUNE = import_module("langchain_chatexports.cli.finetune")
 
 
 @pytest.fixture
@@ -40,15 +41,10 @@ def finetune(run: Run, server: OpenAIServer, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def finetune_locally(
-    run: Run,
-    server: OpenAIServer,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Run:
-    """Run `chatexports finetune PATH…` with a server in place of the local one."""
+def finetune_locally(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run `chatexports finetune PATH…` with a trainer that counts steps."""
     data_dir = tmp_path / "data"
-    serve_locally(server, monkeypatch, data_dir)
+    count_steps(monkeypatch)
     write_imessage(tmp_path / "chat.db")
 
     def command(*arguments: object) -> Any:
@@ -57,35 +53,60 @@ def finetune_locally(
     return command
 
 
-def train_a_step(server: OpenAIServer) -> None:
-    def log(request: str) -> None:
-        if request == "GET /fine_tuning/jobs/ftjob-1/events" and server.jobs:
-            step = {"step": 20, "total_steps": 20, "train_loss": 1.254}
-            server.add_event("ftjob-1", "Step 20/20", type="metrics", data=step)
-            server.before_work = None
-
-    server.before_work = log
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "data")
 
 
 def test_small_training_prints_base_job_and_command(
-    finetune_locally: Run, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+    finetune_locally: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
-    train_a_step(server)
+    monkeypatch.setattr(base_module, "machine_memory", lambda: 16 * 10**9)
     done = finetune_locally("chat.db", "--ai", "tortoise")
     assert done.status == 0, done.err
     lines = done.err.splitlines()
-    assert len(lines) <= 9  # Two come from the replaced server.
+    assert len(lines) <= 8
     assert lines[0] == "chat.db: iMessage database, 223 of 223 messages kept"
-    assert "Job ftjob-1: training" in lines
+    (job,) = workspace.jobs.list()
+    assert f"Job {job.id}: training" in lines
     assert any(line.startswith("Base model: ") for line in lines)
     assert any(
         line.startswith("A better base, if you download it: --base ") for line in lines
     )
-    assert "  step 20/20, loss 1.25" in lines
+    assert f"  step {job.steps}/{job.steps}, loss {job.loss:.2f}" in lines
     assert lines[-1] == "To talk to it:"
     assert done.out.startswith("chatexports chat --data-dir ")
     assert done.out.count("\n") == 1
+    again = finetune_locally("chat.db", "--ai", "tortoise")
+    assert f"Job {job.id}: already trained on these examples" in again.err
+    assert again.out == done.out
+
+
+def test_ctrl_c_pauses_and_the_same_command_resumes(
+    finetune_locally: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = TrainingDisplay._show_step
+
+    def interrupt(display: TrainingDisplay, event: Any) -> None:
+        shown(display, event)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingDisplay, "_show_step", interrupt)
+        stopped = finetune_locally("chat.db", "--ai", "tortoise")
+    (job,) = workspace.jobs.list()
+    assert (stopped.status, job.state) == (130, State.PAUSED)
+    *_, position, command, hint, deletion, last = stopped.err.splitlines()
+    assert (
+        position == f"Training stopped at step {job.step} of {job.steps}. To resume it:"
+    )
+    assert command.startswith("  chatexports finetune chat.db --ai tortoise --data-dir")
+    assert hint == "To delete the job and its examples:"
+    assert deletion.startswith(f"  chatexports models --delete {job.id} --data-dir ")
+    assert last == "stopped"
+    resumed = finetune_locally("chat.db", "--ai", "tortoise")
+    assert resumed.status == 0, resumed.err
+    assert f"resuming from the checkpoint at step {job.step}" in resumed.err
 
 
 @pytest.mark.parametrize(
@@ -140,10 +161,11 @@ def test_chat_command_has_data_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = chat_command("ft:x", data_dir=Path("my models"))
+    command = chat_command("ft:x", workspace=Workspace("my models"))
     expected = str(tmp_path / "my models")
     assert shlex.split(command)[2:] == ["--data-dir", expected, "ft:x"]
-    assert chat_command("ft:x:local::1") == "chatexports chat ft:x:local::1"
+    name = "ft:x:local::1"
+    assert chat_command(name, workspace=Workspace()) == f"chatexports chat {name}"
 
 
 def test_chat_command_is_safe(finetune: Run, server: OpenAIServer) -> None:
@@ -158,9 +180,10 @@ def test_chat_command_is_safe(finetune: Run, server: OpenAIServer) -> None:
 @pytest.fixture
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """16 GB of memory, 10 s per thousand tokens with the default, no local bases."""
-    monkeypatch.setattr(known_bases, "machine_memory", lambda: 16 * 10**9)
-    monkeypatch.setattr(speed, "measure_machine", lambda: 0.01)
-    monkeypatch.setattr(BASES, "needs_download", lambda _: True)
+    monkeypatch.setattr(base_module, "machine_memory", lambda: 16 * 10**9)
+    monkeypatch.setattr(FINETUNE, "estimate_speed", lambda _: 0.01)
+    monkeypatch.setattr(Base, "needs_download", lambda _: True)
+    monkeypatch.setattr(TRAIN, "download_base", lambda *_: None)
 
 
 @pytest.mark.usefixtures("_machine")
@@ -187,12 +210,12 @@ def test_best_base_is_downloaded_with_yes(
 
 @pytest.mark.usefixtures("_machine")
 def test_short_time_limits_the_examples(
-    finetune_locally: Run, server: OpenAIServer
+    finetune_locally: Run, workspace: Workspace
 ) -> None:
     refused = finetune_locally("chat.db", "--ai", "Tortoise", "--time", "1m")
     assert refused.status == 1
     assert "Even the smallest base would take longer" in refused.err
     limit = int(refused.err.split("(--limit ")[1].split(")")[0])
-    assert server.requests == []
+    assert workspace.jobs.list() == ()
     done = finetune_locally("chat.db", "--ai", "Tortoise", "--time", "1m", "--yes")
     assert (done.status == 0) is (limit >= 10), done.err

@@ -5,25 +5,18 @@ from pathlib import Path
 from langchain_chatexports.datasets.card import hash_files
 from langchain_chatexports.datasets.trace_file import read_trace
 from langchain_chatexports.finetuning.settings import DATA_KEY
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server import Workspace
+from tests.unit_tests.builders.workspaces import add_job
 from tests.unit_tests.cli.conftest import Run
 
 
 def test_forget_removes_person_and_job(run: Run, tmp_path: Path, threads: Path) -> None:
     run("prepare", threads, "--format", "openai", "-o", "set.jsonl")
     digest = hash_files([tmp_path / "set.jsonl"])
-    data = DataDirectory(tmp_path / "data")
-    data.prepare()
-    job = {
-        "model": "base",
-        "metadata": {DATA_KEY: digest},
-        "training_file": f"file-{0:024}",
-        "validation_file": None,
-        "fine_tuned_model": "ft:base:local::1",
-    }
-    job_id = JobStore(data).create(job)["id"]
-    JobStore(data).stop(job_id, "paused")
+    workspace = Workspace(tmp_path / "data")
+    metadata = {DATA_KEY: digest}
+    job_id = add_job(workspace, base_model="base", metadata=metadata).id
+    workspace.jobs.pause(job_id)
     before = list(read_trace(tmp_path / "set.jsonl"))
     done = run(
         "forget", "set.jsonl", "--person", "hermione granger", "--data-dir", "data"
@@ -36,4 +29,4 @@ def test_forget_removes_person_and_job(run: Run, tmp_path: Path, threads: Path) 
     assert "--yes" in done.err
     again = ("forget", "set.jsonl", "--person", "ghost", "--data-dir", "data", "--yes")
     assert f"Deleted {job_id}" in run(*again).err
-    assert JobStore(data).get(job_id) is None
+    assert workspace.jobs.find(job_id) is None

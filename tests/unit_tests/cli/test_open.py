@@ -10,9 +10,9 @@ from urllib.request import url2pathname
 import pytest
 
 from langchain_chatexports.cli import open as module
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.jobs import JobStore
+from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.page import launcher, server
+from tests.unit_tests.builders.workspaces import add_job
 from tests.unit_tests.cli.conftest import Run
 
 FIRST, SECOND = "http://127.0.0.1:1/?token=a", "http://127.0.0.1:1/?token=b"
@@ -69,13 +69,10 @@ def test_no_browser_without_display(
 
 @pytest.mark.usefixtures("opened")
 def test_stopped_training_is_mentioned(run: Run, tmp_path: Path) -> None:
-    data = DataDirectory(tmp_path / "kept")
-    data.prepare()
+    workspace = Workspace(tmp_path / "kept")
     command = ("open", "--data-dir", "kept")
     assert run(*command).err.endswith("Stopped.\n")
-    jobs = JobStore(data)
-    job = jobs.create({"model": "tiny"})
-    jobs.update(job["id"], expected=("queued",), status="paused")
+    workspace.jobs.pause(add_job(workspace).id)
     assert "You can resume training on the page." in run(*command).err
 
 

@@ -1,31 +1,37 @@
 """`chatexports serve`: options and output, without a server."""
 
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pytest
 
 from langchain_chatexports import local_server
-from langchain_chatexports.local_server import ServerSettings
-from langchain_chatexports.local_server.storage.data_directory import RunningServer
+from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server.testing import EchoEngine
 from tests.unit_tests.cli.conftest import Run
 
-_INFO = RunningServer(
-    "http://127.0.0.1:8199/v1", "tiny", "a-key-of-its-own", "/data", "llama.cpp"
-)
+SERVE = import_module("langchain_chatexports.cli.serve")
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
-    """The settings of servers that would have been started."""
-    started: list[ServerSettings] = []
+def served(monkeypatch: pytest.MonkeyPatch) -> list[LocalServer]:
+    """The servers that have been started; Ctrl-C follows."""
+    started: list[LocalServer] = []
 
-    def serve_forever(settings: ServerSettings, on_ready: Any) -> None:
-        settings.check()
-        started.append(settings)
-        on_ready(_INFO)
+    class Server(LocalServer):
+        def start(self) -> LocalServer:
+            started.append(super().start())
+            return self
 
-    monkeypatch.setattr(local_server, "serve_forever", serve_forever)
+        def _open_engine(self) -> EchoEngine:
+            return EchoEngine()
+
+    def interrupt() -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local_server, "LocalServer", Server)
+    monkeypatch.setattr(SERVE, "_wait", interrupt)
     return started
 
 
@@ -38,18 +44,18 @@ def _tiny(tmp_path: Path) -> None:
 
 
 def test_output_can_be_evaluated_by_a_shell(
-    run: Run, served: list[ServerSettings]
+    run: Run, served: list[LocalServer], tmp_path: Path
 ) -> None:
-    done = run("serve", "--base", "./tiny")
-    assert done.status == 0
-    assert done.out.splitlines() == [
-        "export OPENAI_BASE_URL=http://127.0.0.1:8199/v1",
-        "export OPENAI_API_KEY=a-key-of-its-own",
-    ]
+    done = run("serve", "--base", "./tiny", "--data-dir", "data", "--port", "0")
+    assert done.status == 0, done.err
+    address, key = done.out.splitlines()
+    assert address.startswith("export OPENAI_BASE_URL=http://127.0.0.1:")
+    assert address.endswith("/v1")
+    assert key == f"export OPENAI_API_KEY={served[0].api_key}"
     assert "Base model: tiny" in done.err
-    assert "Engine: llama.cpp" in done.err
-    assert "jobs resume when the server starts" in done.err
-    assert served[0].api_key is None
+    assert f"Data: {tmp_path / 'data'}" in done.err
+    assert f"Engine: {EchoEngine.description}" in done.err
+    assert "jobs resume when the next program runs them" in done.err
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,7 @@ def test_output_can_be_evaluated_by_a_shell(
 )
 def test_wrong_options_are_refused(
     run: Run,
-    served: list[ServerSettings],
+    served: list[LocalServer],
     options: tuple[str, ...],
     status: int,
     message: str,
@@ -77,11 +83,12 @@ def test_wrong_options_are_refused(
 
 
 def test_key_is_the_first_line_of_its_file(
-    run: Run, served: list[ServerSettings], tmp_path: Path
+    run: Run, served: list[LocalServer], tmp_path: Path
 ) -> None:
     (tmp_path / "key").write_text("of-a-file\nand more\n")
-    done = run("serve", "--base", "./tiny", "--api-key-file", "key")
-    assert done.status == 0
+    options = ("--data-dir", "data", "--port", "0")
+    done = run("serve", "--base", "./tiny", "--api-key-file", "key", *options)
+    assert done.status == 0, done.err
     assert served[0].api_key == "of-a-file"
     assert "of-a-file" not in done.err
 
@@ -91,7 +98,7 @@ def test_key_is_the_first_line_of_its_file(
 )
 def test_invalid_key_file_is_refused(
     run: Run,
-    served: list[ServerSettings],
+    served: list[LocalServer],
     tmp_path: Path,
     content: bytes,
 ) -> None:

@@ -12,6 +12,7 @@ from langchain_chatexports.local_server.workspace.models import (
     PERSON_KEY,
     name_suffix,
 )
+from langchain_chatexports.local_server.workspace.records import PERSON_KEY
 from tests.unit_tests.builders.workspaces import add_model
 
 
