@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServe
 from tests.unit_tests.builders.workspaces import add_model
 from tests.unit_tests.cli.conftest import Run
 
+# The package has a function with this name.
+TALK = import_module("langchain_chatexports.workflows.talk")
 _TORTOISE = "You are Tortoise."
 _CARD = "You write about 2 words in a message, seldom more than 2."
 _ASK_TORTOISE = ("chat", "chat.jsonl", "--ai", "Tortoise")
@@ -172,9 +175,7 @@ def test_server_on_this_machine_needs_no_key(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setattr("tests.unit_tests.builders.openai_server.KEY", "none")
-    monkeypatch.setattr(
-        "langchain_chatexports.workflows.talk.OLLAMA_URL", server.base_url
-    )
+    monkeypatch.setattr(TALK, "OLLAMA_URL", server.base_url)
     for base in ("ollama:tiny", server.base_url):
         done = run(*_ASK_TORTOISE, "--base", base, stdin="Tea?\n")
         assert done.status == 0, done.err
