@@ -118,20 +118,17 @@ class ServerThread:
                 await super().startup(sockets=sockets)
                 changed.set()
 
-        return Server(
-            uvicorn.Config(
-                self._app,
-                log_config=None,
-                log_level="critical",
-                access_log=False,
-                server_header=False,
-                lifespan="on",
-                timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                limit_concurrency=_MAX_CONNECTIONS,
-                **self._options,
-            )
-        )
+        options = {
+            "log_config": None,
+            "log_level": "critical",
+            "access_log": False,
+            "server_header": False,
+            "lifespan": "on",
+            "timeout_graceful_shutdown": _GRACEFUL_SECONDS,
+            "timeout_keep_alive": _KEEP_ALIVE_SECONDS,
+            "limit_concurrency": _MAX_CONNECTIONS,
+        }
+        return Server(uvicorn.Config(self._app, **{**options, **self._options}))
 
 
 def listen(port: int = 0) -> socket.socket:

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from langchain_chatexports.local_server.old_http.errors import log_error_location
+from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.page.languages import (
     LazyMessage,
     lazy_gettext,

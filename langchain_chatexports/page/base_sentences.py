@@ -1,5 +1,6 @@
 """Sentences of the page about base models."""
 
+from langchain_chatexports.local_server import Base
 from langchain_chatexports.page.languages import (
     LanguageName,
     Size,
@@ -8,7 +9,7 @@ from langchain_chatexports.page.languages import (
     format_seconds,
     join_parts,
 )
-from langchain_chatexports.workflows.bases import Base, BaseChoice
+from langchain_chatexports.workflows.bases import BaseChoice, download_bytes
 
 
 def choice_text(choice: BaseChoice) -> str:
@@ -43,9 +44,9 @@ def training_time_text(seconds: float) -> str:
 
 def download_text(base: Base) -> str:
     """Return the download size of a base, or a note that it is downloaded."""
-    if not base.download_bytes:
+    if not base.needs_download():
         return _("already downloaded")
-    size = Size(base.download_bytes)
+    size = Size(download_bytes(base))
     return _("{size} from huggingface.co", size=size)
 
 

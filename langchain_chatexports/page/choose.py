@@ -1,7 +1,6 @@
 """Screen 2: choose the person, the chats, and the base."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from nicegui import ui
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.splits import MIN_EXAMPLES
 from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import Base, find_base, fitting_bases
 from langchain_chatexports.page.base_sentences import (
     choice_text,
     download_text,
@@ -40,11 +40,9 @@ from langchain_chatexports.page.layout import (
 )
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.workflows.bases import (
-    Base,
     BaseChoice,
     detect_language,
-    find_base,
-    fitting_bases,
+    download_bytes,
 )
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.training_data import TrainingData
@@ -291,17 +289,16 @@ def _build_base(session: PageSession, data: TrainingData) -> None:
     requested_base = session.base
     default = fitting[0].id
 
-    def labels() -> dict[str, str]:
-        seconds = session.estimate_seconds()
-        bases = {base.id: _label(base, seconds) for base in fitting}
-        if requested_base is None or requested_base in bases:
-            return bases
-        return {requested_base: Path(requested_base).name or requested_base, **bases}
-
-    measuring = ui.element("div")
+    seconds = session.estimate_seconds()
+    labels = {base.id: _label(base, seconds) for base in fitting}
+    if requested_base is not None and requested_base not in labels:
+        name = Path(requested_base).name or requested_base
+        labels = {requested_base: name, **labels}
     proposal = None if requested_base else _find_proposal(session, data)
+    if proposal is not None:
+        text(choice_text(proposal))
     value = requested_base or (proposal.base.id if proposal else default)
-    select = ui.select(labels(), label=_("Base model"), value=value).classes("grow")
+    select = ui.select(labels, label=_("Base model"), value=value).classes("grow")
     warning = ui.element("div").classes("part")
     language = detect_language(data.examples)
 
@@ -314,13 +311,6 @@ def _build_base(session: PageSession, data: TrainingData) -> None:
             ui.navigate.to("/train")
 
     button = ui.button(_("Next: train"), on_click=train)
-
-    def show_measuring() -> None:
-        show_work(session.measuring)
-        if proposal is not None:
-            _show_proposal(session, proposal)
-        # A new select or button would close an open menu, or lose a click.
-        select.set_options(labels())
 
     def choose() -> None:
         base = find_base(selected_base())
@@ -336,18 +326,15 @@ def _build_base(session: PageSession, data: TrainingData) -> None:
                         language=LanguageName(language),
                     )
                 )
-        size = Size(base.download_bytes)
+        size = Size(download_bytes(base))
         button.text = (
             _("Download {size} and train", size=size)
-            if base.download_bytes
+            if base.needs_download()
             else _("Next: train")
         )
 
     select.on_value_change(choose)
     choose()
-    with measuring:
-        # Measuring runs in the background, for up to a minute.
-        rebuild_on_change(show_measuring, lambda: session.measuring.is_running)
 
 
 def _find_proposal(session: PageSession, data: TrainingData) -> BaseChoice | None:
@@ -358,23 +345,13 @@ def _find_proposal(session: PageSession, data: TrainingData) -> BaseChoice | Non
         return None
 
 
-def _show_proposal(session: PageSession, proposal: BaseChoice) -> None:
-    """Show the proposed base, with its training time on this machine if measured."""
-    seconds = session.estimate_seconds()
-    if seconds is not None:
-        seconds = proposal.base.training_seconds(seconds)
-    if seconds is not None:
-        proposal = replace(proposal, seconds=seconds)
-    text(choice_text(proposal))
-
-
 def _label(base: Base, seconds: float | None) -> str:
     training_seconds = None if seconds is None else base.training_seconds(seconds)
     return join_parts(
         base.name,
         _("a tiny demo model") if base.is_default else "",
         "" if training_seconds is None else training_time_text(training_seconds),
-        download_text(base) if base.download_bytes else "",
+        download_text(base) if base.needs_download() else "",
         license_text(base),
     )
 

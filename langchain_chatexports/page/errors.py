@@ -1,8 +1,9 @@
 """Translated error messages, with the original message as details."""
 
-from errno import ENOSPC
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+from langchain_chatexports._files import is_full
 from langchain_chatexports.exceptions import (
     ChatExportError,
     DamagedExportError,
@@ -14,6 +15,14 @@ from langchain_chatexports.exceptions import (
     LocalServerError,
     SenderNotFoundError,
     TrainingDataError,
+)
+from langchain_chatexports.local_server import (
+    DataDirectoryError,
+    DiskFullError,
+    NotFoundError,
+    OutOfMemoryError,
+    StateError,
+    TrainingError,
 )
 from langchain_chatexports.page.languages import LanguageName, LazyMessage, lazy_gettext
 from langchain_chatexports.workflows.bases import NoBaseError
@@ -33,12 +42,21 @@ class PageError(ChatExportError):
         self.translated = message
 
 
-FULL_DISK = "The disk with"
-"""The beginning of the library's messages about a full disk."""
-
-DISK_FULL = lazy_gettext(
+_DISK_FULL = lazy_gettext(
     "The disk is full or almost full. Free some space, and try again."
 )
+_NO_MEMORY = lazy_gettext(
+    "The local model failed, possibly because memory ran out. Close other programs, "
+    "and try again."
+)
+_TRAINING_FAILED = lazy_gettext("Training failed.")
+_FAILED = lazy_gettext("Something went wrong.")
+# By the code of a job's error.
+_FAILURES = {
+    DiskFullError.code: _DISK_FULL,
+    OutOfMemoryError.code: _NO_MEMORY,
+    "trainer_ended": _NO_MEMORY,
+}
 # The first match is used.
 _MESSAGES: dict[type[Exception], LazyMessage] = {
     EncryptedExportError: lazy_gettext(
@@ -65,12 +83,15 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
     TrainingDataError: lazy_gettext(
         "Too few messages to train on, or to compare with. Choose more chats."
     ),
-    LocalServerError: lazy_gettext(
-        "The local model failed, possibly because memory ran out. Close other "
-        "programs, and try again."
-    ),
-    FineTuningError: lazy_gettext("Training failed."),
-    ChatExportError: lazy_gettext("Something went wrong."),
+    DiskFullError: _DISK_FULL,
+    DataDirectoryError: _FAILED,
+    NotFoundError: _FAILED,
+    StateError: _FAILED,
+    OutOfMemoryError: _NO_MEMORY,
+    TrainingError: _TRAINING_FAILED,
+    LocalServerError: _NO_MEMORY,
+    FineTuningError: _TRAINING_FAILED,
+    ChatExportError: _FAILED,
     OSError: lazy_gettext(
         "The system refused access: the disk may be full, or the folder protected."
     ),
@@ -87,8 +108,8 @@ def translate_error(error: Exception) -> Failure:
         return Failure(error.translated)
     if isinstance(error, NoBaseError):
         return Failure(_no_base_text(error))
-    if getattr(error, "errno", None) == ENOSPC or FULL_DISK in str(error):
-        return Failure(DISK_FULL)
+    if isinstance(error, OSError) and is_full(error):
+        return Failure(_DISK_FULL)
     message = next(m for kind, m in _MESSAGES.items() if isinstance(error, kind))
     name = type(error).__name__
     if isinstance(error, ChatExportError):
@@ -96,6 +117,13 @@ def translate_error(error: Exception) -> Failure:
     # Messages of other errors may quote chats.
     reason = error.strerror if isinstance(error, OSError) else None
     return Failure(message, reason or name)
+
+
+def translate_job_error(error: Mapping[str, Any] | None) -> Failure:
+    """Translate the error of a failed job, with details."""
+    error = error or {}
+    message = _FAILURES.get(str(error.get("code")), _TRAINING_FAILED)
+    return Failure(message, str(error.get("message") or ""))
 
 
 def _no_base_text(error: NoBaseError) -> LazyMessage:

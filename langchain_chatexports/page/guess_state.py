@@ -7,12 +7,10 @@ from itertools import count
 from langchain_chatexports.evaluation import ModelClient, load_model_data
 from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
 from langchain_chatexports.evaluation.comparison import create_blind_pairs
-from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.client import open_client
+from langchain_chatexports.local_server import LocalServer, Model, Workspace
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.workflows.models import TunedModel
 
 _NO_PAIRS = lazy_gettext(
     "No suitable pairs: training held out too few messages. Train on more chats."
@@ -21,16 +19,19 @@ _TIMEOUT_SECONDS = 600.0
 
 
 class Guess:
-    def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
+    def __init__(
+        self, workspace: Workspace, use_server: Callable[[str | None], LocalServer]
+    ) -> None:
         self.work = Work()
-        self.model: TunedModel | None = None
+        self.model: Model | None = None
         self.test: BlindTest | None = None
         # While true, the server must not switch to another base.
         self.is_using_server = False
+        self._workspace = workspace
         self._use_server = use_server
         self._seeds = count()
 
-    def play(self, model: TunedModel, pairs: int) -> None:
+    def play(self, model: Model, pairs: int) -> None:
         """Generate the replies of a new blind test in the background."""
         seed = next(self._seeds)
 
@@ -38,7 +39,7 @@ class Guess:
             self.end()
             with self._model_server(model) as server:
                 blind_pairs = create_blind_pairs(
-                    load_model_data(model),
+                    load_model_data(self._workspace, model),
                     server,
                     tuned=model.name,
                     pairs=pairs,
@@ -60,11 +61,17 @@ class Guess:
         self.test = None
 
     @contextmanager
-    def _model_server(self, model: TunedModel) -> Iterator[ModelClient]:
+    def _model_server(self, model: Model) -> Iterator[ModelClient]:
+        from openai import OpenAI  # It takes a second to import.
+
         server = self._use_server(model.base)
         self.is_using_server = True
         try:
-            with open_client(server, timeout=_TIMEOUT_SECONDS) as client:
+            with OpenAI(
+                base_url=server.base_url,
+                api_key=server.api_key,
+                timeout=_TIMEOUT_SECONDS,
+            ) as client:
                 yield ModelClient(client)
         finally:
             self.is_using_server = False

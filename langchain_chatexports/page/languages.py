@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from gettext import NullTranslations
 from io import BytesIO
@@ -231,8 +231,12 @@ def format_seconds(seconds: float) -> str:
     return current_language().duration(max(1, round(seconds)), "second", 0)
 
 
-def format_time(time: datetime) -> str:
-    return format_datetime(time.astimezone(), "short", locale=current_language().locale)
+def format_time(time: datetime | float) -> str:
+    """Format a time, which can be in Unix seconds."""
+    local = datetime.fromtimestamp(time, UTC) if isinstance(time, float) else time
+    return format_datetime(
+        local.astimezone(), "short", locale=current_language().locale
+    )
 
 
 def format_names(names: Iterable[object]) -> str:

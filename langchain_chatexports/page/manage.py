@@ -7,6 +7,12 @@ from pathlib import Path
 
 from nicegui import ui
 
+from langchain_chatexports.local_server import (
+    Job,
+    Model,
+    export_model,
+    usage_instructions,
+)
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import (
     LazyMessage,
@@ -31,12 +37,9 @@ from langchain_chatexports.workflows import models, removal
 from langchain_chatexports.workflows.models import (
     MAX_LABEL_LENGTH,
     LocalData,
-    LocalJob,
-    TunedModel,
     list_data,
 )
 from langchain_chatexports.workflows.removal import ForgetResult, RemainingCopy
-from langchain_chatexports.workflows.train import is_unfinished
 
 _REASONS = {
     "person": lazy_gettext("it learned this voice"),
@@ -70,12 +73,12 @@ def build_manage(session: PageSession) -> None:
                     _show_forget_result(session, session.forget_result)
 
     def show_stored_data() -> None:
-        _show_data(session, _read_data(session))
+        _show_data(session, list_data(session.workspace, session.index_dir))
 
     def data_state() -> object:
-        data = _read_data(session)
-        names = [(model.name, model.label) for model in data.models]
-        return names, [(job.id, is_unfinished(job)) for job in data.jobs], data.sets
+        stored = session.snapshot
+        names = [(model.name, model.label) for model in stored.models]
+        return names, [(job.id, job.is_active) for job in stored.jobs], stored.files
 
     # Sticky, because the clicked button may be far below.
     with ui.element("div").classes("result"):
@@ -92,12 +95,6 @@ def build_manage(session: PageSession) -> None:
     _build_delete_everything(session)
 
 
-def _read_data(session: PageSession) -> LocalData:
-    # The session corrects the status of jobs whose server was killed.
-    data = list_data(session.data_dir, session.index_dir)
-    return replace(data, jobs=session.jobs())
-
-
 # Actions in the background
 
 
@@ -109,36 +106,36 @@ def _run_change(
     def work() -> None:
         session.manage_results, session.forget_result = [], None
         session.manage_results = change()
+        session.refresh()
 
     session.managing.start(title, work)
 
 
-def rename(session: PageSession, model: TunedModel, label: str) -> None:
+def rename(session: PageSession, model: Model, label: str) -> None:
 
     def change() -> list[LazyMessage | str]:
-        models.rename(model.name, label, data_dir=session.data_dir)
+        session.workspace.models.rename(model.name, label)
         return []
 
     _run_change(session, lazy_gettext("Renaming"), change)
 
 
-def export(session: PageSession, model: TunedModel, folder_text: str) -> None:
+def export(session: PageSession, model: Model, folder_text: str) -> None:
     """Export a model for other programs to a new folder."""
 
     def change() -> list[LazyMessage | str]:
-        path = folder_text.strip().strip("\"'")
-        folder = Path(path).expanduser()
-        if not path:
+        name = folder_text.strip().strip("\"'")
+        folder = Path(name).expanduser()
+        if not name:
             raise PageError(lazy_gettext("Enter the folder to write to."))
         if folder.exists():
             message = lazy_gettext(
                 "{folder} already exists: choose a new folder.", folder=folder
             )
             raise PageError(message)
-        exported_to, lines = models.export_model(
-            model.name, folder, data_dir=session.data_dir, gguf=True
-        )
-        return [lazy_gettext("Written to {folder}", folder=exported_to), *lines]
+        path = export_model(model, folder, gguf=True)
+        done = lazy_gettext("Written to {folder}", folder=path)
+        return [done, *usage_instructions(path)]
 
     _run_change(
         session, lazy_gettext("Writing the model; this takes a few minutes"), change
@@ -149,7 +146,7 @@ def delete(session: PageSession, name: str) -> None:
 
     def change() -> list[LazyMessage | str]:
         session.end_talk(name)
-        models.delete(name, data_dir=session.data_dir)
+        session.workspace.delete(name)
         return [lazy_gettext("Deleted.")]
 
     _run_change(session, lazy_gettext("Deleting"), change)
@@ -161,7 +158,7 @@ def delete_everything(session: PageSession) -> None:
     def change() -> list[LazyMessage | str]:
         session.talk.end()
         session.stop_server()
-        deleted = models.delete_everything(session.data_dir, session.index_dir)
+        deleted = models.delete_everything(session.workspace, session.index_dir)
         session.clear()
         return [lazy_gettext("Deleted: {kept}.", kept=_data_text(deleted))]
 
@@ -177,7 +174,7 @@ def forget(session: PageSession, person: str) -> None:
         session.forget_result = removal.forget(
             None,
             people=[person.strip()],
-            data_dir=session.data_dir,
+            workspace=session.workspace,
             index_dir=session.index_dir,
         )
         return []
@@ -191,7 +188,7 @@ def delete_remaining(session: PageSession, remaining: Sequence[RemainingCopy]) -
     def change() -> list[LazyMessage | str]:
         for item in remaining:
             session.end_talk(item.id)
-        deleted = removal.delete_remaining(remaining, session.data_dir)
+        deleted = removal.delete_remaining(remaining, session.workspace)
         return [lazy_gettext("Deleted: {what}", what=_title(item)) for item in deleted]
 
     _run_change(session, lazy_gettext("Deleting"), change)
@@ -210,16 +207,16 @@ def _show_data(session: PageSession, data: LocalData) -> None:
         text(_("Unfinished and failed training runs"), tag="h2")
     for job in data.jobs_without_model:
         _show_job(session, job)
-    if data.unused_sets:
+    if data.unused_files:
         text(_("Unused examples"), tag="h2")
-    for unused in data.unused_sets:
+    for unused in data.unused_files:
         with ui.element("div").classes("card"):
             text(join_parts(format_time(unused.created_at), Size(unused.size_bytes)))
             with ui.element("div").classes("form-row"):
                 _delete_button(session, unused.id, _("Delete these examples?"))
 
 
-def _show_model(session: PageSession, model: TunedModel) -> None:
+def _show_model(session: PageSession, model: Model) -> None:
     person = model.person
 
     def ask_for_name() -> None:
@@ -276,12 +273,12 @@ def _show_model(session: PageSession, model: TunedModel) -> None:
             )
 
 
-def _show_job(session: PageSession, job: LocalJob) -> None:
+def _show_job(session: PageSession, job: Job) -> None:
     title = job.person or job.base_model
 
     def state() -> str:
-        jobs = session.jobs()
-        return state_text(session, next((j for j in jobs if j.id == job.id), job), jobs)
+        jobs = session.snapshot.jobs
+        return state_text(session, next((j for j in jobs if j.id == job.id), job))
 
     def description() -> None:
         text(join_parts(state(), job.base_model, format_time(job.created_at)))
@@ -388,7 +385,7 @@ def _show_forget_result(session: PageSession, result: ForgetResult) -> None:
 
 def _build_delete_everything(session: PageSession) -> None:
     def confirm() -> None:
-        summary = _data_text(list_data(session.data_dir, session.index_dir))
+        summary = _data_text(list_data(session.workspace, session.index_dir))
         show_dialog(
             _("Delete everything?"),
             _("Delete everything"),
@@ -414,10 +411,10 @@ def _data_text(data: LocalData) -> LazyMessage:
         "{models}, {trainings}, {sets}, {indexes}: {size}",
         models=lazy_ngettext("{count} model", "{count} models", len(data.models)),
         trainings=lazy_ngettext(
-            "{count} training run", "{count} training runs", len(data.jobs)
+            "{count} training run", "{count} training runs", len(data.snapshot.jobs)
         ),
         sets=lazy_ngettext(
-            "{count} example file", "{count} example files", len(data.sets)
+            "{count} example file", "{count} example files", len(data.snapshot.files)
         ),
         indexes=lazy_ngettext(
             "{count} search index", "{count} search indexes", len(data.indexes)

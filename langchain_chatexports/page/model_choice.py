@@ -5,16 +5,15 @@ from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server import Model
 from langchain_chatexports.page.languages import _, format_time, join_parts
 from langchain_chatexports.page.layout import next_link, rebuild_on_change, text
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.workflows.models import TunedModel
 
 
-def find_tuned_models(session: PageSession) -> dict[str, TunedModel]:
+def find_tuned_models(session: PageSession) -> dict[str, Model]:
     """Return the tuned models by name, newest first; without any, show a note."""
-    models = {model.name: model for model in list_models(session.data_dir)}
+    models = {model.name: model for model in session.snapshot.models}
     if not models:
         _build_no_model(session)
     return models
@@ -33,8 +32,8 @@ def _build_no_model(session: PageSession) -> None:
 
 
 def model_select(
-    models: dict[str, TunedModel],
-    chosen: TunedModel | None,
+    models: dict[str, Model],
+    chosen: Model | None,
     others: Mapping[str, str] | None = None,
 ) -> Any:
     """Add a select of models; `others` are further values with their labels."""

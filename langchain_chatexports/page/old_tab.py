@@ -11,10 +11,11 @@ import hmac
 import json
 import secrets
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from langchain_chatexports._files import write_atomic
-from langchain_chatexports.workflows.models import page_file, read_json
 
 _MAX_NONCES = 100
 
@@ -22,9 +23,9 @@ _MAX_NONCES = 100
 class TabKeys:
     """Keys that let open tabs reconnect after a restart."""
 
-    def __init__(self, data_dir: Path | None) -> None:
-        self._data_dir = data_dir
-        stored = read_json(page_file(data_dir)) or {}
+    def __init__(self, data_dir: Path) -> None:
+        self._file = data_dir / "page.json"
+        stored = _read_json(self._file)
         port = stored.get("port")
         self.last_port = port if isinstance(port, int) and 0 < port < 2**16 else 0
         self.port = 0
@@ -37,7 +38,7 @@ class TabKeys:
         """Store the port and the new key for the next page."""
         self.port = port
         stored = {"port": port, "key": self.key}
-        write_atomic(page_file(self._data_dir), json.dumps(stored).encode("ascii"))
+        write_atomic(self._file, json.dumps(stored).encode("ascii"))
 
     def sign_page(self, nonce: str) -> str:
         """Return this page's signature for a tab; empty without a previous key."""
@@ -58,3 +59,10 @@ class TabKeys:
 
     def _sign(self, text: str) -> str:
         return hmac.digest(self._last_key.encode(), text.encode(), "sha256").hex()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        if isinstance(stored := json.loads(path.read_bytes()), dict):
+            return stored
+    return {}

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_chatexports._extras import require_local
+from langchain_chatexports._serving import HOST, ServerThread, log_error_location
 from langchain_chatexports.evaluation import check_extra as check_evaluate_extra
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
-from langchain_chatexports.local_server.old_http.server import (
-    check_extra as check_local_extra,
-)
 
 if TYPE_CHECKING:  # It needs the extra.
     from langchain_chatexports.page.session import PageSession
 
-_HOST = "127.0.0.1"
+logger = logging.getLogger(__name__)
+
+_START_SECONDS = 60.0
+# On Windows, Ctrl-C does not interrupt a wait without a limit.
+_WAIT_SECONDS = 1.0
 
 
 def check_extra() -> None:
@@ -33,7 +35,7 @@ def check_extra() -> None:
     """
     feature, extra = "The page", "page"
     try:
-        check_local_extra()
+        require_local()
         check_evaluate_extra()
     except MissingExtraError:
         # The extra `page` includes both.
@@ -58,44 +60,50 @@ def serve_page(
     os.umask(0o077)
     # NiceGUI logs tracebacks, which can quote a message.
     logging.getLogger("nicegui").disabled = True
-    from langchain_chatexports.local_server.old_http.server import run_app
     from langchain_chatexports.page.access import OneTimeLinks, PageAccess
     from langchain_chatexports.page.old_tab import TabKeys
     from langchain_chatexports.page.session import PageSession
 
-    old_tab = TabKeys(data_dir)
     with (
         PageSession(base, data_dir, index_dir) as session,
         _show_warnings(session),
     ):
+        old_tab = TabKeys(session.workspace.data_dir)
+        links = OneTimeLinks(
+            lambda token: on_link(f"http://{HOST}:{server.port}/?token={token}")
+        )
         # Its imports take seconds. If the port were open, a tab that reconnects would
         # wait for an answer, and give up on a slow machine.
         app = _build_app(session, old_tab.key)
-        with _listen(port, old_tab.last_port) as listener:
-            bound_port = listener.getsockname()[1]
-            old_tab.store(bound_port)
-            links = OneTimeLinks(
-                lambda token: on_link(f"http://{_HOST}:{bound_port}/?token={token}")
-            )
-            app = PageAccess(app, links=links, old_tab=old_tab)
-            try:
-                run_app(app, listener, links.renew)
-            finally:
-                # Store them again, since "Delete everything" removes them.
-                old_tab.store(bound_port)
+        app = PageAccess(app, links=links, old_tab=old_tab)
+        server = _listen(app, port, old_tab.last_port)
+        try:
+            old_tab.store(server.port)
+            server.start(_START_SECONDS)
+            links.renew()
+            interrupt = threading.Event()
+            while server.is_running:
+                interrupt.wait(_WAIT_SECONDS)
+        except KeyboardInterrupt:
+            logger.debug("Interrupted")
+        finally:
+            server.stop()
 
 
-@contextmanager
-def _listen(port: int, last_port: int) -> Iterator[socket.socket]:
-    """Bind a port, by default the last one used, so that open tabs can reconnect."""
-    from langchain_chatexports.local_server.old_http.server import listen
-
-    with ExitStack() as stack:
-        listener = None
-        if not port:
-            with suppress(LocalServerError):
-                listener = stack.enter_context(listen(_HOST, last_port))
-        yield listener or stack.enter_context(listen(_HOST, port))
+def _listen(app: Any, port: int, last_port: int) -> ServerThread:
+    """Reserve a port, by default the last one used, so that open tabs can reconnect."""
+    ports = (port,) if port or not last_port else (last_port, port)
+    for candidate in ports:
+        # A page has many files, and each tab keeps a connection.
+        server = ServerThread(app, candidate, limit_concurrency=None)
+        try:
+            server.listen()
+        except LocalServerError:
+            if candidate == ports[-1]:
+                raise
+        else:
+            break
+    return server
 
 
 def _build_app(session: PageSession, tab_key: str) -> Any:
@@ -103,7 +111,6 @@ def _build_app(session: PageSession, tab_key: str) -> Any:
     from nicegui import app as nicegui_app
     from nicegui import ui
 
-    from langchain_chatexports.local_server.old_http.errors import log_error_location
     from langchain_chatexports.page.screens import add_screens
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

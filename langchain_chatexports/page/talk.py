@@ -6,7 +6,6 @@ from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.local_server import list_models
 from langchain_chatexports.page.base_sentences import choice_text
 from langchain_chatexports.page.languages import (
     Size,
@@ -30,7 +29,7 @@ from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import Talk as ModelTalk
-from langchain_chatexports.workflows.bases import BaseChoice
+from langchain_chatexports.workflows.bases import BaseChoice, download_bytes
 
 _PERSON = "person"
 _MAX_LABEL = 60
@@ -46,7 +45,7 @@ def build_talk(session: PageSession) -> None:
     talk = session.talk
     person = _find_person(session)
     if person:
-        models = {model.name: model for model in list_models(session.data_dir)}
+        models = {model.name: model for model in session.snapshot.models}
     else:
         models = find_tuned_models(session)
         if not models:
@@ -148,7 +147,7 @@ def _show_offer(session: PageSession, offer: BaseChoice) -> None:
     text(choice_text(offer))
     with ui.element("div").classes("form-row"):
         ui.button(
-            _("Download {size} and talk", size=Size(offer.base.download_bytes)),
+            _("Download {size} and talk", size=Size(download_bytes(offer.base))),
             on_click=lambda: session.talk_to_person(downloads=True),
         )
         button = ui.button(

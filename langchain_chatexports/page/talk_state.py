@@ -7,14 +7,13 @@ from dataclasses import replace
 from itertools import compress
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server import LocalServer, Model, Workspace
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn
 from langchain_chatexports.personas.talk import Talk as ModelTalk
 from langchain_chatexports.workflows.memory import open_memory
-from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import (
     SavedTalk,
     Speaker,
@@ -26,7 +25,7 @@ from langchain_chatexports.workflows.talk import (
     save_turns,
 )
 
-_SERVER_DIED = lazy_gettext(
+_ANSWER_LOST = lazy_gettext(
     "The model stopped before its reply was complete, possibly because memory ran "
     "out. Close other programs, and click Again to restart it."
 )
@@ -35,16 +34,19 @@ _SERVER_DIED = lazy_gettext(
 class Talk:
     """A talk: its messages, and the models that reply."""
 
-    def __init__(self, use_server: Callable[[str | None], LocalServer]) -> None:
+    def __init__(
+        self, workspace: Workspace, use_server: Callable[[str | None], LocalServer]
+    ) -> None:
         # The current model, and the last chosen one; `None` for a person.
-        self.model: TunedModel | None = None
-        self.chosen: TunedModel | None = None
+        self.model: Model | None = None
+        self.chosen: Model | None = None
         self.settings = ChatSettings()
         self.with_base = False
         self.is_saved = True
         # The base first, and the tuned model or the person last.
         self.voices: list[ModelTalk] = []
         self.reply_work = Work()
+        self._workspace = workspace
         self._use_server = use_server
         self._speaker = Speaker()
         self._resources = ExitStack()
@@ -78,15 +80,16 @@ class Talk:
         talks = list_saved_talks(self.model) if self.model else []
         return [talk for talk in talks if talk.id != self._id]
 
-    def choose(self, model: TunedModel) -> bool:
+    def choose(self, model: Model) -> bool:
         """Continue the last talk with a model; its server starts in the background."""
         title = model.person or model.short_name
         return self.start(
-            model, lambda: replace(load_tuned_speaker(model), title=title)
+            model,
+            lambda: replace(load_tuned_speaker(self._workspace, model), title=title),
         )
 
     def start(
-        self, model: TunedModel | None, find_speaker: Callable[[], Speaker | None]
+        self, model: Model | None, find_speaker: Callable[[], Speaker | None]
     ) -> bool:
         """Start a talk; the server starts in the background."""
 
@@ -197,7 +200,7 @@ class Talk:
         change()
 
         def answer() -> None:
-            # The server may have been stopped, or restarted for another base.
+            # The server may have been stopped for another base.
             for voice, new in zip(self.voices, self._new_voices(), strict=True):
                 voice.model, voice.server = new.model, new.server
                 voice.recall_model = new.recall_model
@@ -216,15 +219,19 @@ class Talk:
 @contextmanager
 def _translate_connection_errors() -> Iterator[None]:
     import httpx
-    from openai import APIConnectionError
+    from openai import APIConnectionError, InternalServerError
 
     try:
         yield
     except (ChatExportError, httpx.TransportError) as error:
-        # A lost connection is a `ChatExportError` before a reply, and a
+        # If the model's process ends, this is a `ChatExportError` before a reply, and a
         # `TransportError` during one.
         causes = (error, error.__cause__)
-        connection_errors = (httpx.TransportError, APIConnectionError)
+        connection_errors = (
+            httpx.TransportError,
+            APIConnectionError,
+            InternalServerError,
+        )
         if not any(isinstance(cause, connection_errors) for cause in causes):
             raise
-        raise PageError(_SERVER_DIED) from error
+        raise PageError(_ANSWER_LOST) from error

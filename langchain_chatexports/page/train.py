@@ -6,8 +6,8 @@ from statistics import fmean
 
 from nicegui import ui
 
-from langchain_chatexports.local_server import list_models
-from langchain_chatexports.page.errors import DISK_FULL, FULL_DISK
+from langchain_chatexports.local_server import Job, QueueState, State
+from langchain_chatexports.page.errors import translate_job_error
 from langchain_chatexports.page.languages import (
     TimeLeft,
     _,
@@ -25,12 +25,6 @@ from langchain_chatexports.page.layout import (
     text,
 )
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.workflows.models import LocalJob
-from langchain_chatexports.workflows.train import (
-    get_failure_message,
-    get_progress,
-    is_unfinished,
-)
 from langchain_chatexports.workflows.training_events import StepEvent
 
 # The phases before the first step.
@@ -64,20 +58,11 @@ def build_train(session: PageSession) -> None:
     )
 
     def jobs_state() -> object:
-        statuses = [(job.id, job.status) for job in session.jobs()]
-        is_lost = session.has_interrupted_training
-        return statuses, session.job_work.is_running, is_lost, session.job_event
+        states = [(job.id, job.state) for job in session.snapshot.jobs]
+        return states, session.job_work.is_running, session.job_event
 
     def jobs() -> None:
-        if session.has_interrupted_training:
-            error_box(
-                _(
-                    "The local server stopped unexpectedly, possibly because memory "
-                    "ran out. Click Continue to resume training from the last "
-                    "checkpoint."
-                )
-            )
-        training_jobs = session.jobs()
+        training_jobs = session.snapshot.jobs
         if not training_jobs and not session.job_work.is_running:
             text(_("No training runs yet."))
             next_link(_("Choose what to train on first"), "/choose")
@@ -95,12 +80,12 @@ def build_train(session: PageSession) -> None:
     rebuild_on_change(jobs, jobs_state)
 
 
-def _show_job(session: PageSession, job: LocalJob) -> None:
-    def state() -> tuple[LocalJob, str]:
-        jobs = session.jobs()
+def _show_job(session: PageSession, job: Job) -> None:
+    def state() -> tuple[Job, str]:
+        jobs = session.snapshot.jobs
         # A deleted job keeps its last state until the list is rebuilt.
         current = next((other for other in jobs if other.id == job.id), job)
-        return current, state_text(session, current, jobs)
+        return current, state_text(session, current)
 
     def progress() -> None:
         _show_progress(session, *state())
@@ -111,17 +96,17 @@ def _show_job(session: PageSession, job: LocalJob) -> None:
         with ui.element("div").classes("form-row"):
             # Only one action can run at a time.
             is_busy = session.job_work.is_running
-            if is_unfinished(job) and not is_busy:
+            if job.is_active and not is_busy:
                 stop = ui.button(_("Stop"), on_click=lambda: session.stop_job(job))
                 stop.props("outline")
-            elif job.status in {"stopped", "failed"} and not is_busy:
+            elif job.state in {State.PAUSED, State.FAILED} and not is_busy:
                 ui.button(_("Continue"), on_click=lambda: session.resume_job(job))
-            elif job.status == "succeeded":
+            elif job.state is State.SUCCEEDED:
                 _build_talk_link(session, job)
 
 
-def _build_talk_link(session: PageSession, job: LocalJob) -> None:
-    model = next((m for m in list_models(session.data_dir) if m.job_id == job.id), None)
+def _build_talk_link(session: PageSession, job: Job) -> None:
+    model = next((m for m in session.snapshot.models if m.job_id == job.id), None)
     if model is None:
         text(_("Its model was deleted."), classes="quiet")
         return
@@ -133,34 +118,29 @@ def _build_talk_link(session: PageSession, job: LocalJob) -> None:
     ui.button(_("Next: talk to it"), on_click=talk)
 
 
-def _show_progress(session: PageSession, job: LocalJob, state: str) -> None:
-    if not (job.status == "stopped" and session.job_work.is_running):
+def _show_progress(session: PageSession, job: Job, state: str) -> None:
+    if not (job.state is State.PAUSED and session.job_work.is_running):
         # While a job is being stopped or continued, the work above shows the state.
         text(state)
-    if job.total_steps:
-        bar = ui.linear_progress(job.step / job.total_steps, show_value=False)
+    if job.steps:
+        bar = ui.linear_progress(job.step / job.steps, show_value=False)
         bar.props["aria-label"] = _("Steps trained")
-    if job.status == "failed":
-        reason = get_failure_message(job, session.data_dir)
-        is_full = FULL_DISK in reason
-        error_box(DISK_FULL if is_full else _("Training failed."), reason)
-    _show_losses(get_progress(job, session.data_dir).steps)
+    if job.state is State.FAILED:
+        error_box(*translate_job_error(job.error))
+    _show_losses(session.progress(job).steps)
 
 
-def state_text(session: PageSession, job: LocalJob, jobs: Sequence[LocalJob]) -> str:
+def state_text(session: PageSession, job: Job) -> str:
     """Return the state of a job, with its progress or position in the queue."""
-    if is_unfinished(job) and FULL_DISK in get_failure_message(job, session.data_dir):
-        return _("The disk is full. Free some space, and training will continue.")
-    if job.status == "queued":
-        return _queue_text(session, job, jobs)
+    if job.state is State.QUEUED:
+        return _queue_text(session, job)
     step = ""
     if job.step:
-        step = _("Step {step} of {total}", step=job.step, total=job.total_steps or "?")
-    if job.status == "running":
-        progress = get_progress(job, session.data_dir)
-        phase = _PHASES.get(progress.phase) or step or _("Starting soon.")
+        step = _("Step {step} of {total}", step=job.step, total=job.steps or "?")
+    if job.state is State.RUNNING:
+        phase = _PHASES.get(session.progress(job).phase) or step or _("Starting soon.")
         return join_parts(phase, TimeLeft(session.seconds_left(job)))
-    if job.status == "stopped":
+    if job.state is State.PAUSED:
         return join_parts(
             _("Stopped"),
             step,
@@ -169,18 +149,23 @@ def state_text(session: PageSession, job: LocalJob, jobs: Sequence[LocalJob]) ->
             else _("Restarts at the first step"),
         )
     final_states = {
-        "succeeded": _("Done"),
-        "failed": _("Failed"),
-        "cancelled": _("Canceled"),
+        State.SUCCEEDED: _("Done"),
+        State.FAILED: _("Failed"),
+        State.CANCELLED: _("Canceled"),
     }
-    return join_parts(final_states.get(job.status, job.status), step)
+    return join_parts(final_states[job.state], step)
 
 
-def _queue_text(session: PageSession, job: LocalJob, jobs: Sequence[LocalJob]) -> str:
+def _queue_text(session: PageSession, job: Job) -> str:
+    if session.snapshot.queue is QueueState.SUSPENDED:
+        return _(
+            "Waiting: another program that trains is suspended. Continue that program, "
+            "or end it."
+        )
     queued_before = [
         other
-        for other in reversed(jobs)
-        if is_unfinished(other) and other.created_at < job.created_at
+        for other in reversed(session.snapshot.jobs)
+        if other.is_active and other.created_at < job.created_at
     ]
     if not queued_before:
         return _("Starting soon.")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from langchain_chatexports._progress import seconds_left
+from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server.old_http.errors import log_error_location
 from langchain_chatexports.page.errors import Failure, translate_error
 from langchain_chatexports.page.languages import LazyMessage
 

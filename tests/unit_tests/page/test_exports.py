@@ -10,7 +10,7 @@ import pytest
 
 from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import DiskFullError
 from langchain_chatexports.page.errors import translate_error
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.work import Work
@@ -90,7 +90,7 @@ def test_truncated_file_is_reported_as_damaged(
 @pytest.mark.parametrize(
     "error",
     [
-        LocalServerError("The disk with /data has 3 MB free, but training needs"),
+        DiskFullError("any text"),
         OSError(errno.ENOSPC, "No space left on device"),
     ],
 )

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.models import TunedModel
+from langchain_chatexports.local_server import Model, Workspace
 from langchain_chatexports.page.guess_state import Guess
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
-from tests.unit_tests.builders.tuned_models import write_tuned_model
+from tests.unit_tests.builders.workspaces import add_tuned_model
 
 _SECONDS = 120
 _TRAINING = [[(f"what of number {n}?", f"number {n} is fine")] for n in range(5)]
@@ -22,18 +20,15 @@ _HELD_OUT = [
 
 
 @pytest.fixture
-def guess(server: OpenAIServer) -> Guess:
+def guess(server: OpenAIServer, tmp_path: Path) -> Guess:
     local: Any = SimpleNamespace(
         base_url=server.base_url, api_key=KEY, base_model=BASE_MODEL
     )
-    return Guess(lambda _: local)
+    return Guess(Workspace(tmp_path), lambda _: local)
 
 
-def _play(guess: Guess, folder: Path, held_out: Any = _HELD_OUT) -> TunedModel:
-    data = DataDirectory(folder)
-    data.prepare()
-    write_tuned_model(data, _TRAINING, held_out)
-    (model,) = list_models(data.root)
+def _play(guess: Guess, folder: Path, held_out: Any = _HELD_OUT) -> Model:
+    model = add_tuned_model(Workspace(folder), _TRAINING, held_out)
     guess.play(model, 20)
     guess.work.join(_SECONDS)
     return model

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader, samples
-from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server import Workspace, job_labels
 from langchain_chatexports.page import manage
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.retrieval.index_files import IndexFile
-from tests.unit_tests.builders.tuned_models import write_model
+from tests.unit_tests.builders.workspaces import add_model
 
 _SECONDS = 60
 
@@ -19,12 +19,15 @@ _SECONDS = 60
 @pytest.fixture(autouse=True)
 def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Protect the developer's converted bases, which are outside the data directory."""
-    monkeypatch.setattr("langchain_chatexports.workflows.models.cache_folders", list)
+    monkeypatch.setattr(
+        "langchain_chatexports.workflows.models.list_cache_folders", list
+    )
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[PageSession]:
-    write_model(tmp_path / "data", "97c300000001", suffix="hare", person="Hare")
+    suffix, metadata = job_labels("Hare", "imessage chat.db")
+    add_model(Workspace(tmp_path / "data"), suffix=suffix, metadata=metadata)
     with PageSession(None, tmp_path / "data", tmp_path / "indexes") as session:
         yield session
 
@@ -37,9 +40,9 @@ def _run(action: Callable[..., None], session: PageSession, *args: Any) -> str:
 
 
 def test_deleting_a_model_ends_its_talk(session: PageSession) -> None:
-    (session.talk.model,) = list_models(session.data_dir)
+    (session.talk.model,) = session.snapshot.models
     error = _run(manage.delete, session, "ft:another")
-    assert "No model or job named ft:another" in error
+    assert "No model named 'ft:another'" in error
     assert session.talk.model is not None
     _run(manage.delete, session, session.talk.model.name)
     assert session.talk.model is None
@@ -58,15 +61,15 @@ def test_indexes_with_person_are_deleted(session: PageSession, tmp_path: Path) -
 
 
 def test_model_with_person_is_found_and_deleted(session: PageSession) -> None:
-    (model,) = list_models(session.data_dir)
+    (model,) = session.snapshot.models
     session.talk.model = model
     _run(manage.forget, session, "hare")
     assert session.forget_result is not None
     (remaining,) = session.forget_result.remaining
-    assert (remaining.id, remaining.reason) == (model.name, "voice")
+    assert (remaining.id, remaining.reason) == (model.name, "person")
     _run(manage.delete_remaining, session, [remaining])
     assert [*map(str, session.manage_results)] == [f"Deleted: Model {model.title}"]
-    assert list_models(session.data_dir) == []
+    assert session.snapshot.models == ()
     assert session.talk.model is None
 
 
@@ -76,6 +79,6 @@ def test_forget_requires_a_name(session: PageSession) -> None:
 
 
 def test_export_requires_a_new_folder(session: PageSession, tmp_path: Path) -> None:
-    (model,) = list_models(session.data_dir)
+    (model,) = session.snapshot.models
     assert "already exists" in _run(manage.export, session, model, str(tmp_path))
     assert "Enter the folder" in _run(manage.export, session, model, " ")

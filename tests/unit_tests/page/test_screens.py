@@ -1,26 +1,42 @@
 """Texts and charts of the screens."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from langchain_chatexports.local_server.storage.jobs import LocalJob
-from langchain_chatexports.page import train
+from langchain_chatexports.local_server import (
+    Base,
+    Job,
+    QueueState,
+    Snapshot,
+    State,
+    Workspace,
+    find_base,
+)
 from langchain_chatexports.page.choose import _label
+from langchain_chatexports.page.errors import translate_job_error
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.train import average_points, mean_ends, polyline_points
-from langchain_chatexports.workflows.bases import find_base
+from langchain_chatexports.page.train import (
+    average_points,
+    mean_ends,
+    polyline_points,
+    state_text,
+)
+from tests.unit_tests.builders.workspaces import add_job
 
 
-@pytest.mark.parametrize("size", [0, 10**9])
-def test_base_label_has_time_and_download(size: int) -> None:
-    label = _label(replace(find_base(), download_bytes=size), 600)
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_base_label_has_time_and_download(
+    monkeypatch: pytest.MonkeyPatch, *, is_missing: bool
+) -> None:
+    monkeypatch.setattr(Base, "needs_download", lambda _: is_missing)
+    label = _label(find_base(None), 600)
     assert " · trains in about 10 min · " in label
-    assert ("huggingface.co" in label) == bool(size)
+    assert ("huggingface.co" in label) == is_missing
 
 
 def test_curve_fills_the_square() -> None:
@@ -38,9 +54,18 @@ def test_long_training_is_averaged() -> None:
     assert average_points(points[:5]) == points[:5]
 
 
-def _job(status: str, person: str | None, total: int | None) -> LocalJob:
-    when = datetime(2026, 1, 1, tzinfo=UTC)
-    return LocalJob("ftjob-1", status, "Tiny", when, 7, total, 0, person=person)
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return add_job(Workspace(tmp_path / "jobs"))
+
+
+def _change(job: Job, state: State, person: str | None, steps: int | None) -> Job:
+    metadata = {} if person is None else {"langchain_chatexports_person": person}
+    return replace(job, state=state, metadata=metadata, step=7, steps=steps)
+
+
+def _snapshot(jobs: Sequence[Job], queue: QueueState = QueueState.RUNNING) -> Snapshot:
+    return Snapshot(tuple(jobs), (), (), queue)
 
 
 @pytest.mark.parametrize(
@@ -48,26 +73,28 @@ def _job(status: str, person: str | None, total: int | None) -> LocalJob:
     [
         ([], False, ""),
         ([], True, "Preparing to train."),
-        ([_job("failed", "Hare", 72)], False, ""),
+        ([(State.FAILED, "Hare", 72)], False, ""),
         (
-            [_job("queued", "Tortoise", None), _job("running", "Hare", 72)],
+            [(State.QUEUED, "Tortoise", None), (State.RUNNING, "Hare", 72)],
             True,
             "Training for Hare is running: step 7 of 72.",
         ),
-        ([_job("queued", None, None)], False, "Training for Tiny is running."),
+        ([(State.QUEUED, None, None)], False, "Training for tiny is running."),
     ],
 )
 def test_status_shows_the_oldest_unfinished_job(
-    jobs: list[LocalJob],
+    jobs: list[tuple[State, str | None, int | None]],
     *,
     is_preparing: bool,
     status: str,
+    job: Job,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(PageSession, "jobs", lambda _: jobs)
+    snapshot = _snapshot([_change(job, *change) for change in jobs])
+    monkeypatch.setattr(PageSession, "snapshot", snapshot)
     monkeypatch.setattr(PageSession, "is_preparing_training", is_preparing)
-    with PageSession(None, tmp_path) as session:
+    with PageSession(None, tmp_path / "data") as session:
         assert str(session.training_status or "") == status
 
 
@@ -77,12 +104,22 @@ def test_losses_are_means_of_first_and_last_fifth() -> None:
     assert mean_ends([(1, 4.0), (2, 3.0)]) == (4.0, 3.0)
 
 
-def test_full_disk_is_shown_for_queued_training(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    event = "The disk with /data is full. Free some space, and the job continues"
-    monkeypatch.setattr(train, "get_failure_message", lambda *_: event)
-    session = cast("PageSession", SimpleNamespace(data_dir=None))
-    job = _job("queued", "Hare", None)
-    shown = train.state_text(session, job, [job])
-    assert shown == "The disk is full. Free some space, and training will continue."
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("disk_full", "The disk is full or almost full."),
+        ("out_of_memory", "possibly because memory ran out"),
+        ("trainer_ended", "possibly because memory ran out"),
+        ("invalid_training_file", "Training failed."),
+    ],
+)
+def test_failure_is_recognized_by_its_code(code: str, sentence: str) -> None:
+    failure = translate_job_error({"code": code, "message": "the reason"})
+    assert sentence in str(failure.message)
+    assert failure.details == "the reason"
+
+
+def test_job_waits_for_suspended_program(job: Job) -> None:
+    snapshot = _snapshot([job], QueueState.SUSPENDED)
+    session = cast("PageSession", SimpleNamespace(snapshot=snapshot))
+    assert "another program that trains is suspended" in state_text(session, job)

@@ -1,35 +1,51 @@
-"""The session of the page, without a browser."""
+"""The session of the page, without a browser; its jobs count steps."""
 
-import threading
+import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import date
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports._progress import Watch
-from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.local_server import (
+    Base,
+    DiskFullError,
+    Queue,
+    State,
+    Workspace,
+)
 from langchain_chatexports.local_server.bases import known_bases
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
-from langchain_chatexports.local_server.storage.jobs import JobStore, LocalJob
-from langchain_chatexports.local_server.training import speed
+from langchain_chatexports.local_server.testing import EchoServer, train_steps
+from langchain_chatexports.page import session as session_module
+from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.session import Choice, PageSession
 from langchain_chatexports.personas.talk import Talk
 from langchain_chatexports.samples import write_imessage
-from langchain_chatexports.workflows.bases import Base
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.training_events import JobEvent
+from tests.unit_tests.builders.waiting import wait_until
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
+from tests.unit_tests.builders.workspaces import add_job
 
 _SECONDS = 240
 
 
+@pytest.fixture(autouse=True)
+def _steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = partial(Queue, train=train_steps, threads=1)
+    monkeypatch.setattr(session_module, "Queue", queue)
+    monkeypatch.setattr(session_module, "LocalServer", EchoServer)
+    monkeypatch.setattr(session_module, "download_base", lambda *_, **__: None)
+
+
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSession]:
-    monkeypatch.setattr(speed, "measure_machine", lambda: 0.001)
+def session(tmp_path: Path) -> Iterator[PageSession]:
     with PageSession(None, tmp_path / "data") as session:
         yield session
 
@@ -42,7 +58,6 @@ def _add(session: PageSession, *paths: Path) -> None:
 def _prepare(session: PageSession) -> Any:
     assert session.prepare()
     session.preparing.join(_SECONDS)
-    session.measuring.join(_SECONDS)
     return session.data
 
 
@@ -127,29 +142,6 @@ def test_choice_is_kept_when_exports_change(
     assert messenger.choice == Choice("", chats)
 
 
-def test_training_stopped_during_start_creates_no_job(
-    messenger: PageSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started, resume = threading.Event(), threading.Event()
-
-    def start_server(_base: str | None) -> object:
-        started.set()
-        resume.wait(_SECONDS)
-        return object()
-
-    monkeypatch.setattr(messenger, "use_server", start_server)
-    _prepare(messenger)
-    assert messenger.train(None)
-    started.wait(_SECONDS)
-    was_preparing = messenger.is_preparing_training
-    messenger.stop_preparing()
-    assert (was_preparing, messenger.is_preparing_training) == (True, False)
-    resume.set()
-    messenger.job_work.join(_SECONDS)
-    assert messenger.job_work.error is None
-    assert messenger.jobs() == []
-
-
 def test_base_is_downloaded_before_training(
     messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,13 +155,14 @@ def test_base_is_downloaded_before_training(
         messenger.stop_preparing()
         check()
 
-    monkeypatch.setattr(f"{PageSession.__module__}.download_base", download)
-    monkeypatch.setattr(messenger, "use_server", calls.append)
+    monkeypatch.setattr(session_module, "download_base", download)
     data = _prepare(messenger)
     assert not messenger.choose_base(data).base.is_default
     assert messenger.train("Qwen/Qwen3.5-0.8B")
     messenger.job_work.join(_SECONDS)
     assert calls == [("Qwen/Qwen3.5-0.8B", "Downloading the base model", (7, 2610))]
+    assert messenger.job_work.error is None
+    assert messenger.workspace.jobs.list() == ()
 
 
 @pytest.fixture
@@ -190,7 +183,7 @@ def calls(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> list[object]
     for number in range(20):
         chat.says("Jonas", f"Wie geht es dir heute, {number}?")
         chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
-    monkeypatch.setattr(f"{PageSession.__module__}.download_base", download)
+    monkeypatch.setattr(session_module, "download_base", download)
     monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
     monkeypatch.setattr(session.talk, "_use_server", use_server)
     _add(session, chat.to_file(session.exports.new_copy("_chat.txt")))
@@ -240,98 +233,125 @@ def test_person_answers_with_given_base_and_cites_chats(
     assert talk.settings.memory is None
 
 
-def test_jobs_of_killed_server_are_stopped(
-    session: PageSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = DataDirectory(session.data_dir)
-    data.prepare()
-    store = JobStore(data)
-    request = {"model": "tiny", "metadata": {}}
-    ids = [store.create(request)["id"] for _ in range(2)]
-    server: Any = SimpleNamespace(is_running=True, stop=lambda: None)
-    session._server = server
-    running: list[object] = [server]
-    monkeypatch.setattr(
-        f"{PageSession.__module__}.find_running_server", lambda _: running[-1]
-    )
-    assert {job.status for job in session.jobs()} == {"queued"}
-    has_lost = [session.has_interrupted_training]
-    server.is_running = False
-    running.append(None)
-    assert {job.status for job in session.jobs()} == {"stopped"}
-    assert session.training_status is None
-    has_lost.append(session.has_interrupted_training)
-    for job_id in ids:
-        store.update(job_id, expected=("queued",), status="succeeded")
-    has_lost.append(session.has_interrupted_training)
-    assert has_lost == [False, True, False]
+def test_training_is_followed_to_its_model(messenger: PageSession) -> None:
+    data = _prepare(messenger)
+    assert messenger.train(None)
+    assert not messenger.train(None)
+    messenger.job_work.join(_SECONDS)
+    assert messenger.job_work.error is None
+    events = [messenger.job_event]
+    (model,) = wait_until(lambda: messenger.snapshot.models)
+    assert model.person == data.person
+    (job,) = messenger.snapshot.jobs
+    steps = messenger.progress(job).steps
+    assert [event.step for event in steps] == [*range(1, (job.steps or 0) + 1)]
+    assert messenger.training_status is None
+    assert messenger.train(None)
+    messenger.job_work.join(_SECONDS)
+    events.append(messenger.job_event)
+    assert [event and event.state for event in events] == ["new", "trained"]
 
 
-@pytest.mark.parametrize("dies", ["before the answer", "after it"])
-def test_server_killed_right_after_continue_is_noticed(
-    session: PageSession, monkeypatch: pytest.MonkeyPatch, dies: str
-) -> None:
-    data = DataDirectory(session.data_dir)
-    data.prepare()
-    store = JobStore(data)
-    job_id = store.create({"model": "tiny", "metadata": {}})["id"]
-    store.update(job_id, expected=("queued",), status="stopped")
-    server: Any = SimpleNamespace(is_running=True, stop=lambda: None)
-    monkeypatch.setattr(session, "use_server", lambda _: server)
-    session._server = server
-
-    def resume(*_: object) -> None:
-        store.update(job_id, expected=("stopped",), status="queued")
-        server.is_running = False
-        if dies == "before the answer":
-            msg = "http://127.0.0.1:1/v1 cannot be reached"
-            raise FineTuningError(msg)
-
-    monkeypatch.setattr(f"{PageSession.__module__}.resume_job", resume)
-    (job,) = session.jobs()
+def _start_slow_job(workspace: Workspace, session: PageSession) -> Any:
+    """Order a training that takes minutes on this page."""
+    job = add_job(workspace, hyperparameters={"steps": 500, "step_seconds": 0.05})
+    workspace.jobs.pause(job.id)
     assert session.resume_job(job)
     session.job_work.join(_SECONDS)
-    assert session.job_work.error is None
-    assert session.has_interrupted_training
+    wait_until(lambda: session.snapshot.jobs[0].step)
+    return session.snapshot.jobs[0]
 
 
-def test_failed_training_request_can_be_repeated(
+def test_stopped_training_continues_from_its_save(session: PageSession) -> None:
+    workspace = session.workspace
+    job = _start_slow_job(workspace, session)
+    assert str(session.training_status).startswith("Training for tiny is running: step")
+    assert session.stop_job(job)
+    session.job_work.join(_SECONDS)
+    (stopped,) = session.snapshot.jobs
+    assert (session.job_work.error, stopped.state) == (None, State.PAUSED)
+    assert stopped.saved_step >= job.step
+    assert session.resume_job(stopped)
+    session.job_work.join(_SECONDS)
+    wait_until(lambda: session.snapshot.jobs[0].step > stopped.saved_step)
+    steps = [event.step for event in session.progress(job).steps]
+    assert steps == sorted({*steps})
+
+
+def test_closing_the_page_pauses_its_training(session: PageSession) -> None:
+    workspace = session.workspace
+    job = _start_slow_job(workspace, session)
+    other = add_job(workspace, mark="of another program")
+    session.__exit__()
+    assert workspace.jobs.get(job.id).state is State.PAUSED
+    assert workspace.jobs.get(job.id).saved_step >= job.step
+    assert workspace.jobs.get(other.id).state is State.QUEUED
+
+
+def test_page_continues_training_of_killed_page(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    job = add_job(workspace, hyperparameters={"steps": 3})
+    workspace.jobs.move(job.id, State.RUNNING, "started", sources=(State.QUEUED,))
+    with PageSession(None, tmp_path) as session:
+        wait_until(lambda: session.snapshot.models)
+
+
+def test_talk_and_training_use_two_bases(session: PageSession) -> None:
+    _start_slow_job(session.workspace, session)
+    first = session.use_server("my/first")
+    assert session.use_server("my/first") is first
+    second = session.use_server("my/second")
+    assert (first.is_running, second.is_running) == (False, True)
+    session.guess.is_using_server = True
+    with pytest.raises(PageError, match="blind test with"):
+        session.use_server("my/first")
+    assert session.use_server("my/second") is second
+
+
+def test_full_disk_is_explained(
     messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _prepare(messenger)
-    server = SimpleNamespace(is_running=False)
-    monkeypatch.setattr(messenger, "use_server", lambda _: server)
-    event = JobEvent("ftjob-1", "new")
 
-    def create(*_: object, **__: object) -> JobEvent:
-        if server.is_running:
-            return event
-        msg = "http://127.0.0.1:1/v1 cannot be reached"
-        raise FineTuningError(msg)
+    def create(*_: object) -> NoReturn:
+        msg = "any text"
+        raise DiskFullError(msg)
 
-    monkeypatch.setattr(f"{PageSession.__module__}.create_job", create)
+    monkeypatch.setattr(session_module, "create_job", create)
     assert messenger.train(None)
     messenger.job_work.join(_SECONDS)
-    assert "The local server stopped unexpectedly" in str(messenger.job_work.error)
-    server.is_running = True
-    assert messenger.train(None)
-    messenger.job_work.join(_SECONDS)
-    assert messenger.job_event == event
+    assert "The disk is full or almost full" in str(messenger.job_work.error)
+
+
+def test_stores_are_read_only_after_changes(
+    session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = add_job(session.workspace, hyperparameters={"steps": 3})
+    wait_until(lambda: session.snapshot.models)
+    time.sleep(1)  # The queue's last event.
+    session.progress(job)
+    reads: list[object] = []
+    monkeypatch.setattr(session.workspace.jobs, "events", reads.append)
+    monkeypatch.setattr(session.workspace.jobs, "list", reads.append)
+    for _ in range(100):
+        session.progress(job)
+    time.sleep(1)
+    assert reads == []
 
 
 def test_time_left_is_estimated_before_first_steps(
     messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _prepare(messenger)
-    monkeypatch.setattr(messenger, "use_server", lambda _: None)
     monkeypatch.setattr(
-        f"{PageSession.__module__}.create_job", lambda *_, **__: JobEvent("j", "new")
+        session_module, "create_job", lambda *_, **__: JobEvent("j", "new")
     )
     assert messenger.train(None)
     messenger.job_work.join(_SECONDS)
     assert messenger.job_work.error is None
     estimate = messenger.estimate_seconds() or 0
-    states = [("queued", 0, None), ("running", 0, None), ("running", 1, 4)]
-    for (status, step, total), share in zip(states, (1, 1, 3 / 4), strict=True):
-        job = LocalJob("j", status, "b", datetime.now(UTC), step, total, 0)
-        assert messenger.seconds_left(job) == pytest.approx(estimate * share)
+    job = add_job(Workspace(messenger.workspace.data_dir.with_name("other")))
+    states = [(State.QUEUED, 0, None), (State.RUNNING, 0, None), (State.RUNNING, 1, 4)]
+    for (state, step, steps), share in zip(states, (1, 1, 3 / 4), strict=True):
+        shown = replace(job, id="j", state=state, step=step, steps=steps)
+        assert messenger.seconds_left(shown) == pytest.approx(estimate * share)

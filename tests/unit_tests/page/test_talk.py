@@ -7,26 +7,26 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.data_directory import DataDirectory
+from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.page.talk_state import Talk
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, Fault, OpenAIServer
-from tests.unit_tests.builders.tuned_models import write_adapter
+from tests.unit_tests.builders.workspaces import add_model
 
 _SECONDS = 240
 
 
 @pytest.fixture
 def talk(server: OpenAIServer, tmp_path: Path) -> Talk:
-    data = DataDirectory(tmp_path / "kept")
-    data.prepare()
-    record = {"system_prompt": "Be slow.", "user_label": "Hare"}
-    write_adapter(data, "1" * 12, job_id="ftjob-1", **record)
-    (model,) = list_models(data.root)
+    workspace = Workspace(tmp_path / "kept")
+    results = {"system_prompt": "Be slow.", "user_label": "Hare"}
+    model = add_model(workspace, results=results)
+    # Without examples, the length of replies has no limit.
+    job = workspace.jobs.get(model.job_id)
+    workspace.files.path(job.training_file).unlink()
     local: Any = SimpleNamespace(
         base_url=server.base_url, api_key=KEY, base_model=BASE_MODEL
     )
-    talk = Talk(lambda _: local)
+    talk = Talk(workspace, lambda _: local)
     talk.with_base = True
     talk.choose(replace(model, person="Tortoise"))
     talk.reply_work.join(_SECONDS)
@@ -92,7 +92,8 @@ def test_talk_is_saved_unless_disabled(talk: Talk) -> None:
     talk.is_saved = False
     talk.save()
     _send(talk, "Hm")
-    assert not list((model.path / "talks").iterdir())
+    assert model.folder is not None
+    assert not list((model.folder / "talks").iterdir())
     assert reopen() == []
 
 
