@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -345,10 +345,9 @@ class Command:
     def address(self) -> str:
         return self.link.partition("?")[0]
 
-    def kill_servers(self) -> None:
-        """Kill the local server, as the system does when memory runs out."""
-        children = psutil.Process(self.process.pid).children()
-        assert children
+    def kill_children(self) -> None:
+        """Kill trainer and engine, as the system does when memory runs out."""
+        children = wait(psutil.Process(self.process.pid).children)
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
@@ -357,9 +356,16 @@ class Command:
 
 @contextmanager
 def opened(
-    folder: Path, base: Path | None, browser: Path | None = None
+    folder: Path,
+    base: Path | None,
+    browser: Path | None = None,
+    *,
+    start: Sequence[str] = ("-m", "langchain_chatexports.cli"),
 ) -> Iterator[Command]:
-    """Run `chatexports open` on a folder's data directory."""
+    """Run `chatexports open` on a folder's data directory.
+
+    `start` has the arguments with which Python runs the command.
+    """
     options = ["--data-dir", str(folder / "data")]
     options += ["--index-dir", str(folder / "indexes")]
     options += [] if browser else ["--no-browser"]
@@ -371,7 +377,7 @@ def opened(
     with (
         (folder / "err").open("a") as err,
         subprocess.Popen(  # noqa: S603 - our own command.
-            [sys.executable, "-m", "langchain_chatexports.cli", "open", *options],
+            [sys.executable, *start, "open", *options],
             cwd=folder,
             env=env,
             stdout=subprocess.PIPE,

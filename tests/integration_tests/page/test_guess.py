@@ -3,20 +3,16 @@
 The server answers with fixed texts, as no random model answers with HTML.
 """
 
+import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.local_server.storage.data_directory import (
-    DataDirectory,
-    RunningServer,
-    write_json,
-)
+from langchain_chatexports.local_server import Workspace, job_labels
 from tests.integration_tests.page.conftest import Browsers, Command, opened, wait
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
-from tests.unit_tests.builders.tuned_models import write_tuned_model
+from tests.unit_tests.builders.workspaces import add_tuned_model
 
 _NAME = "<img src=x onerror=alert(1)>"
 _REAL = "<b onmouseover=alert(2)>{}</b> <script>alert(3)</script>"
@@ -25,32 +21,47 @@ _TRAINING = [[(f"what of {n}?", _REAL.format(f"{n} is fine"))] for n in range(3)
 _HELD_OUT = [[(f"{_NAME} and {n}?", _REAL.format(f"{n} is here"))] for n in "xy"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("page")
+# The page's process, in which another server answers.
+_COMMAND = """
+import json, sys
+from types import SimpleNamespace
+from langchain_chatexports.cli import main
+from langchain_chatexports.page import session
 
+class Server(SimpleNamespace):
+    is_running = True
 
-@pytest.fixture(scope="module")
-def server(folder: Path, tiny_base: Path) -> Iterator[OpenAIServer]:
-    """The running server of the data directory, with a tuned model."""
-    data = DataDirectory(folder / "data")
-    data.prepare()
-    with OpenAIServer(words=(_MODEL,)).running() as server, data.locked():
-        base = {"base": str(tiny_base), "base_model": "tiny", "person": _NAME}
-        write_tuned_model(data, _TRAINING, _HELD_OUT, **base)
-        write_json(
-            data.server_file, asdict(RunningServer(server.base_url, "tiny", KEY))
-        )
-        yield server
+    def start(self):
+        return self
+
+    def stop(self):
+        pass
+
+address = json.loads(sys.argv.pop(1))
+session.LocalServer = lambda *_, **__: Server(**address)
+main()
+"""
 
 
 @pytest.fixture(scope="module")
 def running_page(
-    folder: Path, tiny_base: Path, server: OpenAIServer
+    tmp_path_factory: pytest.TempPathFactory, tiny_base: Path
 ) -> Iterator[Command]:
-    del server  # It must run before the page starts.
-    with opened(folder, tiny_base) as command:
-        yield command
+    folder = tmp_path_factory.mktemp("page")
+    suffix, metadata = job_labels(_NAME, "imessage chat.db")
+    add_tuned_model(
+        Workspace(folder / "data"),
+        _TRAINING,
+        _HELD_OUT,
+        base=str(tiny_base),
+        suffix=suffix,
+        metadata=metadata,
+    )
+    with OpenAIServer(words=(_MODEL,)).running() as server:
+        address = {"base_url": server.base_url, "api_key": KEY, "base_model": "tiny"}
+        start = ("-c", _COMMAND, json.dumps(address))
+        with opened(folder, tiny_base, start=start) as command:
+            yield command
 
 
 def test_two_tabs_play_one_game_with_hostile_messages(
