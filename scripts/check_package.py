@@ -119,7 +119,7 @@ assert "</html>" in (folder / "report.html").read_text(encoding="utf-8")
     "mcp": "from langchain_chatexports import retrieval\n"
     "retrieval.chat_mcp_server(retrieval.ChatIndex())",
     "local": "import torch, peft, fastapi, httpx, xllamacpp\n"
-    "from langchain_chatexports.local_server.old_http import app\n"
+    "from langchain_chatexports.local_server.http import app\n"
     "from langchain_chatexports.local_server.training import trainer",
     "page": "from langchain_chatexports.page import screens, server\n"
     "server.check_extra()",

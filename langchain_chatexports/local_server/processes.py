@@ -259,11 +259,6 @@ def child_command(module: str) -> list[str]:
     return [sys.executable, "-c", _BOOTSTRAP, str(root), module]
 
 
-def default_threads() -> int:
-    """Return the number of cores minus one."""
-    return max(1, (os.cpu_count() or 1) - 1)
-
-
 def child_environment(
     *, threads: int, offline: bool, temporary: Path | None = None
 ) -> dict[str, str]:
@@ -282,11 +277,6 @@ def child_environment(
     if temporary is not None:
         environment.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)))
     return environment
-
-
-def apply_thread_settings(threads: int) -> None:
-    """Set the threads of this process, before it imports torch."""
-    os.environ.update(_thread_settings(threads))
 
 
 def _thread_settings(threads: int) -> dict[str, str]:

@@ -43,7 +43,7 @@ from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
 )
-from langchain_chatexports.local_server.storage.data_directory import replace
+from langchain_chatexports.local_server.workspace.data_directory import replace
 
 # Change this when more is compared.
 _CHECK = "weights, chats and tokens"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_chatexports.local_server.bases.cache import read_json
 from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader
-from langchain_chatexports.local_server.storage.data_directory import replace
+from langchain_chatexports.local_server.workspace.data_directory import replace
 
 if TYPE_CHECKING:  # Installed with the extra.
     import numpy as np

@@ -18,7 +18,6 @@ from langchain_chatexports.local_server.bases.cache import (
     read_json,
     write_json,
 )
-from langchain_chatexports.local_server.bases.description import BaseDescription
 from langchain_chatexports.local_server.bases.download import (
     download_model,
     find_missing_parts,
@@ -34,7 +33,7 @@ from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
 )
-from langchain_chatexports.local_server.storage.data_directory import replace
+from langchain_chatexports.local_server.workspace.data_directory import replace
 
 # While another process converts the same base.
 _WAIT_SECONDS = 900.0
@@ -77,25 +76,6 @@ def prepare_directory(base: Base) -> Path:
     directory = find_directory(base)
     complete_base(directory, weights=True)
     return directory
-
-
-def find_base_directory(description: BaseDescription) -> Path:  # noqa: D103
-    return find_directory(_to_base(description))
-
-
-def prepare_base(description: BaseDescription) -> Path:  # noqa: D103
-    return prepare_directory(_to_base(description))
-
-
-def _to_base(description: BaseDescription) -> Base:
-    path = None if description.kind == "hub" else Path(description.source)
-    return Base(description.source, description.name, description.kind, path)
-
-
-def read_source_header(directory: Path) -> GGUFHeader | None:
-    """Return the header of the `.gguf` file that a directory was converted from."""
-    source = read_json(directory / _SOURCE_FILE)
-    return None if source is None else _read_header(Path(str(source.get("file"))))
 
 
 def complete_base(directory: Path, *, weights: bool = False) -> None:

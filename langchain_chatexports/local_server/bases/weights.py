@@ -1,10 +1,8 @@
 """Load a base's text model, and find its layers for adapters."""
 
-import hashlib
 import re
 import shutil
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import check_safe
 from langchain_chatexports.local_server.bases.devices import choose_dtype
 from langchain_chatexports.local_server.bases.preparation import complete_base
-from langchain_chatexports.local_server.processes import (
-    ChildProcessFailedError,
-    call_in_child,
-)
-from langchain_chatexports.local_server.storage.data_directory import (
-    user_cache_dir,
-    write_json,
-)
 
 _FILES_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -53,32 +43,6 @@ def is_adapter(folder: Path) -> bool:
         (folder / name).is_file()
         for name in ("adapter_config.json", "adapter_model.safetensors")
     )
-
-
-def check_trainable(directory: Path) -> None:
-    """Raise an error if a base does not support adapters.
-
-    A child process builds the model and an adapter, without weights. This takes four
-    CPU-seconds, once per base and library version.
-    """
-    complete_base(directory)
-    config = (directory / "config.json").read_bytes()
-    versions = [version(name) for name in ("transformers", "peft")]
-    key = hashlib.sha256(config + repr(versions).encode("ascii")).hexdigest()[:16]
-    folder = user_cache_dir() / "trials"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cached = folder / f"{key}.json"
-    if cached.exists():
-        return
-    try:
-        layers = call_in_child(_find_adapted_layers, str(directory))
-    except ChildProcessFailedError as error:
-        raise LocalServerError(str(error)) from error
-    write_json(cached, {"layers": layers})
-
-
-def _find_adapted_layers(directory: str) -> list[str] | str:
-    return find_adapted_layers(build_empty_model(Path(directory)))
 
 
 def build_empty_model(directory: Path) -> Any:

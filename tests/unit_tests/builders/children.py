@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.local_server.bases import derived_template
+from langchain_chatexports.local_server.bases import template
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     _error_message,
@@ -28,6 +28,6 @@ def call_in_process(function: Callable[..., Any], *arguments: Any, **_: Any) -> 
 
 def derive_templates_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Derive templates without a child and its limits."""
-    monkeypatch.setattr(derived_template, "call_in_child", call_in_process)
+    monkeypatch.setattr(template, "call_in_child", call_in_process)
     # The limit would be this process's.
-    monkeypatch.setattr(derived_template, "limit_memory", lambda _: None)
+    monkeypatch.setattr(template, "limit_memory", lambda _: None)

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from langchain_chatexports.local_server.bases.chat_template import load_tokenizer
 from langchain_chatexports.local_server.bases.gguf_adapter import to_module_name
+from langchain_chatexports.local_server.bases.preparation import load_tokenizer
 
 _ARCHITECTURES = {
     "gemma4_text": "gemma4",

@@ -106,7 +106,7 @@ def write_random_adapter(base: Path, folder: Path, *, seed: int = 1) -> Path:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from langchain_chatexports.local_server.storage.models import save_adapter
+    from langchain_chatexports.local_server.bases.weights import save_adapter
 
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     torch.manual_seed(seed)

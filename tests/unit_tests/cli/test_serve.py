@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import pytest
 
@@ -20,7 +20,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[LocalServer]:
     started: list[LocalServer] = []
 
     class Server(LocalServer):
-        def start(self) -> LocalServer:
+        def start(self) -> Self:
             started.append(super().start())
             return self
 

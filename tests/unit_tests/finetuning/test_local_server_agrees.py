@@ -25,18 +25,20 @@ MESSAGES = st.fixed_dictionaries(
 
 
 @pytest.fixture(scope="module")
-def template() -> Any:
-    from langchain_chatexports.local_server.bases.chat_template import ChatTemplate
+def base() -> Any:
+    """A tokenizer, and its template."""
+    from langchain_chatexports.local_server.bases.template import template_of
 
-    return ChatTemplate(tiny_tokenizer())
+    tokenizer = tiny_tokenizer()
+    return tokenizer, template_of(tokenizer, 4096)
 
 
 @given(st.lists(MESSAGES, max_size=5))
-def test_server_accepts_valid_examples(template: Any, messages: list[Any]) -> None:
-    from langchain_chatexports.local_server.bases.chat_template import label_examples
+def test_server_accepts_valid_examples(base: Any, messages: list[Any]) -> None:
+    from langchain_chatexports.local_server.bases.labels import label_examples
 
     dialogue: Any = {"messages": messages}
     if not validate_examples([dialogue], minimum=1, allow_trailing=True):
-        report = label_examples([dialogue], template, max_length=4096)
+        report = label_examples([dialogue], *base, max_length=4096)
         assert report.examples
         assert not report.problems

@@ -1,13 +1,22 @@
 """Modelfiles for Ollama, and weights in 8 bits."""
 
 import re
-from typing import Any
+import shutil
+import stat
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
 
 import jinja2
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType, quants
 
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server import Model, export_model, find_base
+from langchain_chatexports.local_server import export as export_module
+from langchain_chatexports.local_server.bases import gguf
+from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
 from langchain_chatexports.local_server.bases.template import (
     ChatTemplate,
     template_of,
@@ -18,6 +27,12 @@ from langchain_chatexports.local_server.export import (
     read_markup,
     render_modelfile,
 )
+from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
+from tests.unit_tests.builders.children import (
+    call_in_process,
+    derive_templates_in_process,
+)
+from tests.unit_tests.builders.tiny_base import write_random_adapter
 from tests.unit_tests.builders.tiny_models import TINY_MODELS, tiny_model_tokenizer
 
 _ROLES = ("user", "assistant", "user", "assistant", "assistant", "user", "user")
@@ -123,3 +138,80 @@ def _in_8_bits(values: np.ndarray) -> np.ndarray:
     kind = GGMLQuantizationType.Q8_0
     found: np.ndarray = quants.dequantize(quants.quantize(values, kind), kind)
     return found
+
+
+@pytest.fixture
+def model(
+    tiny_base: Path, tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Model:
+    """A model of a base with a `.gguf` file, and functions without children."""
+    base = shutil.copytree(tiny_base, tmp_path / "bases" / "tiny")
+    shutil.copyfile(tiny_gguf, base / "tiny.gguf")
+    folder = write_random_adapter(base, tmp_path / "adapter")
+    for file in tiny_base.glob("tokenizer*"):
+        shutil.copyfile(file, folder / file.name)
+    derive_templates_in_process(monkeypatch)
+    for module in (export_module, gguf):
+        monkeypatch.setattr(module, "call_in_child", call_in_process)
+    return Model("ft:tiny:local::1", folder, base=str(base), base_model="tiny")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_export_matches_peft(model: Model, tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    target = export_model(model, tmp_path / "new" / "merged")
+    assert find_base(target).name == "merged"
+    assert {path.name for path in target.parent.iterdir()} == {"merged"}
+    ids = torch.tensor([[5, 6, 7]])
+    merged = AutoModelForCausalLM.from_pretrained(target).eval()
+    plain = AutoModelForCausalLM.from_pretrained(model.base)
+    tuned = PeftModel.from_pretrained(plain, model.folder).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            merged(input_ids=ids).logits, tuned(input_ids=ids).logits
+        )
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_gguf_export_matches_peft(model: Model, tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    assert model.folder is not None
+    target = export_model(model, tmp_path / "voice", gguf=True, quantization="f16")
+    lines = (target / "Modelfile").read_text("utf-8").splitlines()
+    assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
+    assert lines[0] == "FROM ./model.gguf"
+    assert 'PARAMETER stop "<|im_end|>"' in lines
+    assert b"{%- generation" not in (target / "model.gguf").read_bytes()
+    engine = BareEngine(target / "model.gguf")
+    compared = 0
+    for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12], [40], [7, 90, 61], [12, 77]):
+        expected = log_likelihoods(Path(model.base), model.folder, ids)
+        found = engine.log_likelihoods(ids)
+        compared += len(found)
+        for token, value in found.items():
+            assert abs(value - float(expected[token])) < 1e-3
+    assert compared
+    if sys.platform != "win32":
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in target.iterdir()}
+        assert modes == {0o600}
+
+
+def test_failed_gguf_export_leaves_nothing(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> NoReturn:
+        msg = "there is none"
+        raise GGUFNotSupportedError(msg)
+
+    monkeypatch.setattr(export_module, "find_gguf", refuse)
+    before = {*tmp_path.iterdir()}
+    with pytest.raises(LocalServerError, match="as GGUF: there is none"):
+        export_model(model, tmp_path / "voice", gguf=True)
+    with pytest.raises(LocalServerError, match="q8_0 or f16"):
+        export_model(model, tmp_path / "voice", gguf=True, quantization="q9")
+    with pytest.raises(LocalServerError, match="already exists"):
+        export_model(model, tmp_path)
+    assert {*tmp_path.iterdir()} == before

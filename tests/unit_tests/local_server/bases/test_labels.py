@@ -9,20 +9,16 @@ from hypothesis import strategies as st
 
 from langchain_chatexports.local_server.bases.labels import (
     IGNORED,
-    encode_chat,
-    encode_prompt,
     label,
     label_examples,
 )
 from langchain_chatexports.local_server.bases.template import (
-    ChatTemplate,
     MessageError,
     TemplateError,
     reduce_messages,
     template_of,
 )
-from tests.unit_tests.builders.tiny_base import ALTERNATING, CHATML, tiny_tokenizer
-from tests.unit_tests.builders.tiny_models import TINY_MODELS, tiny_model_tokenizer
+from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 
 _TOKENIZER = tiny_tokenizer()
 _TEMPLATE = template_of(_TOKENIZER, 512)
@@ -172,59 +168,3 @@ def test_truncation_is_prefix(messages: list[dict[str, Any]], max_length: int) -
     assert length <= max_length
     assert cut.input_ids == complete.input_ids[:length]
     assert cut.labels == complete.labels[:length]
-
-
-_HARD = [
-    "",
-    " ",
-    "\n\nTwo line breaks first",
-    "  spaces around  ",
-    "é😀 34\n",
-    "12 345",
-    "<|im_end|>\n<|im_start|>user\nfake",
-    "[INST]<think>x</think>\n",
-    "🇩🇪👩‍👩‍👧‍👦",
-    "{{ x }}{% generation %}",
-    "<|turn>model\n",
-]
-
-
-def _hard_chats() -> list[list[dict[str, Any]]]:
-    chats = []
-    for n, text in enumerate(_HARD):
-        other = _HARD[n - 3]
-        chats += [
-            [_user(text), _assistant(other)],
-            [{"role": "system", "content": text}, _user(other), _assistant(text)],
-            [_assistant(text), _user(other), _assistant(other, weight=0), _user("x")],
-            [{"role": "system", "content": "s"}, _assistant(text), _assistant(other)],
-            [_user(text), _user(other), {"role": "system", "content": "late"}],
-            [_user("a"), _assistant(text), _user("b"), _assistant(other), _user(text)],
-        ]
-    return chats
-
-
-@pytest.mark.usefixtures("templates_derived_in_process")
-@pytest.mark.parametrize("family", [*sorted(TINY_MODELS), "chatml", "alternating"])
-def test_labels_are_those_of_version_0_1(family: str) -> None:
-    from langchain_chatexports.local_server.bases import chat_template
-
-    plain = {"chatml": CHATML, "alternating": ALTERNATING}.get(family)
-    tokenizer = tiny_tokenizer(plain) if plain else tiny_model_tokenizer(family)
-    old = chat_template.ChatTemplate(tokenizer)
-    new = template_of(tokenizer, 512)
-    for chat in _hard_chats():
-        for max_length in (10_000, 40):
-            expected = old.label(chat, max_length=max_length)
-            found = label(tokenizer, new, chat, max_length=max_length)
-            assert found.input_ids == expected.input_ids
-            assert found.labels == expected.labels
-            assert found.is_truncated == expected.is_truncated
-        assert encode_prompt(tokenizer, new, chat) == old.prompt_ids(chat)
-        tokens, replies = encode_chat(tokenizer, new, chat)
-        old_tokens, spans = old.reply_spans(chat)
-        assert tokens == old_tokens
-        assert [
-            (r.message_index, r.start, r.end - 1, r.size_bytes) for r in replies
-        ] == [tuple(span) for span in spans]
-    assert isinstance(new, ChatTemplate)

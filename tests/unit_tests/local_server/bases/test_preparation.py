@@ -8,15 +8,15 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases import preparation
-from langchain_chatexports.local_server.bases.chat_template import (
-    ChatTemplate,
-    ChatTokenizer,
-    load_tokenizer,
-)
-from langchain_chatexports.local_server.bases.description import describe_base
+from langchain_chatexports.local_server.bases.base import find_base
 from langchain_chatexports.local_server.bases.preparation import (
     complete_base,
-    find_base_directory,
+    find_directory,
+    load_tokenizer,
+)
+from langchain_chatexports.local_server.bases.template import (
+    read_template,
+    template_of,
 )
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.processes import ChildProcessFailedError
@@ -31,22 +31,18 @@ def _temporary_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("templates_derived_in_process")
-def test_conversion_matches_llama_cpp(
+def test_conversion_is_complete(
     tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = find_base_directory(describe_base(tiny_gguf))
-    chat = ChatTokenizer(directory)
-    rendered = chat.template.prepare_messages(_CHAT)
-    assert rendered == [{"role": "user", "content": "Ready? < |im_end|>"}]
-    assert chat.context == 512
+    directory = find_directory(find_base(tiny_gguf))
     assert not (directory / "config.json").exists()
-    # Counting tokens converts the tokenizer, but not the weights.
-    prompt = chat.template.prompt_ids(_CHAT)
+    # Reading the template converts the tokenizer, but not the weights.
+    template = read_template(directory)
     assert not list(directory.glob("*.safetensors"))
+    rendered = template.prepare(_CHAT)
+    assert rendered == [{"role": "user", "content": "Ready? < |im_end|>"}]
     tokenizer, context = load_tokenizer(directory)
-    template = ChatTemplate(tokenizer)
-    assert template.derived == chat.template.derived
-    assert template.prompt_ids(_CHAT) == prompt
+    assert template_of(tokenizer, context) == template
     assert context == 512
     before = {file.name for file in directory.iterdir()}
     # The tokenizer was converted in a child process, like everything outside of tests.
@@ -65,7 +61,7 @@ def test_conversion_runs_once(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) 
         raise ChildProcessFailedError(msg)
 
     monkeypatch.setattr(preparation, "call_in_child", fail)
-    directory = find_base_directory(describe_base(tiny_gguf))
+    directory = find_directory(find_base(tiny_gguf))
     with pytest.raises(LocalServerError, match=r"cannot read .*tiny\.gguf: KeyError"):
         complete_base(directory)
     (directory / "config.json").write_text("{}")
@@ -85,4 +81,4 @@ def test_partial_gguf_is_refused(tiny_gguf: Path, tmp_path: Path, field: str) ->
     with pytest.raises(
         LocalServerError, match=r"partial\.gguf .*complete language model"
     ):
-        find_base_directory(describe_base(file))
+        find_directory(find_base(file))

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from langchain_chatexports.local_server.bases import weights
 from langchain_chatexports.local_server.bases.weights import (
     build_empty_model,
-    check_trainable,
     find_adapted_layers,
     load_base,
 )
@@ -41,19 +39,6 @@ def test_only_linear_decoder_layers_are_adapted(tmp_path: Path) -> None:
     # llama.cpp ignores an adapter of this one.
     assert "model.language_model.per_layer_model_projection" not in names
     assert not re.fullmatch(pattern, "model.vision_tower.layers.0.self_attn.q_proj")
-
-
-def test_trainable_base_is_checked_once(
-    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    check_trainable(tiny_base)
-
-    def fail(*_: object) -> None:
-        pytest.fail("it was checked again")
-
-    monkeypatch.setattr(weights, "call_in_child", fail)
-    check_trainable(tiny_base)
 
 
 def test_layers_that_peft_refuses_are_skipped(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from langchain_chatexports.local_server.errors import NotFoundError
 from langchain_chatexports.local_server.workspace import Model, Workspace, job_labels
 from langchain_chatexports.local_server.workspace.models import (
     EXPORTS_KEY,
-    PERSON_KEY,
     name_suffix,
 )
 from langchain_chatexports.local_server.workspace.records import PERSON_KEY

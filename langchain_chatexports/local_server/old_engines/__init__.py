@@ -1,1 +1,0 @@
-"""Engines: llama.cpp in child processes, transformers in this one, and scores."""

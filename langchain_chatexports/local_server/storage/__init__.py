@@ -1,1 +1,0 @@
-"""The data directory: uploaded files, jobs, tuned models, locks and deletion."""
