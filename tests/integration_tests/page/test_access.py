@@ -138,7 +138,7 @@ def test_old_tab_reconnects_after_restart(
         browser.see("Delete everything")
         old = browser.driver.current_url
         assert stat.S_IMODE(state.stat().st_mode) == 0o600
-        # It also deletes the port, which is stored again when the page ends.
+        # The port is kept, so that the next page finds this tab.
         browser.click("Delete everything …")
         browser.click_in_dialog("Delete everything")
         browser.see("Deleted: 0 models")

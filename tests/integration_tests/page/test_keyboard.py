@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.jobs import list_jobs
+from langchain_chatexports.local_server import State, Workspace
 from langchain_chatexports.page.languages import Language, negotiate_language
 from langchain_chatexports.page.layout import SCREENS
 from langchain_chatexports.samples import write_imessage, write_messenger
@@ -58,13 +57,13 @@ def test_samples_are_trained_by_keyboard_alone(
     browser.see("Done · ")
     browser.assert_accessible()
     assert browser.all("svg.losses polyline")
-    (model,) = list_models(tmp_path / "data")
-    assert model.person == "Harry Potter"
-    assert [job.status for job in list_jobs(tmp_path / "data")] == ["succeeded"]
+    stored = Workspace(tmp_path / "data").snapshot()
+    assert [model.person for model in stored.models] == ["Harry Potter"]
+    assert [job.state for job in stored.jobs] == [State.SUCCEEDED]
     browser.tab_to("Next: talk to it")
     browser.key(Keys.ENTER)
     _talk(browser)
-    command.kill_servers()
+    command.kill_children()
     browser.tab_to("Again")
     browser.key(Keys.ENTER)
     wait(lambda: browser.all(".theirs") or "No answer." in browser.text)

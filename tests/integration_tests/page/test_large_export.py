@@ -61,7 +61,6 @@ def test_page_handles_thirty_thousand_messages(
     browser.click("Next: create examples")
     browser.see("What the model learns from")
     browser.see("Example 1 of ")
-    # The choice is kept when times are shown after measuring the machine.
     browser.choose("Base model", "SmolLM2-135M")
     browser.see("trains in about ")
     assert "SmolLM2-135M" in browser.all(".q-select")[-1].text

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from selenium.webdriver.common.keys import Keys
 
-from langchain_chatexports.local_server import list_models
-from langchain_chatexports.local_server.storage.deletion import count_data
+from langchain_chatexports.local_server import Workspace, job_labels
 from langchain_chatexports.samples import write_imessage
 from tests.integration_tests.page.conftest import Browsers, Command, wait
-from tests.unit_tests.builders.tuned_models import write_model
+from tests.unit_tests.builders.workspaces import add_model
 
 _HEBREW = "ארנבת"
 
@@ -16,10 +15,11 @@ _HEBREW = "ארנבת"
 def test_models_are_renamed_and_deleted(
     command: Command, browsers: Browsers, tmp_path: Path
 ) -> None:
-    data_dir = tmp_path / "data"
-    write_model(data_dir, "97c300000001", suffix="hare", person="Hare")
-    write_model(data_dir, "97d300000002", suffix="tortoise", person="Tortoise")
-    (data_dir / "mine.txt").write_text("not the server's")
+    workspace = Workspace(tmp_path / "data")
+    for person in ("Hare", "Tortoise"):
+        suffix, metadata = job_labels(person, "imessage chat.db")
+        add_model(workspace, mark=person, suffix=suffix, metadata=metadata)
+    (workspace.data_dir / "mine.txt").write_text("not the server's")
     export = write_imessage(tmp_path / "chat.db")
     before = export.read_bytes(), export.stat().st_mtime_ns
     browser = browsers(width=390, is_dark=True)
@@ -44,20 +44,21 @@ def test_models_are_renamed_and_deleted(
     browser.assert_accessible()
     browser.click("Cancel")
     wait(lambda: not browser.all(".dialog"))
-    assert count_data(data_dir).models == 2
+    assert len(workspace.models.list()) == 2
     browser.tab_to("Delete Hare")
     browser.key(Keys.ENTER)
     browser.click_in_dialog("Delete")
     wait(lambda: "The voice of Hare" not in browser.text)
-    (model,) = list_models(data_dir)
+    (model,) = workspace.models.list()
     assert model.title == _HEBREW
-    assert count_data(data_dir).files == 1
+    assert len(workspace.files.list()) == 1
 
     browser.click("Delete everything …")
     browser.see("1 model, 1 training run, 1 example file")
     browser.click_in_dialog("Delete everything")
     browser.see("No trained models on this machine.")
-    assert count_data(data_dir) == count_data(tmp_path / "none")
+    stored = workspace.snapshot()
+    assert (stored.jobs, stored.models, stored.files) == ((), (), ())
     assert (export.read_bytes(), export.stat().st_mtime_ns) == before
-    assert (data_dir / "mine.txt").exists()
+    assert (workspace.data_dir / "mine.txt").exists()
     browser.assert_no_errors()

@@ -1,10 +1,10 @@
-"""A training run on the page: two tabs, stop, continue, restart, killed server."""
+"""A training run on the page: two tabs, stop, continue, restart, killed trainer."""
 
 from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.local_server.storage.jobs import list_jobs
+from langchain_chatexports.local_server import Job, State, Workspace
 from langchain_chatexports.samples import write_messenger
 from tests.integration_tests.page.conftest import Browsers, opened, wait
 
@@ -15,7 +15,12 @@ def test_stopped_or_killed_training_continues(
     tmp_path: Path, tiny_base: Path, browsers: Browsers
 ) -> None:
     export = write_messenger(tmp_path / "hogwarts")
-    data_dir = tmp_path / "data"
+    workspace = Workspace(tmp_path / "data")
+
+    def find_job() -> Job:
+        (job,) = workspace.jobs.list()
+        return job
+
     with opened(tmp_path, tiny_base) as command:
         one, other = browsers(), browsers(width=390, is_dark=True)
         one.open(command.link)
@@ -28,30 +33,29 @@ def test_stopped_or_killed_training_continues(
         other.open(command.next_link())
         other.go("train")
         one.click("Next: train")
-        # Four minutes for the start of the server, and four for that of the trainer.
         other.see("Harry Potter")
         other.see("Step ")
         other.click("Stop")
         one.see("Stopped · ")
-        (job,) = list_jobs(data_dir)
-        assert job.status == "stopped"
-        assert 0 < job.saved_step < (job.total_steps or 0)
+        job = find_job()
+        assert job.state is State.PAUSED
+        assert 0 < job.saved_step < (job.steps or 0)
     with opened(tmp_path, None) as command:
         # The job's own base is used; closing the tab does not stop training.
         one.open(command.link)
         one.go("train")
         one.click("Continue")
-        wait(lambda: list_jobs(data_dir)[0].status == "running")
-        command.kill_servers()
-        one.see("The local server stopped unexpectedly")
+        wait(lambda: find_job().state is State.RUNNING)
+        command.kill_children()
+        one.see("possibly because memory ran out")
         one.go("manage")
-        one.see("Stopped · Step ")
+        one.see("Failed · Step ")
         one.go("train")
         one.click("Continue")
-        wait(lambda: list_jobs(data_dir)[0].status == "running")
-        wait(lambda: "unexpectedly" not in one.text)
+        wait(lambda: find_job().state is State.RUNNING)
+        wait(lambda: "ran out" not in one.text)
         one.open("about:blank")
-        wait(lambda: list_jobs(data_dir)[0].status == "succeeded")
+        wait(lambda: find_job().state is State.SUCCEEDED)
         other.open(command.next_link())
         other.go("train")
         other.see("Done · ")

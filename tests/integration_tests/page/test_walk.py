@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.samples import write_messenger
 from tests.integration_tests.page.conftest import Browser, Browsers, Command, wait
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -94,7 +94,7 @@ def test_all_screens_are_accessible(
     walkthrough.show("h2")
     walkthrough.check("03-choose")
     browser.click("Next: train")
-    browser.see("Starting the local server")
+    browser.see("The model reads the examples many times")
     walkthrough.check("04-training-starts")
     browser.see("Step ")
     walkthrough.check("05-training")
@@ -104,7 +104,7 @@ def test_all_screens_are_accessible(
     _talk(walkthrough)
     _guess(walkthrough)
     _forget(walkthrough)
-    assert list_models(tmp_path / "data") == []
+    assert Workspace(tmp_path / "data").models.list() == ()
     assert chat.exists()
     browser.assert_no_errors()
     assert not walkthrough.findings
