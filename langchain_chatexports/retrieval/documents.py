@@ -93,7 +93,7 @@ def window_spans(
         )
         raise ValueError(msg)
     messages = session.get("messages", ())
-    # Unlike in `SplitSessions`, replies join no parts: a later one would change windows.
+    # Unlike in `SplitSessions`, replies join no parts: later ones would change windows.
     pauses = pauses_before(messages)
     starts = [i for i, pause in enumerate(pauses) if pause and pause > max_pause]
     for first, end in pairwise((0, *starts, len(messages))):
