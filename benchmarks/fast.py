@@ -1,4 +1,4 @@
-"""Speed of the functions in `langchain_chatexports._fast`, compared with plain ones.
+"""Speed of fast functions, compared with plain ones.
 
 Run `python -m benchmarks.fast` from the repository's root (seconds). Times are CPU time
 of one process, the best of five rounds. Measured 2026-11-21 on two shared cores, Python
@@ -20,7 +20,8 @@ from langchain_chatexports._fast.messages import (
     create_ai_message,
     create_human_message,
 )
-from langchain_chatexports._fast.strings import encode_text_example, format_iso_time
+from langchain_chatexports._fast.strings import format_iso_time
+from langchain_chatexports.datasets.jsonl import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ def main() -> None:
         ("ISO time", partial(format_iso_time, microseconds), format_datetime),
         (
             "JSON line of eight messages",
-            partial(encode_text_example, _EXAMPLE),
+            partial(json_line, _EXAMPLE),
             lambda: encode(_EXAMPLE).encode(),
         ),
     ]

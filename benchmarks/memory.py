@@ -24,7 +24,7 @@ from benchmarks.talks import Bench, Person
 from langchain_chatexports import LocalServer
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.workflows.memory import open_memory
-from langchain_chatexports.workflows.talk import Speaker, create_voices
+from langchain_chatexports.workflows.talk import Speaker, create_talks
 
 FACTS = {
     "Welche Blumen mag Oma?": ("Tulpe",),
@@ -60,7 +60,7 @@ def count_answers(server: LocalServer, speaker: Speaker, export: Path | None) ->
     with open_memory(paths, person="Mama", language=speaker.language) as memory:
         settings = ChatSettings(seed=1, memory=memory)
         for question in (*FACTS, *UNKNOWN):
-            (voice,) = create_voices(server, speaker, settings)
+            (voice,) = create_talks(server, speaker, settings)
             voice.add_line(question)
             answer = "".join(voice.answer()).casefold()
             kind = "invented"

@@ -15,7 +15,7 @@ from langchain_chatexports import (
     TableChatLoader,
 )
 from langchain_chatexports.datasets.replies import ReplyIndex
-from langchain_chatexports.evaluation.conversations import (
+from langchain_chatexports.evaluation.dialogues import (
     PERSON,
     Dialogue,
     HeldOutData,
@@ -77,7 +77,7 @@ class Person:
     def turns(self, count: int) -> list[HeldOutTurn]:
         """Choose turns of the newest conversations."""
         data = HeldOutData(self.past, self.held_out)
-        return choose_turns(data, max_turns=count, min_conversations=count, seed=0)
+        return choose_turns(data, max_turns=count, min_dialogues=count, seed=0)
 
 
 def to_dialogue(session: ChatSession) -> Dialogue:

@@ -57,13 +57,13 @@ from langchain_chatexports.evaluation.talk_measures import (
 from langchain_chatexports.local_server import find_model
 from langchain_chatexports.local_server.client import open_client
 from langchain_chatexports.personas import PersonaChatModel
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
+from langchain_chatexports.personas.talk import ChatSettings, Talk, Turn
 from langchain_chatexports.samples.writing import parse_scenes
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.talk import (
     Speaker,
-    create_voices,
+    create_talks,
     load_person,
     load_tuned_speaker,
 )
@@ -186,10 +186,10 @@ class Bench:
         print(f"{len(data.examples)} examples, {seconds:.0f} s", file=sys.stderr)
         return name
 
-    def voice(self, speaker: Speaker, seed: int) -> Voice:
-        """Create a voice with the measured sampling."""
+    def voice(self, speaker: Speaker, seed: int) -> Talk:
+        """Create a talk with the measured sampling."""
         settings = ChatSettings(seed=seed, **self.given.settings)
-        (voice,) = create_voices(self.server, speaker, settings)
+        (voice,) = create_talks(self.server, speaker, settings)
         model: Any = voice.model
         model = model.model if isinstance(model, PersonaChatModel) else model
         model.extra_body = self.given.sampling or None
@@ -231,7 +231,7 @@ class Bench:
         return found
 
 
-def _ask(voice: Voice, talk: int, line: str, real: str | None = None) -> Reply:
+def _ask(voice: Talk, talk: int, line: str, real: str | None = None) -> Reply:
     voice.add_line(line)
     text = "".join(voice.answer())
     print(".", end="", file=sys.stderr, flush=True)

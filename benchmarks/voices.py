@@ -57,14 +57,14 @@ from langchain_chatexports import (
 )
 from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.datasets.chat_prompts import participants_sentence
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
     append_replies,
     reply_query,
 )
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.evaluation.contestants import NEAREST
-from langchain_chatexports.evaluation.conversations import PERSON
 from langchain_chatexports.evaluation.detector import detector_score
+from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
 from langchain_chatexports.evaluation.loss import bits, compare_losses, size

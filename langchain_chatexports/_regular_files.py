@@ -60,7 +60,7 @@ def translate_os_errors(path: Path, remedy: str) -> Iterator[None]:
     except ChatExportError:
         raise
     except FileNotFoundError as error:
-        msg = f"There is nothing at {path}. Check the path."
+        msg = f"No such file or folder: {path}. Check the path."
         raise ExportNotFoundError(msg, path=path) from error
     except PermissionError as error:
         raise access_error(path, path, remedy) from error

@@ -1,11 +1,7 @@
-"""Format times and JSON Lines from precomputed strings."""
+"""Format times from precomputed strings."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
-
-import orjson
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_MINUTES = [f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(24 * 60)]
@@ -40,35 +36,3 @@ def _iso_date(days: int) -> str | None:
         return (_EPOCH + timedelta(days=days)).date().isoformat()
     except OverflowError:
         return None
-
-
-# Some readers of JSON Lines use `str.splitlines`, which also splits at these.
-_NEL, _LINE, _PARAGRAPH = (
-    separator.encode() for separator in ("\x85", "\u2028", "\u2029")
-)
-_KEYS = ("role", "content")
-_MESSAGE_PREFIXES = {
-    role: f'{{"role": "{role}", "content": '.encode()
-    for role in ("system", "user", "assistant")
-}
-
-
-def encode_text_example(example: Mapping[str, Any]) -> bytes | None:
-    """Encode an example as a JSON line; `None` unless it only has roles and text."""
-    parts: list[bytes] = []
-    try:
-        (messages_key, messages), *others = example.items()
-        if others or messages_key != "messages" or not messages:
-            return None
-        for message in messages:
-            (role_key, role), (content_key, content) = message.items()
-            if (role_key, content_key) != _KEYS or type(content) is not str:
-                return None
-            parts.append(_MESSAGE_PREFIXES[role] + orjson.dumps(content))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # Unexpected keys or types, or a lone surrogate.
-    line = b"".join((b'{"messages": [', b"}, ".join(parts), b"}]}\n"))
-    if line.isascii():
-        return line
-    has_line_break = _NEL in line or _LINE in line or _PARAGRAPH in line
-    return None if has_line_break else line

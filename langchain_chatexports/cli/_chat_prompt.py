@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.personas.talk import Voice
+from langchain_chatexports.personas.talk import Talk
 from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import new_talk_id, resume_talk, save_turns
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _GREETING = "Type a message and press Enter. /help shows the commands, Ctrl-D quits."
 _HELP = """\
 /retry  generate the last reply again
-/reset  delete this conversation and start a new one
+/reset  delete this talk and start a new one
 /help   show this help
 /quit   end the chat, like Ctrl-D
 
@@ -34,11 +34,11 @@ class TerminalChat:
 
     def __init__(
         self,
-        voices: Sequence[Voice],
-        show_reply: Callable[[Sequence[Voice]], None],
+        talks: Sequence[Talk],
+        show_reply: Callable[[Sequence[Talk]], None],
         model: TunedModel | None = None,
     ) -> None:
-        self._voices = voices
+        self._talks = talks
         self._show_reply = show_reply
         self._model = model
         self._talk_id = new_talk_id()
@@ -52,9 +52,9 @@ class TerminalChat:
         """Reply to each message until the user ends the chat."""
         print_line(_GREETING)
         model = self._model
-        if model and (talk_id := resume_talk(self._voices, model)):
+        if model and (talk_id := resume_talk(self._talks, model)):
             self._talk_id = talk_id
-            turns = self._voices[-1].turns
+            turns = self._talks[-1].turns
             count = plural(len(turns), "reply", "replies")
             print_line(
                 f"Resuming your last talk ({count}), saved with "
@@ -89,8 +89,8 @@ class TerminalChat:
                     f"Unknown command: {command}. Type /help for a list of commands."
                 )
             elif text.strip():
-                for voice in self._voices:
-                    voice.add_line(text.strip())
+                for talk in self._talks:
+                    talk.add_line(text.strip())
                 self._reply_to_last()
         except KeyboardInterrupt:
             print_line("Stopped. Type /retry for another reply.")
@@ -100,28 +100,28 @@ class TerminalChat:
 
     def _reply_to_last(self) -> None:
         try:
-            self._show_reply(self._voices)
+            self._show_reply(self._talks)
         finally:
-            for voice in self._voices:
-                voice.stop()
+            for talk in self._talks:
+                talk.stop()
             self._save()
 
     def _save(self) -> None:
         if self._model:
-            save_turns(self._model, self._voices[-1].turns, self._talk_id)
+            save_turns(self._model, self._talks[-1].turns, self._talk_id)
 
     def _reset(self) -> None:
-        for voice in self._voices:
-            voice.turns.clear()
+        for talk in self._talks:
+            talk.turns.clear()
         self._save()
-        print_line("Started a new conversation.")
+        print_line("Started a new talk.")
 
     def _retry(self) -> None:
-        if not self._voices[0].turns:
+        if not self._talks[0].turns:
             print_line("No message to retry yet.")
             return
-        for voice in self._voices:
-            voice.add_line(voice.turns.pop().line)
+        for talk in self._talks:
+            talk.add_line(talk.turns.pop().line)
         self._reply_to_last()
 
 

@@ -166,9 +166,7 @@ def confirm(question: str, *, yes: bool, refusal: ChatExportError) -> bool:
 
 def ask_for_speaker(senders: Mapping[str, int]) -> str:
     """Ask which sender the model should imitate, by number or name."""
-    print_line(
-        "Whose voice should the model learn? The export does not identify its owner."
-    )
+    print_line("Whom should the model imitate? The export does not identify its owner.")
     names = list(senders)
     for number, (name, count) in enumerate(senders.items(), 1):
         print_line(f"  {number}. {one_line(name)} ({plural(count, 'message')})")

@@ -107,7 +107,7 @@ def parse_duration(text: str, option: str, *, alternatives: str = "") -> timedel
 
 
 def parse_gap(text: str) -> Gap:
-    """Parse the gap that separates conversations."""
+    """Parse the gap that separates dialogues."""
     if text in {"auto", "none"}:
         return "auto" if text == "auto" else None
     return parse_duration(text, "--gap", alternatives="auto, none, or ")
@@ -257,7 +257,7 @@ class SourceOptions(ChatOptions):
 
 @dataclass(frozen=True)
 class ExampleOptions:
-    """Options for splitting conversations into examples."""
+    """Options for splitting chats into examples."""
 
     ai: Ai = None
     limit: Annotated[int | None, option("N", "Only the newest N examples.", min=1)] = (
@@ -274,7 +274,7 @@ class ExampleOptions:
     overlap: Annotated[
         int, option("N", "Messages shared by neighboring examples.", min=0)
     ] = 2
-    whole: Annotated[bool, flag("--whole", "One example per conversation.")] = False
+    whole: Annotated[bool, flag("--whole", "One example per dialogue.")] = False
     keep_tail: Annotated[
         bool | None,
         flag(
@@ -352,7 +352,7 @@ def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:
 def print_owners(preparation: Preparation) -> None:
     """Print the owners, who are imitated by default."""
     for export, owner in find_default_speakers(preparation):
-        print_line(f"{export.path.name}: using the voice of its owner, {owner}")
+        print_line(f"{export.path.name}: imitating its owner, {owner}")
 
 
 def find_unused_path(name: str, paths: Iterable[Path]) -> Path:

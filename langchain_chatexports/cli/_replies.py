@@ -16,50 +16,50 @@ from rich.text import Text
 
 from langchain_chatexports.cli._console import printable_lines
 from langchain_chatexports.personas.reply_limits import split_bubbles
-from langchain_chatexports.personas.talk import Voice, short_titles
+from langchain_chatexports.personas.talk import Talk, short_titles
 
 _FRAMES_PER_SECOND = 12
 _SECONDS_BETWEEN_POLLS = 0.05
 _MIN_COLUMN_WIDTH = 28
 
 
-def show_replies(voices: Sequence[Voice]) -> None:
+def show_replies(talks: Sequence[Talk]) -> None:
     """Reply to the last message: side by side in a terminal, otherwise in turn."""
     console = Console()
     if not console.is_terminal:
-        for voice in voices:
-            _write_text(f"{voice.title}: " if len(voices) > 1 else "", voice)
+        for talk in talks:
+            _write_text(f"{talk.title}: " if len(talks) > 1 else "", talk)
         return
-    titles = zip(short_titles(voices), voices, strict=True)
+    titles = zip(short_titles(talks), talks, strict=True)
     show_side_by_side(
         console,
         [
-            StreamedReply(title, voice.answer(), voice.has_bubbles)
-            for title, voice in titles
+            StreamedReply(title, talk.answer(), talk.has_bubbles)
+            for title, talk in titles
         ],
     )
 
 
-def write_json(voices: Sequence[Voice]) -> None:
+def write_json(talks: Sequence[Talk]) -> None:
     """Write each reply as a line of JSON."""
-    for voice in voices:
-        for _ in voice.answer():
+    for talk in talks:
+        for _ in talk.answer():
             pass
         reply = {
-            "model": voice.title,
-            "text": voice.last_answer,
-            "bubbles": voice.bubbles(voice.turns[-1]),
+            "model": talk.title,
+            "text": talk.last_answer,
+            "bubbles": talk.bubbles(talk.turns[-1]),
         }
-        if cited := voice.turns[-1].cited:
+        if cited := talk.turns[-1].cited:
             reply["said"] = cited
         sys.stdout.write(json.dumps(reply) + "\n")
         sys.stdout.flush()
 
 
-def _write_text(title: str, voice: Voice) -> None:
+def _write_text(title: str, talk: Talk) -> None:
     sys.stdout.write(title)
     try:
-        for piece in voice.answer():
+        for piece in talk.answer():
             sys.stdout.write(piece)
             sys.stdout.flush()
     finally:

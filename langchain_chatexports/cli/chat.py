@@ -36,7 +36,7 @@ from langchain_chatexports.cli._options import (
 from langchain_chatexports.cli._replies import show_replies, write_json
 from langchain_chatexports.cli._training import print_base, select_base
 from langchain_chatexports.exceptions import ChatExportError, LocalServerError
-from langchain_chatexports.personas.talk import ChatSettings, Voice
+from langchain_chatexports.personas.talk import ChatSettings, Talk
 from langchain_chatexports.workflows.bases import (
     choose_chat_base,
     find_base,
@@ -185,9 +185,9 @@ def chat(
             base_url=base_url,
             with_base=compare,
             on_event=print_line,
-        ) as voices,
+        ) as talks,
     ):
-        _talk(voices, None if no_save else speaker.tuned, as_json=as_json)
+        _talk(talks, None if no_save else speaker.tuned, as_json=as_json)
 
 
 def _find_exports(
@@ -277,25 +277,25 @@ def _load_tuned_model(name: str | None, data_dir: Path | None) -> Speaker:
 
 
 def _talk(
-    voices: Sequence[Voice],
+    talks: Sequence[Talk],
     model: TunedModel | None,
     *,
     as_json: bool,
 ) -> None:
     """Reply to each typed message, or each line of stdin, until the input ends."""
 
-    def show_reply(voices: Sequence[Voice]) -> None:
+    def show_reply(talks: Sequence[Talk]) -> None:
         if as_json:
-            write_json(voices)
+            write_json(talks)
             return
-        show_replies(voices)
-        for line in voices[-1].turns[-1].cited:
+        show_replies(talks)
+        for line in talks[-1].turns[-1].cited:
             print_line(f"  said {line}")
 
     if stdin_is_terminal():
-        TerminalChat(voices, show_reply, model).run()
+        TerminalChat(talks, show_reply, model).run()
         return
     for line in filter(None, map(str.strip, sys.stdin)):
-        for voice in voices:
-            voice.add_line(line)
-        show_reply(voices)
+        for talk in talks:
+            talk.add_line(line)
+        show_reply(talks)

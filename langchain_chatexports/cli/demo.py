@@ -36,7 +36,7 @@ def demo(*, data_dir: DataDir = None) -> None:
         print_line("1. Write sample chats of Tortoise and Hare")
         chats = write_imessage(Path(folder) / "chat.db")
         data = prepare(chats, PrepareOptions(ai=(_AI,), whole=True))
-    print_line(f"\n2. Prepare: {data} in {_AI}'s voice. The first one:")
+    print_line(f"\n2. Prepare: {data}, imitating {_AI}. The first one:")
     for message in data.examples[0]["messages"][:_MAX_PREVIEW_MESSAGES]:
         print_line(f"   {message['role']:>9}: {message['content']}")
     print_line("\n3. Train a LoRA adapter on this machine")
@@ -47,10 +47,10 @@ def demo(*, data_dir: DataDir = None) -> None:
     settings = ChatSettings(None, temperature=0.7, max_tokens=80, seed=1)
     with open_talk(
         load_tuned_speaker(model), settings, data_dir=data_dir, with_base=True
-    ) as voices:
-        for voice in voices:
-            voice.add_line(_QUESTION)
-        show_replies(voices)
+    ) as talks:
+        for talk in talks:
+            talk.add_line(_QUESTION)
+        show_replies(talks)
     print_line(f"\nTo continue with {_AI}:")
     show(chat_command(model.name, data_dir=data_dir))
     print_line("Or use your own chats in the browser:")

@@ -162,7 +162,7 @@ def run_blind_test(pairs: list[BlindPair], limit: int) -> BlindResult | None:
 
 
 def _show_pair(number: int, total: int, pair: BlindPair) -> None:
-    from langchain_chatexports.evaluation.conversations import PERSON
+    from langchain_chatexports.evaluation.dialogues import PERSON
     from langchain_chatexports.evaluation.talk_measures import split_messages
 
     stderr_console.rule(f"{number} of {total}")

@@ -165,8 +165,8 @@ def _print_data(data: TrainingData) -> None:
     owners = dict.fromkeys(
         owner for _, owner in find_default_speakers(data.preparation)
     )
-    voice = f" in the voice of {', '.join(owners)} (the export's owner)"
-    print_line(f"{data}{voice if owners else ''}")
+    person = f", imitating {', '.join(owners)} (the export's owner)"
+    print_line(f"{data}{person if owners else ''}")
 
 
 def _choose_base(

@@ -30,7 +30,7 @@ from langchain_chatexports.workflows.models import NOT_DELETED
 from langchain_chatexports.workflows.removal import RemainingCopy
 
 _REASONS = {
-    "voice": "imitates this person",
+    "person": "imitates this person",
     "set": "was trained on this set",
     "text": "its examples contain the name",
 }

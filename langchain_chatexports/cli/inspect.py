@@ -95,5 +95,5 @@ def _print_next_command(
             messages.update(summary.senders)
         person = next(filter(None, owners), None) or messages.most_common(1)[0][0]
         options = ["--ai", person]
-        print_line("Whose voice should the model learn? Choose the person with --ai.")
+        print_line("Whom should the model imitate? Choose the person with --ai.")
     print_line(f"Next: {command_line('prepare', *arguments, *options, '-o', output)}")

@@ -53,7 +53,7 @@ def prepare(
         str,
         option(
             "FORMAT",
-            "openai (JSON Lines), trl-prompt-completion or parquet.",
+            "openai or trl-prompt-completion.",
             "--format",
         ),
     ] = "openai",
@@ -73,7 +73,7 @@ def prepare(
         chatexports prepare chat.db -o examples.jsonl
         chatexports prepare export.zip --ai "Harry Potter" --split -o set
     """
-    # A conversation has at most a million objects, and the process exits soon.
+    # A session has at most a million objects, and the process exits soon.
     gc.set_threshold(1_000_000, 20, 100)
     paths = resolve_paths(paths)
     choices = options.to_prepare_options(chats)
@@ -112,7 +112,7 @@ def prepare(
             f"Wrote {examples}; no data card and trace, because {output} is not a file"
         )
     else:
-        print_line(written.summary(conversations=preparation.conversations))
+        print_line(written.summary(dialogues=preparation.dialogues))
         print_line(f"Wrote {written.path}")
         print_line(f"Data card: {written.card}; trace: {written.trace}")
     if result.empty_splits:
@@ -120,7 +120,7 @@ def prepare(
         skipped = plural(result.repeated, "newer example")
         print_line(
             f"warning: no {parts} examples, because {skipped} repeat the text of older "
-            "ones. You can train, but evaluation needs more conversations."
+            "ones. You can train, but evaluation needs more dialogues."
         )
     if as_json or written is None:
         return

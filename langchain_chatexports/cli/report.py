@@ -124,9 +124,9 @@ def _build_report(
 def _print_report(statistics: ExportReport) -> None:
     examples = statistics.examples.examples if statistics.examples else 0
     people = plural(len(statistics.people), "person", "people")
-    conversations = plural(statistics.pauses.conversations, "conversation")
+    dialogues = plural(statistics.pauses.dialogues, "dialogue")
     print_line(
-        f"{plural(statistics.messages, 'message')} by {people}, {conversations}, "
+        f"{plural(statistics.messages, 'message')} by {people}, {dialogues}, "
         f"{plural(examples, 'example')}"
     )
     if statistics.messages and not examples:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
         to_training_examples,
     )
     from langchain_chatexports.datasets.jsonl import read_jsonl, write_jsonl
-    from langchain_chatexports.datasets.persona_prompts import persona_prompt
     from langchain_chatexports.datasets.removal import forget
     from langchain_chatexports.datasets.splits import split_examples
+    from langchain_chatexports.datasets.system_prompts import persona_prompt
     from langchain_chatexports.datasets.trace import trace_examples
     from langchain_chatexports.datasets.validation import validate_examples
     from langchain_chatexports.datasets.write import write_dataset
@@ -47,7 +47,7 @@ _MODULES = {
     "examples": ("TrainingExample", "to_training_examples"),
     "write": ("write_dataset",),
     "jsonl": ("read_jsonl", "write_jsonl"),
-    "persona_prompts": ("persona_prompt",),
+    "system_prompts": ("persona_prompt",),
     "splits": ("split_examples",),
     "trace": ("trace_examples",),
     "validation": ("validate_examples",),

@@ -30,7 +30,7 @@ REASONS = {
     "excluded": "excluded by options",
     "forgotten": "removed on request",
     "group": "excluded by the group filter",
-    "lone": "the only message in a conversation",
+    "lone": "the only message in a dialogue",
     "media": "media without text",
     "merged": "joined with the previous message",
     "older_text": "repeated from older examples",
@@ -235,7 +235,7 @@ def _count_lines(stages: list[Counts]) -> Iterator[str]:
         yield ""
         yield from (f"- {stage}" for stage in stages)
         return
-    label = "in the exports" if total.is_export_stage else "in the conversations"
+    label = "in the exports" if total.is_export_stage else "in the sessions"
     yield "| messages | |"
     yield "|---|---:|"
     yield f"| {label} | {total.found:,} |"

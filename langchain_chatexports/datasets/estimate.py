@@ -25,20 +25,22 @@ class TrainingEstimate:
     """An estimate of the billed tokens of a job.
 
     For the actual count, see the finished job's `trained_tokens`.
-
-    Attributes:
-        examples: Examples in the training file.
-        tokens: Tokens in the file, with each example truncated to the model's limit.
-        epochs: Passes over the file.
-        billed_tokens: `tokens` times `epochs`.
-        billed_tokens_at_most: Upper bound of `billed_tokens`.
     """
 
     examples: int
+    """Examples in the training file."""
+
     tokens: int
+    """Tokens in the file, with each example truncated to the model's limit."""
+
     epochs: int
+    """Passes over the file."""
+
     billed_tokens: int
+    """`tokens` times `epochs`."""
+
     billed_tokens_at_most: int
+    """Upper bound of `billed_tokens`."""
 
 
 def estimate_training(

@@ -33,7 +33,7 @@ class TrainingMessage(TypedDict, total=False):
 
 
 class TrainingExample(TypedDict):
-    """A conversation in OpenAI's format: one line of a training file."""
+    """An example in OpenAI's format: one line of a training file."""
 
     messages: list[TrainingMessage]
 

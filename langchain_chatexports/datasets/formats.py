@@ -1,28 +1,15 @@
 """Dataset formats, which encode an example as rows.
 
-OpenAI's format stores examples unchanged. The others only support text.
+OpenAI's format stores examples unchanged. TRL's only supports text.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from langchain_chatexports._regular_files import check_regular_file
-from langchain_chatexports.datasets.jsonl import json_line
-from langchain_chatexports.exceptions import ExportFormatError, MissingExtraError
-
-FormatName: TypeAlias = Literal["openai", "trl-prompt-completion", "parquet"]
+FormatName: TypeAlias = Literal["openai", "trl-prompt-completion"]
 """The formats that can be written."""
 
 SPLIT_NAMES = ("train", "validation", "test")
-PARQUET = ".parquet"
-
-_BATCH_SIZE = 1_000
-_MESSAGES_TYPE = "STRUCT(role VARCHAR, content VARCHAR, name VARCHAR, weight TINYINT)[]"
-# The maximum size of a row that DuckDB reads.
-_MAX_ROW_BYTES = 1 << 30
 
 
 class EncodedRow(NamedTuple):
@@ -37,12 +24,9 @@ class UnsupportedExampleError(ValueError):
 
 
 class DatasetFormat(NamedTuple):
-    """A file format for examples."""
+    """A format of the rows in a JSON Lines file."""
 
     name: str
-    suffix: str
-    """The file name suffix."""
-
     encode: Callable[[Mapping[str, Any]], Iterator[EncodedRow]]
     row_is_example: bool = True
     """Whether each row is a complete example."""
@@ -98,17 +82,6 @@ def _trl_prompt_completion(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
             yield EncodedRow(row, len(completion))
 
 
-def _parquet(example: Mapping[str, Any]) -> Iterator[EncodedRow]:
-    # Each row needs the keys of the table's schema, in the same order.
-    messages = [
-        {**text, "name": message.get("name"), "weight": message.get("weight")}
-        for text, message in zip(
-            _text_messages(example), example["messages"], strict=True
-        )
-    ]
-    yield EncodedRow({"messages": messages}, count_trainable(example))
-
-
 def _text_messages(example: Mapping[str, Any]) -> list[dict[str, str]]:
     count_trainable(example)
     return [
@@ -128,74 +101,9 @@ def _require_text(content: object) -> str:
 
 
 FORMATS: dict[str, DatasetFormat] = {
-    "openai": DatasetFormat("openai", ".jsonl", _openai),
+    "openai": DatasetFormat("openai", _openai),
     "trl-prompt-completion": DatasetFormat(
-        "trl-prompt-completion", ".jsonl", _trl_prompt_completion, row_is_example=False
+        "trl-prompt-completion", _trl_prompt_completion, row_is_example=False
     ),
-    "parquet": DatasetFormat("parquet", PARQUET, _parquet),
 }
 """The formats by name."""
-
-
-# Parquet files, written and read by DuckDB
-
-
-def require_duckdb() -> Any:
-    """Import DuckDB, which reads and writes Parquet."""
-    try:
-        import duckdb
-    except ImportError as error:
-        feature = "Parquet"
-        raise MissingExtraError(feature, "table") from error
-    return duckdb
-
-
-def lines_to_parquet(lines: Path, path: Path) -> None:
-    """Convert a JSON Lines file to Parquet."""
-    rows = (
-        f"read_json({_quote(lines)}, format = 'newline_delimited', "
-        f"columns = {{messages: '{_MESSAGES_TYPE}'}}, "
-        f"maximum_object_size = {_MAX_ROW_BYTES})"
-    )
-    target = str(path).replace("'", "''")
-    msg = (
-        "The examples cannot be written as Parquet: the disk is full, or an example "
-        "does not fit the table schema. Write JSON Lines instead."
-    )
-    with _open_duckdb(lines.parent, msg) as database:
-        database.execute(
-            f"COPY (SELECT messages FROM {rows}) TO '{target}' (FORMAT parquet)"
-        )
-    path.chmod(0o600)
-
-
-def parquet_to_lines(path: Path) -> Iterator[bytes]:
-    """Yield the examples in a Parquet file as JSON Lines."""
-    check_regular_file(path)
-    msg = f"{path} is not a Parquet file of this set. Write the set again."
-    with _open_duckdb(path.parent, msg) as database:
-        database.execute(f"SELECT messages FROM read_parquet({_quote(path)})")
-        while rows := database.fetchmany(_BATCH_SIZE):
-            for (messages,) in rows:
-                yield json_line({"messages": messages})
-
-
-@contextmanager
-def _open_duckdb(folder: Path, msg: str) -> Iterator[Any]:
-    duckdb = require_duckdb()
-    config = {
-        "autoinstall_known_extensions": "false",
-        "temp_directory": str(folder),
-        "threads": "1",
-    }
-    try:
-        with duckdb.connect(":memory:", config=config) as database:
-            yield database
-    except duckdb.Error:
-        raise ExportFormatError(msg) from None  # DuckDB's errors quote the file.
-
-
-def _quote(path: Path) -> str:
-    # DuckDB treats paths as glob patterns.
-    escaped = re.sub(r"([*?\[])", r"[\1]", str(path))
-    return "'" + escaped.replace("'", "''") + "'"

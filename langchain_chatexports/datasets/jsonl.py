@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from langchain_chatexports._fast.strings import encode_text_example
+import msgspec
+
 from langchain_chatexports._files import atomic_file, translate_write_errors
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
 from langchain_chatexports.exceptions import ExportFormatError
@@ -17,6 +18,11 @@ from langchain_chatexports.exceptions import ExportFormatError
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 # Some readers split lines with `str.splitlines`, which also splits at these.
 _ESCAPED_LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_encode_text = msgspec.json.Encoder().encode
+_MESSAGE_PREFIXES = {
+    role: f'{{"role": "{role}", "content": '.encode()
+    for role in ("system", "user", "assistant")
+}
 
 
 def write_jsonl(
@@ -36,7 +42,7 @@ def write_jsonl(
 
     Raises:
         ExportNotFoundError: If the file's folder does not exist.
-        ExportAccessError: If the system refuses to write there.
+        ExportAccessError: If writing there is not permitted.
         ExportFormatError: If the path is a folder or inside a file, its name is too
             long, or the disk is full.
         TypeError: If the buffer is a text buffer, or an example has values that JSON
@@ -62,7 +68,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         ExportNotFoundError: If the file does not exist.
-        ExportAccessError: If the system refuses to read it.
+        ExportAccessError: If reading it is not permitted.
         ExportFormatError: If it is a folder, or a line is not a JSON object. The
             message contains the line number, but not the line.
     """
@@ -111,13 +117,33 @@ def _write_lines(examples: Iterable[Mapping[str, Any]], buffer: BinaryIO) -> int
 
 def json_line(example: Mapping[str, Any]) -> bytes:
     """Encode an example as a JSON line, deterministically."""
-    line = encode_text_example(example)
-    if line is not None:
-        return line
+    try:
+        line = _encode_messages(example)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # More than roles and text, or a lone surrogate.
+        line = _encode_any(example)
+    for line_end, escape in () if line.isascii() else _ESCAPED_LINE_ENDS.items():
+        line = line.replace(line_end.encode(), escape.encode())
+    return line
+
+
+def _encode_messages(example: Mapping[str, Any]) -> bytes:
+    """Encode an example of roles and text, twice as fast as `_encode_any`."""
+    messages = example["messages"]
+    if len(example) > 1 or not messages:
+        raise TypeError
+    parts: list[bytes] = []
+    for message in messages:
+        (role_key, role), (content_key, content) = message.items()
+        if (role_key, content_key) != ("role", "content") or type(content) is not str:
+            raise TypeError
+        parts.append(_MESSAGE_PREFIXES[role] + _encode_text(content))
+    body = b"}, ".join(parts)
+    return b"".join((b'{"messages": [', body, b"}]}\n"))
+
+
+def _encode_any(example: Mapping[str, Any]) -> bytes:
     text = _encode(example)
-    for line_end, escape in () if text.isascii() else _ESCAPED_LINE_ENDS.items():
-        if line_end in text:
-            text = text.replace(line_end, escape)
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_chatexports._files import translate_write_errors
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.chat_loaders.names import NameIndex
@@ -25,7 +26,7 @@ from langchain_chatexports.datasets.trace_file import (
     row_digest,
     trace_path,
 )
-from langchain_chatexports.datasets.write import read_rows, stage_dataset
+from langchain_chatexports.datasets.write import stage_dataset
 from langchain_chatexports.exceptions import (
     ExportFormatError,
     ExportNotFoundError,
@@ -70,7 +71,7 @@ def forget(
     Args:
         path: The set, as passed to `write_dataset`, with its trace next to it.
         people: Full names or handles of senders in the export.
-        conversations: Ids of sessions, or of the threads they were split from.
+        conversations: Ids of sessions, or of the conversations they were split from.
 
     Raises:
         ExportFormatError: If the set does not match its trace, or was redacted.
@@ -164,15 +165,15 @@ def _read_verified_rows(
     """Yield the rows of a file with their origins, after comparing the digests."""
     source = path / file if header.is_folder else path
     trace_rows = (row for row in read_trace(path) if row.file == file)
-    lines = read_rows(source, header.format)
-    for number, (line, row) in enumerate(zip_longest(lines, trace_rows), 1):
-        if line is None or row is None or row_digest(line) != row.digest:
-            msg = (
-                f"Row {number} of {source} does not match the trace: the file was "
-                "changed after it was written. Write the set again."
-            )
-            raise ExportFormatError(msg)
-        yield line, row.origin
+    with open_regular_file(source) as lines:
+        for number, (line, row) in enumerate(zip_longest(lines, trace_rows), 1):
+            if line is None or row is None or row_digest(line) != row.digest:
+                msg = (
+                    f"Row {number} of {source} does not match the trace: the file was "
+                    "changed after it was written. Write the set again."
+                )
+                raise ExportFormatError(msg)
+            yield line, row.origin
 
 
 def _reject_unknown_people(

@@ -22,7 +22,7 @@ _MAX_FRACTION, _MIN_LIMIT = 0.25, 50
 
 
 class EarlierReply(NamedTuple):
-    """A person's reply, and the message it answers."""
+    """A person's reply and the message it answers."""
 
     message: str
     reply: str

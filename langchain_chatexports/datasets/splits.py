@@ -1,4 +1,4 @@
-"""Split examples so that splits share neither conversations nor text."""
+"""Split examples so that splits share neither dialogues nor text."""
 
 import re
 import unicodedata
@@ -37,7 +37,7 @@ class ExampleSplits:
     train: list[TracedExample]
     validation: list[TracedExample]
     test: list[TracedExample]
-    conversations: int = 0
+    dialogues: int = 0
     stages: tuple[Counts, ...] = ()
     """Message and example counts of the split, as stages named `Split`."""
 
@@ -60,7 +60,7 @@ class ExampleSplits:
         """Show counts, never content."""
         counts = {
             "examples": self.examples,
-            "conversations": self.conversations,
+            "dialogues": self.dialogues,
             "sizes": {name: len(split) for name, split in self.non_empty().items()},
             "skipped": dict(self.skipped),
         }
@@ -72,9 +72,9 @@ def split_examples(
 ) -> ExampleSplits:
     """Split examples into train, validation and test; the newest go to the test set.
 
-    Conversations are never divided, and are assigned in the order of their first
+    Dialogues are never divided, and are assigned in the order of their first
     messages. The pieces of a session split by `SplitSessions` are separate
-    conversations. To keep training text out of the test set, an example is skipped if
+    dialogues. To keep training text out of the test set, an example is skipped if
     its text, or a passage of at least 40 characters, is in an earlier split, ignoring
     case and spaces. All examples are held in memory.
 
@@ -85,7 +85,7 @@ def split_examples(
 
     Raises:
         TrainingDataError: If an example's origin is unknown, or there are fewer
-            conversations than splits.
+            dialogues than splits.
         ValueError: If a fraction is negative, or nothing is left to train on.
     """
     if validation < 0 or test < 0 or validation + test >= 1:
@@ -94,27 +94,27 @@ def split_examples(
             "examples to train on."
         )
         raise ValueError(msg)
-    conversations = _group_conversations(examples)
-    sizes = [len(conversation) for conversation in conversations]
+    dialogues = _group_dialogues(examples)
+    sizes = [len(dialogue) for dialogue in dialogues]
     validation_start, test_start = _find_split_starts(
         sizes, validation=validation, test=test
     )
-    train_split = list(chain.from_iterable(conversations[:validation_start]))
+    train_split = list(chain.from_iterable(dialogues[:validation_start]))
     texts = {text for item in train_split for text in _comparison_texts(item.example)}
     validation_split, repeated = _separate_repeated(
-        texts, conversations[validation_start:test_start]
+        texts, dialogues[validation_start:test_start]
     )
     texts.update(
         text for item in validation_split for text in _comparison_texts(item.example)
     )
-    test_split, repeated_in_test = _separate_repeated(texts, conversations[test_start:])
+    test_split, repeated_in_test = _separate_repeated(texts, dialogues[test_start:])
     skipped = repeated + repeated_in_test
     kept = [*train_split, *validation_split, *test_split]
     return ExampleSplits(
         train_split,
         validation_split,
         test_split,
-        len(conversations),
+        len(dialogues),
         (
             _create_stage("messages", _count_messages(kept), _count_messages(skipped)),
             _create_stage("examples", len(kept), len(skipped)),
@@ -133,7 +133,7 @@ def _count_messages(examples: Iterable[TracedExample]) -> int:
 
 
 def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | None:
-    """Hold out the newest conversations for validation, if there are enough.
+    """Hold out the newest dialogues for validation, if there are enough.
 
     Holds out a tenth of the examples, at most 200.
     """
@@ -152,12 +152,12 @@ def hold_out_validation(examples: Sequence[TracedExample]) -> ExampleSplits | No
 def _find_split_starts(
     sizes: Sequence[int], *, validation: float, test: float
 ) -> tuple[int, int]:
-    """Return the indexes of the first conversations of the validation and test sets."""
+    """Return the indexes of the first dialogues of the validation and test sets."""
     splits = 1 + (validation > 0) + (test > 0)
     if sizes and len(sizes) < splits:
         msg = (
-            f"{plural(len(sizes), 'conversation')} cannot be divided into {splits} "
-            "splits. Add conversations, or split sessions at shorter pauses."
+            f"{plural(len(sizes), 'dialogue')} cannot be divided into {splits} "
+            "splits. Add dialogues, or split sessions at shorter pauses."
         )
         raise TrainingDataError(msg)
     total = sum(sizes)
@@ -166,7 +166,7 @@ def _find_split_starts(
 
 
 def _find_start(sizes: Sequence[int], end: int, target: float, reserved: int) -> int:
-    # Get as close to the target size as complete conversations allow. Use at least one,
+    # Get as close to the target size as complete dialogues allow. Use at least one,
     # and leave at least `reserved` for the earlier splits.
     if not target:
         return end
@@ -179,42 +179,42 @@ def _find_start(sizes: Sequence[int], end: int, target: float, reserved: int) ->
     return start
 
 
-def _group_conversations(
+def _group_dialogues(
     examples: Iterable[TracedExample],
 ) -> list[list[TracedExample]]:
     # Oldest first. Sessions that share a message are joined, since two exports can
-    # contain the same conversation.
+    # contain the same dialogue.
     joined = DisjointSets()
     items = list(examples)
     for item in items:
         if not isinstance(item, TracedExample) or item.origin.session_id is None:
             msg = (
-                "The session of some examples is unknown, so a conversation could be "
+                "The session of some examples is unknown, so a dialogue could be "
                 "in several splits. Create them with `trace_examples`, or put their "
                 "trace next to them."
             )
             raise TrainingDataError(msg)
         for message_id in item.origin.message_ids:
             joined.join(("session", item.origin.session_id), ("message", message_id))
-    conversations: dict[object, list[TracedExample]] = {}
+    dialogues: dict[object, list[TracedExample]] = {}
     for item in items:
         key = joined.find(("session", item.origin.session_id))
-        conversations.setdefault(key, []).append(item)
-    return sorted(conversations.values(), key=_start_time)
+        dialogues.setdefault(key, []).append(item)
+    return sorted(dialogues.values(), key=_start_time)
 
 
-def _start_time(conversation: Sequence[TracedExample]) -> float:
-    # Conversations without a time come first, like messages without a time.
-    times = [e.origin.first for e in conversation if e.origin.first is not None]
+def _start_time(dialogue: Sequence[TracedExample]) -> float:
+    # Dialogues without a time come first, like messages without a time.
+    times = [e.origin.first for e in dialogue if e.origin.first is not None]
     return min(times, default=float("-inf"))
 
 
 def _separate_repeated(
-    texts: set[str], conversations: Iterable[Iterable[TracedExample]]
+    texts: set[str], dialogues: Iterable[Iterable[TracedExample]]
 ) -> tuple[list[TracedExample], list[TracedExample]]:
     unique: list[TracedExample] = []
     repeated: list[TracedExample] = []
-    for item in chain.from_iterable(conversations):
+    for item in chain.from_iterable(dialogues):
         is_repeated = not texts.isdisjoint(_comparison_texts(item.example))
         (repeated if is_repeated else unique).append(item)
     return unique, repeated

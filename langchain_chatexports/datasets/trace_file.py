@@ -35,20 +35,19 @@ class TraceHeader(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     format: str
     is_folder: bool
     files: list[str]
-    # The SHA-256 of each file version, to find the jobs that used it.
     hashes: list[str] = []
+    """The SHA-256 of each file version, to find the jobs that used it."""
+
     metadata: CardMetadata = msgspec.field(name="facts", default_factory=CardMetadata)
 
     @property
     def is_valid(self) -> bool:
         """Whether these are the file names of a set, which may be replaced."""
-        dataset_format = FORMATS.get(self.format)
-        if dataset_format is None:
+        if self.format not in FORMATS:
             return False
         if not self.is_folder:
             return len(self.files) == 1
-        names = {f"{name}{dataset_format.suffix}" for name in SPLIT_NAMES}
-        return names.issuperset(self.files)
+        return {f"{name}.jsonl" for name in SPLIT_NAMES}.issuperset(self.files)
 
 
 class TraceRow(msgspec.Struct, frozen=True):

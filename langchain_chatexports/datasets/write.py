@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from langchain_chatexports._files import is_pipe, translate_write_errors
-from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import MERGED, Counts, sum_counts
 from langchain_chatexports.datasets.card import (
@@ -22,15 +21,11 @@ from langchain_chatexports.datasets.card import (
     hash_files,
 )
 from langchain_chatexports.datasets.formats import (
-    PARQUET,
     DatasetFormat,
     FormatName,
     UnsupportedExampleError,
     count_trainable,
     dataset_format,
-    lines_to_parquet,
-    parquet_to_lines,
-    require_duckdb,
 )
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.splits import ExampleSplits
@@ -113,7 +108,7 @@ class WrittenDataset:
         ]
         return "\n".join(lines)
 
-    def summary(self, *, conversations: int = 0) -> str:
+    def summary(self, *, dialogues: int = 0) -> str:
         """Return a one-sentence summary of examples and skipped messages."""
         text = plural(self.examples.kept, "example")
         if len(self.files) > 1:
@@ -126,8 +121,8 @@ class WrittenDataset:
             skipped += _format_counts(examples, "example")
         else:
             text += f" from {plural(total.found, 'message')}"
-            if conversations:
-                text += f" in {plural(conversations, 'conversation')}"
+            if dialogues:
+                text += f" in {plural(dialogues, 'dialogue')}"
             # Merged messages keep their text.
             reasons = {key: n for key, n in total.skipped.items() if key != MERGED}
             skipped += _format_counts(reasons)
@@ -163,18 +158,17 @@ def write_dataset(
         examples: Examples with or without their origins (`trace_examples`), or the
             result of `split_examples`. An iterable is read once.
         path: The file or folder to write.
-        format: `openai`, `trl-prompt-completion` or `parquet`.
+        format: `openai` or `trl-prompt-completion`.
         notes: Sources and counts for the card.
 
     Returns:
         The paths and counts.
 
     Raises:
-        ExportAccessError: If the system refuses to write there.
+        ExportAccessError: If writing there is not permitted.
         ExportFormatError: If the path is a folder and the set is a file or the other
             way around, or the disk is full.
         ExportNotFoundError: If the path's folder does not exist.
-        MissingExtraError: If the format needs an extra that is not installed.
         TrainingDataError: If there is nothing to write, or the format does not support
             some examples; the error lists them.
         ValueError: If the format is unknown.
@@ -188,10 +182,7 @@ def write_dataset(
         split_stages = examples.stages
     else:
         splits, split_stages = {"train": examples}, ()
-    names = {
-        split: f"{split}{row_format.suffix}" if is_folder else path.name
-        for split in splits
-    }
+    names = {split: f"{split}.jsonl" if is_folder else path.name for split in splits}
     header = TraceHeader(format=format, is_folder=is_folder, files=list(names.values()))
     with translate_write_errors(path) as pass_errors:
         _check_target(path, is_folder=is_folder)
@@ -222,7 +213,7 @@ def write_dataset(
 
 
 class _Encoder:
-    """Encodes examples as rows of a format, and counts them."""
+    """Encodes examples as rows of a format and counts them."""
 
     def __init__(self, row_format: DatasetFormat) -> None:
         self.examples = Counts(f"Written ({row_format.name})", "examples")
@@ -270,8 +261,6 @@ class _Encoder:
 @contextmanager
 def stage_dataset(path: Path, header: TraceHeader) -> "Iterator[StagedDataset]":
     """Create a set in a private folder next to its path."""
-    if dataset_format(header.format).suffix == PARQUET:
-        require_duckdb()
     # Use a short prefix: the target's name with a suffix may be too long.
     with (
         tempfile.TemporaryDirectory(
@@ -310,9 +299,6 @@ class StagedDataset:
                 self._trace.write(trace_line(TraceRow(name, row_digest(line), origin)))
             file.flush()
             os.fsync(file.fileno())
-        if dataset_format(self._header.format).suffix == PARQUET:
-            lines, staged = staged, staged.with_suffix(PARQUET)
-            lines_to_parquet(lines, staged)
         self.files[name] = count
         self._staged[name] = staged
 
@@ -349,15 +335,6 @@ class StagedDataset:
         card.replace(card_path(path))
         for name in outdated:
             (path / name).unlink(missing_ok=True)
-
-
-def read_rows(path: Path, format_name: str) -> Iterator[bytes]:
-    """Yield the rows in a file of a set as JSON Lines."""
-    if dataset_format(format_name).suffix == PARQUET:
-        yield from parquet_to_lines(path)
-        return
-    with open_regular_file(path) as file:
-        yield from file
 
 
 def _open_private(path: Path) -> BinaryIO:

@@ -19,7 +19,7 @@ from langchain_chatexports.exceptions import MissingExtraError
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
     from langchain_chatexports.evaluation.contestants import WrongPerson
-    from langchain_chatexports.evaluation.conversations import (
+    from langchain_chatexports.evaluation.dialogues import (
         HeldOutData,
         data_from_examples,
         load_model_data,
@@ -44,7 +44,7 @@ __all__ = [
 _MODULES = {
     "comparison": ("EvaluationSettings", "evaluate"),
     "contestants": ("WrongPerson",),
-    "conversations": ("HeldOutData", "data_from_examples", "load_model_data"),
+    "dialogues": ("HeldOutData", "data_from_examples", "load_model_data"),
     "model_server": ("ModelClient",),
     "page": ("write_evaluation_page",),
     "results": ("Evaluation",),

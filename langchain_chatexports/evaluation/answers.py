@@ -28,31 +28,28 @@ from langchain_chatexports.personas.talk import MAX_TOKENS
 _Result = TypeVar("_Result")
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, the number of finished turns, and their total."""
+"""Called with the stage, the number of finished turns and their total."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Scores and replies for the turns that fit in every contestant's context.
-
-    Attributes:
-        scores: One score per turn, by contestant.
-        replies: One reply per turn, by contestant.
-        max_tokens: The token limit for replies.
-    """
+    """Scores and replies for the turns that fit in every contestant's context."""
 
     turns: list[HeldOutTurn]
     scores: Mapping[str, list[ScoredReply]]
+    """One score per turn, by contestant."""
+
     replies: Mapping[str, list[Reply]]
+    """One reply per turn, by contestant."""
+
     max_tokens: int
+    """The token limit for replies."""
 
     @property
     def groups(self) -> list[int]:
-        """Each turn's conversation, as an index without gaps."""
+        """Each turn's dialogue, as an index without gaps."""
         indexes: dict[int, int] = {}
-        return [
-            indexes.setdefault(turn.conversation, len(indexes)) for turn in self.turns
-        ]
+        return [indexes.setdefault(turn.dialogue, len(indexes)) for turn in self.turns]
 
     @property
     def person_replies(self) -> list[str]:
@@ -71,7 +68,7 @@ def collect_answers(
     progress: Progress,
     with_scores: bool = True,
 ) -> Answers:
-    """Score the turns with each contestant, and generate its replies."""
+    """Score the turns with each contestant and generate its replies."""
     limits = ReplyLimits.from_replies(pair.reply for pair in earlier)
     max_tokens = limits.tokens or MAX_TOKENS
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from langchain_chatexports.evaluation.answers import Answers
-from langchain_chatexports.evaluation.conversations import Utterance
+from langchain_chatexports.evaluation.dialogues import Utterance
 from langchain_chatexports.evaluation.results import BlindResult, GuessCount
 from langchain_chatexports.evaluation.talk_measures import (
     TalkReply,
@@ -48,7 +48,7 @@ def choose_blind_pairs(
     max_pairs: int,
     seed: int,
 ) -> list[BlindPair]:
-    """Choose pairs without an obvious solution, one from each conversation.
+    """Choose pairs without an obvious solution, one from each dialogue.
 
     A pair is skipped if a reply is empty, cut off, very long, looping, the same as the
     other one, a copy from the training data, or contains a link. Lengths are not
@@ -67,7 +67,7 @@ def choose_blind_pairs(
         real = rng.randrange(2)
         replies = (person, model) if real == 0 else (model, person)
         pair = BlindPair(turn.history[-_LINES_BEFORE:], replies, real)
-        pairs.setdefault(turn.conversation, pair)
+        pairs.setdefault(turn.dialogue, pair)
     return list(pairs.values())[:max_pairs]
 
 

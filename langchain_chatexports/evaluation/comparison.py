@@ -16,8 +16,8 @@ from langchain_chatexports.evaluation.contestants import (
     WrongPerson,
     build_contestants,
 )
-from langchain_chatexports.evaluation.conversations import HeldOutData, index_replies
-from langchain_chatexports.evaluation.detector import MIN_CONVERSATIONS, detector_score
+from langchain_chatexports.evaluation.detector import MIN_DIALOGUES, detector_score
+from langchain_chatexports.evaluation.dialogues import HeldOutData, index_replies
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ModelClient, Reply
@@ -37,21 +37,22 @@ from langchain_chatexports.finetuning.model_names import TunedModelName
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """The settings of an evaluation.
-
-    Attributes:
-        turns: Maximum number of held-out turns to answer.
-        conversations: Minimum number of conversations to draw them from, if available.
-        temperature: The sampling temperature.
-        rounds: Bootstrap rounds for the intervals.
-        seed: The random seed.
-    """
+    """The settings of an evaluation."""
 
     turns: int = 200
-    conversations: int = 40
+    """Maximum number of held-out turns to answer."""
+
+    dialogues: int = 40
+    """Minimum number of dialogues to draw them from, if available."""
+
     temperature: float = 0.7
+    """The sampling temperature."""
+
     rounds: int = 1000
+    """Bootstrap rounds for the intervals."""
+
     seed: int = 0
+    """The random seed."""
 
 
 def evaluate(
@@ -68,7 +69,7 @@ def evaluate(
     """Compare a tuned model with the person, with its base, and with few-shot prompts.
 
     Args:
-        data: The training conversations, and held-out ones.
+        data: The training dialogues, and held-out ones.
         server: A server with the models.
         tuned: The tuned model's name.
         base: The base model's name; `None` to measure the tuned model only.
@@ -119,12 +120,12 @@ def evaluate(
     figures.append(
         measure(person_replies, _earlier_replies(data, settings.seed), kind="person")
     )
-    conversations = max(answers.groups) + 1
+    dialogues = max(answers.groups) + 1
     reasons = {}
-    if conversations < MIN_CONVERSATIONS:
+    if dialogues < MIN_DIALOGUES:
         reasons["told_apart"] = (
-            f"it needs {MIN_CONVERSATIONS} held-out conversations, but there are "
-            f"only {conversations}"
+            f"it needs {MIN_DIALOGUES} held-out dialogues, but there are "
+            f"only {dialogues}"
         )
     progress("comparing", 1, 1)
     return Evaluation(
@@ -133,8 +134,8 @@ def evaluate(
         temperature=settings.temperature,
         max_tokens=answers.max_tokens,
         data=DataInfo(
-            train_conversations=len(data.training),
-            heldout_conversations=conversations,
+            train_dialogues=len(data.training),
+            heldout_dialogues=dialogues,
             heldout_turns=len(answers.turns),
             language=language,
         ),
@@ -160,7 +161,7 @@ def create_blind_pairs(
     skipped.
     """
     turns = 2 * min(pairs, len(data.held_out))
-    settings = EvaluationSettings(turns, conversations=turns, seed=seed)
+    settings = EvaluationSettings(turns, dialogues=turns, seed=seed)
     contestants = build_contestants(tuned, None)
     answers = _collect_answers(
         data, server, contestants, settings, progress, with_scores=False
@@ -182,7 +183,7 @@ def _collect_answers(
     turns = choose_turns(
         data,
         max_turns=settings.turns,
-        min_conversations=settings.conversations,
+        min_dialogues=settings.dialogues,
         seed=settings.seed,
     )
     return collect_answers(
@@ -212,7 +213,7 @@ def _measure_replies(
     settings: EvaluationSettings,
     **metadata: Any,
 ) -> Figures:
-    """Measure `replies`, and how well a detector tells others from the person's.
+    """Measure `replies` and how well a detector tells others from the person's.
 
     The detector compares `detector_replies` with the person's replies to as many turns.
     """
@@ -220,7 +221,7 @@ def _measure_replies(
     real = answers.person_replies[: len(detector_replies)]
     groups = answers.groups[: len(detector_replies)]
     score = None
-    if len(set(groups)) >= MIN_CONVERSATIONS:
+    if len(set(groups)) >= MIN_DIALOGUES:
         texts = [reply.text for reply in detector_replies]
         score = detector_score(
             real, texts, groups, rounds=settings.rounds, seed=settings.seed
@@ -235,7 +236,7 @@ def _measure_replies(
 
 
 def _earlier_replies(data: HeldOutData, seed: int) -> list[Reply]:
-    """Return the person's replies in the training data, shuffled by conversation."""
+    """Return the person's replies in the training data, shuffled by dialogue."""
     dialogues = list(data.training)
     random.Random(seed).shuffle(dialogues)  # noqa: S311 - no secret
     return [

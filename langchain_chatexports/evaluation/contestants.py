@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from langchain_chatexports.datasets.replies import ReplyIndex, reply_query
-from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import Message
 
@@ -29,18 +29,17 @@ NEAREST = 8
 
 @dataclass(frozen=True)
 class WrongPerson:
-    """A control: a model of another person.
-
-    Attributes:
-        model: Its name on the server.
-        name: That person's name, for system prompts.
-        person: The person in the prompts. The prompts swap both names, so that the
-            other person does not chat with themselves.
-    """
+    """A control: a model of another person."""
 
     model: str
+    """Its name on the server."""
+
     name: str = field(default="", repr=False)
+    """That person's name, for system prompts."""
+
     person: str = field(default="", repr=False)
+    """The person in the prompts. The prompts swap both names, so that the other person
+    does not chat with themselves."""
 
     def swap_names(self, system: str) -> str:
         """Return a system prompt with the names swapped."""

@@ -1,7 +1,7 @@
 """A classifier that detects model-written replies.
 
 A ridge classifier of character n-grams learns to distinguish the person's replies from
-the model's, with cross-validation by conversation.
+the model's, with cross-validation by dialogue.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from langchain_chatexports.evaluation.intervals import percentiles, resample
 from langchain_chatexports.evaluation.results import Measurement
 from langchain_chatexports.evaluation.talk_measures import split_messages
 
-MIN_CONVERSATIONS = 20
+MIN_DIALOGUES = 20
 
 _FOLDS = 5
 # Longer n-grams mostly show the topic.
@@ -37,7 +37,7 @@ def detector_score(
 
     texts = [_mark_ends(text) for text in (*real, *generated)]
     is_real = np.repeat([1, 0], [len(real), len(generated)])
-    conversations = np.array([*groups, *groups])
+    dialogues = np.array([*groups, *groups])
     classifier = make_pipeline(
         TfidfVectorizer(
             analyzer="char",
@@ -52,14 +52,13 @@ def detector_score(
         classifier,
         texts,
         is_real,
-        groups=conversations,
+        groups=dialogues,
         cv=GroupKFold(_FOLDS),
         method="decision_function",
     )
-    draws = resample(int(conversations.max()) + 1, rounds, seed)
+    draws = resample(int(dialogues.max()) + 1, rounds, seed)
     resamples = [
-        roc_auc_score(is_real, scores, sample_weight=draw[conversations])
-        for draw in draws
+        roc_auc_score(is_real, scores, sample_weight=draw[dialogues]) for draw in draws
     ]
     return Measurement(
         value=float(roc_auc_score(is_real, scores)),

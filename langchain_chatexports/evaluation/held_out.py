@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from langchain_chatexports.evaluation.conversations import (
+from langchain_chatexports.evaluation.dialogues import (
     PERSON,
     Dialogue,
     HeldOutData,
@@ -18,43 +18,43 @@ _MAX_CHARACTERS = 4000
 
 @dataclass(frozen=True)
 class HeldOutTurn:
-    """One of the person's turns, and the lines before it.
+    """One of the person's turns and the lines before it."""
 
-    Attributes:
-        conversation: Index of the conversation in the sample.
-        history: The lines before the reply; the first one is another person's.
-        reply: The person's reply.
-        system: The system prompt of the held-out examples.
-    """
+    dialogue: int
+    """Index of the dialogue in the sample."""
 
-    conversation: int
     history: tuple[Utterance, ...] = field(repr=False)
+    """The lines before the reply; the first one is another person's."""
+
     reply: str = field(repr=False)
+    """The person's reply."""
+
     system: str | None = field(default=None, repr=False)
+    """The system prompt of the held-out examples."""
 
 
 def choose_turns(
-    data: HeldOutData, *, max_turns: int, min_conversations: int, seed: int
+    data: HeldOutData, *, max_turns: int, min_dialogues: int, seed: int
 ) -> list[HeldOutTurn]:
-    """Choose held-out conversations at random until there are enough turns.
+    """Choose held-out dialogues at random until there are enough turns.
 
-    If the conversations are too long for that, each contributes only some consecutive
-    turns, because intervals depend more on the number of conversations than on the
+    If the dialogues are too long for that, each contributes only some consecutive
+    turns, because intervals depend more on the number of dialogues than on the
     number of turns.
     """
     rng = random.Random(seed)  # noqa: S311 - reproducible, no secret
-    conversations = [turns for d in data.held_out if (turns := list(find_turns(d)))]
-    rng.shuffle(conversations)
-    target = min(min_conversations, len(conversations))
-    mean_length = sum(map(len, conversations)) / len(conversations)
+    dialogues = [turns for d in data.held_out if (turns := list(find_turns(d)))]
+    rng.shuffle(dialogues)
+    target = min(min_dialogues, len(dialogues))
+    mean_length = sum(map(len, dialogues)) / len(dialogues)
     is_short = mean_length * target <= max_turns
     max_each = max_turns if is_short else max(1, max_turns // target)
     chosen: list[HeldOutTurn] = []
-    for index, turns in enumerate(conversations):
+    for index, turns in enumerate(dialogues):
         count = min(max_each, max_turns - len(chosen))
         start = rng.randint(0, max(0, len(turns) - count))
         consecutive = turns[start : start + count]
-        chosen += [replace(turn, conversation=index) for turn in consecutive]
+        chosen += [replace(turn, dialogue=index) for turn in consecutive]
         if len(chosen) >= max_turns:
             break
     return chosen

@@ -1,6 +1,6 @@
-"""95% bootstrap intervals, which resample whole conversations.
+"""95% bootstrap intervals, which resample whole dialogues.
 
-Messages in one conversation are similar: resampling them would make the intervals too
+Messages in one dialogue are similar: resampling them would make the intervals too
 narrow.
 """
 
@@ -14,11 +14,11 @@ Floats: TypeAlias = "NDArray[np.float64]"
 Interval: TypeAlias = tuple[float, float]
 
 
-def resample(conversations: int, rounds: int, seed: int) -> "NDArray[np.int64]":
-    """Return how often each round draws each conversation."""
-    probabilities = np.full(conversations, 1 / conversations)
+def resample(dialogues: int, rounds: int, seed: int) -> "NDArray[np.int64]":
+    """Return how often each round draws each dialogue."""
+    probabilities = np.full(dialogues, 1 / dialogues)
     return np.random.default_rng(seed).multinomial(
-        conversations, probabilities, size=rounds
+        dialogues, probabilities, size=rounds
     )
 
 
@@ -34,10 +34,10 @@ def ratio(
     groups: Sequence[int],
     weights: "NDArray[np.int64]",
 ) -> tuple[float, Floats]:
-    """Return a ratio of two sums over turns, and its resampled values."""
-    conversations = weights.shape[1]
-    numerator_sums = np.bincount(groups, numerators, minlength=conversations)
-    denominator_sums = np.bincount(groups, denominators, minlength=conversations)
+    """Return a ratio of two sums over turns and its resampled values."""
+    dialogues = weights.shape[1]
+    numerator_sums = np.bincount(groups, numerators, minlength=dialogues)
+    denominator_sums = np.bincount(groups, denominators, minlength=dialogues)
     with np.errstate(invalid="ignore", divide="ignore"):
         values: Floats = (weights @ numerator_sums) / (weights @ denominator_sums)
         return float(numerator_sums.sum() / denominator_sums.sum()), values

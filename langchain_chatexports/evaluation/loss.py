@@ -26,7 +26,7 @@ def compare_losses(
     rounds: int = 2000,
     seed: int = 0,
 ) -> tuple[dict[str, Measurement], list[Difference]]:
-    """Return bits per byte by contestant, and paired differences."""
+    """Return bits per byte by contestant and paired differences."""
     weights = resample(max(groups) + 1, rounds, seed)
     ratios = {
         name: ratio([*map(bits, turns)], [*map(size, turns)], groups, weights)

@@ -31,8 +31,8 @@ class Measurement(_Model):
 class DataInfo(_Model):
     """Sizes and language of the compared data."""
 
-    train_conversations: int
-    heldout_conversations: int
+    train_dialogues: int
+    heldout_dialogues: int
     heldout_turns: int
     language: str | None
 

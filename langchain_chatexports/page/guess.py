@@ -6,7 +6,7 @@ from typing import Any
 from nicegui import ui
 
 from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
-from langchain_chatexports.evaluation.conversations import PERSON
+from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.results import BlindResult
 from langchain_chatexports.evaluation.talk_measures import split_messages
 from langchain_chatexports.page.guess_state import Guess

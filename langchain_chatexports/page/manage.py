@@ -39,7 +39,7 @@ from langchain_chatexports.workflows.removal import ForgetResult, RemainingCopy
 from langchain_chatexports.workflows.train import is_unfinished
 
 _REASONS = {
-    "voice": lazy_gettext("it learned this voice"),
+    "person": lazy_gettext("it learned this voice"),
     "set": lazy_gettext("it was trained on these examples"),
     "text": lazy_gettext("its examples name this person"),
 }

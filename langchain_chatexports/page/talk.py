@@ -29,7 +29,7 @@ from langchain_chatexports.page.model_choice import find_tuned_models, model_sel
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.personas.reply_limits import split_bubbles
-from langchain_chatexports.personas.talk import Voice
+from langchain_chatexports.personas.talk import Talk as ModelTalk
 from langchain_chatexports.workflows.bases import BaseChoice
 
 _PERSON = "person"
@@ -182,7 +182,7 @@ def _show_turn(talk: Talk, index: int) -> None:
         text(sentence, classes="quiet")
 
 
-def _show_answer(talk: Talk, voice: Voice, index: int, *, has_title: bool) -> None:
+def _show_answer(talk: Talk, voice: ModelTalk, index: int, *, has_title: bool) -> None:
     with ui.element("div").classes("column"):
         if has_title:
             is_base = voice is not talk.voices[-1]

@@ -11,13 +11,14 @@ from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import Work
-from langchain_chatexports.personas.talk import ChatSettings, Turn, Voice
+from langchain_chatexports.personas.talk import ChatSettings, Turn
+from langchain_chatexports.personas.talk import Talk as ModelTalk
 from langchain_chatexports.workflows.memory import open_memory
 from langchain_chatexports.workflows.models import TunedModel
 from langchain_chatexports.workflows.talk import (
     SavedTalk,
     Speaker,
-    create_voices,
+    create_talks,
     list_saved_talks,
     load_tuned_speaker,
     new_talk_id,
@@ -42,7 +43,7 @@ class Talk:
         self.with_base = False
         self.is_saved = True
         # The base first, and the tuned model or the person last.
-        self.voices: list[Voice] = []
+        self.voices: list[ModelTalk] = []
         self.reply_work = Work()
         self._use_server = use_server
         self._speaker = Speaker()
@@ -123,9 +124,9 @@ class Talk:
         self.settings = replace(self.settings, memory=None)
         self.model, self.voices = None, []
 
-    def _new_voices(self) -> list[Voice]:
+    def _new_voices(self) -> list[ModelTalk]:
         server = self._use_server(self._speaker.base)
-        return create_voices(server, self._speaker, self.settings, with_base=True)
+        return create_talks(server, self._speaker, self.settings, with_base=True)
 
     def send(self, line: str) -> bool:
         """Send a message; replies arrive in the background."""
@@ -183,10 +184,10 @@ class Talk:
             lines = self.lines if self.is_saved else ()
             save_turns(self.model, lines, self._id)
 
-    def bubbles(self, voice: Voice, index: int) -> list[str]:
+    def bubbles(self, voice: ModelTalk, index: int) -> list[str]:
         return voice.bubbles(voice.turns[index]) if index < len(voice.turns) else []
 
-    def shown_voices(self) -> list[Voice]:
+    def shown_voices(self) -> list[ModelTalk]:
         return list(compress(self.voices, [self.with_base, True]))
 
     def _answer(self, change: Callable[[], None]) -> bool:

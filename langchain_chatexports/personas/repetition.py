@@ -27,7 +27,7 @@ class Repetition(NamedTuple):
 
 
 def words(text: str) -> list[str]:
-    """Return the words in lower case, and letters of scripts without spaces."""
+    """Return words in lower case; in scripts without spaces, letters."""
     return _WORD.findall(text.lower())
 
 

@@ -26,21 +26,21 @@ _REPLIES_STOP = "\n> "
 
 @dataclass(frozen=True)
 class ReplyLimits:
-    """Maximum lengths of replies; `None` for no limit.
-
-    Attributes:
-        tokens: Twice the 99th percentile of reply lengths, in tokens.
-        characters: 99th percentile of reply lengths. A longer reply is cut at the end
-            of the sentence; a much longer or repetitive one, at the end of the clause.
-        bubbles: 99th percentile of the number of messages per reply.
-        label: The name before the user's messages. A reply is cut where the model
-            writes the user's next message.
-    """
+    """Maximum lengths of replies; `None` for no limit."""
 
     tokens: int | None = None
+    """Twice the 99th percentile of reply lengths, in tokens."""
+
     characters: int | None = None
+    """99th percentile of reply lengths. A longer reply is cut at the end of the
+    sentence; a much longer or repetitive one, at the end of the clause."""
+
     bubbles: int | None = None
+    """99th percentile of the number of messages per reply."""
+
     label: str | None = field(default=None, repr=False)
+    """The name before the user's messages. A reply is cut where the model writes the
+    user's next message."""
 
     @classmethod
     def from_replies(cls, replies: Iterable[str], *, label: str | None = None) -> Self:

@@ -1,4 +1,4 @@
-"""A talk with a model: its history and its answers."""
+"""A talk with a model: its history and its replies."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ MAX_TOKENS = 200
 
 @dataclass(frozen=True)
 class RecalledMessages:
-    """Messages from exports that are relevant to a message in a talk.
-
-    Attributes:
-        text: The messages formatted for the model; empty if none were found.
-        cited: The messages, formatted for users.
-        asks_for_fact: Whether the message asks for a fact.
-        refusal: The reply if no recalled message mentions the requested fact.
-    """
+    """Messages from exports that are relevant to a message in a talk."""
 
     text: str = field(default="", repr=False)
+    """The messages formatted for the model; empty if none were found."""
+
     cited: tuple[str, ...] = field(default=(), repr=False)
+    """The messages, formatted for users."""
+
     asks_for_fact: bool = False
+    """Whether the message asks for a fact."""
+
     refusal: str = field(default="", repr=False)
+    """The reply if no recalled message mentions the requested fact."""
 
 
 Recall: TypeAlias = "Callable[[str, str], RecalledMessages]"
@@ -51,32 +51,34 @@ Recall: TypeAlias = "Callable[[str, str], RecalledMessages]"
 
 @dataclass(frozen=True)
 class ChatSettings:
-    """The settings of a talk.
-
-    Attributes:
-        system: A system message; `None` for the one used in training, if any.
-        temperature: Sampling temperature.
-        max_tokens: Maximum length of an answer, in tokens; `None` for twice the
-            99th percentile of the person's replies, or for 200 if that is unknown.
-        seed: Random seed; `None` for a random one in each request.
-        memory: The memory of the talk, if any. Recalled messages follow the system
-            message.
-        label: The name before the user's messages, if the model learned such names.
-        voice: The prompt before the chat, if any.
-    """
+    """The settings of a talk."""
 
     system: str | None = None
+    """A system message; `None` for the one used in training, if any."""
+
     temperature: float = 0.7
+    """Sampling temperature."""
+
     max_tokens: int | None = None
+    """Maximum length of an answer, in tokens; `None` for twice the 99th percentile of
+    the person's replies, or for 200 if that is unknown."""
+
     seed: int | None = None
+    """Random seed; `None` for a random one in each request."""
+
     memory: Recall | None = None
+    """The memory of the talk, if any. Recalled messages follow the system message."""
+
     label: str | None = None
+    """The name before the user's messages, if the model learned such names."""
+
     voice: VoicePrompt | None = None
+    """The prompt before the chat, if any."""
 
 
 @dataclass
 class Turn:
-    """A message from the user, and the reply received so far."""
+    """A message from the user and the reply received so far."""
 
     line: str
     answer: str = ""
@@ -88,33 +90,36 @@ class Turn:
 
 
 @dataclass
-class Voice:
-    """A model in a talk, with its own answers.
-
-    Attributes:
-        has_bubbles: Whether each line of an answer is a message.
-        recall_model: The model that answers questions about facts from recalled
-            messages; `None` for `model`.
-        server: The server's address, for error messages.
-        name: The model's name on the server, for error messages.
-        turns: The talk so far. The model sees the last turns that fit its context.
-    """
+class Talk:
+    """A talk of the user with a model."""
 
     title: str
+    """The model's name for users."""
+
     model: BaseChatModel
     settings: ChatSettings = field(default_factory=ChatSettings, repr=False)
     has_bubbles: bool = False
+    """Whether each line of an answer is a message."""
+
     recall_model: BaseChatModel | None = field(default=None, repr=False)
+    """The model that answers questions about facts from recalled messages; `None` for
+    `model`."""
+
     server: str = "the server"
+    """The server's address, for error messages."""
+
     name: str = "the model"
+    """The model's name on the server, for error messages."""
+
     turns: list[Turn] = field(default_factory=list, repr=False)
+    """The talk so far. The model sees the last turns that fit its context."""
 
     def add_line(self, line: str) -> None:
         """Add a message from the user to the talk."""
         self.turns.append(Turn(line))
 
     def answer(self) -> Iterator[str]:
-        """Stream the reply, and add it to the talk."""
+        """Stream the reply and add it to the talk."""
         from openai import OpenAIError
 
         *earlier, turn = self.turns
@@ -152,7 +157,7 @@ class Voice:
             return
 
     def stop(self) -> None:
-        """Keep the reply received so far, and ignore the rest."""
+        """Keep the reply received so far and ignore the rest."""
         self.turns[-1] = replace(self.turns[-1])
 
     def messages(
@@ -186,7 +191,7 @@ class Voice:
 def create_model(
     name: str, settings: ChatSettings, base_url: str, key: str
 ) -> BaseChatModel:
-    """Create a chat model client, with the voice from the settings."""
+    """Create a chat model client, with the prompt from the settings."""
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
@@ -206,12 +211,12 @@ def create_model(
     return PersonaChatModel(model=model, voice=settings.voice)
 
 
-def short_titles(voices: Sequence[Voice]) -> list[str]:
+def short_titles(talks: Sequence[Talk]) -> list[str]:
     """Return titles for narrow columns: the suffix of a tuned model's name."""
-    names = [TunedModelName.parse(voice.title) for voice in voices]
+    names = [TunedModelName.parse(talk.title) for talk in talks]
     return [
-        (name.suffix or "tuned model") if name else voice.title
-        for name, voice in zip(names, voices, strict=True)
+        (name.suffix or "tuned model") if name else talk.title
+        for name, talk in zip(names, talks, strict=True)
     ]
 
 

@@ -21,13 +21,13 @@ from langchain_chatexports.datasets.chat_prompts import (
     most_common_prompt,
 )
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
 from langchain_chatexports.datasets.replies import (
     ReplyIndex,
     append_replies,
     extract_replies,
     reply_query,
 )
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.steps import LabelSpeakers
@@ -41,9 +41,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
     replies. The prompt has the replies whose questions are most similar to the end of
     the chat.
 
-    The output contains messages from the person's chats. A call is not a run, but the
-    run of the model has them as its input: traces and requests to a hosted model leave
-    the machine.
+    The output contains messages from the person's chats. This call is not traced, but
+    the model's run is, including them: traces and requests to a hosted model leave the
+    machine.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")

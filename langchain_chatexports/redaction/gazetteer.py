@@ -190,7 +190,7 @@ class Gazetteer:
             self._compounds.update((first + last, last + first))
 
     def _add_joined(self, joined_words: str, distinctive_words: Sequence[str]) -> None:
-        """Add `OBrien` for `O'Brien`, and `JeanLuc` for `Jean-Luc`."""
+        """Add `OBrien` for `O'Brien` and `JeanLuc` for `Jean-Luc`."""
         words = [word.text for word in find_words(joined_words)]
         name_parts = [word for word in words if word in distinctive_words]
         if len(name_parts) == 1 and fold(name_parts[0]) not in PARTICLES:

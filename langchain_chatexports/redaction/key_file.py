@@ -1,4 +1,4 @@
-"""The key file of a redaction: a secret key, and originals by stand-in."""
+"""The key file of a redaction: a secret key and originals by stand-in."""
 
 import json
 import re
@@ -19,13 +19,14 @@ _STAND_IN = re.compile(
 
 @dataclass(frozen=True)
 class RedactionKey:
-    """A key and the originals by stand-in, as private as the export.
+    """A secret key and what it replaced; guard it like the export.
 
     The `repr` hides both.
     """
 
     key: str = field(repr=False)
     stand_ins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Maps stand-ins to originals."""
 
     def write(self, path: str | Path) -> None:
         """Write the key file atomically, readable only by its owner.

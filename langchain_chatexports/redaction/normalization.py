@@ -1,4 +1,4 @@
-"""Normalize text for comparison, and map positions back to the original."""
+"""Normalize text for comparison and map positions back to the original."""
 
 import re
 import unicodedata
@@ -40,7 +40,7 @@ _FIRST_VOWEL_SIGN = "\u0900"
 
 
 class Word(NamedTuple):
-    """A normalized word, and its position in the original text."""
+    """A normalized word and its position in the original text."""
 
     text: str
     start: int
@@ -48,7 +48,7 @@ class Word(NamedTuple):
 
 
 class NormalizedText(NamedTuple):
-    """Normalized text, and the original position of each character."""
+    """Normalized text and the original position of each character."""
 
     text: str
     starts: Sequence[int]
@@ -101,7 +101,7 @@ def get_word_pattern(text: str) -> re.Pattern[str]:
 
 
 def fold(word: str) -> str:
-    """Normalize a word, and remove case and accents."""
+    """Normalize a word and remove case and accents."""
     if word.isascii():
         return word.lower()
     decomposed = unicodedata.normalize("NFKD", normalize(word).text)

@@ -21,7 +21,7 @@ from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.figures import (
     Bin,
@@ -53,7 +53,7 @@ def build_report(
     gap: Gap = "auto",
     on_messages: Callable[[int], None] | None = None,
 ) -> ExportReport:
-    """Count the contents of exports, and the training examples made from them.
+    """Count the contents of exports and the training examples made from them.
 
     The sessions are read once.
 
@@ -64,7 +64,7 @@ def build_report(
         time_zone: The time zone for days and hours, such as `Europe/Berlin`; `local`
             for this machine's.
         anonymous: Replace names of people and files with numbers.
-        gap: The pause after which chats are split into conversations; `"auto"` finds it
+        gap: The pause after which chats are split into dialogues; `"auto"` finds it
             in each chat, `None` never splits.
         on_messages: Called after each session with the number of messages read so far.
 
@@ -139,7 +139,7 @@ class _Counts:
     times: TimeCounts
     gap: Gap
     on_messages: Callable[[int], None] | None
-    conversations: int = 0
+    dialogues: int = 0
     senders: Counter[str] = field(default_factory=Counter)
     characters: Counter[str] = field(default_factory=Counter)
     ai_senders: set[str] = field(default_factory=set)
@@ -167,7 +167,7 @@ class _Counts:
         )
         for step in training_steps(sorted(names), gap=self.gap):
             if isinstance(step, MergeChatRuns):
-                sessions = _tap_sessions(sessions, self._add_conversation)
+                sessions = _tap_sessions(sessions, self._add_dialogue)
             sessions = step.lazy_transform(sessions)
         examples = to_training_examples(
             sessions, system=persona_prompt, keep_single_messages=False
@@ -206,8 +206,8 @@ class _Counts:
         if self.on_messages is not None:
             self.on_messages(self.senders.total())
 
-    def _add_conversation(self, _messages: object) -> None:
-        self.conversations += 1
+    def _add_dialogue(self, _messages: object) -> None:
+        self.dialogues += 1
 
     def pause_figures(self) -> PauseFigures:
         edges = sorted(self.pauses)
@@ -221,7 +221,7 @@ class _Counts:
             ),
             shortest_gap=min(self.gaps, default=None),
             longest_gap=max(self.gaps, default=None),
-            conversations=self.conversations,
+            dialogues=self.dialogues,
         )
 
 

@@ -85,7 +85,7 @@ class TimeFigures(_Figures):
 
 
 class PauseFigures(_Figures):
-    """Pauses in the chats, and the conversations separated by long ones."""
+    """Pauses in the chats and the dialogues between long ones."""
 
     pauses: int
     """The number of pauses between consecutive messages with times."""
@@ -97,7 +97,7 @@ class PauseFigures(_Figures):
     """The shortest gap after which a chat is split, in seconds."""
 
     longest_gap: float | None
-    conversations: int
+    dialogues: int
 
 
 class ExampleFigures(_Figures):
@@ -112,7 +112,7 @@ class ExampleFigures(_Figures):
 
 
 class ExportReport(_Figures):
-    """The contents of exports, and the training examples made from them.
+    """The contents of exports and the training examples made from them.
 
     It contains counts, times and, unless it is anonymous, names of people and files,
     but no message text.

@@ -102,7 +102,7 @@ def _totals(report: ExportReport) -> list[tuple[str, str]]:
         (report.messages, "messages"),
         (len(report.people), "people"),
         (sum(source.chats for source in report.sources), "chats"),
-        (report.pauses.conversations, "conversations"),
+        (report.pauses.dialogues, "dialogues"),
         (report.time.active_days, "days with a message"),
         (report.examples.examples if report.examples else 0, "training examples"),
     ]
@@ -242,10 +242,10 @@ def _pause_caption(pauses: PauseFigures) -> str:
     after = duration(shortest)
     if duration(longest) != after:
         after = f"{after} to {duration(longest)} (by chat)"
-    conversations = plural(pauses.conversations, "conversation")
+    dialogues = plural(pauses.dialogues, "dialogue")
     return (
         "Each column counts the pauses of at least this length. A pause longer than "
-        f"{after} separates conversations: {conversations}."
+        f"{after} separates dialogues: {dialogues}."
     )
 
 

@@ -1,15 +1,16 @@
 """Convert sessions to LangChain documents: windows of messages."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from hashlib import blake2b
-from math import isfinite
+from itertools import pairwise
+from math import inf, isfinite
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import orjson
+import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
@@ -22,8 +23,7 @@ from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     iter_sessions,
 )
-from langchain_chatexports.steps.chunk_sessions import ChunkSessions
-from langchain_chatexports.steps.split_sessions import SplitSessions
+from langchain_chatexports.steps.pauses import pauses_before
 
 _MAX_NAMES = 10
 _ID_BYTES = 16
@@ -85,22 +85,23 @@ def window_spans(
     A window does not depend on later messages, so when a conversation grows, only the
     last window changes.
     """
-    parts: Iterable[ChatSession] = [{"messages": session.get("messages", ())}]
-    if gap is not None:
-        # A later reply must not change earlier windows.
-        split = SplitSessions(gap=gap, reply_within=timedelta(0))
-        parts = split.lazy_transform(parts)
-    part_start = 0
-    for part in parts:
-        chunks: Iterable[ChatSession] = [part]
-        if size is not None:
-            chunk = ChunkSessions(size=size, overlap=overlap, keep_tail=True)
-            chunks = chunk.transform_session(part)
-        for index, window in enumerate(chunks):
-            start = part_start + index * ((size or 0) - overlap)
-            if window["messages"]:
-                yield start, start + len(window["messages"])
-        part_start += len(part["messages"])
+    max_pause = inf if gap is None else gap.total_seconds()
+    if max_pause <= 0 or (size is not None and not 0 <= overlap < size):
+        msg = (
+            "size and gap must be positive, and overlap less than size, not "
+            f"size={size}, overlap={overlap}, gap={gap}."
+        )
+        raise ValueError(msg)
+    messages = session.get("messages", ())
+    # Unlike in `SplitSessions`, replies join no parts: later ones would change windows.
+    pauses = pauses_before(messages)
+    starts = [i for i, pause in enumerate(pauses) if pause and pause > max_pause]
+    for first, end in pairwise((0, *starts, len(messages))):
+        start = stop = first
+        while stop < end:
+            stop = end if size is None else min(end, start + size)
+            yield start, stop
+            start = stop - overlap
 
 
 def sessions_to_documents(
@@ -244,7 +245,9 @@ def _page_content(chat: IndexedChat, lines: Sequence[ChatLine]) -> str:
 
 def _flatten(metadata: Mapping[str, Any]) -> dict[str, str | bool]:
     return {
-        name: value if isinstance(value, (str, bool)) else orjson.dumps(value).decode()
+        name: value
+        if isinstance(value, (str, bool))
+        else msgspec.json.encode(value).decode()
         for name, value in metadata.items()
         if value is not None
     }

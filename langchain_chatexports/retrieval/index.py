@@ -12,7 +12,7 @@ from threading import RLock
 from typing import NamedTuple, Self
 from weakref import finalize
 
-import orjson
+import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.documents import Document
 
@@ -203,7 +203,7 @@ class ChatIndex:
             return hits
 
     def count_windows(self, words: Iterable[str]) -> tuple[dict[str, int], int]:
-        """Return each word's window count, and the total number of windows."""
+        """Return each word's window count and the total number of windows."""
         query = "SELECT count(*) FROM words WHERE words MATCH ?"
         with self._transaction():
             (windows,) = self._connection.execute(
@@ -220,7 +220,7 @@ class ChatIndex:
     def message_context(
         self, message_id: str, *, before: int, after: int, chat: str | None
     ) -> tuple[IndexedChat, list[ChatLine]] | None:
-        """Return a message's conversation, and the messages around it.
+        """Return a message's conversation and the messages around it.
 
         `chat` is the `source` or `session_id` of the conversation, if known.
         """
@@ -230,7 +230,7 @@ class ChatIndex:
                 "SELECT chat, position FROM message WHERE instr(ids, ?) AND EXISTS "
                 "(SELECT 1 FROM json_each(ids) WHERE json_each.value = ?) "
                 "ORDER BY chat, position",
-                (orjson.dumps(message_id).decode(), message_id),
+                (msgspec.json.encode(message_id).decode(), message_id),
             )
             for chat_row, position in rows:
                 indexed = load_chat(self._connection, chat_row)
@@ -278,17 +278,17 @@ class ChatIndex:
             yield
 
     def _store(self, session: ChatSession) -> int:
-        """Write a session, and return its number of messages."""
+        """Write a session and return its number of messages."""
         chat, lines = read_chat(session)
         if not lines:
             return 0
         execute = self._connection.execute
-        values = orjson.dumps(chat._asdict()).decode()
+        values = msgspec.json.encode(chat._asdict()).decode()
         chat_row = execute("INSERT INTO chat (facts) VALUES (?)", (values,)).lastrowid
         self._connection.executemany(
             "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
             (
-                (chat_row, position, orjson.dumps(line.ids).decode(), *line[1:])
+                (chat_row, position, msgspec.json.encode(line.ids).decode(), *line[1:])
                 for position, line in enumerate(lines)
             ),
         )

@@ -46,7 +46,7 @@ def index_files(folder: Path | None) -> list[Path]:
 
 
 def delete_indexes(folder: Path | None) -> int:
-    """Delete all search indexes in a folder, and return their number."""
+    """Delete all search indexes in a folder and return their number."""
     paths = index_files(folder)
     for path in paths:
         delete_index(path)

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
@@ -38,7 +38,7 @@ class Filters(NamedTuple):
     end: float | None
 
     def condition(self) -> tuple[str, list[Any]]:
-        """Return an SQL condition on rows of `window`, and its parameters."""
+        """Return an SQL condition on rows of `window` and its parameters."""
         terms: list[str] = ["1"]
         values: list[Any] = []
         if self.chats is not None:
@@ -149,7 +149,7 @@ def marked_words(
 
 def parse_chat(chat_json: str) -> IndexedChat:
     """Parse a chat stored as JSON."""
-    values = orjson.loads(chat_json)
+    values = msgspec.json.decode(chat_json)
     return IndexedChat(**{**values, "participants": tuple(values["participants"])})
 
 
@@ -168,7 +168,7 @@ def load_lines(
         "WHERE chat = ? AND position >= ? AND position < ? ORDER BY position",
         (chat, start, stop),
     )
-    return [ChatLine(tuple(orjson.loads(ids)), *rest) for ids, *rest in rows]
+    return [ChatLine(tuple(msgspec.json.decode(ids)), *rest) for ids, *rest in rows]
 
 
 def _find_chats(chats: Mapping[int, IndexedChat], names: set[str]) -> list[int]:
@@ -191,4 +191,4 @@ def _as_list(names: str | Collection[str]) -> list[str]:
 
 def _json(values: Iterable[object]) -> str:
     # One JSON parameter, since SQLite limits their number.
-    return orjson.dumps([*values]).decode()
+    return msgspec.json.encode([*values]).decode()

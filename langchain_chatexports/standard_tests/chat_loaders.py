@@ -243,7 +243,7 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         check_no_shared_objects(loader.load())
 
     def test_sessions_survive_serialization(self, loader: BaseChatLoader) -> None:
-        """Test that `dumps` and `loads`, and pickle, do not change sessions.
+        """Test that `dumps`, `loads` and pickle do not change sessions.
 
         If it fails: use integers or ISO 8601 strings for times, lists instead of tuples
         and sets, and no objects that cannot be pickled.
@@ -451,7 +451,7 @@ class _ReadResult(NamedTuple):
 
 
 def _read(suite: ChatLoaderTests, source: Path, read: str) -> _ReadResult:
-    """Read an export, and collect the messages of errors, causes and warnings."""
+    """Read an export and collect the messages of errors, causes and warnings."""
     loader, reports = None, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

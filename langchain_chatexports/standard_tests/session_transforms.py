@@ -112,7 +112,7 @@ class SessionTransformUnitTests(SessionTransformTests):
         assert not any(session.get("messages") for session in output)
 
     def test_parameters_are_validated_and_frozen(self, step: SessionTransform) -> None:
-        """Test that unknown parameters are rejected, and that steps are immutable.
+        """Test that unknown parameters are rejected and that steps are immutable.
 
         If it fails: do not override the `model_config` of `SessionTransform`.
         """
@@ -173,7 +173,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_input_is_read_lazily(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that sessions are read one by one, and that the input is closed.
+        """Test that sessions are read one by one and that the input is closed.
 
         If it fails: iterate in `with closing(…)`, as `lazy_transform` does.
         """
@@ -296,7 +296,7 @@ class SessionTransformUnitTests(SessionTransformTests):
     def test_pickles_and_hashes(
         self, step: SessionTransform, sessions: list[ChatSession]
     ) -> None:
-        """Test that a step can be pickled and hashed, and that equal steps work alike.
+        """Test that a step can be pickled and hashed and that equal steps work alike.
 
         If it fails: remove lambdas and open files from the parameters and private
         attributes, and declare collections as tuples.

@@ -50,7 +50,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     - As a Runnable, it takes a loader, a session or an iterable of sessions and returns
       a list of sessions. Streamed chunks are lists of one session, so they add up to
       the result of `invoke`.
-    - Inputs are never changed, and no message object is in two output sessions.
+    - Inputs are never changed, and output sessions share no messages.
     - Traces contain the number of sessions, not their content.
 
     Subclasses implement `transform_session` as a pure function of its session.
@@ -96,9 +96,10 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         """
         with closing(iter_sessions(sessions)) as source:
             for session in source:
-                outputs = _drain(self.transform_session(session))
+                outputs = self.transform_session(session)
                 del session
                 yield from outputs
+                del outputs
 
     def invoke(
         self, input: SessionSource, config: RunnableConfig | None = None, **kwargs: Any
@@ -205,7 +206,7 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     @overload
     def __or__(self, other: RunnableLike[Any, Any]) -> RunnableSequence[Any, Any]: ...
     def __or__(self, other: Any) -> SessionPipeline | RunnableSequence[Any, Any]:
-        """Return a step for `step | step`, and otherwise an LCEL sequence."""
+        """Return a step for `step | step`, else an LCEL sequence."""
         if isinstance(other, SessionTransform):
             return SessionPipeline(steps=(self, other))
         if isinstance(other, BaseChatLoader):
@@ -282,10 +283,9 @@ class SessionPipeline(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Pass the session through all steps, lazily."""
-        sessions = _drain((session,))
+        sessions: Iterable[ChatSession] = (session,)
         for step in self.steps:
-            outputs = map(step.transform_session, sessions)
-            sessions = chain.from_iterable(map(_drain, outputs))
+            sessions = chain.from_iterable(map(step.transform_session, sessions))
         return sessions
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
@@ -297,17 +297,6 @@ class SessionPipeline(SessionTransform):
     def __repr__(self) -> str:
         """Return the steps as code."""
         return " | ".join(repr(step) for step in self.steps)
-
-
-def _drain(sessions: Iterable[ChatSession]) -> Iterator[ChatSession]:
-    """Yield sessions without keeping references to them."""
-    if isinstance(sessions, tuple):
-        remaining = [*reversed(sessions)]
-        del sessions
-        while remaining:
-            yield remaining.pop()
-    else:
-        yield from sessions
 
 
 def _transform_chunks(

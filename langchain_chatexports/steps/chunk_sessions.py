@@ -41,7 +41,7 @@ class ChunkSessions(SessionTransform):
     """Number of messages shared with the previous window; less than `size`."""
 
     keep_tail: bool = False
-    """Add a last, shorter window if it has a message that no other window has."""
+    """Add a last, shorter window for leftover messages."""
 
     overlap_as_context: bool = False
     """Set the weight of shared messages (`additional_kwargs["weight"]`) to 0 in the

@@ -1,4 +1,4 @@
-"""Pauses between messages, and the gap at which to split a thread."""
+"""Pauses between messages and the gap at which to split a conversation."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ MIN_GAP_SECONDS = 5 * 60
 """The minimum automatic gap."""
 
 MAX_GAP_SECONDS = 12 * 60 * 60
-"""The maximum automatic gap: a conversation ends at night."""
+"""The maximum automatic gap: a dialogue ends at night."""
 
 # The gap for a median pause of one minute, and the exponent of its growth.
 _GAP_AT_ONE_MINUTE = 30 * 60
@@ -54,11 +54,11 @@ def _end_time(message: BaseMessage, start: float) -> float:
 
 
 def automatic_gap(pauses: Iterable[float]) -> float:
-    """Return the gap in seconds at which to split a thread.
+    """Return the gap in seconds at which to split a conversation.
 
     It grows with the median pause: 30 minutes for a median of one minute, six hours for
-    a median of one hour. On threads with known conversations, this is as accurate as a
-    mixture of distributions (`python -m benchmarks.split_sessions`).
+    a median of one hour. Where dialogues are known, this is as accurate as a mixture of
+    distributions (`python -m benchmarks.split_sessions`).
     """
     minutes = max(1.0, median(list(pauses) or [60.0])) / 60
     gap = _GAP_AT_ONE_MINUTE * minutes**_EXPONENT

@@ -40,7 +40,7 @@ class TransformedChatLoader(AsyncLoading):
         return self.steps.lazy_transform(self.loader)
 
     def inspect(self) -> ExportSummary:
-        """Read the export once, and count messages at each step."""
+        """Read the export once and count messages at each step."""
         return inspect_loader(self)
 
     def __iter__(self) -> Iterator[ChatSession]:

@@ -13,7 +13,7 @@ from langchain_chatexports.steps.base import SessionTransform
 
 
 class SelectSessions(SessionTransform):
-    """Keep the sessions that meet all conditions, and drop the others.
+    """Keep the sessions that meet all conditions and drop the others.
 
     `inspect` counts the messages of a dropped session by the first failed condition:
     `participants` or `group`.

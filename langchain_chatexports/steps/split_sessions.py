@@ -1,4 +1,4 @@
-"""Split threads into conversations at long pauses."""
+"""Split conversations into dialogues at long pauses."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class SplitSessions(SessionTransform):
     """
 
     gap: timedelta | Literal["auto"] = "auto"
-    """Maximum pause within a conversation. `"auto"` derives it from the pauses in each
-    thread, between 5 minutes and 12 hours."""
+    """Maximum pause within a dialogue. `"auto"` derives it from the pauses in each
+    conversation, between 5 minutes and 12 hours."""
 
     reply_within: timedelta = timedelta(seconds=MAX_GAP_SECONDS)
     """Maximum time between a reply (`additional_kwargs["reply_to"]`) and its original
-    message for which both stay in one conversation. Without this limit, replies
-    to old messages could join years of a thread."""
+    message for which both stay in one dialogue. Without this limit, replies
+    to old messages could join years of a conversation."""
 
     @field_validator("gap")
     @classmethod

@@ -1,4 +1,4 @@
-"""Evaluate a local model on its held-out conversations."""
+"""Evaluate a local model on its held-out dialogues."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from langchain_chatexports.evaluation.answers import Progress
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
 from langchain_chatexports.evaluation.contestants import WrongPerson
-from langchain_chatexports.evaluation.conversations import load_model_data
+from langchain_chatexports.evaluation.dialogues import load_model_data
 from langchain_chatexports.evaluation.model_server import ModelClient
 from langchain_chatexports.evaluation.results import BlindResult, Evaluation
 from langchain_chatexports.exceptions import LocalServerError

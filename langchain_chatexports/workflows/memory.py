@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import orjson
+import msgspec
 
 from langchain_chatexports._languages import detect_language, is_common_word
 from langchain_chatexports._progress import Watch, no_progress
@@ -38,10 +38,12 @@ _MAX_CHARACTERS = 1000
 # More frequent words are not specific to a topic.
 _MAX_WINDOW_FRACTION, _MIN_WINDOWS = 0.02, 8
 _RECALL_PROMPT = (
-    "You remember these messages from earlier chats. If they answer the question, say "
-    "what they say; otherwise say that you do not know. Do not invent anything."
+    "You remember these messages from earlier chats. If they answer the question, "
+    "answer from them; otherwise say that you do not know. Do not invent anything."
 )
-_WORDS = orjson.loads(Path(__file__).with_name("question_words.json").read_bytes())
+_WORDS = msgspec.json.decode(
+    Path(__file__).with_name("question_words.json").read_bytes()
+)
 # "I don't know", by language or script.
 _REFUSALS: dict[str, str] = _WORDS["unknown"]
 # Words in questions about the present, plans or wishes, which old chats cannot answer.

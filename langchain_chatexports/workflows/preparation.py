@@ -22,7 +22,7 @@ from langchain_chatexports.chat_loaders.recognition import (
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.examples import SystemPrompt
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.datasets.trace import (
     TracedExample,
     newest_examples,
@@ -171,7 +171,7 @@ class Preparation:
             yield example
         if not self.examples:
             msg = (
-                "These conversations produced no examples: they are shorter than a "
+                "These dialogues produced no examples: they are shorter than a "
                 f"window of {plural(self.options.size, 'message')}, or contain no "
                 "answers. Use `keep_tail`, a smaller `size`, `whole`, or a longer "
                 "`gap`."
@@ -285,8 +285,8 @@ class Preparation:
         return without_ai
 
     @property
-    def conversations(self) -> int:
-        """The number of conversations so far, after threads were split at pauses."""
+    def dialogues(self) -> int:
+        """The number of dialogues so far, after conversations were split at pauses."""
         count = 0
         for _, summary in self.summaries():
             if not summary.steps:

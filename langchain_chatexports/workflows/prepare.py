@@ -28,13 +28,7 @@ from langchain_chatexports.datasets.card import (
     SourceFile,
     hash_source,
 )
-from langchain_chatexports.datasets.formats import (
-    FORMATS,
-    PARQUET,
-    SPLIT_NAMES,
-    FormatName,
-    require_duckdb,
-)
+from langchain_chatexports.datasets.formats import SPLIT_NAMES, FormatName
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import TracedExample
@@ -70,13 +64,8 @@ class DatasetOptions:
     split: bool = False
     """Whether to split into train, validation and test."""
 
-    def check_extras(self) -> None:
-        """Raise an error if the format needs an extra that is not installed."""
-        if FORMATS[self.format].suffix == PARQUET:
-            require_duckdb()
-
     def adapt(self, options: PrepareOptions) -> PrepareOptions:
-        """Adapt prepare options: a split keeps the last messages of conversations."""
+        """Adapt prepare options: a split keeps the last messages of dialogues."""
         if not self.split or options.keep_tail is not None:
             return options
         return replace(options, keep_tail=True)
@@ -112,7 +101,7 @@ def prepare(
     choose_speaker: ChooseSpeaker | None = None,
     watch: Watch = no_progress,
 ) -> TrainingData:
-    """Read exports, files of examples or sets, and hold out a validation split.
+    """Read exports, files of examples or sets and hold out a validation split.
 
     Names in `choices` match ignoring case and accents, or by a unique prefix.
 
@@ -194,7 +183,6 @@ def write_examples(
         watch: Shows progress.
     """
     set_options = set_options or DatasetOptions()
-    set_options.check_extras()
 
     def write(preparation: Preparation) -> PreparedDataset:
         with watch_preparation(preparation, watch):

@@ -27,7 +27,7 @@ from langchain_chatexports.local_server.storage.jobs import JobNotActiveError, l
 from langchain_chatexports.local_server.storage.models import list_models
 from langchain_chatexports.retrieval import index_files
 
-Reason: TypeAlias = Literal["voice", "set", "text"]
+Reason: TypeAlias = Literal["person", "set", "text"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def forget(
     data_dir: str | Path | None = None,
     index_dir: Path | None = None,
 ) -> ForgetResult:
-    """Remove people or conversations from a set, and delete their search indexes.
+    """Remove people or conversations from a set and delete their search indexes.
 
     Their models, jobs and examples are only listed; `delete_remaining` deletes them.
 
@@ -130,7 +130,7 @@ def _find_remaining(
 
     def find_reason(person: str | None, job_id: str) -> Reason | None:
         if person in matching_people:
-            return "voice"
+            return "person"
         if job_id in job_ids:
             return "set"
         return "text" if job_id in set_job_ids else None

@@ -54,7 +54,7 @@ def open_index(
     in_memory: bool = False,
     watch: Watch = no_progress,
 ) -> Iterator[OpenIndex]:
-    """Open the index of exports, and rebuild it if an export has changed.
+    """Open the index of exports and rebuild it if an export has changed.
 
     The index contains all chats: `options.chats` is ignored.
     """

@@ -28,8 +28,8 @@ from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.personas.talk import (
     ChatSettings,
+    Talk,
     Turn,
-    Voice,
     create_model,
 )
 from langchain_chatexports.workflows.bases import detect_language
@@ -51,25 +51,28 @@ _MAX_NAMES = 5
 
 @dataclass(frozen=True)
 class Speaker:
-    """A tuned model, or a base model that imitates a person.
-
-    Attributes:
-        model: The tuned model's name; `None` for a base model.
-        base: The base to start the local server with; `None` for the default.
-        voice: The prompt with the person's earlier replies.
-        style: The person's style card, for the base of a tuned model.
-        tuned: The tuned model, if it is on this machine.
-        exports: The exports with the person's chats, searched by the talk's memory.
-    """
+    """A tuned model, or a base model that imitates a person."""
 
     title: str | None = None
     model: str | None = None
+    """The tuned model's name; `None` for a base model."""
+
     base: str | None = None
+    """The base to start the local server with; `None` for the default."""
+
     voice: VoicePrompt | None = None
+    """The prompt with the person's earlier replies."""
+
     style: str | None = None
+    """The person's style card, for the base of a tuned model."""
+
     tuned: TunedModel | None = None
+    """The tuned model, if it is on this machine."""
+
     preparation: Preparation | None = None
     exports: tuple[Path, ...] = ()
+    """The exports with the person's chats, searched by the talk's memory."""
+
     examples: Sequence[TrainingExample] = field(default=(), repr=False)
 
     @property
@@ -132,14 +135,14 @@ def talk(
     if not isinstance(speaker, Speaker):
         name = speaker.name if isinstance(speaker, TunedModel) else speaker
         speaker = load_tuned_speaker(find_tuned_model(name, data_dir))
-    with open_talk(speaker, settings or ChatSettings(), data_dir=data_dir) as voices:
-        voice = voices[-1]
+    with open_talk(speaker, settings or ChatSettings(), data_dir=data_dir) as talks:
+        current = talks[-1]
 
         def ask(message: str) -> str:
-            voice.add_line(message)
-            for _ in voice.answer():
+            current.add_line(message)
+            for _ in current.answer():
                 pass
-            return voice.last_answer
+            return current.last_answer
 
         yield ask
 
@@ -214,14 +217,14 @@ def open_talk(
     base_url: str | None = None,
     with_base: bool = False,
     on_event: OnEvent | None = None,
-) -> Iterator[list[Voice]]:
-    """Start a local server if needed, and yield the voices of a talk."""
+) -> Iterator[list[Talk]]:
+    """Start a local server if needed and yield the talks with the speaker and base."""
     if base_url is not None:
         remote_server = RemoteServer(base_url, get_api_key(base_url))
-        yield create_voices(remote_server, speaker, settings)
+        yield create_talks(remote_server, speaker, settings)
         return
     with open_server(speaker.base, data_dir, on_event=on_event) as server:
-        yield create_voices(server, speaker, settings, with_base=with_base)
+        yield create_talks(server, speaker, settings, with_base=with_base)
 
 
 class RemoteServer(NamedTuple):
@@ -232,37 +235,39 @@ class RemoteServer(NamedTuple):
     base_model: str = ""
 
 
-def create_voices(
+def create_talks(
     server: LocalServer | RemoteServer,
     speaker: Speaker,
     settings: ChatSettings,
     *,
     with_base: bool = False,
-) -> list[Voice]:
-    """Return the voices on a running server; the last one is the speaker."""
+) -> list[Talk]:
+    """Return the talks on a running server; the last one is with the speaker."""
     address = (server.base_url, server.api_key)
 
-    def create_voice(name: str, settings: ChatSettings, title: str | None) -> Voice:
+    def create_talk(name: str, settings: ChatSettings, title: str | None) -> Talk:
         model = create_model(name, settings, *address)
-        return Voice(title or name, model, settings, server=server.base_url, name=name)
+        return Talk(title or name, model, settings, server=server.base_url, name=name)
 
     speaker_settings = speaker.settings(settings)
     name = speaker.model or server.base_model
-    main = create_voice(name, speaker_settings, speaker.title)
+    main = create_talk(name, speaker_settings, speaker.title)
     main.has_bubbles = True
     if speaker_settings.voice and (server.base_model or not speaker.tuned):
-        # Otherwise, the model repeats replies from training or the prompt instead of
-        # recalled messages.
+        # Answers about facts come from recalled messages: neither training nor earlier
+        # replies may suggest others.
         style = speaker.style or speaker_settings.voice.style
-        plain_voice = speaker_settings.voice.model_copy(update={"style": style, "k": 0})
+        plain_prompt = speaker_settings.voice.model_copy(
+            update={"style": style, "k": 0}
+        )
         recall_model = server.base_model if speaker.tuned else name
-        recall_settings = replace(speaker_settings, voice=plain_voice)
+        recall_settings = replace(speaker_settings, voice=plain_prompt)
         main.recall_model = create_model(recall_model, recall_settings, *address)
     if not with_base:
         return [main]
     # The base replies without the voice prompt and memory.
     plain_settings = replace(speaker_settings, voice=None, memory=None)
-    return [create_voice(server.base_model, plain_settings, _BASE_TITLE), main]
+    return [create_talk(server.base_model, plain_settings, _BASE_TITLE), main]
 
 
 def find_served_base(base: str) -> tuple[str, str] | None:
@@ -331,19 +336,21 @@ def save_turns(model: TunedModel, turns: Sequence[Turn], talk_id: str) -> None:
 
 
 def resume_talk(
-    voices: Sequence[Voice], model: TunedModel, talk_id: str | None = None
+    talks: Sequence[Talk], model: TunedModel, talk_id: str | None = None
 ) -> str | None:
     """Resume a saved talk with a model; without an id, the newest.
 
     Returns:
         The id of the talk; `None` if it was not found.
     """
-    talks = list_saved_talks(model)
-    saved_talk = next((talk for talk in talks if talk_id in {None, talk.id}), None)
+    saved_talks = list_saved_talks(model)
+    saved_talk = next(
+        (talk for talk in saved_talks if talk_id in {None, talk.id}), None
+    )
     if saved_talk is None:
         return None
-    *base_voices, speaker_voice = voices
-    speaker_voice.turns[:] = saved_talk.turns
-    for voice in base_voices:  # Their replies are not saved.
-        voice.turns[:] = [Turn(turn.line) for turn in saved_talk.turns]
+    *base_talks, speaker_talk = talks
+    speaker_talk.turns[:] = saved_talk.turns
+    for base_talk in base_talks:  # Their replies are not saved.
+        base_talk.turns[:] = [Turn(turn.line) for turn in saved_talk.turns]
     return saved_talk.id

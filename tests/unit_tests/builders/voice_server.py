@@ -14,7 +14,7 @@ from langchain_chatexports.evaluation import (
     ModelClient,
     evaluate,
 )
-from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
+from langchain_chatexports.evaluation.dialogues import PERSON, Dialogue, Utterance
 from langchain_chatexports.evaluation.model_server import (
     Message,
     PromptTooLongError,

@@ -13,7 +13,7 @@ from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._replies import show_replies
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import find_model
-from langchain_chatexports.personas.talk import Voice, short_titles
+from langchain_chatexports.personas.talk import Talk, short_titles
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.tuned_models import write_model
 
@@ -37,13 +37,11 @@ def model() -> Recorder:
 @pytest.fixture
 def typing(model: Recorder, capsys: pytest.CaptureFixture[str]) -> Iterator[Typing]:
     """Type keys and Ctrl-D into a chat with the model, and return its stderr."""
-    voice = Voice("Tortoise", model)
+    talk = Talk("Tortoise", model)
 
-    def run(
-        *keys: str, answer: Callable[[Sequence[Voice]], None] = show_replies
-    ) -> str:
+    def run(*keys: str, answer: Callable[[Sequence[Talk]], None] = show_replies) -> str:
         pipe.send_text("".join([*keys, CTRL_D]))
-        TerminalChat([voice], answer).run()
+        TerminalChat([talk], answer).run()
         return capsys.readouterr().err
 
     with pipe_input() as pipe:
@@ -95,7 +93,7 @@ def test_talk_is_saved_until_reset(
     def chat(*keys: str) -> str:
         with pipe_input() as pipe:
             pipe.send_text("".join([*keys, CTRL_D]))
-            TerminalChat([Voice("Tortoise", model)], show_replies, tuned).run()
+            TerminalChat([Talk("Tortoise", model)], show_replies, tuned).run()
         return capsys.readouterr().err
 
     assert "Resuming" not in chat("Hello", ENTER)
@@ -121,8 +119,8 @@ def test_ctrl_c_clears_the_line(typing: Typing, model: Recorder) -> None:
 def test_ctrl_c_keeps_the_partial_answer(typing: Typing, model: Recorder) -> None:
     interrupted: list[Iterator[str]] = []
 
-    def answer(voices: Sequence[Voice]) -> None:
-        pieces = voices[0].answer()
+    def answer(talks: Sequence[Talk]) -> None:
+        pieces = talks[0].answer()
         if not interrupted:
             interrupted.append(pieces)
             next(pieces), next(pieces)
@@ -136,11 +134,11 @@ def test_ctrl_c_keeps_the_partial_answer(typing: Typing, model: Recorder) -> Non
 
 
 def test_server_error_does_not_end_the_chat(typing: Typing, model: Recorder) -> None:
-    def failing(voices: Sequence[Voice]) -> None:
-        if len(voices[0].turns) == 1:
+    def failing(talks: Sequence[Talk]) -> None:
+        if len(talks[0].turns) == 1:
             msg = "The server does not answer."
             raise ChatExportError(msg)
-        list(voices[0].answer())
+        list(talks[0].answer())
 
     output = typing("Hello", ENTER, "Ready?", ENTER, answer=failing)
     assert "error: The server does not answer." in output
@@ -150,4 +148,4 @@ def test_server_error_does_not_end_the_chat(typing: Typing, model: Recorder) -> 
 def test_titles_are_short(model: Recorder) -> None:
     names = ["base model", "ft:b:local:tortoise:0123", "ft:b:local::ab"]
     titles = ["base model", "tortoise", "tuned model"]
-    assert short_titles([Voice(name, model) for name in names]) == titles
+    assert short_titles([Talk(name, model) for name in names]) == titles

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langchain_chatexports.personas.talk import Voice
+from langchain_chatexports.personas.talk import Talk
 from tests.unit_tests.cli.conftest import Run
 
 # The package has a function with this name.
@@ -27,10 +27,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return SimpleNamespace(name="ft:base:local:tuned:1", short_name="tuned:1")
 
     @contextmanager
-    def open_talk(*_: object, **__: object) -> Iterator[list[Voice]]:
+    def open_talk(*_: object, **__: object) -> Iterator[list[Talk]]:
         models = {"base model": "I am base.", "Tortoise": "I am tuned."}
         yield [
-            Voice(title, FakeListChatModel(responses=[answer]))
+            Talk(title, FakeListChatModel(responses=[answer]))
             for title, answer in models.items()
         ]
 

@@ -13,7 +13,7 @@ from langchain_chatexports.evaluation import (
     evaluate,
 )
 from langchain_chatexports.evaluation.blind_test import BlindPair
-from langchain_chatexports.evaluation.conversations import Utterance
+from langchain_chatexports.evaluation.dialogues import Utterance
 from langchain_chatexports.workflows import evaluate as workflow
 from tests.unit_tests.builders.tuned_models import write_model
 from tests.unit_tests.builders.voice_server import Voices, talks

@@ -11,8 +11,6 @@ from tests.unit_tests.cli.conftest import Run
 NEEDS = [
     ("phonenumbers", "redact", "prepare export --redact -o set"),
     ("stdnum", "redact", "prepare export --redact -o set"),
-    ("duckdb", "table", "prepare export --format parquet -o set"),
-    ("duckdb", "table", "prepare export --format parquet --split -o set"),
     ("jinja2", "cli", "report export --json"),
     ("sklearn", "evaluate", "evaluate"),
     ("scipy", "evaluate", "evaluate model"),

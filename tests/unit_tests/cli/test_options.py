@@ -68,7 +68,7 @@ def test_mac_database_is_the_default_path(
     assert f"reading this Mac's Messages database: {own}" in done.err
     assert "Tortoise" in done.out
     _use_mac(monkeypatch, tmp_path / "nowhere.db")
-    assert "There is nothing at" in run("inspect").err
+    assert "No such file or folder:" in run("inspect").err
 
 
 def test_other_systems_need_a_path(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

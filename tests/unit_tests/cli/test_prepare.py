@@ -71,7 +71,7 @@ def _names(folder: Path) -> set[str]:
 
 
 SUMMARY = (
-    "100 examples from 663 messages in 9 conversations; skipped: 64 after the last "
+    "100 examples from 663 messages in 9 dialogues; skipped: 64 after the last "
     "answer, 29 left over at the end."
 )
 
@@ -86,7 +86,7 @@ def test_set_has_card_and_trace(run: Run, tmp_path: Path, threads: Path) -> None
         "out.jsonl.trace.jsonl",
     }
     assert done.err.splitlines() == [
-        "hogwarts: using the voice of its owner, Harry Potter",
+        "hogwarts: imitating its owner, Harry Potter",
         SUMMARY,
         "Wrote out.jsonl",
         "Data card: out.jsonl.card.md; trace: out.jsonl.trace.jsonl",
@@ -107,7 +107,7 @@ def test_pipe_gets_examples_only(run: Run, tmp_path: Path, threads: Path) -> Non
     assert "no data card and trace" in done.err
     assert json.loads(first)["messages"]
     assert [path.name for path in tmp_path.glob("pipe*")] == ["pipe"]
-    refused = run("prepare", threads, "--format", "parquet", "-o", "pipe")
+    refused = run("prepare", threads, "--format", "trl-prompt-completion", "-o", "pipe")
     assert refused.status == 1
 
 

@@ -16,11 +16,7 @@ TURNS = st.text(alphabet="ua", min_size=1, max_size=8)
 WEIGHTED = st.text(alphabet="uac", min_size=1, max_size=8)
 
 
-def _rows(name: str, example: dict[str, Any]) -> list[dict[str, Any]]:
-    return [encoded.row for encoded in FORMATS[name].encode(example)]
-
-
-@pytest.mark.parametrize("name", ["parquet", "trl-prompt-completion", "openai"])
+@pytest.mark.parametrize("name", ["trl-prompt-completion", "openai"])
 @given(turns=WEIGHTED)
 def test_answers_of_weight_0_are_not_trained(name: str, turns: str) -> None:
     example = dialogue(turns)
@@ -43,14 +39,6 @@ def test_each_prompted_answer_is_trained_once(turns: str) -> None:
     assert sum(row.answers for row in encoded) == len(trained)
 
 
-def test_parquet_rows_have_all_columns() -> None:
-    (row,) = _rows("parquet", dialogue("uc"))
-    user, answer = row["messages"]
-    assert user == {"role": "user", "content": "u0", "name": None, "weight": None}
-    assert answer["weight"] == 0
-
-
-@pytest.mark.parametrize("name", ["parquet", "trl-prompt-completion"])
 @pytest.mark.parametrize(
     "message",
     [
@@ -58,11 +46,11 @@ def test_parquet_rows_have_all_columns() -> None:
         {"role": "user", "content": [{"type": "image_url", "image_url": {}}]},
     ],
 )
-def test_non_text_content_is_unsupported(name: str, message: dict[str, Any]) -> None:
+def test_non_text_content_is_unsupported(message: dict[str, Any]) -> None:
     example = dialogue("ua")
     example["messages"].insert(1, message)
     with pytest.raises(UnsupportedExampleError):
-        _rows(name, example)
+        list(FORMATS["trl-prompt-completion"].encode(example))
 
 
 def test_error_for_unknown_format_lists_formats() -> None:

@@ -45,7 +45,7 @@ def test_parts_of_a_thread_are_separate_conversations() -> None:
         thread["messages"] = [*thread["messages"], *later["messages"]]
     parts = SplitSessions(gap=timedelta(hours=1)).invoke(thread)
     splits = split_examples(_traced(parts), validation=0, test=0.2)
-    assert splits.conversations == 5
+    assert splits.dialogues == 5
     assert _ids(splits.test) == {"chat-1#5"}
     assert splits.test[0].origin.thread_id == "chat-1"
 
@@ -55,7 +55,7 @@ def test_sessions_that_share_a_message_stay_together() -> None:
     shared = sessions[5]["messages"][0].model_copy()
     sessions[0]["messages"].insert(0, shared)
     splits = split_examples(_traced(sessions), validation=0, test=0.3)
-    assert splits.conversations == 5
+    assert splits.dialogues == 5
     assert not {"chat-0", "chat-5"} & _ids(splits.test)
 
 

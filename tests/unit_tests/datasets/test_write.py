@@ -1,4 +1,3 @@
-import json
 import os
 import stat
 from pathlib import Path
@@ -22,7 +21,6 @@ from langchain_chatexports.datasets.trace_file import (
 )
 from langchain_chatexports.datasets.write import (
     WrittenDataset,
-    read_rows,
     write_dataset,
 )
 from langchain_chatexports.exceptions import ExportFormatError, TrainingDataError
@@ -30,7 +28,7 @@ from langchain_chatexports.steps import ChunkSessions, MapAIMessages
 from tests.unit_tests.builders.conversations import daily_conversations
 from tests.unit_tests.builders.dialogues import dialogue
 
-EXAMPLE_FORMATS = ["openai", "trl-prompt-completion", "parquet"]
+EXAMPLE_FORMATS = ["openai", "trl-prompt-completion"]
 
 
 @pytest.fixture
@@ -74,8 +72,7 @@ def test_invalid_example_is_named_by_line(tmp_path: Path, messages: object) -> N
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_files_are_private(tmp_path: Path, splits: ExampleSplits) -> None:
-    pytest.importorskip("duckdb")
-    write_dataset(splits, tmp_path / "set", format="parquet")
+    write_dataset(splits, tmp_path / "set")
     for path in tmp_path.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
@@ -85,14 +82,13 @@ def test_files_are_private(tmp_path: Path, splits: ExampleSplits) -> None:
 def test_trace_has_digests(
     tmp_path: Path, splits: ExampleSplits, name: FormatName
 ) -> None:
-    pytest.importorskip("duckdb")
     splits.train[0].example["messages"][0]["content"] = "half \ud83d é \u2028 😀"
     write_dataset(splits, tmp_path / "set", format=name)
     header = read_header(tmp_path / "set")
     found = [
         (file, row_digest(line))
         for file in header.files
-        for line in read_rows(tmp_path / "set" / file, name)
+        for line in (tmp_path / "set" / file).read_bytes().splitlines(keepends=True)
     ]
     rows = read_trace(tmp_path / "set")
     assert found == [(row.file, row.digest) for row in rows]
@@ -121,7 +117,7 @@ def test_unsupported_examples_are_listed(tmp_path: Path) -> None:
     unfit = {"messages": [{"role": "assistant", "content": None}]}
     examples = [dialogue("ua"), unfit, unfit]
     with pytest.raises(TrainingDataError) as caught:
-        write_dataset(examples, tmp_path / "set", format="parquet")
+        write_dataset(examples, tmp_path / "set", format="trl-prompt-completion")
     assert [problem[:6] for problem in caught.value.problems] == ["line 2", "line 3"]
     assert _files(tmp_path) == set()
 
@@ -151,11 +147,11 @@ def test_failed_write_keeps_earlier_set(tmp_path: Path, splits: ExampleSplits) -
 
 
 def test_earlier_set_is_replaced(tmp_path: Path, splits: ExampleSplits) -> None:
-    pytest.importorskip("duckdb")
-    write_dataset(splits, tmp_path / "set", format="parquet")
     write_dataset(splits, tmp_path / "set")
+    smaller = ExampleSplits(train=splits.train, validation=[], test=[])
+    write_dataset(smaller, tmp_path / "set", format="trl-prompt-completion")
     names = {path.name for path in (tmp_path / "set").iterdir()}
-    assert names == {"train.jsonl", "validation.jsonl", "test.jsonl"}
+    assert names == {"train.jsonl"}
 
 
 def test_other_files_in_folder_are_kept(tmp_path: Path, splits: ExampleSplits) -> None:
@@ -185,25 +181,6 @@ def test_output_is_deterministic(tmp_path: Path, splits: ExampleSplits) -> None:
         ).read_bytes()
 
 
-def test_parquet_rows_round_trip(tmp_path: Path) -> None:
-    pytest.importorskip("duckdb")
-    folder = tmp_path / "it's [1] *"
-    folder.mkdir()
-    odd: Any = {"role": "user", "content": "a\u0000b\\ \n\u00e9", "name": None}
-    examples = [{"messages": [{**odd, "weight": 0}]}, dialogue("ua")]
-    write_dataset(examples, folder / "set", format="parquet")
-    first, _ = read_rows(folder / "set", "parquet")
-    assert json.loads(first) == examples[0]
-
-
-def test_error_for_damaged_parquet_has_no_text(tmp_path: Path) -> None:
-    pytest.importorskip("duckdb")
-    (tmp_path / "rows.parquet").write_bytes(b"PAR1 secret PAR1")
-    with pytest.raises(ExportFormatError, match="not a Parquet file") as raised:
-        list(read_rows(tmp_path / "rows.parquet", "parquet"))
-    assert "secret" not in str(raised.value)
-
-
 def test_summary_is_one_sentence(tmp_path: Path) -> None:
     export = Counts("Export (imessage)", found=12_345, kept=10_000)
     lost = {"reaction": 2_000, "media": 300, "bot": 15, "spam": 14, "draft": 11}
@@ -215,9 +192,9 @@ def test_summary_is_one_sentence(tmp_path: Path) -> None:
     written = WrittenDataset(
         tmp_path, "openai", files, tmp_path, tmp_path, examples, answers, stages
     )
-    assert written.summary(conversations=312) == (
+    assert written.summary(dialogues=312) == (
         "1,609 examples (train.jsonl 4, test.jsonl 1) from 12,345 messages in 312 "
-        "conversations; skipped: 2,000 sent as a reaction, 300 media without text, "
+        "dialogues; skipped: 2,000 sent as a reaction, 300 media without text, "
         "15 by bots and apps, 14 spam, 11 never sent, 1 for other reasons, "
         "1 answer without a user message before."
     )

@@ -10,7 +10,7 @@ from langchain_chatexports.evaluation.blind_test import (
     blind_result,
     choose_blind_pairs,
 )
-from langchain_chatexports.evaluation.conversations import Utterance
+from langchain_chatexports.evaluation.dialogues import Utterance
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
 from langchain_chatexports.evaluation.model_server import Reply
 from langchain_chatexports.evaluation.results import BlindResult

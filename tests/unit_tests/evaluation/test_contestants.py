@@ -9,7 +9,7 @@ from langchain_chatexports.evaluation import (
     WrongPerson,
 )
 from langchain_chatexports.evaluation.contestants import PLAIN_PROMPT
-from langchain_chatexports.evaluation.conversations import (
+from langchain_chatexports.evaluation.dialogues import (
     PERSON,
     Dialogue,
     Utterance,

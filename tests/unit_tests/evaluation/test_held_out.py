@@ -1,7 +1,7 @@
 """The choice of held-out turns."""
 
 from langchain_chatexports.evaluation import HeldOutData
-from langchain_chatexports.evaluation.conversations import PERSON, Dialogue, Utterance
+from langchain_chatexports.evaluation.dialogues import PERSON, Dialogue, Utterance
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
 from tests.unit_tests.builders.voice_server import talks
 
@@ -19,7 +19,7 @@ def choose(
     held_out: list[Dialogue], turns: int = 9, least: int = 9
 ) -> list[HeldOutTurn]:
     data = HeldOutData([], held_out)
-    return choose_turns(data, max_turns=turns, min_conversations=least, seed=0)
+    return choose_turns(data, max_turns=turns, min_dialogues=least, seed=0)
 
 
 def test_history_begins_with_another_person() -> None:
@@ -53,7 +53,7 @@ def test_long_message_is_kept() -> None:
 def test_turns_come_from_enough_conversations() -> None:
     turns = choose(talks(40, 2), 30, 30)
     assert len(turns) == 30
-    assert {turn.conversation for turn in turns} == {*range(30)}
+    assert {turn.dialogue for turn in turns} == {*range(30)}
 
 
 def test_repr_has_no_text() -> None:

@@ -17,7 +17,7 @@ from langchain_chatexports.local_server.storage.data_directory import DataDirect
 from langchain_chatexports.local_server.storage.jobs import JobStore, LocalJob
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.page.session import Choice, PageSession
-from langchain_chatexports.personas.talk import Voice
+from langchain_chatexports.personas.talk import Talk
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows.bases import Base
 from langchain_chatexports.workflows.chat_filter import ChatFilter
@@ -228,7 +228,7 @@ def test_person_answers_with_given_base_and_cites_chats(
     assert calls == ["my/base"]
     talk = session.talk
     model = FakeListChatModel(responses=["Gut."])
-    voices = [Voice("base model", model), Voice("Mama", model, talk.settings)]
+    voices = [Talk("base model", model), Talk("Mama", model, talk.settings)]
     monkeypatch.setattr(talk, "_new_voices", lambda: voices)
     talk.voices = voices
     assert talk.send("Wie war es mit 17?")

@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_chatexports._tokens import estimate_max_tokens
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.report import ExportReport, build_report
 from langchain_chatexports.steps import (
     ChunkSessions,
@@ -142,7 +142,7 @@ def test_pauses_are_counted_by_length(
         assert interval.count == count
     assert sum(interval.count for interval in figures.bins) == len(pauses)
     assert (figures.shortest_gap, figures.longest_gap) == (min(gaps), max(gaps))
-    assert figures.conversations == len(SplitSessions().invoke(loader))
+    assert figures.dialogues == len(SplitSessions().invoke(loader))
 
 
 def _windows(loader: ExportLoader) -> TransformedChatLoader:
@@ -172,8 +172,8 @@ def test_several_exports_add_up(loader: ExportLoader) -> None:
     reports: Any = map(build_report, sources)
     both, one, two = reports
     assert both.messages == one.messages + two.messages
-    conversations = one.pauses.conversations + two.pauses.conversations
-    assert both.pauses.conversations == conversations
+    dialogues = one.pauses.dialogues + two.pauses.dialogues
+    assert both.pauses.dialogues == dialogues
     assert both.examples.examples == one.examples.examples + two.examples.examples
     assert both.sources == (*one.sources, *two.sources)
 

@@ -15,8 +15,8 @@ from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.talk import (
     ChatSettings,
     RecalledMessages,
+    Talk,
     Turn,
-    Voice,
 )
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows import load_person, prepare, talk, train
@@ -25,7 +25,7 @@ from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.remote_training import get_api_key
 from langchain_chatexports.workflows.talk import (
     Speaker,
-    create_voices,
+    create_talks,
     find_served_base,
     list_saved_talks,
     load_tuned_speaker,
@@ -83,13 +83,13 @@ def test_answers_have_a_maximum_length(tuned: Speaker) -> None:
 
 def test_compared_base_has_no_memory(local_server: Any, tuned: Speaker) -> None:
     settings = ChatSettings(memory=lambda *_: RecalledMessages(refusal="No idea"))
-    base, own = create_voices(local_server, tuned, settings, with_base=True)
+    base, own = create_talks(local_server, tuned, settings, with_base=True)
     assert (base.title, base.name) == ("base model", BASE_MODEL)
     for voice in (base, own):
         voice.add_line("When was the race?")
     assert "".join(own.answer()) == "No idea" != "".join(base.answer())
     assert own.name == tuned.model
-    assert create_voices(local_server, tuned, ChatSettings()) != []
+    assert create_talks(local_server, tuned, ChatSettings()) != []
 
 
 def test_base_recalls_facts(
@@ -194,7 +194,7 @@ def test_talks_are_saved_and_resumed(tmp_path: Path) -> None:
     file = model.path / "talks" / "1.json"
     assert file.stat().st_mode & 0o077 == 0
     assert file.parent.stat().st_mode & 0o077 == 0
-    base, own = Voice("base", FakeListChatModel(responses=["x"])), Voice("Ann", None)  # type: ignore[arg-type] # not asked
+    base, own = Talk("base", FakeListChatModel(responses=["x"])), Talk("Ann", None)  # type: ignore[arg-type] # not asked
     assert resume_talk([base, own], model) == "1"
     assert (own.turns, base.turns) == (turns[:1], [Turn("Hello")])
     assert resume_talk([own], model, "2") == "2"

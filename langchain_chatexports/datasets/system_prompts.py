@@ -39,7 +39,7 @@ def persona_prompt(session: ChatSession) -> str | None:
 
 
 def _find_names(session: ChatSession) -> tuple[list[str], list[str]]:
-    """Return the names of the AI, most frequent first, and of the others."""
+    """Return the AI's names, most frequent first, and the others' names."""
     ai_names: Counter[str] = Counter()
     senders: dict[str, None] = {}
     metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})

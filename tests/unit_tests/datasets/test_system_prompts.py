@@ -5,7 +5,7 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_chatexports.datasets.examples import to_training_examples
-from langchain_chatexports.datasets.persona_prompts import persona_prompt
+from langchain_chatexports.datasets.system_prompts import persona_prompt
 
 
 def _session(

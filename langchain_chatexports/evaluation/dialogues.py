@@ -1,4 +1,4 @@
-"""The conversations that a model was trained on, and the held-out ones."""
+"""The dialogues that a model was trained on and the held-out ones."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A conversation with the person."""
+    """A dialogue between the person and others."""
 
     lines: tuple[Utterance, ...] = field(repr=False)
     """The utterances, oldest first; consecutive lines of the person are merged."""
@@ -76,7 +76,7 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class HeldOutData:
-    """The conversations that a model was trained on, and the held-out ones."""
+    """The dialogues that a model was trained on and the held-out ones."""
 
     training: Sequence[Dialogue] = field(repr=False)
     held_out: Sequence[Dialogue] = field(repr=False)
@@ -85,19 +85,19 @@ class HeldOutData:
 def data_from_examples(
     training: Iterable[TrainingExample], held_out: Iterable[TrainingExample]
 ) -> HeldOutData:
-    """Rebuild conversations from examples; overlapping windows are joined.
+    """Rebuild dialogues from examples; overlapping windows are joined.
 
     Args:
         training: The examples that the model was trained on.
         held_out: The held-out examples.
 
     Returns:
-        The conversations of both.
+        The dialogues of both.
 
     Raises:
         TrainingDataError: If the person has no replies in one of them.
     """
-    conversations = []
+    data = []
     for name, examples in (("training", training), ("held-out", held_out)):
         dialogues = [
             _rebuild_dialogue(windows) for windows in _group_overlapping(examples)
@@ -108,8 +108,8 @@ def data_from_examples(
                 "nothing to evaluate. Train on more chats."
             )
             raise TrainingDataError(msg)
-        conversations.append(dialogues)
-    return HeldOutData(*conversations)
+        data.append(dialogues)
+    return HeldOutData(*data)
 
 
 def load_model_data(model: TunedModel) -> HeldOutData:
@@ -119,7 +119,7 @@ def load_model_data(model: TunedModel) -> HeldOutData:
         model: The tuned model.
 
     Returns:
-        The conversations of both.
+        The dialogues of both.
 
     Raises:
         TrainingDataError: If training held nothing out, or its examples were
@@ -136,7 +136,7 @@ def load_model_data(model: TunedModel) -> HeldOutData:
 
 
 def index_replies(dialogues: Iterable[Dialogue]) -> ReplyIndex:
-    """Return an index of the person's replies in conversations."""
+    """Return an index of the person's replies in dialogues."""
     return ReplyIndex(
         EarlierReply(before.text, line.text)
         for dialogue in dialogues

@@ -6,7 +6,7 @@ import pytest
 
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.evaluation import data_from_examples
-from langchain_chatexports.evaluation.conversations import OTHER, PERSON, Dialogue
+from langchain_chatexports.evaluation.dialogues import OTHER, PERSON, Dialogue
 from langchain_chatexports.exceptions import TrainingDataError
 
 
