@@ -116,6 +116,10 @@ class NameIndex(Generic[_Id]):
             }
         )
 
+    def names(self, id_: _Id) -> Collection[str]:
+        """Return all names of someone."""
+        return self._names.get(id_, {}).keys()
+
     def find(self, query: str) -> tuple[_Id, ...]:
         """Return whoever a name refers to: none, one, or several if it is ambiguous."""
         return self.find_equal(query) or (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.suggestions import normalize_name
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.storage import deletion
 from langchain_chatexports.local_server.storage.data_directory import (
@@ -140,18 +140,12 @@ def match_models(
         raise LocalServerError(msg)
     if name is None:
         return models[:1]
-    query = normalize_name(name)
-    exact_matches, prefix_matches = [], []
-    for model in models:
-        lookup_names = [*map(normalize_name, model.lookup_names())]
-        if model.name == name or query in lookup_names:
-            exact_matches.append(model)
-        if any(lookup_name.startswith(query) for lookup_name in lookup_names):
-            prefix_matches.append(model)
-    people = {model.person for model in prefix_matches}
-    is_one_person = len(people) == 1 and all(people)
-    if exact_matches or is_one_person:
-        return exact_matches or prefix_matches
+    index = NameIndex({m.name: (m.name, *m.lookup_names()) for m in models})
+    full_names = index.find_equal(name)
+    matches = [m for m in models if m.name in (full_names or index.find(name))]
+    people = {model.person for model in matches}
+    if full_names or (len(people) == 1 and all(people)):
+        return matches
     return [find_model(name, data_dir)]  # Raises an error.
 
 

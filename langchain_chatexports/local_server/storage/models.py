@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.model_names import TunedModelName
@@ -138,9 +138,8 @@ def find_model(name: str, data_dir: str | Path | None = None) -> TunedModel:
         names = ", ".join(f"{m.name} ({m.created_at:%Y-%m-%d})" for m in matches)
         msg = f"{len(matches)} models match {name!r}: {names}. Use an id."
         raise LocalServerError(msg)
-    suggestion = did_you_mean(
-        [name], {form for m in models for form in m.lookup_names()}
-    )
+    forms = NameIndex.of(form for m in models for form in m.lookup_names())
+    suggestion = forms.did_you_mean(name)
     names = ", ".join(model.name for model in models) or "none"
     msg = f"No model named {name!r} on this machine.{suggestion} Models: {names}."
     raise LocalServerError(msg)
