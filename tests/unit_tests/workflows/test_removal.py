@@ -46,7 +46,7 @@ def test_models_jobs_and_examples_are_deleted(tmp_path: Path) -> None:
     index_dir = tmp_path / "indexes"
     done = forget(None, people=["zoë quark"], data_dir=tmp_path, index_dir=index_dir)
     assert [(one.id, one.kind, one.reason) for one in done.remaining] == [
-        (voice, "model", "voice"),
+        (voice, "model", "person"),
         (job, "training", "text"),
         (unused, "examples", "text"),
     ]
