@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
@@ -18,7 +17,7 @@ Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
 
 def training_steps(
-    senders: Collection[str] = (),
+    map_ai_messages: SessionTransform | None = None,
     *,
     gap: Gap = "auto",
     size: int = 8,
@@ -29,7 +28,7 @@ def training_steps(
     """Return the steps from an export's sessions to the messages of examples.
 
     Args:
-        senders: The names of the person who becomes the AI; empty for the owner.
+        map_ai_messages: The step that chooses the person; `None` for the owner.
         gap: The pause at which to split conversations.
         size: The number of messages in a window.
         overlap: The number of messages shared with the previous window.
@@ -47,7 +46,7 @@ def training_steps(
         # Split before messages are merged, since runs do not span long pauses.
         *(() if gap is None else (SplitSessions(gap=gap),)),
         MergeChatRuns(),
-        MapAIMessages(sender=tuple(senders) or None),
+        map_ai_messages or MapAIMessages(),
         LabelSpeakers(),
         *(() if whole else (windows,)),
     )
