@@ -13,8 +13,8 @@ import pytest
 from langchain_chatexports.chat_loaders.table import (
     TableChatLoader,
     matches_head,
-    open_database,
 )
+from langchain_chatexports.chat_loaders.table.database import open_database
 from langchain_chatexports.exceptions import ExportFormatError, MissingExtraError
 from tests.unit_tests.builders.sessions import all_texts, metadata_of
 from tests.unit_tests.builders.tables import (
