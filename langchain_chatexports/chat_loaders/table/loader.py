@@ -21,8 +21,7 @@ from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.local_times import (
     LocalClock,
     find_time_zone,
-    warn_about_local_times,
-    zone_name,
+    report_local_times,
 )
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.chat_loaders.table.columns import COLUMNS
@@ -137,9 +136,7 @@ class TableChatLoader(ChatExportLoader):
                 yield _read_conversation(conversation_id, group, tables, clock, files)
                 has_local_times |= clock.is_used
         if has_local_times:
-            files.details["time_zone"] = [zone_name(self.timezone)]
-            if self.timezone is None and not files.is_quiet:
-                warn_about_local_times(self.path)
+            report_local_times(self.timezone, files)
         _warn_about_invalid_times(
             [table for table in tables if table.invalid_times], files
         )

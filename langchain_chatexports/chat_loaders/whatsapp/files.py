@@ -34,7 +34,7 @@ def matches(files: Iterable[ExportFile]) -> bool:
         for file in files
         if file.name.lower().endswith(SUFFIXES) or has_chat_file_name(file)
     ]
-    # Next to another app's files, chat-like text could be anything.
+    # Among other apps' files, require a WhatsApp file name.
     is_mixed = len(candidates) < len(files)
     return any(
         _looks_like_chat(file)

@@ -18,8 +18,7 @@ from langchain_chatexports.chat_loaders.date_order import (
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
-    warn_about_local_times,
-    zone_name,
+    report_local_times,
 )
 from langchain_chatexports.chat_loaders.messages import Conversation
 from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, parse_chat
@@ -89,9 +88,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             ExportFormatError: If there is no WhatsApp chat.
         """
         chat_files = self._find_chats(files)
-        files.details["time_zone"] = [zone_name(self.timezone)]
-        if self.timezone is None and not files.is_quiet:
-            warn_about_local_times(self.path)
+        report_local_times(self.timezone, files)
         if len(chat_files) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(chat_files)
         ids: Counter[str] = Counter()
