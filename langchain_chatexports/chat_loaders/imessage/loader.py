@@ -1,12 +1,10 @@
 """The chat loader for Apple's Messages."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-from langchain_chatexports.chat_loaders.conversation import make_names_distinct
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
 from langchain_chatexports.chat_loaders.imessage.conversations import (
@@ -23,7 +21,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
     default_path,
     find_database,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Person
 
 
 class IMessageChatLoader(ChatExportLoader):
@@ -46,6 +44,8 @@ class IMessageChatLoader(ChatExportLoader):
     """
 
     platform = "imessage"
+    label = "iMessage database"
+    suffixes = ()
     owner_is_label = True
 
     def __init__(
@@ -82,11 +82,6 @@ class IMessageChatLoader(ChatExportLoader):
         if isinstance(contacts, (str, Path)):
             stat_path(Path(contacts).expanduser())
 
-    @contextmanager
-    def open_export(self, *, is_quiet: bool = False) -> Iterator[ExportFiles]:
-        """Yield no files, since `conversations` opens the database."""
-        yield ExportFiles(self.path, is_quiet=is_quiet)
-
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the conversations, most recently active first.
 
@@ -121,15 +116,18 @@ class IMessageChatLoader(ChatExportLoader):
                 found_by = "is_from_me"
             shared_ids = queries.get_shared_messages()
             reader = MessageReader(queries, people, owner, owner_handles, shared_ids)
-            display_names = make_names_distinct(people.names, people.handles)
+            listed_people = {
+                person: Person(name, tuple(people.handles[person]))
+                for person, name in people.names.items()
+            }
             for merged in conversations:
                 members = [] if merged.is_self_chat else list(merged.people)
                 if found_by:
                     members = [person for person in members if person != owner]
                     members.append(owner)
                 titles = [chat.title for chat in merged.chats if chat.title]
-                if not titles and merged.other_person and not merged.is_group:
-                    titles = [display_names[merged.other_person]]
+                if not titles and merged.is_self_chat and merged.other_person:
+                    titles = [people.names[merged.other_person]]
                 aliases = [(c.guid, c.identifier, c.title) for c in merged.chats]
                 services: list[str] = []
                 yield Conversation(
@@ -137,8 +135,7 @@ class IMessageChatLoader(ChatExportLoader):
                     messages=reader.read(merged, services),
                     title=titles[0] if titles else None,
                     members=members,
-                    names=people.names,
-                    handles=people.handles,
+                    people=listed_people,
                     aliases=[name for names in aliases for name in names if name],
                     is_group=merged.is_group,
                     owner=owner if found_by else None,

@@ -23,7 +23,7 @@ from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
     report_local_times,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
 from langchain_chatexports.chat_loaders.table.columns import COLUMNS
 from langchain_chatexports.chat_loaders.table.database import (
     Cells,
@@ -67,6 +67,7 @@ class TableChatLoader(ChatExportLoader):
     """
 
     platform = "table"
+    label = "table (Parquet, JSON Lines or CSV)"
     suffixes = (".parquet", ".jsonl", ".ndjson", *CSV_SUFFIXES)
 
     def __init__(
@@ -127,7 +128,7 @@ class TableChatLoader(ChatExportLoader):
                     self._add_rows(index, table, rows, store, files)
                 except ChatExportError as error:
                     store.remove(index)
-                    files.skip(error)
+                    files.skip(error, table.file)
             by_conversation = groupby(
                 store.sorted_rows(), key=attrgetter("conversation")
             )
@@ -141,9 +142,10 @@ class TableChatLoader(ChatExportLoader):
             [table for table in tables if table.invalid_times], files
         )
 
-    def handles(self) -> Mapping[str, Collection[str]]:
-        """Return an empty mapping, since tables only have one name per person."""
-        return {}
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield nothing, since tables have one name per person."""
+        del files
+        yield from ()
 
     def _count_messages(self) -> int | None:
         with self.open_export(is_quiet=True) as files:

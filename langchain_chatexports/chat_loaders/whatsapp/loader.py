@@ -20,7 +20,7 @@ from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
     report_local_times,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Person
 from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, parse_chat
 from langchain_chatexports.chat_loaders.whatsapp.files import (
     SUFFIXES,
@@ -28,6 +28,7 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
     find_chat_files,
     get_chat_id,
     get_chat_name,
+    is_whatsapp,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phone import Phone
 from langchain_chatexports.chat_loaders.whatsapp.records import (
@@ -53,7 +54,9 @@ class WhatsAppChatLoader(ChatExportLoader):
     """
 
     platform = "whatsapp"
+    label = "WhatsApp export"
     suffixes = SUFFIXES
+    has_parts = True
 
     def __init__(
         self,
@@ -80,6 +83,11 @@ class WhatsAppChatLoader(ChatExportLoader):
         super().__init__(path, **options)
         self.timezone = find_time_zone(timezone)
         self.date_order = validate_order(date_order)
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a WhatsApp export, by name and first bytes."""
+        return is_whatsapp(files)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the chats by name.
@@ -108,9 +116,10 @@ class WhatsAppChatLoader(ChatExportLoader):
             )
             raise ExportFormatError(msg, path=self.path)
 
-    def handles(self) -> Mapping[str, Collection[str]]:
-        """Return an empty mapping, since chats have one name per person."""
-        return {}
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield nothing, since chats have one name per person."""
+        del files
+        yield from ()
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
@@ -134,7 +143,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             except ExportFormatError as error:
                 if is_only_file:
                     raise
-                files.skip(error)
+                files.skip(error, file)
         return chats
 
     def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
@@ -176,7 +185,9 @@ class WhatsAppChatLoader(ChatExportLoader):
             chat.iter_messages(),
             title=chat.title,
             members=people,
-            handles=chat.handles,
+            people={
+                name: Person(handles=handles) for name, handles in chat.handles.items()
+            },
             is_group=chat.is_group,
             owner=owner and owner.name,
             owner_found_by=owner and owner.found_by,
