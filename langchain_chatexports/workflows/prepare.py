@@ -29,7 +29,6 @@ from langchain_chatexports.datasets.card import (
 )
 from langchain_chatexports.datasets.formats import SPLIT_NAMES, FormatName
 from langchain_chatexports.datasets.jsonl import write_jsonl
-from langchain_chatexports.datasets.person import MissedNamesError
 from langchain_chatexports.datasets.splits import split_examples
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.datasets.trace_file import read_prepared
