@@ -138,8 +138,13 @@ async def test_cancelled_task_does_not_cancel_the_job(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     server.statuses = ("running",)
-    polled, loop = asyncio.Event(), asyncio.get_running_loop()
-    clock.on_sleep = lambda: loop.call_soon_threadsafe(polled.set)
+    polled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def poll() -> None:
+        loop.call_soon_threadsafe(polled.set)
+
+    clock.on_sleep = poll
     task = asyncio.create_task(make_tuner(server).ainvoke(make_examples()))
     await polled.wait()
     task.cancel()
