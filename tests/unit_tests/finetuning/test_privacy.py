@@ -246,6 +246,7 @@ ROUTES = [
 @settings(max_examples=20)  # Each one is a server and a dozen requests.
 @example(route=FILES, answer={"data": [{"id": [1]}]}, times=-1)
 @example(route=FILES, answer={"id": "", "data": True}, times=1)
+@example(route=CREATE, answer={"data": []}, times=1)
 @given(
     route=st.sampled_from(ROUTES),
     answer=ODD
