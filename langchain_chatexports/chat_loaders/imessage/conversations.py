@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.contacts import Contacts
@@ -67,6 +67,15 @@ class People:
         return ("address", address.casefold()) if person is None else ("card", person)
 
 
+class Owner(NamedTuple):
+    """The owner of a database."""
+
+    id: str
+    # The owner's handles, if the database does not mark the owner's messages.
+    handles: frozenset[Any]
+    found_by: str | None
+
+
 @dataclass(frozen=True)
 class MergedChats:
     """The chats of one conversation."""
@@ -76,6 +85,26 @@ class MergedChats:
     other_person: str | None  # Their id, if there is exactly one other person.
     is_group: bool | None  # `None` if unknown.
     is_self_chat: bool  # Whether the owner writes to one of their own addresses.
+
+
+def find_owner(
+    people: People, label: str, addresses: Iterable[str], *, has_sent_messages: bool
+) -> Owner:
+    """Find the owner by `is_from_me`, else by name or address, and add them to people.
+
+    The owner is displayed as `label`.
+    """
+    handles = frozenset() if has_sent_messages else people.find_handles(label)
+    # Use the label as the owner's id, unless it is another person's address.
+    default_id = label if label not in people.handles else "is_from_me"
+    owner = min(
+        (people.ids_by_handle[handle] for handle in handles), default=default_id
+    )
+    people.names[owner] = label
+    aliases = (label, *people.handles.get(owner, ()), *sorted(addresses))
+    people.handles[owner] = dict.fromkeys(aliases)
+    found_by = "name" if handles else None
+    return Owner(owner, handles, "is_from_me" if has_sent_messages else found_by)
 
 
 def merge_chats(
@@ -130,7 +159,7 @@ def _find_other_person(
     senders = {
         people.ids_by_handle.get(handle_id) for handle_id in activity.senders
     } - {None}
-    # In a database built by hand, both people of a chat can have handles.
+    # In hand-made databases, both people may have handles.
     if _is_group(chat) or len(senders) > 1:
         return None
     members = set(participants)
@@ -145,7 +174,7 @@ def _merge(
     people: People,
     owner_addresses: Collection[str],
 ) -> MergedChats:
-    # In a database built by hand, row ids can have any type.
+    # In hand-made databases, row ids can have any type.
     chats = sorted(
         (chat for _, chat in active_chats),
         key=lambda chat: (

@@ -10,7 +10,10 @@ from langchain_chatexports.chat_loaders.conversation import make_names_distinct
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
 from langchain_chatexports.chat_loaders.imessage.conversations import (
+    MergedChats,
+    Owner,
     People,
+    find_owner,
     merge_chats,
 )
 from langchain_chatexports.chat_loaders.imessage.database import (
@@ -95,55 +98,41 @@ class IMessageChatLoader(ChatExportLoader):
                 database is damaged.
         """
         path = find_database(self.path)
-        label = self.owner or "Me"
         with open_database(path) as database:
             queries = Queries(database)
             people = People(queries.get_handles(), find_contacts(self.contacts, path))
             # Read in file order first, which is much faster on a hard disk. The next
             # pass then reads from the cache.
             has_sent_messages, addresses = queries.get_owner_addresses()
-            conversations = merge_chats(queries, people, addresses)
-            owner_handles = (
-                frozenset() if has_sent_messages else people.find_handles(label)
-            )
-            # Use the label as the owner's id, unless it is another person's address.
-            owner = label if label not in people.handles else "is_from_me"
-            owner = min(
-                (people.ids_by_handle[handle] for handle in owner_handles),
-                default=owner,
-            )
-            people.names[owner] = label
-            handles = (label, *people.handles.get(owner, ()), *sorted(addresses))
-            people.handles[owner] = dict.fromkeys(handles)
             files.details["owner_addresses"] = sorted(addresses)
-            found_by = "name" if owner_handles else None
-            if has_sent_messages:
-                found_by = "is_from_me"
-            shared_ids = queries.get_shared_messages()
-            reader = MessageReader(queries, people, owner, owner_handles, shared_ids)
+            chats = merge_chats(queries, people, addresses)
+            owner = find_owner(
+                people,
+                self.owner or "Me",
+                addresses,
+                has_sent_messages=has_sent_messages,
+            )
+            reader = MessageReader(queries, people, owner)
             display_names = make_names_distinct(people.names, people.handles)
-            for merged in conversations:
-                members = [] if merged.is_self_chat else list(merged.people)
-                if found_by:
-                    members = [person for person in members if person != owner]
-                    members.append(owner)
+            for merged in chats:
+                messages, services = reader.read(merged)
                 titles = [chat.title for chat in merged.chats if chat.title]
                 if not titles and merged.other_person and not merged.is_group:
                     titles = [display_names[merged.other_person]]
                 aliases = [(c.guid, c.identifier, c.title) for c in merged.chats]
-                services: list[str] = []
                 yield Conversation(
                     id=merged.chats[0].guid or str(merged.chats[0].row_id),
-                    messages=reader.read(merged, services),
+                    messages=iter(messages),  # Frees the list when it is exhausted.
                     title=titles[0] if titles else None,
-                    members=members,
+                    members=_list_members(merged, owner),
                     names=people.names,
                     handles=people.handles,
                     aliases=[name for names in aliases for name in names if name],
                     is_group=merged.is_group,
-                    owner=owner if found_by else None,
-                    owner_found_by=found_by,
+                    owner=owner.id if owner.found_by else None,
+                    owner_found_by=owner.found_by,
                     metadata={"services": services},
+                    is_ordered=True,
                 )
 
     def _count_messages(self) -> int:
@@ -152,3 +141,10 @@ class IMessageChatLoader(ChatExportLoader):
             database.get_columns("message")
             ((count,),) = database.query("SELECT count(*) FROM message")
         return int(count)
+
+
+def _list_members(chats: MergedChats, owner: Owner) -> list[str]:
+    members = [] if chats.is_self_chat else list(chats.people)
+    if not owner.found_by:
+        return members
+    return [*(person for person in members if person != owner.id), owner.id]
