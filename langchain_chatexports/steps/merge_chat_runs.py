@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, cast
@@ -78,15 +77,14 @@ def _merge(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     first = run[0]
     if len(run) == 1:
         return first
+    extras = [message.additional_kwargs for message in run]
+    kwargs = extras[0].copy()
+    for key in _JOINED_LISTS:
+        if values := [item for extra in extras for item in extra.get(key) or ()]:
+            kwargs[key] = values
     ids: list[str] = []
-    joined: defaultdict[str, list[Any]] = defaultdict(list)
-    for message in run:
-        extra = message.additional_kwargs
+    for message, extra in zip(run, extras, strict=True):
         ids += extra.get("message_ids") or ([message.id] if message.id else ())
-        for key in _JOINED_LISTS:
-            if values := extra.get(key):
-                joined[key] += values
-    kwargs: dict[str, Any] = {**first.additional_kwargs, **joined}
     if ids:
         kwargs["message_ids"] = ids
     merged = _join_texts([cast("str", message.content) for message in run], delimiter)
