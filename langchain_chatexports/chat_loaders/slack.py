@@ -7,7 +7,7 @@ conversation (a "dump").
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.conversation import make_names_distinct
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
     DECODE_ERRORS,
@@ -32,7 +31,9 @@ from langchain_chatexports.chat_loaders.json_data import (
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     Message,
+    Person,
     attachment,
+    link,
     reactions,
 )
 from langchain_chatexports.chat_loaders.people import name_key
@@ -130,6 +131,7 @@ class Attachment(msgspec.Struct):
     name: str | None = None
     title: str | None = None
     mimetype: str | None = None
+    size: Any = None
     mode: str | None = None
 
 
@@ -230,6 +232,29 @@ class SlackChatLoader(ChatExportLoader):
     """
 
     platform = "slack"
+    label = "Slack export"
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a Slack export, by their names and first bytes."""
+        names_by_folder: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for file in files:
+            names_by_folder[file.folders].add(file.name)
+        if any(
+            names & set(_USERS) and names & set(_LISTS)
+            for names in names_by_folder.values()
+        ):
+            return True
+        days = [file for file in files if _DAY_FILE.fullmatch(file.name)]
+        if days:
+            heads = (file.head(_HEAD_BYTES) for file in days[:3])
+            return any(head.startswith(b"[") and b'"ts"' in head for head in heads)
+        dumps = [file for file in files if file.name.lower().endswith(".json")]
+        return any(map(_read_dump_head, dumps[:_MAX_INSPECTED_FILES]))
+
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield the people in `users.json`, without those of other workspaces."""
+        yield Workspace(files).people
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each channel, followed by its threads."""
@@ -243,25 +268,6 @@ class SlackChatLoader(ChatExportLoader):
             yield from workspace.conversations(channel, owner)
 
 
-def matches(files: Iterable[ExportFile]) -> bool:
-    """Return whether files are a Slack export, by their names and first bytes."""
-    all_files = list(files)
-    names_by_folder: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for file in all_files:
-        names_by_folder[file.folders].add(file.name)
-    if any(
-        names & set(_USERS) and names & set(_LISTS)
-        for names in names_by_folder.values()
-    ):
-        return True
-    days = [file for file in all_files if _DAY_FILE.fullmatch(file.name)]
-    if days:
-        heads = (file.head(_HEAD_BYTES) for file in days[:3])
-        return any(head.startswith(b"[") and b'"ts"' in head for head in heads)
-    dumps = [file for file in all_files if file.name.lower().endswith(".json")]
-    return any(map(_read_dump_head, dumps[:_MAX_INSPECTED_FILES]))
-
-
 class Workspace:
     """The people and conversations of an export."""
 
@@ -273,11 +279,11 @@ class Workspace:
         files.details["other_files"] = 0
         # Channels with files, in code-point order of the folder names.
         self.channels = self._find_channels()
-        users = self._users.values()
-        # By id; guests are added while their messages are read.
-        self._names = {user.id: name for user in users if (name := user.visible_name)}
-        self._handles = {user.id: user.handles for user in users}
-        self._distinct_names = make_names_distinct(self._names, self._handles)
+        # By id. Guests are added in a new list, since conversations share a list.
+        self.people = {
+            user.id: Person(user.visible_name, user.handles)
+            for user in self._users.values()
+        }
 
     def _find_channels(self) -> list[Channel]:
         days: dict[Folder, list[ExportFile]] = defaultdict(list)
@@ -348,7 +354,7 @@ class Workspace:
         except msgspec.ValidationError:
             return
         except ChatExportError as error:
-            self._files.skip(error)
+            self._files.skip(error, file)
             return
         for entry in entries:
             with suppress(*DECODE_ERRORS):
@@ -373,9 +379,9 @@ class Workspace:
     def find_person(self, name: str) -> str | None:
         """Look up a person's id by id, handle, name or e-mail address."""
         key = name_key(name)
-        for person, handles in self._handles.items():
-            if key in map(name_key, (person, *handles)):
-                return person
+        for id_, person in self.people.items():
+            if key in map(name_key, (id_, *person.handles)):
+                return id_
         return None
 
     def find_owner(self) -> str | None:
@@ -406,18 +412,17 @@ class Workspace:
     ) -> Iterator[Conversation]:
         """Yield a channel, followed by its threads."""
         threads: dict[str, list[Message]] = defaultdict(list)
+        # Read before people are listed, since messages contain guests.
+        messages = self._files.collect(self._read_messages(channel, threads))
         others = [id_ for id_ in channel.members if id_ != owner] or channel.members
-        names = dict.fromkeys(
-            f"@{self._distinct_names.get(id_, id_)}" for id_ in others
-        )
+        names = dict.fromkeys(f"@{self._get_name(id_) or id_}" for id_ in others)
         title = ", ".join(names) or channel.name
         conversation = Conversation(
             id=channel.id,
-            messages=self._read_messages(channel, threads),
+            messages=messages,
             title=title if channel.is_direct else f"#{channel.name}",
             members=channel.members if channel.is_direct else (),
-            names=self._names,
-            handles=self._handles,
+            people=self.people,
             aliases=(channel.id, channel.name, f"#{channel.name}"),
             is_group=channel.kind != "dm",
             owner=owner,
@@ -425,12 +430,12 @@ class Workspace:
         )
         yield conversation
         for thread in sorted(threads, key=_thread_sort_key):
-            messages = threads.pop(thread)
-            if all(message.is_repeat for message in messages):
+            replies = threads.pop(thread)
+            if all(message.is_repeat for message in replies):
                 continue  # The export does not contain the replies.
             minute = _format_minute(_thread_sort_key(thread)[0])
             title = f"#{channel.name}, thread of {minute}"
-            yield replace(conversation, id=thread, messages=messages, title=title)
+            yield replace(conversation, id=thread, messages=replies, title=title)
 
     def _read_messages(
         self, channel: Channel, threads: dict[str, list[Message]]
@@ -462,7 +467,7 @@ class Workspace:
             try:
                 raws = _read_raw_messages(file)
             except ChatExportError as error:
-                self._files.skip(error)
+                self._files.skip(error, file)
                 continue
             if raws is None:
                 self._files.details["other_files"] += 1
@@ -503,11 +508,17 @@ class Workspace:
             text = old["comment"] or ""
         if kind == "bot":
             user = _get_bot_name(record)
-        elif record.user_profile and user and user not in self._names:
-            self._names[user] = record.user_profile.visible_name or user
+        elif record.user_profile and user and not self._get_name(user):
+            handles = self.people.get(user, Person()).handles
+            guest = Person(record.user_profile.visible_name or user, handles)
+            self.people = {**self.people, user: guest}
         if kind == "unsent":  # The text is "This message was deleted."
             user = text = ""
-        return user, render_markup(text, self._names, self._channel_names)
+        return user, render_markup(text, self._get_name, self._channel_names)
+
+    def _get_name(self, user: str) -> str:
+        """Return a person's name; empty if it is unknown."""
+        return self.people[user].name if user in self.people else ""
 
     def _classify(self, record: Record) -> str:
         subtype = record.subtype
@@ -582,7 +593,7 @@ def to_microseconds(ts: object) -> int | None:
 
 
 def render_markup(
-    text: str, names: Mapping[str, str], channels: Mapping[str, str]
+    text: str, get_name: Callable[[str], str | None], channels: Mapping[str, str]
 ) -> str:
     """Replace the ids in message text with names, and links with their labels.
 
@@ -597,7 +608,7 @@ def render_markup(
         label = _unescape(label)
         kind, value = target[:1], target[1:]
         if kind == "@":
-            return f"@{names.get(value) or label or value}"
+            return f"@{get_name(value) or label or value}"
         if kind == "#":
             return f"#{channels.get(value) or label or value}"
         if kind == "!":
@@ -653,14 +664,12 @@ def _collect_extra(record: Record) -> dict[str, Any]:
             if file.mode in _UNAVAILABLE_MODES
             else _get_first_text(file.name, file.title)
         )
-        attachments.append(attachment(name, clean_text(file.mimetype)))
+        attachments.append(attachment(name, clean_text(file.mimetype), size=file.size))
     for item in record.attachments or ():
         # Treat a shared message as an attachment, since another person wrote it.
         if item.is_share or item.is_msg_unfurl:
-            shared = {"uri": clean_text(item.from_url), "text": clean_text(item.text)}
-            attachments.append(
-                {"type": "link"} | {key: text for key, text in shared.items() if text}
-            )
+            text = clean_text(item.text)
+            attachments.append(link(clean_text(item.from_url), text=text))
     if attachments:
         extra["attachments"] = attachments
     if record.edited:

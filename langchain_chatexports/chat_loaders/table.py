@@ -36,7 +36,11 @@ from langchain_chatexports.chat_loaders.local_times import (
     warn_about_local_times,
     zone_name,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    Message,
+    Person,
+)
 from langchain_chatexports.chat_loaders.written_times import (
     detect_order,
     parse_time,
@@ -120,6 +124,7 @@ class TableChatLoader(ChatExportLoader):
     """
 
     platform = "table"
+    label = "table (Parquet, JSON Lines or CSV)"
     suffixes = (".parquet", ".jsonl", ".ndjson", *_CSV_SUFFIXES)
 
     def __init__(
@@ -180,7 +185,7 @@ class TableChatLoader(ChatExportLoader):
                     self._insert(index, table, rows, database, files)
                 except ChatExportError as error:
                     database.execute("DELETE FROM rows WHERE file = ?", [index])
-                    files.skip(error)
+                    files.skip(error, table.file)
             sorted_rows = _fetch_rows(database.execute(_SELECT))
             for conversation_id, group in groupby(sorted_rows, key=itemgetter(2)):
                 clock = LocalClock(self.timezone)
@@ -194,9 +199,10 @@ class TableChatLoader(ChatExportLoader):
             [table for table in tables if table.invalid_times], files
         )
 
-    def handles(self) -> Mapping[str, Collection[str]]:
-        """Return an empty mapping, since tables only have one name per person."""
-        return {}
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield nothing, since tables have one name per person."""
+        del files
+        yield from ()
 
     def _count_messages(self) -> int | None:
         with self.open_export(is_quiet=True) as files:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from langchain_chatexports._files import write_atomic
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -28,7 +29,6 @@ from langchain_chatexports.cli._options import (
     read_exports,
     resolve_paths,
 )
-from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report import ExportReport, build_report, render_report
 from langchain_chatexports.report.html import check_extra
@@ -72,8 +72,8 @@ def report(
     statistics = read_exports(
         paths,
         chats,
-        lambda exports, choice, ai_names: _build_report(
-            exports, choice, ai_names, anonymous
+        lambda exports, readings, ai_names: _build_report(
+            exports, readings, ai_names, anonymous
         ),
         ai or (),
     )
@@ -88,7 +88,7 @@ def report(
 
 def _build_report(
     exports: Sequence[Export],
-    chats: ChatFilter,
+    readings: Sequence[Reading],
     ai: Sequence[str],
     anonymous: bool,
 ) -> ExportReport:
@@ -106,8 +106,8 @@ def _build_report(
             time_zone="local",
             anonymous=anonymous,
             on_messages=update_count,
+            readings=readings,
         )
-    chats.check_names(exports)
     if (
         ai
         and statistics.messages

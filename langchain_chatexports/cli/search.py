@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from langchain_chatexports._terminal import one_line, plural
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.display_names import KnownNames
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.chat_loaders.suggestions import (
     did_you_mean,
@@ -185,7 +188,9 @@ def _find_names(
 ) -> set[str]:
     """Return the full names that match a name, a handle, or the start of one."""
     full_names = {
-        full_name for export in exports for full_name in export.loader.names_of(name)
+        full_name
+        for export in exports
+        for full_name in _list_names(export.loader).names_of(name)
     }
     if matches := full_names & known_names:
         return matches
@@ -197,6 +202,12 @@ def _find_names(
         f"{did_you_mean([name], known_names)}"
     )
     raise SenderNotFoundError(msg)
+
+
+@cache
+def _list_names(loader: ChatExportLoader) -> KnownNames:
+    """Return the names in an export, which can take seconds to read."""
+    return loader.list_names()
 
 
 def _to_local_time(line: ChatLine) -> datetime | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-from langchain_chatexports.chat_loaders.recognition import Export
+from langchain_chatexports.chat_loaders.base import LoaderOptions
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.steps import SelectSessions
 
 
 @dataclass(frozen=True)
@@ -29,28 +28,19 @@ class ChatFilter:
         return self == ChatFilter()
 
     def loader_options(self) -> LoaderOptions:
-        """Return the loader options for this filter; `apply` excludes groups."""
+        """Return the loader options for this filter."""
         return {
             "include": self.include,
             "exclude": self.exclude,
+            "groups": not self.without_groups,
             "start": self.start,
             "end": self.end,
         }
 
-    def apply(self, exports: Iterable[Export]) -> list[Export]:
-        """Exclude groups, if requested, from exports opened with `loader_options`."""
-        if not self.without_groups:
-            return [*exports]
-        step = SelectSessions(is_group=False)
-        return [
-            replace(export, loader=export.loader.with_selection(step))
-            for export in exports
-        ]
-
-    def check_names(self, exports: Sequence[Export]) -> None:
-        """Raise an error for unknown names; call it after reading the exports."""
-        known_names = {name for export in exports for name in export.loader.names_found}
-        for option, unknown in self._unknown(exports):
+    def check_names(self, readings: Sequence[Reading]) -> None:
+        """Raise an error for names that the exports do not have."""
+        known_names = {name for reading in readings for name in reading.names.found}
+        for option, unknown in self._unknown(readings):
             between = " between these dates" if self.start or self.end else ""
             msg = (
                 f"No conversation{between} matches {option}."
@@ -58,22 +48,22 @@ class ChatFilter:
             )
             raise SenderNotFoundError(msg)
 
-    def has_unknown_names(self, exports: Sequence[Export]) -> bool:
+    def has_unknown_names(self, readings: Sequence[Reading]) -> bool:
         """Return whether `check_names` raises an error."""
-        return any(self._unknown(exports))
+        return any(self._unknown(readings))
 
-    def _unknown(self, exports: Sequence[Export]) -> Iterator[tuple[str, list[str]]]:
+    def _unknown(self, readings: Sequence[Reading]) -> Iterator[tuple[str, list[str]]]:
         for option, names in (("--with", self.include), ("--exclude", self.exclude)):
             unknown = [
                 name
                 for name in names
-                if not any(_has_name(export.loader, name) for export in exports)
+                if not any(_has_name(reading, name) for reading in readings)
             ]
             if unknown:
                 yield option, unknown
 
 
-def _has_name(loader: ChatExportLoader, name: str) -> bool:
-    known_names = {known_name.casefold() for known_name in loader.names_found}
-    names = {name, *loader.names_of(name)}
+def _has_name(reading: Reading, name: str) -> bool:
+    known_names = {known_name.casefold() for known_name in reading.names.found}
+    names = {name, *reading.names.names_of(name)}
     return not known_names.isdisjoint(map(str.casefold, names))

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from langchain_chatexports._files import is_pipe
-from langchain_chatexports.chat_loaders.counts import Counts, Reading
+from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.datasets.card import (
     EXAMPLES,
     CardNotes,
@@ -112,5 +113,4 @@ def _hash_sources(preparation: Preparation) -> Iterator[SourceFile]:
 
 def _iter_passes(preparation: Preparation) -> Iterator[Reading]:
     # Evaluated lazily, since `passes` is replaced when reading begins.
-    for _, reading in preparation.passes:
-        yield reading
+    yield from preparation.readings

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, Required, TypeAlias, cast
+from typing import Any, NamedTuple, Required, TypeAlias
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, append_on_exit
+from langchain_chatexports.chat_loaders.schema import keys_of, metadata_of, sender_of
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     iter_sessions,
@@ -132,7 +133,7 @@ def convert_sessions(
                 session_counts.skip(reason)
                 message_counts.skip(reason, len(messages))
                 if reason == "no_assistant":
-                    senders.update(map(_sender_name, messages))
+                    senders.update(map(sender_of, messages))
                 continue
             message_counts.skip("empty", len(messages) - len(items))
             message_counts.skip("trailing", len(items) - end)
@@ -202,10 +203,6 @@ def _last_answer_end(messages: Sequence[TrainingMessage]) -> int:
     return end
 
 
-def _sender_name(message: BaseMessage) -> str:
-    return str(message.additional_kwargs.get("sender", "unknown"))
-
-
 def _system_prompt(
     system: SystemPrompt, session: ChatSession, messages: Sequence[BaseMessage]
 ) -> str | None:
@@ -218,15 +215,15 @@ def _system_prompt(
 
 def _other_people(session: ChatSession) -> list[str]:
     # Prefer the metadata: some participants may have no message in a window.
-    metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
+    metadata = metadata_of(session)
     senders: dict[str, None] = {}
     ai_names: set[str] = set()
     for message in session.get("messages", ()):
         if not isinstance(message, AIMessage):
-            senders[_sender_name(message)] = None
+            senders[sender_of(message)] = None
             continue
-        ai_names.add(_sender_name(message))
-        if message.additional_kwargs.get("is_from_me") and metadata.get("owner"):
+        ai_names.add(sender_of(message))
+        if keys_of(message).get("is_from_me") and metadata.get("owner"):
             ai_names.add(str(metadata["owner"]))
     participants = metadata.get("participants") or senders
     return [name for name in participants if name not in ai_names]

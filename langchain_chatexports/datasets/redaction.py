@@ -10,6 +10,7 @@ from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports._progress import Watch, no_progress
+from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -18,7 +19,6 @@ from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.redaction.pseudonyms import new_key
 from langchain_chatexports.steps import Redact
-from langchain_chatexports.steps.pipe import read_loader
 
 
 def default_key_file(output: Path) -> Path:
@@ -80,7 +80,7 @@ class Redaction:
     def _read(
         self, label: str, exports: Sequence[Export]
     ) -> Iterator[Iterator[ChatSession]]:
-        passes = [read_loader(export.loader) for export in exports]
+        passes = read_loaders(export.loader for export in exports)
 
         def count_messages() -> int:
             return sum(reading.messages_read for reading in passes)

@@ -18,6 +18,7 @@ from langchain_chatexports._fast.strings import format_iso_time
 from langchain_chatexports._terminal import message_line, one_line
 from langchain_chatexports.chat_loaders.conversation import MessageIds
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     iter_sessions,
@@ -160,7 +161,7 @@ def sessions_to_documents(
 
 def read_chat(session: ChatSession) -> tuple[IndexedChat, list[ChatLine]]:
     """Return a session's metadata and messages, with ids for messages without one."""
-    metadata: Mapping[str, Any] = dict(session).get("metadata") or {}  # type: ignore[assignment] # other packages may use any type
+    metadata = metadata_of(session)
     messages = session.get("messages", ())
     identities = [_identity(message) for message in messages]
     platform = _text(metadata.get("platform")) or "unknown"

@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import one_line, plural
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export, find_splits
 from langchain_chatexports.chat_loaders.suggestions import match_name
 from langchain_chatexports.datasets.chat_filter import ChatFilter
@@ -19,6 +20,7 @@ from langchain_chatexports.datasets.dataset_writer import (
     PreparedDataset,
     write_prepared,
 )
+from langchain_chatexports.datasets.person import MissedNamesError
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace import TracedExample
 from langchain_chatexports.datasets.trace_file import read_prepared
@@ -182,7 +184,7 @@ def _read(
         _check_options_for_examples(options)
     try:
         result = use(preparation)
-    except SenderNotFoundError:
+    except SenderNotFoundError as error:
         senders = preparation.senders()
         if not senders and options.chats.includes_all:
             path_list = ", ".join(map(str, paths))
@@ -191,19 +193,20 @@ def _read(
                 "Choose another chat."
             )
             raise TrainingDataError(msg) from None
-        exports = preparation.exports
+        readings = preparation.readings
         # After an unknown chat name, no senders have been read.
         known_names = senders or {
-            name for export in exports for name in export.loader.names_found
+            name for reading in readings for name in reading.names.found
         }
+        missed_names = error.names if isinstance(error, MissedNamesError) else ()
         corrected_options = replace(
             options,
-            ai=match_names(options.ai, known_names, exports),
-            chats=correct_names(options.chats, exports, senders),
+            ai=(*match_names(options.ai, known_names, readings), *missed_names),
+            chats=correct_names(options.chats, readings, senders),
         )
         if corrected_options == options:
             # If a chat name is wrong, asking for a speaker would not help.
-            has_unknown_chat = options.chats.has_unknown_names(exports)
+            has_unknown_chat = options.chats.has_unknown_names(readings)
             if options.ai or has_unknown_chat or not (choose_speaker and senders):
                 raise
             owners = {
@@ -222,25 +225,25 @@ def _read(
 
 
 def correct_names(
-    chats: ChatFilter, exports: Collection[Export], senders: Iterable[str] = ()
+    chats: ChatFilter, readings: Collection[Reading], senders: Iterable[str] = ()
 ) -> ChatFilter:
     """Replace names with those in the exports; unknown names are not changed."""
-    known_names = {name for export in exports for name in export.loader.names_found}
+    known_names = {name for reading in readings for name in reading.names.found}
     known_names.update(senders)
     return replace(
         chats,
-        include=match_names(chats.include, known_names, exports),
-        exclude=match_names(chats.exclude, known_names, exports),
+        include=match_names(chats.include, known_names, readings),
+        exclude=match_names(chats.exclude, known_names, readings),
     )
 
 
 def match_names(
-    names: Iterable[str], known_names: Collection[str], exports: Iterable[Export]
+    names: Iterable[str], known_names: Collection[str], readings: Collection[Reading]
 ) -> tuple[str, ...]:
     """Replace names with those in the exports; unknown names are not changed."""
 
     def is_known(name: str) -> bool:
-        return any(export.loader.names_of(name) & {*known_names} for export in exports)
+        return any(r.names.names_of(name) & {*known_names} for r in readings)
 
     return tuple(
         name if is_known(name) else match_name(name, known_names) or name

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.contacts import Contacts
 from langchain_chatexports.chat_loaders.imessage.queries import Activity, Chat, Queries
+from langchain_chatexports.chat_loaders.messages import Person
 from langchain_chatexports.chat_loaders.people import address_key
 
 _GROUP_STYLE, _SINGLE_STYLE = 43, 45
@@ -62,6 +63,13 @@ class People:
             if alias.casefold() in keys or address_key(alias) in keys
         )
 
+    def to_dict(self) -> dict[str, Person]:
+        """Return all people by id."""
+        return {
+            person: Person(name, tuple(self.handles[person]))
+            for person, name in self.names.items()
+        }
+
     def _get_key(self, address: str) -> Hashable:
         person = self._contacts.find_person(address)
         return ("address", address.casefold()) if person is None else ("card", person)
@@ -71,9 +79,10 @@ class Owner(NamedTuple):
     """The owner of a database."""
 
     id: str
+    found_by: str | None
+    addresses: frozenset[str]  # In lower case.
     # The owner's handles, if the database does not mark the owner's messages.
     handles: frozenset[Any]
-    found_by: str | None
 
 
 @dataclass(frozen=True)
@@ -88,23 +97,21 @@ class MergedChats:
 
 
 def find_owner(
-    people: People, label: str, addresses: Iterable[str], *, has_sent_messages: bool
+    people: People, label: str, addresses: frozenset[str], has_sent_messages: bool
 ) -> Owner:
-    """Find the owner by `is_from_me`, else by name or address, and add them to people.
-
-    The owner is displayed as `label`.
-    """
+    """Find the owner, who is displayed as `label`, and add them to the people."""
     handles = frozenset() if has_sent_messages else people.find_handles(label)
     # Use the label as the owner's id, unless it is another person's address.
     default_id = label if label not in people.handles else "is_from_me"
-    owner = min(
-        (people.ids_by_handle[handle] for handle in handles), default=default_id
-    )
+    ids = [people.ids_by_handle[handle] for handle in handles]
+    owner = min(ids, default=default_id)
     people.names[owner] = label
     aliases = (label, *people.handles.get(owner, ()), *sorted(addresses))
     people.handles[owner] = dict.fromkeys(aliases)
     found_by = "name" if handles else None
-    return Owner(owner, handles, "is_from_me" if has_sent_messages else found_by)
+    if has_sent_messages:
+        found_by = "is_from_me"
+    return Owner(owner, found_by, addresses, handles)
 
 
 def merge_chats(

@@ -1,12 +1,10 @@
 """The chat loader for Apple's Messages."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-from langchain_chatexports.chat_loaders.conversation import make_names_distinct
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.imessage.contacts import find_contacts
 from langchain_chatexports.chat_loaders.imessage.conversations import (
@@ -26,7 +24,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
     default_path,
     find_database,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Person
 
 
 class IMessageChatLoader(ChatExportLoader):
@@ -49,6 +47,8 @@ class IMessageChatLoader(ChatExportLoader):
     """
 
     platform = "imessage"
+    label = "iMessage database"
+    suffixes = ()
     owner_is_label = True
 
     def __init__(
@@ -85,11 +85,6 @@ class IMessageChatLoader(ChatExportLoader):
         if isinstance(contacts, (str, Path)):
             stat_path(Path(contacts).expanduser())
 
-    @contextmanager
-    def open_export(self, *, is_quiet: bool = False) -> Iterator[ExportFiles]:
-        """Yield no files, since `conversations` opens the database."""
-        yield ExportFiles(self.path, is_quiet=is_quiet)
-
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the conversations, most recently active first.
 
@@ -97,43 +92,33 @@ class IMessageChatLoader(ChatExportLoader):
             ChatExportError: If there is no Messages database, access is denied, or the
                 database is damaged.
         """
-        path = find_database(self.path)
-        with open_database(path) as database:
+        with open_database(find_database(self.path)) as database:
             queries = Queries(database)
-            people = People(queries.get_handles(), find_contacts(self.contacts, path))
-            # Read in file order first, which is much faster on a hard disk. The next
-            # pass then reads from the cache.
-            has_sent_messages, addresses = queries.get_owner_addresses()
-            files.details["owner_addresses"] = sorted(addresses)
-            chats = merge_chats(queries, people, addresses)
-            owner = find_owner(
-                people,
-                self.owner or "Me",
-                addresses,
-                has_sent_messages=has_sent_messages,
-            )
+            people, owner, chats = self._find_people(queries, database.path)
+            files.details["owner_addresses"] = sorted(owner.addresses)
             reader = MessageReader(queries, people, owner)
-            display_names = make_names_distinct(people.names, people.handles)
+            listed_people = people.to_dict()
             for merged in chats:
-                messages, services = reader.read(merged)
-                titles = [chat.title for chat in merged.chats if chat.title]
-                if not titles and merged.other_person and not merged.is_group:
-                    titles = [display_names[merged.other_person]]
-                aliases = [(c.guid, c.identifier, c.title) for c in merged.chats]
-                yield Conversation(
-                    id=merged.chats[0].guid or str(merged.chats[0].row_id),
-                    messages=iter(messages),  # Frees the list when it is exhausted.
-                    title=titles[0] if titles else None,
-                    members=_list_members(merged, owner),
-                    names=people.names,
-                    handles=people.handles,
-                    aliases=[name for names in aliases for name in names if name],
-                    is_group=merged.is_group,
-                    owner=owner.id if owner.found_by else None,
-                    owner_found_by=owner.found_by,
-                    metadata={"services": services},
-                    is_ordered=True,
-                )
+                yield _read_conversation(merged, reader, owner, listed_people)
+
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield the people in the database, without reading messages."""
+        del files
+        with open_database(find_database(self.path)) as database:
+            people, *_ = self._find_people(Queries(database), database.path)
+            yield people.to_dict()
+
+    def _find_people(
+        self, queries: Queries, path: Path
+    ) -> tuple[People, Owner, list[MergedChats]]:
+        people = People(queries.get_handles(), find_contacts(self.contacts, path))
+        # Read in file order first, which is much faster on a hard disk. The next pass
+        # then reads from the cache.
+        has_sent_messages, addresses = queries.get_owner_addresses()
+        chats = merge_chats(queries, people, addresses)
+        label = self.owner or "Me"
+        owner = find_owner(people, label, addresses, has_sent_messages)
+        return people, owner, chats
 
     def _count_messages(self) -> int:
         with open_database(find_database(self.path)) as database:
@@ -143,8 +128,30 @@ class IMessageChatLoader(ChatExportLoader):
         return int(count)
 
 
-def _list_members(chats: MergedChats, owner: Owner) -> list[str]:
+def _read_conversation(
+    chats: MergedChats,
+    reader: MessageReader,
+    owner: Owner,
+    people: Mapping[str, Person],
+) -> Conversation:
+    messages, services = reader.read(chats)
     members = [] if chats.is_self_chat else list(chats.people)
-    if not owner.found_by:
-        return members
-    return [*(person for person in members if person != owner.id), owner.id]
+    if owner.found_by:
+        members = [*(person for person in members if person != owner.id), owner.id]
+    titles = [chat.title for chat in chats.chats if chat.title]
+    if not titles and chats.is_self_chat and chats.other_person:
+        titles = [people[chats.other_person].name]
+    aliases = [(chat.guid, chat.identifier, chat.title) for chat in chats.chats]
+    return Conversation(
+        id=chats.chats[0].guid or str(chats.chats[0].row_id),
+        messages=iter(messages),  # Frees the list when it is exhausted.
+        title=titles[0] if titles else None,
+        members=members,
+        people=people,
+        aliases=[name for names in aliases for name in names if name],
+        is_group=chats.is_group,
+        owner=owner.id if owner.found_by else None,
+        owner_found_by=owner.found_by,
+        is_ordered=True,
+        metadata={"services": services},
+    )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Unpack
 import msgspec
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders import schema
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import clean_text
@@ -23,9 +24,9 @@ from langchain_chatexports.chat_loaders.local_times import (
     zone_name,
 )
 from langchain_chatexports.chat_loaders.messages import (
-    UNKNOWN_SENDER,
     Conversation,
     Message,
+    Person,
     attachment,
     reactions,
 )
@@ -122,25 +123,28 @@ def is_forwarded(record: Record) -> bool:
     return record.forwarded_from is not _UNSET or record.saved_from is not _UNSET
 
 
-def _describe_attachments(record: Record) -> list[dict[str, str]]:
-    # Omit paths, so that no code opens a file named in an export.
-    names: dict[str, str] = {}
+def _describe_attachments(record: Record) -> list[schema.Attachment]:
+    items: dict[str, schema.Attachment] = {}
     if record.photo is not _UNSET:
-        names["photo"] = ""
+        items["photo"] = attachment(kind="photo")
     if record.file is not _UNSET or record.media_type:
         kind = _MEDIA_TYPES.get(record.media_type or "", "file")
-        name = clean_text(record.title) or clean_text(record.file_name)
-        names[kind] = clean_text(record.sticker_emoji) if kind == "sticker" else name
+        title = record.sticker_emoji if kind == "sticker" else record.title
+        name = "" if kind == "sticker" else clean_text(record.file_name)
+        items[kind] = attachment(name, kind=kind, title=clean_text(title))
     fields = _get_other_fields(record)
     if fields != _NO_OTHER_FIELDS:
         for kind, value in zip(_OTHER_TYPES.values(), fields, strict=True):
             if value is not _UNSET:
-                names[kind] = ""
-    if isinstance(record.poll, dict):
-        names["poll"] = clean_text(join_text(record.poll.get("question")))
-    if "location" in names:
-        names["location"] = clean_text(record.place_name)
-    return [attachment(name, kind=kind) for kind, name in names.items()]
+                items[kind] = attachment(kind=kind, title=_get_title(kind, record))
+    return list(items.values())
+
+
+def _get_title(kind: str, record: Record) -> str:
+    """Return the question of a poll, or the name of a place."""
+    if kind == "poll" and isinstance(record.poll, dict):
+        return clean_text(join_text(record.poll.get("question")))
+    return clean_text(record.place_name) if kind == "location" else ""
 
 
 class MessageConverter:
@@ -153,9 +157,9 @@ class MessageConverter:
         bots: frozenset[str],
         known_handles: Mapping[str, Collection[str]],
     ) -> None:
-        self.names: dict[str, str] = {}  # The names of the people so far, by id.
-        # Each person's id, its number, and the handles in the account's contacts.
-        self.handles: dict[str, tuple[str, ...]] = {}
+        # The people so far, by id. The handles are the id, its number, and those in the
+        # account's contacts.
+        self.people: dict[str, Person] = {}
         self._chat = chat
         self._has_zone = zone is not None
         self.clock = LocalClock(zone)
@@ -178,7 +182,10 @@ class MessageConverter:
         if record is None:
             return Message(None, "", "", kind="unreadable")
         author = get_author_id(record)
-        if self.names.get(author, UNKNOWN_SENDER) == UNKNOWN_SENDER:
+        if (
+            author not in self.people
+            or self.people[author].name == schema.UNKNOWN_SENDER
+        ):
             self.add_person(author, get_author_name(record))
         extra = self._build_extra(record)
         text = get_full_text(record)
@@ -208,12 +215,11 @@ class MessageConverter:
     def add_person(self, author: str, name: str) -> None:
         """Add the name and handles of a person. Deleted accounts have an empty name."""
         if author:
-            self.names[author] = name or UNKNOWN_SENDER
             number = author.removeprefix("user")
+            handles: tuple[str, ...] = ()
             if number.isdecimal():
-                # The first handle distinguishes people with the same name.
-                handles = self._known_handles.get(author, ())
-                self.handles[author] = (author, number, *handles)
+                handles = (author, number, *self._known_handles.get(author, ()))
+            self.people[author] = Person(name or schema.UNKNOWN_SENDER, handles)
 
     def _parse_time(self, record: Record) -> int | None:
         """Return when a message was sent, in microseconds since 1970."""
@@ -251,7 +257,7 @@ class MessageConverter:
             extra["reactions"] = list(self._convert_reactions(record.reactions))
         return extra
 
-    def _convert_reactions(self, items: list[Reaction]) -> Iterator[dict[str, Any]]:
+    def _convert_reactions(self, items: list[Reaction]) -> Iterator[schema.Reaction]:
         for item in items:
             reaction = _REACTIONS.get(item.type) or clean_text(item.emoji)
             if not reaction:
@@ -260,9 +266,11 @@ class MessageConverter:
             for person in item.recent or []:
                 name = clean_text(person.from_)
                 senders.append(
-                    _get_person_id(person.from_id, name) if name else UNKNOWN_SENDER
+                    _get_person_id(person.from_id, name)
+                    if name
+                    else schema.UNKNOWN_SENDER
                 )
-                if name and senders[-1] not in self.names:
+                if name and senders[-1] not in self.people:
                     self.add_person(senders[-1], name)
             yield from reactions(reaction, senders, item.count)
 
@@ -284,8 +292,9 @@ class TelegramChatLoader(ChatExportLoader):
     """
 
     platform = "telegram"
+    label = "Telegram export"
     suffixes = (".json", ".html", ".htm")
-    names_are_in_messages = True
+    has_parts = True
 
     def __init__(
         self,
@@ -311,6 +320,14 @@ class TelegramChatLoader(ChatExportLoader):
         super().__init__(path, **options)
         self.timezone = find_time_zone(timezone)
 
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a Telegram export, by name and first bytes."""
+        # Media and contacts in the same folder may also be JSON files.
+        by_name = sorted(files, key=lambda f: not f.name.startswith(_EXPORT_NAMES))
+        candidates = by_name[:_MAX_INSPECTED_FILES]
+        return any(is_json_export(file) or is_page(file) for file in candidates)
+
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the chats in the order of the files.
 
@@ -330,10 +347,9 @@ class TelegramChatLoader(ChatExportLoader):
             number = "" if chat.is_html else chat.id.lstrip(_LETTERS)
             yield Conversation(
                 id=chat.id,
-                messages=_read_messages(chats, converter, files),
+                messages=files.collect(_read_messages(chats, converter, files)),
                 title=chat.title,
-                names=converter.names,
-                handles=converter.handles,
+                people=converter.people,
                 aliases=(number,) if number else (),
                 is_group=chat.is_group,
                 owner=owner and (owner.name if chat.is_html else owner.id),
@@ -386,10 +402,9 @@ def _read_messages(
         ids: dict[str, str] = {}
         if chat.is_html and not chats[0].is_html:
             # HTML has no ids, and only unique names identify the author.
-            counts = Counter(converter.names.values())
-            ids = {
-                name: id_ for id_, name in converter.names.items() if counts[name] == 1
-            }
+            names = {id_: person.name for id_, person in converter.people.items()}
+            counts = Counter(names.values())
+            ids = {name: id_ for id_, name in names.items() if counts[name] == 1}
         try:
             for record in chat.read_records():
                 if record and ids:
@@ -397,14 +412,6 @@ def _read_messages(
                 yield converter.convert(record)
         except ChatExportError as error:
             files.skip(error)
-
-
-def matches(files: Iterable[ExportFile]) -> bool:
-    """Return whether files are a Telegram export, by name and first bytes."""
-    # Media and contacts in the same folder may also be JSON files.
-    files = sorted(files, key=lambda file: not file.name.startswith(_EXPORT_NAMES))
-    candidates = files[:_MAX_INSPECTED_FILES]
-    return any(is_json_export(file) or is_page(file) for file in candidates)
 
 
 class _Export:
@@ -455,7 +462,7 @@ class _Export:
         try:
             export = self._read(file)
         except ChatExportError as error:
-            files.skip(error)
+            files.skip(error, file)
             return False
         if export is None:
             return False

@@ -3,6 +3,8 @@
 import re
 from typing import Any, NamedTuple
 
+from langchain_chatexports.chat_loaders.messages import attachment, placeholder_text
+from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.whatsapp import phrases
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     APP_MARKS,
@@ -186,11 +188,11 @@ class ContentReader:
         return head, tail
 
 
-def describe_attachment(name: str) -> dict[str, str]:
+def describe_attachment(name: str) -> Attachment:
     """Return the type and name of an attached file."""
     *parts, suffix = re.split("[-.]", name)
     types = map(phrases.TYPES_BY_NAME.get, (*parts[:2], suffix.lower()))
-    return {"type": next(filter(None, types), "file"), "uri": name}
+    return attachment(name, kind=next(filter(None, types), "file"))
 
 
 def _build_media(name: str, caption: str) -> Content:
@@ -200,16 +202,15 @@ def _build_media(name: str, caption: str) -> Content:
 def _build_omitted(key: str = "", caption: str = "") -> Content:
     """Return the content of a message whose attachment was not exported."""
     kind = phrases.OMITTED_TYPES.get(key)
-    return _add_caption({"type": kind} if kind else None, caption)
+    return _add_caption(attachment(kind=kind) if kind else None, caption)
 
 
-def _add_caption(attached: dict[str, str] | None, caption: str = "") -> Content:
-    extra = {"attachments": [attached]} if attached else None
+def _add_caption(attached: Attachment | None, caption: str = "") -> Content:
+    attachments = [attached] if attached else []
+    extra = {"attachments": attachments} if attachments else None
     if caption:
         return Content("text", caption, extra)
-    return Content(
-        "media", f"[{attached['type'] if attached else 'attachment'}]", extra
-    )
+    return Content("media", placeholder_text(attachments), extra)
 
 
 def _build_system(kind: str, text: str) -> Content:

@@ -26,7 +26,7 @@ _GENERIC_FILE_NAMES = frozenset({"_chat.txt", "chat.txt"})
 _COPY_NUMBER = re.compile(r" ?\(\d{1,3}\)$")
 
 
-def matches(files: Iterable[ExportFile]) -> bool:
+def is_whatsapp(files: Iterable[ExportFile]) -> bool:
     """Return whether files are a WhatsApp export, by name and first bytes."""
     files = list(files)
     candidates = [

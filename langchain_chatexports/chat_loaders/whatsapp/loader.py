@@ -21,7 +21,7 @@ from langchain_chatexports.chat_loaders.local_times import (
     warn_about_local_times,
     zone_name,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Person
 from langchain_chatexports.chat_loaders.whatsapp.chats import (
     Chat,
     DetectedOwner,
@@ -34,6 +34,7 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
     get_chat_id,
     get_chat_name,
     has_chat_file_name,
+    is_whatsapp,
     read_head_lines,
 )
 from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
@@ -62,7 +63,9 @@ class WhatsAppChatLoader(ChatExportLoader):
     """
 
     platform = "whatsapp"
+    label = "WhatsApp export"
     suffixes = SUFFIXES
+    has_parts = True
 
     def __init__(
         self,
@@ -89,6 +92,11 @@ class WhatsAppChatLoader(ChatExportLoader):
         super().__init__(path, **options)
         self.timezone = find_time_zone(timezone)
         self.date_order = validate_order(date_order)
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a WhatsApp export, by name and first bytes."""
+        return is_whatsapp(files)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the chats by name.
@@ -122,9 +130,10 @@ class WhatsAppChatLoader(ChatExportLoader):
             )
             raise ExportFormatError(msg, path=self.path)
 
-    def handles(self) -> Mapping[str, Collection[str]]:
-        """Return an empty mapping, since chats have one name per person."""
-        return {}
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield nothing, since chats have one name per person."""
+        del files
+        yield from ()
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
@@ -182,7 +191,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             except ExportFormatError as error:
                 if is_only_file:
                     raise
-                files.skip(error)
+                files.skip(error, file)
                 continue
             days = records.days(orders)
             _report_dates(records, orders, days, file, files)
@@ -212,7 +221,9 @@ class WhatsAppChatLoader(ChatExportLoader):
             chat.pop_messages(),
             title=chat.title,
             members=people,
-            handles=chat.handles,
+            people={
+                name: Person(handles=handles) for name, handles in chat.handles.items()
+            },
             is_group=chat.is_group,
             owner=owner and owner.name,
             owner_found_by=owner and owner.found_by,

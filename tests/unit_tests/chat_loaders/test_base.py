@@ -9,13 +9,14 @@ import pytest
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.runnables import RunnableLambda
 
+from langchain_chatexports.chat_loaders.pipe import TransformedChatLoader
+from langchain_chatexports.chat_loaders.schema import ExportSession
 from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
     MergeChatRuns,
     SessionTransform,
 )
-from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, talk
 
 RACES = [
@@ -65,7 +66,7 @@ async def test_async_load_is_lazy_and_uses_a_thread() -> None:
     threads: list[str] = []
 
     class ThreadRecorder(ExportLoader):
-        def lazy_load(self) -> Iterator[ChatSession]:
+        def lazy_load(self) -> Iterator[ExportSession]:
             threads.append(current_thread().name)
             return super().lazy_load()
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
 from langchain_chatexports.chat_loaders.people import to_people_table
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 from langchain_chatexports.steps import Redact
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.discord import DiscordChannel, author
-from tests.unit_tests.builders.sessions import metadata_of
 
 ANN = {"Ann": ("Ann Ode", "+49 170 123-4567", "ann@example.org", "annie")}
 

@@ -21,6 +21,7 @@ from langchain_chatexports.chat_loaders.recognition import (
     is_examples_file,
     open_exports,
 )
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples import (
     write_discord,
@@ -30,7 +31,7 @@ from langchain_chatexports.samples import (
     write_whatsapp,
 )
 from tests.unit_tests.builders.messenger import Export
-from tests.unit_tests.builders.sessions import metadata_of, open_export
+from tests.unit_tests.builders.sessions import open_export
 
 START = 1_600_000_000_000
 EXAMPLE = '{"messages": [{"role": "user", "content": "hi"}]}\n'

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.schema import ExportSession
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 START = 1_693_182_723
@@ -77,7 +77,7 @@ class SoundLoader(ChatExportLoader):
                 else:
                     yield Message(row["at"] * 1_000_000, row["by"], row["text"])
 
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         for session in super().lazy_load():
             yield {**session, "messages": [*self.change([*session["messages"]])]}
 
@@ -92,7 +92,7 @@ class RequiresPath(SoundLoader):
 
 
 class IgnoresMissingSource(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         try:
             yield from super().lazy_load()
         except ExportNotFoundError:
@@ -162,7 +162,7 @@ class StoresLocalTimes(SoundLoader):
 
 
 class WritesAnErrorLog(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         try:
             yield from super().lazy_load()
         except ExportFormatError as error:
@@ -171,7 +171,7 @@ class WritesAnErrorLog(SoundLoader):
 
 
 class LeavesACopy(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         Path(tempfile.mkdtemp(), "copy").touch()
         yield from super().lazy_load()
 
@@ -179,7 +179,7 @@ class LeavesACopy(SoundLoader):
 class KeepsFilesOpen(SoundLoader):
     file: Any = None
 
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         self.file = next(self.path.iterdir()).open(encoding="utf-8")
         yield from super().lazy_load()
 
@@ -210,7 +210,7 @@ class ErrorShowsContent(SoundLoader):
 class StoresALock(SoundLoader):
     lock: Any = None
 
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         self.lock = threading.Lock()
         yield from super().lazy_load()
         self.lock = None

@@ -7,11 +7,12 @@ from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
 from pydantic import ValidationError
 
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 from langchain_chatexports.redaction import restore
 from langchain_chatexports.standard_tests import SessionTransformUnitTests
 from langchain_chatexports.steps import Redact, SessionTransform
-from tests.unit_tests.builders.sessions import ListLoader, metadata_of, said, texts
+from tests.unit_tests.builders.sessions import ListLoader, said, texts
 
 NAMES = {"Tortoise Brown", "Hare", "speedy_99"}
 KEY = "the key of the tests"

@@ -89,11 +89,11 @@ OMITTED_PHOTO = {"attachments": [{"type": "photo"}]}
 
 
 def photo(name: str) -> dict[str, Any]:
-    return {"attachments": [{"type": "photo", "uri": name}]}
+    return {"attachments": [{"type": "photo", "name": name}]}
 
 
 def file(name: str) -> dict[str, Any]:
-    return {"attachments": [{"type": "file", "uri": name}]}
+    return {"attachments": [{"type": "file", "name": name}]}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def file(name: str) -> dict[str, Any]:
     ],
 )
 def test_file_name_shows_the_attachment_type(name: str, kind: str) -> None:
-    assert describe_attachment(name) == {"type": kind, "uri": name}
+    assert describe_attachment(name) == {"type": kind, "name": name}
 
 
 @pytest.mark.parametrize(
