@@ -90,8 +90,6 @@ class _Tables:
                     else:
                         self.by_middle.append(template)
                         middles.append(re.escape(max(literals, key=len).lstrip()))
-        # Last characters of all sentences that do not start with literal text.
-        self.last_characters = _SENTENCE_ENDS.union(key[-1] for key in self.by_end)
         # Thanks to the common space, the regex engine only checks the beginnings of
         # words.
         self.middle = re.compile(f" (?:{'|'.join(middles)})")
@@ -125,7 +123,8 @@ class LineReader:
         """
         tables = self._tables
         if (
-            text[-1:] not in tables.last_characters
+            text[-1:] not in _SENTENCE_ENDS
+            and text[-_KEY_LENGTH:] not in tables.by_end
             and text[:_KEY_LENGTH] not in tables.by_start
         ):
             return None  # Fast path for nearly every message.
