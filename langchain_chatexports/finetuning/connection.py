@@ -320,13 +320,15 @@ def _new_client(settings: FineTunerSettings) -> OpenAI:
             project=settings.project,
             default_headers=headers,
         )
-        " ".join((client.api_key, *headers.values())).encode("ascii")
     except Exception as error:
         msg = (
             f"Cannot create the OpenAI client ({type(error).__name__}). Nothing was "
-            "sent. Check `api_key` or OPENAI_API_KEY, `base_url` and `default_headers`."
+            "sent. Set OPENAI_API_KEY or `api_key`, and check `base_url`."
         )
         raise FineTuningError(msg) from error
+    if not " ".join((client.api_key, *headers.values())).isascii():
+        msg = "`api_key` or `default_headers` is not ASCII, so it cannot be sent."
+        raise FineTuningError(msg)
     return client
 
 
