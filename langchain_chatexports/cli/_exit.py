@@ -21,14 +21,16 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 import typer
 
 from langchain_chatexports._files import is_full
-from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.cli._console import command_line, print_line
+from langchain_chatexports.datasets.example_files import find_examples
+from langchain_chatexports.exceptions import ChatExportError, UnknownFormatError
 
 # The class of all errors in options and arguments, which typer does not export.
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -84,6 +86,10 @@ def _exit_with_error(error: BaseException) -> NoReturn:
 
 
 def _error_text(error: BaseException) -> str:
+    if isinstance(error, UnknownFormatError) and error.path is not None:
+        has_examples, examples = find_examples(error.path)
+        if has_examples:
+            return _examples_text(error.path, examples)
     if isinstance(error, ChatExportError):
         return _name_flags(str(error))
     if not isinstance(error, OSError):
@@ -104,6 +110,13 @@ def _error_text(error: BaseException) -> str:
 def _name_flags(message: str) -> str:
     """Replace parameters in a message of the library by the command's options."""
     return _SETTING.sub(lambda match: f"{_FLAGS[match[1]]} {match[2]}", message)
+
+
+def _examples_text(path: Path, examples: Path | None) -> str:
+    text = f"{path} is not an export: it contains training examples."
+    if examples is not None:
+        text += f" Train on them with: {command_line('finetune', examples)}"
+    return text
 
 
 def _exit_silently() -> NoReturn:

@@ -20,11 +20,11 @@ from langchain_chatexports.chat_loaders.recognition import (
     Export,
     ExportOptions,
     estimate_message_count,
-    is_examples_file,
     open_exports,
 )
 from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.datasets.chat_filter import ChatFilter
+from langchain_chatexports.datasets.example_files import is_examples_file
 from langchain_chatexports.datasets.examples import SystemPrompt
 from langchain_chatexports.datasets.person import MapPerson, PersonNames
 from langchain_chatexports.datasets.persona_prompts import persona_prompt

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import one_line, plural
 from langchain_chatexports.chat_loaders.reading import Reading
-from langchain_chatexports.chat_loaders.recognition import Export, find_splits
+from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.chat_loaders.suggestions import match_name
 from langchain_chatexports.datasets.chat_filter import ChatFilter
 from langchain_chatexports.datasets.dataset_writer import (
@@ -20,6 +20,7 @@ from langchain_chatexports.datasets.dataset_writer import (
     PreparedDataset,
     write_prepared,
 )
+from langchain_chatexports.datasets.example_files import find_splits
 from langchain_chatexports.datasets.person import MissedNamesError
 from langchain_chatexports.datasets.preparation import Preparation, PrepareOptions
 from langchain_chatexports.datasets.trace import TracedExample
