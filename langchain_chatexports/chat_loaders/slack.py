@@ -379,7 +379,7 @@ class Workspace:
     def find_person(self, name: str) -> str | None:
         """Look up a person's id by id, handle, name or e-mail address."""
         people = {id_: (id_, p.name, *p.handles) for id_, p in self.people.items()}
-        found = NameIndex(people).find_equal(name)
+        found = NameIndex(people).find_same(name)
         return found[0] if len(found) == 1 else None
 
     def find_owner(self) -> str | None:
