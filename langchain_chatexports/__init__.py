@@ -139,6 +139,7 @@ _MODULES = {
         "SenderNotFoundError",
         "TrainingBudgetError",
         "TrainingDataError",
+        "UnknownFormatError",
     ),
     "finetuning.run": ("FineTuningRun",),
     "finetuning.tuner": ("ChatFineTuner",),

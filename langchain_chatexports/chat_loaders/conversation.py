@@ -1,7 +1,7 @@
 """Convert conversations from any format to sessions."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -198,18 +198,20 @@ def _build_messages(
     rows: list[Message], owner: str | None, names: DisplayNames
 ) -> list[BaseMessage]:
     owner_name = None if owner is None else names.display_name(owner)
-    senders: dict[str, tuple[str, bool | None]] = {}
+    sender_keys: dict[str, dict[str, Any]] = {}
     for sender in {row.sender for row in rows}:
         name = names.display_name(sender)
-        # Compare names, since the owner may have several ids in a table of people.
-        senders[sender] = name, None if owner is None else name == owner_name
+        sender_keys[sender] = {"sender": name}
+        if owner is not None:
+            # Compare names: the owner may have several ids in a table of people.
+            sender_keys[sender]["is_from_me"] = name == owner_name
     messages: list[BaseMessage] = []
     rows.reverse()
     while rows:  # Free each row once it has been converted.
         row = rows.pop()
         if row.extra:
             _replace_ids(row.extra, names)
-        messages.append(build_human_message(row, *senders[row.sender]))
+        messages.append(build_human_message(row, sender_keys[row.sender]))
     return messages
 
 
@@ -222,20 +224,18 @@ def _replace_ids(extra: dict[str, Any], names: DisplayNames) -> None:
                 item["sender"] = names.display_name(item["sender"])
 
 
-def build_human_message(
-    row: Message, sender: str, is_from_me: bool | None
-) -> HumanMessage:
+def build_human_message(row: Message, sender_keys: Mapping[str, Any]) -> HumanMessage:
     """Convert a row to a message, with metadata in `additional_kwargs`."""
-    kwargs: dict[str, Any] = {}
     time = row.time
-    iso = None if time is None else format_iso_time(time)
-    if time is not None and iso is not None:
-        kwargs["message_time"] = time // _MICROSECONDS
-    kwargs["sender"] = sender
-    if is_from_me is not None:
-        kwargs["is_from_me"] = is_from_me
-    if iso is not None:
-        kwargs["events"] = [{"message_time": iso}]
+    kwargs: dict[str, Any]
+    if time is None or (iso := format_iso_time(time)) is None:
+        kwargs = {**sender_keys}
+    else:
+        kwargs = {
+            "message_time": time // _MICROSECONDS,
+            **sender_keys,
+            "events": [{"message_time": iso}],
+        }
     if row.extra:
         kwargs.update(row.extra)
     if row.is_repeat:

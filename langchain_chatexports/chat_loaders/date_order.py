@@ -18,7 +18,8 @@ ORDERS: dict[str, str] = {
 }
 """Descriptions of the date orders that phones use."""
 
-_ORDERS_BY_YEAR_POSITION: dict[str | None, tuple[str, ...]] = {
+YearPosition: TypeAlias = Literal["first", "last"]
+_ORDERS_BY_YEAR_POSITION: dict[YearPosition | None, tuple[str, ...]] = {
     "first": ("ymd",),
     "last": ("dmy", "mdy"),
     None: ("dmy", "mdy", "ymd"),
@@ -46,12 +47,12 @@ _MAX_FOREIGN_SHARE = 0.1
 class DateFormat(NamedTuple):
     """The date format of a file."""
 
-    # `first` or `last`; `None` if unknown.
-    year_position: str | None = None
-    # Whether only languages with the year first use this format.
+    year_position: YearPosition | None = None
     is_year_first_likely: bool = False
-    # Whether this format is mostly American, if numbers have no leading zero.
+    """Whether only languages with the year first use this format."""
+
     is_month_first_likely: bool = False
+    """Whether this format is mostly American, if numbers have no leading zero."""
 
 
 class DateStamp(NamedTuple):
@@ -61,9 +62,11 @@ class DateStamp(NamedTuple):
     second: int
     third: int
     era: str
-    # Whether numbers below ten have a leading zero; `None` without such numbers.
     is_padded: bool | None
-    line: int  # The first line with this date.
+    """Whether numbers below ten have a leading zero; `None` without such numbers."""
+
+    line: int
+    """The first line with this date."""
 
     @classmethod
     def parse(cls, text: str, line: int) -> DateStamp:
@@ -80,12 +83,17 @@ class DateStamp(NamedTuple):
 class Order(NamedTuple):
     """The order of day, month and year in a file."""
 
-    order: str  # `dmy`, `mdy` or `ymd`.
-    is_guess: bool  # Whether the dates also fit another order.
-    # Indexes of dates that are invalid in this order.
-    invalid: tuple[int, ...] = ()
-    # Two lines with different orders, in a file from two phones.
+    order: str
+    """`dmy`, `mdy` or `ymd`."""
+
+    is_guess: bool
+    """Whether the dates also fit another order."""
+
+    invalid: frozenset[int] = frozenset()
+    """Indexes of dates that are invalid in this order."""
+
     conflict: tuple[int, int] | None = None
+    """Two lines with different orders, in a file from two phones."""
 
 
 class _Evidence(NamedTuple):
@@ -103,6 +111,11 @@ def validate_order(order: str | None) -> str | None:
         msg = f"Unknown date_order {order!r}. Use one of {', '.join(ORDERS)}."
         raise ValueError(msg)
     return order
+
+
+def other_order(order: str) -> DateOrder:
+    """Return the order to suggest if a guess is wrong."""
+    return "mdy" if order == "dmy" else "dmy"
 
 
 def days_since_1970(stamp: DateStamp, order: str) -> int | None:
@@ -156,7 +169,7 @@ def find_order(
     elif len(tied) > 1:
         dates = [stamps[index] for index in indexes]
         best, is_guess = _break_tie(tied, evidence, dates, date_format)
-    invalid = tuple(sorted(indexes - days[best].keys()))
+    invalid = frozenset(indexes - days[best].keys())
     conflict = _find_conflict(best, days, impossible, counts, stamps)
     return Order(best, is_guess, invalid, conflict)
 

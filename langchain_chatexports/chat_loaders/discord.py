@@ -6,10 +6,11 @@ to 2.47.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -33,6 +34,8 @@ from langchain_chatexports.chat_loaders.messages import (
     attachment,
     reactions,
 )
+from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.chat_loaders.times import to_microseconds
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _HEAD_BYTES = 64 * 2**10
@@ -48,7 +51,6 @@ _MAX_INSPECTED_FILES = 100
 # Usually includes messages from both people in a direct chat.
 _MAX_INSPECTED_MESSAGES = 500
 _MAX_ID_LENGTH = 20  # A 64-bit number.
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The tool writes types that it does not know as the numbers in Discord's API. All other
 # types (joins, pins, calls, boosts, poll results, new types) are Discord's own
 # messages.
@@ -84,7 +86,8 @@ class ChannelHead(msgspec.Struct):
     id: str
     type: str | None = None
     name: str | None = None
-    category: str | None = None  # In a thread, the channel.
+    category: str | None = None
+    """In a thread, the channel."""
 
 
 class Head(msgspec.Struct, rename="camel"):
@@ -92,7 +95,8 @@ class Head(msgspec.Struct, rename="camel"):
 
     guild: Guild
     channel: ChannelHead
-    exported_at: Any = None  # Since 2.40.1.
+    exported_at: Any = None
+    """Since 2.40.1."""
 
     @property
     def is_direct(self) -> bool:
@@ -103,8 +107,11 @@ class Head(msgspec.Struct, rename="camel"):
 class Channel(NamedTuple):
     """A channel's files, from partitions and repeated exports."""
 
-    head: Head  # The head of the newest file.
-    files: list[ExportFile]  # The newest export first.
+    head: Head
+    """The head of the newest file."""
+
+    files: list[ExportFile]
+    """The newest export first."""
 
 
 class File(msgspec.Struct, rename="camel"):
@@ -124,9 +131,12 @@ class User(msgspec.Struct, rename="camel"):
     """The author of a message or reaction, or a mentioned person."""
 
     id: str | None = None
-    name: str | None = None  # The user name, unique except for deleted accounts.
-    # The name on this server, or the display name; since 2.25.
+    name: str | None = None
+    """The user name, unique except for deleted accounts."""
+
     nickname: str | None = None
+    """The name on this server, or the display name; since 2.25."""
+
     is_bot: bool | None = None
 
     @property
@@ -171,7 +181,7 @@ class Reference(msgspec.Struct, rename="camel"):
     message_id: str | None = None
 
 
-class Content(msgspec.Struct, rename="camel"):
+class Body(msgspec.Struct, rename="camel"):
     """The content of a message or, since 2.47, of a forwarded one."""
 
     content: str | None = None
@@ -179,19 +189,21 @@ class Content(msgspec.Struct, rename="camel"):
     stickers: list[AttachedFile] | None = None
 
 
-class Record(Content, rename="camel"):
+class Record(Body, rename="camel"):
     """A message."""
 
     id: str | None = None
     type: str | int | None = None
-    timestamp: Any = None  # ISO 8601 with the offset of the exporting machine, or UTC.
+    timestamp: Any = None
+    """ISO 8601 with the offset of the exporting machine, or UTC."""
+
     timestamp_edited: Any = None
     author: User | None = None
     embeds: list[Embed] | None = None
     reactions: list[Reaction] | None = None
     mentions: list[User] | None = None
     reference: Reference | None = None
-    forwarded_message: Content | None = None
+    forwarded_message: Body | None = None
 
     @property
     def type_name(self) -> str:
@@ -208,7 +220,8 @@ class MessageReader:
     """Converts the records of a channel to messages."""
 
     def __init__(self) -> None:
-        self.people: dict[str, Person] = {}  # The authors so far, by id.
+        self.people: dict[str, Person] = {}
+        """The authors so far, by id."""
 
     def read(self, record: Record | None) -> Message:
         """Convert a record, which is `None` if it is damaged."""
@@ -219,15 +232,26 @@ class MessageReader:
         if person and person not in self.people:
             handles = tuple(filter(None, [clean_text(author.name)]))
             self.people[person] = Person(author.display_name, handles)
-        type_name = record.type_name
-        kind, text = "text", replace_ids(record, record.content, self.people)
-        extra = _convert_attachments(record)
-        if type_name not in _USER_MESSAGE_TYPES and type_name not in _BOT_REPLY_TYPES:
-            kind, extra["system"] = "system", type_name
-        elif author.is_bot or type_name in _BOT_REPLY_TYPES:
-            cards = [(embed.title, embed.description) for embed in record.embeds or ()]
-            lines = filter(None, map(clean_text, chain.from_iterable(cards)))
-            kind, text = "bot", text or "\n".join(lines)
+        kind, forwarded = _classify(record), record.forwarded_message
+        text = replace_ids(record, record.content, self.people)
+        if kind == "bot":
+            text = text or _get_card_text(record)
+        if forwarded:  # The message itself has no text.
+            text = text or replace_ids(record, forwarded.content, self.people)
+        extra = self._collect_extra(record)
+        if kind == "system":
+            extra["system"] = record.type_name
+        time = _parse_time(record.timestamp)
+        return Message(time, person, text, kind, record.id or "", extra)
+
+    def _collect_extra(self, record: Record) -> dict[str, Any]:
+        extra: dict[str, Any] = {}
+        attachments = [*_list_attachments(record)]
+        if forwarded := record.forwarded_message:
+            attachments = attachments or [*_list_attachments(forwarded)]
+            extra["forwarded"] = True
+        if attachments:
+            extra["attachments"] = attachments
         if record.timestamp_edited:
             extra["edited"] = True
         if record.reactions:
@@ -237,34 +261,30 @@ class MessageReader:
                 for item in _convert_reaction(reaction, self.people)
             ]
         # Pins, threads and crossposts also have a reference, but are not replies.
-        if (
-            type_name in _REPLY_TYPES
-            and record.reference
-            and record.reference.message_id
-        ):
+        is_reply = record.type_name in _REPLY_TYPES
+        if is_reply and record.reference and record.reference.message_id:
             extra["reply_to"] = {"id": record.reference.message_id}
-        if forwarded := record.forwarded_message:
-            # The message itself has no text.
-            text = text or replace_ids(record, forwarded.content, self.people)
-            extra = {**_convert_attachments(forwarded), **extra, "forwarded": True}
-        time = to_microseconds(record.timestamp)
-        return Message(time, person, text, kind, record.id or "", extra)
+        return extra
 
 
-def _convert_attachments(content: Content) -> dict[str, Any]:
-    if not content.attachments and not content.stickers:
-        return {}
-    attachments = [
-        *(
-            attachment(clean_text(file.file_name), size=file.file_size_bytes)
-            for file in content.attachments or ()
-        ),
-        *(
-            attachment(clean_text(sticker.name), kind="sticker")
-            for sticker in content.stickers or ()
-        ),
-    ]
-    return {"attachments": attachments}
+def _classify(record: Record) -> str:
+    is_bot_reply = record.type_name in _BOT_REPLY_TYPES
+    if record.type_name not in _USER_MESSAGE_TYPES and not is_bot_reply:
+        return "system"
+    is_bot = is_bot_reply or (record.author and record.author.is_bot)
+    return "bot" if is_bot else "text"
+
+
+def _get_card_text(record: Record) -> str:
+    cards = [(embed.title, embed.description) for embed in record.embeds or ()]
+    return "\n".join(filter(None, map(clean_text, chain.from_iterable(cards))))
+
+
+def _list_attachments(body: Body) -> Iterator[schema.Attachment]:
+    for file in body.attachments or ():
+        yield attachment(clean_text(file.file_name), size=file.file_size_bytes)
+    for sticker in body.stickers or ():
+        yield attachment(clean_text(sticker.name), kind="sticker")
 
 
 def _convert_reaction(
@@ -302,15 +322,13 @@ def replace_ids(record: Record, text: str | None, people: Mapping[str, Person]) 
     return _TOKEN.sub(get_replacement, text)
 
 
-def to_microseconds(stamp: object) -> int | None:
+def _parse_time(stamp: object) -> int | None:
     """Convert a time to microseconds since 1970; without an offset, it is in UTC."""
     try:
         moment = msgspec.convert(stamp, datetime)
     except msgspec.ValidationError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return to_microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 class DiscordChatLoader(ChatExportLoader):
@@ -385,7 +403,7 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
         if head is None:
             files.details["other_files"] += 1
         else:
-            exported_at = to_microseconds(head.exported_at) or 0
+            exported_at = _parse_time(head.exported_at) or 0
             parts_by_channel[head.channel.id].append((exported_at, head, file))
     if not parts_by_channel:
         msg = (
@@ -430,7 +448,7 @@ def _read_messages(
 
 def read_file(file: ExportFile) -> File:
     """Read a possibly truncated file, without decoding its messages."""
-    data = file.read().removeprefix(b"\xef\xbb\xbf")
+    data = file.read()
     try:
         return decode_json(data, _FILE_DECODER, file.label, file.path)
     except msgspec.ValidationError:
@@ -439,7 +457,7 @@ def read_file(file: ExportFile) -> File:
     except ExportFormatError:
         end = data.rfind(_MESSAGE_END) + len(_MESSAGE_END)
         with suppress(*DECODE_ERRORS):
-            return _FILE_DECODER.decode(data[:end] + b",null]}")
+            return _FILE_DECODER.decode(data[:end].removeprefix(BOM_UTF8) + b",null]}")
         raise
 
 
@@ -462,13 +480,13 @@ def find_owner(channels: Iterable[Channel]) -> str | None:
         is_group = channel.head.channel.type == "DirectGroupTextChat"
         title = channel.head.channel.name or ""
         parts = title.split(", ") if is_group else [title]
-        others = {part.casefold().strip() for part in parts} - {""}
+        others = {*map(name_key, parts)} - {""}
         authors = _read_first_authors(channel)
         possible_owners = {
             person
             for person, user in authors.items()
             if others.isdisjoint(
-                {user.display_name.casefold(), (user.name or "").casefold()}
+                {name_key(user.display_name), name_key(user.name or "")}
             )
         }
         has_named_author = has_named_author or len(possible_owners) < len(authors)

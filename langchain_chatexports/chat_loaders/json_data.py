@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,6 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """The errors that msgspec raises for damaged or unexpected JSON."""
 
 _T = TypeVar("_T")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MESSAGES_KEY = re.compile(rb'"messages"\s*:')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -39,6 +39,7 @@ def decode_json(
     To isolate damaged records, declare lists of records as `list[msgspec.Raw]` and
     decode each with `decode_record`.
     """
+    data = data.removeprefix(BOM_UTF8)
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:
@@ -52,7 +53,7 @@ def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:
 
     `None` if the file has no such keys.
     """
-    head = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    head = head.removeprefix(BOM_UTF8).lstrip()
     match = _MESSAGES_KEY.search(head) if head.startswith(b"{") else None
     if match is None:
         return None

@@ -1,13 +1,12 @@
 """Convert local times to UTC, for exports that contain no time zone."""
 
-import warnings
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
 
-HOUR = 3600
-"""Seconds."""
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.times import EPOCH, MICROSECONDS
+from langchain_chatexports.exceptions import ExportWarning
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a local time
+_HOUR = 3600
 # Smaller steps back are messages out of order, not a clock change.
 _MAX_DISORDER_SECONDS = 300
 
@@ -38,14 +37,15 @@ def zone_name(zone: tzinfo | None) -> str:
     return getattr(zone, "key", None) or str(zone)
 
 
-def warn_about_local_times(path: Path) -> None:
-    """Warn that times without a zone are read in the local zone."""
-    msg = (
-        f"Times in {path} have no zone, and are read as {zone_name(None)}. For "
-        "another zone, use for example --export-zone Europe/Berlin "
-        "(timezone='Europe/Berlin')."
-    )
-    warnings.warn(msg, stacklevel=3)
+def report_local_times(zone: tzinfo | None, files: ExportFiles) -> None:
+    """Add the zone of local times to the details, and warn if it is a guess."""
+    files.details["time_zone"] = [zone_name(zone)]
+    if zone is None:
+        msg = (
+            f"Times in {files.path} have no zone, and are read as {zone_name(None)}. "
+            "For another zone, set for example timezone='Europe/Berlin'."
+        )
+        files.warn(ExportWarning(msg, parameters=("timezone",)))
 
 
 class LocalClock:
@@ -62,49 +62,47 @@ class LocalClock:
         """Whether any time was converted."""
 
         self._zone = zone
-        self.offsets: dict[int, int] = {}
-        """UTC offsets in seconds by local hour, for the hours converted so far in which
-        clocks do not change."""
-
-        self._change_hours: set[int] = set()
+        # UTC offsets in seconds by local hour; `None` if the clocks change.
+        self._offsets: dict[int, int | None] = {}
         self._last: int | None = None
         self._is_second_occurrence = False
 
-    def utc(self, local: int) -> int | None:
-        """Convert a local time to Unix seconds in UTC; `None` if Python cannot."""
+    def to_utc(self, local: int) -> int | None:
+        """Convert seconds of local time since 1970 to microseconds in UTC.
+
+        `None` for a time that Python does not support.
+        """
         self.is_used = True
-        hour = local // HOUR
-        if hour not in self.offsets and hour not in self._change_hours:
-            offset = self._get_hour_offset(hour)
-            if offset is None:
-                self._change_hours.add(hour)
-            else:
-                self.offsets[hour] = offset
-        if hour in self.offsets:
-            return local - self.offsets[hour]
-        return self._convert_near_change(local)
+        hour = local // _HOUR
+        if hour not in self._offsets:
+            self._offsets[hour] = self._get_hour_offset(hour)
+        offset = self._offsets[hour]
+        if offset is None:
+            offset = self._get_offset_near_change(local)
+        return None if offset is None else (local - offset) * MICROSECONDS
 
     def _get_hour_offset(self, hour: int) -> int | None:
         """Return the UTC offset of an hour; `None` if it changes within the hour."""
-        ends = (hour * HOUR, hour * HOUR + HOUR - 1)
+        ends = (hour * _HOUR, hour * _HOUR + _HOUR - 1)
         offsets = {self._get_offset(edge, fold) for edge in ends for fold in (0, 1)}
         return offsets.pop() if len(offsets) == 1 else None
 
-    def _convert_near_change(self, local: int) -> int | None:
+    def _get_offset_near_change(self, local: int) -> int | None:
         first, second = self._get_offset(local, 0), self._get_offset(local, 1)
         if first is None or second is None:
             return None
-        if self._last is None or abs(local - self._last) > 2 * HOUR:
+        if self._last is None or abs(local - self._last) > 2 * _HOUR:
             self._is_second_occurrence = False
         elif local < self._last - _MAX_DISORDER_SECONDS:
             self._is_second_occurrence = True
         self._last = local
         is_repeated = first > second
-        return local - (second if is_repeated and self._is_second_occurrence else first)
+        return second if is_repeated and self._is_second_occurrence else first
 
     def _get_offset(self, local: int, fold: int) -> int | None:
         try:
-            moment = (_EPOCH + timedelta(seconds=local)).replace(fold=fold)
+            moment = EPOCH + timedelta(seconds=local)
+            moment = moment.replace(tzinfo=None, fold=fold)
             if self._zone is None:
                 # `astimezone` does not move times in the skipped hour.
                 return local - int(moment.timestamp())

@@ -1,6 +1,5 @@
 """Recognize exports by content, and create loaders for them."""
 
-import json
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -36,10 +35,7 @@ from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportFormatError,
-)
+from langchain_chatexports.exceptions import ChatExportError, UnknownFormatError
 
 PLATFORM_NAMES = {
     "discord": "Discord",
@@ -74,11 +70,6 @@ _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
 _ATTACHMENTS = "Attachments"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
-# The files of a dataset; mlx-lm names the second one `valid`.
-_SPLITS = ("train", "validation", "test")
-_HELD_OUT_SPLITS = frozenset({"validation", "valid", "test"})
-# Limit for the first line when checking for examples.
-_MAX_LINE_BYTES = 64 * 1024 * 1024
 _MAX_LISTED = 5
 # Files that are often mistaken for exports, by the first folder in a zip and media
 # type.
@@ -223,40 +214,6 @@ def estimate_message_count(exports: Iterable[Export]) -> int | None:
     return sum(filter(None, counts)) or None
 
 
-def is_examples_file(path: str | Path) -> bool:
-    """Return whether a file contains training examples (JSON Lines with `messages`)."""
-    path = Path(path).expanduser()
-    with translate_os_errors(path, _REMEDY):
-        if path.is_dir():
-            return False
-        with open_regular_file(path) as file:
-            line = file.readline(_MAX_LINE_BYTES)
-    try:
-        first = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    messages = first.get("messages") if isinstance(first, dict) else None
-    return (
-        isinstance(messages, list)
-        and bool(messages)
-        and all(isinstance(message, dict) and "role" in message for message in messages)
-    )
-
-
-def find_splits(path: str | Path) -> dict[str, Path]:
-    """Return the files of a dataset, as written by `prepare --split`, by split.
-
-    The splits are `train`, `validation` and `test`. Empty if the folder has no `train`
-    file, which means that it is not a dataset.
-    """
-    folder = Path(path).expanduser()
-    files = {split: folder / f"{split}.jsonl" for split in _SPLITS}
-    existing = {split: file for split, file in files.items() if file.is_file()}
-    return (
-        existing if "train" in existing and is_examples_file(existing["train"]) else {}
-    )
-
-
 def _recognize(path: Path, columns: Mapping[str, str] | None) -> list[_RecognizedPath]:
     """Return the exports at a path, or raise an error if there are none."""
     with translate_os_errors(path, _REMEDY):
@@ -288,9 +245,6 @@ def _recognize_file(
         return [(loader_class, path)]
     if not is_zip(path) and matches_head(path, head, columns):
         return [(TableChatLoader, path)]
-    if b'"messages"' in head and is_examples_file(path):
-        folders = [path.parent] if find_splits(path.parent) else []
-        raise _examples_error(path, [path, *folders])
     return []
 
 
@@ -310,12 +264,6 @@ def _recognize_folder(
     if has_database and not formats and len(others) <= 1:
         return [(IMessageChatLoader, path)]
     if not formats and not others:
-        if files_of_examples := list(
-            filter(is_examples_file, sorted(path.glob("*.jsonl")))
-        ):
-            raise _examples_error(
-                path, [*([path] if find_splits(path) else []), *files_of_examples]
-            )
         return []
     recognized: list[_RecognizedPath] = []
     skipped: list[Path] = []
@@ -359,21 +307,7 @@ def _detect_formats(files: ExportFiles) -> list[type[ChatExportLoader]]:
     return [loader_class for loader_class in _FORMATS if loader_class.matches(files)]
 
 
-def _examples_error(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
-    """Create the error for training examples in place of an export.
-
-    It suggests training on the first of `candidates` that is not held out.
-    """
-    suggested = next(
-        (file for file in candidates if file.stem not in _HELD_OUT_SPLITS), None
-    )
-    msg = f"{path} is not an export: it contains training examples."
-    if suggested is not None:
-        msg += f" Train on them with: chatexports finetune {suggested}"
-    return ExportFormatError(msg, path=path)
-
-
-def _unknown_format_error(path: Path) -> ExportFormatError:
+def _unknown_format_error(path: Path) -> UnknownFormatError:
     description = _describe_file(path)
     msg = (
         f"{path}{f' ({description})' if description else ''} is not a supported "
@@ -382,7 +316,7 @@ def _unknown_format_error(path: Path) -> ExportFormatError:
         "folder or file); WhatsApp chats (zip, folder or text file); and tables "
         "(Parquet, JSON Lines or CSV with columns for sender and text)."
     )
-    return ExportFormatError(msg, path=path)
+    return UnknownFormatError(msg, path=path)
 
 
 def _describe_file(path: Path) -> str | None:

@@ -54,13 +54,18 @@ _MILLISECONDS = re.compile(r"\d{1,17}", re.ASCII)
 class Chats:
     """The chats of a file; ids are only valid within the file."""
 
-    # The stable id of each recipient: an account id or a phone number.
     ids: dict[str, str] = field(default_factory=dict)
+    """The stable id of each recipient: an account id or a phone number."""
+
     people: dict[str, Person] = field(default_factory=dict)
-    groups: dict[str, str] = field(default_factory=dict)  # Titles of groups.
-    chats: dict[str, str] = field(default_factory=dict)  # Recipients of chats.
-    # The messages of each chat, not decoded, to save nine tenths of the memory.
+    groups: dict[str, str] = field(default_factory=dict)
+    """Titles of groups."""
+
+    chats: dict[str, str] = field(default_factory=dict)
+    """Recipients of chats."""
+
     lines: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    """The messages of each chat, not decoded, to save nine tenths of the memory."""
 
 
 class SignalChatLoader(ChatExportLoader):

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 from langchain_chatexports.chat_loaders.local_times import LocalClock
+from langchain_chatexports.chat_loaders.times import MICROSECONDS, to_microseconds
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # 2024-05-01T22:00:00.5+02:00, 01.05.2024 10:00, 5/1/24 10:00 PM, 2024/05/01. Zone names
 # are not supported, since they are ambiguous: CST is used in America and in China.
 _TIME = re.compile(
@@ -71,16 +71,11 @@ def parse_time(text: str, clock: LocalClock, order: str | None = None) -> int | 
 def _parse_number(value: Decimal, clock: LocalClock) -> int | None:
     if int(value) in _EXCEL_DAYS:
         seconds = (value - _EXCEL_DAYS.start) * _DAY_SECONDS
-        return _local_to_utc(round(seconds), clock)
+        return clock.to_utc(round(seconds))
     for limit, nanoseconds in _UNITS:
         if abs(value) < limit:
             return int(value * nanoseconds) // 1000
     return None
-
-
-def _local_to_utc(seconds: int, clock: LocalClock) -> int | None:
-    utc_seconds = clock.utc(seconds)
-    return None if utc_seconds is None else utc_seconds * 1_000_000
 
 
 def _parse_date(match: re.Match[str], order: str | None) -> datetime:
@@ -113,7 +108,6 @@ def _to_microseconds(
     if match["zone"]:
         difference = timedelta(hours=offset[0], minutes=offset[1])
         zone = timezone(-difference if match["sign"] == "-" else difference)
-        elapsed = moment.replace(tzinfo=zone) - _EPOCH
-        return elapsed // timedelta(microseconds=1) + fraction
-    utc = _local_to_utc((moment - _EPOCH) // timedelta(seconds=1), clock)
+        return to_microseconds(moment.replace(tzinfo=zone)) + fraction
+    utc = clock.to_utc(to_microseconds(moment) // MICROSECONDS)
     return None if utc is None else utc + fraction

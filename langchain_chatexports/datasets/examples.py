@@ -123,8 +123,7 @@ def convert_sessions(
             message_counts.found += len(messages)
             session_counts.found += 1
             converted = [(training_message(message), message) for message in messages]
-            with_text = [(item, message) for item, message in converted if item]
-            items = [item for item, _ in with_text]
+            items = [item for item, _ in converted if item]
             end = len(items) if keep_trailing else _last_answer_end(items)
             reason = (
                 _skip_reason(items[:end], keep_single_messages) if messages else "empty"
@@ -137,7 +136,7 @@ def convert_sessions(
                 continue
             message_counts.skip("empty", len(messages) - len(items))
             message_counts.skip("trailing", len(items) - end)
-            items, kept = items[:end], [message for _, message in with_text[:end]]
+            items, kept = items[:end], [m for item, m in converted if item][:end]
             prompt = _system_prompt(system, session, kept)
             if prompt and items[0]["role"] not in _PROMPT_ROLES:
                 items.insert(0, {"role": "system", "content": prompt})
@@ -145,7 +144,7 @@ def convert_sessions(
             message_counts.kept += len(items)
             session_counts.kept += 1
             yield ConvertedSession({"messages": items}, session, kept)
-            del session, messages, converted, with_text, items, kept
+            del session, messages, converted, items, kept
     skipped = session_counts.skipped
     without_ai = skipped["no_assistant"] + skipped["empty"]
     if skipped["no_assistant"] and session_counts.found == without_ai:
@@ -159,10 +158,7 @@ def convert_sessions(
 def training_message(message: BaseMessage) -> TrainingMessage | None:
     """Return a message in OpenAI's format; `None` if it has no text."""
     content, extra = message.content, message.additional_kwargs
-    chat_role = message.role if isinstance(message, ChatMessage) else None
-    # A chunk's type is its class name, such as `AIMessageChunk`.
-    kind = (chat_role or message.type).removesuffix("MessageChunk")
-    role = _ROLES.get(kind.lower(), chat_role)
+    role = _ROLES.get(message.type) or _find_role(message)
     is_text = isinstance(content, str) or all(map(_is_text, content))
     has_calls = isinstance(message, AIMessage) and message.tool_calls
     if role is None or not is_text or has_calls or extra.get("function_call"):
@@ -178,6 +174,14 @@ def training_message(message: BaseMessage) -> TrainingMessage | None:
     if role == "assistant" and extra.get("weight") is not None:
         item["weight"] = extra["weight"]
     return item
+
+
+def _find_role(message: BaseMessage) -> str | None:
+    """Return the role of a chat message or a chunk; `None` for other types."""
+    chat_role = message.role if isinstance(message, ChatMessage) else None
+    # A chunk's type is its class name, such as `AIMessageChunk`.
+    kind = (chat_role or message.type).removesuffix("MessageChunk")
+    return _ROLES.get(kind.lower(), chat_role)
 
 
 def _is_text(part: str | Mapping[Any, Any]) -> bool:

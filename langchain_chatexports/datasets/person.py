@@ -53,6 +53,10 @@ class PersonNames:
         """Return whether any names were given."""
         return bool(self._people)
 
+    def step(self) -> SessionTransform:
+        """Return the step for the person's messages; without names, the owner's."""
+        return MapPerson(names=self) if self else MapAIMessages()
+
     def find(self) -> frozenset[str]:
         """Return the names found so far."""
         find = self._reading.names.names_of

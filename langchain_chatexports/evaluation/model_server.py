@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.finetuning.connection import public_url
 from langchain_chatexports.finetuning.errors import is_context_length_error
+from langchain_chatexports.finetuning.settings import public_url
 from langchain_chatexports.personas.talk import error_message
 
 if TYPE_CHECKING:

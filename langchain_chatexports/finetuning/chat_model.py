@@ -16,7 +16,13 @@ from tiktoken.model import encoding_name_for_model
 
 from langchain_chatexports._tokens import estimate_tokens
 from langchain_chatexports.datasets.estimate import example_tokens
-from langchain_chatexports.finetuning.connection import Connection, http_clients
+from langchain_chatexports.exceptions import FineTuningError
+from langchain_chatexports.finetuning.connection import (
+    AsyncHttpClient,
+    Connection,
+    HttpClient,
+)
+from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 
 class TunedChatOpenAI(ChatOpenAI):
@@ -89,7 +95,6 @@ def chat_model(
 ) -> ChatOpenAI:
     """Create a chat model for the same server, ignoring environment variables."""
     client = connection.client
-    sync_client, async_client = http_clients()
     # langchain-openai accepts either a proxy or HTTP clients.
     proxy = kwargs.pop("openai_proxy", None) or os.environ.get("OPENAI_PROXY") or None
     arguments: dict[str, Any] = {
@@ -104,14 +109,26 @@ def chat_model(
         "tiktoken_model_name": base_model,
         "stream_usage": True,
         "openai_proxy": None,
-        "http_client": sync_client(proxy=proxy),
-        "http_async_client": async_client(proxy=proxy),
+        "http_client": HttpClient(proxy=proxy),
+        "http_async_client": AsyncHttpClient(proxy=proxy),
     }
     model_class: type[ChatOpenAI] = TunedChatOpenAI
     with suppress(KeyError):
         encoding_name_for_model(base_model)
         model_class = ChatOpenAI
     return model_class(**arguments | kwargs)
+
+
+def check_arguments(connection: Connection, settings: FineTunerSettings) -> None:
+    """Raise an error if the chat model would reject `chat_model_kwargs`."""
+    name, arguments = settings.model, settings.chat_model_kwargs
+    try:
+        chat_model(connection, name, name, **arguments)
+    except ValidationError as error:
+        fields = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
+        names = ", ".join(sorted(fields))
+        msg = f"The chat model rejects chat_model_kwargs ({names}). Nothing was sent."
+        raise FineTuningError(msg) from None
 
 
 def model_profile(profile: object, base_model: str) -> Any:

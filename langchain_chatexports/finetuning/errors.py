@@ -1,14 +1,14 @@
-"""Classify SDK errors, and convert them to `FineTuningError`.
+"""Classify SDK errors, and describe them to users.
 
-The messages say what failed, whether it may be billed, and what to do next. They
-never contain keys, training text or HTML.
+The descriptions say what failed and what to do next. They never contain keys, training
+text or HTML.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports.exceptions import (
     FileProcessingError,
@@ -16,13 +16,15 @@ from langchain_chatexports.exceptions import (
     FineTuningUnavailableError,
 )
 
-CREATING = "creating the job"
-UPLOADING = "uploading the training file"
+if TYPE_CHECKING:
+    from openai import APIError
+
+UPLOAD = "POST /files"
+CREATE = "POST /fine_tuning/jobs"
 
 NO_ROUTE = frozenset({404, 405, 501})
 BAD_REQUEST = frozenset({400, 422})
 _TEMPORARY = frozenset({408, 409, 425, 429})
-_FULL = 507
 _BAD_FILE = BAD_REQUEST | {413, 415}
 _QUOTA_CODES = frozenset(
     {
@@ -38,27 +40,20 @@ _WORD = re.compile(r"[\w./:-]{1,64}")
 _KEY = re.compile(r"\b(?:sk|pk|gsk|key)-[\w*.-]{4,}|Bearer\s+\S+")
 
 
-class UnreadableResponseError(Exception):
-    """An unexpected response, such as a gateway's error page."""
-
-
-def http_status(error: BaseException | None) -> int | None:
-    """Return the HTTP status of an SDK error, or of the SDK error that caused it."""
-    if error is None:
-        return None
+def http_status(error: Exception) -> int | None:
+    """Return the HTTP status of an error; `None` without a readable response."""
     status = getattr(error, "status_code", None)
-    return status if isinstance(status, int) else http_status(error.__cause__)
+    return status if isinstance(status, int) and status >= 300 else None  # noqa: PLR2004 - HTTP
 
 
 def is_temporary(error: Exception) -> bool:
     """Return whether a retry may succeed."""
-    from openai import APIConnectionError
-
     status = http_status(error)
-    if status is None:
-        return isinstance(error, (APIConnectionError, UnreadableResponseError))
-    may_recover = status in _TEMPORARY or (status >= 500 and status != _FULL)  # noqa: PLR2004 - HTTP
-    return may_recover and not _is_quota(error)
+    # 507: the server's disk is full.
+    return status is None or (
+        (status in _TEMPORARY or (status >= 500 and status != 507))  # noqa: PLR2004 - HTTP
+        and not _is_quota(error)
+    )
 
 
 def is_timeout(error: Exception) -> bool:
@@ -78,15 +73,16 @@ def _is_quota(error: Exception) -> bool:
     return bool(words & _QUOTA_CODES) or http_status(error) == 402  # noqa: PLR2004 - HTTP
 
 
-def rejects_field(error: BaseException, *fields: str) -> bool:
+def rejects_field(error: Exception, *fields: str) -> bool:
     """Return whether a server rejected a request because of one of these fields."""
     text = f"{getattr(error, 'param', '')} {getattr(error, 'body', '')}".lower()
     return http_status(error) in BAD_REQUEST and any(field in text for field in fields)
 
 
-def retry_after(error: BaseException) -> float | None:
+def retry_after(error_or_response: Any) -> float | None:
     """Return the seconds in the `Retry-After` header, if there is one."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
+    response = getattr(error_or_response, "response", error_or_response)
+    headers = getattr(response, "headers", {})
     for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
         if re.fullmatch(r"\d{1,12}(\.\d*)?", headers.get(name, "").strip()):
             return float(headers[name]) / divisor
@@ -114,49 +110,51 @@ def _hide_quotation(match: re.Match[str]) -> str:
     return match[0] if _WORD.fullmatch(quoted) else "'…'"
 
 
-def translate_error(
-    problem: Exception,
-    action: str,
-    server: str,
-    clean: Callable[[object], str],
-    wait: float | None = None,
+def describe(
+    problem: APIError, server: str, clean: Callable[[object], str], wait: float | None
 ) -> tuple[type[FineTuningError], str]:
-    """Return the class and message of the `FineTuningError` for an SDK error."""
-    status, body = http_status(problem), getattr(problem, "body", None)
-    fields = body if isinstance(body, Mapping) else {}
+    """Return the class and the message of the `FineTuningError` for an SDK error.
+
+    Args:
+        problem: The SDK's error.
+        server: The server's URL.
+        clean: Removes secrets from the server's message.
+        wait: The server's `Retry-After`, if that is too long.
+    """
+    fields = problem.body if isinstance(problem.body, Mapping) else {}
     reason = clean(fields.get("message") or fields.get("detail"))
-    error_class, failure, advice = _classify(problem, action, server, wait)
-    details = f" ({status}{reason and f': {reason}'})" if status is not None else ""
-    return error_class, f"{server} {failure} while {action}{details}. {advice}".strip()
+    # Ids and the names of models are left out.
+    path = re.search(r"/(files|models|fine_tuning/jobs)", problem.request.url.path)
+    request = f"{problem.request.method} {path[0] if path else ''}"
+    details = ", ".join(filter(None, (request, str(http_status(problem) or ""))))
+    error_class, failure, advice = _classify(problem, request, server, wait)
+    text = f"{server} {failure} ({details}{reason and f': {reason}'}). {advice}"
+    return error_class, text.strip()
 
 
-def _classify(  # noqa: C901, PLR0911, PLR0912 - a branch for each reason
-    problem: Exception, action: str, server: str, wait: float | None
+def _classify(  # noqa: C901, PLR0911 - a branch for each reason
+    problem: APIError, request: str, server: str, wait: float | None
 ) -> tuple[type[FineTuningError], str, str]:
-    from openai import APIConnectionError, APITimeoutError
+    from openai import APIResponseValidationError, APITimeoutError
 
     status, unavailable = http_status(problem), FineTuningUnavailableError
-    redirect = getattr(getattr(problem, "response", None), "next_request", None)
     if isinstance(problem, APITimeoutError):
         advice = "Check that the server is running, and try again."
         return unavailable, "did not respond in time", advice
-    if isinstance(problem, APIConnectionError):
-        advice = "Check `base_url`, the network, and that the server is running."
-        return unavailable, "cannot be reached", advice
-    if isinstance(problem, UnreadableResponseError):
+    unreadable = APIResponseValidationError
+    if isinstance(problem, unreadable) or isinstance(problem.__cause__, unreadable):
         advice = "Check `base_url`: is it an OpenAI-compatible API, or a web page?"
         return unavailable, "sent an unreadable response", advice
     if status is None:
-        failure = f"was never contacted (the SDK raised {type(problem).__name__})"
-        return FineTuningError, failure, "Check `api_key` and `default_headers`."
-    if redirect is not None:
-        url = urlsplit(str(redirect.url))
+        advice = "Check `base_url`, the network, and that the server is running."
+        return unavailable, "cannot be reached", advice
+    if target := getattr(getattr(problem, "response", None), "next_request", None):
+        host = target.url.netloc.decode().rpartition("@")[2]
         advice = (
             "Redirects are not followed, as requests contain the training text and the "
             "key. If it is the right server, set `base_url` to its address."
         )
-        host = url.netloc.rpartition("@")[2]
-        return FineTuningError, f"redirects to {url.scheme}://{host}", advice
+        return FineTuningError, f"redirects to {target.url.scheme}://{host}", advice
     if wait is not None:
         return unavailable, f"asked to retry after {wait:g} s", "Try again later."
     if status == 401:  # noqa: PLR2004 - HTTP
@@ -167,7 +165,7 @@ def _classify(  # noqa: C901, PLR0911, PLR0912 - a branch for each reason
         return unavailable, "reports that the quota is exceeded", advice
     if is_temporary(problem):
         return unavailable, "kept failing", "Try again later."
-    if action == CREATING and status in {403, 404}:
+    if request == CREATE and status in {403, 404}:
         advice = "Check the model's name, and that the account is allowed to tune it."
         if "api.openai.com" in server:
             advice += (
@@ -179,6 +177,6 @@ def _classify(  # noqa: C901, PLR0911, PLR0912 - a branch for each reason
         advice = "Check `base_url` (it usually ends in /v1), and the key's permissions."
         return unavailable, "does not support or allow the request", advice
     is_file_error = rejects_field(problem, "training_file", "validation_file")
-    if (action == UPLOADING and status in _BAD_FILE) or is_file_error:
+    if is_file_error or (request == UPLOAD and status in _BAD_FILE):
         return FileProcessingError, "rejected the training file", ""
     return FineTuningError, "rejected the request", ""

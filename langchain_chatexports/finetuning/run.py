@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Self
 
-from langchain_core.runnables.config import run_in_executor
+from openai import APIError, APIStatusError
+from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
 from langchain_chatexports.exceptions import (
     FineTuningCancelledError,
@@ -15,10 +18,13 @@ from langchain_chatexports.exceptions import (
     FineTuningFailedError,
 )
 from langchain_chatexports.finetuning.connection import (
-    RETRIEVING_JOB,
+    ENDED,
+    MAX_NOT_FOUND,
     Connection,
-    Steps,
     add_jitter,
+    delete,
+    each_once,
+    get_metadata,
 )
 from langchain_chatexports.finetuning.errors import (
     NO_ROUTE,
@@ -27,21 +33,15 @@ from langchain_chatexports.finetuning.errors import (
     retry_after,
 )
 from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
+from langchain_chatexports.finetuning.waiting import run_in_thread
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
-    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
-    from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
-
 
 logger = logging.getLogger(__name__)
 
-UNSUCCESSFUL = frozenset({"failed", "cancelled", "canceled"})
-_ENDED = UNSUCCESSFUL | {"succeeded"}
-_KNOWN_STATUSES = _ENDED | {"validating_files", "queued", "running"}
-_DELETING = "deleting the training file"
+_KNOWN_STATUSES = ENDED | {"validating_files", "queued", "running"}
 _GROWTH = 1.5
-_MAX_NOT_FOUND = 3
 _MAX_NAME_POLLS = 8
 _WARN_EVERY = 10
 
@@ -57,8 +57,10 @@ class FineTuningRun:
         self, settings: FineTunerSettings, job: FineTuningJob, connection: Connection
     ) -> None:
         self._settings = settings
-        self._origin = connection
-        self._update(job, connection)
+        self._connection = connection
+        self._job = job
+        self._seen_ids: set[str] = set()
+        connection.set_job(job)
 
     @property
     def id(self) -> str:
@@ -81,13 +83,13 @@ class FineTuningRun:
 
     def refresh(self) -> Self:
         """Retrieve the job's current state, and return this run."""
-        with self._reconnect(self._settings.timeout).open() as connection:
-            self._update(connection.retrieve_job(self.id), connection)
+        with self._open(self._settings.timeout) as connection:
+            self._retrieve(connection)
         return self
 
     async def arefresh(self) -> Self:
-        """Retrieve the job's current state."""
-        return await run_in_executor(None, self.refresh)
+        """Retrieve the job's current state, and return this run."""
+        return await run_in_thread(self.refresh)
 
     def events(self) -> Iterator[FineTuningJobEvent]:
         """Follow the job's events, oldest first.
@@ -95,13 +97,13 @@ class FineTuningRun:
         Yields:
             The SDK's events, until the job ends.
         """
-        connection = self._reconnect(None)
-        yield from connection.run(self._watch(connection))
+        with self._open(None) as connection:
+            yield from self._poll(connection, set())
 
     async def aevents(self) -> AsyncIterator[FineTuningJobEvent]:
         """Follow the job's events, oldest first."""
-        connection = self._reconnect(None)
-        async for event in connection.arun(self._watch(connection)):
+        events = self.events()
+        while event := await run_in_thread(next, events, None):
             yield event
 
     def wait(self, timeout: float | None = None) -> Self:
@@ -119,17 +121,14 @@ class FineTuningRun:
             FineTuningTimeoutError: After the timeout; the job continues.
             FineTuningError: If the job can no longer be retrieved.
         """
-        connection = self._reconnect(timeout)
-        for _ in connection.run(self.follow(connection)):
-            pass
+        with self._open(timeout) as connection:
+            for _ in self._follow(connection):
+                pass
         return self
 
     async def await_(self, timeout: float | None = None) -> Self:  # noqa: ASYNC109
         """Wait for the job to finish; the async version of `wait`."""
-        connection = self._reconnect(timeout)
-        async for _ in connection.arun(self.follow(connection)):
-            pass
-        return self
+        return await run_in_thread(self.wait, timeout)
 
     def cancel(self) -> str:
         """Cancel the job.
@@ -137,42 +136,35 @@ class FineTuningRun:
         Returns:
             The job's status afterwards; a finished job keeps its status.
         """
-        with self._reconnect(self._settings.timeout).open() as connection:
-            request = connection.client.fine_tuning.jobs.cancel
+        with self._open(self._settings.timeout) as connection:
             try:
-                job = connection.call(
-                    "cancelling the job", request, **self._job_argument
-                )
-            except FineTuningError:
+                self._job = connection.client.fine_tuning.jobs.cancel(self.id)
+            except APIError:
                 # Servers refuse to cancel a finished job.
-                job = connection.retrieve_job(self.id)
-                if str(job.status) not in _ENDED:
+                self._retrieve(connection)
+                if self.status not in ENDED:
                     raise
-            self._update(job, connection)
         return self.status
 
     async def acancel(self) -> str:
         """Cancel the job."""
-        return await run_in_executor(None, self.cancel)
+        return await run_in_thread(self.cancel)
 
     def checkpoints(self) -> list[FineTuningJobCheckpoint]:
         """Return the job's checkpoints; empty where the server keeps none."""
-        with self._reconnect(self._settings.timeout).open() as connection:
-            request = connection.client.fine_tuning.jobs.checkpoints.list
+        with self._open(self._settings.timeout) as connection:
+            checkpoints = connection.client.fine_tuning.jobs.checkpoints
             try:
-                with connection.translate_errors("listing the checkpoints"):
-                    checkpoints = connection.iter_items(request, **self._job_argument)
-                    return sorted(
-                        checkpoints, key=lambda item: _number(item.step_number)
-                    )
-            except FineTuningError as error:
-                if http_status(error) in NO_ROUTE:
+                found = each_once(checkpoints.list(self.id, limit=100))
+                return sorted(found, key=lambda item: _number(item.step_number))
+            except APIStatusError as error:
+                if error.status_code in NO_ROUTE:
                     return []
                 raise
 
     async def acheckpoints(self) -> list[FineTuningJobCheckpoint]:
         """Return the job's checkpoints; empty where the server keeps none."""
-        return await run_in_executor(None, self.checkpoints)
+        return await run_in_thread(self.checkpoints)
 
     def chat_model(
         self, *, checkpoint: FineTuningJobCheckpoint | str | None = None, **kwargs: Any
@@ -215,17 +207,17 @@ class FineTuningRun:
             **({"training_data_sha256": data_hash} if data_hash else {}),
             **(arguments.get("metadata") or {}),
         }
-        return chat_model(self._origin, str(name), base_model, **arguments)
+        return chat_model(self._connection, str(name), base_model, **arguments)
 
     def delete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
-        with self._reconnect(self._settings.timeout).open() as connection:
+        with self._open(self._settings.timeout) as connection:
             for file_id in self._files:
-                _delete(_DELETING, connection.client.files, connection, file_id=file_id)
+                delete(connection.client.files, file_id)
 
     async def adelete_training_file(self) -> None:
         """Delete the training file, and the validation file, from the server."""
-        await run_in_executor(None, self.delete_training_file)
+        await run_in_thread(self.delete_training_file)
 
     def delete_model(self) -> None:
         """Delete the tuned model from the server."""
@@ -233,106 +225,37 @@ class FineTuningRun:
         if not name:
             msg = f"Job {self.id} has no model to delete ({self.status})."
             raise FineTuningError(msg, job_id=self.id, status=self.status)
-        with self._reconnect(self._settings.timeout).open() as connection:
-            models = connection.client.models
-            _delete("deleting the model", models, connection, model=name)
+        with self._open(self._settings.timeout) as connection:
+            delete(connection.client.models, name)
 
     async def adelete_model(self) -> None:
         """Delete the tuned model from the server."""
-        await run_in_executor(None, self.delete_model)
+        await run_in_thread(self.delete_model)
 
     @property
     def _files(self) -> list[str]:
         return [f for f in (self._job.training_file, self._job.validation_file) if f]
 
-    @property
-    def _job_argument(self) -> dict[str, str]:
-        return {"fine_tuning_job_id": self.id}
+    @contextmanager
+    def _open(self, timeout: float | None) -> Iterator[Connection]:
+        connection = self._connection.with_timeout(timeout)
+        connection.set_job(self._job)
+        with connection.open():
+            yield connection
 
-    # Polling
+    def _retrieve(self, connection: Connection) -> None:
+        self._job = connection.client.fine_tuning.jobs.retrieve(self.id)
+        connection.set_job(self._job)
 
-    def _reconnect(self, timeout: float | None) -> Connection:
-        connection = self._origin.with_timeout(timeout)
-        self._update(self._job, connection)
-        return connection
+    # Waiting
 
-    def _update(self, job: FineTuningJob, connection: Connection) -> None:
-        self._job, get = job, f"get({job.id!r})"
-        connection.job_id, connection.status = self.id, self.status
-        connection.error_hint = (
-            f"Job {self.id} has {self.status}: {get}.wait() returns its result."
-            if self.status in _ENDED
-            else f"Job {self.id} continues, and may be billed: {get}.wait() waits for "
-            f"it, {get}.cancel() stops it."
-        )
-
-    def _watch(self, connection: Connection) -> Steps[None]:
-        """Poll the job until it finishes, and yield its events, oldest first."""
-        request = connection.unretried_client.fine_tuning.jobs.retrieve
-        interval, failures, warned_status = self._settings.poll_interval, 0, ""
-        seen_ids: set[str] = set()
-        while True:
-            pause = add_jitter(interval)
-            try:
-                job = connection.send(request, **self._job_argument)
-            except Exception as problem:  # noqa: BLE001 - raised unless temporary
-                failures += 1
-                # A new job may not be found at first.
-                is_unknown = http_status(problem) == 404  # noqa: PLR2004 - HTTP
-                if not (is_unknown and failures < _MAX_NOT_FOUND):
-                    if not is_temporary(problem):
-                        error = connection.to_error(problem, RETRIEVING_JOB)
-                        raise error from error.__cause__
-                    pause = max(pause, retry_after(problem) or 0.0)
-                if failures % _WARN_EVERY == 0:
-                    text = "%d consecutive requests for job %s failed; still trying."
-                    logger.warning(text, failures, self.id)
-            else:
-                failures = 0
-                self._update(job, connection)
-                yield from self._fetch_new_events(seen_ids, connection)
-                if self.status in _ENDED:
-                    return
-                if self.status not in {warned_status, *_KNOWN_STATUSES}:
-                    warned_status = self.status
-                    logger.warning("Job %s is %r.", self.id, warned_status)
-            remaining = connection.remaining_seconds()
-            if remaining <= 0:
-                raise connection.timeout_error(RETRIEVING_JOB)
-            # Poll once more at the timeout.
-            yield min(pause, remaining)
-            interval = min(interval * _GROWTH, self._settings.max_poll_interval)
-
-    def _fetch_new_events(
-        self, seen_ids: set[str], connection: Connection
-    ) -> Iterator[FineTuningJobEvent]:
-        # Events are listed newest first, so read up to a known one. After an error, the
-        # next poll reads the missing events.
-        client = (
-            connection.client if self.status in _ENDED else connection.unretried_client
-        )
-        new_events = []
-        try:
-            request = client.fine_tuning.jobs.list_events
-            for event in connection.iter_items(request, **self._job_argument):
-                if event.id in seen_ids:
-                    break
-                new_events.append(event)
-        except Exception:  # noqa: BLE001 - events are optional
-            return
-        seen_ids.update(event.id for event in new_events)
-        # The sort is stable: events of the same second keep the server's order.
-        new_events.reverse()
-        yield from sorted(new_events, key=lambda event: _number(event.created_at))
-
-    def follow(self, connection: Connection) -> Steps[None]:
-        """Wait for the job and its model, and yield the events."""
-        for step in self._watch(connection):
-            if not isinstance(step, float):
-                self._settings.report_event(step)
-            yield step
+    def _follow(self, connection: Connection) -> Iterator[FineTuningJobEvent]:
+        """Yield new events, and return when the job has a model."""
+        for event in self._poll(connection, self._seen_ids):
+            self._settings.report_event(event)
+            yield event
         if self._settings.delete_training_file:
-            delete_files(self._files, connection, self.id)
+            connection.delete_files(self._files)
         if self.status == "failed":
             raise self._failure(connection)
         if self.status != "succeeded":
@@ -341,25 +264,70 @@ class FineTuningRun:
                 "to that point may be billed. Run again to create a new job."
             )
             raise FineTuningCancelledError(msg, job_id=self.id, status=self.status)
-        # Some servers set the status before the name.
+        self._wait_for_name(connection)
+        # At first, requests for a new model may return 404.
+        connection.has_model(self._job)
+
+    def _poll(
+        self, connection: Connection, seen_ids: set[str]
+    ) -> Iterator[FineTuningJobEvent]:
+        """Poll the job until it ends, and yield its unseen events, oldest first."""
+        interval, failures, warned_status = self._settings.poll_interval, 0, ""
+        while True:
+            pause = add_jitter(interval)
+            try:
+                self._retrieve(connection)
+            except APIError as error:
+                failures += 1
+                # A new job may not be found at first.
+                is_new = http_status(error) in NO_ROUTE and failures < MAX_NOT_FOUND
+                if not (is_new or is_temporary(error)):
+                    raise
+                pause = max(pause, retry_after(error) or 0.0)
+                if failures % _WARN_EVERY == 0:
+                    text = "%d consecutive requests for job %s failed; still trying."
+                    logger.warning(text, failures, self.id)
+            else:
+                failures = 0
+                yield from self._fetch_new_events(connection, seen_ids)
+                if self.status in ENDED:
+                    return
+                if self.status not in {warned_status, *_KNOWN_STATUSES}:
+                    warned_status = self.status
+                    logger.warning("Job %s is %r.", self.id, warned_status)
+            connection.pause(pause)
+            interval = min(interval * _GROWTH, self._settings.max_poll_interval)
+
+    def _fetch_new_events(
+        self, connection: Connection, seen_ids: set[str]
+    ) -> list[FineTuningJobEvent]:
+        # Events are listed newest first, so read up to a known one.
+        listed = connection.client.fine_tuning.jobs.list_events
+        try:
+            items = each_once(listed(self.id, limit=100))
+            events = list(takewhile(lambda event: event.id not in seen_ids, items))
+        except APIError:
+            return []  # Events are optional, and the next poll reads the missing ones.
+        seen_ids.update(event.id for event in events)
+        # The sort is stable: events of the same second keep the server's order.
+        events.reverse()
+        return sorted(events, key=lambda event: _number(event.created_at))
+
+    def _wait_for_name(self, connection: Connection) -> None:
+        # Some servers report the success before the model's name.
         pause = self._settings.poll_interval
         for _ in range(_MAX_NAME_POLLS):
             if self._job.fine_tuned_model:
-                break
-            if pause >= connection.remaining_seconds():
-                raise connection.timeout_error(RETRIEVING_JOB)
-            yield pause
+                return
+            connection.pause(pause)
             pause = min(pause * 2, self._settings.max_poll_interval)
-            self._update(connection.retrieve_job(self.id), connection)
-        else:
-            msg = (
-                f"Job {self.id} succeeded, but {connection.url} does not name the "
-                "model. Look for it in the server's list of models, or try "
-                f"get({self.id!r}) later."
-            )
-            raise FineTuningError(msg, job_id=self.id, status="succeeded")
-        # At first, requests for a new model may return 404.
-        yield from has_model(self._job, connection)
+            self._retrieve(connection)
+        msg = (
+            f"Job {self.id} succeeded, but {connection.url} does not name the model. "
+            f"Look for it in the server's list of models, or try get({self.id!r}) "
+            "later."
+        )
+        raise FineTuningError(msg, job_id=self.id, status="succeeded")
 
     def _failure(self, connection: Connection) -> FineTuningFailedError:
         # If the job did not fail, this can be an object with null fields.
@@ -376,63 +344,6 @@ class FineTuningRun:
             "this one was billed."
         )
         return FineTuningFailedError(msg, job_id=self.id, code=code, param=param)
-
-
-def get_metadata(job: Any) -> Mapping[str, Any]:
-    """Return the metadata of a job; empty if the server does not store any."""
-    metadata = getattr(job, "metadata", None)
-    return metadata if isinstance(metadata, Mapping) else {}
-
-
-def has_model(job: FineTuningJob, connection: Connection) -> Steps[bool]:
-    """Return whether a succeeded job's model exists; true for other jobs."""
-    models = connection.client.models
-    if job.status != "succeeded" or _is_missing(models, connection, model=job.model):
-        return True  # Some servers cannot retrieve models.
-    for _ in range(_MAX_NOT_FOUND):
-        if not _is_missing(models, connection, model=job.fine_tuned_model):
-            return True
-        yield 2.0  # A new model may not be found at first.
-    return False
-
-
-def _is_missing(resource: Any, connection: Connection, **name: str | None) -> bool:
-    try:
-        connection.call("checking that it exists", resource.retrieve, **name)
-    except FineTuningError as error:
-        return http_status(error) in NO_ROUTE
-    return False
-
-
-def delete_files(
-    file_ids: Collection[str], connection: Connection, job_id: str | None = None
-) -> None:
-    """Delete uploaded files that no other job needs, and log the remaining ones."""
-    client, used_ids = connection.client, set[Any]()
-    with suppress(FineTuningError), connection.translate_errors(_DELETING):
-        for job in connection.iter_items(client.fine_tuning.jobs.list):
-            if job.id != job_id and str(job.status) not in _ENDED:
-                used_ids |= {str(job.training_file), str(job.validation_file)}
-    for file_id in file_ids:
-        if file_id in used_ids:
-            logger.warning("File %s was not deleted: another job uses it.", file_id)
-            continue
-        try:
-            _delete(_DELETING, client.files, connection, file_id=file_id)
-        except FineTuningError:
-            text = "File %s could not be deleted and remains on %s."
-            logger.warning(text, file_id, connection.url)
-
-
-def _delete(action: str, resource: Any, connection: Connection, **name: str) -> None:
-    """Delete an item of `client.files` or `client.models`; ignore missing ones."""
-    try:
-        connection.call(action, resource.delete, **name)
-    except FineTuningError as error:
-        # The item is missing, or the server does not support deletion.
-        is_unknown = http_status(error) in NO_ROUTE
-        if not (is_unknown and _is_missing(resource, connection, **name)):
-            raise
 
 
 def _number(value: object) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from langchain_core.runnables.base import RunnableSerializable
 from pydantic import (
@@ -12,14 +13,12 @@ from pydantic import (
     Field,
     JsonValue,
     PositiveInt,
-    PrivateAttr,
     SecretStr,
     field_serializer,
     field_validator,
 )
 
 from langchain_chatexports.datasets.estimate import TrainingEstimate
-from langchain_chatexports.finetuning.connection import Clock, Connection, public_url
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +39,10 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     model: str
@@ -128,8 +130,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
     )
     """Arguments of the returned chat model."""
 
-    _clock: Clock = PrivateAttr(default_factory=Clock)
-
     # Validation and serialization
 
     @field_validator("api_key")
@@ -168,15 +168,6 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
             return ["langchain_chatexports", "finetuning"]
         return cls.__module__.split(".")
 
-    def _create_connection(self) -> Connection:
-        """Create a connection to the server for one call."""
-        names = ("base_url", "organization", "project", "default_headers")
-        settings = {name: getattr(self, name) for name in names}
-        if isinstance(key := self.api_key, SecretStr):
-            settings["api_key"] = key.get_secret_value()
-        given = {name: value for name, value in settings.items() if value is not None}
-        return Connection(given, self._clock, self.timeout)
-
     def report_event(self, event: Any) -> None:
         """Call `on_event` with an event, and log any exception."""
         if self.on_event is None:
@@ -185,3 +176,10 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
             self.on_event(event)
         except Exception as error:  # noqa: BLE001 - the user's code
             logger.warning("on_event raised a %s; continuing.", type(error).__name__)
+
+
+def public_url(url: object) -> str:
+    """Return a URL without its password and query, which may be secret."""
+    parts = urlsplit(str(url))
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl().rstrip("/")

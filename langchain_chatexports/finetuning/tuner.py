@@ -6,31 +6,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import (
-    AsyncCallbackManagerForChainRun,
     CallbackManagerForChainRun,
-    adispatch_custom_event,
     dispatch_custom_event,
 )
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.runnables import RunnableConfig, RunnableSequence
-from langchain_core.runnables.config import run_in_executor
-from pydantic import PrivateAttr, ValidationError
+from pydantic import PrivateAttr
 
 from langchain_chatexports.datasets.inputs import TrainingInput
 from langchain_chatexports.exceptions import (
-    FineTuningError,
     FineTuningTimeoutError,
     FineTuningUnavailableError,
 )
-from langchain_chatexports.finetuning.jobs import NewJob
-from langchain_chatexports.finetuning.run import FineTuningRun
 from langchain_chatexports.finetuning.settings import FineTunerSettings
-from langchain_chatexports.finetuning.training_file import create_training_files
+from langchain_chatexports.finetuning.waiting import run_in_thread
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
 
-_EVENT = "fine_tuning_event"
+    from langchain_chatexports.finetuning.run import FineTuningRun
+
 # Traces may leave the machine, so they contain counts and ids, but no examples.
 _TRACED_INPUT = {"input": ""}
 
@@ -70,18 +65,19 @@ class ChatFineTuner(FineTunerSettings):
             FineTuningError: If there is no model; the subclass says why.
         """
         _reject_arguments(kwargs)
+        from langchain_chatexports.finetuning.jobs import Order
+
         models: list[ChatOpenAI] = []
 
         def fine_tune(_: Any, run_manager: CallbackManagerForChainRun) -> Any:
             callbacks: RunnableConfig = {"callbacks": run_manager.get_child()}
-            job = self._new_job(input)
-            for item in job.connection.run(job.fine_tune()):
-                if isinstance(item, FineTuningRun):
-                    run = item
-                else:
-                    dispatch_custom_event(_EVENT, _jsonable(item), config=callbacks)
-            models.append(run.chat_model())
-            return job.summarize_trace(run)
+            order = Order(self, input)
+            for event in order.fine_tune():
+                # A warning about a field with an unexpected type would quote its value.
+                data = event.model_dump(mode="json", warnings=False)
+                dispatch_custom_event("fine_tuning_event", data, config=callbacks)
+            models.append(order.run.chat_model())
+            return order.summarize()
 
         call = partial(self._call_with_config, fine_tune, _TRACED_INPUT, config)
         # Retry within the run: LangChain's own retry would trace its input.
@@ -91,28 +87,8 @@ class ChatFineTuner(FineTunerSettings):
     async def ainvoke(
         self, input: TrainingInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> ChatOpenAI:
-        """Fine-tune and wait, without blocking the event loop; see `invoke`."""
-        _reject_arguments(kwargs)
-        models: list[ChatOpenAI] = []
-
-        async def fine_tune(
-            _: Any, run_manager: AsyncCallbackManagerForChainRun
-        ) -> Any:
-            callbacks: RunnableConfig = {"callbacks": run_manager.get_child()}
-            job = await run_in_executor(None, self._new_job, input)
-            async for item in job.connection.arun(job.fine_tune()):
-                if isinstance(item, FineTuningRun):
-                    run = item
-                else:
-                    event = _jsonable(item)
-                    await adispatch_custom_event(_EVENT, event, config=callbacks)
-            models.append(run.chat_model())
-            return job.summarize_trace(run)
-
-        call = partial(self._acall_with_config, fine_tune, _TRACED_INPUT, config)
-        retry = self._retry
-        await (retry._async_retrying(reraise=True)(call) if retry else call())  # noqa: SLF001
-        return models[0]
+        """Fine-tune and wait in a thread; see `invoke`."""
+        return await run_in_thread(partial(self.invoke, input, config, **kwargs))
 
     def submit(self, input: TrainingInput) -> FineTuningRun:
         """Create or find the job, without waiting for it to finish.
@@ -123,15 +99,13 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run of the job.
         """
-        job = self._new_job(input)
-        (run,) = job.connection.run(job.submit())
-        return run  # type: ignore[no-any-return] # a run
+        from langchain_chatexports.finetuning.jobs import Order
+
+        return Order(self, input).submit()
 
     async def asubmit(self, input: TrainingInput) -> FineTuningRun:
         """Create or find the job, without waiting for it to finish."""
-        job = await run_in_executor(None, self._new_job, input)
-        (run,) = [run async for run in job.connection.arun(job.submit())]
-        return run  # type: ignore[no-any-return] # a run
+        return await run_in_thread(self.submit, input)
 
     def get(self, job_id: str) -> FineTuningRun:
         """Return the run of a job, for example after a restart.
@@ -142,34 +116,18 @@ class ChatFineTuner(FineTunerSettings):
         Returns:
             The run, with its current state.
         """
-        connection = self._create_connection()
-        connection.job_id = job_id
-        connection.error_hint = f"Check that job {job_id!r} belongs to this account."
-        with connection.open():
-            job = connection.retrieve_job(job_id)
+        from langchain_chatexports.finetuning.connection import Connection
+        from langchain_chatexports.finetuning.run import FineTuningRun
+
+        with Connection(self).open() as connection:
+            connection.job_id = job_id
+            connection.hint = f"Check that job {job_id!r} belongs to this account."
+            job = connection.client.fine_tuning.jobs.retrieve(job_id)
         return FineTuningRun(self, job, connection)
 
     async def aget(self, job_id: str) -> FineTuningRun:
         """Return the run of a job, for example after a restart."""
-        return await run_in_executor(None, self.get, job_id)
-
-    def _new_job(self, data: TrainingInput) -> NewJob:
-        """Before the first request, check everything that can fail."""
-        from langchain_chatexports.finetuning.chat_model import chat_model
-
-        # The timeout includes reading the examples.
-        connection = self._create_connection()
-        files = create_training_files(self, data)
-        try:
-            chat_model(connection, self.model, self.model, **self.chat_model_kwargs)
-        except ValidationError as error:
-            fields = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
-            names = ", ".join(sorted(fields))
-            msg = (
-                f"The chat model rejects chat_model_kwargs ({names}). Nothing was sent."
-            )
-            raise FineTuningError(msg) from None
-        return NewJob(self, connection, files)
+        return await run_in_thread(self.get, job_id)
 
     # LangChain
 
@@ -211,8 +169,3 @@ def _reject_arguments(kwargs: dict[str, Any]) -> None:
             "ChatFineTuner(...)."
         )
         raise TypeError(msg)
-
-
-def _jsonable(event: Any) -> Any:
-    # A warning about a field with an unexpected type would quote its value.
-    return event.model_dump(mode="json", warnings=False)

@@ -19,9 +19,9 @@ from langchain_chatexports.chat_loaders.recognition import (
     Export,
     ExportOptions,
     estimate_message_count,
-    is_examples_file,
     open_exports,
 )
+from langchain_chatexports.datasets.example_files import is_examples_file
 from langchain_chatexports.datasets.examples import SystemPrompt
 from langchain_chatexports.datasets.person import PersonNames
 from langchain_chatexports.datasets.system_prompts import persona_prompt

@@ -20,13 +20,14 @@ from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import one_line, plural
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.chat_loaders.reading import Reading
-from langchain_chatexports.chat_loaders.recognition import Export, find_splits
+from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.datasets.card import (
     EXAMPLES,
     CardNotes,
     SourceFile,
     hash_source,
 )
+from langchain_chatexports.datasets.example_files import find_splits
 from langchain_chatexports.datasets.formats import SPLIT_NAMES, FormatName
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.splits import split_examples

@@ -35,7 +35,7 @@ def train_remotely(
 
     The names of the person and the export are not sent.
     """
-    from langchain_chatexports.finetuning.connection import public_url
+    from langchain_chatexports.finetuning.settings import public_url
     from langchain_chatexports.finetuning.tuner import ChatFineTuner
 
     data.check_size()
@@ -85,7 +85,7 @@ def get_api_key(base_url: str) -> str:
     Raises:
         FineTuningError: If the variable is not set.
     """
-    from langchain_chatexports.finetuning.connection import public_url
+    from langchain_chatexports.finetuning.settings import public_url
 
     key = os.environ.get("OPENAI_API_KEY")
     if not key and get_host(base_url) in THIS_MACHINE:

@@ -10,11 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
-from langchain_chatexports.chat_loaders.telegram.json_files import (
-    Chat,
-    Reaction,
-    Record,
-)
+from langchain_chatexports.chat_loaders.telegram.records import Chat, Reaction, Record
 from langchain_chatexports.exceptions import ChatExportError
 
 _PAGE = re.compile(r"messages(\d*)\.html?", re.IGNORECASE)

@@ -1,9 +1,13 @@
 """Recognize attachments, notices and other phrases written by the app."""
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
-from langchain_chatexports.chat_loaders.messages import attachment, placeholder_text
+from langchain_chatexports.chat_loaders.messages import (
+    Message,
+    attachment,
+    placeholder_text,
+)
 from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.whatsapp import phrases
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
@@ -56,18 +60,12 @@ _PHONE_FILE_NAME = re.compile(
 )
 
 
-class Content(NamedTuple):
-    """The content of a message."""
-
-    kind: str  # The kind, as in `Message`.
-    text: str
-    # The keys `attachments` and `edited`, and `system` if the app wrote the message:
-    # `notice`, `call` or `poll`.
-    extra: dict[str, Any] | None = None
-
-
 class ContentReader:
-    """Parses the messages of one chat."""
+    """Parses the texts of one chat to messages, without time and sender.
+
+    The keys in `extra` are `attachments`, `edited`, and `system` if the app wrote the
+    message: `notice`, `call` or `poll`.
+    """
 
     def __init__(self, exporter: str, *, keyboard_types_marks: bool = False) -> None:
         """Initialize the reader for an exporter: `ios`, `android` or `web`.
@@ -75,23 +73,23 @@ class ContentReader:
         Text written by the iPhone app begins with a mark. If `keyboard_types_marks`,
         messages from people may also begin with a right-to-left mark.
         """
-        self._is_ios, self._is_web = exporter == "ios", exporter == "web"
+        self._is_ios, self.is_web = exporter == "ios", exporter == "web"
         self._marks = APP_MARKS[:1] if keyboard_types_marks else APP_MARKS
 
-    def read(self, text: str, *, is_edited: bool = False) -> Content | None:
+    def read(self, text: str, *, is_edited: bool = False) -> Message | None:
         """Parse a message. Return `None` for plain text, the usual case.
 
         `is_edited` is true if the note of an edited message was already removed.
         """
         if not text:
-            return Content("empty", "")
+            return _create("empty", "")
         if (
             text[:_PREFIX_LENGTH].casefold() not in _PREFIXES
             and text[-1] not in ">)"
             and text[0] not in _SPECIAL_FIRST_CHARACTERS
             and not ("\n" in text and _has_special_head(text))
             and "://" not in text
-            and not (self._is_web and (") " in text or text.startswith(_WEB_PREFIXES)))
+            and not (self.is_web and (") " in text or text.startswith(_WEB_PREFIXES)))
             and (text.isascii() or not self._is_special(text))
         ):
             return None
@@ -102,10 +100,10 @@ class ContentReader:
             return True
         return self._is_ios and any(mark in text for mark in APP_MARKS)
 
-    def _read(self, text: str, *, is_edited: bool) -> Content | None:
+    def _read(self, text: str, *, is_edited: bool) -> Message | None:
         if text[0] in _SPECIAL_FIRST_CHARACTERS and not to_plain_text(text).strip():
-            return Content("empty", "")
-        content = (
+            return _create("empty", "")
+        message = (
             self._parse_note(text, is_edited=is_edited)
             or self._parse_by_exporter(text)
             or self._parse_phrase(text)
@@ -113,14 +111,14 @@ class ContentReader:
             or _parse_location(text)
             or _parse_poll(text)
         )
-        if content is None and self._is_ios and text.startswith(self._marks):
+        if message is None and self._is_ios and text.startswith(self._marks):
             return _parse_iphone_text(text)
-        display_text = _MENTION.sub(r"@\1", content.text if content else text)
-        if content:
-            return content._replace(text=display_text)
-        return None if display_text == text else Content("text", display_text)
+        if message is None:
+            message = _create("text", text)
+        message.text = _MENTION.sub(r"@\1", message.text)
+        return message
 
-    def _parse_note(self, text: str, *, is_edited: bool) -> Content | None:
+    def _parse_note(self, text: str, *, is_edited: bool) -> Message | None:
         """Parse text that ends with an attachment or edited note in brackets."""
         if not text.endswith(">"):
             return None
@@ -139,18 +137,19 @@ class ContentReader:
         )
         if is_note and not is_edited:
             inner_text = body.rstrip(f" {_ALL_MARKS}")
-            inner = self.read(inner_text, is_edited=True) or Content("text", inner_text)
-            return inner._replace(extra={**(inner.extra or {}), "edited": True})
+            inner = self.read(inner_text, is_edited=True) or _create("text", inner_text)
+            inner.extra["edited"] = True
+            return inner
         return None
 
-    def _parse_by_exporter(self, text: str) -> Content | None:
+    def _parse_by_exporter(self, text: str) -> Message | None:
         if self._is_ios and not text.startswith(APP_MARKS):
             return _parse_omitted(text)
-        if self._is_web and (match := _WEB_LINE.fullmatch(text)):
+        if self.is_web and (match := _WEB_LINE.fullmatch(text)):
             return _build_system("call" if match["call"] else "poll", text)
         return None
 
-    def _parse_phrase(self, text: str) -> Content | None:  # noqa: PLR0911 - per kind
+    def _parse_phrase(self, text: str) -> Message | None:  # noqa: PLR0911 - per kind
         """Parse one of the app's phrases, optionally followed by a caption."""
         head, caption = self._split_caption(text)
         if len(head) > _MAX_PHRASE_LENGTH:
@@ -161,7 +160,7 @@ class ContentReader:
         if caption:
             return None
         if key in phrases.DELETED or key.startswith(phrases.DELETED_BY_ADMIN):
-            return Content("unsent", phrase)
+            return _create("unsent", phrase)
         if key in phrases.OMITTED_TYPES:
             has_mark = self._is_ios or text.startswith(APP_MARKS)
             return (
@@ -179,7 +178,7 @@ class ContentReader:
         head, _, tail = text.partition("\n")
         marker, _, caption = head.partition("> ")
         if (
-            self._is_web
+            self.is_web
             and caption
             and marker.startswith("<")
             and phrase_key(marker) in phrases.OMITTED | phrases.OMITTED_TYPES.keys()
@@ -188,36 +187,40 @@ class ContentReader:
         return head, tail
 
 
-def describe_attachment(name: str) -> Attachment:
+def _describe_attachment(name: str) -> Attachment:
     """Return the type and name of an attached file."""
     *parts, suffix = re.split("[-.]", name)
     types = map(phrases.TYPES_BY_NAME.get, (*parts[:2], suffix.lower()))
     return attachment(name, kind=next(filter(None, types), "file"))
 
 
-def _build_media(name: str, caption: str) -> Content:
-    return _add_caption(describe_attachment(name), caption.strip())
+def _build_media(name: str, caption: str) -> Message:
+    return _add_caption(_describe_attachment(name), caption.strip())
 
 
-def _build_omitted(key: str = "", caption: str = "") -> Content:
-    """Return the content of a message whose attachment was not exported."""
+def _build_omitted(key: str = "", caption: str = "") -> Message:
+    """Return a message whose attachment was not exported."""
     kind = phrases.OMITTED_TYPES.get(key)
     return _add_caption(attachment(kind=kind) if kind else None, caption)
 
 
-def _add_caption(attached: Attachment | None, caption: str = "") -> Content:
+def _add_caption(attached: Attachment | None, caption: str = "") -> Message:
     attachments = [attached] if attached else []
-    extra = {"attachments": attachments} if attachments else None
+    extra = {"attachments": attachments} if attachments else {}
     if caption:
-        return Content("text", caption, extra)
-    return Content("media", placeholder_text(attachments), extra)
+        return _create("text", caption, **extra)
+    return _create("media", placeholder_text(attachments), **extra)
 
 
-def _build_system(kind: str, text: str) -> Content:
-    return Content("system", text, {"system": kind})
+def _build_system(kind: str, text: str) -> Message:
+    return _create("system", text, system=kind)
 
 
-def _parse_iphone_text(text: str) -> Content:
+def _create(kind: str, text: str, **extra: Any) -> Message:
+    return Message(None, "", text, kind, extra=extra)
+
+
+def _parse_iphone_text(text: str) -> Message:
     """Parse text that begins with a mark of the iPhone app."""
     plain_text = to_plain_text(text).strip()
     first_line, _, rest = plain_text.partition("\n")
@@ -251,7 +254,7 @@ def _is_omitted(key: str, phrase: str) -> bool:
     )
 
 
-def _parse_omitted(text: str) -> Content | None:
+def _parse_omitted(text: str) -> Message | None:
     """Parse text that ends with an iPhone's placeholder for an attachment."""
     at = max(map(text.rfind, APP_MARKS))
     phrase = text[at + 1 :]
@@ -280,7 +283,7 @@ def _is_placeholder(phrase: str) -> bool:
     )
 
 
-def _parse_attachment(text: str) -> Content | None:
+def _parse_attachment(text: str) -> Message | None:
     """Parse an attachment such as `IMG-20220327-WA0001.jpg (file attached)`.
 
     Android writes the caption on the next lines, WhatsApp Web on the same line. The
@@ -328,13 +331,13 @@ def _has_suffix(name: str) -> bool:
     return dot > 0 and _SUFFIX.fullmatch(name, dot) is not None
 
 
-def _parse_poll(text: str) -> Content | None:
+def _parse_poll(text: str) -> Message | None:
     match = _UNMARKED_POLL.fullmatch(text) if text.endswith(")") else None
     is_poll = match and match["kind"] == match["kind"].upper()
     return _build_system("poll", text) if is_poll else None
 
 
-def _parse_location(text: str) -> Content | None:
+def _parse_location(text: str) -> Message | None:
     if len(text) > _MAX_LOCATION_LENGTH or "://" not in text:
         return None
     match = _LOCATION.fullmatch(to_plain_text(text).strip())

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from langchain_chatexports.chat_loaders.files import ExportFile
-from langchain_chatexports.chat_loaders.whatsapp.chats import clean_name
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     learn_layouts,
     parse_header,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phrases import FILE_NAMES
 from langchain_chatexports.chat_loaders.whatsapp.records import read_lines
+from langchain_chatexports.chat_loaders.whatsapp.senders import clean_name
 from langchain_chatexports.exceptions import ChatExportError
 
 SUFFIXES = (".txt",)
@@ -34,7 +34,7 @@ def is_whatsapp(files: Iterable[ExportFile]) -> bool:
         for file in files
         if file.name.lower().endswith(SUFFIXES) or has_chat_file_name(file)
     ]
-    # Next to another app's files, chat-like text could be anything.
+    # Among other apps' files, require a WhatsApp file name.
     is_mixed = len(candidates) < len(files)
     return any(
         _looks_like_chat(file)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from langchain_chatexports.chat_loaders.date_order import DateFormat
+from langchain_chatexports.chat_loaders.date_order import DateFormat, YearPosition
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     MARKS,
     SPACES,
@@ -70,9 +70,13 @@ _SHAPES = {
 class Layout:
     """The layout of a file's headers."""
 
-    # Matches a header, with groups for `date`, `hour`, `minute`, `second` and `marker`.
     pattern: re.Pattern[str]
-    frame: str  # `[` for `[date] `, `-` for `date - `, `:` for `date: `.
+    """Matches a header, with the groups `date`, `hour`, `minute`, `second`, `marker`.
+    """
+
+    frame: str
+    """`[` for `[date] `, `-` for `date - `, `:` for `date: `."""
+
     has_seconds: bool
     dates: DateFormat
 
@@ -146,42 +150,57 @@ def _build_layout(match: re.Match[str] | None) -> Layout | None:
     """Return the layout of a matched header, if date and time are valid."""
     if match is None:
         return None
-    marker_before = _find_marker(match, "before")
-    marker_after = _find_marker(match, "after")
-    before, after = match["before"], match["after"]
-    is_year_first = bool(match["era"]) + (len(match["first"]) > _SHORT_YEAR_DIGITS)
-    is_year_last = bool(match["later_era"]) + (len(match["last"]) > _SHORT_YEAR_DIGITS)
+    years = _find_years(match)
+    before, after = _find_marker(match, "before"), _find_marker(match, "after")
     hour, minute, second = match.group("hour", "minute", "second")
-    if (
-        seconds_of_day(hour, minute, second, "") is None
-        or (marker_before and marker_after)
-        or is_year_first + is_year_last > 1
-        # Logs have the T of ISO 8601 between date and time.
-        or (
-            not marker_before
-            and (before == "T" or "/" in before or len(before) > _MAX_BEFORE)
-        )
-        or (not marker_after and ("/" in after or len(after) > _MAX_AFTER))
-        or (
-            marker_after
-            and match.string[match.start("after") : marker_after[0]].strip(" _.")
-        )
-    ):
+    is_time = seconds_of_day(hour, minute, second, "") is not None
+    if not is_time or len(years) > 1 or (before and after):
         return None
-    marker = marker_before or marker_after
-    has_short_year = is_year_first + is_year_last == 0
-    is_american = "/" in match["date"] and has_short_year and marker is not None
+    if not (_is_plain_before(match, before) and _is_plain_after(match, after)):
+        return None
+    marker = before or after
+    is_american = "/" in match["date"] and not years and marker is not None
     return Layout(
         pattern=re.compile(_build_pattern(match, marker)),
         frame=(match["frame"] or "[").strip(),
         has_seconds=second is not None,
         dates=DateFormat(
-            None if has_short_year else "first" if is_year_first else "last",
+            next(iter(years), None),
             # Korean: `18. 6. 3. PM 4:33`; Basque: `18/6/3 (16:33)`.
-            is_year_first_likely=marker_before is not None or "(" in before,
+            is_year_first_likely=before is not None or "(" in match["before"],
             is_month_first_likely=is_american,
         ),
     )
+
+
+def _find_years(match: re.Match[str]) -> list[YearPosition]:
+    """Return the position of each sign of a year: an era, or more than two digits."""
+    signs: dict[YearPosition, tuple[str | None, str]] = {
+        "first": (match["era"], match["first"]),
+        "last": (match["later_era"], match["last"]),
+    }
+    years: list[YearPosition] = []
+    for position, (era, number) in signs.items():
+        years += [position] * ((era is not None) + (len(number) > _SHORT_YEAR_DIGITS))
+    return years
+
+
+def _is_plain_before(match: re.Match[str], marker: tuple[int, int] | None) -> bool:
+    """Return whether the text before a time may be in a header, unlike in a log."""
+    text = match["before"]
+    if marker:
+        return True
+    # Logs have the T of ISO 8601 between date and time.
+    return text != "T" and "/" not in text and len(text) <= _MAX_BEFORE
+
+
+def _is_plain_after(match: re.Match[str], marker: tuple[int, int] | None) -> bool:
+    """Return whether the text after a time may be in a header."""
+    text = match["after"]
+    if marker:
+        between = match.string[match.start("after") : marker[0]]
+        return not between.strip(" _.")
+    return "/" not in text and len(text) <= _MAX_AFTER
 
 
 def _find_marker(match: re.Match[str], group: str) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
 """The chat loader for WhatsApp exports."""
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import Unpack
@@ -12,45 +12,36 @@ from langchain_chatexports.chat_loaders.date_order import (
     ORDERS,
     DateOrder,
     Order,
+    other_order,
     validate_order,
 )
-from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
-    warn_about_local_times,
-    zone_name,
+    report_local_times,
 )
 from langchain_chatexports.chat_loaders.messages import Conversation, Person
-from langchain_chatexports.chat_loaders.whatsapp.chats import (
-    Chat,
-    DetectedOwner,
-    name_words,
-)
+from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, parse_chat
 from langchain_chatexports.chat_loaders.whatsapp.files import (
     SUFFIXES,
     estimate_messages,
     find_chat_files,
     get_chat_id,
     get_chat_name,
-    has_chat_file_name,
     is_whatsapp,
-    read_head_lines,
 )
-from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
+from langchain_chatexports.chat_loaders.whatsapp.phone import Phone
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
+    parse_records,
     read_lines,
 )
 from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import merge_exports
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError, ExportWarning
 
 # Phones silently export only the newest 40,000 messages, or 10,000 with media.
 _PHONE_LIMITS = (range(39_900, 40_001), range(9_900, 10_001))
 _WEB_LIMITS = (range(99_900, 100_001),)
-_HEAD_BYTES = 1 << 15
-_MAX_HEADS = 100
-_TWO_PEOPLE = 2
 _MAX_SHOWN_FILES = 3
 
 
@@ -105,24 +96,19 @@ class WhatsAppChatLoader(ChatExportLoader):
             ExportFormatError: If there is no WhatsApp chat.
         """
         chat_files = self._find_chats(files)
-        files.details["time_zone"] = [zone_name(self.timezone)]
-        if self.timezone is None and not files.is_quiet:
-            warn_about_local_times(self.path)
+        report_local_times(self.timezone, files)
         if len(chat_files) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(chat_files)
         ids: Counter[str] = Counter()
-        phone = _Phone(self.date_order)
-        is_only_file = len(chat_files) == 1
-        for group in self._group_exports(chat_files, phone):
-            chats = [*self._read(group, phone, files, is_only_file=is_only_file)]
+        phone = Phone(self.date_order)
+        for group in phone.group_exports(chat_files) if chat_files else ():
+            chats = self._read_chats(group, phone, files, len(chat_files) == 1)
             if len(chats) > 1:
                 chats = _merge(chats, group, files)
             while chats:
-                chat = chats.pop(0)
-                ids[chat.id] += 1
-                if ids[chat.id] > 1:  # Several paths may have the same file name.
-                    chat.id += f" ({ids[chat.id]})"
-                yield self._build_conversation(chat, phone)
+                ids[chats[0].id] += 1
+                # Do not keep a reference to the chat, which can be large.
+                yield self._build_conversation(chats.pop(0), phone, ids)
         if not ids:
             msg = (
                 f"{escaped(str(self.path))} contains no WhatsApp chat. Pass the zip or "
@@ -143,82 +129,60 @@ class WhatsAppChatLoader(ChatExportLoader):
         chats = files.files if files.is_single_file else find_chat_files(files)
         return sorted(chats, key=get_chat_id)
 
-    def _group_exports(
-        self, files: list[ExportFile], phone: "_Phone"
-    ) -> Iterable[list[ExportFile]]:
-        """Group files that may be exports of the same chat, by name and content.
-
-        The beginning of some files is read: iPhones write the chat's name to the first
-        line, and one-to-one chats show the phone's owner. On either phone, a one-to-one
-        chat is named after the other person.
-        """
-        chat_sets = DisjointSets()
-        for index, file in enumerate(files):
-            name = get_chat_name(file)
-            if len(files) > 1 and not (name and index >= _MAX_HEADS):
-                head = phone.read_head(file)
-                name = head.title if head else name
-                people = frozenset(map(name_words, head.people if head else ()))
-                if name and len(people) == _TWO_PEOPLE and name_words(name) in people:
-                    chat_sets.join(people, file.label)
-            if name:
-                chat_sets.join(name_words(name), file.label)
-        originals: dict[Hashable, str] = {}
-        for file in sorted(files, key=_is_renamed) if len(files) > 1 else ():
-            key = file.size, hash(file.head(_HEAD_BYTES))  # A hash saves memory.
-            original = originals.setdefault(key, file.label)
-            if _is_renamed(file):
-                chat_sets.join(original, file.label)
-        groups: dict[Hashable, list[ExportFile]] = {}
-        for file in files:
-            groups.setdefault(chat_sets.find(file.label), []).append(file)
-        return groups.values()
-
-    def _read(
+    def _read_chats(
         self,
-        group: list[ExportFile],
-        phone: "_Phone",
+        group: Sequence[ExportFile],
+        phone: Phone,
         files: ExportFiles,
-        *,
         is_only_file: bool,
-    ) -> Iterator[Chat]:
+    ) -> list[Chat]:
+        chats = []
         for file in group:
             try:
-                with file.open() as stream:
-                    records = Records(read_lines(stream), files.check_count)
-                orders = phone.find_orders(records)
-                _check_records(records, orders, file)
+                chats.append(self._read_chat(file, phone, files))
             except ExportFormatError as error:
                 if is_only_file:
                     raise
                 files.skip(error, file)
-                continue
-            days = records.days(orders)
-            _report_dates(records, orders, days, file, files)
-            chat = Chat(
-                records,
-                days,
-                get_chat_name(file),
-                zone=self.timezone,
-                chat_id=get_chat_id(file),
-                owner=self.owner,
-            )
-            length, is_web = len(chat.messages), chat.exporter == "web"
-            limits = _WEB_LIMITS if is_web else _PHONE_LIMITS
-            if any(length in limit for limit in limits):
-                newest = "100,000" if is_web else "40,000 (10,000 with media)"
-                files.warn(
-                    f"{file.label} has {length:,} messages. WhatsApp exports only the "
-                    f"newest {newest}, so older ones are probably missing."
-                )
-            yield chat
+        return chats
 
-    def _build_conversation(self, chat: Chat, phone: "_Phone") -> Conversation:
+    def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
+        with file.open() as stream:
+            records = parse_records(read_lines(stream))
+        files.check_count(len(records.records))
+        orders = phone.find_orders(records)
+        _check_records(records, orders, file)
+        days = records.days(orders)
+        records = records.without_invalid_dates(orders)
+        _report_dates(records, orders, days, file, files)
+        chat = parse_chat(
+            records,
+            days,
+            get_chat_name(file),
+            zone=self.timezone,
+            chat_id=get_chat_id(file),
+            owner=self.owner,
+        )
+        is_web = chat.exporter == "web"
+        count = len(chat.messages)
+        if any(count in limit for limit in (_WEB_LIMITS if is_web else _PHONE_LIMITS)):
+            newest = "100,000" if is_web else "40,000 (10,000 with media)"
+            files.warn(
+                f"{file.label} has {count:,} messages. WhatsApp exports only the "
+                f"newest {newest}, so older ones are probably missing."
+            )
+        return chat
+
+    def _build_conversation(
+        self, chat: Chat, phone: Phone, ids: Counter[str]
+    ) -> Conversation:
         people = chat.people
         owner = None if self.owner else chat.find_owner() or phone.find_owner(people)
+        number = ids[chat.id]
         return Conversation(
-            chat.id,
-            chat.pop_messages(),
+            # Several paths may have the same file name.
+            f"{chat.id} ({number})" if number > 1 else chat.id,
+            chat.iter_messages(),
             title=chat.title,
             members=people,
             people={
@@ -229,56 +193,6 @@ class WhatsAppChatLoader(ChatExportLoader):
             owner_found_by=owner and owner.found_by,
             is_ordered=True,
         )
-
-
-class _Phone:
-    """Learns the date orders and owner of a phone from its chats."""
-
-    def __init__(self, date_order: str | None) -> None:
-        self._date_order = date_order
-        self._known_orders: dict[Layout, str] = {}
-        self._owners: Counter[DetectedOwner] = Counter()
-
-    def read_head(self, file: ExportFile) -> Chat | None:
-        """Read the beginning of a chat and learn its owner and date order.
-
-        Returns `None` if it is unreadable.
-        """
-        try:
-            records = Records(read_head_lines(file, _HEAD_BYTES))
-        except ChatExportError:
-            return None
-        days = records.days(self.find_orders(records))
-        if not records.records:
-            return None
-        chat = Chat(records, days, get_chat_name(file))
-        if owner := chat.find_owner(is_complete=False):
-            self._owners[owner] += 1
-        return chat
-
-    def find_orders(self, records: Records) -> list[Order]:
-        """Return the date orders of a chat, falling back to the phone's other chats."""
-        orders = records.orders(self._date_order)
-        if any(order.is_guess for order in orders):
-            orders = records.orders(self._date_order, self._known_orders)
-        for layout, order in zip(records.layouts, orders, strict=True):
-            if not order.is_guess and order.conflict is None:
-                self._known_orders.setdefault(layout, order.order)
-        return orders
-
-    def find_owner(self, people: Collection[str]) -> DetectedOwner | None:
-        """Return the owner detected in most chats, if it is one of these people."""
-        votes: Counter[str] = Counter()
-        for owner, count in self._owners.items():
-            votes[owner.name] += count
-        name, most = next(iter(votes.most_common(1)), ("", 0))
-        if name not in people or most * 2 <= votes.total():
-            return None
-        return next(owner for owner in self._owners if owner.name == name)
-
-
-def _is_renamed(file: ExportFile) -> bool:
-    return not has_chat_file_name(file) or get_chat_name(file) is None
 
 
 def _check_records(records: Records, orders: list[Order], file: ExportFile) -> None:
@@ -301,7 +215,7 @@ def _check_records(records: Records, orders: list[Order], file: ExportFile) -> N
 
 
 def _merge(
-    chats: list[Chat], group: list[ExportFile], files: ExportFiles
+    chats: list[Chat], group: Sequence[ExportFile], files: ExportFiles
 ) -> list[Chat]:
     """Merge exports of the same chat, and warn about different chats of one name."""
     merged = merge_exports(chats)
@@ -344,9 +258,11 @@ def _report_dates(
             f"{file.label} has headers in {len(orders)} layouts, so it was probably "
             "combined from several exports. All of them are read."
         )
-    if guesses := [ORDERS[order.order] for order in orders if order.is_guess]:
-        files.warn(
+    if guesses := [order.order for order in orders if order.is_guess]:
+        msg = (
             f"The dates of {file.label} do not show which number is the day, so they "
-            f"are read with the {guesses[0]}. If that is wrong, add a longer chat from "
-            "the same phone to the folder, or set date_order (--date-order)."
+            f"are read with the {ORDERS[guesses[0]]}. If that is wrong, add a longer "
+            "chat from the same phone to the folder, or set "
+            f"date_order='{other_order(guesses[0])}'."
         )
+        files.warn(ExportWarning(msg, parameters=("date_order",)))

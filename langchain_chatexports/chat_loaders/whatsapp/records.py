@@ -2,9 +2,12 @@
 
 import codecs
 import io
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import IO, NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import (
@@ -23,43 +26,36 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import to_plain_text
 # Messages have at most 65,536 characters. Longer lines are split, so that no file is
 # read as a single line.
 _MAX_LINE = 1 << 18
-_RECORDS_PER_CHECK = 1 << 12
-_GROUPS = ("date", "hour", "minute", "second", "marker")
 
 
 class Record(NamedTuple):
     """A header and the lines that follow."""
 
-    date: int  # The index of its date in `Records.dates`.
-    seconds: int  # Seconds since midnight.
+    date: int
+    """The index of its date in `Records.dates`."""
+
+    seconds: int
+    """Seconds since midnight."""
+
     header: str
-    head: str  # The rest of the line: name and text, or a notice.
-    tail: str | None = None  # The following lines, joined with line feeds.
+    head: str
+    """The rest of the line: name and text, or a notice."""
+
+    tail: str | None = None
+    """The following lines, joined with line feeds."""
 
 
+@dataclass(frozen=True)
 class Records:
     """The records of a file."""
 
-    def __init__(
-        self, lines: Iterable[str], check_count: Callable[[int], object] = bool
-    ) -> None:
-        """Read the lines. Without a header, there are no records.
+    layouts: Sequence[Layout]
+    dates: Sequence[tuple[DateStamp, int]]
+    """The distinct dates of the file, each with the index of its layout."""
 
-        `check_count` is called with the number of records so far, and raises an error
-        if it is implausibly high.
-        """
-        self.records: list[Record] = []
-        # The distinct dates of the file, each with the index of its layout.
-        self.dates: list[tuple[DateStamp, int]] = []
-        # The indexes of the dates in file order, one for each change of date.
-        self.date_sequence: list[int] = []
-        self.leading_line = ""  # The first line, if it has no header.
-        # The number of lines before the first message, except blank ones.
-        self.unreadable_lines = 0
-        lines = list(lines)
-        self.layouts = learn_layouts(lines)
-        if self.layouts:
-            self._read(lines, check_count)
+    records: Sequence[Record]
+    preamble: Sequence[str]
+    """The lines before the first record, except blank ones."""
 
     def orders(
         self, chosen_order: str | None, known_orders: Mapping[Layout, str] | None = None
@@ -70,86 +66,97 @@ class Records:
         the same phone.
         """
         counts = Counter(record.date for record in self.records)
+        changes = [date for date, _ in groupby(record.date for record in self.records)]
         stamps = [stamp for stamp, _ in self.dates]
         orders = []
         for index, layout in enumerate(self.layouts):
-            dates = [i for i in self.date_sequence if self.dates[i][1] == index]
+            dates = [date for date in changes if self.dates[date][1] == index]
             date_counts = {date: counts[date] for date in set(dates)}
             order = chosen_order or (known_orders or {}).get(layout)
             orders.append(find_order(stamps, dates, layout.dates, date_counts, order))
         return orders
 
-    def days(self, orders: list[Order]) -> list[int | None]:
+    def without_invalid_dates(self, orders: Iterable[Order]) -> "Records":
+        """Return the records, with those of invalid dates as text of the one before.
+
+        They were pasted from a phone with a different date order.
+        """
+        invalid = {date for order in orders for date in order.invalid}
+        if not invalid:
+            return self
+        parts: list[Record | str] = []
+        for record in self.records:
+            if record.date in invalid:
+                parts.append(record.header + record.head)
+            else:
+                parts.append(record._replace(tail=None))
+            if record.tail is not None:
+                parts.append(record.tail)
+        records, preamble = _attach_lines(parts)
+        return replace(self, records=records, preamble=[*self.preamble, *preamble])
+
+    def days(self, orders: Sequence[Order]) -> list[int | None]:
         """Return the days since 1970-01-01 for each date.
 
-        Lines with impossible dates become text, since they were pasted from a phone
-        with a different date order.
+        `None` for a date that is invalid, or in an unsupported calendar.
         """
-        foreign = {date for order in orders for date in order.invalid}
-        if foreign:
-            records, self.records = self.records, []
-            self.date_sequence = [
-                date for date in self.date_sequence if date not in foreign
-            ]
-            tail: list[str] = []
-            for record in records:
-                if record.date not in foreign:
-                    self._add_lines(tail)
-                    self.records.append(record)
-                else:
-                    tail.append(record.header + record.head)
-                tail += [] if record.tail is None else [record.tail]
-            self._add_lines(tail)
         return [
-            None if index in foreign else days_since_1970(stamp, orders[layout].order)
+            None
+            if index in orders[layout].invalid
+            else days_since_1970(stamp, orders[layout].order)
             for index, (stamp, layout) in enumerate(self.dates)
         ]
 
-    def _read(self, lines: Iterable[str], check_count: Callable[[int], object]) -> None:
-        readers = [
-            (index, pattern.match, [pattern.groupindex[name] for name in _GROUPS])
-            for index, pattern in enumerate(layout.pattern for layout in self.layouts)
-        ]
-        indexes: dict[tuple[str, int], int] = {}
-        tail: list[str] = []
-        last_index = -1
-        for line_number, line in enumerate(lines, 1):
-            for layout, match_header, groups in readers:  # noqa: B007 - used below
-                match = match_header(line)
-                if match is None:
-                    continue
-                date, hour, minute, second, marker = match.group(*groups)
-                seconds = seconds_of_day(hour, minute, second, marker)
-                if seconds is not None:
-                    break
-            else:
-                tail.append(line)
-                continue
-            if tail:
-                self._add_lines(tail)
-            index = indexes.setdefault((date, layout), len(self.dates))
-            if index == len(self.dates):
-                stamp = DateStamp.parse(to_plain_text(date), line_number)
-                self.dates.append((stamp, layout))
-            if index != last_index:
-                self.date_sequence.append(index)
-                last_index = index
-            if len(self.records) % _RECORDS_PER_CHECK == 0:
-                check_count(len(self.records))
-            end = match.end()
-            self.records.append(Record(index, seconds, line[:end], line[end:]))
-        self._add_lines(tail)
 
-    def _add_lines(self, lines: list[str]) -> None:
-        """Add lines to the last record, or count them if there is none."""
-        text = "\n".join(lines).rstrip("\n")
-        lines.clear()
-        if self.records:
-            self.records[-1] = self.records[-1]._replace(tail=text or None)
+def parse_records(lines: Iterable[str]) -> Records:
+    """Parse the lines of a file; without a header, there are no records."""
+    lines = list(lines)
+    layouts = learn_layouts(lines)
+    indexes: dict[tuple[str, int], int] = {}
+    dates: list[tuple[DateStamp, int]] = []
+    parts: list[Record | str] = []
+    for number, line in enumerate(lines, 1):
+        found = _match_header(line, layouts)
+        if found is None:
+            parts.append(line)
+            continue
+        layout, header, seconds = found
+        date = header["date"]
+        index = indexes.setdefault((date, layout), len(dates))
+        if index == len(dates):
+            dates.append((DateStamp.parse(to_plain_text(date), number), layout))
+        end = header.end()
+        parts.append(Record(index, seconds, line[:end], line[end:]))
+    return Records(layouts, dates, *_attach_lines(parts))
+
+
+def _match_header(
+    line: str, layouts: Iterable[Layout]
+) -> tuple[int, re.Match[str], int] | None:
+    """Return the index of a header's layout, its match, and the seconds of its day."""
+    for index, layout in enumerate(layouts):
+        if match := layout.pattern.match(line):
+            clock = match.group("hour", "minute", "second", "marker")
+            seconds = seconds_of_day(*clock)
+            if seconds is not None:
+                return index, match, seconds
+    return None
+
+
+def _attach_lines(parts: Iterable[Record | str]) -> tuple[list[Record], list[str]]:
+    """Attach each line to the record before; lines before any record are separate."""
+    records: list[Record] = []
+    lines_by_record: dict[int, list[str]] = defaultdict(list)
+    for part in parts:
+        if isinstance(part, str):
+            lines_by_record[len(records) - 1].append(part)
         else:
-            unreadable = [line for line in text.split("\n") if line.strip()]
-            self.leading_line = self.leading_line or "".join(unreadable[:1])
-            self.unreadable_lines += len(unreadable)
+            records.append(part)
+    preamble = "\n".join(lines_by_record.pop(-1, ())).split("\n")
+    for index, lines in lines_by_record.items():
+        tail = "\n".join(lines).rstrip("\n") or None
+        records[index] = records[index]._replace(tail=tail)
+    return records, [line for line in preamble if line.strip()]
 
 
 def read_lines(file: IO[bytes]) -> Iterator[str]:

@@ -6,12 +6,13 @@ a second), or within the same minute if one of the exports has no seconds.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from langchain_chatexports.chat_loaders.messages import Message
-from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, name_words
+from langchain_chatexports.chat_loaders.times import MICROSECONDS
+from langchain_chatexports.chat_loaders.whatsapp.chats import Chat
+from langchain_chatexports.chat_loaders.whatsapp.senders import name_words
 
-_MICROSECONDS = 1_000_000
 _MINUTE = 60
 _NEVER = -(10**12)  # Before any message.
 _ATTACHMENT = "\0"  # The text depends on whether media were exported.
@@ -30,21 +31,24 @@ def merge_exports(chats: Iterable[Chat]) -> list[Chat]:
     """
     merged: list[Chat] = []
     for chat in sorted(chats, key=_last_message_key, reverse=True):
-        if not any(_merge_older_export(newer_chat, chat) for newer_chat in merged):
+        for index, newer_chat in enumerate(merged):
+            if both := _merge_older_export(newer_chat, chat):
+                merged[index] = both
+                break
+        else:
             merged.append(chat)
     return sorted(merged, key=lambda chat: chat.id)
 
 
-def _merge_older_export(chat: Chat, older_chat: Chat) -> bool:
-    """Merge an older export into a chat. Return `False` if it is a different chat."""
-    has_seconds = chat.has_seconds and older_chat.has_seconds
-    resolution = 1 if has_seconds else _MINUTE
+def _merge_older_export(chat: Chat, older_chat: Chat) -> Chat | None:
+    """Merge a chat with an older export; `None` if that is of a different chat."""
+    resolution = 1 if chat.has_seconds and older_chat.has_seconds else _MINUTE
     old_messages = [*enumerate(older_chat.messages)]
     pairs = _find_pairs(
         old_messages, [*enumerate(chat.messages)], _message_key, resolution
     )
     if not _is_same_chat(chat, older_chat, pairs, resolution):
-        return False
+        return None
     # Match messages by sender and time if they were edited or deleted since then.
     paired_indexes = {*pairs.values()}
     rewritten_messages = [
@@ -59,11 +63,8 @@ def _merge_older_export(chat: Chat, older_chat: Chat) -> bool:
     pairs |= _find_pairs(
         unpaired, rewritten_messages, lambda row: (row.sender, _REWRITTEN), resolution
     )
-    chat.messages = _merge(chat.messages, older_chat.messages, pairs)
-    chat.has_seconds = has_seconds
-    chat.add_older_export(older_chat)
-    chat.duplicates += older_chat.duplicates + len(pairs)
-    return True
+    messages = _merge(chat.messages, older_chat.messages, pairs)
+    return chat.merge(older_chat, messages)
 
 
 def _find_pairs(
@@ -113,9 +114,12 @@ def _is_same_chat(
 
 
 def _merge(
-    new_messages: list[Message], old_messages: list[Message], pairs: dict[int, int]
+    new_messages: Sequence[Message],
+    old_messages: Sequence[Message],
+    pairs: dict[int, int],
 ) -> list[Message]:
     """Insert each unpaired old message after its predecessor in the old export."""
+    new_messages = list(new_messages)
     paired_indexes = {*pairs.values()}
     insertions: dict[int, list[Message]] = defaultdict(list)
     position = -1
@@ -149,7 +153,7 @@ def _is_typed(row: Message) -> bool:
 
 
 def _get_seconds(row: Message) -> int:
-    return _NEVER if row.time is None else row.time // _MICROSECONDS
+    return _NEVER if row.time is None else row.time // MICROSECONDS
 
 
 def _sort_key(item: tuple[int, Message]) -> int:

@@ -31,8 +31,7 @@ def conversation(
                     text=text,
                     id=f"{session_id}-{start}-{index}",
                 ),
-                sender,
-                is_from_me=sender == OWNER,
+                {"sender": sender, "is_from_me": sender == OWNER},
             )
         )
     known: dict[str, Any] = {

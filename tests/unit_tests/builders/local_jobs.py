@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from langchain_chatexports.finetuning.connection import Clock
+from langchain_chatexports.finetuning import waiting
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.tuned_models import write_model
 
@@ -20,7 +20,7 @@ _TRAIN = import_module("langchain_chatexports.workflows.train")
 def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
     """Run a server, set its key, and skip pauses between requests."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(Clock, "sleep", lambda *_: None)
+    monkeypatch.setattr(waiting, "sleep", lambda *_: None)
     with OpenAIServer().running() as running:
         yield running
 

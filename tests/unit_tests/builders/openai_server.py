@@ -21,6 +21,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 KEY = "sk-test-0123456789-do-not-show"
 BASE_MODEL = "tiny-1"
+
+# Requests, as in `Fault.request`.
+UPLOAD = "POST /files"
+FILES = "GET /files"
+CREATE = "POST /fine_tuning/jobs"
+JOBS = "GET /fine_tuning/jobs"
+POLL = "GET /fine_tuning/jobs/[^/]+"
+EVENTS = "GET /fine_tuning/jobs/[^/]+/events"
+MODELS = "GET /models/.*"
+
 _ENDED = {"succeeded", "failed", "cancelled"}
 HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1>" + "x" * 5000 + "</body>"
 

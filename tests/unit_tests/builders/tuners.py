@@ -1,24 +1,24 @@
 """Tuners for the fake server, with a fake clock."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from langchain_openai.chat_models import _client_utils
 from langchain_openai.chat_models.base import BaseChatOpenAI
 
-from langchain_chatexports.finetuning.connection import Clock
+from langchain_chatexports.finetuning import waiting
 from langchain_chatexports.finetuning.tuner import ChatFineTuner
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 
 
-class FakeClock(Clock):
-    """A clock that advances only when it sleeps."""
+class FakeClock:
+    """A clock that advances only when the tuner sleeps."""
 
     def __init__(self) -> None:
         self.time = 1000.0
         self.sleeps: list[float] = []
-        self.on_sleep: Callable[[FakeClock], None] | None = None
+        self.on_sleep: Callable[[], None] | None = None
 
     def now(self) -> float:
         return self.time
@@ -27,21 +27,17 @@ class FakeClock(Clock):
         self.sleeps.append(seconds)
         self.time += seconds
         if self.on_sleep is not None:
-            self.on_sleep(self)
+            self.on_sleep()
 
-    async def async_sleep(self, seconds: float) -> None:
-        self.sleep(seconds)
-        await asyncio.sleep(0)
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(waiting, "now", self.now)
+        monkeypatch.setattr(waiting, "sleep", self.sleep)
 
 
-def make_tuner(
-    server: OpenAIServer, *, clock: Clock | None = None, **settings: Any
-) -> ChatFineTuner:
-    """Create a tuner for a server, with a fake clock by default."""
+def make_tuner(server: OpenAIServer, **settings: Any) -> ChatFineTuner:
+    """Create a tuner for a server."""
     defaults = {"model": BASE_MODEL, "base_url": server.base_url, "api_key": KEY}
-    tuner = ChatFineTuner(**{**defaults, **settings})
-    tuner._clock = clock or FakeClock()
-    return tuner
+    return ChatFineTuner(**{**defaults, **settings})
 
 
 def make_examples(count: int = 10, marker: str = "") -> list[dict[str, Any]]:

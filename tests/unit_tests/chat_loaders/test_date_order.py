@@ -14,14 +14,14 @@ from langchain_chatexports.chat_loaders.date_order import (
     days_since_1970,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phrases import to_plain_text
-from langchain_chatexports.chat_loaders.whatsapp.records import Records
+from langchain_chatexports.chat_loaders.whatsapp.records import parse_records
 
 EPOCH = date(1970, 1, 1)
 
 
 def find_order(dates: Iterable[str], chosen: str | None = None) -> Order:
     lines = [f"{date_text}, 14:56 - Ann: Hi!" for date_text in dates]
-    (order,) = Records(lines).orders(chosen)
+    (order,) = parse_records(lines).orders(chosen)
     return order
 
 
@@ -56,13 +56,13 @@ def test_number_above_twelve_is_the_day(dates: list[str], order: str) -> None:
     ],
 )
 def test_ambiguous_order_is_a_guess(line: str, order: str) -> None:
-    (found,) = Records([line]).orders(None)
+    (found,) = parse_records([line]).orders(None)
     assert found[:2] == (order, True)
 
 
 def test_impossible_chosen_order_is_ignored() -> None:
     order = find_order(["20/03/22", "21/03/22"], "mdy")
-    assert (order.order, order.invalid) == ("dmy", ())
+    assert (order.order, order.invalid) == ("dmy", frozenset())
 
 
 def test_year_in_the_future_is_implausible(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,9 @@ BERLIN = find_time_zone("Europe/Berlin")
 
 def in_utc(clock: LocalClock, text: str) -> str:
     local = datetime.fromisoformat(text)
-    seconds = clock.utc(int((local - EPOCH).total_seconds()))
-    assert seconds is not None
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    time = clock.to_utc(int((local - EPOCH).total_seconds()))
+    assert time is not None
+    return f"{datetime.fromtimestamp(time / 1e6, UTC):%Y-%m-%d %H:%M}"
 
 
 def check_year(clock: LocalClock) -> None:
@@ -63,7 +63,7 @@ def test_clock_may_change_within_an_hour() -> None:
 
 
 def test_year_out_of_range_has_no_time() -> None:
-    assert LocalClock(BERLIN).utc(10**12) is None
+    assert LocalClock(BERLIN).to_utc(10**12) is None
 
 
 def test_unknown_zone_error_has_an_example() -> None:

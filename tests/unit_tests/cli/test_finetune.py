@@ -10,7 +10,7 @@ import pytest
 
 from langchain_chatexports.cli._training import chat_command
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.finetuning.connection import Clock
+from langchain_chatexports.finetuning import waiting
 from langchain_chatexports.local_server.bases import known_bases
 from langchain_chatexports.local_server.training import speed
 from langchain_chatexports.samples import write_imessage
@@ -124,7 +124,7 @@ def test_ctrl_c_does_not_stop_job_on_another_server(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Clock, "sleep", interrupt)
+    monkeypatch.setattr(waiting, "sleep", interrupt)
     server.statuses = ("running",)
     done = finetune()
     assert done.status == 130

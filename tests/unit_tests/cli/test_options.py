@@ -53,6 +53,14 @@ def test_zone_and_date_order_apply_to_exports(run: Run, tmp_path: Path) -> None:
         assert run("inspect", "chat.txt", *wrong).status == 2
 
 
+@pytest.mark.filterwarnings("default")
+def test_warnings_name_options_of_the_command(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "chat.txt").write_text("01.02.23, 09:00 - Ann: Hello!\n")
+    warnings = run("inspect", "chat.txt").err
+    assert "timezone='Europe/Berlin'. Options: --export-zone." in warnings
+    assert "date_order='mdy'. Options: --date-order." in warnings
+
+
 def _use_mac(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     monkeypatch.setattr(_options, "default_path", lambda: path)

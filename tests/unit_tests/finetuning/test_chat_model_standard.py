@@ -22,7 +22,9 @@ class TestTunedChatModel(ChatModelUnitTests):
     @classmethod
     def _tuned(cls) -> Iterator[None]:
         with OpenAIServer().running() as server:
-            cls.run = make_tuner(server).submit(make_examples()).wait()
+            cls.run = (
+                make_tuner(server, poll_interval=0.01).submit(make_examples()).wait()
+            )
             yield
 
     @property

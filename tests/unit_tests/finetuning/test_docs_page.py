@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from langchain_chatexports.finetuning.connection import Clock
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 from tests.unit_tests.builders.tuners import chat
@@ -19,7 +18,6 @@ def test_page_code_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_imessage("chat.db")
-    monkeypatch.setattr(Clock, "sleep", lambda *_: None)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert len(blocks) >= 6
     names: dict[str, Any] = {}

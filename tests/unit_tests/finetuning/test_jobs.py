@@ -6,25 +6,33 @@ import subprocess
 import sys
 import textwrap
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.connection import Connection
+from langchain_chatexports.finetuning.connection import HttpClient
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
+    CREATE,
+    FILES,
+    HTML,
+    JOBS,
     KEY,
+    UPLOAD,
     Fault,
     OpenAIServer,
     refused,
 )
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
 
-UPLOAD = "POST /files"
-CREATE = "POST /fine_tuning/jobs"
+ROUTES = st.sampled_from([FILES, UPLOAD, JOBS, CREATE])
+TIMES = st.integers(1, 5)
 
 
 class Killed(BaseException):
@@ -32,16 +40,16 @@ class Killed(BaseException):
 
 
 def test_repeated_call_after_kill_has_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    send, stop_after = Connection.send, [0]
+    send, stop_after = HttpClient.send, [0]
 
-    def counted(self: Connection, request: Any, **arguments: Any) -> Any:
+    def counted(self: Any, request: Any, **arguments: Any) -> Any:
         answer = send(self, request, **arguments)
         stop_after[0] -= 1
         if stop_after[0] == 0:
             raise Killed
         return answer
 
-    monkeypatch.setattr(Connection, "send", counted)
+    monkeypatch.setattr(HttpClient, "send", counted)
     for requests in range(1, 100):
         stop_after[0] = requests
         with OpenAIServer().running() as server:
@@ -99,30 +107,65 @@ async def test_cancelled_call_releases_the_lock(server: OpenAIServer) -> None:
     assert len(server.jobs) == 1
 
 
-@pytest.mark.parametrize("route", [UPLOAD, CREATE])
-def test_truncated_response_gives_one_job(route: str) -> None:
-    for length in [*range(0, 800, 100), -1]:
-        fault = Fault(route, cut_after=length)
-        with OpenAIServer(fault).running() as server:
-            make_tuner(server).submit(make_examples())
-            assert (len(server.jobs), server.uploads) == (1, 1), length
+LOST = st.builds(Fault, ROUTES, TIMES, cut_after=st.sampled_from([0, 30, -1]))
+NOT_DONE = st.builds(Fault, ROUTES, TIMES, status=st.sampled_from([409, 429, 500, 503]))
+GATEWAY = st.builds(
+    Fault,
+    ROUTES,
+    TIMES,
+    status=st.sampled_from([200, 502, 504]),
+    body=st.just(HTML),
+    carried_out=st.booleans(),
+)
+REFUSED = st.builds(Fault, ROUTES, TIMES, status=st.sampled_from([400, 401, 403, 413]))
+
+
+@settings(max_examples=25)  # Each one is a server and some twenty requests.
+@given(st.lists(LOST | NOT_DONE | GATEWAY | REFUSED, max_size=4))
+def test_any_faults_leave_one_job_and_one_file(faults: list[Fault]) -> None:
+    faults = [replace(fault) for fault in faults]
+    with OpenAIServer(*faults).running() as server:
+        tuner = make_tuner(server)
+        outcome = "ftjob-1"
+        try:
+            outcome = tuner.submit(make_examples()).id
+        except FineTuningError as error:
+            outcome = str(error)
+        assert len(server.jobs) == 1 or outcome != "ftjob-1"
+        assert "No job was created" not in outcome or not server.jobs
+        assert server.requests.count(CREATE) <= 4
+        assert server.requests.count(UPLOAD) <= 4
+        server.faults.clear()
+        tuner.submit(make_examples())
+        assert (len(server.jobs), server.uploads) == (1, 1)
+
+
+@pytest.mark.parametrize("status", [401, 403, 413])
+@pytest.mark.parametrize("route", [FILES, UPLOAD, JOBS, CREATE])
+def test_refusal_is_not_repeated(
+    server: OpenAIServer, clock: FakeClock, route: str, status: int
+) -> None:
+    server.faults.append(Fault(route, -1, status=status))
+    with pytest.raises(FineTuningError):
+        make_tuner(server).submit(make_examples())
+    assert server.requests.count(route) == 1
+    assert server.jobs == {}
+    assert clock.sleeps == []
 
 
 @pytest.mark.parametrize("polls", [1, 3])
-def test_slow_creation_is_awaited(polls: int) -> None:
+def test_slow_creation_is_awaited(polls: int, clock: FakeClock) -> None:
     """The gateway timed out, but not the server."""
-    clock = FakeClock()
     with OpenAIServer(Fault(CREATE, status=504, late=polls)).running() as server:
-        run = make_tuner(server, clock=clock).submit(make_examples())
+        run = make_tuner(server).submit(make_examples())
         assert (run.id, len(server.jobs)) == ("ftjob-1", 1)
     assert sum(clock.sleeps) < 120
 
 
-def test_creation_respects_the_timeout() -> None:
-    clock = FakeClock()
+def test_creation_respects_the_timeout(clock: FakeClock) -> None:
     with OpenAIServer(Fault(CREATE, -1, status=504)).running() as server:
         with pytest.raises(FineTuningError, match="may have been created"):
-            make_tuner(server, clock=clock, timeout=10).submit(make_examples())
+            make_tuner(server, timeout=10).submit(make_examples())
         assert server.requests.count(CREATE) == 1
     assert sum(clock.sleeps) <= 10
 
@@ -196,10 +239,11 @@ def test_file_is_named_by_its_content(server: OpenAIServer) -> None:
 
 
 @pytest.mark.parametrize(("timeout", "waited"), [(None, 30), (30, 10)])
-def test_file_processing_is_awaited_briefly(timeout: float | None, waited: int) -> None:
-    clock = FakeClock()
+def test_file_processing_is_awaited_briefly(
+    timeout: float | None, waited: int, clock: FakeClock
+) -> None:
     with OpenAIServer(file_statuses=["uploaded"]).running() as server:
-        make_tuner(server, clock=clock, timeout=timeout).submit(make_examples())
+        make_tuner(server, timeout=timeout).submit(make_examples())
         assert len(server.jobs) == 1
     assert waited - 6 < sum(clock.sleeps) <= waited
 
@@ -267,16 +311,18 @@ def test_upcoming_shutdown_is_a_warning(days: int, warns: bool) -> None:
     ],
 )
 def test_retry_after_header_is_respected(
-    server: OpenAIServer, status: int, headers: dict[str, str], seconds: float
+    server: OpenAIServer,
+    status: int,
+    headers: dict[str, str],
+    seconds: float,
+    clock: FakeClock,
 ) -> None:
-    clock = FakeClock()
     server.faults.append(refused(CREATE, status, headers=headers))
-    make_tuner(server, clock=clock).submit(make_examples())
+    make_tuner(server).submit(make_examples())
     assert clock.sleeps == [seconds]
 
 
-def test_no_job_after_the_timeout(server: OpenAIServer) -> None:
-    clock = FakeClock()
+def test_no_job_after_the_timeout(server: OpenAIServer, clock: FakeClock) -> None:
 
     def slow(request: str) -> None:
         if request.startswith("GET /v1/files"):
@@ -284,5 +330,5 @@ def test_no_job_after_the_timeout(server: OpenAIServer) -> None:
 
     server.before_answer = slow
     with pytest.raises(FineTuningError, match="60 s"):
-        make_tuner(server, clock=clock, timeout=60).submit(make_examples())
+        make_tuner(server, timeout=60).submit(make_examples())
     assert server.jobs == {}

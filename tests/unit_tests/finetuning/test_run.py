@@ -1,10 +1,22 @@
 import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
-from tests.unit_tests.builders.openai_server import Fault, OpenAIServer, lost
+from langchain_chatexports.exceptions import (
+    FineTuningError,
+    FineTuningTimeoutError,
+    FineTuningUnavailableError,
+)
+from tests.unit_tests.builders.openai_server import (
+    CREATE,
+    POLL,
+    Fault,
+    OpenAIServer,
+    lost,
+)
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
 
 MODEL = "ft:tiny-1:org::1"
@@ -88,11 +100,10 @@ def test_failing_callback_is_logged(
     assert "Created fine-tuning" not in caplog.text
 
 
-def test_wait_can_be_repeated_after_its_timeout() -> None:
-    clock = FakeClock()
+def test_wait_can_be_repeated_after_its_timeout(clock: FakeClock) -> None:
     statuses = ("queued", *["running"] * 9, "succeeded")
     with OpenAIServer(statuses=statuses).running() as server:
-        run = make_tuner(server, clock=clock).submit(make_examples())
+        run = make_tuner(server).submit(make_examples())
         with pytest.raises(FineTuningTimeoutError, match="10 s") as caught:
             run.wait(timeout=10)
         assert (caught.value.job_id, caught.value.status) == ("ftjob-1", "running")
@@ -100,25 +111,47 @@ def test_wait_can_be_repeated_after_its_timeout() -> None:
         assert run.wait().status == "succeeded"
 
 
-def test_wait_for_model_name_respects_timeout() -> None:
-    clock = FakeClock()
+def test_repeated_wait_repeats_no_event(server: OpenAIServer) -> None:
+    messages: list[str] = []
+    tuner = make_tuner(server, on_event=lambda event: messages.append(event.message))
+    run = tuner.submit(make_examples()).wait().wait()
+    assert len(messages) == len(set(messages)) == 3
+    assert len(list(run.events())) == 3
+
+
+def test_sdk_does_not_sleep_beyond_the_timeout(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_tuner(server, timeout=60).submit(make_examples())
+    sleeps: list[float] = []
+    monkeypatch.setattr("openai._base_client.time.sleep", sleeps.append)
+    headers = {"retry-after": "50"}
+    server.faults.append(Fault(POLL, status=429, headers=headers))
+    run.refresh()
+    assert sleeps == [50]
+    server.faults.append(Fault(POLL, status=429, headers={"retry-after": "70"}))
+    with pytest.raises(FineTuningUnavailableError, match="70 s"):
+        run.refresh()
+    assert sleeps == [50]
+
+
+def test_wait_for_model_name_respects_timeout(clock: FakeClock) -> None:
     with OpenAIServer(final={"fine_tuned_model": None}).running() as server:
-        run = make_tuner(server, clock=clock, poll_interval=50).submit(make_examples())
+        run = make_tuner(server, poll_interval=50).submit(make_examples())
         with pytest.raises(FineTuningTimeoutError, match="has succeeded") as caught:
             run.wait(timeout=60)
     assert "continues" not in str(caught.value)
     assert sum(clock.sleeps) <= 60
 
 
-def _interrupt(_: Any) -> None:
+def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
 def test_interrupted_wait_does_not_cancel_the_job(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
-    clock = FakeClock()
-    run = make_tuner(server, clock=clock).submit(make_examples())
+    run = make_tuner(server).submit(make_examples())
     clock.on_sleep = _interrupt
     with pytest.raises(KeyboardInterrupt) as caught:
         run.wait()
@@ -128,29 +161,50 @@ def test_interrupted_wait_does_not_cancel_the_job(
 
 
 def test_interrupted_create_is_explained(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
-    clock = FakeClock()
     clock.on_sleep = _interrupt
-    server.faults.append(lost("POST /fine_tuning/jobs"))
+    server.faults.append(lost(CREATE))
     with pytest.raises(KeyboardInterrupt):
-        make_tuner(server, clock=clock).invoke(make_examples())
+        make_tuner(server).invoke(make_examples())
     assert "Interrupted while creating the job" in caplog.text
 
 
+async def _drain(events: AsyncIterator[Any]) -> None:
+    async for _ in events:
+        pass
+
+
+@pytest.mark.parametrize("how", ["ainvoke", "await_", "aevents"])
 async def test_cancelled_task_does_not_cancel_the_job(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+    how: str, server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     server.statuses = ("running",)
-    clock = FakeClock()
+    tuner = make_tuner(server)
+    run = tuner.submit(make_examples())
+    calls: dict[str, Callable[[], Any]] = {
+        "ainvoke": lambda: tuner.ainvoke(make_examples()),
+        "await_": run.await_,
+        "aevents": lambda: _drain(run.aevents()),
+    }
     polled = asyncio.Event()
-    clock.on_sleep = lambda _: polled.set()
-    task = asyncio.create_task(make_tuner(server, clock=clock).ainvoke(make_examples()))
+    loop = asyncio.get_running_loop()
+
+    def poll() -> None:
+        loop.call_soon_threadsafe(polled.set)
+
+    clock.on_sleep = poll
+    task = asyncio.create_task(calls[how]())
     await polled.wait()
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(asyncio.CancelledError) as caught:
         await task
     assert "Job ftjob-1 continues" in caplog.text
+    assert "ftjob-1" in caught.value.__notes__[0]
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(60)
+            assert not thread.is_alive()
     assert server.jobs["ftjob-1"]["status"] == "running"
 
 
@@ -171,7 +225,7 @@ def test_failed_deletion_is_reported(caplog: pytest.LogCaptureFixture) -> None:
         run = make_tuner(server, delete_training_file=True).submit(make_examples())
         assert run.wait().status == "succeeded"
         assert "file-1 could not be deleted" in caplog.text
-        with pytest.raises(FineTuningError, match="deleting the training file"):
+        with pytest.raises(FineTuningError, match="DELETE /files, 404"):
             run.delete_training_file()
-        with pytest.raises(FineTuningError, match="deleting the model"):
+        with pytest.raises(FineTuningError, match="DELETE /models, 404"):
             run.delete_model()

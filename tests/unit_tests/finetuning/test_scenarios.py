@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.exceptions import FineTuningError
-from langchain_chatexports.finetuning.connection import Connection
+from langchain_chatexports.finetuning import connection
 from tests.unit_tests.builders.openai_server import (
+    CREATE,
+    EVENTS,
+    FILES,
     HTML,
+    JOBS,
     KEY,
+    MODELS,
+    POLL,
+    UPLOAD,
     Fault,
     OpenAIServer,
     lost,
     refused,
 )
 from tests.unit_tests.builders.tuners import make_examples, make_tuner
-
-UPLOAD = "POST /files"
-CREATE = "POST /fine_tuning/jobs"
-JOBS = "GET /fine_tuning/jobs"
-POLL = "GET /fine_tuning/jobs/[^/]+"
-EVENTS = "GET /fine_tuning/jobs/[^/]+/events"
-MODELS = "GET /models/.*"
 
 FAILED = "FineTuningFailedError"
 CANCELLED = "FineTuningCancelledError"
@@ -96,7 +96,7 @@ SCENARIOS = [
         says=("may have been created", "Make the same call again"),
     ),
     # Servers with fewer features
-    scenario("no lists", routes_missing=(JOBS, "GET /files")),
+    scenario("no lists", routes_missing=(JOBS, FILES)),
     scenario("no events, models and metadata", **MINIMAL),
     scenario("... the same call makes a second job", jobs=2, runs=2, **MINIMAL),
     scenario("... a lost response makes a second job", lost(CREATE), jobs=2, **MINIMAL),
@@ -124,7 +124,7 @@ SCENARIOS = [
         refused(CREATE, 507, message="Free some space.", times=-1),
         outcome="FineTuningError",
         jobs=0,
-        says=("(507: Free some space)",),
+        says=("507: Free some space",),
     ),
     scenario(
         "closed access (403)",
@@ -264,11 +264,11 @@ def test_scenario_has_expected_outcome(scenario: Scenario, in_async: bool) -> No
 def _assert_looked_up_first(server: OpenAIServer) -> None:
     looked: set[str] = set()
     for request in server.requests:
-        if request in {"GET /files", JOBS}:
+        if request in {FILES, JOBS}:
             looked.add(request)
         elif request == UPLOAD:
-            assert "GET /files" in looked
-            looked.discard("GET /files")
+            assert FILES in looked
+            looked.discard(FILES)
         elif request == CREATE and server.refuses_field is None:
             assert JOBS in looked
             looked.discard(JOBS)
@@ -289,7 +289,7 @@ def test_request_timeout_does_not_repeat_the_job(
     request_of: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server creates the job after the client has given up."""
-    monkeypatch.setattr(Connection, "request_timeout", 0.1)
+    monkeypatch.setattr(connection, "_REQUEST_TIMEOUT", 0.1)
     late = 3 if request_of == CREATE else 0
     fault = Fault(request_of, status=504 if late else None, delay=0.3, late=late)
     with OpenAIServer(fault).running() as server:

@@ -63,7 +63,7 @@ def test_model_with_person_is_found_and_deleted(session: PageSession) -> None:
     _run(manage.forget, session, "hare")
     assert session.forget_result is not None
     (remaining,) = session.forget_result.remaining
-    assert (remaining.id, remaining.reason) == (model.name, "voice")
+    assert (remaining.id, remaining.reason) == (model.name, "person")
     _run(manage.delete_remaining, session, [remaining])
     assert [*map(str, session.manage_results)] == [f"Deleted: Model {model.title}"]
     assert list_models(session.data_dir) == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from langchain_chatexports import MergeChatRuns, SlackChatLoader
 from langchain_chatexports.chat_loaders.schema import metadata_of
-from langchain_chatexports.chat_loaders.slack import render_markup
+from langchain_chatexports.chat_loaders.slack.markup import render_markup
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import (
     messages_by_session,

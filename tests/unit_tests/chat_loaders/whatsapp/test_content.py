@@ -1,22 +1,20 @@
 """Messages from people and from the app, in many languages."""
 
 import re
-from typing import Any
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 
-from langchain_chatexports.chat_loaders.whatsapp.content import (
-    Content,
-    ContentReader,
-    describe_attachment,
-)
-from langchain_chatexports.chat_loaders.whatsapp.phrases import (
-    DELETED_BY_OWNER,
-    phrase_key,
-)
-from tests.unit_tests.builders.whatsapp import LRM, RLM
+from langchain_chatexports.chat_loaders.messages import KINDS
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
+from tests.unit_tests.builders.whatsapp import LRM, RLM, WhatsAppChat
 
-ANDROID, IPHONE, WEB = map(ContentReader, ("android", "ios", "web"))
+ANDROID, IPHONE, WEB = WhatsAppChat.android, WhatsAppChat.ios, WhatsAppChat.web
+Exporter: TypeAlias = Callable[[], WhatsAppChat]
+Reader: TypeAlias = Callable[[Exporter, str], tuple[str, str, dict[str, Any]]]
 
 ENCRYPTED = "Messages and calls are end-to-end encrypted."
 NO_ONE_OUTSIDE = (
@@ -79,10 +77,25 @@ rows = pytest.mark.parametrize(
 )
 
 
-def get_kind(content: Content | None) -> str:
-    """Return the kind of a content, or its kind of system message."""
-    assert content is not None
-    return str((content.extra or {}).get("system", content.kind))
+@pytest.fixture
+def read(tmp_path: Path) -> Reader:
+    """Return a function that loads a message: its kind, its text and its extra keys."""
+
+    def read(exporter: Exporter, text: str) -> tuple[str, str, dict[str, Any]]:
+        path = exporter().says("Ann", text).to_file(tmp_path / "chat.txt")
+        summary = WhatsAppChatLoader(path, timezone="UTC").inspect()
+        skipped = Counter(summary.skipped)
+        skipped["system"] -= exporter is WEB  # The first line.
+        kind = next(iter(+skipped), "text")
+        if kind in {"empty", "unsent"}:
+            return kind, "", {}
+        (session,) = WhatsAppChatLoader(path, timezone="UTC", keep=KINDS).load()
+        message = session["messages"][-1]
+        usual = {"message_time", "sender", "is_from_me", "events"}
+        extra = {k: v for k, v in message.additional_kwargs.items() if k not in usual}
+        return str(extra.get("system", kind)), str(message.content), extra
+
+    return read
 
 
 OMITTED_PHOTO = {"attachments": [{"type": "photo"}]}
@@ -110,13 +123,16 @@ def file(name: str) -> dict[str, Any]:
         ("PTT-20220327-WA0001.opus", "audio"),
         ("AUD-20220327-WA0001.mp3", "audio"),
         ("STK-20220327-WA0001.webp", "sticker"),
-        ("DOC-20220327-WA0001.", "file"),
+        ("DOC-20220327-WA0001.doc", "file"),
         ("Ann Lee.vcf", "contact"),
         ("holiday.JPG", "photo"),
     ],
 )
-def test_file_name_shows_the_attachment_type(name: str, kind: str) -> None:
-    assert describe_attachment(name) == {"type": kind, "name": name}
+def test_file_name_shows_the_attachment_type(
+    read: Reader, name: str, kind: str
+) -> None:
+    _, _, extra = read(IPHONE, f"{LRM}<attached: {name}>")
+    assert extra["attachments"] == [{"type": kind, "name": name}]
 
 
 @pytest.mark.parametrize(
@@ -128,37 +144,47 @@ def test_file_name_shows_the_attachment_type(name: str, kind: str) -> None:
         ("pièce jointe : a: b.jpg", "a: b.jpg"),
     ],
 )
-def test_file_name_in_an_iphone_note_is_found(note: str, name: str) -> None:
-    assert IPHONE.read(f"{LRM}<{note}>") == ("media", "[photo]", photo(name))
+def test_file_name_in_an_iphone_note_is_found(
+    read: Reader, note: str, name: str
+) -> None:
+    assert read(IPHONE, f"{LRM}<{note}>") == ("media", "[photo]", photo(name))
 
 
 @rows
-def test_media_omitted_by_android_is_recognized(row: tuple[str, ...]) -> None:
-    assert get_kind(ANDROID.read(row[0])) == "media"
+def test_media_omitted_by_android_is_recognized(
+    read: Reader, row: tuple[str, ...]
+) -> None:
+    assert read(ANDROID, row[0])[0] == "media"
 
 
 @rows
-def test_media_attached_by_android_is_recognized(row: tuple[str, ...]) -> None:
-    assert ANDROID.read(f"{IMAGE} {row[1]}") == ("media", "[photo]", photo(IMAGE))
-    with_caption = ANDROID.read(f"{IMAGE} {row[1]}\nLook (here)!\nNow")
+def test_media_attached_by_android_is_recognized(
+    read: Reader, row: tuple[str, ...]
+) -> None:
+    assert read(ANDROID, f"{IMAGE} {row[1]}") == ("media", "[photo]", photo(IMAGE))
+    with_caption = read(ANDROID, f"{IMAGE} {row[1]}\nLook (here)!\nNow")
     assert with_caption == ("text", "Look (here)!\nNow", photo(IMAGE))
-    document = ANDROID.read(f"my talk (2).pdf {row[1]}")
+    document = read(ANDROID, f"my talk (2).pdf {row[1]}")
     assert document == ("media", "[file]", file("my talk (2).pdf"))
 
 
 @rows
-def test_media_omitted_by_an_iphone_is_recognized(row: tuple[str, ...]) -> None:
+def test_media_omitted_by_an_iphone_is_recognized(
+    read: Reader, row: tuple[str, ...]
+) -> None:
     for mark in (LRM, RLM):
-        content = IPHONE.read(f"{mark}{row[2]}")
+        content = read(IPHONE, f"{mark}{row[2]}")
         assert content == ("media", "[photo]", OMITTED_PHOTO)
-    with_caption = IPHONE.read(f"Look!\nNow {LRM}{row[2]}")
+    with_caption = read(IPHONE, f"Look!\nNow {LRM}{row[2]}")
     assert with_caption == ("text", "Look!\nNow", OMITTED_PHOTO)
 
 
 @rows
-def test_media_attached_by_an_iphone_is_recognized(row: tuple[str, ...]) -> None:
-    assert IPHONE.read(f"{LRM}{row[3]}") == ("media", "[photo]", photo(PHOTO))
-    assert IPHONE.read(f"Look! {LRM}{row[3]}") == ("text", "Look!", photo(PHOTO))
+def test_media_attached_by_an_iphone_is_recognized(
+    read: Reader, row: tuple[str, ...]
+) -> None:
+    assert read(IPHONE, f"{LRM}{row[3]}") == ("media", "[photo]", photo(PHOTO))
+    assert read(IPHONE, f"Look! {LRM}{row[3]}") == ("text", "Look!", photo(PHOTO))
 
 
 # The Portuguese phrases are the same for both people of a chat.
@@ -172,10 +198,14 @@ BY_OTHERS = [row[5] for row in _ROWS] + [
     ("phrase", "is_by_owner"),
     [(phrase, False) for phrase in BY_OTHERS] + [(row[6], True) for row in _ROWS],
 )
-def test_deleted_message_is_unsent(phrase: str, is_by_owner: bool) -> None:
-    for reader, mark in ((ANDROID, ""), (IPHONE, LRM), (IPHONE, "")):
-        assert get_kind(reader.read(f"{mark}{phrase}")) == "unsent"
-    assert (phrase_key(phrase) in DELETED_BY_OWNER) is is_by_owner
+def test_deleted_message_is_unsent(
+    read: Reader, tmp_path: Path, phrase: str, is_by_owner: bool
+) -> None:
+    for exporter, mark in ((ANDROID, ""), (IPHONE, LRM), (IPHONE, "")):
+        assert read(exporter, f"{mark}{phrase}") == ("unsent", "", {})
+    summary = WhatsAppChatLoader(tmp_path / "chat.txt", timezone="UTC").inspect()
+    found_by = "deleted messages" if is_by_owner else None
+    assert summary.owner_found_by == found_by
 
 
 @pytest.mark.parametrize(
@@ -195,16 +225,17 @@ def test_deleted_message_is_unsent(phrase: str, is_by_owner: bool) -> None:
         "تم تعديل هذه الرسالة",
     ],
 )
-def test_edited_note_is_removed(note: str) -> None:
+def test_edited_note_is_removed(read: Reader, note: str) -> None:
     expected = ("text", "See you\nthere", {"edited": True})
-    assert ANDROID.read(f"See you\nthere <{note}>") == expected
-    assert IPHONE.read(f"See you\nthere {LRM}<{note}>") == expected
+    assert read(ANDROID, f"See you\nthere <{note}>") == expected
+    assert read(IPHONE, f"See you\nthere {LRM}<{note}>") == expected
 
 
-def test_edited_note_in_an_unknown_language_needs_a_mark() -> None:
+def test_edited_note_in_an_unknown_language_needs_a_mark(read: Reader) -> None:
     text = f"Bonan tagon {LRM}<Ĉi tiu mesaĝo estis redaktita>"
-    assert IPHONE.read(text) == ("text", "Bonan tagon", {"edited": True})
-    assert ANDROID.read("Bonan tagon <mi skribis tion>") is None
+    assert read(IPHONE, text) == ("text", "Bonan tagon", {"edited": True})
+    typed = "Bonan tagon <mi skribis tion>"
+    assert read(ANDROID, typed) == ("text", typed, {})
 
 
 NOTICES = [
@@ -218,7 +249,7 @@ POLLS = [
     "ABSTIMMUNG:\nTee?\nM:OPTION: Ja (1 Stimme)",
 ]
 # Texts by exporter and kind. M is the mark of iPhones.
-KINDS: dict[tuple[ContentReader, str], list[str]] = {
+TEXTS: dict[tuple[Exporter, str], list[str]] = {
     (IPHONE, "call"): [
         *("M:Missed voice call", "M:Video call, M:5 min", "M:Voice call, M:No answer")
     ],
@@ -272,14 +303,18 @@ KINDS: dict[tuple[ContentReader, str], list[str]] = {
 
 
 @pytest.mark.parametrize(
-    ("reader", "kind", "text"),
-    [(*key, text) for key, texts in KINDS.items() for text in texts],
+    ("exporter", "kind", "text"),
+    [(*key, text) for key, texts in TEXTS.items() for text in texts],
 )
-def test_text_is_classified(reader: ContentReader, kind: str, text: str) -> None:
-    content = reader.read(text.replace("M:", LRM))
-    assert (content is None) if kind == "typed" else (get_kind(content) == kind)
-    if content and kind in {"notice", "unsent"}:
-        assert content.text == text.replace("M:", "")
+def test_text_is_classified(
+    read: Reader, exporter: Exporter, kind: str, text: str
+) -> None:
+    found, content, extra = read(exporter, text.replace("M:", LRM))
+    assert found == ("text" if kind == "typed" else kind)
+    if kind == "typed":
+        assert (content, extra) == (text.replace("M:", LRM), {})
+    elif kind == "notice":
+        assert content == text.replace("M:", "")
 
 
 MAPS = "https://maps.google.com/?q=52.5,13.4"
@@ -287,7 +322,7 @@ FOURSQUARE = "https://foursquare.com/v/4b058804f964a520"
 
 
 @pytest.mark.parametrize(
-    ("reader", "text", "uri"),
+    ("exporter", "text", "uri"),
     [
         (ANDROID, f"location: {MAPS}", MAPS),
         (ANDROID, f"poloha: {MAPS.replace('13', '-13')}", MAPS.replace("13", "-13")),
@@ -296,9 +331,11 @@ FOURSQUARE = "https://foursquare.com/v/4b058804f964a520"
         (ANDROID, f"Café\nMain Street 1\n{FOURSQUARE}", FOURSQUARE),
     ],
 )
-def test_location_is_an_attachment(reader: ContentReader, text: str, uri: str) -> None:
+def test_location_is_an_attachment(
+    read: Reader, exporter: Exporter, text: str, uri: str
+) -> None:
     attachments = [{"type": "location", "uri": uri}]
-    assert reader.read(text) == ("media", "[location]", {"attachments": attachments})
+    assert read(exporter, text) == ("media", "[location]", {"attachments": attachments})
 
 
 @pytest.mark.parametrize(
@@ -308,14 +345,14 @@ def test_location_is_an_attachment(reader: ContentReader, text: str, uri: str) -
         ("document omitted", "talk.pdf"),
     ],
 )
-def test_iphone_document_has_no_caption(note: str, name: str) -> None:
-    content = IPHONE.read(f"talk.pdf • {LRM}2 pages {LRM}{note}")
+def test_iphone_document_has_no_caption(read: Reader, note: str, name: str) -> None:
+    content = read(IPHONE, f"talk.pdf • {LRM}2 pages {LRM}{note}")
     assert content == ("media", "[file]", file(name))
 
 
-def test_mark_before_a_file_name_on_android_is_removed() -> None:
+def test_mark_before_a_file_name_on_android_is_removed(read: Reader) -> None:
     # Czech and Russian phones write it.
-    content = ANDROID.read(f"{LRM}report.pdf (nekonata lingvo)")
+    content = read(ANDROID, f"{LRM}report.pdf (nekonata lingvo)")
     assert content == ("media", "[file]", file("report.pdf"))
 
 
@@ -326,18 +363,20 @@ def test_mark_before_a_file_name_on_android_is_removed() -> None:
         ("<image omitted> Look!", OMITTED_PHOTO),
     ],
 )
-def test_web_caption_follows_the_marker(text: str, extra: dict[str, Any]) -> None:
-    assert WEB.read(text) == ("text", "Look!", extra)
+def test_web_caption_follows_the_marker(
+    read: Reader, text: str, extra: dict[str, Any]
+) -> None:
+    assert read(WEB, text) == ("text", "Look!", extra)
 
 
 @pytest.mark.parametrize("text", ["live location shared", f"{LRM}Live location shared"])
-def test_live_location_is_media(text: str) -> None:
+def test_live_location_is_media(read: Reader, text: str) -> None:
     expected = ("media", "[location]", {"attachments": [{"type": "location"}]})
-    assert (IPHONE if LRM in text else ANDROID).read(text) == expected
+    assert read(IPHONE if LRM in text else ANDROID, text) == expected
 
 
-def test_only_marks_of_mentions_are_removed() -> None:
+def test_only_marks_of_mentions_are_removed(read: Reader) -> None:
     family = "👨\u200d👩\u200d👧"
-    content = ANDROID.read(f"@\u2068Ann Lee\u2069 look {family}")
-    assert content == ("text", f"@Ann Lee look {family}", None)
-    assert ANDROID.read(family) is None
+    content = read(ANDROID, f"@\u2068Ann Lee\u2069 look {family}")
+    assert content == ("text", f"@Ann Lee look {family}", {})
+    assert read(ANDROID, family) == ("text", family, {})

@@ -1,12 +1,22 @@
 """Names of senders in lines, and their display."""
 
+from pathlib import Path
+
 import pytest
 
-from langchain_chatexports.chat_loaders.whatsapp.chats import (
-    Senders,
-    clean_name,
-    name_words,
-)
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
+from langchain_chatexports.chat_loaders.whatsapp.senders import name_words
+
+
+def split(path: Path, *heads: str) -> list[tuple[str, str]]:
+    """Return the sender and text of each line of a chat."""
+    lines = [f"18/03/2022, 14:{10 + at} - {head}\n" for at, head in enumerate(heads)]
+    file = path / "WhatsApp Chat with Zoe.txt"
+    file.write_text("".join(lines), encoding="utf-8")
+    (session,) = WhatsAppChatLoader(file, timezone="UTC", keep="system").load()
+    return [
+        (m.additional_kwargs["sender"], str(m.content)) for m in session["messages"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -14,26 +24,27 @@ from langchain_chatexports.chat_loaders.whatsapp.chats import (
     [
         ("Ann: Hi!", ("Ann", "Hi!")),
         ("Ann: it is: so", ("Ann", "it is: so")),
-        ("Ann: ", ("Ann", "")),
-        ("Ann:", ("Ann", "")),
-        ("Ann:.", ("Ann", "")),
+        ("Ann: \nHi!", ("Ann", "Hi!")),
+        ("Ann:\nHi!", ("Ann", "Hi!")),
+        ("Ann:.\nHi!", ("Ann", "Hi!")),
         ("Ann - Work] 😂: Hi!", ("Ann - Work] 😂", "Hi!")),
-        ("Ann left", (None, "Ann left")),
-        ("see https://example.org", (None, "see https://example.org")),
+        ("Ann left", ("unknown", "Ann left")),
+        ("see https://example.org", ("unknown", "see https://example.org")),
     ],
 )
 def test_sender_ends_at_the_first_colon(
-    head: str, expected: tuple[str | None, str]
+    tmp_path: Path, head: str, expected: tuple[str, str]
 ) -> None:
-    assert Senders([head]).split(head) == expected
+    assert split(tmp_path, head) == [expected]
 
 
-def test_name_may_contain_a_colon() -> None:
-    heads = [*["Work: Ann: one"] * 3, *["Work: Bob: two"] * 3, "Cleo: PS: three"]
-    split = Senders(heads).split
-    assert split("Work: Ann: four: five") == ("Work: Ann", "four: five")
-    assert split("Work: Bob: x") == ("Work: Bob", "x")
-    assert split("Cleo: PS: three") == ("Cleo", "PS: three")
+def test_name_may_contain_a_colon(tmp_path: Path) -> None:
+    heads = [*["Work: Ann: one: two"] * 3, *["Work: Bob: x"] * 3, "Cleo: PS: three"]
+    assert split(tmp_path, *heads) == [
+        *[("Work: Ann", "one: two")] * 3,
+        *[("Work: Bob", "x")] * 3,
+        ("Cleo", "PS: three"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -45,31 +56,35 @@ def test_name_may_contain_a_colon() -> None:
         "Ann ĝin nomis “A: B”",
     ],
 )
-def test_name_does_not_end_inside_quotation_marks(head: str) -> None:
-    assert Senders([head, "Ann: Hi!"]).split(head) == (None, head)
+def test_name_does_not_end_inside_quotation_marks(tmp_path: Path, head: str) -> None:
+    assert split(tmp_path, head, "Ann: Hi!") == [("unknown", head), ("Ann", "Hi!")]
 
 
-def test_name_may_contain_a_quotation_mark() -> None:
+def test_name_may_contain_a_quotation_mark(tmp_path: Path) -> None:
     heads = ['6" Ann: one', '6" Ann: two', '6" Ann: "']
     for order in (heads, heads[::-1]):
-        assert Senders(order).split('6" Ann: one') == ('6" Ann', "one")
+        assert ('6" Ann', "one") in split(tmp_path, *order)
 
 
-def test_marks_and_special_spaces_are_removed_from_names() -> None:
-    assert clean_name("\u202a+49\u00a0170\u00a012\u20113\u202c") == "+49 170 12-3"
+def test_marks_and_special_spaces_are_removed_from_names(tmp_path: Path) -> None:
+    name = "\u202a+49\u00a0170\u00a012\u20113\u202c"
+    assert split(tmp_path, f"{name}: Hi!") == [("+49 170 12-3", "Hi!")]
 
 
-def test_tilde_is_removed_from_a_profile_name() -> None:
-    senders = Senders(["~ Ann: one", "~\u202fBob: two"])
-    assert senders.split("~ Ann: one") == ("Ann", "one")
-    assert senders.split("~\u202fBob: two") == ("Bob", "two")
-    assert senders.get_handles() == {"Ann": {"~ Ann"}, "Bob": {"~ Bob"}}
+def test_tilde_is_removed_from_a_profile_name(tmp_path: Path) -> None:
+    found = split(tmp_path, "~ Ann: one", "~\u202fBob: two")
+    assert found == [("Ann", "one"), ("Bob", "two")]
+    path = tmp_path / "WhatsApp Chat with Zoe.txt"
+    (session,) = WhatsAppChatLoader(
+        path, timezone="UTC", people={"Eve": "~ Bob"}
+    ).load()
+    senders = [m.additional_kwargs["sender"] for m in session["messages"]]
+    assert senders == ["Ann", "Eve"]
 
 
-def test_tilde_distinguishes_two_people() -> None:
-    senders = Senders(["~ Ann: one", "Ann: two"])
-    assert senders.split("~ Ann: one") == ("~ Ann", "one")
-    assert senders.split("Ann: two") == ("Ann", "two")
+def test_tilde_distinguishes_two_people(tmp_path: Path) -> None:
+    found = split(tmp_path, "~ Ann: one", "Ann: two")
+    assert found == [("~ Ann", "one"), ("Ann", "two")]
 
 
 @pytest.mark.parametrize(
