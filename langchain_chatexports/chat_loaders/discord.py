@@ -34,6 +34,7 @@ from langchain_chatexports.chat_loaders.messages import (
     attachment,
     reactions,
 )
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.times import to_microseconds
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
@@ -479,13 +480,13 @@ def find_owner(channels: Iterable[Channel]) -> str | None:
         is_group = channel.head.channel.type == "DirectGroupTextChat"
         title = channel.head.channel.name or ""
         parts = title.split(", ") if is_group else [title]
-        others = {part.casefold().strip() for part in parts} - {""}
+        others = {*map(name_key, parts)} - {""}
         authors = _read_first_authors(channel)
         possible_owners = {
             person
             for person, user in authors.items()
             if others.isdisjoint(
-                {user.display_name.casefold(), (user.name or "").casefold()}
+                {name_key(user.display_name), name_key(user.name or "")}
             )
         }
         has_named_author = has_named_author or len(possible_owners) < len(authors)

@@ -138,7 +138,7 @@ class KnownNames:
 
         If there is none, returns the name. Raises an error if several people have it.
         """
-        ids = (name,) if name in self._names_by_id else self._index.find_equal(name)
+        ids = (name,) if name in self._names_by_id else self._index.find_same(name)
         if len(ids) > 1:
             msg = (
                 f"{len(ids)} people have the name given as the owner. Pass one of "

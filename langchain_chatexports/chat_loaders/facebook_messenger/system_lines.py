@@ -25,6 +25,8 @@ from importlib.resources import files
 
 import msgspec
 
+from langchain_chatexports.chat_loaders.names import name_key
+
 _PARTS = {
     "{N}": r"[^\n]+",
     "{T}": r"[^\n:]+",
@@ -109,7 +111,7 @@ class LineReader:
 
     def __init__(self, people: Iterable[str] = (), owner: str | None = None) -> None:
         self._people = [_split_words(name) for name in people]
-        self._owner = None if owner is None else owner.casefold().strip()
+        self._owner = None if owner is None else name_key(owner)
         self._nicknames: set[str] = set()
         self._plans: set[str] = set()
         self._tables = _tables()
@@ -144,7 +146,7 @@ class LineReader:
         match = text.endswith(template.end) and template.pattern.fullmatch(text)
         if not match:
             return False
-        is_owner = self._owner in {None, sender.casefold().strip()}
+        is_owner = self._owner in {None, name_key(sender)}
         if template.placeholders and is_by_owner(text) and not is_owner:
             return False
         for index, placeholder in enumerate(template.placeholders):

@@ -120,7 +120,6 @@ def merge_chats(
     """Return the conversations, most recently active first.
 
     A person's one-to-one chats are merged, and so are groups linked by the database.
-    `owner_addresses` are in lower case.
     """
     chats = queries.get_chats()
     participants: dict[Any, list[str]] = {}
@@ -205,8 +204,8 @@ def _merge(
         ]
     is_self_chat = False
     if other_person is not None and not is_group:
-        addresses = map(str.casefold, people.handles[other_person])
-        is_self_chat = not set(owner_addresses).isdisjoint(addresses)
+        addresses = map(name_key, people.handles[other_person])
+        is_self_chat = not set(map(name_key, owner_addresses)).isdisjoint(addresses)
     return MergedChats(
         chats=tuple(chats),
         people=tuple(dict.fromkeys(members)),

@@ -10,7 +10,7 @@ from operator import attrgetter
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
-from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.chat_loaders.slack.messages import (
     Converted,
     MessageConverter,
@@ -109,11 +109,9 @@ class SlackChatLoader(ChatExportLoader):
 
 def _find_person(name: str, people: Mapping[str, Person]) -> str | None:
     """Look up a person's id by id, handle, name or e-mail address."""
-    key = name_key(name)
-    for id_, person in people.items():
-        if key in map(name_key, (id_, *person.handles)):
-            return id_
-    return None
+    names = {id_: (id_, person.name, *person.handles) for id_, person in people.items()}
+    found = NameIndex(names).find_same(name)
+    return found[0] if len(found) == 1 else None
 
 
 def _read_messages(
