@@ -162,7 +162,7 @@ def _load_sessions(
 ) -> Iterator[ChatSession]:
     try:
         for reading in read_loaders(_open_loaders(path, open_loader)):
-            yield from reading.sessions
+            yield from reading.load()
     except _READ_ERRORS as error:
         if not skip_unreadable:
             raise

@@ -58,8 +58,7 @@ class ChatExportLoader(PipeableChatLoader):
     path itself."""
 
     has_parts: ClassVar[bool] = False
-    """Whether several files, zips or folders can be one export, or chats of one
-    phone."""
+    """Whether several recognized files, zips or folders are read as one export."""
 
     owner_is_label: ClassVar[bool] = False
     """Whether `owner` is just a display name, since the export identifies the owner."""
@@ -85,7 +84,7 @@ class ChatExportLoader(PipeableChatLoader):
             include: Conversations to read, by title, participant or id, ignoring case;
                 all if empty.
             exclude: Conversations to skip, specified like `include`.
-            groups: Whether to read groups.
+            groups: Whether to keep groups.
             start: Skip older messages: an aware datetime, or a date in UTC.
             end: Skip newer messages: an aware datetime (exclusive), or a date in UTC
                 (inclusive). With `start` or `end`, messages without a time are skipped.
@@ -129,8 +128,8 @@ class ChatExportLoader(PipeableChatLoader):
         """Yield the conversations of the export.
 
         Args:
-            files: The files of the export. Call `files.skip(error)` for an unreadable
-                file, and add details for `inspect` to `files.details`.
+            files: The files of the export. Call `files.skip(error, file)` for an
+                unreadable file, and add details for `inspect` to `files.details`.
 
         Yields:
             Each conversation; its messages are read before the next one is requested.
@@ -168,7 +167,7 @@ class ChatExportLoader(PipeableChatLoader):
         Returns:
             An iterator; closing it closes the export.
         """
-        return cast("Iterator[ExportSession]", self.read().sessions)
+        return cast("Iterator[ExportSession]", self.read().load())
 
     if TYPE_CHECKING:
         # Subclasses of `BaseChatLoader` should not override it at run time.

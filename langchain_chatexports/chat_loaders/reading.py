@@ -123,10 +123,8 @@ class Reading:
         self._last: int | None = None
         self._repeats = 0  # Number of repeated messages in the current session.
         self._steps: list[tuple[SessionStep, Counts]] = []
-        self.sessions = read(self)
-        """The sessions before the steps, without counts of senders and times."""
-
-        self._outputs: Iterator[ChatSession] = _tap(self.sessions, self._count)
+        self._read = read
+        self._outputs: Iterator[ChatSession] = _tap(self.load(), self._count)
         for step in steps(self) if callable(steps) else steps:
             for part in step.flattened():
                 self._outputs = self._count_step(self._outputs, part)
@@ -134,6 +132,14 @@ class Reading:
     def __iter__(self) -> Iterator[ChatSession]:
         """Iterate over the output of the last step."""
         return self._outputs
+
+    def load(self) -> Iterator[ChatSession]:
+        """Return the sessions before the steps, without counting senders and times.
+
+        To be used instead of iteration. The iterator closes the export when it is
+        dropped.
+        """
+        return self._read(self)
 
     @property
     def messages_read(self) -> int:

@@ -92,7 +92,7 @@ def _update_index(
     readings = read_loaders(export.loader for export in exports)
 
     def sessions() -> Iterator[ChatSession]:
-        yield from chain.from_iterable(reading.sessions for reading in readings)
+        yield from chain.from_iterable(reading.load() for reading in readings)
         # After an error, the index is not changed.
         choice.check_names(readings)
 

@@ -99,6 +99,15 @@ def test_inspect_sees_through_nested_loaders() -> None:
     assert (loader.passes, loader.closed) == (1, 1)
 
 
+def test_dropped_iterator_closes_export() -> None:
+    """Without waiting for the garbage collector."""
+    loader = ExportLoader(RACES)
+    sessions = loader.lazy_load()
+    next(sessions)
+    del sessions
+    assert loader.closed == 1
+
+
 def test_inspect_closes_export_if_step_fails() -> None:
     class Fails(SessionTransform):
         def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
