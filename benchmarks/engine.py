@@ -23,18 +23,18 @@ from typing import Any, NamedTuple
 import httpx
 import openai
 import psutil
-
-from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
 from langchain_chatexports.local_server.bases.description import describe_base
 from langchain_chatexports.local_server.bases.gguf_file import find_gguf
+from langchain_chatexports.local_server.storage.models import list_models
+
+from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.llama_cpp_server import client_options
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.processes import (
     child_command,
     child_environment,
 )
-from langchain_chatexports.local_server.storage.models import list_models
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 _CLIENTS = (1, 4)

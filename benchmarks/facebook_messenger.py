@@ -44,7 +44,7 @@ for file in sorted(pathlib.Path(path).rglob('*.json')):
     json.loads(file.read_bytes())
 """
 _PARSE_AND_REPAIR = """
-with open_files([pathlib.Path(path)], ('.json',)) as files:
+with ExportFiles([pathlib.Path(path)], ('.json',)) as files:
     for file in files:
         document = records.read_thread(file)
         del document.messages[:]
@@ -52,7 +52,7 @@ with open_files([pathlib.Path(path)], ('.json',)) as files:
 _ROOM = """
 import pathlib
 from langchain_chatexports.chat_loaders.facebook_messenger import records
-from langchain_chatexports.chat_loaders.files import open_files
+from langchain_chatexports.chat_loaders.files import ExportFiles
 """
 # Set-up code, which is not measured, and measured code.
 STAGES = {

@@ -41,6 +41,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from langchain_chatexports.local_server.client import open_client
 from langchain_core.messages import convert_to_openai_messages
 from scipy.stats import binomtest
 
@@ -55,7 +56,6 @@ from langchain_chatexports.evaluation.talk_measures import (
     measure_talk,
 )
 from langchain_chatexports.local_server import find_model
-from langchain_chatexports.local_server.client import open_client
 from langchain_chatexports.personas import PersonaChatModel
 from langchain_chatexports.personas.talk import ChatSettings, Talk, Turn
 from langchain_chatexports.samples.writing import parse_scenes

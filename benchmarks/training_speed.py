@@ -26,6 +26,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from langchain_chatexports.local_server.bases.description import describe_default_base
+
 from langchain_chatexports import (
     ChunkSessions,
     IMessageChatLoader,
@@ -34,7 +36,6 @@ from langchain_chatexports import (
     to_training_examples,
     write_jsonl,
 )
-from langchain_chatexports.local_server.bases.description import describe_default_base
 from langchain_chatexports.local_server.bases.preparation import prepare_base
 from langchain_chatexports.local_server.processes import (
     child_environment,
@@ -95,17 +96,17 @@ def write_windows(folder: Path, number: int) -> Path:
 
 def train_library(base: Path, file: Path) -> None:
     """Train like a job."""
-    from transformers import AutoTokenizer
-
     from langchain_chatexports.local_server.bases.chat_template import (
         ChatTemplate,
         label_examples,
     )
+    from langchain_chatexports.local_server.storage.files import read_examples
+    from transformers import AutoTokenizer
+
     from langchain_chatexports.local_server.bases.devices import (
         choose_device,
         choose_dtype,
     )
-    from langchain_chatexports.local_server.storage.files import read_examples
     from langchain_chatexports.local_server.training import trainer as training
 
     spec = training.TrainingSpec(

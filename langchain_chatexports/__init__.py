@@ -20,7 +20,6 @@ from langchain_chatexports._version import __version__
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
-    from langchain_chatexports.chat_loaders.conversation import ExportSession
     from langchain_chatexports.chat_loaders.counts import ExportSummary
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
@@ -28,6 +27,11 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.schema import (
+        ExportSession,
+        MessageKeys,
+        SessionMetadata,
+    )
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
@@ -74,8 +78,10 @@ __all__ = [
     "LocalServer",
     "MapAIMessages",
     "MergeChatRuns",
+    "MessageKeys",
     "Redact",
     "SelectSessions",
+    "SessionMetadata",
     "SessionPipeline",
     "SessionTransform",
     "SignalChatLoader",
@@ -98,7 +104,6 @@ __all__ = [
 _MODULES = {
     "adapters.openai": ("convert_messages_for_finetuning",),
     "chat_loaders.base": ("ChatExportLoader",),
-    "chat_loaders.conversation": ("ExportSession",),
     "chat_loaders.discord": ("DiscordChatLoader",),
     "chat_loaders.facebook_messenger": (
         "FolderFacebookMessengerChatLoader",
@@ -106,6 +111,7 @@ _MODULES = {
     ),
     "chat_loaders.imessage": ("IMessageChatLoader",),
     "chat_loaders.counts": ("ExportSummary",),
+    "chat_loaders.schema": ("ExportSession", "MessageKeys", "SessionMetadata"),
     "chat_loaders.signal": ("SignalChatLoader",),
     "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
@@ -133,6 +139,7 @@ _MODULES = {
         "SenderNotFoundError",
         "TrainingBudgetError",
         "TrainingDataError",
+        "UnknownFormatError",
     ),
     "finetuning.run": ("FineTuningRun",),
     "finetuning.tuner": ("ChatFineTuner",),

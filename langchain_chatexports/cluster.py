@@ -31,6 +31,7 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import message_to_dict, messages_from_dict
 
+from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.datasets.jsonl import json_line
 from langchain_chatexports.datasets.trace import trace_examples
@@ -160,8 +161,8 @@ def _load_sessions(
     path: str, open_loader: OpenLoader | None, *, skip_unreadable: bool
 ) -> Iterator[ChatSession]:
     try:
-        for loader in _open_loaders(path, open_loader):
-            yield from loader.lazy_load()
+        for reading in read_loaders(_open_loaders(path, open_loader)):
+            yield from reading.load()
     except _READ_ERRORS as error:
         if not skip_unreadable:
             raise

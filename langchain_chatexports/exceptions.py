@@ -6,7 +6,8 @@ ChatExportError(LangChainException)             everything below; catch this one
 ├── ExportAccessError(…, PermissionError)       the system refuses access
 ├── ExportFormatError(…, ValueError)            not an export of the expected format
 │   ├── DamagedExportError                      an incomplete or damaged file
-│   └── EncryptedExportError                    an encrypted backup or archive
+│   ├── EncryptedExportError                    an encrypted backup or archive
+│   └── UnknownFormatError                      a file of no supported format
 ├── SenderNotFoundError(…, ValueError)          unknown name; lists the known senders
 ├── MissingExtraError(…, ImportError)           names the extra to install
 ├── LocalServerError(…, RuntimeError)           port taken, second server, base missing
@@ -52,6 +53,7 @@ __all__ = [
     "SenderNotFoundError",
     "TrainingBudgetError",
     "TrainingDataError",
+    "UnknownFormatError",
 ]
 
 _MAX_LISTED_SENDERS = 20
@@ -112,6 +114,10 @@ class DamagedExportError(ExportFormatError):
 
 class EncryptedExportError(ExportFormatError):
     """The export is encrypted; the message explains how to get a readable copy."""
+
+
+class UnknownFormatError(ExportFormatError):
+    """The file or folder is not an export of any supported format."""
 
 
 class SenderNotFoundError(ChatExportError, ValueError):

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "async_loading": ("BaseChatLoader",),
+    "pipe": ("BaseChatLoader",),
     "discord": ("DiscordChatLoader",),
     "facebook_messenger": (
         "FolderFacebookMessengerChatLoader",

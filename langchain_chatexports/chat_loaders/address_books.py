@@ -47,6 +47,9 @@ class Card:
     """What the person is found by: in an address book the phone numbers and e-mail
     addresses, in a table all names and handles."""
 
+    is_row: bool = False
+    """Whether this is a row of a table, which renames people who have a name."""
+
 
 def is_address_book(path: Path) -> bool:
     """Return whether a path is a folder, a vCard file or a database."""

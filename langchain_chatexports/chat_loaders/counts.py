@@ -1,13 +1,11 @@
 """Count messages and examples, with found = kept + skipped at every stage."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Protocol
-
-from langchain_core.chat_sessions import ChatSession
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from langchain_chatexports._terminal import plural, printable
 
@@ -58,16 +56,16 @@ class Counts:
     def __str__(self) -> str:
         """Format the counts as one line."""
         found = plural(self.found, self.unit.removesuffix("s"))
-        added = [f"{count:,} added: {why}" for why, count in _sort_counts(self.added)]
+        added = [f"{count:,} added: {why}" for why, count in sort_counts(self.added)]
         skipped = [
-            f"{count:,} skipped: {why}" for why, count in _sort_counts(self.skipped)
+            f"{count:,} skipped: {why}" for why, count in sort_counts(self.skipped)
         ]
         return "; ".join([f"{self.name}: {found} -> {self.kept:,}", *added, *skipped])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts in JSON types."""
         return {
-            name: dict(_sort_counts(value)) if isinstance(value, Counter) else value
+            name: dict(sort_counts(value)) if isinstance(value, Counter) else value
             for name, value in vars(self).items()
         }
 
@@ -105,35 +103,43 @@ def sum_counts(counts: Iterable[Counts]) -> Counts | None:
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """A summary of an export, without message text: counts, names and times.
-
-    Attributes:
-        platform: The export's platform, for example `imessage`.
-        owner: The owner of the export, if known.
-        owner_found_by: How the owner was found.
-        sessions: Number of conversations with at least one message kept.
-        senders: Number of messages kept by sender, in descending order.
-        first: Time of the oldest message kept, in UTC.
-        last: Time of the newest message kept, in UTC.
-        found: Number of message records read.
-        kept: Number of messages in the loaded sessions.
-        skipped: Number of messages not kept, by reason; found = kept + sum(skipped).
-        steps: The counts of each step, if any.
-        details: Format-specific counts in JSON types (files, services, sections, …).
-    """
+    """A summary of an export, without message text: counts, names and times."""
 
     platform: str
+    """The export's platform, for example `imessage`."""
+
     owner: str | None
+    """The owner of the export, if known."""
+
     owner_found_by: str | None
+    """How the owner was found."""
+
     sessions: int
+    """Number of conversations with at least one message kept."""
+
     senders: Mapping[str, int]
+    """Number of messages kept by sender, in descending order."""
+
     first: datetime | None
+    """Time of the oldest message kept, in UTC."""
+
     last: datetime | None
+    """Time of the newest message kept, in UTC."""
+
     found: int
+    """Number of message records read."""
+
     kept: int
+    """Number of messages in the loaded sessions."""
+
     skipped: Mapping[str, int]
+    """Number of messages not kept, by reason; found = kept + sum(skipped)."""
+
     steps: tuple[Counts, ...] = ()
+    """The counts of each step, if any."""
+
     details: Mapping[str, Any] = field(default_factory=dict)
+    """Format-specific counts in JSON types (files, services, sections, …)."""
 
     def stages(self) -> list[Counts]:
         """Return the counts of the loader and of each step."""
@@ -161,169 +167,6 @@ class ExportSummary:
     def __str__(self) -> str:
         """Format the summary as a table for a terminal."""
         return "\n".join(_format_summary(self))
-
-
-class CountedStep(Protocol):
-    """The attributes of `SessionTransform` that are needed for counting."""
-
-    joins_messages: ClassVar[bool]
-
-    def flattened(self) -> "tuple[CountedStep, ...]":
-        """Return the steps of a pipeline, or the step itself."""
-
-    def skipped(self, session: ChatSession) -> Mapping[str, int]:
-        """Count the messages of a session that the step skips, by reason."""
-
-    def lazy_transform(self, sessions: Any, /) -> Iterator[ChatSession]:
-        """Transform sessions one by one."""
-
-
-class Reading:
-    """A counted pass of a loader's sessions through steps.
-
-    Iterate over it once, then call `summary`, which covers the sessions read so far.
-    The loaders in this package set `counts`, `owner`, `owner_found_by` and `details`
-    while they read.
-    """
-
-    def __init__(self, platform: str) -> None:
-        self.platforms: set[str] = set()
-        self.counts = Counts()
-        self.owner: str | None = None
-        self.owner_found_by: str | None = None
-        self.details: dict[str, Any] = {}
-        self._platform = platform
-        self._senders: Counter[str] = Counter()
-        self._first: int | None = None
-        self._last: int | None = None
-        self._steps: list[tuple[CountedStep, Counts]] = []
-        self._is_counted = True
-        self._repeats = 0  # Number of repeated messages in the current session.
-        self._sessions: Iterator[ChatSession] = iter(())
-
-    def start(
-        self,
-        sessions: Iterable[ChatSession],
-        steps: Iterable[CountedStep] = (),
-        *,
-        is_counted: bool = True,
-    ) -> "Reading":
-        """Set the sessions and steps, without reading.
-
-        If the loader has not counted the sessions (`is_counted`), all messages count as
-        found and kept.
-        """
-        self._is_counted = is_counted
-        self._sessions = _tap(sessions, self._count)
-        for step in steps:
-            for part in step.flattened():
-                self._sessions = self._count_step(self._sessions, part)
-        return self
-
-    def __iter__(self) -> Iterator[ChatSession]:
-        """Iterate over the output of the last step."""
-        return self._sessions
-
-    @property
-    def messages_read(self) -> int:
-        """The number of messages found so far, including skipped ones."""
-        return self.counts.found
-
-    def finish(self) -> ExportSummary:
-        """Read the remaining sessions, and return the summary."""
-        for session in self:
-            del session
-        return self.summary()
-
-    def summary(self) -> ExportSummary:
-        """Summarize the sessions read so far."""
-        platforms = [*self.platforms]
-        return ExportSummary(
-            platform=platforms[0] if len(platforms) == 1 else self._platform,
-            owner=self.owner,
-            owner_found_by=self.owner_found_by,
-            sessions=self.counts.sessions_kept,
-            senders=dict(sorted(self._senders.items(), key=lambda x: (-x[1], x[0]))),
-            first=_to_datetime(self._first),
-            last=_to_datetime(self._last),
-            found=self.counts.found,
-            kept=self.counts.kept,
-            skipped=dict(_sort_counts(self.counts.skipped)),
-            steps=tuple(_balance_counts(step, counts) for step, counts in self._steps),
-            details=dict(self.details),
-        )
-
-    def _count(self, session: ChatSession) -> None:
-        messages = session.get("messages", ())
-        extras = [message.additional_kwargs for message in messages]
-        if self._is_counted:  # Repeated messages count in another session.
-            extras = [extra for extra in extras if extra.get("weight") != 0]
-        self._repeats = len(messages) - len(extras)
-        self._senders.update([str(extra.get("sender", "unknown")) for extra in extras])
-        times = [
-            time
-            for extra in extras
-            if isinstance(time := extra.get("message_time"), int)
-        ]
-        if times:
-            first, last = min(times), max(times)
-            self._first = first if self._first is None else min(first, self._first)
-            self._last = last if self._last is None else max(last, self._last)
-        if not self._is_counted:
-            self.counts.found += len(extras)
-            self.counts.kept += len(extras)
-            self.counts.sessions_kept += 1
-
-    def _count_step(
-        self, sessions: Iterator[ChatSession], step: CountedStep
-    ) -> Iterator[ChatSession]:
-        counts = Counts(type(step).__name__)
-        is_first_step = self._is_counted and not self._steps
-        self._steps.append((step, counts))
-
-        def count_found(session: ChatSession) -> None:
-            repeats = self._repeats if is_first_step else 0
-            counts.sessions_found += 1
-            counts.found += len(session.get("messages", ())) - repeats
-            counts.added.update({"repeated": repeats} if repeats else {})
-            counts.skipped.update(step.skipped(session))
-
-        def count_kept(session: ChatSession) -> None:
-            counts.sessions_kept += 1
-            counts.kept += len(session.get("messages", ()))
-
-        return _tap(step.lazy_transform(_tap(sessions, count_found)), count_kept)
-
-
-def _tap(
-    sessions: Iterable[ChatSession], count: Callable[[ChatSession], None]
-) -> Generator[ChatSession, None, None]:
-    """Call `count` with each session, and yield it without keeping a reference."""
-    for session in sessions:
-        count(session)
-        held = [session]
-        del session
-        yield held.pop()
-
-
-def _balance_counts(step: CountedStep, counts: Counts) -> Counts:
-    """Return a step's counts, with a default reason for messages without one."""
-    balanced = replace(
-        counts, skipped=Counter(counts.skipped), added=Counter(counts.added)
-    )
-    missing = counts.found + counts.added.total() - counts.kept - counts.skipped.total()
-    if missing > 0:
-        balanced.skip(MERGED if step.joins_messages else "unnamed", missing)
-    elif missing < 0:
-        balanced.added["repeated"] -= missing
-    return balanced
-
-
-def start_counted_pass(
-    sessions: Iterable[ChatSession], platform: str, steps: Sequence[CountedStep] = ()
-) -> Reading:
-    """Start a counted pass over sessions whose loader does not count."""
-    return Reading(platform).start(sessions, steps, is_counted=False)
 
 
 def _format_summary(summary: ExportSummary) -> Iterator[str]:
@@ -356,11 +199,11 @@ def _format_step(step: Counts) -> Iterator[str]:
     found = _format_size(step.sessions_found, step.found)
     kept = _format_size(step.sessions_kept, step.kept)
     yield f"{step.name}: {found} -> {kept}"
-    for reason, count in _sort_counts(step.skipped):
+    for reason, count in sort_counts(step.skipped):
         # The text of merged messages is kept.
         label = reason if reason == MERGED else f"skipped: {reason}"
         yield f"          {count:,} {label}"
-    for reason, count in _sort_counts(step.added):
+    for reason, count in sort_counts(step.added):
         yield f"          {count:,} added: {reason}"
 
 
@@ -368,16 +211,6 @@ def _format_size(sessions: int, messages: int) -> str:
     return f"{plural(sessions, 'session')}, {plural(messages, 'message')}"
 
 
-def _sort_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def sort_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return the counts by reason."""
     return sorted(counts.items())
-
-
-def _to_datetime(seconds: int | None) -> datetime | None:
-    # Avoid `fromtimestamp`, which fails before 1970 on Windows. Nanoseconds, as in
-    # langchain-community's `message_time`, overflow.
-    if seconds is None:
-        return None
-    try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    except OverflowError:
-        return None

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders import schema
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
@@ -27,12 +28,13 @@ from langchain_chatexports.chat_loaders.json_data import (
     decode_record,
 )
 from langchain_chatexports.chat_loaders.messages import (
-    UNKNOWN_SENDER,
     Conversation,
     Message,
+    Person,
     attachment,
     reactions,
 )
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.times import to_microseconds
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
@@ -147,6 +149,7 @@ class AttachedFile(msgspec.Struct, rename="camel"):
     """An attachment (`fileName`) or, since 2.33, a sticker (`name`)."""
 
     file_name: str | None = None
+    file_size_bytes: Any = None
     name: str | None = None
 
 
@@ -217,8 +220,8 @@ class MessageReader:
     """Converts the records of a channel to messages."""
 
     def __init__(self) -> None:
-        self.names: dict[str, str] = {}  # Display names of the authors so far, by id.
-        self.handles: dict[str, tuple[str, ...]] = {}  # User names, by id.
+        self.people: dict[str, Person] = {}
+        """The authors so far, by id."""
 
     def read(self, record: Record | None) -> Message:
         """Convert a record, which is `None` if it is damaged."""
@@ -226,15 +229,15 @@ class MessageReader:
             return Message(None, "", "", kind="unreadable")
         author = record.author or User()
         person = author.id or ""
-        if person and person not in self.names:
-            self.names[person] = author.display_name
-            self.handles[person] = tuple(filter(None, [clean_text(author.name)]))
+        if person and person not in self.people:
+            handles = tuple(filter(None, [clean_text(author.name)]))
+            self.people[person] = Person(author.display_name, handles)
         kind, forwarded = _classify(record), record.forwarded_message
-        text = replace_ids(record, record.content, self.names)
+        text = replace_ids(record, record.content, self.people)
         if kind == "bot":
             text = text or _get_card_text(record)
         if forwarded:  # The message itself has no text.
-            text = text or replace_ids(record, forwarded.content, self.names)
+            text = text or replace_ids(record, forwarded.content, self.people)
         extra = self._collect_extra(record)
         if kind == "system":
             extra["system"] = record.type_name
@@ -255,7 +258,7 @@ class MessageReader:
             extra["reactions"] = [
                 item
                 for reaction in record.reactions
-                for item in _convert_reaction(reaction, self.names)
+                for item in _convert_reaction(reaction, self.people)
             ]
         # Pins, threads and crossposts also have a reference, but are not replies.
         is_reply = record.type_name in _REPLY_TYPES
@@ -277,28 +280,30 @@ def _get_card_text(record: Record) -> str:
     return "\n".join(filter(None, map(clean_text, chain.from_iterable(cards))))
 
 
-def _list_attachments(body: Body) -> Iterator[dict[str, str]]:
+def _list_attachments(body: Body) -> Iterator[schema.Attachment]:
     for file in body.attachments or ():
-        yield attachment(clean_text(file.file_name))
+        yield attachment(clean_text(file.file_name), size=file.file_size_bytes)
     for sticker in body.stickers or ():
         yield attachment(clean_text(sticker.name), kind="sticker")
 
 
 def _convert_reaction(
-    reaction: Reaction, names: dict[str, str]
-) -> Iterator[dict[str, Any]]:
+    reaction: Reaction, people: Mapping[str, Person]
+) -> Iterator[schema.Reaction]:
     emoji = reaction.emoji or Emoji()
     name = f":{clean_text(emoji.name)}:" if emoji.id else clean_text(emoji.name)
     if not name:
         return
     senders = [
-        user.id if user.id and user.id in names else user.display_name or UNKNOWN_SENDER
+        user.id
+        if user.id and user.id in people
+        else user.display_name or schema.UNKNOWN_SENDER
         for user in reaction.users or []
     ]
     yield from reactions(name, senders, reaction.count)
 
 
-def replace_ids(record: Record, text: str | None, names: Mapping[str, str]) -> str:
+def replace_ids(record: Record, text: str | None, people: Mapping[str, Person]) -> str:
     """Replace the ids in message text with names; keep other markup."""
     if not text or "<" not in text:
         return text or ""
@@ -307,7 +312,8 @@ def replace_ids(record: Record, text: str | None, names: Mapping[str, str]) -> s
     def get_replacement(match: re.Match[str]) -> str:
         kind = match.lastgroup or ""
         value = match[kind]
-        if kind == "user" and (name := mentioned.get(value) or names.get(value)):
+        listed = people.get(value, Person())
+        if kind == "user" and (name := mentioned.get(value) or listed.name):
             return f"@{name}"
         if kind == "emoji":
             return f":{value}:"
@@ -338,7 +344,21 @@ class DiscordChatLoader(ChatExportLoader):
     """
 
     platform = "discord"
-    names_are_in_messages = True
+    label = "Discord export"
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a Discord export, by their names and first bytes."""
+        json_files = [file for file in files if file.name.lower().endswith(".json")]
+        # Also recognize unsupported formats, since the loader's error explains what to
+        # do.
+        others = [file for file in files if file.name in _DATA_PACKAGE_FILES]
+        others += [] if json_files else files.files[:_MAX_INSPECTED_FILES]
+        with suppress(ChatExportError):
+            return any(map(_read_head, json_files[:_MAX_INSPECTED_FILES])) or any(
+                _OTHER_FORMATS.match(file.read(_HEAD_BYTES)) for file in others
+            )
+        return False
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each channel."""
@@ -351,29 +371,14 @@ class DiscordChatLoader(ChatExportLoader):
             names = (head.name, channel.head.guild.name, head.category)
             yield Conversation(
                 id=head.id,
-                messages=_read_messages(channel, reader, files),
+                messages=iter(_read_messages(channel, reader, files)),
                 title=name if channel.head.is_direct else f"#{name}",
-                names=reader.names,
-                handles=reader.handles,
+                people=reader.people,
                 aliases=[alias for alias in map(clean_text, names) if alias],
                 is_group=head.type != "DirectTextChat",
                 owner=owner,
                 owner_found_by=owner and "direct messages",
             )
-
-
-def matches(files: Iterable[ExportFile]) -> bool:
-    """Return whether files are a Discord export, by their names and first bytes."""
-    all_files = list(files)
-    json_files = [file for file in all_files if file.name.lower().endswith(".json")]
-    # Also recognize unsupported formats, since the loader's error explains what to do.
-    others = [file for file in all_files if file.name in _DATA_PACKAGE_FILES]
-    others += [] if json_files else all_files[:_MAX_INSPECTED_FILES]
-    with suppress(ChatExportError):
-        return any(map(_read_head, json_files[:_MAX_INSPECTED_FILES])) or any(
-            _OTHER_FORMATS.match(file.read(_HEAD_BYTES)) for file in others
-        )
-    return False
 
 
 def _read_head(file: ExportFile) -> Head | None:
@@ -393,7 +398,7 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
         try:
             head = _read_head(file)
         except ChatExportError as error:
-            files.skip(error)
+            files.skip(error, file)
             continue
         if head is None:
             files.details["other_files"] += 1
@@ -419,14 +424,14 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
 
 def _read_messages(
     channel: Channel, reader: MessageReader, files: ExportFiles
-) -> Iterator[Message]:
-    """Yield the messages of a channel, sorted by id, which increases with time."""
+) -> list[Message]:
+    """Return the messages of a channel, sorted by id, which increases with time."""
     rows: list[Message] = []
     for file in channel.files:
         try:
             content = read_file(file)
         except ChatExportError as error:
-            files.skip(error)
+            files.skip(error, file)
             continue
         if missing := content.missing:
             files.details["missing"] = files.details.get("missing", 0) + missing
@@ -438,7 +443,7 @@ def _read_messages(
             rows.append(reader.read(decode_record(_RECORD_DECODER, raw)))
             files.check_count(len(rows))
     rows.sort(key=_numeric_id)
-    yield from rows
+    return rows
 
 
 def read_file(file: ExportFile) -> File:
@@ -475,13 +480,13 @@ def find_owner(channels: Iterable[Channel]) -> str | None:
         is_group = channel.head.channel.type == "DirectGroupTextChat"
         title = channel.head.channel.name or ""
         parts = title.split(", ") if is_group else [title]
-        others = {part.casefold().strip() for part in parts} - {""}
+        others = {*map(name_key, parts)} - {""}
         authors = _read_first_authors(channel)
         possible_owners = {
             person
             for person, user in authors.items()
             if others.isdisjoint(
-                {user.display_name.casefold(), (user.name or "").casefold()}
+                {name_key(user.display_name), name_key(user.name or "")}
             )
         }
         has_named_author = has_named_author or len(possible_owners) < len(authors)

@@ -11,12 +11,13 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Self, TypeVar
 
 from langchain_chatexports._regular_files import (
     MAX_FOLDER_DEPTH,
@@ -25,7 +26,6 @@ from langchain_chatexports._regular_files import (
     translate_os_errors,
 )
 from langchain_chatexports._terminal import escaped, plural
-from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.exceptions import (
     ChatExportError,
     DamagedExportError,
@@ -65,6 +65,9 @@ _MAX_LISTED = 5
 _MAX_MESSAGES = 300_000
 _MIN_BYTES_PER_MESSAGE = 4
 _REMEDY = "Grant the program access to it, or copy the export to a folder of your own."
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,45 +162,110 @@ class SkippedFilesWarning(UserWarning):
         self.names = names
 
 
-@dataclass
 class ExportFiles:
-    """The files of an export with a format's suffixes, sorted by path."""
+    """The files of an export with a format's suffixes, sorted by path.
 
-    path: Path
-    """The user's path, or the path of the first part."""
+    Open them with `with`, which lists the files of folders, zips or single files, and
+    at the end closes the zips. Also opens zips at the top level of a folder. Ignores
+    hidden files from macOS.
+    """
 
-    files: list[ExportFile] = field(default_factory=list)
+    def __init__(
+        self,
+        paths: Collection[Path] = (),
+        suffixes: tuple[str, ...] = (),
+        *,
+        is_quiet: bool = False,
+    ) -> None:
+        """Initialize without opening anything.
 
-    details: dict[str, Any] = field(default_factory=dict)
-    """Additional information for `inspect`, in JSON types."""
+        Args:
+            paths: The folders, zips or files of the export.
+            suffixes: Suffixes of the files to list, in lower case. A single file may
+                have any name. Without suffixes, no files are listed, for formats that
+                open the path themselves.
+            is_quiet: Whether to suppress warnings.
+        """
+        self.files: list[ExportFile] = []
+        self.details: dict[str, Any] = {}
+        """Additional information for `inspect`, in JSON types."""
 
-    counts: Counts = field(default_factory=Counts)
-    """Counts of records; an unreadable file counts as one record."""
+        self.unreadable = 0
+        """The number of skipped files; each counts as one record."""
 
-    unreadable: int = 0
-    """The number of skipped files."""
+        self.compressed_bytes: int | None = None
+        """Size of all files on disk, which limits the plausible number of messages."""
 
-    compressed_bytes: int | None = None
-    """Size of all files on disk, which limits the plausible number of messages."""
+        self.is_single_file = False
+        """Whether the user's path is a single file other than a zip."""
 
-    is_quiet: bool = False
-    """Whether to suppress warnings."""
+        self.is_quiet = is_quiet
+        self._paths, self._suffixes = tuple(paths), suffixes
+        self._zips = ExitStack()
 
-    is_single_file: bool = False
-    """Whether the user's path is a single file other than a zip."""
+    @property
+    def path(self) -> Path:
+        """The user's path, or the path of the first part."""
+        return self._paths[0]
 
-    def skip(self, error: ChatExportError) -> None:
+    def __enter__(self) -> Self:
+        """List the files.
+
+        Raises:
+            ExportNotFoundError: If a path does not exist.
+            ExportAccessError: If access is denied.
+            ExportFormatError: If a path is a pipe or a device, or a zip that is damaged
+                or unpacks to far more than a chat.
+        """
+        if not self._suffixes:
+            return self
+        try:
+            parts = [(path, part) for path in self._paths for part in _list_parts(path)]
+            for number, (path, part) in enumerate(parts):
+                try:
+                    self.files += self._list_part(part, number, is_nested=part != path)
+                except ChatExportError as error:
+                    if part == path:
+                        raise
+                    self.skip(error)
+            self.compressed_bytes = sum(file.compressed_size for file in self.files)
+            self.is_single_file = (
+                len(self._paths) == 1
+                and not self.path.is_dir()
+                and not is_zip(self.path)
+            )
+        except BaseException:
+            self._zips.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the zips."""
+        self._zips.close()
+
+    def __iter__(self) -> Iterator[ExportFile]:
+        """Iterate over the files."""
+        return iter(self.files)
+
+    def collect(self, messages: Iterable[_T]) -> Iterator[_T]:
+        """Read the messages of a conversation, with `check_count`.
+
+        The returned iterator frees the list when it is exhausted.
+        """
+        iterator = iter(messages)
+        collected = list(islice(iterator, self.max_messages + 1))
+        self.check_count(len(collected))
+        collected += iterator
+        return iter(collected)
+
+    def skip(self, error: ChatExportError, file: ExportFile | None = None) -> None:
         """Count an unreadable file and warn about it; raise if it is the only file."""
         if self.is_single_file:
             raise error
         self.unreadable += 1
-        self.counts.found += 1
-        self.counts.skip("unreadable")
         if self.unreadable <= _MAX_WARNINGS:
-            name = next(
-                (f.inner_path for f in self.files if str(error).startswith(f.label)),
-                error.path.name if error.path else "",
-            )
+            name = error.path.name if error.path else ""
+            name = file.inner_path if file else name
             self.warn(SkippedFilesWarning(f"Skipped: {error}", [name]))
         elif self.unreadable == _MAX_WARNINGS + 1:
             self.warn("Skipped: more unreadable files.")
@@ -227,59 +295,20 @@ class ExportFiles:
             )
             raise ExportFormatError(msg, path=self.path)
 
-    def __iter__(self) -> Iterator[ExportFile]:
-        """Iterate over the files."""
-        return iter(self.files)
-
-
-@contextmanager
-def open_files(
-    paths: Collection[Path], suffixes: tuple[str, ...], *, is_quiet: bool = False
-) -> Iterator[ExportFiles]:
-    """Open the folders, zips or single files of an export.
-
-    Also opens zips at the top level of a folder. Lists files with one of the lower-case
-    `suffixes`, or a single file of any name. Ignores hidden files from macOS. Closes
-    the zips at the end of the `with` block.
-
-    Raises:
-        ExportNotFoundError: If a path does not exist.
-        ExportAccessError: If access is denied.
-        ExportFormatError: If a path is a pipe or a device, or a zip that is damaged or
-            unpacks to far more than a chat.
-    """
-    first, *others = paths
-    export = ExportFiles(first, compressed_bytes=0, is_quiet=is_quiet)
-    part_paths = [
-        (path, part_path) for path in paths for part_path in _list_parts(path)
-    ]
-    with ExitStack() as zips:
-        for part, (path, part_path) in enumerate(part_paths):
-            try:
-                with translate_os_errors(part_path, _REMEDY):
-                    if part_path != path and part_path.is_symlink():
-                        raise _refusal_error(part_path, _OUTSIDE_EXPORT)
-                    if part_path.is_dir():
-                        part_files = _list_folder(part_path, part, suffixes, export)
-                    elif is_zip(part_path):
-                        archive = _open_zip(part_path, zips)
-                        part_files = _list_zip(
-                            part_path, archive, part, suffixes, export
-                        )
-                    else:
-                        folder = part_path.parent
-                        real = _realpath(folder)
-                        name = part_path.name
-                        file = _make_disk_file(part_path, folder, real, part, name)
-                        part_files = iter([file])
-                    export.files += list(part_files)
-            except ChatExportError as error:
-                if part_path == path:
-                    raise
-                export.skip(error)
-        export.compressed_bytes = sum(file.compressed_size for file in export)
-        export.is_single_file = not others and not first.is_dir() and not is_zip(first)
-        yield export
+    def _list_part(
+        self, path: Path, part: int, *, is_nested: bool
+    ) -> Iterable[ExportFile]:
+        """List the files of a folder, a zip or a single file."""
+        with translate_os_errors(path, _REMEDY):
+            if is_nested and path.is_symlink():
+                raise _refusal_error(path, _OUTSIDE_EXPORT)
+            if path.is_dir():
+                return [*_list_folder(path, part, self._suffixes, self)]
+            if is_zip(path):
+                archive = _open_zip(path, self._zips)
+                return [*_list_zip(path, archive, part, self._suffixes, self)]
+            folder = path.parent
+            return [_make_disk_file(path, folder, _realpath(folder), part, path.name)]
 
 
 def _list_parts(path: Path) -> list[Path]:

@@ -1,9 +1,8 @@
 """Convert local times to UTC, for exports that contain no time zone."""
 
-import warnings
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
 
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.times import EPOCH, MICROSECONDS
 from langchain_chatexports.exceptions import ExportWarning
 
@@ -38,13 +37,15 @@ def zone_name(zone: tzinfo | None) -> str:
     return getattr(zone, "key", None) or str(zone)
 
 
-def warn_about_local_times(path: Path) -> None:
-    """Warn that times without a zone are read in the local zone."""
-    msg = (
-        f"Times in {path} have no zone, and are read as {zone_name(None)}. For "
-        "another zone, set for example timezone='Europe/Berlin'."
-    )
-    warnings.warn(ExportWarning(msg, parameters=("timezone",)), stacklevel=3)
+def report_local_times(zone: tzinfo | None, files: ExportFiles) -> None:
+    """Add the zone of local times to the details, and warn if it is a guess."""
+    files.details["time_zone"] = [zone_name(zone)]
+    if zone is None:
+        msg = (
+            f"Times in {files.path} have no zone, and are read as {zone_name(None)}. "
+            "For another zone, set for example timezone='Europe/Berlin'."
+        )
+        files.warn(ExportWarning(msg, parameters=("timezone",)))
 
 
 class LocalClock:

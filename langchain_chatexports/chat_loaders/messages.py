@@ -1,4 +1,4 @@
-"""The conversations and messages that a loader reads from an export."""
+"""The conversations, people and messages that a loader reads from an export."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,12 @@ from typing import Any
 
 import msgspec
 
-UNKNOWN_SENDER = "unknown"
+from langchain_chatexports.chat_loaders.schema import (
+    UNKNOWN_SENDER,
+    Attachment,
+    Reaction,
+    SessionMetadata,
+)
 
 KINDS = frozenset(
     {
@@ -39,7 +44,7 @@ class Message(msgspec.Struct, gc=False):
     text: str
     """The text without markup. Kinds skipped by default also have text (`Loved
     "Hello"`), in case the user keeps them. A message with attachments but no text
-    becomes `media`, with a placeholder such as `[photo]`."""
+    becomes `media`, with `placeholder_text`."""
 
     kind: str = "text"
     """One of `KINDS`."""
@@ -48,12 +53,24 @@ class Message(msgspec.Struct, gc=False):
     """The id in the export; if empty, the loader generates one."""
 
     extra: dict[str, Any] = {}
-    """Additional keys of `additional_kwargs` in JSON types: `reactions`, `reply_to`, …
-    `sender` in these two is also an id."""
+    """Further `MessageKeys`: `attachments`, `reactions`, `reply_to`, … `sender` in
+    these two is also an id."""
 
     is_repeat: bool = False
     """Whether the record is counted in another conversation and only serves as context
     here, with weight 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person in an export."""
+
+    name: str = ""
+    """The display name; if empty, the id is displayed."""
+
+    handles: Collection[str] = ()
+    """Phone numbers, user names, e-mail addresses and other names. The first one
+    distinguishes people with the same name."""
 
 
 @dataclass(slots=True)
@@ -67,18 +84,15 @@ class Conversation:
     """The messages in any order, read once and before the next conversation."""
 
     title: str | None = None
-    """The title in the app, if any."""
+    """The title in the app, if any. An untitled direct chat is titled with the other
+    person's name."""
 
     members: Collection[str] = ()
     """Ids of the participants, if the export lists them."""
 
-    names: Mapping[str, str] = field(default_factory=dict)
-    """The display name of each id, by default the id itself. Entries may be added
-    while the messages are read."""
-
-    handles: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Phone numbers, user names and e-mail addresses by id. The first one distinguishes
-    people with the same name."""
+    people: Mapping[str, Person] = field(default_factory=dict)
+    """The people by id; a sender who is not listed is displayed by id. Conversations
+    may share the list, which then distinguishes namesakes in the entire export."""
 
     aliases: Collection[str] = ()
     """Other names for `include` and `exclude`."""
@@ -99,13 +113,13 @@ class Conversation:
     """Whether to keep the order of the messages instead of sorting them by time, for
     example if times are rounded or late messages are listed on arrival."""
 
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    """Additional keys of the session's metadata, in JSON types."""
+    metadata: SessionMetadata = field(default_factory=SessionMetadata)
+    """Further `SessionMetadata`."""
 
 
 def reactions(
     emoji: str, senders: Sequence[str], count: int | None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Reaction]:
     """Yield the items of `extra["reactions"]` for one emoji.
 
     `senders` contains the ids listed in the export, `count` is the total number.
@@ -116,19 +130,60 @@ def reactions(
         yield {"reaction": emoji, "sender": UNKNOWN_SENDER, "count": unlisted}
 
 
-def attachment(name: str = "", mime_type: str = "", kind: str = "") -> dict[str, str]:
+def attachment(
+    name: str = "",
+    mime_type: str = "",
+    kind: str = "",
+    *,
+    size: object = None,
+    title: str = "",
+) -> Attachment:
     """Return an item of `extra["attachments"]`.
 
     Args:
-        name: The file's name, if there is one.
+        name: The file's name. Folders are dropped, so that no code opens a path that
+            the export's author chose.
         mime_type: The media type.
-        kind: The type in the export: `sticker`, `contact`, `link`, … By default,
+        kind: The type in the export: `sticker`, `contact`, `poll`, … By default,
             guessed from the media type or the name: `photo`, `video`, `audio`, `gif` or
             `file`.
+        size: The size in bytes; ignored unless it is a positive integer.
+        title: The title of a song, the question of a poll, or the name of a place.
     """
+    name = name.replace("\\", "/").rpartition("/")[2]
     if not kind and mime_type:
         kind = _TYPES.get(mime_type.partition("/")[0], "file")
         kind = "gif" if mime_type == "image/gif" else kind
     kind = kind or _SUFFIX_TYPES.get(name.rpartition(".")[2].lower(), "file")
-    item = {"type": kind, "name": name, "mime_type": mime_type}
-    return {key: value for key, value in item.items() if value}
+    item: Attachment = {"type": kind}
+    if name:
+        item["name"] = name
+    if mime_type:
+        item["mime_type"] = mime_type
+    if type(size) is int and size > 0:
+        item["size"] = size
+    if title:
+        item["title"] = title
+    return item
+
+
+def link(
+    uri: str = "", *, title: str = "", text: str = "", site: str = ""
+) -> Attachment:
+    """Return a shared link or message as an item of `extra["attachments"]`."""
+    item: Attachment = {"type": "link"}
+    if uri:
+        item["uri"] = uri
+    if title:
+        item["title"] = title
+    if text:
+        item["text"] = text
+    if site:
+        item["site"] = site
+    return item
+
+
+def placeholder_text(attachments: Iterable[Attachment]) -> str:
+    """Return the text of a message that only has attachments: `[photo] [video]`."""
+    types = [item["type"] for item in attachments]
+    return " ".join(f"[{name}]" for name in types) or "[attachment]"

@@ -16,7 +16,6 @@ If that step finds several people, the name is ambiguous, and no one is chosen.
 import unicodedata
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Generic, TypeVar
 
 from langchain_chatexports.exceptions import SenderNotFoundError
@@ -68,9 +67,29 @@ def differ_in_accents(names: Iterable[str]) -> bool:
 class NameIndex(Generic[_Id]):
     """Finds people or conversations by the names that each of them has."""
 
-    def __init__(self, names: Mapping[_Id, Iterable[str]]) -> None:
+    def __init__(self, names: Mapping[_Id, Iterable[str]] | None = None) -> None:
         """Initialize with all names of each one, the name to show in errors first."""
-        self._names = {id_: tuple(filter(None, names[id_])) for id_ in names}
+        self._names: dict[_Id, dict[str, None]] = {}
+        self._ids_by_name: dict[str, dict[_Id, None]] = {}
+        self._ids_by_key: dict[str, dict[_Id, None]] = {}
+        self._ids_by_number: dict[str, dict[_Id, None]] = {}
+        self._letters: list[tuple[_Id, _Letters]] = []
+        self._new: list[tuple[_Id, str]] = []
+        for id_, group in (names or {}).items():
+            self.add(id_, group)
+
+    def add(self, id_: _Id, names: Iterable[str]) -> None:
+        """Add names of someone."""
+        known = self._names.setdefault(id_, {})
+        for name in names:
+            if name not in known and (key := name_key(name)):
+                known[name] = None
+                self._ids_by_name.setdefault(_as_written(name), {})[id_] = None
+                self._ids_by_key.setdefault(key, {})[id_] = None
+                if number := _national_number(key):
+                    self._ids_by_number.setdefault(number, {})[id_] = None
+                if not key.isdecimal():  # The beginning of a number is anyone's.
+                    self._new.append((id_, key))
 
     @staticmethod
     def of(
@@ -96,6 +115,10 @@ class NameIndex(Generic[_Id]):
                 for group in spellings.values()
             }
         )
+
+    def names(self, id_: _Id) -> Collection[str]:
+        """Return all names of someone."""
+        return self._names.get(id_, {}).keys()
 
     def find(self, query: str) -> tuple[_Id, ...]:
         """Return whoever a name refers to: none, one, or several if it is ambiguous."""
@@ -164,17 +187,19 @@ class NameIndex(Generic[_Id]):
     def suggest(self, query: str) -> list[str]:
         """Return the names that a name may refer to, or else those most similar."""
         if found := self.find(query):
-            return sorted(self._names[id_][0] for id_ in found)[:_MAX_SUGGESTIONS]
+            return sorted(self._shown_name(id_) for id_ in found)[:_MAX_SUGGESTIONS]
         shown: dict[str, str] = {}
-        for names in sorted(self._names.values(), reverse=True):
-            for name in names:
-                key = name_key(name)
+        for id_ in sorted(self._names, key=self._shown_name, reverse=True):
+            for key in map(name_key, self._names[id_]):
                 # People often type only a first name.
-                shown |= dict.fromkeys((*key.split(), key), names[0])
+                shown |= dict.fromkeys((*key.split(), key), self._shown_name(id_))
         keys = get_close_matches(
             name_key(query), shown, n=2 * _MAX_SUGGESTIONS, cutoff=_MIN_SIMILARITY
         )
         return list(dict.fromkeys(shown[key] for key in keys))[:_MAX_SUGGESTIONS]
+
+    def _shown_name(self, id_: _Id) -> str:
+        return next(iter(self._names[id_]), "")
 
     def _find(
         self, query: str, matches: Callable[[_Letters, _Letters], bool]
@@ -182,37 +207,11 @@ class NameIndex(Generic[_Id]):
         letters = _split_letters(name_key(query))
         if not letters:
             return ()
+        # Most look-ups end before this step.
+        self._letters += [(id_, _split_letters(key)) for id_, key in self._new]
+        self._new.clear()
         found = (id_ for id_, name in self._letters if matches(name, letters))
         return tuple(dict.fromkeys(found))
-
-    @cached_property
-    def _ids_by_name(self) -> dict[str, dict[_Id, None]]:
-        return self._group(_as_written)
-
-    @cached_property
-    def _ids_by_key(self) -> dict[str, dict[_Id, None]]:
-        return self._group(name_key)
-
-    @cached_property
-    def _ids_by_number(self) -> dict[str, dict[_Id, None]]:
-        return self._group(lambda name: _national_number(name_key(name)))
-
-    def _group(self, key_of: Callable[[str], str]) -> dict[str, dict[_Id, None]]:
-        groups: dict[str, dict[_Id, None]] = {}
-        for id_, names in self._names.items():
-            for key in filter(None, map(key_of, names)):
-                groups.setdefault(key, {})[id_] = None
-        return groups
-
-    @cached_property
-    def _letters(self) -> list[tuple[_Id, _Letters]]:
-        # The beginning of a number is anyone's.
-        return [
-            (id_, _split_letters(key))
-            for id_, names in self._names.items()
-            for key in map(name_key, names)
-            if not key.isdecimal()
-        ]
 
 
 def _as_written(name: str) -> str:

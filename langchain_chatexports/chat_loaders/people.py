@@ -93,7 +93,7 @@ def _convert_rows(
 ) -> list[Card]:
     """Convert rows of names to cards; raise an error if two share a name or handle."""
     stripped = [tuple(filter(None, map(str.strip, row))) for row in rows]
-    cards = [Card(row[0], row) for row in stripped if row]
+    cards = [Card(row[0], row, is_row=True) for row in stripped if row]
     numbers: dict[str, int] = {}
     for number, card in enumerate(cards, 1):
         for key in map(name_key, card.handles):

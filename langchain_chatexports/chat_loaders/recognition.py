@@ -1,32 +1,41 @@
 """Recognize exports by content, and create loaders for them."""
 
-import json
 import os
 import warnings
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from inspect import signature
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any, TypeAlias, Unpack
+from typing import TypeAlias, Unpack
 from zipfile import BadZipFile, ZipFile
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.date_order import DateOrder
+from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
+from langchain_chatexports.chat_loaders.facebook_messenger import (
+    FolderFacebookMessengerChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
 from langchain_chatexports.chat_loaders.files import (
     ExportFiles,
     SkippedFilesWarning,
     is_zip,
-    open_files,
 )
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportFormatError,
+from langchain_chatexports.chat_loaders.imessage import (
+    IMessageChatLoader,
+    is_backup,
+    is_database_name,
+    is_messages_folder,
 )
+from langchain_chatexports.chat_loaders.signal import SignalChatLoader
+from langchain_chatexports.chat_loaders.slack import SlackChatLoader
+from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
+from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
+from langchain_chatexports.exceptions import ChatExportError, UnknownFormatError
 
 PLATFORM_NAMES = {
     "discord": "Discord",
@@ -40,28 +49,20 @@ PLATFORM_NAMES = {
 }
 """Display names of platforms."""
 
-# The display name, module and loader of each format. Modules of formats that are
-# recognized by their files have a function `matches(files)`.
-_FORMATS = {
-    "discord": ("Discord export", "discord", "DiscordChatLoader"),
-    "facebook_messenger": (
-        *("Messenger export", "facebook_messenger"),
-        "FolderFacebookMessengerChatLoader",
-    ),
-    "signal": ("Signal export", "signal", "SignalChatLoader"),
-    "slack": ("Slack export", "slack", "SlackChatLoader"),
-    "telegram": ("Telegram export", "telegram", "TelegramChatLoader"),
-    "whatsapp": ("WhatsApp export", "whatsapp", "WhatsAppChatLoader"),
-    "imessage": ("iMessage database", "imessage", "IMessageChatLoader"),
-    "table": ("table (Parquet, JSON Lines or CSV)", "table", "TableChatLoader"),
-    "thread": (
-        *("Messenger thread file", "facebook_messenger"),
-        "SingleFileFacebookMessengerChatLoader",
-    ),
-}
-_PATH_FORMATS = ("imessage", "table", "thread")
-# Exports in these formats can consist of several zips or folders, or a file per chat.
-_MULTI_PART_FORMATS = frozenset({"facebook_messenger", "telegram", "whatsapp"})
+# Formats that are recognized by their files; the others by the path.
+_FORMATS: tuple[type[ChatExportLoader], ...] = (
+    DiscordChatLoader,
+    FolderFacebookMessengerChatLoader,
+    SignalChatLoader,
+    SlackChatLoader,
+    TelegramChatLoader,
+    WhatsAppChatLoader,
+)
+_PATH_FORMATS = (
+    IMessageChatLoader,
+    TableChatLoader,
+    SingleFileFacebookMessengerChatLoader,
+)
 _SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 # Folders in the first file names of Meta's zips.
@@ -69,11 +70,6 @@ _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
 _ATTACHMENTS = "Attachments"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
-# The files of a dataset; mlx-lm names the second one `valid`.
-_SPLITS = ("train", "validation", "test")
-_HELD_OUT_SPLITS = frozenset({"validation", "valid", "test"})
-# Limit for the first line when checking for examples.
-_MAX_LINE_BYTES = 64 * 1024 * 1024
 _MAX_LISTED = 5
 # Files that are often mistaken for exports, by the first folder in a zip and media
 # type.
@@ -106,19 +102,21 @@ class ExportOptions(LoaderOptions, total=False):
 
 @dataclass(frozen=True)
 class Export:
-    """A recognized export.
-
-    Attributes:
-        path: The path of the export, or of its first part.
-        format: The display name of the format.
-        loader: The loader.
-        other_paths: The paths of the other parts.
-    """
+    """A recognized export."""
 
     path: Path
-    format: str
+    """The path of the export, or of its first part."""
+
     loader: ChatExportLoader
+    """The loader."""
+
     other_paths: tuple[Path, ...] = ()
+    """The paths of the other parts."""
+
+    @property
+    def format(self) -> str:
+        """The display name of the format."""
+        return self.loader.label
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -130,13 +128,7 @@ class Export:
         return f"{', '.join(map(str, self.paths))}: {self.format}"
 
 
-_RecognizedPath: TypeAlias = tuple[str, Path]  # A format's key, and a path.
-
-
-def _get_loader_class(name: str) -> type[ChatExportLoader]:
-    _, module, loader = _FORMATS[name]
-    loader_class: type[ChatExportLoader] = getattr(_import_module(module), loader)
-    return loader_class
+_RecognizedPath: TypeAlias = tuple[type[ChatExportLoader], Path]
 
 
 def open_exports(
@@ -145,8 +137,8 @@ def open_exports(
     """Recognize exports and folders of exports, and join the parts of each.
 
     The zips of a large export from Meta, and the files that WhatsApp and Telegram write
-    per chat, are read as one export. Duplicate paths are read once, as are messages
-    that occur in several exports of an app.
+    per chat, are read as one export. Duplicate paths are read once. To read messages
+    once that occur in several exports of an app, use `read_loaders`.
 
     Args:
         paths: Files or folders.
@@ -169,23 +161,21 @@ def open_exports(
         for part in _recognize(Path(path).expanduser(), options.get("columns"))
     ]
     exports = []
-    for (name, path), *others in _group_parts(recognized):
-        loader_class = _get_loader_class(name)
+    for (loader_class, path), *others in _group_parts(recognized):
         other_paths = tuple(other_path for _, other_path in others)
         supported = {k: options[k] for k in options if has_option(loader_class, k)}  # type: ignore[literal-required]
         loader = loader_class(
             [path, *other_paths] if other_paths else path, **supported
         )
-        exports.append(Export(path, _FORMATS[name][0], loader, other_paths))
-    _share_seen_messages(exports)
+        exports.append(Export(path, loader, other_paths))
     return exports
 
 
 def _group_parts(parts: Collection[_RecognizedPath]) -> list[list[_RecognizedPath]]:
     groups: dict[object, list[_RecognizedPath]] = {}
-    for index, (name, path) in enumerate(dict.fromkeys(parts)):
-        key: object = name if name in _MULTI_PART_FORMATS else index
-        groups.setdefault(key, []).append((name, path))
+    for index, (loader_class, path) in enumerate(dict.fromkeys(parts)):
+        key: object = loader_class if loader_class.has_parts else index
+        groups.setdefault(key, []).append((loader_class, path))
     return [part for group in groups.values() for part in _group_by_owner(group)]
 
 
@@ -194,13 +184,13 @@ def _group_by_owner(group: list[_RecognizedPath]) -> Iterator[list[_RecognizedPa
 
     Parts without an owner join the others if these have the same owner.
     """
-    if group[0][0] != "facebook_messenger" or len(group) == 1:
+    if group[0][0] is not FolderFacebookMessengerChatLoader or len(group) == 1:
         yield group
         return
     by_owner: dict[str | None, list[_RecognizedPath]] = {}
-    for name, path in group:
-        owner = _get_loader_class(name)(path).find_owner()  # type: ignore[attr-defined]
-        by_owner.setdefault(owner, []).append((name, path))
+    for loader_class, path in group:
+        owner = FolderFacebookMessengerChatLoader(path).find_owner()
+        by_owner.setdefault(owner, []).append((loader_class, path))
     parts_without_owner = by_owner.pop(None, [])
     if len(by_owner) == 1:
         parts = {*next(iter(by_owner.values())), *parts_without_owner}
@@ -208,14 +198,6 @@ def _group_by_owner(group: list[_RecognizedPath]) -> Iterator[list[_RecognizedPa
     else:
         yield from by_owner.values()
         yield from ([part] for part in parts_without_owner)
-
-
-def _share_seen_messages(exports: Collection[Export]) -> None:
-    seen: dict[str, dict[int, int]] = defaultdict(dict)
-    platforms = Counter(export.loader.platform for export in exports)
-    for export in exports:
-        if platforms[export.loader.platform] > 1:
-            export.loader.share_seen_messages(seen[export.loader.platform])
 
 
 def has_option(loader: type[ChatExportLoader], name: str) -> bool:
@@ -230,44 +212,6 @@ def estimate_message_count(exports: Iterable[Export]) -> int | None:
     if None in counts:
         return None
     return sum(filter(None, counts)) or None
-
-
-def is_examples_file(path: str | Path) -> bool:
-    """Return whether a file contains training examples (JSON Lines with `messages`)."""
-    path = Path(path).expanduser()
-    with translate_os_errors(path, _REMEDY):
-        if path.is_dir():
-            return False
-        with open_regular_file(path) as file:
-            line = file.readline(_MAX_LINE_BYTES)
-    try:
-        first = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    messages = first.get("messages") if isinstance(first, dict) else None
-    return (
-        isinstance(messages, list)
-        and bool(messages)
-        and all(isinstance(message, dict) and "role" in message for message in messages)
-    )
-
-
-def find_splits(path: str | Path) -> dict[str, Path]:
-    """Return the files of a dataset, as written by `prepare --split`, by split.
-
-    The splits are `train`, `validation` and `test`. Empty if the folder has no `train`
-    file, which means that it is not a dataset.
-    """
-    folder = Path(path).expanduser()
-    files = {split: folder / f"{split}.jsonl" for split in _SPLITS}
-    existing = {split: file for split, file in files.items() if file.is_file()}
-    return (
-        existing if "train" in existing and is_examples_file(existing["train"]) else {}
-    )
-
-
-def _import_module(name: str) -> Any:
-    return import_module(f"langchain_chatexports.chat_loaders.{name}")
 
 
 def _recognize(path: Path, columns: Mapping[str, str] | None) -> list[_RecognizedPath]:
@@ -289,49 +233,37 @@ def _recognize_file(
     with open_regular_file(path) as file:
         head = file.read(_HEAD_BYTES)
     # Also recognize empty and encrypted databases, since the loader's error is better.
-    if head.startswith(_SQLITE_MAGIC) or _import_module("imessage").is_database_name(
-        path
-    ):
-        return [("imessage", path)]
-    with open_files([path], _SUFFIXES, is_quiet=True) as files:
-        names = _detect_formats(files)[:1]
-    if not names and any(name in head for name in _META_FOLDERS):
-        names = ["facebook_messenger"]  # A part with media only.
-    if names == ["facebook_messenger"] and not is_zip(path):
-        names = ["thread"]
-    if names or is_zip(path):
-        return [(name, path) for name in names]
-    if _import_module("table").matches_head(path, head, columns):
-        return [("table", path)]
-    if b'"messages"' in head and is_examples_file(path):
-        folders = [path.parent] if find_splits(path.parent) else []
-        raise _examples_error(path, [path, *folders])
+    if head.startswith(_SQLITE_MAGIC) or is_database_name(path):
+        return [(IMessageChatLoader, path)]
+    with ExportFiles([path], _SUFFIXES, is_quiet=True) as files:
+        loader_class = next(iter(_detect_formats(files)), None)
+    if loader_class is None and any(name in head for name in _META_FOLDERS):
+        loader_class = FolderFacebookMessengerChatLoader  # A part with media only.
+    if loader_class is FolderFacebookMessengerChatLoader and not is_zip(path):
+        loader_class = SingleFileFacebookMessengerChatLoader
+    if loader_class is not None:
+        return [(loader_class, path)]
+    if not is_zip(path) and matches_head(path, head, columns):
+        return [(TableChatLoader, path)]
     return []
 
 
 def _recognize_folder(
     path: Path, columns: Mapping[str, str] | None
 ) -> list[_RecognizedPath]:
-    imessage = _import_module("imessage")
-    has_database = imessage.is_messages_folder(path)
+    has_database = is_messages_folder(path)
     # In the system's folder, ignore exports that were sent as attachments.
-    if has_database and (imessage.is_backup(path) or (path / _ATTACHMENTS).is_dir()):
-        return [("imessage", path)]
-    with open_files([path], _SUFFIXES, is_quiet=True) as files:
-        names = _detect_formats(files)
+    if has_database and (is_backup(path) or (path / _ATTACHMENTS).is_dir()):
+        return [(IMessageChatLoader, path)]
+    with ExportFiles([path], _SUFFIXES, is_quiet=True) as files:
+        formats = _detect_formats(files)
     children = sorted(path.iterdir())
     others = [child for child in children if _is_other_export(child, columns)]
-    if len(names) == 1 and not others:
-        return [(names[0], path)]
-    if has_database and not names and len(others) <= 1:
-        return [("imessage", path)]
-    if not names and not others:
-        if files_of_examples := list(
-            filter(is_examples_file, sorted(path.glob("*.jsonl")))
-        ):
-            raise _examples_error(
-                path, [*([path] if find_splits(path) else []), *files_of_examples]
-            )
+    if len(formats) == 1 and not others:
+        return [(formats[0], path)]
+    if has_database and not formats and len(others) <= 1:
+        return [(IMessageChatLoader, path)]
+    if not formats and not others:
         return []
     recognized: list[_RecognizedPath] = []
     skipped: list[Path] = []
@@ -360,36 +292,22 @@ def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
     if child.is_symlink():
         return False
     if child.is_dir():
-        return bool(_import_module("imessage").is_messages_folder(child))
+        return is_messages_folder(child)
     is_table = child.name.lower().endswith(_TABLE_SUFFIXES)
-    if not is_table and not _import_module("imessage").is_database_name(child):
+    if not is_table and not is_database_name(child):
         return False
     with suppress(ChatExportError, OSError):
-        return any(name in _PATH_FORMATS for name, _ in _recognize_file(child, columns))
+        parts = _recognize_file(child, columns)
+        return any(loader_class in _PATH_FORMATS for loader_class, _ in parts)
     return False
 
 
-def _detect_formats(files: ExportFiles) -> list[str]:
+def _detect_formats(files: ExportFiles) -> list[type[ChatExportLoader]]:
     """Return the formats that match the names and first bytes of an export's files."""
-    names = [name for name in _FORMATS if name not in _PATH_FORMATS]
-    return [name for name in names if _import_module(name).matches(files)]
+    return [loader_class for loader_class in _FORMATS if loader_class.matches(files)]
 
 
-def _examples_error(path: Path, candidates: Iterable[Path]) -> ExportFormatError:
-    """Create the error for training examples in place of an export.
-
-    It suggests training on the first of `candidates` that is not held out.
-    """
-    suggested = next(
-        (file for file in candidates if file.stem not in _HELD_OUT_SPLITS), None
-    )
-    msg = f"{path} is not an export: it contains training examples."
-    if suggested is not None:
-        msg += f" Train on them with: chatexports finetune {suggested}"
-    return ExportFormatError(msg, path=path)
-
-
-def _unknown_format_error(path: Path) -> ExportFormatError:
+def _unknown_format_error(path: Path) -> UnknownFormatError:
     description = _describe_file(path)
     msg = (
         f"{path}{f' ({description})' if description else ''} is not a supported "
@@ -398,7 +316,7 @@ def _unknown_format_error(path: Path) -> ExportFormatError:
         "folder or file); WhatsApp chats (zip, folder or text file); and tables "
         "(Parquet, JSON Lines or CSV with columns for sender and text)."
     )
-    return ExportFormatError(msg, path=path)
+    return UnknownFormatError(msg, path=path)
 
 
 def _describe_file(path: Path) -> str | None:

@@ -10,7 +10,7 @@ Disappearing messages are not exported.
 import re
 from base64 import b64decode
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
@@ -28,6 +28,7 @@ from langchain_chatexports.chat_loaders.json_data import (
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     Message,
+    Person,
     attachment,
 )
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -53,14 +54,18 @@ _MILLISECONDS = re.compile(r"\d{1,17}", re.ASCII)
 class Chats:
     """The chats of a file; ids are only valid within the file."""
 
-    # The stable id of each recipient: an account id or a phone number.
-    people: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    handles: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    groups: dict[str, str] = field(default_factory=dict)  # Titles of groups.
-    chats: dict[str, str] = field(default_factory=dict)  # Recipients of chats.
-    # The messages of each chat, not decoded, to save nine tenths of the memory.
+    ids: dict[str, str] = field(default_factory=dict)
+    """The stable id of each recipient: an account id or a phone number."""
+
+    people: dict[str, Person] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    """Titles of groups."""
+
+    chats: dict[str, str] = field(default_factory=dict)
+    """Recipients of chats."""
+
     lines: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    """The messages of each chat, not decoded, to save nine tenths of the memory."""
 
 
 class SignalChatLoader(ChatExportLoader):
@@ -70,7 +75,13 @@ class SignalChatLoader(ChatExportLoader):
     """
 
     platform = "signal"
+    label = "Signal export"
     suffixes = (".jsonl",)
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a Signal export, by their first bytes."""
+        return any(map(is_export, files))
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, combined from all exports."""
@@ -79,7 +90,7 @@ class SignalChatLoader(ChatExportLoader):
             try:
                 chats = _read_chats(file)
             except ChatExportError as error:
-                files.skip(error)
+                files.skip(error, file)
                 continue
             for conversation in _make_conversations(chats):
                 earlier = conversations.setdefault(conversation.id, conversation)
@@ -92,11 +103,6 @@ class SignalChatLoader(ChatExportLoader):
             )
             raise ExportFormatError(msg, path=files.path)
         yield from conversations.values()
-
-
-def matches(files: Iterable[ExportFile]) -> bool:
-    """Return whether files are a Signal export, by their first bytes."""
-    return any(map(is_export, files))
 
 
 def is_export(file: ExportFile) -> bool:
@@ -114,10 +120,9 @@ def _read_chats(file: ExportFile) -> Chats:
             if frame is None:
                 chats.lines[chat_id].append(line)  # Counted with the previous chat.
             elif account := _get(frame, "account"):
-                chats.names[_OWNER] = _join_name(account, "givenName", "familyName")
-                chats.handles[_OWNER] = tuple(
-                    filter(None, [_get_text(account, "username")])
-                )
+                name = _join_name(account, "givenName", "familyName")
+                handles = tuple(filter(None, [_get_text(account, "username")]))
+                chats.people[_OWNER] = Person(name, handles)
             elif recipient := _get(frame, "recipient"):
                 _add_recipient(recipient, chats)
             elif chat := _get(frame, "chat"):
@@ -145,29 +150,29 @@ def _add_recipient(recipient: Any, chats: Chats) -> None:
     elif group := _get(recipient, "group"):
         # Hash the key, since it grants access to the group.
         key = _get_text(group, "masterKey").encode()
-        chats.people[recipient_id] = person = f"group {sha256(key).hexdigest()[:16]}"
+        chats.ids[recipient_id] = person = f"group {sha256(key).hexdigest()[:16]}"
         chats.groups[person] = _get_text(group, "snapshot", "title", "title")
         return
     elif _get(recipient, "self") is not None:
-        person, name = _OWNER, chats.names.get(_OWNER, "")
-    chats.people[recipient_id] = person
-    chats.names[person] = name or next(iter(handles), person)
-    chats.handles.setdefault(person, handles)
+        person, account = _OWNER, chats.people.get(_OWNER, Person())
+        name, handles = account.name, tuple(account.handles)
+    chats.ids[recipient_id] = person
+    earlier = chats.people.get(person, Person()).handles
+    chats.people[person] = Person(
+        name or next(iter(handles), person), earlier or handles
+    )
 
 
 def _make_conversations(chats: Chats) -> Iterator[Conversation]:
     for chat, lines in chats.lines.items():
-        person = chats.people.get(chats.chats.get(chat, ""), f"chat {chat}")
+        person = chats.ids.get(chats.chats.get(chat, ""), f"chat {chat}")
         is_group = person in chats.groups
         yield Conversation(
             id=person,
             messages=(_convert_message(line, chats) for line in lines),
-            title="Note to Self"
-            if person == _OWNER
-            else chats.groups.get(person) or chats.names.get(person),
+            title="Note to Self" if person == _OWNER else chats.groups.get(person),
             members=() if is_group else dict.fromkeys((person, _OWNER)),
-            names=chats.names,
-            handles=chats.handles,
+            people=chats.people,
             is_group=is_group,
             owner=_OWNER,
             owner_found_by="the export",
@@ -180,7 +185,7 @@ def _convert_message(line: bytes, chats: Chats) -> Message:
         return Message(None, "", "", kind="unreadable")
     sent, author = _get_text(item, "dateSent"), _get_text(item, "authorId")
     time = int(sent) * 1000 if _MILLISECONDS.fullmatch(sent) else None
-    person = chats.people.get(author, "")
+    person = chats.ids.get(author, "")
     message = Message(time, person, "", "system", id=f"{sent} {person}" if time else "")
     for key in _USER_MESSAGE_KEYS.keys() & item.keys():
         message.kind, message.text = "text", _get_message_text(item[key])
@@ -218,13 +223,13 @@ def _collect_extra(content: Any, attachment_type: str, chats: Chats) -> dict[str
     if reactions := [
         {
             "reaction": _get_text(reaction, "emoji"),
-            "sender": chats.people.get(_get_text(reaction, "authorId"), ""),
+            "sender": chats.ids.get(_get_text(reaction, "authorId"), ""),
         }
         for reaction in iter_dicts(_get(content, "reactions"))
     ]:
         extra["reactions"] = reactions
     if target := _get_text(content, "quote", "targetSentTimestamp"):
-        person = chats.people.get(_get_text(content, "quote", "authorId"), "")
+        person = chats.ids.get(_get_text(content, "quote", "authorId"), "")
         extra["reply_to"] = {"id": f"{target} {person}", "sender": person}
     return extra
 

@@ -1,27 +1,55 @@
-"""`merge_chat_runs` and `map_ai_messages` under langchain-community's import path.
+"""Merge and map messages, under langchain-community's import path.
 
-They wrap the steps `MergeChatRuns` and `MapAIMessages`. Unlike langchain-community's
-functions, they do not modify their input, keep all keys of a session, and skip blank
-messages when merging.
+The steps `MergeChatRuns` and `MapAIMessages` use these functions for each session.
+Unlike langchain-community's, they do not modify their input, keep all keys of a
+session, and skip blank messages when merging.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import timedelta
+from typing import Any, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import AIMessage, BaseMessage
 
-from langchain_chatexports.steps.map_ai_messages import MapAIMessages
-from langchain_chatexports.steps.merge_chat_runs import MergeChatRuns
+from langchain_chatexports._fast.messages import copy_with_changes, create_ai_message
+from langchain_chatexports.chat_loaders.session_source import iter_sessions
+
+_JOINED_LISTS = ("events", "reactions", "attachments")
 
 
 def merge_chat_runs_in_session(
-    chat_session: ChatSession, delimiter: str = "\n\n"
+    chat_session: ChatSession,
+    delimiter: str = "\n\n",
+    *,
+    max_gap: timedelta | None = None,
 ) -> ChatSession:
-    """Merge consecutive messages of a sender in a session, and return a new session."""
-    (merged,) = MergeChatRuns(delimiter=delimiter).transform_session(chat_session)
-    return merged
+    """Merge consecutive messages of a sender, and return a new session.
+
+    Args:
+        chat_session: The session.
+        delimiter: The separator between merged messages.
+        max_gap: Maximum pause within a run, by `message_time`.
+    """
+    messages: list[BaseMessage] = []
+    run: list[BaseMessage] = []
+    run_sender: object = None
+    for message in chat_session.get("messages", ()):
+        sender = message.additional_kwargs.get("sender")
+        if sender and sender == run_sender and _continues(run[-1], message, max_gap):
+            run.append(message)
+            continue
+        if run:
+            messages.append(_merge(run, delimiter))
+        run, run_sender = [message], sender
+    if run:
+        messages.append(_merge(run, delimiter))
+    return {**chat_session, "messages": messages}
 
 
 # These are not generator functions, since LCEL would call those with lists of sessions.
@@ -36,13 +64,21 @@ def merge_chat_runs(
     Returns:
         An iterator over new sessions.
     """
-    return MergeChatRuns().lazy_transform(chat_sessions)
+    return _transform(merge_chat_runs_in_session, chat_sessions)
 
 
-def map_ai_messages_in_session(chat_sessions: ChatSession, sender: str) -> ChatSession:
+def map_ai_messages_in_session(
+    chat_sessions: ChatSession, sender: str | Collection[str]
+) -> ChatSession:
     """Convert a sender's messages in a session to AI messages, in a new session."""
-    (mapped,) = MapAIMessages(sender=sender).transform_session(chat_sessions)
-    return mapped
+    names = (sender,) if isinstance(sender, str) else sender
+    messages = [
+        as_ai_message(message)
+        if message.additional_kwargs.get("sender") in names
+        else message
+        for message in chat_sessions.get("messages", ())
+    ]
+    return {**chat_sessions, "messages": messages}
 
 
 def map_ai_messages(
@@ -57,4 +93,90 @@ def map_ai_messages(
     Returns:
         An iterator over new sessions.
     """
-    return MapAIMessages(sender=sender).lazy_transform(chat_sessions)
+    return _transform(
+        lambda session: map_ai_messages_in_session(session, sender), chat_sessions
+    )
+
+
+def as_ai_message(message: BaseMessage) -> BaseMessage:
+    """Return a message as an AI message; a forwarded one gets weight 0."""
+    if isinstance(message, AIMessage):
+        return message
+    content, kwargs = message.content, dict(message.additional_kwargs)
+    if kwargs.get("forwarded"):
+        # Do not train on another person's words.
+        kwargs.setdefault("weight", 0)
+    has_extras = message.response_metadata or "tool_calls" in kwargs
+    if type(content) is str and not has_extras:
+        return create_ai_message(
+            content, kwargs, message_id=message.id, name=message.name
+        )
+    return AIMessage(
+        content=content,
+        additional_kwargs=kwargs,
+        response_metadata=dict(message.response_metadata),
+        id=message.id,
+        name=message.name,
+    )
+
+
+def _transform(
+    transform: Callable[[ChatSession], ChatSession],
+    chat_sessions: BaseChatLoader | Iterable[ChatSession],
+) -> Iterator[ChatSession]:
+    with closing(iter_sessions(chat_sessions)) as sessions:
+        for session in sessions:
+            transformed = transform(session)
+            del session
+            yield transformed
+            del transformed
+
+
+def _continues(
+    last: BaseMessage, message: BaseMessage, max_gap: timedelta | None
+) -> bool:
+    """Return whether a message of the same sender continues a run."""
+    is_text = isinstance(message.content, str) and isinstance(last.content, str)
+    if type(message) is not type(last) or not is_text:
+        return False
+    last_extra, extra = last.additional_kwargs, message.additional_kwargs
+    # Do not merge forwarded messages with written ones, or context with answers.
+    if ("forwarded" in extra) != ("forwarded" in last_extra):
+        return False
+    if extra.get("weight") != last_extra.get("weight"):
+        return False
+    if max_gap is None:
+        return True
+    last_time, time = last_extra.get("message_time"), extra.get("message_time")
+    if not isinstance(last_time, (int, float)) or not isinstance(time, (int, float)):
+        return True
+    return time - last_time <= max_gap.total_seconds()
+
+
+def _merge(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
+    first = run[0]
+    if len(run) == 1:
+        return first
+    ids: list[str] = []
+    joined: defaultdict[str, list[Any]] = defaultdict(list)
+    for message in run:
+        extra = message.additional_kwargs
+        ids += extra.get("message_ids") or ([message.id] if message.id else ())
+        for key in _JOINED_LISTS:
+            if values := extra.get(key):
+                joined[key] += values
+    kwargs: dict[str, Any] = {**first.additional_kwargs, **joined}
+    if ids:
+        kwargs["message_ids"] = ids
+    merged = _join_texts([cast("str", message.content) for message in run], delimiter)
+    return copy_with_changes(first, {"content": merged, "additional_kwargs": kwargs})
+
+
+def _join_texts(texts: Sequence[str], delimiter: str) -> str:
+    stripped = [text.strip() for text in texts]
+    if stripped == texts and "" not in stripped:
+        return delimiter.join(texts)  # The usual case.
+    # Same result as in langchain-community, which strips the text after each message,
+    # in quadratic time.
+    texts = [text for text in texts if text.strip()]
+    return delimiter.join([*texts[:1], *map(str.rstrip, texts[1:])]).strip()

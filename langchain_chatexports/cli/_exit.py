@@ -20,14 +20,20 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 import typer
 
 from langchain_chatexports._files import is_full
-from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.exceptions import ChatExportError, ExportWarning
+from langchain_chatexports.cli._console import command_line, print_line
+from langchain_chatexports.datasets.example_files import find_examples
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    ExportWarning,
+    UnknownFormatError,
+)
 
 # The class of all errors in options and arguments, which typer does not export.
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -87,6 +93,10 @@ def _exit_with_error(error: BaseException) -> NoReturn:
 
 
 def _error_text(error: BaseException) -> str:
+    if isinstance(error, UnknownFormatError) and error.path is not None:
+        has_examples, examples = find_examples(error.path)
+        if has_examples:
+            return _examples_text(error.path, examples)
     if isinstance(error, ChatExportError):
         return _add_options(error, error.parameters)
     if not isinstance(error, OSError):
@@ -108,6 +118,13 @@ def _add_options(message: object, parameters: Iterable[str]) -> str:
     """Return a message with the options that set its parameters."""
     options = [_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in parameters]
     return f"{message} Options: {', '.join(options)}." if options else str(message)
+
+
+def _examples_text(path: Path, examples: Path | None) -> str:
+    text = f"{path} is not an export: it contains training examples."
+    if examples is not None:
+        text += f" Train on them with: {command_line('finetune', examples)}"
+    return text
 
 
 def _exit_silently() -> NoReturn:

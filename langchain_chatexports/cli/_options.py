@@ -21,6 +21,8 @@ from langchain_chatexports._files import is_pipe
 from langchain_chatexports.chat_loaders.date_order import ORDERS, DateOrder
 from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.chat_loaders.local_times import find_time_zone
+from langchain_chatexports.chat_loaders.pipe import read_loaders
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
@@ -28,12 +30,9 @@ from langchain_chatexports.datasets.trace_file import card_path, trace_path
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.steps.training_steps import Gap
 from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.names import correct_names
 from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
-from langchain_chatexports.workflows.prepare import (
-    correct_names,
-    find_default_speakers,
-    match_names,
-)
+from langchain_chatexports.workflows.prepare import find_default_speakers
 
 _Result = TypeVar("_Result")
 
@@ -306,31 +305,35 @@ def open_exports(paths: Iterable[Path], chats: ChatOptions) -> list[Export]:
 def read_exports(
     paths: Sequence[Path],
     chats: ChatOptions,
-    read: Callable[[list[Export], ChatFilter, tuple[str, ...]], _Result],
+    read: Callable[[list[Export], list[Reading], tuple[str, ...]], _Result],
     ai: Sequence[str] = (),
 ) -> _Result:
     """Read exports; if a name is not found, correct it and read them again."""
     names = (chats.choice(), tuple(ai))
     exports = _open(paths, chats, names[0])
+    readings = read_loaders(export.loader for export in exports)
+
+    def read_checked(choice: ChatFilter, ai: tuple[str, ...]) -> _Result:
+        result = read(exports, readings, ai)
+        choice.check_names(readings)
+        return result
+
     try:
-        return read(exports, *names)
+        return read_checked(*names)
     except SenderNotFoundError as error:
-        # A chat title may start like the name of a sender.
-        known_names = error.senders or {
-            name for export in exports for name in export.loader.names_found
-        }
-        choice = correct_names(names[0], exports)
-        corrected_names = (choice, match_names(ai, known_names, exports))
-        if corrected_names == names:
+        choice, corrected_ai = correct_names(*names, readings, error)
+        if (choice, corrected_ai) == names:
             raise
-        return read(_open(paths, chats, choice), *corrected_names)
+        exports = _open(paths, chats, choice)
+        readings = read_loaders(export.loader for export in exports)
+        return read_checked(choice, corrected_ai)
 
 
 def _open(
     paths: Iterable[Path], chats: ChatOptions, choice: ChatFilter
 ) -> list[Export]:
     options = replace(chats.to_prepare_options(), chats=choice)
-    return choice.apply(_open_exports(paths, **options.export_options()))
+    return _open_exports(paths, **options.export_options())
 
 
 def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:

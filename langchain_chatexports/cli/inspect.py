@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.cli._console import (
     command_line,
@@ -25,7 +26,6 @@ from langchain_chatexports.cli._options import (
     read_exports,
     resolve_paths,
 )
-from langchain_chatexports.workflows.chat_filter import ChatFilter
 
 
 @command
@@ -61,18 +61,16 @@ def inspect(
 
 
 def _read(
-    exports: list[Export], choice: ChatFilter, _: object
+    exports: list[Export], readings: list[Reading], _: object
 ) -> tuple[list[Export], list[ExportSummary]]:
-    summaries = [_summarize(export) for export in exports]
-    choice.check_names(exports)
-    return exports, summaries
+    pairs = zip(exports, readings, strict=True)
+    return exports, [_summarize(export, reading) for export, reading in pairs]
 
 
-def _summarize(export: Export) -> ExportSummary:
-    reader = export.loader.read()
+def _summarize(export: Export, reading: Reading) -> ExportSummary:
     total = export.loader.estimate_message_count()
-    with show_progress("messages", lambda: reader.messages_read, total):
-        return reader.finish()
+    with show_progress("messages", lambda: reading.messages_read, total):
+        return reading.inspect()
 
 
 def _print_next_command(

@@ -15,6 +15,7 @@ from time import perf_counter
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.cli._console import print_line, stdin_is_terminal
 from langchain_chatexports.cli._exit import CTRL_C, TERMINATED
@@ -88,10 +89,12 @@ def _open_saved_index(path: Path, options: PrepareOptions) -> ChatIndex:
 def _update_index(
     file: IndexFile, index: ChatIndex, exports: Sequence[Export], choice: ChatFilter
 ) -> None:
+    readings = read_loaders(export.loader for export in exports)
+
     def sessions() -> Iterator[ChatSession]:
-        yield from chain.from_iterable(export.loader.lazy_load() for export in exports)
+        yield from chain.from_iterable(reading.load() for reading in readings)
         # After an error, the index is not changed.
-        choice.check_names(exports)
+        choice.check_names(readings)
 
     if not file.is_current(index):
         file.rebuild(index, sessions())

@@ -8,11 +8,11 @@ from typing import Annotated
 
 from langchain_chatexports._files import write_atomic
 from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
 )
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
 from langchain_chatexports.cli._console import print_json, print_line, show_progress
 from langchain_chatexports.cli._options import (
     Ai,
@@ -31,7 +31,7 @@ from langchain_chatexports.cli._options import (
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report import ExportReport, build_report, render_report
 from langchain_chatexports.report.html import check_extra
-from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.chat_filter import index_names
 
 
 @command
@@ -72,8 +72,8 @@ def report(
     statistics = read_exports(
         paths,
         chats,
-        lambda exports, choice, ai_names: _build_report(
-            exports, choice, ai_names, anonymous
+        lambda exports, readings, ai_names: _build_report(
+            exports, readings, ai_names, anonymous
         ),
         ai or (),
     )
@@ -88,7 +88,7 @@ def report(
 
 def _build_report(
     exports: Sequence[Export],
-    chats: ChatFilter,
+    readings: Sequence[Reading],
     ai: Sequence[str],
     anonymous: bool,
 ) -> ExportReport:
@@ -106,18 +106,19 @@ def _build_report(
             time_zone="local",
             anonymous=anonymous,
             on_messages=update_count,
+            readings=readings,
         )
-    chats.check_names(exports)
     if (
         ai
         and statistics.messages
         and not any(person.is_ai for person in statistics.people)
     ):
-        senders = (
-            {p.name: p.messages for p in statistics.people} if not anonymous else {}
-        )
-        msg = "No person in these exports matches --ai."
-        raise SenderNotFoundError(msg + did_you_mean(ai, senders), senders)
+        msg, senders = "No person in these exports matches --ai.", {}
+        if not anonymous:
+            senders = {p.name: p.messages for p in statistics.people}
+            known_names = index_names(readings, senders)
+            msg = known_names.problem(ai, "person in these exports", "--ai")
+        raise SenderNotFoundError(msg, senders)
     return statistics
 
 

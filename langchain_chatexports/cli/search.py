@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -12,12 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from langchain_chatexports._terminal import one_line, plural
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.chat_loaders.recognition import Export
-from langchain_chatexports.chat_loaders.suggestions import (
-    did_you_mean,
-    match_name,
-    normalize_name,
-)
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
@@ -114,13 +110,13 @@ def search(
             deletion = command_line("search", "--delete-indexes")
             print_line(f"To delete all indexes: {deletion}")
         indexed_chats = opened.index.chats()
-        sources = _find_sources(choice, opened.exports, indexed_chats)
+        has_names = bool(choice.include or choice.exclude or from_)
+        handles = _read_handles(opened.exports) if has_names else {}
+        sources = _find_sources(choice, handles, indexed_chats)
         senders = {name for chat in indexed_chats for name in chat.senders}
-        authors = [
-            name
-            for query_name in from_ or ()
-            for name in _find_names(query_name, senders, opened.exports, "--from")
-        ]
+        authors = _index_names(senders, handles).resolve_names(
+            from_ or (), subject="person in these exports", option="--from"
+        )
         has_filters = bool(authors or choice.start or choice.end)
         hits = opened.index.search(
             query,
@@ -146,25 +142,22 @@ def search(
 
 
 def _find_sources(
-    choice: ChatFilter, exports: Sequence[Export], chats: Sequence[IndexedChat]
+    choice: ChatFilter,
+    handles: Mapping[str, Collection[str]],
+    chats: Sequence[IndexedChat],
 ) -> list[str] | None:
     """Return the sources of the selected chats; `None` for all chats."""
     if not (choice.include or choice.exclude or choice.without_groups):
         return None
-    known_names = {name for chat in chats for name in _get_chat_names(chat)}
-
-    def find(names: Iterable[str], option: str) -> set[str]:
-        return {
-            normalize_name(full_name)
-            for name in names
-            for full_name in _find_names(name, known_names, exports, option)
-        }
-
-    include = find(choice.include, "--with")
-    exclude = find(choice.exclude, "--exclude")
+    index = _index_names({n for chat in chats for n in _get_chat_names(chat)}, handles)
+    subject = "conversation in these exports"
+    include, exclude = (
+        index.resolve_names(names, subject=subject, option=option)
+        for names, option in ((choice.include, "--with"), (choice.exclude, "--exclude"))
+    )
     sources = []
     for chat in chats:
-        names = {normalize_name(name) for name in _get_chat_names(chat)}
+        names = _get_chat_names(chat)
         is_skipped_group = choice.without_groups and chat.is_group
         is_included = not include or not include.isdisjoint(names)
         if is_included and not is_skipped_group and exclude.isdisjoint(names):
@@ -180,23 +173,20 @@ def _get_chat_names(chat: IndexedChat) -> set[str]:
     return {name for name in names if name}
 
 
-def _find_names(
-    name: str, known_names: set[str], exports: Sequence[Export], option: str
-) -> set[str]:
-    """Return the full names that match a name, a handle, or the start of one."""
-    full_names = {
-        full_name for export in exports for full_name in export.loader.names_of(name)
-    }
-    if matches := full_names & known_names:
-        return matches
-    if match := match_name(name, known_names):
-        return {match}
-    subject = "person" if option == "--from" else "conversation"
-    msg = (
-        f"No {subject} in these exports matches {option}."
-        f"{did_you_mean([name], known_names)}"
-    )
-    raise SenderNotFoundError(msg)
+def _read_handles(exports: Iterable[Export]) -> dict[str, set[str]]:
+    """Return the handles of people by name, which can take seconds to read."""
+    handles: dict[str, set[str]] = {}
+    for export in exports:
+        for name, others in export.loader.list_names().handles().items():
+            handles.setdefault(name, set()).update(others)
+    return handles
+
+
+def _index_names(
+    names: Collection[str], handles: Mapping[str, Collection[str]]
+) -> NameIndex[frozenset[str]]:
+    known_handles = {name: handles[name] for name in names if name in handles}
+    return NameIndex.of(names, known_handles)
 
 
 def _to_local_time(line: ChatLine) -> datetime | None:

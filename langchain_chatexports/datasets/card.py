@@ -14,9 +14,9 @@ from langchain_chatexports.chat_loaders.counts import (
     MERGED,
     Counts,
     ExportSummary,
-    Reading,
     sum_counts,
 )
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.exceptions import ExportNotFoundError
 
 REASONS = {

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, Required, TypeAlias, cast
+from typing import Any, NamedTuple, Required, TypeAlias
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import Counts, append_on_exit
+from langchain_chatexports.chat_loaders.schema import keys_of, metadata_of, sender_of
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     iter_sessions,
@@ -122,8 +123,7 @@ def convert_sessions(
             message_counts.found += len(messages)
             session_counts.found += 1
             converted = [(training_message(message), message) for message in messages]
-            with_text = [(item, message) for item, message in converted if item]
-            items = [item for item, _ in with_text]
+            items = [item for item, _ in converted if item]
             end = len(items) if keep_trailing else _last_answer_end(items)
             reason = (
                 _skip_reason(items[:end], keep_single_messages) if messages else "empty"
@@ -132,11 +132,11 @@ def convert_sessions(
                 session_counts.skip(reason)
                 message_counts.skip(reason, len(messages))
                 if reason == "no_assistant":
-                    senders.update(map(_sender_name, messages))
+                    senders.update(map(sender_of, messages))
                 continue
             message_counts.skip("empty", len(messages) - len(items))
             message_counts.skip("trailing", len(items) - end)
-            items, kept = items[:end], [message for _, message in with_text[:end]]
+            items, kept = items[:end], [m for item, m in converted if item][:end]
             prompt = _system_prompt(system, session, kept)
             if prompt and items[0]["role"] not in _PROMPT_ROLES:
                 items.insert(0, {"role": "system", "content": prompt})
@@ -144,7 +144,7 @@ def convert_sessions(
             message_counts.kept += len(items)
             session_counts.kept += 1
             yield ConvertedSession({"messages": items}, session, kept)
-            del session, messages, converted, with_text, items, kept
+            del session, messages, converted, items, kept
     skipped = session_counts.skipped
     without_ai = skipped["no_assistant"] + skipped["empty"]
     if skipped["no_assistant"] and session_counts.found == without_ai:
@@ -158,10 +158,7 @@ def convert_sessions(
 def training_message(message: BaseMessage) -> TrainingMessage | None:
     """Return a message in OpenAI's format; `None` if it has no text."""
     content, extra = message.content, message.additional_kwargs
-    chat_role = message.role if isinstance(message, ChatMessage) else None
-    # A chunk's type is its class name, such as `AIMessageChunk`.
-    kind = (chat_role or message.type).removesuffix("MessageChunk")
-    role = _ROLES.get(kind.lower(), chat_role)
+    role = _ROLES.get(message.type) or _find_role(message)
     is_text = isinstance(content, str) or all(map(_is_text, content))
     has_calls = isinstance(message, AIMessage) and message.tool_calls
     if role is None or not is_text or has_calls or extra.get("function_call"):
@@ -177,6 +174,14 @@ def training_message(message: BaseMessage) -> TrainingMessage | None:
     if role == "assistant" and extra.get("weight") is not None:
         item["weight"] = extra["weight"]
     return item
+
+
+def _find_role(message: BaseMessage) -> str | None:
+    """Return the role of a chat message or a chunk; `None` for other types."""
+    chat_role = message.role if isinstance(message, ChatMessage) else None
+    # A chunk's type is its class name, such as `AIMessageChunk`.
+    kind = (chat_role or message.type).removesuffix("MessageChunk")
+    return _ROLES.get(kind.lower(), chat_role)
 
 
 def _is_text(part: str | Mapping[Any, Any]) -> bool:
@@ -202,10 +207,6 @@ def _last_answer_end(messages: Sequence[TrainingMessage]) -> int:
     return end
 
 
-def _sender_name(message: BaseMessage) -> str:
-    return str(message.additional_kwargs.get("sender", "unknown"))
-
-
 def _system_prompt(
     system: SystemPrompt, session: ChatSession, messages: Sequence[BaseMessage]
 ) -> str | None:
@@ -218,15 +219,15 @@ def _system_prompt(
 
 def _other_people(session: ChatSession) -> list[str]:
     # Prefer the metadata: some participants may have no message in a window.
-    metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
+    metadata = metadata_of(session)
     senders: dict[str, None] = {}
     ai_names: set[str] = set()
     for message in session.get("messages", ()):
         if not isinstance(message, AIMessage):
-            senders[_sender_name(message)] = None
+            senders[sender_of(message)] = None
             continue
-        ai_names.add(_sender_name(message))
-        if message.additional_kwargs.get("is_from_me") and metadata.get("owner"):
+        ai_names.add(sender_of(message))
+        if keys_of(message).get("is_from_me") and metadata.get("owner"):
             ai_names.add(str(metadata["owner"]))
     participants = metadata.get("participants") or senders
     return [name for name in participants if name not in ai_names]

@@ -71,7 +71,7 @@ def forget(
     Args:
         path: The set, as passed to `write_dataset`, with its trace next to it.
         people: Full names or handles of senders in the export.
-        conversations: Ids of sessions, or of the threads they were split from.
+        conversations: Ids of sessions, or of the conversations they were split from.
 
     Raises:
         ExportFormatError: If the set does not match its trace, or was redacted.

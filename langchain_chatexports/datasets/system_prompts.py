@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, cast
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, SystemMessage
 
-from langchain_chatexports.chat_loaders.messages import UNKNOWN_SENDER
+from langchain_chatexports.chat_loaders.schema import (
+    UNKNOWN_SENDER,
+    keys_of,
+    metadata_of,
+)
 from langchain_chatexports.datasets.chat_prompts import participants_sentence
 from langchain_chatexports.redaction.gazetteer import is_phone_number
 from langchain_chatexports.steps.select_sessions import is_group
@@ -42,14 +44,14 @@ def _find_names(session: ChatSession) -> tuple[list[str], list[str]]:
     """Return the AI's names, most frequent first, and the others' names."""
     ai_names: Counter[str] = Counter()
     senders: dict[str, None] = {}
-    metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
+    metadata = metadata_of(session)
     is_owner = False
     for message in session.get("messages", ()):
-        extra = message.additional_kwargs
-        sender = str(extra.get("sender") or "")
+        keys = keys_of(message)
+        sender = str(keys.get("sender") or "")
         if isinstance(message, AIMessage):
             ai_names[sender] += 1
-            is_owner = is_owner or bool(extra.get("is_from_me"))
+            is_owner = is_owner or bool(keys.get("is_from_me"))
         elif not isinstance(message, SystemMessage):
             senders[sender] = None
     owner_names = {str(metadata.get("owner"))} if is_owner else set()

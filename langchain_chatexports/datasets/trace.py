@@ -2,15 +2,16 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_chatexports.chat_loaders.counts import Counts, append_on_exit
+from langchain_chatexports.chat_loaders.schema import keys_of, metadata_of
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.datasets.examples import (
     SystemPrompt,
@@ -104,22 +105,22 @@ def session_origin(
     session: ChatSession, messages: Sequence[BaseMessage]
 ) -> ExampleOrigin:
     """Return the origin of a session's messages."""
-    metadata: Mapping[str, Any] = cast("Mapping[str, Any]", session).get("metadata", {})
+    metadata = metadata_of(session)
     ids: list[str] = []
     person: str | None = None
     senders: dict[str, None] = {}
     times: list[int] = []
     for message in messages:
-        extra = message.additional_kwargs
-        if merged_ids := extra.get("message_ids"):
+        keys = keys_of(message)
+        if merged_ids := keys.get("message_ids"):
             ids += merged_ids
         elif message.id:
             ids.append(message.id)
-        if sender := extra.get("sender"):
+        if sender := keys.get("sender"):
             senders[str(sender)] = None
             if person is None and isinstance(message, AIMessage):
                 person = str(sender)
-        time = extra.get("message_time")
+        time = keys.get("message_time")
         if isinstance(time, int):
             times.append(time)
     return ExampleOrigin(

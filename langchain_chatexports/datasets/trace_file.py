@@ -35,8 +35,9 @@ class TraceHeader(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     format: str
     is_folder: bool
     files: list[str]
-    # The SHA-256 of each file version, to find the jobs that used it.
     hashes: list[str] = []
+    """The SHA-256 of each file version, to find the jobs that used it."""
+
     metadata: CardMetadata = msgspec.field(name="facts", default_factory=CardMetadata)
 
     @property

@@ -62,6 +62,7 @@ _UPLOAD_TIMEOUT = 600.0  # Servers may check a large file.
 _MAX_ATTEMPTS = 4
 _MAX_RETRY_AFTER = 120.0  # As in the SDK.
 _MIN_SECRET_LENGTH = 6
+_LISTS = ("/files", "/jobs", "/events", "/checkpoints")
 # Seconds between lookups of an object after a lost response; after a timeout, the
 # server may still be creating it.
 _PAUSES = (2.0, 4.0, 8.0, 16.0)
@@ -176,9 +177,10 @@ class Connection:
         if response.is_success:
             response.read()
             try:
-                body = response.json()
-                ids = [item["id"] for item in body.get("data", [body])]
-            except (AttributeError, KeyError, TypeError, ValueError):
+                body, request = response.json(), response.request
+                is_list = request.method == "GET" and request.url.path.endswith(_LISTS)
+                ids = [item["id"] for item in (body["data"] if is_list else [body])]
+            except (KeyError, TypeError, ValueError):
                 ids = [None]
             if not all(isinstance(item_id, str) and item_id for item_id in ids):
                 raise APIResponseValidationError(response, None)
@@ -318,13 +320,15 @@ def _new_client(settings: FineTunerSettings) -> OpenAI:
             project=settings.project,
             default_headers=headers,
         )
-        " ".join((client.api_key, *headers.values())).encode("ascii")
     except Exception as error:
         msg = (
             f"Cannot create the OpenAI client ({type(error).__name__}). Nothing was "
-            "sent. Check `api_key` or OPENAI_API_KEY, `base_url` and `default_headers`."
+            "sent. Set OPENAI_API_KEY or `api_key`, and check `base_url`."
         )
         raise FineTuningError(msg) from error
+    if not " ".join((client.api_key, *headers.values())).isascii():
+        msg = "`api_key` or `default_headers` is not ASCII, so it cannot be sent."
+        raise FineTuningError(msg)
     return client
 
 

@@ -64,9 +64,9 @@ class ChatFineTuner(FineTunerSettings):
             TrainingBudgetError: If the job exceeds the limit or is not confirmed.
             FineTuningError: If there is no model; the subclass says why.
         """
-        _reject_arguments(kwargs)
         from langchain_chatexports.finetuning.jobs import Order
 
+        _reject_arguments(kwargs)
         models: list[ChatOpenAI] = []
 
         def fine_tune(_: Any, run_manager: CallbackManagerForChainRun) -> Any:

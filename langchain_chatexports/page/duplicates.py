@@ -5,10 +5,14 @@ phone uses its own address book: only text and times are the same.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from heapq import nsmallest
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from langchain_core.chat_sessions import ChatSession
+
+from langchain_chatexports.chat_loaders.schema import metadata_of
 
 _MINUTE = 60
 # Short texts such as "ok" are sent to many people in the same minute.
@@ -60,9 +64,9 @@ class DuplicateFinder:
     def __init__(self) -> None:
         self._chats: list[ComparableChat] = []
 
-    def add(self, session: Mapping[str, Any]) -> None:
+    def add(self, session: ChatSession) -> None:
         """Add a chat, unless it is a group."""
-        metadata = session.get("metadata") or {}
+        metadata = metadata_of(session)
         if metadata.get("is_group"):
             return
         texts = {

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.files import SkippedFilesWarning
 from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.chat_loaders.pipe import read_loaders
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 from langchain_chatexports.page.duplicates import DuplicateChats, DuplicateFinder
 from langchain_chatexports.page.errors import Failure
@@ -259,17 +261,22 @@ class ExportList:
             )
             self.cards.remove(card)
             return
-        for export in exports:
-            # Count all exports of the same app again: a message in several of them
-            # is counted once.
+        # Count all exports of the same app again: a message in several of them is
+        # counted once.
+        readings = read_loaders(export.loader for export in exports)
+        for export, reading in zip(exports, readings, strict=True):
             if any(type(export.loader) is type(other.loader) for other in new):
-                self._count(card, export, known_cards)
+                self._count(card, export, reading, known_cards)
         self._update()
 
     def _count(
-        self, card: Card, export: Export, known_cards: dict[tuple[Path, ...], Card]
+        self,
+        card: Card,
+        export: Export,
+        sessions: Reading,
+        known_cards: dict[tuple[Path, ...], Card],
     ) -> None:
-        sessions, finder = export.loader.read(), DuplicateFinder()
+        finder = DuplicateFinder()
         total = export.loader.estimate_message_count()
         with card.work.watch("messages", lambda: sessions.messages_read, total):
             for session in sessions:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
 
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.redaction.detector import find_private_data
 from langchain_chatexports.redaction.gazetteer import (
     Gazetteer,
@@ -44,8 +45,8 @@ _KEYS_BY_FIELD = {
         "uri url link href image_url"
     ),
     "fixed": (
-        "message_time is_from_me weight role platform is_group type mime_type part "
-        "edited unsent"
+        "message_time is_from_me weight role platform is_group type mime_type size "
+        "part edited unsent"
     ),
     "text": "text content title site subject edits events reactions reaction",
 }
@@ -270,10 +271,10 @@ def _replace_ranges(text: str, replacements: Iterable[tuple[int, int, str]]) -> 
 
 def session_names(session: ChatSession) -> set[str]:
     """Return the names in a session: participants, senders, nicknames, handles."""
-    metadata = cast("Mapping[str, Any]", session).get("metadata") or {}
+    metadata = metadata_of(session)
     names = {*_iter_names(metadata)}
-    if not metadata.get("is_group") and isinstance(metadata.get("title"), str):
-        names.add(metadata["title"])
+    if not metadata.get("is_group") and isinstance(title := metadata.get("title"), str):
+        names.add(title)
     for message in session.get("messages", ()):
         names.update(_iter_names(message.additional_kwargs))
         if message.name:

@@ -17,10 +17,13 @@ from langchain_core.messages import BaseMessage
 
 from langchain_chatexports._terminal import printable
 from langchain_chatexports._tokens import estimate_max_tokens
-from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.pipe import read_loaders
+from langchain_chatexports.chat_loaders.reading import Reading
+from langchain_chatexports.chat_loaders.schema import keys_of, sender_of
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
+from langchain_chatexports.datasets.person import PersonNames
 from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.figures import (
@@ -34,7 +37,6 @@ from langchain_chatexports.report.figures import (
 from langchain_chatexports.report.times import TimeCounts, find_time_zone
 from langchain_chatexports.steps import MergeChatRuns
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
-from langchain_chatexports.steps.pipe import TransformedChatLoader, read_loader
 from langchain_chatexports.steps.training_steps import Gap, training_steps
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -52,6 +54,7 @@ def build_report(
     anonymous: bool = False,
     gap: Gap = "auto",
     on_messages: Callable[[int], None] | None = None,
+    readings: Sequence[Reading] | None = None,
 ) -> ExportReport:
     """Count the contents of exports and the training examples made from them.
 
@@ -67,18 +70,24 @@ def build_report(
         gap: The pause after which chats are split into dialogues; `"auto"` finds it
             in each chat, `None` never splits.
         on_messages: Called after each session with the number of messages read so far.
+        readings: The passes over the loaders, to use their names later; by default, new
+            ones.
 
     Returns:
         The figures.
 
     Raises:
         ValueError: If the time zone is unknown.
+        MissedNamesError: If the AI has names that are only found after their messages.
+            Pass all of them as `ai`.
         ChatExportError: If an export cannot be read.
     """
     exports = list(loaders) if isinstance(loaders, Sequence) else [loaders]
     ai_names = (ai,) if isinstance(ai, str) else tuple(ai)
     counts = _Counts(TimeCounts(find_time_zone(time_zone)), gap, on_messages)
-    summaries = [counts.read(loader, ai_names) for loader in exports]
+    summaries = [
+        counts.read(reading, ai_names) for reading in readings or read_loaders(exports)
+    ]
     people = sorted(counts.senders, key=lambda name: (-counts.senders[name], name))
     owners = dict.fromkeys(summary.owner for summary in summaries if summary.owner)
     # Owners without messages follow.
@@ -149,23 +158,23 @@ class _Counts:
     answers: int = 0
     tokens: int = 0
 
-    def read(self, loader: BaseChatLoader, names: Collection[str]) -> ExportSummary:
+    def read(self, reading: Reading, ai_names: tuple[str, ...]) -> ExportSummary:
         """Count an export, applying the same steps as `prepare`."""
-        inner = loader.loader if isinstance(loader, TransformedChatLoader) else loader
-        if isinstance(inner, ChatExportLoader):
-            names = {sender for name in names for sender in inner.names_of(name)}
+        person = PersonNames(reading, ai_names)
 
-        def is_ai(message: BaseMessage) -> bool:
-            extra = message.additional_kwargs
-            if names:
-                return extra.get("sender") in names
-            return extra.get("is_from_me") is True
+        def add_chat(session: ChatSession) -> None:
+            names = person.select(session)
 
-        source = read_loader(loader)
-        sessions = _tap_sessions(
-            source, lambda messages: self._add_chat(messages, is_ai)
-        )
-        for step in training_steps(sorted(names), gap=self.gap):
+            def is_ai(message: BaseMessage) -> bool:
+                keys = keys_of(message)
+                if person:
+                    return keys.get("sender") in names
+                return keys.get("is_from_me") is True
+
+            self._add_chat(session.get("messages", ()), is_ai)
+
+        sessions = _tap_sessions(reading, add_chat)
+        for step in training_steps(person.mapping_step(), gap=self.gap):
             if isinstance(step, MergeChatRuns):
                 sessions = _tap_sessions(sessions, self._add_dialogue)
             sessions = step.lazy_transform(sessions)
@@ -179,22 +188,22 @@ class _Counts:
                 self.examples += 1
                 self.answers += roles.count("assistant")
                 self.tokens += example_tokens(example, estimate_max_tokens)
-        return source.summary()
+        person.check()
+        return reading.summary()
 
     def _add_chat(
         self, messages: Sequence[BaseMessage], is_ai: Callable[[BaseMessage], bool]
     ) -> None:
         """Count the messages and pauses of a chat."""
         for message in messages:
-            extra = message.additional_kwargs
             content = message.content
             size = len(content if isinstance(content, str) else str(message.text))
-            sender, is_from_ai = str(extra.get("sender", "unknown")), is_ai(message)
+            sender, is_from_ai = sender_of(message), is_ai(message)
             self.senders[sender] += 1
             self.characters[sender] += size
             if is_from_ai:
                 self.ai_senders.add(sender)
-            self.times.add(extra.get("message_time"), is_ai=is_from_ai)
+            self.times.add(keys_of(message).get("message_time"), is_ai=is_from_ai)
         pauses = [pause for pause in pauses_before(messages) if pause is not None]
         self.pauses.update(
             _PAUSE_EDGES[bisect_right(_PAUSE_EDGES, pause) - 1] for pause in pauses
@@ -206,7 +215,7 @@ class _Counts:
         if self.on_messages is not None:
             self.on_messages(self.senders.total())
 
-    def _add_dialogue(self, _messages: object) -> None:
+    def _add_dialogue(self, _session: ChatSession) -> None:
         self.dialogues += 1
 
     def pause_figures(self) -> PauseFigures:
@@ -226,9 +235,9 @@ class _Counts:
 
 
 def _tap_sessions(
-    sessions: Iterable[ChatSession], count: Callable[[Sequence[BaseMessage]], None]
+    sessions: Iterable[ChatSession], count: Callable[[ChatSession], None]
 ) -> Iterator[ChatSession]:
     for session in sessions:
-        count(session.get("messages", ()))
+        count(session)
         yield session
         del session

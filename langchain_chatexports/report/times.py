@@ -30,10 +30,14 @@ class TimeCounts:
     zone: tzinfo | None
     first: datetime | None = None
     last: datetime | None = None
-    # By the ordinal of the day, and by the hour of the week.
     ai_days: Counter[int] = field(default_factory=Counter)
+    """The person's messages by the ordinal of the day."""
+
     other_days: Counter[int] = field(default_factory=Counter)
+    """The others' messages by the ordinal of the day."""
+
     hours: Counter[int] = field(default_factory=Counter)
+    """All messages by the hour of the week."""
 
     def add(self, seconds: object, *, is_ai: bool) -> None:
         """Count a message by its Unix time, if it has one."""

@@ -1,11 +1,12 @@
 """Convert sessions to LangChain documents: windows of messages."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from hashlib import blake2b
-from math import isfinite
+from itertools import pairwise
+from math import inf, isfinite
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,12 +19,12 @@ from langchain_chatexports._fast.strings import format_iso_time
 from langchain_chatexports._terminal import message_line, one_line
 from langchain_chatexports.chat_loaders.conversation import MessageIds
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     iter_sessions,
 )
-from langchain_chatexports.steps.chunk_sessions import ChunkSessions
-from langchain_chatexports.steps.split_sessions import SplitSessions
+from langchain_chatexports.steps.pauses import pauses_before
 
 _MAX_NAMES = 10
 _ID_BYTES = 16
@@ -85,22 +86,23 @@ def window_spans(
     A window does not depend on later messages, so when a conversation grows, only the
     last window changes.
     """
-    parts: Iterable[ChatSession] = [{"messages": session.get("messages", ())}]
-    if gap is not None:
-        # A later reply must not change earlier windows.
-        split = SplitSessions(gap=gap, reply_within=timedelta(0))
-        parts = split.lazy_transform(parts)
-    part_start = 0
-    for part in parts:
-        chunks: Iterable[ChatSession] = [part]
-        if size is not None:
-            chunk = ChunkSessions(size=size, overlap=overlap, keep_tail=True)
-            chunks = chunk.transform_session(part)
-        for index, window in enumerate(chunks):
-            start = part_start + index * ((size or 0) - overlap)
-            if window["messages"]:
-                yield start, start + len(window["messages"])
-        part_start += len(part["messages"])
+    max_pause = inf if gap is None else gap.total_seconds()
+    if max_pause <= 0 or (size is not None and not 0 <= overlap < size):
+        msg = (
+            "size and gap must be positive, and overlap less than size, not "
+            f"size={size}, overlap={overlap}, gap={gap}."
+        )
+        raise ValueError(msg)
+    messages = session.get("messages", ())
+    # Unlike in `SplitSessions`, replies join no parts: later ones would change windows.
+    pauses = pauses_before(messages)
+    starts = [i for i, pause in enumerate(pauses) if pause and pause > max_pause]
+    for first, end in pairwise((0, *starts, len(messages))):
+        start = stop = first
+        while stop < end:
+            stop = end if size is None else min(end, start + size)
+            yield start, stop
+            start = stop - overlap
 
 
 def sessions_to_documents(
@@ -160,7 +162,7 @@ def sessions_to_documents(
 
 def read_chat(session: ChatSession) -> tuple[IndexedChat, list[ChatLine]]:
     """Return a session's metadata and messages, with ids for messages without one."""
-    metadata: Mapping[str, Any] = dict(session).get("metadata") or {}  # type: ignore[assignment] # other packages may use any type
+    metadata = metadata_of(session)
     messages = session.get("messages", ())
     identities = [_identity(message) for message in messages]
     platform = _text(metadata.get("platform")) or "unknown"

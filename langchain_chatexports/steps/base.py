@@ -30,13 +30,15 @@ from langchain_core.runnables.config import (
 from langchain_core.runnables.graph import Graph
 from pydantic import ConfigDict, field_validator
 
-from langchain_chatexports.chat_loaders.async_loading import iterate_on_thread
+from langchain_chatexports.chat_loaders.pipe import (
+    TransformedChatLoader,
+    iterate_on_thread,
+)
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     closing_iterator,
     iter_sessions,
 )
-from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 _DUMPED_TYPES = (timedelta, date, time, PurePath)
 _PACKAGE = "langchain_chatexports."

@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from langchain_core.chat_sessions import ChatSession
-from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import Field, field_validator
 
-from langchain_chatexports._fast.messages import create_ai_message
+from langchain_chatexports.chat_loaders.utils import as_ai_message
 from langchain_chatexports.steps.base import SessionTransform
 
 
@@ -52,7 +51,7 @@ class MapAIMessages(SessionTransform):
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Map the messages of one session."""
         messages = [
-            _as_ai_message(message)
+            as_ai_message(message)
             if self._is_ai(message.additional_kwargs)
             else message
             for message in session.get("messages", ())
@@ -66,24 +65,3 @@ class MapAIMessages(SessionTransform):
             return self.role is not None or extra.get("is_from_me") is True
         names = (self.sender,) if isinstance(self.sender, str) else self.sender
         return extra.get("sender") in names
-
-
-def _as_ai_message(message: BaseMessage) -> BaseMessage:
-    if isinstance(message, AIMessage):
-        return message
-    content, kwargs = message.content, dict(message.additional_kwargs)
-    if kwargs.get("forwarded"):
-        # Do not train on another person's words.
-        kwargs.setdefault("weight", 0)
-    has_extras = message.response_metadata or "tool_calls" in kwargs
-    if type(content) is str and not has_extras:
-        return create_ai_message(
-            content, kwargs, message_id=message.id, name=message.name
-        )
-    return AIMessage(
-        content=content,
-        additional_kwargs=kwargs,
-        response_metadata=dict(message.response_metadata),
-        id=message.id,
-        name=message.name,
-    )

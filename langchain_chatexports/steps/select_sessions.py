@@ -9,6 +9,7 @@ from langchain_core.chat_sessions import ChatSession
 from pydantic import field_validator
 
 from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.chat_loaders.schema import keys_of, metadata_of
 from langchain_chatexports.steps.base import SessionTransform
 
 
@@ -62,7 +63,7 @@ class SelectSessions(SessionTransform):
 
 def is_group(session: ChatSession) -> bool:
     """Return whether a session is a group, based on its metadata or senders."""
-    is_group = _metadata(session).get("is_group")
+    is_group = metadata_of(session).get("is_group")
     if isinstance(is_group, bool):
         return is_group
     return len(_senders(session)) > 2  # noqa: PLR2004 - a pair
@@ -72,20 +73,15 @@ def has_several_others(session: ChatSession) -> bool:
     """Return whether a session is a group of more than two people."""
     if not is_group(session):
         return False
-    participants = _metadata(session).get("participants")
+    participants = metadata_of(session).get("participants")
     return not participants or len(_people(session)) > 2  # noqa: PLR2004 - a pair
 
 
 def _people(session: ChatSession) -> set[str]:
-    participants = _metadata(session).get("participants") or ()
+    participants = metadata_of(session).get("participants") or ()
     return {*map(str, participants), *_senders(session)}
 
 
-def _metadata(session: ChatSession) -> Mapping[str, Any]:
-    metadata = dict(session).get("metadata")
-    return metadata if isinstance(metadata, Mapping) else {}
-
-
 def _senders(session: ChatSession) -> set[str]:
-    extras = (message.additional_kwargs for message in session.get("messages", ()))
-    return {str(extra["sender"]) for extra in extras if extra.get("sender")}
+    senders = (keys_of(m).get("sender") for m in session.get("messages", ()))
+    return {str(sender) for sender in senders if sender}

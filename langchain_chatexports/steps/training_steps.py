@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import timedelta
 from typing import Literal, TypeAlias
 
@@ -18,7 +17,7 @@ Gap: TypeAlias = "timedelta | Literal['auto'] | None"
 
 
 def training_steps(
-    senders: Collection[str] = (),
+    mapping_step: SessionTransform | None = None,
     *,
     gap: Gap = "auto",
     size: int = 8,
@@ -29,7 +28,8 @@ def training_steps(
     """Return the steps from an export's sessions to the messages of examples.
 
     Args:
-        senders: The names of the person who becomes the AI; empty for the owner.
+        mapping_step: The step that maps the messages of a person to AI messages, by
+            default the owner's.
         gap: The pause at which to split conversations.
         size: The number of messages in a window.
         overlap: The number of messages shared with the previous window.
@@ -47,7 +47,7 @@ def training_steps(
         # Split before messages are merged, since runs do not span long pauses.
         *(() if gap is None else (SplitSessions(gap=gap),)),
         MergeChatRuns(),
-        MapAIMessages(sender=tuple(senders) or None),
+        mapping_step or MapAIMessages(),
         LabelSpeakers(),
         *(() if whole else (windows,)),
     )

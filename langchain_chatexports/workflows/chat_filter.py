@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-from langchain_chatexports.chat_loaders.recognition import Export
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.chat_loaders.base import LoaderOptions
+from langchain_chatexports.chat_loaders.names import NameIndex, name_key
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.steps import SelectSessions
 
 
 @dataclass(frozen=True)
@@ -38,51 +37,48 @@ class ChatFilter:
         )
 
     def loader_options(self) -> LoaderOptions:
-        """Return the loader options for this filter; `apply` excludes groups."""
+        """Return the loader options for this filter."""
         return {
             "include": self.include,
             "exclude": self.exclude,
+            "groups": not self.without_groups,
             "start": self.start,
             "end": self.end,
         }
 
-    def apply(self, exports: Iterable[Export]) -> list[Export]:
-        """Exclude groups, if requested, from exports opened with `loader_options`."""
-        if not self.without_groups:
-            return [*exports]
-        step = SelectSessions(is_group=False)
-        return [
-            replace(export, loader=export.loader.with_selection(step))
-            for export in exports
-        ]
-
-    def check_names(self, exports: Sequence[Export]) -> None:
-        """Raise an error for unknown names; call it after reading the exports."""
-        known_names = {name for export in exports for name in export.loader.names_found}
-        for option, unknown in self._unknown(exports):
+    def check_names(self, readings: Sequence[Reading]) -> None:
+        """Raise an error for names that the exports do not have."""
+        for option, unknown in self._unknown(readings):
             between = " between these dates" if self.start or self.end else ""
-            msg = (
-                f"No conversation{between} matches `{option}`."
-                f"{did_you_mean(unknown, known_names)}"
-            )
+            subject = f"conversation{between}"
+            msg = index_names(readings).problem(unknown, subject, f"`{option}`")
             raise SenderNotFoundError(msg, parameters=(option,))
 
-    def has_unknown_names(self, exports: Sequence[Export]) -> bool:
+    def has_unknown_names(self, readings: Sequence[Reading]) -> bool:
         """Return whether `check_names` raises an error."""
-        return any(self._unknown(exports))
+        return any(self._unknown(readings))
 
-    def _unknown(self, exports: Sequence[Export]) -> Iterator[tuple[str, list[str]]]:
+    def _unknown(self, readings: Sequence[Reading]) -> Iterator[tuple[str, list[str]]]:
+        known_keys = {name_key(n) for reading in readings for n in reading.names.found}
         for option, names in (("include", self.include), ("exclude", self.exclude)):
-            unknown = [
-                name
-                for name in names
-                if not any(_has_name(export.loader, name) for export in exports)
-            ]
+            unknown = [name for name in names if name_key(name) not in known_keys]
             if unknown:
                 yield option, unknown
 
 
-def _has_name(loader: ChatExportLoader, name: str) -> bool:
-    known_names = {known_name.casefold() for known_name in loader.names_found}
-    names = {name, *loader.names_of(name)}
-    return not known_names.isdisjoint(map(str.casefold, names))
+def index_names(
+    readings: Iterable[Reading], senders: Collection[str] = ()
+) -> NameIndex[frozenset[str]]:
+    """Return an index of senders with their other names and handles.
+
+    Without `senders`, of all people and conversations.
+    """
+    names = {*senders}
+    handles: dict[str, set[str]] = {}
+    for reading in readings:
+        if not senders:
+            names |= reading.names.found
+        for name, others in reading.names.handles().items():
+            if not senders or name in senders:
+                handles.setdefault(name, set()).update(others)
+    return NameIndex.of(names.difference(*handles.values()), handles)

@@ -1,7 +1,7 @@
 """Convert exports to training examples, or read example files."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -11,17 +11,19 @@ from typing import Any
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports._terminal import plural
-from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary, Reading
+from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary
 from langchain_chatexports.chat_loaders.date_order import DateOrder
+from langchain_chatexports.chat_loaders.pipe import read_loaders
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     ExportOptions,
     estimate_message_count,
-    is_examples_file,
     open_exports,
 )
-from langchain_chatexports.chat_loaders.suggestions import did_you_mean
+from langchain_chatexports.datasets.example_files import is_examples_file
 from langchain_chatexports.datasets.examples import SystemPrompt
+from langchain_chatexports.datasets.person import PersonNames
 from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.datasets.trace import (
     TracedExample,
@@ -35,9 +37,8 @@ from langchain_chatexports.exceptions import (
     TrainingDataError,
 )
 from langchain_chatexports.steps import ChunkSessions, SessionTransform
-from langchain_chatexports.steps.pipe import read_loader
 from langchain_chatexports.steps.training_steps import Gap, training_steps
-from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.chat_filter import ChatFilter, index_names
 from langchain_chatexports.workflows.redaction import Redaction
 
 # Fields that also apply to finished examples; a split set has its own `keep_tail`.
@@ -112,16 +113,17 @@ class PrepareOptions:
             "columns": None,
         }
 
-    def steps(self, senders: Collection[str]) -> tuple[SessionTransform, ...]:
+    def person(self, reading: Reading) -> PersonNames:
+        """Return the names of the person who becomes the AI, in one export."""
+        redact = self.redaction.redact_sender if self.redaction else None
+        return PersonNames(reading, self.ai, redact)
+
+    def steps(self, person: PersonNames) -> tuple[SessionTransform, ...]:
         """Return the steps that convert an export's sessions to example messages."""
-        redaction = self.redaction
-        names = [
-            redaction.redact_sender(name) if redaction else name for name in senders
-        ]
         return (
-            *(redaction.steps() if redaction else ()),
+            *(self.redaction.steps() if self.redaction else ()),
             *training_steps(
-                names,
+                person.mapping_step(),
                 gap=self.gap,
                 size=self.size,
                 overlap=self.overlap,
@@ -147,7 +149,7 @@ class Preparation:
     passes: list[tuple[Export, Reading]] = field(default_factory=list)
     """The exports and their counted passes, set when reading begins."""
 
-    _ai_names: list[frozenset[str]] = field(default_factory=list)
+    _persons: list[PersonNames] = field(default_factory=list)
 
     def iter_examples(self, counts: list[Counts]) -> Iterator[TracedExample]:
         """Yield the exports' examples with their origins.
@@ -195,8 +197,7 @@ class Preparation:
     @cached_property
     def exports(self) -> list[Export]:
         """The exports at the paths; all files of a split export form one export."""
-        exports = open_exports(self.paths, **self.options.export_options())
-        return self.options.chats.apply(exports)
+        return open_exports(self.paths, **self.options.export_options())
 
     @property
     def citable_exports(self) -> tuple[Path, ...]:
@@ -210,9 +211,14 @@ class Preparation:
         return () if self.has_example_files else tuple(self.paths)
 
     @property
+    def readings(self) -> list[Reading]:
+        """The counted passes."""
+        return [reading for _, reading in self.passes]
+
+    @property
     def messages_read(self) -> int:
         """The number of messages read from the exports so far."""
-        return sum(reading.messages_read for _, reading in self.passes)
+        return sum(reading.messages_read for reading in self.readings)
 
     def estimate_message_count(self) -> int | None:
         """Estimate the number of messages; `None` if that is not possible."""
@@ -239,45 +245,47 @@ class Preparation:
         """Read the exports and yield their sessions."""
         if self.options.redaction:
             self.options.redaction.read_names(self.exports)
-        self._ai_names = [
-            frozenset(
-                name for ai in self.options.ai for name in export.loader.names_of(ai)
-            )
-            for export in self.exports
-        ]
-        self.passes = [
-            (export, read_loader(export.loader, self.options.steps(sorted(names))))
-            for export, names in zip(self.exports, self._ai_names, strict=True)
-        ]
+        self._persons = []
+        loaders = [export.loader for export in self.exports]
+        readings = read_loaders(loaders, self._create_steps)
+        self.passes = list(zip(self.exports, readings, strict=True))
         return self._read_sessions()
+
+    def _create_steps(self, reading: Reading) -> tuple[SessionTransform, ...]:
+        self._persons.append(self.options.person(reading))
+        return self.options.steps(self._persons[-1])
 
     def _read_sessions(self) -> Iterator[ChatSession]:
         for _, reading in self.passes:
             yield from reading
         chats = self.options.chats
         if not chats.includes_all:
-            chats.check_names(self.exports)
+            chats.check_names(self.readings)
             if not any(summary.kept for _, summary in self.summaries()):
                 msg = (
                     "No message in these exports matches the filter of chats. Use "
                     "fewer or other conditions."
                 )
                 raise TrainingDataError(msg, parameters=chats.used_fields())
+        for person in self._persons:
+            person.check()
         without_ai, senders = self.exports_without_ai(), self.senders()
         if without_ai and not self.options.ai:
             paths = ", ".join(str(path) for path in without_ai)
             msg = f"The owner of {paths} is unknown. Choose a person with `ai`."
             raise SenderNotFoundError(msg, senders, parameters=("ai",))
         if without_ai and len(without_ai) == len(self.passes):
-            suggestion = did_you_mean(self.options.ai, senders)
-            msg = f"No sender in these exports matches `ai`.{suggestion}"
+            known_names = index_names(self.readings, senders)
+            msg = known_names.problem(
+                self.options.ai, "sender in these exports", "`ai`"
+            )
             raise SenderNotFoundError(msg, senders, parameters=("ai",))
 
     def exports_without_ai(self) -> list[Path]:
         """Return the exports read so far that have no message from the AI."""
         without_ai = []
-        for (export, reading), names in zip(self.passes, self._ai_names, strict=True):
-            summary = reading.summary()
+        for (export, reading), person in zip(self.passes, self._persons, strict=True):
+            summary, names = reading.summary(), person.find()
             if not (summary.kept or self.options.chats.includes_all):
                 continue  # All of its chats were excluded.
             if summary.senders.keys().isdisjoint(names or {summary.owner}):

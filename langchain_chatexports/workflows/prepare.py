@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import (
     Callable,
-    Collection,
     Iterable,
     Iterator,
     Mapping,
@@ -19,15 +18,16 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import one_line, plural
-from langchain_chatexports.chat_loaders.counts import Counts, Reading
-from langchain_chatexports.chat_loaders.recognition import Export, find_splits
-from langchain_chatexports.chat_loaders.suggestions import match_name
+from langchain_chatexports.chat_loaders.counts import Counts
+from langchain_chatexports.chat_loaders.reading import Reading
+from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.datasets.card import (
     EXAMPLES,
     CardNotes,
     SourceFile,
     hash_source,
 )
+from langchain_chatexports.datasets.example_files import find_splits
 from langchain_chatexports.datasets.formats import SPLIT_NAMES, FormatName
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.splits import split_examples
@@ -40,7 +40,7 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.names import correct_names
 from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.training_data import (
     MIN_EXAMPLES,
@@ -233,7 +233,7 @@ def _read(
         _check_options_for_examples(options)
     try:
         result = use(preparation)
-    except SenderNotFoundError:
+    except SenderNotFoundError as error:
         senders = preparation.senders()
         if not senders and options.chats.includes_all:
             path_list = ", ".join(map(str, paths))
@@ -242,19 +242,12 @@ def _read(
                 "Choose another chat."
             )
             raise TrainingDataError(msg) from None
-        exports = preparation.exports
-        # After an unknown chat name, no senders have been read.
-        known_names = senders or {
-            name for export in exports for name in export.loader.names_found
-        }
-        corrected_options = replace(
-            options,
-            ai=match_names(options.ai, known_names, exports),
-            chats=correct_names(options.chats, exports, senders),
-        )
+        readings = preparation.readings
+        chats, ai = correct_names(options.chats, options.ai, readings, error, senders)
+        corrected_options = replace(options, ai=ai, chats=chats)
         if corrected_options == options:
             # If a chat name is wrong, asking for a speaker would not help.
-            has_unknown_chat = options.chats.has_unknown_names(exports)
+            has_unknown_chat = options.chats.has_unknown_names(readings)
             if options.ai or has_unknown_chat or not (choose_speaker and senders):
                 raise
             owners = {
@@ -270,33 +263,6 @@ def _read(
         msg = f"Skipped {path}: it has no messages from the chosen person."
         warnings.warn(msg, stacklevel=3)
     return preparation, result
-
-
-def correct_names(
-    chats: ChatFilter, exports: Collection[Export], senders: Iterable[str] = ()
-) -> ChatFilter:
-    """Replace names with those in the exports; unknown names are not changed."""
-    known_names = {name for export in exports for name in export.loader.names_found}
-    known_names.update(senders)
-    return replace(
-        chats,
-        include=match_names(chats.include, known_names, exports),
-        exclude=match_names(chats.exclude, known_names, exports),
-    )
-
-
-def match_names(
-    names: Iterable[str], known_names: Collection[str], exports: Iterable[Export]
-) -> tuple[str, ...]:
-    """Replace names with those in the exports; unknown names are not changed."""
-
-    def is_known(name: str) -> bool:
-        return any(export.loader.names_of(name) & {*known_names} for export in exports)
-
-    return tuple(
-        name if is_known(name) else match_name(name, known_names) or name
-        for name in names
-    )
 
 
 def _check_options_for_examples(options: PrepareOptions) -> None:
@@ -356,5 +322,4 @@ def _hash_sources(preparation: Preparation) -> Iterator[SourceFile]:
 
 def _iter_passes(preparation: Preparation) -> Iterator[Reading]:
     # Evaluated lazily, since `passes` is replaced when reading begins.
-    for _, reading in preparation.passes:
-        yield reading
+    yield from preparation.readings

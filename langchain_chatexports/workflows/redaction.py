@@ -7,6 +7,7 @@ from pathlib import Path
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports._progress import Watch, no_progress
+from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -15,7 +16,6 @@ from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.redaction.key_file import RedactionKey, read_key_file
 from langchain_chatexports.redaction.pseudonyms import new_key
 from langchain_chatexports.steps import Redact
-from langchain_chatexports.steps.pipe import read_loader
 
 
 def default_key_file(output: Path) -> Path:
@@ -45,7 +45,7 @@ class Redaction:
                 read_key_file(self.key_file) if exists else RedactionKey(new_key())
             )
         # The selected chats may mention people from other chats.
-        passes = [read_loader(export.loader.without_filters()) for export in exports]
+        passes = read_loaders(export.loader.without_filters() for export in exports)
         with self._watch(
             "messages read for names",
             lambda: sum(reading.messages_read for reading in passes),

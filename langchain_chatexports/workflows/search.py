@@ -10,6 +10,8 @@ from itertools import chain
 from pathlib import Path
 
 from langchain_chatexports._progress import Watch, no_progress
+from langchain_chatexports.chat_loaders.pipe import read_loaders
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -63,10 +65,10 @@ def open_index(
     opened_exports = open_exports(paths, **options.export_options())
     file = None if in_memory else get_index_file(paths, options, index_dir)
     new_file = file.path if file and not file.path.exists() else None
-    readers = []
+    readers: list[Reading] = []
     with file.open() if file else ChatIndex() as index:
         if file is None or not file.is_current(index):
-            readers = [export.loader.read() for export in opened_exports]
+            readers = read_loaders(export.loader for export in opened_exports)
             rebuild = partial(file.rebuild, index) if file else index.rebuild
             with watch(
                 "messages",

@@ -16,6 +16,7 @@ from langchain_chatexports import (
     ChatExportLoader,
     ChatFineTuner,
     ChunkSessions,
+    ExportSession,
     ExportSummary,
     FineTuningRun,
     FolderFacebookMessengerChatLoader,
@@ -32,14 +33,14 @@ from langchain_chatexports import (
     validate_examples,
     write_jsonl,
 )
+from langchain_chatexports.chat_loaders.pipe import TransformedChatLoader
 from langchain_chatexports.datasets import TrainingExample
-from langchain_chatexports.steps.pipe import TransformedChatLoader
 
 
 def loaders(other: BaseChatLoader) -> None:
     loader = IMessageChatLoader("chat.db", owner="Me")
-    assert_type(loader.load(), list[ChatSession])
-    assert_type(loader.lazy_load(), Iterator[ChatSession])
+    assert_type(loader.load(), list[ExportSession])
+    assert_type(loader.lazy_load(), Iterator[ExportSession])
     assert_type(loader.inspect(), ExportSummary)
     assert_type(
         FolderFacebookMessengerChatLoader(["a.zip", "b.zip"]).inspect().kept, int

@@ -3,11 +3,9 @@
 from langchain_chatexports.chat_loaders.facebook_messenger.loader import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
-    matches,
 )
 
 __all__ = [
     "FolderFacebookMessengerChatLoader",
     "SingleFileFacebookMessengerChatLoader",
-    "matches",
 ]

@@ -6,6 +6,7 @@ have correct strings, or a mix.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
@@ -38,9 +39,10 @@ _PRIVATE_PREFIX = "\xf3\xbe"  # Their first two bytes in UTF-8.
 def make_repair(data: bytes = b"") -> Callable[[str], str]:
     """Return a function that repairs the strings of a file.
 
-    Ambiguous strings are broken if the file has no character above U+00FF, so that it
-    is unchanged since the export.
+    Ambiguous strings are broken if the file has no character above U+00FF, which means
+    it was never re-saved. A byte order mark does not count.
     """
+    data = data.removeprefix(BOM_UTF8)
     is_untouched = not _has_wide_character(data)
     if not is_untouched and not _has_broken_text(data):
         return _remove_private_emoji

@@ -28,7 +28,13 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
     is_in_export_folder,
 )
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    Message,
+    Person,
+    placeholder_text,
+)
+from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _SENDER_KEY = b'"sender'  # `sender_name` or `senderName`, in Meta's two formats.
@@ -47,6 +53,26 @@ class _MessengerChatLoader(ChatExportLoader):
 
     platform: ClassVar[str] = "facebook_messenger"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".html")
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are from Meta, by their names and first bytes.
+
+        A part that only contains media is recognized by the name of its zip.
+        """
+        name = files.path.name.lower()
+        if name.endswith(".zip") and name.startswith(_ZIP_NAMES):
+            return True
+        json_files = 0
+        for file in files:
+            if is_in_export_folder(file) or is_html_thread(file.name):
+                return True
+            is_json = files.is_single_file or file.name.lower().endswith(".json")
+            if is_json and json_files < _MAX_INSPECTED_FILES:
+                json_files += 1
+                if is_thread_head(file.head(_HEAD_BYTES)):
+                    return True
+        return False
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the threads in code-point order of their folder names."""
@@ -75,9 +101,10 @@ class _MessengerChatLoader(ChatExportLoader):
             owner = find_owner(MessengerExport(files))
             return owner[0] if owner else None
 
-    def handles(self) -> Mapping[str, Collection[str]]:
-        """Return an empty mapping, since these exports only contain names."""
-        return {}
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield nothing, since these exports only contain names."""
+        del files
+        yield from ()
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
@@ -91,6 +118,8 @@ class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
     reads one file; to read all of them as one session, pass the thread's folder to
     `FolderFacebookMessengerChatLoader`.
     """
+
+    label = "Messenger thread file"
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the thread of the file."""
@@ -119,25 +148,8 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
     folders' names.
     """
 
-
-def matches(files: ExportFiles) -> bool:
-    """Return whether files are from Meta, by their names and first bytes.
-
-    A part that only contains media is recognized by the name of its zip.
-    """
-    name = files.path.name.lower()
-    if name.endswith(".zip") and name.startswith(_ZIP_NAMES):
-        return True
-    json_files = 0
-    for file in files:
-        if is_in_export_folder(file) or is_html_thread(file.name):
-            return True
-        is_json = files.is_single_file or file.name.lower().endswith(".json")
-        if is_json and json_files < _MAX_INSPECTED_FILES:
-            json_files += 1
-            if is_thread_head(file.head(_HEAD_BYTES)):
-                return True
-    return False
+    label = "Messenger export"
+    has_parts = True
 
 
 def _parse_documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
@@ -149,7 +161,7 @@ def _parse_documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]
             if document is None and files.is_single_file:
                 raise _no_thread_error(files)
         except ChatExportError as error:
-            files.skip(error)
+            files.skip(error, entry.file)
             continue
         if document is None:
             files.details["other_files"] += 1
@@ -187,7 +199,7 @@ def _read_conversation(
         messages=iter(messages),  # Frees the list when it is exhausted.
         title=next((head.title for head in heads if head.title), None),
         members=members,
-        names={name: name for name in people},
+        people={name: Person(name) for name in people},
         is_group=len(participants) > _PAIR or None if is_group is None else is_group,
         platform=INSTAGRAM if thread.is_instagram else None,
         owner=owner,
@@ -240,7 +252,7 @@ def _find_system_lines(messages: list[Message], reader: LineReader) -> None:
             continue
         message.kind = _KINDS.get(kind, "system")
         if message.kind == "media":
-            message.text = "" if has_attachment else "[attachment]"
+            message.text = "" if has_attachment else placeholder_text(())
         else:
             message.extra[message.kind] = kind if message.kind == "system" else True
 
@@ -299,12 +311,9 @@ def _content_key(message: Message) -> tuple[object, ...]:
     return message.sender, message.text, tuple(map(_attachment_key, attachments))
 
 
-def _attachment_key(attachment: dict[str, str]) -> tuple[str, ...]:
-    kind, uri = attachment["type"], attachment.get("uri", "")
-    if kind != "link":
-        # Folder names differ between types of exports.
-        uri = uri.rpartition("/")[2]
-    return kind, uri, attachment.get("text", "")
+def _attachment_key(attachment: Attachment) -> tuple[str, ...]:
+    values = map(attachment.get, ("type", "name", "uri", "text"))
+    return tuple(str(value or "") for value in values)
 
 
 def _information_rank(message: Message) -> tuple[bool, int]:

@@ -24,7 +24,8 @@ from langchain_chatexports.chat_loaders.json_data import (
     decode_json,
     replace_lone_surrogates,
 )
-from langchain_chatexports.chat_loaders.messages import Message, attachment
+from langchain_chatexports.chat_loaders.messages import Message, attachment, link
+from langchain_chatexports.chat_loaders.schema import Attachment
 
 _HEAD_BYTES = 16 * 2**10
 _THREAD_KEYS = (b'"messages"', b'"participants"', b'"threadName"')
@@ -362,7 +363,7 @@ def _detect_system_kind(record: Record, text: str) -> str | None:
 
 def _convert_attachments(
     record: Record, repair: Callable[[str], str]
-) -> Iterator[dict[str, str]]:
+) -> Iterator[Attachment]:
     for kind, items in (
         ("photo", record.photos),
         ("video", record.videos),
@@ -372,12 +373,7 @@ def _convert_attachments(
         ("sticker", [record.sticker] if record.sticker else ()),
     ):
         for item in items or ():
-            yield {"type": kind, "uri": item.uri} if item.uri else {"type": kind}
+            yield attachment(repair(item.uri or ""), kind=kind)
     share = record.share
     if share and (share.link or share.share_text):
-        shared = {"type": "link"}
-        if share.link:
-            shared["uri"] = share.link
-        if share.share_text:
-            shared["text"] = repair(share.share_text)
-        yield shared
+        yield link(share.link or "", text=repair(share.share_text or ""))

@@ -25,6 +25,8 @@ from importlib.resources import files
 
 import msgspec
 
+from langchain_chatexports.chat_loaders.names import name_key
+
 _PARTS = {
     "{N}": r"[^\n]+",
     "{T}": r"[^\n:]+",
@@ -90,8 +92,6 @@ class _Tables:
                     else:
                         self.by_middle.append(template)
                         middles.append(re.escape(max(literals, key=len).lstrip()))
-        # Last characters of all sentences that do not start with literal text.
-        self.last_characters = _SENTENCE_ENDS.union(key[-1] for key in self.by_end)
         # Thanks to the common space, the regex engine only checks the beginnings of
         # words.
         self.middle = re.compile(f" (?:{'|'.join(middles)})")
@@ -111,7 +111,7 @@ class LineReader:
 
     def __init__(self, people: Iterable[str] = (), owner: str | None = None) -> None:
         self._people = [_split_words(name) for name in people]
-        self._owner = None if owner is None else owner.casefold().strip()
+        self._owner = None if owner is None else name_key(owner)
         self._nicknames: set[str] = set()
         self._plans: set[str] = set()
         self._tables = _tables()
@@ -125,7 +125,8 @@ class LineReader:
         """
         tables = self._tables
         if (
-            text[-1:] not in tables.last_characters
+            text[-1:] not in _SENTENCE_ENDS
+            and text[-_KEY_LENGTH:] not in tables.by_end
             and text[:_KEY_LENGTH] not in tables.by_start
         ):
             return None  # Fast path for nearly every message.
@@ -145,7 +146,7 @@ class LineReader:
         match = text.endswith(template.end) and template.pattern.fullmatch(text)
         if not match:
             return False
-        is_owner = self._owner in {None, sender.casefold().strip()}
+        is_owner = self._owner in {None, name_key(sender)}
         if template.placeholders and is_by_owner(text) and not is_owner:
             return False
         for index, placeholder in enumerate(template.placeholders):

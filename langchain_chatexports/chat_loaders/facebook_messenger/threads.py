@@ -171,7 +171,7 @@ class MessengerExport:
                 else:
                     self.other_files.append(file)
             except ChatExportError as error:
-                files.skip(error)
+                files.skip(error, file)
 
     def _add(
         self, entry: ThreadFile, *sort_key: str, name: str | None = None

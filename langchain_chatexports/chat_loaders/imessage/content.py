@@ -22,7 +22,12 @@ from langchain_chatexports.chat_loaders.imessage.queries import (
     AttachmentRow,
     Details,
 )
-from langchain_chatexports.chat_loaders.messages import attachment
+from langchain_chatexports.chat_loaders.messages import (
+    attachment,
+    link,
+    placeholder_text,
+)
+from langchain_chatexports.chat_loaders.schema import Attachment
 
 _ATTACHMENT_PLACEHOLDER, _APP_PLACEHOLDER = "\ufffc", "\ufffd"
 _BETWEEN_BUBBLES = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
@@ -115,7 +120,7 @@ def read_content(
     )
     preview = _read_link_preview(details.payload_data)
     descriptions += preview
-    display_text = display_text or "".join(link.get("uri", "") for link in preview)
+    display_text = display_text or "".join(item.get("uri", "") for item in preview)
     if subject := _clean_text(details.subject or "", has_app=False):
         extra["subject"] = subject
         display_text = f"{subject}\n{display_text}" if display_text else subject
@@ -123,10 +128,9 @@ def read_content(
         extra["attachments"] = descriptions
     kind = "text"
     if not display_text and (descriptions or _ATTACHMENT_PLACEHOLDER in stored_text):
-        kind, fallback = "media", "[audio]" if is_audio else "[attachment]"
-        display_text = (
-            " ".join(f"[{item['type']}]" for item in descriptions) or fallback
-        )
+        kind = "media"
+        unlisted = [attachment(kind="audio")] if is_audio else []
+        display_text = placeholder_text(descriptions or unlisted)
     elif not display_text:
         is_damaged = text is None and details.attributedBody is not None
         kind = "unreadable" if is_damaged else "empty"
@@ -205,17 +209,15 @@ def _read_poll_options(url: str) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-def _read_link_preview(payload: object) -> list[dict[str, str]]:
+def _read_link_preview(payload: object) -> list[Attachment]:
     root = read_archive(payload)
     for key in ("richLinkMetadata", "metadata"):
-        fields = {
-            "uri": get_text(root, key, "originalURL") or get_text(root, key, "URL"),
-            "title": get_text(root, key, "title"),
-            "text": get_text(root, key, "summary"),
-            "site": get_text(root, key, "siteName"),
-        }
-        if link := {name: text for name, text in fields.items() if text}:
-            return [{"type": "link", **link}]
+        uri = get_text(root, key, "originalURL") or get_text(root, key, "URL")
+        title, text, site = (
+            get_text(root, key, name) or "" for name in ("title", "summary", "siteName")
+        )
+        if uri or title or text or site:
+            return [link(uri or "", title=title, text=text, site=site)]
     return []
 
 
@@ -233,7 +235,7 @@ def _sort_by_position(
 
 def _describe_attachments(
     rows: Sequence[AttachmentRow], *, is_audio: bool
-) -> list[dict[str, str]]:
+) -> list[Attachment]:
     """Return the type, name and MIME type of each visible attachment."""
     descriptions = []
     for row in rows:

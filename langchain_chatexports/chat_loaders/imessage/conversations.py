@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.queries import Activity, Chat, Queries
+from langchain_chatexports.chat_loaders.messages import Person
 from langchain_chatexports.chat_loaders.names import NameIndex, name_key
 from langchain_chatexports.chat_loaders.people import People as Contacts
 
@@ -62,9 +63,26 @@ class People:
             handle for handle, person in self.ids_by_handle.items() if person in found
         )
 
+    def to_dict(self) -> dict[str, Person]:
+        """Return all people by id."""
+        return {
+            person: Person(name, tuple(self.handles[person]))
+            for person, name in self.names.items()
+        }
+
     def _get_key(self, address: str) -> Hashable:
         card = self._contacts.find([address])
         return ("address", name_key(address)) if card is None else ("card", card)
+
+
+class Owner(NamedTuple):
+    """The owner of a database."""
+
+    id: str
+    found_by: str | None
+    addresses: frozenset[str]  # In lower case.
+    # The owner's handles, if the database does not mark the owner's messages.
+    handles: frozenset[Any]
 
 
 @dataclass(frozen=True)
@@ -78,13 +96,30 @@ class MergedChats:
     is_self_chat: bool  # Whether the owner writes to one of their own addresses.
 
 
+def find_owner(
+    people: People, label: str, addresses: frozenset[str], has_sent_messages: bool
+) -> Owner:
+    """Find the owner, who is displayed as `label`, and add them to the people."""
+    handles = frozenset() if has_sent_messages else people.find_handles(label)
+    # Use the label as the owner's id, unless it is another person's address.
+    default_id = label if label not in people.handles else "is_from_me"
+    ids = [people.ids_by_handle[handle] for handle in handles]
+    owner = min(ids, default=default_id)
+    people.names[owner] = label
+    aliases = (label, *people.handles.get(owner, ()), *sorted(addresses))
+    people.handles[owner] = dict.fromkeys(aliases)
+    found_by = "name" if handles else None
+    if has_sent_messages:
+        found_by = "is_from_me"
+    return Owner(owner, found_by, addresses, handles)
+
+
 def merge_chats(
     queries: Queries, people: People, owner_addresses: Collection[str]
 ) -> list[MergedChats]:
     """Return the conversations, most recently active first.
 
     A person's one-to-one chats are merged, and so are groups linked by the database.
-    `owner_addresses` are in lower case.
     """
     chats = queries.get_chats()
     participants: dict[Any, list[str]] = {}
@@ -130,7 +165,7 @@ def _find_other_person(
     senders = {
         people.ids_by_handle.get(handle_id) for handle_id in activity.senders
     } - {None}
-    # In a database built by hand, both people of a chat can have handles.
+    # In hand-made databases, both people may have handles.
     if _is_group(chat) or len(senders) > 1:
         return None
     members = set(participants)
@@ -145,7 +180,7 @@ def _merge(
     people: People,
     owner_addresses: Collection[str],
 ) -> MergedChats:
-    # In a database built by hand, row ids can have any type.
+    # In hand-made databases, row ids can have any type.
     chats = sorted(
         (chat for _, chat in active_chats),
         key=lambda chat: (
@@ -169,8 +204,8 @@ def _merge(
         ]
     is_self_chat = False
     if other_person is not None and not is_group:
-        addresses = map(str.casefold, people.handles[other_person])
-        is_self_chat = not set(owner_addresses).isdisjoint(addresses)
+        addresses = map(name_key, people.handles[other_person])
+        is_self_chat = not set(map(name_key, owner_addresses)).isdisjoint(addresses)
     return MergedChats(
         chats=tuple(chats),
         people=tuple(dict.fromkeys(members)),

@@ -1,17 +1,18 @@
 """The chat loader for Apple's Messages."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-from langchain_chatexports.chat_loaders.conversation import make_names_distinct
 from langchain_chatexports.chat_loaders.database import open_database, stat_path
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.imessage.contacts import read_nearby_books
 from langchain_chatexports.chat_loaders.imessage.conversations import (
+    MergedChats,
+    Owner,
     People,
+    find_owner,
     merge_chats,
 )
 from langchain_chatexports.chat_loaders.imessage.messages import MessageReader
@@ -20,7 +21,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
     default_path,
     find_database,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Person
 
 
 class IMessageChatLoader(ChatExportLoader):
@@ -43,6 +44,8 @@ class IMessageChatLoader(ChatExportLoader):
     """
 
     platform = "imessage"
+    label = "iMessage database"
+    suffixes = ()
     owner_is_label = True
 
     def __init__(
@@ -73,11 +76,6 @@ class IMessageChatLoader(ChatExportLoader):
         self.owner = self.owner or "Me"
         stat_path(self.path)
 
-    @contextmanager
-    def open_export(self, *, is_quiet: bool = False) -> Iterator[ExportFiles]:
-        """Yield no files, since `conversations` opens the database."""
-        yield ExportFiles(self.path, is_quiet=is_quiet)
-
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the conversations, most recently active first.
 
@@ -85,60 +83,36 @@ class IMessageChatLoader(ChatExportLoader):
             ChatExportError: If there is no Messages database, access is denied, or the
                 database is damaged.
         """
-        path = find_database(self.path)
-        label = self.owner or "Me"
-        with open_database(path) as database:
+        with open_database(find_database(self.path)) as database:
             queries = Queries(database)
-            contacts = self.people
-            if not contacts.has_address_book:
-                contacts = contacts.with_address_book(read_nearby_books(path))
-            people = People(queries.get_handles(), contacts)
-            # Read in file order first, which is much faster on a hard disk. The next
-            # pass then reads from the cache.
-            has_sent_messages, addresses = queries.get_owner_addresses()
-            conversations = merge_chats(queries, people, addresses)
-            owner_handles = (
-                frozenset() if has_sent_messages else people.find_handles(label)
-            )
-            # Use the label as the owner's id, unless it is another person's address.
-            owner = label if label not in people.handles else "is_from_me"
-            owner = min(
-                (people.ids_by_handle[handle] for handle in owner_handles),
-                default=owner,
-            )
-            people.names[owner] = label
-            handles = (label, *people.handles.get(owner, ()), *sorted(addresses))
-            people.handles[owner] = dict.fromkeys(handles)
-            files.details["owner_addresses"] = sorted(addresses)
-            found_by = "name" if owner_handles else None
-            if has_sent_messages:
-                found_by = "is_from_me"
-            shared_ids = queries.get_shared_messages()
-            reader = MessageReader(queries, people, owner, owner_handles, shared_ids)
-            display_names = make_names_distinct(people.names, people.handles)
-            for merged in conversations:
-                members = [] if merged.is_self_chat else list(merged.people)
-                if found_by:
-                    members = [person for person in members if person != owner]
-                    members.append(owner)
-                titles = [chat.title for chat in merged.chats if chat.title]
-                if not titles and merged.other_person and not merged.is_group:
-                    titles = [display_names[merged.other_person]]
-                aliases = [(c.guid, c.identifier, c.title) for c in merged.chats]
-                services: list[str] = []
-                yield Conversation(
-                    id=merged.chats[0].guid or str(merged.chats[0].row_id),
-                    messages=reader.read(merged, services),
-                    title=titles[0] if titles else None,
-                    members=members,
-                    names=people.names,
-                    handles=people.handles,
-                    aliases=[name for names in aliases for name in names if name],
-                    is_group=merged.is_group,
-                    owner=owner if found_by else None,
-                    owner_found_by=found_by,
-                    metadata={"services": services},
-                )
+            people, owner, chats = self._find_people(queries, database.path)
+            files.details["owner_addresses"] = sorted(owner.addresses)
+            reader = MessageReader(queries, people, owner)
+            listed_people = people.to_dict()
+            for merged in chats:
+                yield _read_conversation(merged, reader, owner, listed_people)
+
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield the people in the database, without reading messages."""
+        del files
+        with open_database(find_database(self.path)) as database:
+            people, *_ = self._find_people(Queries(database), database.path)
+            yield people.to_dict()
+
+    def _find_people(
+        self, queries: Queries, path: Path
+    ) -> tuple[People, Owner, list[MergedChats]]:
+        contacts = self.people
+        if not contacts.has_address_book:
+            contacts = contacts.with_address_book(read_nearby_books(path))
+        people = People(queries.get_handles(), contacts)
+        # Read in file order first, which is much faster on a hard disk. The next pass
+        # then reads from the cache.
+        has_sent_messages, addresses = queries.get_owner_addresses()
+        chats = merge_chats(queries, people, addresses)
+        label = self.owner or "Me"
+        owner = find_owner(people, label, addresses, has_sent_messages)
+        return people, owner, chats
 
     def _count_messages(self) -> int:
         with open_database(find_database(self.path)) as database:
@@ -146,3 +120,32 @@ class IMessageChatLoader(ChatExportLoader):
             database.get_columns("message")
             ((count,),) = database.query("SELECT count(*) FROM message")
         return int(count)
+
+
+def _read_conversation(
+    chats: MergedChats,
+    reader: MessageReader,
+    owner: Owner,
+    people: Mapping[str, Person],
+) -> Conversation:
+    messages, services = reader.read(chats)
+    members = [] if chats.is_self_chat else list(chats.people)
+    if owner.found_by:
+        members = [*(person for person in members if person != owner.id), owner.id]
+    titles = [chat.title for chat in chats.chats if chat.title]
+    if not titles and chats.is_self_chat and chats.other_person:
+        titles = [people[chats.other_person].name]
+    aliases = [(chat.guid, chat.identifier, chat.title) for chat in chats.chats]
+    return Conversation(
+        id=chats.chats[0].guid or str(chats.chats[0].row_id),
+        messages=iter(messages),  # Frees the list when it is exhausted.
+        title=titles[0] if titles else None,
+        members=members,
+        people=people,
+        aliases=[name for names in aliases for name in names if name],
+        is_group=chats.is_group,
+        owner=owner.id if owner.found_by else None,
+        owner_found_by=owner.found_by,
+        is_ordered=True,
+        metadata={"services": services},
+    )

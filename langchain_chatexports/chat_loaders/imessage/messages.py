@@ -2,9 +2,8 @@
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Container, Mapping, Sequence
+from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributed_body,
@@ -21,6 +20,7 @@ from langchain_chatexports.chat_loaders.imessage.content import (
 )
 from langchain_chatexports.chat_loaders.imessage.conversations import (
     MergedChats,
+    Owner,
     People,
 )
 from langchain_chatexports.chat_loaders.imessage.queries import Details, Queries
@@ -63,97 +63,88 @@ class _Reaction(NamedTuple):
     is_removal: bool
 
 
-@dataclass
 class MessageReader:
     """Reads conversations in turn, and marks messages repeated from earlier ones."""
 
-    queries: Queries
-    people: People
-    owner: str  # The sender id of the owner's messages.
-    # The owner's handles, if the database does not mark the owner's messages.
-    owner_handles: Collection[Any]
-    shared_ids: Collection[int]  # The row ids of messages in more than one chat.
-    # The row ids of the shared messages read so far.
-    seen_ids: set[int] = field(default_factory=set)
+    def __init__(self, queries: Queries, people: People, owner: Owner) -> None:
+        self._queries = queries
+        self._people = people
+        self._owner = owner.id
+        self._senders = people.ids_by_handle | dict.fromkeys(owner.handles, owner.id)
+        self._shared_ids = queries.get_shared_messages()
+        self._seen_ids: set[int] = set()  # The shared messages read so far.
 
-    def read(self, chats: MergedChats, services: list[str]) -> Iterator[Message]:
-        """Yield the messages of a conversation by time, and add its services."""
-        services_seen = dict.fromkeys(chat.service for chat in chats.chats)
-        is_self_chat, other_person = chats.is_self_chat, chats.other_person or ""
-        people, owner_handles = self.people.ids_by_handle, self.owner_handles
-        row_ids: set[int] = set()
-        rows: list[tuple[int, int, int, Message]] = []
-        reactions: list[tuple[int, int, _Reaction, str]] = []
-        for row in self.queries.get_messages([chat.row_id for chat in chats.chats]):
-            row_id, time, is_owner, handle_id, guid, service, text, body, *rest = row
-            if row_id in row_ids:  # It is in several of the merged chats.
+    def read(self, chats: MergedChats) -> tuple[list[Message], list[str]]:
+        """Return the messages of a conversation by time, and its services."""
+        messages: dict[int, Message] = {}
+        reactions: dict[int, _Reaction] = {}
+        own_ids: set[int] = set()
+        services = dict.fromkeys(chat.service for chat in chats.chats)
+        for row in self._queries.get_messages([chat.row_id for chat in chats.chats]):
+            row_id, time, is_own, handle, guid, service, text, body, is_rich, status = (
+                row
+            )
+            if row_id in messages:  # It is in several of the merged chats.
                 continue
-            row_ids.add(row_id)
-            services_seen[service] = None
+            services[service] = None
+            # The handle of an own message is the other person's or empty.
+            if is_own or chats.is_self_chat:
+                sender = self._owner
+            else:
+                sender = self._senders.get(handle) or chats.other_person or ""
+            if is_own:
+                own_ids.add(row_id)
             if body is not None:
                 text = decode_attributed_body(body) if type(body) is bytes else None
-            # For the owner's messages, `handle_id` is the other person or empty.
-            if is_owner or is_self_chat or handle_id in owner_handles:
-                sender = self.owner
-            else:
-                sender = people.get(handle_id) or other_person
-            order = _NO_TIME if time is None else time
-            kind, has_details, status = rest
-            if kind is None and not has_details and is_plain_text(text):
+            if not is_rich and is_plain_text(text):
                 message = Message(time, sender, text, "text", guid or "", {})
             else:
-                message, reaction = self._read_details(row_id, time, sender, text, kind)
+                message, reaction = self._read_details(row_id, time, sender, text)
                 message.id = guid or ""
                 if reaction and status is None:
-                    reactions.append((order, row_id, reaction, message.sender))
+                    reactions[row_id] = reaction
             if status is not None:
                 message.text = message.text if message.kind == "text" else ""
                 message.kind = status
-            if row_id in self.shared_ids:
-                message.is_repeat = row_id in self.seen_ids
-                self.seen_ids.add(row_id)
-            rows.append((order, row_id, is_owner, message))
-        rows.sort()
-        if is_self_chat:
-            _mark_duplicate_notes(rows)
-        messages = [message for *_, message in rows]
-        del rows
-        _apply_text_reactions(messages)
-        _apply_reactions(sorted(reactions), messages)
-        names = (_SERVICES.get(name.casefold(), name) for name in services_seen if name)
-        services += dict.fromkeys(names)
-        yield from messages
+            messages[row_id] = message
+        ordered = _sort(messages)
+        if chats.is_self_chat:
+            _mark_duplicate_notes(ordered, own_ids)
+        self._mark_repeats(ordered)
+        _apply_text_reactions(list(ordered.values()))
+        _apply_reactions(ordered, reactions)
+        names = (_SERVICES.get(name.casefold(), name) for name in services if name)
+        return [*ordered.values()], list(dict.fromkeys(names))
 
     def _read_details(
-        self, row_id: int, time: int | None, sender: str, text: object, kind: str | None
+        self, row_id: int, time: int | None, sender: str, text: object
     ) -> tuple[Message, _Reaction | None]:
         """Read a message that is not plain text, and its reaction, if any."""
-        details = self.queries.get_details(row_id)
+        details = self._queries.get_details(row_id)
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
         stored_text = None if text is None else str(text)
-        reaction = _read_reaction(details) if kind == "reaction" else None
-        content = self._read_content(row_id, kind, details, stored_text)
+        reaction = _read_reaction(details) if details.kind == "reaction" else None
+        content = self._read_content(row_id, details, stored_text)
         display_text = content.text
         if reaction and not display_text:
             display_text = f"[{reaction.reaction}]"
         if is_owner_location(details):
-            sender = self.owner
+            sender = self._owner
         message = Message(time, sender, display_text, content.kind, extra=content.extra)
         return message, reaction
 
-    def _read_content(
-        self, row_id: int, kind: str | None, details: Details, text: str | None
-    ) -> Content:
+    def _read_content(self, row_id: int, details: Details, text: str | None) -> Content:
+        kind = details.kind
         if kind == "event":
-            other = self.people.ids_by_handle.get(details.other_handle, "someone")
-            other = self.people.names.get(other, other)
+            other = self._people.ids_by_handle.get(details.other_handle, "someone")
+            other = self._people.names.get(other, other)
             text = describe_event(details, other)
             return Content(text, "system", read_reply_to(details))
         if kind in ("vote", "sticker"):
             reason = "system" if kind == "vote" else "reaction"
             return Content(f"[{kind}]", reason, read_reply_to(details))
-        content = read_content(details, text, self.queries.get_attachments(row_id))
+        content = read_content(details, text, self._queries.get_attachments(row_id))
         if content.kind == "unreadable":
             _logger.info("The text of message %s cannot be read.", row_id)
         # `unsent` takes precedence over all other kinds except `reaction`.
@@ -164,6 +155,19 @@ class MessageReader:
             return Content(line, "media", read_reply_to(details))
         text = content.text if content.kind == "text" else ""
         return Content(text, kind, content.extra)
+
+    def _mark_repeats(self, messages: Mapping[int, Message]) -> None:
+        """Mark the messages that an earlier conversation also contains."""
+        for row_id in messages.keys() & self._shared_ids:
+            messages[row_id].is_repeat = row_id in self._seen_ids
+            self._seen_ids.add(row_id)
+
+
+def _sort(messages: Mapping[int, Message]) -> dict[int, Message]:
+    """Sort messages by time, then by row id; those without a time come first."""
+    by_row_id = sorted(messages.items())
+    by_row_id.sort(key=lambda item: _NO_TIME if item[1].time is None else item[1].time)
+    return dict(by_row_id)
 
 
 def _apply_text_reactions(messages: Sequence[Message]) -> None:
@@ -187,22 +191,25 @@ def _apply_text_reactions(messages: Sequence[Message]) -> None:
             _apply_reaction(target, reaction, message.sender)
 
 
-def _mark_duplicate_notes(rows: Iterable[tuple[int, int, int, Message]]) -> None:
+def _mark_duplicate_notes(
+    messages: Mapping[int, Message], own_ids: Container[int]
+) -> None:
     """Mark duplicate notes in the owner's chat with themselves.
 
     Some devices and versions store a note once, others as both sent and received.
     """
-    unmatched: dict[tuple[str, int], int] = {}
-    for _, _, is_owner, message in rows:
-        copy = (message.text, 1 - is_owner)
+    unmatched: dict[tuple[str, bool], int] = {}
+    for row_id, message in messages.items():
         if not message.text:
             continue
+        is_own = row_id in own_ids
+        copy = (message.text, not is_own)
         # Copies without a time also match.
         time = message.time or 0
         if copy in unmatched and abs(unmatched.pop(copy) - time) <= _MAX_COPY_GAP:
             message.kind = "duplicate"
         else:
-            unmatched[message.text, is_owner] = time
+            unmatched[message.text, is_own] = time
 
 
 def _read_reaction(details: Details) -> _Reaction | None:
@@ -228,15 +235,15 @@ def _parse_text_reaction(text: str) -> _Reaction | None:
 
 
 def _apply_reactions(
-    reactions: Sequence[tuple[int, int, _Reaction, str]], messages: Iterable[Message]
+    messages: Mapping[int, Message], reactions: Mapping[int, _Reaction]
 ) -> None:
-    guids = {reaction.target for _, _, reaction, _ in reactions}
-    if not guids:
-        return
-    targets = {message.id: message for message in messages if message.id in guids}
-    for _, _, reaction, sender in reactions:
-        if target := targets.get(reaction.target):
-            _apply_reaction(target, reaction, sender)
+    """Add reactions to their messages; both are by row id."""
+    guids = {reaction.target for reaction in reactions.values()}
+    targets = {m.id: m for m in messages.values() if m.id in guids} if guids else {}
+    for row_id, message in messages.items() if targets else ():
+        reaction = reactions.get(row_id)
+        if reaction and (target := targets.get(reaction.target)):
+            _apply_reaction(target, reaction, message.sender)
 
 
 def _apply_reaction(target: Message, reaction: _Reaction, sender: str) -> None:

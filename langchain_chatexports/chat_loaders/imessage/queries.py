@@ -74,12 +74,16 @@ _KIND = f"""CASE
         AND balloon_bundle_id NOT LIKE '%com.apple.messages.URLBalloonProvider'
         THEN 'app'
     END"""
+# Whether a message is more than text. Most are not, so their rows stay narrow.
+_IS_RICH = """CASE
+    WHEN associated_message_type >= 1000 OR item_type <> 0 OR schedule_type = 2
+        OR is_spam = 1 OR filter_action >= 2 OR is_auto_reply = 1
+        OR balloon_bundle_id <> '' OR subject <> '' OR cache_has_attachments = 1
+        OR payload_data IS NOT NULL OR thread_originator_guid <> '' OR date_edited <> 0
+    THEN 1 ELSE 0 END"""
 _VIEW = f"""CREATE TEMP VIEW messages AS SELECT *, {_TIME} AS time, {_KIND} AS kind,
-    coalesce(is_from_me = 1, 0) AS is_owner,
-    CASE WHEN text <> '' THEN NULL ELSE attributedBody END AS body,
-    coalesce(subject <> '' OR cache_has_attachments = 1 OR balloon_bundle_id <> ''
-        OR payload_data IS NOT NULL OR thread_originator_guid <> ''
-        OR date_edited <> 0, 0) AS has_details
+    is_from_me IS 1 AS is_own, {_IS_RICH} AS is_rich,
+    CASE WHEN text <> '' THEN NULL ELSE attributedBody END AS body
     FROM message_columns"""
 
 
@@ -107,6 +111,7 @@ class Activity(NamedTuple):
 class Details(NamedTuple):
     """The rarely used columns of a message, read only if needed."""
 
+    kind: str | None = None  # See `_KIND`.
     handle_id: Any = None
     subject: str | None = None
     attributedBody: Any = None  # noqa: N815 - the column's name
@@ -193,7 +198,7 @@ class Queries:
 
     def get_activity(self) -> Iterator[Activity]:
         """Return the chats that have messages, most recently active first."""
-        sender = "CASE WHEN m.is_owner THEN NULL ELSE m.handle_id END"
+        sender = "CASE WHEN m.is_own THEN NULL ELSE m.handle_id END"
         values = f"max(m.time) AS latest, min({sender}) AS low, max({sender}) AS high"
         # Use the index on chats. Reading in file order would sort all rows by chat.
         parts = (
@@ -214,7 +219,7 @@ class Queries:
 
         `destination_caller_id` is the owner's address, even on received messages.
         """
-        sql = "SELECT DISTINCT is_owner, destination_caller_id, account FROM messages"
+        sql = "SELECT DISTINCT is_own, destination_caller_id, account FROM messages"
         rows = list(self._database.query(sql))
         # `account` has a prefix for the kind of address.
         addresses = {
@@ -223,7 +228,7 @@ class Queries:
             for address in columns
             if isinstance(address, str)
         }
-        return any(is_owner for is_owner, *_ in rows), frozenset(addresses - {""})
+        return any(is_own for is_own, *_ in rows), frozenset(addresses - {""})
 
     def get_shared_messages(self) -> frozenset[int]:
         """Return the row ids of messages in more than one chat."""
@@ -239,15 +244,15 @@ class Queries:
 
         A message in two of the chats is returned twice. Rows are plain tuples, since
         named fields would double the cost: row id, microseconds since 1970 or `None`,
-        whether the owner is the sender, `handle_id`, `guid`, `service`, `text`,
-        `attributedBody` if there is no text, the kind (see `_KIND`), whether to read
-        `Details`, and the status `deleted` or `orphan` of a message without a chat.
+        whether the owner sent it, `handle_id`, `guid`, `service`, `text`,
+        `attributedBody` if there is no text, whether the message has `Details`, and
+        the status `deleted` or `orphan` of a message without a chat.
         """
         # Leave sorting to the caller: SQLite's sorter would copy the text of each row.
         source = f"""JOIN messages AS m ON m.row_id = j.message_id
             WHERE j.chat_id IN ({", ".join("?" * len(chat_ids))})"""
-        values = """m.row_id, m.time, m.is_owner, m.handle_id, m.guid, m.service,
-            m.text, m.body, m.kind, m.has_details"""
+        values = """m.row_id, m.time, m.is_own, m.handle_id, m.guid, m.service,
+            m.text, m.body, m.is_rich"""
         return self._database.query(
             f"SELECT {values}, NULL FROM {self._join} AS j CROSS {source} UNION ALL "
             f"SELECT {values}, j.status FROM unlinked_rows AS j CROSS {source}",

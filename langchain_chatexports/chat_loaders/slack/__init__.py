@@ -1,5 +1,5 @@
 """Exports of a Slack workspace, and files from slackdump."""
 
-from langchain_chatexports.chat_loaders.slack.loader import SlackChatLoader, matches
+from langchain_chatexports.chat_loaders.slack.loader import SlackChatLoader
 
-__all__ = ["SlackChatLoader", "matches"]
+__all__ = ["SlackChatLoader"]

@@ -1,17 +1,16 @@
 """The chat loader for Slack exports."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from operator import attrgetter
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.conversation import make_names_distinct
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
-from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.chat_loaders.slack.messages import (
     Converted,
     MessageConverter,
@@ -50,6 +49,29 @@ class SlackChatLoader(ChatExportLoader):
     """
 
     platform = "slack"
+    label = "Slack export"
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a Slack export, by their names and first bytes."""
+        names_by_folder: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        for file in files:
+            names_by_folder[file.folders].add(file.name)
+        if any(
+            names & USER_LISTS and names & CHANNEL_LISTS.keys()
+            for names in names_by_folder.values()
+        ):
+            return True
+        days = [file for file in files if DAY_FILE.fullmatch(file.name)]
+        if days:
+            heads = (file.head(_HEAD_BYTES) for file in days[:3])
+            return any(head.startswith(b"[") and b'"ts"' in head for head in heads)
+        dumps = [file for file in files if file.name.lower().endswith(".json")]
+        return any(map(read_dump_head, dumps[:_MAX_INSPECTED_FILES]))
+
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield the people in `users.json`, without those of other workspaces."""
+        yield read_workspace(files).people
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each channel, followed by its threads."""
@@ -58,67 +80,44 @@ class SlackChatLoader(ChatExportLoader):
         owner = (
             workspace.find_owner()
             if self.owner is None
-            else _find_person(self.owner, converter)
+            else _find_person(self.owner, converter.people)
         )
-        distinct_names = make_names_distinct(converter.names, converter.handles)
         for channel in workspace.channels:
+            # Read before people are listed, since messages contain guests.
+            messages, threads = _read_messages(channel, converter, files)
             others = [id_ for id_ in channel.members if id_ != owner]
             names = [
-                f"@{distinct_names.get(id_, id_)}" for id_ in others or channel.members
+                f"@{converter.get_name(id_) or id_}"
+                for id_ in others or channel.members
             ]
             title = ", ".join(dict.fromkeys(names)) or channel.name
-            threads: dict[str, list[Message]] = defaultdict(list)
             conversation = Conversation(
                 id=channel.id,
-                messages=_read_messages(channel, converter, files, threads),
+                messages=iter(messages),
                 title=title if channel.is_direct else f"#{channel.name}",
                 members=channel.members if channel.is_direct else (),
-                names=converter.names,
-                handles=converter.handles,
+                people=converter.people,
                 aliases=(channel.id, channel.name, f"#{channel.name}"),
                 is_group=channel.kind != "dm",
                 owner=owner,
                 owner_found_by="direct messages",
             )
+            del messages  # Freed once they have been converted.
             yield conversation
             yield from _iter_threads(conversation, channel, threads)
 
 
-def matches(files: Iterable[ExportFile]) -> bool:
-    """Return whether files are a Slack export, by their names and first bytes."""
-    all_files = list(files)
-    names_by_folder: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for file in all_files:
-        names_by_folder[file.folders].add(file.name)
-    if any(
-        names & USER_LISTS and names & CHANNEL_LISTS.keys()
-        for names in names_by_folder.values()
-    ):
-        return True
-    days = [file for file in all_files if DAY_FILE.fullmatch(file.name)]
-    if days:
-        heads = (file.head(_HEAD_BYTES) for file in days[:3])
-        return any(head.startswith(b"[") and b'"ts"' in head for head in heads)
-    dumps = [file for file in all_files if file.name.lower().endswith(".json")]
-    return any(map(read_dump_head, dumps[:_MAX_INSPECTED_FILES]))
-
-
-def _find_person(name: str, converter: MessageConverter) -> str | None:
+def _find_person(name: str, people: Mapping[str, Person]) -> str | None:
     """Look up a person's id by id, handle, name or e-mail address."""
-    key = name_key(name)
-    for person, handles in converter.handles.items():
-        if key in map(name_key, (person, *handles)):
-            return person
-    return None
+    names = {id_: (id_, person.name, *person.handles) for id_, person in people.items()}
+    found = NameIndex(names).find_same(name)
+    return found[0] if len(found) == 1 else None
 
 
 def _read_messages(
-    channel: Channel,
-    converter: MessageConverter,
-    files: ExportFiles,
-    threads: dict[str, list[Message]],
-) -> Iterator[Message]:
-    """Yield the messages outside threads, and collect those inside threads."""
+    channel: Channel, converter: MessageConverter, files: ExportFiles
+) -> tuple[list[Message], dict[str, list[Message]]]:
+    """Return the messages outside threads, and those in each thread."""
     rows: list[Converted] = []
     for row in _convert_records(channel, converter, files):
         rows.append(row)
@@ -126,16 +125,19 @@ def _read_messages(
     if len({row.message.id for row in rows}) < len(rows):
         # Only the first of several records of a message is kept.
         rows.sort(key=attrgetter("rank"), reverse=True)
+    messages: list[Message] = []
+    threads: dict[str, list[Message]] = defaultdict(list)
     for message, thread, _ in rows:
         if not thread or channel.is_direct:
-            yield message
+            messages.append(message)
         elif message.id == f"{channel.id}:{thread}":
             repeat = copy(message)
             repeat.is_repeat = True
             threads[thread].append(repeat)
-            yield message
+            messages.append(message)
         else:
             threads[thread].append(message)
+    return messages, threads
 
 
 def _convert_records(
@@ -145,7 +147,7 @@ def _convert_records(
         try:
             raws = read_records(file)
         except ChatExportError as error:
-            files.skip(error)
+            files.skip(error, file)
             continue
         if raws is None:
             files.details["other_files"] += 1

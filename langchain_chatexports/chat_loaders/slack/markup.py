@@ -1,7 +1,7 @@
 """Convert Slack's markup and blocks to text."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -17,7 +17,7 @@ _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{0,20}:(?://)?)?", re.IGNORECASE)
 
 
 def render_markup(
-    text: str, names: Mapping[str, str], channels: Mapping[str, str]
+    text: str, get_name: Callable[[str], str | None], channels: Mapping[str, str]
 ) -> str:
     """Replace the ids in message text with names, and links with their labels.
 
@@ -32,7 +32,7 @@ def render_markup(
         label = _unescape(label)
         kind, value = target[:1], target[1:]
         if kind == "@":
-            return f"@{names.get(value) or label or value}"
+            return f"@{get_name(value) or label or value}"
         if kind == "#":
             return f"#{channels.get(value) or label or value}"
         if kind == "!":

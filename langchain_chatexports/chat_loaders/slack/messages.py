@@ -4,7 +4,13 @@ import re
 from typing import Any, NamedTuple
 
 from langchain_chatexports.chat_loaders.json_data import clean_text, iter_dicts
-from langchain_chatexports.chat_loaders.messages import Message, attachment, reactions
+from langchain_chatexports.chat_loaders.messages import (
+    Message,
+    Person,
+    attachment,
+    link,
+    reactions,
+)
 from langchain_chatexports.chat_loaders.slack.markup import render_block, render_markup
 from langchain_chatexports.chat_loaders.slack.records import (
     Profile,
@@ -47,10 +53,9 @@ class MessageConverter:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        users = workspace.users.values()
-        # By id; guests are added while their messages are read.
-        self.names = {user.id: name for user in users if (name := user.visible_name)}
-        self.handles = {user.id: user.handles for user in users}
+        self.people = workspace.people
+        """By id. Guests are added in a new list, since conversations share a list."""
+
         self._channel_names = {
             channel.id: channel.name
             for channel in workspace.listed
@@ -84,11 +89,17 @@ class MessageConverter:
             text = old["comment"] or ""
         if kind == "bot":
             user = _get_bot_name(record)
-        elif record.user_profile and user and user not in self.names:
-            self.names[user] = record.user_profile.visible_name or user
+        elif record.user_profile and user and not self.get_name(user):
+            handles = self.people.get(user, Person()).handles
+            guest = Person(record.user_profile.visible_name or user, handles)
+            self.people = {**self.people, user: guest}
         if kind == "unsent":  # The text is "This message was deleted."
             user = text = ""
-        return user, render_markup(text, self.names, self._channel_names)
+        return user, render_markup(text, self.get_name, self._channel_names)
+
+    def get_name(self, user: str) -> str:
+        """Return a person's name; empty if it is unknown."""
+        return self.people[user].name if user in self.people else ""
 
     def _classify(self, record: Record) -> str:
         subtype = record.subtype
@@ -127,14 +138,12 @@ def _collect_extra(record: Record) -> dict[str, Any]:
     for file in files:
         is_available = file.mode not in _UNAVAILABLE_MODES
         name = first_text(file.name, file.title) if is_available else ""
-        attachments.append(attachment(name, clean_text(file.mimetype)))
+        attachments.append(attachment(name, clean_text(file.mimetype), size=file.size))
     for item in record.attachments or ():
         # Treat a shared message as an attachment, since another person wrote it.
         if item.is_share or item.is_msg_unfurl:
-            shared = {"uri": clean_text(item.from_url), "text": clean_text(item.text)}
-            attachments.append(
-                {"type": "link"} | {key: text for key, text in shared.items() if text}
-            )
+            text = clean_text(item.text)
+            attachments.append(link(clean_text(item.from_url), text=text))
     if attachments:
         extra["attachments"] = attachments
     if record.edited:

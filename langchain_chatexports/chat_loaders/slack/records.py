@@ -76,6 +76,7 @@ class Attachment(msgspec.Struct):
     name: str | None = None
     title: str | None = None
     mimetype: str | None = None
+    size: Any = None
     mode: str | None = None
 
 

@@ -20,6 +20,7 @@ from langchain_chatexports.chat_loaders.json_data import (
     clean_text,
     decode_json,
 )
+from langchain_chatexports.chat_loaders.messages import Person
 from langchain_chatexports.chat_loaders.slack.records import (
     ListedChannel,
     User,
@@ -79,6 +80,14 @@ class Workspace:
 
     channels: Sequence[Channel]
     """The conversations with files, in code-point order of the folder names."""
+
+    @property
+    def people(self) -> dict[str, Person]:
+        """The people in `users.json`, without those of other workspaces."""
+        return {
+            user.id: Person(user.visible_name, user.handles)
+            for user in self.users.values()
+        }
 
     def is_bot(self, user: str) -> bool:
         """Return whether an id is a bot's."""
@@ -188,7 +197,7 @@ def _read_entries(
     except msgspec.ValidationError:
         return
     except ChatExportError as error:
-        files.skip(error)
+        files.skip(error, file)
         return
     for entry in entries:
         with suppress(*DECODE_ERRORS):

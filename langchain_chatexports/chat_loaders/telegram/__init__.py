@@ -1,8 +1,5 @@
 """Telegram Desktop exports, as JSON or HTML."""
 
-from langchain_chatexports.chat_loaders.telegram.loader import (
-    TelegramChatLoader,
-    matches,
-)
+from langchain_chatexports.chat_loaders.telegram.loader import TelegramChatLoader
 
-__all__ = ["TelegramChatLoader", "matches"]
+__all__ = ["TelegramChatLoader"]

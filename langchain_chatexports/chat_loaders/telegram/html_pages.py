@@ -85,7 +85,7 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
         try:
             head = chat_pages[0].read(_TITLE_BYTES).decode("utf-8", "replace")
         except ChatExportError as error:
-            files.skip(error)
+            files.skip(error, chat_pages[0])
             continue
         title = _extract_text(_find_element(head, _TITLE))
         # The export folder of a single chat is named after the date.
@@ -120,7 +120,7 @@ def _read_records(
         try:
             text = page.read().decode("utf-8", "replace")
         except ChatExportError as error:
-            files.skip(error)
+            files.skip(error, page)
             continue
         yield from reader.read(text)
 

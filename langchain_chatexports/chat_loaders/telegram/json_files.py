@@ -119,7 +119,7 @@ def read_json(files: ExportFiles) -> JsonChats:
         try:
             export = _read_export(file)
         except ChatExportError as error:
-            files.skip(error)
+            files.skip(error, file)
             continue
         if export is None:
             continue

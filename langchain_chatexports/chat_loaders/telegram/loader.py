@@ -1,7 +1,7 @@
 """The chat loader for Telegram Desktop exports."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from string import ascii_lowercase
@@ -9,7 +9,7 @@ from typing import Unpack
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.local_times import find_time_zone, zone_name
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
 from langchain_chatexports.chat_loaders.telegram.exports import read_export
@@ -37,8 +37,9 @@ class TelegramChatLoader(ChatExportLoader):
     """
 
     platform = "telegram"
+    label = "Telegram export"
     suffixes = (".json", ".html", ".htm")
-    names_are_in_messages = True
+    has_parts = True
 
     def __init__(
         self,
@@ -64,6 +65,14 @@ class TelegramChatLoader(ChatExportLoader):
         super().__init__(path, **options)
         self.timezone = find_time_zone(timezone)
 
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a Telegram export, by name and first bytes."""
+        # Media and contacts in the same folder may also be JSON files.
+        by_name = sorted(files, key=lambda f: not f.name.startswith(_EXPORT_NAMES))
+        candidates = by_name[:_MAX_INSPECTED_FILES]
+        return any(is_json_export(file) or is_page(file) for file in candidates)
+
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the chats in the order of the files.
 
@@ -84,10 +93,9 @@ class TelegramChatLoader(ChatExportLoader):
             number = "" if chat.is_html else chat.id.lstrip(_LETTERS)
             yield Conversation(
                 id=chat.id,
-                messages=_read_messages(chats, converter, files),
+                messages=files.collect(_read_messages(chats, converter, files)),
                 title=chat.title,
-                names=converter.names,
-                handles=converter.handles,
+                people=converter.people,
                 aliases=(number,) if number else (),
                 is_group=chat.is_group,
                 owner=owner and (owner.name if chat.is_html else owner.id),
@@ -135,10 +143,9 @@ def _read_messages(
         ids: dict[str, str] = {}
         if chat.is_html and not chats[0].is_html:
             # HTML has no ids, and only unique names identify the author.
-            counts = Counter(converter.names.values())
-            ids = {
-                name: id_ for id_, name in converter.names.items() if counts[name] == 1
-            }
+            names = {id_: person.name for id_, person in converter.people.items()}
+            counts = Counter(names.values())
+            ids = {name: id_ for id_, name in names.items() if counts[name] == 1}
         try:
             for record in chat.read_records():
                 if record and ids:
@@ -146,11 +153,3 @@ def _read_messages(
                 yield converter.convert(record)
         except ChatExportError as error:
             files.skip(error)
-
-
-def matches(files: Iterable[ExportFile]) -> bool:
-    """Return whether files are a Telegram export, by name and first bytes."""
-    # Media and contacts in the same folder may also be JSON files.
-    files = sorted(files, key=lambda file: not file.name.startswith(_EXPORT_NAMES))
-    candidates = files[:_MAX_INSPECTED_FILES]
-    return any(is_json_export(file) or is_page(file) for file in candidates)

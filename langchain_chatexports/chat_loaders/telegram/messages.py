@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
+from langchain_chatexports.chat_loaders import schema
 from langchain_chatexports.chat_loaders.json_data import clean_text
 from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.chat_loaders.messages import (
-    UNKNOWN_SENDER,
     Message,
+    Person,
     attachment,
     reactions,
 )
@@ -56,25 +57,28 @@ _MIN_ONE_SIDED = 10
 _MAX_DIGITS = 15  # Long after the year 9999.
 
 
-def _describe_attachments(record: Record) -> list[dict[str, str]]:
-    # Omit paths, so that no code opens a file named in an export.
-    names: dict[str, str] = {}
+def _describe_attachments(record: Record) -> list[schema.Attachment]:
+    items: dict[str, schema.Attachment] = {}
     if record.photo is not _UNSET:
-        names["photo"] = ""
+        items["photo"] = attachment(kind="photo")
     if record.file is not _UNSET or record.media_type:
         kind = _MEDIA_TYPES.get(record.media_type or "", "file")
-        name = clean_text(record.title) or clean_text(record.file_name)
-        names[kind] = clean_text(record.sticker_emoji) if kind == "sticker" else name
+        title = record.sticker_emoji if kind == "sticker" else record.title
+        name = "" if kind == "sticker" else clean_text(record.file_name)
+        items[kind] = attachment(name, kind=kind, title=clean_text(title))
     fields = _get_other_fields(record)
     if fields != _NO_OTHER_FIELDS:
         for kind, value in zip(_OTHER_TYPES.values(), fields, strict=True):
             if value is not _UNSET:
-                names[kind] = ""
-    if isinstance(record.poll, dict):
-        names["poll"] = clean_text(join_text(record.poll.get("question")))
-    if "location" in names:
-        names["location"] = clean_text(record.place_name)
-    return [attachment(name, kind=kind) for kind, name in names.items()]
+                items[kind] = attachment(kind=kind, title=_get_title(kind, record))
+    return list(items.values())
+
+
+def _get_title(kind: str, record: Record) -> str:
+    """Return the question of a poll, or the name of a place."""
+    if kind == "poll" and isinstance(record.poll, dict):
+        return clean_text(join_text(record.poll.get("question")))
+    return clean_text(record.place_name) if kind == "location" else ""
 
 
 class MessageConverter:
@@ -87,11 +91,9 @@ class MessageConverter:
         bots: frozenset[str],
         known_handles: Mapping[str, Collection[str]],
     ) -> None:
-        self.names: dict[str, str] = {}
-        """The names of the people so far, by id."""
-
-        self.handles: dict[str, tuple[str, ...]] = {}
-        """Each person's id, its number, and the handles in the account's contacts."""
+        self.people: dict[str, Person] = {}
+        """The people so far, by id. The handles are the id, its number, and those in
+        the account's contacts."""
 
         self.clock = LocalClock(zone)
         self.used_offset = False
@@ -116,7 +118,8 @@ class MessageConverter:
         if record is None:
             return Message(None, "", "", kind="unreadable")
         author = record.author_id
-        if self.names.get(author, UNKNOWN_SENDER) == UNKNOWN_SENDER:
+        person = self.people.get(author)
+        if person is None or person.name == schema.UNKNOWN_SENDER:
             self.add_person(author, record.author_name)
         extra = self._build_extra(record)
         text = record.full_text
@@ -146,12 +149,11 @@ class MessageConverter:
     def add_person(self, author: str, name: str) -> None:
         """Add the name and handles of a person. Deleted accounts have an empty name."""
         if author:
-            self.names[author] = name or UNKNOWN_SENDER
             number = author.removeprefix("user")
+            handles: tuple[str, ...] = ()
             if number.isdecimal():
-                # The first handle distinguishes people with the same name.
-                handles = self._known_handles.get(author, ())
-                self.handles[author] = (author, number, *handles)
+                handles = (author, number, *self._known_handles.get(author, ()))
+            self.people[author] = Person(name or schema.UNKNOWN_SENDER, handles)
 
     def _parse_time(self, record: Record) -> int | None:
         """Return when a message was sent, in microseconds since 1970."""
@@ -188,7 +190,7 @@ class MessageConverter:
             extra["reactions"] = list(self._convert_reactions(record.reactions))
         return extra
 
-    def _convert_reactions(self, items: list[Reaction]) -> Iterator[dict[str, Any]]:
+    def _convert_reactions(self, items: list[Reaction]) -> Iterator[schema.Reaction]:
         for item in items:
             reaction = _REACTIONS.get(item.type) or clean_text(item.emoji)
             if not reaction:
@@ -197,8 +199,10 @@ class MessageConverter:
             for person in item.recent or []:
                 name = clean_text(person.from_)
                 senders.append(
-                    get_person_id(person.from_id, name) if name else UNKNOWN_SENDER
+                    get_person_id(person.from_id, name)
+                    if name
+                    else schema.UNKNOWN_SENDER
                 )
-                if name and senders[-1] not in self.names:
+                if name and senders[-1] not in self.people:
                     self.add_person(senders[-1], name)
             yield from reactions(reaction, senders, item.count)

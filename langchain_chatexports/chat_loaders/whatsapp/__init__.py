@@ -1,6 +1,5 @@
 """WhatsApp exports."""
 
-from langchain_chatexports.chat_loaders.whatsapp.files import matches
 from langchain_chatexports.chat_loaders.whatsapp.loader import WhatsAppChatLoader
 
-__all__ = ["WhatsAppChatLoader", "matches"]
+__all__ = ["WhatsAppChatLoader"]

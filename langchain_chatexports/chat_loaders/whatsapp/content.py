@@ -3,7 +3,12 @@
 import re
 from typing import Any
 
-from langchain_chatexports.chat_loaders.messages import Message
+from langchain_chatexports.chat_loaders.messages import (
+    Message,
+    attachment,
+    placeholder_text,
+)
+from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.whatsapp import phrases
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     APP_MARKS,
@@ -182,29 +187,29 @@ class ContentReader:
         return head, tail
 
 
-def describe_attachment(name: str) -> dict[str, str]:
+def _describe_attachment(name: str) -> Attachment:
     """Return the type and name of an attached file."""
     *parts, suffix = re.split("[-.]", name)
     types = map(phrases.TYPES_BY_NAME.get, (*parts[:2], suffix.lower()))
-    return {"type": next(filter(None, types), "file"), "uri": name}
+    return attachment(name, kind=next(filter(None, types), "file"))
 
 
 def _build_media(name: str, caption: str) -> Message:
-    return _add_caption(describe_attachment(name), caption.strip())
+    return _add_caption(_describe_attachment(name), caption.strip())
 
 
 def _build_omitted(key: str = "", caption: str = "") -> Message:
     """Return a message whose attachment was not exported."""
     kind = phrases.OMITTED_TYPES.get(key)
-    return _add_caption({"type": kind} if kind else None, caption)
+    return _add_caption(attachment(kind=kind) if kind else None, caption)
 
 
-def _add_caption(attached: dict[str, str] | None, caption: str = "") -> Message:
-    extra = {"attachments": [attached]} if attached else {}
+def _add_caption(attached: Attachment | None, caption: str = "") -> Message:
+    attachments = [attached] if attached else []
+    extra = {"attachments": attachments} if attachments else {}
     if caption:
         return _create("text", caption, **extra)
-    kind = attached["type"] if attached else "attachment"
-    return _create("media", f"[{kind}]", **extra)
+    return _create("media", placeholder_text(attachments), **extra)
 
 
 def _build_system(kind: str, text: str) -> Message:

@@ -26,7 +26,7 @@ _GENERIC_FILE_NAMES = frozenset({"_chat.txt", "chat.txt"})
 _COPY_NUMBER = re.compile(r" ?\(\d{1,3}\)$")
 
 
-def matches(files: Iterable[ExportFile]) -> bool:
+def is_whatsapp(files: Iterable[ExportFile]) -> bool:
     """Return whether files are a WhatsApp export, by name and first bytes."""
     files = list(files)
     candidates = [
@@ -34,7 +34,7 @@ def matches(files: Iterable[ExportFile]) -> bool:
         for file in files
         if file.name.lower().endswith(SUFFIXES) or has_chat_file_name(file)
     ]
-    # Next to another app's files, chat-like text could be anything.
+    # Among other apps' files, require a WhatsApp file name.
     is_mixed = len(candidates) < len(files)
     return any(
         _looks_like_chat(file)

@@ -18,10 +18,9 @@ from langchain_chatexports.chat_loaders.date_order import (
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
-    warn_about_local_times,
-    zone_name,
+    report_local_times,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Person
 from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, parse_chat
 from langchain_chatexports.chat_loaders.whatsapp.files import (
     SUFFIXES,
@@ -29,6 +28,7 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
     find_chat_files,
     get_chat_id,
     get_chat_name,
+    is_whatsapp,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phone import Phone
 from langchain_chatexports.chat_loaders.whatsapp.records import (
@@ -54,7 +54,9 @@ class WhatsAppChatLoader(ChatExportLoader):
     """
 
     platform = "whatsapp"
+    label = "WhatsApp export"
     suffixes = SUFFIXES
+    has_parts = True
 
     def __init__(
         self,
@@ -82,6 +84,11 @@ class WhatsAppChatLoader(ChatExportLoader):
         self.timezone = find_time_zone(timezone)
         self.date_order = validate_order(date_order)
 
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether files are a WhatsApp export, by name and first bytes."""
+        return is_whatsapp(files)
+
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the chats by name.
 
@@ -89,9 +96,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             ExportFormatError: If there is no WhatsApp chat.
         """
         chat_files = self._find_chats(files)
-        files.details["time_zone"] = [zone_name(self.timezone)]
-        if self.timezone is None and not files.is_quiet:
-            warn_about_local_times(self.path)
+        report_local_times(self.timezone, files)
         if len(chat_files) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(chat_files)
         ids: Counter[str] = Counter()
@@ -111,9 +116,10 @@ class WhatsAppChatLoader(ChatExportLoader):
             )
             raise ExportFormatError(msg, path=self.path)
 
-    def handles(self) -> Mapping[str, Collection[str]]:
-        """Return an empty mapping, since chats have one name per person."""
-        return {}
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield nothing, since chats have one name per person."""
+        del files
+        yield from ()
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
@@ -137,7 +143,7 @@ class WhatsAppChatLoader(ChatExportLoader):
             except ExportFormatError as error:
                 if is_only_file:
                     raise
-                files.skip(error)
+                files.skip(error, file)
         return chats
 
     def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
@@ -179,7 +185,9 @@ class WhatsAppChatLoader(ChatExportLoader):
             chat.iter_messages(),
             title=chat.title,
             members=people,
-            handles=chat.handles,
+            people={
+                name: Person(handles=handles) for name, handles in chat.handles.items()
+            },
             is_group=chat.is_group,
             owner=owner and owner.name,
             owner_found_by=owner and owner.found_by,

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_chatexports.local_server.bases.chat_template import load_tokenizer
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.bases.chat_template import load_tokenizer
 from langchain_chatexports.local_server.bases.download import download_model
 from tests.integration_tests.local_server.conftest import open_client
 from tests.unit_tests.builders.hub import CUT_AFTER, Hub

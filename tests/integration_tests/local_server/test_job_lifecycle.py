@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 import pytest
+from langchain_chatexports.local_server.storage.jobs import list_jobs
 
 from langchain_chatexports.local_server import LocalServer, list_models
-from langchain_chatexports.local_server.storage.jobs import list_jobs
 from tests.integration_tests.local_server.conftest import (
     create_job,
     create_long_job,

@@ -9,11 +9,16 @@ from typing import Any
 
 import psutil
 import pytest
+from langchain_chatexports.local_server.storage.jobs import last_checkpoint
+from langchain_chatexports.local_server.training.old_trainer import TrainingSpec
+from tests.unit_tests.builders.training_runs import (
+    read_events,
+    run_training,
+    training_spec,
+)
 
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.storage.jobs import last_checkpoint
 from langchain_chatexports.local_server.training import progress
-from langchain_chatexports.local_server.training.old_trainer import TrainingSpec
 from tests.integration_tests.local_server.conftest import (
     KILLS,
     MAX_SECONDS,
@@ -23,11 +28,6 @@ from tests.integration_tests.local_server.conftest import (
     open_client,
     wait_for,
     wait_for_step,
-)
-from tests.unit_tests.builders.training_runs import (
-    read_events,
-    run_training,
-    training_spec,
 )
 
 pytestmark = [

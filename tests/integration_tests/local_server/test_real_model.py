@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from langchain_chatexports.local_server.bases.description import describe_default_base
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_openai import ChatOpenAI
 
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server.bases.description import describe_default_base
 from tests.integration_tests.local_server.conftest import open_client, upload, wait_for
 
 pytestmark = [

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-from langchain_chatexports._locks import is_locked
-from langchain_chatexports.local_server import list_models
 from langchain_chatexports.local_server.storage.data_directory import (
     find_running_server,
 )
 from langchain_chatexports.local_server.storage.jobs import LocalJob, list_jobs
+
+from langchain_chatexports._locks import is_locked
+from langchain_chatexports.local_server import list_models
 from tests.integration_tests.commands import COMMAND, chatexports
 from tests.integration_tests.local_server.conftest import MAX_SECONDS, find_trainers
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues

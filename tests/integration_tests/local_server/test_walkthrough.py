@@ -14,8 +14,8 @@ from typing import Any
 
 import openai
 import pytest
-
 from langchain_chatexports.local_server.bases.description import describe_default_base
+
 from tests.integration_tests.commands import COMMAND, chatexports
 from tests.integration_tests.local_server.conftest import MAX_SECONDS, upload, wait_for
 from tests.unit_tests.builders.tiny_base import dialogues

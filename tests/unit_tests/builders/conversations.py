@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-from langchain_chatexports.chat_loaders.conversation import (
-    ExportSession,
-    SessionMetadata,
-    build_human_message,
-)
+from langchain_chatexports.chat_loaders.conversation import build_human_message
 from langchain_chatexports.chat_loaders.messages import Message
+from langchain_chatexports.chat_loaders.schema import ExportSession, SessionMetadata
 
 OWNER = "Me"
 
@@ -34,8 +31,7 @@ def conversation(
                     text=text,
                     id=f"{session_id}-{start}-{index}",
                 ),
-                sender,
-                is_from_me=sender == OWNER,
+                {"sender": sender, "is_from_me": sender == OWNER},
             )
         )
     known: dict[str, Any] = {

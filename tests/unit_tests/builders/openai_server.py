@@ -21,38 +21,51 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 KEY = "sk-test-0123456789-do-not-show"
 BASE_MODEL = "tiny-1"
+
+# Requests, as in `Fault.request`.
+UPLOAD = "POST /files"
+FILES = "GET /files"
+CREATE = "POST /fine_tuning/jobs"
+JOBS = "GET /fine_tuning/jobs"
+POLL = "GET /fine_tuning/jobs/[^/]+"
+EVENTS = "GET /fine_tuning/jobs/[^/]+/events"
+MODELS = "GET /models/.*"
+
 _ENDED = {"succeeded", "failed", "cancelled"}
 HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1>" + "x" * 5000 + "</body>"
 
 
 @dataclass
 class Fault:
-    """A failure of some requests.
-
-    Attributes:
-        request: A regular expression for the requests, such as `POST /files`.
-        times: The number of failures; -1 for all requests.
-        status: The status of the response, without executing the request.
-        body: The body of the response: a dict for JSON, or a string or bytes.
-        headers: Additional headers of the response.
-        carried_out: Whether to execute the request despite the status.
-        cut_after: Execute the request, and close the connection after this many bytes
-            of the response.
-        delay: Seconds to wait before the response.
-        after: The number of requests that succeed first.
-        late: Execute the request after this many further requests.
-    """
+    """A failure of some requests."""
 
     request: str
+    """A regular expression for the requests, such as `POST /files`."""
+
     times: int = 1
+    """The number of failures; -1 for all requests."""
+
     status: int | None = None
+    """The status of the response, without executing the request."""
+
     body: dict[str, Any] | str | bytes | None = None
+    """The body of the response; a dict becomes JSON."""
+
     headers: dict[str, str] = field(default_factory=dict)
     carried_out: bool = False
+    """Whether to execute the request despite the status."""
+
     cut_after: int | None = None
+    """Execute the request, and close the connection after this many bytes."""
+
     delay: float = 0.0
+    """Seconds to wait before the response."""
+
     after: int = 0
+    """The number of requests that succeed first."""
+
     late: int = 0
+    """Execute the request after this many further requests."""
 
 
 def lost(request: str, times: int = 1, *, after: int = 0) -> Fault:

@@ -1,7 +1,7 @@
 """Builders of chat sessions, and loaders of given sessions."""
 
 import sqlite3
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,14 +11,11 @@ from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.conversation import (
-    ExportSession,
-    SessionMetadata,
-)
-from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation
+from langchain_chatexports.chat_loaders.messages import Conversation, Person
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
+from langchain_chatexports.chat_loaders.schema import metadata_of
 
 START = 1_693_182_723
 
@@ -69,11 +66,6 @@ def texts(session: ChatSession) -> list[Any]:
 def all_texts(sessions: Iterable[ChatSession]) -> list[Any]:
     """Return the texts of all messages in all sessions."""
     return [text for session in sessions for text in texts(session)]
-
-
-def metadata_of(session: ChatSession) -> SessionMetadata:
-    """Return the metadata of a session from one of our loaders."""
-    return cast("ExportSession", session)["metadata"]
 
 
 def messages_by_session(loader: ChatExportLoader) -> dict[str, list[tuple[str, str]]]:
@@ -213,8 +205,9 @@ class ExportLoader(ChatExportLoader):
         finally:
             self.closed += 1
 
-    def handles(self) -> Mapping[str, Collection[str]]:
-        return {}
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        del files
+        yield from ()
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         raise NotImplementedError

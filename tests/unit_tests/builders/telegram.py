@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from langchain_chatexports.chat_loaders.files import open_files
-from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader, matches
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 
 START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 BERLIN_SUMMER = timezone(timedelta(hours=2))
@@ -177,5 +177,5 @@ def text_block(text: str) -> str:
 
 def is_recognized(path: Path) -> bool:
     """Return whether `matches` recognizes the files at a path."""
-    with open_files([path], TelegramChatLoader.suffixes) as files:
-        return matches(files)
+    with ExportFiles([path], TelegramChatLoader.suffixes) as files:
+        return TelegramChatLoader.matches(files)

@@ -9,13 +9,14 @@ import pytest
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.runnables import RunnableLambda
 
+from langchain_chatexports.chat_loaders.pipe import TransformedChatLoader
+from langchain_chatexports.chat_loaders.schema import ExportSession
 from langchain_chatexports.steps import (
     ChunkSessions,
     MapAIMessages,
     MergeChatRuns,
     SessionTransform,
 )
-from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import ExportLoader, ListLoader, talk
 
 RACES = [
@@ -65,7 +66,7 @@ async def test_async_load_is_lazy_and_uses_a_thread() -> None:
     threads: list[str] = []
 
     class ThreadRecorder(ExportLoader):
-        def lazy_load(self) -> Iterator[ChatSession]:
+        def lazy_load(self) -> Iterator[ExportSession]:
             threads.append(current_thread().name)
             return super().lazy_load()
 
@@ -96,6 +97,15 @@ def test_inspect_sees_through_nested_loaders() -> None:
     assert names == ["MergeChatRuns", "MapAIMessages", "ChunkSessions"]
     assert summary.platform == "races"
     assert (loader.passes, loader.closed) == (1, 1)
+
+
+def test_dropped_iterator_closes_export() -> None:
+    """Without waiting for the garbage collector."""
+    loader = ExportLoader(RACES)
+    sessions = loader.lazy_load()
+    next(sessions)
+    del sessions
+    assert loader.closed == 1
 
 
 def test_inspect_closes_export_if_step_fails() -> None:

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
+from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 
 SECOND = 1_000_000
@@ -39,9 +41,14 @@ class Rows(ChatExportLoader):
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         files.details["files"] = len(files.files)
         for keys in self.given:
-            messages = [Message(**row) for row in keys.get("messages", ())]
-            defaults = {"id": "race", "names": NAMES}
-            yield Conversation(**{**defaults, **keys, "messages": messages})
+            given = {"id": "race", "names": NAMES, "handles": {}, **keys}
+            names, handles = given.pop("names"), given.pop("handles")
+            given["messages"] = [Message(**row) for row in keys.get("messages", ())]
+            given["people"] = {
+                id_: Person(names.get(id_, ""), handles.get(id_, ()))
+                for id_ in {**names, **handles}
+            }
+            yield Conversation(**given)
 
 
 @pytest.fixture
@@ -334,14 +341,15 @@ def test_ids_precede_names_in_table_of_people(path: Path) -> None:
     assert session["metadata"]["participants"] == ["Turtle", "Hare"]
 
 
-def test_handles_do_not_read_messages(path: Path) -> None:
+def test_names_are_listed_without_reading_messages(path: Path) -> None:
     class Unread(Rows):
         def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
             unreadable: Any = (1 / 0 for _ in files)
-            yield Conversation("race", unreadable, names={"7": "Fox"})
+            yield Conversation("race", unreadable, people={"7": Person("Fox")})
 
-    assert Unread(path, []).names_of("7") == {"Fox"}
-    assert Unread(path, []).names_of("Snail") == {"Snail"}
+    names = Unread(path, []).list_names()
+    assert names.names_of("7") == {"Fox"}
+    assert names.names_of("Snail") == {"Snail"}
 
 
 def test_generated_id_depends_on_time(path: Path) -> None:
@@ -369,35 +377,63 @@ def test_implausible_message_count_is_refused(
         loaded(path, *[row("1", "x", at=n) for n in range(61)])
 
 
-def make_sharing_loaders(
-    path: Path, *rows: dict[str, Any], **options: Any
-) -> list[Rows]:
-    """Return loaders of two exports with these rows, which share the seen messages."""
-    seen: dict[int, int] = {}
-    loaders = [Rows(path, [{"messages": rows}], **options) for _ in range(2)]
-    for loader in loaders:
-        loader.share_seen_messages(seen)
-    return loaders
+def read_together(*loaders: ChatExportLoader) -> list[ExportSummary]:
+    return [reading.inspect() for reading in read_loaders(loaders)]
 
 
 def test_message_in_two_exports_is_loaded_once(path: Path) -> None:
-    loaders = make_sharing_loaders(path, *RACE)
-    for _ in range(2):  # In each pass of the first loader, and of its copies.
-        kept = [loader.without_filters().inspect().kept for loader in loaders]
-        assert kept == [2, 0]
-        assert [loader.inspect().kept for loader in loaders] == [2, 0]
-    assert loaders[1].inspect().skipped == {"duplicate": 2}
+    first, second = (Rows(path, [{"messages": RACE}]) for _ in range(2))
+    for _ in range(2):
+        summaries = read_together(first, second)
+        assert [summary.kept for summary in summaries] == [2, 0]
+        assert summaries[1].skipped == {"duplicate": 2}
+    assert [len(kwargs(path, *RACE)), second.inspect().kept] == [2, 2]
+
+
+def test_result_does_not_depend_on_earlier_passes(path: Path) -> None:
+    loader = Rows(path, [{"messages": RACE, "title": "Race"}], include="race")
+    sessions, summary = loader.load(), loader.inspect()
+    assert read_together(Rows(path, [{"messages": RACE}]), loader)[1].kept == 0
+    assert (loader.load(), loader.inspect()) == (sessions, summary)
 
 
 def test_equal_ids_in_two_exports_may_differ(path: Path) -> None:
-    seen: dict[int, int] = {}
-    for text, at in (("Hello", 5), ("Other", 6), ("No time", None), ("Nor here", None)):
-        loader = Rows(path, [{"messages": [row("1", text, at=at, id="7")]}])
-        loader.share_seen_messages(seen)
-        assert loader.inspect().kept == 1
-    edited = Rows(path, [{"messages": [row("1", "Hello!", at=5, id="7")]}])
-    edited.share_seen_messages(seen)
-    assert edited.inspect().skipped == {"duplicate": 1}
+    texts = [("Hello", 5), ("Other", 6), ("No time", None), ("Nor here", None)]
+    rows = [row("1", text, at=at, id="7") for text, at in (*texts, ("Hello!", 5))]
+    loaders = [Rows(path, [{"messages": [one]}]) for one in rows]
+    assert [summary.kept for summary in read_together(*loaders)] == [1, 1, 1, 1, 0]
+
+
+def test_groups_are_skipped_on_request(path: Path) -> None:
+    crowd = [*RACE, row("3", "Me too", at=60), row("3", "x", kind="system")]
+    conversations: list[dict[str, Any]] = [{"messages": RACE}]
+    conversations.append({"id": "crowd", "messages": crowd})
+    summary = Rows(path, conversations, groups=False).inspect()
+    assert (summary.found, summary.kept, summary.skipped) == (6, 2, {"excluded": 4})
+    assert summary.sessions == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "title"),
+    [
+        ({"owner": "1"}, "Tortoise"),
+        ({"owner": "1", "title": "Race"}, "Race"),
+        ({"owner": "1", "is_group": True}, None),
+        ({}, None),
+    ],
+    ids=repr,
+)
+def test_untitled_direct_chat_has_name_of_other_person(
+    path: Path, keys: dict[str, Any], title: str | None
+) -> None:
+    assert metadata(Rows(path, [{"messages": RACE, **keys}]))["title"] == title
+
+
+def test_names_of_people_are_known_during_the_pass(path: Path) -> None:
+    reading = Rows(path, [{"messages": RACE, "handles": {"2": ["slow"]}}]).read()
+    assert reading.names.names_of("slow") == {"slow"}
+    next(iter(reading))
+    assert reading.names.names_of("slow") == {"Tortoise"}
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])

@@ -39,5 +39,5 @@ def test_estimate_skips_broken_files(tmp_path: Path) -> None:
 def test_estimate_is_unknown_if_a_loader_has_none(tmp_path: Path) -> None:
     chats = open_export(write_imessage(tmp_path / "chat.db"))
     loader = WhatsAppChatLoader(tmp_path / "nothing")
-    other = Export(path=tmp_path, format="", loader=loader)
+    other = Export(path=tmp_path, loader=loader)
     assert estimate_message_count([chats, other]) is None

@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from langchain_chatexports import (
     WhatsAppChatLoader,
 )
 from langchain_chatexports.chat_loaders.recognition import (
-    find_splits,
-    is_examples_file,
     open_exports,
 )
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.exceptions import ExportFormatError
 from langchain_chatexports.samples import (
     write_discord,
@@ -30,10 +28,9 @@ from langchain_chatexports.samples import (
     write_whatsapp,
 )
 from tests.unit_tests.builders.messenger import Export
-from tests.unit_tests.builders.sessions import metadata_of, open_export
+from tests.unit_tests.builders.sessions import open_export
 
 START = 1_600_000_000_000
-EXAMPLE = '{"messages": [{"role": "user", "content": "hi"}]}\n'
 
 
 def make_part(owner: str, number: int, *friends: str) -> Export:
@@ -86,11 +83,10 @@ def test_exports_are_in_the_given_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
-@pytest.mark.parametrize("read", [open_export, is_examples_file])
-def test_pipe_does_not_block(tmp_path: Path, read: Callable[[Path], object]) -> None:
+def test_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ExportFormatError, match="is a pipe, not a file"):
-        read(tmp_path / "pipe")
+        open_export(tmp_path / "pipe")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes.")
@@ -119,47 +115,6 @@ def test_unknown_file_error_describes_it(tmp_path: Path, content: bytes) -> None
     kind = "a zip of other files" if is_zip else "a text file without a recognized"
     with pytest.raises(ExportFormatError, match=rf"notes\.txt \({kind}"):
         open_export(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (EXAMPLE.encode(), True),
-        (b'{"messages": [{"sender_name": "A", "timestamp_ms": 1}]}', False),
-        (b'{"messages": []}\n', False),
-        (b"{\n", False),
-        (b"SQLite format 3\x00", False),
-    ],
-)
-def test_examples_file_is_recognized_by_its_first_line(
-    tmp_path: Path, content: bytes, expected: bool
-) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    assert is_examples_file(path) is expected
-
-
-@pytest.mark.parametrize(
-    ("files", "parts"),
-    [
-        (["test", "train", "validation"], ["train", "validation", "test"]),
-        *((["train"], ["train"]), (["test", "validation"], []), ([], [])),
-    ],
-)
-def test_set_needs_train_file(
-    tmp_path: Path, files: list[str], parts: list[str]
-) -> None:
-    for name in files:
-        (tmp_path / f"{name}.jsonl").write_text(EXAMPLE)
-    assert find_splits(tmp_path) == {part: tmp_path / f"{part}.jsonl" for part in parts}
-
-
-def test_held_out_examples_are_not_suggested(tmp_path: Path) -> None:
-    for name in ("test", "valid"):
-        (tmp_path / f"{name}.jsonl").write_text(EXAMPLE)
-    with pytest.raises(ExportFormatError, match="training examples") as caught:
-        open_export(tmp_path)
-    assert "finetune" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,19 @@ def test_other_file_is_described(
     assert "chat.db" in line
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("mine", " Train on them with: chatexports finetune mine.jsonl"), ("test", "")],
+)
+def test_examples_are_no_export(run: Run, tmp_path: Path, name: str, hint: str) -> None:
+    line = '{"messages": [{"role": "user", "content": "Hi"}]}\n'
+    (tmp_path / f"{name}.jsonl").write_text(line)
+    done = run("inspect", f"{name}.jsonl")
+    assert done.status == 1
+    text = "is not an export: it contains training examples."
+    assert done.err == f"error: {name}.jsonl {text}{hint}\n"
+
+
 def test_empty_export_has_no_next_command(run: Run, tmp_path: Path) -> None:
     with ChatDb(tmp_path / "chat.db"):
         pass

@@ -7,6 +7,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.counts import Counts, sum_counts
+from langchain_chatexports.chat_loaders.pipe import read_loader
 from langchain_chatexports.datasets.card import (
     REASONS,
     CardMetadata,
@@ -28,7 +29,6 @@ from langchain_chatexports.steps import (
     MergeChatRuns,
     SplitSessions,
 )
-from langchain_chatexports.steps.pipe import read_loader
 from tests.unit_tests.builders.conversations import conversation
 from tests.unit_tests.builders.sessions import ListLoader
 

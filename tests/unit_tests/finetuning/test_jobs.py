@@ -6,25 +6,33 @@ import subprocess
 import sys
 import textwrap
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning.connection import HttpClient
 from tests.unit_tests.builders.openai_server import (
     BASE_MODEL,
+    CREATE,
+    FILES,
+    HTML,
+    JOBS,
     KEY,
+    UPLOAD,
     Fault,
     OpenAIServer,
     refused,
 )
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
 
-UPLOAD = "POST /files"
-CREATE = "POST /fine_tuning/jobs"
+ROUTES = st.sampled_from([FILES, UPLOAD, JOBS, CREATE])
+TIMES = st.integers(1, 5)
 
 
 class Killed(BaseException):
@@ -99,13 +107,50 @@ async def test_cancelled_call_releases_the_lock(server: OpenAIServer) -> None:
     assert len(server.jobs) == 1
 
 
-@pytest.mark.parametrize("route", [UPLOAD, CREATE])
-def test_truncated_response_gives_one_job(route: str) -> None:
-    for length in [*range(0, 800, 100), -1]:
-        fault = Fault(route, cut_after=length)
-        with OpenAIServer(fault).running() as server:
-            make_tuner(server).submit(make_examples())
-            assert (len(server.jobs), server.uploads) == (1, 1), length
+LOST = st.builds(Fault, ROUTES, TIMES, cut_after=st.sampled_from([0, 30, -1]))
+NOT_DONE = st.builds(Fault, ROUTES, TIMES, status=st.sampled_from([409, 429, 500, 503]))
+GATEWAY = st.builds(
+    Fault,
+    ROUTES,
+    TIMES,
+    status=st.sampled_from([200, 502, 504]),
+    body=st.just(HTML),
+    carried_out=st.booleans(),
+)
+REFUSED = st.builds(Fault, ROUTES, TIMES, status=st.sampled_from([400, 401, 403, 413]))
+
+
+@settings(max_examples=25)  # Each one is a server and some twenty requests.
+@given(st.lists(LOST | NOT_DONE | GATEWAY | REFUSED, max_size=4))
+def test_any_faults_leave_one_job_and_one_file(faults: list[Fault]) -> None:
+    faults = [replace(fault) for fault in faults]
+    with OpenAIServer(*faults).running() as server:
+        tuner = make_tuner(server)
+        outcome = "ftjob-1"
+        try:
+            outcome = tuner.submit(make_examples()).id
+        except FineTuningError as error:
+            outcome = str(error)
+        assert len(server.jobs) == 1 or outcome != "ftjob-1"
+        assert "No job was created" not in outcome or not server.jobs
+        assert server.requests.count(CREATE) <= 4
+        assert server.requests.count(UPLOAD) <= 4
+        server.faults.clear()
+        tuner.submit(make_examples())
+        assert (len(server.jobs), server.uploads) == (1, 1)
+
+
+@pytest.mark.parametrize("status", [401, 403, 413])
+@pytest.mark.parametrize("route", [FILES, UPLOAD, JOBS, CREATE])
+def test_refusal_is_not_repeated(
+    server: OpenAIServer, clock: FakeClock, route: str, status: int
+) -> None:
+    server.faults.append(Fault(route, -1, status=status))
+    with pytest.raises(FineTuningError):
+        make_tuner(server).submit(make_examples())
+    assert server.requests.count(route) == 1
+    assert server.jobs == {}
+    assert clock.sleeps == []
 
 
 @pytest.mark.parametrize("polls", [1, 3])

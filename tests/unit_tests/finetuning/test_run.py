@@ -1,10 +1,22 @@
 import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from langchain_chatexports.exceptions import FineTuningError, FineTuningTimeoutError
-from tests.unit_tests.builders.openai_server import Fault, OpenAIServer, lost
+from langchain_chatexports.exceptions import (
+    FineTuningError,
+    FineTuningTimeoutError,
+    FineTuningUnavailableError,
+)
+from tests.unit_tests.builders.openai_server import (
+    CREATE,
+    POLL,
+    Fault,
+    OpenAIServer,
+    lost,
+)
 from tests.unit_tests.builders.tuners import FakeClock, make_examples, make_tuner
 
 MODEL = "ft:tiny-1:org::1"
@@ -99,6 +111,30 @@ def test_wait_can_be_repeated_after_its_timeout(clock: FakeClock) -> None:
         assert run.wait().status == "succeeded"
 
 
+def test_repeated_wait_repeats_no_event(server: OpenAIServer) -> None:
+    messages: list[str] = []
+    tuner = make_tuner(server, on_event=lambda event: messages.append(event.message))
+    run = tuner.submit(make_examples()).wait().wait()
+    assert len(messages) == len(set(messages)) == 3
+    assert len(list(run.events())) == 3
+
+
+def test_sdk_does_not_sleep_beyond_the_timeout(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_tuner(server, timeout=60).submit(make_examples())
+    sleeps: list[float] = []
+    monkeypatch.setattr("openai._base_client.time.sleep", sleeps.append)
+    headers = {"retry-after": "50"}
+    server.faults.append(Fault(POLL, status=429, headers=headers))
+    run.refresh()
+    assert sleeps == [50]
+    server.faults.append(Fault(POLL, status=429, headers={"retry-after": "70"}))
+    with pytest.raises(FineTuningUnavailableError, match="70 s"):
+        run.refresh()
+    assert sleeps == [50]
+
+
 def test_wait_for_model_name_respects_timeout(clock: FakeClock) -> None:
     with OpenAIServer(final={"fine_tuned_model": None}).running() as server:
         run = make_tuner(server, poll_interval=50).submit(make_examples())
@@ -128,24 +164,47 @@ def test_interrupted_create_is_explained(
     server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     clock.on_sleep = _interrupt
-    server.faults.append(lost("POST /fine_tuning/jobs"))
+    server.faults.append(lost(CREATE))
     with pytest.raises(KeyboardInterrupt):
         make_tuner(server).invoke(make_examples())
     assert "Interrupted while creating the job" in caplog.text
 
 
+async def _drain(events: AsyncIterator[Any]) -> None:
+    async for _ in events:
+        pass
+
+
+@pytest.mark.parametrize("how", ["ainvoke", "await_", "aevents"])
 async def test_cancelled_task_does_not_cancel_the_job(
-    server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
+    how: str, server: OpenAIServer, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     server.statuses = ("running",)
-    polled, loop = asyncio.Event(), asyncio.get_running_loop()
-    clock.on_sleep = lambda: loop.call_soon_threadsafe(polled.set)
-    task = asyncio.create_task(make_tuner(server).ainvoke(make_examples()))
+    tuner = make_tuner(server)
+    run = tuner.submit(make_examples())
+    calls: dict[str, Callable[[], Any]] = {
+        "ainvoke": lambda: tuner.ainvoke(make_examples()),
+        "await_": run.await_,
+        "aevents": lambda: _drain(run.aevents()),
+    }
+    polled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def poll() -> None:
+        loop.call_soon_threadsafe(polled.set)
+
+    clock.on_sleep = poll
+    task = asyncio.create_task(calls[how]())
     await polled.wait()
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(asyncio.CancelledError) as caught:
         await task
     assert "Job ftjob-1 continues" in caplog.text
+    assert "ftjob-1" in caught.value.__notes__[0]
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(60)
+            assert not thread.is_alive()
     assert server.jobs["ftjob-1"]["status"] == "running"
 
 

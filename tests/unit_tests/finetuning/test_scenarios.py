@@ -10,21 +10,21 @@ import pytest
 from langchain_chatexports.exceptions import FineTuningError
 from langchain_chatexports.finetuning import connection
 from tests.unit_tests.builders.openai_server import (
+    CREATE,
+    EVENTS,
+    FILES,
     HTML,
+    JOBS,
     KEY,
+    MODELS,
+    POLL,
+    UPLOAD,
     Fault,
     OpenAIServer,
     lost,
     refused,
 )
 from tests.unit_tests.builders.tuners import make_examples, make_tuner
-
-UPLOAD = "POST /files"
-CREATE = "POST /fine_tuning/jobs"
-JOBS = "GET /fine_tuning/jobs"
-POLL = "GET /fine_tuning/jobs/[^/]+"
-EVENTS = "GET /fine_tuning/jobs/[^/]+/events"
-MODELS = "GET /models/.*"
 
 FAILED = "FineTuningFailedError"
 CANCELLED = "FineTuningCancelledError"
@@ -96,7 +96,7 @@ SCENARIOS = [
         says=("may have been created", "Make the same call again"),
     ),
     # Servers with fewer features
-    scenario("no lists", routes_missing=(JOBS, "GET /files")),
+    scenario("no lists", routes_missing=(JOBS, FILES)),
     scenario("no events, models and metadata", **MINIMAL),
     scenario("... the same call makes a second job", jobs=2, runs=2, **MINIMAL),
     scenario("... a lost response makes a second job", lost(CREATE), jobs=2, **MINIMAL),
@@ -264,11 +264,11 @@ def test_scenario_has_expected_outcome(scenario: Scenario, in_async: bool) -> No
 def _assert_looked_up_first(server: OpenAIServer) -> None:
     looked: set[str] = set()
     for request in server.requests:
-        if request in {"GET /files", JOBS}:
+        if request in {FILES, JOBS}:
             looked.add(request)
         elif request == UPLOAD:
-            assert "GET /files" in looked
-            looked.discard("GET /files")
+            assert FILES in looked
+            looked.discard(FILES)
         elif request == CREATE and server.refuses_field is None:
             assert JOBS in looked
             looked.discard(JOBS)

@@ -12,6 +12,7 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableSerializable
 from pydantic import SecretStr, ValidationError
 
 from langchain_chatexports import ChatFineTuner
@@ -209,6 +210,18 @@ def test_serialization_omits_secrets() -> None:
     assert (again.model, again.suffix, again.n_epochs) == (BASE_MODEL, "me", 3)
     assert again.default_headers is None
     assert '"langchain_chatexports", "finetuning", "ChatFineTuner"' in text
+
+
+def test_settings_are_described() -> None:
+    fields = ChatFineTuner.model_fields
+    own = fields.keys() - RunnableSerializable.model_fields.keys()
+    assert not [name for name in own if not fields[name].description]
+    assert fields["seed"].description == "Random seed, if the server supports one."
+
+
+def test_tuner_has_no_hash() -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(ChatFineTuner(model=BASE_MODEL))
 
 
 SECRET = "hush-7f3a"  # noqa: S105 - invented

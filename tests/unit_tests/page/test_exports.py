@@ -4,12 +4,14 @@ import errno
 import shutil
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from langchain_core.chat_sessions import ChatSession
 
-from langchain_chatexports.chat_loaders.counts import Reading
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.local_server import DiskFullError
 from langchain_chatexports.page.errors import translate_error
 from langchain_chatexports.page.exports import ExportList
@@ -128,14 +130,16 @@ def test_reading_can_be_canceled(
     exports: ExportList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, resume = threading.Event(), threading.Event()
-    read = IMessageChatLoader.read
+    read = IMessageChatLoader._sessions
 
-    def read_after_event(loader: IMessageChatLoader) -> Reading:
+    def read_after_event(
+        loader: IMessageChatLoader, reading: Reading
+    ) -> Iterator[ChatSession]:
         started.set()
         resume.wait(_SECONDS)
-        return read(loader)
+        yield from read(loader, reading)
 
-    monkeypatch.setattr(IMessageChatLoader, "read", read_after_event)
+    monkeypatch.setattr(IMessageChatLoader, "_sessions", read_after_event)
     messenger = write_messenger(tmp_path / "hogwarts")
     exports.add([write_imessage(tmp_path / "chat.db"), messenger])
     started.wait(_SECONDS)

@@ -12,6 +12,7 @@ import pytest
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports._tokens import estimate_max_tokens
+from langchain_chatexports.chat_loaders.pipe import TransformedChatLoader
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.system_prompts import persona_prompt
@@ -24,7 +25,6 @@ from langchain_chatexports.steps import (
     SplitSessions,
 )
 from langchain_chatexports.steps.pauses import automatic_gap
-from langchain_chatexports.steps.pipe import TransformedChatLoader
 from tests.unit_tests.builders.sessions import ExportLoader, GrowingLoader, talk
 from tests.unit_tests.builders.talks import PEOPLE, all_texts, talks
 

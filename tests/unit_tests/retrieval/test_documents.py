@@ -70,7 +70,7 @@ def test_flat_metadata_has_only_strings_and_booleans() -> None:
     for name in ("participants", "senders", "message_ids", "messages"):
         assert json.loads(flat.metadata[name]) == deep.metadata[name]
     assert "title" not in _only(_thread(3), flat=True).metadata
-    assert next(ExportLoader([session]).to_documents(flat=True)) == flat
+    assert next(sessions_to_documents(ExportLoader([session]), flat=True)) == flat
 
 
 def test_windows_share_messages_and_end_at_pauses() -> None:
@@ -116,7 +116,7 @@ def test_lone_surrogates_are_replaced() -> None:
 
 def test_documents_are_lazy_and_close_the_loader() -> None:
     loader = ExportLoader([_thread(3), _thread(3)])
-    documents = loader.to_documents()
+    documents = sessions_to_documents(loader)
     assert loader.passes == 0
     next(documents)
     documents.close()  # type: ignore[attr-defined] # a generator

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
+from langchain_chatexports.chat_loaders.schema import ExportSession
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 START = 1_693_182_723
@@ -79,7 +79,7 @@ class SoundLoader(ChatExportLoader):
                 else:
                     yield Message(row["at"] * 1_000_000, row["by"], row["text"])
 
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         for session in super().lazy_load():
             yield {**session, "messages": [*self.change([*session["messages"]])]}
 
@@ -94,7 +94,7 @@ class RequiresPath(SoundLoader):
 
 
 class IgnoresMissingSource(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         try:
             yield from super().lazy_load()
         except ExportNotFoundError:
@@ -104,10 +104,10 @@ class IgnoresMissingSource(SoundLoader):
 class IterableSessions:
     """Sessions that can be read several times, unlike an iterator."""
 
-    def __init__(self, load: Callable[[], Iterator[ChatSession]]) -> None:
+    def __init__(self, load: Callable[[], Iterator[ExportSession]]) -> None:
         self.load = load
 
-    def __iter__(self) -> Iterator[ChatSession]:
+    def __iter__(self) -> Iterator[ExportSession]:
         return self.load()
 
 
@@ -117,7 +117,7 @@ class ReturnsAnIterable(SoundLoader):
 
 
 class ReadsEverythingFirst(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         yield from list(super().lazy_load())
 
 
@@ -184,7 +184,7 @@ class StoresLocalTimes(SoundLoader):
 
 
 class WritesAnErrorLog(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         try:
             yield from super().lazy_load()
         except ExportFormatError as error:
@@ -193,7 +193,7 @@ class WritesAnErrorLog(SoundLoader):
 
 
 class LeavesACopy(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         Path(tempfile.mkdtemp(), "copy").touch()
         yield from super().lazy_load()
 
@@ -201,7 +201,7 @@ class LeavesACopy(SoundLoader):
 class KeepsFilesOpen(SoundLoader):
     files: ClassVar[list[Any]] = []
 
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         self.files.append(next(self.path.iterdir()).open(encoding="utf-8"))
         yield from super().lazy_load()
 
@@ -232,7 +232,7 @@ class ErrorShowsContent(SoundLoader):
 class StoresALock(SoundLoader):
     lock: Any = None
 
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         self.lock = threading.Lock()
         yield from super().lazy_load()
         self.lock = None

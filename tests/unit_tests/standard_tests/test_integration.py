@@ -8,6 +8,7 @@ import pytest
 from langchain_core.chat_sessions import ChatSession
 from pydantic import PrivateAttr
 
+from langchain_chatexports.chat_loaders.schema import ExportSession
 from langchain_chatexports.standard_tests import (
     ChatLoaderIntegrationTests,
     SessionTransformIntegrationTests,
@@ -35,7 +36,7 @@ class StepSuite(SessionTransformIntegrationTests):
 class StoresTexts(SoundLoader):
     """Stores all texts, as a loader may do to find duplicates."""
 
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         seen = set()
         for session in super().lazy_load():
             seen |= {message.content for message in session["messages"]}
@@ -43,7 +44,7 @@ class StoresTexts(SoundLoader):
 
 
 class DropsASession(SoundLoader):
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         sessions = super().lazy_load()
         next(sessions)
         yield from sessions

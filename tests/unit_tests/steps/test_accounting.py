@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 
+from langchain_chatexports.chat_loaders.pipe import read_loader
 from langchain_chatexports.steps import (
     ChunkSessions,
     LabelSpeakers,
@@ -17,7 +18,6 @@ from langchain_chatexports.steps import (
     SelectSessions,
     SplitSessions,
 )
-from langchain_chatexports.steps.pipe import inspect_loader
 from tests.unit_tests.builders.sessions import ExportLoader
 
 STEPS = [
@@ -90,4 +90,4 @@ def test_merged_and_repeated_messages_are_counted() -> None:
 
 
 def _summary(steps: Any, *sessions: Any) -> Any:
-    return inspect_loader(ExportLoader(sessions), steps)
+    return read_loader(ExportLoader(sessions), steps).inspect()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import DiscordChatLoader
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.discord import (
     ANN,
@@ -20,7 +21,6 @@ from tests.unit_tests.builders.discord import (
 )
 from tests.unit_tests.builders.sessions import (
     messages_by_session,
-    metadata_of,
     only_message,
     open_export,
     skipped_counts,

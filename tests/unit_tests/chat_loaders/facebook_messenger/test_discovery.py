@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from tests.unit_tests.builders.messenger import (
     FACEBOOK,
     INSTAGRAM,
@@ -15,7 +16,7 @@ from tests.unit_tests.builders.messenger import (
     message,
     meta_json,
 )
-from tests.unit_tests.builders.sessions import metadata_of, skipped_counts, texts
+from tests.unit_tests.builders.sessions import skipped_counts, texts
 
 NOON = 1_700_000_000_000
 ADA, GRACE = "Ada Byron", "Grace Hopper"

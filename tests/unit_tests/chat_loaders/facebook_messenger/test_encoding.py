@@ -1,13 +1,16 @@
+import codecs
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_chatexports import FolderFacebookMessengerChatLoader
 from langchain_chatexports.chat_loaders.facebook_messenger.encoding import make_repair
-from tests.unit_tests.builders.messenger import meta_json, mojibake
+from tests.unit_tests.builders.messenger import Export, meta_json, mojibake
 
 # Private-use emoji are removed on purpose, and lone surrogates are not text.
 typed_text = st.text(st.characters(exclude_categories=["Cs", "Co"]))
@@ -75,6 +78,20 @@ def test_correct_text_is_unchanged(others: list[str], text: str, expected: str) 
 def test_typed_escape_does_not_mean_edited() -> None:
     document: dict[str, Any] = {"content": mojibake("é"), "other": "\\u0142"}
     assert make_repair(json.dumps(document).encode())(mojibake("é")) == "é"
+
+
+def test_byte_order_mark_does_not_mean_edited(tmp_path: Path) -> None:
+    export = Export()
+    export.thread("zoe_1", ["Zoë Kim", "Grace"]).says("Zoë Kim", "déjà vu", at=10**12)
+    folder = export.to_folder(tmp_path / "export")
+    (file,) = folder.rglob("message_1.json")
+    file.write_bytes(codecs.BOM_UTF8 + file.read_bytes())
+    (session,) = FolderFacebookMessengerChatLoader(folder).load()
+    (message,) = session["messages"]
+    assert (message.additional_kwargs["sender"], message.content) == (
+        "Zoë Kim",
+        "déjà vu",
+    )
 
 
 def test_surrogate_pair_in_six_bytes_is_repaired() -> None:

@@ -42,7 +42,7 @@ def test_session_has_documented_content(tmp_path: Path) -> None:
         "sender": GRACE,
         "is_from_me": True,
         "events": [{"message_time": "2023-11-14T22:13:21.500000+00:00"}],
-        "attachments": [{"type": "photo", "uri": "a/1.jpg"}],
+        "attachments": [{"type": "photo", "name": "1.jpg"}],
         "reactions": [{"reaction": "❤", "sender": ADA}],
     }
     metadata = {

@@ -101,13 +101,13 @@ def test_record_of_wrong_type_is_skipped(path: Path, record: Any) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("photos", [{"uri": "a/b.jpg"}], {"type": "photo", "uri": "a/b.jpg"}),
-        ("videos", [{"uri": "v.mp4"}], {"type": "video", "uri": "v.mp4"}),
-        ("audio_files", [{"uri": "v.mp4"}], {"type": "audio", "uri": "v.mp4"}),
-        ("files", [{"uri": "v.pdf"}], {"type": "file", "uri": "v.pdf"}),
-        ("gifs", [{"uri": "v.gif"}], {"type": "gif", "uri": "v.gif"}),
+        ("photos", [{"uri": "a/b.jpg"}], {"type": "photo", "name": "b.jpg"}),
+        ("videos", [{"uri": "v.mp4"}], {"type": "video", "name": "v.mp4"}),
+        ("audio_files", [{"uri": "v.mp4"}], {"type": "audio", "name": "v.mp4"}),
+        ("files", [{"uri": "v.pdf"}], {"type": "file", "name": "v.pdf"}),
+        ("gifs", [{"uri": "v.gif"}], {"type": "gif", "name": "v.gif"}),
         ("gifs", [{}], {"type": "gif"}),
-        ("sticker", {"uri": "s.png"}, {"type": "sticker", "uri": "s.png"}),
+        ("sticker", {"uri": "s.png"}, {"type": "sticker", "name": "s.png"}),
         ("share", {"link": "https://x.org"}, {"type": "link", "uri": "https://x.org"}),
         ("share", {"share_text": "Café"}, {"type": "link", "text": "Café"}),
     ],
@@ -120,12 +120,12 @@ def test_attachments_are_described(
     assert found.content == f"[{expected['type']}]"
 
 
-def test_uris_are_not_repaired(path: Path) -> None:
-    """URIs are names of files and pages, not typed text."""
+def test_links_are_not_repaired(path: Path) -> None:
+    """Unlike the names of files, links are not typed text."""
     uri = "photos/Zoë.jpg"
     found = load_one(path, photos=[{"uri": uri}], share={"link": uri})
-    listed = found.additional_kwargs["attachments"]
-    assert [item["uri"] for item in listed] == [mojibake(uri)] * 2
+    photo, link = found.additional_kwargs["attachments"]
+    assert (photo["name"], link["uri"]) == ("Zoë.jpg", mojibake(uri))
 
 
 def test_texts_names_and_reactions_are_repaired(path: Path) -> None:
@@ -169,8 +169,9 @@ def test_time_formats_are_read(
 
 MEDIA = [{"uri": f"./media/5c.{suffix}"} for suffix in ("jpg", "mp4", "pdf")]
 ATTACHMENTS = [
-    {"type": kind, **media}
-    for kind, media in zip(("photo", "video", "file"), MEDIA, strict=True)
+    {"type": "photo", "name": "5c.jpg"},
+    {"type": "video", "name": "5c.mp4"},
+    {"type": "file", "name": "5c.pdf"},
 ]
 
 

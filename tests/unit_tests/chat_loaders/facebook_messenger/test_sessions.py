@@ -10,8 +10,9 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from tests.unit_tests.builders.messenger import Export, message, meta_json
-from tests.unit_tests.builders.sessions import metadata_of, skipped_counts, texts
+from tests.unit_tests.builders.sessions import skipped_counts, texts
 
 NOON = 1_700_000_000_000
 ADA, GRACE = "Ada Byron", "Grace Hopper"

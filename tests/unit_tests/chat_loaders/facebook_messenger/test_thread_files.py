@@ -10,11 +10,10 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.chat_loaders.facebook_messenger import matches
-from langchain_chatexports.chat_loaders.files import open_files
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.messenger import FACEBOOK, Export, message, meta_json
-from tests.unit_tests.builders.sessions import metadata_of
 
 PEOPLE = [{"name": "Ada"}, {"name": "Grace"}]
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -148,11 +147,11 @@ def test_export_is_recognized_by_names_and_heads(
     tmp_path: Path, name: str, data: Any, expected: bool
 ) -> None:
     folder = Export().file(name, data).to_folder(tmp_path / "x")
-    with open_files([folder], (".json", ".html")) as files:
-        assert matches(files) is expected
+    with ExportFiles([folder], (".json", ".html")) as files:
+        assert FolderFacebookMessengerChatLoader.matches(files) is expected
 
 
 def test_media_part_is_recognized_by_name(tmp_path: Path) -> None:
     media = Export().file(f"{FACEBOOK}/inbox/a_1/photos/1.jpg", b"\xff\xd8")
-    with open_files([media.to_zip(tmp_path / "facebook-me.zip")], (".json",)) as files:
-        assert matches(files)
+    with ExportFiles([media.to_zip(tmp_path / "facebook-me.zip")], (".json",)) as files:
+        assert FolderFacebookMessengerChatLoader.matches(files)

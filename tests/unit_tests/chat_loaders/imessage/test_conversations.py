@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
-from langchain_chatexports.chat_loaders.conversation import SessionMetadata
+from langchain_chatexports.chat_loaders.schema import SessionMetadata, metadata_of
 from tests.unit_tests.builders.chat_db import ChatDb
-from tests.unit_tests.builders.sessions import metadata_of
 
 HARE, HARE_MAIL, FOX = "+15550000001", "hare@meadow.example", "+15550000003"
 

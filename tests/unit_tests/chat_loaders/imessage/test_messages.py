@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from tests.unit_tests.builders.chat_db import NOON, VERSIONS, ChatDb, apple_ns
-from tests.unit_tests.builders.sessions import all_texts, metadata_of, texts
+from tests.unit_tests.builders.sessions import all_texts, texts
 from tests.unit_tests.builders.typedstream import attributed_body
 
 HARE, TORTOISE = "+15550000001", "tortoise@pond.example"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import IMessageChatLoader
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from tests.unit_tests.builders.chat_db import VERSIONS, ChatDb
-from tests.unit_tests.builders.sessions import metadata_of
 
 HARE, TORTOISE, FOX = "+15550000001", "tortoise@pond.example", "+15550000003"
 MINIMAL = ("text", "date", "handle_id")

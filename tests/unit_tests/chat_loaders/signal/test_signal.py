@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import SignalChatLoader
-from tests.unit_tests.builders.sessions import metadata_of, only_message, open_export
+from langchain_chatexports.chat_loaders.schema import metadata_of
+from tests.unit_tests.builders.sessions import only_message, open_export
 from tests.unit_tests.builders.signal import OWNER, SignalExport
 
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports import MergeChatRuns, SlackChatLoader
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.slack.markup import render_markup
 from langchain_chatexports.exceptions import ExportFormatError
 from tests.unit_tests.builders.sessions import (
     messages_by_session,
-    metadata_of,
     only_message,
     open_export,
     skipped_counts,
@@ -515,7 +515,7 @@ def test_reactions_have_known_senders(tmp_path: Path) -> None:
 
 
 def plain(text: str) -> str:
-    return render_markup(text, {"U1": "Ann"}, {"C1": "general"})
+    return render_markup(text, {"U1": "Ann"}.get, {"C1": "general"})
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
-from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.telegram import (
     ANN,
     BERLIN_SUMMER,

@@ -11,10 +11,10 @@ import pytest
 
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports.chat_loaders import files
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from tests.unit_tests.builders.sessions import (
     messages_by_session,
-    metadata_of,
     only_message,
     skipped_counts,
 )
@@ -347,17 +347,17 @@ CY = {"contact_information": {"first_name": "Cy"}, "contact_vcard": NOT_INCLUDED
     [
         ({"photo": NOT_INCLUDED, "width": 5}, {"type": "photo"}),
         ({"photo": "photos/photo_1.jpg"}, {"type": "photo"}),
-        (STICKER, {"type": "sticker", "name": "😂"}),
+        (STICKER, {"type": "sticker", "title": "😂"}),
         ({"file": "v.ogg", "media_type": "voice_message"}, {"type": "audio"}),
         ({"file": "v.mp4", "media_type": "video_message"}, {"type": "video"}),
         ({"file": "v.mp4", "media_type": "animation"}, {"type": "gif"}),
         ({"file": "v.mp4", "media_type": "video_file"}, {"type": "video"}),
-        (SONG, {"type": "audio", "name": "Song"}),
+        (SONG, {"type": "audio", "title": "Song"}),
         (PDF, {"type": "file", "name": "x.pdf"}),
         ({"file": "x", "media_type": "new_kind"}, {"type": "file"}),
-        ({"poll": WHO}, {"type": "poll", "name": "Who?"}),
-        ({"poll": WHO_IN_BOLD}, {"type": "poll", "name": "Who?"}),
-        (OAK, {"type": "location", "name": "Oak"}),
+        ({"poll": WHO}, {"type": "poll", "title": "Who?"}),
+        ({"poll": WHO_IN_BOLD}, {"type": "poll", "title": "Who?"}),
+        (OAK, {"type": "location", "title": "Oak"}),
         (CY, {"type": "contact"}),
         ({"game_title": "Race"}, {"type": "game"}),
     ],
@@ -492,9 +492,10 @@ def test_people_are_identified_by_id(tmp_path: Path) -> None:
 def test_namesakes_have_handles(tmp_path: Path) -> None:
     group = make_group(ANN, Person("Ann", "user44"))
     loader = TelegramChatLoader(write_account(tmp_path, make_chat(), group, user=USER))
-    assert loader.names_of("user44") == {"Ann (user44)"}
+    names = loader.list_names()
+    assert names.names_of("user44") == {"Ann (user44)"}
     # In chats without a namesake, there is no id after the name.
-    assert loader.names_of("user11") == {"Ann (user11)", "Ann"}
+    assert names.names_of("user11") == {"Ann (user11)", "Ann"}
     _, session = loader.load()
     metadata = metadata_of(session)
     assert metadata["owner"] == "Ann (user11)"

@@ -102,11 +102,11 @@ OMITTED_PHOTO = {"attachments": [{"type": "photo"}]}
 
 
 def photo(name: str) -> dict[str, Any]:
-    return {"attachments": [{"type": "photo", "uri": name}]}
+    return {"attachments": [{"type": "photo", "name": name}]}
 
 
 def file(name: str) -> dict[str, Any]:
-    return {"attachments": [{"type": "file", "uri": name}]}
+    return {"attachments": [{"type": "file", "name": name}]}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_file_name_shows_the_attachment_type(
     read: Reader, name: str, kind: str
 ) -> None:
     _, _, extra = read(IPHONE, f"{LRM}<attached: {name}>")
-    assert extra["attachments"] == [{"type": kind, "uri": name}]
+    assert extra["attachments"] == [{"type": kind, "name": name}]
 
 
 @pytest.mark.parametrize(

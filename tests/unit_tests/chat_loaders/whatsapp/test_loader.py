@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.exceptions import ExportFormatError
-from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import LRM, RLM, START, WhatsAppChat
 
 NOTICE = "Messages and calls are end-to-end encrypted."
@@ -77,7 +77,7 @@ def test_system_messages_and_media_can_be_kept(tmp_path: Path) -> None:
         ("Missed voice call", "call"),
         ("Look", None),
     ]
-    attachment = {"type": "photo", "uri": "00000001-PHOTO-2022.jpg"}
+    attachment = {"type": "photo", "name": "00000001-PHOTO-2022.jpg"}
     assert messages[4].additional_kwargs["attachments"] == [attachment]
 
 

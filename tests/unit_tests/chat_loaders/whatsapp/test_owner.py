@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 NOTICE = "Messages and calls are end-to-end encrypted."

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.chat_loaders.files import open_files
-from langchain_chatexports.chat_loaders.whatsapp import matches
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.samples import write_messenger
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 
 def is_recognized(path: Path) -> bool:
-    with open_files([path], (".json", ".html", ".htm", ".txt")) as files:
-        return matches(files)
+    with ExportFiles([path], (".json", ".html", ".htm", ".txt")) as files:
+        return WhatsAppChatLoader.matches(files)
 
 
 def add_messages(chat: WhatsAppChat) -> WhatsAppChat:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
-from tests.unit_tests.builders.sessions import metadata_of
 from tests.unit_tests.builders.whatsapp import START, WhatsAppChat
 
 NAME = "WhatsApp Chat with Ann.txt"
@@ -175,7 +175,7 @@ def test_exports_with_and_without_media_are_merged(
     assert skipped(tmp_path) == {"duplicate": 6, "media": 1}
     (session,) = sessions(tmp_path)
     (attachment,) = session["messages"][4].additional_kwargs["attachments"]
-    assert attachment["uri"] == "IMG-20220327-WA0001.jpg"
+    assert attachment["name"] == "IMG-20220327-WA0001.jpg"
 
 
 @pytest.mark.parametrize(
