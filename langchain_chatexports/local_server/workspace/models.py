@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from langchain_chatexports.chat_loaders.suggestions import (
-    did_you_mean,
-    normalize_name,
-)
+from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning.model_names import TunedModelName
@@ -91,17 +88,17 @@ class Model:
         return sum(file.stat().st_size for file in files if file.is_file())
 
     def lookup_names(self) -> tuple[str, ...]:
-        """Return the normalized names that `Models.find` accepts."""
+        """Return the names that `Models.find` accepts."""
         forms = (
+            self.name,
             *self.short_name.split(":"),
             self.short_name,
             self.job_id,
             self.job_id.removeprefix(_JOB_PREFIX),
             self.person or "",
             self.label or "",
-            self.name,
         )
-        return tuple(normalize_name(form) for form in forms if form)
+        return tuple(filter(None, forms))
 
 
 class Models:
@@ -131,18 +128,17 @@ class Models:
             NotFoundError: If no model matches.
             LocalServerError: If several match.
         """
-        exact, matches = self._match(name)
-        found = exact or matches
+        models = self.list()
+        _, found = _match(models, name)
         if len(found) == 1:
             return found[0]
         if found:
             names = ", ".join(f"{model.name} ({_day(model)})" for model in found)
             msg = f"{len(found)} models match {name!r}: {names}. Use an id."
             raise LocalServerError(msg)
-        models = self.list()
-        forms = {form for model in models for form in model.lookup_names()}
+        forms = NameIndex.of(form for model in models for form in model.lookup_names())
         names = ", ".join(model.name for model in models) or "none"
-        suggestion = did_you_mean([name], forms)
+        suggestion = forms.did_you_mean(name)
         msg = f"No model named {name!r} on this machine.{suggestion} Models: {names}."
         raise NotFoundError(msg)
 
@@ -162,11 +158,10 @@ class Models:
             raise NotFoundError(msg)
         if name is None:
             return models
-        exact, matches = self._match(name)
-        people = {model.person for model in matches}
-        is_one_person = len(people) == 1 and all(people)
-        if exact or is_one_person:
-            return exact or matches
+        is_full_name, found = _match(models, name)
+        people = {model.person for model in found}
+        if is_full_name or (len(people) == 1 and all(people)):
+            return found
         return (self.find(name),)
 
     def rename(self, name: str, label: str) -> None:
@@ -190,20 +185,6 @@ class Models:
         msg = f"No model named {name!r} on this machine. List them: chatexports models"
         raise NotFoundError(msg)
 
-    def _match(self, name: str) -> tuple[tuple[Model, ...], tuple[Model, ...]]:
-        """Return the models with a name, and those with a name that starts with it."""
-        models, query = self.list(), normalize_name(name)
-        for model in models:
-            if model.name == name:
-                return (model,), (model,)
-        exact = (model for model in models if query in model.lookup_names())
-        started = (
-            model
-            for model in models
-            if query and any(form.startswith(query) for form in model.lookup_names())
-        )
-        return tuple(exact), tuple(started)
-
     def _read(self, job: Job) -> Model | None:
         folder = self._data.model_folder(job.id)
         if job.state is not State.SUCCEEDED or job.model is None or not folder.is_dir():
@@ -224,6 +205,14 @@ class Models:
             label=job.label,
             reply_tokens=results.get("reply_tokens"),
         )
+
+
+def _match(models: Sequence[Model], name: str) -> tuple[bool, tuple[Model, ...]]:
+    """Return whether a name is a full one, and the models that it refers to."""
+    index = NameIndex({model.name: model.lookup_names() for model in models})
+    full = index.find_equal(name)
+    found = full or index.find(name)
+    return bool(full), tuple(model for model in models if model.name in found)
 
 
 def tuned_model_name(job: Job) -> str:
