@@ -20,7 +20,7 @@ from langchain_chatexports.local_server import (
     State,
     Workspace,
 )
-from langchain_chatexports.local_server.bases import known_bases
+from langchain_chatexports.local_server.bases import base as base_module
 from langchain_chatexports.local_server.testing import EchoServer, train_steps
 from langchain_chatexports.page import session as session_module
 from langchain_chatexports.page.errors import PageError
@@ -184,7 +184,7 @@ def calls(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> list[object]
         chat.says("Jonas", f"Wie geht es dir heute, {number}?")
         chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
     monkeypatch.setattr(session_module, "download_base", download)
-    monkeypatch.setattr(known_bases, "machine_memory", lambda: 24 * 10**9)
+    monkeypatch.setattr(base_module, "machine_memory", lambda: 24 * 10**9)
     monkeypatch.setattr(session.talk, "_use_server", use_server)
     _add(session, chat.to_file(session.exports.new_copy("_chat.txt")))
     session.choice = Choice("Mama")
