@@ -109,6 +109,8 @@ def _find_owner(
     chosen = reading.selection.owner
     if chosen is not None:
         person, found_by = reading.names.find_owner(chosen), "option"
+        if not names.has_person(person):
+            person = chosen  # Do not depend on the conversations read before.
     # Keep the user's value until a conversation has the owner's display name.
     if person is not None and reading.owner in {None, chosen}:
         reading.owner, reading.owner_found_by = names.display_name(person), found_by

@@ -6,10 +6,7 @@ from operator import attrgetter
 from typing import Any, ClassVar
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
-    DetectedOwner,
-    find_owner,
-)
+from langchain_chatexports.chat_loaders.facebook_messenger.owner import find_owner
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     ThreadDocument,
     has_url,
@@ -30,6 +27,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
+    DetectedOwner,
     Message,
     Person,
     placeholder_text,
@@ -99,7 +97,7 @@ class _MessengerChatLoader(ChatExportLoader):
         """Return the owner's name, if it can be determined; ignore unreadable files."""
         with self.open_export(is_quiet=True) as files:
             owner = find_owner(MessengerExport(files))
-            return owner[0] if owner else None
+            return owner and owner.id
 
     def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
         """Yield nothing, since these exports only contain names."""
@@ -192,7 +190,7 @@ def _read_conversation(
     messages = _merge(documents)
     people = dict.fromkeys([*members, *(message.sender for message in messages)])
     people.pop("", None)
-    owner, found_by = detected_owner or (None, None)
+    owner = detected_owner and detected_owner.id
     _find_system_lines(messages, LineReader(people, given_owner or owner))
     return Conversation(
         id=thread.id,
@@ -203,7 +201,7 @@ def _read_conversation(
         is_group=len(participants) > _PAIR or None if is_group is None else is_group,
         platform=INSTAGRAM if thread.is_instagram else None,
         owner=owner,
-        owner_found_by=found_by,
+        owner_found_by=detected_owner and detected_owner.found_by,
         is_ordered=True,
     )
 
