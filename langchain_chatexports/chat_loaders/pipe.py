@@ -16,6 +16,7 @@ from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.reading import Reading, SessionStep, Steps
+from langchain_chatexports.chat_loaders.session_source import iter_sessions
 
 
 class PipeableChatLoader(BaseChatLoader):
@@ -44,7 +45,7 @@ class PipeableChatLoader(BaseChatLoader):
         Returns:
             An asynchronous generator; closing it (`aclosing`) closes the export.
         """
-        return iterate_on_thread(_load_sessions(self))
+        return iterate_on_thread(iter_sessions(self))
 
     async def aload(self) -> list[ChatSession]:
         """Load all sessions, without blocking the event loop."""
@@ -118,11 +119,9 @@ def read_loader(
     if isinstance(loader, PipeableChatLoader):
         return loader.read(steps, seen=seen)
 
-    # Loaders of other packages may open the export in `lazy_load`, so call it later.
-    def load(_: Reading) -> Iterator[ChatSession]:
-        yield from loader.lazy_load()
-
-    return Reading(load, platform=_platform_of(loader), steps=steps)
+    return Reading(
+        lambda _: iter_sessions(loader), platform=_platform_of(loader), steps=steps
+    )
 
 
 def read_loaders(loaders: Iterable[BaseChatLoader], steps: Steps = ()) -> list[Reading]:
@@ -193,8 +192,3 @@ async def iterate_on_thread(
 
 def _next(sessions: Iterator[ChatSession]) -> ChatSession | None:
     return next(sessions, None)
-
-
-def _load_sessions(loader: BaseChatLoader) -> Generator[ChatSession, None, None]:
-    # Loaders of other packages may open the export in `lazy_load`, so call it here.
-    yield from loader.lazy_load()

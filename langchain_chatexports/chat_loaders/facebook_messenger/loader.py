@@ -33,6 +33,7 @@ from langchain_chatexports.chat_loaders.messages import (
     placeholder_text,
 )
 from langchain_chatexports.chat_loaders.schema import Attachment
+from langchain_chatexports.chat_loaders.times import MICROSECONDS
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _SENDER_KEY = b'"sender'  # `sender_name` or `senderName`, in Meta's two formats.
@@ -40,7 +41,6 @@ _HEAD_BYTES = 4096
 _MAX_INSPECTED_FILES = 100
 _ZIP_NAMES = ("facebook-", "instagram-")
 _PAIR = 2  # Number of people in a chat that is not a group.
-_SECOND_IN_MICROSECONDS = 1_000_000
 _MAX_PLACEHOLDER_LENGTH = 100
 # Other system lines are of the kind `system`.
 _KINDS = {"attachment": "media", "reaction": "reaction"}
@@ -269,9 +269,7 @@ def _mark_duplicates(files: list[ThreadDocument]) -> None:
     files; equal records in one file are different messages.
     """
     # Exports from 2018 round times to seconds; later ones have milliseconds.
-    unit = (
-        _SECOND_IN_MICROSECONDS if any(file.has_whole_seconds for file in files) else 1
-    )
+    unit = MICROSECONDS if any(file.has_whole_seconds for file in files) else 1
     shared = _find_shared_times(files, unit)
     seen: dict[object, list[Message]] = {}
     best_first = sorted(
