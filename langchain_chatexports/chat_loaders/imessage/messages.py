@@ -19,9 +19,9 @@ from langchain_chatexports.chat_loaders.imessage.content import (
     read_reply_to,
 )
 from langchain_chatexports.chat_loaders.imessage.conversations import (
+    DatabasePeople,
     MergedChats,
     Owner,
-    People,
 )
 from langchain_chatexports.chat_loaders.imessage.queries import Details, Queries
 from langchain_chatexports.chat_loaders.messages import Message
@@ -66,7 +66,7 @@ class _Reaction(NamedTuple):
 class MessageReader:
     """Reads conversations in turn, and marks messages repeated from earlier ones."""
 
-    def __init__(self, queries: Queries, people: People, owner: Owner) -> None:
+    def __init__(self, queries: Queries, people: DatabasePeople, owner: Owner) -> None:
         self._queries = queries
         self._people = people
         self._owner = owner.id
