@@ -107,12 +107,9 @@ class Order:
         # Only one call at a time in this process.
         connection = self._connection
         lock = _locks.setdefault(f"{connection.url} {self._key}", threading.Lock())
-        while not lock.acquire(timeout=1):
+        with lock:
             connection.check_timeout()
-        try:
             job = self._find_or_create()
-        finally:
-            lock.release()
         return FineTuningRun(self._settings, job, connection)
 
     def _find_or_create(self) -> FineTuningJob:
