@@ -1,4 +1,4 @@
-"""Orders: find or create their files and jobs, exactly once even with retries."""
+"""Orders: find or create their files and jobs, exactly once despite retries."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Order:
             return self._submit()
 
     def fine_tune(self) -> Iterator[FineTuningJobEvent]:
-        """Find or create the job, and yield its events until it has a model."""
+        """Find or create the job and yield its events until it has a model."""
         with self._connection.open() as connection:
             self.run = self._submit()
             yield from self.run._follow(connection)  # noqa: SLF001 - same room

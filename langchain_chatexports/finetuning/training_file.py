@@ -45,7 +45,7 @@ def upload_filename(digest: str) -> str:
 def create_training_files(
     settings: FineTunerSettings, data: TrainingInput
 ) -> list[TrainingFile]:
-    """Validate the examples, and return the training file and any validation file."""
+    """Validate the examples and return the training file and any validation file."""
     examples = _read_validated(settings, data, "training", _MIN_EXAMPLES)
     files = [examples]
     if (validation := settings.validation_examples) is not None:
