@@ -15,11 +15,10 @@ from langchain_chatexports.datasets.removal import (
     name_matcher,
 )
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.finetuning.training_file import JobUse
 from langchain_chatexports.local_server.storage.deletion import delete_data
 from langchain_chatexports.local_server.storage.files import (
     ExampleFile,
-    find_jobs_by_examples,
+    find_job_ids,
     list_example_files,
     read_uploaded_examples,
 )
@@ -55,9 +54,6 @@ class ForgetResult:
     report: ForgetReport | None
     """The rows removed from the set; `None` without a set."""
 
-    jobs: list[JobUse]
-    """The local fine-tuning jobs that used the set."""
-
     remaining: list[RemainingCopy]
     """The person's models, jobs and examples on this machine."""
 
@@ -89,15 +85,15 @@ def forget(
             neither in an index nor in a model.
     """
     report = None
-    jobs: list[JobUse] = []
+    job_ids: set[str] = set()
     if path is not None:
         report = removal.forget(path, people=people, conversations=conversations)
-        jobs = find_jobs_by_examples(report.hashes, data_dir)
-    remaining = list(_find_remaining(people, {job.id for job in jobs}, data_dir))
+        job_ids = find_job_ids(report.hashes, data_dir)
+    remaining = list(_find_remaining(people, job_ids, data_dir))
     deleted = index_files.delete_matching_indexes(
         index_dir, people, conversations, strict=report is None and not remaining
     )
-    return ForgetResult(report, jobs, remaining, deleted)
+    return ForgetResult(report, remaining, deleted)
 
 
 def delete_remaining(

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO, cast
 
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import MissingExtraError
-from langchain_chatexports.finetuning.training_file import JobUse, find_jobs_by_file
+from langchain_chatexports.finetuning.settings import DATA_KEY
+from langchain_chatexports.finetuning.training_file import upload_filename
 from langchain_chatexports.local_server.storage.data_directory import (
     FILE_ID,
     DataDirectory,
@@ -162,18 +163,25 @@ def list_example_files(data_dir: str | Path | None = None) -> list[ExampleFile]:
     ]
 
 
-def find_jobs_by_examples(
+def find_job_ids(
     hashes: Collection[str], data_dir: str | Path | None = None
-) -> list[JobUse]:
-    """Return the jobs of a data directory that used examples with these hashes."""
+) -> set[str]:
+    """Return the ids of the jobs that used examples with these hashes."""
     try:
         data = DataDirectory(data_dir)
     except MissingExtraError:
-        return []  # Training requires the extra.
+        return set()  # Training requires the extra.
     if not data.is_valid:
-        return []
-    files = {file["id"]: file["filename"] for file in FileStore(data).list_all()}
-    return find_jobs_by_file(hashes, JobStore(data).list_all(), files)
+        return set()
+    names = {upload_filename(digest) for digest in hashes}
+    files = FileStore(data).list_all()
+    file_ids = {file["id"] for file in files if file["filename"] in names}
+    return {
+        job["id"]
+        for job in JobStore(data).list_all()
+        if not file_ids.isdisjoint(uploaded_file_ids(job))
+        or (job.get("metadata") or {}).get(DATA_KEY) in hashes
+    }
 
 
 def read_uploaded_examples(
