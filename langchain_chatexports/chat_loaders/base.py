@@ -6,7 +6,7 @@ from contextlib import closing
 from copy import copy
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self, cast
+from typing import ClassVar, Self, cast
 
 from langchain_core.chat_sessions import ChatSession
 from typing_extensions import TypedDict
@@ -166,11 +166,6 @@ class ChatExportLoader(PipeableChatLoader):
             An iterator; closing it closes the export.
         """
         return cast("Iterator[ExportSession]", self.read().load())
-
-    if TYPE_CHECKING:
-        # Subclasses of `BaseChatLoader` should not override it at run time.
-        def load(self) -> list[ExportSession]:  # type: ignore[override] # with metadata
-            """Load all sessions."""
 
     def read(
         self,

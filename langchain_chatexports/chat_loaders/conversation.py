@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -22,10 +21,12 @@ from langchain_chatexports.chat_loaders.schema import (
     ExportSession,
     SessionMetadata,
 )
+from langchain_chatexports.chat_loaders.times import (
+    MICROSECONDS,
+    sort_key,
+    to_microseconds,
+)
 
-_MICROSECONDS = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_TIME = -(2**80)
 _HASH_BYTES = 6
 _SEPARATOR = "\0"
 _KEYS_WITH_SENDERS = ("reactions", "reply_to")
@@ -79,7 +80,7 @@ def _read_rows(conversation: Conversation, reading: Reading) -> list[Message]:
     rows = _drop_duplicates(rows, reading)
     reading.files.check_count(reading.messages_read)
     if not conversation.is_ordered:
-        rows.sort(key=lambda row: _NO_TIME if row.time is None else row.time)
+        rows.sort(key=lambda row: sort_key(row.time))
     types = [row.extra.get("system") for row in rows if row.kind == "system"]
     reading.system_types.update(str(name) for name in types if name)
     return rows
@@ -109,6 +110,8 @@ def _find_owner(
     chosen = reading.selection.owner
     if chosen is not None:
         person, found_by = reading.names.find_owner(chosen), "option"
+        if not names.has_person(person):
+            person = chosen  # Do not depend on the conversations read before.
     # Keep the user's value until a conversation has the owner's display name.
     if person is not None and reading.owner in {None, chosen}:
         reading.owner, reading.owner_found_by = names.display_name(person), found_by
@@ -172,7 +175,10 @@ def _select_rows(
     """Return the rows to keep, and count the skipped rows."""
     selection = reading.selection
     kinds = {"text", *selection.keep}
-    start, end = _to_microseconds(selection.start), _to_microseconds(selection.end)
+    start, end = (
+        None if bound is None else to_microseconds(bound)
+        for bound in (selection.start, selection.end)
+    )
     is_bounded = start is not None or end is not None
     kept = []
     for row in rows:
@@ -232,7 +238,7 @@ def build_human_message(row: Message, sender_keys: Mapping[str, Any]) -> HumanMe
         kwargs = {**sender_keys}
     else:
         kwargs = {
-            "message_time": time // _MICROSECONDS,
+            "message_time": time // MICROSECONDS,
             **sender_keys,
             "events": [{"message_time": iso}],
         }
@@ -289,7 +295,3 @@ def _digest(text: str) -> str:
     # Exports can contain lone surrogates.
     encoded = text.encode("utf-8", "surrogatepass")
     return blake2b(encoded, digest_size=_HASH_BYTES).hexdigest()
-
-
-def _to_microseconds(bound: datetime | None) -> int | None:
-    return None if bound is None else (bound - _EPOCH) // timedelta(microseconds=1)

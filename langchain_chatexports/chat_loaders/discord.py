@@ -29,6 +29,7 @@ from langchain_chatexports.chat_loaders.json_data import (
 )
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
+    DetectedOwner,
     Message,
     Person,
     attachment,
@@ -369,15 +370,18 @@ class DiscordChatLoader(ChatExportLoader):
             head = channel.head.channel
             name = clean_text(head.name) or head.id
             names = (head.name, channel.head.guild.name, head.category)
+            messages = iter(_read_messages(channel, reader, files))
+            if owner:  # Who may not write in this channel.
+                reader.people.setdefault(owner.id, Person(owner.name))
             yield Conversation(
                 id=head.id,
-                messages=iter(_read_messages(channel, reader, files)),
+                messages=messages,
                 title=name if channel.head.is_direct else f"#{name}",
                 people=reader.people,
                 aliases=[alias for alias in map(clean_text, names) if alias],
                 is_group=head.type != "DirectTextChat",
-                owner=owner,
-                owner_found_by=owner and "direct messages",
+                owner=owner and owner.id,
+                owner_found_by=owner and owner.found_by,
             )
 
 
@@ -466,13 +470,14 @@ def _numeric_id(message: Message) -> int:
     return int(message.id) if is_number else -1
 
 
-def find_owner(channels: Iterable[Channel]) -> str | None:
-    """Return the id of the only person in all direct chats.
+def find_owner(channels: Iterable[Channel]) -> DetectedOwner | None:
+    """Return the only person in all direct chats.
 
     A direct chat is named after the other person.
     """
     candidates: list[set[str]] = []
     chats: Counter[str] = Counter()
+    names: dict[str, str] = {}
     has_named_author = False
     for channel in channels:
         if not channel.head.is_direct:
@@ -489,6 +494,8 @@ def find_owner(channels: Iterable[Channel]) -> str | None:
                 {name_key(user.display_name), name_key(user.name or "")}
             )
         }
+        for person, user in authors.items():
+            names.setdefault(person, user.display_name)
         has_named_author = has_named_author or len(possible_owners) < len(authors)
         candidates += [possible_owners] if possible_owners else []
         chats.update(() if is_group else possible_owners)
@@ -496,7 +503,10 @@ def find_owner(channels: Iterable[Channel]) -> str | None:
     owners = {person for person, count in chats.items() if count > 1}
     if len(owners) != 1 and candidates and has_named_author:
         owners = set.intersection(*candidates)
-    return owners.pop() if len(owners) == 1 else None
+    if len(owners) != 1:
+        return None
+    (owner,) = owners
+    return DetectedOwner(owner, "direct messages", names[owner])
 
 
 def _read_first_authors(channel: Channel) -> dict[str, User]:

@@ -83,6 +83,10 @@ class DisplayNames:
         self._names_by_nfc: dict[str, str] = {}
         self._cards_by_nfc: dict[str, Card | None] = {}
 
+    def has_person(self, person: str) -> bool:
+        """Return whether a person is listed or was displayed."""
+        return person in self._listed.people or person in self._display_names
+
     def display_name(self, person: str) -> str:
         """Return the display name of an id."""
         if person not in self._display_names:

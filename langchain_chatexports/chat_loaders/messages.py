@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -71,6 +71,19 @@ class Person:
     handles: Collection[str] = ()
     """Phone numbers, user names, e-mail addresses and other names. The first one
     distinguishes people with the same name."""
+
+
+class DetectedOwner(NamedTuple):
+    """The owner of an export, found by its loader."""
+
+    id: str
+    """The id, or the name if the format has no ids."""
+
+    found_by: str
+    """How the owner was found: `direct messages`, `the chat's name`, …"""
+
+    name: str = ""
+    """The display name, if the format has ids."""
 
 
 @dataclass(slots=True)

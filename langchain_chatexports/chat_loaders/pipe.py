@@ -10,16 +10,30 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import copy_context
 from inspect import isfunction
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.reading import Reading, SessionStep, Steps
+from langchain_chatexports.chat_loaders.schema import ExportSession
+from langchain_chatexports.chat_loaders.session_source import iter_sessions
+
+Session = TypeVar("Session", ChatSession, ExportSession)
 
 
 class PipeableChatLoader(BaseChatLoader):
     """A chat loader with `|`, iteration, `inspect` and asynchronous loading."""
+
+    @abstractmethod
+    def lazy_load(self) -> Iterator[ExportSession]:
+        """Load the sessions one by one."""
+
+    if TYPE_CHECKING:
+        # Subclasses of `BaseChatLoader` should not override it at run time.
+        def load(self) -> list[ExportSession]:  # type: ignore[override] # with metadata
+            """Load all sessions."""
 
     @abstractmethod
     def read(
@@ -38,7 +52,7 @@ class PipeableChatLoader(BaseChatLoader):
         """
         return self.read().inspect()
 
-    def alazy_load(self) -> AsyncGenerator[ChatSession, None]:
+    def alazy_load(self) -> AsyncGenerator[ExportSession, None]:
         """Load the sessions one by one, without blocking the event loop.
 
         Returns:
@@ -46,12 +60,12 @@ class PipeableChatLoader(BaseChatLoader):
         """
         return iterate_on_thread(_load_sessions(self))
 
-    async def aload(self) -> list[ChatSession]:
+    async def aload(self) -> list[ExportSession]:
         """Load all sessions, without blocking the event loop."""
         async with aclosing(self.alazy_load()) as sessions:
             return [session async for session in sessions]
 
-    def __iter__(self) -> Iterator[ChatSession]:
+    def __iter__(self) -> Iterator[ExportSession]:
         """Iterate over the sessions, as `lazy_load` does."""
         return self.lazy_load()
 
@@ -72,9 +86,10 @@ class TransformedChatLoader(PipeableChatLoader):
         self.loader = loader
         self.steps = steps
 
-    def lazy_load(self) -> Iterator[ChatSession]:
+    def lazy_load(self) -> Iterator[ExportSession]:
         """Read and transform the sessions one by one."""
-        return self.steps.lazy_transform(self.loader)
+        sessions = self.steps.lazy_transform(self.loader)
+        return cast("Iterator[ExportSession]", sessions)
 
     def read(
         self,
@@ -118,11 +133,9 @@ def read_loader(
     if isinstance(loader, PipeableChatLoader):
         return loader.read(steps, seen=seen)
 
-    # Loaders of other packages may open the export in `lazy_load`, so call it later.
-    def load(_: Reading) -> Iterator[ChatSession]:
-        yield from loader.lazy_load()
-
-    return Reading(load, platform=_platform_of(loader), steps=steps)
+    return Reading(
+        lambda _: iter_sessions(loader), platform=_platform_of(loader), steps=steps
+    )
 
 
 def read_loaders(loaders: Iterable[BaseChatLoader], steps: Steps = ()) -> list[Reading]:
@@ -172,8 +185,8 @@ def _check_is_step(value: object) -> None:
 
 
 async def iterate_on_thread(
-    sessions: Generator[ChatSession, None, None],
-) -> AsyncGenerator[ChatSession, None]:
+    sessions: Generator[Session, None, None],
+) -> AsyncGenerator[Session, None]:
     """Iterate over a generator on another thread, then close it."""
     # Use a single thread, since SQLite connections are bound to one.
     loop, context = asyncio.get_running_loop(), copy_context()
@@ -191,10 +204,10 @@ async def iterate_on_thread(
             await loop.run_in_executor(thread, context.run, sessions.close)
 
 
-def _next(sessions: Iterator[ChatSession]) -> ChatSession | None:
+def _next(sessions: Iterator[Session]) -> Session | None:
     return next(sessions, None)
 
 
-def _load_sessions(loader: BaseChatLoader) -> Generator[ChatSession, None, None]:
-    # Loaders of other packages may open the export in `lazy_load`, so call it here.
+def _load_sessions(loader: PipeableChatLoader) -> Generator[ExportSession, None, None]:
+    # Call `lazy_load` on the thread too, since it may open the export.
     yield from loader.lazy_load()

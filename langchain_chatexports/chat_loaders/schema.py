@@ -208,11 +208,3 @@ def keys_of(message: BaseMessage) -> MessageKeys:
 def sender_of(message: BaseMessage) -> str:
     """Return a message's sender; `unknown` if it has none."""
     return str(message.additional_kwargs.get("sender") or UNKNOWN_SENDER)
-
-
-def participants_of(session: ChatSession | ExportSession) -> list[str]:
-    """Return the names in a session: its participants, else the senders."""
-    participants = metadata_of(session).get("participants")
-    if participants:
-        return [str(name) for name in participants]
-    return list(dict.fromkeys(map(sender_of, session.get("messages", ()))))

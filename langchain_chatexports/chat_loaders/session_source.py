@@ -43,7 +43,7 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
                     )
                     raise TypeError(msg)
                 yield from iter_sessions(item)
-                del item  # Otherwise, it stays in memory while the next item is read.
+                del item  # It would stay in memory while the next item is read.
     else:
         msg = (
             "Expected a chat loader, a ChatSession or an iterable of them, "

@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
+from langchain_chatexports.datasets.formats import SPLIT_NAMES
 from langchain_chatexports.exceptions import ChatExportError
 
-# The files of a dataset; mlx-lm names the second one `valid`.
-_SPLITS = ("train", "validation", "test")
-_HELD_OUT_SPLITS = frozenset({"validation", "valid", "test"})
+# mlx-lm's name of the validation split is `valid`.
+_HELD_OUT_SPLITS = frozenset({*SPLIT_NAMES, "valid"} - {"train"})
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _REMEDY = "Change its permissions, or copy it elsewhere."
 
@@ -42,7 +42,7 @@ def find_splits(path: str | Path) -> dict[str, Path]:
     file, which means that it is not a dataset.
     """
     folder = Path(path).expanduser()
-    files = {split: folder / f"{split}.jsonl" for split in _SPLITS}
+    files = {split: folder / f"{split}.jsonl" for split in SPLIT_NAMES}
     existing = {split: file for split, file in files.items() if file.is_file()}
     return (
         existing if "train" in existing and is_examples_file(existing["train"]) else {}
@@ -50,7 +50,7 @@ def find_splits(path: str | Path) -> dict[str, Path]:
 
 
 def find_examples(path: Path) -> tuple[bool, Path | None]:
-    """Return whether there are examples at a path, and those to train on.
+    """Return whether there are examples at a path and those to train on.
 
     A set comes before its files, and held-out files are not for training.
     """

@@ -53,10 +53,6 @@ class PersonNames:
         """Return whether any names were given."""
         return bool(self._people)
 
-    def step(self) -> SessionTransform:
-        """Return the step for the person's messages; without names, the owner's."""
-        return MapPerson(names=self) if self else MapAIMessages()
-
     def find(self) -> frozenset[str]:
         """Return the names found so far."""
         find = self._reading.names.names_of
@@ -70,7 +66,7 @@ class PersonNames:
         return names
 
     def mapping_step(self) -> SessionTransform:
-        """Return the step that maps the person's messages to AI messages."""
+        """Return the step that maps their messages; without names, the owner's."""
         return MapPerson(names=self) if self else MapAIMessages()
 
     def check(self) -> None:

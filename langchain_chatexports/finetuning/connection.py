@@ -104,7 +104,7 @@ class Connection:
 
     @contextmanager
     def open(self) -> Iterator[Self]:
-        """Open the client, and close it after the call."""
+        """Open the client and close it after the call."""
         hooks = {"request": [self._before_request], "response": [self._after_response]}
         client = self.client.with_options(http_client=HttpClient(event_hooks=hooks))
         with client as self.client:
@@ -171,7 +171,7 @@ class Connection:
         request.extensions["timeout"] = dict.fromkeys(names, limit)
 
     def _after_response(self, response: Any) -> None:
-        """Check what the SDK does not: waits, and that objects have ids."""
+        """Check waits and the ids of objects, which the SDK does not."""
         if self._is_too_long(retry_after(response)):
             response.headers["x-should-retry"] = "false"
         if response.is_success:
@@ -186,7 +186,7 @@ class Connection:
                 raise APIResponseValidationError(response, None)
 
     def create_once(self, create: Callable[[], T], find: Callable[[], T | None]) -> T:
-        """Create an object, and look for it before each retry.
+        """Create an object and look for it before each retry.
 
         The SDK's own retries would create another one after a lost response.
         """
@@ -218,7 +218,7 @@ class Connection:
         return False
 
     def delete_files(self, file_ids: Iterable[str]) -> None:
-        """Delete files that no unfinished job needs, and log the remaining ones."""
+        """Delete files that no unfinished job needs and log the remaining ones."""
         used_ids: set[str | None] = set()
         with suppress(APIError):
             for job in each_once(self.client.fine_tuning.jobs.list(limit=100)):

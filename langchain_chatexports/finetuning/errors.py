@@ -1,4 +1,4 @@
-"""Classify SDK errors, and describe them to users.
+"""Classify SDK errors and describe them to users.
 
 The descriptions say what failed and what to do next. They never contain keys, training
 text or HTML.

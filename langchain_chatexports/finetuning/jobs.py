@@ -1,4 +1,4 @@
-"""Orders: find or create their files and jobs, exactly once even with retries."""
+"""Orders: find or create their files and jobs, exactly once despite retries."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Order:
             return self._submit()
 
     def fine_tune(self) -> Iterator[FineTuningJobEvent]:
-        """Find or create the job, and yield its events until it has a model."""
+        """Find or create the job and yield its events until it has a model."""
         with self._connection.open() as connection:
             self.run = self._submit()
             yield from self.run._follow(connection)  # noqa: SLF001 - same room
@@ -107,12 +107,9 @@ class Order:
         # Only one call at a time in this process.
         connection = self._connection
         lock = _locks.setdefault(f"{connection.url} {self._key}", threading.Lock())
-        while not lock.acquire(timeout=1):
+        with lock:
             connection.check_timeout()
-        try:
             job = self._find_or_create()
-        finally:
-            lock.release()
         return FineTuningRun(self._settings, job, connection)
 
     def _find_or_create(self) -> FineTuningJob:

@@ -82,13 +82,13 @@ class FineTuningRun:
         return f"{type(self).__name__}(id={self.id!r}, status={self.status!r})"
 
     def refresh(self) -> Self:
-        """Retrieve the job's current state, and return this run."""
+        """Retrieve the job's current state and return this run."""
         with self._open(self._settings.timeout) as connection:
             self._retrieve(connection)
         return self
 
     async def arefresh(self) -> Self:
-        """Retrieve the job's current state, and return this run."""
+        """Retrieve the job's current state and return this run."""
         return await run_in_thread(self.refresh)
 
     def events(self) -> Iterator[FineTuningJobEvent]:
@@ -210,13 +210,13 @@ class FineTuningRun:
         return chat_model(self._connection, str(name), base_model, **arguments)
 
     def delete_training_file(self) -> None:
-        """Delete the training file, and the validation file, from the server."""
+        """Delete the training and validation files from the server."""
         with self._open(self._settings.timeout) as connection:
             for file_id in self._files:
                 delete(connection.client.files, file_id)
 
     async def adelete_training_file(self) -> None:
-        """Delete the training file, and the validation file, from the server."""
+        """Delete the training and validation files from the server."""
         await run_in_thread(self.delete_training_file)
 
     def delete_model(self) -> None:
@@ -250,7 +250,7 @@ class FineTuningRun:
     # Waiting
 
     def _follow(self, connection: Connection) -> Iterator[FineTuningJobEvent]:
-        """Yield new events, and return when the job has a model."""
+        """Yield new events and return when the job has a model."""
         for event in self._poll(connection, self._seen_ids):
             self._settings.report_event(event)
             yield event
@@ -271,7 +271,7 @@ class FineTuningRun:
     def _poll(
         self, connection: Connection, seen_ids: set[str]
     ) -> Iterator[FineTuningJobEvent]:
-        """Poll the job until it ends, and yield its unseen events, oldest first."""
+        """Poll the job until it ends and yield its unseen events, oldest first."""
         interval, failures, warned_status = self._settings.poll_interval, 0, ""
         while True:
             pause = add_jitter(interval)

@@ -169,7 +169,7 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         return cls.__module__.split(".")
 
     def report_event(self, event: Any) -> None:
-        """Call `on_event` with an event, and log any exception."""
+        """Call `on_event` with an event and log any exception."""
         if self.on_event is None:
             return
         try:

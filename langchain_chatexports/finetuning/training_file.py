@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_chatexports._terminal import plural
@@ -15,7 +14,7 @@ from langchain_chatexports.datasets.inputs import TrainingInput, read_examples
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import TrainingBudgetError, TrainingDataError
-from langchain_chatexports.finetuning.settings import DATA_KEY, FineTunerSettings
+from langchain_chatexports.finetuning.settings import FineTunerSettings
 
 _MIN_EXAMPLES = 10
 _NAME_DIGITS = 32
@@ -46,7 +45,7 @@ def upload_filename(digest: str) -> str:
 def create_training_files(
     settings: FineTunerSettings, data: TrainingInput
 ) -> list[TrainingFile]:
-    """Validate the examples, and return the training file and any validation file."""
+    """Validate the examples and return the training file and any validation file."""
     examples = _read_validated(settings, data, "training", _MIN_EXAMPLES)
     files = [examples]
     if (validation := settings.validation_examples) is not None:
@@ -99,32 +98,3 @@ def _require_confirmation(
             "billed tokens). Nothing was sent."
         )
         raise TrainingBudgetError(msg)
-
-
-# Jobs of a file
-
-
-@dataclass(frozen=True)
-class JobUse:
-    """A fine-tuning job that used a version of a dataset."""
-
-    id: str
-    status: str
-    base_model: str
-    tuned_model: str | None
-    """The tuned model; consider deleting it."""
-
-
-def find_jobs_by_file(
-    hashes: Collection[str], jobs: Iterable[Mapping[str, Any]], files: Mapping[str, str]
-) -> list[JobUse]:
-    """Find the jobs that used files with these hashes; `files` maps ids to names."""
-    names = {upload_filename(digest) for digest in hashes}
-    uses = []
-    for job in jobs:
-        ids = (job.get("training_file"), job.get("validation_file"))
-        uploaded = {files.get(str(file_id)) for file_id in ids}
-        if uploaded & names or (job.get("metadata") or {}).get(DATA_KEY) in hashes:
-            status, base = str(job.get("status")), str(job.get("model"))
-            uses.append(JobUse(job["id"], status, base, job.get("fine_tuned_model")))
-    return uses

@@ -35,18 +35,18 @@ _MAX_DECIMAL = 10**40
 _KEYS_BY_FIELD = {
     "name": (
         "sender actor owner author participants members contacts handle handles "
-        "nickname nicknames username display_name"
+        "nickname nicknames username display_name forwarded_from"
     ),
     "session id": "thread_id conversation_id chat_id",
     # `reply_to` may be a plain id.
-    "message id": "id message_id message_ids reply_to",
+    "message id": "id message_id message_ids reply_to thread",
     "path": (
-        "attachments path file filename file_name folder source thumbnail "
+        "attachments name path file filename file_name folder source thumbnail "
         "uri url link href image_url"
     ),
     "fixed": (
         "message_time is_from_me weight role platform is_group type mime_type size "
-        "part edited unsent"
+        "part edited unsent forwarded system"
     ),
     "text": "text content title site subject edits events reactions reaction",
 }

@@ -81,18 +81,6 @@ class MemoryLimit:
         assert growth <= bound, f"{growth:,} bytes over {messages:,} messages"
 
 
-def check_no_shared_objects(sessions: list[ChatSession]) -> None:
-    """Check that no two messages or sessions share a list or `additional_kwargs`."""
-    messages = [m for session in sessions for m in session.get("messages", ())]
-    for objects in (
-        sessions,
-        [session.get("messages") for session in sessions],
-        messages,
-        [message.additional_kwargs for message in messages],
-    ):
-        assert len({id(item) for item in objects}) == len(objects)
-
-
 @contextmanager
 def trace_memory() -> Iterator[None]:
     """Collect garbage, then trace allocations inside the `with` block."""

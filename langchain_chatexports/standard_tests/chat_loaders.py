@@ -28,7 +28,6 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_chatexports.standard_tests.base import (
     ChatExportStandardTests,
     MemoryLimit,
-    check_no_shared_objects,
     close,
 )
 from langchain_chatexports.steps import ChunkSessions, MergeChatRuns
@@ -236,11 +235,13 @@ class ChatLoaderUnitTests(ChatLoaderTests):
         assert has_times, f"no session has two messages with {self.time_key!r}"
 
     def test_sessions_share_no_objects(self, loader: BaseChatLoader) -> None:
-        """Test that messages and sessions do not share lists or `additional_kwargs`.
+        """Test that messages and sessions share no messages, lists or dicts.
 
-        If it fails: create a new message and new `additional_kwargs` for each row.
+        If it fails: create a new message and new `additional_kwargs` for each row, and
+        new `metadata` for each session.
         """
-        check_no_shared_objects(loader.load())
+        objects = list(_iter_mutable(loader.load()))
+        assert len({id(item) for item in objects}) == len(objects)
 
     def test_sessions_survive_serialization(self, loader: BaseChatLoader) -> None:
         """Test that `dumps`, `loads` and pickle do not change sessions.
@@ -426,6 +427,17 @@ class ChatLoaderIntegrationTests(MemoryLimit, ChatLoaderTests):
 def _iter_messages(sessions: list[ChatSession]) -> Iterator[BaseMessage]:
     for session in sessions:
         yield from session.get("messages", ())
+
+
+def _iter_mutable(value: object) -> Iterator[object]:
+    """Yield all messages, lists and dicts in a value."""
+    if isinstance(value, (BaseMessage, list, dict)):
+        yield value
+    if isinstance(value, BaseMessage):
+        yield from _iter_mutable(value.additional_kwargs)
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _iter_mutable(item)
 
 
 def _count_messages() -> int:

@@ -22,7 +22,6 @@ from langchain_core.runnables import RunnableLambda
 from langchain_chatexports.standard_tests.base import (
     ChatExportStandardTests,
     MemoryLimit,
-    check_no_shared_objects,
     close,
 )
 from langchain_chatexports.steps import MergeChatRuns, SessionSource, SessionTransform
@@ -142,7 +141,7 @@ class SessionTransformUnitTests(SessionTransformTests):
 
         If it fails: copy messages that appear in several sessions.
         """
-        check_no_shared_objects(step.invoke(sessions))
+        _check_no_shared_objects(step.invoke(sessions))
 
     def test_session_keys_are_kept(
         self, step: SessionTransform, sessions: list[ChatSession]
@@ -330,6 +329,18 @@ class SessionTransformIntegrationTests(MemoryLimit, SessionTransformTests):
         for _ in range(self.repetitions):
             for session in sessions:
                 yield deepcopy(session)
+
+
+def _check_no_shared_objects(sessions: list[ChatSession]) -> None:
+    """Check that no two messages or sessions share a list or `additional_kwargs`."""
+    messages = [m for session in sessions for m in session.get("messages", ())]
+    for objects in (
+        sessions,
+        [session.get("messages") for session in sessions],
+        messages,
+        [message.additional_kwargs for message in messages],
+    ):
+        assert len({id(item) for item in objects}) == len(objects)
 
 
 class CountingChatLoader(BaseChatLoader):

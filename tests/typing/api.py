@@ -3,7 +3,7 @@
 mypy and pyright read it: an `assert_type` that does not hold is an error.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, assert_type
 
 from langchain_core.chat_loaders import BaseChatLoader
@@ -41,6 +41,7 @@ def loaders(other: BaseChatLoader) -> None:
     loader = IMessageChatLoader("chat.db", owner="Me")
     assert_type(loader.load(), list[ExportSession])
     assert_type(loader.lazy_load(), Iterator[ExportSession])
+    assert_type(iter(loader), Iterator[ExportSession])
     assert_type(loader.inspect(), ExportSummary)
     assert_type(
         FolderFacebookMessengerChatLoader(["a.zip", "b.zip"]).inspect().kept, int
@@ -48,6 +49,10 @@ def loaders(other: BaseChatLoader) -> None:
     assert_type(loader | MergeChatRuns(), TransformedChatLoader)
     assert_type(loader | MergeChatRuns() | MapAIMessages(), TransformedChatLoader)
     assert_type(other | MergeChatRuns(), TransformedChatLoader)
+    assert_type((loader | MergeChatRuns()).load(), list[ExportSession])
+    assert_type(
+        (loader | MergeChatRuns()).alazy_load(), AsyncGenerator[ExportSession, None]
+    )
 
 
 def steps(loader: BaseChatLoader, session: ChatSession) -> None:

@@ -6,10 +6,7 @@ from operator import attrgetter
 from typing import Any, ClassVar
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.facebook_messenger.owner import (
-    DetectedOwner,
-    find_owner,
-)
+from langchain_chatexports.chat_loaders.facebook_messenger.owner import find_owner
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     ThreadDocument,
     has_url,
@@ -30,11 +27,13 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
+    DetectedOwner,
     Message,
     Person,
     placeholder_text,
 )
 from langchain_chatexports.chat_loaders.schema import Attachment
+from langchain_chatexports.chat_loaders.times import MICROSECONDS
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _SENDER_KEY = b'"sender'  # `sender_name` or `senderName`, in Meta's two formats.
@@ -42,7 +41,6 @@ _HEAD_BYTES = 4096
 _MAX_INSPECTED_FILES = 100
 _ZIP_NAMES = ("facebook-", "instagram-")
 _PAIR = 2  # Number of people in a chat that is not a group.
-_SECOND_IN_MICROSECONDS = 1_000_000
 _MAX_PLACEHOLDER_LENGTH = 100
 # Other system lines are of the kind `system`.
 _KINDS = {"attachment": "media", "reaction": "reaction"}
@@ -99,7 +97,7 @@ class _MessengerChatLoader(ChatExportLoader):
         """Return the owner's name, if it can be determined; ignore unreadable files."""
         with self.open_export(is_quiet=True) as files:
             owner = find_owner(MessengerExport(files))
-            return owner[0] if owner else None
+            return owner and owner.id
 
     def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
         """Yield nothing, since these exports only contain names."""
@@ -192,7 +190,7 @@ def _read_conversation(
     messages = _merge(documents)
     people = dict.fromkeys([*members, *(message.sender for message in messages)])
     people.pop("", None)
-    owner, found_by = detected_owner or (None, None)
+    owner = detected_owner and detected_owner.id
     _find_system_lines(messages, LineReader(people, given_owner or owner))
     return Conversation(
         id=thread.id,
@@ -203,7 +201,7 @@ def _read_conversation(
         is_group=len(participants) > _PAIR or None if is_group is None else is_group,
         platform=INSTAGRAM if thread.is_instagram else None,
         owner=owner,
-        owner_found_by=found_by,
+        owner_found_by=detected_owner and detected_owner.found_by,
         is_ordered=True,
     )
 
@@ -271,9 +269,7 @@ def _mark_duplicates(files: list[ThreadDocument]) -> None:
     files; equal records in one file are different messages.
     """
     # Exports from 2018 round times to seconds; later ones have milliseconds.
-    unit = (
-        _SECOND_IN_MICROSECONDS if any(file.has_whole_seconds for file in files) else 1
-    )
+    unit = MICROSECONDS if any(file.has_whole_seconds for file in files) else 1
     shared = _find_shared_times(files, unit)
     seen: dict[object, list[Message]] = {}
     best_first = sorted(

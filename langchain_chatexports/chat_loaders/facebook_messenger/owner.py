@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -27,6 +27,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
 )
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import decode_json
+from langchain_chatexports.chat_loaders.messages import DetectedOwner
 from langchain_chatexports.exceptions import ChatExportError
 
 _PROFILE_FILES = {
@@ -43,10 +44,6 @@ _PAIR = 2
 _JSON = msgspec.json.Decoder()
 
 
-DetectedOwner: TypeAlias = tuple[str, str]
-"""The name of the owner, and how it was detected."""
-
-
 def find_owner(export: MessengerExport) -> DetectedOwner | None:
     """Detect the owner, without reading threads that are skipped by default."""
     threads = [thread for thread in export.threads if not thread.is_skipped]
@@ -55,9 +52,9 @@ def find_owner(export: MessengerExport) -> DetectedOwner | None:
     for found_by, pattern in _PROFILE_FILES.items():
         files = [file for file in export.other_files if pattern.fullmatch(file.name)]
         if name := _find_in_profiles(files, people):
-            return name, found_by
+            return DetectedOwner(name, found_by)
     if name := _find_common_participant(heads):
-        return name, "the one name in every thread"
+        return DetectedOwner(name, "the one name in every thread")
     pairs = [thread for thread, head in heads if len(head.people) == _PAIR]
     return _vote_by_titles(pairs) or _find_in_system_lines(threads)
 
@@ -143,14 +140,14 @@ def _vote_by_titles(pairs: Iterable[Thread]) -> DetectedOwner | None:
         first, second, *_ = (*dict.fromkeys(head.participants), "", "")
         title = head.title or ""  # Deleted accounts can have no name.
         if title == second:
-            vote = first, "titles"
+            vote = DetectedOwner(first, "titles")
         elif title == first:
-            vote = second, "titles"
+            vote = DetectedOwner(second, "titles")
         elif head.is_e2ee:
-            vote = first, "first participant"
+            vote = DetectedOwner(first, "first participant")
         else:
             continue
-        if vote[0] and not is_deleted_account(vote[0]):
+        if vote.id and not is_deleted_account(vote.id):
             votes[vote] += 1
     ranked = votes.most_common(2)
     if not ranked or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
@@ -178,5 +175,5 @@ def _find_in_system_lines(threads: Iterable[Thread]) -> DetectedOwner | None:
                 and reader.classify(message.text, message.sender)
             )
             for name, _ in counts.most_common(1):
-                return name, "system lines"
+                return DetectedOwner(name, "system lines")
     return None

@@ -28,6 +28,7 @@ from langchain_chatexports.chat_loaders.messages import (
     placeholder_text,
 )
 from langchain_chatexports.chat_loaders.schema import Attachment
+from langchain_chatexports.chat_loaders.times import MICROSECONDS
 
 _ATTACHMENT_PLACEHOLDER, _APP_PLACEHOLDER = "\ufffc", "\ufffd"
 _BETWEEN_BUBBLES = re.compile(r"(?<=[^\s\ufffc])\ufffc+(?=[^\s\ufffc])")
@@ -239,9 +240,8 @@ def _describe_attachments(
     """Return the type, name and MIME type of each visible attachment."""
     descriptions = []
     for row in rows:
-        path = (row.filename or "").replace("\\", "/")
-        name = row.transfer_name or path.rpartition("/")[2]
-        if row.hide_attachment == 1 or _PREVIEW_SUFFIX in f"{name} {path}":
+        name = row.transfer_name or row.filename or ""
+        if row.hide_attachment == 1 or _PREVIEW_SUFFIX in f"{name} {row.filename}":
             continue
         mime_type = row.mime_type or _MIME_TYPE_OF_UTI.get(row.uti or "", "")
         kind = "sticker" if row.is_sticker == 1 else ""
@@ -336,7 +336,7 @@ def _read_version(blob: bytes, seconds: object) -> dict[str, Any]:
         "text": text.replace(_ATTACHMENT_PLACEHOLDER, "").strip()
     }
     if isinstance(seconds, (int, float)) and 0 < seconds < _MAX_SECONDS:
-        time = format_iso_time(round((seconds + APPLE_EPOCH_SECONDS) * 1_000_000))
+        time = format_iso_time(round((seconds + APPLE_EPOCH_SECONDS) * MICROSECONDS))
         if time is not None:
             version["message_time"] = time
     return version

@@ -8,13 +8,13 @@ from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.imessage.queries import Activity, Chat, Queries
 from langchain_chatexports.chat_loaders.messages import Person
 from langchain_chatexports.chat_loaders.names import NameIndex, name_key
-from langchain_chatexports.chat_loaders.people import People as Contacts
+from langchain_chatexports.chat_loaders.people import People
 
 _GROUP_STYLE, _SINGLE_STYLE = 43, 45
 _GROUP_INFIX, _SINGLE_INFIX = ";+;", ";-;"
 
 
-class People:
+class DatabasePeople:
     """The people in a database. A person's id is their first address.
 
     Handles belong to the same person if they have the same address, or if Messages
@@ -22,7 +22,7 @@ class People:
     """
 
     def __init__(
-        self, handles: Sequence[tuple[Any, str, str]], contacts: Contacts
+        self, handles: Sequence[tuple[Any, str, str]], contacts: People
     ) -> None:
         self._contacts = contacts
         self._groups = DisjointSets()
@@ -97,7 +97,10 @@ class MergedChats:
 
 
 def find_owner(
-    people: People, label: str, addresses: frozenset[str], has_sent_messages: bool
+    people: DatabasePeople,
+    label: str,
+    addresses: frozenset[str],
+    has_sent_messages: bool,
 ) -> Owner:
     """Find the owner, who is displayed as `label`, and add them to the people."""
     handles = frozenset() if has_sent_messages else people.find_handles(label)
@@ -115,7 +118,7 @@ def find_owner(
 
 
 def merge_chats(
-    queries: Queries, people: People, owner_addresses: Collection[str]
+    queries: Queries, people: DatabasePeople, owner_addresses: Collection[str]
 ) -> list[MergedChats]:
     """Return the conversations, most recently active first.
 
@@ -159,7 +162,7 @@ def _link_groups(
 
 
 def _find_other_person(
-    activity: Activity, chat: Chat, participants: Iterable[str], people: People
+    activity: Activity, chat: Chat, participants: Iterable[str], people: DatabasePeople
 ) -> str | None:
     """Return the other person in a one-to-one chat."""
     senders = {
@@ -177,7 +180,7 @@ def _find_other_person(
 def _merge(
     active_chats: list[tuple[Activity, Chat]],
     participants: Mapping[Any, list[str]],
-    people: People,
+    people: DatabasePeople,
     owner_addresses: Collection[str],
 ) -> MergedChats:
     # In hand-made databases, row ids can have any type.

@@ -9,9 +9,9 @@ from langchain_chatexports.chat_loaders.database import open_database, stat_path
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.imessage.contacts import read_nearby_books
 from langchain_chatexports.chat_loaders.imessage.conversations import (
+    DatabasePeople,
     MergedChats,
     Owner,
-    People,
     find_owner,
     merge_chats,
 )
@@ -101,11 +101,11 @@ class IMessageChatLoader(ChatExportLoader):
 
     def _find_people(
         self, queries: Queries, path: Path
-    ) -> tuple[People, Owner, list[MergedChats]]:
+    ) -> tuple[DatabasePeople, Owner, list[MergedChats]]:
         contacts = self.people
         if not contacts.has_address_book:
             contacts = contacts.with_address_book(read_nearby_books(path))
-        people = People(queries.get_handles(), contacts)
+        people = DatabasePeople(queries.get_handles(), contacts)
         # Read in file order first, which is much faster on a hard disk. The next pass
         # then reads from the cache.
         has_sent_messages, addresses = queries.get_owner_addresses()

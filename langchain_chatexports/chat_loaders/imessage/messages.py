@@ -19,18 +19,18 @@ from langchain_chatexports.chat_loaders.imessage.content import (
     read_reply_to,
 )
 from langchain_chatexports.chat_loaders.imessage.conversations import (
+    DatabasePeople,
     MergedChats,
     Owner,
-    People,
 )
 from langchain_chatexports.chat_loaders.imessage.queries import Details, Queries
 from langchain_chatexports.chat_loaders.messages import Message
+from langchain_chatexports.chat_loaders.times import sort_key
 
 _logger = logging.getLogger(__name__)
 
 # Some databases store these names in lower case.
 _SERVICES = {name.casefold(): name for name in ("iMessage", "SMS", "RCS")}
-_NO_TIME = -(2**80)
 _MAX_COPY_GAP = 60_000_000  # Microseconds between the copies of a note.
 _MIN_ADDED_TYPE, _MIN_REMOVED_TYPE = 2000, 3000
 # In type order, with the words that phones in English send to phones without
@@ -66,7 +66,7 @@ class _Reaction(NamedTuple):
 class MessageReader:
     """Reads conversations in turn, and marks messages repeated from earlier ones."""
 
-    def __init__(self, queries: Queries, people: People, owner: Owner) -> None:
+    def __init__(self, queries: Queries, people: DatabasePeople, owner: Owner) -> None:
         self._queries = queries
         self._people = people
         self._owner = owner.id
@@ -166,7 +166,7 @@ class MessageReader:
 def _sort(messages: Mapping[int, Message]) -> dict[int, Message]:
     """Sort messages by time, then by row id; those without a time come first."""
     by_row_id = sorted(messages.items())
-    by_row_id.sort(key=lambda item: _NO_TIME if item[1].time is None else item[1].time)
+    by_row_id.sort(key=lambda item: sort_key(item[1].time))
     return dict(by_row_id)
 
 

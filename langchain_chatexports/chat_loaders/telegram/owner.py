@@ -3,22 +3,14 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import NamedTuple
 
+from langchain_chatexports.chat_loaders.messages import DetectedOwner
 from langchain_chatexports.chat_loaders.telegram.exports import Export
 from langchain_chatexports.chat_loaders.telegram.records import Chat, Record
 from langchain_chatexports.exceptions import ChatExportError
 
 _FIRST_RECORDS = 100  # By then, both people in a chat have usually written.
 _TWO_PEOPLE = 2
-
-
-class DetectedOwner(NamedTuple):
-    """The owner of an export, and how the owner was detected."""
-
-    id: str
-    name: str
-    found_by: str
 
 
 def find_owner(export: Export) -> DetectedOwner | None:
@@ -29,7 +21,7 @@ def find_owner(export: Export) -> DetectedOwner | None:
     """
     if export.user:
         user = export.user
-        return DetectedOwner(user.id, user.name, "personal information")
+        return DetectedOwner(user.id, "personal information", user.name)
     candidates: list[dict[str, str]] = []
     note_authors: dict[str, str] = {}
     for chats in export.chats.values():
@@ -45,10 +37,10 @@ def find_owner(export: Export) -> DetectedOwner | None:
         common = set.intersection(*map(set, candidates))
         if len(common) == 1:
             owner = common.pop()
-            return DetectedOwner(owner, candidates[0][owner] or owner, "personal chats")
+            return DetectedOwner(owner, "personal chats", candidates[0][owner] or owner)
     if len(note_authors) == 1:
         ((owner, name),) = note_authors.items()
-        return DetectedOwner(owner, name or owner, "saved messages")
+        return DetectedOwner(owner, "saved messages", name or owner)
     return None
 
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import cached_property
-from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.local_times import LocalClock
-from langchain_chatexports.chat_loaders.messages import Message
+from langchain_chatexports.chat_loaders.messages import DetectedOwner, Message
 from langchain_chatexports.chat_loaders.whatsapp.content import ContentReader
 from langchain_chatexports.chat_loaders.whatsapp.phrases import (
     APP_MARKS,
@@ -32,13 +31,6 @@ _WEB_NOTICE_PREFIX = "- "
 _MAX_ONE_TO_ONE_NOTICES = 1
 # In a shorter chat, most messages may be from the app.
 _MIN_RECORDS_FOR_MARKS = 10
-
-
-class DetectedOwner(NamedTuple):
-    """The owner of an export, and how the owner was detected."""
-
-    name: str
-    found_by: str
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ class WhatsAppChatLoader(ChatExportLoader):
                 name: Person(handles=handles) for name, handles in chat.handles.items()
             },
             is_group=chat.is_group,
-            owner=owner and owner.name,
+            owner=owner and owner.id,
             owner_found_by=owner and owner.found_by,
             is_ordered=True,
         )

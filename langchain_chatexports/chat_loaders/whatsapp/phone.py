@@ -7,11 +7,8 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from langchain_chatexports.chat_loaders.date_order import Order
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
 from langchain_chatexports.chat_loaders.files import ExportFile
-from langchain_chatexports.chat_loaders.whatsapp.chats import (
-    Chat,
-    DetectedOwner,
-    parse_chat,
-)
+from langchain_chatexports.chat_loaders.messages import DetectedOwner
+from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, parse_chat
 from langchain_chatexports.chat_loaders.whatsapp.files import (
     get_chat_name,
     has_chat_file_name,
@@ -98,11 +95,11 @@ class Phone:
         """Return the owner detected in most chats, if it is one of these people."""
         votes: Counter[str] = Counter()
         for owner, count in self._owners.items():
-            votes[owner.name] += count
+            votes[owner.id] += count
         name, most = next(iter(votes.most_common(1)), ("", 0))
         if name not in people or most * 2 <= votes.total():
             return None
-        return next(owner for owner in self._owners if owner.name == name)
+        return next(owner for owner in self._owners if owner.id == name)
 
 
 def _is_renamed(file: ExportFile) -> bool:

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
-from langchain_chatexports.chat_loaders.schema import ExportSession
+from langchain_chatexports.chat_loaders.schema import ExportSession, SessionMetadata
 from langchain_chatexports.exceptions import ExportFormatError, ExportNotFoundError
 
 START = 1_693_182_723
@@ -166,6 +166,25 @@ class RepeatsAMessage(SoundLoader):
     def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
         self.first = self.first or messages[0]
         return [self.first, *messages[1:]]
+
+
+class ReusesMetadata(SoundLoader):
+    """Yields each session with its metadata, which the next session overwrites."""
+
+    def lazy_load(self) -> Iterator[ExportSession]:
+        metadata: SessionMetadata = {}
+        for session in super().lazy_load():
+            metadata.update(session["metadata"])
+            yield {**session, "metadata": metadata}
+
+
+class SharesAList(SoundLoader):
+    no_reactions: ClassVar[list[Any]] = []
+
+    def change(self, messages: list[BaseMessage]) -> Iterable[BaseMessage]:
+        for message in messages:
+            message.additional_kwargs["reactions"] = self.no_reactions
+        return messages
 
 
 class StoresDatetimes(SoundLoader):

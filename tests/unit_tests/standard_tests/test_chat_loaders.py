@@ -91,6 +91,13 @@ def test_broken_loader_fails_one_check(
     assert failed_checks(loader_class, tmp_path) == {check}
 
 
+@pytest.mark.parametrize("loader_class", [broken.ReusesMetadata, broken.SharesAList])
+def test_shared_values_are_found(
+    loader_class: type[SoundLoader], tmp_path: Path
+) -> None:
+    assert failed_checks(loader_class, tmp_path) == {"test_sessions_share_no_objects"}
+
+
 def test_every_check_has_a_broken_loader() -> None:
     checks = {name for name in dir(ChatLoaderUnitTests) if name.startswith("test_")}
     assert checks - {GUARD} == BROKEN.keys()

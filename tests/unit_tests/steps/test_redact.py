@@ -3,6 +3,7 @@ import sys
 from typing import Any
 
 import pytest
+from langchain_core.chat_sessions import ChatSession
 from langchain_core.load import dumps, loads
 from langchain_core.messages import HumanMessage
 from pydantic import ValidationError
@@ -105,6 +106,20 @@ def _redacted_kwargs(**kwargs: Any) -> dict[str, Any]:
     message = HumanMessage("hi", additional_kwargs=kwargs)
     (output,) = _redact().invoke({"messages": [message]})
     return output["messages"][0].additional_kwargs
+
+
+def test_author_of_forwarded_text_is_replaced() -> None:
+    kwargs = {"forwarded_from": "Fox Red", "forwarded": True}
+    message = HumanMessage("Fox wrote this", additional_kwargs=kwargs)
+    session: ChatSession = {"messages": [message]}
+    (output,) = Redact.for_export(session, key=KEY).invoke(session)
+    assert "Fox" not in repr(output)
+    assert output["messages"][0].additional_kwargs["forwarded"] is True
+
+
+def test_attachment_name_without_suffix_is_replaced() -> None:
+    kwargs = _redacted_kwargs(attachments=[{"type": "file", "name": "HaresPassport"}])
+    assert kwargs["attachments"][0]["name"].startswith("[path-")
 
 
 def test_attachment_paths_only_keep_their_suffix() -> None:

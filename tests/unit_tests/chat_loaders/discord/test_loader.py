@@ -425,6 +425,28 @@ def test_given_owner_may_write_late(tmp_path: Path) -> None:
     assert flags == [False] * 600 + [True]
 
 
+@pytest.mark.parametrize("is_silent_first", [False, True])
+@pytest.mark.parametrize(
+    ("given", "name"), [(None, "Ann"), ("Ann", "Ann"), ("ann.ode", "ann.ode")]
+)
+def test_owner_of_channels_does_not_depend_on_their_order(
+    tmp_path: Path, given: str | None, name: str, *, is_silent_first: bool
+) -> None:
+    """Where the owner wrote nothing, their name is the detected or given one."""
+    chats = [direct("Bo", BO, ANN), direct("Di", DI, ANN, number=501)]
+    silent = make_channel(
+        {**HELLO, "who": BO}, {**HELLO, "who": DI}, name="silent", channel_id="502"
+    )
+    for number, chat in enumerate(
+        [silent, *chats] if is_silent_first else [*chats, silent]
+    ):
+        chat.write(tmp_path / f"{number}.json")
+    loader = DiscordChatLoader(tmp_path, owner=given)
+    owners = {(d := metadata_of(s))["title"]: d["owner"] for s in loader.load()}
+    assert owners == {"Bo": "Ann", "Di": "Ann", "#silent": name}
+    assert loader.inspect().owner == "Ann"
+
+
 @pytest.mark.parametrize("person", ["11", "@ANN.ODE", "ann", "Annie (ann.ode)"])
 def test_person_has_names_of_all_channels(tmp_path: Path, person: str) -> None:
     annie = {**HELLO, "who": {**ANN, "nickname": "Annie"}}
