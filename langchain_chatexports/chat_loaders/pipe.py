@@ -190,22 +190,20 @@ async def iterate_on_thread(
     """Iterate over a generator on another thread, then close it."""
     # Use a single thread, since SQLite connections are bound to one.
     loop, context = asyncio.get_running_loop(), copy_context()
+
+    def read_next() -> ChatSession | None:
+        return context.run(lambda: next(sessions, None))
+
     with ThreadPoolExecutor(1) as thread:
         try:
             while True:
-                session = await loop.run_in_executor(
-                    thread, context.run, _next, sessions
-                )
+                session = await loop.run_in_executor(thread, read_next)
                 if session is None:
                     return
                 yield session
                 del session
         finally:
             await loop.run_in_executor(thread, context.run, sessions.close)
-
-
-def _next(sessions: Iterator[ChatSession]) -> ChatSession | None:
-    return next(sessions, None)
 
 
 def _load_sessions(loader: PipeableChatLoader) -> Generator[ChatSession, None, None]:
