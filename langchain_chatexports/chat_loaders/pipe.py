@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import copy_context
 from inspect import isfunction
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
@@ -19,8 +19,6 @@ from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.reading import Reading, SessionStep, Steps
 from langchain_chatexports.chat_loaders.schema import ExportSession
 from langchain_chatexports.chat_loaders.session_source import iter_sessions
-
-Session = TypeVar("Session", ChatSession, ExportSession)
 
 
 class PipeableChatLoader(BaseChatLoader):
@@ -58,7 +56,8 @@ class PipeableChatLoader(BaseChatLoader):
         Returns:
             An asynchronous generator; closing it (`aclosing`) closes the export.
         """
-        return iterate_on_thread(_load_sessions(self))
+        sessions = iterate_on_thread(_load_sessions(self))
+        return cast("AsyncGenerator[ExportSession, None]", sessions)
 
     async def aload(self) -> list[ExportSession]:
         """Load all sessions, without blocking the event loop."""
@@ -185,17 +184,19 @@ def _check_is_step(value: object) -> None:
 
 
 async def iterate_on_thread(
-    sessions: Generator[Session, None, None],
-) -> AsyncGenerator[Session, None]:
+    sessions: Generator[ChatSession, None, None],
+) -> AsyncGenerator[ChatSession, None]:
     """Iterate over a generator on another thread, then close it."""
     # Use a single thread, since SQLite connections are bound to one.
     loop, context = asyncio.get_running_loop(), copy_context()
+
+    def read_next() -> ChatSession | None:
+        return context.run(lambda: next(sessions, None))
+
     with ThreadPoolExecutor(1) as thread:
         try:
             while True:
-                session = await loop.run_in_executor(
-                    thread, context.run, _next, sessions
-                )
+                session = await loop.run_in_executor(thread, read_next)
                 if session is None:
                     return
                 yield session
@@ -204,10 +205,6 @@ async def iterate_on_thread(
             await loop.run_in_executor(thread, context.run, sessions.close)
 
 
-def _next(sessions: Iterator[Session]) -> Session | None:
-    return next(sessions, None)
-
-
-def _load_sessions(loader: PipeableChatLoader) -> Generator[ExportSession, None, None]:
+def _load_sessions(loader: PipeableChatLoader) -> Generator[ChatSession, None, None]:
     # Call `lazy_load` on the thread too, since it may open the export.
     yield from loader.lazy_load()

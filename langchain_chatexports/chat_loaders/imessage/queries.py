@@ -56,28 +56,31 @@ _TIME = f"""CASE
     WHEN typeof(date) = 'text' AND CAST(CAST(date AS INTEGER) AS TEXT) = date
         THEN {_MICROSECONDS.format("CAST(date AS INTEGER)")}
     END"""
+_REACTION = """associated_message_type BETWEEN 2000 AND 2007
+    OR associated_message_type BETWEEN 3000 AND 3007"""
+_DRAFT = f"""schedule_type = 2
+    AND (coalesce(is_sent, 0) = 0 OR {_TIME} > {_NOW} * 1000000)"""
+_SPAM = "is_spam = 1 OR filter_action IN (2, 3)"
 # The kind of a message that is not ordinary text. The first match wins, for example
 # an event before a draft.
 _KIND = f"""CASE
     WHEN associated_message_type = 1000 THEN 'sticker'
-    WHEN associated_message_type BETWEEN 2000 AND 2007
-        OR associated_message_type BETWEEN 3000 AND 3007 THEN 'reaction'
+    WHEN {_REACTION} THEN 'reaction'
     WHEN associated_message_type = 4000
         OR associated_message_guid <> '' AND associated_message_guid IS NOT guid
         AND balloon_bundle_id LIKE '%com.apple.messages.Polls' THEN 'vote'
     WHEN item_type <> 0 THEN 'event'
-    WHEN schedule_type = 2
-        AND (coalesce(is_sent, 0) = 0 OR {_TIME} > {_NOW} * 1000000) THEN 'draft'
-    WHEN is_spam = 1 OR filter_action IN (2, 3) THEN 'spam'
+    WHEN {_DRAFT} THEN 'draft'
+    WHEN {_SPAM} THEN 'spam'
     WHEN is_auto_reply = 1 THEN 'auto_reply'
     WHEN balloon_bundle_id <> ''
         AND balloon_bundle_id NOT LIKE '%com.apple.messages.URLBalloonProvider'
         THEN 'app'
     END"""
-# Whether a message is more than text. Most are not, so their rows stay narrow.
-_IS_RICH = """CASE
-    WHEN associated_message_type >= 1000 OR item_type <> 0 OR schedule_type = 2
-        OR is_spam = 1 OR filter_action >= 2 OR is_auto_reply = 1
+# Whether a message has a kind or more than text. Most do not, so rows stay narrow.
+_IS_RICH = f"""CASE
+    WHEN associated_message_type IN (1000, 4000) OR {_REACTION} OR item_type <> 0
+        OR {_DRAFT} OR {_SPAM} OR is_auto_reply = 1
         OR balloon_bundle_id <> '' OR subject <> '' OR cache_has_attachments = 1
         OR payload_data IS NOT NULL OR thread_originator_guid <> '' OR date_edited <> 0
     THEN 1 ELSE 0 END"""
