@@ -357,7 +357,7 @@ def main() -> None:
     limits = Limits(given.windows, given.turns, given.epochs, given.replies)
     people: dict[str, Person] = {}
     data = given.output / "data"
-    with LocalServer(given.base, data_dir=data, threads=1, share=True) as server:
+    with LocalServer(given.base, data_dir=data, threads=1) as server:
         bench = Bench(server, given.output, limits)
         for speaker in given.speakers:
             kind, _, number = speaker.partition("-")

@@ -113,8 +113,8 @@ def _change(job: Job) -> bool:
 
 
 def _print_wait(snapshot: Snapshot) -> None:
-    is_queued = any(job.state is State.QUEUED for job in snapshot.jobs)
-    if is_queued and (reason := explain_wait(snapshot.queue)):
+    is_waiting = any(job.is_active for job in snapshot.jobs)
+    if is_waiting and (reason := explain_wait(snapshot.queue)):
         print_line(reason)
 
 

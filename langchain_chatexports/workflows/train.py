@@ -41,8 +41,7 @@ from langchain_chatexports.workflows.training_events import (
 )
 
 NO_QUEUE = (
-    "No program is running the jobs, so this one waits. Resume it, or start one: "
-    "chatexports serve"
+    "No program runs the jobs, so unfinished ones wait. Start one: chatexports serve"
 )
 SUSPENDED = (
     "The program that runs the jobs is suspended (Ctrl-Z), so this job waits. Continue "

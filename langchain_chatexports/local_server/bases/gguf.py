@@ -132,8 +132,8 @@ def write_adapter(base: Base, folder: Path) -> None:
 
     Raises a `GGUFNotSupportedError` if it cannot be written.
     """
+    file = find_gguf(base).path  # The first time, it is read.
     matrices = load_matrices(base)
-    file = find_gguf(base).path
     try:
         write_gguf_adapter(folder, _read_header(file), matrices)
     except OSError as error:

@@ -1,8 +1,11 @@
-"""Servers in child processes, with the tiny base or the real one."""
+"""Servers in this process and in others, with the tiny base or the real one."""
 
 import io
 import os
-from contextlib import suppress
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +50,37 @@ def data_dir(tmp_path: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def tiny_server(tiny_base: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A shared server, because importing torch in its process takes seconds."""
+    """A shared server, because its engine takes seconds to start."""
     data_dir = tmp_path_factory.mktemp("shared") / "data"
     with LocalServer(tiny_base, data_dir=data_dir, threads=1) as server:
         yield server
+
+
+_SERVER = """
+import signal, sys
+from langchain_chatexports.local_server import LocalServer
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+with LocalServer(sys.argv[1], data_dir=sys.argv[2], threads=1) as server:
+    print(server.base_url, server.api_key, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def other_server(
+    base: Path, data_dir: Path
+) -> Iterator[tuple["subprocess.Popen[bytes]", Any]]:
+    """Run a server in another process, and yield that with a client."""
+    command = [sys.executable, "-c", _SERVER, str(base), str(data_dir)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload] # noqa: S603 - ours.
+        try:
+            base_url, api_key = process.stdout.readline().decode().split()
+            options: Any = {"max_retries": 0, "timeout": MAX_SECONDS}
+            with openai.OpenAI(base_url=base_url, api_key=api_key, **options) as client:
+                yield process, client
+        finally:
+            process.kill()
 
 
 def open_client(server: Any, **options: Any) -> Any:
@@ -83,10 +113,8 @@ def find_trainers(data_dir: Path) -> list[tuple[str, psutil.Process]]:
     for process in psutil.process_iter(["cmdline"]):
         with suppress(psutil.Error):
             words = process.info["cmdline"] or []
-            if any(
-                word.endswith("local_server.training.old_trainer") for word in words
-            ):
-                folder = Path(process.cwd())
+            if any(word.endswith("local_server.training.trainer") for word in words):
+                folder = Path(process.environ()["TMPDIR"]).parent
                 if data_dir in folder.parents:
                     found.append((folder.name, process))
     return found

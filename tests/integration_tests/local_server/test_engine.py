@@ -12,7 +12,7 @@ import openai
 import psutil
 import pytest
 
-from langchain_chatexports._locks import is_locked
+from langchain_chatexports.local_server import Workspace
 from tests.integration_tests.commands import COMMAND
 from tests.integration_tests.local_server.conftest import MAX_SECONDS
 from tests.unit_tests.builders.waiting import wait_until
@@ -46,7 +46,7 @@ def test_messages_are_never_printed_or_stored(tiny_file: Any, tmp_path: Path) ->
     with (
         log.open("wb") as output,
         subprocess.Popen(  # noqa: S603 - our own interpreter, our own module.
-            [*COMMAND, "serve", *options],
+            [*COMMAND, "serve", "--port", "0", *options],
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=tmp_path,
@@ -70,7 +70,7 @@ def test_messages_are_never_printed_or_stored(tiny_file: Any, tmp_path: Path) ->
             assert process.wait(MAX_SECONDS) in {0, 143, -signal.SIGTERM}
         finally:
             process.kill()
-    assert not is_locked(tmp_path / "data" / "server.lock")
+    assert not Workspace(tmp_path / "data").has_queue()
     for file in tmp_path.rglob("*"):
         if file.is_file():
             assert _WORD.encode() not in file.read_bytes(), file

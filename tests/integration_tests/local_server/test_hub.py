@@ -10,6 +10,7 @@ from langchain_chatexports.local_server.bases.chat_template import load_tokenize
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
 from langchain_chatexports.local_server.bases.download import download_model
+from langchain_chatexports.local_server.bases.preparation import load_tokenizer
 from tests.integration_tests.local_server.conftest import open_client
 from tests.unit_tests.builders.hub import CUT_AFTER, Hub
 from tests.unit_tests.builders.tiny_models import write_tiny_model

@@ -11,14 +11,14 @@ from typing import Any
 
 import psutil
 import pytest
-from langchain_chatexports.local_server.storage.jobs import list_jobs
 
-from langchain_chatexports.local_server import LocalServer, list_models
+from langchain_chatexports.local_server import LocalServer, State
 from tests.integration_tests.local_server.conftest import (
     create_job,
     create_long_job,
     find_trainers,
     open_client,
+    other_server,
     wait_for,
     wait_for_step,
 )
@@ -27,7 +27,7 @@ from tests.unit_tests.builders.tiny_base import dialogues
 _MARK = "MARKEDWORDS"
 _EPOCHS = 20
 _CHAT: Any = [{"role": "user", "content": _MARK}]
-# Refuses and records network connections in each process of the server.
+# Refuses and records network connections in each child of the server.
 _SPY = """
 import pathlib, socket
 notes = pathlib.Path({folder!r})
@@ -50,7 +50,7 @@ class _JobHistory:
     spy: Path
     data_dir: Path
     keys: list[str]
-    status_when_stopped: str
+    state_when_stopped: State
     trainers_when_stopped: int
     job: Any
     steps: list[int]
@@ -74,7 +74,7 @@ def job_history(
             # Most of the 200 short steps remain when it is stopped.
             wait_for_step(client, job.id, 3)
         trainers = len(find_trainers(data_dir))
-        (stopped,) = list_jobs(data_dir)
+        (stopped,) = server.workspace.jobs.list()
         with server, open_client(server) as client:
             keys.append(server.api_key)
             job = wait_for(client, job.id)
@@ -88,7 +88,7 @@ def job_history(
         spy=folder,
         data_dir=data_dir,
         keys=keys,
-        status_when_stopped=stopped.status,
+        state_when_stopped=stopped.state,
         trainers_when_stopped=trainers,
         job=job,
         steps=steps,
@@ -97,7 +97,7 @@ def job_history(
 
 def test_stopped_server_queues_its_job(job_history: _JobHistory) -> None:
     assert job_history.trainers_when_stopped == 0
-    assert job_history.status_when_stopped == "queued"
+    assert job_history.state_when_stopped is State.QUEUED
 
 
 def test_next_server_continues_the_job(job_history: _JobHistory) -> None:
@@ -112,41 +112,35 @@ def test_each_start_has_a_new_key(job_history: _JobHistory) -> None:
 def test_deletion_leaves_no_text_or_weights(job_history: _JobHistory) -> None:
     left = [path for path in job_history.data_dir.rglob("*") if path.is_file()]
     assert not any(_MARK.encode() in path.read_bytes() for path in left)
-    assert {path.suffix for path in left} <= {".db", ".lock"}
+    assert {path.suffix for path in left} <= {".alive", ".db", ".lock"}
     assert not any(job_history.job.id.encode() in path.read_bytes() for path in left)
 
 
-def test_server_and_trainer_open_no_connections(job_history: _JobHistory) -> None:
+def test_engine_and_trainer_open_no_connections(job_history: _JobHistory) -> None:
     assert (job_history.spy / "loaded").exists()
     assert not (job_history.spy / "attempt").exists()
 
 
 def test_cancelled_job_is_followed_by_the_next(tiny_server: LocalServer) -> None:
-    """The next job fails, because its file was deleted."""
+    """The next job fails, because it has too few examples."""
     with open_client(tiny_server) as client:
         first = create_long_job(client)
-        second = create_job(client)
-        client.files.delete(second.training_file)
+        second = create_job(client, examples=dialogues(3))
         wait_for_step(client, first.id, 3)
         assert client.fine_tuning.jobs.cancel(first.id).status == "cancelled"
         second = wait_for(client, second.id)
-    assert second.status == "failed"
-    assert "deleted" in second.error.message
-    data_dir = tiny_server.data_dir
-    assert not find_trainers(data_dir)
-    assert first.id not in [model.job_id for model in list_models(data_dir)]
-    assert not (data_dir / "jobs" / first.id).exists()
+    assert (second.status, second.error.code) == ("failed", "invalid_training_file")
+    models = tiny_server.workspace.models.list()
+    assert not find_trainers(tiny_server.data_dir)
+    assert first.id not in [model.job_id for model in models]
+    assert not (tiny_server.data_dir / "jobs" / first.id).exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="It looks at Linux's memory maps")
 def test_answers_do_not_import_torch(tiny_file: Path, tmp_path: Path) -> None:
     """It would take seconds and 300 MB."""
-    with (
-        LocalServer(tiny_file, data_dir=tmp_path / "data", threads=1) as server,
-        open_client(server) as client,
-    ):
+    with other_server(tiny_file, tmp_path / "data") as (process, client):
         client.chat.completions.create(model="tiny", messages=_CHAT, max_tokens=1)
-        assert server._process is not None
-        maps = psutil.Process(server._process.pid).memory_maps()
+        maps = psutil.Process(process.pid).memory_maps()
     assert maps
     assert not [each.path for each in maps if "libtorch" in each.path]

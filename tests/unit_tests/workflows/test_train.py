@@ -157,7 +157,7 @@ def test_suspended_owner_is_said(
     train(data(), workspace=workspace, on_event=events.append)
     assert str(events[1]).startswith("warning: The program that runs the jobs is susp")
     assert explain_wait(QueueState.RUNNING) is None
-    assert "no program" in str(explain_wait(QueueState.NONE)).lower()
+    assert "No program" in str(explain_wait(QueueState.NONE))
 
 
 @pytest.mark.parametrize("verb", ["pause", "cancel", "delete"])
