@@ -61,6 +61,9 @@ def failed_checks(loader_class: type[SoundLoader], tmp_path: Path) -> set[str]:
             folder = tmp_path / f"{check}-{number}"
             source = write_source(folder / "chats" / "export")
             with pytest.MonkeyPatch.context() as monkeypatch:
+                # Some of the broken loaders write files.
+                monkeypatch.chdir(tmp_path)
+                monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
                 fixtures = {
                     "source": source,
                     "tmp_path": folder,
