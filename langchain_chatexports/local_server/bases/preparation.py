@@ -39,7 +39,7 @@ from langchain_chatexports.local_server.workspace.data_directory import replace
 _WAIT_SECONDS = 900.0
 
 # Increment this when the conversion changes.
-_VERSION = 3
+_VERSION = 4
 _DIMENSIONS = ("block_count", "context_length", "embedding_length")
 _SOURCE_FILE = "chatexports-source.json"
 _DEFAULT_CONTEXT = 2048
@@ -174,7 +174,10 @@ def _convert(file: str, directory: str, with_weights: bool) -> None:
             AutoConfig.from_pretrained(folder, **options).save_pretrained(temporary)
         if not is_complete(target):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-            _restore_pre_tokenizer(tokenizer, read_header(source))
+            header = read_header(source)
+            _restore_pre_tokenizer(tokenizer, header)
+            # transformers reads none if the folder has other tokenizer files.
+            tokenizer.chat_template = header.fields.get("tokenizer.chat_template")
             tokenizer.save_pretrained(temporary)
         # The index of several weight files is moved first, because it reveals missing
         # ones, and the configuration last.

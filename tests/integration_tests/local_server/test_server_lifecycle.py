@@ -16,8 +16,9 @@ from tests.integration_tests.local_server.conftest import (
     WITHOUT_END_TOKENS,
     open_client,
 )
+from tests.unit_tests.builders.waiting import wait_until
 
-_HELLO = [{"role": "user", "content": "Are you ready?"}]
+_HELLO: Any = [{"role": "user", "content": "Are you ready?"}]
 
 
 def _free_port() -> int:
@@ -54,7 +55,8 @@ def test_startup_timeout_leaves_no_process(tiny_file: Any, data_dir: Any) -> Non
     with pytest.raises(LocalServerError, match=r"within 0\.001 seconds"):
         server.start()
     assert not server.is_running
-    assert not psutil.Process().children(recursive=True)
+    # What reads the base ends by itself.
+    wait_until(lambda: not psutil.Process().children(recursive=True))
 
 
 def test_process_arguments_have_no_secrets(tiny_server: Any) -> None:
