@@ -86,9 +86,7 @@ def main() -> None:
     data = given.output / f"data-{given.base_name}"
     print("| way | known: right, unknown, invented | unknown: unknown, invented |")
     print("|---|---|---|")
-    with LocalServer(
-        given.base, data_dir=data, share=True, threads=given.threads
-    ) as server:
+    with LocalServer(given.base, data_dir=data, threads=given.threads) as server:
         bench = Bench(server, given)
         for way in given.ways:
             speaker = bench.speaker(person, way)

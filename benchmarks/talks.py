@@ -33,7 +33,6 @@ import json
 import re
 import sys
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,8 +40,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from langchain_chatexports.local_server.client import open_client
 from langchain_core.messages import convert_to_openai_messages
+from openai import OpenAI
 from scipy.stats import binomtest
 
 from langchain_chatexports import ChatFineTuner, LocalServer
@@ -55,7 +54,6 @@ from langchain_chatexports.evaluation.talk_measures import (
     comparable_messages,
     measure_talk,
 )
-from langchain_chatexports.local_server import find_model
 from langchain_chatexports.personas import PersonaChatModel
 from langchain_chatexports.personas.talk import ChatSettings, Talk, Turn
 from langchain_chatexports.samples.writing import parse_scenes
@@ -162,8 +160,9 @@ class Bench:
         if not path.is_file():
             name = self.train(person, choices, rate, epochs)
             path.write_text(json.dumps(name))
-        model = find_model(json.loads(path.read_text()), self.server.data_dir)
-        return load_tuned_speaker(model)
+        workspace = self.server.workspace
+        model = workspace.models.find(json.loads(path.read_text()))
+        return load_tuned_speaker(workspace, model)
 
     def train(
         self, person: Person, choices: PrepareOptions, rate: float, epochs: int
@@ -219,7 +218,9 @@ class Bench:
             voice.model.voice if isinstance(voice.model, PersonaChatModel) else None
         )
         found = []
-        with closing(open_client(self.server, timeout=900)) as client:
+        with OpenAI(
+            base_url=self.server.base_url, api_key=self.server.api_key, timeout=900
+        ) as client:
             server = ModelClient(client)
             for talk in person.held_out:
                 for at, turn in enumerate(talk):
@@ -310,9 +311,7 @@ def main() -> None:
     print(f"| voice, way | replies | {' | '.join(_COLUMNS)} |")
     print("| --- " * (len(_COLUMNS) + 2) + "|")
     data = given.output / f"data-{base}"
-    with LocalServer(
-        given.base, data_dir=data, share=True, threads=given.threads
-    ) as server:
+    with LocalServer(given.base, data_dir=data, threads=given.threads) as server:
         bench = Bench(server, given)
         for name in given.voices:
             person = Person(name, given.output)
