@@ -17,28 +17,24 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import openai
 import psutil
-from langchain_chatexports.local_server.bases.chat_template import ChatTokenizer
-from langchain_chatexports.local_server.bases.description import describe_base
-from langchain_chatexports.local_server.bases.gguf_file import find_gguf
-from langchain_chatexports.local_server.storage.models import list_models
 
-from langchain_chatexports.local_server import LocalServer
+from benchmarks.server_process import ServerProcess
+from langchain_chatexports.local_server import Workspace, find_base
 from langchain_chatexports.local_server.bases.llama_cpp_server import client_options
-from langchain_chatexports.local_server.bases.preparation import prepare_base
-from langchain_chatexports.local_server.processes import (
-    child_command,
-    child_environment,
-)
+from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
+from langchain_chatexports.local_server.engines.open import open_engine
+from langchain_chatexports.local_server.processes import physical_cores, start
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 _CLIENTS = (1, 4)
-_KEY = "a-key-for-benchmarks"
+_CHILD = "langchain_chatexports.local_server.engines.llama_cpp_child"
 _numbers = itertools.count(1)
 
 
@@ -49,6 +45,8 @@ class Contender(NamedTuple):
     client: openai.OpenAI
     model: str
     process: psutil.Process
+    extra: dict[str, Any] = {}  # noqa: RUF012 - not changed.
+    """Fields of llama.cpp in each request."""
 
 
 class Figures(NamedTuple):
@@ -59,38 +57,22 @@ class Figures(NamedTuple):
 
 
 def start_bare(
-    name: str, base: str | None, adapter: Path | None, threads: tuple[int, int]
-) -> Contender:
+    name: str, engine: LlamaCppEngine, adapter: Path | None, threads: int
+) -> tuple[Contender, subprocess.Popen[bytes]]:
     """Start llama.cpp alone, with the settings of the server."""
-    description = describe_base(base)
-    directory = prepare_base(description)
-    gguf = find_gguf(description, directory)
-    settings = {
-        "model": str(gguf.file),
-        "adapter": None if adapter is None else str(gguf.write_adapter(adapter)),
-        "name": "bare",
-        "template": ChatTokenizer(directory).template.source,
-        "key": _KEY,
-        "threads": threads,
-        "context": 8192,
-    }
-    child = subprocess.Popen(  # noqa: S603 - a trusted command.
-        child_command("langchain_chatexports.local_server.old_engines.llama_cpp_child"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=child_environment(threads=threads[1], offline=True),
-    )
-    assert child.stdin is not None  # noqa: S101 - both are pipes.
-    assert child.stdout is not None  # noqa: S101
-    child.stdin.write(json.dumps(settings).encode() + b"\n")
-    child.stdin.flush()
+    settings = engine.settings(() if adapter is None else (adapter,))
+    child = start(_CHILD, {**settings, "threads": threads}, threads=threads)
+    assert child.stdout is not None  # noqa: S101 - a pipe.
     address = json.loads(child.stdout.readline())["address"]
-    options = client_options(httpx.HTTPTransport, address, _KEY)
+    options = client_options(httpx.HTTPTransport, address, settings["key"])
     http: Any = httpx.Client(transport=options["transport"])
     client = openai.OpenAI(
-        base_url=f"{options['base_url']}/v1", api_key=_KEY, http_client=http
+        base_url=f"{options['base_url']}/v1", api_key=settings["key"], http_client=http
     )
-    return Contender(name, client, "bare", psutil.Process(child.pid))
+    # The child has its adapter loaded, and each request says whether it applies.
+    extra = {} if adapter is None else {"lora": [{"id": 0, "scale": 1.0}]}
+    process = psutil.Process(child.pid)
+    return Contender(name, client, settings["name"], process, extra), child
 
 
 def train(client: openai.OpenAI, base: str) -> str:
@@ -128,6 +110,7 @@ def measure(contender: Contender, clients: int, tokens: int) -> Figures:
             max_tokens=tokens,
             # Without this, most replies would end earlier.
             logit_bias={"2": -100},
+            extra_body=contender.extra,
         )
         assert answer.usage is not None  # noqa: S101
         generated.append(answer.usage.completion_tokens)
@@ -149,31 +132,35 @@ def main() -> None:
     parser.add_argument("--base", help="a .gguf file; the default base if not given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=1, help="for one answer")
-    parser.add_argument("--batch-threads", type=int, default=2, help="for several")
+    parser.add_argument("--threads", type=int, default=physical_cores())
     arguments = parser.parse_args()
-    threads = (arguments.threads, arguments.batch_threads)
-    with tempfile.TemporaryDirectory() as folder:
+    engine = open_engine(find_base(arguments.base), threads=arguments.threads)
+    if not isinstance(engine, LlamaCppEngine):
+        parser.error(f"llama.cpp does not run this base: {engine.description}")
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         data = Path(folder) / "data"
-        with LocalServer(arguments.base, data_dir=data) as server:
-            client = openai.OpenAI(
-                base_url=server.base_url, api_key=server.api_key, timeout=1200
-            )
-            assert server._process is not None  # noqa: S101, SLF001
-            process = psutil.Process(server._process.pid)  # noqa: SLF001
-            tuned = train(client, server.base_model)
-            # While a trainer runs, replies are generated in one thread.
-            psutil.wait_procs(process.children(), timeout=60)
-            (adapter,) = (model.path for model in list_models(data))
-            contenders = [
-                start_bare("bare", arguments.base, None, threads),
-                Contender("server", client, server.base_model, process),
-                start_bare("bare, tuned", arguments.base, adapter, threads),
-                Contender("server, tuned", client, tuned, process),
-            ]
-            print_table(contenders, arguments)
-            for contender in contenders[::2]:
-                contender.process.kill()
+        server = stack.enter_context(
+            ServerProcess(arguments.base, data, threads=arguments.threads)
+        )
+        client = server.client()
+        tuned = train(client, server.base_model)
+        # While a trainer runs, replies are generated in one thread.
+        psutil.wait_procs(server.process.children(), timeout=60)
+        (model,) = Workspace(data).models.list()
+
+        def bare(name: str, adapter: Path | None) -> Contender:
+            contender, child = start_bare(name, engine, adapter, arguments.threads)
+            stack.enter_context(child)
+            stack.callback(child.kill)
+            return contender
+
+        contenders = [
+            bare("bare", None),
+            Contender("server", client, server.base_model, server.process),
+            bare("bare, tuned", model.folder),
+            Contender("server, tuned", client, tuned, server.process),
+        ]
+        print_table(contenders, arguments)
 
 
 def print_table(contenders: list[Contender], arguments: Any) -> None:

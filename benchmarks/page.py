@@ -76,7 +76,7 @@ def _inspect(export: Path) -> float:
 
 def _page(export: Path, folder: Path) -> list[_Moment]:
     run = _Run("open", "--no-browser", "--data-dir", str(folder / "data"))
-    browser = Browser(folder / "browser", width=1280, is_dark=False)
+    browser = Browser(folder / "browser", width=1280, is_dark=False, language="en-US")
     try:
         link = run.line()
         run.note("the link is printed")

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import random
 import statistics
@@ -37,7 +36,8 @@ from typing import Any, NamedTuple
 import openai
 import psutil
 
-from langchain_chatexports.local_server import LocalServer
+from benchmarks.server_process import ServerProcess
+from langchain_chatexports.local_server import Workspace
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues, write_tiny_base
 
 QUESTION: list[Any] = [{"role": "user", "content": "Are you ready for the race?"}]
@@ -80,7 +80,7 @@ class Load:
 
     def __post_init__(self) -> None:
         """Create the server, without starting it."""
-        self._server = LocalServer(self.base, data_dir=self.data_dir, threads=1)
+        self._server = ServerProcess(self.base, self.data_dir, threads=1)
         self._end = 0.0
         # Set while requests must succeed.
         self._is_up = threading.Event()
@@ -124,8 +124,8 @@ class Load:
         event = "server stopped"
         if kill:
             event = "server killed"
-            trainers = self._process().children() if with_trainer else []
-            self._process().kill()
+            trainers = self._server.process.children() if with_trainer else []
+            self._server.process.kill()
             for trainer in trainers:
                 with suppress(psutil.Error):
                     trainer.kill()
@@ -136,21 +136,13 @@ class Load:
     def _sample_until(self, end: float) -> None:
         count_files = "num_handles" if os.name == "nt" else "num_fds"
         while time.monotonic() < end:
-            process = self._process()
+            process = self._server.process
             files = int(getattr(process, count_files)())
             self.runs[-1].append(Sample(process.memory_info().rss, files))
             time.sleep(1)
 
-    def _process(self) -> psutil.Process:
-        return psutil.Process(self._server._process.pid)  # type: ignore[union-attr]  # noqa: SLF001 - it runs.
-
     def _client(self) -> openai.OpenAI:
-        return openai.OpenAI(
-            base_url=self._server.base_url,
-            api_key=self._server.api_key,
-            max_retries=0,
-            timeout=120,
-        )
+        return self._server.client(max_retries=0, timeout=120)
 
     def _repeat(self, work: Any, number: int) -> None:
         rng = random.Random(number)
@@ -295,12 +287,13 @@ class Load:
             self.problems.append(f"a job is {job.status}: {job.error}")
 
     def _check_disk(self, names: set[str]) -> None:
-        folders = list((self.data_dir / "models").iterdir())
-        kept = [json.loads((f / "model.json").read_bytes())["name"] for f in folders]
-        if sorted(kept) != sorted(names):
+        models = Workspace(self.data_dir).models.list()
+        folders = {*(self.data_dir / "models").iterdir()}
+        if names != {m.name for m in models} or folders != {m.folder for m in models}:
             self.problems.append("the models on disk are not those that succeeded")
         for path in self.data_dir.rglob("*"):
-            if path.suffix in {".bin", ".pt", ".pth", ".pkl"} or path.name == "saves":
+            is_save = path.name.startswith("checkpoint-")
+            if is_save or path.suffix in {".bin", ".pt", ".pth", ".pkl"}:
                 self.problems.append(f"{path.name} is left")
 
 

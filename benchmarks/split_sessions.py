@@ -24,8 +24,8 @@ from tests.unit_tests.builders.paces import (
     PACES,
     Pace,
     Thread,
+    make_session,
     make_thread,
-    session_of,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ _GAPS: dict[str, timedelta | Literal["auto"]] = {
 def find_borders(thread: Thread, gap: timedelta | Literal["auto"]) -> set[int]:
     """Split a thread, and return the start indexes of its parts, except 0."""
     found, start = set(), 0
-    for part in SplitSessions(gap=gap).transform_session(session_of([*thread.times])):
+    session = make_session([*thread.times])
+    for part in SplitSessions(gap=gap).transform_session(session):
         start += len(part["messages"])
         found.add(start)
     return found - {len(thread.times)}

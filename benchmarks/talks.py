@@ -218,11 +218,9 @@ class Bench:
             voice.model.voice if isinstance(voice.model, PersonaChatModel) else None
         )
         found = []
-        address: Any = {
-            "base_url": self.server.base_url,
-            "api_key": self.server.api_key,
-        }
-        with OpenAI(**address, timeout=900) as client:
+        with OpenAI(
+            base_url=self.server.base_url, api_key=self.server.api_key, timeout=900
+        ) as client:
             server = ModelClient(client)
             for talk in person.held_out:
                 for at, turn in enumerate(talk):

@@ -25,8 +25,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-from langchain_chatexports.local_server.bases.description import describe_default_base
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeAlias
 
 from langchain_chatexports import (
     ChunkSessions,
@@ -36,14 +36,38 @@ from langchain_chatexports import (
     to_training_examples,
     write_jsonl,
 )
-from langchain_chatexports.local_server.bases.preparation import prepare_base
+from langchain_chatexports.local_server import find_base
+from langchain_chatexports.local_server.bases.preparation import prepare_directory
 from langchain_chatexports.local_server.processes import (
     child_environment,
-    default_threads,
+    physical_cores,
 )
+from langchain_chatexports.local_server.workspace.files import read_examples
 from langchain_chatexports.samples import write_imessage
 
 CONTENDERS = ("ours", "TRL's defaults")
+Costs: TypeAlias = dict[str, float]
+
+
+class Moment(NamedTuple):
+    """The clocks when a training begins."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """Read the clocks."""
+        return cls(time.monotonic(), time.process_time())
+
+    def costs(self) -> Costs:
+        """Return the costs since this moment."""
+        wall, cpu = Moment.now()
+        return {
+            "wall": wall - self.wall,
+            "cpu": cpu - self.cpu,
+            "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        }
 
 
 def main() -> None:
@@ -54,8 +78,10 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--windows", type=int, default=16)
-    windows = parser.parse_args().windows
-    base = prepare_base(describe_default_base())
+    parser.add_argument("--base", help="the default base if not given")
+    options = parser.parse_args()
+    windows = options.windows
+    base = prepare_directory(find_base(options.base))
     print("| contender | s per window | CPU-s per window | peak memory |")
     print("| --- | --- | --- | --- |")
     seconds: dict[str, tuple[float, float]] = {}
@@ -65,7 +91,7 @@ def main() -> None:
             # Without our settings, TRL's threads spin.
             environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
             if contender == "ours":
-                environment = child_environment(threads=default_threads(), offline=True)
+                environment = child_environment(threads=physical_cores(), offline=True)
             module = ["-m", "benchmarks.training_speed"]
             finished = subprocess.run(  # noqa: S603 - this very file.
                 [sys.executable, *module, contender, str(base), str(file)],
@@ -94,44 +120,48 @@ def write_windows(folder: Path, number: int) -> Path:
     return folder / "train.jsonl"
 
 
+class MeasuredProgress:
+    """The progress of a job that is not saved, with the costs of its steps."""
+
+    is_stopping = False
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.costs: Costs | None = None
+        self._begun: Moment | None = None
+
+    def begin(self) -> None:
+        """Begin with the steps."""
+        self._begun = Moment.now()
+
+    def step(self, step: int, steps: int, *_: object, **__: object) -> None:
+        """Measure until the last step."""
+        if step == steps and self._begun is not None:
+            self.costs = self._begun.costs()
+
+    def should_save(self) -> bool:
+        """Save nothing."""
+        return False
+
+    def log(self, *_: object, **__: object) -> None:
+        """Log nothing."""
+
+    record = log
+
+
 def train_library(base: Path, file: Path) -> None:
-    """Train like a job."""
-    from langchain_chatexports.local_server.bases.chat_template import (
-        ChatTemplate,
-        label_examples,
-    )
-    from langchain_chatexports.local_server.storage.files import read_examples
-    from transformers import AutoTokenizer
+    """Train like a job; what is measured is between reading and saving."""
+    from langchain_chatexports.local_server.training.lora import train_lora
 
-    from langchain_chatexports.local_server.bases.devices import (
-        choose_device,
-        choose_dtype,
+    values = {"n_epochs": 1, "batch_size": 1, "learning_rate_multiplier": 1.0}
+    job: Any = SimpleNamespace(
+        base=str(base), base_model=base.name, hyperparameters=values, seed=1, step=0
     )
-    from langchain_chatexports.local_server.training import trainer as training
-
-    spec = training.TrainingSpec(
-        data_dir=str(file.parent),
-        job_id="measured",
-        base_directory=str(base),
-        training_file=str(file),
-        validation_file=None,
-        hyperparameters={
-            "n_epochs": 1,
-            "batch_size": 1,
-            "learning_rate_multiplier": 1.0,
-        },
-        seed=1,
-        max_length=1024,
-        dtype=choose_dtype(choose_device()),
-        model_folder=str(file.parent / "model"),
-        model_record={},
-    )
-    spec.folder.mkdir(parents=True)
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    template = ChatTemplate(tokenizer)
-    data = label_examples(read_examples(file), template, max_length=spec.max_length)
-    # The part of a job between reading and saving.
-    measure(training._build_trainer(spec, tokenizer, data, None))  # noqa: SLF001
+    folder = file.parent / "job"
+    folder.mkdir()
+    progress: Any = MeasuredProgress(folder)
+    train_lora(progress, [*read_examples(file)], job, {})
+    print(json.dumps(progress.costs))
 
 
 def train_trl(base: Path, file: Path) -> None:
@@ -151,21 +181,12 @@ def train_trl(base: Path, file: Path) -> None:
         use_cpu=choose_device() == "cpu",
     )
     lora = LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM")
-    measure(
-        SFTTrainer(model=str(base), args=config, train_dataset=data, peft_config=lora)
+    trainer = SFTTrainer(
+        model=str(base), args=config, train_dataset=data, peft_config=lora
     )
-
-
-def measure(trainer: object) -> None:
-    """Train, and print the costs as JSON."""
-    cpu, wall = time.process_time(), time.monotonic()
-    trainer.train()  # type: ignore[attr-defined]  # TRL is untyped.
-    found = {
-        "wall": time.monotonic() - wall,
-        "cpu": time.process_time() - cpu,
-        "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-    }
-    print(json.dumps(found))
+    begun = Moment.now()
+    trainer.train()
+    print(json.dumps(begun.costs()))
 
 
 if __name__ == "__main__":

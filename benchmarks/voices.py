@@ -66,7 +66,7 @@ from langchain_chatexports.evaluation.contestants import NEAREST
 from langchain_chatexports.evaluation.detector import detector_score
 from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.held_out import HeldOutTurn
-from langchain_chatexports.evaluation.intervals import percentiles, ratio, resampled
+from langchain_chatexports.evaluation.intervals import percentiles, ratio, resample
 from langchain_chatexports.evaluation.loss import bits, compare_losses, size
 from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
 from langchain_chatexports.evaluation.talk_measures import (
@@ -204,7 +204,7 @@ class Bench:
             for turn, prompt in zip(turns, prompts, strict=True):
                 reply = {"role": "assistant", "content": turn.reply}
                 scored = server.score(model, [*prompt, reply])[-1]
-                rows.append((turn.conversation, asdict(scored)))
+                rows.append((turn.dialogue, asdict(scored)))
             write_private(path, rows)
             if self.limits.replies:
                 limit = reply_token_limit(row["tokens"] for _, row in rows)
@@ -308,14 +308,14 @@ def print_means(results: Path, speakers: Sequence[str]) -> None:
 def _resampled_bits(turns: Scored, seed: int) -> tuple[float, NDArray[np.float64]]:
     """Return bits per byte, and those of bootstrap rounds over conversations."""
     groups, replies = zip(*turns, strict=True)
-    weights = resampled(max(groups) + 1, 2000, seed)
+    weights = resample(max(groups) + 1, 2000, seed)
     return ratio([*map(bits, replies)], [*map(size, replies)], groups, weights)
 
 
 def print_replies(results: Path, person: Person, limits: Limits) -> None:
     """Print measures of the replies of a speaker's contestants."""
     turns = person.turns(limits.turns)
-    groups = [turn.conversation for turn in turns]
+    groups = [turn.dialogue for turn in turns]
     known = comparable_messages(
         line.text for talk in person.past for line in talk.lines
     )
