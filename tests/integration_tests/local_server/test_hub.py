@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_chatexports.local_server.bases.chat_template import load_tokenizer
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
