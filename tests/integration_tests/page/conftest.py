@@ -351,7 +351,15 @@ class Command:
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
-        psutil.wait_procs(children)
+        # The page notices a dead engine only when it needs it.
+        wait(lambda: not any(map(_is_alive, children)))
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
