@@ -79,7 +79,7 @@ def test_local_server_page_runs(
 ) -> None:
     write_jsonl(dialogues(), working_directory / "examples.jsonl")
     names = run_page("local_server.md")
-    assert names["kept"].name in capsys.readouterr().out
+    assert names["job"].id in capsys.readouterr().out
 
 
 def test_training_commands_run(tmp_path: Path, tiny_base: Path) -> None:
