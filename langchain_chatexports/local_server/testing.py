@@ -46,11 +46,12 @@ def train_steps(
     for step in range(step_of(save) + 1 if save else 1, steps + 1):
         time.sleep(job.hyperparameters.get("step_seconds", 0.0))
         progress.step(step, steps, 1 / step)
-        if progress.should_save():
+        is_stopping = progress.is_stopping  # Another thread may set it at any time.
+        if is_stopping or progress.should_save():
             folder = progress.folder / f"checkpoint-{step}"
             folder.mkdir(exist_ok=True)
             progress.saved(folder)
-        if progress.is_stopping:
+        if is_stopping:
             return None
     result = progress.folder / "model"
     result.mkdir(exist_ok=True)

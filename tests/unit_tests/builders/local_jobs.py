@@ -1,9 +1,10 @@
 """Jobs that count steps, and an OpenAI-compatible server in place of the local one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,9 +28,11 @@ def quick_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
         yield running
 
 
-def count_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def count_steps(
+    monkeypatch: pytest.MonkeyPatch, train: Callable[..., Path | None] = train_steps
+) -> None:
     """Let jobs count steps instead of training."""
-    queue = partial(Queue, train=train_steps, threads=1)
+    queue = partial(Queue, train=train, threads=1)
     monkeypatch.setattr(_TRAIN, "Queue", queue)
 
 

@@ -16,6 +16,7 @@ from langchain_chatexports.local_server.bases import base as base_module
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.local_jobs import count_steps, quick_server
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
+from tests.unit_tests.builders.trainers import train_slowly
 from tests.unit_tests.cli.conftest import Run
 
 # The packages have functions with these names.
@@ -93,6 +94,7 @@ def test_ctrl_c_pauses_and_the_same_command_resumes(
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingDisplay, "_show_step", interrupt)
+        count_steps(patch, train_slowly)
         stopped = finetune_locally("chat.db", "--ai", "tortoise")
     (job,) = workspace.jobs.list()
     assert (stopped.status, job.state) == (130, State.PAUSED)

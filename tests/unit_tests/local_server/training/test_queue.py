@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,7 +97,16 @@ def _wait_for_step(workspace: Workspace, job: Job, step: int = 3) -> None:
 
 
 def _trainers() -> list[psutil.Process]:
-    return [*psutil.Process().children()]
+    # Tests that ran before in this process may have left other children.
+    return [child for child in psutil.Process().children() if _is_trainer(child)]
+
+
+def _is_trainer(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return (
+            "langchain_chatexports.local_server.training.trainer" in process.cmdline()
+        )
+    return False
 
 
 def _messages(workspace: Workspace, job: Job) -> list[str]:
