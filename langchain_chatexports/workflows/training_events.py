@@ -54,7 +54,8 @@ class StepEvent:
         """Return the step, the loss and the remaining time as text."""
         total = f"/{self.total}" if self.total else ""
         loss = "" if self.loss is None else f", loss {self.loss:.2f}"
-        left = "" if self.seconds_left is None else f", {time_left(self.seconds_left)}"
+        is_timed = self.seconds_left is not None and self.step != self.total
+        left = f", {time_left(self.seconds_left or 0)}" if is_timed else ""
         return f"step {self.step}{total}{loss}{left}"
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import openai
-import psutil
 import pytest
 
 from langchain_chatexports import _extras
@@ -20,6 +19,7 @@ from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.finetuning import ChatFineTuner
 from langchain_chatexports.local_server.server import LocalServer
 from langchain_chatexports.local_server.testing import EchoEngine, EchoServer
+from tests.unit_tests.builders.processes import children
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 from tests.unit_tests.builders.waiting import wait_until
 
@@ -106,7 +106,7 @@ def test_order_is_trained_and_replies(tmp_path: Path) -> None:
             client.with_options(api_key="wrong").models.list()
     with pytest.raises(openai.APIConnectionError):
         client.models.list()
-    assert not psutil.Process().children()
+    assert not children()
 
 
 def test_tuner_orders_once(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +30,7 @@ from langchain_chatexports.local_server.workspace import (
     State,
     Workspace,
 )
+from tests.unit_tests.builders.processes import children
 from tests.unit_tests.builders.trainers import train_and_fail
 from tests.unit_tests.builders.waiting import wait_until
 from tests.unit_tests.builders.workspaces import add_job
@@ -97,16 +97,7 @@ def _wait_for_step(workspace: Workspace, job: Job, step: int = 3) -> None:
 
 
 def _trainers() -> list[psutil.Process]:
-    # Tests that ran before in this process may have left other children.
-    return [child for child in psutil.Process().children() if _is_trainer(child)]
-
-
-def _is_trainer(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        return (
-            "langchain_chatexports.local_server.training.trainer" in process.cmdline()
-        )
-    return False
+    return children("local_server.training.trainer")
 
 
 def _messages(workspace: Workspace, job: Job) -> list[str]:
@@ -201,14 +192,14 @@ def test_jobs_survive_kills_at_any_moment(workspace: Workspace, start: Start) ->
     for _ in range(10):
         process = start(save_seconds=0.0)
         time.sleep(chance.uniform(0.1, 1.2))
-        children = psutil.Process(process.pid).children()
+        running = psutil.Process(process.pid).children()
         process.kill()
         process.wait()
         if chance.random() < 0.5:
-            for child in children:
+            for child in running:
                 child.kill()
-        psutil.wait_procs(children, 30)
-        assert not any(child.is_running() for child in children)
+        psutil.wait_procs(running, 30)
+        assert not any(child.is_running() for child in running)
     assert start().wait(120) == 0
     assert workspace.jobs.get(job.id).state is State.SUCCEEDED
     assert len(workspace.models.list()) == 1
