@@ -1,8 +1,10 @@
-"""Device and precision of a model."""
+"""Device and precision of a model, and its errors for a lack of memory."""
 
 import math
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,22 @@ def choose_device() -> str:
 def has_nvidia_driver() -> bool:
     """Return whether there is a driver, without importing torch."""
     return _NVIDIA_DRIVER.exists() or shutil.which("nvidia-smi") is not None
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise a `MemoryError` when torch's memory runs out, on any device."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError from error
+    except RuntimeError as error:
+        # The allocator of CPUs has no class and no code: `alloc_cpu.cpp`.
+        if "DefaultCPUAllocator: can't allocate memory" in str(error):
+            raise MemoryError from error
+        raise
 
 
 @cache

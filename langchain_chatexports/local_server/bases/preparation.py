@@ -103,7 +103,7 @@ def load_tokenizer(directory: Path) -> tuple[Any, int]:
     complete_base(directory)
     from transformers import AutoConfig, AutoTokenizer
 
-    # Otherwise transformers asks on standard input whether to trust remote code.
+    # By default, transformers asks on standard input whether to trust remote code.
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(directory, **options)

@@ -26,7 +26,7 @@ def open_engine(
     threads: int | None = None,
     is_training: Callable[[], bool] = lambda: False,
 ) -> LlamaCppEngine | TransformersEngine:
-    """Open a base, and choose the engine that answers with it.
+    """Open a base and choose the engine that answers with it.
 
     A base from the hub is downloaded, and the first time, child processes read it.
 

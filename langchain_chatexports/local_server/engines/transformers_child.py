@@ -24,7 +24,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from langchain_chatexports.local_server.bases.cache import read_json
-from langchain_chatexports.local_server.bases.devices import choose_device
+from langchain_chatexports.local_server.bases.devices import (
+    choose_device,
+    memory_errors,
+)
 from langchain_chatexports.local_server.bases.labels import encode_chat, encode_prompt
 from langchain_chatexports.local_server.bases.preparation import load_tokenizer
 from langchain_chatexports.local_server.bases.template import (
@@ -398,13 +401,11 @@ class Service:
 
     async def _run(self, function: Callable[[], Any]) -> Any:
         """Call a function in the model's thread."""
-        import torch
-
         self.running += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, function)
-        except (MemoryError, torch.OutOfMemoryError) as error:
+            return await loop.run_in_executor(self._thread, memory_errors()(function))
+        except MemoryError as error:
             msg = "Not enough memory to generate this response."
             raise RequestError(msg, status=503, code="out_of_memory") from error
         except RequestError:

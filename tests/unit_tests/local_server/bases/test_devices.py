@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 
 from langchain_chatexports.local_server.bases import devices
 
@@ -44,3 +45,12 @@ def test_apples_gpus_use_bfloat16_unmeasured(monkeypatch: pytest.MonkeyPatch) ->
     measured = _fake_timings(monkeypatch, bfloat16=2.0, float32=1.0)
     assert devices.choose_dtype("mps") == "bfloat16"
     assert not measured
+
+
+def test_lack_of_memory_is_a_memory_error_on_any_device() -> None:
+    with pytest.raises(MemoryError), devices.memory_errors():
+        torch.empty(10**14)
+    with pytest.raises(MemoryError), devices.memory_errors():
+        raise torch.OutOfMemoryError
+    with pytest.raises(RuntimeError, match="shapes"), devices.memory_errors():
+        torch.matmul(torch.ones(2, 3), torch.ones(2, 3))
