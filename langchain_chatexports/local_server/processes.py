@@ -162,7 +162,7 @@ def start(
 
 
 def read_settings() -> dict[str, Any]:
-    """In a child: return its settings, and exit from now on as soon as its parent does.
+    """In a child: return its settings and exit from now on as soon as its parent does.
 
     Afterwards, end with `os._exit`: the thread that reads standard input would hold up
     a normal exit.

@@ -1,4 +1,4 @@
-"""Load a base's text model, and find its layers for adapters."""
+"""Load a base's text model and find its layers for adapters."""
 
 import re
 import shutil

@@ -202,7 +202,7 @@ class ChildEngine:
                 self._end(child)
 
     def _reserve(self, adapter: Path | None) -> Child:
-        """Return a child for a request, and start it if needed."""
+        """Return a child for a request and start it if needed."""
         if self._is_closed:
             raise closed_error()
         # One thread while a job trains: they compete for the same cores.

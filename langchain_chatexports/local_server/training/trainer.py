@@ -48,7 +48,7 @@ DISK_FULL = (
 Train: TypeAlias = (
     "Callable[[Progress, list[dict[str, Any]], Job, dict[str, Any]], Path | None]"
 )
-"""Trains the examples of a job, and returns the folder of the adapter, or `None` if it
+"""Trains the examples of a job and returns the folder of the adapter, or `None` if it
 was stopped. The settings have `threads` and `validation_examples`, a list."""
 
 
