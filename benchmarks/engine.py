@@ -30,7 +30,7 @@ from langchain_chatexports.local_server import Workspace, find_base
 from langchain_chatexports.local_server.bases.llama_cpp_server import client_options
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.open import open_engine
-from langchain_chatexports.local_server.processes import physical_cores, start
+from langchain_chatexports.local_server.processes import start, thread_count
 from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
 
 _CLIENTS = (1, 4)
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--base", help="a .gguf file; the default base if not given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=physical_cores())
+    parser.add_argument("--threads", type=int, default=thread_count())
     arguments = parser.parse_args()
     engine = open_engine(find_base(arguments.base), threads=arguments.threads)
     if not isinstance(engine, LlamaCppEngine):

@@ -40,7 +40,7 @@ from langchain_chatexports.local_server import find_base
 from langchain_chatexports.local_server.bases.preparation import prepare_directory
 from langchain_chatexports.local_server.processes import (
     child_environment,
-    physical_cores,
+    thread_count,
 )
 from langchain_chatexports.local_server.workspace.files import read_examples
 from langchain_chatexports.samples import write_imessage
@@ -91,7 +91,7 @@ def main() -> None:
             # Without our settings, TRL's threads spin.
             environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
             if contender == "ours":
-                environment = child_environment(threads=physical_cores(), offline=True)
+                environment = child_environment(thread_count())
             module = ["-m", "benchmarks.training_speed"]
             finished = subprocess.run(  # noqa: S603 - this very file.
                 [sys.executable, *module, contender, str(base), str(file)],

@@ -85,6 +85,7 @@ import tempfile
 import langchain_chatexports as package
 import langchain_chatexports.datasets
 from langchain_chatexports.samples import write_imessage
+create_app()
 folder = Path(tempfile.mkdtemp())
 loader = package.IMessageChatLoader(write_imessage(folder / "chat.db"))
 parquet = folder / "desk.parquet"
@@ -105,10 +106,11 @@ SMOKE = {
     "cli": """
 import tempfile
 from pathlib import Path
-from langchain_chatexports.cli.app import app
+from langchain_chatexports.cli.app import create_app
 from langchain_chatexports import IMessageChatLoader
 from langchain_chatexports.report import build_report, write_report
 from langchain_chatexports.samples import write_imessage
+create_app()
 folder = Path(tempfile.mkdtemp())
 loader = IMessageChatLoader(write_imessage(folder / "chat.db"))
 write_report(build_report(loader), folder / "report.html")

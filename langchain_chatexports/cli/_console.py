@@ -23,9 +23,6 @@ from typing import Any, Self
 import typer
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from langchain_chatexports._progress import seconds_left, time_left
@@ -191,7 +188,7 @@ def show_progress(
     """Show progress in a terminal while the block runs."""
     started = time.monotonic()
 
-    def render_progress() -> Table:
+    def render_progress() -> RenderableType:
         count = done()
         seconds = time.monotonic() - started
         return _create_bar(count, total, _progress_line(unit, count, total, seconds))
@@ -234,6 +231,8 @@ def _live_display(render: Callable[[], RenderableType]) -> Iterator[None]:
     if not stderr_console.is_terminal:
         yield
         return
+    from rich.live import Live
+
     with Live(
         get_renderable=render,
         console=stderr_console,
@@ -243,7 +242,10 @@ def _live_display(render: Callable[[], RenderableType]) -> Iterator[None]:
         yield
 
 
-def _create_bar(done: int, total: int | None, description: str) -> Table:
+def _create_bar(done: int, total: int | None, description: str) -> RenderableType:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
     progress = ProgressBar(
         total=total, completed=done, width=_BAR_WIDTH, pulse=total is None
     )

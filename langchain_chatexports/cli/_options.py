@@ -13,26 +13,24 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports.chat_loaders.date_order import ORDERS, DateOrder
-from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.chat_loaders.local_times import find_time_zone
 from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.reading import Reading
-from langchain_chatexports.chat_loaders.recognition import Export
+from langchain_chatexports.chat_loaders.recognition import Export, ExportOptions
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
 from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.datasets.trace_file import card_path, trace_path
 from langchain_chatexports.exceptions import SenderNotFoundError
-from langchain_chatexports.steps.training_steps import Gap
 from langchain_chatexports.workflows.chat_filter import ChatFilter
-from langchain_chatexports.workflows.names import correct_names
-from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
-from langchain_chatexports.workflows.prepare import find_default_speakers
+
+if TYPE_CHECKING:  # `chatexports inspect` needs no steps, and not what they import.
+    from langchain_chatexports.steps.training_steps import Gap
+    from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 
 _Result = TypeVar("_Result")
 
@@ -105,7 +103,7 @@ def parse_duration(text: str, option: str, *, alternatives: str = "") -> timedel
     return duration
 
 
-def parse_gap(text: str) -> Gap:
+def parse_gap(text: str) -> "Gap":
     """Parse the gap that separates dialogues."""
     if text in {"auto", "none"}:
         return "auto" if text == "auto" else None
@@ -204,7 +202,8 @@ class ChatOptions:
         check((is_empty, "--since is after --until."))
         return ChatFilter(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
 
-    def to_prepare_options(self) -> PrepareOptions:
+    def export_options(self, choice: ChatFilter) -> ExportOptions:
+        """Return the options for opening exports."""
         check(
             (
                 self.date_order not in {None, *ORDERS},
@@ -216,10 +215,22 @@ class ChatOptions:
         except ValueError as error:
             msg = f"--export-zone: {error}"
             raise typer.BadParameter(msg) from None
+        return {
+            **choice.loader_options(),
+            "people": tuple(self.people or ()) or None,
+            "timezone": self.export_zone,
+            "date_order": cast("DateOrder | None", self.date_order),
+            "columns": None,
+        }
+
+    def to_prepare_options(self) -> "PrepareOptions":
+        from langchain_chatexports.workflows.preparation import PrepareOptions
+
+        options = self.export_options(self.choice())
         return PrepareOptions(
             people=tuple(self.people or ()),
             export_zone=self.export_zone,
-            date_order=cast("DateOrder | None", self.date_order),
+            date_order=options["date_order"],
             chats=self.choice(),
         )
 
@@ -285,7 +296,7 @@ class ExampleOptions:
         bool, flag("--keep-trailing", "Keep messages after the last reply.")
     ] = False
 
-    def to_prepare_options(self, chats: ChatOptions) -> PrepareOptions:
+    def to_prepare_options(self, chats: ChatOptions) -> "PrepareOptions":
         check(
             (
                 self.overlap >= self.size and not self.whole,
@@ -321,6 +332,8 @@ def read_exports(
     try:
         return read_checked(*names)
     except SenderNotFoundError as error:
+        from langchain_chatexports.workflows.names import correct_names
+
         choice, corrected_ai = correct_names(*names, readings, error)
         if (choice, corrected_ai) == names:
             raise
@@ -332,8 +345,7 @@ def read_exports(
 def _open(
     paths: Iterable[Path], chats: ChatOptions, choice: ChatFilter
 ) -> list[Export]:
-    options = replace(chats.to_prepare_options(), chats=choice)
-    return _open_exports(paths, **options.export_options())
+    return _open_exports(paths, **chats.export_options(choice))
 
 
 def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:
@@ -347,13 +359,17 @@ def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:
             "Specify an export: a chat.db, a zip or folder of chats, or a table.",
         )
     )
+    from langchain_chatexports.chat_loaders.imessage.sources import default_path
+
     path = default_path()
     print_line(f"No export given; reading this Mac's Messages database: {path}")
     return [path]
 
 
-def print_owners(preparation: Preparation) -> None:
+def print_owners(preparation: "Preparation") -> None:
     """Print the owners, who are imitated by default."""
+    from langchain_chatexports.workflows.prepare import find_default_speakers
+
     for export, owner in find_default_speakers(preparation):
         print_line(f"{export.path.name}: imitating its owner, {owner}")
 
@@ -380,6 +396,8 @@ def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> No
     target = output.expanduser()
     if force or not target.name:  # For `.` or the root, writing raises an error.
         return
+    from langchain_chatexports.datasets.trace_file import card_path, trace_path
+
     for path in (target, card_path(target), trace_path(target)):
         if not _is_empty(path):
             msg = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -17,33 +19,52 @@ from langchain_chatexports.cli._help import (
     help_text,
 )
 from langchain_chatexports.cli._options import command, flag
-from langchain_chatexports.cli.chat import chat
-from langchain_chatexports.cli.demo import demo
-from langchain_chatexports.cli.evaluate import evaluate
-from langchain_chatexports.cli.export_model import export_model
-from langchain_chatexports.cli.finetune import finetune
-from langchain_chatexports.cli.forget import forget
-from langchain_chatexports.cli.inspect import inspect
-from langchain_chatexports.cli.mcp import mcp
-from langchain_chatexports.cli.models import models
-from langchain_chatexports.cli.open import open_
-from langchain_chatexports.cli.prepare import prepare
-from langchain_chatexports.cli.report import report
-from langchain_chatexports.cli.search import search
-from langchain_chatexports.cli.serve import serve
 
-app = typer.Typer(
-    name="chatexports",
-    help="Turn your message exports into a chat model, on your own machine.",
-    epilog=FIRST_STEPS,
-    context_settings={"help_option_names": ["--help", "-h"]},
-    # Boxes would take up half of the width.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+# In the order of the help.
+_COMMANDS = (
+    "open",
+    "inspect",
+    "search",
+    "report",
+    "prepare",
+    "forget",
+    "finetune",
+    "evaluate",
+    "chat",
+    "mcp",
+    "serve",
+    "models",
+    "export-model",
+    "demo",
 )
 
 
-@app.callback(invoke_without_command=True)
+def create_app(names: Sequence[str] = _COMMANDS) -> typer.Typer:
+    """Create the application with some of its commands, whose modules are imported."""
+    app = typer.Typer(
+        name="chatexports",
+        help="Turn your message exports into a chat model, on your own machine.",
+        epilog=FIRST_STEPS,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        # Boxes would take up half of the width.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(invoke_without_command=True)(main)
+    for name in names:
+        module = name.replace("-", "_")
+        commands = import_module(f"langchain_chatexports.cli.{module}")
+        function = getattr(commands, "open_" if name == "open" else module)
+        register = app.command(
+            name,
+            cls=Command,
+            help=help_text(function),
+            epilog=help_examples(function),
+        )
+        register(function)
+    return app
+
+
 @command
 def main(
     context: typer.Context,
@@ -60,32 +81,6 @@ def main(
     del debug  # `run` accepts it at any position.
 
 
-# In the order of the help.
-for _command in (
-    open_,
-    inspect,
-    search,
-    report,
-    prepare,
-    forget,
-    finetune,
-    evaluate,
-    chat,
-    mcp,
-    serve,
-    models,
-    export_model,
-    demo,
-):
-    register = app.command(
-        _command.__name__.rstrip("_").replace("_", "-"),
-        cls=Command,
-        help=help_text(_command),
-        epilog=help_examples(_command),
-    )
-    register(_command)
-
-
 def run() -> None:
     """Run the command line; report errors as one line and an exit status."""
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
@@ -96,4 +91,7 @@ def run() -> None:
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")
     with exit_handling(debug=debug):
+        first = arguments[:1]
+        needed = first if first and first[0] in _COMMANDS else _COMMANDS
+        app = create_app(() if arguments == ["--version"] else needed)
         sys.exit(app(args=arguments, standalone_mode=False))

@@ -23,8 +23,10 @@ from langchain_chatexports.cli._training import (
 from langchain_chatexports.local_server import Workspace, find_base
 from langchain_chatexports.personas.talk import ChatSettings
 from langchain_chatexports.samples import write_imessage
-from langchain_chatexports.workflows import PrepareOptions, prepare, train
+from langchain_chatexports.workflows import PrepareOptions
+from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.talk import load_tuned_speaker, open_talk
+from langchain_chatexports.workflows.train import train
 
 _AI = "Tortoise"
 _QUESTION = "Are you ready for the race tomorrow?"

@@ -38,18 +38,18 @@ from langchain_chatexports.cli._training import (
 )
 from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
 from langchain_chatexports.local_server import Workspace, find_base
-from langchain_chatexports.workflows import prepare, train
 from langchain_chatexports.workflows.bases import (
     choose_base,
     detect_language,
     estimate_speed,
 )
-from langchain_chatexports.workflows.prepare import find_default_speakers
+from langchain_chatexports.workflows.prepare import find_default_speakers, prepare
 from langchain_chatexports.workflows.remote_training import (
     OPENAI_URL,
     get_api_key,
     train_remotely,
 )
+from langchain_chatexports.workflows.train import train
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import StoppedEvent
 

@@ -1,9 +1,12 @@
 """What can go wrong, as classes; those of a training give a job's error its code."""
 
+import json
 from collections.abc import Sequence
 from typing import ClassVar
 
 from langchain_chatexports.exceptions import LocalServerError
+
+_SERVER_ERROR = 500
 
 
 class DataDirectoryError(LocalServerError):
@@ -58,3 +61,30 @@ class BaseMissingError(TrainingError):
     """The base of a job is gone, incomplete or cannot be trained."""
 
     code: ClassVar = "base_missing"
+
+
+class RequestError(Exception):
+    """A request without a result, as the response in OpenAI's shape describes it."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        code: str | None = None,
+        param: str | None = None,
+    ) -> None:
+        """Initialize the error with the fields of OpenAI's errors."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+
+    @property
+    def body(self) -> bytes:
+        """The body of the response, in ASCII, which can represent any text."""
+        kind = (
+            "invalid_request_error" if self.status < _SERVER_ERROR else "server_error"
+        )
+        error = {"message": str(self), "type": kind, "param": self.param}
+        return json.dumps({"error": {**error, "code": self.code}}).encode("ascii")

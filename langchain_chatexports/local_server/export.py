@@ -5,9 +5,8 @@ import re
 import secrets
 import shlex
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from langchain_chatexports._extras import require_local
 from langchain_chatexports.exceptions import LocalServerError
@@ -26,12 +25,12 @@ from langchain_chatexports.local_server.bases.preparation import (
     load_tokenizer,
     prepare_directory,
 )
-from langchain_chatexports.local_server.bases.template import read_template
+from langchain_chatexports.local_server.bases.template import Markup, read_template
 from langchain_chatexports.local_server.bases.weights import config_and_class
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
-    physical_cores,
+    thread_count,
 )
 from langchain_chatexports.local_server.workspace import Model
 
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 _MODEL_FILE = "model.gguf"
 _QUANTIZATIONS = ("q8_0", "f16")
 _Q8_0_BLOCK, _Q8_0_STEPS = 32, 127
-_MARK = "hare-1"
 _MARKS = re.compile(r"\{%- (?:end)?generation -%\}")
 
 
@@ -86,7 +84,7 @@ def export_model(
             _export,
             *(model.name, model.base, str(model.folder), model.prompt.system),
             *(str(temporary), quantization.upper() if gguf else None),
-            threads=physical_cores(),
+            threads=thread_count(),
             offline=False,
         )
         temporary.replace(target)
@@ -134,52 +132,7 @@ def usage_instructions(folder: Path) -> list[str]:
     ]
 
 
-class Markup(NamedTuple):
-    """What a template writes around the messages of a chat, for Ollama's template."""
-
-    start: str
-    """Before the first message of a chat without a system message."""
-
-    user_header: str
-    user_end: str
-    reply_header: str
-    reply_end: str
-    system_start: str
-    system_end: str
-    system_is_in_user_turn: bool
-    """If so, a user's message after it has no header."""
-
-
-def read_markup(render: Callable[[list[dict[str, str]]], str]) -> Markup:
-    """Read the markup from chats that a template renders."""
-
-    def split(*roles: str) -> list[str]:
-        messages = [{"role": role, "content": _MARK} for role in roles]
-        return render(messages).split(_MARK)
-
-    (first, user_end), (reply_start, reply_end) = split("user"), split("assistant")
-    _, to_reply, _ = split("user", "assistant")
-    reply_header = to_reply.removeprefix(user_end)
-    start = reply_start.removesuffix(reply_header)
-    user_header = first.removeprefix(start)
-    system_start, to_user, _ = split("system", "user")
-    _, after_system, _ = split("system", "assistant")
-    is_in_user_turn = after_system.removesuffix(reply_header) + user_header != to_user
-    return Markup(
-        start,
-        user_header,
-        user_end,
-        reply_header,
-        reply_end,
-        system_start,
-        to_user if is_in_user_turn else to_user.removesuffix(user_header),
-        is_in_user_turn,
-    )
-
-
-def render_modelfile(
-    markup: Markup, end_token: str, *, begin: str, system: str | None
-) -> str:
+def render_modelfile(markup: Markup, *, begin: str, system: str | None) -> str:
     """Return Ollama's Modelfile for `model.gguf`, with the chat template in Go.
 
     The template omits the token `begin`, because llama.cpp adds it to each prompt. The
@@ -198,7 +151,7 @@ def render_modelfile(
         f"{before}{{{{ .Content }}}}{after}{{{{ else }}}}"
         f"{{{{ if eq $index 0 }}}}{start}{{{{ end }}}}"
         f'{{{{ if eq .Role "assistant" }}}}{markup.reply_header}'
-        f"{{{{ .Content }}}}{markup.reply_end}"
+        f"{{{{ .Content }}}}{markup.reply_end}{markup.gap}"
         f"{{{{ else }}}}{user_header}{{{{ .Content }}}}{markup.user_end}"
         f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{markup.reply_header}"
     )
@@ -209,8 +162,8 @@ def render_modelfile(
         lines.append(f'TEMPLATE """{turns}"""')
     if system and '"""' not in system and not system.endswith('"'):
         lines.append(f'SYSTEM """{system}"""')
-    if end_token.isprintable() and '"' not in end_token:
-        lines.append(f'PARAMETER stop "{end_token}"')
+    if markup.end_token.isprintable() and '"' not in markup.end_token:
+        lines.append(f'PARAMETER stop "{markup.end_token}"')
     return "\n".join(lines) + "\n"
 
 
@@ -219,18 +172,9 @@ def _write_modelfile(directory: Path, target: Path, system: str | None) -> str:
     tokenizer, _ = load_tokenizer(directory)
     template = read_template(directory)
 
-    def render(messages: list[dict[str, str]]) -> str:
-        return str(
-            tokenizer.apply_chat_template(
-                messages, chat_template=template.jinja, tokenize=False
-            )
-        )
-
     first = tokenizer("a")["input_ids"][0]
     begin = tokenizer.bos_token if first == tokenizer.bos_token_id else ""
-    text = render_modelfile(
-        read_markup(render), template.end_token, begin=begin, system=system
-    )
+    text = render_modelfile(template.markup, begin=begin, system=system)
     (target / "Modelfile").touch(mode=0o600)
     (target / "Modelfile").write_text(text, "utf-8", newline="\n")
     # Other builds of llama.cpp may not know the marks of what is learned.

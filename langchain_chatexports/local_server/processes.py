@@ -12,28 +12,21 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
-
-# `-m` or a script would put a directory first on sys.path, and its files, such as
-# `queue.py`, would shadow the standard library.
-_BOOTSTRAP = (
-    "import sys; sys.path[:] = [p for p in sys.path if p]; "
-    "sys.path.append(sys.argv[1]); "
-    "from importlib import import_module; import_module(sys.argv[2]).main()"
-)
 
 # A trainer does not need the user's keys.
 _SECRET_NAME_PARTS = ("API_KEY", "TOKEN", "SECRET", "PASSWORD")
 _PACKAGE = __name__.partition(".")[0]
 _GC_THRESHOLDS = gc.get_threshold()
 _MAX_ERROR_LENGTH = 300
-# "max 100000" if there is no limit.
-_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+_CPUS = Path("/sys/devices/system/cpu")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 class ChildProcessFailedError(Exception):
@@ -53,23 +46,32 @@ def call_in_child(
     The child's memory is freed afterwards, and it exits with this process. Arguments,
     the result, and values for `report` have JSON types.
     """
-    task = [function.__module__, function.__name__, arguments]
-    environment = child_environment(threads=threads, offline=offline)
+    settings = {
+        "module": function.__module__,
+        "function": function.__name__,
+        "arguments": arguments,
+    }
     # Not detached, so that Ctrl-C also stops the child.
-    with start_child(__name__, environment, task, is_detached=False) as child:
+    with start(
+        __name__, settings, threads=threads, offline=offline, is_detached=False
+    ) as child:
+        timer = threading.Timer(timeout or threading.TIMEOUT_MAX, child.kill)
+        timer.daemon = True
+        began = time.monotonic()
+        timer.start()
         message: dict[str, Any] = {}
         try:
-            with kill_after(timeout, child) as timed_out:
-                for line in child.stdout or ():
-                    message = parse_json_object(line)
-                    if "report" in message and on_report is not None:
-                        on_report(message["report"])
-                code = child.wait()
+            for line in child.stdout or ():
+                message = parse_json_object(line)
+                if "report" in message and on_report is not None:
+                    on_report(message["report"])
+            code = child.wait()
         finally:
+            timer.cancel()
             child.kill()
     if "result" in message:
         return message["result"]
-    if timed_out.is_set():
+    if timeout is not None and time.monotonic() - began > timeout:
         msg = f"it took more than {timeout:g} seconds"
         raise ChildProcessFailedError(msg)
     reason = f"its process exited with code {code}; it may have run out of memory"
@@ -86,10 +88,10 @@ def main() -> None:
     global _output  # noqa: PLW0603 - for `report`, which any function may call.
     _output = claim_stdout()
     postpone_garbage_collection()
-    module, function, arguments = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    settings = read_settings()
     try:
-        _send({"result": getattr(import_module(module), function)(*arguments)})
+        function = getattr(import_module(settings["module"]), settings["function"])
+        _send({"result": function(*settings["arguments"])})
     except Exception as error:  # noqa: BLE001 - raised in the parent process.
         _send({"error": _error_message(error)})
     # Do not return: the thread that reads standard input would block the exit.
@@ -117,24 +119,31 @@ def start(
     *,
     threads: int | None = None,
     temporary: Path | None = None,
+    offline: bool = True,
+    is_detached: bool = True,
 ) -> "subprocess.Popen[bytes]":
     """Start a module's `main` in a child process that ends with this one.
 
-    Its standard input is a pipe from here: `read_settings` reads the settings, and ends
-    the child when the pipe is closed, which no kill can prevent. Its own files are
-    private to the user, and its environment has no keys. Use it as a context manager,
-    or close its pipes.
+    Its standard input is a pipe from here: `read_settings` reads the settings and ends
+    the child when the pipe is closed, which no kill can prevent. Use it as a context
+    manager, or close its pipes.
 
     Args:
         module: The module, which the child runs as `__main__`.
         settings: Values of JSON types.
-        threads: The number of threads; by default, the number of physical cores.
+        threads: The number of threads; by default, that of `thread_count`.
         temporary: A folder for temporary files.
+        offline: Whether the child works offline, without the user's keys. Its files are
+            then private to the user; those of the hub's cache are not.
+        is_detached: Whether Ctrl-C in the terminal reaches only this process.
     """
-    # Ctrl-C reaches all processes of a terminal's group; only the parent may act on it.
-    # A thread of the parent cannot set a umask for the child alone.
-    options: dict[str, Any] = detached_flags()
-    if sys.platform != "win32":
+    options: dict[str, Any] = {}
+    if is_detached and sys.platform == "win32":
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP
+    elif is_detached:
+        options["start_new_session"] = True
+    if offline and sys.platform != "win32":
+        # A thread of the parent cannot set a umask for the child alone.
         options["umask"] = 0o077
     child = subprocess.Popen(  # noqa: S603 - this interpreter.
         # `-P`: no file in the working directory shadows a module.
@@ -142,17 +151,18 @@ def start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=child_environment(
-            threads=threads or physical_cores(), offline=True, temporary=temporary
-        ),
+        env=child_environment(threads or thread_count(), temporary, offline=offline),
         **options,
     )
-    send_line(child, json.dumps(settings))
+    with suppress(OSError, ValueError):  # It has exited.
+        if child.stdin is not None:
+            child.stdin.write(json.dumps(settings).encode("ascii") + b"\n")
+            child.stdin.flush()
     return child
 
 
 def read_settings() -> dict[str, Any]:
-    """In a child: return its settings, and exit from now on as soon as its parent does.
+    """In a child: return its settings and exit from now on as soon as its parent does.
 
     Afterwards, end with `os._exit`: the thread that reads standard input would hold up
     a normal exit.
@@ -162,23 +172,47 @@ def read_settings() -> dict[str, Any]:
     return settings
 
 
+def thread_count() -> int:
+    """Return the number of threads to compute with: of physical cores, by default.
+
+    The user's `OMP_NUM_THREADS` takes precedence.
+    """
+    with suppress(ValueError):
+        if (given := int(os.environ.get("OMP_NUM_THREADS", ""))) > 0:
+            return given
+    return physical_cores()
+
+
 def physical_cores() -> int:
     """Return the number of physical cores that this process may use."""
     import psutil
 
     physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    return max(1, min(physical, _allowed_cores()))
+    if hasattr(os, "sched_getaffinity"):  # Linux.
+        allowed = os.sched_getaffinity(0)
+        physical = min(physical, len(allowed))
+        with suppress(OSError):
+            physical = len({_core_of(number) for number in allowed})
+    return max(1, math.ceil(min(physical, _cpu_quota())))
 
 
-def _allowed_cores() -> int:
-    """Return the limit of cores from the scheduler and, in a container, its group."""
-    allowed = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        allowed = len(os.sched_getaffinity(0))
+def _core_of(number: int) -> str:
+    """Return the logical CPUs that share a physical core with one."""
+    return (_CPUS / f"cpu{number}/topology/thread_siblings_list").read_text("ascii")
+
+
+def _cpu_quota() -> float:
+    """Return the cores that a container allows, in either version of its files."""
     with suppress(OSError, ValueError):
-        quota, period = _CPU_LIMIT.read_text("ascii").split()
-        allowed = min(allowed, math.ceil(int(quota) / int(period)))
-    return allowed
+        quota, period = (_CGROUPS / "cpu.max").read_text("ascii").split()
+        return int(quota) / int(period)  # "max" if there is no limit.
+    with suppress(OSError, ValueError):
+        quota, period = (
+            (_CGROUPS / f"cpu/cpu.cfs_{name}_us").read_text("ascii")
+            for name in ("quota", "period")
+        )
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    return math.inf
 
 
 def claim_stdout() -> BinaryIO:
@@ -203,64 +237,8 @@ def limit_memory(extra_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def start_child(
-    module: str,
-    environment: Mapping[str, str],
-    settings: Any,
-    *,
-    folder: Path | None = None,
-    is_detached: bool = True,
-) -> "subprocess.Popen[bytes]":
-    """Start a module of this package in a child process, and send its settings."""
-    child = subprocess.Popen(  # noqa: S603 - this interpreter, this package.
-        child_command(module),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        env=environment,
-        **(detached_flags() if is_detached else {}),
-    )
-    send_line(child, json.dumps(settings))
-    return child
-
-
-@contextmanager
-def kill_after(
-    seconds: float | None, child: "subprocess.Popen[bytes]"
-) -> Iterator[threading.Event]:
-    """Kill a child after a timeout, and set the yielded event."""
-    timed_out = threading.Event()
-
-    def kill() -> None:
-        timed_out.set()
-        child.kill()
-
-    timer = threading.Timer(seconds or threading.TIMEOUT_MAX, kill)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield timed_out
-    finally:
-        timer.cancel()
-
-
-def send_line(child: "subprocess.Popen[bytes]", line: str) -> None:
-    """Write a line to a child, unless it has exited."""
-    with suppress(OSError, ValueError):
-        if child.stdin is not None:
-            child.stdin.write(line.encode("ascii") + b"\n")
-            child.stdin.flush()
-
-
-def child_command(module: str) -> list[str]:
-    """Return the command that calls `main` in a module of this package."""
-    root = Path(__file__).resolve().parents[2]
-    return [sys.executable, "-c", _BOOTSTRAP, str(root), module]
-
-
 def child_environment(
-    *, threads: int, offline: bool, temporary: Path | None = None
+    threads: int, temporary: Path | None = None, *, offline: bool = True
 ) -> dict[str, str]:
     """Return the environment of a child process."""
     environment = {
@@ -281,8 +259,8 @@ def child_environment(
 
 def _thread_settings(threads: int) -> dict[str, str]:
     return {
-        # Otherwise waiting threads spin: on a busy machine, two take five times the CPU
-        # time of one. Torch reads this when it is loaded.
+        # If waiting threads spun, two would take five times the CPU time of one on a
+        # busy machine. Torch reads this when it is loaded.
         "OMP_WAIT_POLICY": "PASSIVE",
         # Threads spin for some microseconds before they sleep, because waking up takes
         # longer than most steps of generation (`benchmarks/engine.py`).
@@ -302,13 +280,6 @@ def parse_json_object(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def detached_flags() -> dict[str, Any]:
-    """Return `Popen` arguments that protect a child from Ctrl-C in the terminal."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
 
 
 _output: BinaryIO | None = None
@@ -338,3 +309,8 @@ def _error_message(error: Exception) -> str:
         return "the disk is full."
     message = (str(error).splitlines() or [""])[0][:_MAX_ERROR_LENGTH]
     return f"{type(error).__name__}: {message}"
+
+
+if __name__ == "__main__":
+    # The function calls `report` in the module of this name.
+    import_module("langchain_chatexports.local_server.processes").main()

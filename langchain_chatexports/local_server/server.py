@@ -71,7 +71,7 @@ class LocalServer:
                 `{"gpt-3.5-turbo": "SmolLM2-135M-Instruct"}`.
             threads: The number of CPU threads; `None` for the number of physical cores.
             runs_jobs: Whether to run jobs, also those that an earlier process left.
-                Otherwise they wait for a process that does.
+                If not, they wait for a process that does.
             startup_timeout: Seconds to wait for startup, excluding the download of a
                 hub model. The first start with a base derives its template and converts
                 a `.gguf` file (about 20 seconds).
@@ -115,7 +115,7 @@ class LocalServer:
         return self._server is not None and self._server.is_running
 
     def start(self) -> Self:
-        """Start the server, and wait until it accepts requests.
+        """Start the server and wait until it accepts requests.
 
         Raises:
             LocalServerError: If it is already running, its port is taken, the base

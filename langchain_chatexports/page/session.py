@@ -34,7 +34,6 @@ from langchain_chatexports.page.talk_state import Talk
 from langchain_chatexports.page.watcher import Watcher
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
-from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.bases import (
     BaseChoice,
     choose_base,
@@ -45,6 +44,7 @@ from langchain_chatexports.workflows.bases import (
 )
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.preparation import PrepareOptions
+from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.redaction import Redaction
 from langchain_chatexports.workflows.removal import ForgetResult
 from langchain_chatexports.workflows.talk import Speaker, load_person

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import langchain_chatexports
 from langchain_chatexports import chat_loaders, exceptions, finetuning
+from langchain_chatexports.samples import write_imessage
 
 EXPECTED_ALL = [
     "ChatExportError",
@@ -118,6 +120,27 @@ def test_chat_loaders_are_imported_lazily() -> None:
     assert [name for name in imported if name.startswith(package)] == [package]
 
 
+def test_inspecting_imports_what_loads_and_prints(tmp_path: Path) -> None:
+    """Steps import core's runnables, which import LangSmith: a second of CPU time."""
+    path = write_imessage(tmp_path / "chat.db")
+    command = f"""
+import sys
+from pathlib import Path
+from langchain_chatexports.cli import main
+sys.argv = ["chatexports", "inspect", {str(path)!r}, "--json"]
+sys.stdout, out = sys.stderr, sys.stdout
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+sys.stdout = out
+"""
+    imported = modules_after(command)
+    rooms = {f"langchain_chatexports.{room}" for room in ("steps", "local_server")}
+    others = HEAVY - {"rich", "typer"} | {"langsmith", "httpx", "starlette"}
+    assert not (others | rooms) & imported
+
+
 def test_heavy_libraries_are_not_imported() -> None:
     uses = """
 import langchain_chatexports
@@ -126,7 +149,8 @@ from langchain_chatexports import (
     MergeChatRuns, to_training_examples, write_jsonl,
 )
 from langchain_chatexports.datasets import split_examples, trace_examples, write_dataset
-from langchain_chatexports.workflows import prepare, write_examples
+from langchain_chatexports.workflows import write_examples
+from langchain_chatexports.workflows.prepare import prepare
 MergeChatRuns().invoke([])
 """
     assert not HEAVY & modules_after(uses)

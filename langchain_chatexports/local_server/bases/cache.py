@@ -13,7 +13,7 @@ _FOLDERS = ("bases", "templates")
 
 
 def cache_folder(name: str) -> Path:
-    """Return a folder of the cache, and create it."""
+    """Return a folder of the cache and create it."""
     folder = _cache_root() / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

@@ -6,7 +6,6 @@ results are cached.
 """
 
 import hashlib
-import os
 import secrets
 from collections.abc import Callable
 from importlib import metadata
@@ -42,6 +41,7 @@ from langchain_chatexports.local_server.bases.preparation import (
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
+    thread_count,
 )
 from langchain_chatexports.local_server.workspace.data_directory import replace
 
@@ -191,7 +191,7 @@ def _choose_source(base: Base, directory: Path, record: Path) -> Path:
 def _run_in_child(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in a child process, because damaged files crash llama.cpp."""
     try:
-        return call_in_child(function, *arguments, threads=os.cpu_count() or 1)
+        return call_in_child(function, *arguments, threads=thread_count())
     except ChildProcessFailedError as error:
         raise GGUFNotSupportedError(str(error)) from error
 

@@ -35,11 +35,10 @@ class GGUFFileError(ValueError):
 
 
 class GGUFList(NamedTuple):
-    """Type, length and position of a list whose values were skipped."""
+    """Type and length of a list, whose values are skipped."""
 
     kind: int
     length: int
-    start: int
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,6 @@ class GGUFHeader:
         """Return a dimension of the model; 0 if it is missing or a list."""
         value = self.fields.get(f"{self.architecture}.{name}")
         return value if isinstance(value, int) else 0
-
-    def read_values(self, name: str) -> list[Any]:
-        """Read the values of a list; empty if it is missing."""
-        field = self.fields.get(name)
-        if not isinstance(field, GGUFList):
-            return []
-        with (
-            self.path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            reader = _Reader(content, field.start)
-            return [reader.read_value(field.kind) for _ in range(field.length)]
 
     def read_tensor(self, name: str) -> "np.ndarray":
         """Read a tensor's values as float32."""
@@ -196,7 +183,7 @@ class _Reader:
         if kind != _ARRAY:
             return self.read_number(_SCALARS[kind])
         kind, length = self.read_number("I"), self.read_number("Q")
-        skipped = GGUFList(kind, length, self.position)
+        skipped = GGUFList(kind, length)
         if skipped.kind == STRING:
             for _ in range(skipped.length):
                 self.skip(self.read_number("Q"))

@@ -122,7 +122,7 @@ def label_examples(
     *,
     max_length: int,
 ) -> LabeledDataset:
-    """Label examples, and collect the problems in invalid ones."""
+    """Label examples and collect the problems in invalid ones."""
     dataset = LabeledDataset()
     for number, example in enumerate(examples, 1):
         if len(dataset.problems) >= MAX_PROBLEMS:

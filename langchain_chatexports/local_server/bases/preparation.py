@@ -6,7 +6,6 @@ inference with transformers. Conversions run in child processes to free their me
 """
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from langchain_chatexports.local_server.bases.gguf_header import (
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
+    thread_count,
 )
 from langchain_chatexports.local_server.workspace.data_directory import replace
 
@@ -89,7 +89,7 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
     try:
         with FileLock(directory.with_suffix(".lock"), _WAIT_SECONDS, mode=0o600):
             if not is_complete(directory, weights=weights):
-                call_in_child(_convert, *task, threads=os.cpu_count() or 1)
+                call_in_child(_convert, *task, threads=thread_count())
     except Timeout as error:
         msg = f"Timed out waiting for another process to convert {source['file']}."
         raise LocalServerError(msg) from error
@@ -103,7 +103,7 @@ def load_tokenizer(directory: Path) -> tuple[Any, int]:
     complete_base(directory)
     from transformers import AutoConfig, AutoTokenizer
 
-    # Otherwise transformers asks on standard input whether to trust remote code.
+    # By default, transformers asks on standard input whether to trust remote code.
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         config = AutoConfig.from_pretrained(directory, **options)

@@ -15,8 +15,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from langchain_chatexports.local_server.bases.cache import (
     cache_folder,
@@ -39,7 +40,7 @@ _MAX_SECONDS = 120.0
 _MAX_CHARACTERS = 1_000_000
 _EXTRA_MEMORY_BYTES = 500_000_000
 # Increment this when the derived template changes.
-_VERSION = 2
+_VERSION = 3
 _FILES = ("*.json", "*.jinja", "tokenizer*")
 # With today's date, prompts would differ from those used in training.
 _DATE = date(2026, 1, 1)
@@ -76,25 +77,51 @@ class TemplateMessage(NamedTuple):
     message_index: int
 
 
-@dataclass(frozen=True)
-class ChatTemplate:
-    """How a base's chats are rendered, in JSON types."""
+class Markup(NamedTuple):
+    """The pieces between the messages of a chat."""
 
-    jinja: str
-    """The template, for messages from `prepare`."""
+    start: str
+    """Before the first header of a chat without a system message."""
 
+    user_header: str
+    user_end: str
     reply_header: str
-    """The markup before a reply, with which a prompt ends."""
+    reply_end: str
+    """What is learned of the markup after a reply, with the end token."""
+
+    gap: str
+    """The rest of the markup after a reply."""
+
+    system_start: str
+    system_end: str
+    system_is_in_user_turn: bool
+    """If so, the first user message has no header."""
 
     end_token: str
-    """The token that ends a reply."""
 
+
+@dataclass(frozen=True)
+class ChatTemplate:
+    """A template that renders each message in the same way, wherever it stands."""
+
+    markup: Markup
     control_tokens: tuple[str, ...]
     context: int
     """The context length in tokens."""
 
     original: str | None = None
     """The base's own template, if it renders tools and their calls."""
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Return the template of an `asdict`, read from JSON."""
+        markup, tokens = Markup(*record["markup"]), tuple(record["control_tokens"])
+        return cls(markup, tokens, record["context"], record["original"])
+
+    @cached_property
+    def jinja(self) -> str:
+        """The template without tools; `{% generation %}` marks what is learned."""
+        return _write_jinja(self.markup)
 
     @property
     def has_tools(self) -> bool:
@@ -122,10 +149,7 @@ class ChatTemplate:
         ]
 
     def escape(self, text: str) -> str:
-        """Insert a space into each control token in `text`.
-
-        Otherwise a control token could end its message and start another role's.
-        """
+        """Insert a space into each control token, which could start another message."""
         for token in self.control_tokens:
             if token in text:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
@@ -199,7 +223,7 @@ def read_template(directory: Path) -> ChatTemplate:
         write_json(cached, record)
     if "error" in record:
         raise TemplateError(record["error"])
-    return ChatTemplate(**{**record, "control_tokens": (*record["control_tokens"],)})
+    return ChatTemplate.from_record(record)
 
 
 def _derive_record(directory: str) -> dict[str, Any]:
@@ -242,41 +266,15 @@ def derive_template(
     context: int,
 ) -> ChatTemplate:
     """Derive a template from a base's own one."""
-    markup = _derive_markup(source, special_tokens, control_tokens)
     return ChatTemplate(
-        jinja=_write_jinja(markup),
-        reply_header=markup.reply_header,
-        end_token=markup.end_token,
-        control_tokens=tuple(control_tokens),
-        context=context,
-        original=source if re.search(r"\btools\b", source) else None,
+        _derive_markup(source, special_tokens, control_tokens),
+        tuple(control_tokens),
+        context,
+        source if re.search(r"\btools\b", source) else None,
     )
 
 
-class _Markup(NamedTuple):
-    """The pieces between the messages of a chat."""
-
-    start: str
-    """Before the first header of a chat without a system message."""
-
-    user_header: str
-    user_end: str
-    reply_header: str
-    reply_end: str
-    """What is learned of the markup after a reply, with the end token."""
-
-    gap: str
-    """The rest of the markup after a reply."""
-
-    system_start: str
-    system_end: str
-    system_is_in_user_turn: bool
-    """If so, the first user message has no header."""
-
-    end_token: str
-
-
-def _write_jinja(markup: _Markup) -> str:
+def _write_jinja(markup: Markup) -> str:
     start, header, end = map(
         _literal, (markup.start, markup.user_header, markup.user_end)
     )
@@ -316,7 +314,7 @@ def _literal(text: str) -> str:
 
 def _derive_markup(
     source: str, special_tokens: Mapping[str, Any], control_tokens: Sequence[str]
-) -> _Markup:
+) -> Markup:
     probe = _Probe(source, special_tokens)
     start, to_reply = probe.split([_QUESTION])
     chat = [_QUESTION, _ANSWER, _REPLY]
@@ -362,7 +360,7 @@ def _derive_markup(
         system_end = between if is_in_user_turn else between.removesuffix(user_header)
     after_reply = assistant_end + separator
     learned, token, gap = after_reply.partition(end_token)
-    return _Markup(
+    return Markup(
         start=start,
         user_header=user_header,
         user_end=user_end,

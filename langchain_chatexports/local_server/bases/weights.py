@@ -1,4 +1,4 @@
-"""Load a base's text model, and find its layers for adapters."""
+"""Load a base's text model and find its layers for adapters."""
 
 import re
 import shutil
@@ -43,19 +43,6 @@ def is_adapter(folder: Path) -> bool:
         (folder / name).is_file()
         for name in ("adapter_config.json", "adapter_model.safetensors")
     )
-
-
-def build_empty_model(directory: Path) -> Any:
-    """Build a base's text model without allocating its weights."""
-    complete_base(directory)
-    check_safe(directory)
-    import torch
-
-    config, model_class = config_and_class(directory)
-    with torch.device("meta"):
-        model = model_class.from_config(config)
-    _remove_other_parts(model)
-    return model
 
 
 def find_adapted_layers(model: Any) -> list[str] | str:
@@ -118,7 +105,8 @@ def _accepts_adapters(model: Any, layers: list[str]) -> bool:
     with torch.device("meta"):
         empty_model = type(model)(model.config)
     _remove_other_parts(empty_model)
-    # Otherwise all adapters would start training with the same random weights.
+    # PEFT draws random weights: the state of the generator, which the seed of a job
+    # has set, is restored for its adapter.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # PEFT uses an attribute that transformers deprecates.
         warnings.simplefilter("ignore", FutureWarning)

@@ -11,11 +11,8 @@ from langchain_chatexports.local_server.bases.llama_cpp_server import (
     client_options,
     remove_socket,
 )
-from langchain_chatexports.local_server.engines.engine import (
-    EngineError,
-    closed_error,
-)
-from langchain_chatexports.local_server.engines.replies import encode_event
+from langchain_chatexports.local_server.engines.engine import closed_error
+from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.processes import parse_json_object, start
 
 if TYPE_CHECKING:
@@ -90,7 +87,7 @@ class Child:
         if "address" not in started:
             reason = started.get("error") or "its process exited while it was loading"
             msg = f"The base model could not be loaded: {reason}"
-            raise EngineError(msg, status=503, code="server_error")
+            raise RequestError(msg, status=503, code="server_error")
         self._address = str(started["address"])
         options = client_options(
             httpx.AsyncHTTPTransport, self._address, settings["key"]
@@ -146,17 +143,9 @@ class ChildEngine:
         return b"".join([piece async for piece in pieces])
 
     async def stream(
-        self,
-        adapter: Path | None,
-        path: str,
-        build: Callable[[Child], bytes],
-        *,
-        is_stream: bool = False,
+        self, adapter: Path | None, path: str, build: Callable[[Child], bytes]
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the response to a request, whose body depends on the child.
-
-        If the child ends during a stream, the stream ends with an error.
-        """
+        """Yield the response to a request, whose body depends on the child."""
         import httpx
 
         has_started = False
@@ -182,16 +171,14 @@ class ChildEngine:
                 if not has_started and not attempt and not self._is_closed:
                     continue
                 ended = closed_error() if self._is_closed else _ended_error()
-                if not (has_started and is_stream):
-                    raise ended from error
-                yield encode_event(ended.body)
+                raise ended from error
             return
 
-    def translate(self, status: int, content: bytes) -> EngineError:
+    def translate(self, status: int, content: bytes) -> RequestError:
         """Return the error of a child's response."""
         error = parse_json_object(content).get("error")
         fields = error if isinstance(error, dict) else {}
-        return EngineError(
+        return RequestError(
             str(fields.get("message") or "The response could not be generated."),
             status=status,
             code=fields.get("code"),
@@ -200,17 +187,22 @@ class ChildEngine:
 
     @asynccontextmanager
     async def _use(self, adapter: Path | None) -> AsyncIterator[Child]:
+        import httpx
+
         child = self._reserve(adapter)
         try:
             await asyncio.shield(child.ready)
             yield child
+        except httpx.TransportError:
+            self._end(child)
+            raise
         finally:
             child.requests -= 1
             if child.has_ended or (child is not self._child and not child.requests):
                 self._end(child)
 
     def _reserve(self, adapter: Path | None) -> Child:
-        """Return a child for a request, and start it if needed."""
+        """Return a child for a request and start it if needed."""
         if self._is_closed:
             raise closed_error()
         # One thread while a job trains: they compete for the same cores.
@@ -246,6 +238,6 @@ class ChildEngine:
             task.add_done_callback(self._endings.discard)
 
 
-def _ended_error() -> EngineError:
+def _ended_error() -> RequestError:
     msg = "The response could not be generated: the engine's process ended."
-    return EngineError(msg, status=503, code="server_error")
+    return RequestError(msg, status=503, code="server_error")

@@ -1,9 +1,9 @@
 """The protocol of engines, and the errors that they raise."""
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
+from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.workspace import Model
 
 
@@ -28,7 +28,7 @@ class Engine(Protocol):
         Closing the iterator ends the answer.
 
         Raises:
-            EngineError: Before the first piece, if there is no response.
+            RequestError: If there is no response, or it ends early.
         """
 
     async def score(
@@ -50,55 +50,30 @@ class Engine(Protocol):
         """End all answers and the child processes."""
 
 
-class EngineError(Exception):
-    """A request without a response; it has the status and body of an HTTP response."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int = 400,
-        code: str | None = None,
-        param: str | None = None,
-    ) -> None:
-        """Initialize the error with the fields of OpenAI's errors."""
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.param = param
-
-    @property
-    def body(self) -> bytes:
-        """The body of the response, in OpenAI's shape."""
-        kind = "invalid_request_error" if self.status < 500 else "server_error"  # noqa: PLR2004
-        error = {"message": str(self), "type": kind, "param": self.param}
-        return json.dumps({"error": {**error, "code": self.code}}).encode("ascii")
-
-
-def closed_error() -> EngineError:
+def closed_error() -> RequestError:
     """Return the error of a request while its server stops."""
-    return EngineError("The server is stopping.", status=503, code="server_error")
+    return RequestError("The server is stopping.", status=503, code="server_error")
 
 
-def deleted_error() -> EngineError:
+def deleted_error() -> RequestError:
     """Return the error of a request for a model that has been deleted."""
     msg = "The model was deleted."
-    return EngineError(msg, status=404, code="model_not_found", param="model")
+    return RequestError(msg, status=404, code="model_not_found", param="model")
 
 
-def context_error(context: int) -> EngineError:
+def context_error(context: int) -> RequestError:
     """Return the error of a request whose messages are too long."""
     msg = (
         f"This model accepts at most {context} tokens, but the messages have more. "
         "Send fewer or shorter messages."
     )
-    return EngineError(msg, code="context_length_exceeded", param="messages")
+    return RequestError(msg, code="context_length_exceeded", param="messages")
 
 
-def messages_error(error: Exception) -> EngineError:
+def messages_error(error: Exception) -> RequestError:
     """Return the error of a request with a message that is not text."""
     msg = f"The messages are not supported: {error}."
-    return EngineError(msg, code="invalid_value", param="messages")
+    return RequestError(msg, code="invalid_value", param="messages")
 
 
 def create_profile(

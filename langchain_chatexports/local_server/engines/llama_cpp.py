@@ -35,7 +35,6 @@ from langchain_chatexports.local_server.engines.child import (
     ChildEngine,
 )
 from langchain_chatexports.local_server.engines.engine import (
-    EngineError,
     context_error,
     create_profile,
     deleted_error,
@@ -50,6 +49,7 @@ from langchain_chatexports.local_server.engines.sampling import (
     token_limit,
 )
 from langchain_chatexports.local_server.engines.transformers import TransformersEngine
+from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.workspace import Model
 
 logger = logging.getLogger(__name__)
@@ -113,18 +113,13 @@ class LlamaCppEngine(ChildEngine):
             # llama.cpp rejects lone surrogates.
             return content.encode("utf-8", "replace")
 
-        answer = self.stream(
-            model.folder,
-            "/v1/chat/completions",
-            build,
-            is_stream=bool(body.get("stream")),
-        )
+        answer = self.stream(model.folder, "/v1/chat/completions", build)
         chunks = _rename(answer, self._base.name, model.name)
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
                     yield chunk
-        except EngineError as error:
+        except RequestError as error:
             if error.param is None and error.status < _SERVER_ERROR:
                 error.param = _likely_param(body)
             raise
@@ -167,7 +162,7 @@ class LlamaCppEngine(ChildEngine):
             "idle_seconds": IDLE_SECONDS,
         }
 
-    def translate(self, status: int, content: bytes) -> EngineError:
+    def translate(self, status: int, content: bytes) -> RequestError:
         """Return the error of a child's response, without its numbers."""
         try:
             error = json.loads(content)["error"]
@@ -178,7 +173,7 @@ class LlamaCppEngine(ChildEngine):
             return context_error(self._context)
         # It fails with 500 for a schema or tool that it cannot compile.
         msg = f"llama.cpp rejected this request: {reason}"
-        return EngineError(msg, status=status, code="invalid_value")
+        return RequestError(msg, status=status, code="invalid_value")
 
     async def _has_adapter(self, folder: Path) -> bool:
         """Return whether llama.cpp can use an adapter; write its file if needed."""
@@ -214,7 +209,7 @@ class LlamaCppEngine(ChildEngine):
                     f"The chat template of {self._base.name} does not support tools. "
                     "Use a base whose template does, or 'response_format' for JSON."
                 )
-                raise EngineError(msg, code="unsupported_parameter", param="tools")
+                raise RequestError(msg, code="unsupported_parameter", param="tools")
             payload["tools"] = tools
             is_optional = body.get("tool_choice") in _OPTIONAL_CHOICES
             payload["tool_choice"] = "auto" if is_optional else "required"
@@ -228,7 +223,9 @@ class LlamaCppEngine(ChildEngine):
             "stream": bool(body.get("stream")),
             "max_tokens": token_limit(body, model.reply_tokens),
             **asdict(read_sampling(body)),
-            "dry_sequence_breakers": create_dry_breakers(self._template.reply_header),
+            "dry_sequence_breakers": create_dry_breakers(
+                self._template.markup.reply_header
+            ),
             "top_k": 0,
             # In transformers' order.
             "samplers": ["penalties", "dry", "temperature", "min_p", "top_p"],

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import Base
 from langchain_chatexports.local_server.bases.devices import (
-    NVIDIA_DRIVER,
     choose_device,
-    has_driver,
+    has_nvidia_driver,
 )
 from langchain_chatexports.local_server.bases.gguf import find_gguf
 from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
@@ -18,7 +17,7 @@ from langchain_chatexports.local_server.bases.template import (
 )
 from langchain_chatexports.local_server.engines.llama_cpp import LlamaCppEngine
 from langchain_chatexports.local_server.engines.transformers import TransformersEngine
-from langchain_chatexports.local_server.processes import call_in_child, physical_cores
+from langchain_chatexports.local_server.processes import call_in_child, thread_count
 
 
 def open_engine(
@@ -27,7 +26,7 @@ def open_engine(
     threads: int | None = None,
     is_training: Callable[[], bool] = lambda: False,
 ) -> LlamaCppEngine | TransformersEngine:
-    """Open a base, and choose the engine that answers with it.
+    """Open a base and choose the engine that answers with it.
 
     A base from the hub is downloaded, and the first time, child processes read it.
 
@@ -46,15 +45,14 @@ def open_engine(
     except TemplateError as error:
         msg = f"{base.name} cannot be used: {error}."
         raise LocalServerError(msg) from error
-    count = threads or physical_cores()
+    count = threads or thread_count()
 
     def use_transformers(reason: str) -> TransformersEngine:
         return TransformersEngine(
             directory, template, reason=reason, threads=count, is_training=is_training
         )
 
-    # Importing torch takes seconds, and most machines have no GPU for it.
-    if has_driver(NVIDIA_DRIVER) and call_in_child(choose_device) == "cuda":
+    if has_nvidia_driver() and call_in_child(choose_device) == "cuda":
         return use_transformers("which uses the GPU")
     try:
         gguf = find_gguf(base)

@@ -1,14 +1,20 @@
 """Responses to chat requests in OpenAI's shape, from pieces of text."""
 
+import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-DONE = b"data: [DONE]\n\n"
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+_DONE = b"data: [DONE]\n\n"
+_POLL_SECONDS = 0.1
+_CLIENT_LEFT = 499
 
 
 @dataclass
@@ -45,12 +51,44 @@ async def encode_reply(
     yield _encode_chunk(reply, {}, finish_reason=reply.finish_reason)
     if (body.get("stream_options") or {}).get("include_usage"):
         yield _encode_chunk(reply, None, usage=_usage(reply))
-    yield DONE
+    yield _DONE
 
 
 def encode_event(content: bytes) -> bytes:
     """Return a server-sent event."""
     return b"data: " + content + b"\n\n"
+
+
+async def respond(
+    chunks: AsyncGenerator[bytes, None], request: Request, *, is_stream: bool
+) -> Response:
+    """Return the response of these chunks; a client that leaves ends them.
+
+    Only an error before the first chunk is raised.
+    """
+    first = asyncio.ensure_future(anext(chunks))
+    try:
+        while not first.done():
+            if await request.is_disconnected():
+                return Response(status_code=_CLIENT_LEFT)
+            await asyncio.wait({first}, timeout=_POLL_SECONDS)
+        start = first.result()
+    finally:
+        first.cancel()
+        await asyncio.wait({first})
+        if not (is_stream and first.done() and not first.cancelled()):
+            await chunks.aclose()
+    if not is_stream:
+        return Response(start, media_type="application/json")
+
+    async def stream() -> AsyncIterator[bytes]:
+        async with aclosing(chunks):
+            yield start
+            async for chunk in chunks:
+                yield chunk
+
+    headers = {"cache-control": "no-cache"}
+    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
 
 def _encode_completion(reply: Reply, text: str) -> bytes:

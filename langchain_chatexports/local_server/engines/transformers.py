@@ -18,7 +18,6 @@ from langchain_chatexports.local_server.engines.child import (
     ChildEngine,
 )
 from langchain_chatexports.local_server.engines.engine import (
-    EngineError,
     create_profile,
     deleted_error,
 )
@@ -26,6 +25,7 @@ from langchain_chatexports.local_server.engines.sampling import (
     is_structured,
     read_extras,
 )
+from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.workspace import Model
 
 _CHILD = "langchain_chatexports.local_server.engines.transformers_child"
@@ -58,9 +58,7 @@ class TransformersEngine(ChildEngine):
         self._check_supported(body)
         fields = {"body": dict(body), "reply_tokens": model.reply_tokens}
         request = self._encode(model, **fields)
-        chunks = self.stream(
-            None, "/complete", lambda _: request, is_stream=bool(body.get("stream"))
-        )
+        chunks = self.stream(None, "/complete", lambda _: request)
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
@@ -106,4 +104,4 @@ class TransformersEngine(ChildEngine):
                 f"'{params[0]}' requires llama.cpp; this model is served by "
                 f"transformers, {self._reason}."
             )
-            raise EngineError(msg, code="unsupported_parameter", param=params[0])
+            raise RequestError(msg, code="unsupported_parameter", param=params[0])

@@ -12,20 +12,22 @@ import time
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from langchain_chatexports.local_server.bases.cache import read_json
-from langchain_chatexports.local_server.bases.devices import choose_device
+from langchain_chatexports.local_server.bases.devices import (
+    choose_device,
+    memory_errors,
+)
 from langchain_chatexports.local_server.bases.labels import encode_chat, encode_prompt
 from langchain_chatexports.local_server.bases.preparation import load_tokenizer
 from langchain_chatexports.local_server.bases.template import (
@@ -34,12 +36,15 @@ from langchain_chatexports.local_server.bases.template import (
 )
 from langchain_chatexports.local_server.bases.weights import is_adapter, load_base
 from langchain_chatexports.local_server.engines.engine import (
-    EngineError,
     context_error,
     deleted_error,
     messages_error,
 )
-from langchain_chatexports.local_server.engines.replies import Reply, encode_reply
+from langchain_chatexports.local_server.engines.replies import (
+    Reply,
+    encode_reply,
+    respond,
+)
 from langchain_chatexports.local_server.engines.sampling import (
     MIN_TEMPERATURE,
     Sampling,
@@ -47,6 +52,7 @@ from langchain_chatexports.local_server.engines.sampling import (
     read_stops,
     token_limit,
 )
+from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.processes import (
     claim_stdout,
     postpone_garbage_collection,
@@ -55,7 +61,6 @@ from langchain_chatexports.local_server.processes import (
 )
 
 _SCORING_CHUNK_TOKENS = 256
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(settings["threads"])
-    record = settings["template"]
-    template = ChatTemplate(
-        **{**record, "control_tokens": tuple(record["control_tokens"])}
-    )
+    template = ChatTemplate.from_record(settings["template"])
     try:
         model = LoadedBase(Path(settings["directory"]), template)
     except Exception as error:  # noqa: BLE001 - raised in the parent process.
@@ -105,7 +107,7 @@ class LoadedBase:
         self.device = choose_device()
         self._model = load_base(directory, self.device).eval()
         ends = self._model.generation_config.eos_token_id
-        end = self.tokenizer.convert_tokens_to_ids(template.end_token)
+        end = self.tokenizer.convert_tokens_to_ids(template.markup.end_token)
         self.end_tokens = {
             *(ends if isinstance(ends, list) else [ends]),
             *(end, self.tokenizer.eos_token_id),
@@ -232,7 +234,7 @@ class LoadedBase:
                 f"{adapter} is not a plain LoRA adapter. Other types are not "
                 "supported, because they can load additional files and modules."
             )
-            raise EngineError(msg, code="invalid_value", param="model")
+            raise RequestError(msg, code="invalid_value", param="model")
         with warnings.catch_warnings():
             # PEFT uses an attribute that transformers deprecates.
             warnings.simplefilter("ignore", FutureWarning)
@@ -330,16 +332,7 @@ class Service:
         )
         reply = Reply(fields["model"], prompt_tokens=len(prompt))
         chunks = encode_reply(self._generate(task, reply), reply, body)
-        # An error has a status until then.
-        first = await _first_chunk(chunks, request)
-
-        async def stream() -> AsyncIterator[bytes]:
-            async with aclosing(chunks):
-                yield first
-                async for chunk in chunks:
-                    yield chunk
-
-        return StreamingResponse(stream())
+        return await respond(chunks, request, is_stream=bool(body.get("stream")))
 
     async def score(self, request: HttpRequest) -> Response:
         """Score the replies of a chat in one forward pass."""
@@ -403,25 +396,23 @@ class Service:
             reply.finish_reason, reply.tokens = await result
         finally:
             is_cancelled.set()
-            with suppress(EngineError):
+            with suppress(RequestError):
                 await result
 
     async def _run(self, function: Callable[[], Any]) -> Any:
         """Call a function in the model's thread."""
-        import torch
-
         self.running += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, function)
-        except (MemoryError, torch.OutOfMemoryError) as error:
+            return await loop.run_in_executor(self._thread, memory_errors()(function))
+        except MemoryError as error:
             msg = "Not enough memory to generate this response."
-            raise EngineError(msg, status=503, code="out_of_memory") from error
-        except EngineError:
+            raise RequestError(msg, status=503, code="out_of_memory") from error
+        except RequestError:
             raise
         except Exception as error:
             msg = f"The response could not be generated ({type(error).__name__})."
-            raise EngineError(msg, status=503, code="server_error") from error
+            raise RequestError(msg, status=503, code="server_error") from error
         finally:
             self.running -= 1
             self.used_at = time.monotonic()
@@ -431,22 +422,6 @@ class Service:
             return encode_prompt(self._model.tokenizer, self._template, messages)
         except MessageError as error:
             raise messages_error(error) from error
-
-
-async def _first_chunk(
-    chunks: AsyncGenerator[bytes, None], request: HttpRequest
-) -> bytes:
-    """Return the first chunk, unless the client disconnects."""
-    first = asyncio.ensure_future(anext(chunks))
-    try:
-        while not first.done():
-            if await request.is_disconnected():
-                raise ClientDisconnect
-            await asyncio.wait({first}, timeout=_POLL_SECONDS)
-        return first.result()
-    finally:
-        first.cancel()
-        await asyncio.wait({first})
 
 
 def _adapter(fields: Mapping[str, Any]) -> Path | None:
@@ -482,7 +457,7 @@ def _serve(service: Service, settings: Mapping[str, Any], output: Any) -> None:
         return guarded
 
     async def refuse(_: HttpRequest, error: Exception) -> Response:
-        assert isinstance(error, EngineError)  # noqa: S101 - for types.
+        assert isinstance(error, RequestError)  # noqa: S101 - for types.
         return Response(error.body, error.status, media_type="application/json")
 
     async def exit_when_idle() -> None:
@@ -502,7 +477,7 @@ def _serve(service: Service, settings: Mapping[str, Any], output: Any) -> None:
             Route("/score", guard(service.score), methods=["POST"]),
             Route("/tokenize", guard(service.tokenize), methods=["POST"]),
         ],
-        exception_handlers={EngineError: refuse},
+        exception_handlers={RequestError: refuse},
         lifespan=lifespan,
     )
     listener, address = _listen()

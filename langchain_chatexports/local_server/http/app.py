@@ -16,11 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.local_server.bases.base import Base
-from langchain_chatexports.local_server.engines.engine import Engine, EngineError
+from langchain_chatexports.local_server.engines.engine import Engine
+from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.http.errors import (
-    ApiError,
     convert_unexpected,
     create_invalid_parameter,
+    error_response,
 )
 from langchain_chatexports.local_server.http.routes import Api, router
 from langchain_chatexports.local_server.workspace import Workspace
@@ -72,7 +73,7 @@ def create_app(
         exception_handlers={
             HTTPException: _on_http_error,
             RequestValidationError: _on_invalid_parameter,
-            EngineError: _on_engine_error,
+            RequestError: _on_request_error,
         },
     )
     app.include_router(router, prefix="/v1")
@@ -116,11 +117,11 @@ class _RequestGuard:
             _check_size(int(length) if length.isdecimal() else 0, limit)
             await self._app(scope, receive_limited, send_tracked)
         except Exception as error:  # noqa: BLE001 - clients parse OpenAI's errors.
-            if not isinstance(error, ApiError):
+            if not isinstance(error, RequestError):
                 log_error_location(error)
                 error = convert_unexpected(error)
             if not has_started:
-                await error.response()(scope, receive, send)
+                await error_response(error)(scope, receive, send)
 
     def _check_key(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")
@@ -131,27 +132,28 @@ class _RequestGuard:
                 if token
                 else "You didn't provide an API key (Authorization: Bearer KEY)."
             )
-            raise ApiError(msg, status=401, code="invalid_api_key")
+            raise RequestError(msg, status=401, code="invalid_api_key")
 
 
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
         msg = f"The body is larger than {limit} bytes."
-        raise ApiError(msg, code="body_too_large")
+        raise RequestError(msg, code="body_too_large")
 
 
 async def _on_http_error(_: Request, error: Any) -> Response:
-    if isinstance(error, ApiError):
-        return error.response()
+    if isinstance(error.__cause__, RequestError):  # While reading a body.
+        return error_response(error.__cause__)
     default = "The body is not valid JSON, or nested too deeply."
     msg = _MESSAGES.get(error.status_code, default)
-    return ApiError(msg, status=error.status_code, code="invalid_request").response()
+    status = error.status_code
+    return error_response(RequestError(msg, status=status, code="invalid_request"))
 
 
 async def _on_invalid_parameter(_: Request, error: Any) -> Response:
     # FastAPI would respond with 422.
-    return create_invalid_parameter(error.errors()).response()
+    return error_response(create_invalid_parameter(error.errors()))
 
 
-async def _on_engine_error(_: Request, error: Any) -> Response:
-    return Response(error.body, error.status, media_type="application/json")
+async def _on_request_error(_: Request, error: Any) -> Response:
+    return error_response(error)

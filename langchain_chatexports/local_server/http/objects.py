@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_chatexports.local_server.http.errors import ApiError, JsonResponse
+from langchain_chatexports.local_server.errors import RequestError
+from langchain_chatexports.local_server.http.errors import JsonResponse
 from langchain_chatexports.local_server.workspace import (
     Event,
     ExampleFile,
@@ -117,7 +118,7 @@ def list_response(page: Sequence[dict[str, Any]], *, has_more: bool) -> JsonResp
     )
 
 
-def unknown_after() -> ApiError:
+def unknown_after() -> RequestError:
     """Create the error for an unknown id."""
     msg = "'after' is not the id of an item in this list."
-    return ApiError(msg, code="invalid_value", param="after")
+    return RequestError(msg, code="invalid_value", param="after")

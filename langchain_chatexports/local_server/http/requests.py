@@ -9,7 +9,7 @@ from langchain_chatexports.local_server.engines.sampling import (
     LLAMA_CPP_ONLY,
     offered_tools,
 )
-from langchain_chatexports.local_server.http.errors import ApiError
+from langchain_chatexports.local_server.errors import RequestError
 
 _MAX_SEED = 2**63 - 1
 _MAX_TOKENS = 10_000_000
@@ -159,21 +159,21 @@ class ChatRequest(_StrictModel):
         """Return the body for an engine: what has a value, and no unknown parameter.
 
         Raises:
-            ApiError: If a parameter is unknown, too large or has no meaning.
+            RequestError: If a parameter is unknown, too large or has no meaning.
         """
         unknown = {name for name, value in (self.model_extra or {}).items() if value}
         for name in sorted(unknown - LLAMA_CPP_ONLY - _IGNORED):
             msg = "Unrecognized request argument."
-            raise ApiError(msg, code="unknown_parameter", param=name)
+            raise RequestError(msg, code="unknown_parameter", param=name)
         body = self.model_dump(exclude_none=True, exclude=set(_IGNORED))
         for name in ("response_format", "tools"):
             if len(json.dumps(body.get(name))) > _MAX_SCHEMA_BYTES:
                 msg = f"'{name}' is larger than {_MAX_SCHEMA_BYTES} bytes."
-                raise ApiError(msg, code="invalid_value", param=name)
+                raise RequestError(msg, code="invalid_value", param=name)
         is_required = self.tool_choice not in (None, "auto", "none")
         if is_required and not offered_tools(body):
             msg = "'tool_choice' must name a function in 'tools'."
-            raise ApiError(msg, code="invalid_value", param="tool_choice")
+            raise RequestError(msg, code="invalid_value", param="tool_choice")
         return body
 
 

@@ -1,23 +1,26 @@
 """The routes: OpenAI's files, fine-tuning jobs, models and chats, and scores."""
 
-import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, UploadFile
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.local_server.bases.base import Base
-from langchain_chatexports.local_server.engines.engine import Engine, EngineError
-from langchain_chatexports.local_server.errors import NotFoundError, StateError
+from langchain_chatexports.local_server.engines.engine import Engine
+from langchain_chatexports.local_server.engines.replies import encode_event, respond
+from langchain_chatexports.local_server.errors import (
+    NotFoundError,
+    RequestError,
+    StateError,
+)
 from langchain_chatexports.local_server.http.errors import (
-    ApiError,
     JsonResponse,
     convert_unexpected,
     create_not_found,
@@ -48,7 +51,6 @@ from langchain_chatexports.local_server.workspace import (
 from langchain_chatexports.local_server.workspace.files import JsonLinesError
 from langchain_chatexports.local_server.workspace.models import ORDER_KEY
 
-_POLL_SECONDS = 0.1
 _WAITING = (
     "No process runs jobs on this data directory, so the job waits for one, such as "
     "`chatexports serve`"
@@ -134,11 +136,11 @@ def create_file(
     del purpose
     if lifetime:
         msg = "The local server stores files until they are deleted."
-        raise ApiError(msg, code="unsupported_parameter", param="expires_after")
+        raise RequestError(msg, code="unsupported_parameter", param="expires_after")
     try:
         created = api.workspace.files.create(file.file)
     except JsonLinesError as error:
-        raise ApiError(str(error), code="invalid_file", param="file") from error
+        raise RequestError(str(error), code="invalid_file", param="file") from error
     return JsonResponse(file_object(created))
 
 
@@ -172,7 +174,7 @@ def delete_file(api: ApiDependency, file: ExistingFile) -> Response:
     try:
         api.workspace.files.delete(file.id)
     except StateError as error:
-        raise ApiError(str(error), code="invalid_state", param="file_id") from error
+        raise RequestError(str(error), code="invalid_state", param="file_id") from error
     return JsonResponse({"id": file.id, "object": "file", "deleted": True})
 
 
@@ -184,7 +186,7 @@ def create_fine_tuning_job(api: ApiDependency, body: JobRequest) -> Response:
     """Queue a job; its trainer checks the examples."""
     if api.find_model(body.model).folder is not None:
         msg = f"Tuned models cannot be tuned again. Use {api.base.name}."
-        raise ApiError(msg, code="model_not_available", param="model")
+        raise RequestError(msg, code="model_not_available", param="model")
     for param in ("training_file", "validation_file"):
         if file_id := getattr(body, param):
             try:
@@ -249,7 +251,7 @@ def change_fine_tuning_job(
         return _job_response(api, changes[change](job.id))
     except StateError as error:
         param = "fine_tuning_job_id"
-        raise ApiError(str(error), code="invalid_state", param=param) from error
+        raise RequestError(str(error), code="invalid_state", param=param) from error
 
 
 @router.get("/fine_tuning/jobs/{fine_tuning_job_id}/events")
@@ -302,7 +304,7 @@ def delete_model(api: ApiDependency, model: str) -> Response:
     """Delete a tuned model, with its job and the uploads that only it used."""
     if model in api.base_names:
         msg = "Only tuned models can be deleted."
-        raise ApiError(msg, status=403, code="cannot_delete", param="model")
+        raise RequestError(msg, status=403, code="cannot_delete", param="model")
     try:
         api.workspace.models.delete(model)
     except NotFoundError:
@@ -320,20 +322,7 @@ async def create_chat_completion(
     """Complete a chat, at once or as a stream; a client that leaves ends it."""
     model = await run_in_threadpool(api.find_model, body.model)
     chunks = _guard(api.engine.complete(model, body.to_body()))
-    first = await _first_chunk(chunks, request)
-    if first is None or not body.stream:
-        await chunks.aclose()
-        status = 499 if first is None else 200
-        return Response(first, status, media_type="application/json")
-
-    async def stream() -> AsyncIterator[bytes]:
-        async with aclosing(chunks):
-            yield first
-            async for chunk in chunks:
-                yield chunk
-
-    headers = {"cache-control": "no-cache"}
-    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
+    return await respond(chunks, request, is_stream=bool(body.stream))
 
 
 @router.post("/score")
@@ -353,40 +342,21 @@ async def create_tokens(api: ApiDependency, body: TokenizeRequest) -> Response:
     return JsonResponse({"count": len(tokens), "tokens": tokens})
 
 
-async def _guard(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _guard(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a response; an error after the first one is the last."""
     has_started = False
-    generator = cast("AsyncGenerator[bytes, None]", chunks)
-    async with aclosing(generator):
+    async with aclosing(chunks):
         try:
-            async for chunk in generator:
+            async for chunk in chunks:
                 has_started = True
                 yield chunk
         except Exception as error:
             if not has_started:
                 raise
-            if isinstance(error, EngineError):
-                content = error.body
-            else:
+            if not isinstance(error, RequestError):
                 log_error_location(error)
-                content = bytes(convert_unexpected(error).response().body)
-            yield b"data: " + content + b"\n\n"
-
-
-async def _first_chunk(
-    chunks: AsyncGenerator[bytes, None], request: Request
-) -> bytes | None:
-    """Return the first chunk of a response; `None` if the client disconnects."""
-    first = asyncio.ensure_future(anext(chunks))
-    try:
-        while not first.done():
-            if await request.is_disconnected():
-                return None
-            await asyncio.wait({first}, timeout=_POLL_SECONDS)
-        return first.result()
-    finally:
-        first.cancel()
-        await asyncio.wait({first})
+                error = convert_unexpected(error)
+            yield encode_event(error.body)
 
 
 def _dump(messages: Sequence[Any]) -> list[dict[str, Any]]:
@@ -397,5 +367,5 @@ def _job_response(api: Api, job: Job) -> JsonResponse:
     return JsonResponse(job_object(job, api.engine.profile))
 
 
-def _model_not_found(message: str) -> ApiError:
-    return ApiError(message, status=404, code="model_not_found", param="model")
+def _model_not_found(message: str) -> RequestError:
+    return RequestError(message, status=404, code="model_not_found", param="model")

@@ -20,7 +20,11 @@ from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import find_base
 from langchain_chatexports.local_server.bases.cache import read_json, write_json
-from langchain_chatexports.local_server.bases.devices import choose_device, choose_dtype
+from langchain_chatexports.local_server.bases.devices import (
+    choose_device,
+    choose_dtype,
+    memory_errors,
+)
 from langchain_chatexports.local_server.bases.gguf import write_adapter
 from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
 from langchain_chatexports.local_server.bases.labels import (
@@ -60,13 +64,14 @@ _BEST = "best"
 _WEIGHTS = "adapter_model.safetensors"
 
 
+@memory_errors()
 def train_lora(
     progress: "Progress",
     examples: Sequence[dict[str, Any]],
     job: "Job",
     settings: dict[str, Any],
 ) -> Path | None:
-    """Train an adapter, and return its folder; `None` if the job was stopped.
+    """Train an adapter and return its folder; `None` if the job was stopped.
 
     The folder has the adapter in PEFT's format, the tokenizer with the chat template
     and, where llama.cpp can use it, `adapter.gguf`.

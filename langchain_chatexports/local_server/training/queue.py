@@ -12,7 +12,7 @@ from typing import Self
 from langchain_chatexports._files import is_full
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.errors import DiskFullError
-from langchain_chatexports.local_server.processes import physical_cores, start
+from langchain_chatexports.local_server.processes import start, thread_count
 from langchain_chatexports.local_server.training.trainer import (
     DISK_FULL,
     MIN_FREE_BYTES,
@@ -64,7 +64,7 @@ class Queue:
             train: A function of a module, such as `testing.train_steps`; by default,
                 LoRA. See `trainer.Train`.
         """
-        self._threads = threads or physical_cores()
+        self._threads = threads or thread_count()
         name = f"{train.__module__}:{train.__qualname__}" if train else _TRAIN_LORA
         self._settings = {
             "data_dir": str(workspace.data_dir),

@@ -7,7 +7,6 @@ It runs as long as the process that started it. What a job trains with is a func
 import math
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -49,7 +48,7 @@ DISK_FULL = (
 Train: TypeAlias = (
     "Callable[[Progress, list[dict[str, Any]], Job, dict[str, Any]], Path | None]"
 )
-"""Trains the examples of a job, and returns the folder of the adapter, or `None` if it
+"""Trains the examples of a job and returns the folder of the adapter, or `None` if it
 was stopped. The settings have `threads` and `validation_examples`, a list."""
 
 
@@ -62,7 +61,7 @@ class Progress:
         """The folder of saves, named `checkpoint-<step>`, and of anything else."""
 
         self.is_stopping = False
-        """Whether to save, and return `None`."""
+        """Whether to save and return `None`."""
 
         self._jobs, self._job, self._save_seconds = workspace.jobs, job, save_seconds
         self._reported_step = job.step
@@ -154,7 +153,7 @@ def main() -> None:
 
 
 def run(workspace: Workspace, job: Job, settings: dict[str, Any]) -> None:
-    """Train, and write the job's end, unless it is stopped before."""
+    """Train and write the job's end, unless it is stopped before."""
     jobs, target = workspace.jobs, workspace.jobs.model_folder(job.id)
     try:
         # Published by a trainer that was killed afterwards.
@@ -183,13 +182,11 @@ def run(workspace: Workspace, job: Job, settings: dict[str, Any]) -> None:
 
 def describe(error: Exception, workspace: Workspace) -> dict[str, Any]:
     """Return `code`, `message` and `param` of an error; the message quotes no chat."""
-    torch = sys.modules.get("torch")
-    memory = (MemoryError, *([torch.OutOfMemoryError] if torch else []))
     # Rust and C report a full disk in classes of their own.
     is_full = isinstance(error, OSError) or not isinstance(error, LocalServerError)
     if is_full and workspace.free_bytes < MIN_FREE_BYTES:
         error = DiskFullError(DISK_FULL)
-    elif isinstance(error, memory):
+    elif isinstance(error, MemoryError):
         msg = (
             "Not enough memory for training. Close other programs, or use shorter "
             "chats, batch_size 1 or a smaller base model."

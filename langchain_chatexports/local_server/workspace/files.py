@@ -162,7 +162,7 @@ def _read_file(path: Path) -> ExampleFile | None:
 
 
 def _write(content: bytes | BinaryIO, path: Path) -> str:
-    """Write a file with mode 0600, and return its SHA-256 hash."""
+    """Write a file with mode 0600 and return its SHA-256 hash."""
     digest = hashlib.sha256()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:

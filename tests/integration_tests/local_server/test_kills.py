@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
-from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server import (
+    Job,
+    LocalServer,
+    Queue,
+    State,
+    Workspace,
+)
 from tests.integration_tests.local_server.conftest import (
     KILLS,
     MAX_SECONDS,
@@ -24,12 +32,15 @@ from tests.integration_tests.local_server.conftest import (
     wait_for_step,
 )
 from tests.unit_tests.builders.waiting import wait_until
+from tests.unit_tests.builders.workspaces import add_job
 
 pytestmark = [
     pytest.mark.training,
     pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal"),
 ]
 
+_STEPS = 120
+_WEIGHTS = "adapter_model.safetensors"
 _ROUNDS = KILLS or 2
 _MAX_ROUND_SECONDS = 9.0
 _STATUSES = {"queued", "running", "succeeded"}
@@ -55,6 +66,49 @@ def test_killed_server_leaves_no_processes(tiny_base: Path, data_dir: Path) -> N
 
         wait_until(is_taken_over)
         assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+
+
+_OWNER = """
+import sys
+from langchain_chatexports.local_server import Queue, Workspace
+with Queue(Workspace(sys.argv[1]), threads=1, save_seconds=0.2):
+    sys.stdin.read()
+"""
+
+
+def test_killed_training_ends_like_an_uninterrupted_one(
+    tiny_base: Path, data_dir: Path
+) -> None:
+    """Bit for bit, when its owner is killed between saves and another one continues."""
+    workspace = Workspace(data_dir)
+    order: Any = {"base": str(tiny_base), "seed": 7}
+    order["hyperparameters"] = {"n_epochs": _STEPS // 10}
+    jobs = [add_job(workspace, **order) for _ in range(2)]
+    command = [sys.executable, "-c", _OWNER, str(data_dir)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as owner:  # noqa: S603 - ours.
+        try:
+            wait_until(lambda: _is_between_saves(workspace.jobs.get(jobs[0].id)))
+        finally:
+            owner.kill()
+    assert workspace.jobs.get(jobs[0].id).state is State.RUNNING
+    with Queue(workspace, threads=1):
+        wait_until(lambda: not any(job.is_active for job in workspace.jobs.list()))
+    messages = [event.message for event in workspace.jobs.events(jobs[0].id)]
+    assert any("continues from its last save" in message for message in messages)
+    killed, whole = (_steps(workspace, job) for job in jobs)
+    assert [step["step"] for step in killed] == [*range(1, _STEPS + 1)]
+    assert killed == whole
+    first, second = (workspace.jobs.model_folder(job.id) / _WEIGHTS for job in jobs)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def _is_between_saves(job: Job) -> bool:
+    return 0 < job.saved_step < job.step < _STEPS
+
+
+def _steps(workspace: Workspace, job: Job) -> list[dict[str, Any]]:
+    events = workspace.jobs.events(job.id)
+    return [event.data for event in events if event.kind == "step"]
 
 
 def _ask(client: Any, model: str) -> None:

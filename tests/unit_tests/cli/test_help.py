@@ -8,10 +8,10 @@ import pytest
 from typer.main import get_command
 
 from langchain_chatexports.cli._help import FIRST_STEPS
-from langchain_chatexports.cli.app import app
+from langchain_chatexports.cli.app import create_app
 from tests.unit_tests.cli.conftest import Run
 
-COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
+COMMANDS: dict[str, Any] = dict(getattr(get_command(create_app()), "commands", {}))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_every_option_has_help(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_examples_are_valid(name: str) -> None:
-    group = get_command(app)
+    group = get_command(create_app())
     mark, title, *lines = COMMANDS[name].epilog.split("\n")
     assert (mark, title) == ("\b", "For example:")
     assert lines

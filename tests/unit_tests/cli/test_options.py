@@ -10,13 +10,12 @@ import pytest
 from typer.core import TyperOption
 from typer.main import get_command
 
-from langchain_chatexports.cli import _options
-from langchain_chatexports.cli.app import app
+from langchain_chatexports.cli.app import create_app
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.cli.conftest import Run
 
-COMMANDS: dict[str, Any] = dict(getattr(get_command(app), "commands", {}))
+COMMANDS: dict[str, Any] = dict(getattr(get_command(create_app()), "commands", {}))
 # The senders of each conversation; one message a day from 2024-01-01 12:00 UTC.
 CHATS = {
     "pond": ("Hare", "Me") * 5,
@@ -63,7 +62,8 @@ def test_warnings_name_options_of_the_command(run: Run, tmp_path: Path) -> None:
 
 def _use_mac(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
-    monkeypatch.setattr(_options, "default_path", lambda: path)
+    name = "langchain_chatexports.chat_loaders.imessage.sources.default_path"
+    monkeypatch.setattr(name, lambda: path)
 
 
 def test_mac_database_is_the_default_path(

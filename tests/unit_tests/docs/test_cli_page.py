@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from langchain_chatexports.cli.app import app
+from langchain_chatexports.cli.app import create_app
 from tests.unit_tests.builders.pages import read_page
 
 
@@ -33,7 +33,7 @@ def test_commands_print_the_documented_output(
             continue
         assert program == "chatexports"
         with pytest.raises(SystemExit) as ended:
-            get_command(app).main(arguments, prog_name=program)
+            get_command(create_app()).main(arguments, prog_name=program)
         printed = capsys.readouterr().out
         assert not ended.value.code, arguments
         if output is not None:

@@ -61,10 +61,10 @@ def test_each_command_parses_with_its_options(page: str, arguments: list[str]) -
     from typer.core import TyperGroup
     from typer.main import get_command
 
-    from langchain_chatexports.cli.app import app
+    from langchain_chatexports.cli.app import create_app
 
     name, *rest = arguments
-    group = get_command(app)
+    group = get_command(create_app())
     assert isinstance(group, TyperGroup)
     command = group.commands[name]
     with command.make_context(name, rest):

@@ -22,9 +22,7 @@ from langchain_chatexports.local_server.bases.template import (
     template_of,
 )
 from langchain_chatexports.local_server.export import (
-    Markup,
     _dither,
-    read_markup,
     render_modelfile,
 )
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
@@ -74,9 +72,8 @@ def _find_end_tags(text: str) -> list[str]:
     return end_tags
 
 
-def _read(family: str) -> tuple[ChatTemplate, Markup]:
-    template = template_of(tiny_model_tokenizer(family), 512)
-    return template, read_markup(lambda talk: _render(template, talk))
+def _read(family: str) -> ChatTemplate:
+    return template_of(tiny_model_tokenizer(family), 512)
 
 
 def _render(template: ChatTemplate, talk: Any, **options: Any) -> str:
@@ -91,8 +88,8 @@ def _render(template: ChatTemplate, talk: Any, **options: Any) -> str:
 @pytest.mark.parametrize("family", sorted(TINY_MODELS))
 @pytest.mark.parametrize("has_system", [False, True])
 def test_modelfile_renders_like_training(family: str, *, has_system: bool) -> None:
-    template, markup = _read(family)
-    text = render_modelfile(markup, template.end_token, begin="", system=None)
+    template = _read(family)
+    text = render_modelfile(template.markup, begin="", system=None)
     lines = text.split('"""')
     assert lines[0] == "FROM ./model.gguf\nTEMPLATE "
     talk = [_SYSTEM, *_TALK] if has_system else _TALK
@@ -101,23 +98,22 @@ def test_modelfile_renders_like_training(family: str, *, has_system: bool) -> No
 
 
 def test_modelfile_omits_unsafe_texts() -> None:
-    _, markup = _read("smollm2")
+    markup = _read("smollm2").markup
     for text in ('end"""\nFROM /etc/passwd\n"""', "{{ .System }}"):
         unsafe = markup._replace(user_header=text)
-        assert "TEMPLATE" not in render_modelfile(unsafe, "end", begin="", system=None)
+        assert "TEMPLATE" not in render_modelfile(unsafe, begin="", system=None)
     for text in ("end\nFROM /etc/passwd", 'end"', "end\u2028FROM /etc/passwd"):
-        assert "PARAMETER" not in render_modelfile(markup, text, begin="", system=None)
+        unsafe = markup._replace(end_token=text)
+        assert "PARAMETER" not in render_modelfile(unsafe, begin="", system=None)
     for text in ('"""\nFROM /etc/passwd\n"""', 'a "quotation"'):
-        assert "SYSTEM" not in render_modelfile(markup, "end", begin="", system=text)
+        assert "SYSTEM" not in render_modelfile(markup, begin="", system=text)
 
 
 def test_begin_token_is_not_repeated() -> None:
-    template, markup = _read("llama-3.2")
+    markup = _read("llama-3.2").markup
     begin = "<|endoftext|>"
     assert markup.start.startswith(begin)
-    text = render_modelfile(
-        markup, template.end_token, begin=begin, system="Be slow.\nAnd steady."
-    )
+    text = render_modelfile(markup, begin=begin, system="Be slow.\nAnd steady.")
     assert begin not in text
     assert 'SYSTEM """Be slow.\nAnd steady."""' in text
 

@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from langchain_chatexports.local_server import processes
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
-    child_command,
     report,
     resume_garbage_collection,
 )
@@ -76,17 +74,6 @@ def test_child_failure_is_explained(kind: str, reason: str) -> None:
         call_in_child(fail, kind, timeout=2 if kind == "late" else None)
 
 
-def test_child_exits_with_its_parent() -> None:
-    task = f'["{__name__}", "fail", ["late"]]\n'
-    with subprocess.Popen(  # noqa: S603 - ours.
-        child_command(processes.__name__), stdin=subprocess.PIPE
-    ) as child:
-        assert child.stdin is not None
-        child.stdin.write(task.encode("ascii"))
-        child.stdin.close()
-        assert child.wait(300) == 1
-
-
 _CHILD = """
 import json, os, sys
 from langchain_chatexports.local_server.processes import read_settings
@@ -140,16 +127,76 @@ def test_child_exits_when_its_pipe_is_closed(child_module: str) -> None:
         assert child.wait(60) == 1
 
 
-@pytest.mark.parametrize(
-    ("limit", "cores"), [("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1)]
-)
-def test_cores_are_those_that_the_process_may_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, cores: int
-) -> None:
-    (tmp_path / "cpu.max").write_text(limit)
-    monkeypatch.setattr(processes, "_CPU_LIMIT", tmp_path / "cpu.max")
-    monkeypatch.setattr("psutil.cpu_count", lambda **_: 8)
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Eight cores of two logical CPUs each; the folder has the files of `/sys`."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(processes, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(processes, "_CPUS", tmp_path)
+    monkeypatch.setattr("psutil.cpu_count", lambda logical=True: 16 if logical else 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16), raising=False)
-    assert processes.physical_cores() == cores
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
-    assert processes.physical_cores() == 1
+    for number in range(16):
+        folder = tmp_path / f"cpu{number}" / "topology"
+        folder.mkdir(parents=True)
+        siblings = f"{number % 8},{number % 8 + 8}\n"
+        (folder / "thread_siblings_list").write_text(siblings)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("allowed", "threads"), [(range(16), 8), ({3}, 1), ({1, 9}, 1), ({1, 2, 9}, 2)]
+)
+def test_threads_are_physical_cores_of_the_affinity(
+    monkeypatch: pytest.MonkeyPatch, allowed: set[int], threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: allowed)
+    assert processes.thread_count() == threads
+
+
+@pytest.mark.parametrize(
+    ("quota", "period", "threads"),
+    [("max", "100000", 8), ("150000", "100000", 2), ("50000", "100000", 1)],
+)
+def test_threads_are_limited_by_a_container(
+    machine: Path, quota: str, period: str, threads: int
+) -> None:
+    (machine / "cpu.max").write_text(f"{quota} {period}\n")
+    assert processes.thread_count() == threads
+    (machine / "cpu.max").unlink()
+    (machine / "cpu").mkdir()
+    no_quota = quota.replace("max", "-1")
+    (machine / "cpu" / "cpu.cfs_quota_us").write_text(no_quota)
+    (machine / "cpu" / "cpu.cfs_period_us").write_text(period)
+    assert processes.thread_count() == threads
+
+
+@pytest.mark.usefixtures("machine")
+def test_threads_without_affinity_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS and Windows, where psutil may not know the cores either."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert processes.thread_count() == 8
+    monkeypatch.setattr("psutil.cpu_count", lambda **_: None)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert processes.thread_count() == 1
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("given", "threads"), [("3", 3), ("12", 12), ("0", 8), ("x", 8)]
+)
+def test_users_number_of_threads_takes_precedence(
+    monkeypatch: pytest.MonkeyPatch, given: str, threads: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert processes.thread_count() == threads
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")
+def test_threads_of_this_machine_follow_its_affinity() -> None:
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert processes.physical_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -21,9 +21,9 @@ from langchain_chatexports.datasets.write import write_dataset
 from langchain_chatexports.exceptions import ChatExportError, SenderNotFoundError
 from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
 from langchain_chatexports.steps import MapAIMessages
-from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.preparation import PrepareOptions
+from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.redaction import Redaction
 from langchain_chatexports.workflows.training_data import TrainingData
 from tests.unit_tests.builders.names import LOOKUPS, Lookup

@@ -13,12 +13,13 @@ from langchain_chatexports.exceptions import SenderNotFoundError, TrainingDataEr
 from langchain_chatexports.redaction import read_key_file, restore
 from langchain_chatexports.redaction.redactor import Redactor
 from langchain_chatexports.samples import write_imessage, write_messenger
-from langchain_chatexports.workflows import prepare, write_examples
+from langchain_chatexports.workflows import write_examples
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import (
     DatasetOptions,
     find_default_speakers,
+    prepare,
 )
 from langchain_chatexports.workflows.redaction import Redaction
 from tests.unit_tests.builders.chat_db import ChatDb

@@ -18,8 +18,9 @@ from langchain_chatexports.personas.talk import (
     Turn,
 )
 from langchain_chatexports.samples import write_imessage
-from langchain_chatexports.workflows import load_person, prepare, talk, train
+from langchain_chatexports.workflows import load_person
 from langchain_chatexports.workflows.preparation import PrepareOptions
+from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.remote_training import get_api_key
 from langchain_chatexports.workflows.talk import (
     RemoteServer,
@@ -30,7 +31,9 @@ from langchain_chatexports.workflows.talk import (
     load_tuned_speaker,
     resume_talk,
     save_turns,
+    talk,
 )
+from langchain_chatexports.workflows.train import train
 from tests.unit_tests.builders.local_jobs import count_steps
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.whatsapp import WhatsAppChat

@@ -22,7 +22,6 @@ from langchain_chatexports.local_server import (
     Workspace,
 )
 from langchain_chatexports.local_server.testing import train_steps
-from langchain_chatexports.workflows import train
 from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.remote_training import train_remotely
 from langchain_chatexports.workflows.train import (
@@ -30,6 +29,7 @@ from langchain_chatexports.workflows.train import (
     explain_wait,
     get_progress,
     pause_job,
+    train,
 )
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (

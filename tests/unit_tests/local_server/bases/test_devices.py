@@ -1,11 +1,10 @@
 """The choice of the precision by measurement."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from langchain_chatexports.local_server.bases import devices
 
@@ -20,7 +19,7 @@ def _clear_cache() -> Iterator[None]:
 def _fake_timings(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> list[str]:
     measured: list[str] = []
 
-    def measure(dtype: Any, _: str) -> float:
+    def measure(dtype: Any) -> float:
         measured.append(str(dtype).removeprefix("torch."))
         # Another program slows down the first measurements.
         return seconds[measured[-1]] + (9 if len(measured) < 4 else 0)
@@ -42,15 +41,16 @@ def test_faster_dtype_is_measured_once(
     assert len(measured) == rounds
 
 
-@pytest.mark.parametrize("has_driver", [True, False])
-@pytest.mark.skipif(sys.platform == "darwin", reason="Macs have no driver's file")
-def test_torch_is_imported_only_with_a_driver(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_driver: bool
-) -> None:
-    driver = tmp_path / "version"
-    if has_driver:
-        driver.write_text("")
-    monkeypatch.setattr(devices, "_GPU_DRIVERS", (str(driver),))
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    monkeypatch.setattr(devices, "choose_device", lambda: "cuda")
-    assert devices.predict_device() == ("cuda" if has_driver else "cpu")
+def test_apples_gpus_use_bfloat16_unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = _fake_timings(monkeypatch, bfloat16=2.0, float32=1.0)
+    assert devices.choose_dtype("mps") == "bfloat16"
+    assert not measured
+
+
+def test_lack_of_memory_is_a_memory_error_on_any_device() -> None:
+    with pytest.raises(MemoryError), devices.memory_errors():
+        torch.empty(10**14)
+    with pytest.raises(MemoryError), devices.memory_errors():
+        raise torch.OutOfMemoryError
+    with pytest.raises(RuntimeError, match="shapes"), devices.memory_errors():
+        torch.matmul(torch.ones(2, 3), torch.ones(2, 3))

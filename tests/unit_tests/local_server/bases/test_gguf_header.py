@@ -4,7 +4,6 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -53,11 +52,9 @@ def test_fields_and_shapes_are_read(small: bytes, tmp_path: Path) -> None:
         "general.architecture": "llama",
         "llama.block_count": 2,
         "llama.attention.layer_norm_rms_epsilon": 0.5,
-        "tokenizer.ggml.tokens": (8, 3, ANY),
-        "tokenizer.ggml.scores": (6, 3, ANY),
+        "tokenizer.ggml.tokens": (8, 3),
+        "tokenizer.ggml.scores": (6, 3),
     }
-    assert header.read_values("tokenizer.ggml.tokens") == ["a", "b", "c"]
-    assert header.read_values("tokenizer.ggml.scores") == [1.0, 2.0, 3.0]
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
     assert shapes == {"blk.0.attn_q.weight": (3, 5), "output_norm.weight": (7,)}
     np.testing.assert_array_equal(header.read_tensor("output_norm.weight"), np.zeros(7))

@@ -105,15 +105,15 @@ def test_longer_prompt_starts_with_the_shorter_one(name: str) -> None:
     for reply, length in enumerate(range(1, len(chat), 2)):
         prompt = _render(derived, chat[:length], prompt=True)
         assert complete.startswith(prompt + learned[reply])
-        assert prompt.endswith(derived.reply_header)
+        assert prompt.endswith(derived.markup.reply_header)
         assert learned[reply].startswith(chat[length]["content"])
-        assert learned[reply].endswith(derived.end_token)
+        assert learned[reply].endswith(derived.markup.end_token)
 
 
 @pytest.mark.parametrize("source", [CHATML, ALTERNATING, REWRITING])
 def test_test_templates_are_derived(source: str) -> None:
     derived = _derive(source, ["<|im_start|>", "<|im_end|>"])
-    assert derived.reply_header == "<|im_start|>assistant\n"
+    assert derived.markup.reply_header == "<|im_start|>assistant\n"
     assert "<|im_start|>user\n 0. user<|im_end|>" in _render(
         derived, _messages(["user"]), prompt=False
     )

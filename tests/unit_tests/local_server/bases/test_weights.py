@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from langchain_chatexports.local_server.bases.weights import (
-    build_empty_model,
     find_adapted_layers,
     load_base,
 )
@@ -30,7 +29,7 @@ def test_vision_parts_are_not_loaded(tmp_path: Path) -> None:
 
 
 def test_only_linear_decoder_layers_are_adapted(tmp_path: Path) -> None:
-    model = build_empty_model(write_tiny_model(tmp_path / "base", "gemma-4"))
+    model = load_base(write_tiny_model(tmp_path / "base", "gemma-4"), "cpu", "float32")
     pattern = find_adapted_layers(model)
     assert isinstance(pattern, str)
     names = [name for name, _ in model.named_modules() if re.fullmatch(pattern, name)]
@@ -43,7 +42,7 @@ def test_only_linear_decoder_layers_are_adapted(tmp_path: Path) -> None:
 
 def test_layers_that_peft_refuses_are_skipped(tmp_path: Path) -> None:
     layers = find_adapted_layers(
-        build_empty_model(write_tiny_model(tmp_path / "base", "falcon-h1"))
+        load_base(write_tiny_model(tmp_path / "base", "falcon-h1"), "cpu", "float32")
     )
     assert "in_proj" in layers
     assert "q_proj" in layers

@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from langchain_chatexports.local_server.engines.echo import EchoEngine
-from langchain_chatexports.local_server.engines.engine import Engine, EngineError
+from langchain_chatexports.local_server.engines.engine import Engine
+from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.workspace import Model
 from tests.unit_tests.builders.engines import (
     HELLO,
@@ -123,11 +124,11 @@ async def test_tokens_of_a_prompt_are_counted(engine: Engine) -> None:
     ],
 )
 async def test_message_without_text_is_refused(engine: Engine, messages: Any) -> None:
-    with pytest.raises(EngineError, match="message 0") as caught:
+    with pytest.raises(RequestError, match="message 0") as caught:
         await ask(engine, messages=messages)
     assert (caught.value.status, caught.value.param) == (400, "messages")
     assert b'"type": "invalid_request_error"' in caught.value.body
-    with pytest.raises(EngineError, match="message 0"):
+    with pytest.raises(RequestError, match="message 0"):
         await engine.score(TINY, messages)
 
 

@@ -15,13 +15,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from langchain_chatexports.local_server.bases.labels import encode_prompt
 from langchain_chatexports.local_server.engines import transformers as engine_module
-from langchain_chatexports.local_server.engines.engine import EngineError
 from langchain_chatexports.local_server.engines.sampling import Sampling
 from langchain_chatexports.local_server.engines.transformers import TransformersEngine
 from langchain_chatexports.local_server.engines.transformers_child import (
     LoadedBase,
     Request,
 )
+from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.workspace import Model
 from tests.unit_tests.builders.engines import (
     HELLO,
@@ -105,10 +105,10 @@ async def test_adapters_change_answers_and_scores(
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_long_messages_are_refused(engine: TransformersEngine) -> None:
-    with pytest.raises(EngineError, match="at most 512 tokens") as caught:
+    with pytest.raises(RequestError, match="at most 512 tokens") as caught:
         await ask(engine, messages=[{"role": "user", "content": "race " * 600}])
     assert caught.value.code == "context_length_exceeded"
-    with pytest.raises(EngineError, match="at most 512 tokens"):
+    with pytest.raises(RequestError, match="at most 512 tokens"):
         await engine.score(TINY, _CHAT * 40)
     content = [{"role": "user", "content": "race " * 245}]
     usage = (await ask(engine, messages=content, max_tokens=1000, **_GREEDY)).usage
@@ -132,7 +132,7 @@ async def test_long_messages_are_refused(engine: TransformersEngine) -> None:
 async def test_llama_cpp_option_is_refused(
     engine: TransformersEngine, param: str, value: Any
 ) -> None:
-    with pytest.raises(EngineError, match="for tests") as caught:
+    with pytest.raises(RequestError, match="for tests") as caught:
         await ask(engine, **{param: value})
     assert (caught.value.status, caught.value.param) == (400, param)
 
@@ -193,7 +193,7 @@ async def test_idle_child_ends(
 async def test_missing_base_is_a_sentence(tmp_path: Path, tiny_base: Path) -> None:
     engine = open_transformers(tiny_base)
     engine._directory = tmp_path
-    with pytest.raises(EngineError, match=r"could not be loaded: .*config") as caught:
+    with pytest.raises(RequestError, match=r"could not be loaded: .*config") as caught:
         await ask(engine)
     assert caught.value.status == 503
     await engine.aclose()
@@ -247,7 +247,7 @@ def test_other_peft_adapters_are_not_loaded(
 ) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
-    with pytest.raises(EngineError, match="plain LoRA adapter"):
+    with pytest.raises(RequestError, match="plain LoRA adapter"):
         loaded.negative_log_likelihoods([1, 2], [1], tmp_path)
 
 
