@@ -27,9 +27,10 @@ _set_state, _set_fields_set, _set_extra, _set_private = (
 )
 _HUMAN = vars(HumanMessage(content=""))
 _AI = vars(AIMessage(content=""))
-# The fields that the constructors mark as set.
-_HUMAN_FIELDS_SET = {"content", "additional_kwargs", "id"}
-_AI_FIELDS_SET = {*_HUMAN_FIELDS_SET, "response_metadata", "name"}
+# Messages share the names of the fields that are set. A set of its own for each message
+# would be one more object for the garbage collector, whose time grows with their
+# number. All fields count as set, so assigning a field does not change the set.
+_HUMAN_FIELDS_SET, _AI_FIELDS_SET = set(_HUMAN), set(_AI)
 
 
 def create_human_message(
@@ -43,7 +44,7 @@ def create_human_message(
     state["id"] = message_id
     message = _new(HumanMessage)
     _set_state(message, state)
-    _set_fields_set(message, _HUMAN_FIELDS_SET.copy())
+    _set_fields_set(message, _HUMAN_FIELDS_SET)
     _set_extra(message, {})
     _set_private(message, None)
     return message
@@ -66,7 +67,7 @@ def create_ai_message(
     state["name"] = name
     message = _new(AIMessage)
     _set_state(message, state)
-    _set_fields_set(message, _AI_FIELDS_SET.copy())
+    _set_fields_set(message, _AI_FIELDS_SET)
     _set_extra(message, {})
     _set_private(message, None)
     return message
@@ -79,7 +80,9 @@ def copy_with_changes(message: _Message, changes: Mapping[str, Any]) -> _Message
         return message.model_copy(update=changes)
     copy = _new(type(message))
     _set_state(copy, {**message.__dict__, **changes})
-    _set_fields_set(copy, message.__pydantic_fields_set__.union(changes))
+    fields_set = message.__pydantic_fields_set__
+    is_shared = fields_set is _HUMAN_FIELDS_SET or fields_set is _AI_FIELDS_SET
+    _set_fields_set(copy, fields_set if is_shared else fields_set.union(changes))
     _set_extra(copy, None if extra is None else {})
     _set_private(copy, None)
     return copy

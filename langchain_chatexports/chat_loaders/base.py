@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from langchain_chatexports.chat_loaders.conversation import to_session
 from langchain_chatexports.chat_loaders.display_names import KnownNames
+from langchain_chatexports.chat_loaders.duplicates import Originals
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import KINDS, Conversation, Person
 from langchain_chatexports.chat_loaders.names import name_key
@@ -171,7 +172,7 @@ class ChatExportLoader(PipeableChatLoader):
         self,
         steps: Steps = (),
         *,
-        seen: dict[int, Reading] | None = None,
+        seen: Originals | None = None,
     ) -> Reading:
         """Start a counted pass; see `read_loader`."""
         selection = Selection(

@@ -10,6 +10,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_chatexports._fast.messages import create_human_message
 from langchain_chatexports._fast.strings import format_iso_time
 from langchain_chatexports.chat_loaders.display_names import DisplayNames
+from langchain_chatexports.chat_loaders.duplicates import Originals
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     Message,
@@ -87,18 +88,19 @@ def _read_rows(conversation: Conversation, reading: Reading) -> list[Message]:
 
 
 def _drop_duplicates(rows: list[Message], reading: Reading) -> list[Message]:
-    """Drop rows with a repeated id."""
+    """Drop proven copies; a different message with the same id gets a new one."""
     ids = [row.id for row in rows if row.id]
     if len(set(ids)) == len(ids):
         return rows
-    seen: set[str] = set()
+    originals, seen = Originals(), set[str]()
     kept = []
     for row in rows:
-        if row.id and row.id in seen:
+        if row.id and originals.is_copy("", row):
             reading.skip(row, "duplicate")
-        else:
-            seen.add(row.id)
-            kept.append(row)
+            continue
+        row.id = "" if row.id in seen else row.id
+        seen.add(row.id)
+        kept.append(row)
     return kept
 
 

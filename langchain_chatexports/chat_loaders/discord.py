@@ -120,6 +120,8 @@ class File(msgspec.Struct, rename="camel"):
 
     messages: list[msgspec.Raw]
     message_count: Any = None
+    is_cut: bool = False
+    """Whether the end of the file is missing; not a key of the file."""
 
     @property
     def missing(self) -> int:
@@ -397,7 +399,7 @@ def _read_head(file: ExportFile) -> Head | None:
 def _find_channels(files: ExportFiles) -> list[Channel]:
     """Group the files by channel, in the order of the files."""
     parts_by_channel: dict[str, list[tuple[int, Head, ExportFile]]] = defaultdict(list)
-    files.details["other_files"] = 0
+    others: list[ExportFile] = []
     for file in files:
         try:
             head = _read_head(file)
@@ -405,10 +407,11 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
             files.skip(error, file)
             continue
         if head is None:
-            files.details["other_files"] += 1
+            others.append(file)
         else:
             exported_at = _parse_time(head.exported_at) or 0
             parts_by_channel[head.channel.id].append((exported_at, head, file))
+    files.details["other_files"] = len(others)
     if not parts_by_channel:
         msg = (
             f"{files.path} contains no messages of a supported Discord export. "
@@ -417,6 +420,8 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
             "and pass the files or their folder."
         )
         raise ExportFormatError(msg, path=files.path)
+    read = [file for parts in parts_by_channel.values() for *_, file in parts]
+    files.report_ignored(others, read)
     channels = []
     for parts in parts_by_channel.values():
         # A stable sort keeps files without an export time in the order of their names.
@@ -437,7 +442,9 @@ def _read_messages(
         except ChatExportError as error:
             files.skip(error, file)
             continue
-        if missing := content.missing:
+        if content.is_cut:
+            files.report_cut(file)
+        elif missing := content.missing:
             files.details["missing"] = files.details.get("missing", 0) + missing
             files.warn(
                 f"{file.label} is missing {plural(missing, 'message')} according to "
@@ -461,7 +468,8 @@ def read_file(file: ExportFile) -> File:
     except ExportFormatError:
         end = data.rfind(_MESSAGE_END) + len(_MESSAGE_END)
         with suppress(*DECODE_ERRORS):
-            return _FILE_DECODER.decode(data[:end].removeprefix(BOM_UTF8) + b",null]}")
+            data = data[:end].removeprefix(BOM_UTF8) + b",null]}"
+            return msgspec.structs.replace(_FILE_DECODER.decode(data), is_cut=True)
         raise
 
 

@@ -270,6 +270,59 @@ class ExportFiles:
         elif self.unreadable == _MAX_WARNINGS + 1:
             self.warn("Skipped: more unreadable files.")
 
+    def report_loss(self, kind: str, msg: str, count: int = 1) -> None:
+        """Count and warn about something that cannot be read, though it is no record.
+
+        Nothing of an export is left out silently. `kind` is the key in `details`:
+        `ignored_files`, `missing_files` or `cut_files`.
+        """
+        self.details[kind] = self.details.get(kind, 0) + count
+        if self.details[kind] - count < _MAX_WARNINGS:
+            self.warn(msg)
+
+    def report_ignored(
+        self, ignored: Collection[ExportFile], read: Iterable[ExportFile]
+    ) -> None:
+        """Report files beside the chats that are not understood.
+
+        Files in other folders (settings, attachments) are no chats.
+        """
+        folders = {(file.part, file.folders) for file in read}
+        beside = [file for file in ignored if (file.part, file.folders) in folders]
+        if beside:
+            listed = ", ".join(file.label for file in beside[:_MAX_LISTED])
+            unlisted = len(beside) - _MAX_LISTED
+            self.report_loss(
+                "ignored_files",
+                f"{plural(len(beside), 'file')} beside the chats cannot be understood "
+                f"and {'is' if len(beside) == 1 else 'are'} not read: {listed}"
+                f"{f' and {unlisted} more' if unlisted > 0 else ''}. If a message is "
+                "missing, export again.",
+                len(beside),
+            )
+
+    def report_missing(self, label: str, numbers: Collection[int]) -> None:
+        """Report numbers that are missing between 1 and the highest one."""
+        if missing := sorted({*range(1, max(numbers, default=0))} - {*numbers}):
+            listed = ", ".join(map(str, missing[:_MAX_LISTED]))
+            unlisted = len(missing) - _MAX_LISTED
+            self.report_loss(
+                "missing_files",
+                f"Of the numbered files of {label}, {plural(len(missing), 'file')} "
+                f"{'is' if len(missing) == 1 else 'are'} missing: {listed}"
+                f"{f' and {unlisted} more' if unlisted > 0 else ''}. Add all parts of "
+                "the export, or download it again.",
+                len(missing),
+            )
+
+    def report_cut(self, file: ExportFile) -> None:
+        """Report a file whose end is missing, of which the rest is read."""
+        self.report_loss(
+            "cut_files",
+            f"{file.label} is truncated: its end is missing. Export it again to get "
+            "the rest.",
+        )
+
     def warn(self, msg: str | Warning) -> None:
         """Issue a warning, unless warnings are suppressed."""
         if not self.is_quiet:

@@ -16,6 +16,7 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.duplicates import Originals
 from langchain_chatexports.chat_loaders.reading import Reading, SessionStep, Steps
 from langchain_chatexports.chat_loaders.schema import ExportSession
 from langchain_chatexports.chat_loaders.session_source import iter_sessions
@@ -38,7 +39,7 @@ class PipeableChatLoader(BaseChatLoader):
         self,
         steps: Steps = (),
         *,
-        seen: dict[int, Reading] | None = None,
+        seen: Originals | None = None,
     ) -> Reading:
         """Start a counted pass; see `read_loader`."""
 
@@ -94,7 +95,7 @@ class TransformedChatLoader(PipeableChatLoader):
         self,
         steps: Steps = (),
         *,
-        seen: dict[int, Reading] | None = None,
+        seen: Originals | None = None,
     ) -> Reading:
         """Start a counted pass; see `read_loader`."""
 
@@ -117,7 +118,7 @@ def read_loader(
     loader: BaseChatLoader,
     steps: Steps = (),
     *,
-    seen: dict[int, Reading] | None = None,
+    seen: Originals | None = None,
 ) -> Reading:
     """Start a counted pass over any chat loader.
 
@@ -151,7 +152,7 @@ def read_loaders(loaders: Iterable[BaseChatLoader], steps: Steps = ()) -> list[R
     """
     loaders = list(loaders)
     platforms = Counter(map(_platform_of, loaders))
-    seen: dict[str, dict[int, Reading]] = defaultdict(dict)
+    seen: dict[str, Originals] = defaultdict(Originals)
     return [
         read_loader(
             loader, steps, seen=seen[platform] if platforms[platform] > 1 else None

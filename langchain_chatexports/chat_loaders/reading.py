@@ -16,6 +16,7 @@ from langchain_chatexports.chat_loaders.counts import (
     sort_counts,
 )
 from langchain_chatexports.chat_loaders.display_names import KnownNames
+from langchain_chatexports.chat_loaders.duplicates import Originals
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import Message
 from langchain_chatexports.chat_loaders.names import name_key
@@ -93,7 +94,7 @@ class Reading:
         files: ExportFiles | None = None,
         selection: Selection | None = None,
         people: People | None = None,
-        seen: "dict[int, Reading] | None" = None,
+        seen: Originals | None = None,
     ) -> None:
         """Initialize without reading.
 
@@ -105,8 +106,8 @@ class Reading:
             files: The files of the export.
             selection: The conversations and messages to keep.
             people: The names of people that the user gave.
-            seen: The pass that first read each message, by hash, if several exports may
-                contain the same messages.
+            seen: The messages read so far, if several exports may contain the same
+                ones.
         """
         self.platform = platform
         self._is_counted = files is not None
@@ -185,10 +186,7 @@ class Reading:
         """Return whether another export contains the message, and was read before."""
         if self._seen is None:
             return False
-        # Include the time or text, since two tables may use the same ids.
-        content = row.text if row.time is None else row.time
-        message_hash = hash((conversation_id, row.id, content))
-        return self._seen.setdefault(message_hash, self) is not self
+        return self._seen.is_copy(conversation_id, row, source=self)
 
     def _count(self, session: ChatSession) -> None:
         """Count the senders and times of a session."""

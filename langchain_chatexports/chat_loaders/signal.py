@@ -64,6 +64,9 @@ class Chats:
     chats: dict[str, str] = field(default_factory=dict)
     """Recipients of chats."""
 
+    is_cut: bool = False
+    """Whether the last line is incomplete."""
+
     lines: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     """The messages of each chat, not decoded, to save nine tenths of the memory."""
 
@@ -92,6 +95,8 @@ class SignalChatLoader(ChatExportLoader):
             except ChatExportError as error:
                 files.skip(error, file)
                 continue
+            if chats.is_cut:
+                files.report_cut(file)
             for conversation in _make_conversations(chats):
                 earlier = conversations.setdefault(conversation.id, conversation)
                 if earlier is not conversation:
@@ -114,6 +119,7 @@ def is_export(file: ExportFile) -> bool:
 def _read_chats(file: ExportFile) -> Chats:
     chats = Chats()
     chat_id = ""
+    frame: Any = {}
     with file.open() as lines:
         for line in lines:
             frame = _decode(line)
@@ -130,6 +136,7 @@ def _read_chats(file: ExportFile) -> Chats:
             elif item := _get(frame, "chatItem"):
                 chat_id = _get_text(item, "chatId")
                 chats.lines[chat_id].append(line)
+    chats.is_cut = frame is None
     return chats
 
 

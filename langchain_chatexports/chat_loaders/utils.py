@@ -7,11 +7,11 @@ session, and skip blank messages when merging.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
-from typing import Any, cast
+from itertools import chain
+from typing import cast
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
@@ -102,10 +102,10 @@ def as_ai_message(message: BaseMessage) -> BaseMessage:
     """Return a message as an AI message; a forwarded one gets weight 0."""
     if isinstance(message, AIMessage):
         return message
-    content, kwargs = message.content, dict(message.additional_kwargs)
+    content, kwargs = message.content, message.additional_kwargs
     if kwargs.get("forwarded"):
         # Do not train on another person's words.
-        kwargs.setdefault("weight", 0)
+        kwargs = {"weight": 0, **kwargs}
     has_extras = message.response_metadata or "tool_calls" in kwargs
     if type(content) is str and not has_extras:
         return create_ai_message(
@@ -158,14 +158,15 @@ def _merge(run: Sequence[BaseMessage], delimiter: str) -> BaseMessage:
     if len(run) == 1:
         return first
     ids: list[str] = []
-    joined: defaultdict[str, list[Any]] = defaultdict(list)
     for message in run:
-        extra = message.additional_kwargs
-        ids += extra.get("message_ids") or ([message.id] if message.id else ())
-        for key in _JOINED_LISTS:
-            if values := extra.get(key):
-                joined[key] += values
-    kwargs: dict[str, Any] = {**first.additional_kwargs, **joined}
+        ids += message.additional_kwargs.get("message_ids") or (
+            (message.id,) if message.id else ()
+        )
+    kwargs = first.additional_kwargs.copy()
+    for key in _JOINED_LISTS:
+        lists = [m.additional_kwargs[key] for m in run if key in m.additional_kwargs]
+        if lists:
+            kwargs[key] = [*chain.from_iterable(lists)]
     if ids:
         kwargs["message_ids"] = ids
     merged = _join_texts([cast("str", message.content) for message in run], delimiter)

@@ -1,6 +1,7 @@
 """The Messenger loaders, for one file and for a whole export."""
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
     Thread,
     is_html_thread,
     is_in_export_folder,
+    may_be_thread,
 )
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import (
@@ -32,6 +34,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Person,
     placeholder_text,
 )
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
@@ -79,6 +82,7 @@ class _MessengerChatLoader(ChatExportLoader):
             raise _no_thread_error(files, has_html=export.html_files > 0)
         owner = None if self.owner else find_owner(export)
         files.details["other_files"] = len(export.other_files)
+        _report_gaps(export, files)
         has_read = False
         for thread in export.threads:
             if conversation := _read_conversation(thread, files, owner, self.owner):
@@ -148,6 +152,23 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
 
     label = "Messenger export"
     has_parts = True
+
+
+def _report_gaps(export: MessengerExport, files: ExportFiles) -> None:
+    """Report files of threads that are missing or not understood."""
+    numbered = [
+        (thread, entry)
+        for thread in export.threads
+        for entry in thread.files
+        if entry.number
+    ]
+    ignored = [file for file in export.other_files if may_be_thread(file.name)]
+    files.report_ignored(ignored, [entry.file for _, entry in numbered])
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for thread, entry in numbered:
+        numbers[thread.id].add(entry.number - 1)
+    for thread_id, found in numbers.items() if not files.is_single_file else ():
+        files.report_missing(thread_id, found)
 
 
 def _parse_documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
@@ -324,7 +345,8 @@ def _information_rank(message: Message) -> tuple[bool, int]:
 def _find_placeholders(messages: Collection[Message]) -> set[str]:
     """Find the placeholders for shared attachments, in any language.
 
-    They are short and occur more than once, but only in messages with a share.
+    They are short, name their sender, and occur more than once, but only in messages
+    with a share. People comment on shares, too, so their own words must be kept.
     """
     on_shares = Counter(
         message.text
@@ -333,6 +355,7 @@ def _find_placeholders(messages: Collection[Message]) -> set[str]:
         and message.kind == "text"
         and _has_share(message.extra)
         and len(message.text) <= _MAX_PLACEHOLDER_LENGTH
+        and _names_sender(message)
     )
     repeated = {
         text for text, count in on_shares.items() if count > 1 and not has_url(text)
@@ -340,6 +363,11 @@ def _find_placeholders(messages: Collection[Message]) -> set[str]:
     if not repeated:
         return repeated
     return repeated.difference(m.text for m in messages if not _has_share(m.extra))
+
+
+def _names_sender(message: Message) -> bool:
+    words = {*map(name_key, re.findall(r"\w+", message.text))}
+    return not words.isdisjoint(map(name_key, message.sender.split()))
 
 
 def _has_share(extra: dict[str, Any]) -> bool:

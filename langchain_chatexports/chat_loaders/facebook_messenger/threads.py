@@ -241,6 +241,11 @@ class MessengerExport:
         return pairs
 
 
+def may_be_thread(name: str) -> bool:
+    """Return whether a file name begins like that of a thread's numbered file."""
+    return name.lower().startswith("message_") and any(map(str.isdigit, name))
+
+
 def is_html_thread(name: str) -> bool:
     """Return whether a file name is that of a thread in an HTML export."""
     return _HTML.fullmatch(name) is not None

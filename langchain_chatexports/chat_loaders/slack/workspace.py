@@ -30,7 +30,10 @@ from langchain_chatexports.chat_loaders.slack.records import (
 )
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
-DAY_FILE = re.compile(r"\d{4}-\d{2}-\d{2}\.json", re.ASCII)
+# Browsers and systems append a number to the name of a copy.
+DAY_FILE = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?: ?\(\d{1,3}\)| \d{1,3})?\.json", re.ASCII | re.IGNORECASE
+)
 USER_LISTS = frozenset({"users.json", "org_users.json"})
 CHANNEL_LISTS = {
     "channels.json": "channel",
@@ -143,6 +146,10 @@ def read_workspace(files: ExportFiles) -> Workspace:
     folders = sorted(days.items(), key=lambda item: item[0][1])
     channels_by_id, unknown_files = _assign_files(folders, others, lists)
     files.details["other_files"] = len(unknown_files)
+    channel_files = [f for channel in channels_by_id.values() for f in channel.files]
+    files.report_ignored(
+        unknown_files, [f for f in channel_files if DAY_FILE.fullmatch(f.name)]
+    )
     if not channels_by_id:
         msg = (
             f"{files.path} contains no messages of a Slack export in JSON: there is no "

@@ -213,7 +213,8 @@ def _read_conversation(
 ) -> Conversation:
     """Convert the rows of a conversation; rows without a conversation are orphans."""
     messages: list[Message] = []
-    text_by_id: dict[str, str] = {}
+    content_by_id: dict[str, object] = {}
+    has_message_ids = True
     title = owner = None
     for row in rows:
         files.check_count(len(messages))
@@ -225,11 +226,16 @@ def _read_conversation(
         if stripped.get("role") == _OWNER_ROLE:
             owner = owner or message.sender
         title = title or stripped.get("title")
-        if text_by_id.setdefault(message.id, message.text) != message.text:
-            message.id = ""  # The column is not unique.
+        content = message.time, message.sender, message.text
+        if message.id and content_by_id.setdefault(message.id, content) != content:
+            has_message_ids = False
         if not conversation_id:
             message.kind = "orphan"
         messages.append(message)
+    if not has_message_ids:
+        # The column has the ids of conversations, of people, or of something else.
+        for message in messages:
+            message.id = ""
     return Conversation(
         id=conversation_id or "",
         messages=messages,

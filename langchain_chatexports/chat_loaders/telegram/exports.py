@@ -8,7 +8,11 @@ from itertools import islice
 from operator import attrgetter
 
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
-from langchain_chatexports.chat_loaders.telegram.html_pages import find_pages, is_page
+from langchain_chatexports.chat_loaders.telegram.html_pages import (
+    find_pages,
+    is_page,
+    may_be_page,
+)
 from langchain_chatexports.chat_loaders.telegram.json_files import read_json
 from langchain_chatexports.chat_loaders.telegram.records import Chat, Record, User
 from langchain_chatexports.exceptions import ExportFormatError
@@ -44,7 +48,7 @@ def read_export(files: ExportFiles) -> Export:
         ExportFormatError: If there is no Telegram chat.
     """
     json = read_json(files)
-    pages = [file for file in files if is_page(file)]
+    all_pages = pages = [file for file in files if is_page(file)]
     # Newer versions can write both formats at once: ignore HTML next to JSON.
     json_folders = {(file.part, file.folders) for file in json.files}
     pages = [page for page in pages if not _has_json_export(page, json_folders)]
@@ -55,7 +59,9 @@ def read_export(files: ExportFiles) -> Export:
             "Desktop in JSON format, and pass result.json or its folder."
         )
         raise ExportFormatError(msg, path=files.path)
+    read = {*json.files, *all_pages}
     files.details["other_files"] = len(files.files) - len(json.files) - len(pages)
+    files.report_ignored([f for f in files if f not in read and may_be_page(f)], read)
     handles = {user.id: user.handles for user in json.contacts}
     return Export(_join(json.chats, html_chats), json.user, handles)
 
@@ -108,6 +114,16 @@ def _match_json_chat(page: Chat, chats: list[Chat]) -> str:
         if sum(results) * 2 > len(results):  # Some messages may have been edited.
             return chat.id
     return page.id
+
+
+def is_same_record(page_record: Record, record: Record) -> bool:
+    """Return whether a record of a page is one of JSON, by its author and text.
+
+    Pages have neither ids of people nor, before 2022, a time zone.
+    """
+    return page_record.author_name == record.author_name and (
+        bool(record.edited) or _normalize_text(page_record) == _normalize_text(record)
+    )
 
 
 def _normalize_text(record: Record) -> str:

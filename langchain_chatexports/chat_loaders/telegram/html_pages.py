@@ -63,6 +63,11 @@ _MEDIA: dict[str, dict[str, str]] = {
 _FILE_FIELDS = frozenset({"media_type"})
 
 
+def may_be_page(file: ExportFile) -> bool:
+    """Return whether the name of a file begins like that of a chat's page or file."""
+    return file.name.lower().startswith(("messages", "result"))
+
+
 def is_page(file: ExportFile) -> bool:
     """Return whether the first bytes of a file are those of a chat page."""
     if not file.name.lower().endswith((".html", ".htm")):
@@ -82,6 +87,9 @@ def find_pages(pages: Sequence[ExportFile], files: ExportFiles) -> list[Chat]:
     all_chats = []
     for (_, names), chat_pages in folders.items():
         chat_pages.sort(key=_page_number)
+        if all(map(_page_number, chat_pages)):
+            label = "/".join(names) or chat_pages[0].label
+            files.report_missing(label, {*map(_page_number, chat_pages)})
         try:
             head = chat_pages[0].read(_TITLE_BYTES).decode("utf-8", "replace")
         except ChatExportError as error:

@@ -124,10 +124,7 @@ def read_json(files: ExportFiles) -> JsonChats:
         if export is None:
             continue
         if export.is_truncated:
-            files.warn(
-                f"{file.label} is truncated: Telegram stopped while writing the file. "
-                "Export again to get the rest."
-            )
+            files.report_cut(file)
         exports[file] = export._replace(messages=[])  # Free the memory.
     ids = Counter(id_ for export in exports.values() for id_, _, _ in export.chats)
     # Do not read all files again for each chat.

@@ -12,12 +12,15 @@ from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOpti
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.local_times import find_time_zone, zone_name
 from langchain_chatexports.chat_loaders.messages import Conversation, Message
-from langchain_chatexports.chat_loaders.telegram.exports import read_export
+from langchain_chatexports.chat_loaders.telegram.exports import (
+    is_same_record,
+    read_export,
+)
 from langchain_chatexports.chat_loaders.telegram.html_pages import is_page
 from langchain_chatexports.chat_loaders.telegram.json_files import is_json_export
 from langchain_chatexports.chat_loaders.telegram.messages import MessageConverter
 from langchain_chatexports.chat_loaders.telegram.owner import find_owner
-from langchain_chatexports.chat_loaders.telegram.records import Chat
+from langchain_chatexports.chat_loaders.telegram.records import Chat, Record
 from langchain_chatexports.exceptions import ChatExportError, ExportWarning
 
 _MESSAGE_KEYS = (b'"type": "message"', b'"type": "service"', b'class="message ')
@@ -139,17 +142,26 @@ def _read_messages(
     chats: Sequence[Chat], converter: MessageConverter, files: ExportFiles
 ) -> Iterator[Message]:
     """Yield a chat's messages from all of its exports, preferred export first."""
+    has_both = len({chat.is_html for chat in chats}) > 1
+    json_records: dict[int | None, Record] = {}
     for chat in chats:
         ids: dict[str, str] = {}
-        if chat.is_html and not chats[0].is_html:
+        if chat.is_html and has_both:
             # HTML has no ids, and only unique names identify the author.
             names = {id_: person.name for id_, person in converter.people.items()}
             counts = Counter(names.values())
             ids = {name: id_ for id_, name in names.items() if counts[name] == 1}
         try:
             for record in chat.read_records():
-                if record and ids:
-                    record.from_id = ids.get(record.author_name, record.from_id)
+                if record and chat.is_html and has_both:
+                    original = json_records.get(record.id)
+                    if original and is_same_record(record, original):
+                        record.from_id, record.date = original.from_id, original.date
+                        record.date_unixtime = original.date_unixtime
+                    else:
+                        record.from_id = ids.get(record.author_name, record.from_id)
+                elif record and has_both:
+                    json_records[record.id] = record
                 yield converter.convert(record)
         except ChatExportError as error:
             files.skip(error)

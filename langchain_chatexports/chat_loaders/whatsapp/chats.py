@@ -1,6 +1,6 @@
 """The messages, people and owner of a chat."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -31,6 +31,7 @@ _WEB_NOTICE_PREFIX = "- "
 _MAX_ONE_TO_ONE_NOTICES = 1
 # In a shorter chat, most messages may be from the app.
 _MIN_RECORDS_FOR_MARKS = 10
+_MIN_OMITTED = 3
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,11 @@ def parse_chat(
     heads = [record.head for record in records.records]
     exporter = _detect_exporter(records, heads)
     is_web = exporter == "web"
-    senders = Senders(heads, owner if is_web else None)
+    senders = Senders(heads, owner if is_web else None, name)
     content_reader = ContentReader(
-        exporter, keyboard_types_marks=_keyboard_types_marks(heads)
+        exporter,
+        keyboard_types_marks=_keyboard_types_marks(heads),
+        omitted=_learn_omitted(heads, senders),
     )
     messages = list(
         _read_messages(records, days, senders, content_reader, LocalClock(zone))
@@ -220,6 +223,26 @@ def _detect_exporter(records: Records, heads: Sequence[str]) -> str:
         return "ios"
     is_web = any(head.startswith(_WEB_NOTICE_PREFIX) for head in heads)
     return "web" if is_web or records.preamble else "ios"
+
+
+def _learn_omitted(heads: Sequence[str], senders: Senders) -> frozenset[str]:
+    """Return the app's phrases for omitted attachments in a language that is not known.
+
+    People type in brackets, too, but not the same words again and again.
+    """
+    counts: Counter[str] = Counter()
+    people: dict[str, set[str | None]] = defaultdict(set)
+    for head in heads:
+        if head.endswith(">"):
+            name, text = senders.split(head)
+            if text.startswith("<"):
+                counts[text] += 1
+                people[text].add(name)
+    return frozenset(
+        phrase_key(text)
+        for text, count in counts.items()
+        if count >= _MIN_OMITTED and len(people[text]) > 1
+    )
 
 
 def _keyboard_types_marks(heads: Sequence[str]) -> bool:

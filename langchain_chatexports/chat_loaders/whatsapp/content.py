@@ -1,6 +1,7 @@
 """Recognize attachments, notices and other phrases written by the app."""
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from langchain_chatexports.chat_loaders.messages import (
@@ -67,12 +68,20 @@ class ContentReader:
     message: `notice`, `call` or `poll`.
     """
 
-    def __init__(self, exporter: str, *, keyboard_types_marks: bool = False) -> None:
+    def __init__(
+        self,
+        exporter: str,
+        *,
+        keyboard_types_marks: bool = False,
+        omitted: Collection[str] = (),
+    ) -> None:
         """Initialize the reader for an exporter: `ios`, `android` or `web`.
 
         Text written by the iPhone app begins with a mark. If `keyboard_types_marks`,
-        messages from people may also begin with a right-to-left mark.
+        messages from people may also begin with a right-to-left mark. `omitted` has
+        this chat's phrases for attachments, which no table knows.
         """
+        self._omitted = omitted
         self._is_ios, self.is_web = exporter == "ios", exporter == "web"
         self._marks = APP_MARKS[:1] if keyboard_types_marks else APP_MARKS
 
@@ -156,7 +165,9 @@ class ContentReader:
             return None
         phrase, key = to_plain_text(head).strip(), phrase_key(head)
         if phrase.startswith("<") and phrase.endswith(">"):
-            return _build_omitted(key, caption) if _is_omitted(key, phrase) else None
+            is_omitted = key in phrases.OMITTED or key in phrases.OMITTED_TYPES
+            is_learned = key in self._omitted and _may_be_omitted(phrase)
+            return _build_omitted(key, caption) if is_omitted or is_learned else None
         if caption:
             return None
         if key in phrases.DELETED or key.startswith(phrases.DELETED_BY_ADMIN):
@@ -239,11 +250,8 @@ def _has_special_head(text: str) -> bool:
     return head.endswith((">", ")", phrases.ATTACHED_WITHOUT_BRACKETS))
 
 
-def _is_omitted(key: str, phrase: str) -> bool:
-    if key in phrases.OMITTED or key in phrases.OMITTED_TYPES:
-        return True
-    # Other languages also use a short phrase in brackets. People type <sigh>, but the
-    # app never writes a single ASCII word.
+def _may_be_omitted(phrase: str) -> bool:
+    # Every language has a short phrase in brackets, but never a single ASCII word.
     inner = phrase[1:-1].strip()
     return (
         0 < len(inner) <= _MAX_OMITTED_LENGTH

@@ -6,7 +6,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Unpack
 
-from langchain_chatexports._terminal import escaped
+from langchain_chatexports._terminal import escaped, plural
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.date_order import (
     ORDERS,
@@ -33,7 +33,6 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
 from langchain_chatexports.chat_loaders.whatsapp.phone import Phone
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
-    parse_records,
     read_lines,
 )
 from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import merge_exports
@@ -148,13 +147,11 @@ class WhatsAppChatLoader(ChatExportLoader):
 
     def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
         with file.open() as stream:
-            records = parse_records(read_lines(stream))
+            records, orders, days = phone.read(read_lines(stream))
         files.check_count(len(records.records))
-        orders = phone.find_orders(records)
         _check_records(records, orders, file)
-        days = records.days(orders)
-        records = records.without_invalid_dates(orders)
         _report_dates(records, orders, days, file, files)
+        _report_pasted(records, file, files)
         chat = parse_chat(
             records,
             days,
@@ -197,12 +194,6 @@ class WhatsAppChatLoader(ChatExportLoader):
 
 def _check_records(records: Records, orders: list[Order], file: ExportFile) -> None:
     """Raise an error if a file is not a chat, or mixes chats from several phones."""
-    if not records.records:
-        msg = (
-            f"{file.label} is not a WhatsApp chat, since no line begins with a date "
-            "and a time. Export the chat again on the phone."
-        )
-        raise ExportFormatError(msg, path=file.path)
     for order in orders:
         if order.conflict is not None:
             first, second = sorted(order.conflict)
@@ -212,6 +203,31 @@ def _check_records(records: Records, orders: list[Order], file: ExportFile) -> N
                 "phones. Pass the export from each phone instead."
             )
             raise ExportFormatError(msg, path=file.path)
+    if not records.records:
+        msg = (
+            f"{file.label} is not a WhatsApp chat, since no line begins with a date "
+            "and a time. Export the chat again on the phone."
+        )
+        raise ExportFormatError(msg, path=file.path)
+
+
+def _report_pasted(records: Records, file: ExportFile, files: ExportFiles) -> None:
+    """Count headers that are text, and warn about those that may be."""
+    if records.pasted:
+        count = files.details.get("pasted_headers", 0) + records.pasted
+        files.details["pasted_headers"] = count
+    if records.pasted_days:
+        files.warn(
+            f"{file.label} has {plural(records.pasted_days, 'line')} with a date days "
+            "away from the messages around. They are read as pasted into a message. If "
+            "the file was joined from several exports, pass the exports themselves."
+        )
+    if records.doubtful:
+        files.warn(
+            f"{file.label} has {plural(records.doubtful, 'message')} that are days "
+            "away from the ones around them. They were pasted into a message, or the "
+            "file was joined from several exports. Pass the exports themselves instead."
+        )
 
 
 def _merge(

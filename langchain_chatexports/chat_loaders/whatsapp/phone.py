@@ -3,6 +3,7 @@
 import io
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import Order
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
@@ -24,6 +25,17 @@ from langchain_chatexports.chat_loaders.whatsapp.senders import name_words
 _HEAD_BYTES = 1 << 15
 _MAX_HEADS = 100
 _TWO_PEOPLE = 2
+
+
+class DatedRecords(NamedTuple):
+    """The records of a chat, and when they were written."""
+
+    records: Records
+    orders: list[Order]
+    """The date order of each layout."""
+
+    days: list[int | None]
+    """The days since 1970 of each date; `None` if it is invalid or not supported."""
 
 
 class Phone:
@@ -70,16 +82,21 @@ class Phone:
 
     def _learn(self, head: bytes, name: str | None) -> Chat | None:
         """Learn owner and date order from the beginning of a chat, and return that."""
-        records = parse_records(read_lines(io.BytesIO(head)))
-        orders = self.find_orders(records)
-        days = records.days(orders)
-        records = records.without_invalid_dates(orders)
+        records, _, days = self.read(read_lines(io.BytesIO(head)))
         if not records.records:
             return None
         chat = parse_chat(records, days, name)
         if owner := chat.find_owner(is_complete=False):
             self._owners[owner] += 1
         return chat
+
+    def read(self, lines: Iterable[str]) -> DatedRecords:
+        """Read the records of a chat, with the days of their dates."""
+        records = parse_records(lines)
+        orders = self.find_orders(records)
+        days = records.days(orders)
+        records = records.without_invalid_dates(orders).without_pasted_headers(days)
+        return DatedRecords(records, orders, days)
 
     def find_orders(self, records: Records) -> list[Order]:
         """Return the date orders of a chat, falling back to the phone's other chats."""

@@ -4,7 +4,7 @@ import codecs
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -21,6 +21,7 @@ from langchain_chatexports.chat_loaders.whatsapp.headers import (
     learn_layouts,
     seconds_of_day,
 )
+from langchain_chatexports.chat_loaders.whatsapp.pasted import find_pasted
 from langchain_chatexports.chat_loaders.whatsapp.phrases import to_plain_text
 
 # Messages have at most 65,536 characters. Longer lines are split, so that no file is
@@ -57,6 +58,15 @@ class Records:
     preamble: Sequence[str]
     """The lines before the first record, except blank ones."""
 
+    pasted: int = 0
+    """The number of headers that are text of a message."""
+
+    pasted_days: int = 0
+    """The number of those that were found by their date."""
+
+    doubtful: int = 0
+    """The number of headers that may be text of a message."""
+
     def orders(
         self, chosen_order: str | None, known_orders: Mapping[Layout, str] | None = None
     ) -> list[Order]:
@@ -82,18 +92,38 @@ class Records:
         They were pasted from a phone with a different date order.
         """
         invalid = {date for order in orders for date in order.invalid}
-        if not invalid:
+        return self._as_text(
+            {i for i, record in enumerate(self.records) if record.date in invalid}
+        )
+
+    def without_pasted_headers(self, days: Sequence[int | None]) -> "Records":
+        """Return the records, with pasted ones as text of the one before."""
+        if len(self.layouts) > 1:  # A file that was joined by hand is in any order.
+            return self
+        pasted, doubtful = find_pasted([days[record.date] for record in self.records])
+        return replace(
+            self._as_text(pasted), pasted_days=len(pasted), doubtful=doubtful
+        )
+
+    def _as_text(self, indexes: Collection[int]) -> "Records":
+        """Return the records without some, which become text of the one before."""
+        if not indexes:
             return self
         parts: list[Record | str] = []
-        for record in self.records:
-            if record.date in invalid:
+        for index, record in enumerate(self.records):
+            if index in indexes:
                 parts.append(record.header + record.head)
             else:
                 parts.append(record._replace(tail=None))
             if record.tail is not None:
                 parts.append(record.tail)
         records, preamble = _attach_lines(parts)
-        return replace(self, records=records, preamble=[*self.preamble, *preamble])
+        return replace(
+            self,
+            records=records,
+            preamble=[*self.preamble, *preamble],
+            pasted=self.pasted + len(indexes),
+        )
 
     def days(self, orders: Sequence[Order]) -> list[int | None]:
         """Return the days since 1970-01-01 for each date.
@@ -115,8 +145,15 @@ def parse_records(lines: Iterable[str]) -> Records:
     indexes: dict[tuple[str, int], int] = {}
     dates: list[tuple[DateStamp, int]] = []
     parts: list[Record | str] = []
-    for number, line in enumerate(lines, 1):
+    # iPhones end messages with CRLF, and lines within a message with LF.
+    has_line_ends = bool(lines) and lines[0].endswith("\r")
+    is_message_end, pasted = True, 0
+    for number, raw_line in enumerate(lines, 1):
+        line = raw_line.removesuffix("\r")
         found = _match_header(line, layouts)
+        if found and has_line_ends and not is_message_end:
+            found, pasted = None, pasted + 1
+        is_message_end = raw_line.endswith("\r")
         if found is None:
             parts.append(line)
             continue
@@ -127,7 +164,7 @@ def parse_records(lines: Iterable[str]) -> Records:
             dates.append((DateStamp.parse(to_plain_text(date), number), layout))
         end = header.end()
         parts.append(Record(index, seconds, line[:end], line[end:]))
-    return Records(layouts, dates, *_attach_lines(parts))
+    return Records(layouts, dates, *_attach_lines(parts), pasted)
 
 
 def _match_header(
@@ -160,9 +197,10 @@ def _attach_lines(parts: Iterable[Record | str]) -> tuple[list[Record], list[str
 
 
 def read_lines(file: IO[bytes]) -> Iterator[str]:
-    r"""Yield the lines of a text file without their line breaks.
+    r"""Yield the lines of a text file without their `\n`.
 
-    Line breaks are `\n` and `\r\n`. Other Unicode line separators are kept as text.
+    A `\r` before it shows the end of a message. Other Unicode line separators are kept
+    as text.
     """
     # Phones write UTF-8 without a byte order mark. Editors add one, or save as UTF-16.
     is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -171,7 +209,7 @@ def read_lines(file: IO[bytes]) -> Iterator[str]:
     text = io.TextIOWrapper(file, encoding, errors="replace", newline="\n")
     try:
         while line := text.readline(_MAX_LINE):
-            yield line.removesuffix("\n").removesuffix("\r")
+            yield line.removesuffix("\n")
     finally:
         with suppress(ValueError):  # The file may be closed after an error.
             text.detach()  # Leave closing the file to the caller.

@@ -4,7 +4,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from langchain_chatexports.chat_loaders.whatsapp.phrases import YOU, strip_marks
+from langchain_chatexports.chat_loaders.whatsapp.phrases import (
+    APP_MARKS,
+    DELETED,
+    OMITTED,
+    YOU,
+    phrase_key,
+    strip_marks,
+)
 
 _NAME_END = ": "
 _MIN_NAME_LINES = 3
@@ -36,13 +43,16 @@ def name_words(name: str) -> tuple[str, ...]:
 class Senders:
     """The senders of a chat, learned from its lines."""
 
-    def __init__(self, heads: Sequence[str], owner: str | None = None) -> None:
+    def __init__(
+        self, heads: Sequence[str], owner: str | None = None, title: str | None = None
+    ) -> None:
         """Learn all names from the lines. A few names contain a colon.
 
-        `owner` is the owner's name, written as "You" by WhatsApp Web.
+        `owner` is the owner's name, written as "You" by WhatsApp Web, and `title` the
+        chat's name.
         """
         self._notice_prefixes = _find_notice_prefixes(heads)
-        names = _find_names(heads)
+        names = _find_names(heads, title)
         sender_names = map(clean_name, names - self._notice_prefixes)
         self._contact_names = {
             name for name in sender_names if not name.startswith("~")
@@ -91,25 +101,39 @@ class Senders:
         return profile_name if is_unique else name
 
 
-def _find_names(heads: Sequence[str]) -> set[str]:
+def _find_names(heads: Sequence[str], title: str | None) -> set[str]:
     names: set[str] = set()
     suffixes: dict[str, Counter[str]] = defaultdict(Counter)
+    proven: set[str] = set()
     for head in heads:
         name, colon, text = head.partition(_NAME_END)
         if not colon or name in names:
             continue
-        suffix, second_colon, _ = text.partition(_NAME_END)
+        suffix, second_colon, rest = text.partition(_NAME_END)
         if second_colon and 0 < len(suffix) <= _MAX_NAME_LENGTH:
             suffixes[name][suffix] += 1
+            if _is_by_app(rest):
+                proven.add(name)
         else:
             names.add(name)
     for name in suffixes.keys() - names:
-        # A name starts every line of its sender, unlike an occasional "PS: ".
-        if min(suffixes[name].values()) >= _MIN_NAME_LINES:
-            names |= {f"{name}{_NAME_END}{suffix}" for suffix in suffixes[name]}
+        # A name starts every line of its sender, unlike an occasional "PS: ". Somebody
+        # may begin every line with "Reminder: ", so the app must have written after
+        # the name, or named the chat after the person.
+        full_names = {f"{name}{_NAME_END}{suffix}" for suffix in suffixes[name]}
+        has_proof = name in proven or (
+            title is not None and name_words(title) in map(name_words, full_names)
+        )
+        if has_proof and min(suffixes[name].values()) >= _MIN_NAME_LINES:
+            names |= full_names
         else:
             names.add(name)
     return names
+
+
+def _is_by_app(text: str) -> bool:
+    """Return whether the app wrote the text after a name."""
+    return text.startswith(APP_MARKS) or phrase_key(text) in OMITTED | DELETED
 
 
 def _find_notice_prefixes(heads: Sequence[str]) -> set[str]:

@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
@@ -155,10 +157,41 @@ def test_blank_text_is_always_skipped(path: Path, blank: str) -> None:
 
 
 def test_duplicate_ids_are_skipped(path: Path) -> None:
-    rows = [{"messages": [row("1", "a", id="x"), row("1", "b", id="x"), *RACE]}]
-    summary = Rows(path, rows).inspect()
-    assert (summary.found, summary.kept) == (4, 3)
-    assert summary.skipped == {"duplicate": 1}
+    first, edited = row("1", "a", id="x"), {"extra": {"edited": True}}
+    for copy in (first, {**first, "text": " a"}, {**first, "text": "b", **edited}):
+        summary = Rows(path, [{"messages": [first, copy, *RACE]}]).inspect()
+        assert (summary.found, summary.kept) == (4, 3)
+        assert summary.skipped == {"duplicate": 1}
+
+
+a_message = st.builds(
+    row,
+    st.sampled_from("12"),
+    st.sampled_from(["Hello", "Yes"]),
+    at=st.none() | st.integers(0, 1),
+    id=st.sampled_from(["", "7", "8"]),
+)
+
+
+@given(st.lists(a_message, max_size=8), st.lists(a_message, max_size=8))
+def test_only_proven_copies_are_dropped(one: list[Any], other: list[Any]) -> None:
+    """Each message is kept once: id, time, sender and content prove a copy."""
+
+    def contents(rows: list[Any]) -> Counter[tuple[Any, ...]]:
+        return Counter((r["id"], r["time"], r["sender"], r["text"]) for r in rows)
+
+    def texts(rows: list[Any]) -> set[tuple[Any, ...]]:
+        return {key[1:] for key in contents(rows)}
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "rows.json")
+        path.write_bytes(b"[]" * 100)
+        loaders = [Rows(path, [{"messages": rows}]) for rows in (one, other)]
+        summaries = read_together(*loaders)
+    found = contents(one)
+    copies = sum(count - 1 for key, count in found.items() if key[0])
+    assert summaries[0].kept >= len(one) - copies
+    assert sum(s.kept for s in summaries) >= len(texts(one) | texts(other))
 
 
 def test_repeated_record_is_context_and_counted_once(path: Path) -> None:
@@ -399,7 +432,7 @@ def test_result_does_not_depend_on_earlier_passes(path: Path) -> None:
 
 def test_equal_ids_in_two_exports_may_differ(path: Path) -> None:
     texts = [("Hello", 5), ("Other", 6), ("No time", None), ("Nor here", None)]
-    rows = [row("1", text, at=at, id="7") for text, at in (*texts, ("Hello!", 5))]
+    rows = [row("1", text, at=at, id="7") for text, at in (*texts, (" Hello", 5))]
     loaders = [Rows(path, [{"messages": [one]}]) for one in rows]
     assert [summary.kept for summary in read_together(*loaders)] == [1, 1, 1, 1, 0]
 

@@ -113,8 +113,12 @@ def test_truncated_file_keeps_complete_messages(tmp_path: Path, end: str) -> Non
     text = make_channel(*ONE_AND_TWO).text()
     path = tmp_path / "a.json"
     path.write_text(text[: text.rindex("\n  ],")] + end)
-    assert loaded(path) == {"500": [("Ann", "one"), ("Bo", "two")]}
-    assert skipped(path)["unreadable"] >= 1
+    with pytest.warns(UserWarning, match="is truncated"):
+        assert loaded(path) == {"500": [("Ann", "one"), ("Bo", "two")]}
+    with pytest.warns(UserWarning, match="is truncated"):
+        summary = DiscordChatLoader(path).inspect()
+    assert summary.skipped["unreadable"] >= 1
+    assert summary.details["cut_files"] == 1
 
 
 @pytest.mark.parametrize("indent", [2, None])
@@ -136,10 +140,16 @@ def test_missing_messages_are_reported(
 
 def test_partitions_and_later_exports_are_joined(tmp_path: Path) -> None:
     rows = [{"text": str(n), "id": snowflake(n)} for n in range(4)]
-    make_channel(*rows[:2]).write(tmp_path / "general.json")
-    make_channel(*rows[2:]).write(tmp_path / "general [part 2].json")
+    channel = make_channel(*rows)
+    for messages, name in (
+        (channel.messages[2:], "general [part 2].json"),
+        (channel.messages[:2], "general.json"),
+    ):
+        channel.messages = messages
+        channel.write(tmp_path / name)
     edited = {"text": "1, edited", "timestampEdited": "2024-06-02"}
     later = make_channel({**rows[1], **edited})
+    later.messages[0]["timestamp"] = channel.messages[1]["timestamp"]
     later.about["exportedAt"] = "2024-07-01T00:00:00+00:00"
     later.write(tmp_path / "a later.json")
     texts = ["0", "1, edited", "2", "3"]
@@ -151,7 +161,12 @@ def test_newest_export_is_found_across_time_zones(tmp_path: Path) -> None:
     """The offset depends on the machine that exported."""
     old = make_channel({"text": "before"}, name="old name")
     new = make_channel(
-        {"who": {**ANN, "nickname": "Anna"}, "text": "after"}, name="new name"
+        {
+            "who": {**ANN, "nickname": "Anna"},
+            "text": "after",
+            "timestampEdited": "2024-06-01",
+        },
+        name="new name",
     )
     old.about["exportedAt"] = "2024-06-02T01:00:00.0000000+09:00"
     new.about["exportedAt"] = "2024-06-01T20:00:00.0000000+00:00"

@@ -97,11 +97,11 @@ def test_sessions_are_sorted_by_folder_name(export: Export, tmp_path: Path) -> N
 
 def test_files_are_sorted_by_number(tmp_path: Path) -> None:
     (tmp_path / "ada_1").mkdir()
-    for number in (1, 2, 9, 10, 11):
+    for number in range(1, 12):
         content = {"participants": [], "messages": [message("Ada", str(number), NOON)]}
         path = tmp_path / "ada_1" / f"message_{number}.json"
         path.write_text(json.dumps(content))
-    assert all_texts(load(tmp_path)) == [["11", "10", "9", "2", "1"]]
+    assert all_texts(load(tmp_path)) == [[str(n) for n in range(11, 0, -1)]]
 
 
 @pytest.fixture

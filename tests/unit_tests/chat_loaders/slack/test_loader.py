@@ -180,11 +180,11 @@ DAYS = {
     ),
     "larger duplicate is kept": (
         [
-            {"text": "less", "ts": stamp()},
-            {"text": "more", "ts": stamp(), "team": "T1", "day": 2},
-            {"text": "less", "ts": stamp(), "day": 3},
+            {"text": "same", "ts": stamp()},
+            {"text": "same ", "ts": stamp(), "team": "T1", "day": 2},
+            {"text": "same", "ts": stamp(), "day": 3},
         ],
-        ["more"],
+        ["same "],
     ),
 }
 

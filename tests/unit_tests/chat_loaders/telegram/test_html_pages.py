@@ -187,14 +187,14 @@ def test_reactions_are_read(tmp_path: Path) -> None:
 
 
 def test_pages_are_sorted_by_number(tmp_path: Path) -> None:
-    for number in (10, 2, 1, 9):
+    for number in (10, 2, 1, *range(3, 10)):
         page = Page()
         # The first message of a page may be joined to the last one of the page before.
         name = "Ann" if number == 1 else None
         page.says(name, text_block(str(number)), number)
         page.write(tmp_path / f"messages{number if number > 1 else ''}.html")
     messages = load(tmp_path)
-    assert [m.content for m in messages] == ["1", "2", "9", "10"]
+    assert [m.content for m in messages] == [str(n) for n in range(1, 11)]
     assert {m.additional_kwargs["sender"] for m in messages} == {"Ann"}
 
 
@@ -240,7 +240,7 @@ def make_json() -> TelegramChat:
     chat = TelegramChat()
     chat.says(BO, "yours")
     chat.says(BO, "and <more>\nlines here")
-    chat.says(ANN, "mine, edited")
+    chat.says(ANN, "mine, edited", edited="2024-06-02T10:00:00")
     return chat
 
 

@@ -190,7 +190,8 @@ def test_chat_in_two_exports_is_one_session(tmp_path: Path) -> None:
     for number in range(1, 5):
         message = first.says(ANN, str(number))
         if number > 2:
-            later.messages.append({**message, "text": f"{number}, edited"})
+            edited = {"text": f"{number}, edited", "edited": "2024-06-02T10:00:00"}
+            later.messages.append({**message, **edited})
     later.messages.append({**message, "id": 5, "text": "5"})
     # The first file begins later.
     first.messages.pop(2)

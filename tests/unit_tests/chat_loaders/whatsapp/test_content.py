@@ -272,9 +272,9 @@ TEXTS: dict[tuple[Exporter, str], list[str]] = {
     ],
     (ANDROID, "poll"): [poll.replace("M:", "") for poll in POLLS[:2]],
     (ANDROID, "notice"): NOTICES,
-    # "null" is a view-once message. The last two messages are in an unknown language.
+    # "null" is a view-once message. The last message is in an unknown language.
     (ANDROID, "media"): [
-        *("null", "<View once voice message omitted>", "<Aŭdvidaĵo ne inkluzivita>"),
+        *("null", "<View once voice message omitted>"),
         f"{IMAGE} (dosiero alkroĉita)",
     ],
     (ANDROID, "empty"): ["", " ", "M:", "\u00a0"],
@@ -287,7 +287,18 @@ TEXTS: dict[tuple[Exporter, str], list[str]] = {
         ),
         *("You deleted this message\nwhy?", "image omitted", "Media omitted"),
         "null and void",
-        *("I said <sigh>", "<sigh>", "<3", "<3>", "a < b > c", ":)", "(:", "."),
+        *(
+            "I said <sigh>",
+            "<sigh>",
+            "<my own words>",
+            "<Nee, écht niet>",
+            "<3",
+            "<3>",
+            "a < b > c",
+            ":)",
+            "(:",
+            ".",
+        ),
         "what's up?",
         *("see notes.txt (the new ones)", "look at this (file attached)"),
         *("Look at IMG-1.jpg (nice)", "https://example.org/a?q=1,2"),

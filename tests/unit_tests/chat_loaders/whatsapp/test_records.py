@@ -44,7 +44,7 @@ def test_message_ends_at_the_next_header(
 
 
 def test_header_with_an_impossible_date_is_text(tmp_path: Path) -> None:
-    own = [f"{day % 16 + 13}/03/2022, 14:56 - Ann: {day}" for day in range(40)]
+    own = [f"{day // 3 + 13}/03/2022, 14:56 - Ann: {day}" for day in range(40)]
     pasted = ["03/19/2022, 14:57 - Bob: pasted", "too", "03/20/2022, 14:57 - Bob: more"]
     text = "\n".join(["03/29/2022, 10:00 - Bob: x", *own, *pasted, "end"])
     expected = [f"{day}" for day in range(39)]

@@ -1,0 +1,153 @@
+"""Nothing is left out of an export silently: records, files, ends of files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports import (
+    DiscordChatLoader,
+    FolderFacebookMessengerChatLoader,
+    SignalChatLoader,
+    SlackChatLoader,
+    TelegramChatLoader,
+    WhatsAppChatLoader,
+)
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.table import TableChatLoader
+from tests.unit_tests.builders.discord import ANN, DiscordChannel
+from tests.unit_tests.builders.messenger import message, meta_json
+from tests.unit_tests.builders.sessions import texts
+from tests.unit_tests.builders.signal import SignalExport
+from tests.unit_tests.builders.slack import workspace
+from tests.unit_tests.builders.tables import write_csv
+from tests.unit_tests.builders.telegram import Page, text_block
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
+
+NOON = 1_700_000_000_000
+
+
+def loaded(loader: ChatExportLoader) -> list[str]:
+    return [text for session in loader.load() for text in texts(session)]
+
+
+def read_with_warning(loader: ChatExportLoader, match: str) -> tuple[list[str], Any]:
+    with pytest.warns(UserWarning, match=match):
+        found = loaded(loader)
+    with pytest.warns(UserWarning, match=match):
+        return found, loader.inspect().details
+
+
+@pytest.mark.parametrize("column", ["conversation", "sender"])
+def test_id_column_may_be_of_something_else(tmp_path: Path, column: str) -> None:
+    rows = [
+        {"conversation": "race", "sender": "Hare" if n % 2 else "Fox", "text": text}
+        for n, text in enumerate(["Yes", "No", "Yes", "Go", "Yes", "No", "Go"])
+    ]
+    table = [{**row, "id": row[column]} for row in rows]
+    summary = TableChatLoader(write_csv(tmp_path / "desk.csv", table)).inspect()
+    assert (summary.found, summary.kept) == (7, 7)
+
+
+@pytest.mark.parametrize("name", ["2024-05-01 (1)", "2024-05-01(2)", "2024-05-01 2"])
+def test_copies_of_slack_days_are_read(tmp_path: Path, name: str) -> None:
+    export, general = workspace()
+    first = general.says("U1", "one")
+    second = {**first, "text": "two", "ts": "1714550499.000100"}
+    export.others = {f"general/{name}.json": json.dumps([first, second])}
+    loader = SlackChatLoader(export.to_folder(tmp_path))
+    assert loaded(loader) == ["one", "two"]
+    assert loader.inspect().skipped == {"duplicate": 1}
+
+
+def test_unknown_file_beside_slack_days_is_reported(tmp_path: Path) -> None:
+    export, general = workspace()
+    general.says("U1", "one")
+    export.others = {"general/2024-05-01_old.json": "[]", "integration_logs.json": ""}
+    loader = SlackChatLoader(export.to_folder(tmp_path))
+    found, details = read_with_warning(loader, "1 file beside the chats.*_old.json")
+    assert (found, details["ignored_files"]) == (["one"], 1)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_missing_messenger_file_is_reported(tmp_path: Path, missing: int) -> None:
+    folder = tmp_path / "inbox" / "ada_1"
+    folder.mkdir(parents=True)
+    for number in {1, 2, 3} - {missing}:
+        people = [{"name": "Ada"}, {"name": "Grace"}]
+        messages = [message("Ada", str(number), NOON - number)]
+        thread = {"participants": people, "messages": messages}
+        (folder / f"message_{number}.json").write_bytes(meta_json(thread))
+    loader = FolderFacebookMessengerChatLoader(tmp_path, owner="Grace")
+    found, details = read_with_warning(loader, f"1 file is missing: {missing}")
+    assert (len(found), details["missing_files"]) == (2, 1)
+
+
+def test_missing_telegram_page_is_reported(tmp_path: Path) -> None:
+    for number in ("", 3):
+        page = Page()
+        page.says("Bo", text_block(f"page {number}"), number=int(number or 1))
+        page.write(tmp_path / f"messages{number}.html")
+    loader = TelegramChatLoader(tmp_path, timezone="UTC")
+    found, details = read_with_warning(loader, "1 file is missing: 2")
+    assert (found, details["missing_files"]) == (["page", "page 3"], 1)
+
+
+def test_cut_discord_file_is_reported(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    for text in ("one", "two", "three"):
+        channel.says(ANN, text)
+    path = tmp_path / "general.json"
+    text = channel.text()
+    path.write_text(text[: text.index('"three"')])
+    found, details = read_with_warning(DiscordChatLoader(path), "is truncated")
+    assert (found, details["cut_files"]) == (["one", "two"], 1)
+
+
+def test_cut_signal_file_is_reported(tmp_path: Path) -> None:
+    export = SignalExport()
+    hare = export.contact("Hare")
+    chat = export.chat(hare)
+    chat.says(hare, "one")
+    chat.says(hare, "two")
+    path = export.write(tmp_path / "main.jsonl")
+    path.write_text(path.read_text()[:-40])
+    found, details = read_with_warning(SignalChatLoader(path), "is truncated")
+    assert (found, details["cut_files"]) == (["one"], 1)
+
+
+def test_comments_on_shares_are_kept(tmp_path: Path) -> None:
+    """Messenger's own sentence names its sender; people repeat themselves, too."""
+    texts_on_shares = ["So true!", "So true!", "Ada sendis ion.", "Ada sendis ion."]
+    messages = [
+        message("Ada Byron", text, NOON + n, share={"link": f"https://x.org/{n}"})
+        for n, text in enumerate(texts_on_shares)
+    ]
+    people = [{"name": "Ada Byron"}, {"name": "Grace"}]
+    folder = tmp_path / "inbox" / "ada_1"
+    folder.mkdir(parents=True)
+    thread = {"participants": people, "messages": messages}
+    (folder / "message_1.json").write_bytes(meta_json(thread))
+    loader = FolderFacebookMessengerChatLoader(tmp_path, owner="Grace")
+    assert loaded(loader) == ["So true!", "So true!"]
+
+
+def test_unknown_phrase_for_media_is_learned(tmp_path: Path) -> None:
+    phrase = "<Aŭdvidaĵo ne inkluzivita>"
+    for repeats, kept in ((1, 3), (2, 1)):
+        chat = WhatsAppChat.android().says("Bo", "Hi")
+        for name in ["Ann", "Bo"] * repeats:
+            chat.says(name, phrase)
+        path = chat.to_file(tmp_path / f"WhatsApp Chat with Ann {repeats}.txt")
+        assert WhatsAppChatLoader(path, timezone="UTC").inspect().kept == kept
+
+
+def test_repeated_first_word_is_no_name(tmp_path: Path) -> None:
+    chat = WhatsAppChat.android().says("Bo", "Hi")
+    for item in ("milk", "bread", "tea"):
+        chat.says("Ann", f"Reminder: {item}")
+    loader = WhatsAppChatLoader(
+        chat.to_file(tmp_path / "WhatsApp Chat with Bo.txt"), timezone="UTC"
+    )
+    assert loader.inspect().senders == {"Ann": 3, "Bo": 1}
