@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
+    from langchain_chatexports.chat_loaders.sms import SmsChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.utils import (
@@ -87,6 +88,7 @@ __all__ = [
     "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
+    "SmsChatLoader",
     "SplitSessions",
     "TableChatLoader",
     "TelegramChatLoader",
@@ -114,6 +116,7 @@ _MODULES = {
     "chat_loaders.schema": ("ExportSession", "MessageKeys", "SessionMetadata"),
     "chat_loaders.signal": ("SignalChatLoader",),
     "chat_loaders.slack": ("SlackChatLoader",),
+    "chat_loaders.sms": ("SmsChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
+    from langchain_chatexports.chat_loaders.sms import SmsChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
@@ -32,6 +33,7 @@ __all__ = [
     "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
+    "SmsChatLoader",
     "TableChatLoader",
     "TelegramChatLoader",
     "WhatsAppChatLoader",
@@ -50,6 +52,7 @@ _MODULES = {
     "table": ("TableChatLoader",),
     "telegram": ("TelegramChatLoader",),
     "whatsapp": ("WhatsAppChatLoader",),
+    "sms": ("SmsChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -32,6 +32,7 @@ from langchain_chatexports.chat_loaders.imessage import (
 )
 from langchain_chatexports.chat_loaders.signal import SignalChatLoader
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
+from langchain_chatexports.chat_loaders.sms import SmsChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
@@ -44,6 +45,7 @@ PLATFORM_NAMES = {
     "instagram": "Instagram",
     "signal": "Signal",
     "slack": "Slack",
+    "sms": "SMS (Android)",
     "telegram": "Telegram",
     "whatsapp": "WhatsApp",
 }
@@ -55,6 +57,7 @@ _FORMATS: tuple[type[ChatExportLoader], ...] = (
     FolderFacebookMessengerChatLoader,
     SignalChatLoader,
     SlackChatLoader,
+    SmsChatLoader,
     TelegramChatLoader,
     WhatsAppChatLoader,
 )
@@ -63,7 +66,7 @@ _PATH_FORMATS = (
     TableChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
+_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv", ".xml")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 # Folders in the first file names of Meta's zips.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
@@ -313,7 +316,8 @@ def _unknown_format_error(path: Path) -> UnknownFormatError:
         f"{path}{f' ({description})' if description else ''} is not a supported "
         "export. Supported are an iMessage database (chat.db) or its folder; JSON "
         "exports of Messenger, Instagram, Discord, Signal, Slack and Telegram (zip, "
-        "folder or file); WhatsApp chats (zip, folder or text file); and tables "
+        "folder or file); WhatsApp chats (zip, folder or text file); backups of "
+        "Android's SMS (XML); and tables "
         "(Parquet, JSON Lines or CSV with columns for sender and text)."
     )
     return UnknownFormatError(msg, path=path)

@@ -18,6 +18,7 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     SignalChatLoader,
     SlackChatLoader,
+    SmsChatLoader,
     TelegramChatLoader,
     WhatsAppChatLoader,
 )
@@ -28,6 +29,7 @@ from tests.unit_tests.builders.discord import ANN, DiscordChannel, write_package
 from tests.unit_tests.builders.messenger import message as messenger_message
 from tests.unit_tests.builders.signal import SignalExport
 from tests.unit_tests.builders.slack import workspace
+from tests.unit_tests.builders.sms import element, sms
 from tests.unit_tests.builders.telegram import ANN as TELEGRAM_ANN
 from tests.unit_tests.builders.telegram import Page, TelegramChat, text_block
 from tests.unit_tests.builders.whatsapp import LRM, RLM
@@ -126,6 +128,13 @@ def write_whatsapp(folder: Path, content: Any) -> Path:
     return path
 
 
+def write_sms(folder: Path, content: str) -> Path:
+    path = folder / "sms.xml"
+    whole = f'<smses count="1">{sms("Hello")}{content}'
+    path.write_bytes(whole.encode("utf-8", "surrogatepass"))
+    return path
+
+
 def write_table(folder: Path, content: Any) -> Path:
     path = folder / "desk.csv"
     path.write_bytes(content)
@@ -174,6 +183,23 @@ WHATSAPP_PIECES = [
 whatsapp_text = st.lists(
     st.sampled_from(WHATSAPP_PIECES) | st.text(max_size=5), max_size=40
 ).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+
+SMS_KEYS = "address date type body subject contact_name msg_box m_type sub ct text data"
+SMS_VALUES = ["1", "2", "137", "null", "a~b", "+15550000001", "1721556000000"]
+sms_attributes = st.dictionaries(
+    st.sampled_from(SMS_KEYS.split()),
+    st.sampled_from(SMS_VALUES) | st.text() | st.just("'&#55357;&#0;'"),
+)
+sms_elements = st.recursive(
+    st.text()
+    | st.sampled_from(["<part", "<!--", "&", " data='", "</smses>", "<![CDATA["]),
+    lambda inner: st.builds(
+        element,
+        st.sampled_from(["sms", "mms", "part", "parts", "addr", "addrs", "x"]),
+        sms_attributes,
+        inner,
+    ),
+)
 
 
 class Format(NamedTuple):
@@ -231,6 +257,7 @@ FORMATS = {
     "whatsapp": Format(
         WhatsAppChatLoader, st.binary(max_size=300) | whatsapp_text, write_whatsapp
     ),
+    "sms": Format(SmsChatLoader, st.lists(sms_elements).map("".join), write_sms),
     "table": Format(TableChatLoader, TABLES.map(b"".join), write_table),
 }
 
@@ -287,6 +314,11 @@ LONG_TEXTS: dict[str, list[Any]] = {
         *("<a|" + "&amp;" * 200_000 + ">", "<@U1> uploaded a file: <" * 40_000),
         "<@U1|" + "a" * 1_000_000,
     ],
+    "sms": [
+        *("<part" * 200_000, "<part a='" * 100_000, "<part data='" + "a" * 1_000_000),
+        *("&#55357;" * 100_000, "<" * 1_000_000, "<!--" * 200_000, "&" * 1_000_000),
+        "<mms>" + "<part x='y' " * 80_000,
+    ],
     "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
     "telegram page": [
         (f'<div class="text">{text}</div>{text}', 1)
@@ -306,6 +338,7 @@ def test_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> No
         "slack": [{"user": "U1", "text": text, "ts": "1.1", "subtype": "file_share"}],
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
+        "sms": text,
         "messenger": ({"messages": [messenger_message("Ada", text, 1)]}, {}),
         "whatsapp": "".join(
             f"[18/03/2022, 14:56:01] Ann: {mark}{text}\n" for mark in ("", LRM)

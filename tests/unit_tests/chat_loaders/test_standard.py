@@ -15,13 +15,14 @@ from langchain_chatexports import (
     SignalChatLoader,
     SingleFileFacebookMessengerChatLoader,
     SlackChatLoader,
+    SmsChatLoader,
     TelegramChatLoader,
     WhatsAppChatLoader,
     samples,
 )
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-from tests.unit_tests.builders import messenger, tables
+from tests.unit_tests.builders import messenger, sms, tables
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
 
@@ -81,6 +82,15 @@ def messenger_file(folder: Path) -> Path:
     return next(folder.rglob("*.json"))
 
 
+def sms_backup(folder: Path) -> Path:
+    rows = [sms.sms(f"{n}", 1 + n % 2, n * 60_000) for n in range(12)]
+    group = {"address": f"{sms.HARE}~+15550000002", "sender": sms.HARE}
+    rows += [sms.mms(sms.photo(), sms.text("Look"), at=9_999, **group)]
+    path = folder / "sms-20240721052035.xml"
+    path.write_bytes(sms.backup(*rows, sms.sms(type=3)))
+    return path
+
+
 class Export(NamedTuple):
     """How to write an export, and what to expect of its loader."""
 
@@ -109,6 +119,7 @@ EXPORTS = {
         samples.write_slack, SlackChatLoader, {"people": {"Ann Ode": "Hare"}}
     ),
     "Signal": Export(samples.write_signal, SignalChatLoader),
+    "SMS": Export(sms_backup, SmsChatLoader),
     "CSV": Export(
         lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader
     ),

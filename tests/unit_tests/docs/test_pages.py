@@ -33,6 +33,7 @@ INFO_STRINGS = {
         "retrieval.md",
         "signal.md",
         "slack.md",
+        "sms.md",
         "steps.md",
         "table.md",
         "telegram.md",
