@@ -20,6 +20,7 @@ from langchain_chatexports._version import __version__
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
     from langchain_chatexports.chat_loaders.counts import ExportSummary
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
@@ -68,6 +69,7 @@ __all__ = [
     "ChatExportLoader",
     "ChatExportRetriever",
     "ChatFineTuner",
+    "ChatLabChatLoader",
     "ChunkSessions",
     "DiscordChatLoader",
     "ExportSession",
@@ -117,6 +119,7 @@ _MODULES = {
     "chat_loaders.signal": ("SignalChatLoader",),
     "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.sms": ("SmsChatLoader",),
+    "chat_loaders.chatlab": ("ChatLabChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),

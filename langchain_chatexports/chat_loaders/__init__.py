@@ -12,6 +12,7 @@ from langchain_chatexports._lazy import lazy_names
 if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader
 
+    from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BaseChatLoader",
+    "ChatLabChatLoader",
     "DiscordChatLoader",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
@@ -53,6 +55,7 @@ _MODULES = {
     "telegram": ("TelegramChatLoader",),
     "whatsapp": ("WhatsAppChatLoader",),
     "sms": ("SmsChatLoader",),
+    "chatlab": ("ChatLabChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -13,6 +13,7 @@ from zipfile import BadZipFile, ZipFile
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
 from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
 from langchain_chatexports.chat_loaders.facebook_messenger import (
@@ -39,6 +40,7 @@ from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.exceptions import ChatExportError, UnknownFormatError
 
 PLATFORM_NAMES = {
+    "chatlab": "ChatLab",
     "discord": "Discord",
     "facebook_messenger": "Messenger",
     "imessage": "iMessage",
@@ -53,6 +55,7 @@ PLATFORM_NAMES = {
 
 # Formats that are recognized by their files; the others by the path.
 _FORMATS: tuple[type[ChatExportLoader], ...] = (
+    ChatLabChatLoader,
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
     SignalChatLoader,
@@ -315,8 +318,8 @@ def _unknown_format_error(path: Path) -> UnknownFormatError:
     msg = (
         f"{path}{f' ({description})' if description else ''} is not a supported "
         "export. Supported are an iMessage database (chat.db) or its folder; JSON "
-        "exports of Messenger, Instagram, Discord, Signal, Slack and Telegram (zip, "
-        "folder or file); WhatsApp chats (zip, folder or text file); backups of "
+        "exports of Messenger, Instagram, Discord, Signal, Slack, Telegram and "
+        "ChatLab (zip, folder or file); WhatsApp chats (zip, folder or text file); backups of "
         "Android's SMS (XML); and tables "
         "(Parquet, JSON Lines or CSV with columns for sender and text)."
     )

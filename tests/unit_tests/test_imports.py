@@ -14,6 +14,7 @@ EXPECTED_ALL = [
     "ChatExportLoader",
     "ChatExportRetriever",
     "ChatFineTuner",
+    "ChatLabChatLoader",
     "ChunkSessions",
     "DiscordChatLoader",
     "ExportSession",
@@ -91,6 +92,7 @@ def test_loader_names_match_langchain_community() -> None:
     """Except LangSmith's loaders, which this package does not have."""
     assert set(chat_loaders.__all__) == {
         "BaseChatLoader",
+        "ChatLabChatLoader",
         "DiscordChatLoader",
         "FolderFacebookMessengerChatLoader",
         "IMessageChatLoader",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports import (
+    ChatLabChatLoader,
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
     SignalChatLoader,
@@ -25,6 +26,7 @@ from langchain_chatexports import (
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.exceptions import ChatExportError
+from tests.unit_tests.builders.chatlab import head as chatlab_head
 from tests.unit_tests.builders.discord import ANN, DiscordChannel, write_package
 from tests.unit_tests.builders.messenger import message as messenger_message
 from tests.unit_tests.builders.signal import SignalExport
@@ -128,6 +130,14 @@ def write_whatsapp(folder: Path, content: Any) -> Path:
     return path
 
 
+def write_chatlab(folder: Path, content: Any) -> Path:
+    export = {**chatlab_head(), "members": content, "messages": content}
+    (folder / "a.json").write_text(json.dumps(export))
+    lines = [{"_type": "header", **chatlab_head()}, *content]
+    (folder / "b.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return folder
+
+
 def write_sms(folder: Path, content: str) -> Path:
     path = folder / "sms.xml"
     whole = f'<smses count="1">{sms("Hello")}{content}'
@@ -184,6 +194,11 @@ whatsapp_text = st.lists(
     st.sampled_from(WHATSAPP_PIECES) | st.text(max_size=5), max_size=40
 ).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
 
+CHATLAB_KEYS = """
+_type sender accountName timestamp type content platformMessageId replyToMessageId
+platformId roles aliases id groupNickname
+"""
+CHATLAB_VALUES = ("ann", "member", "message", "1714550400", "[图片]", "<msg>", "owner")
 SMS_KEYS = "address date type body subject contact_name msg_box m_type sub ct text data"
 SMS_VALUES = ["1", "2", "137", "null", "a~b", "+15550000001", "1721556000000"]
 sms_attributes = st.dictionaries(
@@ -257,6 +272,9 @@ FORMATS = {
     "whatsapp": Format(
         WhatsAppChatLoader, st.binary(max_size=300) | whatsapp_text, write_whatsapp
     ),
+    "chatlab": Format(
+        ChatLabChatLoader, records(CHATLAB_KEYS, *CHATLAB_VALUES), write_chatlab
+    ),
     "sms": Format(SmsChatLoader, st.lists(sms_elements).map("".join), write_sms),
     "table": Format(TableChatLoader, TABLES.map(b"".join), write_table),
 }
@@ -319,6 +337,10 @@ LONG_TEXTS: dict[str, list[Any]] = {
         *("&#55357;" * 100_000, "<" * 1_000_000, "<!--" * 200_000, "&" * 1_000_000),
         "<mms>" + "<part x='y' " * 80_000,
     ],
+    "chatlab": [
+        *("[" * 1_000_000, "a/" * 500_000, "[a: " * 250_000 + "]", "<" * 1_000_000),
+        *("x" * 1_000_000 + "撤回了一条消息", '"' * 1_000_000, "." * 1_000_000),
+    ],
     "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
     "telegram page": [
         (f'<div class="text">{text}</div>{text}', 1)
@@ -339,6 +361,7 @@ def test_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> No
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
         "sms": text,
+        "chatlab": [{"sender": "a", "type": 2, "timestamp": 1, "content": text}],
         "messenger": ({"messages": [messenger_message("Ada", text, 1)]}, {}),
         "whatsapp": "".join(
             f"[18/03/2022, 14:56:01] Ann: {mark}{text}\n" for mark in ("", LRM)

@@ -9,6 +9,7 @@ import pytest
 from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports import (
+    ChatLabChatLoader,
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
     IMessageChatLoader,
@@ -22,7 +23,7 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-from tests.unit_tests.builders import messenger, sms, tables
+from tests.unit_tests.builders import chatlab, messenger, sms, tables
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
 
@@ -82,9 +83,19 @@ def messenger_file(folder: Path) -> Path:
     return next(folder.rglob("*.json"))
 
 
+def chatlab_chat(folder: Path) -> Path:
+    people = [chatlab.member("ann", "Ann"), chatlab.member("ben", "Ben")]
+    rows = [
+        chatlab.says(("ann", "ben")[n % 2], f"This is line {n}", 60 * n)
+        for n in range(12)
+    ]
+    rows += [chatlab.says("ben", "[图片]", 999, 1), chatlab.says("system", "x")]
+    return chatlab.write_json(folder / "ben.json", *rows, members=people, ownerId="ann")
+
+
 def sms_backup(folder: Path) -> Path:
-    rows = [sms.sms(f"{n}", 1 + n % 2, n * 60_000) for n in range(12)]
-    group = {"address": f"{sms.HARE}~+15550000002", "sender": sms.HARE}
+    rows = [sms.sms(f"This is line {n}", 1 + n % 2, n * 60_000) for n in range(12)]
+    group: dict[str, Any] = {"address": f"{sms.HARE}~+15550000002", "sender": sms.HARE}
     rows += [sms.mms(sms.photo(), sms.text("Look"), at=9_999, **group)]
     path = folder / "sms-20240721052035.xml"
     path.write_bytes(sms.backup(*rows, sms.sms(type=3)))
@@ -119,6 +130,7 @@ EXPORTS = {
         samples.write_slack, SlackChatLoader, {"people": {"Ann Ode": "Hare"}}
     ),
     "Signal": Export(samples.write_signal, SignalChatLoader),
+    "ChatLab": Export(chatlab_chat, ChatLabChatLoader),
     "SMS": Export(sms_backup, SmsChatLoader),
     "CSV": Export(
         lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader

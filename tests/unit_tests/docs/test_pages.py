@@ -21,6 +21,7 @@ INFO_STRINGS = {
     "page",
     [
         "api/report.md",
+        "chatlab.md",
         "discord.md",
         "evaluation.md",
         "examples.md",
