@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
     from langchain_chatexports.chat_loaders.schema import (
         ExportSession,
         MessageKeys,
@@ -77,6 +78,7 @@ __all__ = [
     "FineTuningRun",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
+    "KakaoTalkChatLoader",
     "LabelSpeakers",
     "LocalServer",
     "MapAIMessages",
@@ -120,6 +122,7 @@ _MODULES = {
     "chat_loaders.slack": ("SlackChatLoader",),
     "chat_loaders.sms": ("SmsChatLoader",),
     "chat_loaders.chatlab": ("ChatLabChatLoader",),
+    "chat_loaders.kakaotalk": ("KakaoTalkChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),

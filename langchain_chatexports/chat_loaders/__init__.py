@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.sms import SmsChatLoader
@@ -32,6 +33,7 @@ __all__ = [
     "DiscordChatLoader",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
+    "KakaoTalkChatLoader",
     "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
@@ -56,6 +58,7 @@ _MODULES = {
     "whatsapp": ("WhatsAppChatLoader",),
     "sms": ("SmsChatLoader",),
     "chatlab": ("ChatLabChatLoader",),
+    "kakaotalk": ("KakaoTalkChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -31,6 +31,7 @@ from langchain_chatexports.chat_loaders.imessage import (
     is_database_name,
     is_messages_folder,
 )
+from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
 from langchain_chatexports.chat_loaders.signal import SignalChatLoader
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.sms import SmsChatLoader
@@ -45,6 +46,7 @@ PLATFORM_NAMES = {
     "facebook_messenger": "Messenger",
     "imessage": "iMessage",
     "instagram": "Instagram",
+    "kakaotalk": "KakaoTalk",
     "signal": "Signal",
     "slack": "Slack",
     "sms": "SMS (Android)",
@@ -58,6 +60,7 @@ _FORMATS: tuple[type[ChatExportLoader], ...] = (
     ChatLabChatLoader,
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
+    KakaoTalkChatLoader,
     SignalChatLoader,
     SlackChatLoader,
     SmsChatLoader,
@@ -319,9 +322,9 @@ def _unknown_format_error(path: Path) -> UnknownFormatError:
         f"{path}{f' ({description})' if description else ''} is not a supported "
         "export. Supported are an iMessage database (chat.db) or its folder; JSON "
         "exports of Messenger, Instagram, Discord, Signal, Slack, Telegram and "
-        "ChatLab (zip, folder or file); WhatsApp chats (zip, folder or text file); backups of "
-        "Android's SMS (XML); and tables "
-        "(Parquet, JSON Lines or CSV with columns for sender and text)."
+        "ChatLab (zip, folder or file); chats of WhatsApp and KakaoTalk (zip, folder "
+        "or text file); backups of Android's SMS (XML); and tables (Parquet, JSON "
+        "Lines or CSV with columns for sender and text)."
     )
     return UnknownFormatError(msg, path=path)
 

@@ -17,6 +17,7 @@ from langchain_chatexports import (
     ChatLabChatLoader,
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
+    KakaoTalkChatLoader,
     SignalChatLoader,
     SlackChatLoader,
     SmsChatLoader,
@@ -145,6 +146,12 @@ def write_sms(folder: Path, content: str) -> Path:
     return path
 
 
+def write_text(folder: Path, content: bytes) -> Path:
+    path = folder / "chat.txt"
+    path.write_bytes(content)
+    return path
+
+
 def write_table(folder: Path, content: Any) -> Path:
     path = folder / "desk.csv"
     path.write_bytes(content)
@@ -199,6 +206,30 @@ _type sender accountName timestamp type content platformMessageId replyToMessage
 platformId roles aliases id groupNickname
 """
 CHATLAB_VALUES = ("ann", "member", "message", "1714550400", "[图片]", "<msg>", "owner")
+KAKAOTALK_PIECES = [
+    *(
+        "민지 님과 카카오톡 대화\r\n저장한 날짜 : 2026년 4월 25일 오후 4:40\n",
+        "\r\n",
+        "\n",
+    ),
+    *("2026년 4월 25일 오후 3:20, ", "민지 : ", "9999년 99월 99일 오전 99:99, a : b"),
+    *("8:34pm, July 9, 2015, ", "Feb 10, 2016 at 2:33 AM, ", "[민지] [오후 3:03] "),
+    *(
+        "--------------- 2026년 5월 24일 일요일 ---------------\r\n",
+        "민지님이 나갔습니다.",
+    ),
+    *(
+        "Date,User,Message\n",
+        '2026-05-24 15:03:22,"a","',
+        '"',
+        ",",
+        "사진",
+        "(이모티콘) ",
+    ),
+]
+kakaotalk_text = st.lists(
+    st.sampled_from(KAKAOTALK_PIECES) | st.text(max_size=5), max_size=40
+).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
 SMS_KEYS = "address date type body subject contact_name msg_box m_type sub ct text data"
 SMS_VALUES = ["1", "2", "137", "null", "a~b", "+15550000001", "1721556000000"]
 sms_attributes = st.dictionaries(
@@ -275,6 +306,9 @@ FORMATS = {
     "chatlab": Format(
         ChatLabChatLoader, records(CHATLAB_KEYS, *CHATLAB_VALUES), write_chatlab
     ),
+    "kakaotalk": Format(
+        KakaoTalkChatLoader, st.binary(max_size=300) | kakaotalk_text, write_text
+    ),
     "sms": Format(SmsChatLoader, st.lists(sms_elements).map("".join), write_sms),
     "table": Format(TableChatLoader, TABLES.map(b"".join), write_table),
 }
@@ -341,6 +375,25 @@ LONG_TEXTS: dict[str, list[Any]] = {
         *("[" * 1_000_000, "a/" * 500_000, "[a: " * 250_000 + "]", "<" * 1_000_000),
         *("x" * 1_000_000 + "撤回了一条消息", '"' * 1_000_000, "." * 1_000_000),
     ],
+    "kakaotalk": [
+        *(
+            "님이 " * 300_000,
+            "님이 " * 300_000 + ".",
+            "a : " * 250_000,
+            " : " * 300_000,
+        ),
+        *(
+            "[a] [" * 200_000,
+            "\n" * 900_000,
+            "a\n\r\n" * 200_000,
+            "(이모티콘) " * 90_000,
+        ),
+        *(
+            " invited " * 100_000 + ".",
+            " left" * 200_000 + ".",
+            "파일: " + "a." * 400_000,
+        ),
+    ],
     "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
     "telegram page": [
         (f'<div class="text">{text}</div>{text}', 1)
@@ -361,6 +414,10 @@ def test_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> No
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
         "sms": text,
+        "kakaotalk": (
+            f"2026년 4월 25일 오후 3:20, {text} : {text}\r\n{text}\r\n" * 2
+            + f"[a] [오후 3:03] {text}\r\n{text}\r\n"
+        ).encode(),
         "chatlab": [{"sender": "a", "type": 2, "timestamp": 1, "content": text}],
         "messenger": ({"messages": [messenger_message("Ada", text, 1)]}, {}),
         "whatsapp": "".join(

@@ -13,6 +13,7 @@ from langchain_chatexports import (
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
     IMessageChatLoader,
+    KakaoTalkChatLoader,
     SignalChatLoader,
     SingleFileFacebookMessengerChatLoader,
     SlackChatLoader,
@@ -93,6 +94,16 @@ def chatlab_chat(folder: Path) -> Path:
     return chatlab.write_json(folder / "ben.json", *rows, members=people, ownerId="ann")
 
 
+def kakaotalk_chat(folder: Path) -> Path:
+    rows = ["Ann 님과 카카오톡 대화", "저장한 날짜 : 2026년 4월 25일 오후 4:40", ""]
+    names = ("Ann", "회원님")
+    stamp = "2026년 4월 25일 오후 3:"
+    rows += [f"{stamp}{10 + n}, {names[n % 2]} : This is line {n}" for n in range(12)]
+    path = folder / "KakaoTalkChats.txt"
+    path.write_bytes("\r\n".join([*rows, f"{stamp}59, Ann : 사진"]).encode())
+    return path
+
+
 def sms_backup(folder: Path) -> Path:
     rows = [sms.sms(f"This is line {n}", 1 + n % 2, n * 60_000) for n in range(12)]
     group: dict[str, Any] = {"address": f"{sms.HARE}~+15550000002", "sender": sms.HARE}
@@ -131,6 +142,7 @@ EXPORTS = {
     ),
     "Signal": Export(samples.write_signal, SignalChatLoader),
     "ChatLab": Export(chatlab_chat, ChatLabChatLoader),
+    "KakaoTalk": Export(kakaotalk_chat, KakaoTalkChatLoader, UTC),
     "SMS": Export(sms_backup, SmsChatLoader),
     "CSV": Export(
         lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader

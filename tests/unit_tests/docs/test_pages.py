@@ -28,6 +28,7 @@ INFO_STRINGS = {
         "facebook_messenger.md",
         "imessage.md",
         "index.md",
+        "kakaotalk.md",
         "langchain.md",
         "personas.md",
         "privacy.md",
