@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
+    from langchain_chatexports.chat_loaders.line import LineChatLoader
     from langchain_chatexports.chat_loaders.schema import (
         ExportSession,
         MessageKeys,
@@ -80,6 +81,7 @@ __all__ = [
     "IMessageChatLoader",
     "KakaoTalkChatLoader",
     "LabelSpeakers",
+    "LineChatLoader",
     "LocalServer",
     "MapAIMessages",
     "MergeChatRuns",
@@ -123,6 +125,7 @@ _MODULES = {
     "chat_loaders.sms": ("SmsChatLoader",),
     "chat_loaders.chatlab": ("ChatLabChatLoader",),
     "chat_loaders.kakaotalk": ("KakaoTalkChatLoader",),
+    "chat_loaders.line": ("LineChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),

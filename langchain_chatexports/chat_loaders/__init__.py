@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
+    from langchain_chatexports.chat_loaders.line import LineChatLoader
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.sms import SmsChatLoader
@@ -34,6 +35,7 @@ __all__ = [
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
     "KakaoTalkChatLoader",
+    "LineChatLoader",
     "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
@@ -59,6 +61,7 @@ _MODULES = {
     "sms": ("SmsChatLoader",),
     "chatlab": ("ChatLabChatLoader",),
     "kakaotalk": ("KakaoTalkChatLoader",),
+    "line": ("LineChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

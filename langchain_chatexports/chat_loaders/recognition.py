@@ -32,6 +32,7 @@ from langchain_chatexports.chat_loaders.imessage import (
     is_messages_folder,
 )
 from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
+from langchain_chatexports.chat_loaders.line import LineChatLoader
 from langchain_chatexports.chat_loaders.signal import SignalChatLoader
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.sms import SmsChatLoader
@@ -47,6 +48,7 @@ PLATFORM_NAMES = {
     "imessage": "iMessage",
     "instagram": "Instagram",
     "kakaotalk": "KakaoTalk",
+    "line": "LINE",
     "signal": "Signal",
     "slack": "Slack",
     "sms": "SMS (Android)",
@@ -61,6 +63,7 @@ _FORMATS: tuple[type[ChatExportLoader], ...] = (
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
     KakaoTalkChatLoader,
+    LineChatLoader,
     SignalChatLoader,
     SlackChatLoader,
     SmsChatLoader,
@@ -322,9 +325,9 @@ def _unknown_format_error(path: Path) -> UnknownFormatError:
         f"{path}{f' ({description})' if description else ''} is not a supported "
         "export. Supported are an iMessage database (chat.db) or its folder; JSON "
         "exports of Messenger, Instagram, Discord, Signal, Slack, Telegram and "
-        "ChatLab (zip, folder or file); chats of WhatsApp and KakaoTalk (zip, folder "
-        "or text file); backups of Android's SMS (XML); and tables (Parquet, JSON "
-        "Lines or CSV with columns for sender and text)."
+        "ChatLab (zip, folder or file); chats of WhatsApp, KakaoTalk and LINE (zip, "
+        "folder or text file); backups of Android's SMS (XML); and tables (Parquet, "
+        "JSON Lines or CSV with columns for sender and text)."
     )
     return UnknownFormatError(msg, path=path)
 

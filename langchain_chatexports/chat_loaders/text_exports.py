@@ -177,8 +177,11 @@ class TextChatLoader(ChatExportLoader):
             raise ExportFormatError(msg, path=file.path)
         text = _decode(file.read(), self._encodings, ("utf-8", *self.encodings))
         chat = self.read_chat(text, file, LocalClock(self.timezone))
-        if not chat.messages:
-            msg = f"{file.label} contains no message with a time. {self.remedy}"
+        if all(row.kind == "unreadable" for row in chat.messages):
+            msg = (
+                f"{file.label} contains no message with a time and a sender. "
+                f"{self.remedy}"
+            )
             raise ExportFormatError(msg, path=file.path)
         return chat
 

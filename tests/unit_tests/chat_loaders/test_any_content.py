@@ -18,6 +18,7 @@ from langchain_chatexports import (
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
     KakaoTalkChatLoader,
+    LineChatLoader,
     SignalChatLoader,
     SlackChatLoader,
     SmsChatLoader,
@@ -230,6 +231,21 @@ KAKAOTALK_PIECES = [
 kakaotalk_text = st.lists(
     st.sampled_from(KAKAOTALK_PIECES) | st.text(max_size=5), max_size=40
 ).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+LINE_PIECES = [
+    *(
+        "[LINE] Chat history with Ann\nSaved on: 2026/03/08, 22:10\n",
+        "\n",
+        '"',
+        "\t",
+        " ",
+    ),
+    *("2026/01/25(Sun)\n", "Mon, 11/03/2025\n", "9999/99/99\n", "07:53", "午前12:03"),
+    *("99:99\tAnn\tx\n", "07:53\tAnn\t", "16:20 Bob Smith ", "Stickers", "[Photo]"),
+    *(" joined the group", " unsent a message.", "\u2068", "☎"),
+]
+line_text = st.lists(
+    st.sampled_from(LINE_PIECES) | st.text(max_size=5), max_size=40
+).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
 SMS_KEYS = "address date type body subject contact_name msg_box m_type sub ct text data"
 SMS_VALUES = ["1", "2", "137", "null", "a~b", "+15550000001", "1721556000000"]
 sms_attributes = st.dictionaries(
@@ -309,6 +325,7 @@ FORMATS = {
     "kakaotalk": Format(
         KakaoTalkChatLoader, st.binary(max_size=300) | kakaotalk_text, write_text
     ),
+    "line": Format(LineChatLoader, st.binary(max_size=300) | line_text, write_text),
     "sms": Format(SmsChatLoader, st.lists(sms_elements).map("".join), write_sms),
     "table": Format(TableChatLoader, TABLES.map(b"".join), write_table),
 }
@@ -394,6 +411,16 @@ LONG_TEXTS: dict[str, list[Any]] = {
             "파일: " + "a." * 400_000,
         ),
     ],
+    "line": [
+        *('"' * 900_000, '\n"' * 300_000, 'a"\n' * 300_000, '07:53\tA\t"\n' * 10_000),
+        *(
+            "[" * 900_000,
+            "[null] " + "https://maps.google.com/ " * 40_000,
+            "a " * 400_000,
+        ),
+        *("16:20 " * 150_000, "16:20 a\n" * 30_000, " joined the group" * 50_000),
+        "撤回了一条消息" * 100_000,
+    ],
     "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
     "telegram page": [
         (f'<div class="text">{text}</div>{text}', 1)
@@ -414,6 +441,11 @@ def test_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> No
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
         "sms": text,
+        "line": (
+            f"2022.10.13 Thursday\n16:20 Ann {text}\n"
+            if "16:20" in str(text) or "a " in str(text) or "group" in str(text)
+            else f"2026/01/25(Sun)\n07:53\tAnn\t{text}\n07:53\t\t{text}\n"
+        ).encode(),
         "kakaotalk": (
             f"2026년 4월 25일 오후 3:20, {text} : {text}\r\n{text}\r\n" * 2
             + f"[a] [오후 3:03] {text}\r\n{text}\r\n"

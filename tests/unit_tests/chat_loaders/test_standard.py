@@ -14,6 +14,7 @@ from langchain_chatexports import (
     FolderFacebookMessengerChatLoader,
     IMessageChatLoader,
     KakaoTalkChatLoader,
+    LineChatLoader,
     SignalChatLoader,
     SingleFileFacebookMessengerChatLoader,
     SlackChatLoader,
@@ -104,6 +105,17 @@ def kakaotalk_chat(folder: Path) -> Path:
     return path
 
 
+def line_chat(folder: Path) -> Path:
+    rows = ["[LINE] Chat history with Ann", "Saved on: 2026/03/08, 22:10", ""]
+    rows += ["2026/01/25(Sun)", "06:00\t\tAnn unsent a message."]
+    rows += [
+        f"07:{10 + n}\t{('Ann', 'Bo')[n % 2]}\tThis is line {n}" for n in range(12)
+    ]
+    path = folder / "[LINE] Ann.txt"
+    path.write_text("\n".join([*rows, "08:00\tAnn\t[Photo]"]), encoding="utf-8")
+    return path
+
+
 def sms_backup(folder: Path) -> Path:
     rows = [sms.sms(f"This is line {n}", 1 + n % 2, n * 60_000) for n in range(12)]
     group: dict[str, Any] = {"address": f"{sms.HARE}~+15550000002", "sender": sms.HARE}
@@ -143,6 +155,7 @@ EXPORTS = {
     "Signal": Export(samples.write_signal, SignalChatLoader),
     "ChatLab": Export(chatlab_chat, ChatLabChatLoader),
     "KakaoTalk": Export(kakaotalk_chat, KakaoTalkChatLoader, UTC),
+    "LINE": Export(line_chat, LineChatLoader, UTC),
     "SMS": Export(sms_backup, SmsChatLoader),
     "CSV": Export(
         lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader

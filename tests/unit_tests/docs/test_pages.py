@@ -30,6 +30,7 @@ INFO_STRINGS = {
         "index.md",
         "kakaotalk.md",
         "langchain.md",
+        "line.md",
         "personas.md",
         "privacy.md",
         "retrieval.md",
