@@ -20,6 +20,7 @@ from langchain_chatexports._version import __version__
 if TYPE_CHECKING:
     from langchain_chatexports.adapters.openai import convert_messages_for_finetuning
     from langchain_chatexports.chat_loaders.base import ChatExportLoader
+    from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
     from langchain_chatexports.chat_loaders.counts import ExportSummary
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
+    from langchain_chatexports.chat_loaders.line import LineChatLoader
     from langchain_chatexports.chat_loaders.schema import (
         ExportSession,
         MessageKeys,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     )
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
+    from langchain_chatexports.chat_loaders.sms import SmsChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.utils import (
@@ -67,6 +71,7 @@ __all__ = [
     "ChatExportLoader",
     "ChatExportRetriever",
     "ChatFineTuner",
+    "ChatLabChatLoader",
     "ChunkSessions",
     "DiscordChatLoader",
     "ExportSession",
@@ -74,7 +79,9 @@ __all__ = [
     "FineTuningRun",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
+    "KakaoTalkChatLoader",
     "LabelSpeakers",
+    "LineChatLoader",
     "LocalServer",
     "MapAIMessages",
     "MergeChatRuns",
@@ -87,6 +94,7 @@ __all__ = [
     "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
+    "SmsChatLoader",
     "SplitSessions",
     "TableChatLoader",
     "TelegramChatLoader",
@@ -114,6 +122,10 @@ _MODULES = {
     "chat_loaders.schema": ("ExportSession", "MessageKeys", "SessionMetadata"),
     "chat_loaders.signal": ("SignalChatLoader",),
     "chat_loaders.slack": ("SlackChatLoader",),
+    "chat_loaders.sms": ("SmsChatLoader",),
+    "chat_loaders.chatlab": ("ChatLabChatLoader",),
+    "chat_loaders.kakaotalk": ("KakaoTalkChatLoader",),
+    "chat_loaders.line": ("LineChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),

@@ -12,26 +12,34 @@ from langchain_chatexports._lazy import lazy_names
 if TYPE_CHECKING:
     from langchain_core.chat_loaders import BaseChatLoader
 
+    from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
     from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
     from langchain_chatexports.chat_loaders.facebook_messenger import (
         FolderFacebookMessengerChatLoader,
         SingleFileFacebookMessengerChatLoader,
     )
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+    from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
+    from langchain_chatexports.chat_loaders.line import LineChatLoader
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
+    from langchain_chatexports.chat_loaders.sms import SmsChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
     from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
     from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 
 __all__ = [
     "BaseChatLoader",
+    "ChatLabChatLoader",
     "DiscordChatLoader",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
+    "KakaoTalkChatLoader",
+    "LineChatLoader",
     "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
     "SlackChatLoader",
+    "SmsChatLoader",
     "TableChatLoader",
     "TelegramChatLoader",
     "WhatsAppChatLoader",
@@ -50,6 +58,10 @@ _MODULES = {
     "table": ("TableChatLoader",),
     "telegram": ("TelegramChatLoader",),
     "whatsapp": ("WhatsAppChatLoader",),
+    "sms": ("SmsChatLoader",),
+    "chatlab": ("ChatLabChatLoader",),
+    "kakaotalk": ("KakaoTalkChatLoader",),
+    "line": ("LineChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -34,6 +34,8 @@ from langchain_chatexports.exceptions import (
 )
 
 _MAX_FILE_BYTES = 2 * 2**30
+# Formats that are streamed, whose files contain pictures.
+_STREAMED = (".xml",)
 # Chats compress by a factor of 4 to 30; the maximum of deflate is 1,032.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20
@@ -455,7 +457,7 @@ def _make_disk_file(
 ) -> ExportFile:
     context = real_root.parts[1:][-_CONTEXT_FOLDERS:]
     size = path.stat().st_size
-    if size > _MAX_FILE_BYTES:
+    if size > _MAX_FILE_BYTES and not path.name.lower().endswith(_STREAMED):
         raise _refusal_error(path, _TOO_LARGE)
     return ExportFile(
         folders=tuple(
@@ -534,7 +536,7 @@ def _find_refusal_reason(name: PurePosixPath, info: zipfile.ZipInfo) -> str | No
         return "its name points outside the archive"
     if stat.S_ISLNK(info.external_attr >> 16):
         return "it is a link"
-    if info.file_size > _MAX_FILE_BYTES:
+    if info.file_size > _MAX_FILE_BYTES and not name.name.lower().endswith(_STREAMED):
         return _TOO_LARGE
     if info.file_size > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * info.compress_size):
         return "it would unpack to far more than its size"

@@ -17,7 +17,7 @@ KINDS = frozenset(
     {
         *("text", "reaction", "system", "unsent", "media", "bot", "channel", "draft"),
         *("empty", "deleted", "spam", "auto_reply", "orphan", "duplicate", "section"),
-        "unreadable",
+        *("unreadable", "undated", "failed"),
     }
 )
 """The kinds of messages: `text`, or the reason to skip them by default."""

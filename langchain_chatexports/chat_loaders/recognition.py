@@ -13,6 +13,7 @@ from zipfile import BadZipFile, ZipFile
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
 from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.discord import DiscordChatLoader
 from langchain_chatexports.chat_loaders.facebook_messenger import (
@@ -30,20 +31,27 @@ from langchain_chatexports.chat_loaders.imessage import (
     is_database_name,
     is_messages_folder,
 )
+from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
+from langchain_chatexports.chat_loaders.line import LineChatLoader
 from langchain_chatexports.chat_loaders.signal import SignalChatLoader
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
+from langchain_chatexports.chat_loaders.sms import SmsChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
 from langchain_chatexports.exceptions import ChatExportError, UnknownFormatError
 
 PLATFORM_NAMES = {
+    "chatlab": "ChatLab",
     "discord": "Discord",
     "facebook_messenger": "Messenger",
     "imessage": "iMessage",
     "instagram": "Instagram",
+    "kakaotalk": "KakaoTalk",
+    "line": "LINE",
     "signal": "Signal",
     "slack": "Slack",
+    "sms": "SMS (Android)",
     "telegram": "Telegram",
     "whatsapp": "WhatsApp",
 }
@@ -51,10 +59,14 @@ PLATFORM_NAMES = {
 
 # Formats that are recognized by their files; the others by the path.
 _FORMATS: tuple[type[ChatExportLoader], ...] = (
+    ChatLabChatLoader,
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
+    KakaoTalkChatLoader,
+    LineChatLoader,
     SignalChatLoader,
     SlackChatLoader,
+    SmsChatLoader,
     TelegramChatLoader,
     WhatsAppChatLoader,
 )
@@ -63,7 +75,7 @@ _PATH_FORMATS = (
     TableChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv")
+_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv", ".xml")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 # Folders in the first file names of Meta's zips.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
@@ -312,9 +324,10 @@ def _unknown_format_error(path: Path) -> UnknownFormatError:
     msg = (
         f"{path}{f' ({description})' if description else ''} is not a supported "
         "export. Supported are an iMessage database (chat.db) or its folder; JSON "
-        "exports of Messenger, Instagram, Discord, Signal, Slack and Telegram (zip, "
-        "folder or file); WhatsApp chats (zip, folder or text file); and tables "
-        "(Parquet, JSON Lines or CSV with columns for sender and text)."
+        "exports of Messenger, Instagram, Discord, Signal, Slack, Telegram and "
+        "ChatLab (zip, folder or file); chats of WhatsApp, KakaoTalk and LINE (zip, "
+        "folder or text file); backups of Android's SMS (XML); and tables (Parquet, "
+        "JSON Lines or CSV with columns for sender and text)."
     )
     return UnknownFormatError(msg, path=path)
 

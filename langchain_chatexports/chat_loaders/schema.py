@@ -173,7 +173,7 @@ class MessageKeys(TypedDict, total=False):
     """The name of the person or channel that wrote it."""
 
     subject: str
-    """The subject, which is also the first line of the text."""
+    """The subject; in iMessage, also the first line of the text."""
 
     role: str
     """The sender's role in a table, such as `agent`."""

@@ -1,9 +1,7 @@
 """Convert the rows of a conversation to messages."""
 
 import logging
-import re
-from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Mapping
 
 from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributed_body,
@@ -25,6 +23,12 @@ from langchain_chatexports.chat_loaders.imessage.conversations import (
 )
 from langchain_chatexports.chat_loaders.imessage.queries import Details, Queries
 from langchain_chatexports.chat_loaders.messages import Message
+from langchain_chatexports.chat_loaders.tapbacks import (
+    TAPBACKS,
+    Reaction,
+    apply_reaction,
+    apply_text_reactions,
+)
 from langchain_chatexports.chat_loaders.times import sort_key
 
 _logger = logging.getLogger(__name__)
@@ -33,34 +37,7 @@ _logger = logging.getLogger(__name__)
 _SERVICES = {name.casefold(): name for name in ("iMessage", "SMS", "RCS")}
 _MAX_COPY_GAP = 60_000_000  # Microseconds between the copies of a note.
 _MIN_ADDED_TYPE, _MIN_REMOVED_TYPE = 2000, 3000
-# In type order, with the words that phones in English send to phones without
-# reactions.
-_TAPBACKS = (
-    ("❤️", ("Loved",), "heart"),
-    ("👍", ("Liked",), "like"),
-    ("👎", ("Disliked",), "dislike"),
-    ("😂", ("Laughed at",), "laugh"),
-    ("‼️", ("Emphasized", "Emphasised"), "exclamation"),
-    ("❓", ("Questioned",), "question mark"),
-)
-_EMOJI = (*(emoji for emoji, _, _ in _TAPBACKS), "", "sticker")
-_VERBS = {verb: emoji for emoji, verbs, _ in _TAPBACKS for verb in verbs}
-_NOUNS = {noun: emoji for emoji, _, noun in _TAPBACKS}
-_TEXT_REACTION = re.compile(
-    rf"(?:(?P<verb>{'|'.join(_VERBS)})"
-    r"|Reacted (?P<emoji>\S{1,20}(?: \S{1,20})?) to"
-    r"|Removed an? (?P<removed>[^“”]{1,40}) from)"
-    r" “(?P<quoted>.+)”\s*",
-    re.DOTALL,
-)
-
-
-class _Reaction(NamedTuple):
-    """A reaction to a message, or its removal."""
-
-    target: str  # The guid of the message, or its quoted text.
-    reaction: str
-    is_removal: bool
+_EMOJI = (*(emoji for emoji, _, _ in TAPBACKS), "", "sticker")
 
 
 class MessageReader:
@@ -77,7 +54,7 @@ class MessageReader:
     def read(self, chats: MergedChats) -> tuple[list[Message], list[str]]:
         """Return the messages of a conversation by time, and its services."""
         messages: dict[int, Message] = {}
-        reactions: dict[int, _Reaction] = {}
+        reactions: dict[int, Reaction] = {}
         own_ids: set[int] = set()
         services = dict.fromkeys(chat.service for chat in chats.chats)
         for row in self._queries.get_messages([chat.row_id for chat in chats.chats]):
@@ -111,14 +88,14 @@ class MessageReader:
         if chats.is_self_chat:
             _mark_duplicate_notes(ordered, own_ids)
         self._mark_repeats(ordered)
-        _apply_text_reactions(list(ordered.values()))
+        apply_text_reactions(list(ordered.values()))
         _apply_reactions(ordered, reactions)
         names = (_SERVICES.get(name.casefold(), name) for name in services if name)
         return [*ordered.values()], list(dict.fromkeys(names))
 
     def _read_details(
         self, row_id: int, time: int | None, sender: str, text: object
-    ) -> tuple[Message, _Reaction | None]:
+    ) -> tuple[Message, Reaction | None]:
         """Read a message that is not plain text, and its reaction, if any."""
         details = self._queries.get_details(row_id)
         if isinstance(text, bytes):
@@ -170,27 +147,6 @@ def _sort(messages: Mapping[int, Message]) -> dict[int, Message]:
     return dict(by_row_id)
 
 
-def _apply_text_reactions(messages: Sequence[Message]) -> None:
-    """Convert SMS fallback text such as `Loved “hi”` to reactions.
-
-    Only text that quotes an earlier message is converted.
-    """
-    latest: dict[str, Message] = {}
-    indexed_count = 0
-    for index, message in enumerate(messages):
-        if "“" not in message.text or message.kind != "text":
-            continue
-        reaction = _parse_text_reaction(message.text)
-        if reaction is None:
-            continue
-        earlier = messages[indexed_count:index]
-        latest |= {other.text: other for other in earlier if other.kind == "text"}
-        indexed_count = index
-        if target := latest.get(reaction.target):
-            message.kind = "reaction"
-            _apply_reaction(target, reaction, message.sender)
-
-
 def _mark_duplicate_notes(
     messages: Mapping[int, Message], own_ids: Container[int]
 ) -> None:
@@ -212,7 +168,7 @@ def _mark_duplicate_notes(
             unmatched[message.text, is_own] = time
 
 
-def _read_reaction(details: Details) -> _Reaction | None:
+def _read_reaction(details: Details) -> Reaction | None:
     target, kind = details.associated_message_guid, details.associated_message_type
     if not target or not isinstance(kind, int):
         return None
@@ -220,22 +176,11 @@ def _read_reaction(details: Details) -> _Reaction | None:
     index = kind - (_MIN_REMOVED_TYPE if is_removal else _MIN_ADDED_TYPE)
     emoji = _EMOJI[index] if 0 <= index < len(_EMOJI) else ""
     emoji = emoji or details.associated_message_emoji or "reaction"
-    return _Reaction(parse_target(target), emoji, is_removal)
-
-
-def _parse_text_reaction(text: str) -> _Reaction | None:
-    match = _TEXT_REACTION.fullmatch(text)
-    if match is None:
-        return None
-    if removed := match["removed"]:
-        word = removed.removesuffix(" reaction")
-        return _Reaction(match["quoted"], _NOUNS.get(word, word), is_removal=True)
-    emoji = match["emoji"] or _VERBS[match["verb"]]
-    return _Reaction(match["quoted"], emoji, is_removal=False)
+    return Reaction(parse_target(target), emoji, is_removal)
 
 
 def _apply_reactions(
-    messages: Mapping[int, Message], reactions: Mapping[int, _Reaction]
+    messages: Mapping[int, Message], reactions: Mapping[int, Reaction]
 ) -> None:
     """Add reactions to their messages; both are by row id."""
     guids = {reaction.target for reaction in reactions.values()}
@@ -243,16 +188,4 @@ def _apply_reactions(
     for row_id, message in messages.items() if targets else ():
         reaction = reactions.get(row_id)
         if reaction and (target := targets.get(reaction.target)):
-            _apply_reaction(target, reaction, message.sender)
-
-
-def _apply_reaction(target: Message, reaction: _Reaction, sender: str) -> None:
-    """Add a reaction to a message, or remove it."""
-    entry = {"reaction": reaction.reaction, "sender": sender}
-    reactions = target.extra.setdefault("reactions", [])
-    if entry in reactions:
-        reactions.remove(entry)
-    if not reaction.is_removal:
-        reactions.append(entry)
-    if not reactions:
-        del target.extra["reactions"]
+            apply_reaction(target, reaction, message.sender)

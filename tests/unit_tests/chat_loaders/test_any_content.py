@@ -14,20 +14,26 @@ from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
 from langchain_chatexports import (
+    ChatLabChatLoader,
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
+    KakaoTalkChatLoader,
+    LineChatLoader,
     SignalChatLoader,
     SlackChatLoader,
+    SmsChatLoader,
     TelegramChatLoader,
     WhatsAppChatLoader,
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.exceptions import ChatExportError
+from tests.unit_tests.builders.chatlab import head as chatlab_head
 from tests.unit_tests.builders.discord import ANN, DiscordChannel, write_package
 from tests.unit_tests.builders.messenger import message as messenger_message
 from tests.unit_tests.builders.signal import SignalExport
 from tests.unit_tests.builders.slack import workspace
+from tests.unit_tests.builders.sms import element, sms
 from tests.unit_tests.builders.telegram import ANN as TELEGRAM_ANN
 from tests.unit_tests.builders.telegram import Page, TelegramChat, text_block
 from tests.unit_tests.builders.whatsapp import LRM, RLM
@@ -126,6 +132,27 @@ def write_whatsapp(folder: Path, content: Any) -> Path:
     return path
 
 
+def write_chatlab(folder: Path, content: Any) -> Path:
+    export = {**chatlab_head(), "members": content, "messages": content}
+    (folder / "a.json").write_text(json.dumps(export))
+    lines = [{"_type": "header", **chatlab_head()}, *content]
+    (folder / "b.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return folder
+
+
+def write_sms(folder: Path, content: str) -> Path:
+    path = folder / "sms.xml"
+    whole = f'<smses count="1">{sms("Hello")}{content}'
+    path.write_bytes(whole.encode("utf-8", "surrogatepass"))
+    return path
+
+
+def write_text(folder: Path, content: bytes) -> Path:
+    path = folder / "chat.txt"
+    path.write_bytes(content)
+    return path
+
+
 def write_table(folder: Path, content: Any) -> Path:
     path = folder / "desk.csv"
     path.write_bytes(content)
@@ -174,6 +201,67 @@ WHATSAPP_PIECES = [
 whatsapp_text = st.lists(
     st.sampled_from(WHATSAPP_PIECES) | st.text(max_size=5), max_size=40
 ).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+
+CHATLAB_KEYS = """
+_type sender accountName timestamp type content platformMessageId replyToMessageId
+platformId roles aliases id groupNickname
+"""
+CHATLAB_VALUES = ("ann", "member", "message", "1714550400", "[图片]", "<msg>", "owner")
+KAKAOTALK_PIECES = [
+    *(
+        "민지 님과 카카오톡 대화\r\n저장한 날짜 : 2026년 4월 25일 오후 4:40\n",
+        "\r\n",
+        "\n",
+    ),
+    *("2026년 4월 25일 오후 3:20, ", "민지 : ", "9999년 99월 99일 오전 99:99, a : b"),
+    *("8:34pm, July 9, 2015, ", "Feb 10, 2016 at 2:33 AM, ", "[민지] [오후 3:03] "),
+    *(
+        "--------------- 2026년 5월 24일 일요일 ---------------\r\n",
+        "민지님이 나갔습니다.",
+    ),
+    *(
+        "Date,User,Message\n",
+        '2026-05-24 15:03:22,"a","',
+        '"',
+        ",",
+        "사진",
+        "(이모티콘) ",
+    ),
+]
+kakaotalk_text = st.lists(
+    st.sampled_from(KAKAOTALK_PIECES) | st.text(max_size=5), max_size=40
+).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+LINE_PIECES = [
+    *(
+        "[LINE] Chat history with Ann\nSaved on: 2026/03/08, 22:10\n",
+        "\n",
+        '"',
+        "\t",
+        " ",
+    ),
+    *("2026/01/25(Sun)\n", "Mon, 11/03/2025\n", "9999/99/99\n", "07:53", "午前12:03"),
+    *("99:99\tAnn\tx\n", "07:53\tAnn\t", "16:20 Bob Smith ", "Stickers", "[Photo]"),
+    *(" joined the group", " unsent a message.", "\u2068", "☎"),
+]
+line_text = st.lists(
+    st.sampled_from(LINE_PIECES) | st.text(max_size=5), max_size=40
+).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+SMS_KEYS = "address date type body subject contact_name msg_box m_type sub ct text data"
+SMS_VALUES = ["1", "2", "137", "null", "a~b", "+15550000001", "1721556000000"]
+sms_attributes = st.dictionaries(
+    st.sampled_from(SMS_KEYS.split()),
+    st.sampled_from(SMS_VALUES) | st.text() | st.just("'&#55357;&#0;'"),
+)
+sms_elements = st.recursive(
+    st.text()
+    | st.sampled_from(["<part", "<!--", "&", " data='", "</smses>", "<![CDATA["]),
+    lambda inner: st.builds(
+        element,
+        st.sampled_from(["sms", "mms", "part", "parts", "addr", "addrs", "x"]),
+        sms_attributes,
+        inner,
+    ),
+)
 
 
 class Format(NamedTuple):
@@ -231,6 +319,14 @@ FORMATS = {
     "whatsapp": Format(
         WhatsAppChatLoader, st.binary(max_size=300) | whatsapp_text, write_whatsapp
     ),
+    "chatlab": Format(
+        ChatLabChatLoader, records(CHATLAB_KEYS, *CHATLAB_VALUES), write_chatlab
+    ),
+    "kakaotalk": Format(
+        KakaoTalkChatLoader, st.binary(max_size=300) | kakaotalk_text, write_text
+    ),
+    "line": Format(LineChatLoader, st.binary(max_size=300) | line_text, write_text),
+    "sms": Format(SmsChatLoader, st.lists(sms_elements).map("".join), write_sms),
     "table": Format(TableChatLoader, TABLES.map(b"".join), write_table),
 }
 
@@ -287,6 +383,44 @@ LONG_TEXTS: dict[str, list[Any]] = {
         *("<a|" + "&amp;" * 200_000 + ">", "<@U1> uploaded a file: <" * 40_000),
         "<@U1|" + "a" * 1_000_000,
     ],
+    "sms": [
+        *("<part" * 200_000, "<part a='" * 100_000, "<part data='" + "a" * 1_000_000),
+        *("&#55357;" * 100_000, "<" * 1_000_000, "<!--" * 200_000, "&" * 1_000_000),
+        "<mms>" + "<part x='y' " * 80_000,
+    ],
+    "chatlab": [
+        *("[" * 1_000_000, "a/" * 500_000, "[a: " * 250_000 + "]", "<" * 1_000_000),
+        *("x" * 1_000_000 + "撤回了一条消息", '"' * 1_000_000, "." * 1_000_000),
+    ],
+    "kakaotalk": [
+        *(
+            "님이 " * 300_000,
+            "님이 " * 300_000 + ".",
+            "a : " * 250_000,
+            " : " * 300_000,
+        ),
+        *(
+            "[a] [" * 200_000,
+            "\n" * 900_000,
+            "a\n\r\n" * 200_000,
+            "(이모티콘) " * 90_000,
+        ),
+        *(
+            " invited " * 100_000 + ".",
+            " left" * 200_000 + ".",
+            "파일: " + "a." * 400_000,
+        ),
+    ],
+    "line": [
+        *('"' * 900_000, '\n"' * 300_000, 'a"\n' * 300_000, '07:53\tA\t"\n' * 10_000),
+        *(
+            "[" * 900_000,
+            "[null] " + "https://maps.google.com/ " * 40_000,
+            "a " * 400_000,
+        ),
+        *("16:20 " * 150_000, "16:20 a\n" * 30_000, " joined the group" * 50_000),
+        "撤回了一条消息" * 100_000,
+    ],
     "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
     "telegram page": [
         (f'<div class="text">{text}</div>{text}', 1)
@@ -306,6 +440,17 @@ def test_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> No
         "slack": [{"user": "U1", "text": text, "ts": "1.1", "subtype": "file_share"}],
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
+        "sms": text,
+        "line": (
+            f"2022.10.13 Thursday\n16:20 Ann {text}\n"
+            if "16:20" in str(text) or "a " in str(text) or "group" in str(text)
+            else f"2026/01/25(Sun)\n07:53\tAnn\t{text}\n07:53\t\t{text}\n"
+        ).encode(),
+        "kakaotalk": (
+            f"2026년 4월 25일 오후 3:20, {text} : {text}\r\n{text}\r\n" * 2
+            + f"[a] [오후 3:03] {text}\r\n{text}\r\n"
+        ).encode(),
+        "chatlab": [{"sender": "a", "type": 2, "timestamp": 1, "content": text}],
         "messenger": ({"messages": [messenger_message("Ada", text, 1)]}, {}),
         "whatsapp": "".join(
             f"[18/03/2022, 14:56:01] Ann: {mark}{text}\n" for mark in ("", LRM)

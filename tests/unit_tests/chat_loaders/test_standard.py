@@ -9,19 +9,23 @@ import pytest
 from langchain_core.chat_loaders import BaseChatLoader
 
 from langchain_chatexports import (
+    ChatLabChatLoader,
     DiscordChatLoader,
     FolderFacebookMessengerChatLoader,
     IMessageChatLoader,
+    KakaoTalkChatLoader,
+    LineChatLoader,
     SignalChatLoader,
     SingleFileFacebookMessengerChatLoader,
     SlackChatLoader,
+    SmsChatLoader,
     TelegramChatLoader,
     WhatsAppChatLoader,
     samples,
 )
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-from tests.unit_tests.builders import messenger, tables
+from tests.unit_tests.builders import chatlab, messenger, sms, tables
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
 
@@ -81,6 +85,46 @@ def messenger_file(folder: Path) -> Path:
     return next(folder.rglob("*.json"))
 
 
+def chatlab_chat(folder: Path) -> Path:
+    people = [chatlab.member("ann", "Ann"), chatlab.member("ben", "Ben")]
+    rows = [
+        chatlab.says(("ann", "ben")[n % 2], f"This is line {n}", 60 * n)
+        for n in range(12)
+    ]
+    rows += [chatlab.says("ben", "[图片]", 999, 1), chatlab.says("system", "x")]
+    return chatlab.write_json(folder / "ben.json", *rows, members=people, ownerId="ann")
+
+
+def kakaotalk_chat(folder: Path) -> Path:
+    rows = ["Ann 님과 카카오톡 대화", "저장한 날짜 : 2026년 4월 25일 오후 4:40", ""]
+    names = ("Ann", "회원님")
+    stamp = "2026년 4월 25일 오후 3:"
+    rows += [f"{stamp}{10 + n}, {names[n % 2]} : This is line {n}" for n in range(12)]
+    path = folder / "KakaoTalkChats.txt"
+    path.write_bytes("\r\n".join([*rows, f"{stamp}59, Ann : 사진"]).encode())
+    return path
+
+
+def line_chat(folder: Path) -> Path:
+    rows = ["[LINE] Chat history with Ann", "Saved on: 2026/03/08, 22:10", ""]
+    rows += ["2026/01/25(Sun)", "06:00\t\tAnn unsent a message."]
+    rows += [
+        f"07:{10 + n}\t{('Ann', 'Bo')[n % 2]}\tThis is line {n}" for n in range(12)
+    ]
+    path = folder / "[LINE] Ann.txt"
+    path.write_text("\n".join([*rows, "08:00\tAnn\t[Photo]"]), encoding="utf-8")
+    return path
+
+
+def sms_backup(folder: Path) -> Path:
+    rows = [sms.sms(f"This is line {n}", 1 + n % 2, n * 60_000) for n in range(12)]
+    group: dict[str, Any] = {"address": f"{sms.HARE}~+15550000002", "sender": sms.HARE}
+    rows += [sms.mms(sms.photo(), sms.text("Look"), at=9_999, **group)]
+    path = folder / "sms-20240721052035.xml"
+    path.write_bytes(sms.backup(*rows, sms.sms(type=3)))
+    return path
+
+
 class Export(NamedTuple):
     """How to write an export, and what to expect of its loader."""
 
@@ -109,6 +153,10 @@ EXPORTS = {
         samples.write_slack, SlackChatLoader, {"people": {"Ann Ode": "Hare"}}
     ),
     "Signal": Export(samples.write_signal, SignalChatLoader),
+    "ChatLab": Export(chatlab_chat, ChatLabChatLoader),
+    "KakaoTalk": Export(kakaotalk_chat, KakaoTalkChatLoader, UTC),
+    "LINE": Export(line_chat, LineChatLoader, UTC),
+    "SMS": Export(sms_backup, SmsChatLoader),
     "CSV": Export(
         lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader
     ),

@@ -1,0 +1,262 @@
+"""The base class of loaders for text files of one chat, whose times have no zone."""
+
+import codecs
+import re
+from abc import abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import chain
+from pathlib import Path
+from typing import ClassVar, Unpack
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.conversation import MessageIds
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.local_times import (
+    LocalClock,
+    find_time_zone,
+    report_local_times,
+)
+from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+
+_HEAD_BYTES = 4096
+_MAX_BYTES = 1 << 28
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DAY_SECONDS = 86_400
+_NOON = 12
+_HOURS = 24
+_MINUTES = 60
+_PAIR = 2
+_COPY_NUMBER = re.compile(r" ?\(\d{1,3}\)$")
+
+
+@dataclass
+class TextChat:
+    """The content of a file."""
+
+    name: str = ""
+    """The chat's name, from the head or the file's name; empty if unknown."""
+
+    id: str = ""
+    """The id if there is no name, the same for all parts of an export."""
+
+    is_group: bool | None = None
+    owner: str = ""
+    """The owner's name, if the file shows it."""
+
+    owner_found_by: str = ""
+    messages: list[Message] = field(default_factory=list)
+
+    @property
+    def senders(self) -> list[str]:
+        """The people who wrote messages, in the order of their first one."""
+        rows = (row for row in self.messages if row.kind != "system")
+        return [name for name in dict.fromkeys(row.sender for row in rows) if name]
+
+    def find_owner_by_name(self) -> None:
+        """Set the owner of a chat between two people that is named after one."""
+        senders = self.senders
+        others = [name for name in senders if name != self.name]
+        if self.is_group or len(senders) > _PAIR or self.owner or not self.name:
+            return
+        if len(others) == 1:
+            self.owner, self.owner_found_by = others[0], "the chat's name"
+
+
+class TextChatLoader(ChatExportLoader):
+    """Load text files that each contain a chat, without ids and time zone.
+
+    Subclasses recognize and parse the text of a file. Several exports of one chat are
+    joined: equal messages are read once.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".txt",)
+    has_parts = True
+
+    encodings: ClassVar[tuple[str, ...]] = ()
+    """Encodings of files that other programs saved, if they are not Unicode."""
+
+    remedy: ClassVar[str] = ""
+    """How to export a chat, for errors."""
+
+    def __init__(
+        self,
+        path: str | Path | Sequence[str | Path],
+        *,
+        timezone: str | None = None,
+        encoding: str | None = None,
+        **options: Unpack[LoaderOptions],
+    ) -> None:
+        """Initialize the loader.
+
+        Args:
+            path: The text file of a chat, or a folder or zip of them.
+            timezone: The time zone of the phone or computer that exported the chat, for
+                example `Europe/Berlin`. Defaults to this machine's.
+            encoding: The encoding of the files, if it is not Unicode.
+            **options: The options of every loader; see `ChatExportLoader`. `owner` is
+                the exporting person's name, as written in the chats.
+
+        Raises:
+            ValueError: If the time zone or encoding is unknown.
+        """
+        super().__init__(path, **options)
+        self.timezone = find_time_zone(timezone)
+        try:
+            self._encodings = (codecs.lookup(encoding).name,) if encoding else ()
+        except LookupError:
+            msg = f"Unknown encoding {encoding!r}. Use a name such as cp932."
+            raise ValueError(msg) from None
+
+    @classmethod
+    @abstractmethod
+    def is_chat(cls, lines: Sequence[str]) -> bool:
+        """Return whether the first lines of a file are those of a chat."""
+
+    @abstractmethod
+    def read_chat(self, text: str, file: ExportFile, clock: LocalClock) -> TextChat:
+        """Parse a file, whose lines end in LF or CRLF."""
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether a file's first lines are those of a chat."""
+        return any(map(cls._is_export, files))
+
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        """Yield the chats by name.
+
+        Raises:
+            ExportFormatError: If there is no chat.
+        """
+        report_local_times(self.timezone, files)
+        exports: dict[str, list[TextChat]] = defaultdict(list)
+        for file in files.files if files.is_single_file else self._find_chats(files):
+            try:
+                chat = self._read_file(file)
+            except ChatExportError as error:
+                files.skip(error, file)
+                continue
+            exports[chat.name or chat.id].append(chat)
+        if not exports and not files.unreadable:
+            msg = f"{files.path} contains no chat. {self.remedy}"
+            raise ExportFormatError(msg, path=files.path)
+        owners = Counter(chat.owner for chats in exports.values() for chat in chats)
+        owners.pop("", None)
+        for chat_id in sorted(exports):
+            yield self._build_conversation(chat_id, exports.pop(chat_id), owners)
+
+    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
+        """Yield nothing, since chats have one name per person."""
+        del files
+        yield from ()
+
+    @classmethod
+    def _is_export(cls, file: ExportFile) -> bool:
+        head = file.head(_HEAD_BYTES)
+        text = _decode(head, (), ("utf-8", *cls.encodings), is_cut=True)
+        return file.name.lower().endswith(cls.suffixes) and cls.is_chat(
+            [line.rstrip("\r") for line in text.split("\n")]
+        )
+
+    def _find_chats(self, files: ExportFiles) -> list[ExportFile]:
+        chats = [file for file in files if self._is_export(file)]
+        if others := len(files.files) - len(chats):
+            files.details["other_texts"] = others
+        return chats
+
+    def _read_file(self, file: ExportFile) -> TextChat:
+        if file.size > _MAX_BYTES:
+            msg = (
+                f"{file.label} is larger than any chat ({file.size:,} bytes). "
+                f"{self.remedy}"
+            )
+            raise ExportFormatError(msg, path=file.path)
+        text = _decode(file.read(), self._encodings, ("utf-8", *self.encodings))
+        chat = self.read_chat(text, file, LocalClock(self.timezone))
+        if all(row.kind == "unreadable" for row in chat.messages):
+            msg = (
+                f"{file.label} contains no message with a time and a sender. "
+                f"{self.remedy}"
+            )
+            raise ExportFormatError(msg, path=file.path)
+        return chat
+
+    def _build_conversation(
+        self, chat_id: str, chats: list[TextChat], owners: Counter[str]
+    ) -> Conversation:
+        for chat in chats:
+            ids = MessageIds(chat_id)
+            for row in chat.messages:
+                row.id = ids.from_content(row.time, row.sender, row.text)
+        senders = dict.fromkeys(name for chat in chats for name in chat.senders)
+        found = next((chat for chat in chats if chat.owner), None)
+        owner, found_by = (found.owner, found.owner_found_by) if found else ("", "")
+        for name, _ in owners.most_common() if not owner else ():
+            if name in senders:
+                owner, found_by = name, "other chats"
+                break
+        name = chats[-1].name
+        is_group = any(chat.is_group for chat in chats) or len(senders) > _PAIR
+        if not is_group and name and len(senders) == 1 and owner:
+            senders.setdefault(name)
+        return Conversation(
+            id=chat_id,
+            messages=chain.from_iterable(chat.messages for chat in chats),
+            title=name or None,
+            members=tuple(senders),
+            is_group=is_group or (None if chats[-1].is_group is None else False),
+            owner=None if self.owner else owner or None,
+            owner_found_by=None if self.owner else found_by or None,
+        )
+
+
+def _decode(
+    data: bytes,
+    chosen: Sequence[str],
+    encodings: Sequence[str],
+    *,
+    is_cut: bool = False,
+) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    for encoding in chosen or encodings:
+        with suppress(UnicodeDecodeError):
+            decoder = codecs.getincrementaldecoder(encoding)()
+            return decoder.decode(data, final=not is_cut)
+    return data.decode((*chosen, "utf-8")[0], "replace")
+
+
+def file_stem(file: ExportFile) -> str:
+    """Return a file's name without suffix and the number of a copy."""
+    return _COPY_NUMBER.sub("", file.name.rpartition(".")[0] or file.name).strip()
+
+
+def seconds_of_day(hour: int, minute: int, marker: str) -> int | None:
+    """Return the seconds since midnight; `None` if that is not a time.
+
+    `marker` is `a` or `p` in 12-hour times. 24 o'clock is midnight.
+    """
+    if hour > _HOURS or minute >= _MINUTES:
+        return None
+    if marker and hour <= _NOON:
+        hour = hour % _NOON + (_NOON if marker == "p" else 0)
+    return hour % _HOURS * 3600 + minute * 60
+
+
+def day_number(year: int, month: int, day: int) -> int | None:
+    """Return the days since 1970; `None` if there is no such day."""
+    with suppress(ValueError):
+        return date(year, month, day).toordinal() - _EPOCH_DAY
+    return None
+
+
+def to_utc(day: int | None, seconds: int | None, clock: LocalClock) -> int | None:
+    """Return microseconds in UTC."""
+    if day is None or seconds is None:
+        return None
+    return clock.to_utc(day * _DAY_SECONDS + seconds)
