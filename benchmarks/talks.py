@@ -9,10 +9,11 @@ python -m benchmarks.talks -o RESULTS --voices mother --bits
 
 The voices were written for these benchmarks (`benchmarks/voices/*.txt`): a mother in
 German, a friend in Spanish, a baker and a captain in English, a grandmother in Hindi,
-an aunt in Korean, a grandfather in Chinese. Each becomes a WhatsApp export. The newest
-third of its conversations is held out; the models answer each of its turns after the
-real earlier messages, and then have talks of twelve turns with their own answers as
-history. They use the same talk as `chatexports chat`.
+an aunt in Korean, a grandfather in Chinese, a mechanic in English, an uncle in German
+(100 talks each, half of them begin with a question). Each becomes a WhatsApp export.
+The newest third of its conversations is held out; the models answer each of its turns
+after the real earlier messages, and then have talks of twelve turns with their own
+answers as history. They use the same talk as `chatexports chat`.
 
 | way | model | prompt |
 | --- | --- | --- |
@@ -74,6 +75,8 @@ VOICES = {
     "grandmother": "\u0926\u093e\u0926\u0940",
     "aunt": "\uc774\ubaa8",
     "grandfather": "\u5916\u516c",
+    "mechanic": "Dee",
+    "uncle": "Heinz",
 }
 WAYS = ("prompt", "tuned")
 _WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?")
