@@ -20,7 +20,8 @@ answers as history. They use the same talk as `chatexports chat`.
 | prompt | untrained | as `chatexports chat EXPORT` |
 | tuned | trained on the older conversations | as `chatexports chat MODEL` |
 
-`-rate0.5` after a way trains with half the learning rate, `-epochs1` for one epoch.
+`-rate0.5` after a way trains with half the learning rate, `-epochs1` for one epoch, and
+`-run2` with another seed (in this order).
 `--bits` scores the person's replies with the prompt of each way, and compares them.
 `--sampling` has fields of the request. `RESULTS` stores models and replies, which are
 not measured again. Intervals are 95 %, and exact for counts.
@@ -79,7 +80,7 @@ VOICES = {
     "uncle": "Heinz",
 }
 WAYS = ("prompt", "tuned")
-_WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?")
+_WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?(?:-run(\d+))?")
 _TURNS = 12
 _MIN_CONVERSATIONS = 8
 _COLUMNS = (
@@ -158,17 +159,24 @@ class Bench:
         choices = PrepareOptions((person.speaker,), export_zone="UTC")
         if kind == "prompt":
             return load_person(person.export, choices)
-        trained = "".join(x or "" for x in found.group(2, 3))
+        run = int(found[4] or 1)
+        trained = "".join(x or "" for x in found.group(2, 3, 4))
         path = self.given.output / f"{self.base}.{person.name}.model{trained}.json"
         if not path.is_file():
-            name = self.train(person, choices, rate, epochs)
+            name = self.train(person, choices, rate, epochs, seed=run)
             path.write_text(json.dumps(name))
         workspace = self.server.workspace
         model = workspace.models.find(json.loads(path.read_text()))
         return load_tuned_speaker(workspace, model)
 
     def train(
-        self, person: Person, choices: PrepareOptions, rate: float, epochs: int
+        self,
+        person: Person,
+        choices: PrepareOptions,
+        rate: float,
+        epochs: int,
+        *,
+        seed: int = 1,
     ) -> str:
         """Train on a person's older conversations, and return the model's name."""
         data = prepare(person.export, choices)
@@ -181,7 +189,7 @@ class Bench:
             n_epochs=epochs or "auto",
             validation_examples=data.validation or None,
             allow_trailing=True,
-            seed=1,
+            seed=seed,
         )
         name = str(tuner.invoke(data.examples).model_name)
         seconds = time.time() - begin
