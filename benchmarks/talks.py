@@ -9,17 +9,19 @@ python -m benchmarks.talks -o RESULTS --voices mother --bits
 
 The voices were written for these benchmarks (`benchmarks/voices/*.txt`): a mother in
 German, a friend in Spanish, a baker and a captain in English, a grandmother in Hindi,
-an aunt in Korean, a grandfather in Chinese. Each becomes a WhatsApp export. The newest
-third of its conversations is held out; the models answer each of its turns after the
-real earlier messages, and then have talks of twelve turns with their own answers as
-history. They use the same talk as `chatexports chat`.
+an aunt in Korean, a grandfather in Chinese, a mechanic in English, an uncle in German
+(100 talks each, half of them begin with a question). Each becomes a WhatsApp export.
+The newest third of its conversations is held out; the models answer each of its turns
+after the real earlier messages, and then have talks of twelve turns with their own
+answers as history. They use the same talk as `chatexports chat`.
 
 | way | model | prompt |
 | --- | --- | --- |
 | prompt | untrained | as `chatexports chat EXPORT` |
 | tuned | trained on the older conversations | as `chatexports chat MODEL` |
 
-`-rate0.5` after a way trains with half the learning rate, `-epochs1` for one epoch.
+`-rate0.5` after a way trains with half the learning rate, `-epochs1` for one epoch, and
+`-run2` with another seed (in this order).
 `--bits` scores the person's replies with the prompt of each way, and compares them.
 `--sampling` has fields of the request. `RESULTS` stores models and replies, which are
 not measured again. Intervals are 95 %, and exact for counts.
@@ -74,9 +76,11 @@ VOICES = {
     "grandmother": "\u0926\u093e\u0926\u0940",
     "aunt": "\uc774\ubaa8",
     "grandfather": "\u5916\u516c",
+    "mechanic": "Dee",
+    "uncle": "Heinz",
 }
 WAYS = ("prompt", "tuned")
-_WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?")
+_WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?(?:-run(\d+))?")
 _TURNS = 12
 _MIN_CONVERSATIONS = 8
 _COLUMNS = (
@@ -155,17 +159,24 @@ class Bench:
         choices = PrepareOptions((person.speaker,), export_zone="UTC")
         if kind == "prompt":
             return load_person(person.export, choices)
-        trained = "".join(x or "" for x in found.group(2, 3))
+        run = int(found[4] or 1)
+        trained = "".join(x or "" for x in found.group(2, 3, 4))
         path = self.given.output / f"{self.base}.{person.name}.model{trained}.json"
         if not path.is_file():
-            name = self.train(person, choices, rate, epochs)
+            name = self.train(person, choices, rate, epochs, seed=run)
             path.write_text(json.dumps(name))
         workspace = self.server.workspace
         model = workspace.models.find(json.loads(path.read_text()))
         return load_tuned_speaker(workspace, model)
 
     def train(
-        self, person: Person, choices: PrepareOptions, rate: float, epochs: int
+        self,
+        person: Person,
+        choices: PrepareOptions,
+        rate: float,
+        epochs: int,
+        *,
+        seed: int = 1,
     ) -> str:
         """Train on a person's older conversations, and return the model's name."""
         data = prepare(person.export, choices)
@@ -178,7 +189,7 @@ class Bench:
             n_epochs=epochs or "auto",
             validation_examples=data.validation or None,
             allow_trailing=True,
-            seed=1,
+            seed=seed,
         )
         name = str(tuner.invoke(data.examples).model_name)
         seconds = time.time() - begin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._terminal import plural
@@ -21,6 +22,7 @@ _GREETING = "Type a message and press Enter. /help shows the commands, Ctrl-D qu
 _HELP = """\
 /retry  generate the last reply again
 /reset  delete this talk and start a new one
+/strength 0.7  use less of the training, as from 0 (the base) to 1 (all)
 /help   show this help
 /quit   end the chat, like Ctrl-D
 
@@ -82,7 +84,9 @@ class TerminalChat:
     def _handle(self, text: str) -> None:
         command = text.rstrip()
         try:
-            if command in self._commands:
+            if match := re.fullmatch(r"/strength\s+(\d*\.?\d+)", command):
+                self._set_strength(float(match[1]))
+            elif command in self._commands:
                 self._commands[command]()
             elif re.fullmatch(r"/[a-z]+", command):
                 print_line(
@@ -115,6 +119,14 @@ class TerminalChat:
             talk.turns.clear()
         self._save()
         print_line("Started a new talk.")
+
+    def _set_strength(self, strength: float) -> None:
+        if strength > 1:
+            print_line("The strength must be from 0 to 1.")
+            return
+        talk = self._talks[-1]
+        talk.settings = replace(talk.settings, strength=strength)
+        print_line(f"Replies from now on have strength {strength:g}. Try /retry.")
 
     def _retry(self) -> None:
         if not self._talks[0].turns:

@@ -115,6 +115,16 @@ def chat(
             "N", "Maximum tokens per reply. Default: the person's usual length.", min=1
         ),
     ] = None,
+    strength: Annotated[
+        float | None,
+        option(
+            "X",
+            "How much of its training a model uses; 0 is the base. Default: the "
+            "model's, which is 1.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     compare: Annotated[
         bool, flag("--compare", "Also show the base model's replies.")
     ] = False,
@@ -160,7 +170,9 @@ def chat(
         print_line("Nothing was sent.")
         return
     speaker = _load_speaker(workspace, target, ai or [], chats, yes=yes)
-    settings = ChatSettings(None, temperature, max_tokens, label=user)
+    settings = ChatSettings(
+        None, temperature, max_tokens, strength=strength, label=user
+    )
     if label := speaker.settings(settings).label:
         print_line(f"Your name in this chat is {label}; change it with --as NAME.")
     with (

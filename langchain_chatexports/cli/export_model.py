@@ -10,7 +10,7 @@ import typer
 from langchain_chatexports import local_server
 from langchain_chatexports._extras import require_local
 from langchain_chatexports.cli._console import print_line
-from langchain_chatexports.cli._options import DataDir, command, flag
+from langchain_chatexports.cli._options import DataDir, command, flag, option
 
 
 @command
@@ -34,6 +34,15 @@ def export_model(
             "safetensors for transformers and vLLM.",
         ),
     ] = False,
+    strength: Annotated[
+        float | None,
+        option(
+            "X",
+            "How much of the training to merge; 0 is the base. Default: the model's.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Merge a tuned model into its base, for other programs.
@@ -45,7 +54,7 @@ def export_model(
     require_local()
     workspace = local_server.Workspace(data_dir)
     tuned = workspace.models.match(model)[0]
-    path = local_server.export_model(tuned, folder, gguf=gguf)
+    path = local_server.export_model(tuned, folder, gguf=gguf, strength=strength)
     print_line(f"Wrote {path}")
     if not gguf:
         print_line("For llama.cpp and Ollama, export it to another folder with --gguf.")

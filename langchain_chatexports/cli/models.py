@@ -60,6 +60,14 @@ def models(
         tuple[str, str] | None,
         option("NAME LABEL", "Set a model's label; an empty LABEL clears it."),
     ] = None,
+    strength: Annotated[
+        tuple[str, float] | None,
+        option(
+            "NAME X",
+            "Set how much of its training a model uses: 0 is the base, 1 all (the "
+            "default). Less can make more sense, and is less like the person.",
+        ),
+    ] = None,
     delete_everything: Annotated[
         bool,
         flag(
@@ -84,6 +92,7 @@ def models(
     workspace = Workspace(data_dir)
     changes = [
         _rename(workspace, *rename) if rename else None,
+        _set_strength(workspace, *strength) if strength else None,
         *(_change(workspace.jobs.pause(job)) for job in pause or ()),
         *(_change(workspace.jobs.resume(job)) for job in resume or ()),
         *(_change(workspace.jobs.cancel(job)) for job in cancel or ()),
@@ -104,6 +113,13 @@ def _rename(workspace: Workspace, name: str, label: str) -> bool:
     model = workspace.models.match(name)[0].name
     workspace.models.rename(model, label)
     print_line(f"{model}: {'renamed' if label.strip() else 'label cleared'}")
+    return True
+
+
+def _set_strength(workspace: Workspace, name: str, strength: float) -> bool:
+    model = workspace.models.match(name)[0].name
+    workspace.models.set_strength(model, strength)
+    print_line(f"{model}: strength {strength:g}")
     return True
 
 

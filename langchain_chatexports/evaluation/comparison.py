@@ -27,9 +27,12 @@ from langchain_chatexports.evaluation.results import (
     Evaluation,
     Figures,
 )
+from langchain_chatexports.evaluation.sense import measure_sense
 from langchain_chatexports.evaluation.talk_measures import (
+    Phrase,
     TalkReply,
     comparable_messages,
+    find_phrases,
     measure_talk,
 )
 from langchain_chatexports.finetuning.model_names import TunedModelName
@@ -97,6 +100,15 @@ def evaluate(
             answers, kind, known, max_pairs=10**6, seed=settings.seed
         )
         blind_result = blind(pairs) if pairs else None
+    matched, reasons = measure_sense(
+        answers,
+        contestants,
+        server,
+        base,
+        rounds=settings.rounds,
+        seed=settings.seed,
+        progress=progress,
+    )
     progress("comparing", 0, 1)
     losses, differences = compare_losses(
         answers.scores, answers.groups, rounds=settings.rounds, seed=settings.seed
@@ -104,7 +116,12 @@ def evaluate(
     own_replies = [text for dialogue in data.training for text in dialogue.replies()]
     language = main_language(own_replies)
     measure = partial(
-        _measure_replies, answers, known=known, language=language, settings=settings
+        _measure_replies,
+        answers,
+        settings=settings,
+        language=language,
+        known=known,
+        trained=find_phrases(own_replies),
     )
     figures = [
         measure(
@@ -113,15 +130,20 @@ def evaluate(
             kind=contestant.kind,
             model=_strip_person(contestant.model),
             bits_per_byte=losses[contestant.kind],
+            matched=matched.get(contestant.kind),
         )
         for contestant in contestants
     ]
     person_replies = [Reply(text, is_cut=False) for text in answers.person_replies]
     figures.append(
-        measure(person_replies, _earlier_replies(data, settings.seed), kind="person")
+        measure(
+            person_replies,
+            _earlier_replies(data, settings.seed),
+            kind="person",
+            matched=matched.get("person"),
+        )
     )
     dialogues = max(answers.groups) + 1
-    reasons = {}
     if dialogues < MIN_DIALOGUES:
         reasons["told_apart"] = (
             f"it needs {MIN_DIALOGUES} held-out dialogues, but there are "
@@ -208,9 +230,10 @@ def _measure_replies(
     replies: Sequence[Reply],
     detector_replies: Sequence[Reply],
     *,
-    known: Collection[str],
-    language: str | None,
     settings: EvaluationSettings,
+    language: str | None,
+    known: Collection[str],
+    trained: Collection[Phrase],
     **metadata: Any,
 ) -> Figures:
     """Measure `replies` and how well a detector tells others from the person's.
@@ -231,6 +254,7 @@ def _measure_replies(
         [_talk_reply(turn, reply) for turn, reply in turns],
         language=language,
         known=known,
+        trained=trained,
     )
     return Figures(told_apart=score, talk=talk, **metadata)
 

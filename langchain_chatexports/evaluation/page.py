@@ -34,6 +34,10 @@ _COMPARED_WITH = {
     "few_shot": "the base model with examples to imitate",
     "wrong_person": "another person's model",
 }
+_UNMEASURED = {
+    "told_apart": "The detector was",
+    "matched": "Whether replies are about their messages was",
+}
 _COLORS = {"tuned": 1, "few_shot": 2, "wrong_person": 3}
 
 
@@ -98,8 +102,19 @@ def summarize_evaluation(evaluation: Evaluation) -> str:
                 f"The model writes {degree} like the person than "
                 f"{_COMPARED_WITH[loss.b]} does."
             )
-    if reason := evaluation.reasons.get("told_apart"):
-        sentences.append(f"The detector was not measured: {reason}.")
+    person = evaluation.get("person")
+    if tuned and tuned.matched and person and person.matched:
+        sentences.append(
+            f"Of the person's replies, {round(100 * person.matched.value)} of 100 can "
+            "be told to belong to their message, of eight, and "
+            f"{round(100 * tuned.matched.value)} of 100 of the model's (12 would be "
+            "chance)."
+        )
+    sentences += [
+        f"{title} not measured: {evaluation.reasons[name]}."
+        for name, title in _UNMEASURED.items()
+        if name in evaluation.reasons
+    ]
     return " ".join(sentences)
 
 
@@ -127,12 +142,15 @@ def build_table(
         ("", *(titles[column.kind] for column in figures)),
         row("bits per byte", lambda figures: format_measurement(figures.bits_per_byte)),
         row("told apart", lambda figures: format_measurement(figures.told_apart)),
+        row("about its message", lambda figures: format_measurement(figures.matched)),
         percentage("looping", "looping"),
         percentage("cut off", "cut"),
         percentage("empty", "empty"),
         percentage("another language", "other_language"),
         percentage("quotes its prompt", "quoting"),
         percentage("repeats a message", "repeating"),
+        percentage("answers several", "reused"),
+        percentage("copied phrases", "copied"),
         percentage("writes others' lines", "continuing"),
         percentage("distinct replies", "distinct"),
         percentage("end with punctuation", "marks"),

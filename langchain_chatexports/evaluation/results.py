@@ -47,6 +47,10 @@ class Figures(_Model):
     """How often a trained detector picks the real one of two replies: 0.5 by chance.
     The person is compared with their own earlier replies."""
 
+    matched: Measurement | None = None
+    """How often a reply can be told to belong to its message, of eight: 0.125 by
+    chance. Only for the person and tuned models."""
+
     talk: TalkFigures
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from statistics import fmean
+from typing import TypeAlias
 
 from langchain_chatexports._languages import detect_language
 from langchain_chatexports.personas.repetition import repetitions, words
@@ -22,6 +23,7 @@ from langchain_chatexports.personas.repetition import repetitions, words
 _BREAK = re.compile(r"\s*\n\s*")
 _LOOP_TIMES = 3
 _QUOTED_WORDS = 6
+_COPIED_WORDS = 4
 # Shorter messages are not specific to a person.
 _REPEATED_WORDS = 3
 _END_MARKS = (".", "!", "?", "…", "\u3002", "\uff01", "\uff1f")
@@ -31,6 +33,10 @@ _ROLE = re.compile(
     r"|<\|?(?:im_|user|assistant|system|end|eot_id|start_header_id)|\[/?INST\]",
     re.IGNORECASE,
 )
+
+
+Phrase: TypeAlias = tuple[str, ...]
+"""Words in a row, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,13 @@ class TalkFigures:
     repeating: float
     """Replies of three words or more that repeat an earlier or trained message."""
 
+    reused: float
+    """Replies of three words or more that answer several messages."""
+
+    copied: float | None
+    """Four words in a row that are also in the training data, of all in the replies;
+    `None` if there are none."""
+
     continuing: float
     """Replies that continue with another person's message."""
 
@@ -87,6 +100,7 @@ def measure_talk(
     *,
     language: str | None = None,
     known: Collection[str] = frozenset(),
+    trained: Collection[Phrase] = frozenset(),
 ) -> TalkFigures:
     """Compute quality problems and lengths of replies.
 
@@ -95,6 +109,7 @@ def measure_talk(
         language: The person's language; `None` if it is unknown.
         known: Messages from training or the prompt, as returned by
             `comparable_messages`.
+        trained: Phrases from training, as returned by `find_phrases`.
     """
 
     def fraction(predicate: Callable[[TalkReply], bool]) -> float:
@@ -102,9 +117,11 @@ def measure_talk(
 
     messages_by_reply = [split_messages(reply.text) for reply in replies]
     messages = [*chain.from_iterable(messages_by_reply)]
-    distinct = {
-        " ".join(words(_compose(reply.text))) or reply.text.strip() for reply in replies
-    }
+    asked: dict[str, set[str]] = {}
+    for reply in replies:
+        last = reply.before[-1] if reply.before else ""
+        asked.setdefault(_comparable(reply.text), set()).add(last)
+    phrases = [p for reply in replies for p in find_phrases([reply.text])]
     return TalkFigures(
         replies=len(replies),
         looping=fraction(lambda reply: is_looping(reply.text)),
@@ -115,8 +132,15 @@ def measure_talk(
         else fraction(lambda reply: is_in_other_language(reply.text, language)),
         quoting=fraction(lambda reply: is_quoting(reply.text, reply.prompt)),
         repeating=fraction(lambda reply: is_repeating(reply, known)),
+        reused=fraction(
+            lambda reply: (
+                bool(comparable_messages([reply.text]))
+                and len(asked[_comparable(reply.text)]) > 1
+            )
+        ),
+        copied=fmean(p in trained for p in phrases) if phrases else None,
         continuing=fraction(lambda reply: is_continuing(reply.text, reply.names)),
-        distinct=len(distinct) / len(replies),
+        distinct=len(asked) / len(replies),
         characters=fmean(map(len, messages)),
         bubbles=fmean(map(len, messages_by_reply)),
         marks=fmean(message.endswith(_END_MARKS) for message in messages),
@@ -127,6 +151,10 @@ def split_messages(reply: str) -> list[str]:
     """Return the messages of a reply; an empty message for an empty reply."""
     lines = _BREAK.split(_compose(reply).strip())
     return [line for line in lines if line] or [""]
+
+
+def _comparable(text: str) -> str:
+    return " ".join(words(_compose(text))) or text.strip()
 
 
 def _compose(text: str) -> str:
@@ -150,13 +178,18 @@ def is_in_other_language(text: str, language: str) -> bool:
 
 def is_quoting(text: str, prompt: str) -> bool:
     """Return whether text quotes six consecutive words of a system prompt."""
-    return not _phrases(text).isdisjoint(_phrases(prompt))
+    quotes = find_phrases([text], _QUOTED_WORDS)
+    return not quotes.isdisjoint(find_phrases([prompt], _QUOTED_WORDS))
 
 
-def _phrases(text: str) -> set[tuple[str, ...]]:
-    text_words = words(_compose(text))
-    starts = range(len(text_words) - _QUOTED_WORDS + 1)
-    return {tuple(text_words[start : start + _QUOTED_WORDS]) for start in starts}
+def find_phrases(texts: Iterable[str], size: int = _COPIED_WORDS) -> set[Phrase]:
+    """Return the phrases of a number of words in texts."""
+    found: set[Phrase] = set()
+    for text in texts:
+        text_words = words(_compose(text))
+        starts = range(len(text_words) - size + 1)
+        found.update(tuple(text_words[start : start + size]) for start in starts)
+    return found
 
 
 def comparable_messages(texts: Iterable[str]) -> set[str]:

@@ -49,6 +49,7 @@ def export_model(
     *,
     gguf: bool = False,
     quantization: str = "q8_0",
+    strength: float | None = None,
 ) -> Path:
     """Write a tuned model for other programs.
 
@@ -59,6 +60,7 @@ def export_model(
         gguf: Whether to write `model.gguf` and a Modelfile, for llama.cpp and Ollama,
             instead of safetensors and the tokenizer, for transformers and vLLM.
         quantization: The type of the weights in `model.gguf`: `q8_0` or `f16`.
+        strength: How much of the adapter to merge; `None` for the model's strength.
 
     Returns:
         The directory; files without `gguf` have the base's precision.
@@ -84,6 +86,7 @@ def export_model(
             _export,
             *(model.name, model.base, str(model.folder), model.prompt.system),
             *(str(temporary), quantization.upper() if gguf else None),
+            model.strength if strength is None else strength,
             threads=thread_count(),
             offline=False,
         )
@@ -102,13 +105,14 @@ def _export(  # noqa: PLR0917 - the values of a model, which have JSON types.
     system: str | None,
     target: str,
     quantization: str | None,
+    strength: float,
 ) -> None:
     """Write a model as GGUF; without `quantization`, merged into its base."""
     os.umask(0o077)
     base = find_base(base_id)
     directory = prepare_directory(base)
     if quantization is None:
-        _merge(directory, Path(adapter), Path(target))
+        _merge(directory, Path(adapter), Path(target), strength)
         return
     try:
         file = find_gguf(base)
@@ -119,7 +123,7 @@ def _export(  # noqa: PLR0917 - the values of a model, which have JSON types.
         raise LocalServerError(msg) from error
     Path(target).mkdir(mode=0o700, parents=True)
     source = _write_modelfile(directory, Path(target), system)
-    _write_gguf(file.path, Path(adapter), Path(target), quantization, source)
+    _write_gguf(file.path, Path(adapter), Path(target), quantization, source, strength)
 
 
 def usage_instructions(folder: Path) -> list[str]:
@@ -181,8 +185,9 @@ def _write_modelfile(directory: Path, target: Path, system: str | None) -> str:
     return _MARKS.sub("", template.jinja_with_tools)
 
 
-def _merge(base: Path, adapter: Path, target: Path) -> None:
+def _merge(base: Path, adapter: Path, target: Path, strength: float) -> None:
     from peft import PeftModel
+    from peft.helpers import rescale_adapter_scale
     from transformers import AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
@@ -197,7 +202,9 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
     )
     tuned = PeftModel.from_pretrained(base_model, adapter, torch_device="cpu")
     target.mkdir(mode=0o700, parents=True)
-    tuned.merge_and_unload().save_pretrained(target)
+    with rescale_adapter_scale(tuned, strength):
+        merged = tuned.merge_and_unload()
+    merged.save_pretrained(target)
     tokenizer = AutoTokenizer.from_pretrained(
         adapter, local_files_only=True, trust_remote_code=False
     )
@@ -222,11 +229,16 @@ def _dither(values: "np.ndarray") -> "np.ndarray":
     return dithered
 
 
-def _write_gguf(
-    file: Path, adapter_folder: Path, target: Path, kind: str, template: str
+def _write_gguf(  # noqa: PLR0917 - the values of an export.
+    file: Path,
+    adapter_folder: Path,
+    target: Path,
+    kind: str,
+    template: str,
+    strength: float,
 ) -> None:
     adapter = read_header(adapter_folder / ADAPTER_FILE)
-    alpha = float(adapter.fields["adapter.lora.alpha"])
+    alpha = strength * float(adapter.fields["adapter.lora.alpha"])
 
     def merge(name: str, values: "np.ndarray") -> "np.ndarray":
         if f"{name}.lora_a" not in adapter.tensors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
@@ -65,6 +65,10 @@ class ChatSettings:
 
     seed: int | None = None
     """Random seed; `None` for a random one in each request."""
+
+    strength: float | None = None
+    """How much of the training a tuned model uses, from 0 to 1; `None` for the model's
+    own setting. Only the local server knows this parameter."""
 
     memory: Recall | None = None
     """The memory of the talk, if any. Recalled messages follow the system message."""
@@ -140,7 +144,7 @@ class Talk:
                 # Chats with a local model must not leave the machine as traces.
                 with disable_tracing():
                     chat = self.messages(answered, turn.line, recalled.text)
-                    chunks = model.stream(chat)
+                    chunks = model.stream(chat, **self._options())
                     first_chunk = [*islice(chunks, 1)]
                 for chunk in chain(first_chunk, chunks):
                     piece = str(chunk.text)
@@ -155,6 +159,10 @@ class Talk:
                 msg = error_message(self.server, self.name, error)
                 raise ChatExportError(msg) from error
             return
+
+    def _options(self) -> dict[str, Any]:
+        strength = self.settings.strength
+        return {} if strength is None else {"extra_body": {"strength": strength}}
 
     def stop(self) -> None:
         """Keep the reply received so far and ignore the rest."""

@@ -17,7 +17,7 @@ from langchain_chatexports.local_server import LocalServer, Workspace
 
 _TIMEOUT_SECONDS = 600.0
 # Generating a reply takes about as long as scoring three.
-_STAGE_WEIGHTS = {"scoring": 1, "answering": 3}
+_STAGE_WEIGHTS = {"scoring": 1, "answering": 3, "matching": 1}
 _MIN_FRACTION = 0.02
 
 

@@ -106,7 +106,7 @@ class LlamaCppEngine(ChildEngine):
 
         def build(child: Child) -> bytes:
             choice = [
-                {"id": number, "scale": float(folder == model.folder)}
+                {"id": number, "scale": model.strength * (folder == model.folder)}
                 for number, folder in enumerate(child.adapters)
             ]
             content = json.dumps({**payload, "lora": choice}, ensure_ascii=False)

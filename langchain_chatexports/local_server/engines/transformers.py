@@ -91,7 +91,12 @@ class TransformersEngine(ChildEngine):
         if model.folder is not None and not is_adapter(model.folder):
             raise deleted_error()
         adapter = None if model.folder is None else str(model.folder)
-        request = {"model": model.name, "adapter": adapter, **fields}
+        request = {
+            "model": model.name,
+            "adapter": adapter,
+            "strength": model.strength,
+            **fields,
+        }
         return json.dumps(request).encode("ascii")
 
     def _check_supported(self, body: Mapping[str, Any]) -> None:

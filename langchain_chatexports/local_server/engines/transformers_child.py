@@ -10,9 +10,16 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +80,7 @@ class Request:
     sampling: Sampling
     stops: list[str]
     seed: int | None
+    strength: float = 1.0
 
 
 def main() -> None:
@@ -141,7 +149,6 @@ class LoadedBase:
                 scores[0, token] -= penalty
             return scores
 
-        self._activate(request.adapter)
         streamer = _TextStreamer(
             on_text, self.tokenizer, self.end_tokens, request.stops
         )
@@ -163,7 +170,7 @@ class LoadedBase:
         seed = torch.seed() if request.seed is None else request.seed
         torch.manual_seed(seed % 2**63)
         prompt = torch.tensor([request.prompt], device=self.device)
-        with torch.inference_mode():
+        with self._adapted(request.adapter, request.strength), torch.inference_mode():
             self._model.generate(
                 prompt,
                 generation_config=config,
@@ -175,7 +182,11 @@ class LoadedBase:
         return "stop" if streamer.is_finished else "length", len(streamer.ids)
 
     def negative_log_likelihoods(
-        self, tokens: list[int], positions: list[int], adapter: Path | None
+        self,
+        tokens: list[int],
+        positions: list[int],
+        adapter: Path | None,
+        strength: float = 1.0,
     ) -> list[float]:
         """Return the negative log-likelihoods of tokens at positions, in nats.
 
@@ -185,7 +196,6 @@ class LoadedBase:
 
         if not positions:
             return []
-        self._activate(adapter)
         # The logits at a position predict the next token.
         logit_positions = torch.tensor(
             [position - 1 for position in positions], device=self.device
@@ -193,7 +203,7 @@ class LoadedBase:
         targets = torch.tensor(
             [tokens[position] for position in positions], device=self.device
         )
-        with torch.inference_mode():
+        with self._adapted(adapter, strength), torch.inference_mode():
             logits = self._model(
                 input_ids=torch.tensor([tokens], device=self.device),
                 use_cache=False,
@@ -210,6 +220,18 @@ class LoadedBase:
                 target_values = log_likelihoods.gather(1, chunk_targets[:, None])[:, 0]
                 losses.extend((-target_values).tolist())
         return losses
+
+    @contextmanager
+    def _adapted(self, adapter: Path | None, strength: float) -> Iterator[None]:
+        """Apply an adapter, or a part of it."""
+        from peft.helpers import rescale_adapter_scale
+
+        self._activate(adapter)
+        if adapter is None or strength == 1:
+            yield
+            return
+        with rescale_adapter_scale(self._peft, strength):
+            yield
 
     def _activate(self, adapter: Path | None) -> None:
         if adapter is None:
@@ -329,6 +351,7 @@ class Service:
             sampling=read_sampling(body),
             stops=read_stops(body),
             seed=body.get("seed"),
+            strength=fields["strength"],
         )
         reply = Reply(fields["model"], prompt_tokens=len(prompt))
         chunks = encode_reply(self._generate(task, reply), reply, body)
@@ -348,7 +371,7 @@ class Service:
         positions = [at for reply in replies for at in range(reply.start, reply.end)]
         losses = await self._run(
             lambda: self._model.negative_log_likelihoods(
-                ids, positions, _adapter(fields)
+                ids, positions, _adapter(fields), fields["strength"]
             )
         )
         nll = dict(zip(positions, losses, strict=True))

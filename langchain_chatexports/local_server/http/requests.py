@@ -125,6 +125,7 @@ class _Message(_StrictModel):
     audio: None = None
 
 
+Strength = Annotated[float, Field(ge=0, le=1)]
 Messages = Annotated[list[_Message], Field(min_length=1, max_length=4096)]
 
 
@@ -151,6 +152,7 @@ class ChatRequest(_StrictModel):
     dry_allowed_length: Annotated[int, Field(ge=1, le=1000)] | None = None
     dry_penalty_last_n: Annotated[int, Field(ge=-1, le=65_536)] | None = None
 
+    strength: Strength | None = None
     tools: list[_Tool] | None = None
     tool_choice: Literal["none", "auto", "required"] | _Tool | None = None
     response_format: dict[str, Any] | None = None
@@ -165,7 +167,7 @@ class ChatRequest(_StrictModel):
         for name in sorted(unknown - LLAMA_CPP_ONLY - _IGNORED):
             msg = "Unrecognized request argument."
             raise RequestError(msg, code="unknown_parameter", param=name)
-        body = self.model_dump(exclude_none=True, exclude=set(_IGNORED))
+        body = self.model_dump(exclude_none=True, exclude={*_IGNORED, "strength"})
         for name in ("response_format", "tools"):
             if len(json.dumps(body.get(name))) > _MAX_SCHEMA_BYTES:
                 msg = f"'{name}' is larger than {_MAX_SCHEMA_BYTES} bytes."
@@ -182,6 +184,7 @@ class ScoreRequest(_StrictModel):
 
     model: str
     messages: Messages
+    strength: Strength | None = None
 
 
 class TokenizeRequest(_StrictModel):

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, UploadFile
@@ -78,13 +78,13 @@ class Api:
         models = self.workspace.models.list()
         return [model for model in models if model.base_model == self.base.name]
 
-    def find_model(self, name: str) -> Model:
+    def find_model(self, name: str, strength: float | None = None) -> Model:
         """Return a model by name; it is never used as a path or hub id."""
         if name in self.base_names:
             return Model(self.base.name)
         for model in self.workspace.models.list():
             if model.name == name and model.base_model == self.base.name:
-                return model
+                return model if strength is None else replace(model, strength=strength)
             if model.name == name:
                 msg = (
                     f"This model was tuned from {model.base_model}, but the server "
@@ -320,7 +320,7 @@ async def create_chat_completion(
     api: ApiDependency, body: ChatRequest, request: Request
 ) -> Response:
     """Complete a chat, at once or as a stream; a client that leaves ends it."""
-    model = await run_in_threadpool(api.find_model, body.model)
+    model = await run_in_threadpool(api.find_model, body.model, body.strength)
     chunks = _guard(api.engine.complete(model, body.to_body()))
     return await respond(chunks, request, is_stream=bool(body.stream))
 
@@ -328,7 +328,7 @@ async def create_chat_completion(
 @router.post("/score")
 async def create_score(api: ApiDependency, body: ScoreRequest) -> Response:
     """Return the log-likelihoods of the assistant's messages in a chat."""
-    model = await run_in_threadpool(api.find_model, body.model)
+    model = await run_in_threadpool(api.find_model, body.model, body.strength)
     turns = await api.engine.score(model, _dump(body.messages))
     return JsonResponse({"object": "score", "model": model.name, "turns": turns})
 

@@ -229,6 +229,15 @@ class Jobs:
             query = "UPDATE jobs SET label = ? WHERE id = ?"
             database.execute(query, (label, job_id))
 
+    def set_strength(self, job_id: str, strength: float) -> None:
+        """Set the strength of a job's model."""
+        with self._data.connect(writes=True) as database:
+            query = (
+                "UPDATE jobs SET results = json_set(results, '$.strength', ?) "
+                "WHERE id = ?"
+            )
+            database.execute(query, (strength, job_id))
+
     # For the queue and the trainer
 
     def move(

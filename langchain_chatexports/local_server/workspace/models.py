@@ -71,6 +71,10 @@ class Model:
     reply_tokens: int | None = None
     """The default token limit of its replies, from the person's replies."""
 
+    strength: float = 1.0
+    """How much of the adapter is applied: 0 is the base, 1 as trained. Between them, a
+    model is less like the person, and may make more sense."""
+
     @property
     def title(self) -> str:
         """The label, the person, or the short name."""
@@ -174,6 +178,13 @@ class Models:
             raise LocalServerError(msg)
         self._jobs.rename_model(self._get(name).job_id, printable or None)
 
+    def set_strength(self, name: str, strength: float) -> None:
+        """Change the default strength of a model."""
+        if not 0 <= strength <= 1:
+            msg = "The strength must be from 0 (the base) to 1 (as trained)."
+            raise LocalServerError(msg)
+        self._jobs.set_strength(self._get(name).job_id, strength)
+
     def delete(self, name: str) -> None:
         """Delete a model with its job, and the examples that only it needs."""
         self._jobs.delete(self._get(name).job_id)
@@ -204,6 +215,7 @@ class Models:
             exports=tuple(map(Path, exports)),
             label=job.label,
             reply_tokens=results.get("reply_tokens"),
+            strength=results.get("strength", 1.0),
         )
 
 

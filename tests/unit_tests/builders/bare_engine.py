@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,13 @@ class BareEngine:
         }
 
 
-def log_likelihoods(base: Path, adapter: Path | None, tokens: Sequence[int]) -> Any:
+def log_likelihoods(
+    base: Path, adapter: Path | None, tokens: Sequence[int], strength: float = 1.0
+) -> Any:
     """Return the log-likelihoods of the next token by transformers and PEFT."""
     import torch
     from peft import PeftModel
+    from peft.helpers import rescale_adapter_scale
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
@@ -57,6 +61,7 @@ def log_likelihoods(base: Path, adapter: Path | None, tokens: Sequence[int]) -> 
             # PEFT uses an attribute that transformers deprecates.
             warnings.simplefilter("ignore", FutureWarning)
             model = PeftModel.from_pretrained(model, adapter)
-    with torch.inference_mode():
+    scaled = rescale_adapter_scale(model, strength) if adapter else nullcontext()
+    with torch.inference_mode(), scaled:
         logits = model(input_ids=torch.tensor([[*tokens]])).logits[0, -1]
     return torch.log_softmax(logits, dim=-1)

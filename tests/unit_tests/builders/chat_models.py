@@ -6,12 +6,15 @@ from langchain_core.language_models import FakeListChatModel, GenericFakeChatMod
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from openai import APIError
+from pydantic import Field
 
 
 class Recorder(FakeListChatModel):
     """Replies with items of a list, and records the requests."""
 
     asked: list[Any]
+    extra: list[Any] = Field(default_factory=list)
+    """The extra body of each request."""
 
     @property
     def texts(self) -> list[list[str]]:
@@ -20,6 +23,7 @@ class Recorder(FakeListChatModel):
 
     def _stream(self, messages: list[Any], *args: Any, **kwargs: Any) -> Any:
         self.asked.append(list(messages))
+        self.extra.append(kwargs.get("extra_body"))
         yield from super()._stream(messages, *args, **kwargs)
 
 

@@ -105,6 +105,14 @@ def test_talk_is_saved_until_reset(
     assert not list((tuned.folder / "talks").iterdir())
 
 
+def test_strength_changes_the_talk(typing: Typing, model: Recorder) -> None:
+    output = typing("/strength 0.7", ENTER, "Hello", ENTER, "/strength 7", ENTER)
+    assert "have strength 0.7" in output
+    assert "must be from 0 to 1" in output
+    assert model.texts == [["Hello"]]
+    assert model.extra == [{"strength": 0.7}]
+
+
 def test_retry_repeats_the_last_message(typing: Typing, model: Recorder) -> None:
     typing("Hello", ENTER, "Ready?", ENTER, "/retry", ENTER, "Go!", ENTER)
     assert model.texts[1] == model.texts[2] == ["Hello", "Slow.", "Ready?"]

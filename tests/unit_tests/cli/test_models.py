@@ -91,6 +91,16 @@ def test_rename_sets_and_removes_label(run: Run, workspace: Workspace) -> None:
     assert "2023”" not in run("models", "--data-dir", "kept").out
 
 
+def test_strength_is_set_and_listed(run: Run, workspace: Workspace) -> None:
+    model = _labeled(workspace, "Hare", "")
+    done = run("models", "--strength", "hare", "0.75", "--data-dir", "kept")
+    assert done.err == f"{model.name}: strength 0.75\n"
+    listed = run("models", "--data-dir", "kept", "--json").out
+    assert json.loads(listed)["models"][0]["strength"] == 0.75
+    done = run("models", "--strength", "hare", "2", "--data-dir", "kept")
+    assert "from 0 (the base) to 1" in done.err
+
+
 @pytest.mark.parametrize("is_everything", [False, True])
 def test_deletion_needs_consent(
     run: Run, models: list[Model], workspace: Workspace, *, is_everything: bool

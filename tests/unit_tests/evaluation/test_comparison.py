@@ -103,6 +103,7 @@ def test_progress_increases_in_each_stage() -> None:
     names = [
         f"{name}: {title}" for name in ("scoring", "answering") for title in titles
     ]
+    names += ["matching: the person", "matching: tuned model"]
     assert list(stages) == [*names, "comparing"]
     assert all(a <= b for done in stages.values() for a, b in pairwise(done))
 

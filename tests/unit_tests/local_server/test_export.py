@@ -4,6 +4,7 @@ import re
 import shutil
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -153,19 +154,24 @@ def model(
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_export_matches_peft(model: Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strength", [None, 0.5])
+def test_export_matches_peft(
+    model: Model, tmp_path: Path, strength: float | None
+) -> None:
     import torch
     from peft import PeftModel
+    from peft.helpers import rescale_adapter_scale
     from transformers import AutoModelForCausalLM
 
-    target = export_model(model, tmp_path / "new" / "merged")
+    target = export_model(model, tmp_path / "new" / "merged", strength=strength)
     assert find_base(target).name == "merged"
     assert {path.name for path in target.parent.iterdir()} == {"merged"}
     ids = torch.tensor([[5, 6, 7]])
     merged = AutoModelForCausalLM.from_pretrained(target).eval()
     plain = AutoModelForCausalLM.from_pretrained(model.base)
     tuned = PeftModel.from_pretrained(plain, model.folder).eval()
-    with torch.inference_mode():
+    factor = 1.0 if strength is None else strength
+    with torch.inference_mode(), rescale_adapter_scale(tuned, factor):
         torch.testing.assert_close(
             merged(input_ids=ids).logits, tuned(input_ids=ids).logits
         )
@@ -175,6 +181,7 @@ def test_export_matches_peft(model: Model, tmp_path: Path) -> None:
 def test_gguf_export_matches_peft(model: Model, tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     assert model.folder is not None
+    model = replace(model, strength=0.5)
     target = export_model(model, tmp_path / "voice", gguf=True, quantization="f16")
     lines = (target / "Modelfile").read_text("utf-8").splitlines()
     assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
@@ -184,7 +191,7 @@ def test_gguf_export_matches_peft(model: Model, tmp_path: Path) -> None:
     engine = BareEngine(target / "model.gguf")
     compared = 0
     for ids in ([5, 6, 7], [9, 8, 30, 200, 5], [300, 12], [40], [7, 90, 61], [12, 77]):
-        expected = log_likelihoods(Path(model.base), model.folder, ids)
+        expected = log_likelihoods(Path(model.base), model.folder, ids, model.strength)
         found = engine.log_likelihoods(ids)
         compared += len(found)
         for token, value in found.items():

@@ -1,5 +1,6 @@
 """A model in a talk: its prompts and its answers."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,6 +39,12 @@ def test_answer_at_token_limit_is_cut(reason: str) -> None:
     talk.add_line("Ready?")
     assert "".join(talk.answer()) == "And then"
     assert talk.turns[-1].is_cut == (reason == "length")
+
+
+def test_strength_is_sent(server: OpenAIServer, talk: Talk) -> None:
+    talk.settings = replace(talk.settings, strength=0.5)
+    assert "".join(talk.answer())
+    assert server.chats[-1]["strength"] == 0.5
 
 
 def test_too_long_history_is_halved(server: OpenAIServer, talk: Talk) -> None:

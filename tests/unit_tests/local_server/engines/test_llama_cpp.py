@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ async def test_base_and_adapters_answer_at_the_same_time(
     await ask(engine, models[0], max_tokens=1)
     await ask(engine, models[1], max_tokens=1)
     (process,) = _processes(engine)
-    asked = [TINY, *models, TINY, *models]
+    half = replace(models[0], strength=0.5)
+    asked = [TINY, *models, half, TINY, *models]
     answers = await asyncio.gather(
         *(
             ask(engine, model, max_tokens=20, **_GREEDY, logprobs=True, top_logprobs=20)
@@ -141,14 +143,14 @@ async def test_base_and_adapters_answer_at_the_same_time(
     for model, answer in zip(asked, answers, strict=True):
         assert answer.model == model.name
         logprobs: Any = answer.choices[0].logprobs
-        expected = log_likelihoods(tiny_base, model.folder, prompt)
+        expected = log_likelihoods(tiny_base, model.folder, prompt, model.strength)
         found = {each.id: each.logprob for each in logprobs.content[0].top_logprobs}
         assert len(found) == 20
         assert found == pytest.approx(
             {token: float(expected[token]) for token in found}, abs=0.002
         )
         likeliest.add(logprobs.content[0].id)
-    assert len(likeliest) == 3
+    assert len(likeliest) >= 3
 
 
 async def test_old_child_ends_after_its_last_request(

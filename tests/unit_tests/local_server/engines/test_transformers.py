@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,16 @@ async def test_adapters_change_answers_and_scores(
     assert len(set(texts)) == 3
     scores = [(await engine.score(model, _CHAT))[0]["nll"] for model in models]
     assert len(set(scores)) == 3
+    strengths = (0.0, 0.5, 1.0)
+    weaker = [
+        (await engine.score(replace(models[1], strength=strength), _CHAT))[0]["nll"]
+        for strength in strengths
+    ]
+    assert weaker[0] == pytest.approx(scores[0])
+    assert weaker[2] == scores[1]
+    assert len(set(weaker)) == 3
+    half = replace(models[1], strength=0.5)
+    assert text_of(await ask(engine, half, **_GREEDY)) not in texts[1:3]
 
 
 @pytest.mark.asyncio(loop_scope="module")

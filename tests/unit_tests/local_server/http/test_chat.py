@@ -8,7 +8,8 @@ import pytest
 from openai import OpenAI
 from starlette.testclient import TestClient
 
-from langchain_chatexports.local_server.workspace import Workspace
+from langchain_chatexports.local_server.testing import EchoEngine
+from langchain_chatexports.local_server.workspace import Model, Workspace
 from tests.unit_tests.builders.workspaces import add_job, add_model
 
 _HELLO: list[Any] = [{"role": "user", "content": "Are you ready for the race?"}]
@@ -50,6 +51,26 @@ def test_tuned_model_replies_until_it_is_deleted(
     with pytest.raises(openai.NotFoundError):
         _ask(client, model=model.name)
     assert (workspace.jobs.list(), workspace.files.list()) == ((), ())
+
+
+def test_strength_of_a_request_comes_before_the_models(
+    http: TestClient, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def score(_: object, model: Model, __: object) -> list[float]:
+        return [model.strength]
+
+    monkeypatch.setattr(EchoEngine, "score", score)
+    model = add_model(workspace, results={"strength": 0.75})
+
+    def send(**options: float) -> Any:
+        body = {"model": model.name, "messages": _HELLO, **options}
+        return http.post("/v1/score", json=body)
+
+    assert send().json()["turns"] == [0.75]
+    assert send(strength=0.5).json()["turns"] == [0.5]
+    assert send(strength=1.5).status_code == 400
+    body = {"model": "tiny", "messages": _HELLO, "strength": 0.5}
+    assert http.post("/v1/chat/completions", json=body).status_code == 200
 
 
 def test_model_of_another_base_is_named(client: OpenAI, workspace: Workspace) -> None:

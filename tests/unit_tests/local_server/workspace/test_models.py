@@ -1,5 +1,6 @@
 """Names and labels of tuned models."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,17 @@ def test_renamed_model_is_found_by_its_label(
     assert (model.name, model.title) == (before.name, "Hare, in 2023")
     workspace.models.rename(before.name, "")
     assert workspace.models.find(before.name) == before
+
+
+def test_strength_is_stored_and_limited(
+    workspace: Workspace, models: list[Model]
+) -> None:
+    assert models[0].strength == pytest.approx(1.0)
+    workspace.models.set_strength(models[0].name, 0.75)
+    changed = workspace.models.find(models[0].name)
+    assert changed == replace(models[0], strength=0.75)
+    with pytest.raises(LocalServerError, match="from 0"):
+        workspace.models.set_strength(models[0].name, 1.5)
 
 
 def test_invalid_rename_changes_nothing(
