@@ -1,11 +1,12 @@
 """Convert published chats of real and fictional people to tables.
 
-There are three archives, each a git repository that you clone yourself; no text of them
+There are four archives, each a git repository that you clone yourself; no text of them
 is shipped or printed:
 
 | repository | content | file |
 | --- | --- | --- |
 | qTox/qtox-irc-logs | a project's channel | `YEAR/MONTH/*.log.txt` |
+| TeeworldsDB/irclogs | two channels of a game | `CHANNEL/*.log` |
 | leanprover-community/archive | topics of a community | `zulip_json/STREAM/*.json` |
 | EmilHvitfeldt/friends | the scenes of a series | `data/friends.rda` |
 
@@ -31,6 +32,7 @@ __all__ = ["ARCHIVES", "Line", "most_active_senders", "write_table"]
 
 _IRC_LINE = re.compile(r"\[(\d\d:\d\d:\d\d)\] <([^>]+)> (.*)")
 _IRC_DAY = re.compile(r"_(\d{8})\.log")
+_MINUTE_LINE = re.compile(r"(\d\d:\d\d) <[ @+]?([^>]+)> (.*)")
 _AWAY = re.compile(r"(\|.*|_+)$")
 _STREAM = "116395-maths"
 _SKIPPED = re.compile(
@@ -95,6 +97,17 @@ def _irc(folder: Path) -> Iterator[Line]:
                 yield Line("channel", sender, f"{date}T{time}Z", text)
 
 
+def _irc_by_minute(folder: Path) -> Iterator[Line]:
+    """Yield the lines of channels whose times have no seconds."""
+    for path in sorted(folder.glob("*/????-??-??.log")):
+        for row in path.read_text("utf-8", "replace").splitlines():
+            if found := _MINUTE_LINE.match(row):
+                time, nick, text = found.groups()
+                sender = _AWAY.sub("", nick) or nick
+                moment = f"{path.stem}T{time}:00Z"
+                yield Line(path.parent.name, sender, moment, text)
+
+
 def _zulip(folder: Path) -> Iterator[Line]:
     for path in sorted((folder / "zulip_json" / _STREAM).glob("*.json")):
         for message in json.loads(path.read_text("utf-8")):
@@ -128,6 +141,7 @@ def _series(folder: Path) -> Iterator[Line]:
 
 ARCHIVES: dict[str, tuple[str, Callable[[Path], Iterator[Line]]]] = {
     "channel": ("qtox-irc-logs", _irc),
+    "minutes": ("irclogs", _irc_by_minute),
     "series": ("friends", _series),
     "topics": ("archive", _zulip),
 }

@@ -19,14 +19,19 @@ if TYPE_CHECKING:
     from langchain_chatexports.personas.chat_model import PersonaChatModel
     from langchain_chatexports.personas.middleware import (
         RecallMiddleware,
+        RhythmMiddleware,
         VoiceMiddleware,
     )
+    from langchain_chatexports.personas.rhythm import ReplyDecision, ReplyRhythm
     from langchain_chatexports.personas.style import style_card
     from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
 __all__ = [
     "PersonaChatModel",
     "RecallMiddleware",
+    "ReplyDecision",
+    "ReplyRhythm",
+    "RhythmMiddleware",
     "VoiceMiddleware",
     "VoicePrompt",
     "style_card",
@@ -34,7 +39,8 @@ __all__ = [
 
 _MODULES = {
     "chat_model": ("PersonaChatModel",),
-    "middleware": ("RecallMiddleware", "VoiceMiddleware"),
+    "middleware": ("RecallMiddleware", "RhythmMiddleware", "VoiceMiddleware"),
+    "rhythm": ("ReplyDecision", "ReplyRhythm"),
     "style": ("style_card",),
     "voice_prompt": ("VoicePrompt",),
 }

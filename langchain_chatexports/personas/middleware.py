@@ -1,5 +1,6 @@
-"""Middleware that gives an agent a person's voice, or messages from chats."""
+"""Middleware that gives an agent a person's voice, rhythm, or messages from chats."""
 
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -7,12 +8,18 @@ from langchain_core.documents import Document
 from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 
 from langchain_chatexports.personas.chat_model import PersonaChatModel
+from langchain_chatexports.personas.rhythm import ReplyRhythm
 from langchain_chatexports.personas.voice_prompt import VoicePrompt
 from langchain_chatexports.retrieval.retriever import ChatExportRetriever
 from langchain_chatexports.retrieval.tools import format_passages
 
 try:
-    from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+    from langchain.agents.middleware import (
+        AgentMiddleware,
+        ModelRequest,
+        ModelResponse,
+        hook_config,
+    )
 except ImportError as error:
     msg = "Middleware requires LangChain agents. Install them: pip install langchain"
     raise ImportError(msg) from error
@@ -106,6 +113,49 @@ class RecallMiddleware(AgentMiddleware[Any, Any, Any]):
         question = _last_user_text(request.messages)
         passages = await self.retriever.ainvoke(question) if question else []
         return await handler(_add_passages(request, passages))
+
+
+class RhythmMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Lets an agent in a group be silent where the person would be.
+
+    Before it answers a message, it draws from `ReplyRhythm.decide`; if the person would
+    be silent, the turn ends without a call of the model. Messages should have a
+    `sender` (or `name`) and a `message_time`. In a talk of two, leave it out.
+
+    ```python
+    agent = create_agent(model, middleware=[RhythmMiddleware(rhythm, "Ann")])
+    ```
+    """
+
+    def __init__(
+        self,
+        rhythm: ReplyRhythm,
+        person: str | None = None,
+        *,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Initialize the middleware.
+
+        Args:
+            rhythm: The person's rhythm, from `ReplyRhythm.fit`.
+            person: The name by which the others call the agent.
+            rng: The source of chance; by default, one of its own.
+        """
+        super().__init__()
+        self.rhythm = rhythm
+        self.person = person
+        self._rng = rng or random.Random()  # noqa: S311 - not a secret.
+
+    @hook_config(can_jump_to=["end"])
+    def before_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:
+        """End the turn if the person would be silent."""
+        del runtime
+        messages = state["messages"]
+        # After a tool, the person has already begun to answer.
+        if not messages or not isinstance(messages[-1], HumanMessage):
+            return None
+        delay, _ = self.rhythm.decide(messages, person=self.person).sample(self._rng)
+        return {"jump_to": "end"} if delay is None else None
 
 
 def _last_user_text(messages: Sequence[AnyMessage]) -> str:

@@ -35,12 +35,12 @@ def pauses_before(messages: Sequence[BaseMessage]) -> list[float | None]:
         is_older = last_time is not None and start < last_time
         # Two consecutive older messages mean that `last_time` was in the future.
         if was_older or not is_older:
-            last_time = max(start, _end_time(message, start))
+            last_time = max(start, last_event_time(message, start))
         was_older = is_older
     return pauses
 
 
-def _end_time(message: BaseMessage, start: float) -> float:
+def last_event_time(message: BaseMessage, start: float) -> float:
     """Return the time of a message's last event, in Unix seconds."""
     events = message.additional_kwargs.get("events")
     if not isinstance(events, list) or len(events) < 2:  # noqa: PLR2004 - a run of two
@@ -58,8 +58,11 @@ def automatic_gap(pauses: Iterable[float]) -> float:
 
     It grows with the median pause: 30 minutes for a median of one minute, six hours for
     a median of one hour. Where dialogues are known, this is as accurate as a mixture of
-    distributions (`python -m benchmarks.split_sessions`).
+    distributions (`python -m benchmarks.split_sessions`). Where times have no seconds,
+    a pause of 0 is one of up to a minute.
     """
-    minutes = max(1.0, median(list(pauses) or [60.0])) / 60
+    known = list(pauses) or [60.0]
+    has_seconds = any(pause % 60 for pause in known)
+    minutes = max(1.0 if has_seconds else 30.0, median(known)) / 60
     gap = _GAP_AT_ONE_MINUTE * minutes**_EXPONENT
     return float(min(max(gap, MIN_GAP_SECONDS), MAX_GAP_SECONDS))
