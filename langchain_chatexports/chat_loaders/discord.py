@@ -231,9 +231,13 @@ class MessageReader:
         if record is None:
             return Message(None, "", "", kind="unreadable")
         author = record.author or User()
+        handles = tuple(filter(None, [clean_text(author.name)]))
         person = author.id or ""
+        if author.is_bot and handles:
+            # A webhook has one id, and a name for each of the people it speaks for.
+            earlier = self.people.get(person, Person(handles=handles))
+            person = person if earlier.handles == handles else f"{person} {handles[0]}"
         if person and person not in self.people:
-            handles = tuple(filter(None, [clean_text(author.name)]))
             self.people[person] = Person(author.display_name, handles)
         kind, forwarded = _classify(record), record.forwarded_message
         text = replace_ids(record, record.content, self.people)

@@ -155,7 +155,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
 
 
 def _report_gaps(export: MessengerExport, files: ExportFiles) -> None:
-    """Report files of threads that are missing or not understood."""
+    """Report files that are missing, not understood or joined by names alone."""
     numbered = [
         (thread, entry)
         for thread in export.threads
@@ -163,6 +163,13 @@ def _report_gaps(export: MessengerExport, files: ExportFiles) -> None:
         if entry.number
     ]
     ignored = [file for file in export.other_files if may_be_thread(file.name)]
+    for thread, encrypted in export.joined_by_name:
+        files.report_loss(
+            "joined_by_name",
+            f"{encrypted.file.label} and the thread {thread.id} are of people with the "
+            "same names and read as one conversation. If they are different people, "
+            "load the encrypted chats by themselves.",
+        )
     files.report_ignored(ignored, [entry.file for _, entry in numbered])
     numbers: dict[str, set[int]] = defaultdict(set)
     for thread, entry in numbered:

@@ -121,6 +121,11 @@ class Thread:
         return any(file.section == "e2ee_cutover" for file in self.files)
 
     @property
+    def is_encrypted(self) -> bool:
+        """Whether all of its files are from the secure storage."""
+        return all(file.head is not None and file.head.is_e2ee for file in self.files)
+
+    @property
     def is_skipped(self) -> bool:
         """Whether all of its sections are skipped."""
         return all(file.is_skipped for file in self.files)
@@ -142,6 +147,8 @@ class MessengerExport:
         # Other JSON files, such as settings and the profile.
         self.other_files: list[ExportFile] = []
         self.html_files = 0
+        # Encrypted chats and the older threads of people with the same two names.
+        self.joined_by_name: list[tuple[Thread, ThreadFile]] = []
         self._by_key: dict[str, Thread] = {}
         encrypted: list[ThreadFile] = []
         renamed: list[ThreadFile] = []
@@ -222,6 +229,8 @@ class MessengerExport:
             is_unique = _is_pair(people) and people not in ambiguous
             key = people, "" if is_unique else _normalize_key(entry.file.name)
             if original := pairs.get((people, "")) or pairs.get(key):
+                if not (original.became_encrypted or original.is_encrypted):
+                    self.joined_by_name.append((original, entry))
                 original.files.append(entry)
             else:
                 stem = entry.file.name.rpartition(".")[0]

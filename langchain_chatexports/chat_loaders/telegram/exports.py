@@ -72,7 +72,7 @@ def _join(
     """Return the exports of each chat by id: JSON before HTML, latest first."""
     chats: dict[str, list[Chat]] = defaultdict(list)
     for chat in json_chats:
-        chats[chat.id].append(chat)
+        chats[chat.conversation_id].append(chat)
     candidates = [chat for exports in chats.values() for chat in exports]
     for chat in html_chats:
         chats[_match_json_chat(chat, candidates)].append(chat)
@@ -112,7 +112,7 @@ def _match_json_chat(page: Chat, chats: list[Chat]) -> str:
             if record and record.id in texts_by_id
         ]
         if sum(results) * 2 > len(results):  # Some messages may have been edited.
-            return chat.id
+            return chat.conversation_id
     return page.id
 
 

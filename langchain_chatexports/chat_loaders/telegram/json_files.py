@@ -130,12 +130,21 @@ def read_json(files: ExportFiles) -> JsonChats:
     # Do not read all files again for each chat.
     most_files = max(ids.values(), default=0)
     read: _Reader = lru_cache(max(_CACHED_FILES, most_files))(_read_export)
+    user = next((export.user for export in exports.values() if export.user), None)
     chats = [
-        Chat(id_, name or None, kind, partial(_read_records, file, index, read))
+        Chat(
+            id_,
+            name or None,
+            kind,
+            partial(_read_records, file, index, read),
+            user=export.user,
+            is_of_other_account=bool(
+                user and export.user and export.user.id != user.id
+            ),
+        )
         for file, export in exports.items()
         for index, (id_, name, kind) in enumerate(export.chats)
     ]
-    user = next((export.user for export in exports.values() if export.user), None)
     contacts = [
         user
         for export in exports.values()

@@ -19,7 +19,10 @@ from langchain_chatexports.chat_loaders.telegram.exports import (
 from langchain_chatexports.chat_loaders.telegram.html_pages import is_page
 from langchain_chatexports.chat_loaders.telegram.json_files import is_json_export
 from langchain_chatexports.chat_loaders.telegram.messages import MessageConverter
-from langchain_chatexports.chat_loaders.telegram.owner import find_owner
+from langchain_chatexports.chat_loaders.telegram.owner import (
+    find_owner,
+    user_as_owner,
+)
 from langchain_chatexports.chat_loaders.telegram.records import Chat, Record
 from langchain_chatexports.exceptions import ChatExportError, ExportWarning
 
@@ -83,19 +86,22 @@ class TelegramChatLoader(ChatExportLoader):
             ExportFormatError: If there is no Telegram chat.
         """
         export = read_export(files)
-        owner = find_owner(export) if self.owner is None else None
+        detected_owner = find_owner(export) if self.owner is None else None
         used_zone = used_offset = False
         one_sided_count = 0
-        for chats in export.chats.values():
+        for conversation_id, chats in export.chats.items():
             chat = chats[0]
+            owner = detected_owner
+            if owner and chat.user:  # Each account has its own.
+                owner = user_as_owner(chat.user)
             converter = MessageConverter(
                 chat, self.timezone, export.bots, export.handles
             )
-            if (person := owner or export.user) and not chat.is_html:
+            if (person := owner or chat.user or export.user) and not chat.is_html:
                 converter.add_person(person.id, person.name)
             number = "" if chat.is_html else chat.id.lstrip(_LETTERS)
             yield Conversation(
-                id=chat.id,
+                id=conversation_id,
                 messages=files.collect(_read_messages(chats, converter, files)),
                 title=chat.title,
                 people=converter.people,

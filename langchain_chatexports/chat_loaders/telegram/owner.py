@@ -6,7 +6,7 @@ from itertools import islice
 
 from langchain_chatexports.chat_loaders.messages import DetectedOwner
 from langchain_chatexports.chat_loaders.telegram.exports import Export
-from langchain_chatexports.chat_loaders.telegram.records import Chat, Record
+from langchain_chatexports.chat_loaders.telegram.records import Chat, Record, User
 from langchain_chatexports.exceptions import ChatExportError
 
 _FIRST_RECORDS = 100  # By then, both people in a chat have usually written.
@@ -20,8 +20,7 @@ def find_owner(export: Export) -> DetectedOwner | None:
     personal chats, or the author of the notes in Saved Messages.
     """
     if export.user:
-        user = export.user
-        return DetectedOwner(user.id, "personal information", user.name)
+        return user_as_owner(export.user)
     candidates: list[dict[str, str]] = []
     note_authors: dict[str, str] = {}
     for chats in export.chats.values():
@@ -42,6 +41,11 @@ def find_owner(export: Export) -> DetectedOwner | None:
         ((owner, name),) = note_authors.items()
         return DetectedOwner(owner, "saved messages", name or owner)
     return None
+
+
+def user_as_owner(user: User) -> DetectedOwner:
+    """Return the user of an account as its owner."""
+    return DetectedOwner(user.id, "personal information", user.name)
 
 
 def _find_possible_owners(chat: Chat) -> dict[str, str]:

@@ -172,6 +172,22 @@ class Chat:
     """Reads the records, with `None` for a damaged record."""
 
     is_html: bool = False
+    user: "User | None" = None
+    """The owner of the account that exported it, if the file says so."""
+
+    is_of_other_account: bool = False
+    """Whether an earlier chat in the export is of another account."""
+
+    @property
+    def conversation_id(self) -> str:
+        """The id of the conversation in the export.
+
+        Except in channels and supergroups, ids are only valid within an account.
+        """
+        is_shared = _PEERS.get(self.type) == "channel"
+        if self.user is None or not self.is_of_other_account or is_shared:
+            return self.id
+        return f"{self.id} ({self.user.id})"
 
     @property
     def title(self) -> str | None:

@@ -1,10 +1,13 @@
 """Nothing is left out of an export silently: records, files, ends of files."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langchain_chatexports import (
     DiscordChatLoader,
@@ -16,13 +19,20 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader
-from tests.unit_tests.builders.discord import ANN, DiscordChannel
-from tests.unit_tests.builders.messenger import message, meta_json
+from tests.unit_tests.builders.discord import ANN, DiscordChannel, author
+from tests.unit_tests.builders.messenger import Export, message, meta_json
 from tests.unit_tests.builders.sessions import texts
 from tests.unit_tests.builders.signal import SignalExport
 from tests.unit_tests.builders.slack import workspace
 from tests.unit_tests.builders.tables import write_csv
-from tests.unit_tests.builders.telegram import Page, text_block
+from tests.unit_tests.builders.telegram import (
+    USER,
+    Page,
+    Person,
+    TelegramChat,
+    account_text,
+    text_block,
+)
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 
 NOON = 1_700_000_000_000
@@ -151,3 +161,61 @@ def test_repeated_first_word_is_no_name(tmp_path: Path) -> None:
         chat.to_file(tmp_path / "WhatsApp Chat with Bo.txt"), timezone="UTC"
     )
     assert loader.inspect().senders == {"Ann": 3, "Bo": 1}
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(1, 3), st.sampled_from("abc")),
+        max_size=9,
+    )
+)
+def test_ids_are_of_one_account(messages: list[tuple[int, int, str]]) -> None:
+    """Identity is source, account and id: each account's messages are kept."""
+    kept = {(account, number): text for account, number, text in messages}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for account in range(3):
+            chat = TelegramChat()
+            for (owner, number), text in kept.items():
+                if owner == account:
+                    chat.says(Person("Ann", f"user{owner}"), text, id=number)
+            user = {**USER, "user_id": account + 100}
+            folder.joinpath(f"{account}.json").write_text(
+                account_text([chat], user=user)
+            )
+        loader = TelegramChatLoader(folder)
+        found = [(s["metadata"]["id"], texts(s)) for s in loader.load()]
+        assert loader.inspect().skipped == {}
+    assert len({id_ for id_, _ in found}) == len({owner for owner, _ in kept})
+    expected = [[t for (o, _), t in kept.items() if o == n] for n in range(3)]
+    assert [items for _, items in found] == [items for items in expected if items]
+
+
+def test_each_account_has_its_owner(tmp_path: Path) -> None:
+    for number in (11, 12):
+        chat = TelegramChat()
+        chat.says(Person(f"Owner {number}", f"user{number}"), "Hi")
+        user = {**USER, "user_id": number, "first_name": f"Owner {number}"}
+        (tmp_path / f"{number}.json").write_text(account_text([chat], user=user))
+    sessions = TelegramChatLoader(tmp_path).load()
+    assert [s["metadata"]["owner"] for s in sessions] == ["Owner 11", "Owner 12"]
+    assert all(s["messages"][0].additional_kwargs["is_from_me"] for s in sessions)
+
+
+def test_names_of_a_webhook_are_people(tmp_path: Path) -> None:
+    channel = DiscordChannel()
+    for name in ("News", "Weather", "News"):
+        channel.says(author("99", name, isBot=True), f"{name}!")
+    path = tmp_path / "general.json"
+    channel.write(path)
+    senders = DiscordChatLoader(path, keep="bot").inspect().senders
+    assert senders == {"News": 2, "Weather": 1}
+
+
+def test_joining_by_name_alone_is_reported(tmp_path: Path) -> None:
+    export = Export()
+    export.thread("bob_1", people=["Bob", "Ada"]).says("Bob", "old", NOON)
+    export.encrypted("messages/Bob_7.json", ["Bob", "Ada"]).says("Bob", "x", NOON + 1)
+    loader = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path), owner="Ada")
+    found, details = read_with_warning(loader, "Bob_7.json and the thread bob_1 are")
+    assert (found, details["joined_by_name"]) == (["old", "x"], 1)

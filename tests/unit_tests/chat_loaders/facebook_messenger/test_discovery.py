@@ -189,6 +189,7 @@ def add_encrypted_chat(export: Export) -> None:
     chat.says(ADA, "after", NOON + 5)
 
 
+@pytest.mark.filterwarnings("ignore:.* people with the same names")
 @pytest.mark.parametrize("section", ["inbox", "e2ee_cutover"])
 def test_encrypted_chat_is_joined(export: Export, tmp_path: Path, section: str) -> None:
     export.thread("ada_1", PAIR, section=section).says(ADA, "before", NOON)
