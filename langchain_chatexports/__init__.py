@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         SessionMetadata,
     )
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
+    from langchain_chatexports.chat_loaders.skype import SkypeChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.sms import SmsChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
@@ -93,6 +94,7 @@ __all__ = [
     "SessionTransform",
     "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
+    "SkypeChatLoader",
     "SlackChatLoader",
     "SmsChatLoader",
     "SplitSessions",
@@ -126,6 +128,7 @@ _MODULES = {
     "chat_loaders.chatlab": ("ChatLabChatLoader",),
     "chat_loaders.kakaotalk": ("KakaoTalkChatLoader",),
     "chat_loaders.line": ("LineChatLoader",),
+    "chat_loaders.skype": ("SkypeChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
     from langchain_chatexports.chat_loaders.line import LineChatLoader
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
+    from langchain_chatexports.chat_loaders.skype import SkypeChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
     from langchain_chatexports.chat_loaders.sms import SmsChatLoader
     from langchain_chatexports.chat_loaders.table import TableChatLoader
@@ -38,6 +39,7 @@ __all__ = [
     "LineChatLoader",
     "SignalChatLoader",
     "SingleFileFacebookMessengerChatLoader",
+    "SkypeChatLoader",
     "SlackChatLoader",
     "SmsChatLoader",
     "TableChatLoader",
@@ -62,6 +64,7 @@ _MODULES = {
     "chatlab": ("ChatLabChatLoader",),
     "kakaotalk": ("KakaoTalkChatLoader",),
     "line": ("LineChatLoader",),
+    "skype": ("SkypeChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

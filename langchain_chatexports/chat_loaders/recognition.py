@@ -34,6 +34,7 @@ from langchain_chatexports.chat_loaders.imessage import (
 from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
 from langchain_chatexports.chat_loaders.line import LineChatLoader
 from langchain_chatexports.chat_loaders.signal import SignalChatLoader
+from langchain_chatexports.chat_loaders.skype import SkypeChatLoader
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
 from langchain_chatexports.chat_loaders.sms import SmsChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
@@ -50,6 +51,7 @@ PLATFORM_NAMES = {
     "kakaotalk": "KakaoTalk",
     "line": "LINE",
     "signal": "Signal",
+    "skype": "Skype",
     "slack": "Slack",
     "sms": "SMS (Android)",
     "telegram": "Telegram",
@@ -65,6 +67,7 @@ _FORMATS: tuple[type[ChatExportLoader], ...] = (
     KakaoTalkChatLoader,
     LineChatLoader,
     SignalChatLoader,
+    SkypeChatLoader,
     SlackChatLoader,
     SmsChatLoader,
     TelegramChatLoader,
@@ -75,7 +78,7 @@ _PATH_FORMATS = (
     TableChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv", ".xml")
+_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv", ".xml", ".tar")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 # Folders in the first file names of Meta's zips.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
@@ -324,7 +327,7 @@ def _unknown_format_error(path: Path) -> UnknownFormatError:
     msg = (
         f"{path}{f' ({description})' if description else ''} is not a supported "
         "export. Supported are an iMessage database (chat.db) or its folder; JSON "
-        "exports of Messenger, Instagram, Discord, Signal, Slack, Telegram and "
+        "exports of Messenger, Instagram, Discord, Signal, Skype, Slack, Telegram and "
         "ChatLab (zip, folder or file); chats of WhatsApp, KakaoTalk and LINE (zip, "
         "folder or text file); backups of Android's SMS (XML); and tables (Parquet, "
         "JSON Lines or CSV with columns for sender and text)."

@@ -20,6 +20,7 @@ from langchain_chatexports import (
     KakaoTalkChatLoader,
     LineChatLoader,
     SignalChatLoader,
+    SkypeChatLoader,
     SlackChatLoader,
     SmsChatLoader,
     TelegramChatLoader,
@@ -32,6 +33,8 @@ from tests.unit_tests.builders.chatlab import head as chatlab_head
 from tests.unit_tests.builders.discord import ANN, DiscordChannel, write_package
 from tests.unit_tests.builders.messenger import message as messenger_message
 from tests.unit_tests.builders.signal import SignalExport
+from tests.unit_tests.builders.skype import chat as skype_chat
+from tests.unit_tests.builders.skype import write_export as write_skype_export
 from tests.unit_tests.builders.slack import workspace
 from tests.unit_tests.builders.sms import element, sms
 from tests.unit_tests.builders.telegram import ANN as TELEGRAM_ANN
@@ -140,6 +143,11 @@ def write_chatlab(folder: Path, content: Any) -> Path:
     return folder
 
 
+def write_skype(folder: Path, content: Any) -> Path:
+    talks = [skype_chat("8:ben", *content, threadProperties=content), *content]
+    return write_skype_export(folder / "messages.json", *talks)
+
+
 def write_sms(folder: Path, content: str) -> Path:
     path = folder / "sms.xml"
     whole = f'<smses count="1">{sms("Hello")}{content}'
@@ -246,6 +254,14 @@ LINE_PIECES = [
 line_text = st.lists(
     st.sampled_from(LINE_PIECES) | st.text(max_size=5), max_size=40
 ).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+SKYPE_KEYS = """
+id displayName originalarrivaltime messagetype content from properties emotions key
+users mri edittime deletetime MessageList threadProperties members MemberMri topic
+"""
+SKYPE_VALUES = (
+    *("RichText", "8:ben", "48:notes", '<e_m ts_ms="1620123600000"/>', "<quote ", "[]"),
+    *("2021-05-04T10:20:30.123Z", "1620123600000", "RichText/Media_Album", "</quote>"),
+)
 SMS_KEYS = "address date type body subject contact_name msg_box m_type sub ct text data"
 SMS_VALUES = ["1", "2", "137", "null", "a~b", "+15550000001", "1721556000000"]
 sms_attributes = st.dictionaries(
@@ -326,6 +342,7 @@ FORMATS = {
         KakaoTalkChatLoader, st.binary(max_size=300) | kakaotalk_text, write_text
     ),
     "line": Format(LineChatLoader, st.binary(max_size=300) | line_text, write_text),
+    "skype": Format(SkypeChatLoader, records(SKYPE_KEYS, *SKYPE_VALUES), write_skype),
     "sms": Format(SmsChatLoader, st.lists(sms_elements).map("".join), write_sms),
     "table": Format(TableChatLoader, TABLES.map(b"".join), write_table),
 }
@@ -421,6 +438,15 @@ LONG_TEXTS: dict[str, list[Any]] = {
         *("16:20 " * 150_000, "16:20 a\n" * 30_000, " joined the group" * 50_000),
         "撤回了一条消息" * 100_000,
     ],
+    "skype": [
+        *("<" * 1_000_000, "<a " * 300_000, "<quote>" * 100_000, "&#" * 400_000),
+        *(
+            "<e_m " + 'a="b" ' * 150_000 + "/>",
+            "&" + "#9" * 400_000,
+            "</quote>" * 90_000,
+        ),
+        *('<OriginalName v="' * 50_000, "<a" + " b" * 400_000),
+    ],
     "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
     "telegram page": [
         (f'<div class="text">{text}</div>{text}', 1)
@@ -441,6 +467,7 @@ def test_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> No
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
         "sms": text,
+        "skype": [{"id": "1", "from": "8:a", "messagetype": "Text", "content": text}],
         "line": (
             f"2022.10.13 Thursday\n16:20 Ann {text}\n"
             if "16:20" in str(text) or "a " in str(text) or "group" in str(text)

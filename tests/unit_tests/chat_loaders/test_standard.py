@@ -17,6 +17,7 @@ from langchain_chatexports import (
     LineChatLoader,
     SignalChatLoader,
     SingleFileFacebookMessengerChatLoader,
+    SkypeChatLoader,
     SlackChatLoader,
     SmsChatLoader,
     TelegramChatLoader,
@@ -25,7 +26,7 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-from tests.unit_tests.builders import chatlab, messenger, sms, tables
+from tests.unit_tests.builders import chatlab, messenger, skype, sms, tables
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
 
@@ -116,6 +117,14 @@ def line_chat(folder: Path) -> Path:
     return path
 
 
+def skype_export(folder: Path) -> Path:
+    people = (skype.ANN, skype.BEN)
+    rows = [skype.says(people[n % 2], f"This is line {n}", n) for n in range(12)]
+    rows += [skype.says(skype.BEN, "x", 20, "Event/Call")]
+    talk = skype.chat(skype.BEN, *rows)
+    return skype.write_export(folder / "messages.json", talk)
+
+
 def sms_backup(folder: Path) -> Path:
     rows = [sms.sms(f"This is line {n}", 1 + n % 2, n * 60_000) for n in range(12)]
     group: dict[str, Any] = {"address": f"{sms.HARE}~+15550000002", "sender": sms.HARE}
@@ -156,6 +165,7 @@ EXPORTS = {
     "ChatLab": Export(chatlab_chat, ChatLabChatLoader),
     "KakaoTalk": Export(kakaotalk_chat, KakaoTalkChatLoader, UTC),
     "LINE": Export(line_chat, LineChatLoader, UTC),
+    "Skype": Export(skype_export, SkypeChatLoader),
     "SMS": Export(sms_backup, SmsChatLoader),
     "CSV": Export(
         lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader

@@ -35,6 +35,7 @@ INFO_STRINGS = {
         "privacy.md",
         "retrieval.md",
         "signal.md",
+        "skype.md",
         "slack.md",
         "sms.md",
         "steps.md",

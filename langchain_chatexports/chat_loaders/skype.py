@@ -1,0 +1,342 @@
+"""Load the chats that Skype exported before it closed in 2025 (`messages.json`)."""
+
+import html
+import re
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any, NamedTuple
+
+import msgspec
+
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.json_data import (
+    DECODE_ERRORS,
+    clean_text,
+    decode_json,
+    decode_record,
+    iter_dicts,
+)
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    Message,
+    Person,
+    attachment,
+    reactions,
+)
+from langchain_chatexports.chat_loaders.times import sort_key, to_microseconds
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+
+_HEAD_BYTES = 4096
+_USER_KEY = re.compile(rb'"userId"\s*:\s*"')
+_OTHER_KEYS = re.compile(rb'"(?:exportDate|conversations)"\s*:')
+_FILE_NAME = "messages.json"
+_TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
+_TAR_NAMES = (b"messages.json", b"endpoints.json", b"media/")
+_MAX_MEMBERS = 100_000
+_MAX_BYTES = 1 << 31
+_SPEECH = frozenset({"Text", "RichText", "InviteFreeRelationshipChanged/Initialized"})
+# The text of these is a sentence of the app, in the sender's language.
+_ATTACHMENTS = {
+    "RichText/UriObject": "photo",
+    "RichText/Media_Video": "video",
+    "RichText/Media_AudioMsg": "audio",
+    "RichText/Media_GenericFile": "file",
+    "RichText/Media_FlikMsg": "gif",
+    "RichText/Media_Card": "card",
+    "RichText/Files": "file",
+    "RichText/Contacts": "contact",
+    "RichText/Location": "location",
+    "Poll": "poll",
+}
+_REACTIONS = {"like": "👍", "heart": "❤️", "laugh": "😆", "surprised": "😮"}
+_REACTIONS |= {"sad": "😢", "angry": "😠"}
+_NOBODY = frozenset({"", "Unknown User", "Export Owner"})
+_BOT, _SERVICE, _GROUP = "28:", "48:", "19:"
+_PREFIX = re.compile(r"^\d{1,3}:")
+_TAG = re.compile(r"<(/?)([A-Za-z_][\w:]*)((?:\s[^<>]*)?)>")
+_ATTRIBUTE = re.compile(r'([\w:]{1,40})="([^"<>]*)"')
+_ORIGINAL_NAME = re.compile(r'<OriginalName v="([^"<>]{1,300})"')
+_LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{10,};?")
+_EDIT_PREFIX = re.compile(r"Edited previous message: ")
+_DIGITS = re.compile(r"\d{1,16}", re.ASCII)
+
+
+class _Export(msgspec.Struct):
+    """The root of a file; each conversation is decoded when it is read."""
+
+    userId: str  # noqa: N815 - Skype's key
+    conversations: list[msgspec.Raw]
+
+
+class _Chat(msgspec.Struct):
+    """A conversation, whose messages are decoded one by one."""
+
+    id: str
+    displayName: Any = None  # noqa: N815 - Skype's key
+    threadProperties: Any = None  # noqa: N815 - Skype's key
+    MessageList: list[msgspec.Raw] = []
+
+
+_EXPORT_DECODER = msgspec.json.Decoder(_Export)
+_CHAT_DECODER = msgspec.json.Decoder(_Chat)
+_RECORD_DECODER = msgspec.json.Decoder(dict[str, Any])
+
+
+class _Content(NamedTuple):
+    """The text of a message without markup and quotation."""
+
+    text: str
+    quoted_id: str
+    first_version: str
+    """When the message that this one edits was sent, in milliseconds."""
+
+
+class SkypeChatLoader(ChatExportLoader):
+    """Load the chats of Skype's export (`messages.json`, or the `.tar` with it).
+
+    Each chat is a session. The export states its owner. Quoted text is removed from
+    replies, and edited messages have their newest text.
+    """
+
+    platform = "skype"
+    label = "Skype export"
+    suffixes = (".json", ".tar")
+    has_parts = True
+
+    @classmethod
+    def matches(cls, files: ExportFiles) -> bool:
+        """Return whether a file is Skype's, by its first bytes."""
+        return any(map(_is_export, files))
+
+    def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
+        """Yield each chat, combined from all exports.
+
+        Raises:
+            ExportFormatError: If there is no export, or it is damaged.
+        """
+        chats: dict[str, list[_Chat]] = defaultdict(list)
+        owner = ""
+        exports = files.files if files.is_single_file else filter(_is_export, files)
+        for file in exports:
+            try:
+                export = _read_export(file)
+            except ChatExportError as error:
+                files.skip(error, file)
+                continue
+            owner = _person_of(export.userId)
+            for raw in export.conversations:
+                chat = decode_record(_CHAT_DECODER, raw)
+                if chat is None:
+                    files.unreadable += 1
+                else:
+                    chats[chat.id].append(chat)
+        if not chats and not files.unreadable:
+            msg = (
+                f"{files.path} contains no chats from Skype. Pass messages.json, or "
+                "the .tar file that contains it."
+            )
+            raise ExportFormatError(msg, path=files.path)
+        people: dict[str, Person] = {}
+        for chat_id in list(chats):
+            yield _build_conversation(chat_id, chats.pop(chat_id), owner, people)
+
+
+def _is_export(file: ExportFile) -> bool:
+    head = file.head(_HEAD_BYTES)
+    if _is_tar(head):
+        return any(name in head for name in _TAR_NAMES)
+    return bool(_USER_KEY.search(head) and _OTHER_KEYS.search(head))
+
+
+def _is_tar(head: bytes) -> bool:
+    return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC)
+
+
+def _read_export(file: ExportFile) -> _Export:
+    data = _read_tar(file) if _is_tar(file.head(_HEAD_BYTES)) else file.read()
+    try:
+        return decode_json(data, _EXPORT_DECODER, file.label, file.path)
+    except msgspec.ValidationError as error:
+        msg = f"{file.label} is not a Skype export ({error}). Pass messages.json."
+        raise ExportFormatError(msg, path=file.path) from None
+
+
+def _read_tar(file: ExportFile) -> bytes:
+    try:
+        with file.open() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            for number, member in enumerate(archive):
+                is_file = member.isfile() and 0 <= member.size < _MAX_BYTES
+                if is_file and member.name.rpartition("/")[2] == _FILE_NAME:
+                    content = archive.extractfile(member)
+                    return content.read() if content else b""
+                if number > _MAX_MEMBERS:
+                    break
+    except tarfile.TarError as error:
+        msg = f"{file.label} is damaged ({error}). Copy the export again."
+        raise ExportFormatError(msg, path=file.path) from None
+    msg = f"{file.label} contains no messages.json. Pass Skype's export."
+    raise ExportFormatError(msg, path=file.path)
+
+
+def _build_conversation(
+    chat_id: str, chats: list[_Chat], owner: str, people: dict[str, Person]
+) -> Conversation:
+    rows = list(chain.from_iterable(_read_messages(chat, people) for chat in chats))
+    is_service = chat_id.startswith(_SERVICE)
+    for row in rows:
+        row.kind = "section" if is_service else row.kind
+    properties = chats[-1].threadProperties
+    properties = properties if isinstance(properties, dict) else {}
+    title = clean_text(chats[-1].displayName) or clean_text(properties.get("topic"))
+    members = [*_read_members(properties.get("members"))]
+    is_group = chat_id.startswith(_GROUP)
+    if not is_group and not is_service:
+        other = _person_of(chat_id)
+        members = [other, owner]
+        if title not in _NOBODY:
+            people[other] = Person(title, (other,))
+    for person in (*members, *(row.sender for row in rows)):
+        if person and person not in people:
+            people[person] = Person(person.removeprefix("live:").lstrip("."), (person,))
+    return Conversation(
+        id=chat_id,
+        messages=rows,
+        title=title if is_group and title else None,
+        members=members,
+        people=people,
+        is_group=is_group,
+        owner=owner,
+        owner_found_by="the export",
+    )
+
+
+def _read_messages(chat: _Chat, people: dict[str, Person]) -> Iterator[Message]:
+    """Yield the messages, oldest first, with the newest text of each."""
+    versions: dict[tuple[str, int | None], Message] = {}
+    rows = []
+    for raw in reversed(chat.MessageList):
+        record = decode_record(_RECORD_DECODER, raw)
+        if record is None:
+            yield Message(None, "", "", "unreadable")
+            continue
+        row, is_edit = _convert_message(record, chat.id)
+        name = clean_text(record.get("displayName"))
+        if row.sender and name not in _NOBODY:
+            people[row.sender] = Person(name, (row.sender,))
+        rows.append((row, is_edit))
+    rows.sort(key=lambda item: sort_key(item[0].time))
+    for row, is_edit in rows:
+        # An edit has the time of the first version, in milliseconds.
+        key = row.sender, None if row.time is None else row.time // 1000
+        original = versions.setdefault(key, row)
+        if is_edit and original is not row and original.kind in {"text", "unsent"}:
+            if row.text:
+                original.extra["edited"] = True
+            original.text = row.text
+            original.kind, row.kind = row.kind, "duplicate"
+            row.id = ""
+        yield row
+
+
+def _convert_message(record: dict[str, Any], chat_id: str) -> tuple[Message, bool]:
+    """Return a message, and whether it edits another one."""
+    type_ = clean_text(record.get("messagetype"))
+    source = record.get("content")
+    content = _read_content(source if isinstance(source, str) else "")
+    properties = record.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    mri = clean_text(record.get("from")).rpartition("/")[2]
+    id_ = clean_text(record.get("id"))
+    row = Message(_read_time(record), _person_of(mri), content.text)
+    row.id = f"{chat_id}:{id_}" if id_ else ""
+    is_edit = bool(content.first_version)
+    if is_edit:
+        row.id, row.extra["edited"] = f"{chat_id}:{content.first_version}", True
+        row.time = int(content.first_version) * 1000
+    if properties.get("deletetime") or (is_edit and not row.text):
+        row.kind, row.text = "unsent", ""
+    elif kind := _ATTACHMENTS.get(type_):
+        name = _ORIGINAL_NAME.search(source if isinstance(source, str) else "")
+        file_name = html.unescape(name[1]) if name else ""
+        row.extra["attachments"], row.text = [attachment(file_name, kind=kind)], ""
+    elif type_ not in _SPEECH:
+        row.kind, row.extra["system"] = "system", _name_of_type(type_)
+    elif mri.startswith(_BOT):
+        row.kind = "bot"
+    if properties.get("edittime"):
+        row.extra["edited"] = True
+    if content.quoted_id:
+        row.extra["reply_to"] = {"id": f"{chat_id}:{content.quoted_id}"}
+    if items := list(_read_reactions(properties.get("emotions"))):
+        row.extra["reactions"] = items
+    return row, is_edit
+
+
+def _name_of_type(type_: str) -> str:
+    return (
+        "call" if type_ == "Event/Call" else type_.rpartition("/")[2].lower() or "none"
+    )
+
+
+def _read_content(source: str) -> _Content:
+    """Remove tags and quotations. What is not a tag is text."""
+    parts: list[str] = []
+    at = depth = 0
+    quoted_id = first_version = ""
+    for tag in _TAG.finditer(source):
+        if not depth:
+            parts.append(source[at : tag.start()])
+        at = tag.end()
+        is_end, name = bool(tag[1]), tag[2].lower()
+        if name == "quote":
+            depth = max(0, depth + (-1 if is_end else 1))
+            if not is_end:
+                quoted_id = dict(_ATTRIBUTE.findall(tag[3])).get("messageid", quoted_id)
+        elif name == "e_m":
+            edited = dict(_ATTRIBUTE.findall(tag[3])).get("ts_ms", "")
+            first_version = edited if _DIGITS.fullmatch(edited) else first_version
+    parts.append("" if depth else source[at:])
+    text = html.unescape(_LONG_REFERENCE.sub("\ufffd", "".join(parts))).strip()
+    if first_version:
+        text = _EDIT_PREFIX.sub("", text, count=1)
+    return _Content(clean_text(text), quoted_id, first_version)
+
+
+def _read_time(record: dict[str, Any]) -> int | None:
+    with suppress(ValueError, OverflowError):
+        time = datetime.fromisoformat(clean_text(record.get("originalarrivaltime")))
+        return to_microseconds(time if time.tzinfo else time.replace(tzinfo=UTC))
+    id_ = clean_text(record.get("id"))
+    return int(id_) * 1000 if _DIGITS.fullmatch(id_) else None
+
+
+def _person_of(mri: object) -> str:
+    return _PREFIX.sub("", clean_text(mri).rpartition("/")[2])
+
+
+def _read_members(value: object) -> Iterator[str]:
+    """Yield the members, which are JSON in a string."""
+    for item in _decode_list(value):
+        mri = item.get("MemberMri") if isinstance(item, dict) else item
+        if person := _person_of(mri):
+            yield person
+
+
+def _read_reactions(value: object) -> Iterator[Any]:
+    for item in iter_dicts(_decode_list(value)):
+        key = clean_text(item.get("key"))
+        senders = [_person_of(u.get("mri")) for u in iter_dicts(item.get("users"))]
+        if key:
+            yield from reactions(_REACTIONS.get(key, f":{key}:"), senders, None)
+
+
+def _decode_list(value: object) -> list[Any]:
+    if isinstance(value, str):
+        with suppress(*DECODE_ERRORS):
+            value = msgspec.json.decode(value)
+    return value if isinstance(value, list) else []
