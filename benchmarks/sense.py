@@ -1,15 +1,18 @@
 """Do replies make sense? A blind reading, with a control for each variant.
 
 ```
-python -m benchmarks.sense ask FOLDER --voice mechanic --variants person prompt tuned-run1
-python -m benchmarks.sense table FOLDER --control tuned-run1
+python -m benchmarks.sense ask FOLDER --voice mechanic --variants person tuned-run1
+python -m benchmarks.sense measure FOLDER                      # without a reader
+python -m benchmarks.sense table FOLDER --control tuned-run1   # after grading
 ```
 
 `ask` trains the models that are missing, writes what each variant replies to the
 held-out questions, once per seed, and `to_grade.csv`: shuffled, without the variants'
 names, and equal replies to a question once. Somebody who did not build the variants
 writes 1 (the reply fits its message), 0.5 or 0 in the column `fits`. `table` reads the
-grades and prints intervals (95 %): bootstrap over questions, paired against the control.
+grades and prints intervals (95 %): bootstrap over questions, paired against the
+control. `measure` counts replies that can be told to belong to their message, of eight,
+as `chatexports evaluate`; not for `prompt`, because the base prefers its own replies.
 
 A variant is a way of `benchmarks.talks`, with a strength after `@`, such as
 `tuned-run2@0.5`, or `person`: the person's own replies. Runs differ in the seed of the
@@ -144,6 +147,43 @@ def print_table(folder: Path, control: str) -> None:
         print(f"| {variant} | {count} | {fits} | {difference} |")
 
 
+def measure(given: argparse.Namespace) -> None:
+    """Print how often the replies of each variant can be told to belong."""
+    from openai import OpenAI
+
+    from langchain_chatexports import LocalServer
+    from langchain_chatexports.evaluation.intervals import percentiles, ratio, resample
+    from langchain_chatexports.evaluation.model_server import ModelClient
+    from langchain_chatexports.evaluation.sense import choose_blocks, match_replies
+
+    records = json.loads((given.folder / _REPLIES).read_text("utf-8"))
+    replies = [Reply(**record) for record in records]
+    data = given.folder / "data"
+    print("| variant | replies | about its message |")
+    print("| --- | --- | --- |")
+    with (
+        LocalServer(given.base, data_dir=data, threads=given.threads) as server,
+        OpenAI(base_url=server.base_url, api_key=server.api_key) as client,
+    ):
+        for variant in dict.fromkeys(reply.variant for reply in replies):
+            if variant.startswith("prompt"):
+                continue
+            own = [reply for reply in replies if reply.variant == variant]
+            messages = [reply.message.rpartition("\n")[2] for reply in own]
+            # Seeds of a question are in one group.
+            groups = [reply.question for reply in own]
+            hits: list[bool] = []
+            matched: list[int] = []
+            for block in choose_blocks(messages, groups):
+                pairs = [(messages[at], own[at].text) for at in block]
+                hits += match_replies(ModelClient(client), server.base_model, pairs)
+                matched += [groups[at] for at in block]
+            weights = resample(max(groups) + 1, _ROUNDS, 0)
+            value, values = ratio(hits, [1.0] * len(hits), matched, weights)
+            share = Share(value, *percentiles(values))
+            print(f"| {variant} | {len(hits)} | {share} |", flush=True)
+
+
 def ask(given: argparse.Namespace) -> None:
     """Ask all variants the held-out questions, and write the file to grade."""
     from benchmarks.talks import Bench, Person
@@ -205,6 +245,11 @@ def main() -> None:
     asking.add_argument("--seeds", type=int, default=3)
     asking.add_argument("--threads", type=int, default=None)
     asking.set_defaults(run=ask)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("folder", type=Path)
+    measuring.add_argument("--base", default=None)
+    measuring.add_argument("--threads", type=int, default=None)
+    measuring.set_defaults(run=measure)
     table = commands.add_parser("table")
     table.add_argument("folder", type=Path)
     table.add_argument("--control", required=True)

@@ -16,6 +16,7 @@ from langchain_chatexports.cli._console import (
     print_json,
     print_line,
     show_progress,
+    stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
     AsJson,
@@ -36,7 +37,11 @@ from langchain_chatexports.cli._training import (
     print_base,
     select_base,
 )
-from langchain_chatexports.exceptions import LocalServerError, TrainingBudgetError
+from langchain_chatexports.exceptions import (
+    ChatExportError,
+    LocalServerError,
+    TrainingBudgetError,
+)
 from langchain_chatexports.local_server import Workspace, find_base
 from langchain_chatexports.workflows.bases import (
     choose_base,
@@ -49,6 +54,7 @@ from langchain_chatexports.workflows.remote_training import (
     get_api_key,
     train_remotely,
 )
+from langchain_chatexports.workflows.talk import answer_untrained
 from langchain_chatexports.workflows.train import train
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import StoppedEvent
@@ -140,6 +146,8 @@ def finetune(
         _print_data(data)
         base, limit = _choose_base(data, base, seconds, workspace, yes=yes)
         data = data if limit is None else read(limit)
+        if stdin_is_terminal():
+            _show_untrained(data, base, workspace)
         with TrainingDisplay(workspace) as display:
             name = train(
                 *(data, base),
@@ -203,6 +211,28 @@ def _choose_base(
         if not confirm(question, yes=yes, refusal=refusal):
             raise refusal
     return base, choice.limit
+
+
+def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) -> None:
+    """Print what the base answers before it is trained."""
+    try:
+        turns = answer_untrained(data, base, workspace=workspace)
+    except ChatExportError as error:
+        print_line(f"warning: The untrained base could not answer: {error}")
+        return
+    if not turns:
+        print_line(
+            "warning: The person answers nobody in these chats, so the model will not "
+            "learn to answer."
+        )
+        return
+    print_line("Without training, the base answers:")
+    for turn in turns:
+        print_line(f"  > {turn.line}\n  {turn.answer.strip()}")
+    print_line(
+        "If these make no sense, training will give the person's tone, but not sense. "
+        "Choose a larger base with --base or --time."
+    )
 
 
 def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> str:

@@ -1,6 +1,6 @@
 """Evaluation results as a table and as an HTML page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from langchain_chatexports._files import write_atomic
@@ -37,6 +37,27 @@ _COMPARED_WITH = {
 _UNMEASURED = {
     "told_apart": "The detector was",
     "matched": "Whether replies are about their messages was",
+}
+_CHARTS: dict[str, tuple[str, float | None, str]] = {
+    "bits_per_byte": (
+        "Bits per byte",
+        None,
+        "How surprising the person's own held-out words are; lower is better.",
+    ),
+    "told_apart": (
+        "Told apart by a detector",
+        1,
+        (
+            "How often a trained detector picks the real one of two replies: 0.5 is "
+            "chance, 1 is always. The person is compared with their own earlier "
+            "replies: no model can do better."
+        ),
+    ),
+    "matched": (
+        "About its message",
+        1,
+        "How often a reply can be told to belong to its message, of eight.",
+    ),
 }
 _COLORS = {"tuned": 1, "few_shot": 2, "wrong_person": 3}
 
@@ -162,40 +183,23 @@ def build_table(
 
 
 def _charts(evaluation: Evaluation) -> list[tuple[str, object, str]]:
-    losses = _bars(evaluation.figures, lambda figures: figures.bits_per_byte)
-    detected = _bars(evaluation.figures, lambda figures: figures.told_apart)
     charts: list[tuple[str, object, str]] = []
-    if losses:
-        title = "Bits per byte"
-        caption = "How surprising the person's own held-out words are; lower is better."
-        charts.append((title, draw_bars(losses, description=title), caption))
-    if detected:
-        title = "Told apart by a detector"
-        caption = (
-            "How often a trained detector picks the real one of two replies: 0.5 is "
-            "chance, 1 is always. The person is compared with their own earlier "
-            "replies: no model can do better."
-        )
-        charts.append(
-            (title, draw_bars(detected, description=title, maximum=1), caption)
-        )
+    for name, (title, maximum, caption) in _CHARTS.items():
+        bars = [
+            Bar(
+                _TITLES[row.kind],
+                measured.value,
+                number(measured.value, 2),
+                measured.interval,
+                _COLORS.get(row.kind, 0),
+            )
+            for row in evaluation.figures
+            if (measured := getattr(row, name)) is not None
+        ]
+        if bars and name not in evaluation.reasons:
+            chart = draw_bars(bars, description=title, maximum=maximum)
+            charts.append((title, chart, caption))
     return charts
-
-
-def _bars(
-    figures: Sequence[Figures], measure: Callable[[Figures], Measurement | None]
-) -> list[Bar]:
-    return [
-        Bar(
-            _TITLES[row.kind],
-            measured.value,
-            number(measured.value, 2),
-            measured.interval,
-            _COLORS.get(row.kind, 0),
-        )
-        for row in figures
-        if (measured := measure(row)) is not None
-    ]
 
 
 def _number(

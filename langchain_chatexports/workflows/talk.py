@@ -22,6 +22,7 @@ from langchain_chatexports.datasets.trace import find_person
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer, Model, Workspace
 from langchain_chatexports.personas import VoicePrompt
+from langchain_chatexports.personas.repetition import words
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.personas.talk import (
@@ -38,10 +39,13 @@ from langchain_chatexports.workflows.remote_training import (
     get_api_key,
     get_host,
 )
+from langchain_chatexports.workflows.training_data import TrainingData
 
 _BASE_TITLE = "base model"
 _TALKS = "talks"
 _MAX_NAMES = 5
+_UNTRAINED_ANSWERS = 3
+_GREETING_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,50 @@ def load_person(
         exports=preparation.citable_exports,
         examples=examples,
     )
+
+
+def answer_untrained(
+    data: TrainingData,
+    base: str | None = None,
+    *,
+    workspace: Workspace | None = None,
+) -> list[Turn]:
+    """Answer three messages to a person with a base that was not trained.
+
+    If these answers make no sense, training will give the base the person's tone, but
+    not sense. The messages are held out, or from the newest examples.
+
+    Args:
+        data: The result of `prepare`.
+        base: The base; `None` for the default.
+        workspace: The jobs and models; `None` for those of the user.
+    """
+    asked, known = data.validation, data.examples
+    if not asked:
+        asked, known = known[-_UNTRAINED_ANSWERS:], known[:-_UNTRAINED_ANSWERS]
+    found = (item.message for example in asked for item in extract_replies(example))
+    lines = sorted(dict.fromkeys(found), key=lambda line: not line.endswith("?"))
+    voice = VoicePrompt.from_examples(known)
+    speaker = Speaker(data.person, base=base, voice=voice, examples=known)
+    turns = []
+    with open_talk(speaker, ChatSettings(), workspace or Workspace()) as talks:
+        for line in lines[:_UNTRAINED_ANSWERS]:
+            # An answer that is odd is drawn again once.
+            for _ in range(2):
+                talks[-1].turns.clear()
+                talks[-1].add_line(line)
+                for _ in talks[-1].answer():
+                    pass
+                if not _is_odd(talks[-1].last_answer, line, data.person or ""):
+                    break
+            turns += talks[-1].turns
+    return turns
+
+
+def _is_odd(answer: str, line: str, person: str) -> bool:
+    """Return whether an answer repeats the message, or greets the person herself."""
+    start = words(answer)[:_GREETING_WORDS]
+    return words(answer) == words(line) or bool(set(words(person)[:1]) & set(start))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning import waiting
 from langchain_chatexports.local_server import Base, State, Workspace
 from langchain_chatexports.local_server.bases import base as base_module
+from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.local_jobs import count_steps, quick_server
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
@@ -52,6 +53,30 @@ def finetune_locally(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         return run("finetune", *arguments, "--data-dir", data_dir)
 
     return command
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ([Turn("Hungry?", "yep")], "  > Hungry?\n  yep\nIf these make no sense"),
+        ([], "warning: The person answers nobody in these chats"),
+        (LocalServerError("No memory."), "could not answer: No memory."),
+    ],
+)
+def test_untrained_answers_come_first_in_a_terminal(
+    finetune_locally: Run, monkeypatch: pytest.MonkeyPatch, answer: Any, shown: str
+) -> None:
+    def answer_untrained(*_: object, **__: object) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(FINETUNE, "stdin_is_terminal", lambda: True)
+    monkeypatch.setattr(FINETUNE, "answer_untrained", answer_untrained)
+    done = finetune_locally("chat.db", "--ai", "tortoise")
+    assert done.status == 0, done.err
+    assert shown in done.err
+    assert done.err.index(shown) < done.err.index("To talk to it")
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from langchain_chatexports.workflows.remote_training import get_api_key
 from langchain_chatexports.workflows.talk import (
     RemoteServer,
     Speaker,
+    answer_untrained,
     create_talks,
     find_served_base,
     list_saved_talks,
@@ -155,6 +156,30 @@ def test_docstring_example_runs(
     server.models[model.name] = None
     with talk(model, workspace=workspace) as ask:
         assert ask("Are you ready for the race?")
+
+
+def test_untrained_base_answers_held_out_questions(
+    workspace: Workspace, server: OpenAIServer, tmp_path: Path
+) -> None:
+    chat = WhatsAppChat.ios()
+    for number in range(40):
+        mark = "?" if number % 2 else "."
+        chat.says("Hare", f"I am at mile {number} of the race{mark}")
+        chat.says("Tortoise", f"I see you at mile {number}, take your time.")
+    export = chat.to_file(tmp_path / "_chat.txt")
+    data = prepare(export, PrepareOptions(ai=("Tortoise",)))
+    server.words = ["Hello Tortoise", ", how are you"]
+    turns = answer_untrained(data, workspace=workspace)
+    assert len(turns) == 3
+    assert all(turn.line.endswith("?") for turn in turns)
+    # It greets the person herself, so each answer is drawn again once.
+    assert len(server.chats) == 6
+    prompt = str(server.chats[0]["messages"])
+    assert "I see you at mile" in prompt
+    assert f"> {turns[0].line}" not in prompt
+    server.words = ["Slow and", " steady."]
+    assert len(answer_untrained(data, workspace=workspace)) == 3
+    assert len(server.chats) == 9
 
 
 @pytest.mark.parametrize(
