@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import linear
 
 
-class _LoraLinear(torch.autograd.Function):
+class _LoraLinear(torch.autograd.Function):  # type: ignore[misc] # untyped.
     """`x @ weight.T + bias + scaling * (x @ down.T @ up.T)`; the base is frozen."""
 
     @staticmethod
