@@ -12,6 +12,7 @@ answer has `--tokens` tokens, to a question that was not asked before.
 import argparse
 import itertools
 import json
+import math
 import statistics
 import subprocess
 import tempfile
@@ -126,6 +127,11 @@ def measure(contender: Contender, clients: int, tokens: int) -> Figures:
     return Figures(sum(generated) / seconds, cpu / sum(generated))
 
 
+def divide(first: float, second: float) -> float:
+    """Return a ratio; none if so little was generated that no CPU time was counted."""
+    return first / second if second else math.nan
+
+
 def main() -> None:
     """Measure, and print tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -179,7 +185,7 @@ def print_table(contenders: list[Contender], arguments: Any) -> None:
     for contender in contenders:
         one, four = (found[contender.name, clients] for clients in _CLIENTS)
         gain = [
-            b.tokens_per_second / a.tokens_per_second
+            divide(b.tokens_per_second, a.tokens_per_second)
             for a, b in zip(one, four, strict=True)
         ]
         cells = [
@@ -196,7 +202,9 @@ def print_table(contenders: list[Contender], arguments: Any) -> None:
         pairs = zip(
             found[f"server{kind}", clients], found[f"bare{kind}", clients], strict=True
         )
-        ratio = statistics.median(a.cpu_per_token / b.cpu_per_token for a, b in pairs)
+        ratio = statistics.median(
+            divide(a.cpu_per_token, b.cpu_per_token) for a, b in pairs
+        )
         print(f"\nCPU per token{kind}, {clients} clients, server / bare: {ratio:.2f}")
 
 

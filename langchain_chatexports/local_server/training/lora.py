@@ -6,6 +6,7 @@ bit, on the same machine with as many threads.
 """
 
 import gc
+import math
 import os
 import random
 import shutil
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 
 _MAX_EXAMPLE_TOKENS = 1024
 _WARMUP_RATIO = 0.05
+# Not measured.
+_METAL_STEP = 64
 _BEST = "best"
 _WEIGHTS = "adapter_model.safetensors"
 
@@ -212,12 +215,16 @@ def _add_adapter(model: Any, seed: int) -> Any:
     from peft import get_peft_model
     from transformers import set_seed
 
+    from langchain_chatexports.local_server.training.linear import use_fused_layers
+
     config = create_lora_config(model)
     set_seed(seed)
     with warnings.catch_warnings():
         # PEFT uses an attribute that transformers deprecates.
         warnings.simplefilter("ignore", FutureWarning)
-        return get_peft_model(model, config)
+        tuned = get_peft_model(model, config)
+    use_fused_layers(tuned)
+    return tuned
 
 
 def _train(training: _Training, model: Any, padding: int) -> bool:
@@ -233,6 +240,7 @@ def _train(training: _Training, model: Any, padding: int) -> bool:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     progress, hyperparameters = training.progress, training.hyperparameters
     best_folder = progress.folder / _BEST
+    step = _METAL_STEP if training.device == "mps" else 1
     rate = learning_rate(
         hyperparameters,
         parameters=model.get_base_model().num_parameters(),
@@ -243,7 +251,7 @@ def _train(training: _Training, model: Any, padding: int) -> bool:
         _training_arguments(training, rate),
         train_dataset=order_batches(training.examples, hyperparameters, training.seed),
         eval_dataset=[[example] for example in training.held_out] or None,
-        data_collator=lambda items: pad(items[0], padding),
+        data_collator=lambda items: pad(items[0], padding, step=step),
     )
     trainer.remove_callback(PrinterCallback)
     best = best_folder if training.held_out else None
@@ -321,19 +329,23 @@ def order_batches(
     return batches
 
 
-def pad(batch: Sequence[LabeledExample], padding: int) -> dict[str, Any]:
-    """Return the tensors of a batch, padded on the right."""
+def pad(
+    batch: Sequence[LabeledExample], padding: int, *, step: int = 1
+) -> dict[str, Any]:
+    """Return a batch, padded on the right: tokens, and the label of the next token.
+
+    Metal compiles its graphs for each length, so there `step` limits their number.
+    """
     import torch
 
-    length = max(len(example.labels) for example in batch)
-    columns: dict[str, list[list[int]]] = {
-        "input_ids": [],
-        "attention_mask": [],
-        "labels": [],
-    }
-    for example in batch:
-        missing = length - len(example.labels)
-        columns["input_ids"].append([*example.input_ids, *[padding] * missing])
-        columns["attention_mask"].append([1] * len(example.labels) + [0] * missing)
-        columns["labels"].append([*example.labels, *[IGNORED] * missing])
-    return {name: torch.tensor(rows) for name, rows in columns.items()}
+    length = max(len(example.labels) for example in batch) - 1
+    length = math.ceil(length / step) * step
+    ids = torch.full((len(batch), length), padding)
+    labels = torch.full((len(batch), length), IGNORED)
+    for row, example in enumerate(batch):
+        size = len(example.labels) - 1
+        ids[row, :size] = torch.tensor(example.input_ids[:-1])
+        labels[row, :size] = torch.tensor(example.labels[1:])
+    # No mask: a causal model's labels never see the padding after them, and without
+    # one, attention skips the other half of its matrix.
+    return {"input_ids": ids, "labels": labels}

@@ -23,15 +23,11 @@ class ChatTrainer(Trainer):  # type: ignore[misc] # transformers is untyped.
     ) -> Any:
         """Return the mean loss of the tokens that have one."""
         labels = inputs["labels"]
-        # The logits at a position predict the next token.
-        positions = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().flatten()
+        positions = (labels != IGNORED).any(dim=0).nonzero().flatten()
         logits = model(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            logits_to_keep=positions,
-            use_cache=False,
+            input_ids=inputs["input_ids"], logits_to_keep=positions, use_cache=False
         ).logits
-        targets = labels[:, positions + 1]
+        targets = labels[:, positions]
         loss = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED
         )

@@ -427,6 +427,23 @@ async def test_killed_child_ends_a_stream_with_an_error(
                 pass
 
 
+async def test_common_start_of_prompts_is_computed_once(
+    make: Callable[..., LlamaCppEngine],
+) -> None:
+    """The instructions of a persona stay, while the replies it is shown change."""
+    engine = make()
+    rules = {"role": "system", "content": "slow and steady wins the race " * 4}
+    cached = []
+    for question in ("who is the hare and where does he run", "are you tired"):
+        chat = [rules, {"role": "user", "content": question * 3}]
+        answer = await ask(engine, messages=chat, max_tokens=1, **_GREEDY)
+        assert answer.usage
+        assert answer.usage.prompt_tokens_details
+        cached.append(answer.usage.prompt_tokens_details.cached_tokens or 0)
+    common = len(await engine.tokenize(rules["content"], []))
+    assert cached[0] < common <= cached[1]
+
+
 async def test_idle_child_gives_its_memory_back(
     make: Callable[..., LlamaCppEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import get_peft_model
 from safetensors.numpy import load_file
 
 from langchain_chatexports.local_server.bases.labels import (
+    IGNORED,
     LabeledExample,
     label_examples,
 )
@@ -25,11 +27,16 @@ from langchain_chatexports.local_server.errors import (
     BaseMissingError,
     InvalidExamplesError,
 )
-from langchain_chatexports.local_server.training.hyperparameters import Hyperparameters
+from langchain_chatexports.local_server.training.hyperparameters import (
+    Hyperparameters,
+    create_lora_config,
+)
+from langchain_chatexports.local_server.training.linear import use_fused_layers
 from langchain_chatexports.local_server.training.lora import order_batches, pad
 from langchain_chatexports.local_server.training.steps import ChatTrainer
 from tests.unit_tests.builders.lora_runs import RecordedProgress, run_lora
 from tests.unit_tests.builders.tiny_base import dialogues
+from tests.unit_tests.builders.tiny_models import write_tiny_model
 
 _WEIGHTS = "adapter_model.safetensors"
 
@@ -211,11 +218,58 @@ def test_loss_is_that_of_transformers(tiny_base: Path) -> None:
     model = load_base(tiny_base, "cpu", "float32")
     trainer = ChatTrainer.__new__(ChatTrainer)
     for batch in ([examples[0]], examples):
-        tensors = pad(batch, 0)
+        ids = torch.full((len(batch), 200), 0)
+        labels = torch.full_like(ids, IGNORED)
+        for row, example in enumerate(batch):
+            ids[row, : len(example.labels)] = torch.tensor(example.input_ids)
+            labels[row, : len(example.labels)] = torch.tensor(example.labels)
         with torch.no_grad():
-            expected = model(**tensors).loss
-            found = trainer.compute_loss(model, tensors)
-        assert float(found) == pytest.approx(float(expected), rel=1e-6)
+            expected = model(input_ids=ids, labels=labels).loss
+            found = [
+                float(trainer.compute_loss(model, pad(batch, 0, step=step)))
+                for step in (1, 64)
+            ]
+        assert found == pytest.approx([float(expected)] * 2, rel=1e-6)
+
+
+def test_steps_bound_the_number_of_lengths() -> None:
+    examples = [LabeledExample([1] * n, [1] * n, is_truncated=False) for n in (9, 80)]
+    lengths = [pad([each], 0, step=64)["input_ids"].shape[1] for each in examples]
+    assert lengths == [64, 128]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT's, about transformers.
+@pytest.mark.parametrize("family", ["llama-3.2", "qwen3.5"])
+def test_fused_layers_compute_like_pefts(family: str, tmp_path: Path) -> None:
+    base = write_tiny_model(tmp_path / "base", family)
+    tokens = torch.arange(1, 30)[None]
+    found = []
+    for fuse in (False, True):
+        torch.manual_seed(1)
+        model = load_base(base, "cpu", "float32")
+        config = create_lora_config(model)
+        config.init_lora_weights = False
+        tuned = get_peft_model(model, config)
+        if fuse:
+            use_fused_layers(tuned)
+        loss = tuned(input_ids=tokens, labels=tokens).loss
+        loss.backward()
+        named = tuned.named_parameters()
+        gradients = {name: p.grad for name, p in named if p.requires_grad}
+        found.append((float(loss.detach()), gradients))
+    (loss, gradients), (fused_loss, fused_gradients) = found
+    assert fused_loss == pytest.approx(loss, rel=1e-6)
+    assert gradients.keys() == fused_gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(fused_gradients[name], gradient)
+
+
+def test_accuracy_starts_anew_after_each_step(tiny_base: Path) -> None:
+    _, examples = _labeled(tiny_base, 4)
+    model = load_base(tiny_base, "cpu", "float32")
+    trainer = ChatTrainer.__new__(ChatTrainer)
+    with torch.no_grad():
+        trainer.compute_loss(model, pad(examples, 0))
     assert 0 <= trainer.pop_accuracy() <= 1
     assert trainer.counted == 0
 
