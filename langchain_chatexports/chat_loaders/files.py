@@ -63,6 +63,9 @@ _TOO_LARGE = "it is larger than any export file"
 _SAMPLE_BYTES = 1 << 16
 _MAX_WARNINGS = 20
 _MAX_LISTED = 5
+# Microseconds of work that is not in proportion to the size of the input: comparing
+# chats, listing people, learning layouts.
+_MIN_WORK, _WORK_PER_BYTE = 1_000_000, 3
 # More than in any real chat, except in very large exports.
 _MAX_MESSAGES = 300_000
 _MIN_BYTES_PER_MESSAGE = 4
@@ -203,6 +206,7 @@ class ExportFiles:
 
         self.is_quiet = is_quiet
         self._paths, self._suffixes = tuple(paths), suffixes
+        self._work = 0
         self._zips = ExitStack()
 
     @property
@@ -336,6 +340,22 @@ class ExportFiles:
         return max(
             _MAX_MESSAGES, (self.compressed_bytes or 0) // _MIN_BYTES_PER_MESSAGE
         )
+
+    def spend(self, microseconds: int) -> None:
+        """Spend some of the reading's budget, before work that a file can multiply.
+
+        Raises:
+            ExportFormatError: If the work is not plausible for the size of the export.
+        """
+        self._work += microseconds
+        size = self.compressed_bytes
+        if size is not None and self._work > _MIN_WORK + _WORK_PER_BYTE * size:
+            msg = (
+                f"{self.path} takes more work to read than its size of {size:,} bytes "
+                "allows, which is not plausible. Pass fewer exports at once, or "
+                "download it again."
+            )
+            raise ExportFormatError(msg, path=self.path)
 
     def check_count(self, count: int) -> None:
         """Raise an `ExportFormatError` if a message count is implausibly high.

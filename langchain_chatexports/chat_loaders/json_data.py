@@ -17,11 +17,38 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _T = TypeVar("_T")
 _MESSAGES_KEY = re.compile(rb'"messages"\s*:')
+_MIN_DENSE_BYTES, _MIN_BYTES_PER_VALUE = 1 << 20, 8
+_MIN_DENSE_RECORD_BYTES, _MAX_RECORD_VALUES = 1 << 16, 20_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def check_density(data: bytes, label: str, path: Path | None = None) -> None:
+    """Raise an error if a file has far more values than text, before it is split.
+
+    A few bytes of JSON become an object of a hundred.
+    """
+    if len(data) > _MIN_DENSE_BYTES:
+        values = data.count(b",")
+        if values * _MIN_BYTES_PER_VALUE > len(data):
+            msg = (
+                f"{label} has {values:,} values in {len(data):,} bytes, which is not "
+                "plausible for a chat. Download the export again."
+            )
+            raise ExportFormatError(msg, path=path)
+
+
+def is_dense_record(raw: msgspec.Raw | bytes) -> bool:
+    """Return whether a record has more objects than any message, such as reactions."""
+    if len(raw) < _MIN_DENSE_RECORD_BYTES:
+        return False
+    data = bytes(raw)
+    return data.count(b"{") + data.count(b"[") > _MAX_RECORD_VALUES
+
+
 def decode_record(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw) -> _T | None:
-    """Decode a record; `None` if it is damaged or has another type."""
+    """Decode a record; `None` if it is damaged, too large or has another type."""
+    if is_dense_record(raw):
+        return None
     try:
         return decoder.decode(raw)
     except DECODE_ERRORS:
@@ -40,6 +67,7 @@ def decode_json(
     decode each with `decode_record`.
     """
     data = data.removeprefix(BOM_UTF8)
+    check_density(data, label, path)
     try:
         return decoder.decode(data)
     except msgspec.ValidationError:

@@ -23,6 +23,7 @@ from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
     DECODE_ERRORS,
     clean_text,
+    is_dense_record,
     iter_dicts,
 )
 from langchain_chatexports.chat_loaders.messages import (
@@ -242,6 +243,8 @@ def _collect_extra(content: Any, attachment_type: str, chats: Chats) -> dict[str
 
 
 def _decode(line: bytes) -> Any:
+    if is_dense_record(line):
+        return None
     try:
         return msgspec.json.decode(line)
     except DECODE_ERRORS:

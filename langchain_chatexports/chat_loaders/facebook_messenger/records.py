@@ -22,6 +22,7 @@ from langchain_chatexports.chat_loaders.json_data import (
     DECODE_ERRORS,
     decode_head,
     decode_json,
+    is_dense_record,
     replace_lone_surrogates,
 )
 from langchain_chatexports.chat_loaders.messages import Message, attachment, link
@@ -190,8 +191,10 @@ class ThreadDocument:
         repair, names = self.repair, _SenderNames(self.repair)
         for raw in self.records:
             try:
-                record = decode(raw)
+                record = None if is_dense_record(raw) else decode(raw)
             except DECODE_ERRORS:
+                record = None
+            if record is None:
                 yield Message(None, "", "", "unreadable")
                 continue
             text = record.content or ""

@@ -33,6 +33,7 @@ from langchain_chatexports.exceptions import ChatExportError
 
 _HEAD_BYTES = 4096
 _MAX_INSPECTED_FILES = 20
+_LISTING_WORK = 10  # Microseconds per person in a new list of people.
 
 
 class SlackChatLoader(ChatExportLoader):
@@ -85,6 +86,7 @@ class SlackChatLoader(ChatExportLoader):
         for channel in workspace.channels:
             # Read before people are listed, since messages contain guests.
             messages, threads = _read_messages(channel, converter, files)
+            files.spend(_LISTING_WORK * converter.add_guests())
             others = [id_ for id_ in channel.members if id_ != owner]
             names = [
                 f"@{converter.get_name(id_) or id_}"

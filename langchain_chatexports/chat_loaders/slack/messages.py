@@ -54,7 +54,10 @@ class MessageConverter:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self.people = workspace.people
-        """By id. Guests are added in a new list, since conversations share a list."""
+        """By id; conversations share this list."""
+
+        self._guests: dict[str, Person] = {}
+        """New people from other workspaces."""
 
         self._channel_names = {
             channel.id: channel.name
@@ -92,14 +95,23 @@ class MessageConverter:
         elif record.user_profile and user and not self.get_name(user):
             handles = self.people.get(user, Person()).handles
             guest = Person(record.user_profile.visible_name or user, handles)
-            self.people = {**self.people, user: guest}
+            self._guests[user] = guest
         if kind == "unsent":  # The text is "This message was deleted."
             user = text = ""
         return user, render_markup(text, self.get_name, self._channel_names)
 
+    def add_guests(self) -> int:
+        """Add new guests in a new list, and return the length of a new list."""
+        if not self._guests:
+            return 0
+        self.people = {**self.people, **self._guests}
+        self._guests = {}
+        return len(self.people)
+
     def get_name(self, user: str) -> str:
         """Return a person's name; empty if it is unknown."""
-        return self.people[user].name if user in self.people else ""
+        person = self._guests.get(user) or self.people.get(user)
+        return person.name if person else ""
 
     def _classify(self, record: Record) -> str:
         subtype = record.subtype

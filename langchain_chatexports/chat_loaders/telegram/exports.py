@@ -1,9 +1,9 @@
 """Find the chats of an export, in JSON files and HTML pages."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from operator import attrgetter
 
@@ -74,8 +74,9 @@ def _join(
     for chat in json_chats:
         chats[chat.conversation_id].append(chat)
     candidates = [chat for exports in chats.values() for chat in exports]
+    find_texts = lru_cache(_find_texts)
     for chat in html_chats:
-        chats[_match_json_chat(chat, candidates)].append(chat)
+        chats[_match_json_chat(chat, candidates, find_texts)].append(chat)
     for exports in chats.values():
         exports.reverse()
         exports.sort(key=attrgetter("is_html"))
@@ -91,7 +92,9 @@ def _has_json_export(
     return (page.part, parent) in json_folders
 
 
-def _match_json_chat(page: Chat, chats: list[Chat]) -> str:
+def _match_json_chat(
+    page: Chat, chats: list[Chat], find_texts: Callable[[Chat], Mapping[object, int]]
+) -> str:
     """Return the id of the same chat in a JSON export, or its own id if there is none.
 
     The same chat has the same name, and the same text for each message id.
@@ -100,20 +103,22 @@ def _match_json_chat(page: Chat, chats: list[Chat]) -> str:
     del candidates[_MAX_CANDIDATES:]
     if not candidates:
         return page.id
-    texts_by_id = {
-        record.id: text
+    texts = {
+        record.id: hash(text)
         for record in islice(page.read_records(), _PAGE_RECORDS)
         if record and record.type == "message" and (text := _normalize_text(record))
     }
     for chat in candidates:
-        results = [
-            texts_by_id[record.id] == _normalize_text(record)
-            for record in chat.read_records()
-            if record and record.id in texts_by_id
-        ]
+        others = find_texts(chat)
+        results = [others[id_] == text for id_, text in texts.items() if id_ in others]
         if sum(results) * 2 > len(results):  # Some messages may have been edited.
             return chat.conversation_id
     return page.id
+
+
+def _find_texts(chat: Chat) -> dict[object, int]:
+    """Return the hashes of the texts of a chat, by message id."""
+    return {r.id: hash(_normalize_text(r)) for r in chat.read_records() if r}
 
 
 def is_same_record(page_record: Record, record: Record) -> bool:

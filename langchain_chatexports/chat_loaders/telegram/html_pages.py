@@ -25,9 +25,8 @@ _MESSAGE = re.compile(
     r'<div\s+class="message( service)?[^"<>]*"\s+id="message(-?\d{1,18})"'
 )
 _FORWARDED = '<div class="forwarded body">'
-_REPLY = re.compile(
-    r'"reply_to details">[^<]*<a [^<>"]*"[^"<>]*#go_to_message(\d{1,18})'
-)
+_REPLY, _MAX_REPLY_LENGTH = '"reply_to details">', 2000
+_REPLY_LINK = re.compile(r'[^<]*<a [^<>"]*"[^"<>]*#go_to_message(\d{1,18})')
 _CLASSES = re.compile(r'class="([^"<>]*)"')
 _MEDIA_BLOCK = 'class="media_wrap'
 _EMOJI, _COUNT = 'class="emoji">', re.compile(r'class="count">\s*(\d{1,9})', re.ASCII)
@@ -165,7 +164,8 @@ class PageReader:
                 _find_element(own_block, 'class="body details">')
             )
             return record
-        if reply := _REPLY.search(own_block):
+        _, _, link = own_block.partition(_REPLY)
+        if reply := _REPLY_LINK.match(link[:_MAX_REPLY_LENGTH]):
             record.reply_to_message_id = int(reply[1])
         record.reactions = list(_find_reactions(block)) or None
         self._sender = _find_name(own_block) or self._sender

@@ -19,6 +19,7 @@ import msgspec
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
     DECODE_ERRORS,
+    check_density,
     clean_text,
     decode_record,
     invalid_json_error,
@@ -33,6 +34,7 @@ from langchain_chatexports.chat_loaders.telegram.records import (
 from langchain_chatexports.exceptions import ChatExportError
 
 _HEAD_BYTES = 64 * 2**10
+_MAX_CACHED_BYTES = 32 * 2**20
 _CACHED_FILES = 4  # Several chats may be in several files.
 _ABOUT = re.compile(rb'\{\s*"about"')
 # The type and id of a chat, account data, or keys written only by Telegram. Their order
@@ -129,14 +131,16 @@ def read_json(files: ExportFiles) -> JsonChats:
     ids = Counter(id_ for export in exports.values() for id_, _, _ in export.chats)
     # Do not read all files again for each chat.
     most_files = max(ids.values(), default=0)
-    read: _Reader = lru_cache(max(_CACHED_FILES, most_files))(_read_export)
+    is_small = sum(file.size for file in exports) <= _MAX_CACHED_BYTES
+    cached = len(exports) if is_small else max(_CACHED_FILES, most_files)
+    read: _Reader = lru_cache(cached)(_read_export)
     user = next((export.user for export in exports.values() if export.user), None)
     chats = [
         Chat(
             id_,
             name or None,
             kind,
-            partial(_read_records, file, index, read),
+            partial(_read_records, file, index, read, files.check_count),
             user=export.user,
             is_of_other_account=bool(
                 user and export.user and export.user.id != user.id
@@ -155,11 +159,12 @@ def read_json(files: ExportFiles) -> JsonChats:
 
 
 def _read_records(
-    file: ExportFile, index: int, read: _Reader
+    file: ExportFile, index: int, read: _Reader, check_count: Callable[[int], None]
 ) -> Iterator[Record | None]:
     if export := read(file):
-        messages = export.messages[index]
-        for raw_message in msgspec.json.decode(messages, type=list[msgspec.Raw]):
+        raws = msgspec.json.decode(export.messages[index], type=list[msgspec.Raw])
+        check_count(len(raws))
+        for raw_message in raws:
             yield decode_record(_RECORD_DECODER, raw_message)
 
 
@@ -168,6 +173,7 @@ def _read_export(file: ExportFile) -> _JsonExport | None:
     if not file.read(64).removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
         return None
     data = file.read().removeprefix(BOM_UTF8)
+    check_density(data, file.label, file.path)
     with suppress(*DECODE_ERRORS):
         return _decode_export(data)
     data = _UNQUOTED_VALUE.sub(_quote_value, _ESCAPE.sub(_repair_escape, data))

@@ -9,7 +9,7 @@ combine freely.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -26,6 +26,7 @@ _MAX_CANDIDATES = 300
 _MAX_LENGTH = 1 << 20
 _MAX_PARSED_LINES = 3000
 _MAX_LAYOUTS = 12
+_MAX_COMPILED = 50  # A file has one layout, or a few that were pasted or joined.
 _SHORT_YEAR_DIGITS = 2
 _MAX_PASTED_LAYOUTS = 2
 _MAX_HOUR, _MAX_MINUTE = 24, 59
@@ -96,14 +97,16 @@ def seconds_of_day(hour: str, minute: str, second: str, marker: str) -> int | No
     return (hours % _MAX_HOUR * 60 + minutes) * 60 + seconds
 
 
-def learn_layouts(lines: Iterable[str]) -> list[Layout]:
+def learn_layouts(
+    lines: Iterable[str], on_layout: Callable[[Layout], None] = lambda _: None
+) -> list[Layout]:
     """Return the layout shared by most header-like lines, if any.
 
     A file combined from several exports has several layouts, returned with the most
     frequent one first. This is assumed if no layout has a majority, or if the most
-    frequent one is not the first header's.
+    frequent one is not the first header's. `on_layout` is called for each new one.
     """
-    counts = Counter(islice(_parse_headers(lines), _MAX_CANDIDATES))
+    counts = Counter(islice(_parse_headers(lines, on_layout), _MAX_CANDIDATES))
     ranked = counts.most_common(_MAX_LAYOUTS)
     # The first key of a counter is the first header's layout.
     if ranked and ranked[0][0] == next(iter(counts)):
@@ -116,9 +119,12 @@ def learn_layouts(lines: Iterable[str]) -> list[Layout]:
     return [layout for layout, _ in ranked]
 
 
-def _parse_headers(lines: Iterable[str]) -> Iterator[Layout]:
+def _parse_headers(
+    lines: Iterable[str], on_layout: Callable[[Layout], None]
+) -> Iterator[Layout]:
     """Yield the layout of each line that looks like a header."""
     known_layouts: dict[Layout, None] = {}
+    compiled: set[Layout] = set()
     length = parsed = 0
     for line in lines:
         length += len(line)
@@ -129,9 +135,13 @@ def _parse_headers(lines: Iterable[str]) -> Iterator[Layout]:
         layout = next(
             (item for item in known_layouts if item.pattern.match(line)), None
         )
-        if layout is None and parsed < _MAX_PARSED_LINES:
+        is_done = parsed >= _MAX_PARSED_LINES or len(compiled) >= _MAX_COMPILED
+        if layout is None and not is_done:
             parsed += 1
             layout = parse_header(line)
+            if layout and layout not in compiled:
+                compiled.add(layout)
+                on_layout(layout)
         if layout is not None:
             if len(known_layouts) < _MAX_LAYOUTS:
                 known_layouts[layout] = None

@@ -99,7 +99,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         if len(chat_files) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(chat_files)
         ids: Counter[str] = Counter()
-        phone = Phone(self.date_order)
+        phone = Phone(self.date_order, files.spend)
         for group in phone.group_exports(chat_files) if chat_files else ():
             chats = self._read_chats(group, phone, files, len(chat_files) == 1)
             if len(chats) > 1:
@@ -234,7 +234,7 @@ def _merge(
     chats: list[Chat], group: Sequence[ExportFile], files: ExportFiles
 ) -> list[Chat]:
     """Merge exports of the same chat, and warn about different chats of one name."""
-    merged = merge_exports(chats)
+    merged = merge_exports(chats, files.spend)
     if len(merged) > 1:
         # Show paths, since files in different folders may have the same name.
         labels = " and ".join(escaped(file.label) for file in group[:_MAX_SHOWN_FILES])

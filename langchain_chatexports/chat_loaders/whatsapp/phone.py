@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import Order
@@ -25,6 +25,7 @@ from langchain_chatexports.chat_loaders.whatsapp.senders import name_words
 _HEAD_BYTES = 1 << 15
 _MAX_HEADS = 100
 _TWO_PEOPLE = 2
+_LAYOUT_WORK = 5000  # Microseconds to compile a layout.
 
 
 class DatedRecords(NamedTuple):
@@ -41,8 +42,10 @@ class DatedRecords(NamedTuple):
 class Phone:
     """The phone that exported the chats."""
 
-    def __init__(self, date_order: str | None) -> None:
+    def __init__(self, date_order: str | None, spend: Callable[[int], None]) -> None:
         """Initialize the phone; `date_order` is the user's option."""
+        self._spend = spend
+        self._layouts: set[Layout] = set()
         self._date_order = date_order
         self._known_orders: dict[Layout, str] = {}
         self._owners: Counter[DetectedOwner] = Counter()
@@ -92,11 +95,16 @@ class Phone:
 
     def read(self, lines: Iterable[str]) -> DatedRecords:
         """Read the records of a chat, with the days of their dates."""
-        records = parse_records(lines)
+        records = parse_records(lines, self._add_layout)
         orders = self.find_orders(records)
         days = records.days(orders)
         records = records.without_invalid_dates(orders).without_pasted_headers(days)
         return DatedRecords(records, orders, days)
+
+    def _add_layout(self, layout: Layout) -> None:
+        if layout not in self._layouts:  # A phone has one, or a few over the years.
+            self._spend(_LAYOUT_WORK)
+            self._layouts.add(layout)
 
     def find_orders(self, records: Records) -> list[Order]:
         """Return the date orders of a chat, falling back to the phone's other chats."""

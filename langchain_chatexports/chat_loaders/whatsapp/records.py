@@ -4,7 +4,14 @@ import codecs
 import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -138,10 +145,12 @@ class Records:
         ]
 
 
-def parse_records(lines: Iterable[str]) -> Records:
+def parse_records(
+    lines: Iterable[str], on_layout: Callable[[Layout], None] = lambda _: None
+) -> Records:
     """Parse the lines of a file; without a header, there are no records."""
     lines = list(lines)
-    layouts = learn_layouts(lines)
+    layouts = learn_layouts(lines, on_layout)
     indexes: dict[tuple[str, int], int] = {}
     dates: list[tuple[DateStamp, int]] = []
     parts: list[Record | str] = []

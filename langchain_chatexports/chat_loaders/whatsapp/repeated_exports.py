@@ -20,18 +20,21 @@ _REWRITTEN = "\1"
 # The same greeting can appear in two chats, but the replies differ.
 _MIN_COMMON = 3
 _MIN_SENDERS = 2
+_MATCHING_WORK = 4  # Microseconds per message.
 
 
-def merge_exports(chats: Iterable[Chat]) -> list[Chat]:
+def merge_exports(chats: Iterable[Chat], spend: Callable[[int], None]) -> list[Chat]:
     """Merge chats with the same name if they are exports of one chat.
 
     Such exports share at least three typed messages, and at least half of those from
     the period both cover. More than one person must have sent them, except in a chat
-    named after that person. The result is sorted by id.
+    named after that person. The result is sorted by id. `spend` is called before two
+    chats are compared.
     """
     merged: list[Chat] = []
     for chat in sorted(chats, key=_last_message_key, reverse=True):
         for index, newer_chat in enumerate(merged):
+            spend(_MATCHING_WORK * (len(newer_chat.messages) + len(chat.messages) + 10))
             if both := _merge_older_export(newer_chat, chat):
                 merged[index] = both
                 break

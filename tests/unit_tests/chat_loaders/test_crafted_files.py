@@ -1,0 +1,318 @@
+"""Crafted input of 1 MB is read or refused within 5 s of CPU and 500 MB.
+
+Each shape repeats, nests or multiplies something of its format's grammar. Those of a
+format are read in a process of their own.
+"""
+
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MAX_SECONDS, MAX_MB = 5, 500
+SIZE = 1_000_000
+START = datetime(2024, 5, 1)  # noqa: DTZ001 - local times in exports
+READ = """
+import sys, time, warnings
+from langchain_chatexports import (DiscordChatLoader, FolderFacebookMessengerChatLoader,
+    SignalChatLoader, SlackChatLoader, TelegramChatLoader, WhatsAppChatLoader)
+from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports.exceptions import ChatExportError
+warnings.simplefilter("ignore")
+for path in sys.argv[2:]:
+    start = time.process_time()
+    try:
+        result = globals()[sys.argv[1]](path).inspect().found
+    except ChatExportError as error:
+        result = type(error).__name__
+    with open("/proc/self/status") as status:
+        (peak,) = (line.split()[1] for line in status if line.startswith("VmHWM"))
+    print(path, result, time.process_time() - start, int(peak) / 1024)
+"""
+Files = dict[str, str]
+Shape = Callable[[], Files]
+SHAPES: dict[str, tuple[str, Shape]] = {}
+WHATSAPP, TELEGRAM = "WhatsAppChatLoader", "TelegramChatLoader"
+SLACK, DISCORD = "SlackChatLoader", "DiscordChatLoader"
+SIGNAL, MESSENGER = "SignalChatLoader", "FolderFacebookMessengerChatLoader"
+TABLE = "TableChatLoader"
+
+
+def shape(loader: str) -> Callable[[Shape], Shape]:
+    def add(make: Shape) -> Shape:
+        SHAPES[make.__name__] = loader, make
+        return make
+
+    return add
+
+
+def until(size: int, piece: str | Callable[[int], str]) -> str:
+    """Repeat a piece up to a size; a function returns the n-th."""
+    if isinstance(piece, str):
+        return piece * (size // len(piece))
+    parts, length, number = [], 0, 0
+    while length < size:
+        part = piece(number)
+        parts.append(part)
+        length += len(part)
+        number += 1
+    return "".join(parts)
+
+
+def nested(size: int, opening: str, closing: str, depth: int = 400) -> str:
+    return until(size, f"{opening * depth}1{closing * depth},")[:-1]
+
+
+# WhatsApp
+
+
+def layouts(number: int) -> str:
+    sep, space = "/.-"[number % 3], " " * (number % 2)
+    mark = chr(0x4E00 + number)
+    return f"[18{sep}03{sep}2024,{space}{mark} 10:00:0{number % 10}] Ann: x\n"
+
+
+@shape(WHATSAPP)
+def whatsapp_layouts() -> Files:
+    text = until(4500, layouts)
+    return {f"WhatsApp Chat with {n}.txt": text for n in range(220)}
+
+
+@shape(WHATSAPP)
+def whatsapp_copies_of_a_name() -> Files:
+    line = "18/03/2024, 10:0{} - Ann: {}\n"
+    return {
+        f"{n}/WhatsApp Chat with Ann.txt": "".join(
+            line.format(i, f"{n} {i}") for i in range(9)
+        )
+        for n in range(2500)
+    }
+
+
+@shape(WHATSAPP)
+def whatsapp_days_in_disorder() -> Files:
+    def line(number: int) -> str:
+        at = START - timedelta(days=number * 7919 % 3000)
+        return f"{at:%d/%m/%Y}, 10:00 - Ann: x\n"
+
+    return {"WhatsApp Chat with Ann.txt": until(SIZE, line)}
+
+
+@shape(WHATSAPP)
+def whatsapp_names() -> Files:
+    text = until(SIZE, lambda n: f"18/03/2024, 10:00 - ~ {n}: {n}: {n}: <{n}>\n")
+    return {"WhatsApp Chat with Ann.txt": text}
+
+
+@shape(WHATSAPP)
+def whatsapp_brackets() -> Files:
+    head = "18/03/2024, 10:00 - Ann: x"
+    pieces = [" (", "<", "\u200e", '"', ": ", "@\u2068", "://", "[18/", "\r"]
+    lines = [head + piece * (SIZE // 20 // len(piece)) + ".jpg)" for piece in pieces]
+    return {"WhatsApp Chat with Ann.txt": "\n".join(lines)}
+
+
+# Telegram
+
+PAGE = "<title>Exported Data</title><div class='page_wrap'>chat_page"
+BLOCK = '<div class="message default" id="message{}">'
+
+
+@shape(TELEGRAM)
+def telegram_replies() -> Files:
+    text = PAGE + BLOCK.format(1) + until(SIZE, '"reply_to details">') + "</div></div>"
+    return {"messages.html": text}
+
+
+@shape(TELEGRAM)
+def telegram_tags() -> Files:
+    pieces = [
+        'class="',
+        "<",
+        "<br ",
+        "&#",
+        "<div ",
+        'class="emoji">',
+        "&#x1",
+        " via @a",
+    ]
+    blocks = [
+        BLOCK.format(n) + until(SIZE // len(pieces), piece) + "</div></div>"
+        for n, piece in enumerate(pieces)
+    ]
+    return {"messages.html": PAGE + "".join(blocks)}
+
+
+def telegram_chat(number: int, name: str, *records: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "personal_chat",
+        "id": number,
+        "messages": list(records),
+    }
+
+
+def telegram_record(number: int, text: str = "x") -> dict[str, Any]:
+    return {"id": number, "type": "message", "from": "Bo", "text": text}
+
+
+@shape(TELEGRAM)
+def telegram_many_files_of_a_chat() -> Files:
+    big = [telegram_chat(n, f"{n}") for n in range(7000)]
+    files = {"0.json": json.dumps({"chats": {"list": big}})}
+    for number in range(1, 6):
+        chats = [telegram_chat(n, f"{n}") for n in range(number, 7000, 12)]
+        files[f"{number}.json"] = json.dumps({"chats": {"list": chats}})
+    return files
+
+
+@shape(TELEGRAM)
+def telegram_pages_of_a_name() -> Files:
+    records = [telegram_record(n) for n in range(400)]
+    chats = [telegram_chat(n, "Bo", *records) for n in range(20)]
+    files: Files = {"result.json": json.dumps({"chats": {"list": chats}})}
+    text = f'{PAGE}<div class="text bold">Bo</div>' + BLOCK.format(1)
+    text += '<div class="text">y</div></div></div>'
+    return files | {f"p{n}/messages.html": text for n in range(1500)}
+
+
+# JSON
+
+
+@shape(SLACK)
+def slack_guests() -> Files:
+    def day(number: int) -> str:
+        profile = {"real_name": f"a{number}"}
+        record = {"ts": "1.1", "user": f"U{number}", "user_profile": profile}
+        return json.dumps([{**record, "text": "x"}])
+
+    files: Files = {f"c{n}/2024-05-01.json": day(n) for n in range(8000)}
+    return {**files, "users.json": "[]", "channels.json": "[]"}
+
+
+@shape(SLACK)
+def slack_days() -> Files:
+    record = '{"ts":"1.1","user":"U1","text":"x"}'
+    return {f"general/{n:04}-05-01.json": f"[{record}]" for n in range(9000)}
+
+
+@shape(SIGNAL)
+def signal_edits() -> Files:
+    edits = "".join('{"revisions":[' for _ in range(400)) + "]}" * 400
+    line = '{"chatItem":{"chatId":"1","dateSent":"1","revisions":[' + edits + "]}}\n"
+    return {"main.jsonl": '{"backupTimeMs":"1"}\n' + until(SIZE, line)}
+
+
+@shape(SIGNAL)
+def signal_recipients() -> Files:
+    line = '{{"recipient":{{"id":"{0}","contact":{{"e164":"{0}"}}}}}}\n'
+    chat = '{{"chat":{{"id":"{0}","recipientId":"{0}"}}}}\n'
+    item = '{{"chatItem":{{"chatId":"{0}","dateSent":"{0}","authorId":"1"}}}}\n'
+    text = until(SIZE, (line + chat + item).format)
+    return {"main.jsonl": '{"backupTimeMs":"1"}\n' + text}
+
+
+HEADS = {
+    DISCORD: '{"guild":{"name":"g"},"channel":{"id":"1"},"messages":[',
+    MESSENGER: '{"participants":[{"name":"Ada"},{"name":"Bo"}],"messages":[',
+    TELEGRAM: '{"name":"Bo","type":"personal_chat","id":1,"messages":[',
+    SLACK: "[",
+}
+NAMES = {
+    DISCORD: "a.json",
+    MESSENGER: "inbox/a_1/message_1.json",
+    TELEGRAM: "result.json",
+    SLACK: "general/2024-05-01.json",
+}
+ENDS = {DISCORD: "]}", MESSENGER: "]}", TELEGRAM: "]}", SLACK: "]"}
+RECORDS = {
+    DISCORD: '{"id":"1","author":{"id":"1","name":"a"},"reactions":[',
+    MESSENGER: '{"sender_name":"Ada","timestamp_ms":1,"content":"x","reactions":[',
+    TELEGRAM: '{"id":1,"type":"message","from":"Bo","text":"x","reactions":[',
+    SLACK: '{"ts":"1.1","user":"U1","text":"x","reactions":[',
+}
+
+
+def json_shapes(loader: str) -> None:
+    """Add the shapes of nested and repeated JSON for a format."""
+
+    def write(content: str) -> Files:
+        return {NAMES[loader]: HEADS[loader] + content + ENDS[loader]}
+
+    def add(name: str, make: Callable[[], str]) -> None:
+        SHAPES[f"{loader} {name}"] = loader, lambda: write(make())
+
+    record = RECORDS[loader]
+    # Text that cannot be compressed hides the ratio of the rest.
+    pad = json.dumps(b64encode(random.Random(1).randbytes(SIZE // 2)).decode())
+    add("objects", lambda: until(20 * SIZE, "{},") + pad)
+    add("numbers", lambda: until(20 * SIZE, "1,") + pad)
+    add("nested", lambda: nested(SIZE, '{"a":', "}"))
+    add("lists", lambda: nested(SIZE, "[", "]"))
+    add("records", lambda: until(SIZE, record + "]},")[:-1])
+    add("reactions", lambda: record + until(20 * SIZE, "{},") + pad + "]}")
+    sparse = '{"a":"","b":""},'  # Eight bytes for each comma.
+    add("sparse", lambda: record + until(20 * SIZE, sparse) + pad + "]}")
+    add("sparse records", lambda: until(20 * SIZE, sparse) + pad)
+    add("escapes", lambda: record + '],"a":"' + until(SIZE, r"\ud83d") + '"}')
+    add("quotes", lambda: until(SIZE, '{"'))
+
+
+for loader_name in HEADS:
+    json_shapes(loader_name)
+
+
+@shape(TABLE)
+def table_ids() -> Files:
+    text = until(SIZE, lambda n: f"{n},{n % 7},x\n")
+    return {"desk.csv": "id,conversation,text\n" + text}
+
+
+@shape(TABLE)
+def table_quotes() -> Files:
+    return {"desk.csv": "id,sender,text\n" + until(SIZE, '1,"a""')}
+
+
+def write(make: Shape, folder: Path) -> Path:
+    files = make()
+    if "desk.csv" in files:
+        path = folder / "desk.csv"
+        path.write_text(files["desk.csv"])
+        return path
+    path = folder / "export.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+@pytest.mark.parametrize("loader", sorted({loader for loader, _ in SHAPES.values()}))
+def test_crafted_input_is_read_or_refused(tmp_path: Path, loader: str) -> None:
+    paths = []
+    for name, (shape_loader, make) in SHAPES.items():
+        if shape_loader == loader:
+            folder = tmp_path / name
+            folder.mkdir()
+            paths.append(write(make, folder))
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", READ, loader, *map(str, paths)],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=300,
+    )
+    printed = done.stdout.splitlines()  # DuckDB also shows its progress.
+    lines = [x.rsplit(" ", 3) for x in printed if x.startswith(str(tmp_path))]
+    assert len(lines) == len(paths)
+    slow = [path for path, _, seconds, _ in lines if float(seconds) > MAX_SECONDS]
+    assert slow == []
+    assert float(lines[-1][3]) < MAX_MB
