@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
     from langchain_chatexports.chat_loaders.line import LineChatLoader
+    from langchain_chatexports.chat_loaders.mail import EmailChatLoader
     from langchain_chatexports.chat_loaders.schema import (
         ExportSession,
         MessageKeys,
@@ -75,6 +76,7 @@ __all__ = [
     "ChatLabChatLoader",
     "ChunkSessions",
     "DiscordChatLoader",
+    "EmailChatLoader",
     "ExportSession",
     "ExportSummary",
     "FineTuningRun",
@@ -129,6 +131,7 @@ _MODULES = {
     "chat_loaders.kakaotalk": ("KakaoTalkChatLoader",),
     "chat_loaders.line": ("LineChatLoader",),
     "chat_loaders.skype": ("SkypeChatLoader",),
+    "chat_loaders.mail": ("EmailChatLoader",),
     "chat_loaders.table": ("TableChatLoader",),
     "chat_loaders.telegram": ("TelegramChatLoader",),
     "chat_loaders.utils": ("map_ai_messages", "merge_chat_runs"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
     from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
     from langchain_chatexports.chat_loaders.line import LineChatLoader
+    from langchain_chatexports.chat_loaders.mail import EmailChatLoader
     from langchain_chatexports.chat_loaders.signal import SignalChatLoader
     from langchain_chatexports.chat_loaders.skype import SkypeChatLoader
     from langchain_chatexports.chat_loaders.slack import SlackChatLoader
@@ -33,6 +34,7 @@ __all__ = [
     "BaseChatLoader",
     "ChatLabChatLoader",
     "DiscordChatLoader",
+    "EmailChatLoader",
     "FolderFacebookMessengerChatLoader",
     "IMessageChatLoader",
     "KakaoTalkChatLoader",
@@ -65,6 +67,7 @@ _MODULES = {
     "kakaotalk": ("KakaoTalkChatLoader",),
     "line": ("LineChatLoader",),
     "skype": ("SkypeChatLoader",),
+    "mail": ("EmailChatLoader",),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -35,7 +35,7 @@ from langchain_chatexports.exceptions import (
 
 _MAX_FILE_BYTES = 2 * 2**30
 # Formats that are streamed, whose files contain pictures.
-_STREAMED = (".xml",)
+_STREAMED = (".xml", "mbox", ".mbx")
 # Chats compress by a factor of 4 to 30; the maximum of deflate is 1,032.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20

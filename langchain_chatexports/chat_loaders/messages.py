@@ -17,7 +17,7 @@ KINDS = frozenset(
     {
         *("text", "reaction", "system", "unsent", "media", "bot", "channel", "draft"),
         *("empty", "deleted", "spam", "auto_reply", "orphan", "duplicate", "section"),
-        *("unreadable", "undated", "failed"),
+        *("unreadable", "undated", "failed", "bulk", "forwarded"),
     }
 )
 """The kinds of messages: `text`, or the reason to skip them by default."""

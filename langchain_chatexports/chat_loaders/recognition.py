@@ -33,6 +33,7 @@ from langchain_chatexports.chat_loaders.imessage import (
 )
 from langchain_chatexports.chat_loaders.kakaotalk import KakaoTalkChatLoader
 from langchain_chatexports.chat_loaders.line import LineChatLoader
+from langchain_chatexports.chat_loaders.mail import EmailChatLoader
 from langchain_chatexports.chat_loaders.signal import SignalChatLoader
 from langchain_chatexports.chat_loaders.skype import SkypeChatLoader
 from langchain_chatexports.chat_loaders.slack import SlackChatLoader
@@ -45,6 +46,7 @@ from langchain_chatexports.exceptions import ChatExportError, UnknownFormatError
 PLATFORM_NAMES = {
     "chatlab": "ChatLab",
     "discord": "Discord",
+    "email": "E-mail",
     "facebook_messenger": "Messenger",
     "imessage": "iMessage",
     "instagram": "Instagram",
@@ -63,6 +65,7 @@ PLATFORM_NAMES = {
 _FORMATS: tuple[type[ChatExportLoader], ...] = (
     ChatLabChatLoader,
     DiscordChatLoader,
+    EmailChatLoader,
     FolderFacebookMessengerChatLoader,
     KakaoTalkChatLoader,
     LineChatLoader,
@@ -78,7 +81,10 @@ _PATH_FORMATS = (
     TableChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-_SUFFIXES = (".json", ".jsonl", ".html", ".htm", ".txt", ".csv", ".xml", ".tar")
+_SUFFIXES = (
+    *(".json", ".jsonl", ".html", ".htm", ".txt", ".csv", ".xml", ".tar"),
+    *("mbox", ".mbx", ".eml", ".gz"),
+)
 _TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 # Folders in the first file names of Meta's zips.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
@@ -329,8 +335,8 @@ def _unknown_format_error(path: Path) -> UnknownFormatError:
         "export. Supported are an iMessage database (chat.db) or its folder; JSON "
         "exports of Messenger, Instagram, Discord, Signal, Skype, Slack, Telegram and "
         "ChatLab (zip, folder or file); chats of WhatsApp, KakaoTalk and LINE (zip, "
-        "folder or text file); backups of Android's SMS (XML); and tables (Parquet, "
-        "JSON Lines or CSV with columns for sender and text)."
+        "folder or text file); backups of Android's SMS (XML); e-mail (mbox); and "
+        "tables (Parquet, JSON Lines or CSV with columns for sender and text)."
     )
     return UnknownFormatError(msg, path=path)
 

@@ -16,6 +16,7 @@ from langchain_core.messages import BaseMessage
 from langchain_chatexports import (
     ChatLabChatLoader,
     DiscordChatLoader,
+    EmailChatLoader,
     FolderFacebookMessengerChatLoader,
     KakaoTalkChatLoader,
     LineChatLoader,
@@ -262,6 +263,26 @@ SKYPE_VALUES = (
     *("RichText", "8:ben", "48:notes", '<e_m ts_ms="1620123600000"/>', "<quote ", "[]"),
     *("2021-05-04T10:20:30.123Z", "1620123600000", "RichText/Media_Album", "</quote>"),
 )
+MAIL_PIECES = [
+    *("From 1@x Mon Jan 01 10:00:00 +0000 2024\n", "From: Ann <ann@a.example>\n", "\n"),
+    *(
+        "To: =?utf-8?b?/w?= <b@b.example>,\n",
+        "Date: 99 Jan 9999\n",
+        "Message-ID: <1>\n",
+    ),
+    *("References: <1> <2>\n", "Content-Type: multipart/mixed; boundary=x\n", "--x\n"),
+    *(
+        "Content-Type: text/html; charset=\xff\n",
+        "<div class=gmail_quote>",
+        "> a\n",
+        ":",
+    ),
+    *("Content-Transfer-Encoding: base64\n", "Content-Type: message/rfc822\n", "--x--"),
+    *("X-Gmail-Labels: Sent\n", "In-Reply-To: <1>\n", "=?x?q?=?=", "\0", "a@b"),
+]
+mail_text = st.lists(
+    st.sampled_from(MAIL_PIECES) | st.text(max_size=5), max_size=40
+).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
 SMS_KEYS = "address date type body subject contact_name msg_box m_type sub ct text data"
 SMS_VALUES = ["1", "2", "137", "null", "a~b", "+15550000001", "1721556000000"]
 sms_attributes = st.dictionaries(
@@ -343,6 +364,7 @@ FORMATS = {
     ),
     "line": Format(LineChatLoader, st.binary(max_size=300) | line_text, write_text),
     "skype": Format(SkypeChatLoader, records(SKYPE_KEYS, *SKYPE_VALUES), write_skype),
+    "mail": Format(EmailChatLoader, st.binary(max_size=300) | mail_text, write_text),
     "sms": Format(SmsChatLoader, st.lists(sms_elements).map("".join), write_sms),
     "table": Format(TableChatLoader, TABLES.map(b"".join), write_table),
 }
@@ -447,12 +469,42 @@ LONG_TEXTS: dict[str, list[Any]] = {
         ),
         *('<OriginalName v="' * 50_000, "<a" + " b" * 400_000),
     ],
+    "mail": [
+        *("From " * 200_000, "\nFrom " * 150_000, "> \n" * 300_000, "a: b\n" * 200_000),
+        *(
+            "<" * 900_000,
+            "<a " * 300_000,
+            "<!--" * 200_000,
+            "<div>" * 180_000,
+            "&#" * 400_000,
+        ),
+        *(
+            "boundary=a" * 90_000,
+            "--x\n" * 200_000,
+            ": 1 2 3\n\n" * 100_000,
+            "=?" * 400_000,
+        ),
+    ],
     "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
     "telegram page": [
         (f'<div class="text">{text}</div>{text}', 1)
         for text in (piece * (400_000 // len(piece)) for piece in PIECES)
     ],
 }
+
+
+def write_mails(text: str) -> bytes:
+    """Return an mbox with a text in headers and bodies."""
+    separator, sender = "From 1@x Mon Jan 01 10:00:00 2024\n", "From: a@b.example\n"
+    multipart = "Content-Type: multipart/mixed; boundary=x"
+    mails = [
+        (f"To: {text[:500_000]}", "x"),
+        ("Content-Type: text/html", text),
+        (f"{multipart}{text}", text),
+        (multipart, text),
+    ]
+    parts = (f"{separator}{sender}{head}\n\n{body}\n\n" for head, body in mails)
+    return "".join(parts).encode()
 
 
 @pytest.mark.parametrize(
@@ -467,6 +519,7 @@ def test_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> No
         "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
         "telegram page": text,
         "sms": text,
+        "mail": write_mails(str(text)),
         "skype": [{"id": "1", "from": "8:a", "messagetype": "Text", "content": text}],
         "line": (
             f"2022.10.13 Thursday\n16:20 Ann {text}\n"

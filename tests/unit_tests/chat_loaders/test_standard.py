@@ -11,6 +11,7 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_chatexports import (
     ChatLabChatLoader,
     DiscordChatLoader,
+    EmailChatLoader,
     FolderFacebookMessengerChatLoader,
     IMessageChatLoader,
     KakaoTalkChatLoader,
@@ -26,7 +27,7 @@ from langchain_chatexports import (
 )
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
-from tests.unit_tests.builders import chatlab, messenger, skype, sms, tables
+from tests.unit_tests.builders import chatlab, mails, messenger, skype, sms, tables
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.typedstream import attributed_body
 
@@ -125,6 +126,19 @@ def skype_export(folder: Path) -> Path:
     return skype.write_export(folder / "messages.json", talk)
 
 
+def mail_file(folder: Path) -> Path:
+    people = (mails.ANN, mails.BEN)
+    thread: Any = {"X_GM_THRID": "7"}
+    rows = [
+        mails.mail(f"This is line {n}", f"{n}", people[n % 2], at=n, **thread)
+        for n in range(12)
+    ]
+    spam = mails.mail("x", "99", X_Gmail_Labels="Spam")
+    path = folder / "All mail.mbox"
+    path.write_bytes(mails.mbox(*rows, mails.mail("y", "100"), spam))
+    return path
+
+
 def sms_backup(folder: Path) -> Path:
     rows = [sms.sms(f"This is line {n}", 1 + n % 2, n * 60_000) for n in range(12)]
     group: dict[str, Any] = {"address": f"{sms.HARE}~+15550000002", "sender": sms.HARE}
@@ -166,6 +180,7 @@ EXPORTS = {
     "KakaoTalk": Export(kakaotalk_chat, KakaoTalkChatLoader, UTC),
     "LINE": Export(line_chat, LineChatLoader, UTC),
     "Skype": Export(skype_export, SkypeChatLoader),
+    "e-mail": Export(mail_file, EmailChatLoader),
     "SMS": Export(sms_backup, SmsChatLoader),
     "CSV": Export(
         lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader

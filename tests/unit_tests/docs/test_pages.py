@@ -31,6 +31,7 @@ INFO_STRINGS = {
         "kakaotalk.md",
         "langchain.md",
         "line.md",
+        "mail.md",
         "personas.md",
         "privacy.md",
         "retrieval.md",

@@ -1,0 +1,137 @@
+"""Decode the headers of a message, and find why it is no part of a talk."""
+
+import re
+from email.header import decode_header
+from email.message import Message as Mail
+from email.utils import getaddresses, mktime_tz, parsedate_tz
+
+from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
+from langchain_chatexports.chat_loaders.times import MICROSECONDS
+
+_MAX_HEADER = 20_000
+_MESSAGE_ID = re.compile(r"<([^<>\s]{1,500})>")
+_MIN_TIME, _MAX_TIME = 315_532_800, 4_102_444_800  # 1980 to 2100
+_CHARSETS = {"ks_c_5601-1987": "cp949", "gb2312": "gb18030", "iso-8859-1": "cp1252"}
+_CHARSETS |= {"us-ascii": "utf-8", "utf8": "utf-8"}
+_LABELS = {
+    "sent": "sent gesendet envoyés enviados inviati sendt skickat verzonden 送信済み",
+    "spam": "spam junk 迷惑メール",
+    "deleted": "trash papierkorb corbeille papelera lixeira cestino ゴミ箱 papirkurv",
+    "draft": "drafts entwürfe brouillons borradores rascunhos bozze 下書き utkast",
+    "section": "chat chats",
+}
+_ROLES = {word: role for role, words in _LABELS.items() for word in words.split()}
+_ROLES |= dict.fromkeys(("sent mail", "sent messages", "sent items"), "sent")
+_ROLES |= {"messages envoyés": "sent", "posta inviata": "sent"}
+_REASONS = ("spam", "deleted", "draft", "section")
+_EXPUNGED = 0x0008
+_AUTOMATIC = re.compile(
+    r"(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|postmaster|notifications?)@"
+)
+_BULK = frozenset({"bulk", "list", "junk"})
+_PREFIX = re.compile(
+    r"(?:(?:re|fwd?|aw|wg|sv|vs|rv|tr|antw|res|enc|回复|返信|转发|答复)(?:\[\d{1,3}\])?\s?[:\uff1a]\s*)+",
+    re.IGNORECASE,
+)
+
+
+def header(mail: Mail, name: str) -> str:
+    """Return a header as written, on one line."""
+    value = str(mail.get(name) or "")[:_MAX_HEADER]
+    return " ".join(replace_lone_surrogates(value).split())
+
+
+def decode_words(value: str) -> str:
+    """Decode the encoded words of a header."""
+    if "=?" not in value:
+        return value
+    try:
+        parts = decode_header(value)
+    except ValueError:
+        return value
+    texts = (
+        decode_bytes(part, charset or "utf-8") if isinstance(part, bytes) else part
+        for part, charset in parts
+    )
+    return " ".join(replace_lone_surrogates("".join(texts)).split())
+
+
+def decode_bytes(data: bytes, charset: str) -> str:
+    """Decode text; an unknown encoding is guessed, and errors are replaced."""
+    charset = charset.strip(" \"'").partition(";")[0].lower()
+    for name in (_CHARSETS.get(charset, charset), "utf-8"):
+        try:
+            return data.decode(name)
+        except (LookupError, ValueError):
+            continue
+    try:
+        return data.decode(_CHARSETS.get(charset, charset) or "cp1252", "replace")
+    except (LookupError, ValueError):
+        return data.decode("cp1252", "replace")
+
+
+def read_addresses(mail: Mail, *names: str) -> dict[str, str]:
+    """Return the names of people, by address in lower case."""
+    found: dict[str, str] = {}
+    values = [header(mail, name) for name in names]
+    for name, address in getaddresses([value for value in values if value]):
+        if "@" in address:
+            key = address.strip().lower()
+            shown = decode_words(name).strip(" '\"")
+            found[key] = "" if shown.lower() == key else shown or found.get(key, "")
+    return found
+
+
+def read_ids(mail: Mail, name: str) -> list[str]:
+    """Return the message ids in a header."""
+    value = header(mail, name)
+    return _MESSAGE_ID.findall(value) or (
+        [value] if "@" in value and " " not in value else []
+    )
+
+
+def read_time(mail: Mail, separator_date: str) -> int | None:
+    """Return when a message was sent, from the first header with a plausible date."""
+    received = header(mail, "Received").rpartition(";")[2]
+    for value in (header(mail, "Date"), received, separator_date):
+        try:
+            parsed = parsedate_tz(value[:200])
+            seconds = mktime_tz(parsed) if parsed else 0
+        except (ValueError, OverflowError, IndexError, TypeError):
+            continue
+        if _MIN_TIME < seconds < _MAX_TIME:
+            return seconds * MICROSECONDS
+    return None
+
+
+def read_roles(mail: Mail, *folders: str) -> set[str]:
+    """Return the roles of a message by labels, flags and folders, such as `sent`."""
+    labels = decode_words(header(mail, "X-Gmail-Labels")).split(",")
+    words = (label.strip(' "').casefold() for label in (*labels, *folders))
+    roles = {_ROLES[word] for word in words if word in _ROLES}
+    status = header(mail, "X-Mozilla-Status")
+    if re.fullmatch("[0-9a-fA-F]{4}", status) and int(status, 16) & _EXPUNGED:
+        roles.add("deleted")
+    return roles
+
+
+def find_reason(mail: Mail, roles: set[str], sender: str) -> str:
+    """Return why a message is skipped: a role, or `bulk`; empty if it is not."""
+    for role in _REASONS:
+        if role in roles:
+            return role
+    automatic = header(mail, "Auto-Submitted").lower()
+    is_bulk = (
+        header(mail, "List-Id")
+        or header(mail, "List-Unsubscribe")
+        or header(mail, "Precedence").lower() in _BULK
+        or (automatic and automatic != "no")
+        or header(mail, "Return-Path") == "<>"
+        or _AUTOMATIC.match(sender)
+    )
+    return "bulk" if is_bulk and "sent" not in roles else ""
+
+
+def clean_subject(subject: str) -> str:
+    """Return a subject without `Re:`, in several languages."""
+    return _PREFIX.sub("", subject.strip(), count=1).strip()

@@ -1,0 +1,453 @@
+"""E-mail: separators, headers, bodies, quotations, threads, owner."""
+
+# ruff: noqa: RUF001 - letters of other scripts
+
+import base64
+import gzip
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_chatexports import EmailChatLoader
+from langchain_chatexports.chat_loaders.mail.bodies import strip_html, strip_quotations
+from langchain_chatexports.chat_loaders.schema import keys_of, metadata_of
+from langchain_chatexports.exceptions import ExportFormatError, UnknownFormatError
+from tests.unit_tests.builders.mails import ANN, BEN, mail, mbox, multipart
+from tests.unit_tests.builders.sessions import open_export
+
+NOON = 1_704_103_200
+FORWARD = (
+    "---------- Forwarded message ---------\nFrom: Cy <c@c.example>\n"
+    "Date: 1 Jan 2024\nSubject: x\n\n"
+)
+PLAIN, HTML = "Content-Type: text/plain; charset=utf-8", "Content-Type: text/html"
+
+
+def write(
+    folder: Path, *mails: bytes, name: str = "Inbox.mbox", **options: Any
+) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(mbox(*mails, **options))
+    return path
+
+
+def texts(path: Path, **options: Any) -> list[str]:
+    sessions = EmailChatLoader(path, **options).load()
+    return [str(m.content) for session in sessions for m in session["messages"]]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize(
+    "separator",
+    [
+        "From 1753412345678901234@xxx Mon Jan 01 10:00:00 +0000 2024",
+        "From - Mon Jan 01 10:00:00 2024",
+        "From ann@a.example  Mon Jan  1 10:00:00 2024",
+    ],
+)
+def test_separator(tmp_path: Path, separator: str, end: bytes) -> None:
+    mails = [mail("a"), mail("b", "2", at=1)]
+    path = write(tmp_path, *mails, separator=separator, end=end)
+    assert isinstance(open_export(path).loader, EmailChatLoader)
+    assert sorted(texts(path)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("It was so.\nFrom the start it was bad.", None),
+        ("It was so.\n\nFrom 2 to 3 pm Mon", None),
+        ("a\n\nFrom - Mon Jan 01 10:00:00 2024\nno header here", None),
+        (">From here", "From here"),
+    ],
+)
+def test_line_that_begins_with_from_is_text(
+    tmp_path: Path, body: str, text: str | None
+) -> None:
+    assert texts(write(tmp_path, mail(body))) == [text or body]
+
+
+LAYOUTS = {
+    "mbox": lambda data: ("a.mbox", data),
+    "no suffix": lambda data: ("Inbox", data),
+    "gz": lambda data: ("a.mbox.gz", gzip.compress(data)),
+    "eml": lambda data: ("a.eml", data.partition(b"\n")[2]),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_file(tmp_path: Path, layout: Any) -> None:
+    name, data = layout(mbox(mail("Hi")))
+    (tmp_path / name).write_bytes(data)
+    assert texts(tmp_path / name) == ["Hi"]
+    assert open_export(tmp_path / name).loader.inspect().kept == 1
+
+
+def test_folder_and_zip(tmp_path: Path) -> None:
+    write(tmp_path, mail("a"), name="Sea.mbox/mbox")
+    with zipfile.ZipFile(tmp_path / "takeout.zip", "w") as archive:
+        archive.writestr("Takeout/Mail/All mail.mbox", mbox(mail("b", "2")))
+    assert sorted(texts(tmp_path)) == ["a", "b"]
+    assert open_export(tmp_path).loader.inspect().kept == 2
+
+
+SKIPPED = {
+    "expunged": (mail("x", "2", X_Mozilla_Status="0009"), "deleted"),
+    "spam": (mail("x", "2", X_Gmail_Labels="Spam,Unread"), "spam"),
+    "German trash": (mail("x", "2", X_Gmail_Labels="Papierkorb"), "deleted"),
+    "encoded draft": (
+        mail("x", "2", X_Gmail_Labels="=?UTF-8?Q?Entw=C3=BCrfe,Ge=C3=B6ffnet?="),
+        "draft",
+    ),
+    "chat": (mail("x", "2", X_Gmail_Labels="Chat"), "section"),
+    "newsletter": (mail("x", "2", List_Unsubscribe="<https://a.example>"), "bulk"),
+    "automatic answer": (mail("x", "2", Auto_Submitted="auto-replied"), "bulk"),
+    "no answer": (mail("x", "2", sender="no-reply@b.example"), "bulk"),
+    "empty": (mail("", "2"), "empty"),
+    "the same": (mail("Hi"), "duplicate"),
+    "forward": (
+        mail(f"{FORWARD}words", "2"),
+        "forwarded",
+    ),
+    "encrypted": (
+        mail(id_="2", **multipart(("Content-Type: text/plain", "x"), kind="encrypted")),
+        "encrypted",
+    ),
+    "S/MIME": (mail("x", "2", Content_Type="application/pkcs7-mime"), "encrypted"),
+    "invitation": (mail("x", "2", Content_Type="text/calendar"), "invitation"),
+    "no date": (
+        mbox(mail("x", "2", Date=None), separator="").strip(),
+        "undated",
+    ),
+    "attachment": (
+        mail(
+            id_="2",
+            **multipart(
+                (
+                    (
+                        'Content-Type: image/jpeg; name="a.jpg"\n'
+                        "Content-Transfer-Encoding: base64"
+                    ),
+                    "QUJD",
+                )
+            ),
+        ),
+        "media",
+    ),
+}
+
+
+@pytest.mark.parametrize(("row", "reason"), SKIPPED.values(), ids=SKIPPED)
+def test_skipped_with_a_reason(tmp_path: Path, row: bytes, reason: str) -> None:
+    if reason == "undated":
+        (tmp_path / "b.eml").write_bytes(row)
+        row = mail("x", "1")
+        reason = "undated"
+        write(tmp_path, mail("Hi"))
+    else:
+        write(tmp_path, mail("Hi"), row)
+    summary = EmailChatLoader(tmp_path).inspect()
+    assert (summary.kept, dict(summary.skipped)) == (1, {reason: 1})
+
+
+def quoted_printable(text: str, charset: str) -> bytes:
+    data = "".join(f"={byte:02X}" for byte in text.encode(charset))
+    return data.encode()
+
+
+@pytest.mark.parametrize(
+    ("declared", "charset", "text"),
+    [
+        *(("utf-8", "utf-8", "für €"), ("iso-8859-1", "cp1252", "für €")),
+        *(("gb2312", "gb18030", "你好"), ("ks_c_5601-1987", "cp949", "안녕")),
+        *(("iso-2022-jp", "iso-2022-jp", "元気"), ("koi8-r", "koi8-r", "привет")),
+        *(("unknown-8bit", "cp1252", "für"), ("x-unknown", "utf-8", "für")),
+        ('"utf-8; format=x"', "utf-8", "für"),
+    ],
+)
+def test_charset(tmp_path: Path, declared: str, charset: str, text: str) -> None:
+    encoded = quoted_printable(text, charset)
+    keys: Any = {"Content_Transfer_Encoding": "quoted-printable"}
+    row = mail(encoded, Content_Type=f"text/plain; charset={declared}", **keys)
+    assert texts(write(tmp_path, row)) == [text]
+
+
+BODIES: dict[str, tuple[dict[str, Any], str]] = {
+    "flowed": (
+        {"body": "one \ntwo\nthree", "Content_Type": "text/plain; format=flowed"},
+        "one two\nthree",
+    ),
+    "flowed with delsp": (
+        {"body": "on \ne", "Content_Type": "text/plain; format=flowed; delsp=yes"},
+        "one",
+    ),
+    "HTML": (
+        {"body": "<p>a&nbsp;b</p><p>c<br>d</p>", "Content_Type": "text/html"},
+        "a b\n\nc\nd",
+    ),
+    "both": (
+        multipart((PLAIN, "plain"), (HTML, "<b>html</b>"), kind="alternative"),
+        "plain",
+    ),
+    "stub": (
+        multipart((PLAIN, "View this in your browser"), (HTML, "<b>html</b>")),
+        "html",
+    ),
+    "signed": (
+        multipart(
+            (PLAIN, "Hi"),
+            ("Content-Type: application/pgp-signature", "x"),
+            kind="signed",
+        ),
+        "Hi",
+    ),
+    "no end": (
+        {
+            "body": f"--xyz\n{PLAIN}\n\nHi",
+            "Content_Type": "multipart/mixed; boundary=xyz",
+        },
+        "Hi",
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "text"), BODIES.values(), ids=BODIES)
+def test_body(tmp_path: Path, keys: dict[str, Any], text: str) -> None:
+    assert texts(write(tmp_path, mail(**keys))) == [text]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<div>new</div><div class="gmail_quote">old <div>x</div></div>',
+        'new<div class="moz-cite-prefix">x</div><blockquote type="cite">o</blockquote>',
+        'new<div class="yahoo_quoted" id="x">old</div>',
+        'new<div id="appendonsend"></div><hr>old',
+        "new<style>old</style><!-- old -->",
+        'new<div class="gmail_signature">old</div>',
+    ],
+)
+def test_quotation_in_html_is_removed(source: str) -> None:
+    assert strip_html(source) == "new"
+
+
+INTRODUCTIONS = [
+    "On Mon, Jan 1, 2024 at 10:00 AM Ben <ben@b.example> wrote:",
+    "On Mon, Jan 1, 2024 at 10:00\u202fAM Ben <ben@b.example> wrote:",
+    "On Mon, Jan 1, 2024 at 10:00 AM Ben Long Name\n<ben@b.example>\nwrote:",
+    "Am Mo., 1. Jan. 2024 um 10:00 Uhr schrieb Ben <ben@b.example>:",
+    "Le lun. 1 janv. 2024 à 10:00, Ben <ben@b.example> a écrit :",
+    "El lun, 1 ene 2024 a las 10:00, Ben (<ben@b.example>) escribió:",
+    "Il giorno lun 1 gen 2024 alle ore 10:00 Ben <ben@b.example> ha scritto:",
+    "Em seg., 1 de jan. de 2024 às 10:00, Ben <ben@b.example> escreveu:",
+    "пн, 1 янв. 2024 г. в 10:00, Ben <ben@b.example>:",
+    "2024年1月1日(月) 10:00 Ben <ben@b.example>:",
+    "Ben <ben@b.example> 于2024年1月1日周一 10:00写道:",
+    "2024년 1월 1일 (월) 오전 10:00, Ben <ben@b.example>님이 작성:",
+    "Op ma 1 jan 2024 om 10:00 schreef Ben <ben@b.example>:",
+]
+OLD = "> old\n> words"
+OUTLOOK = "From: Ben <ben@b.example>\nSent: 1 January 2024\nTo: Ann\nSubject: x\n\nold"
+WRITTEN = {
+    **{
+        f"{number} {text[:9]}": (f"new\n\n{text}\n\n{OLD}", "new")
+        for number, text in enumerate(INTRODUCTIONS)
+    },
+    "Outlook": (f"new\n\n________________________________\n{OUTLOOK}", "new"),
+    "Outlook in German": (
+        "new\n\nVon: Ben <ben@b.example>\nGesendet: 1. Januar 2024\nAn: Ann\nold",
+        "new",
+    ),
+    "Outlook in Japanese": (
+        "new\n\n差出人: Ben\n送信日時: 2024年1月1日\n宛先: Ann\nold",
+        "new",
+    ),
+    "phone": (
+        f"new\n\nSent from my iPhone\n\n> On 1 Jan 2024, Ben wrote:\n{OLD}",
+        "new",
+    ),
+    "answer below": (f"{INTRODUCTIONS[0]}\n{OLD}\n\nnew", "new"),
+    "answers between": ("> old\n\nnew 1\n\n> old\n\nnew 2", "new 1\n\nnew 2"),
+    "signature": ("new\n\n-- \nAnn\nSea Road", "new"),
+    "introduction only": (f"new\n\n{INTRODUCTIONS[0]}", "new"),
+    "typed sentence": ("On Monday I wrote: nothing.", None),
+    "greeting": ("Thanks,\nI will come.", None),
+    "list": ("- eggs\n- milk", None),
+    "one word and a colon": ("Plan:\n- eggs", None),
+    "forward with a comment": (f"look!\n\n{FORWARD}old", "look!"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WRITTEN.values(), ids=WRITTEN)
+def test_only_own_words_are_kept(text: str, expected: str | None) -> None:
+    assert strip_quotations(text)[0] == (expected or text)
+
+
+def test_tail_from_the_parent_is_removed(tmp_path: Path) -> None:
+    first = mail("old words\nand more")
+    second = mail("new\n\nold words\nand more", "2", BEN, ANN, 5, In_Reply_To="<1@m>")
+    assert texts(write(tmp_path, first, second)) == ["old words\nand more", "new"]
+
+
+def talk(*parents: str, **headers: Any) -> list[bytes]:
+    keys = [{"In_Reply_To": f"<{parent}@m>"} if parent else {} for parent in parents]
+    people = (ANN, BEN)
+    return [
+        mail(f"{n}", f"{n}", people[n % 2], people[1 - n % 2], n, **key, **headers)
+        for n, key in enumerate(keys)
+    ]
+
+
+THREADS = {
+    "answers": (talk("", "0", "1", "2"), 1),
+    "Gmail": (talk("", "", "", X_GM_THRID="17"), 1),
+    "missing middle": (
+        [mail("a", "0"), mail("b", "2", References="<0@m> <1@m>", In_Reply_To="<1@m>")],
+        1,
+    ),
+    "no ids": ([mail("a", Message_ID=None), mail("b", Message_ID=None, at=9)], 2),
+}
+
+
+@pytest.mark.parametrize(("mails", "count"), THREADS.values(), ids=THREADS)
+def test_thread_is_a_session(tmp_path: Path, mails: list[bytes], count: int) -> None:
+    path = write(tmp_path, *mails)
+    assert len(EmailChatLoader(path).load()) == count
+    assert len(texts(path)) == len(mails)
+
+
+def test_answer_is_never_before_its_message(tmp_path: Path) -> None:
+    rows = [mail("b", "2", at=1, In_Reply_To="<1@m>"), mail("a", at=9)]
+    path = write(tmp_path, *rows)
+    assert texts(path) == ["a", "b"]
+    (session,) = EmailChatLoader(path).load()
+    first, second = session["messages"]
+    assert keys_of(second).get("reply_to") == {"id": first.id}
+    assert metadata_of(session)["title"] == "Tea"
+
+
+@pytest.mark.parametrize(
+    ("keys", "minutes"),
+    [
+        ({"Date": "Mon, 1 Jan 2024 12:00:00 +0200"}, 0),
+        ({"Date": "Mon, 01 Jan 24 10:00 GMT"}, 0),
+        ({"Date": "nonsense", "Received": "by x; Mon, 1 Jan 2024 10:05:00 +0000"}, 5),
+        ({"Date": "Thu, 1 Jan 1970 00:00:00 +0000"}, 0),
+        ({"Date": None}, 0),
+    ],
+)
+def test_time(tmp_path: Path, keys: dict[str, Any], minutes: int) -> None:
+    (session,) = EmailChatLoader(write(tmp_path, mail(**keys))).load()
+    found = keys_of(session["messages"][0]).get("message_time")
+    assert found == NOON + 60 * minutes
+
+
+def test_names_are_decoded_after_the_addresses(tmp_path: Path) -> None:
+    row = mail(
+        sender="=?utf-8?q?M=C3=BCller=2C_Eva?= <Eva@A.example>",
+        to="undisclosed-recipients:;",
+    )
+    (session,) = EmailChatLoader(write(tmp_path, row)).load()
+    assert metadata_of(session)["participants"] == ["Müller, Eva"]
+
+
+OWNERS = {
+    "label": (talk("", "0", X_Gmail_Labels="Sent")[:1], "Ann", "sent mail"),
+    "delivered": (
+        [mail("a", Delivered_To="ben@b.example"), mail("b", "2", BEN, ANN)],
+        "Ben",
+        "delivered mail",
+    ),
+    "unknown": (talk("", "0"), None, None),
+}
+
+
+@pytest.mark.parametrize(("mails", "owner", "found_by"), OWNERS.values(), ids=OWNERS)
+def test_owner(tmp_path: Path, mails: Any, owner: Any, found_by: Any) -> None:
+    summary = EmailChatLoader(write(tmp_path, *mails)).inspect()
+    assert (summary.owner, summary.owner_found_by) == (owner, found_by)
+
+
+def test_owner_with_two_addresses(tmp_path: Path) -> None:
+    other = "Ann <a2@a.example>"
+    write(tmp_path, mail("a"), mail("b", "2", other, at=5), name="Sent.mbox")
+    write(tmp_path, mail("a"), mail("c", "3", BEN, other, at=9))
+    summary = EmailChatLoader(tmp_path).inspect()
+    assert (summary.owner, dict(summary.skipped)) == ("Ann", {"duplicate": 1})
+    assert dict(summary.senders) == {"Ann": 2, "Ben": 1}
+
+
+def test_list_with_the_owner_is_kept(tmp_path: Path) -> None:
+    lists: Any = {"List_Id": "<l.example>", "List_Post": "<mailto:l@l.example>"}
+    rows = [
+        mail("a", "1", BEN, "l@l.example", **lists),
+        mail("b", "2", ANN, at=5, In_Reply_To="<1@m>", X_Gmail_Labels="Sent"),
+        mail("c", "3", BEN, "l@l.example", **lists),
+    ]
+    summary = EmailChatLoader(write(tmp_path, *rows)).inspect()
+    assert (summary.kept, dict(summary.skipped)) == (2, {"bulk": 1})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['filename="a.pdf"', "filename*=utf-8''a.pdf", 'filename="=?utf-8?q?a.pdf?="'],
+)
+def test_attachment(tmp_path: Path, name: str) -> None:
+    head = f"Content-Type: application/pdf\nContent-Disposition: attachment; {name}"
+    row = mail(**multipart((PLAIN, "Look"), (head, "x")))
+    (session,) = EmailChatLoader(write(tmp_path, row)).load()
+    (item,) = session["messages"][0].additional_kwargs["attachments"]
+    assert item == {"type": "file", "name": "a.pdf", "mime_type": "application/pdf"}
+
+
+def test_large_attachment_takes_little_memory(tmp_path: Path) -> None:
+    data = base64.encodebytes(bytes(40_000_000)).decode()
+    head = "Content-Type: video/mp4\nContent-Transfer-Encoding: base64"
+    path = write(
+        tmp_path, mail(**multipart((PLAIN, "Look"), (head, data))), mail("b", "2")
+    )
+    del data
+    tracemalloc.start()
+    assert sorted(texts(path)) == ["Look", "b"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000_000
+
+
+def test_long_lines_take_linear_time() -> None:
+    start = time.process_time()
+    for text in ("On we go and so on\n" * 8_000, "a: b\n" * 30_000, "> a\n\n" * 30_000):
+        strip_quotations(text)
+    assert time.process_time() - start < 5
+
+
+def test_deep_nesting_is_counted(tmp_path: Path) -> None:
+    body = "".join(
+        f"--b{n}\nContent-Type: multipart/mixed; boundary=b{n + 1}\n\n"
+        for n in range(500)
+    )
+    row = mail(body, "2", Content_Type="multipart/mixed; boundary=b0")
+    summary = EmailChatLoader(write(tmp_path, mail(), row)).inspect()
+    assert (summary.kept, dict(summary.skipped)) == (1, {"unreadable": 1})
+
+
+def test_cut_file_keeps_the_last_message(tmp_path: Path) -> None:
+    path = write(tmp_path, mail("a"), mail("b and more", "2"))
+    path.write_bytes(path.read_bytes()[:-8])
+    assert sorted(texts(path)) == ["a", "b an"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"From typing import Any\n", b"!BDN" + bytes(600), b"a: b\n\nc"]
+)
+def test_other_files_are_not_recognized(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.mbox").write_bytes(content)
+    with pytest.raises(UnknownFormatError):
+        open_export(tmp_path / "a.mbox")
+    with pytest.raises(ExportFormatError, match="contains no e-mail"):
+        EmailChatLoader(tmp_path / "a.mbox").load()
