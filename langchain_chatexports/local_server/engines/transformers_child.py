@@ -224,12 +224,12 @@ class LoadedBase:
     @contextmanager
     def _adapted(self, adapter: Path | None, strength: float) -> Iterator[None]:
         """Apply an adapter, or a part of it."""
-        from peft.helpers import rescale_adapter_scale
-
         self._activate(adapter)
         if adapter is None or strength == 1:
             yield
             return
+        from peft.helpers import rescale_adapter_scale
+
         with rescale_adapter_scale(self._peft, strength):
             yield
 
