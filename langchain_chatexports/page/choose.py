@@ -55,7 +55,7 @@ _MAX_LABEL = 60
 def build_choose(session: PageSession) -> None:
     if session.contents is None:
         text(_("No chats to choose from yet."))
-        next_link(_("Add exports first"), "/")
+        next_link(_("Add exports first"), "/add")
         return
     paragraph("The model learns to reply like one person in these chats.")
     _build_form(session)

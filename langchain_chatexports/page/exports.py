@@ -17,7 +17,7 @@ from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 from langchain_chatexports.page.duplicates import DuplicateChats, DuplicateFinder
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
-from langchain_chatexports.page.work import Work
+from langchain_chatexports.page.work import IDLE, Work, WorkState
 
 # Most file systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
@@ -27,11 +27,29 @@ _READING = lazy_gettext("Reading")
 _SHOWN_IN_SUMMARY = ("Times in ", "The dates of ")
 
 
+@dataclass(frozen=True)
+class ExportState:
+    """An export in the list, as screens show it."""
+
+    id: int
+    name: str
+    state: str
+    """One of `copying`, `waiting`, `reading`, `read`, `failed`."""
+
+    work: WorkState = IDLE
+    summary: ExportSummary | None = None
+    copied_bytes: int | None = None
+    skipped_files: tuple[str, ...] = ()
+    duplicates: tuple[DuplicateChats, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(eq=False)
 class Card:
     """An export in the list, with its state and its results."""
 
     name: str
+    id: int = field(default_factory=count(1).__next__)
     paths: tuple[Path, ...] = ()
     work: Work = field(default_factory=Work)
     export: Export | None = None
@@ -42,6 +60,20 @@ class Card:
     # The size of an upload so far; `None` if it is complete.
     copied_bytes: int | None = None
     is_reading: bool = False
+
+    def freeze(self) -> ExportState:
+        """Return what screens show now."""
+        return ExportState(
+            self.id,
+            self.name,
+            self.state,
+            self.work.freeze(),
+            self.summary,
+            self.copied_bytes,
+            tuple(self.skipped_files),
+            tuple(self.duplicates),
+            tuple(self.warnings),
+        )
 
     @property
     def state(self) -> str:
@@ -116,6 +148,10 @@ class ExportList:
         self._uploads: dict[str, tuple[Card, Path]] = {}
         # An upload can end while its last block is counted.
         self._size_lock = threading.Lock()
+
+    def freeze(self) -> tuple[ExportState, ...]:
+        """Return the cards as screens show them now."""
+        return tuple(card.freeze() for card in list(self.cards))
 
     def paths(self) -> list[Path]:
         return [path for card in self.cards if card.export for path in card.paths]

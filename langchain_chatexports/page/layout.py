@@ -1,16 +1,12 @@
-"""The frame of all screens, and elements that show work in the background.
+"""Elements of the screens that are not yet built on `elements.py`.
 
 Names and text from chats are only shown in elements that do not interpret HTML.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from copy import copy
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nicegui import ui
-from nicegui.translations import translations
 
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import (
@@ -18,23 +14,11 @@ from langchain_chatexports.page.languages import (
     Size,
     TimeLeft,
     _,
-    current_language,
     join_parts,
-    languages,
     lazy_gettext,
     lazy_ngettext,
 )
 from langchain_chatexports.page.work import Work
-
-SCREENS = {
-    "/": lazy_gettext("Add exports"),
-    "/choose": lazy_gettext("Choose"),
-    "/train": lazy_gettext("Train"),
-    "/talk": lazy_gettext("Talk"),
-    "/guess": lazy_gettext("Guess"),
-    "/manage": lazy_gettext("Manage"),
-}
-"""The titles of the screens by path: the steps in order, then *Manage*."""
 
 # Ignores Enter in an input method, such as for Chinese, Japanese and Korean.
 ENTER = """(event) => {
@@ -44,59 +28,8 @@ ENTER = """(event) => {
 }"""
 """The script that calls a handler of `keydown` for Enter only."""
 
-# NiceGUI's own messages, which it does not translate into Hindi.
-_NICEGUI = {
-    "connection_lost": lazy_gettext("Lost the connection to chatexports."),
-    "trying_to_reconnect": lazy_gettext("Reconnecting …"),
-    "message_too_long": lazy_gettext("Message too long"),
-    "message_too_long_body": lazy_gettext("The message is too long to be sent."),
-}
-
 POLL_SECONDS = 0.3
 """The interval for checking whether a screen's content has changed."""
-
-
-def add_style(tab_key: str) -> None:
-    """Add the style sheet, the scripts and NiceGUI's messages to all screens."""
-    for language in languages():
-        words = {key: language.render(message) for key, message in _NICEGUI.items()}
-        translations[language.tag] = words  # type: ignore[index] # Quasar has it.
-    style, upload, old_tab = (
-        Path(__file__).with_name(name).read_text("utf-8")
-        for name in ("style.css", "upload.js", "old_tab.js")
-    )
-    ui.add_head_html(f"<style>{style}</style>", shared=True)
-    ui.add_head_html(f"<script>{upload}</script>", shared=True)
-    script = old_tab.replace("TAB_KEY", tab_key)
-    ui.add_head_html(f"<script>{script}</script>", shared=True)
-
-
-@contextmanager
-def screen(path: str, training: Callable[[], LazyMessage | None]) -> Iterator[None]:
-    """Build the frame of a screen around its content."""
-
-    def status() -> None:
-        if path != "/train" and (line := training()):
-            ui.link(str(line), "/train")
-
-    client = ui.context.client
-    client.page = copy(client.page)
-    client.page.language = current_language().tag  # type: ignore[assignment] # Quasar has it.
-    title = SCREENS[path]
-    ui.page_title(f"{title} | chatexports")
-    ui.colors(primary="#1d5fae")
-    with ui.element("nav").classes("steps") as steps:
-        steps.props["aria-label"] = _("Steps")
-        for number, (target, name) in enumerate(SCREENS.items(), 1):
-            is_step = number < len(SCREENS)
-            link = ui.link(f"{number}. {name}" if is_step else str(name), target)
-            if target == path:
-                link.props('aria-current="page"')
-    with ui.element("div").classes("status").props("role=status"):
-        rebuild_on_change(status, training)
-    with ui.element("div").classes("content"):
-        text(title, tag="h1")
-        yield
 
 
 def text(content: str | LazyMessage, *, tag: str = "p", classes: str = "") -> Any:

@@ -26,7 +26,7 @@ def _build_no_model(session: PageSession) -> None:
             next_link(_("See the training run"), "/train")
         else:
             text(_("No trained models on this machine yet."))
-            next_link(_("Train one first"), "/")
+            next_link(_("Train one first"), "/add")
 
     rebuild_on_change(note, lambda: session.training_status)
 

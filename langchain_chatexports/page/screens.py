@@ -1,37 +1,67 @@
 """The routes of the page: its screens and uploads."""
 
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+from nicegui import app as nicegui_app
 from nicegui import ui
 
 from langchain_chatexports.page.add_exports import build_add_exports
 from langchain_chatexports.page.choose import build_choose
+from langchain_chatexports.page.elements import add, url
 from langchain_chatexports.page.exports import ExportList
+from langchain_chatexports.page.frame import ADD, CHATS, SETTINGS, add_style, screen
 from langchain_chatexports.page.guess import build_guess
-from langchain_chatexports.page.layout import add_style, screen
+from langchain_chatexports.page.languages import LazyMessage, _, lazy_gettext
 from langchain_chatexports.page.manage import build_manage
+from langchain_chatexports.page.people import list_people
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk import build_talk
 from langchain_chatexports.page.train import build_train
 
-_BUILDERS = {
-    "/": build_add_exports,
-    "/choose": build_choose,
-    "/train": build_train,
-    "/talk": build_talk,
-    "/guess": build_guess,
-    "/manage": build_manage,
+# Screens that are not yet built on elements.py.
+_OLD_SCREENS = {
+    ADD: (lazy_gettext("Add exports"), build_add_exports),
+    "/choose": (lazy_gettext("Choose"), build_choose),
+    "/train": (lazy_gettext("Train"), build_train),
+    "/talk": (lazy_gettext("Talk"), build_talk),
+    "/guess": (lazy_gettext("Guess"), build_guess),
+    SETTINGS: (lazy_gettext("Manage"), build_manage),
 }
 
 
 def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
     """Add the routes of a session."""
     add_style(tab_key)
-    for path, build in _BUILDERS.items():
-        _add_screen(path, build, session)
+    # It sleeps while no tab is open.
+    nicegui_app.on_connect(session.poller.poke)
+    for path, (title, build) in _OLD_SCREENS.items():
+        ui.page(path)(partial(_show_old, session, path, title, build))
+    ui.page(CHATS)(partial(_show_chats, session))
     _add_uploads(app, session.exports)
+
+
+async def _show_chats(session: PageSession) -> Response | None:
+    await session.poller.refresh()
+    if not list_people(session.published.value):
+        return RedirectResponse(url(ADD), 303)
+    with screen(session, CHATS, _("Chats"), has_heading=False):
+        add("p", _("Choose a chat."), "hint")
+    return None
+
+
+async def _show_old(
+    session: PageSession,
+    path: str,
+    title: LazyMessage,
+    build: Callable[[PageSession], None],
+) -> None:
+    await session.poller.refresh()
+    with screen(session, path, str(title)), ui.element("div").classes("content"):
+        build(session)
 
 
 def _add_uploads(app: FastAPI, exports: ExportList) -> None:
@@ -57,12 +87,3 @@ def _add_uploads(app: FastAPI, exports: ExportList) -> None:
     def upload_lost(batch: str) -> Response:
         exports.abort_upload(batch)
         return Response()
-
-
-def _add_screen(
-    path: str, build: Callable[[PageSession], None], session: PageSession
-) -> None:
-    @ui.page(path)
-    def show() -> None:
-        with screen(path, lambda: session.training_status):
-            build(session)

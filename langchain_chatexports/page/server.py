@@ -115,6 +115,7 @@ def _build_app(session: PageSession, tab_key: str) -> Any:
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     add_screens(app, session, tab_key)
+    nicegui_app.on_startup(session.poller.run)
     nicegui_app.on_exception(log_error_location)
     ui.run_with(
         app,

@@ -30,8 +30,10 @@ from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportContents, ExportList
 from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
+from langchain_chatexports.page.snapshot import Poller, Published
+from langchain_chatexports.page.snapshot import Snapshot as PageSnapshot
+from langchain_chatexports.page.stored import StoredReader
 from langchain_chatexports.page.talk_state import Talk
-from langchain_chatexports.page.watcher import Watcher
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows import prepare
@@ -90,8 +92,8 @@ class PageSession:
         self.base = base
         self.workspace = Workspace(data_dir)
         self.index_dir = index_dir
-        self.preparing = Work()
-        self.job_work, self.managing = Work(), Work()
+        self.preparing = Work(self._poke)
+        self.job_work, self.managing = Work(self._poke), Work(self._poke)
         self.choice = Choice()
         self._prepared: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token = estimate_speed(self.workspace)
@@ -108,7 +110,6 @@ class PageSession:
         # The results of the last action on the screen Manage.
         self.manage_results: list[LazyMessage | str] = []
         self.forget_result: ForgetResult | None = None
-        self._watcher = Watcher(self.workspace)
         self._queue = Queue(self.workspace)
         # The local server that answers, and the id of its base.
         self._server: tuple[str, LocalServer] | None = None
@@ -120,6 +121,10 @@ class PageSession:
         copies = self._folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._on_exports_changed)
+        self.stored = StoredReader(self.workspace)
+        # What the screens watch; see `snapshot.py`.
+        self.published = Published(self.read())
+        self.poller = Poller(self.read, self.published)
 
     def __enter__(self) -> Self:
         """Run the jobs of the data directory, unless another process does."""
@@ -128,8 +133,8 @@ class PageSession:
         except BaseException:
             self._resources.close()
             raise
-        self._watcher.start()
-        for stop in (self._watcher.stop, self.stop_server, self._queue.stop):
+        stops = self.stored.close, self.poller.stop, self.stop_server, self._queue.stop
+        for stop in stops:
             self._resources.callback(stop)
         return self
 
@@ -143,6 +148,9 @@ class PageSession:
             for job_id in self._requested_jobs:
                 with suppress(LocalServerError):
                     pause_job(self.workspace, job_id)
+
+    def _poke(self) -> None:
+        self.poller.poke()
 
     # Exports
 
@@ -245,14 +253,29 @@ class PageSession:
 
     # Models and training
 
+    def read(self) -> PageSnapshot:
+        """Return what the screens show now; called in the poller's thread."""
+        return PageSnapshot(
+            self.stored.read(),
+            self.stored.trainings(),
+            self.exports.freeze(),
+            self.contents,
+            (*self.exports.notes, *self.exports.warnings),
+            (),
+            self.preparing.freeze(),
+            self.job_work.freeze(),
+            self.managing.freeze(),
+        )
+
     @property
     def snapshot(self) -> Snapshot:
         """The jobs, models and files of the data directory."""
-        return self._watcher.snapshot
+        return self.stored.snapshot
 
     def refresh(self) -> None:
         """Show a change of the data directory at once."""
-        self._watcher.refresh()
+        self.stored.read()
+        self.poller.poke()
 
     def use_server(self, base: str | None) -> LocalServer:
         """Return the local server with a base; start it if needed."""
@@ -329,7 +352,7 @@ class PageSession:
         return self.job_work.start(_CHECKING, create)
 
     def progress(self, job: Job) -> TrainingProgress:
-        return self._watcher.progress(job)
+        return self.stored.progress(job)
 
     def seconds_left(self, job: Job) -> float | None:
         """Return the time left, initially from the estimate made before training."""

@@ -3,6 +3,8 @@
   const MEDIA =
     /\.(jpe?g|png|gif|webp|hei[cf]|bmp|tiff?|mp4|mov|m4v|avi|webm|3gp|mp3|m4a|aac|amr|opus|ogg|oga|wav)$/i;
 
+  // All addresses begin with the page's secret path.
+  const address = (name) => `/${location.pathname.split("/")[1]}/${name}`;
   const read = (reader) => new Promise((done, fail) => reader.readEntries(done, fail));
   const open = (entry) => new Promise((done, fail) => entry.file(done, fail));
 
@@ -34,16 +36,17 @@
     currentBatch = batch;
     for await (const [path, file] of files) {
       const query = new URLSearchParams({ batch, path });
-      const response = await fetch(`upload?${query}`, { method: "POST", body: file });
+      const response = await fetch(address(`upload?${query}`), { method: "POST", body: file });
       if (!response.ok) break; // The export was removed from the list.
     }
     currentBatch = null;
-    await fetch(`upload-end?${new URLSearchParams({ batch, name })}`, { method: "POST" });
+    const query = new URLSearchParams({ batch, name });
+    await fetch(address(`upload-end?${query}`), { method: "POST" });
   }
 
   function abort() {
-    if (currentBatch)
-      navigator.sendBeacon(`upload-lost?${new URLSearchParams({ batch: currentBatch })}`);
+    const query = new URLSearchParams({ batch: currentBatch });
+    if (currentBatch) navigator.sendBeacon(address(`upload-lost?${query}`));
     currentBatch = null;
   }
 

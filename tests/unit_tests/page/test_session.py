@@ -240,7 +240,7 @@ def test_training_is_followed_to_its_model(messenger: PageSession) -> None:
     messenger.job_work.join(_SECONDS)
     assert messenger.job_work.error is None
     events = [messenger.job_event]
-    (model,) = wait_until(lambda: messenger.snapshot.models)
+    (model,) = wait_until(lambda: messenger.read().stored.models)
     assert model.person == data.person
     (job,) = messenger.snapshot.jobs
     steps = messenger.progress(job).steps
@@ -258,8 +258,8 @@ def _start_slow_job(workspace: Workspace, session: PageSession) -> Any:
     workspace.jobs.pause(job.id)
     assert session.resume_job(job)
     session.job_work.join(_SECONDS)
-    wait_until(lambda: session.snapshot.jobs[0].step)
-    return session.snapshot.jobs[0]
+    wait_until(lambda: session.read().stored.jobs[0].step)
+    return session.read().stored.jobs[0]
 
 
 def test_stopped_training_continues_from_its_save(session: PageSession) -> None:
@@ -268,12 +268,12 @@ def test_stopped_training_continues_from_its_save(session: PageSession) -> None:
     assert str(session.training_status).startswith("Training for tiny is running: step")
     assert session.stop_job(job)
     session.job_work.join(_SECONDS)
-    (stopped,) = session.snapshot.jobs
+    (stopped,) = session.read().stored.jobs
     assert (session.job_work.error, stopped.state) == (None, State.PAUSED)
     assert stopped.saved_step >= job.step
     assert session.resume_job(stopped)
     session.job_work.join(_SECONDS)
-    wait_until(lambda: session.snapshot.jobs[0].step > stopped.saved_step)
+    wait_until(lambda: session.read().stored.jobs[0].step > stopped.saved_step)
     steps = [event.step for event in session.progress(job).steps]
     assert steps == sorted({*steps})
 
@@ -293,7 +293,7 @@ def test_page_continues_training_of_killed_page(tmp_path: Path) -> None:
     job = add_job(workspace, hyperparameters={"steps": 3})
     workspace.jobs.move(job.id, State.RUNNING, "started", sources=(State.QUEUED,))
     with PageSession(None, tmp_path) as session:
-        wait_until(lambda: session.snapshot.models)
+        wait_until(lambda: session.read().stored.models)
 
 
 def test_talk_and_training_use_two_bases(session: PageSession) -> None:
@@ -327,7 +327,7 @@ def test_stores_are_read_only_after_changes(
     session: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = add_job(session.workspace, hyperparameters={"steps": 3})
-    wait_until(lambda: session.snapshot.models)
+    wait_until(lambda: session.read().stored.models)
     time.sleep(1)  # The queue's last event.
     session.progress(job)
     reads: list[object] = []
