@@ -18,6 +18,7 @@ T = TypeVar("T")
 Show = Callable[[T], object]
 
 _SUBMIT = "(event) => page.submit(event, emit)"
+_FIELDS = "(event) => page.fields(event, emit)"
 _CLOSED = """(event) => {
     const field = event.target.querySelector('[name=value]');
     emit([event.target.returnValue, field ? field.value : '']);
@@ -143,6 +144,27 @@ def line_form(
         add("button", send, "primary", type="submit")
     form.on("submit", lambda event: on_submit(event.args), js_handler=_SUBMIT)
     return form
+
+
+def fields_form(on_submit: Callable[[dict[str, str]], object]) -> TextElement:
+    """Add a form; `on_submit` gets the values of its fields by their names."""
+    form = add("form", classes="fields")
+    form.on("submit", lambda event: on_submit(event.args), js_handler=_FIELDS)
+    return form
+
+
+def input_field(label: str, name: str, *, value: str = "", **props: Any) -> None:
+    """Add a field with its label above it, or before a check box or radio button."""
+    is_box = props.get("type") in {"checkbox", "radio"}
+    with add("label", classes="choice" if is_box else "field"):
+        if not is_box:
+            add("span", label)
+        # Vue writes a `value` back at every render.
+        start = {"value": value} if is_box else {"defaultValue": value}
+        field = add("input", name=name, **{**props, "dir": "auto"})
+        field.props.update(start)
+        if is_box:
+            add("span", label)
 
 
 def ask(

@@ -75,10 +75,7 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
         "Settings, Privacy & Security, Full Disk Access, and allow your terminal app; "
         "then restart that app."
     ),
-    ExportFormatError: lazy_gettext(
-        "This does not look like a chat export. To get one, see How do I get an "
-        "export? above."
-    ),
+    ExportFormatError: lazy_gettext("This does not look like a chat."),
     SenderNotFoundError: lazy_gettext("No person has this name."),
     TrainingDataError: lazy_gettext(
         "Too few messages to train on, or to compare with. Choose more chats."

@@ -36,6 +36,9 @@ from langchain_chatexports.page.snapshot import Snapshot
 CHATS, ADD, SETTINGS = "/", "/add", "/settings"
 """The three places."""
 
+TALK, TEACH, TELL_APART, SEARCH = "/talk", "/teach", "/tell-apart", "/search"
+"""The screens of a person: their key follows, or is `person` in a search."""
+
 # NiceGUI's own messages: it does not translate them into Hindi.
 _NICEGUI = {
     "connection_lost": lazy_gettext("The program Chat exports is not running."),
@@ -45,7 +48,7 @@ _NICEGUI = {
     "message_too_long": lazy_gettext("Message too long"),
     "message_too_long_body": lazy_gettext("The message is too long to be sent."),
 }
-_FILES = "old.css", "style.css", "page.js", "upload.js", "old_tab.js"
+_FILES = "style.css", "page.js", "upload.js", "old_tab.js"
 _BACK = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 _MAX_OTHERS = 12
 
@@ -90,6 +93,9 @@ def screen(
     with ui.element("div").classes(f"frame {kind}").props("id=frame"):
         add("a", _("Skip to the content"), "skip", href="#content")
         _build_column(session, path)
+        with ui.element("div").classes("drop-frame").props("aria-hidden=true"):
+            add("p", _("Drop here, to add it"), "drop-here")
+            add("p", _("Copying …"), "copying")
         # What a script announces to screen readers.
         add("p", classes="visually-hidden", aria_live="polite", id="announcer")
         with ui.element("div").classes(f"screen {classes}") as content:
@@ -164,7 +170,7 @@ def _build_column(session: PageSession, path: str) -> None:
             more = add("p", classes="quiet")
             link(_("+ Add a chat"), ADD, "chat-row more")
         with ui.element("div").classes("bar places"):
-            for target, name in ((SETTINGS, _("Settings")),):
+            for target, name in ((SEARCH, _("Search")), (SETTINGS, _("Settings"))):
                 place = link(name, target)
                 if target == path:
                     place.props["aria-current"] = "page"

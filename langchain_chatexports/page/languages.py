@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, format_interval
 from babel.dates import format_time as format_clock_time
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
@@ -255,6 +255,18 @@ def format_day(time: float) -> str:
         return _("Yesterday") if days else _("Today")
     pattern = "EEEE" if 0 < days < _WEEK_DAYS else "long"
     return format_date(day, pattern, locale=current_language().locale)
+
+
+def format_days(first: datetime | None, last: datetime | None) -> str:
+    """Format a period, such as "6 Jan - 5 Aug 2025"; empty if it is unknown."""
+    if first is None or last is None:
+        return ""
+    return format_interval(
+        first.astimezone(),
+        last.astimezone(),
+        "yMMMd",
+        locale=current_language().locale,
+    )
 
 
 def format_short_time(time: float) -> str:

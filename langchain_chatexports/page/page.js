@@ -20,6 +20,12 @@ window.page = (() => {
     emit(text);
   }
 
+  // The values of all fields of a form.
+  function fields(event, emit) {
+    event.preventDefault();
+    emit(Object.fromEntries(new FormData(event.target)));
+  }
+
   function announce(text) {
     const announcer = document.getElementById("announcer");
     if (announcer) announcer.textContent = text;
@@ -47,5 +53,5 @@ window.page = (() => {
     frame.inert = wasConnected && !window.socket.connected;
   }, 500);
 
-  return { enter, submit, announce, notify };
+  return { enter, submit, fields, announce, notify };
 })();

@@ -9,28 +9,26 @@ from fastapi.responses import RedirectResponse
 from nicegui import app as nicegui_app
 from nicegui import ui
 
-from langchain_chatexports.page.add_exports import build_add_exports
-from langchain_chatexports.page.choose import build_choose
+from langchain_chatexports.page.add import build_add
 from langchain_chatexports.page.elements import add, url
 from langchain_chatexports.page.exports import ExportList
-from langchain_chatexports.page.frame import ADD, CHATS, SETTINGS, add_style, screen
-from langchain_chatexports.page.guess import build_guess
-from langchain_chatexports.page.languages import LazyMessage, _, lazy_gettext
-from langchain_chatexports.page.manage import build_manage
-from langchain_chatexports.page.people import list_people
+from langchain_chatexports.page.frame import (
+    ADD,
+    CHATS,
+    SEARCH,
+    SETTINGS,
+    TEACH,
+    TELL_APART,
+    add_style,
+    screen,
+)
+from langchain_chatexports.page.languages import _
+from langchain_chatexports.page.people import find_person, list_people
+from langchain_chatexports.page.search import build_search
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.talk import build_talk
-from langchain_chatexports.page.train import build_train
-
-# Screens that are not yet built on elements.py.
-_OLD_SCREENS = {
-    ADD: (lazy_gettext("Add exports"), build_add_exports),
-    "/choose": (lazy_gettext("Choose"), build_choose),
-    "/train": (lazy_gettext("Train"), build_train),
-    "/talk": (lazy_gettext("Talk"), build_talk),
-    "/guess": (lazy_gettext("Guess"), build_guess),
-    SETTINGS: (lazy_gettext("Manage"), build_manage),
-}
+from langchain_chatexports.page.settings import build_settings
+from langchain_chatexports.page.teach import build_teach
+from langchain_chatexports.page.tell_apart import build_tell_apart
 
 
 def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
@@ -38,9 +36,12 @@ def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
     add_style(tab_key)
     # It sleeps while no tab is open.
     nicegui_app.on_connect(session.poller.poke)
-    for path, (title, build) in _OLD_SCREENS.items():
-        ui.page(path)(partial(_show_old, session, path, title, build))
     ui.page(CHATS)(partial(_show_chats, session))
+    ui.page(ADD)(partial(_show, session, build_add))
+    ui.page(SETTINGS)(partial(_show, session, build_settings))
+    ui.page(f"{TEACH}/{{key}}")(partial(_show_teach, session))
+    ui.page(f"{TELL_APART}/{{key}}")(partial(_show_tell_apart, session))
+    ui.page(SEARCH)(partial(_show_search, session))
     _add_uploads(app, session.exports)
 
 
@@ -53,15 +54,33 @@ async def _show_chats(session: PageSession) -> Response | None:
     return None
 
 
-async def _show_old(
-    session: PageSession,
-    path: str,
-    title: LazyMessage,
-    build: Callable[[PageSession], None],
-) -> None:
+async def _show(session: PageSession, build: Callable[[PageSession], None]) -> None:
     await session.poller.refresh()
-    with screen(session, path, str(title)), ui.element("div").classes("content"):
-        build(session)
+    build(session)
+
+
+async def _show_teach(session: PageSession, key: str) -> Response | None:
+    await session.poller.refresh()
+    if (person := find_person(session.published.value, key)) is None:
+        return RedirectResponse(url(CHATS), 303)
+    build_teach(session, person)
+    return None
+
+
+async def _show_tell_apart(session: PageSession, key: str) -> Response | None:
+    await session.poller.refresh()
+    if (person := find_person(session.published.value, key)) is None:
+        return RedirectResponse(url(CHATS), 303)
+    model, pairs = person.model, 0
+    if model is not None:
+        pairs = await run_in_threadpool(session.game.count_pairs, model)
+    build_tell_apart(session, person, pairs)
+    return None
+
+
+async def _show_search(session: PageSession, person: str = "") -> None:
+    await session.poller.refresh()
+    build_search(session, find_person(session.published.value, person))
 
 
 def _add_uploads(app: FastAPI, exports: ExportList) -> None:
@@ -71,11 +90,15 @@ def _add_uploads(app: FastAPI, exports: ExportList) -> None:
         if accepted is None:
             return Response(status_code=410)
         card, target = accepted
-        with target.open("xb") as file:
-            async for block in request.stream():
-                await run_in_threadpool(file.write, block)
-                if not exports.count_bytes(card, len(block)):
-                    return Response(status_code=410)
+        try:
+            with target.open("xb") as file:
+                async for block in request.stream():
+                    await run_in_threadpool(file.write, block)
+                    if not exports.count_bytes(card, len(block)):
+                        return Response(status_code=410)
+        except OSError as error:  # The disk is full.
+            exports.abort_upload(batch, error)
+            return Response(status_code=507)
         return Response()
 
     @app.post("/upload-end")

@@ -7,19 +7,13 @@ data directory.
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from langchain_chatexports._temporary import private_folder
-from langchain_chatexports.exceptions import (
-    LocalServerError,
-    SenderNotFoundError,
-    TrainingDataError,
-)
 from langchain_chatexports.local_server import (
-    Job,
     LocalServer,
     Queue,
     Snapshot,
@@ -28,38 +22,25 @@ from langchain_chatexports.local_server import (
 )
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportContents, ExportList
-from langchain_chatexports.page.guess_state import Guess
-from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
-from langchain_chatexports.page.snapshot import Poller, Published
+from langchain_chatexports.page.game import GameRunner
+from langchain_chatexports.page.languages import lazy_gettext
+from langchain_chatexports.page.snapshot import Outcome, Poller, Published
 from langchain_chatexports.page.snapshot import Snapshot as PageSnapshot
 from langchain_chatexports.page.stored import StoredReader
 from langchain_chatexports.page.talk_state import Talk
+from langchain_chatexports.page.teaching import Teaching, download_if_missing
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
-from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.bases import (
     BaseChoice,
-    choose_base,
     choose_chat_base,
-    download_base,
-    estimate_seconds,
     estimate_speed,
 )
 from langchain_chatexports.workflows.chat_filter import ChatFilter
-from langchain_chatexports.workflows.preparation import PrepareOptions
-from langchain_chatexports.workflows.redaction import Redaction
-from langchain_chatexports.workflows.removal import ForgetResult
 from langchain_chatexports.workflows.talk import Speaker, load_person
-from langchain_chatexports.workflows.train import create_job, pause_job
-from langchain_chatexports.workflows.training_data import TrainingData
-from langchain_chatexports.workflows.training_events import JobEvent, TrainingProgress
 
-_STOP_SECONDS = 5.0
-_DOWNLOADING = lazy_gettext("Downloading the base model")
-_CHECKING = lazy_gettext("Checking the examples and the base model")
-_NO_MESSAGES = lazy_gettext("This person has no messages in the selected chats.")
-_NO_EXAMPLES = lazy_gettext("Nothing to train on in these chats. Choose more chats.")
-_STOPPING = lazy_gettext("Stopping")
+SAMPLE = "Hogwarts"
+"""The name of the sample chats."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +50,6 @@ class Choice:
     # A name; empty for each export's owner, `None` if nothing is chosen yet.
     voice: str | None = None
     chats: ChatFilter = field(default_factory=ChatFilter)
-    redact: bool = False
-
-    def restrict_to(self, contents: ExportContents) -> Choice:
-        """Drop people who are not in the exports."""
-        senders = contents.senders
-        is_valid = bool(contents.owners) if self.voice == "" else self.voice in senders
-        people = tuple(name for name in self.chats.include if name in senders)
-        return replace(
-            self,
-            voice=self.voice if is_valid else contents.default_voice,
-            chats=replace(self.chats, include=people),
-        )
 
 
 class PageSession:
@@ -92,35 +61,26 @@ class PageSession:
         self.base = base
         self.workspace = Workspace(data_dir)
         self.index_dir = index_dir
-        self.preparing = Work(self._poke)
-        self.job_work, self.managing = Work(self._poke), Work(self._poke)
+        self.managing = Work(self._poke)
+        self.outcome: Outcome | None = None
         self.choice = Choice()
-        self._prepared: tuple[Choice, TrainingData] | None = None
         self.seconds_per_token = estimate_speed(self.workspace)
-        # The last requested job: new, existing or continued.
-        self.job_event: JobEvent | None = None
-        # The estimated training times, in seconds, by job.
-        self._estimates: dict[str, float] = {}
-        # The jobs requested on this page, which are paused when it ends.
-        self._requested_jobs: set[str] = set()
         # A base to download for a talk without training, if the user agrees.
         self.offer: BaseChoice | None = None
         self.talk = Talk(self.workspace, self.use_server)
-        self.guess = Guess(self.workspace, self.use_server)
-        # The results of the last action on the screen Manage.
-        self.manage_results: list[LazyMessage | str] = []
-        self.forget_result: ForgetResult | None = None
+        self.game = GameRunner(self.workspace, self.use_server, self._poke)
         self._queue = Queue(self.workspace)
         # The local server that answers, and the id of its base.
         self._server: tuple[str, LocalServer] | None = None
         self._server_lock = threading.Lock()
         self._resources = ExitStack()
         self._folder = self._resources.enter_context(private_folder())
-        # A single key, so that pseudonyms stay the same after another choice.
-        self._redaction = Redaction(self._folder / "redaction.key")
         copies = self._folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._on_exports_changed)
+        self.teaching = Teaching(self.workspace, self.exports, self._folder, self._poke)
+        # The index of searches, which is deleted with the copies.
+        self.search_dir = self._folder / "search"
         self.stored = StoredReader(self.workspace)
         # What the screens watch; see `snapshot.py`.
         self.published = Published(self.read())
@@ -142,12 +102,9 @@ class PageSession:
         """Pause the jobs, and delete the copies of exports."""
         with self._resources:
             self.talk.stop()
-            self.guess.work.stop()
+            self.game.end()
             self.exports.clear()
-            self.job_work.join(_STOP_SECONDS)
-            for job_id in self._requested_jobs:
-                with suppress(LocalServerError):
-                    pause_job(self.workspace, job_id)
+            self.teaching.close()
 
     def _poke(self) -> None:
         self.poller.poke()
@@ -160,7 +117,8 @@ class PageSession:
 
     def add_sample(self) -> None:
         """Add a sample Messenger export, which is deleted with the session."""
-        self.exports.add([write_messenger(self.exports.new_copy("Hogwarts"))])
+        self.exports.add([write_messenger(self.exports.new_copy(SAMPLE))])
+        self.poller.poke()
 
     def clear(self) -> None:
         """Remove all exports and their examples."""
@@ -168,62 +126,19 @@ class PageSession:
         self.choice = Choice()
 
     def _on_exports_changed(self) -> None:
-        self._prepared = self.offer = None
+        self.teaching.forget_lessons()
+        self.offer = None
         if self.talk.model is None:  # The talk is with a person of the exports.
             self.talk.end()
-        if self.contents:
-            self.choice = self.choice.restrict_to(self.contents)
 
-    # Examples
-
-    @property
-    def data(self) -> TrainingData | None:
-        prepared = self._prepared
-        return prepared[1] if prepared and prepared[0] == self.choice else None
-
-    def _options(self) -> PrepareOptions:
-        """Return the chosen options, excluding one chat of each duplicate pair."""
-        voice = self.choice.voice
-        pairs = self.contents.duplicates if self.contents else []
-        chats = self.choice.chats
-        excluded = (pair.chat_to_exclude(voice, chats.include).id for pair in pairs)
-        chats = replace(chats, exclude=tuple(excluded))
-        return PrepareOptions(ai=(voice,) if voice else (), chats=chats)
-
-    def prepare(self) -> bool:
-        """Create the examples for the current choice in the background.
-
-        A redaction cannot be undone, because its key is deleted with the session.
-        """
-        choice, paths = self.choice, self.exports.paths()
-        options = self._options()
-        if choice.redact:
-            options = replace(options, redaction=self._redaction)
-
-        def create() -> None:
-            self._prepared = None
-            try:
-                data = prepare(paths, options, watch=self.preparing.watch)
-            except SenderNotFoundError as error:
-                raise PageError(_NO_MESSAGES) from error
-            except TrainingDataError as error:
-                raise PageError(_NO_EXAMPLES) from error
-            self.seconds_per_token = estimate_speed(self.workspace)
-            self._prepared = choice, data
-
-        return self.preparing.start(lazy_gettext("Creating examples"), create)
-
-    def estimate_seconds(self) -> float | None:
-        """Return the training time with the default base; `None` without examples."""
-        data = self.data
-        return None if data is None else estimate_seconds(self.seconds_per_token, data)
-
-    def choose_base(self, data: TrainingData) -> BaseChoice:
-        return choose_base(data, seconds_per_token=self.seconds_per_token)
+    # Talks
 
     def talk_to_person(self, *, downloads: bool | None = None) -> bool:
         """Start a talk with the chosen person, without training."""
-        options, paths = self._options(), self.exports.paths()
+        options = self.teaching.prepare_options(
+            self.choice.voice or "", self.choice.chats
+        )
+        paths = self.exports.paths()
         work = self.talk.reply_work
 
         def find_speaker() -> Speaker | None:
@@ -251,6 +166,10 @@ class PageSession:
         if self.talk.model is not None and self.talk.model.name == name:
             self.talk.end()
 
+    def end_talks(self) -> None:
+        """End all talks, before everything is deleted."""
+        self.talk.end()
+
     # Models and training
 
     def read(self) -> PageSnapshot:
@@ -262,9 +181,13 @@ class PageSession:
             self.contents,
             (*self.exports.notes, *self.exports.warnings),
             (),
-            self.preparing.freeze(),
-            self.job_work.freeze(),
+            self.teaching.preparing.freeze(),
+            self.teaching.training.freeze(),
+            self.teaching.key,
+            tuple(self.teaching.lessons.values()),
             self.managing.freeze(),
+            self.outcome,
+            self.game.freeze(),
         )
 
     @property
@@ -296,7 +219,7 @@ class PageSession:
 
     def _require_idle(self, server: LocalServer) -> None:
         """Raise an error if a blind test uses the server."""
-        if self.guess.is_using_server:
+        if self.game.is_using_server:
             raise PageError(
                 lazy_gettext(
                     "A blind test with {base} is running, and only one base model "
@@ -311,91 +234,3 @@ class PageSession:
             running, self._server = self._server, None
             if running is not None:
                 running[1].stop()
-
-    @property
-    def training_status(self) -> LazyMessage | None:
-        """The progress of the oldest unfinished job; `None` without one."""
-        unfinished = [job for job in self.snapshot.jobs if job.is_active]
-        if not unfinished:
-            if self.is_preparing_training:
-                return lazy_gettext("Preparing to train.")
-            return None
-        job = unfinished[-1]
-        name = job.person or job.base_model
-        if not job.steps:
-            return lazy_gettext("Training for {name} is running.", name=name)
-        return lazy_gettext(
-            "Training for {name} is running: step {step} of {total}.",
-            name=name,
-            step=job.step,
-            total=job.steps,
-        )
-
-    def train(self, base: str | None) -> bool:
-        """Create a training job for the examples in the background."""
-        if (data := self.data) is None:
-            return False
-
-        def create() -> None:
-            self.job_event = None
-            download_if_missing(base, self.job_work)
-            self.job_work.check()
-            self.job_work.title = _CHECKING
-            self.job_event = event = create_job(self.workspace, data, base)
-            self._requested_jobs.add(event.job_id)
-            seconds = estimate_seconds(self.seconds_per_token, data)
-            seconds_of_base = find_base(base).training_seconds(seconds)
-            if seconds_of_base is not None:
-                self._estimates[event.job_id] = seconds_of_base
-            self.refresh()
-
-        return self.job_work.start(_CHECKING, create)
-
-    def progress(self, job: Job) -> TrainingProgress:
-        return self.stored.progress(job)
-
-    def seconds_left(self, job: Job) -> float | None:
-        """Return the time left, initially from the estimate made before training."""
-        left = self.progress(job).seconds_left
-        if left is None and job.id in self._estimates:
-            return self._estimates[job.id] * (1 - job.step / (job.steps or 1))
-        return left
-
-    @property
-    def is_preparing_training(self) -> bool:
-        """Whether training was requested, but has no job yet."""
-        titles = (_DOWNLOADING, _CHECKING)
-        return self.job_work.is_running and self.job_work.title in titles
-
-    def stop_preparing(self) -> None:
-        """Cancel requested training that has no job yet."""
-        if self.is_preparing_training:
-            self.job_work.stop()
-            self.job_work.title = _STOPPING
-
-    def stop_job(self, job: Job) -> bool:
-
-        def stop() -> None:
-            pause_job(self.workspace, job.id)
-            self._requested_jobs.discard(job.id)
-            self.workspace.jobs.wait_for_trainer()  # It saves.
-            self.refresh()
-
-        return self.job_work.start(lazy_gettext("Stopping training"), stop)
-
-    def resume_job(self, job: Job) -> bool:
-
-        def resume() -> None:
-            self.workspace.jobs.resume(job.id)
-            self._requested_jobs.add(job.id)
-            self.refresh()
-
-        return self.job_work.start(lazy_gettext("Continuing training"), resume)
-
-
-def download_if_missing(base: str | None, work: Work) -> None:
-    """Download a base unless it is present, reporting progress to `work`."""
-    found_base = find_base(base)
-    if found_base.needs_download():
-        work.title = _DOWNLOADING
-        download_base(found_base, work.watch, check=work.check)

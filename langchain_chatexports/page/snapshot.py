@@ -13,15 +13,29 @@ from nicegui import Client, Event
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.local_server import Snapshot as StoredSnapshot
 from langchain_chatexports.page.exports import ExportContents, ExportState
+from langchain_chatexports.page.game import NO_GAME, Game
 from langchain_chatexports.page.languages import LazyMessage
 from langchain_chatexports.page.stored import Training
 from langchain_chatexports.page.talk_store import TalkSummary
+from langchain_chatexports.page.teaching import Lesson
 from langchain_chatexports.page.work import IDLE, WorkState
+from langchain_chatexports.workflows.removal import ForgetResult
 
 T = TypeVar("T")
 Part = TypeVar("Part")
 
 _POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the last change in the settings has done."""
+
+    place: str
+    """The part of the settings where it is shown."""
+
+    lines: tuple[LazyMessage | str, ...] = ()
+    found: ForgetResult | None = None
 
 
 @dataclass(frozen=True)
@@ -50,8 +64,20 @@ class Snapshot:
     training: WorkState = IDLE
     """Starting, stopping and continuing a training."""
 
+    training_key: str = ""
+    """The person of `training`."""
+
+    lessons: tuple[Lesson, ...] = ()
+    """What models of persons would learn from, if it was read."""
+
     managing: WorkState = IDLE
     """Deleting, renaming and exporting."""
+
+    outcome: Outcome | None = None
+    """What `managing` has done last."""
+
+    game: Game = NO_GAME
+    """The game of telling a model and its person apart."""
 
     problem: str = ""
     """The class of the error of the last reading; empty if it succeeded."""

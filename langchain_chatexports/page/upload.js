@@ -52,18 +52,34 @@
 
   async function sendAll(groups) {
     pending += groups.length;
+    document.body.classList.add("copying");
     for (const [name, files] of groups) {
       await send(name, files).catch(abort);
       pending -= 1;
     }
+    if (pending) return;
+    document.body.classList.remove("copying");
+    // The screen that shows what was added; a talk goes on without its screen.
+    if (!location.pathname.endsWith("/add")) location.assign(address("add"));
   }
 
   addEventListener("beforeunload", (event) => pending && event.preventDefault());
   addEventListener("pagehide", abort);
 
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => {
+  // A frame while files are dragged; text of the page itself can be dragged, too.
+  let hideFrame = 0;
+  addEventListener("dragover", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
+    document.body.classList.add("dragging");
+    clearTimeout(hideFrame);
+    // The event comes all the time, but its end is not told if the mouse leaves.
+    hideFrame = setTimeout(() => document.body.classList.remove("dragging"), 400);
+  });
+  addEventListener("drop", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    document.body.classList.remove("dragging");
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
     sendAll(entries.filter(Boolean).map((entry) => [entry.name, filesOf(entry)]));
   });
