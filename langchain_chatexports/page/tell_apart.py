@@ -18,6 +18,7 @@ from langchain_chatexports.page.elements import (
     fold,
     link,
     set_class,
+    set_prop,
     set_text,
 )
 from langchain_chatexports.page.frame import TALK, TELL_APART, screen
@@ -31,6 +32,9 @@ from langchain_chatexports.page.languages import (
 from langchain_chatexports.page.people import Person
 from langchain_chatexports.page.session import PageSession
 
+_FOCUS = "(node) => node.el.focus()"
+# With less, no result means that there is no difference.
+_MIN_PAIRS = 20
 # Above it, the result may be better than chance.
 _MAX_CHANCE = 0.7
 
@@ -135,10 +139,7 @@ class _PairView:
             with ui.element("div").classes("replies"):
                 self._replies = [self._build_reply(index) for index in range(2)]
             self._verdict = add("p", classes="verdict", role="status")
-            with ui.element("div").classes("buttons") as self._next:
-                go_on = button(_("Next"), session.game.go_on, "primary").mark("next")
-                # The clicked reply cannot be clicked any more.
-                go_on.on("vnodeMounted", js_handler="(node) => node.el.focus()")
+            self._next = ui.element("div").classes("buttons")
 
     def _build_reply(self, index: int) -> tuple[ui.element, ui.element, TextElement]:
         def guess() -> None:
@@ -168,12 +169,17 @@ class _PairView:
             self._show_texts(pair)
         for index, (box, _bubbles, author) in enumerate(self._replies):
             is_real = index == pair.real
-            box.props["disabled"] = not game.is_next
+            # A disabled button would lose the focus.
+            set_prop(box, "aria-disabled", None if game.is_next else "true")
             set_class(box, "real", is_on=is_real and not game.is_next)
             name = self._person.name if is_real else _("The model")
             set_text(author, "" if game.is_next else name)
         self._question.set_visibility(game.is_next)
-        self._next.set_visibility(not game.is_next)
+        self._next.clear()
+        if not game.is_next:
+            with self._next:
+                go_on = button(_("Next"), self._session.game.go_on, "primary")
+                go_on.mark("next").on("vnodeMounted", js_handler=_FOCUS)
         verdict = "" if game.is_next else _verdict_text(is_right=guesses[-1])
         set_text(self._verdict, verdict)
 
@@ -204,7 +210,8 @@ class _ResultView:
     def __init__(self, person: Person) -> None:
         self._person = person
         with ui.element("div").classes("card") as self._box:
-            self._text = add("h2", role="status")
+            with ui.element("div").props("role=status"):
+                self._text = add("h2")
             with fold(_("Details")):
                 self._details = add("p", classes="quiet")
 
@@ -231,7 +238,7 @@ def result_text(result: BlindResult, name: str) -> str:
     score = _("{right} of {pairs}", right=result.right, pairs=result.pairs)
     if result.is_significant:
         return _("{score}: you can tell the model from {name}.", score=score, name=name)
-    if result.interval[1] <= _MAX_CHANCE:
+    if result.pairs >= _MIN_PAIRS and result.interval[1] <= _MAX_CHANCE:
         return _(
             "{score}: hardly better than luck. You can seldom tell the model from "
             "{name}.",
