@@ -14,15 +14,17 @@ from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.talk import ChatSettings, Turn
 from langchain_chatexports.personas.talk import Talk as ModelTalk
 from langchain_chatexports.workflows.memory import open_memory
-from langchain_chatexports.workflows.talk import (
+from langchain_chatexports.workflows.saved_talks import (
     SavedTalk,
-    Speaker,
-    create_talks,
     list_saved_talks,
-    load_tuned_speaker,
     new_talk_id,
     resume_talk,
     save_turns,
+)
+from langchain_chatexports.workflows.talk import (
+    Speaker,
+    create_talks,
+    load_tuned_speaker,
 )
 
 _ANSWER_LOST = lazy_gettext(
