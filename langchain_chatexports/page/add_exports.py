@@ -144,11 +144,6 @@ def _show_next_steps(session: PageSession) -> None:
     """Show the notes about all exports, and what to do next."""
     exports = session.exports
 
-    def talk_now() -> None:
-        if session.talk.chosen is not None or not session.talk.is_ready:
-            session.talk_to_person()
-        ui.navigate.to("/talk")
-
     for note in exports.notes:
         text(note, classes="quiet")
     _show_warnings(exports.warnings)
@@ -158,9 +153,6 @@ def _show_next_steps(session: PageSession) -> None:
         button.on_click(session.add_sample).props("outline")
     elif session.contents:
         next_link(_("Next: choose whose voice to learn"), "/choose")
-        if session.choice.voice is not None:
-            button = ui.button(_("Or skip training and talk now"))
-            button.on_click(talk_now).props("outline")
 
 
 def _build_card(session: PageSession, card: Card) -> None:

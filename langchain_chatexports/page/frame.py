@@ -36,6 +36,9 @@ from langchain_chatexports.page.snapshot import Snapshot
 CHATS, ADD, SETTINGS = "/", "/add", "/settings"
 """The three places."""
 
+TALK = "/talk"
+"""The address of a talk, without the person's key."""
+
 # NiceGUI's own messages: it does not translate them into Hindi.
 _NICEGUI = {
     "connection_lost": lazy_gettext("The program Chat exports is not running."),
@@ -184,7 +187,7 @@ def _build_column(session: PageSession, path: str) -> None:
 def _build_chat(
     session: PageSession, path: str, _row: ui.element, person: Person
 ) -> Show[Person]:
-    target = f"/talk/{person.key}"
+    target = f"{TALK}/{person.key}"
     with link("", target, "chat-row") as row:
         add_avatar(person.name, is_model=True)
         with add("span", classes="who"):
@@ -208,7 +211,7 @@ def _build_chat(
 
 
 def _build_other(path: str, _row: ui.element, person: Person) -> Show[Person]:
-    target = f"/talk/{person.key}"
+    target = f"{TALK}/{person.key}"
     with link("", target, "chat-row") as row:
         add_avatar(person.name)
         name = add("span", classes="name", dir="auto")

@@ -145,7 +145,6 @@ def export(session: PageSession, model: Model, folder_text: str) -> None:
 def delete(session: PageSession, name: str) -> None:
 
     def change() -> list[LazyMessage | str]:
-        session.end_talk(name)
         session.workspace.delete(name)
         return [lazy_gettext("Deleted.")]
 
@@ -156,7 +155,6 @@ def delete_everything(session: PageSession) -> None:
     """Delete all data of this program, and the page's exports with their copies."""
 
     def change() -> list[LazyMessage | str]:
-        session.talk.end()
         session.stop_server()
         deleted = models.delete_everything(session.workspace, session.index_dir)
         session.clear()
@@ -186,8 +184,6 @@ def delete_remaining(session: PageSession, remaining: Sequence[RemainingCopy]) -
     """Delete the remaining models, training runs and examples with a person."""
 
     def change() -> list[LazyMessage | str]:
-        for item in remaining:
-            session.end_talk(item.id)
         deleted = removal.delete_remaining(remaining, session.workspace)
         return [lazy_gettext("Deleted: {what}", what=_title(item)) for item in deleted]
 

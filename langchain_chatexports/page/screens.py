@@ -13,11 +13,18 @@ from langchain_chatexports.page.add_exports import build_add_exports
 from langchain_chatexports.page.choose import build_choose
 from langchain_chatexports.page.elements import add, url
 from langchain_chatexports.page.exports import ExportList
-from langchain_chatexports.page.frame import ADD, CHATS, SETTINGS, add_style, screen
+from langchain_chatexports.page.frame import (
+    ADD,
+    CHATS,
+    SETTINGS,
+    TALK,
+    add_style,
+    screen,
+)
 from langchain_chatexports.page.guess import build_guess
 from langchain_chatexports.page.languages import LazyMessage, _, lazy_gettext
 from langchain_chatexports.page.manage import build_manage
-from langchain_chatexports.page.people import list_people
+from langchain_chatexports.page.people import find_person, list_people
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk import build_talk
 from langchain_chatexports.page.train import build_train
@@ -27,7 +34,6 @@ _OLD_SCREENS = {
     ADD: (lazy_gettext("Add exports"), build_add_exports),
     "/choose": (lazy_gettext("Choose"), build_choose),
     "/train": (lazy_gettext("Train"), build_train),
-    "/talk": (lazy_gettext("Talk"), build_talk),
     "/guess": (lazy_gettext("Guess"), build_guess),
     SETTINGS: (lazy_gettext("Manage"), build_manage),
 }
@@ -41,6 +47,7 @@ def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
     for path, (title, build) in _OLD_SCREENS.items():
         ui.page(path)(partial(_show_old, session, path, title, build))
     ui.page(CHATS)(partial(_show_chats, session))
+    ui.page(f"{TALK}/{{key}}")(partial(_show_talk, session))
     _add_uploads(app, session.exports)
 
 
@@ -50,6 +57,19 @@ async def _show_chats(session: PageSession) -> Response | None:
         return RedirectResponse(url(ADD), 303)
     with screen(session, CHATS, _("Chats"), has_heading=False):
         add("p", _("Choose a chat."), "hint")
+    return None
+
+
+async def _show_talk(session: PageSession, key: str) -> Response | None:
+    await session.poller.refresh()
+    person = find_person(session.published.value, key)
+    if person is None:  # Deleted, such as in another tab.
+        return RedirectResponse(url(CHATS), 303)
+    conversation = session.conversation(person)
+    await conversation.open()
+    classes, path = "chat", f"{TALK}/{key}"
+    with screen(session, path, person.name, classes=classes, has_heading=False):
+        build_talk(session, conversation)
     return None
 
 

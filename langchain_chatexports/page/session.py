@@ -6,7 +6,9 @@ data directory.
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,21 +28,22 @@ from langchain_chatexports.local_server import (
     Workspace,
     find_base,
 )
+from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportContents, ExportList
 from langchain_chatexports.page.guess_state import Guess
 from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
+from langchain_chatexports.page.people import Person, list_people, person_key
 from langchain_chatexports.page.snapshot import Poller, Published
 from langchain_chatexports.page.snapshot import Snapshot as PageSnapshot
 from langchain_chatexports.page.stored import StoredReader
-from langchain_chatexports.page.talk_state import Talk
+from langchain_chatexports.page.talk_store import TalkStore, TalkSummary
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows import prepare
 from langchain_chatexports.workflows.bases import (
     BaseChoice,
     choose_base,
-    choose_chat_base,
     download_base,
     estimate_seconds,
     estimate_speed,
@@ -49,7 +52,6 @@ from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.redaction import Redaction
 from langchain_chatexports.workflows.removal import ForgetResult
-from langchain_chatexports.workflows.talk import Speaker, load_person
 from langchain_chatexports.workflows.train import create_job, pause_job
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import JobEvent, TrainingProgress
@@ -103,9 +105,13 @@ class PageSession:
         self._estimates: dict[str, float] = {}
         # The jobs requested on this page, which are paused when it ends.
         self._requested_jobs: set[str] = set()
-        # A base to download for a talk without training, if the user agrees.
-        self.offer: BaseChoice | None = None
-        self.talk = Talk(self.workspace, self.use_server)
+        self.downloading = Work(self._poke)
+        self._conversations: dict[str, Conversation] = {}
+        # One answer at a time: the machine has one model in memory.
+        self.answering = asyncio.Lock()
+        # How long models took to start, by base.
+        self.waking_seconds: dict[str, float] = {}
+        self.talks = TalkStore(index_dir)
         self.guess = Guess(self.workspace, self.use_server)
         # The results of the last action on the screen Manage.
         self.manage_results: list[LazyMessage | str] = []
@@ -125,6 +131,7 @@ class PageSession:
         # What the screens watch; see `snapshot.py`.
         self.published = Published(self.read())
         self.poller = Poller(self.read, self.published)
+        self.published.watch(list_people, self._update_people)
 
     def __enter__(self) -> Self:
         """Run the jobs of the data directory, unless another process does."""
@@ -141,8 +148,10 @@ class PageSession:
     def __exit__(self, *_error: object) -> None:
         """Pause the jobs, and delete the copies of exports."""
         with self._resources:
-            self.talk.stop()
+            self.downloading.stop()
             self.guess.work.stop()
+            for conversation in self._conversations.values():
+                conversation.close()
             self.exports.clear()
             self.job_work.join(_STOP_SECONDS)
             for job_id in self._requested_jobs:
@@ -168,9 +177,7 @@ class PageSession:
         self.choice = Choice()
 
     def _on_exports_changed(self) -> None:
-        self._prepared = self.offer = None
-        if self.talk.model is None:  # The talk is with a person of the exports.
-            self.talk.end()
+        self._prepared = None
         if self.contents:
             self.choice = self.choice.restrict_to(self.contents)
 
@@ -221,35 +228,29 @@ class PageSession:
     def choose_base(self, data: TrainingData) -> BaseChoice:
         return choose_base(data, seconds_per_token=self.seconds_per_token)
 
-    def talk_to_person(self, *, downloads: bool | None = None) -> bool:
-        """Start a talk with the chosen person, without training."""
-        options, paths = self._options(), self.exports.paths()
-        work = self.talk.reply_work
+    # Talks
 
-        def find_speaker() -> Speaker | None:
-            self.offer = None
-            speaker = load_person(paths, options, watch=work.watch)
-            if self.base is not None:
-                return replace(speaker, base=self.base)
-            choice = choose_chat_base(
-                speaker.language,
-                seconds_per_token=self.seconds_per_token,
-                downloads=downloads is not False,
-            )
-            if choice.base.is_default:
-                return speaker
-            if choice.base.needs_download() and not downloads:
-                self.offer = choice
-                return None
-            download_if_missing(choice.base.id, work)
-            return replace(speaker, base=choice.base.id)
+    def person_options(self, name: str) -> tuple[list[Path], PrepareOptions]:
+        """Return the exports, and the options for a person's replies."""
+        pairs = self.contents.duplicates if self.contents else []
+        excluded = tuple(pair.chat_to_exclude(name).id for pair in pairs)
+        options = PrepareOptions(ai=(name,), chats=ChatFilter(exclude=excluded))
+        return self.exports.paths(), options
 
-        return self.talk.start(None, find_speaker)
+    def conversation(self, person: Person) -> Conversation:
+        """Return the talk with a person, which all tabs share."""
+        if person.key not in self._conversations:
+            self._conversations[person.key] = Conversation(self, person)
+        return self._conversations[person.key]
 
-    def end_talk(self, name: str) -> None:
-        """End the talk if it is with this model."""
-        if self.talk.model is not None and self.talk.model.name == name:
-            self.talk.end()
+    def is_same(self, talk: TalkSummary, person: Person) -> bool:
+        """Whether a kept talk is with a person."""
+        return person_key(talk.person) == person.key
+
+    def _update_people(self, people: Sequence[Person]) -> None:
+        known = {person.key: person for person in people}
+        for key, conversation in self._conversations.items():
+            conversation.update_person(known.get(key))
 
     # Models and training
 
@@ -261,7 +262,7 @@ class PageSession:
             self.exports.freeze(),
             self.contents,
             (*self.exports.notes, *self.exports.warnings),
-            (),
+            self.talks.summaries(self.stored.snapshot.models),
             self.preparing.freeze(),
             self.job_work.freeze(),
             self.managing.freeze(),

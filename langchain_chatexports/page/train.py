@@ -24,6 +24,7 @@ from langchain_chatexports.page.layout import (
     show_work,
     text,
 )
+from langchain_chatexports.page.people import model_person, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.workflows.training_events import StepEvent
 
@@ -112,8 +113,7 @@ def _build_talk_link(session: PageSession, job: Job) -> None:
         return
 
     def talk() -> None:
-        session.talk.choose(model)
-        ui.navigate.to("/talk")
+        ui.navigate.to(f"/talk/{person_key(model_person(model))}")
 
     ui.button(_("Next: talk to it"), on_click=talk)
 

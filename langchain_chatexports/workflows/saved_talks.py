@@ -44,9 +44,11 @@ class _Content(msgspec.Struct):
 class TalkFolder:
     """A folder of talks that only their owner can read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, creates_parents: bool = False) -> None:
         """Initialize the folder, which may not exist."""
         self.path = path
+        # Of a deleted model, no folder must appear again.
+        self._creates_parents = creates_parents
 
     def list(self) -> list[SavedTalk]:
         """Return the talks, newest first; damaged ones are left out."""
@@ -69,7 +71,7 @@ class TalkFolder:
         if not turns and not draft:
             self.delete(talk_id)
             return
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=self._creates_parents, exist_ok=True)
         content = _Content([*turns], person, draft)
         write_atomic(self._file(talk_id), msgspec.json.encode(content))
 
@@ -106,7 +108,7 @@ def model_talks(model: Model) -> TalkFolder:
 
 def person_talks(index_dir: Path | None) -> TalkFolder:
     """Return the talks with people without a model, beside the search indexes."""
-    return TalkFolder(index_folder(index_dir) / _TALKS)
+    return TalkFolder(index_folder(index_dir) / _TALKS, creates_parents=True)
 
 
 def delete_person_talks(

@@ -39,13 +39,9 @@ def _run(action: Callable[..., None], session: PageSession, *args: Any) -> str:
     return str(session.managing.error)
 
 
-def test_deleting_a_model_ends_its_talk(session: PageSession) -> None:
-    (session.talk.model,) = session.snapshot.models
+def test_unknown_model_is_an_error(session: PageSession) -> None:
     error = _run(manage.delete, session, "ft:another")
     assert "No model named 'ft:another'" in error
-    assert session.talk.model is not None
-    _run(manage.delete, session, session.talk.model.name)
-    assert session.talk.model is None
 
 
 def test_indexes_with_person_are_deleted(session: PageSession, tmp_path: Path) -> None:
@@ -62,7 +58,6 @@ def test_indexes_with_person_are_deleted(session: PageSession, tmp_path: Path) -
 
 def test_model_with_person_is_found_and_deleted(session: PageSession) -> None:
     (model,) = session.snapshot.models
-    session.talk.model = model
     _run(manage.forget, session, "hare")
     assert session.forget_result is not None
     (remaining,) = session.forget_result.remaining
@@ -70,7 +65,6 @@ def test_model_with_person_is_found_and_deleted(session: PageSession) -> None:
     _run(manage.delete_remaining, session, [remaining])
     assert [*map(str, session.manage_results)] == [f"Deleted: Model {model.title}"]
     assert session.snapshot.models == ()
-    assert session.talk.model is None
 
 
 def test_forget_requires_a_name(session: PageSession) -> None:

@@ -6,11 +6,9 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
-from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports._progress import Watch
 from langchain_chatexports.local_server import (
@@ -20,17 +18,15 @@ from langchain_chatexports.local_server import (
     State,
     Workspace,
 )
-from langchain_chatexports.local_server.bases import base as base_module
 from langchain_chatexports.local_server.testing import EchoServer, train_steps
 from langchain_chatexports.page import session as session_module
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.session import Choice, PageSession
-from langchain_chatexports.personas.talk import Talk
 from langchain_chatexports.samples import write_imessage
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.training_events import JobEvent
 from tests.unit_tests.builders.waiting import wait_until
-from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
+from tests.unit_tests.builders.whatsapp import write_pair_chat
 from tests.unit_tests.builders.workspaces import add_job
 
 _SECONDS = 240
@@ -163,74 +159,6 @@ def test_base_is_downloaded_before_training(
     assert calls == [("Qwen/Qwen3.5-0.8B", "Downloading the base model", (7, 2610))]
     assert messenger.job_work.error is None
     assert messenger.workspace.jobs.list() == ()
-
-
-@pytest.fixture
-def calls(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Add a German chat, and record the downloads and started bases."""
-    calls: list[object] = []
-
-    def use_server(base: str | None) -> object:
-        calls.append(base)
-        return SimpleNamespace(
-            base_model="m", base_url="http://127.0.0.1:9", api_key="k"
-        )
-
-    def download(base: Base, *_: object, **__: object) -> None:
-        calls.append(f"downloaded {base.id}")
-
-    chat = WhatsAppChat.ios()
-    for number in range(20):
-        chat.says("Jonas", f"Wie geht es dir heute, {number}?")
-        chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
-    monkeypatch.setattr(session_module, "download_base", download)
-    monkeypatch.setattr(base_module, "machine_memory", lambda: 24 * 10**9)
-    monkeypatch.setattr(session.talk, "_use_server", use_server)
-    _add(session, chat.to_file(session.exports.new_copy("_chat.txt")))
-    session.choice = Choice("Mama")
-    return calls
-
-
-def _talk(session: PageSession, **options: bool) -> str:
-    """Start a talk with the person, and return its error."""
-    assert session.talk_to_person(**options)
-    session.talk.reply_work.join(_SECONDS)
-    return str(session.talk.reply_work.error)
-
-
-def test_person_answers_without_training(
-    session: PageSession, calls: list[object]
-) -> None:
-    _talk(session)
-    assert session.offer is not None
-    base = session.offer.base.id
-    assert (calls, session.talk.is_ready) == ([], False)
-    assert "No base model on this machine speaks" in _talk(session, downloads=False)
-    _talk(session, downloads=True)
-    assert calls == [f"downloaded {base}", base]
-    assert session.talk.voices[-1].title == "Mama"
-    session.clear()
-    assert not session.talk.is_ready
-
-
-def test_person_answers_with_given_base_and_cites_chats(
-    session: PageSession, calls: list[object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session.base = "my/base"
-    _talk(session)
-    assert calls == ["my/base"]
-    talk = session.talk
-    model = FakeListChatModel(responses=["Gut."])
-    voices = [Talk("base model", model), Talk("Mama", model, talk.settings)]
-    monkeypatch.setattr(talk, "_new_voices", lambda: voices)
-    talk.voices = voices
-    assert talk.send("Wie war es mit 17?")
-    talk.reply_work.join(_SECONDS)
-    assert talk.reply_work.error is None
-    for text in ("Jonas: Wie geht es dir heute, 17?", "Mama: Mir geht es auch noch"):
-        assert any(text in cited for cited in talk.lines[0].cited)
-    talk.end()
-    assert talk.settings.memory is None
 
 
 def test_training_is_followed_to_its_model(messenger: PageSession) -> None:
