@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -651,13 +651,12 @@ def _replies(turn: Turn) -> str:
 def _find_openings(speaker: Speaker) -> Iterator[str]:
     """Yield messages that others really wrote to the person."""
     found: dict[str, None] = {}
-    strip: Callable[[str], str] = lambda text: text  # noqa: E731
-    if speaker.voice is not None and speaker.voice.label:
-        prefix = f"{speaker.voice.label}: "
-        strip = lambda text: text.removeprefix(prefix)  # noqa: E731
+    label = speaker.voice.label if speaker.voice is not None else None
+    prefix = f"{label}: " if label else ""
     for example in speaker.examples:
-        first = next((m for m in example["messages"] if m["role"] == "user"), None)
-        lines = split_bubbles(strip(str((first or {}).get("content") or "")))
+        users = (m for m in example["messages"] if m["role"] == "user")
+        first = next((str(m.get("content") or "") for m in users), "")
+        lines = split_bubbles(first.removeprefix(prefix))
         if len(lines) == 1 and len(lines[0]) in _OPENING_LENGTHS:
             found.setdefault(lines[0])
     # Questions are easier to send than statements.

@@ -81,8 +81,8 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
     ),
     ExportAccessError: lazy_gettext(
         "The system does not allow this page to read it. On a Mac, open System "
-        "Settings, Privacy & Security, Full Disk Access, and allow your terminal app; "
-        "then restart that app."
+        "Settings, Privacy & Security, Full Disk Access, and allow the app in which "
+        "Chat exports runs; then restart that app."
     ),
     ExportFormatError: lazy_gettext(
         "This does not look like a chat export. To get one, see How do I get an "
@@ -106,8 +106,8 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
         "The system refused access: the disk may be full, or the folder protected."
     ),
     Exception: lazy_gettext(
-        "An unexpected error occurred. Please report it; the details are in the "
-        "terminal that is running chatexports open."
+        "An unexpected error occurred. Please report it; the details are in the window "
+        "in which Chat exports runs."
     ),
 }
 

@@ -45,6 +45,14 @@ def texts(conversation: Conversation) -> list[tuple[str, str]]:
     return [(m.author, m.text) for m in conversation.state.messages]
 
 
+def is_read(conversation: Conversation) -> bool:
+    return conversation.state.messages[0].is_read
+
+
+def is_stopped(conversation: Conversation) -> bool:
+    return conversation.state.is_stopped
+
+
 async def answered(conversation: Conversation) -> None:
     await until(lambda: not conversation.state.is_busy)
     await asyncio.sleep(0.05)  # What is kept is written in a thread.
@@ -67,10 +75,10 @@ async def test_reply_is_split_and_kept(rosa: Model, session: PageSession) -> Non
     talk = await open_talk(session, "Rosa")
     talk.send("one\ntwo words")
     assert texts(talk) == [("me", "one\ntwo words")]
-    assert not talk.state.messages[0].is_read
+    assert not is_read(talk)
     await answered(talk)
     assert texts(talk)[1:] == [("model", "one"), ("model", "two words")]
-    assert talk.state.messages[0].is_read
+    assert is_read(talk)
     assert talk.state.messages[0].time
     (saved,) = model_talks(rosa).list()
     (turn,) = saved.turns
@@ -108,11 +116,11 @@ async def test_stop_works_at_once(
     await until(lambda: talk.state.shows_dots)
     talk.stop()
     assert (talk.state.is_busy, talk.state.shows_dots) == (False, False)
-    assert talk.state.is_stopped
+    assert is_stopped(talk)
     monkeypatch.setattr(SlowServer, "seconds_per_word", 0.0)
     session.stop_server()
     talk.answer()
-    assert not talk.state.is_stopped
+    assert not is_stopped(talk)
     await answered(talk)
     assert texts(talk)[-1] == ("model", "hello you")
 

@@ -9,11 +9,12 @@ from nicegui.testing import User
 
 from langchain_chatexports.local_server import Model
 from langchain_chatexports.page.conversation import Message
-from langchain_chatexports.page.people import person_key
+from langchain_chatexports.page.people import list_people, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk import _cited_text, is_emoji, to_rows
 from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.saved_talks import model_talks
+from tests.unit_tests.page.test_conversation import until
 
 _TALK = f"/talk/{person_key('Rosa')}"
 
@@ -114,7 +115,9 @@ async def test_bubble_menu_edits_and_deletes(rosa: Model, user: User) -> None:
 
 
 @pytest.mark.asyncio
-async def test_earlier_chat_is_opened(rosa: Model, user: User) -> None:
+async def test_earlier_chat_is_opened(
+    rosa: Model, user: User, session: PageSession
+) -> None:
     model_talks(rosa).save("1", [Turn("old times", "yes")])
     await asyncio.sleep(0.02)
     model_talks(rosa).save("2", [Turn("new times", "yes")])
@@ -123,7 +126,10 @@ async def test_earlier_chat_is_opened(rosa: Model, user: User) -> None:
     user.find("Earlier chats").click()
     await user.should_see("1 answer")
     user.find(marker="talk-1").click()
-    await user.should_not_see("new times", retries=50)
+    (person,) = list_people(session.published.value)
+    talk = session.conversation(person)
+    await until(lambda: talk.state.talk_id == "1")
+    assert talk.state.messages[0].text == "old times"
 
 
 @pytest.mark.asyncio
