@@ -4,7 +4,8 @@ Names and text from chats are only shown in elements that do not interpret HTML.
 runs in the browser is in `page.js`.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from nicegui import ui
@@ -126,6 +127,7 @@ def line_form(
     on_submit: Callable[[str], object],
     *,
     text: str = "",
+    icon: str = "",
     classes: str = "",
     **props: Any,
 ) -> TextElement:
@@ -141,7 +143,7 @@ def line_form(
         for name, value in props.items():
             field.props[name.replace("_", "-")] = value
         field.on("keydown", js_handler="(event) => page.enter(event)")
-        add("button", send, "primary", type="submit")
+        add("button", icon or send, "primary", type="submit", aria_label=send)
     form.on("submit", lambda event: on_submit(event.args), js_handler=_SUBMIT)
     return form
 
@@ -174,6 +176,7 @@ def ask(
     *texts: object,
     label: str | None = None,
     value: str = "",
+    is_long: bool = False,
     is_destructive: bool = False,
 ) -> None:
     """Ask for confirmation, or with a label for the text that `on_confirm` gets.
@@ -184,11 +187,10 @@ def ask(
     if any("ask" in e.classes for e in layout.default_slot.children):
         return  # A double click must not open two dialogs.
 
-    def close(event: Any) -> None:
+    def close(event: Any) -> object:
         result, text = event.args
         dialog.delete()
-        if result:
-            on_confirm(str(text))
+        return on_confirm(str(text)) if result else None
 
     with layout:
         dialog = add("dialog", classes="ask", aria_label=title)
@@ -199,8 +201,7 @@ def ask(
         if label is not None:
             with add("label", classes="field"):
                 add("span", label)
-                field = add("input", name="value", autofocus=True, dir="auto")
-                field.props["value"] = value
+                _add_field(value, is_long=is_long)
         with add("div", classes="buttons"):
             kind = "danger" if is_destructive else "primary"
             add("button", confirm, kind, type="submit", value="confirm")
@@ -209,6 +210,31 @@ def ask(
             if label is None:
                 cancel.props["autofocus"] = True
     dialog.mark("ask").on("close", close, js_handler=_CLOSED)
+    dialog.on("vnodeMounted", js_handler="(node) => node.el.showModal()")
+
+
+def _add_field(value: str, *, is_long: bool) -> None:
+    if is_long:
+        field = add("textarea", value, rows=1)
+        field.on("keydown", js_handler="(event) => page.enter(event)")
+    else:
+        field = add("input")
+        field.props["value"] = value
+    field.props["name"], field.props["autofocus"] = "value", True
+    field.props["dir"] = "auto"
+
+
+@contextmanager
+def sheet(title: str) -> Iterator[None]:
+    """Show what is built inside in a dialog with one button, which closes it."""
+    with ui.context.client.layout:
+        dialog = add("dialog", classes="ask", aria_label=title)
+    with dialog:
+        add("h2", title, dir="auto")
+        yield
+        with add("form", classes="buttons", method="dialog"):
+            add("button", _("Close"), "primary", type="submit", autofocus=True)
+    dialog.on("close", lambda _event: dialog.delete())
     dialog.on("vnodeMounted", js_handler="(node) => node.el.showModal()")
 
 

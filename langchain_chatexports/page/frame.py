@@ -190,7 +190,7 @@ def _build_column(session: PageSession, path: str) -> None:
 def _build_chat(
     session: PageSession, path: str, _row: ui.element, person: Person
 ) -> Show[Person]:
-    target = f"/talk/{person.key}"
+    target = f"{TALK}/{person.key}"
     with link("", target, "chat-row") as row:
         add_avatar(person.name, is_model=True)
         with add("span", classes="who"):
@@ -214,7 +214,7 @@ def _build_chat(
 
 
 def _build_other(path: str, _row: ui.element, person: Person) -> Show[Person]:
-    target = f"/talk/{person.key}"
+    target = f"{TALK}/{person.key}"
     with link("", target, "chat-row") as row:
         add_avatar(person.name)
         name = add("span", classes="name", dir="auto")

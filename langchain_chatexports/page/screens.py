@@ -17,6 +17,7 @@ from langchain_chatexports.page.frame import (
     CHATS,
     SEARCH,
     SETTINGS,
+    TALK,
     TEACH,
     TELL_APART,
     add_style,
@@ -27,6 +28,7 @@ from langchain_chatexports.page.people import find_person, list_people
 from langchain_chatexports.page.search import build_search
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.settings import build_settings
+from langchain_chatexports.page.talk import build_talk
 from langchain_chatexports.page.teach import build_teach
 from langchain_chatexports.page.tell_apart import build_tell_apart
 
@@ -42,6 +44,7 @@ def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
     ui.page(f"{TEACH}/{{key}}")(partial(_show_teach, session))
     ui.page(f"{TELL_APART}/{{key}}")(partial(_show_tell_apart, session))
     ui.page(SEARCH)(partial(_show_search, session))
+    ui.page(f"{TALK}/{{key}}")(partial(_show_talk, session))
     _add_uploads(app, session.exports)
 
 
@@ -51,6 +54,19 @@ async def _show_chats(session: PageSession) -> Response | None:
         return RedirectResponse(url(ADD), 303)
     with screen(session, CHATS, _("Chats"), has_heading=False):
         add("p", _("Choose a chat."), "hint")
+    return None
+
+
+async def _show_talk(session: PageSession, key: str) -> Response | None:
+    await session.poller.refresh()
+    person = find_person(session.published.value, key)
+    if person is None:  # Deleted, such as in another tab.
+        return RedirectResponse(url(CHATS), 303)
+    conversation = session.conversation(person)
+    await conversation.open()
+    classes, path = "chat", f"{TALK}/{key}"
+    with screen(session, path, person.name, classes=classes, has_heading=False):
+        build_talk(session, conversation)
     return None
 
 

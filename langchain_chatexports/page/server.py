@@ -124,7 +124,7 @@ def _build_app(session: PageSession, tab_key: str) -> Any:
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=60,
-        # Nothing is bound to plain attributes, which NiceGUI would ask for all the time.
+        # Nothing is bound to plain attributes, which NiceGUI would poll.
         binding_refresh_interval=None,
         message_history_length=200,
         # Nonces can only be added to uncompressed pages.

@@ -6,9 +6,10 @@ data directory.
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -20,36 +21,25 @@ from langchain_chatexports.local_server import (
     Workspace,
     find_base,
 )
+from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportContents, ExportList
 from langchain_chatexports.page.game import GameRunner
 from langchain_chatexports.page.languages import lazy_gettext
+from langchain_chatexports.page.people import Person, list_people, person_key
 from langchain_chatexports.page.snapshot import Outcome, Poller, Published
 from langchain_chatexports.page.snapshot import Snapshot as PageSnapshot
 from langchain_chatexports.page.stored import StoredReader
-from langchain_chatexports.page.talk_state import Talk
-from langchain_chatexports.page.teaching import Teaching, download_if_missing
+from langchain_chatexports.page.talk_store import TalkStore, TalkSummary
+from langchain_chatexports.page.teaching import Teaching
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
-from langchain_chatexports.workflows.bases import (
-    BaseChoice,
-    choose_chat_base,
-    estimate_speed,
-)
+from langchain_chatexports.workflows.bases import estimate_speed
 from langchain_chatexports.workflows.chat_filter import ChatFilter
-from langchain_chatexports.workflows.talk import Speaker, load_person
+from langchain_chatexports.workflows.preparation import PrepareOptions
 
 SAMPLE = "Hogwarts"
 """The name of the sample chats."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The options for creating examples."""
-
-    # A name; empty for each export's owner, `None` if nothing is chosen yet.
-    voice: str | None = None
-    chats: ChatFilter = field(default_factory=ChatFilter)
 
 
 class PageSession:
@@ -63,11 +53,14 @@ class PageSession:
         self.index_dir = index_dir
         self.managing = Work(self._poke)
         self.outcome: Outcome | None = None
-        self.choice = Choice()
         self.seconds_per_token = estimate_speed(self.workspace)
-        # A base to download for a talk without training, if the user agrees.
-        self.offer: BaseChoice | None = None
-        self.talk = Talk(self.workspace, self.use_server)
+        self.downloading = Work(self._poke)
+        self._conversations: dict[str, Conversation] = {}
+        # One answer at a time: the machine has one model in memory.
+        self.answering = asyncio.Lock()
+        # How long models took to start, by base.
+        self.waking_seconds: dict[str, float] = {}
+        self.talks = TalkStore(index_dir)
         self.game = GameRunner(self.workspace, self.use_server, self._poke)
         self._queue = Queue(self.workspace)
         # The local server that answers, and the id of its base.
@@ -85,6 +78,7 @@ class PageSession:
         # What the screens watch; see `snapshot.py`.
         self.published = Published(self.read())
         self.poller = Poller(self.read, self.published)
+        self.published.watch(list_people, self._update_people)
 
     def __enter__(self) -> Self:
         """Run the jobs of the data directory, unless another process does."""
@@ -101,8 +95,10 @@ class PageSession:
     def __exit__(self, *_error: object) -> None:
         """Pause the jobs, and delete the copies of exports."""
         with self._resources:
-            self.talk.stop()
+            self.downloading.stop()
             self.game.end()
+            for conversation in self._conversations.values():
+                conversation.close()
             self.exports.clear()
             self.teaching.close()
 
@@ -123,52 +119,31 @@ class PageSession:
     def clear(self) -> None:
         """Remove all exports and their examples."""
         self.exports.clear()
-        self.choice = Choice()
 
     def _on_exports_changed(self) -> None:
         self.teaching.forget_lessons()
-        self.offer = None
-        if self.talk.model is None:  # The talk is with a person of the exports.
-            self.talk.end()
 
     # Talks
 
-    def talk_to_person(self, *, downloads: bool | None = None) -> bool:
-        """Start a talk with the chosen person, without training."""
-        options = self.teaching.prepare_options(
-            self.choice.voice or "", self.choice.chats
-        )
-        paths = self.exports.paths()
-        work = self.talk.reply_work
+    def person_options(self, name: str) -> tuple[list[Path], PrepareOptions]:
+        """Return the exports, and the options for a person's replies."""
+        options = self.teaching.prepare_options(name, ChatFilter())
+        return self.exports.paths(), options
 
-        def find_speaker() -> Speaker | None:
-            self.offer = None
-            speaker = load_person(paths, options, watch=work.watch)
-            if self.base is not None:
-                return replace(speaker, base=self.base)
-            choice = choose_chat_base(
-                speaker.language,
-                seconds_per_token=self.seconds_per_token,
-                downloads=downloads is not False,
-            )
-            if choice.base.is_default:
-                return speaker
-            if choice.base.needs_download() and not downloads:
-                self.offer = choice
-                return None
-            download_if_missing(choice.base.id, work)
-            return replace(speaker, base=choice.base.id)
+    def conversation(self, person: Person) -> Conversation:
+        """Return the talk with a person, which all tabs share."""
+        if person.key not in self._conversations:
+            self._conversations[person.key] = Conversation(self, person)
+        return self._conversations[person.key]
 
-        return self.talk.start(None, find_speaker)
+    def is_same(self, talk: TalkSummary, person: Person) -> bool:
+        """Whether a kept talk is with a person."""
+        return person_key(talk.person) == person.key
 
-    def end_talk(self, name: str) -> None:
-        """End the talk if it is with this model."""
-        if self.talk.model is not None and self.talk.model.name == name:
-            self.talk.end()
-
-    def end_talks(self) -> None:
-        """End all talks, before everything is deleted."""
-        self.talk.end()
+    def _update_people(self, people: Sequence[Person]) -> None:
+        known = {person.key: person for person in people}
+        for key, conversation in self._conversations.items():
+            conversation.update_person(known.get(key))
 
     # Models and training
 
@@ -180,7 +155,7 @@ class PageSession:
             self.exports.freeze(),
             self.contents,
             (*self.exports.notes, *self.exports.warnings),
-            (),
+            self.talks.summaries(self.stored.snapshot.models),
             self.teaching.preparing.freeze(),
             self.teaching.training.freeze(),
             self.teaching.key,
@@ -208,7 +183,7 @@ class PageSession:
                 server_base, server = self._server
                 if server_base == base_id and server.is_running:
                     return server
-                self._require_idle(server)
+                self._require_idle()
                 self._server = None
                 server.stop()
             server = LocalServer(
@@ -217,14 +192,13 @@ class PageSession:
             self._server = base_id, server
             return server
 
-    def _require_idle(self, server: LocalServer) -> None:
-        """Raise an error if a blind test uses the server."""
+    def _require_idle(self) -> None:
+        """Raise an error if a game uses the server."""
         if self.game.is_using_server:
             raise PageError(
                 lazy_gettext(
-                    "A blind test with {base} is running, and only one base model "
-                    "can be used at a time. Wait for it to finish, or stop it.",
-                    base=server.base_model,
+                    "Another model is being guessed at, and only one language model "
+                    "can be used at a time. Stop the game, or wait until it is over."
                 )
             )
 

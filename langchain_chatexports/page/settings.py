@@ -51,7 +51,7 @@ from langchain_chatexports.workflows.models import (
     list_data,
 )
 from langchain_chatexports.workflows.removal import RemainingCopy
-from langchain_chatexports.workflows.talk import list_saved_talks
+from langchain_chatexports.workflows.saved_talks import model_talks
 
 _MODELS, _FORGET, _EVERYTHING = "models", "forget", "everything"
 _CHECKED = "(event) => emit(event.target.checked)"
@@ -127,7 +127,6 @@ def delete_stored(session: PageSession, name: str) -> None:
     """Delete a model with its talks, an unfinished one, or what was prepared."""
 
     def change() -> Outcome:
-        session.end_talk(name)
         session.workspace.delete(name)
         return Outcome(_MODELS, (lazy_gettext("Deleted."),))
 
@@ -153,8 +152,6 @@ def delete_remaining(session: PageSession, remaining: Sequence[RemainingCopy]) -
     """Delete the remaining models, trainings and examples with a person."""
 
     def change() -> Outcome:
-        for item in remaining:
-            session.end_talk(item.id)
         deleted = removal.delete_remaining(remaining, session.workspace)
         lines = (lazy_gettext("Deleted: {what}", what=_title(i)) for i in deleted)
         return Outcome(_FORGET, tuple(lines))
@@ -166,7 +163,6 @@ def delete_everything(session: PageSession) -> None:
     """Delete all data of this program, and the page's copies of chats."""
 
     def change() -> Outcome:
-        session.end_talks()
         session.stop_server()
         deleted = models.delete_everything(session.workspace, session.index_dir)
         session.clear()
@@ -310,7 +306,7 @@ def _ask_for_folder(session: PageSession, model: Model) -> None:
 
 
 def _ask_for_deletion(session: PageSession, model: Model) -> None:
-    talks = len(list_saved_talks(model))
+    talks = len(model_talks(model).list())
     ask(
         _("Delete {name}?", name=_current(session, model).title),
         _("Delete"),

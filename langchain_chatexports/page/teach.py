@@ -139,7 +139,9 @@ class _LessonPart:
             self._sentence, self._base_text = add("p", dir="auto"), add("p")
             self._failure = FailureBox()
             with ui.element("div").classes("buttons") as self._buttons:
-                self._teach = button(_("Teach it"), self._start, "primary").mark("teach")
+                self._teach = button(_("Teach it"), self._start, "primary").mark(
+                    "teach"
+                )
                 self._teach.on("click", js_handler=_MAY_NOTIFY)
             with fold(_("Another model")) as self._bases_fold:
                 self._bases = BaseList(self._choose)

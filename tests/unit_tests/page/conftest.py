@@ -9,19 +9,38 @@ from nicegui import app, background_tasks
 from nicegui.testing import User, user_simulation
 
 from langchain_chatexports.local_server import Model, Queue, Workspace
-from langchain_chatexports.local_server.testing import EchoServer, train_steps
+from langchain_chatexports.local_server.testing import (
+    EchoEngine,
+    EchoServer,
+    train_steps,
+)
 from langchain_chatexports.page import session as session_module
 from langchain_chatexports.page import teaching
 from langchain_chatexports.page.screens import add_screens
 from langchain_chatexports.page.session import PageSession
 from tests.unit_tests.builders.workspaces import add_model
 
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+class SlowServer(EchoServer):
+    """A server whose models wait before each word."""
+
+    seconds_per_word = 0.0
+
+    def _open_engine(self) -> EchoEngine:
+        return EchoEngine(seconds_per_word=self.seconds_per_word)
+
 
 @pytest.fixture
 def rosa(tmp_path: Path) -> Model:
     """A model, made before the session runs jobs: request it first."""
+    workspace = Workspace(tmp_path / "data")
     metadata = {"langchain_chatexports_person": "Rosa"}
-    return add_model(Workspace(tmp_path / "data"), metadata=metadata)
+    model = add_model(workspace, base=BASE, base_model=BASE, metadata=metadata)
+    # Without examples, the length of replies has no limit.
+    workspace.files.path(workspace.jobs.get(model.job_id).training_file).unlink()
+    return model
 
 
 @pytest.fixture
@@ -29,7 +48,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSes
     """A session whose models echo, and whose trainings count steps."""
     queue = partial(Queue, train=train_steps, threads=1)
     monkeypatch.setattr(session_module, "Queue", queue)
-    monkeypatch.setattr(session_module, "LocalServer", EchoServer)
+    monkeypatch.setattr(session_module, "LocalServer", SlowServer)
     monkeypatch.setattr(teaching, "download_base", lambda *_, **__: None)
     with PageSession(None, tmp_path / "data", tmp_path / "indexes") as session:
         yield session
