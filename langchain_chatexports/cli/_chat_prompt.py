@@ -13,7 +13,11 @@ from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
 from langchain_chatexports.personas.talk import Talk
-from langchain_chatexports.workflows.talk import new_talk_id, resume_talk, save_turns
+from langchain_chatexports.workflows.saved_talks import (
+    new_talk_id,
+    resume_talk,
+    save_turns,
+)
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession

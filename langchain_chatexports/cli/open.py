@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,8 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.local_server import State, Workspace
 
+# The browser reads the file before it is deleted.
+_BROWSER_SECONDS = 5.0
 _UNFINISHED = (State.QUEUED, State.PAUSED)
 
 
@@ -56,6 +59,7 @@ def open_(
         install_launcher,
         uninstall_launcher,
     )
+    from langchain_chatexports.page.old_tab import find_running_page
     from langchain_chatexports.page.server import check_extra, serve_page
 
     if uninstall:
@@ -66,6 +70,16 @@ def open_(
     if install:
         check_extra()
         print_line(f"Added the app shortcut “Chat exports”: {install_launcher()}")
+        return
+    check_extra()
+    running = find_running_page(Workspace(data_dir).data_dir)
+    if running is not None:
+        print_line("Chat exports is already running. Its page (for one browser):")
+        print(running, flush=True)  # noqa: T201 - as below
+        if not no_browser and _has_display():
+            with private_folder() as folder:
+                _open_in_browser(running, folder)
+                time.sleep(_BROWSER_SECONDS)
         return
     is_first = True
 

@@ -19,6 +19,12 @@ class DiskFullError(LocalServerError):
     code: ClassVar = "disk_full"
 
 
+class NoConnectionError(LocalServerError):
+    """A base must be downloaded, and the hub cannot be reached."""
+
+    code: ClassVar = "no_connection"
+
+
 class NotFoundError(LocalServerError):
     """There is no such job, model or file."""
 

@@ -32,6 +32,11 @@ _CGROUPS = Path("/sys/fs/cgroup")
 class ChildProcessFailedError(Exception):
     """A call in a child process failed; the message has the reason."""
 
+    def __init__(self, message: str, code: str | None = None) -> None:
+        """Initialize the error with the code of the child's error, if it has one."""
+        super().__init__(message)
+        self.code = code
+
 
 def call_in_child(
     function: Callable[..., Any],
@@ -75,7 +80,7 @@ def call_in_child(
         msg = f"it took more than {timeout:g} seconds"
         raise ChildProcessFailedError(msg)
     reason = f"its process exited with code {code}; it may have run out of memory"
-    raise ChildProcessFailedError(message.get("error") or reason)
+    raise ChildProcessFailedError(message.get("error") or reason, message.get("code"))
 
 
 def report(value: Any) -> None:
@@ -93,7 +98,7 @@ def main() -> None:
         function = getattr(import_module(settings["module"]), settings["function"])
         _send({"result": function(*settings["arguments"])})
     except Exception as error:  # noqa: BLE001 - raised in the parent process.
-        _send({"error": _error_message(error)})
+        _send({"error": _error_message(error), "code": error_code(error)})
     # Do not return: the thread that reads standard input would block the exit.
     os._exit(0)
 
@@ -300,6 +305,12 @@ def _send(message: dict[str, Any]) -> None:
 def _exit_with_parent() -> None:
     sys.stdin.buffer.read()
     os._exit(1)
+
+
+def error_code(error: Exception) -> str | None:
+    """Return the code of an error of this package, if it has one."""
+    code = getattr(error, "code", None)
+    return code if isinstance(code, str) else None
 
 
 def _error_message(error: Exception) -> str:

@@ -17,7 +17,7 @@ from langchain_chatexports.page.languages import (
     lazy_gettext,
     negotiate_language,
 )
-from langchain_chatexports.page.old_tab import TabKeys
+from langchain_chatexports.page.old_tab import START, TabKeys, sign_link
 
 _TOKEN = "token"  # noqa: S105 - the parameter's name.
 _COOKIE = "chatexports"
@@ -75,6 +75,11 @@ class OneTimeLinks:
         self._on_new = on_new
         self._token = ""
 
+    @property
+    def token(self) -> str:
+        """The token of the newest link."""
+        return self._token
+
     def renew(self) -> None:
         """Create a new link, and invalidate the old one."""
         self._token = secrets.token_urlsafe(32)
@@ -125,11 +130,12 @@ class PageAccess:
             return self._redirect(is_new=True)
         if scope["path"] == _OLD_TAB:
             return self._reconnect_response(scope)
+        if scope["path"] == START:
+            return self._start_response(scope)
         title = lazy_gettext("Open this page with its link")
         text = lazy_gettext(
-            "It shows private messages, so it only opens with a one-time link. The "
-            "newest link is the last line in the terminal that is running chatexports "
-            "open: copy it into this browser's address bar."
+            "It shows private messages, so an old link or a bookmark does not open it. "
+            "Start Chat exports again from your programs: that opens this page."
         )
         return _refusal(scope, title, text)
 
@@ -150,6 +156,15 @@ class PageAccess:
             return self._redirect(is_new=True)
         answer = "" if proof else self._old_tab.sign_page(nonce)
         return _html_response(answer, status=200 if answer else 403)
+
+    def _start_response(self, scope: Scope) -> Response:
+        """Give a second start of the program the newest link."""
+        nonce, proof = _query_value(scope, "nonce"), _query_value(scope, "proof")
+        keys = self._old_tab
+        if not keys.verify_start(nonce, proof):
+            return _html_response("", status=403)
+        answer = sign_link(keys.key, keys.port, nonce, self._links.token)
+        return _html_response(answer, status=200)
 
     def _redirect(self, *, is_new: bool) -> Response:
         path = f"{self._links.path}/"
@@ -176,7 +191,7 @@ class PageAccess:
                 title = lazy_gettext("Something went wrong")
                 text = lazy_gettext(
                     "An unexpected error occurred. Please report it; the details are "
-                    "in the terminal that is running chatexports open."
+                    "in the window in which Chat exports runs."
                 )
                 page = _refusal(scope, title, text, status=500)
                 await page(scope, receive, send)

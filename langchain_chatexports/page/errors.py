@@ -19,6 +19,7 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.local_server import (
     DataDirectoryError,
     DiskFullError,
+    NoConnectionError,
     NotFoundError,
     OutOfMemoryError,
     StateError,
@@ -49,6 +50,14 @@ _NO_MEMORY = lazy_gettext(
     "The local model failed, possibly because memory ran out. Close other programs, "
     "and try again."
 )
+_NO_CONNECTION = lazy_gettext(
+    "This computer has no connection to huggingface.co, where the language models are. "
+    "Check the internet connection, and try again."
+)
+_ANSWER_LOST = lazy_gettext(
+    "The model stopped. The computer may have too little free memory: close other "
+    "programs, and try again."
+)
 _TRAINING_FAILED = lazy_gettext("Training failed.")
 _FAILED = lazy_gettext("Something went wrong.")
 # By the code of a job's error.
@@ -72,18 +81,16 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
     ),
     ExportAccessError: lazy_gettext(
         "The system does not allow this page to read it. On a Mac, open System "
-        "Settings, Privacy & Security, Full Disk Access, and allow your terminal app; "
-        "then restart that app."
+        "Settings, Privacy & Security, Full Disk Access, and allow the app in which "
+        "Chat exports runs; then restart that app."
     ),
-    ExportFormatError: lazy_gettext(
-        "This does not look like a chat export. To get one, see How do I get an "
-        "export? above."
-    ),
+    ExportFormatError: lazy_gettext("This does not look like a chat."),
     SenderNotFoundError: lazy_gettext("No person has this name."),
     TrainingDataError: lazy_gettext(
         "Too few messages to train on, or to compare with. Choose more chats."
     ),
     DiskFullError: _DISK_FULL,
+    NoConnectionError: _NO_CONNECTION,
     DataDirectoryError: _FAILED,
     NotFoundError: _FAILED,
     StateError: _FAILED,
@@ -96,8 +103,8 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
         "The system refused access: the disk may be full, or the folder protected."
     ),
     Exception: lazy_gettext(
-        "An unexpected error occurred. Please report it; the details are in the "
-        "terminal that is running chatexports open."
+        "An unexpected error occurred. Please report it; the details are in the window "
+        "in which Chat exports runs."
     ),
 }
 
@@ -117,6 +124,18 @@ def translate_error(error: Exception) -> Failure:
     # Messages of other errors may quote chats.
     reason = error.strerror if isinstance(error, OSError) else None
     return Failure(message, reason or name)
+
+
+def translate_reply_error(error: Exception) -> Failure:
+    """Translate an error of an answer; a model whose process ended has stopped."""
+    import httpx
+    from openai import APIConnectionError, InternalServerError
+
+    # Before an answer, it is the cause of a `ChatExportError`.
+    lost = httpx.TransportError, APIConnectionError, InternalServerError
+    if isinstance(error, lost) or isinstance(error.__cause__, lost):
+        return Failure(_ANSWER_LOST)
+    return translate_error(error)
 
 
 def translate_job_error(error: Mapping[str, Any] | None) -> Failure:

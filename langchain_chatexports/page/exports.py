@@ -1,5 +1,7 @@
 """The list of exports on the page: copying, reading, and one card for each."""
 
+import filecmp
+import mimetypes
 import re
 import shutil
 import threading
@@ -14,10 +16,11 @@ from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
+from langchain_chatexports.exceptions import UnknownFormatError
 from langchain_chatexports.page.duplicates import DuplicateChats, DuplicateFinder
-from langchain_chatexports.page.errors import Failure
+from langchain_chatexports.page.errors import Failure, PageError, translate_error
 from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
-from langchain_chatexports.page.work import Work
+from langchain_chatexports.page.work import IDLE, Work, WorkState
 
 # Most file systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
@@ -25,6 +28,29 @@ _FLAG = re.compile(r"--[a-z]")
 _READING = lazy_gettext("Reading")
 # The card's summary shows the time zone and the date order.
 _SHOWN_IN_SUMMARY = ("Times in ", "The dates of ")
+_KINDS = {
+    "image": lazy_gettext("This is a photo, not a chat."),
+    "video": lazy_gettext("This is a video, not a chat."),
+    "audio": lazy_gettext("This is a sound recording, not a chat."),
+}
+_NO_CHATS_IN_ZIP = lazy_gettext("There are no chats in this zip file.")
+
+
+@dataclass(frozen=True)
+class ExportState:
+    """An export in the list, as screens show it."""
+
+    id: int
+    name: str
+    state: str
+    """One of `copying`, `waiting`, `reading`, `read`, `failed`."""
+
+    work: WorkState = IDLE
+    summary: ExportSummary | None = None
+    copied_bytes: int | None = None
+    skipped_files: tuple[str, ...] = ()
+    duplicates: tuple[DuplicateChats, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -32,6 +58,7 @@ class Card:
     """An export in the list, with its state and its results."""
 
     name: str
+    id: int = field(default_factory=count(1).__next__)
     paths: tuple[Path, ...] = ()
     work: Work = field(default_factory=Work)
     export: Export | None = None
@@ -42,6 +69,20 @@ class Card:
     # The size of an upload so far; `None` if it is complete.
     copied_bytes: int | None = None
     is_reading: bool = False
+
+    def freeze(self) -> ExportState:
+        """Return what screens show now."""
+        return ExportState(
+            self.id,
+            self.name,
+            self.state,
+            self.work.freeze(),
+            self.summary,
+            self.copied_bytes,
+            tuple(self.skipped_files),
+            tuple(self.duplicates),
+            tuple(self.warnings),
+        )
 
     @property
     def state(self) -> str:
@@ -87,14 +128,6 @@ class ExportContents:
         owners = [summary.owner or "" for summary in self.summaries]
         return list(dict.fromkeys(owners)) if all(owners) else []
 
-    @property
-    def default_voice(self) -> str | None:
-        """The default for `Choice.voice`."""
-        if self.owners:
-            return ""
-        owners = (summary.owner for summary in self.summaries)
-        return next((owner for owner in owners if owner in self.senders), None)
-
 
 class ExportList:
     """The list of exports, which are read one at a time; thread-safe."""
@@ -116,6 +149,10 @@ class ExportList:
         self._uploads: dict[str, tuple[Card, Path]] = {}
         # An upload can end while its last block is counted.
         self._size_lock = threading.Lock()
+
+    def freeze(self) -> tuple[ExportState, ...]:
+        """Return the cards as screens show them now."""
+        return tuple(card.freeze() for card in list(self.cards))
 
     def paths(self) -> list[Path]:
         return [path for card in self.cards if card.export for path in card.paths]
@@ -176,17 +213,15 @@ class ExportList:
         self._new_copies.discard(copy)
         self._delete_unused_copies()
 
-    def abort_upload(self, batch: str) -> None:
+    def abort_upload(self, batch: str, error: OSError | None = None) -> None:
         """Show an aborted upload as failed, for example if the page was closed."""
         if batch not in self._uploads:
             return
         card, copy = self._uploads.pop(batch)
-        card.work.error = Failure(
-            lazy_gettext(
-                "The upload is incomplete. Add the file again, and wait for the copy "
-                "to finish."
-            )
+        incomplete = lazy_gettext(
+            "The file was not copied completely. Add it again, and wait until it is."
         )
+        card.work.error = translate_error(error) if error else Failure(incomplete)
         with self._size_lock:
             card.copied_bytes = None
         self._new_copies.discard(copy)
@@ -207,6 +242,11 @@ class ExportList:
         if card in self.cards:
             self.cards.remove(card)
         self._update()
+
+    def remove_failed(self) -> None:
+        """Remove all files that could not be read."""
+        for card in [card for card in self.cards if card.state == "failed"]:
+            self.remove(card)
 
     def clear(self) -> None:
         for card in list(self.cards):
@@ -253,13 +293,25 @@ class ExportList:
 
     def _read(self, card: Card) -> None:
         known_cards = {c.export.paths: c for c in self.cards if c.export}
-        exports = open_exports([*self.paths(), *card.paths])
+        known_paths, (path,) = self.paths(), card.paths
+        exports: list[Export] = []
+        if not any(_is_same(path, known) for known in known_paths):
+            kind = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
+            if path.is_file() and kind in _KINDS:
+                raise PageError(_KINDS[kind])
+            try:
+                exports = open_exports([*known_paths, path])
+            except UnknownFormatError as error:
+                if path.suffix.lower() != ".zip":
+                    raise
+                raise PageError(_NO_CHATS_IN_ZIP) from error
         new = [export for export in exports if export.paths not in known_cards]
         if not new:
-            self.notes.append(
-                lazy_gettext("{name} is already in the list.", name=card.name)
-            )
+            note = lazy_gettext("You have already added {name}.", name=card.name)
+            if note not in self.notes:
+                self.notes.append(note)
             self.cards.remove(card)
+            self._update()
             return
         # Count all exports of the same app again: a message in several of them is
         # counted once.
@@ -316,6 +368,18 @@ class ExportList:
 
     def strip_copy_paths(self, text: str) -> str:
         return self._copy_path.sub("", text)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two files are equal, or two folders have files of the same sizes."""
+    if path.is_file() and other.is_file():
+        return filecmp.cmp(path, other, shallow=False)
+    return path.is_dir() and other.is_dir() and _sizes(path) == _sizes(other)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(file.relative_to(folder)): file.stat().st_size for file in files}
 
 
 def _strip_flags(text: str) -> str:

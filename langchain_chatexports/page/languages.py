@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime, format_interval
+from babel.dates import format_time as format_clock_time
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -38,6 +39,7 @@ _RTL_CLASSES = frozenset(
 _ISOLATE_FORMAT = "\N{FIRST STRONG ISOLATE}{}\N{POP DIRECTIONAL ISOLATE}"
 _MAX_MINUTES = 100
 _MIN_MINUTES = 120  # In seconds.
+_WEEK_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,44 @@ def format_time(time: datetime | float) -> str:
     return format_datetime(
         local.astimezone(), "short", locale=current_language().locale
     )
+
+
+def format_clock(time: float) -> str:
+    """Format the time of day."""
+    local = datetime.fromtimestamp(time).astimezone()
+    return format_clock_time(local, "short", locale=current_language().locale)
+
+
+def format_day(time: float) -> str:
+    """Format the day, such as "Today", "Sunday" or "23 November 2025"."""
+    day = datetime.fromtimestamp(time).astimezone().date()
+    days = (datetime.now().astimezone().date() - day).days
+    if days in {0, 1}:
+        return _("Yesterday") if days else _("Today")
+    pattern = "EEEE" if 0 < days < _WEEK_DAYS else "long"
+    return format_date(day, pattern, locale=current_language().locale)
+
+
+def format_days(first: datetime | None, last: datetime | None) -> str:
+    """Format a period, such as "6 Jan - 5 Aug 2025"; empty if it is unknown."""
+    if first is None or last is None:
+        return ""
+    return format_interval(
+        first.astimezone(),
+        last.astimezone(),
+        "yMMMd",
+        locale=current_language().locale,
+    )
+
+
+def format_short_time(time: float) -> str:
+    """Format the time of today, the weekday, or the date."""
+    day = datetime.fromtimestamp(time).astimezone().date()
+    days = (datetime.now().astimezone().date() - day).days
+    if not days:
+        return format_clock(time)
+    pattern = "EEE" if 0 < days < _WEEK_DAYS else "short"
+    return format_date(day, pattern, locale=current_language().locale)
 
 
 def format_names(names: Iterable[object]) -> str:

@@ -20,7 +20,7 @@
     const link = await fetch(`/old-tab?nonce=${nonce}&proof=${tab}`);
     if (!link.ok) return;
     const path = link.headers.get("refresh").split("url=")[1];
-    location.replace(path + location.pathname.split("/").pop());
+    location.replace(path + location.pathname.split("/").slice(2).join("/"));
   }
 
   let wasConnected = false; // A new tab may take long to connect for the first time.

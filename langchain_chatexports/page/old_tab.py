@@ -5,6 +5,9 @@ start creates a new key, and accepts the previous one from a tab. Neither side s
 key, because any program can listen on the port while the page is closed. Both sign the
 tab's nonce with the key and the port, so that such a program cannot relay messages from
 the page on another port. Old cookies and paths are useless to it.
+
+A second start finds the running page in the same way: whoever can read the key may have
+a link.
 """
 
 import hmac
@@ -16,8 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from langchain_chatexports._files import write_atomic
+from langchain_chatexports._serving import HOST
 
-_MAX_NONCES = 100
+START = "/start"
+"""The path at which a second start asks for a link."""
+
+_MAX_NONCES, _MIN_NONCE = 100, 32
+_SECONDS = 5.0
 
 
 class TabKeys:
@@ -33,6 +41,7 @@ class TabKeys:
         # This page gives the key to its tabs; the next page accepts it from them.
         self.key = secrets.token_urlsafe(32)
         self._nonces: deque[str] = deque(maxlen=_MAX_NONCES)
+        self._starts: deque[str] = deque(maxlen=_MAX_NONCES)
 
     def store(self, port: int) -> None:
         """Store the port and the new key for the next page."""
@@ -57,8 +66,49 @@ class TabKeys:
             self._nonces.remove(nonce)
         return is_valid
 
+    def verify_start(self, nonce: str, proof: str) -> bool:
+        """Return whether a second start signed a nonce with this page's key."""
+        expected = _sign(self.key, f"start {self.port} {nonce}")
+        is_new = len(nonce) >= _MIN_NONCE and nonce not in self._starts
+        if is_new and hmac.compare_digest(proof.encode(), expected.encode()):
+            self._starts.append(nonce)
+            return True
+        return False
+
     def _sign(self, text: str) -> str:
-        return hmac.digest(self._last_key.encode(), text.encode(), "sha256").hex()
+        return _sign(self._last_key, text)
+
+
+def find_running_page(data_dir: Path) -> str | None:
+    """Return a new login link of the page that another process serves, if any."""
+    import httpx
+
+    stored = _read_json(data_dir / "page.json")
+    port, key = stored.get("port"), stored.get("key")
+    if not isinstance(port, int) or not isinstance(key, str):
+        return None
+    address, nonce = f"http://{HOST}:{port}", secrets.token_urlsafe(32)
+    query = {"nonce": nonce, "proof": _sign(key, f"start {port} {nonce}")}
+    try:
+        with httpx.Client(timeout=_SECONDS, trust_env=False) as client:
+            response = client.get(f"{address}{START}", params=query)
+    except httpx.HTTPError:
+        return None
+    token, _, proof = response.text.partition(" ")
+    # Another program can listen on the port.
+    expected = _sign(key, f"link {port} {nonce} {token}")
+    if not hmac.compare_digest(proof.encode(), expected.encode()):
+        return None
+    return f"{address}/?token={token}"
+
+
+def sign_link(key: str, port: int, nonce: str, token: str) -> str:
+    """Return the answer to a second start: a link's token, and its signature."""
+    return f"{token} {_sign(key, f'link {port} {nonce} {token}')}"
+
+
+def _sign(key: str, text: str) -> str:
+    return hmac.digest(key.encode(), text.encode(), "sha256").hex()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -115,6 +115,7 @@ def _build_app(session: PageSession, tab_key: str) -> Any:
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     add_screens(app, session, tab_key)
+    nicegui_app.on_startup(session.poller.run)
     nicegui_app.on_exception(log_error_location)
     ui.run_with(
         app,
@@ -123,6 +124,9 @@ def _build_app(session: PageSession, tab_key: str) -> Any:
         tailwind=False,
         show_welcome_message=False,
         reconnect_timeout=60,
+        # Nothing is bound to plain attributes, which NiceGUI would poll.
+        binding_refresh_interval=None,
+        message_history_length=200,
         # Nonces can only be added to uncompressed pages.
         gzip_middleware_factory=None,
     )

@@ -1,306 +1,602 @@
-"""Screen 4: a talk with a tuned model or a person, in the style of a phone's chats."""
+"""The screen of a talk: a messenger whose other side is a model."""
 
-from collections.abc import Callable
+import time
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.page.base_sentences import choice_text
+from langchain_chatexports.page.conversation import (
+    Conversation,
+    Message,
+    Offer,
+    TalkState,
+    Version,
+)
+from langchain_chatexports.page.elements import (
+    FailureBox,
+    KeyedList,
+    Show,
+    WorkBar,
+    add,
+    ask,
+    button,
+    line_form,
+    link,
+    set_class,
+    set_prop,
+    set_text,
+    sheet,
+)
+from langchain_chatexports.page.frame import ADD, SETTINGS, add_avatar, add_back
 from langchain_chatexports.page.languages import (
     Size,
     _,
-    format_names,
-    format_time,
+    format_clock,
+    format_day,
+    format_seconds,
+    format_short_time,
     join_parts,
     ngettext,
 )
-from langchain_chatexports.page.layout import (
-    ENTER,
-    next_link,
-    paragraph,
-    rebuild_on_change,
-    show_dialog,
-    show_work,
-    text,
-)
-from langchain_chatexports.page.model_choice import find_tuned_models, model_select
+from langchain_chatexports.page.people import Person, find_person, state_text
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.talk_state import Talk
-from langchain_chatexports.personas.reply_limits import split_bubbles
-from langchain_chatexports.personas.talk import Talk as ModelTalk
-from langchain_chatexports.workflows.bases import BaseChoice, download_bytes
+from langchain_chatexports.page.snapshot import Snapshot
+from langchain_chatexports.workflows.bases import download_bytes
 
-_PERSON = "person"
-_MAX_LABEL = 60
-# Copies the bubbles of an answer to the clipboard.
-_COPY = """(event) => {
-    const answer = event.target.closest('.column').querySelectorAll('.bubble');
-    const texts = [...answer].map((bubble) => bubble.innerText);
-    navigator.clipboard.writeText(texts.join('\\n'));
-}"""
+_GROUP_SECONDS = 300.0
+# NiceGUI renders all elements of a tab at each change, so a long talk shows its end.
+_SHOWN = 60
+_CITED_TIME = len("2025-04-01 21:36")
+_MAX_EMOJI = 3
+_PICK = "(event) => emit(event.detail)"
+_CHECKED = "(event) => emit(event.target.checked)"
+_SYMBOLS = frozenset({"So", "Sk"})
+_OTHER_MARKS = frozenset("\N{ZERO WIDTH JOINER}\N{VARIATION SELECTOR-16}")
 
 
-def build_talk(session: PageSession) -> None:
-    talk = session.talk
-    person = _find_person(session)
-    if person:
-        models = {model.name: model for model in session.snapshot.models}
-    else:
-        models = find_tuned_models(session)
-        if not models:
-            return
+@dataclass(frozen=True)
+class _Row:
+    """A bubble, or the day above it; the style sheet groups bubbles."""
 
-    def start(value: str) -> None:
-        if value in models:
-            talk.choose(models[value])
-        else:
-            session.talk_to_person()
+    key: str
+    label: str = ""
+    message: Message | None = None
+    is_later: bool = False
+    """Minutes after the message before it, so not in its group."""
 
-    others = {_PERSON: _("{person}, without training", person=person)} if person else {}
-    model = model_select(models, talk.chosen, others)
-    if talk.is_ready and talk.chosen is None:
-        model.value = _PERSON
-    elif not (talk.is_ready or talk.reply_work.is_running or session.offer):
-        start(model.value)
-    model.on_value_change(lambda: start(model.value))
-    model.bind_enabled_from(
-        talk.reply_work, "is_running", lambda is_running: not is_running
+
+def to_rows(messages: Iterable[Message]) -> list[_Row]:
+    """Add the days between messages."""
+    rows: list[_Row] = []
+    day, last = "", 0.0
+    for message in messages:
+        if message.time and (today := format_day(message.time)) != day:
+            day = today
+            rows.append(_Row(f"day-{time.strftime('%x', _local(message.time))}", day))
+        is_later = bool(message.time) and (message.time or 0) - last > _GROUP_SECONDS
+        rows.append(_Row(message.key, "", message, is_later))
+        last = message.time or last
+    return rows
+
+
+def build_talk(session: PageSession, conversation: Conversation) -> None:
+    """Build the head, the bubbles and the field, once."""
+    _build_head(session, conversation)
+    with ui.element("div").classes("talk-body"):
+        _build_bubbles(conversation)
+        pill = button("", classes="pill", hidden=True)
+        pill.props["aria-label"] = _("To the newest message")
+        pill.on("click", js_handler="(event) => page.toEnd()")
+    _build_composer(session, conversation)
+    _build_bubble_menu(conversation)
+
+
+def _build_head(session: PageSession, conversation: Conversation) -> None:
+    person = conversation.person
+    with add("header", classes="bar talk-head"):
+        add_back()
+        add_avatar(person.name, is_model=True)
+        facts = button("", lambda: _show_facts(conversation), "who")
+        with facts:
+            with add("span", classes="name-line"):
+                add("h1", person.name, "name", dir="auto")
+                activity = add("span", classes="activity", role="status")
+            add("span", _("written by a model on this computer"), "mark")
+        switch = _build_switch(conversation)
+        _build_menu(session, conversation)
+
+    def show_activity(_part: object) -> None:
+        known = find_person(session.published.value, person.key)
+        text = _activity_text(conversation.state)
+        if not text and known is not None and known.training is not None:
+            text = state_text(known, session.published.value.trainings)
+        set_text(activity, text)
+        is_learning = known is not None and known.training is not None
+        has_model = known is not None and known.model is not None
+        switch.set_visibility(has_model or is_learning)
+        set_prop(switch, "disabled", not has_model)
+        set_prop(switch, "title", "" if has_model else text)
+
+    conversation.published.watch(
+        lambda s: (s.phase, s.shows_dots, s.slowness, s.download), show_activity
     )
-    text(
-        _("Write as you would to this person. The model makes up its replies."),
-        classes="quiet",
-    )
-    _build_conversation(talk)
-    _build_work(session, lambda: start(model.value))
-    _build_input(talk)
-    _build_saved(talk)
-    _build_settings(talk)
-    paragraph(
-        "Talks with a trained model are saved and deleted with it. A talk without "
-        "training is not saved. Press Shift+Enter to write several messages before a "
-        "reply.",
-        classes="quiet",
-    )
+    session.published.watch(lambda s: find_person(s, person.key), show_activity)
 
 
-def _build_settings(talk: Talk) -> None:
-    with ui.element("div").classes("form-row"):
-        ui.checkbox(_("Also show the base model")).bind_value(talk, "with_base")
-        saved = ui.checkbox(_("Save the talk with the model"))
-        saved.bind_value(talk, "is_saved").on_value_change(talk.save)
+def _activity_text(state: TalkState) -> str:
+    if state.download.is_running:
+        return _("downloading …")
+    if not state.shows_dots:
+        return ""
+    if state.phase == "waking":
+        if state.waking_seconds is None:
+            return _("waking up …")
+        seconds = format_seconds(state.waking_seconds)
+        return _("waking up, about {time}", time=seconds)
+    if state.slowness and state.usual_seconds is not None:
+        usual = _("usually {time}", time=format_seconds(state.usual_seconds))
+        return join_parts(_("is typing …"), usual)
+    return _("is typing …")
 
 
-def _build_conversation(talk: Talk) -> None:
-    def earlier() -> None:
-        for index in range(len(talk.lines) - 1):
-            _show_turn(talk, index)
+def _build_switch(conversation: Conversation) -> Any:
+    with add("fieldset", classes="switch") as switch:
+        add("legend", _("Before or after training"), "visually-hidden")
+        buttons = {}
+        titles: dict[Version, str] = {"before": _("Before"), "after": _("After")}
+        for version, title in titles.items():
+            with add("label"):
+                radio = add("input", type="radio", name="version")
+                add("span", title)
+            radio.on("change", partial(_set_version, conversation, version))
+            buttons[version] = radio
 
-    def latest() -> None:
-        if talk.lines:
-            _show_turn(talk, len(talk.lines) - 1)
+    def show(version: Version) -> None:
+        for other, radio in buttons.items():
+            set_prop(radio, "checked", other == version)
 
-    def state() -> object:
-        is_running = talk.reply_work.is_running
-        return id(talk.voices), len(talk.lines), talk.with_base, is_running
+    conversation.published.watch(lambda s: s.version, show)
+    return switch
 
-    # The style sheet keeps the last messages in view.
-    box = ui.element("div").classes("talk")
-    box.props("role=log tabindex=0").props["aria-label"] = _("The talk")
-    with box, ui.element("div").classes("turns"):
-        rebuild_on_change(earlier, state)
-        rebuild_on_change(
-            latest,
-            lambda: (
-                state(),
-                [[turn.answer for turn in v.turns[-1:]] for v in talk.voices],
+
+def _set_version(conversation: Conversation, version: Version, _event: Any) -> None:
+    conversation.set_version(version)
+
+
+# The conversation
+
+
+def _build_bubbles(conversation: Conversation) -> None:
+    person, shown = conversation.person, _SHOWN
+    label = _("Talk with {name}", name=person.name)
+    # The style sheet turns the box upside down, so that its end stays in view.
+    box = ui.element("div").classes("bubbles")
+    box.props("role=region tabindex=0 id=bubbles").props["aria-label"] = label
+    with box, ui.element("div").classes("inner"):
+        empty = _build_empty(conversation)
+        earlier = button(_("Earlier messages"), classes="earlier")
+        build = partial(_build_row, conversation)
+        rows = KeyedList(build, lambda row: row.key).classes("messages")
+        # A script draws what is on its way to the server.
+        ui.element("ul").classes("messages pending").props("id=pending")
+        with ui.element("div").classes("entry theirs dots") as dots:
+            dots.props["aria-hidden"] = "true"
+            for _number in range(3):
+                add("span")
+        slow = add("p", classes="notice", role="status")
+        _build_end(conversation)
+        _build_offer(conversation)
+
+    def show_messages(messages: tuple[Message, ...]) -> None:
+        rows.show(to_rows(messages[-shown:]))
+        earlier.set_visibility(len(messages) > shown)
+
+    def show_earlier(_event: Any) -> None:
+        nonlocal shown
+        shown += _SHOWN
+        show_messages(conversation.state.messages)
+
+    def show_slow(slowness: int) -> None:
+        text = _("Slow today: something else uses this computer.")
+        set_text(slow, text if slowness > 1 else "")
+
+    def announce(last: Message | None) -> None:
+        if last is not None and last.author == "model":
+            sentence = f"{_('Model of {name}', name=person.name)}: {last.text}"
+            set_text(live, sentence)
+
+    earlier.on("click", show_earlier)
+    # The list has buttons, so this element is what screen readers announce.
+    live = add("p", classes="visually-hidden", aria_live="polite")
+    watch = conversation.published.watch
+    watch(lambda s: s.messages, show_messages)
+    watch(lambda s: s.shows_dots, dots.set_visibility)
+    watch(lambda s: s.slowness, show_slow)
+    watch(lambda s: not s.messages and s.offer is None, empty.set_visibility)
+    watch(lambda s: s.messages[-1] if s.messages and s.is_busy else None, announce)
+
+
+def _build_empty(conversation: Conversation) -> ui.element:
+    """Build what an empty talk shows: what this is, and how to begin."""
+    name = conversation.person.name
+    with ui.element("div").classes("empty") as empty:
+        add(
+            "p",
+            _(
+                "This is a model that writes like {name}. It makes things up.",
+                name=name,
             ),
         )
+        title = add("p", _("For example:"), "quiet")
+
+        def build(_row: ui.element, text: str) -> Show[str]:
+            # Others really wrote this to the person.
+            button(text, partial(conversation.send, text), "opening", dir="auto")
+            return lambda _text: None
+
+        openings = KeyedList(build, lambda text: text).classes("openings")
+
+    def show(texts: tuple[str, ...]) -> None:
+        openings.show(texts)
+        title.set_visibility(bool(texts))
+
+    conversation.published.watch(lambda s: s.openings, show)
+    return empty
 
 
-def _build_work(session: PageSession, start: Callable[[], object]) -> None:
-    talk = session.talk
-    reply_work = talk.reply_work
+def _build_row(
+    conversation: Conversation, element: ui.element, row: _Row
+) -> Show[_Row]:
+    message = row.message
+    if message is None:
+        add("span", row.label, "day")
+        return lambda _row: None
+    if message.author == "note":
+        add("span", _("not asked then"), "notice")
+        return lambda _row: None
+    is_own = message.author == "me"
+    element.classes("entry mine" if is_own else "entry theirs")
+    set_class(element, "later", is_on=row.is_later)
+    set_class(element, "emoji", is_on=is_emoji(message.text))
+    name = _("You") if is_own else _("Model of {name}", name=conversation.person.name)
+    with add("article", classes="bubble", tabindex=-1) as bubble:
+        bubble.props["data-turn"] = message.turn
+        add("span", f"{name}: ", "visually-hidden")
+        text = add("span", classes="words", dir="auto")
+        with add("span", classes="meta"):
+            if message.time:
+                add("time", format_clock(message.time))
+            ticks = add("span", classes="ticks", role="img") if is_own else None
+    if is_own:
+        # The real bubble replaces the one that the script drew.
+        element.on("vnodeMounted", js_handler="(node) => page.confirm(node.el)")
+    why = None if is_own else _build_why(conversation)
 
-    def work() -> None:
-        show_work(reply_work)
-        if reply_work.is_running:
+    def show(row: _Row) -> None:
+        new = row.message or message
+        set_text(text, new.text)
+        if ticks is not None:
+            set_text(ticks, "✓✓" if new.is_read else "✓")
+            set_prop(ticks, "aria-label", _("read") if new.is_read else _("sent"))
+        if why is not None:
+            why(new.cited)
+
+    return show
+
+
+def _build_why(conversation: Conversation) -> Show[tuple[str, ...]]:
+    """Build the folded lines that the model remembered."""
+    del conversation
+    with ui.element("details").classes("why") as details:
+        summary = add("summary")
+
+        def build(_row: ui.element, line: str) -> Show[str]:
+            add("q", _cited_text(line), dir="auto")
+            return lambda _line: None
+
+        lines = KeyedList(build, lambda line: line)
+
+    def show(cited: tuple[str, ...]) -> None:
+        details.set_visibility(bool(cited))
+        count = len(cited)
+        set_text(summary, f"⟲ {count}" if cited else "")
+        label = ngettext("{count} remembered line", "{count} remembered lines", count)
+        set_prop(summary, "aria-label", label)
+        lines.show(cited)
+
+    return show
+
+
+def _cited_text(line: str) -> str:
+    """Return a remembered line with a readable date."""
+    try:
+        when = datetime.strptime(line[:_CITED_TIME], "%Y-%m-%d %H:%M")  # noqa: DTZ007 - it is local.
+    except ValueError:
+        return line
+    name, colon, text = line[_CITED_TIME:].strip().partition(": ")
+    return f"{name}, {format_day(when.timestamp())}{colon}{text}"
+
+
+def is_emoji(text: str) -> bool:
+    """Return whether a message is a few emoji, which are shown large."""
+    letters = [letter for letter in text if letter not in _OTHER_MARKS]
+    is_symbol = all(unicodedata.category(letter) in _SYMBOLS for letter in letters)
+    return 0 < len(letters) <= _MAX_EMOJI and is_symbol
+
+
+def _build_end(conversation: Conversation) -> None:
+    """Build what stands below a message without an answer."""
+    with ui.element("div").classes("end") as end:
+        mark = add("span", "!", "bad-mark", aria_hidden="true")
+        failure = FailureBox()
+        stopped = add("p", _("Stopped."), "quiet")
+        again = button(_("Try again"), conversation.answer, "quiet")
+    keep = FailureBox()
+
+    def show(state: TalkState) -> None:
+        is_unanswered = state.failure is not None or state.is_stopped
+        end.set_visibility(is_unanswered and not state.is_busy)
+        mark.set_visibility(state.failure is not None)
+        failure.show(state.failure)
+        stopped.set_visibility(state.is_stopped and state.failure is None)
+        has_own = bool(state.messages) and state.messages[-1].author == "me"
+        again.set_visibility(has_own)
+
+    conversation.published.watch(lambda s: s, show)
+    conversation.published.watch(lambda s: s.keep_failure, keep.show)
+
+
+def _build_offer(conversation: Conversation) -> None:
+    """Build the card that offers a language model to download."""
+    with ui.element("div").classes("offer card") as card:
+        question = add("p")
+        work = WorkBar()
+        with add("div", classes="buttons"):
+            download = button("", conversation.download, "primary")
+            cancel = button(_("Cancel"), conversation.cancel_download, "quiet")
+            local = button("", conversation.use_local, "quiet")
+
+    def show(part: tuple[Offer | None, Any]) -> None:
+        offer, download_work = part
+        card.set_visibility(offer is not None)
+        if offer is None:
             return
-        if session.offer is not None:
-            _show_offer(session, session.offer)
-        elif not talk.is_ready:
-            ui.button(_("Restart the model"), on_click=start)
-        elif talk.chosen is None:
-            text(
-                _("Training teaches the model this person's voice."),
-                classes="quiet",
-            )
-            next_link(_("Train it"), "/choose")
-
-    def state() -> object:
-        return reply_work.state, talk.is_ready, talk.chosen is None, session.offer
-
-    rebuild_on_change(work, state)
-
-
-def _show_offer(session: PageSession, offer: BaseChoice) -> None:
-    text(choice_text(offer))
-    with ui.element("div").classes("form-row"):
-        ui.button(
-            _("Download {size} and talk", size=Size(download_bytes(offer.base))),
-            on_click=lambda: session.talk_to_person(downloads=True),
+        size = Size(download_bytes(offer.choice.base))
+        set_text(
+            question,
+            _(
+                "To talk, this computer needs a language model: {size}, once.",
+                size=size,
+            ),
         )
-        button = ui.button(
-            _("Use a downloaded model"),
-            on_click=lambda: session.talk_to_person(downloads=False),
+        percent = ""
+        if download_work.total:
+            share = round(100 * min(download_work.done / download_work.total, 1))
+            percent = _("{percent} %", percent=share)
+        work.show(download_work, progress=percent)
+        is_running = download_work.is_running
+        download.set_visibility(not is_running)
+        has_failed = download_work.error is not None
+        set_text(download, _("Try the download again") if has_failed else _("Download"))
+        cancel.set_visibility(is_running)
+        local.set_visibility(offer.local is not None and not is_running)
+        if offer.local is not None:
+            title = _("Use {name}, which is here", name=offer.local.base.name)
+            set_text(local, title)
+
+    conversation.published.watch(lambda s: (s.offer, s.download), show)
+
+
+# The field
+
+
+def _build_composer(session: PageSession, conversation: Conversation) -> None:
+    key = conversation.person.key
+    form = line_form(
+        _("Message"),
+        _("Send"),
+        conversation.send,
+        text=conversation.draft,
+        icon="➤",
+        classes="composer",
+        enterkeyhint="send",
+        data_pending=1,
+    )
+    form.mark("composer")
+    field = form.default_slot.children[0]
+    field.on(
+        "input",
+        lambda event: conversation.set_draft(str(event.args)),
+        js_handler="(event) => page.draft(event, emit)",
+    )
+    field.on("vnodeMounted", js_handler="(node) => page.openTalk(node.el)")
+    with form:
+        stop = button("■", conversation.stop, "stop", aria_label=_("Stop"))
+    stop.mark("stop")
+    with ui.element("div").classes("closed") as closed:
+        reason = add("p")
+        link(_("Add chats"), ADD, "primary")
+
+    def show(person: Person | None) -> None:
+        can_talk = person is not None and person.can_talk
+        form.set_visibility(can_talk)
+        closed.set_visibility(not can_talk)
+        set_text(reason, "" if can_talk else _closed_text(session.published.value, key))
+
+    session.published.watch(lambda s: find_person(s, key), show)
+    conversation.published.watch(
+        lambda s: s.is_busy, lambda is_on: set_class(form, "busy", is_on=is_on)
+    )
+
+
+def _closed_text(snapshot: Snapshot, key: str) -> str:
+    person = find_person(snapshot, key)
+    if person is None:
+        return _("This model was deleted, and its chats with it.")
+    if person.training is not None and person.talk is None:
+        return _("This person is still learning.")
+    return _("The export of this chat was removed: add it again to go on.")
+
+
+# The menus
+
+
+def _build_menu(session: PageSession, conversation: Conversation) -> None:
+    opener = button("⋮", classes="icon", aria_label=_("More"), aria_haspopup="menu")
+    opener.props["popovertarget"] = "talk-menu"
+    with ui.element("div").classes("menu").props("popover=auto role=menu id=talk-menu"):
+        _item(_("New chat"), conversation.start_new)
+        _item(_("Earlier chats"), lambda: _show_earlier_chats(conversation))
+        _item(_("Facts about this model"), lambda: _show_facts(conversation))
+        copy = _item(_("Copy chat"), lambda: _copy(conversation))
+        export = _item(_("Export chat"), lambda: _export(conversation))
+        with add("label", classes="item", role="menuitemcheckbox") as kept:
+            box = add("input", type="checkbox", tabindex=-1)
+            add("span", _("Don't keep this chat"))
+        box.on(
+            "change", lambda e: conversation.set_kept(not e.args), js_handler=_CHECKED
         )
-        button.props("outline")
+        delete = _item(_("Delete chat …"), lambda: _ask_to_delete(conversation))
+        link(_("Delete {name} …", name=conversation.person.name), SETTINGS, "item")
+
+    def show(state: TalkState) -> None:
+        for item in (copy, export, delete):
+            set_prop(item, "disabled", not state.messages)
+        set_prop(box, "checked", not state.is_kept)
+        set_prop(kept, "aria-checked", "false" if state.is_kept else "true")
+
+    conversation.published.watch(lambda s: s, show)
+    del session
 
 
-def _find_person(session: PageSession) -> str | None:
-    """Return the name of the chosen person, or of the exports' owners."""
-    contents, voice = session.contents, session.choice.voice
-    if contents is None or voice is None:
-        return None
-    return voice or format_names(contents.owners)
+def _item(title: str, on_click: Any) -> Any:
+    item = add("button", title, "item", type="button", role="menuitem")
+    item.on("click", lambda _event: on_click())
+    item.on("click", js_handler="(event) => page.closeMenu(event)")
+    return item
 
 
-def _show_turn(talk: Talk, index: int) -> None:
-    voices = talk.shown_voices()
-    line = talk.lines[index].line
-    for bubble in split_bubbles(line):
-        text(bubble, classes="bubble mine")
-    _action(_("Edit"), line, lambda: _show_edit_dialog(talk, index)).classes("own")
-    with ui.element("div").classes("columns"):
-        for voice in voices:
-            _show_answer(talk, voice, index, has_title=len(voices) > 1)
-    for cited in talk.lines[index].cited:
-        sentence = _(
-            "Found in the chats with {person}: {line}", person=talk.name, line=cited
-        )
-        text(sentence, classes="quiet")
+def _build_bubble_menu(conversation: Conversation) -> None:
+    """Build the menu of all bubbles; a script puts it beside one."""
+    menu = (
+        ui.element("div").classes("menu").props("popover=auto role=menu id=bubble-menu")
+    )
+    with menu:
+        for action, title in (
+            ("edit", _("Edit")),
+            ("again", _("Another answer")),
+            ("copy", _("Copy")),
+            ("why", _("Why?")),
+            ("delete", _("Delete from here")),
+        ):
+            item = add("button", title, f"item {action}", type="button")
+            item.props["role"], item.props["data-action"] = "menuitem", action
+            item.on("click", js_handler="(event) => page.pick(event)")
+    menu.mark("bubble-menu")
+
+    def pick(event: Any) -> None:
+        action, turn = event.args
+        if action == "again":
+            conversation.answer_again()
+        elif action == "delete":
+            _ask_to_delete_from(conversation, int(turn))
+        elif action == "edit":
+            _ask_to_edit(conversation, int(turn))
+
+    menu.on("pick", pick, js_handler=_PICK)
 
 
-def _show_answer(talk: Talk, voice: ModelTalk, index: int, *, has_title: bool) -> None:
-    with ui.element("div").classes("column"):
-        if has_title:
-            is_base = voice is not talk.voices[-1]
-            title = _("The base model") if is_base else voice.title
-            text(title, classes="quiet name")
-        bubbles = talk.bubbles(voice, index)
-        for bubble in bubbles:
-            text(bubble, classes="bubble theirs")
-        if bubbles:
-            _action(_("Copy"), bubbles[0], None)
-        elif not talk.reply_work.is_running:
-            text(_("No answer."), classes="quiet")
-
-
-def _action(title: str, message: str, on_click: Callable[[], object] | None) -> Any:
-    """Add a small button; without a handler, it copies the bubbles next to it."""
-    button = ui.button(title, on_click=on_click).props("flat dense size=sm")
-    # The label tells screen readers to which message the button belongs.
-    button.props["aria-label"] = f"{title}: {message[:_MAX_LABEL]}"
-    if on_click is None:
-        button.on("click", js_handler=_COPY)
-    return button.classes("small")
-
-
-def _show_edit_dialog(talk: Talk, index: int) -> None:
-    show_dialog(
+def _ask_to_edit(conversation: Conversation, turn: int) -> None:
+    own = [m for m in conversation.state.messages if m.turn == turn]
+    text = "\n".join(m.text for m in own if m.author == "me")
+    ask(
         _("Edit the message"),
         _("Send"),
-        lambda value: talk.edit(index, _as_messages(value)),
+        partial(conversation.edit, turn),
         _("Later messages are removed, and the model replies again."),
-        field=lambda: _message_field(_("Message"), talk.lines[index].line),
+        label=_("Message"),
+        value=text,
+        is_long=True,
     )
 
 
-def _build_input(talk: Talk) -> None:
-    def send_line() -> None:
-        if line.value and line.value.strip() and talk.send(_as_messages(line.value)):
-            line.set_value("")
+def _ask_to_delete_from(conversation: Conversation, turn: int) -> None:
+    ask(
+        _("Delete this message and all that follows?"),
+        _("Delete"),
+        lambda _text: conversation.delete_from(turn),
+        is_destructive=True,
+    )
 
-    def confirm() -> None:
-        question = _("Delete this talk?")
-        show_dialog(question, _("Delete the talk"), talk.delete, is_destructive=True)
 
-    def new_talk() -> None:
-        if talk.model is not None and talk.is_saved:
-            talk.open()
+def _ask_to_delete(conversation: Conversation) -> None:
+    async def delete(_text: str) -> None:
+        await conversation.delete()
+
+    ask(_("Delete this chat?"), _("Delete"), delete, is_destructive=True)
+
+
+def _show_facts(conversation: Conversation) -> None:
+    person, state = conversation.person, conversation.state
+    with sheet(person.name):
+        add("p", _("written by a model on this computer"))
+        model = person.model
+        if model is None:
+            add("p", _("It was not trained: it imitates earlier messages."))
         else:
-            show_dialog(
-                _(
-                    "Delete this talk and start a new one? It is not saved with the "
-                    "model."
-                ),
-                _("Delete the talk"),
-                talk.delete,
-                is_destructive=True,
-            )
-
-    with ui.element("div").classes("form-row"):
-        line = _message_field(_("Message")).classes("grow")
-        line.on("keydown", send_line, js_handler=ENTER)
-        button = ui.button(_("Send"), on_click=send_line)
-
-    def can_send(is_ready: bool) -> bool:
-        return is_ready and bool((line.value or "").strip())
-
-    line.bind_enabled_from(talk, "is_ready")
-    button.bind_enabled_from(talk, "is_ready", can_send)
-    with ui.element("div").classes("form-row"):
-        for title, on_click, enabled_by in (
-            (_("Stop"), talk.stop, "is_answering"),
-            (_("Again"), talk.regenerate, "can_regenerate"),
-            (_("New talk"), new_talk, "can_regenerate"),
-            (_("Delete the talk"), confirm, "can_regenerate"),
-        ):
-            button = ui.button(title, on_click=on_click).props("outline dense")
-            button.bind_enabled_from(talk, enabled_by, bool)
+            when = format_short_time(model.created_at)
+            size = Size(model.size_bytes)
+            add("p", _("Trained: {day}, {size}", day=when, size=size), "quiet")
+            add("p", model.base_model, "quiet", lang="en")
+        if state.usual_seconds is not None:
+            usual = format_seconds(state.usual_seconds)
+            add("p", _("An answer usually takes {time}.", time=usual), "quiet")
 
 
-def _message_field(label: str, value: str = "") -> Any:
-    lines = "\n".join(split_bubbles(value))
-    return ui.textarea(label, value=lines).props("autogrow rows=1 dir=auto")
-
-
-def _as_messages(value: str) -> str:
-    """Separate lines into messages."""
-    return "\n\n".join(split_bubbles(value))
-
-
-def _build_saved(talk: Talk) -> None:
-    def show_saved_talks() -> None:
-        talks = talk.saved()
+def _show_earlier_chats(conversation: Conversation) -> None:
+    talks = conversation.kept_talks()
+    with sheet(_("Earlier chats")):
         if not talks:
-            return
-        with ui.expansion(_("Earlier talks ({count})", count=len(talks))).classes(
-            "again"
-        ):
-            for saved_talk in talks:
-                with ui.element("div").classes("card"):
-                    text(
-                        split_bubbles(saved_talk.turns[0].line)[0][:_MAX_LABEL],
-                        classes="name",
-                    )
-                    text(
-                        join_parts(
-                            format_time(saved_talk.changed_at),
-                            ngettext(
-                                "{count} answer",
-                                "{count} answers",
-                                len(saved_talk.turns),
-                            ),
-                        ),
-                        classes="quiet",
-                    )
-                    button = ui.button(
-                        _("Continue"), on_click=partial(talk.open, saved_talk.id)
-                    )
-                    button.props("outline dense").classes("small")
+            add("p", _("No chat is kept yet."), "quiet")
+        for talk in talks:
+            count = ngettext("{count} answer", "{count} answers", talk.answers)
+            row = button("", classes="chat-row")
+            with row, add("span", classes="who"):
+                add("span", talk.first, "name", dir="auto")
+                add("span", join_parts(format_short_time(talk.time), count), "quiet")
+            if talk.id == conversation.state.talk_id:
+                row.props["aria-current"] = "true"
+            row.mark(f"talk-{talk.id}")
+            row.on("click", partial(_open_talk, conversation, talk.id))
+            row.on("click", js_handler="(e) => e.target.closest('dialog').close()")
 
-    rebuild_on_change(
-        show_saved_talks,
-        lambda: [(saved.id, len(saved.turns)) for saved in talk.saved()],
+
+async def _open_talk(conversation: Conversation, talk_id: str, _event: Any) -> None:
+    await conversation.open_talk(talk_id)
+
+
+def _export_text(conversation: Conversation) -> str:
+    day = time.strftime("%Y-%m-%d")
+    first = _(
+        "Talk with a model of {name}, {day}, not written by {name}.",
+        name=conversation.person.name,
+        day=day,
     )
+    return f"{first}\n\n{conversation.export()}\n"
+
+
+def _copy(conversation: Conversation) -> None:
+    ui.clipboard.write(_export_text(conversation))
+
+
+def _export(conversation: Conversation) -> None:
+    ui.download(_export_text(conversation).encode("utf-8", "replace"), "chat.txt")
+
+
+def _local(seconds: float) -> time.struct_time:
+    return time.localtime(seconds)

@@ -3,6 +3,8 @@
   const MEDIA =
     /\.(jpe?g|png|gif|webp|hei[cf]|bmp|tiff?|mp4|mov|m4v|avi|webm|3gp|mp3|m4a|aac|amr|opus|ogg|oga|wav)$/i;
 
+  // All addresses begin with the page's secret path.
+  const address = (name) => `/${location.pathname.split("/")[1]}/${name}`;
   const read = (reader) => new Promise((done, fail) => reader.readEntries(done, fail));
   const open = (entry) => new Promise((done, fail) => entry.file(done, fail));
 
@@ -34,33 +36,50 @@
     currentBatch = batch;
     for await (const [path, file] of files) {
       const query = new URLSearchParams({ batch, path });
-      const response = await fetch(`upload?${query}`, { method: "POST", body: file });
+      const response = await fetch(address(`upload?${query}`), { method: "POST", body: file });
       if (!response.ok) break; // The export was removed from the list.
     }
     currentBatch = null;
-    await fetch(`upload-end?${new URLSearchParams({ batch, name })}`, { method: "POST" });
+    const query = new URLSearchParams({ batch, name });
+    await fetch(address(`upload-end?${query}`), { method: "POST" });
   }
 
   function abort() {
-    if (currentBatch)
-      navigator.sendBeacon(`upload-lost?${new URLSearchParams({ batch: currentBatch })}`);
+    const query = new URLSearchParams({ batch: currentBatch });
+    if (currentBatch) navigator.sendBeacon(address(`upload-lost?${query}`));
     currentBatch = null;
   }
 
   async function sendAll(groups) {
     pending += groups.length;
+    document.body.classList.add("copying");
     for (const [name, files] of groups) {
       await send(name, files).catch(abort);
       pending -= 1;
     }
+    if (pending) return;
+    document.body.classList.remove("copying");
+    // The screen that shows what was added; a talk goes on without its screen.
+    if (!location.pathname.endsWith("/add")) location.assign(address("add"));
   }
 
   addEventListener("beforeunload", (event) => pending && event.preventDefault());
   addEventListener("pagehide", abort);
 
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => {
+  // A frame while files are dragged; text of the page itself can be dragged, too.
+  let hideFrame = 0;
+  addEventListener("dragover", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
+    document.body.classList.add("dragging");
+    clearTimeout(hideFrame);
+    // The event comes all the time, but its end is not told if the mouse leaves.
+    hideFrame = setTimeout(() => document.body.classList.remove("dragging"), 400);
+  });
+  addEventListener("drop", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    document.body.classList.remove("dragging");
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
     sendAll(entries.filter(Boolean).map((entry) => [entry.name, filesOf(entry)]));
   });

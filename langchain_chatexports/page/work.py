@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from langchain_chatexports._progress import seconds_left
 from langchain_chatexports._serving import log_error_location
@@ -16,14 +17,35 @@ class _StoppedError(Exception):
     pass
 
 
-class Work:
-    """Runs one task at a time in a background thread."""
+@dataclass(frozen=True)
+class WorkState:
+    """Background work as screens show it."""
 
-    def __init__(self) -> None:
+    is_running: bool = False
+    title: LazyMessage | None = None
+    unit: str = ""
+    done: int = 0
+    total: int | None = None
+    seconds_left: float | None = None
+    error: Failure | None = None
+
+
+IDLE = WorkState()
+
+
+class Work:
+    """Runs one task at a time in a background thread.
+
+    `on_change` is called at its start and end, from any thread.
+    """
+
+    def __init__(self, on_change: Callable[[], object] = lambda: None) -> None:
+        self._on_change = on_change
         self.title: LazyMessage | None = None
         self.error: Failure | None = None
         self.unit = ""
         self._thread: threading.Thread | None = None
+        self._is_running = False
         self._done: Callable[[], int] = lambda: 0
         self._total: int | None = None
         self._started = 0.0
@@ -31,7 +53,7 @@ class Work:
 
     @property
     def is_running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._is_running
 
     @property
     def progress(self) -> tuple[int, int | None]:
@@ -42,6 +64,20 @@ class Work:
     def seconds_left(self) -> float | None:
         """The estimated remaining time; `None` if it is not known yet."""
         return seconds_left(*self.progress, time.monotonic() - self._started)
+
+    def freeze(self) -> WorkState:
+        """Return what screens show now."""
+        if not self.is_running:
+            return WorkState(error=self.error)
+        left = self.seconds_left
+        return WorkState(
+            is_running=True,
+            title=self.title,
+            unit=self.unit,
+            done=self.progress[0],
+            total=self.progress[1],
+            seconds_left=None if left is None else float(round(left)),
+        )
 
     @property
     def state(self) -> object:
@@ -74,8 +110,10 @@ class Work:
         self.set_progress(lambda: 0, None)
         self._started = time.monotonic()
         self._is_stopped.clear()
+        self._is_running = True
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
+        self._on_change()
         return True
 
     def stop(self) -> None:
@@ -102,3 +140,6 @@ class Work:
         except Exception as error:  # noqa: BLE001 - the message can quote chats.
             log_error_location(error)
             self.error = translate_error(error)
+        finally:
+            self._is_running = False
+            self._on_change()

@@ -1,10 +1,13 @@
 """A chat model that adds a person's voice to another chat model."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 from langchain_core.caches import BaseCache
-from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+)
 from langchain_core.language_models import (
     BaseChatModel,
     LangSmithParams,
@@ -43,7 +46,8 @@ class PersonaChatModel(BaseChatModel):
     `VoicePrompt`, which contains messages from the person's chats. Each call is one
     run, whose callbacks and traces contain the input and the answer, but not the
     prompt. Tools, structured output, token counts, profile and tracing parameters are
-    those of the wrapped model. Async calls run in a thread.
+    those of the wrapped model, and so are async streams; other async calls run in a
+    thread.
 
     Answers are cut where the person would have stopped (see `VoicePrompt.limits`),
     except in calls with bound arguments, such as tools.
@@ -90,8 +94,7 @@ class PersonaChatModel(BaseChatModel):
         return self.model._get_ls_params(stop=stop, **kwargs)  # noqa: SLF001 - as above
 
     def _should_stream(self, *, async_api: bool, **kwargs: Any) -> bool:
-        del async_api  # langchain-core implements `astream` with `_stream`.
-        return self.model._should_stream(async_api=False, **kwargs)  # noqa: SLF001 - as above
+        return self.model._should_stream(async_api=async_api, **kwargs)  # noqa: SLF001 - as above
 
     def get_token_ids(self, text: str) -> list[int]:
         """Tokenize text with the model's tokenizer."""
@@ -180,37 +183,64 @@ class PersonaChatModel(BaseChatModel):
         del run_manager
         prompt = self.voice.invoke(messages)
         chunks = self.model._stream(prompt, stop, **kwargs)  # noqa: SLF001 - as above
-        limits = self._limits(kwargs)
-        yield from chunks if limits is None else _truncate_stream(chunks, limits)
+        truncation = _Truncation(self._limits(kwargs))
+        for chunk in chunks:
+            yield truncation.add(chunk)
+            if truncation.is_over:
+                return
+        yield from truncation.rest()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        del run_manager
+        prompt = await self.voice.ainvoke(messages)
+        chunks = self.model._astream(prompt, stop, **kwargs)  # noqa: SLF001 - as above
+        truncation = _Truncation(self._limits(kwargs))
+        async for chunk in chunks:
+            yield truncation.add(chunk)
+            if truncation.is_over:
+                return
+        for chunk in truncation.rest():
+            yield chunk
 
     def _limits(self, bound: dict[str, Any]) -> ReplyLimits | None:
         # With bound tools or schemas, the output may not be a chat message.
         return None if bound else self.voice.limits
 
 
-def _truncate_stream(
-    chunks: Iterable[ChatGenerationChunk], limits: ReplyLimits
-) -> Iterator[ChatGenerationChunk]:
-    """Yield a reply until it exceeds its limits."""
-    received = sent = ""
-    for chunk in chunks:
+class _Truncation:
+    """Cuts a streamed reply where it exceeds its limits."""
+
+    def __init__(self, limits: ReplyLimits | None) -> None:
+        self.is_over = False
+        self._limits = limits
+        self._received = self._sent = ""
+
+    def add(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
+        """Return a chunk with as much of the reply as may be sent."""
         piece = chunk.message.content
-        if not isinstance(piece, str):
-            yield chunk
-            continue
-        received += piece
-        allowed = limits.truncate(received)
-        is_truncated = allowed != received
+        if self._limits is None or not isinstance(piece, str):
+            return chunk
+        self._received += piece
+        allowed = self._limits.truncate(self._received)
+        self.is_over = allowed != self._received
         # The last chunk has no text: nothing follows that could be a stop.
-        if piece and not is_truncated:
-            allowed = limits.strip_partial_stop(allowed)
-        yield _replace_text(chunk, allowed[len(sent) :])
-        sent = max(sent, allowed, key=len)
-        if is_truncated:
-            return
-    if received != sent:
-        empty = ChatGenerationChunk(message=AIMessageChunk(content=""))
-        yield _replace_text(empty, received[len(sent) :])
+        if piece and not self.is_over:
+            allowed = self._limits.strip_partial_stop(allowed)
+        new = allowed[len(self._sent) :]
+        self._sent = max(self._sent, allowed, key=len)
+        return _replace_text(chunk, new)
+
+    def rest(self) -> Iterator[ChatGenerationChunk]:
+        """Yield what looked like the beginning of a stop sequence, but was none."""
+        if self._received != self._sent:
+            empty = ChatGenerationChunk(message=AIMessageChunk(content=""))
+            yield _replace_text(empty, self._received[len(self._sent) :])
 
 
 def _replace_text(chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -92,6 +93,15 @@ class Turn:
     cited: list[str] = field(default_factory=list)
     """The recalled messages, formatted for users."""
 
+    sent: list[float] = field(default_factory=list)
+    """When each message of the user was sent, in Unix seconds; empty if unknown."""
+
+    received: list[float] = field(default_factory=list)
+    """When each message of the answer was complete; empty if unknown."""
+
+    base_answer: str = ""
+    """The reply of the model without training, if it was asked."""
+
 
 @dataclass
 class Talk:
@@ -126,19 +136,12 @@ class Talk:
         """Stream the reply and add it to the talk."""
         from openai import OpenAIError
 
-        *earlier, turn = self.turns
-        recalled = RecalledMessages()
-        if self.settings.memory:
-            history = "\n".join(f"{turn.line}\n{turn.answer}" for turn in earlier)
-            recalled = self.settings.memory(turn.line, history)
-            turn.cited = [*recalled.cited]
+        turn = self.turns[-1]  # `stop` replaces it.
+        recalled, answered = self._recall(), self._answered()
         if recalled.refusal:
-            turn.answer = recalled.refusal
-            yield turn.answer
+            yield _add(turn, recalled.refusal)
             return
-        # Chat templates require alternating roles.
-        answered = [turn for turn in earlier if turn.answer][-_MAX_HISTORY_TURNS:]
-        model = (recalled.asks_for_fact and self.recall_model) or self.model
+        model = self._choose_model(recalled)
         while True:
             try:
                 # Chats with a local model must not leave the machine as traces.
@@ -147,22 +150,66 @@ class Talk:
                     chunks = model.stream(chat, **self._options())
                     first_chunk = [*islice(chunks, 1)]
                 for chunk in chain(first_chunk, chunks):
-                    piece = str(chunk.text)
-                    turn.answer += piece
-                    reason = chunk.response_metadata.get("finish_reason")
-                    turn.is_cut |= reason == "length"
-                    yield piece
+                    yield _add_chunk(turn, chunk)
             except OpenAIError as error:
-                if not turn.answer and is_context_length_error(error) and answered:
-                    answered = answered[(len(answered) + 1) // 2 :]
-                    continue
-                msg = error_message(self.server, self.name, error)
-                raise ChatExportError(msg) from error
+                answered = self._shorten(turn, answered, error)
+                continue
             return
 
     def _options(self) -> dict[str, Any]:
         strength = self.settings.strength
         return {} if strength is None else {"extra_body": {"strength": strength}}
+
+    async def aanswer(self) -> AsyncGenerator[str, None]:
+        """Stream the reply and add it to the talk; closing it stops the model."""
+        from openai import OpenAIError
+
+        turn = self.turns[-1]
+        recalled, answered = await asyncio.to_thread(self._recall), self._answered()
+        if recalled.refusal:
+            yield _add(turn, recalled.refusal)
+            return
+        model = self._choose_model(recalled)
+        while True:
+            try:
+                with disable_tracing():
+                    chat = self.messages(answered, turn.line, recalled.text)
+                    chunks = model.astream(chat, **self._options())
+                    first_chunk = await anext(chunks, None)
+                if first_chunk is not None:
+                    yield _add_chunk(turn, first_chunk)
+                async for chunk in chunks:
+                    yield _add_chunk(turn, chunk)
+            except OpenAIError as error:
+                answered = self._shorten(turn, answered, error)
+                continue
+            return
+
+    def _recall(self) -> RecalledMessages:
+        *earlier, turn = self.turns
+        if not self.settings.memory:
+            return RecalledMessages()
+        history = "\n".join(f"{turn.line}\n{turn.answer}" for turn in earlier)
+        recalled = self.settings.memory(turn.line, history)
+        turn.cited = [*recalled.cited]
+        return recalled
+
+    def _answered(self) -> list[Turn]:
+        """Return the earlier turns for the prompt."""
+        # Chat templates require alternating roles.
+        return [turn for turn in self.turns[:-1] if turn.answer][-_MAX_HISTORY_TURNS:]
+
+    def _choose_model(self, recalled: RecalledMessages) -> BaseChatModel:
+        return (recalled.asks_for_fact and self.recall_model) or self.model
+
+    def _shorten(
+        self, turn: Turn, answered: list[Turn], error: Exception
+    ) -> list[Turn]:
+        """Return fewer turns if the prompt was too long, else raise an error."""
+        if not turn.answer and is_context_length_error(error) and answered:
+            return answered[(len(answered) + 1) // 2 :]
+        msg = error_message(self.server, self.name, error)
+        raise ChatExportError(msg) from error
 
     def stop(self) -> None:
         """Keep the reply received so far and ignore the rest."""
@@ -194,6 +241,16 @@ class Talk:
         if self.has_bubbles:
             return split_bubbles(answer)
         return [answer] if answer else []
+
+
+def _add(turn: Turn, piece: str) -> str:
+    turn.answer += piece
+    return piece
+
+
+def _add_chunk(turn: Turn, chunk: BaseMessage) -> str:
+    turn.is_cut |= chunk.response_metadata.get("finish_reason") == "length"
+    return _add(turn, str(chunk.text))
 
 
 def create_model(

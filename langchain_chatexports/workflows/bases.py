@@ -182,13 +182,15 @@ def estimate_speed(workspace: Workspace | None = None) -> float:
 
     The pace of the newest finished job tells it; without one, the number of cores.
     """
-    jobs = workspace.jobs.list() if workspace is not None else ()
-    for job in jobs:
-        if workspace and job.state is State.SUCCEEDED:
-            pace = _measure_pace(workspace, job)
-            if pace is not None:
-                return pace
-    return _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)
+    measured = None if workspace is None else measure_speed(workspace)
+    return measured or _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)
+
+
+def measure_speed(workspace: Workspace) -> float | None:
+    """Return `estimate_speed` if a finished job tells it."""
+    finished = (j for j in workspace.jobs.list() if j.state is State.SUCCEEDED)
+    paces = (_measure_pace(workspace, job) for job in finished)
+    return next((pace for pace in paces if pace is not None), None)
 
 
 def _measure_pace(workspace: Workspace, job: Job) -> float | None:

@@ -17,6 +17,7 @@ from langchain_chatexports.local_server import (
 )
 from langchain_chatexports.retrieval import index_files
 from langchain_chatexports.workflows.bases import DownloadedBase, list_downloaded_bases
+from langchain_chatexports.workflows.saved_talks import delete_person_talks
 
 MAX_LABEL_LENGTH = 100
 NOT_DELETED = (
@@ -114,7 +115,7 @@ def resolve_name(workspace: Workspace, name: str) -> str:
 def delete_everything(
     workspace: Workspace | None = None, index_dir: Path | None = None
 ) -> LocalData:
-    """Delete all models, jobs, examples, search indexes and converted base models.
+    """Delete all models, jobs, examples, indexes, talks and converted bases.
 
     Returns:
         The deleted data.
@@ -123,6 +124,7 @@ def delete_everything(
     deleted = list_data(workspace, index_dir)
     workspace.delete_everything()
     index_files.delete_indexes(index_dir)
+    delete_person_talks(index_dir)
     for folder in list_cache_folders():
         # On Windows, files that a process uses cannot be deleted.
         shutil.rmtree(folder, ignore_errors=True)

@@ -25,6 +25,7 @@ from langchain_chatexports.local_server import (
     file_id_of,
 )
 from langchain_chatexports.retrieval import index_files
+from langchain_chatexports.workflows.saved_talks import delete_person_talks
 
 Reason: TypeAlias = Literal["person", "set", "text"]
 
@@ -60,6 +61,9 @@ class ForgetResult:
     indexes: list[Path]
     """The deleted search indexes."""
 
+    talks: int = 0
+    """The number of deleted talks with the people, without a model."""
+
 
 def forget(
     path: Path | None,
@@ -90,10 +94,12 @@ def forget(
         report = removal.forget(path, people=people, conversations=conversations)
         hashes = report.hashes
     remaining = [*_find_remaining(people, hashes, workspace)]
+    talks = delete_person_talks(index_dir, people)
+    is_known = report is not None or remaining or talks
     deleted = index_files.delete_matching_indexes(
-        index_dir, people, conversations, strict=report is None and not remaining
+        index_dir, people, conversations, strict=not is_known
     )
-    return ForgetResult(report, remaining, deleted)
+    return ForgetResult(report, remaining, deleted, talks)
 
 
 def delete_remaining(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, cast
 
-import msgspec
-
-from langchain_chatexports._files import write_atomic
 from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
@@ -42,7 +37,6 @@ from langchain_chatexports.workflows.remote_training import (
 from langchain_chatexports.workflows.training_data import TrainingData
 
 _BASE_TITLE = "base model"
-_TALKS = "talks"
 _MAX_NAMES = 5
 _UNTRAINED_ANSWERS = 3
 _GREETING_WORDS = 3
@@ -341,69 +335,3 @@ def find_served_base(base: str) -> tuple[str, str] | None:
         )
         raise ChatExportError(msg)
     return base, names[0]
-
-
-@dataclass(frozen=True)
-class SavedTalk:
-    """A saved talk with a tuned model."""
-
-    id: str
-    turns: list[Turn]
-    changed_at: datetime
-
-
-def list_saved_talks(model: Model) -> list[SavedTalk]:
-    """Return the saved talks with a model, newest first."""
-    talks = []
-    for file in _talks_folder(model).glob("*.json"):
-        try:
-            turns = msgspec.json.decode(file.read_bytes(), type=list[Turn])
-            changed_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        except (OSError, msgspec.DecodeError):
-            continue
-        talks.append(SavedTalk(file.stem, turns, changed_at))
-    return sorted(talks, key=lambda talk: (talk.changed_at, talk.id), reverse=True)
-
-
-def _talks_folder(model: Model) -> Path:
-    if model.folder is None:
-        msg = f"{model.name} is not a tuned model."
-        raise ChatExportError(msg)
-    return model.folder / _TALKS
-
-
-def new_talk_id() -> str:
-    """Return an id for a new talk: the current time, so that ids are sortable."""
-    return str(time.time_ns())
-
-
-def save_turns(model: Model, turns: Sequence[Turn], talk_id: str) -> None:
-    """Save a talk in its model's folder with owner-only access; delete it if empty."""
-    file = _talks_folder(model) / f"{talk_id}.json"
-    answered_turns = [turn for turn in turns if turn.answer]
-    if answered_turns:
-        file.parent.mkdir(mode=0o700, exist_ok=True)
-        write_atomic(file, msgspec.json.encode(answered_turns))
-    else:
-        file.unlink(missing_ok=True)
-
-
-def resume_talk(
-    talks: Sequence[Talk], model: Model, talk_id: str | None = None
-) -> str | None:
-    """Resume a saved talk with a model; without an id, the newest.
-
-    Returns:
-        The id of the talk; `None` if it was not found.
-    """
-    saved_talks = list_saved_talks(model)
-    saved_talk = next(
-        (talk for talk in saved_talks if talk_id in {None, talk.id}), None
-    )
-    if saved_talk is None:
-        return None
-    *base_talks, speaker_talk = talks
-    speaker_talk.turns[:] = saved_talk.turns
-    for base_talk in base_talks:  # Their replies are not saved.
-        base_talk.turns[:] = [Turn(turn.line) for turn in saved_talk.turns]
-    return saved_talk.id

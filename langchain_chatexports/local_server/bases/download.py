@@ -10,6 +10,7 @@ from typing import Any
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.cache import read_json
+from langchain_chatexports.local_server.errors import DiskFullError, NoConnectionError
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
@@ -31,6 +32,10 @@ _NO_CONNECTION = {
     "TimeoutException",
 }
 _INTERRUPTED = {"NetworkError", "ProtocolError"}
+# The classes of a child's errors, by their code.
+_ERRORS: dict[str | None, type[LocalServerError]] = {
+    error.code: error for error in (DiskFullError, NoConnectionError)
+}
 
 
 def find_missing_parts(directory: Path) -> list[str]:
@@ -96,7 +101,7 @@ def download_files(
         )
     except ChildProcessFailedError as error:
         msg = f"The base model {hub_id} could not be downloaded: {error}"
-        raise LocalServerError(msg) from error
+        raise _ERRORS.get(error.code, LocalServerError)(msg) from error
     return Path(folder)
 
 
@@ -118,7 +123,7 @@ def download_gguf(
         except Exception as error:
             msg = f"The .gguf file of {hub_id} could not be found: "
             msg += _error_message(error, repository)
-            raise LocalServerError(msg) from error
+            raise _error_class(error)(msg) from error
         for kind in _GGUF_TYPES:
             # Other files contain vision towers or draft models.
             pattern = re.compile(rf"(?!mmproj|mtp)[^/]*[.-]{kind}\.gguf", re.IGNORECASE)
@@ -132,7 +137,7 @@ def _download(hub_id: str, patterns: list[str]) -> str:
     try:
         return _fetch(hub_id, patterns)
     except Exception as error:
-        raise LocalServerError(_error_message(error, hub_id)) from error
+        raise _error_class(error)(_error_message(error, hub_id)) from error
 
 
 def _fetch(hub_id: str, patterns: list[str]) -> str:
@@ -180,7 +185,26 @@ def _check_space(cache: Path, needed: int) -> None:
             f"needs {(needed + _MIN_FREE_BYTES) / 1e9:.1f} GB. Free some space, or set "
             "HF_HOME to a folder on another disk."
         )
-        raise LocalServerError(msg)
+        raise DiskFullError(msg)
+
+
+def _find_cause(error: Exception) -> tuple[Exception, set[str]]:
+    """Return the error, and the names of its classes."""
+    # An error while listing files is the cause of a DryRunError.
+    cause = error.__cause__
+    if type(error).__name__ == "DryRunError" and isinstance(cause, Exception):
+        error = cause
+    return error, {kind.__name__ for kind in type(error).__mro__}
+
+
+def _error_class(error: Exception) -> type[LocalServerError]:
+    error, kinds = _find_cause(error)
+    if isinstance(error, DiskFullError) or getattr(error, "errno", 0) == errno.ENOSPC:
+        return DiskFullError
+    is_gated = "GatedRepoError" in kinds or "RepositoryNotFoundError" in kinds
+    if not is_gated and kinds & (_NO_CONNECTION | _INTERRUPTED):
+        return NoConnectionError
+    return LocalServerError
 
 
 def _error_message(error: Exception, hub_id: str) -> str:
@@ -188,11 +212,7 @@ def _error_message(error: Exception, hub_id: str) -> str:
 
     site = constants.ENDPOINT
     name = site.partition("://")[2]
-    # An error while listing files is the cause of a DryRunError.
-    cause = error.__cause__
-    if type(error).__name__ == "DryRunError" and isinstance(cause, Exception):
-        error = cause
-    kinds = {kind.__name__ for kind in type(error).__mro__}
+    error, kinds = _find_cause(error)
     status = getattr(getattr(error, "response", None), "status_code", None)
     if "GatedRepoError" in kinds:
         reason = (

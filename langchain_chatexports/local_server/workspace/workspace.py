@@ -223,7 +223,10 @@ class Workspace:
 
 
 class Versions:
-    """One kept connection, which is told whether others changed the database."""
+    """One kept connection, which is told whether others changed the database.
+
+    Several threads can use it, one at a time.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -244,6 +247,8 @@ class Versions:
             if not self._path.is_file():
                 return 0
             uri = f"{self._path.as_uri()}?mode=rw"
-            self._connection = sqlite3.connect(uri, uri=True, timeout=30)
+            self._connection = sqlite3.connect(
+                uri, uri=True, timeout=30, check_same_thread=False
+            )
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)

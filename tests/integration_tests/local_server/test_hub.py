@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server import (
+    DiskFullError,
+    LocalServer,
+    NoConnectionError,
+)
 from langchain_chatexports.local_server.bases.download import download_model
 from langchain_chatexports.local_server.bases.preparation import load_tokenizer
 from tests.integration_tests.local_server.conftest import open_client
@@ -69,7 +73,7 @@ def test_pickles_are_not_downloaded(hub: Hub) -> None:
 def test_downloads_resume(hub: Hub) -> None:
     hub.files["more.safetensors"] = bytes(2 * CUT_AFTER)
     hub.cuts = 1000
-    with pytest.raises(LocalServerError, match="the connection to"):
+    with pytest.raises(NoConnectionError, match="the connection to"):
         download_model(_HUB_ID)
     hub.cuts = 0
     hub.sent.clear()
@@ -96,14 +100,14 @@ def test_unknown_hub_id_is_an_error() -> None:
 def test_missing_network_is_an_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Nothing listens on this port.
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(LocalServerError, match=r"cannot be reached\. Check"):
+    with pytest.raises(NoConnectionError, match=r"cannot be reached\. Check"):
         download_model(_HUB_ID)
     assert hub.sent == []
 
 
 def test_full_disk_is_an_error_before_the_download(hub: Hub) -> None:
     hub.claimed_size = 10**18
-    with pytest.raises(LocalServerError, match=r"GB free.*HF_HOME"):
+    with pytest.raises(DiskFullError, match=r"GB free.*HF_HOME"):
         download_model(_HUB_ID)
     assert hub.sent == []
 

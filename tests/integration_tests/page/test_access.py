@@ -134,7 +134,7 @@ def test_old_tab_reconnects_after_restart(
     browser = browsers()
     with opened(tmp_path, tiny_base) as command:
         browser.open(command.link)
-        browser.go("manage")
+        browser.go("settings")
         browser.see("Delete everything")
         old = browser.driver.current_url
         assert stat.S_IMODE(state.stat().st_mode) == 0o600
@@ -151,7 +151,7 @@ def test_old_tab_reconnects_after_restart(
         assert urlsplit(command.link).port == port
         wait(lambda: browser.driver.current_url not in {old, "about:blank"})
         browser.see("Delete everything")
-        assert browser.driver.current_url.endswith("/manage")
+        assert browser.driver.current_url.endswith("/settings")
         with httpx.Client(timeout=_SECONDS) as client:
             # The cookies and paths of the last page are invalid.
             for request in requests:

@@ -37,7 +37,7 @@ def test_files_and_folders_can_be_dropped_anywhere(
     browser.see("Whose voice")
     (tmp_path / "later").mkdir()
     browser.drop(write_imessage(tmp_path / "later" / "chat2.db"))
-    browser.go("")
+    browser.go("add")
     browser.see("chat2.db")
     browser.assert_no_errors()
 
@@ -74,7 +74,7 @@ def test_incomplete_upload_is_reported(
     browser.drop(tmp_path / "large.zip")
     browser.see("Copying")
     browser.go("talk")
-    browser.go("")
+    browser.go("add")
     browser.see("The upload is incomplete.")
     assert "Copying" not in browser.text
 

@@ -7,12 +7,23 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import State, Workspace
-from langchain_chatexports.page.languages import Language, negotiate_language
-from langchain_chatexports.page.layout import SCREENS
+from langchain_chatexports.page.languages import (
+    Language,
+    lazy_gettext,
+    negotiate_language,
+)
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.integration_tests.page.conftest import Browser, Browsers, Command, wait
 from tests.unit_tests.builders.english import english_words
 
+_SCREENS = {
+    "add": "Add exports",
+    "choose": "Choose",
+    "train": "Train",
+    "talk": "Talk",
+    "guess": "Guess",
+    "settings": "Manage",
+}
 # Visible and announced texts, except for chats.
 _READ_TEXTS = """
     const read = [];
@@ -77,9 +88,9 @@ def test_samples_are_trained_by_keyboard_alone(
 
 
 def _check_screens(browser: Browser, language: Language) -> None:
-    for path, title in SCREENS.items():
-        browser.go(path[1:])
-        browser.see(language.render(title))
+    for path, title in _SCREENS.items():
+        browser.go(path)
+        browser.see(language.render(lazy_gettext(title)))
         browser.assert_accessible()
         assert browser.all("html")[0].get_attribute("lang") == language.tag
         texts = browser.driver.execute_script(_READ_TEXTS)
@@ -111,7 +122,7 @@ def _talk(browser: Browser) -> None:
 
 
 def _export_model(browser: Browser, folder: Path) -> None:
-    browser.go("manage")
+    browser.go("settings")
     browser.see("The voice of Harry Potter")
     browser.click("Export this model")
     field = browser.write("New folder", "")

@@ -26,7 +26,7 @@ def test_models_are_renamed_and_deleted(
     browser.open(command.link)
     browser.write("Or the path", f"{export}\n")
     browser.see("messages kept")
-    browser.go("manage")
+    browser.go("settings")
     browser.see("The voice of Hare")
     browser.tab_to("Rename Tortoise")
     browser.key(Keys.ENTER)

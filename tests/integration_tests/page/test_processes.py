@@ -1,11 +1,13 @@
 """The processes of a page that trains and answers at the same time."""
 
+import asyncio
 from pathlib import Path
 
 import psutil
 import pytest
 
 from langchain_chatexports.local_server import State, Workspace
+from langchain_chatexports.page.people import list_people
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.samples import write_messenger
 from tests.integration_tests.page.conftest import wait
@@ -14,6 +16,16 @@ from tests.unit_tests.builders.workspaces import add_job
 pytestmark = pytest.mark.training
 
 _SECONDS = 600
+
+
+async def _talk(session: PageSession) -> None:
+    await session.poller.refresh()
+    (person, *_) = list_people(session.published.value)
+    conversation = session.conversation(person)
+    await conversation.open()
+    conversation.send("Hello")
+    while conversation.state.is_busy:  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0.1)
 
 
 def test_page_that_trains_and_answers_has_two_children(
@@ -30,16 +42,12 @@ def test_page_that_trains_and_answers_has_two_children(
         session.preparing.join(_SECONDS)
         session.train(base)
         session.job_work.join(_SECONDS)
-        (model,) = wait(lambda: session.snapshot.models)
+        wait(lambda: session.read().stored.models)
         add_job(
             workspace, base=base, base_model="tiny", hyperparameters={"n_epochs": 50}
         )
-        wait(lambda: session.snapshot.jobs[0].step)
-        session.talk.choose(model)
-        session.talk.reply_work.join(_SECONDS)
-        assert session.talk.send("Hello")
-        session.talk.reply_work.join(_SECONDS)
-        assert session.talk.reply_work.error is None
+        wait(lambda: session.read().stored.jobs[0].step)
+        asyncio.run(_talk(session))
         children = [c for c in this.children(recursive=True) if c.pid not in before]
         assert session.snapshot.jobs[0].state is State.RUNNING
         assert len(children) == 2  # The trainer and llama.cpp.

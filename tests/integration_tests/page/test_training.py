@@ -48,7 +48,7 @@ def test_stopped_or_killed_training_continues(
         wait(lambda: find_job().state is State.RUNNING)
         command.kill_children()
         one.see("possibly because memory ran out")
-        one.go("manage")
+        one.go("settings")
         one.see("Failed · Step ")
         one.go("train")
         one.click("Continue")

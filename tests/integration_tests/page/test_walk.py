@@ -134,7 +134,7 @@ def _talk(walkthrough: _Walkthrough) -> None:
 
 def _guess(walkthrough: _Walkthrough) -> None:
     browser = walkthrough.browser
-    browser.click("5. Guess")
+    browser.go("guess")
     browser.choose("How many pairs", "10: just for fun")
     browser.click("Play")
     # The model has random weights: all answers can be unsuitable. See test_guess.py.
@@ -153,7 +153,7 @@ def _guess(walkthrough: _Walkthrough) -> None:
 
 def _forget(walkthrough: _Walkthrough) -> None:
     browser = walkthrough.browser
-    browser.click("Manage")
+    browser.go("settings")
     browser.see("The voice of Ben Cole")
     walkthrough.check("12-manage")
     browser.write("Name or phone number of the person", "ben cole")

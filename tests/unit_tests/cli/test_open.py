@@ -11,7 +11,7 @@ import pytest
 
 from langchain_chatexports.cli import open as module
 from langchain_chatexports.local_server import Workspace
-from langchain_chatexports.page import launcher, server
+from langchain_chatexports.page import launcher, old_tab, server
 from tests.unit_tests.builders.workspaces import add_job
 from tests.unit_tests.cli.conftest import Run
 
@@ -86,3 +86,19 @@ def test_install_and_uninstall_are_reported(
     assert str(path) in run("open", "--install").err.replace("\n", "")
     done = run("open", "--uninstall")
     assert (done.status, "No app shortcut was installed" in done.err) == (0, True)
+
+
+def test_second_open_shows_the_running_page(
+    run: Run,
+    opened: list[str],
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(old_tab, "find_running_page", lambda _: SECOND)
+    monkeypatch.setattr(module, "_BROWSER_SECONDS", 0.0)
+    done = run("open", "--data-dir", "kept")
+    assert done.status == 0
+    assert done.out.splitlines() == [SECOND]
+    assert SECOND in opened.pop()
+    assert "already running" in done.err
+    assert options == {}

@@ -1,14 +1,16 @@
 """Access to the page: links, cookies, hosts, headers and old tabs."""
 
 import hmac
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from langchain_chatexports._serving import ServerThread
 from langchain_chatexports.page.access import OneTimeLinks, PageAccess
-from langchain_chatexports.page.old_tab import TabKeys
+from langchain_chatexports.page.old_tab import TabKeys, find_running_page
 
 PORT = 8123
 HOST = f"127.0.0.1:{PORT}"
@@ -189,3 +191,39 @@ async def test_old_tab_logs_in_once_with_its_key(tmp_path: Path) -> None:
 async def test_first_page_has_no_old_tabs(tmp_path: Path) -> None:
     visit = _Visit(old_tab=TabKeys(tmp_path))
     assert (await visit(path="/old-tab", query="nonce=n1"))[0] == 403
+
+
+def test_second_start_gets_a_link_of_the_running_page(tmp_path: Path) -> None:
+    assert find_running_page(tmp_path) is None
+    keys, tokens = TabKeys(tmp_path), list[str]()
+    links = OneTimeLinks(tokens.append)
+    server = ServerThread(
+        PageAccess(_Page(), links=links, old_tab=keys), lifespan="off"
+    )
+    server.listen()
+    keys.store(server.port)
+    links.renew()
+    server.start(60)
+    try:
+        link = f"http://127.0.0.1:{server.port}/?token={tokens[-1]}"
+        assert find_running_page(tmp_path) == link
+        # Only with the key of this page.
+        stored = {"port": server.port, "key": "other"}
+        (tmp_path / "page.json").write_text(json.dumps(stored))
+        assert find_running_page(tmp_path) is None
+    finally:
+        server.stop()
+    assert find_running_page(tmp_path) is None
+
+
+async def test_start_is_verified_once(tmp_path: Path) -> None:
+    keys = TabKeys(tmp_path)
+    keys.store(PORT)
+    visit, nonce = _Visit(old_tab=keys), "n" * 40
+    text = f"start {PORT} {nonce}".encode()
+    proof = hmac.digest(keys.key.encode(), text, "sha256").hex()
+    query = f"nonce={nonce}&proof={proof}"
+    assert (await visit(path="/start", query=f"nonce={nonce}&proof=x"))[0] == 403
+    status, _, body = await visit(path="/start", query=query)
+    assert (status, body.decode().partition(" ")[0]) == (200, visit.tokens[-1])
+    assert (await visit(path="/start", query=query))[0] == 403

@@ -76,7 +76,7 @@ def test_bad_file_does_not_affect_others(exports: ExportList, tmp_path: Path) ->
         ("chat.db", "read"),
         ("nowhere", "failed"),
     ]
-    assert "This does not look like a chat export" in str(exports.cards[0].work.error)
+    assert "This does not look like a chat" in str(exports.cards[0].work.error)
     assert "No file or folder exists at" in str(exports.cards[2].work.error)
 
 
@@ -111,19 +111,36 @@ def test_whatsapp_chats_share_one_card(exports: ExportList, tmp_path: Path) -> N
     assert (card.summary.sessions, card.summary.kept) == (3, 6)
 
 
-def test_same_export_is_counted_once(exports: ExportList, tmp_path: Path) -> None:
+def test_same_export_is_added_once(exports: ExportList, tmp_path: Path) -> None:
     chats = write_imessage(tmp_path / "chat.db")
+    folder = write_messenger(tmp_path / "hogwarts")
     _drop(exports, chats)
+    _drop(exports, folder, "2")
     shutil.copy(chats, tmp_path / "copy.db")
-    _drop(exports, tmp_path / "copy.db", "2")
-    summaries = [card.summary for card in exports.cards]
-    counts = [(one.kept, one.skipped.get("duplicate")) for one in summaries if one]
-    assert counts == [(223, None), (0, 223)]
+    _drop(exports, tmp_path / "copy.db", "3")
+    _drop(exports, folder, "4")
     path = exports.cards[0].paths[0]
     _add(exports, path)
-    assert len(exports.cards) == 2
-    assert [*map(str, exports.notes)] == ["chat.db is already in the list."]
+    assert _states(exports) == [("chat.db", "read"), ("hogwarts", "read")]
+    assert [*map(str, exports.notes)] == [
+        f"You have already added {name}." for name in ("copy.db", "hogwarts", "chat.db")
+    ]
     assert path.exists()
+    assert len(_copies(exports)) == 1 + len([*folder.rglob("*.json")])
+
+
+def test_messages_of_two_exports_are_counted_once(
+    exports: ExportList, tmp_path: Path
+) -> None:
+    chat = WhatsAppChat.android()
+    for number in range(6):
+        chat.says("Ann", f"This is the message number {number}.")
+    _add(exports, chat.to_file(tmp_path / "WhatsApp Chat with Ann.txt"))
+    chat.says("Ann", "And another one.")
+    (tmp_path / "later").mkdir()
+    _add(exports, chat.to_file(tmp_path / "later" / "WhatsApp Chat with Ann.txt"))
+    summaries = [card.summary for card in exports.cards]
+    assert sum(summary.kept for summary in summaries if summary) == 7
 
 
 def test_reading_can_be_canceled(
@@ -188,7 +205,7 @@ def test_aborted_upload_counts_no_more_bytes(exports: ExportList) -> None:
     exports.abort_upload("1")
     assert not exports.count_bytes(card, 2)
     assert card.state == "failed"
-    assert "The upload is incomplete" in str(card.work.error)
+    assert "The file was not copied completely" in str(card.work.error)
 
 
 def test_aborted_upload_has_its_error_before_it_is_shown_as_failed(

@@ -1,120 +1,144 @@
-"""A talk on the page, with a server that answers with fixed texts."""
+"""The screen of a talk."""
 
-from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+import asyncio
+from datetime import datetime, timedelta
 
 import pytest
+from nicegui import ui
+from nicegui.testing import User
 
-from langchain_chatexports.local_server import Workspace
-from langchain_chatexports.page.talk_state import Talk
-from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, Fault, OpenAIServer
-from tests.unit_tests.builders.workspaces import add_model
+from langchain_chatexports.local_server import Model
+from langchain_chatexports.page.conversation import Message
+from langchain_chatexports.page.people import list_people, person_key
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.talk import _cited_text, is_emoji, to_rows
+from langchain_chatexports.personas.talk import Turn
+from langchain_chatexports.workflows.saved_talks import model_talks
+from tests.unit_tests.page.test_conversation import until
 
-_SECONDS = 240
-
-
-@pytest.fixture
-def talk(server: OpenAIServer, tmp_path: Path) -> Talk:
-    workspace = Workspace(tmp_path / "kept")
-    results = {"system_prompt": "Be slow.", "user_label": "Hare"}
-    model = add_model(workspace, results=results)
-    # Without examples, the length of replies has no limit.
-    job = workspace.jobs.get(model.job_id)
-    workspace.files.path(job.training_file).unlink()
-    local: Any = SimpleNamespace(
-        base_url=server.base_url, api_key=KEY, base_model=BASE_MODEL
-    )
-    talk = Talk(workspace, lambda _: local)
-    talk.with_base = True
-    talk.choose(replace(model, person="Tortoise"))
-    talk.reply_work.join(_SECONDS)
-    return talk
+_TALK = f"/talk/{person_key('Rosa')}"
 
 
-def _send(talk: Talk, line: str) -> None:
-    assert talk.send(line)
-    talk.reply_work.join(_SECONDS)
-    assert talk.reply_work.error is None
+def test_days_and_groups() -> None:
+    now = datetime.now().astimezone().replace(hour=12)
+    times = [now - timedelta(days=1), now, now + timedelta(minutes=1)]
+    times.append(now + timedelta(minutes=20))
+    messages = [
+        Message(f"{n}", n, "text", "me", when.timestamp())
+        for n, when in enumerate(times)
+    ]
+    rows = to_rows([*messages, Message("5", 5, "text", "me")])
+    labels = [(row.label, row.is_later) for row in rows]
+    assert labels == [
+        ("Yesterday", False),
+        ("", True),
+        ("Today", False),
+        ("", True),
+        ("", False),
+        ("", True),
+        ("", False),
+    ]
+    assert len({row.key for row in rows}) == len(rows)
 
 
-def test_answer_is_regenerated_and_talk_deleted(
-    talk: Talk, server: OpenAIServer
+@pytest.mark.parametrize(
+    ("text", "is_large"),
+    [("😀", True), ("👍🏽", True), ("❤️😀", True), ("😀😀😀😀", False), ("ok", False)],
+)
+def test_few_emoji_are_large(text: str, *, is_large: bool) -> None:
+    assert is_emoji(text) == is_large
+
+
+def test_remembered_line_has_a_readable_date() -> None:
+    text = _cited_text("2025-04-04 21:36 Mama: Ja: morgen")
+    assert text == "Mama, April 4, 2025: Ja: morgen"
+    assert _cited_text("Mama: Ja") == "Mama: Ja"
+
+
+@pytest.mark.asyncio
+async def test_all_tabs_show_the_same_talk(rosa: Model, user: User) -> None:
+    del rosa
+    await user.open(_TALK)
+    other = User(user.http_client)
+    await other.open(_TALK)
+    for tab in (user, other):
+        await tab.should_see("This is a model that writes like Rosa")
+        await tab.should_see("written by a model on this computer")
+    user.find(marker="composer").trigger("submit", "from one tab")
+    other.find(marker="composer").trigger("submit", "from the other")
+    for tab in (user, other):
+        await tab.should_see("from one tab", retries=100)
+        await tab.should_see("from the other", retries=100)
+        await tab.should_not_see("This is a model that writes like Rosa")
+    await user.should_see(kind=ui.element, content="Model of Rosa: ", retries=200)
+    await user.should_not_see("Try again")
+
+
+@pytest.mark.asyncio
+async def test_long_talk_shows_its_end(rosa: Model, user: User) -> None:
+    turns = [Turn(f"line {n}.", f"answer {n}.") for n in range(100)]
+    model_talks(rosa).save("1", turns, draft="half a mess")
+    await user.open(_TALK)
+    await user.should_see("line 99.")
+    await user.should_see("half a mess")
+    await user.should_see("line 70.")
+    await user.should_not_see("line 69.")
+    user.find("Earlier messages").click()
+    await user.should_see("line 40.")
+    await user.should_not_see("line 39.")
+
+
+@pytest.mark.asyncio
+async def test_chat_is_deleted_after_a_question(rosa: Model, user: User) -> None:
+    model_talks(rosa).save("1", [Turn("hello", "hi")])
+    await user.open(_TALK)
+    await user.should_see("hello")
+    user.find("Delete chat …").click()
+    user.find(marker="ask").trigger("close", ["confirm", ""])
+    await user.should_see("This is a model that writes like Rosa", retries=50)
+    assert model_talks(rosa).list() == []
+
+
+@pytest.mark.asyncio
+async def test_bubble_menu_edits_and_deletes(rosa: Model, user: User) -> None:
+    model_talks(rosa).save("1", [Turn("hello", "hi"), Turn("second", "yes")])
+    await user.open(_TALK)
+    await user.should_see("second")
+    user.find(marker="bubble-menu").trigger("pick", ["delete", "2"])
+    await user.should_see("Delete this message and all that follows?")
+    user.find(marker="ask").trigger("close", ["confirm", ""])
+    await user.should_not_see("second", retries=50)
+    user.find(marker="bubble-menu").trigger("pick", ["edit", "1"])
+    await user.should_see("Later messages are removed")
+    user.find(marker="ask").trigger("close", ["confirm", "good evening"])
+    await user.should_see("good evening", retries=50)
+
+
+@pytest.mark.asyncio
+async def test_earlier_chat_is_opened(
+    rosa: Model, user: User, session: PageSession
 ) -> None:
-    assert not talk.regenerate()
-    could_regenerate = talk.can_regenerate
-    _send(talk, "Hello")
-    assert (could_regenerate, talk.can_regenerate) == (False, True)
-    assert not talk.is_answering
-    assert talk.regenerate()
-    talk.reply_work.join(_SECONDS)
-    assert server.chats[0]["messages"] == server.chats[2]["messages"]
-    assert len(talk.lines) == 1
-    assert talk.lines[0].answer
-    talk.delete()
-    assert talk.lines == []
-    assert talk.saved() == []
+    model_talks(rosa).save("1", [Turn("old times", "yes")])
+    await asyncio.sleep(0.02)
+    model_talks(rosa).save("2", [Turn("new times", "yes")])
+    await user.open(_TALK)
+    await user.should_see("new times")
+    user.find("Earlier chats").click()
+    await user.should_see("1 answer")
+    user.find(marker="talk-1").click()
+    (person,) = list_people(session.published.value)
+    talk = session.conversation(person)
+    await until(lambda: talk.state.talk_id == "1")
+    assert talk.state.messages[0].text == "old times"
 
 
-def test_saved_talk_is_continued_and_edited(talk: Talk, server: OpenAIServer) -> None:
-    _send(talk, "Hello")
-    _send(talk, "And now?")
-    assert talk.saved() == []
-    talk.open()
-    _send(talk, "Another one")
-    (earlier,) = talk.saved()
-    assert [turn.line for turn in earlier.turns] == ["Hello", "And now?"]
-    talk.open(earlier.id)
-    assert [turn.line for turn in talk.lines] == ["Hello", "And now?"]
-    assert [len(saved.turns) for saved in talk.saved()] == [1]
-    assert talk.edit(0, "Good day")
-    talk.reply_work.join(_SECONDS)
-    assert [turn.line for turn in talk.lines] == ["Good day"]
-    # The tuned model answers before the base.
-    assert server.chats[-2]["messages"][-1]["content"] == "Hare: Good day"
-    assert not talk.edit(5, "Nothing there")
-
-
-def test_talk_is_saved_unless_disabled(talk: Talk) -> None:
-    _send(talk, "Hello")
-    model = talk.model
-    assert model is not None
-
-    def reopen() -> list[str]:
-        talk.choose(model)
-        talk.reply_work.join(_SECONDS)
-        return [turn.line for turn in talk.lines]
-
-    assert reopen() == ["Hello"]
-    _send(talk, "And now?")
-    assert reopen() == ["Hello", "And now?"]
-    talk.is_saved = False
-    talk.save()
-    _send(talk, "Hm")
-    assert model.folder is not None
-    assert not list((model.folder / "talks").iterdir())
-    assert reopen() == []
-
-
-def test_reply_is_split_into_bubbles(talk: Talk, server: OpenAIServer) -> None:
-    server.words = ["One.\n\n", "Two.\n", "Three."]
-    talk.start(talk.model, lambda: talk._speaker)
-    talk.reply_work.join(_SECONDS)
-    _send(talk, "Hello")
-    assert talk.bubbles(talk.voices[-1], 0) == ["One.", "Two.", "Three."]
-
-
-def test_talk_continues_after_server_ends(talk: Talk, server: OpenAIServer) -> None:
-    server.faults.append(Fault("POST /chat/completions", cut_after=400))
-    assert talk.send("Hello")
-    talk.reply_work.join(_SECONDS)
-    assert "stopped before its reply was complete" in str(talk.reply_work.error)
-    partial = talk.voices[-1].last_answer
-    assert talk.regenerate()
-    talk.reply_work.join(_SECONDS)
-    assert talk.reply_work.error is None
-    assert talk.bubbles(talk.voices[-1], 0) == ["Slow and steady"]
-    assert partial in {"Slow", "Slow and"}
-    _send(talk, "And now?")
-    assert len(talk.lines) == 2
+@pytest.mark.asyncio
+async def test_talk_whose_model_was_deleted_elsewhere(
+    rosa: Model, user: User, session: PageSession
+) -> None:
+    await user.open(_TALK)
+    await user.should_see("written by a model on this computer")
+    session.workspace.delete(rosa.name)
+    await user.should_see("This model was deleted, and its chats with it.", retries=50)
+    await user.open(_TALK)
+    await user.should_see("Drop files and folders anywhere")

@@ -22,16 +22,20 @@ from langchain_chatexports.workflows import load_person
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.remote_training import get_api_key
+from langchain_chatexports.workflows.saved_talks import (
+    delete_person_talks,
+    list_saved_talks,
+    person_talks,
+    resume_talk,
+    save_turns,
+)
 from langchain_chatexports.workflows.talk import (
     RemoteServer,
     Speaker,
     answer_untrained,
     create_talks,
     find_served_base,
-    list_saved_talks,
     load_tuned_speaker,
-    resume_talk,
-    save_turns,
     talk,
 )
 from langchain_chatexports.workflows.train import train
@@ -236,3 +240,21 @@ def test_talks_are_saved_and_resumed(workspace: Workspace) -> None:
     assert [talk.id for talk in list_saved_talks(model)] == ["2"]
     workspace.delete(model.name)
     assert not file.exists()
+
+
+def test_talks_without_a_model_are_kept_until_deleted(tmp_path: Path) -> None:
+    folder = person_talks(tmp_path / "indexes")
+    assert folder.list() == []
+    turn = Turn("Hello", sent=[1.5])  # Not answered yet.
+    folder.save("1", [turn], person="Rosa Vogt", draft="and")
+    folder.save("2", [turn], person="Tim")
+    folder.save("3", [], person="Tim")
+    talk = folder.get("1")
+    assert talk is not None
+    assert (talk.turns, talk.person, talk.draft) == ([turn], "Rosa Vogt", "and")
+    file = tmp_path / "indexes" / "talks" / "1.json"
+    assert file.stat().st_mode & 0o077 == 0
+    assert delete_person_talks(tmp_path / "indexes", ["rosa vogt"]) == 1
+    assert [talk.person for talk in folder.list()] == ["Tim"]
+    assert delete_person_talks(tmp_path / "indexes") == 1
+    assert not folder.path.exists()

@@ -1,0 +1,309 @@
+"""Add chats: drop files anywhere, and a card for each says who is in it."""
+
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nicegui import ui
+
+from langchain_chatexports.chat_loaders.counts import ExportSummary
+from langchain_chatexports.chat_loaders.imessage.sources import default_path
+from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
+from langchain_chatexports.page.elements import (
+    KeyedList,
+    Show,
+    WorkBar,
+    add,
+    button,
+    fold,
+    line_form,
+    link,
+    set_text,
+)
+from langchain_chatexports.page.errors import Failure
+from langchain_chatexports.page.exports import ExportState
+from langchain_chatexports.page.frame import ADD, TALK, TEACH, screen
+from langchain_chatexports.page.languages import (
+    LazyMessage,
+    Size,
+    _,
+    format_days,
+    format_names,
+    join_parts,
+    message_count_text,
+    ngettext,
+)
+from langchain_chatexports.page.people import person_key
+from langchain_chatexports.page.session import SAMPLE, PageSession
+from langchain_chatexports.page.work import WorkState
+
+_MAX_NAMES, _MAX_FILES, _MAX_PEOPLE = 3, 10, 4
+# The same steps as in the sections "Get your export" of docs/.
+_STEPS = Path(__file__).with_name("how_to_export.json")
+# Marks the line to tap in a drawing.
+_TAPPED = "*"
+_Shown = tuple[tuple[ExportState, ...], tuple[LazyMessage | str, ...]]
+_OPEN_STEPS = "() => { document.getElementById('how').open = true }"
+
+
+def build_add(session: PageSession) -> None:
+    """Build the screen."""
+    with (
+        screen(session, ADD, _("Add chats")),
+        ui.element("div").classes("body"),
+    ):
+        add(
+            "p",
+            _(
+                "Talk with someone from your chats: a model on this computer writes "
+                "like them. Add a copy of your chats from WhatsApp, Messenger, "
+                "Instagram, Telegram, Signal, iMessage, Discord or Slack. It is only "
+                "read, and never leaves this computer."
+            ),
+        )
+        with ui.element("div").classes("card drop"):
+            add("p", _("Drop files and folders anywhere on this page"), "name")
+            with ui.element("div").classes("buttons"):
+                _build_chooser("files", _("Choose files …"), "multiple")
+                _build_chooser("folder", _("Choose a folder …"), "webkitdirectory")
+        _build_cards(session)
+        _build_steps()
+        with ui.element("div").classes("buttons") as sample:
+            add("p", _("No chats at hand?"), "quiet")
+            button(_("Try it with sample chats"), session.add_sample, "quiet")
+        with fold(_("More")):
+            _build_more(session)
+
+    def show_sample(exports: tuple[ExportState, ...]) -> None:
+        sample.set_visibility(all(e.name != SAMPLE for e in exports))
+
+    session.published.watch(lambda s: s.exports, show_sample)
+
+
+def _build_chooser(name: str, title: str, prop: str) -> None:
+    """Add a button that opens the system's dialog for files or a folder."""
+    field = ui.element("input").props(f"type=file id={name} tabindex=-1 {prop}")
+    field.props["aria-label"] = title
+    field.classes("visually-hidden")
+    # Browsers open the dialog only in the handler of a click.
+    script = f"() => document.getElementById('{name}').click()"
+    button(title, None, "primary" if name == "files" else "quiet").on(
+        "click", js_handler=script
+    )
+
+
+def _build_more(session: PageSession) -> None:
+    def add_path(text: str) -> None:
+        session.exports.add([Path(text.strip("\"'")).expanduser()])
+        session.poller.poke()
+
+    line_form(_("Where a file or folder is on this computer"), _("Add"), add_path)
+    if platform.system() == "Darwin":
+        button(
+            _("Add this Mac's Messages"),
+            lambda: session.exports.add([default_path()]),
+            "quiet",
+        )
+
+
+def _build_cards(session: PageSession) -> None:
+    with ui.element("div").props("aria-live=polite").classes("body-part"):
+        cards = KeyedList(
+            lambda row, state: _build_card(session, row, state),
+            lambda state: state.id,
+            "div",
+        ).classes("body-part")
+        notes = KeyedList(_build_note, lambda note: note, "div")
+        with fold(_("Details, in English")) as details:
+            warnings = KeyedList(_build_warning, lambda text: text, "div")
+        clear = button(
+            _("Remove all that could not be read"),
+            session.exports.remove_failed,
+            "quiet",
+        )
+
+    def show(shown: _Shown) -> None:
+        exports, sentences = shown
+        cards.show(exports)
+        notes.show(str(one) for one in sentences if not isinstance(one, str))
+        texts = [one for one in sentences if isinstance(one, str)]
+        texts += [text for state in exports for text in state.warnings]
+        details.set_visibility(bool(texts))
+        warnings.show(texts)
+        clear.set_visibility(sum(one.state == "failed" for one in exports) > 1)
+
+    session.published.watch(lambda s: (s.exports, s.notes), show)
+
+
+def _build_note(_row: ui.element, _note: str) -> Show[str]:
+    text = add("p", classes="quiet", dir="auto")
+    return lambda note: set_text(text, note)
+
+
+def _build_warning(_row: ui.element, _text: str) -> Show[str]:
+    text = add("p", classes="quiet", lang="en", dir="ltr")
+    return lambda line: set_text(text, line)
+
+
+def _build_card(
+    session: PageSession, row: ui.element, _state: ExportState
+) -> Show[ExportState]:
+    row.classes("card")
+    state_id = _state.id
+    title = add("h2", classes="name", dir="auto")
+    facts = add("p", classes="quiet", dir="auto")
+    reading = WorkBar()
+    how = add("a", _("How do I get my chats?"), href="#how")
+    how.on("click", js_handler=_OPEN_STEPS)
+    people = KeyedList(_build_person, lambda name: name, "div").classes("body-part")
+    more = add("p", classes="quiet")
+    notes = KeyedList(_build_note, lambda note: note, "div")
+
+    def remove() -> None:
+        card = next((c for c in session.exports.cards if c.id == state_id), None)
+        if card is not None:
+            session.exports.remove(card)
+            session.poller.poke()
+
+    with ui.element("div").classes("buttons"):
+        end = button("", remove, "quiet")
+
+    def show(state: ExportState) -> None:
+        summary = state.summary if state.state == "read" else None
+        names = _names(summary) if summary else []
+        set_text(title, _title(names) or state.name)
+        set_text(facts, _facts(state, summary))
+        count = message_count_text(state.work.done) if state.work.done else ""
+        reading.show(_without_copies(session, state.work), progress=count)
+        how.set_visibility(state.state == "failed")
+        people.show(names[:_MAX_PEOPLE])
+        hidden = len(names) - _MAX_PEOPLE
+        text = ngettext(
+            "{count} more person is in the list of chats.",
+            "{count} more people are in the list of chats.",
+            max(hidden, 0),
+        )
+        set_text(more, text if hidden > 0 else "")
+        notes.show(_notes(state, summary))
+        is_over = state.state in {"read", "failed"}
+        set_text(end, _("Remove") if is_over else _("Cancel"))
+        end.props["aria-label"] = f"{end.text}: {state.name}"
+
+    return show
+
+
+def _without_copies(session: PageSession, work: WorkState) -> WorkState:
+    if work.error is None:
+        return work
+    message, details = work.error
+    return replace(
+        work, error=Failure(message, session.exports.strip_copy_paths(details))
+    )
+
+
+def _names(summary: ExportSummary) -> list[str]:
+    """Return the people, the owner of the export last."""
+    owner = name_key(summary.owner or "")
+    return sorted(summary.senders, key=lambda name: name_key(name) == owner)
+
+
+def _title(names: Sequence[str]) -> str:
+    listed: list[str] = [*names[:_MAX_NAMES]]
+    if hidden := len(names) - len(listed):
+        listed.append(_("{count} more", count=hidden))
+    return format_names(listed)
+
+
+def _facts(state: ExportState, summary: ExportSummary | None) -> str:
+    if state.state == "copying":
+        return _("Copying … {size}", size=Size(state.copied_bytes or 0))
+    if state.state == "waiting":
+        return _("Waiting for the others.")
+    if summary is None:
+        return state.name if state.state == "reading" else ""
+    return join_parts(
+        message_count_text(summary.kept),
+        format_days(summary.first, summary.last),
+        PLATFORM_NAMES.get(summary.platform) or _("a table"),
+        state.name,
+    )
+
+
+def _build_person(_row: ui.element, name: str) -> Show[str]:
+    key = person_key(name)
+    with ui.element("div").classes("buttons"):
+        link(_("Talk with {name} now", name=name), f"{TALK}/{key}", "primary")
+        label = _("Teach a model to write like {name}", name=name)
+        link(_("Teach a model"), f"{TEACH}/{key}", "quiet", aria_label=label)
+    return lambda _name: None
+
+
+def _notes(state: ExportState, summary: ExportSummary | None) -> Iterator[str]:
+    if files := state.skipped_files:
+        listed: list[str] = [*files[:_MAX_FILES]]
+        if hidden := len(files) - len(listed):
+            listed.append(_("{count} more", count=hidden))
+        names = format_names(listed)
+        yield _("Left out (damaged, or not a chat): {files}", files=names)
+    if summary is None:
+        return
+    if not summary.kept:
+        yield _("There are no messages in it.")
+    for pair in state.duplicates:
+        yield _(
+            "{one} and {other} look like the same chat from two phones, with "
+            "different names: only one of them is used.",
+            one=pair.first.title,
+            other=pair.second.title,
+        )
+    if repeated := summary.skipped.get("duplicate"):
+        yield ngettext(
+            "{count} message is also in another file, and is used only once.",
+            "{count} messages are also in another file, and are used only once.",
+            repeated,
+        )
+    if any("guess" in order for order in summary.details.get("date_orders", ())):
+        yield _(
+            "Its dates do not show whether the day or the month comes first. If dates "
+            "are wrong, also add a longer chat from the same phone."
+        )
+
+
+# How to get a copy of one's chats
+
+
+def _build_steps() -> None:
+    with fold(_("How do I get my chats?")).props("id=how"):
+        for app, steps in json.loads(_STEPS.read_text("utf-8")).items():
+            _build_app(app, steps)
+
+
+def _build_app(app: str, steps: Sequence[dict[str, object]]) -> None:
+    is_built = False
+
+    def build() -> None:
+        nonlocal is_built
+        if is_built:
+            return
+        is_built = True
+        with details, ui.element("ol").classes("how-to"):
+            for step in steps:
+                with ui.element("li"):
+                    instruction = str(step["instruction"])
+                    add("p", _(instruction))
+                    _draw(step.get("screen", ()))
+
+    # Most of the drawings are never looked at.
+    with fold(_(app)) as details:
+        details.mark(app).on("toggle", build)
+
+
+def _draw(lines: object) -> None:
+    with ui.element("div").classes("phone").props("aria-hidden=true"):
+        for line in lines if isinstance(lines, list) else ():
+            kind = "tapped" if line.startswith(_TAPPED) else ""
+            name = line.removeprefix(_TAPPED)
+            add("p", _(name), kind)

@@ -1,0 +1,288 @@
+"""Native HTML elements, and lists whose rows are never rebuilt.
+
+Names and text from chats are only shown in elements that do not interpret HTML. What
+runs in the browser is in `page.js`.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from langchain_chatexports.page.errors import Failure
+from langchain_chatexports.page.languages import LazyMessage, TimeLeft, _, join_parts
+from langchain_chatexports.page.work import WorkState
+
+T = TypeVar("T")
+Show = Callable[[T], object]
+
+_SUBMIT = "(event) => page.submit(event, emit)"
+_FIELDS = "(event) => page.fields(event, emit)"
+_CLOSED = """(event) => {
+    const field = event.target.querySelector('[name=value]');
+    emit([event.target.returnValue, field ? field.value : '']);
+}"""
+_CANCEL = "(event) => event.target.closest('dialog').close('')"
+
+
+def add(tag: str, text: object = "", classes: str = "", **props: Any) -> TextElement:
+    """Add an element with plain text; `aria_label` is the prop `aria-label`."""
+    element = TextElement(tag=tag, text=clean(text)).classes(classes)
+    for name, value in props.items():
+        element.props[name.strip("_").replace("_", "-")] = value
+    return element
+
+
+def clean(text: object) -> str:
+    """Return text that can be sent: file names can have lone surrogates."""
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def set_text(element: TextElement, text: object) -> None:
+    """Change the text of an element."""
+    element.set_text(clean(text))
+
+
+def set_prop(element: Any, name: str, value: object) -> None:
+    """Set a prop; an equal value would be sent again."""
+    if element.props.get(name) != value:
+        element.props[name] = value
+
+
+def set_class(element: Any, name: str, *, is_on: bool) -> None:
+    """Add or remove a class."""
+    if (name in element.classes) != is_on:
+        element.classes(name if is_on else "", remove="" if is_on else name)
+
+
+def url(path: str) -> str:
+    """Return the address of a screen, under the page's secret path."""
+    request = ui.context.client.request
+    return str(request.scope.get("root_path", "")) + path
+
+
+def link(text: object, path: str, classes: str = "", **props: Any) -> TextElement:
+    """Add a link to a screen."""
+    return add("a", text, classes, href=url(path), **props)
+
+
+def button(
+    text: object,
+    on_click: Callable[[], object] | None = None,
+    classes: str = "",
+    **props: Any,
+) -> TextElement:
+    """Add a button; without a handler, give it one by `on`."""
+    element = add("button", text, classes, **{"type": "button", **props})
+    if on_click is not None:
+        # One handler for the life of the element.
+        element.on("click", lambda _event: on_click())
+    return element
+
+
+class KeyedList(ui.element, Generic[T]):
+    """Shows items as rows, one per key; rows are added, moved and removed.
+
+    Args:
+        build: Builds a row inside its element, and returns what shows an item in it.
+        key: What makes two items the same row.
+        tag: The element of the list; a row of `ul` is an `li`, others are `div`.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[ui.element, T], Show[T]],
+        key: Callable[[T], Hashable],
+        tag: str = "ul",
+    ) -> None:
+        super().__init__(tag)
+        self._build, self._key = build, key
+        self._row_tag = "li" if tag == "ul" else "div"
+        self._rows: dict[Hashable, tuple[ui.element, Show[T]]] = {}
+        self._items: dict[Hashable, T] = {}
+
+    def show(self, items: Iterable[T]) -> None:
+        """Show these items, and change only the rows of those that are different."""
+        new = {self._key(item): item for item in items}
+        for key in self._rows.keys() - new.keys():
+            self._rows.pop(key)[0].delete()
+            del self._items[key]
+        for index, (key, item) in enumerate(new.items()):
+            if key not in self._rows:
+                with self, ui.element(self._row_tag) as element:
+                    self._rows[key] = element, self._build(element, item)
+            element, show = self._rows[key]
+            if key not in self._items or self._items[key] != item:
+                self._items[key] = item
+                show(item)
+            if self.default_slot.children[index] is not element:
+                element.move(target_index=index)
+
+
+def line_form(
+    label: str,
+    send: str,
+    on_submit: Callable[[str], object],
+    *,
+    text: str = "",
+    icon: str = "",
+    classes: str = "",
+    **props: Any,
+) -> TextElement:
+    """Add a field and its button: Enter submits, Shift+Enter adds a line.
+
+    The field is read and cleared in the browser: no event per key, and no key is lost.
+    """
+    with add("form", classes=f"line-form {classes}") as form:
+        # Vue writes a `value` back at every render, and so drops what was typed; text
+        # inside the element is only its start.
+        field = add("textarea", text, name="line", rows=1, aria_label=label, dir="auto")
+        field.props["placeholder"] = label
+        for name, value in props.items():
+            field.props[name.replace("_", "-")] = value
+        field.on("keydown", js_handler="(event) => page.enter(event)")
+        add("button", icon or send, "primary", type="submit", aria_label=send)
+    form.on("submit", lambda event: on_submit(event.args), js_handler=_SUBMIT)
+    return form
+
+
+def fields_form(on_submit: Callable[[dict[str, str]], object]) -> TextElement:
+    """Add a form; `on_submit` gets the values of its fields by their names."""
+    form = add("form", classes="fields")
+    form.on("submit", lambda event: on_submit(event.args), js_handler=_FIELDS)
+    return form
+
+
+def input_field(label: str, name: str, *, value: str = "", **props: Any) -> None:
+    """Add a field with its label above it, or before a check box or radio button."""
+    is_box = props.get("type") in {"checkbox", "radio"}
+    with add("label", classes="choice" if is_box else "field"):
+        if not is_box:
+            add("span", label)
+        # Vue writes a `value` back at every render.
+        start = {"value": value} if is_box else {"defaultValue": value}
+        field = add("input", name=name, **{**props, "dir": "auto"})
+        field.props.update(start)
+        if is_box:
+            add("span", label)
+
+
+def ask(
+    title: str,
+    confirm: str,
+    on_confirm: Callable[[str], object],
+    *texts: object,
+    label: str | None = None,
+    value: str = "",
+    is_long: bool = False,
+    is_destructive: bool = False,
+) -> None:
+    """Ask for confirmation, or with a label for the text that `on_confirm` gets.
+
+    The focus is on the field, where Enter confirms; without a field, on Cancel.
+    """
+    layout = ui.context.client.layout
+    if any("ask" in e.classes for e in layout.default_slot.children):
+        return  # A double click must not open two dialogs.
+
+    def close(event: Any) -> object:
+        result, text = event.args
+        dialog.delete()
+        return on_confirm(str(text)) if result else None
+
+    with layout:
+        dialog = add("dialog", classes="ask", aria_label=title)
+    with dialog, add("form", method="dialog"):
+        add("h2", title, dir="auto")
+        for text in texts:
+            add("p", text, dir="auto")
+        if label is not None:
+            with add("label", classes="field"):
+                add("span", label)
+                _add_field(value, is_long=is_long)
+        with add("div", classes="buttons"):
+            kind = "danger" if is_destructive else "primary"
+            add("button", confirm, kind, type="submit", value="confirm")
+            cancel = add("button", _("Cancel"), "quiet", type="button")
+            cancel.on("click", js_handler=_CANCEL)
+            if label is None:
+                cancel.props["autofocus"] = True
+    dialog.mark("ask").on("close", close, js_handler=_CLOSED)
+    dialog.on("vnodeMounted", js_handler="(node) => node.el.showModal()")
+
+
+def _add_field(value: str, *, is_long: bool) -> None:
+    if is_long:
+        field = add("textarea", value, rows=1)
+        field.on("keydown", js_handler="(event) => page.enter(event)")
+    else:
+        field = add("input")
+        field.props["value"] = value
+    field.props["name"], field.props["autofocus"] = "value", True
+    field.props["dir"] = "auto"
+
+
+@contextmanager
+def sheet(title: str) -> Iterator[None]:
+    """Show what is built inside in a dialog with one button, which closes it."""
+    with ui.context.client.layout:
+        dialog = add("dialog", classes="ask", aria_label=title)
+    with dialog:
+        add("h2", title, dir="auto")
+        yield
+        with add("form", classes="buttons", method="dialog"):
+            add("button", _("Close"), "primary", type="submit", autofocus=True)
+    dialog.on("close", lambda _event: dialog.delete())
+    dialog.on("vnodeMounted", js_handler="(node) => node.el.showModal()")
+
+
+def fold(title: str) -> ui.element:
+    """Add a folded section; build its content inside of it."""
+    with ui.element("details").classes("fold") as details:
+        add("summary", title)
+    return details
+
+
+class FailureBox:
+    """An error, which screen readers announce, with folded details in English."""
+
+    def __init__(self) -> None:
+        with ui.element("div").props("role=alert").classes("failure") as self.box:
+            self._message = add("p")
+            with fold(_("Details, in English")) as self._fold:
+                self._details = add("p", classes="quiet", lang="en", dir="ltr")
+        self.show(None)
+
+    def show(self, failure: Failure | None) -> None:
+        """Show an error, or nothing."""
+        self.box.set_visibility(failure is not None)
+        set_text(self._message, failure.message if failure else "")
+        self._fold.set_visibility(bool(failure and failure.details))
+        set_text(self._details, failure.details if failure else "")
+
+
+class WorkBar:
+    """The progress of work in the background, or its error."""
+
+    def __init__(self) -> None:
+        with ui.element("div").props("role=status").classes("work") as self.box:
+            self._text = add("p")
+            self._bar = add("progress", max=1)
+        self._failure = FailureBox()
+
+    def show(self, work: WorkState, *, progress: str = "") -> None:
+        """Show work; `progress` says how much is done, in words."""
+        self.box.set_visibility(work.is_running)
+        self._failure.show(work.error)
+        title = work.title or LazyMessage("")
+        left = str(TimeLeft(work.seconds_left))
+        set_text(self._text, join_parts(f"{title} …", progress, left))
+        set_prop(self._bar, "aria-label", str(title))
+        # Without a value, its length is not known.
+        fraction = round(min(work.done / work.total, 1), 3) if work.total else None
+        if fraction is None:
+            self._bar.props.pop("value", None)
+        else:
+            set_prop(self._bar, "value", fraction)

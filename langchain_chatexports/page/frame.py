@@ -1,0 +1,228 @@
+"""The frame of all screens: the list of chats, and the screen beside it.
+
+On a phone, one of both is shown: the list on the first screen, and else the screen.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from pathlib import Path
+
+from nicegui import ui
+from nicegui.translations import translations
+
+from langchain_chatexports.page.elements import (
+    KeyedList,
+    Show,
+    add,
+    link,
+    set_class,
+    set_prop,
+    set_text,
+)
+from langchain_chatexports.page.languages import (
+    _,
+    current_language,
+    format_short_time,
+    languages,
+    lazy_gettext,
+)
+from langchain_chatexports.page.people import Person, list_people, state_text
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.snapshot import Snapshot
+
+CHATS, ADD, SETTINGS = "/", "/add", "/settings"
+"""The three places."""
+
+TALK, TEACH, TELL_APART, SEARCH = "/talk", "/teach", "/tell-apart", "/search"
+"""The screens of a person: their key follows, or is `person` in a search."""
+
+# NiceGUI's own messages: it does not translate them into Hindi.
+_NICEGUI = {
+    "connection_lost": lazy_gettext("The program Chat exports is not running."),
+    "trying_to_reconnect": lazy_gettext(
+        "Start Chat exports again from your programs: this page then goes on by itself."
+    ),
+    "message_too_long": lazy_gettext("Message too long"),
+    "message_too_long_body": lazy_gettext("The message is too long to be sent."),
+}
+_FILES = "style.css", "page.js", "upload.js", "old_tab.js"
+_BACK = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
+_MAX_OTHERS = 12
+
+
+def add_style(tab_key: str) -> None:
+    """Add the style sheet, the scripts and NiceGUI's messages to all screens."""
+    for language in languages():
+        words = {key: language.render(message) for key, message in _NICEGUI.items()}
+        translations[language.tag] = words  # type: ignore[index] # Quasar has it.
+    for name in _FILES:
+        content = Path(__file__).with_name(name).read_text("utf-8")
+        content = content.replace("TAB_KEY", tab_key)
+        tag = "style" if name.endswith(".css") else "script"
+        ui.add_head_html(f"<{tag}>{content}</{tag}>", shared=True)
+
+
+@contextmanager
+def screen(
+    session: PageSession,
+    path: str,
+    title: str,
+    *,
+    classes: str = "",
+    has_heading: bool = True,
+) -> Iterator[None]:
+    """Build the frame of a screen around its content.
+
+    Args:
+        session: The state of the page.
+        path: The address of the screen.
+        title: Its title, also of the browser's tab.
+        classes: Classes of the screen.
+        has_heading: Whether to show the title above the content, with the way back.
+    """
+    client = ui.context.client
+    client.page = copy(client.page)  # NiceGUI's language belongs to a route.
+    client.page.language = current_language().tag  # type: ignore[assignment] # Quasar has it.
+    _build_title(session, title)
+    ui.colors(primary="#1d5fae")
+    kind = "home" if path == CHATS else "inside"
+    # Vue would replace what a script changes in its elements.
+    with ui.element("div").classes(f"frame {kind}").props("id=frame"):
+        add("a", _("Skip to the content"), "skip", href="#content")
+        _build_column(session, path)
+        with ui.element("div").classes("drop-frame").props("aria-hidden=true"):
+            add("p", _("Drop here, to add it"), "drop-here")
+            add("p", _("Copying …"), "copying")
+        # What a script announces to screen readers.
+        add("p", classes="visually-hidden", aria_live="polite", id="announcer")
+        with ui.element("div").classes(f"screen {classes}") as content:
+            content.props("id=content tabindex=-1")
+            problem = add("p", classes="problem", role="status")
+            if has_heading:
+                with add("header", classes="bar"):
+                    add_back()
+                    add("h1", title)
+            yield
+    session.published.watch(
+        lambda s: s.problem, lambda name: set_text(problem, _problem_text(name))
+    )
+
+
+def add_back() -> None:
+    """Add the way back to the list of chats, which only phones show."""
+    link(
+        "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+        CHATS,
+        "back",
+        aria_label=_("Chats"),
+    )
+
+
+def add_avatar(name: str, *, is_model: bool = False) -> None:
+    """Add the initial of a person in a circle; ✦ marks a model."""
+    hue = sum(map(ord, name)) % 6
+    initial = next(filter(str.isalnum, name), "?").upper()
+    with ui.element("span").classes(f"avatar hue-{hue}").props("aria-hidden=true"):
+        add("span", initial)
+        if is_model:
+            add("span", "✦", "spark")
+
+
+def _problem_text(name: str) -> str:
+    if not name:
+        return ""
+    return _("The data of this page could not be read. Trying again.")
+
+
+def _build_title(session: PageSession, title: str) -> None:
+    """Set the title of the tab, which says when a training is done."""
+    ui.page_title(f"{title} · Chat exports")
+    seen = {model.name for model in session.published.value.stored.models}
+
+    def show(snapshot: Snapshot) -> None:
+        for model in snapshot.stored.models:
+            if model.name not in seen:
+                seen.add(model.name)
+                sentence = _("{name} has learned", name=model.title)
+                ui.run_javascript(f"page.notify({_quote(sentence)})")
+
+    session.published.watch(lambda s: s, show)
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text).replace("<", "\\u003c")
+
+
+def _build_column(session: PageSession, path: str) -> None:
+    with add("nav", classes="chat-list", aria_label=_("Chats")):
+        with ui.element("div").classes("bar"):
+            add("h1" if path == CHATS else "h2", _("Chats"), "grow")
+            link("+", ADD, "icon", aria_label=_("Add chats"), title=_("Add chats"))
+        with ui.element("div").classes("scroll"):
+            chats = KeyedList(partial(_build_chat, session, path), lambda p: p.key)
+            chats.classes("chats")
+            others_title = add("h3", _("Also in your chats"))
+            others = KeyedList(partial(_build_other, path), lambda p: p.key)
+            others.classes("others")
+            more = add("p", classes="quiet")
+            link(_("+ Add a chat"), ADD, "chat-row more")
+        with ui.element("div").classes("bar places"):
+            for target, name in ((SEARCH, _("Search")), (SETTINGS, _("Settings"))):
+                place = link(name, target)
+                if target == path:
+                    place.props["aria-current"] = "page"
+
+    def show(people: tuple[Person, ...]) -> None:
+        chats.show(person for person in people if person.has_chat)
+        rest = [person for person in people if not person.has_chat]
+        others.show(rest[:_MAX_OTHERS])
+        others_title.set_visibility(bool(rest))
+        hidden = len(rest) - _MAX_OTHERS
+        set_text(more, _("and {count} more", count=hidden) if hidden > 0 else "")
+        more.set_visibility(hidden > 0)
+
+    session.published.watch(list_people, show)
+
+
+def _build_chat(
+    session: PageSession, path: str, _row: ui.element, person: Person
+) -> Show[Person]:
+    target = f"{TALK}/{person.key}"
+    with link("", target, "chat-row") as row:
+        add_avatar(person.name, is_model=True)
+        with add("span", classes="who"):
+            with add("span", classes="split"):
+                name = add("span", person.name, "name", dir="auto")
+                time = add("span", classes="quiet time")
+            last = add("span", classes="quiet last", dir="auto")
+            state = add("span", classes="state")
+    if target == path:
+        row.props["aria-current"] = "page"
+
+    def show(person: Person) -> None:
+        set_text(name, person.name)
+        set_text(time, format_short_time(person.talk.time) if person.talk else "")
+        set_text(last, person.talk.last if person.talk else "")
+        text = state_text(person, session.published.value.trainings)
+        set_text(state, text)
+        set_class(row, "gone", is_on=not person.can_talk and not person.training)
+
+    return show
+
+
+def _build_other(path: str, _row: ui.element, person: Person) -> Show[Person]:
+    target = f"{TALK}/{person.key}"
+    with link("", target, "chat-row") as row:
+        add_avatar(person.name)
+        name = add("span", classes="name", dir="auto")
+        you = add("span", classes="quiet")
+    set_prop(row, "aria-current", "page" if target == path else None)
+
+    def show(person: Person) -> None:
+        set_text(name, person.name)
+        set_text(you, _("you") if person.is_owner else "")
+
+    return show

@@ -1,0 +1,126 @@
+"""Whom one can talk with: everyone with a model, a training, a talk or an export."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from langchain_chatexports.chat_loaders.names import name_key
+from langchain_chatexports.local_server import Job, Model, State
+from langchain_chatexports.page.languages import TimeLeft, _
+from langchain_chatexports.page.snapshot import Snapshot
+from langchain_chatexports.page.stored import Training
+from langchain_chatexports.page.talk_store import TalkSummary
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone in the list of chats."""
+
+    key: str
+    """Names the person in addresses; it cannot be read."""
+
+    name: str
+    model: Model | None = None
+    """The newest model of the person."""
+
+    training: Training | None = None
+    """The newest unfinished training of the person."""
+
+    talk: TalkSummary | None = None
+    """The newest talk."""
+
+    messages: int = 0
+    """The number of their messages in the exports."""
+
+    is_owner: bool = False
+    """Whether the exports are theirs."""
+
+    @property
+    def can_talk(self) -> bool:
+        """Whether a model or an export can answer."""
+        return self.model is not None or self.messages > 0
+
+    @property
+    def has_chat(self) -> bool:
+        """Whether the person has a row of their own."""
+        return bool(self.model or self.training or self.talk)
+
+    @property
+    def time(self) -> float:
+        """When something last happened, in Unix seconds."""
+        job_time = self.training.job.created_at if self.training else 0.0
+        talk_time = self.talk.time if self.talk else 0.0
+        return max(talk_time, job_time, self.model.created_at if self.model else 0.0)
+
+
+def person_key(name: str) -> str:
+    """Return the key of a person: the same for spellings of one name."""
+    return sha256(name_key(name).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def list_people(snapshot: Snapshot) -> tuple[Person, ...]:
+    """Return everyone: first those with a chat, newest first, then by messages."""
+    found: dict[str, Person] = {}
+
+    def add(name: str, **values: object) -> None:
+        key = person_key(name)
+        known = found.get(key, Person(key, name))
+        # Of each kind, the first one is the newest.
+        new = {k: v for k, v in values.items() if not getattr(known, k)}
+        found[key] = Person(**{**vars(known), **new})
+
+    for talk in snapshot.talks:
+        add(talk.person, talk=talk)
+    for model in snapshot.stored.models:
+        add(model_person(model), model=model)
+    for training in snapshot.trainings:
+        add(job_person(training.job), training=training)
+    if contents := snapshot.contents:
+        owners = {name_key(owner) for owner in contents.owners}
+        for name, messages in contents.senders.items():
+            add(name, messages=messages, is_owner=name_key(name) in owners)
+    return tuple(sorted(found.values(), key=_rank))
+
+
+def find_person(snapshot: Snapshot, key: str) -> Person | None:
+    """Return the person with a key."""
+    return next((one for one in list_people(snapshot) if one.key == key), None)
+
+
+def model_person(model: Model) -> str:
+    """Return the name under which a model is listed."""
+    return model.person or model.title
+
+
+def job_person(job: Job) -> str:
+    """Return the name under which a training is listed."""
+    return job.person or job.label or job.base_model
+
+
+def state_text(person: Person, trainings: Iterable[Training]) -> str:
+    """Return the state of a person's row in a few words."""
+    training = person.training
+    if training is not None:
+        return _training_text(training, trainings)
+    if person.model is not None:
+        return ""
+    return _("before training") if person.messages else _("its export was removed")
+
+
+def _training_text(training: Training, trainings: Iterable[Training]) -> str:
+    job = training.job
+    if job.state is State.RUNNING:
+        if training.seconds_left is None:
+            return _("learning …")
+        return _("learning: {left}", left=TimeLeft(training.seconds_left))
+    if job.state is State.QUEUED:
+        running = (t.job for t in trainings if t.job.state is State.RUNNING)
+        other = next(running, None)
+        if other is None:
+            return _("waiting to learn")
+        return _("waits for {name}", name=job_person(other))
+    return _("learning stopped")
+
+
+def _rank(person: Person) -> tuple[bool, float, bool, int]:
+    return not person.has_chat, -person.time, person.is_owner, -person.messages

@@ -1,0 +1,165 @@
+"""What the screens show: one frozen snapshot, which they watch."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from nicegui import Client, Event
+
+from langchain_chatexports._serving import log_error_location
+from langchain_chatexports.local_server import Snapshot as StoredSnapshot
+from langchain_chatexports.page.exports import ExportContents, ExportState
+from langchain_chatexports.page.game import NO_GAME, Game
+from langchain_chatexports.page.languages import LazyMessage
+from langchain_chatexports.page.stored import Training
+from langchain_chatexports.page.talk_store import TalkSummary
+from langchain_chatexports.page.teaching import Lesson
+from langchain_chatexports.page.work import IDLE, WorkState
+from langchain_chatexports.workflows.removal import ForgetResult
+
+T = TypeVar("T")
+Part = TypeVar("Part")
+
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the last change in the settings has done."""
+
+    place: str
+    """The part of the settings where it is shown."""
+
+    lines: tuple[LazyMessage | str, ...] = ()
+    found: ForgetResult | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that the screens show, except for open talks."""
+
+    stored: StoredSnapshot
+    """The jobs, models and files on this machine."""
+
+    trainings: tuple[Training, ...] = ()
+    """The progress of unfinished jobs, newest first."""
+
+    exports: tuple[ExportState, ...] = ()
+    contents: ExportContents | None = None
+    """The people and chats of the exports that were read."""
+
+    notes: tuple[LazyMessage | str, ...] = ()
+    """What is to say about all exports."""
+
+    talks: tuple[TalkSummary, ...] = ()
+    """The kept talks, newest first."""
+
+    preparing: WorkState = IDLE
+    """Creating examples."""
+
+    training: WorkState = IDLE
+    """Starting, stopping and continuing a training."""
+
+    training_key: str = ""
+    """The person of `training`."""
+
+    lessons: tuple[Lesson, ...] = ()
+    """What models of persons would learn from, if it was read."""
+
+    managing: WorkState = IDLE
+    """Deleting, renaming and exporting."""
+
+    outcome: Outcome | None = None
+    """What `managing` has done last."""
+
+    game: Game = NO_GAME
+    """The game of telling a model and its person apart."""
+
+    problem: str = ""
+    """The class of the error of the last reading; empty if it succeeded."""
+
+    def training_of(self, job_id: str) -> Training | None:
+        """Return the progress of an unfinished job."""
+        return next((one for one in self.trainings if one.job.id == job_id), None)
+
+
+class Published(Generic[T]):
+    """A frozen value that screens watch; publish on the event loop only."""
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+        self._changed = Event[T]()
+
+    def publish(self, value: T) -> None:
+        """Show a value, if it is another one."""
+        if value != self.value:
+            self.value = value
+            self._changed.emit(value)
+
+    def watch(
+        self, select: Callable[[T], Part], show: Callable[[Part], object]
+    ) -> None:
+        """Show a part now, and when it changes, until the tab is closed.
+
+        Call it once per screen, never in a row: NiceGUI ends a subscription with its
+        client, not with its element.
+        """
+        shown = select(self.value)
+        show(shown)
+
+        def on_change(value: T) -> None:
+            nonlocal shown
+            if (part := select(value)) != shown:
+                shown = part
+                show(part)
+
+        self._changed.subscribe(on_change)
+
+
+class Poller:
+    """Reads in a thread while a tab is open, and publishes on the event loop."""
+
+    def __init__(self, read: Callable[[], Snapshot], into: Published[Snapshot]) -> None:
+        self._read, self._into = read, into
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "reader")
+        self._is_stopping = threading.Event()
+
+    def poke(self) -> None:
+        """Read now, such as after a change; from any thread."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # The loop is closed.
+                self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def refresh(self) -> None:
+        """Read and publish, before a screen is built or after an action."""
+        loop = asyncio.get_running_loop()
+        # Reads block, so they are off the loop. Comparison and screens are on it.
+        try:
+            snapshot = await loop.run_in_executor(self._thread, self._read)
+        except Exception as error:  # noqa: BLE001 - its text can quote chats.
+            log_error_location(error)
+            snapshot = replace(self._into.value, problem=type(error).__name__)
+        self._into.publish(snapshot)
+
+    async def run(self, seconds: float = _POLL_SECONDS) -> None:
+        """Poll until `stop`; without a tab, wait for one."""
+        self._loop = asyncio.get_running_loop()
+        while not self._is_stopping.is_set():
+            self._wake.clear()
+            await self.refresh()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._wake.wait(), seconds if Client.instances else None
+                )
+
+    def stop(self) -> None:
+        """End the thread; from any thread."""
+        self._is_stopping.set()
+        self.poke()
+        self._thread.shutdown(cancel_futures=True)

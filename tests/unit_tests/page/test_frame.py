@@ -1,0 +1,103 @@
+"""The frame: the list of chats beside each screen, which is never rebuilt."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+
+from langchain_chatexports.local_server import Model
+from langchain_chatexports.page.elements import KeyedList, ask, button
+from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
+from tests.unit_tests.builders.workspaces import add_job
+
+pytestmark = pytest.mark.asyncio
+
+_PERSON = "langchain_chatexports_person"
+
+
+async def test_button_in_a_row_survives_updates(user: User) -> None:
+    clicks: list[int] = []
+    rows: list[KeyedList[tuple[int, int]]] = []
+
+    def build(_row: ui.element, item: tuple[int, int]) -> Callable[[Any], object]:
+        row = ui.button().mark(f"row-{item[0]}")
+        row.on_click(lambda: clicks.append(item[0]))
+        return lambda item: row.set_text(f"{item}")
+
+    ui.page("/rows")(lambda: rows.append(KeyedList(build, lambda item: item[0])))
+    await user.open("/rows")
+    rows[0].show([(3, -1)])
+    (row,) = user.find(marker="row-3").elements
+    shuffle = random.Random(1)
+    for update in range(100):
+        keys = [3, *shuffle.sample(range(4, 20), shuffle.randrange(10))]
+        shuffle.shuffle(keys)
+        rows[0].show([(key, update) for key in keys])
+        user.find(marker="row-3").click()
+        texts = [row.default_slot.children[0].text for row in rows[0].default_slot]  # type: ignore[attr-defined] # a button
+        assert texts == [f"{(key, update)}" for key in keys]
+    assert user.find(marker="row-3").elements == {row}
+    assert clicks == [3] * 100
+
+
+async def test_only_changes_are_published(
+    user: User, session: PageSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    del user
+    empty = session.read()
+    readings = [replace(empty, problem=name) for name in ("A", "A", "B", "B")]
+    seen: list[str] = []
+    published: Published[Snapshot] = Published(empty)
+    published.watch(lambda s: s.problem, seen.append)
+    poller = Poller(lambda: readings.pop(0), published)
+    for _ in range(5):  # The fifth reading fails.
+        await poller.refresh()
+    poller.stop()
+    assert seen == ["", "A", "B", "IndexError"]
+    caplog.clear()
+
+
+async def test_empty_machine_opens_on_add(user: User) -> None:
+    await user.open("/")
+    await user.should_see("Drop files and folders anywhere")
+
+
+async def test_persons_of_exports_and_models_are_listed(
+    rosa: Model, user: User, session: PageSession
+) -> None:
+    assert rosa.person == "Rosa"
+    await user.open("/")
+    await user.should_see("Rosa")
+    await user.should_not_see("Also in your chats")
+    session.add_sample()
+    await user.should_see("Also in your chats", retries=50)
+    await user.should_see("Draco Malfoy")
+    add_job(session.workspace, mark="b", metadata={_PERSON: "Tim"})
+    await user.should_see("Tim", retries=50)
+
+
+async def test_dialog_gives_the_text_of_its_field(user: User) -> None:
+    given: list[str] = []
+
+    def rename() -> None:
+        ask("Rename?", "Save", given.append, label="Name", value="Rosa")
+
+    def show() -> None:
+        button("Rename", rename).mark("rename")
+
+    ui.page("/rename")(show)
+    await user.open("/rename")
+    user.find(marker="rename").click()
+    user.find(marker="rename").click()  # A double click opens one dialog.
+    assert len(user.find(marker="ask").elements) == 1
+    user.find(marker="ask").trigger("close", ["confirm", "Rosa 2"])
+    assert given == ["Rosa 2"]
+    await user.should_not_see(marker="ask")
+    user.find(marker="rename").click()
+    user.find(marker="ask").trigger("close", ["", "Rosa 3"])
+    assert given == ["Rosa 2"]
