@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -34,6 +35,7 @@ from langchain_chatexports.chat_loaders.times import MICROSECONDS
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _HEAD_BYTES = 1 << 16
+_MAX_LINE = 1 << 24
 _HEADER_KEY = re.compile(rb'"chatlab"\s*:\s*\{')
 # The keys may be in any order.
 _OTHER_KEYS = re.compile(rb'"(?:platformId|sender)"\s*:')
@@ -165,7 +167,11 @@ class ChatLabChatLoader(ChatExportLoader):
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
         """Return whether a file has ChatLab's keys in its first bytes."""
-        return any(map(_is_export, files))
+        return any(
+            _is_export(file)
+            for file in files
+            if files.is_single_file or file.name.lower().endswith(cls.suffixes)
+        )
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, combined from all its exports.
@@ -245,7 +251,8 @@ def _read_json(file: ExportFile) -> _Chat:
 def _read_lines(file: ExportFile) -> _Chat:
     chat = None
     with file.open() as stream:
-        lines = (line.removeprefix(b"\xef\xbb\xbf").strip() for line in stream)
+        chunks = iter(partial(stream.readline, _MAX_LINE), b"")
+        lines = (line.removeprefix(b"\xef\xbb\xbf").strip() for line in chunks)
         values = (_decode(line) for line in lines if line and line[:1] != b"#")
         header = next(values, None)
         if isinstance(header, dict) and header.get("_type") == "header":

@@ -111,7 +111,11 @@ class SkypeChatLoader(ChatExportLoader):
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
         """Return whether a file is Skype's, by its first bytes."""
-        return any(map(_is_export, files))
+        return any(
+            _is_export(file)
+            for file in files
+            if files.is_single_file or file.name.lower().endswith(cls.suffixes)
+        )
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, combined from all exports.

@@ -156,11 +156,11 @@ class TextChatLoader(ChatExportLoader):
 
     @classmethod
     def _is_export(cls, file: ExportFile) -> bool:
+        if not file.name.lower().endswith(cls.suffixes):
+            return False
         head = file.head(_HEAD_BYTES)
         text = _decode(head, (), ("utf-8", *cls.encodings), is_cut=True)
-        return file.name.lower().endswith(cls.suffixes) and cls.is_chat(
-            [line.rstrip("\r") for line in text.split("\n")]
-        )
+        return cls.is_chat([line.rstrip("\r") for line in text.split("\n")])
 
     def _find_chats(self, files: ExportFiles) -> list[ExportFile]:
         chats = [file for file in files if self._is_export(file)]

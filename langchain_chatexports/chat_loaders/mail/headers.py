@@ -1,4 +1,4 @@
-"""Decode the headers of a message, and find why it is no part of a talk."""
+"""Decode the headers of a message, and find why it is not part of a talk."""
 
 import re
 from email.header import decode_header

@@ -81,7 +81,11 @@ class EmailChatLoader(ChatExportLoader):
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
         """Return whether a file begins like an mbox, or with a message's headers."""
-        return any(map(is_mail, files))
+        return any(
+            is_mail(file)
+            for file in files
+            if files.is_single_file or file.name.lower().endswith(cls.suffixes)
+        )
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the threads, the most recently active last.
