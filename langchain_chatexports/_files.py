@@ -4,10 +4,11 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from langchain_chatexports._parts import part_file
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -83,20 +84,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             yield file
         return
     target = Path(os.path.realpath(path))
-    # Use a short prefix: the target's name with a suffix may be too long.
-    descriptor, temporary = tempfile.mkstemp(
-        dir=target.parent, prefix=".chatexports-", suffix=".part"
-    )
-    try:
-        with os.fdopen(descriptor, "wb") as file:  # mkstemp creates it with mode 0600.
+    with part_file(target.parent) as part:
+        with part.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
+        part.replace(target)
 
 
 def is_full(error: OSError) -> bool:

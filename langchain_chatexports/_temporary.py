@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from langchain_chatexports._locks import ProcessLock
+from langchain_chatexports._parts import sweep_parts
 
 _PREFIX = "chatexports-"
 _LOCK = ".lock"
@@ -23,6 +24,7 @@ def private_folder() -> Iterator[Path]:
 
     Leftovers from this user's killed processes are deleted first.
     """
+    sweep_parts()
     _delete_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
     lock = ProcessLock(folder / _LOCK)

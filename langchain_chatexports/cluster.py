@@ -19,7 +19,6 @@ than half a minute. This module needs the extra `ray`.
 
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import message_to_dict, messages_from_dict
 
+from langchain_chatexports._parts import part_file
 from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.datasets.jsonl import json_line
@@ -231,12 +231,9 @@ def _create_json_lines_class() -> Any:
         def open_output_stream(self, path: str) -> Iterator[IO[bytes]]:
             """Write a file atomically, readable only by its owner."""
             target = Path(path)
-            file, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
-            try:
-                with os.fdopen(file, "wb") as stream:
+            with part_file(target.parent) as part:
+                with part.open("wb") as stream:
                     yield stream
-                Path(temporary).replace(target)
-            finally:
-                Path(temporary).unlink(missing_ok=True)
+                part.replace(target)
 
     return JsonLines

@@ -277,7 +277,7 @@ class ExportFiles:
             self.warn("Skipped: more unreadable files.")
 
     def report_loss(self, kind: str, msg: str, count: int = 1) -> None:
-        """Count and warn about something that cannot be read, though it is no record.
+        """Count and warn about something other than a record that cannot be read.
 
         Nothing of an export is left out silently. `kind` is the key in `details`:
         `ignored_files`, `missing_files` or `cut_files`.

@@ -48,6 +48,7 @@ _USER_MESSAGE_KEYS = {
 """Keys of messages written by people, with the attachment type, if any."""
 
 _DELETED_KEYS = frozenset({"remoteDeletedMessage", "adminDeletedMessage"})
+_MENTION = "\ufffc"
 _MILLISECONDS = re.compile(r"\d{1,17}", re.ASCII)
 
 
@@ -196,7 +197,7 @@ def _convert_message(line: bytes, chats: Chats) -> Message:
     person = chats.ids.get(author, "")
     message = Message(time, person, "", "system", id=f"{sent} {person}" if time else "")
     for key in _USER_MESSAGE_KEYS.keys() & item.keys():
-        message.kind, message.text = "text", _get_message_text(item[key])
+        message.kind, message.text = "text", _get_message_text(item[key], chats)
         message.extra = _collect_extra(item[key], _USER_MESSAGE_KEYS[key], chats)
     if _DELETED_KEYS & item.keys():
         message.kind = "unsent"
@@ -205,13 +206,30 @@ def _convert_message(line: bytes, chats: Chats) -> Message:
     return message
 
 
-def _get_message_text(content: Any) -> str:
+def _get_message_text(content: Any, chats: Chats) -> str:
     return (
-        _get_text(content, "text", "body")
-        or _get_text(content, "textReply", "text", "body")
+        _replace_mentions(_get(content, "text"), chats)
+        or _replace_mentions(_get(content, "textReply", "text"), chats)
         or _get_text(content, "emoji")
         or _get_text(content, "question")
     )
+
+
+def _replace_mentions(value: Any, chats: Chats) -> str:
+    """Return the text of a body, with names in place of U+FFFC for mentions."""
+    text = _get_text(value, "body")
+    if _MENTION not in text:
+        return text
+    ranges = [
+        (start, _decode_account_id(_get_text(item, "mentionAci")))
+        for item in iter_dicts(_get(value, "bodyRanges"))
+        if isinstance(start := item.get("start", 0), int) and "mentionAci" in item
+    ]
+    # Mentions are in the order of their places; styles have no mention.
+    names = (f"@{chats.people.get(id_, Person(id_)).name}" for _, id_ in sorted(ranges))
+    parts = text.split(_MENTION)
+    texts = [next(names, _MENTION) + part for part in parts[1:]]
+    return "".join([parts[0], *texts])
 
 
 def _collect_extra(content: Any, attachment_type: str, chats: Chats) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from langchain_chatexports._files import is_pipe, translate_write_errors
+from langchain_chatexports._parts import part_folder
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import MERGED, Counts, sum_counts
 from langchain_chatexports.datasets.card import (
@@ -261,17 +261,11 @@ class _Encoder:
 @contextmanager
 def stage_dataset(path: Path, header: TraceHeader) -> "Iterator[StagedDataset]":
     """Create a set in a private folder next to its path."""
-    # Use a short prefix: the target's name with a suffix may be too long.
     with (
-        tempfile.TemporaryDirectory(
-            dir=path.parent,
-            prefix=".chatexports-",
-            suffix=".part",
-            ignore_cleanup_errors=True,
-        ) as folder,
-        _open_private(Path(folder, "trace")) as trace,
+        part_folder(path.parent) as folder,
+        _open_private(folder / "trace") as trace,
     ):
-        yield StagedDataset(path, header, Path(folder), trace)
+        yield StagedDataset(path, header, folder, trace)
 
 
 class StagedDataset:

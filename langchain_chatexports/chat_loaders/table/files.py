@@ -19,6 +19,7 @@ import msgspec
 
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import DECODE_ERRORS, decode_json
+from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
 from langchain_chatexports.chat_loaders.table.columns import choose_columns, has_columns
 from langchain_chatexports.chat_loaders.table.database import (
     Cells,
@@ -34,8 +35,6 @@ _HEAD_BYTES = 1 << 16
 _MAX_INSPECTED_LINES = 100
 # Excel uses semicolons in locales with a decimal comma.
 _DELIMITERS = ",;\t|"
-_LEGACY_ENCODING = "cp1252"  # Excel's "CSV" in Western Europe and America.
-_LEGACY_FALLBACK = "langchain_chatexports.cp1252_fallback"
 _NESTED = re.compile(r"\]$|^(?:BLOB|STRUCT|MAP|UNION|VARIANT)")
 # Parquet compresses logs by a factor of 5 to 20, but a billion equal values fit into
 # 1 kB.
@@ -136,18 +135,6 @@ def _cell_to_text(value: Any) -> str | None:
     return str(value).removesuffix(".0")
 
 
-def _decode_as_legacy(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    if error.encoding != "utf-8":
-        return "\ufffd", error.end
-    data = error.object[error.start : error.end]
-    return data.decode(_LEGACY_ENCODING, "replace"), error.end
-
-
-codecs.register_error(_LEGACY_FALLBACK, _decode_as_legacy)
-
-
 def _detect_encoding(head: bytes) -> str:
     return "utf-16" if head.startswith(_UTF_16_MARKS) else "utf-8-sig"
 
@@ -159,7 +146,7 @@ def _detect_delimiter(line: str) -> str:
 
 def _read_header(head: bytes) -> list[str]:
     """Read the column names in the first line of a CSV file."""
-    line = head.decode(_detect_encoding(head), _LEGACY_FALLBACK).partition("\n")[0]
+    line = head.decode(_detect_encoding(head), LEGACY_FALLBACK).partition("\n")[0]
     with suppress(csv.Error):
         rows = csv.reader(
             io.StringIO(line, newline=""), delimiter=_detect_delimiter(line)
@@ -177,7 +164,7 @@ def _read_csv_cells(
     with (
         file.open() as source,
         io.TextIOWrapper(
-            source, _detect_encoding(head), _LEGACY_FALLBACK, newline=""
+            source, _detect_encoding(head), LEGACY_FALLBACK, newline=""
         ) as text,
     ):
         rows = csv.reader(

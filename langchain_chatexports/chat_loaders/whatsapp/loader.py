@@ -1,5 +1,6 @@
 """The chat loader for WhatsApp exports."""
 
+import codecs
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import tzinfo
@@ -148,6 +149,7 @@ class WhatsAppChatLoader(ChatExportLoader):
     def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
         with file.open() as stream:
             records, orders, days = phone.read(read_lines(stream))
+        _report_encoding(file, files)
         files.check_count(len(records.records))
         _check_records(records, orders, file)
         _report_dates(records, orders, days, file, files)
@@ -209,6 +211,21 @@ def _check_records(records: Records, orders: list[Order], file: ExportFile) -> N
             "and a time. Export the chat again on the phone."
         )
         raise ExportFormatError(msg, path=file.path)
+
+
+def _report_encoding(file: ExportFile, files: ExportFiles) -> None:
+    """Warn about a file that a program saved in another encoding."""
+    data = file.read()
+    if data.isascii() or data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        files.warn(
+            f"{file.label} is not UTF-8, so another program saved it. Its other "
+            "characters are read as Windows-1252. Export the chat again if they are "
+            "wrong."
+        )
 
 
 def _report_pasted(records: Records, file: ExportFile, files: ExportFiles) -> None:

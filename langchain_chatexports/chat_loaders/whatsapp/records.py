@@ -23,6 +23,7 @@ from langchain_chatexports.chat_loaders.date_order import (
     days_since_1970,
     find_order,
 )
+from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     Layout,
     learn_layouts,
@@ -34,6 +35,7 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import to_plain_text
 # Messages have at most 65,536 characters. Longer lines are split, so that no file is
 # read as a single line.
 _MAX_LINE = 1 << 18
+_HEAD_BYTES = 1 << 12
 
 
 class Record(NamedTuple):
@@ -215,7 +217,11 @@ def read_lines(file: IO[bytes]) -> Iterator[str]:
     is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     file.seek(0)
     encoding = "utf-16" if is_utf16 else "utf-8-sig"
-    text = io.TextIOWrapper(file, encoding, errors="replace", newline="\n")
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    # Old programs for the Mac end lines with `\r`.
+    newline = None if b"\r" in head and b"\n" not in head else "\n"
+    text = io.TextIOWrapper(file, encoding, LEGACY_FALLBACK, newline=newline)
     try:
         while line := text.readline(_MAX_LINE):
             yield line.removesuffix("\n")

@@ -219,3 +219,38 @@ def test_joining_by_name_alone_is_reported(tmp_path: Path) -> None:
     loader = FolderFacebookMessengerChatLoader(export.to_folder(tmp_path), owner="Ada")
     found, details = read_with_warning(loader, "Bob_7.json and the thread bob_1 are")
     assert (found, details["joined_by_name"]) == (["old", "x"], 1)
+
+
+def test_legacy_encoding_is_read_and_reported(tmp_path: Path) -> None:
+    chat = WhatsAppChat.android().says("Zoë", "Schöne Grüße").says("Bo", "Oui, ça va")
+    path = chat.to_file(tmp_path / "WhatsApp Chat with Bo.txt", "cp1252")
+    loader = WhatsAppChatLoader(path, timezone="UTC")
+    found, _ = read_with_warning(loader, "is not UTF-8")
+    assert found == ["Schöne Grüße", "Oui, ça va"]
+
+
+def test_old_line_ends_are_read(tmp_path: Path) -> None:
+    chat = WhatsAppChat.android().says("Ann", "one").says("Bo", "two")
+    chat.end = "\r"
+    path = chat.to_file(tmp_path / "WhatsApp Chat with Bo.txt")
+    assert loaded(WhatsAppChatLoader(path, timezone="UTC")) == ["one", "two"]
+
+
+def test_signal_mentions_are_names(tmp_path: Path) -> None:
+    export = SignalExport()
+    hare, fox = export.contact("Hare"), export.contact("Fox")
+    acis = [
+        frame["recipient"]["contact"]["aci"]
+        for frame in export.frames
+        if isinstance(frame, dict) and "contact" in frame.get("recipient", {})
+    ]
+    chat = export.chat(hare)
+    ranges = [
+        {"start": 9, "length": 1, "mentionAci": acis[0]},
+        {"start": 0, "length": 2, "style": "BOLD"},
+        {"length": 1, "mentionAci": acis[1]},
+    ]
+    text = {"body": "\ufffc, meet \ufffc!", "bodyRanges": ranges}
+    chat.add(fox, "standardMessage", {"text": text})
+    path = export.write(tmp_path / "main.jsonl")
+    assert loaded(SignalChatLoader(path)) == ["@Fox, meet @Hare!"]

@@ -75,7 +75,9 @@ def instagram_zip(folder: Path) -> Path:
 
 def encrypted_messenger(folder: Path) -> Path:
     export = messenger.Export()
-    export.thread("ada_1", [ADA, GRACE]).says(ADA, "Davor", NOON)
+    export.thread("ada_1", [ADA, GRACE], section="e2ee_cutover").says(
+        ADA, "Davor", NOON
+    )
     chat = export.encrypted(f"messages/{ADA}_1.json", [GRACE, ADA])
     for number in range(5):
         chat.says(ADA, f"Später {number} 😂", NOON + 10**8 + number)
