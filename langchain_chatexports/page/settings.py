@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -137,6 +138,7 @@ def forget(session: PageSession, person: str) -> None:
     """Delete the indexes with a person, and find models and examples with them."""
 
     def change() -> Outcome:
+        shutil.rmtree(session.search_dir, ignore_errors=True)
         found = removal.forget(
             None,
             people=[person.strip()],
@@ -164,6 +166,7 @@ def delete_everything(session: PageSession) -> None:
 
     def change() -> Outcome:
         session.stop_server()
+        shutil.rmtree(session.search_dir, ignore_errors=True)
         deleted = models.delete_everything(session.workspace, session.index_dir)
         session.clear()
         done = lazy_gettext("Deleted: {kept}.", kept=_data_text(deleted))
@@ -435,6 +438,13 @@ def _build_forget(session: PageSession) -> None:
             sentences = [
                 _("Searching no longer finds this person quickly.")
                 if found.indexes
+                else "",
+                ngettext(
+                    "Deleted: {count} chat with this person.",
+                    "Deleted: {count} chats with this person.",
+                    found.talks,
+                )
+                if found.talks
                 else "",
                 _("What still knows this person:")
                 if remaining

@@ -32,7 +32,15 @@ from langchain_chatexports.page.elements import (
     set_text,
     sheet,
 )
-from langchain_chatexports.page.frame import ADD, SETTINGS, add_avatar, add_back
+from langchain_chatexports.page.frame import (
+    ADD,
+    SEARCH,
+    SETTINGS,
+    TEACH,
+    TELL_APART,
+    add_avatar,
+    add_back,
+)
 from langchain_chatexports.page.languages import (
     Size,
     _,
@@ -453,6 +461,7 @@ def _build_menu(session: PageSession, conversation: Conversation) -> None:
         _item(_("New chat"), conversation.start_new)
         _item(_("Earlier chats"), lambda: _show_earlier_chats(conversation))
         _item(_("Facts about this model"), lambda: _show_facts(conversation))
+        _add_person_links(conversation.person.key)
         copy = _item(_("Copy chat"), lambda: _copy(conversation))
         export = _item(_("Export chat"), lambda: _export(conversation))
         with add("label", classes="item", role="menuitemcheckbox") as kept:
@@ -472,6 +481,15 @@ def _build_menu(session: PageSession, conversation: Conversation) -> None:
 
     conversation.published.watch(lambda s: s, show)
     del session
+
+
+def _add_person_links(key: str) -> None:
+    for title, path in (
+        (_("Search in your chats"), f"{SEARCH}?person={key}"),
+        (_("Teach a model"), f"{TEACH}/{key}"),
+        (_("Can you tell it apart?"), f"{TELL_APART}/{key}"),
+    ):
+        link(title, path, "item", role="menuitem")
 
 
 def _item(title: str, on_click: Any) -> Any:

@@ -135,11 +135,11 @@ class Browser:
         self.see("Drop files and folders anywhere")
 
         def remove_next() -> bool:
-            names = "Remove from the list", "Cancel"
+            names = "Remove", "Cancel"
             buttons = [b for b in self.all(".card button") if b.text in names]
             if buttons:
                 buttons[0].click()
-            return "Don't have an export yet?" in self.text
+            return not buttons and not self.all(".card h2")
 
         wait(remove_next)
 
@@ -173,7 +173,7 @@ class Browser:
     def click(self, name: str) -> None:
         def try_click() -> bool:
             self.wait_for_connection()
-            for element in self.all("button, a, [role=option], .q-item, .q-checkbox"):
+            for element in self.all("button, a, summary, label"):
                 is_named = name in element.text.splitlines()
                 if is_named and element.is_displayed() and element.is_enabled():
                     element.click()
@@ -186,13 +186,13 @@ class Browser:
         """Click a button of the open dialog, and wait until it is closed."""
 
         def press() -> bool:
-            buttons = [b for b in self.all(".dialog button") if b.text == name]
+            buttons = [b for b in self.all("dialog button") if b.text == name]
             if buttons:
                 buttons[0].click()
             return bool(buttons)
 
         wait(press)
-        wait(lambda: not self.all(".dialog"))
+        wait(lambda: not self.all("dialog"))
 
     def write(self, label: str, text: str) -> WebElement:
         css = f":is(input, textarea)[aria-label^='{label}']:enabled"
@@ -201,19 +201,11 @@ class Browser:
         field.send_keys(text)
         return field  # type: ignore[no-any-return] # selenium's is untyped here
 
-    def choose(self, label: str, option: str) -> None:
-        def try_click() -> bool:
-            for item in self.all(".q-menu .q-item"):
-                if option in item.text:
-                    item.click()
-                    return True
-            return False
-
-        select = f".q-select:has([aria-label^='{label}'])"
-        self.wait_for_connection()
-        wait(lambda: self.all(select))[0].click()
-        wait(try_click)
-        wait(lambda: not self.all(".q-menu"))
+    def add_path(self, path: Path) -> None:
+        """Add chats by their path, on the screen that adds them."""
+        if not self.all("details[open] textarea[name=line]"):
+            self.click("More")
+        self.write("Where a file or folder is", f"{path}\n")
 
     @property
     def focused(self) -> str:

@@ -1,4 +1,4 @@
-"""From two samples to an answer by keyboard, and all screens in other languages."""
+"""From two samples to a model by keyboard, and all screens in other languages."""
 
 import shutil
 from pathlib import Path
@@ -12,23 +12,23 @@ from langchain_chatexports.page.languages import (
     lazy_gettext,
     negotiate_language,
 )
+from langchain_chatexports.page.people import person_key
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.integration_tests.page.conftest import Browser, Browsers, Command, wait
 from tests.unit_tests.builders.english import english_words
 
 _SCREENS = {
-    "add": "Add exports",
-    "choose": "Choose",
-    "train": "Train",
-    "talk": "Talk",
-    "guess": "Guess",
-    "settings": "Manage",
+    "add": "Add chats",
+    "settings": "Settings",
+    "search": "Search in your chats",
+    f"teach/{person_key('Harry Potter')}": "Another model",
+    f"tell-apart/{person_key('Harry Potter')}": "Can you tell it apart?",
 }
 # Visible and announced texts, except for chats.
 _READ_TEXTS = """
     const read = [];
     for (const e of document.querySelectorAll('body *')) {
-        if (e.closest('.bubble, .small, .notranslate, [lang=en]')) continue;
+        if (e.closest('.bubble, .quote, .name, .notranslate, [lang=en]')) continue;
         if (e.closest('script, style')) continue;
         for (const name of ['aria-label', 'placeholder', 'title', 'alt'])
             if (e.getAttribute(name)) read.push(e.getAttribute(name));
@@ -46,38 +46,31 @@ def messenger_zip(tmp_path: Path) -> Path:
 
 
 @pytest.mark.training
-def test_samples_are_trained_by_keyboard_alone(
+def test_model_is_taught_by_keyboard_alone(
     command: Command, browsers: Browsers, messenger_zip: Path, tmp_path: Path
 ) -> None:
     browser = browsers()
     browser.open(command.link)
-    browser.see("Add exports")
+    browser.see("Add chats")
     browser.assert_accessible()
     # Files cannot be dropped by keyboard.
     browser.choose_files(messenger_zip)
-    browser.see("Messenger export")
-    browser.tab_to("Or the path")
-    browser.key(str(write_imessage(tmp_path / "chat.db")), Keys.ENTER)
-    browser.see("223 of 223 messages kept")
-    browser.assert_accessible()
-    browser.tab_to("Next: choose whose voice")
+    browser.see("663 messages")
+    browser.tab_to("More")
     browser.key(Keys.ENTER)
-    _choose_voice_and_base(browser)
-    browser.tab_to("Next: train")
-    browser.key(Keys.SPACE)
-    browser.see("Done · ")
+    browser.tab_to("Where a file or folder is")
+    browser.key(str(write_imessage(tmp_path / "chat.db")), Keys.ENTER)
+    browser.see("223 messages")
     browser.assert_accessible()
-    assert browser.all("svg.losses polyline")
+    browser.go(f"teach/{person_key('Harry Potter')}")
+    browser.see("It learns from")
+    browser.tab_to("Teach it")
+    browser.key(Keys.SPACE)
+    browser.see("Harry Potter has learned")
+    browser.assert_accessible()
     stored = Workspace(tmp_path / "data").snapshot()
     assert [model.person for model in stored.models] == ["Harry Potter"]
     assert [job.state for job in stored.jobs] == [State.SUCCEEDED]
-    browser.tab_to("Next: talk to it")
-    browser.key(Keys.ENTER)
-    _talk(browser)
-    command.kill_children()
-    browser.tab_to("Again")
-    browser.key(Keys.ENTER)
-    wait(lambda: browser.all(".theirs") or "No answer." in browser.text)
     # Each tab has its own language.
     for width, language in ((1280, "de-DE"), (390, "hi-IN")):
         other = browsers(width=width, is_dark=width == 390, language=language)
@@ -97,37 +90,13 @@ def _check_screens(browser: Browser, language: Language) -> None:
         assert not [text for text in texts if english_words(text)]
 
 
-def _choose_voice_and_base(browser: Browser) -> None:
-    browser.see("Whose voice")
-    # The only known owner of the two exports.
-    browser.see("Harry Potter (")
-    browser.tab_to("Next: create examples")
-    browser.key(Keys.ENTER)
-    browser.see("What the model learns from")
-    browser.assert_accessible()
-
-
-def _talk(browser: Browser) -> None:
-    wait(lambda: browser.all("textarea[aria-label='Message']:enabled"))
-    can_send = "//button[normalize-space()='Send' and not(@disabled)]"
-    assert not browser.driver.find_elements("xpath", can_send)
-    browser.tab_to("Message")
-    browser.key("Hello <b>there</b>")
-    wait(lambda: browser.driver.find_elements("xpath", can_send))
-    browser.key(Keys.ENTER)
-    browser.see("Hello <b>there</b>")
-    # The model has random weights: its answer can be empty.
-    wait(lambda: browser.all(".theirs") or "No answer." in browser.text)
-    browser.assert_accessible()
-
-
 def _export_model(browser: Browser, folder: Path) -> None:
     browser.go("settings")
-    browser.see("The voice of Harry Potter")
-    browser.click("Export this model")
-    field = browser.write("New folder", "")
-    field.send_keys(Keys.CONTROL, "a")
-    field.send_keys(str(folder))
-    browser.click("Write")
+    browser.see("writes like Harry Potter")
+    browser.click("Export")
+    browser.see("New folder")
+    wait(lambda: browser.driver.switch_to.active_element.tag_name == "input")
+    browser.key(Keys.CONTROL, "a", Keys.NULL)
+    browser.key(str(folder), Keys.ENTER)
     browser.see("For Ollama: ollama create NAME -f")
     assert {path.name for path in folder.iterdir()} == {"Modelfile", "model.gguf"}

@@ -32,36 +32,25 @@ def test_page_handles_thirty_thousand_messages(
     longer.write_bytes(export.read_bytes() * 6)
     browser, other = browsers(width=390), browsers(is_dark=True)
     browser.open(command.link)
-    browser.write("Or the path", f"{longer}\n")
+    browser.add_path(longer)
     browser.see("Reading …")
     # Reading does not block another tab.
     other.open(command.next_link())
-    other.go("choose")
-    other.see("No chats to choose from yet.")
+    other.go("search")
+    other.see("The chats are not here")
     # The click is not lost, although the card changes with each step of the progress.
     browser.click("Cancel")
-    browser.see("Don't have an export yet?")
-    browser.write("Or the path", f"{export}\n")
-    browser.see("30,000 of 30,000 messages kept")
-    browser.click("Next: choose whose voice to learn")
-    browser.see("Whose voice")
+    wait(lambda: "longer.jsonl" not in browser.text)
+    browser.add_path(export)
+    browser.see("30,000 messages")
+    browser.see("197 more people are in the list of chats.")
     browser.assert_accessible()
-    browser.all(".q-select")[0].click()
-    names = ".q-menu .q-item__label"
-    hebrew = wait(lambda: [n for n in browser.all(names) if _HEBREW in n.text])[0]
-    assert hebrew.value_of_css_property("unicode-bidi") == "plaintext"
-    voice, select = browser.all(names)[0].text, browser.all(".q-select")[0]
-    other.go("choose")
-    other.see("Whose voice")
-    browser.click(voice)
-    wait(lambda: not browser.all(".q-menu"))
-    # The other tab shows the choice, and this one keeps it.
-    other.see(voice)
-    wait(lambda: voice in select.text)
-    browser.click("Next: create examples")
-    browser.see("What the model learns from")
-    browser.see("Example 1 of ")
-    browser.choose("Base model", "SmolLM2-135M")
-    browser.see("trains in about ")
-    assert "SmolLM2-135M" in browser.all(".q-select")[-1].text
+    names = [h for h in browser.all("h2") if _HEBREW in h.text]
+    assert names[0].get_attribute("dir") == "auto"
+    links = browser.all("a[aria-label^='Teach a model to write like Ann']")
+    browser.open(links[0].get_attribute("href") or "")
+    browser.see("15,000 messages that Ann wrote")
+    browser.click("What it learns from")
+    browser.see("about the race.")
+    browser.assert_fits_window()
     browser.assert_no_errors()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from langchain_chatexports.local_server import Job, State, Workspace
+from langchain_chatexports.page.people import person_key
 from langchain_chatexports.samples import write_messenger
 from tests.integration_tests.page.conftest import Browsers, opened, wait
 
@@ -21,41 +22,42 @@ def test_stopped_or_killed_training_continues(
         (job,) = workspace.jobs.list()
         return job
 
+    sheet = f"teach/{person_key('Harry Potter')}"
     with opened(tmp_path, tiny_base) as command:
         one, other = browsers(), browsers(width=390, is_dark=True)
         one.open(command.link)
-        one.write("Or the path", f"{export}\n")
-        one.see("messages kept")
-        one.go("choose")
-        one.click("Next: create examples")
-        one.see("Choose a base model")
+        one.add_path(export)
+        one.see("663 messages")
+        one.go(sheet)
+        one.see("It learns from")
         # Open the other tab first, since training only takes seconds.
         other.open(command.next_link())
-        other.go("train")
-        one.click("Next: train")
-        other.see("Harry Potter")
-        other.see("Step ")
-        other.click("Stop")
-        one.see("Stopped · ")
+        other.go(sheet)
+        other.see("It learns from")
+        one.click("Teach it")
+        other.see("Learning")
+        other.click("Pause")
+        one.see("Paused. It goes on where it stopped.")
+        one.assert_accessible()
         job = find_job()
         assert job.state is State.PAUSED
         assert 0 < job.saved_step < (job.steps or 0)
     with opened(tmp_path, None) as command:
         # The job's own base is used; closing the tab does not stop training.
         one.open(command.link)
-        one.go("train")
+        one.go(sheet)
         one.click("Continue")
         wait(lambda: find_job().state is State.RUNNING)
         command.kill_children()
         one.see("possibly because memory ran out")
         one.go("settings")
-        one.see("Failed · Step ")
-        one.go("train")
+        one.see("has not learned to the end")
+        one.go(sheet)
         one.click("Continue")
         wait(lambda: find_job().state is State.RUNNING)
         wait(lambda: "ran out" not in one.text)
         one.open("about:blank")
         wait(lambda: find_job().state is State.SUCCEEDED)
         other.open(command.next_link())
-        other.go("train")
-        other.see("Done · ")
+        other.go(sheet)
+        other.see("Harry Potter has learned")

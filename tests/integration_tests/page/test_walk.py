@@ -12,6 +12,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import Workspace
+from langchain_chatexports.page.people import person_key
 from langchain_chatexports.samples import write_messenger
 from tests.integration_tests.page.conftest import Browser, Browsers, Command, wait
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -19,9 +20,11 @@ from tests.unit_tests.builders.whatsapp import WhatsAppChat
 _VIEWS = [(1280, 800), (390, 844)]
 _PICTURES = {
     "02-added-1280-light": "page-add",
-    "03-choose-1280-light": "page-choose",
-    "12-manage-390-dark": "page-manage",
+    "04-teach-open-1280-light": "page-teach",
+    "10-settings-390-dark": "page-settings",
 }
+_KEY = person_key("Ben Cole")
+_FOLDED = "Another model", "Leave out chats, or replace names", "What it learns from"
 _WORDS = (
     "Bring Find Paint Sell Mend Wash Keep Send",
     "our your her his that this",
@@ -51,11 +54,6 @@ class _Walkthrough:
         self.browser = browser
         self.findings: dict[str, list[str]] = {}
 
-    def show(self, css: str) -> None:
-        """Scroll to the first matching element, for a picture."""
-        script = "document.querySelector(arguments[0]).scrollIntoView()"
-        self.browser.driver.execute_script(script, css)
-
     def check(self, state: str) -> None:
         for width, height in _VIEWS:
             for is_dark in (False, True):
@@ -77,32 +75,24 @@ def test_all_screens_are_accessible(
     browser = browsers()
     walkthrough = _Walkthrough(browser)
     browser.open(command.link)
-    browser.see("Don't have an export yet?")
+    browser.see("Try it with sample chats")
     walkthrough.check("01-add")
     browser.drop(write_messenger(tmp_path / "Hogwarts"), chat)
-    browser.see("416 of 416 messages kept")
-    walkthrough.show(".card")
+    browser.see("416 messages")
     walkthrough.check("02-added")
-    browser.click("Remove from the list")
-    wait(lambda: "Hogwarts" not in browser.text)
-    browser.click("Next: choose whose voice to learn")
-    browser.choose("Whose voice", "Ben Cole, the export's owner")
-    browser.click("Filter chats or replace names")
-    browser.click("Next: create examples")
-    browser.see("more held out")
-    browser.see("Next: train")
-    walkthrough.show("h2")
-    walkthrough.check("03-choose")
-    browser.click("Next: train")
-    browser.see("The model reads the examples many times")
-    walkthrough.check("04-training-starts")
-    browser.see("Step ")
-    walkthrough.check("05-training")
-    browser.see("Done · ")
-    walkthrough.check("06-trained")
-    browser.click("Next: talk to it")
-    _talk(walkthrough)
-    _guess(walkthrough)
+    browser.go(f"teach/{_KEY}")
+    browser.see("Teach it")
+    walkthrough.check("03-teach")
+    for name in _FOLDED:
+        browser.click(name)
+    walkthrough.check("04-teach-open")
+    browser.click("Teach it")
+    browser.see("Learning")
+    walkthrough.check("05-learning")
+    browser.see("Ben Cole has learned")
+    walkthrough.check("06-learned")
+    _play(walkthrough)
+    _search(walkthrough)
     _forget(walkthrough)
     assert Workspace(tmp_path / "data").models.list() == ()
     assert chat.exists()
@@ -110,59 +100,37 @@ def test_all_screens_are_accessible(
     assert not walkthrough.findings
 
 
-def _talk(walkthrough: _Walkthrough) -> None:
+def _play(walkthrough: _Walkthrough) -> None:
     browser = walkthrough.browser
-    browser.write("Message", f"Hello{Keys.SHIFT}{Keys.ENTER}{Keys.NULL}are you there?")
-    browser.key(Keys.ENTER)
-    wait(lambda: [b.text for b in browser.all(".mine")] == ["Hello", "are you there?"])
-    wait(lambda: browser.all("button[aria-label^='Copy']"))
-    walkthrough.check("07-talk")
-    browser.click("Edit")
-    browser.see("Later messages are removed")
-    wait(lambda: browser.focused == "Message")
-    walkthrough.check("08-edit")
-    browser.key(Keys.END, " now", Keys.ENTER)
-    browser.see("are you there? now")
-    wait(lambda: browser.all("button[aria-label^='Copy']"))
-    browser.click("New talk")
-    browser.click("Earlier talks (1)")
-    browser.see("1 answer")
-    walkthrough.check("09-earlier-talks")
-    browser.click("Continue")
-    browser.see("are you there? now")
+    browser.go(f"tell-apart/{_KEY}")
+    browser.see("Which one?")
+    walkthrough.check("07-play")
+    play = wait(lambda: [b for b in browser.all("button") if "Play" in b.text])
+    browser.click(play[0].text)
+    # The model has random weights: all answers can be unsuitable. See test_tell_apart.
+    wait(lambda: "Pair 1 of" in browser.text or "No two replies" in browser.text)
+    walkthrough.check("08-pair")
 
 
-def _guess(walkthrough: _Walkthrough) -> None:
+def _search(walkthrough: _Walkthrough) -> None:
     browser = walkthrough.browser
-    browser.go("guess")
-    browser.choose("How many pairs", "10: just for fun")
-    browser.click("Play")
-    # The model has random weights: all answers can be unsuitable. See test_guess.py.
-    wait(lambda: "Pair 1 of" in browser.text or "no suitable pair" in browser.text)
-    walkthrough.check("10-guess")
-
-    def guess() -> bool:
-        for button in browser.all("button"):
-            if button.text == "A is real":
-                button.click()
-        return "Your result" in browser.text or "no suitable pair" in browser.text
-
-    wait(guess)
-    walkthrough.check("11-guessed")
+    browser.go("search")
+    browser.write("Words", f"kettle{Keys.ENTER}")
+    browser.see("with “kettle”")
+    walkthrough.check("09-search")
 
 
 def _forget(walkthrough: _Walkthrough) -> None:
     browser = walkthrough.browser
     browser.go("settings")
-    browser.see("The voice of Ben Cole")
-    walkthrough.check("12-manage")
-    browser.write("Name or phone number of the person", "ben cole")
-    browser.click("Forget")
-    browser.see("Model Ben Cole · it learned this voice")
-    walkthrough.check("13-known-by")
-    browser.click("Also delete these …")
-    browser.see("Not deleted: your exports")
-    walkthrough.check("14-delete")
+    browser.see("writes like Ben Cole")
+    walkthrough.check("10-settings")
+    browser.write("Name or phone number", f"ben cole{Keys.ENTER}")
+    browser.see("The model Ben Cole · it writes like this person")
+    walkthrough.check("11-known-by")
+    browser.click("Delete these, too …")
+    browser.see("What stays: your chats")
+    walkthrough.check("12-delete")
     browser.click_in_dialog("Delete")
-    browser.see("Deleted: Model Ben Cole")
-    walkthrough.check("15-forgotten")
+    browser.see("Deleted: The model Ben Cole")
+    walkthrough.check("13-forgotten")

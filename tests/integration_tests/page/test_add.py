@@ -1,10 +1,12 @@
-"""Adding exports by drag and drop, and by the system's dialog."""
+"""Adding chats by drag and drop, and by the system's dialog."""
 
 import shutil
 from pathlib import Path
 
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.integration_tests.page.conftest import Browsers, Command, wait
+
+_FRAME = ".drop-frame"
 
 
 def test_files_and_folders_can_be_dropped_anywhere(
@@ -19,26 +21,46 @@ def test_files_and_folders_can_be_dropped_anywhere(
     browser.open_empty(shared)
     (tmp_path / "Holidays").mkdir()
     shutil.copy(folder / "photo.jpg", tmp_path / "Holidays")
-    browser.drop(chats, folder, tmp_path / "Holidays", tmp_path / "notes.txt")
+    photo = shutil.copy(folder / "photo.jpg", tmp_path / "beach.jpg")
+    dropped = chats, folder, tmp_path / "Holidays", tmp_path / "notes.txt", photo
+    browser.drop(*map(Path, dropped))
     # Elsewhere on the page, while the others are read.
     browser.drop(tmp_path / "same.db", x=1275, y=600)
-    browser.see("iMessage export · 10 chats")
-    browser.see("Messenger export · 9 chats")
-    browser.see("This does not look like a chat export")
-    browser.see("223 messages are also in another export, and are used only once.")
+    browser.see("223 messages")
+    browser.see("663 messages")
+    browser.see("This does not look like a chat.")
+    browser.see("This is a photo, not a chat.")
+    browser.see("You have already added same.db.")
     browser.see("Holidays is empty, or contains only photos and videos: skipped.")
     assert "/copies/" not in browser.text
-    assert browser.driver.current_url == browser.address
     browser.assert_accessible()
     browser.look_as(390, 844, is_dark=True)
     browser.assert_accessible()
-    # On a screen without a list of exports.
-    browser.go("choose")
-    browser.see("Whose voice")
-    (tmp_path / "later").mkdir()
-    browser.drop(write_imessage(tmp_path / "later" / "chat2.db"))
-    browser.go("add")
+    browser.look_as(1280, 800, is_dark=False)
+    browser.click("Remove all that could not be read")
+    wait(lambda: "notes.txt" not in browser.text)
+    browser.see("Try it with sample chats")
+
+
+def test_drop_on_another_screen_leads_to_add(
+    shared: Command, browsers: Browsers, tmp_path: Path
+) -> None:
+    browser = browsers()
+    browser.open_empty(shared)
+    browser.go("settings")
+    browser.wait_for_connection()
+    chats = write_imessage(tmp_path / "chat2.db")
+    data = {"items": [], "files": [str(chats)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver"):
+        event = {"type": kind, "x": 500, "y": 300, "data": data}
+        browser.driver.execute_cdp_cmd("Input.dispatchDragEvent", event)
+    (frame,) = browser.all(_FRAME)
+    wait(frame.is_displayed, seconds=5)
+    browser.see("Drop here, to add it")
+    wait(lambda: not frame.is_displayed(), seconds=5)
+    browser.drop(chats, x=500, y=300)
     browser.see("chat2.db")
+    assert browser.driver.current_url.endswith("/add")
     browser.assert_no_errors()
 
 
@@ -52,16 +74,15 @@ def test_files_are_chosen_and_removed(
     browser = browsers()
     browser.open_empty(shared)
     browser.choose_files(write_messenger(tmp_path / "hogwarts"), name="folder")
-    browser.see("Messenger export · 9 chats")
-    browser.click("Remove from the list")
-    browser.see("Don't have an export yet?")
+    browser.see("Talk with Draco Malfoy now")
+    browser.click("Remove")
+    wait(lambda: "Talk with Draco Malfoy now" not in browser.text)
     browser.choose_files(first, tmp_path / second)
     browser.see("first.db")
-    browser.see("fb.zip")
-    browser.see("Next: choose whose voice")
-    browser.click("Remove from the list")
+    browser.see("Talk with Draco Malfoy now")
+    browser.click("Remove")
     wait(lambda: "first.db" not in browser.text)
-    browser.see("Next: choose whose voice")
+    browser.see("Talk with Draco Malfoy now")
 
 
 def test_incomplete_upload_is_reported(
@@ -73,28 +94,25 @@ def test_incomplete_upload_is_reported(
     browser.open_empty(shared)
     browser.drop(tmp_path / "large.zip")
     browser.see("Copying")
-    browser.go("talk")
+    browser.go("settings")
     browser.go("add")
-    browser.see("The upload is incomplete.")
-    assert "Copying" not in browser.text
+    browser.see("The file was not copied completely.")
 
 
-def test_focused_elements_are_accessible(shared: Command, browsers: Browsers) -> None:
+def test_focus_is_visible_and_steps_are_accessible(
+    shared: Command, browsers: Browsers
+) -> None:
     browser = browsers()
     browser.open_empty(shared)
-    browser.click("How do I get an export?")
-    browser.see("Open the chat and tap its name")
+    for summary in ("How do I get my chats?", "Signal", "More"):
+        browser.click(summary)
+    browser.see("Export the chat history, as JSON.")
     for width, is_dark in ((1280, True), (390, False)):
         browser.look_as(width, 844, is_dark=is_dark)
         browser.assert_accessible()
-        browser.tab_to("Or the path")
-        browser.assert_accessible()
-        browser.all(".q-select")[0].click()
-        wait(lambda: browser.all(".q-menu .q-item"))
-        # Quasar's list has no accessible name.
-        assert browser.axe_findings("color-contrast") == []
-        browser.click("Signal")
-        browser.see("Export the chat history, as JSON.")
-        wait(lambda: not browser.all(".q-menu"))
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    for name in ("Choose files", "Choose a folder", "Try it with sample", "Where a"):
+        browser.tab_to(name)
+        assert browser.driver.execute_script(outline) == "solid"
     heights = [b.size["height"] for b in browser.all("button") if b.is_displayed()]
     assert min(heights) >= 44

@@ -1,4 +1,4 @@
-"""Guess: the blind test as a game in two tabs.
+"""Can you tell it apart? The game in two tabs.
 
 The server answers with fixed texts, as no random model answers with HTML.
 """
@@ -8,9 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import Workspace, job_labels
-from tests.integration_tests.page.conftest import Browsers, Command, opened, wait
+from langchain_chatexports.page.people import person_key
+from tests.integration_tests.page.conftest import (
+    Browser,
+    Browsers,
+    Command,
+    opened,
+    wait,
+)
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 from tests.unit_tests.builders.workspaces import add_tuned_model
 
@@ -64,56 +72,47 @@ def running_page(
             yield command
 
 
+def _reply(browser: Browser, index: int) -> None:
+    def click() -> bool:
+        shown = [b for b in browser.all("button.guess") if b.is_displayed()]
+        if shown:
+            shown[index].click()
+        return bool(shown)
+
+    browser.wait_for_connection()
+    wait(click)
+
+
 def test_two_tabs_play_one_game_with_hostile_messages(
     shared: Command, browsers: Browsers
 ) -> None:
     one, other = browsers(), browsers(width=390, is_dark=True)
     one.open(shared.link)
-    one.go("guess")
-    one.see(_NAME)
-    one.click("Play")
+    one.go(f"tell-apart/{person_key(_NAME)}")
+    one.see("There are only 2 pairs in these chats.")
+    one.click("Play 2 pairs")
     one.see("Pair 1 of 2")
     one.see(_MODEL)
     one.see("<script>alert(3)</script>")
     other.open(shared.next_link())
-    other.go("guess")
+    other.go(f"tell-apart/{person_key(_NAME)}")
     one.assert_accessible()
-    one.click("Stop the game")
+    one.click("Stop")
     one.see("Stop this game? Your guesses will be lost.")
-    one.click("Cancel")
-    wait(lambda: not one.all(".dialog"))
+    wait(lambda: one.focused == "Cancel")
+    one.key(Keys.ESCAPE)
+    wait(lambda: not one.all("dialog"))
     other.see("Pair 1 of 2")
-    other.click("A is real")
+    _reply(other, 0)
+    one.see("of 1 right")
+    wait(lambda: other.focused == "Next")
+    other.assert_accessible()
+    other.key(Keys.ENTER)
     one.see("Pair 2 of 2")
-    wait(lambda: one.focused == "Pair 2 of 2")
-    other.click("B is real")
-    one.see("Your result")
-    one.see("of 2 correct (1 expected by chance): you could")
-    one.click("See 2 pairs again")
-    one.see("The model")
+    _reply(one, 1)
+    one.click("Next")
+    other.see("of 2: too few to say.")
     for browser in (one, other):
         browser.assert_accessible()
         browser.assert_no_html()
         browser.assert_no_errors()
-
-
-def test_answers_are_stacked_on_phone(shared: Command, browsers: Browsers) -> None:
-    browser = browsers(width=390, is_dark=True)
-    browser.open(shared.link)
-    browser.go("talk")
-    browser.write("Message", "Hello\n")
-    wait(lambda: len(browser.all(".bubble.theirs")) == 1)
-    browser.click("Also show the base model")
-    browser.click("Again")
-    wait(lambda: len(browser.all(".bubble.theirs")) == 2)
-    # The bubbles are rebuilt when the answers end.
-    wait(lambda: len({b.location["x"] for b in browser.all(".bubble.theirs")}) == 1)
-    browser.click("Also show the base model")
-    wait(lambda: len(browser.all(".bubble.theirs")) == 1)
-    browser.click("Delete the talk")
-    browser.see("Delete this talk?")
-    browser.assert_accessible()
-    browser.click_in_dialog("Delete the talk")
-    wait(lambda: not browser.all(".bubble"))
-    browser.assert_no_html()
-    browser.assert_no_errors()
