@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium import webdriver
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import Model, Workspace
@@ -97,16 +98,12 @@ def test_talk_by_keyboard(echoing: Command, browsers: Browsers) -> None:
     wait(lambda: "drawn at once" in _bubbles(browser, "mine"))
     assert not browser.all("#pending .bubble")
     wait(lambda: "drawn at once" in _bubbles(browser, "theirs"))
-    browser.key(
-        "one", Keys.SHIFT, Keys.ENTER, Keys.NULL, "two three four five", Keys.ENTER
-    )
+    lines = f"one{Keys.SHIFT}{Keys.ENTER}{Keys.NULL}two three four five{Keys.ENTER}"
+    browser.write("Message", lines)
     wait(lambda: "is typing" in browser.text or "waking up" in browser.text)
     browser.key("and this", Keys.ENTER)
-    wait(
-        lambda: (
-            _bubbles(browser, "mine")[-2:] == ["one\ntwo three four five", "and this"]
-        )
-    )
+    own = ["one\ntwo three four five", "and this"]
+    wait(lambda: _bubbles(browser, "mine")[-2:] == own)
     wait(lambda: "and this" in _bubbles(browser, "theirs"))
     tops.add(browser.driver.execute_script(_TOP))
     assert len(tops) == 1
@@ -194,14 +191,9 @@ def _assert_focus_is_visible(browser: Browser) -> None:
 
 def _touch_for_a_while(browser: Browser) -> None:
     bubble = wait(lambda: browser.all(".messages .theirs .bubble"))[0]
-    touch = webdriver.common.actions.pointer_input.PointerInput("touch", "finger")
-    actions = webdriver.ActionChains(browser.driver)
-    actions.w3c_actions = webdriver.common.actions.action_builder.ActionBuilder(
-        browser.driver, mouse=touch
-    )
-    pointer = actions.w3c_actions.pointer_action
-    pointer.move_to(bubble).pointer_down().pause(1).pointer_up()
-    actions.w3c_actions.perform()
+    actions = ActionBuilder(browser.driver, mouse=PointerInput("touch", "finger"))
+    actions.pointer_action.move_to(bubble).pointer_down().pause(1).pointer_up()
+    actions.perform()
     wait(lambda: [i.text for i in browser.all(".menu .copy") if i.is_displayed()])
 
 
