@@ -190,6 +190,24 @@ window.page = (() => {
     if (held) event.preventDefault();
   });
 
+  function announce(text) {
+    const announcer = document.getElementById("announcer");
+    if (announcer) announcer.textContent = text;
+  }
+
+  // Says that something long is done: in the title, and by the system if that is allowed.
+  function notify(text) {
+    announce(text);
+    if (!document.hidden) return;
+    const title = document.title;
+    document.title = `✓ ${text}`;
+    const restore = () => {
+      if (!document.hidden) document.title = title;
+    };
+    document.addEventListener("visibilitychange", restore, { once: true });
+    if (window.Notification?.permission === "granted") new Notification(text);
+  }
+
   // Without the program, nothing can be clicked; NiceGUI's message says how to start it.
   let wasConnected = false;
   setInterval(() => {
