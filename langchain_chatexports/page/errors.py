@@ -81,8 +81,8 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
     ),
     ExportAccessError: lazy_gettext(
         "The system does not allow this page to read it. On a Mac, open System "
-        "Settings, Privacy & Security, Full Disk Access, and allow the app in which "
-        "Chat exports runs; then restart that app."
+        "Settings, Privacy & Security, Full Disk Access, and allow the program that "
+        "opened this page; then start that program again."
     ),
     ExportFormatError: lazy_gettext("This does not look like a chat."),
     SenderNotFoundError: lazy_gettext("No person has this name."),
@@ -103,8 +103,7 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
         "The system refused access: the disk may be full, or the folder protected."
     ),
     Exception: lazy_gettext(
-        "An unexpected error occurred. Please report it; the details are in the window "
-        "in which Chat exports runs."
+        "An unexpected error occurred. Please report it, with the details below."
     ),
 }
 

@@ -157,11 +157,6 @@ class ExportList:
     def paths(self) -> list[Path]:
         return [path for card in self.cards if card.export for path in card.paths]
 
-    @property
-    def current_card(self) -> Card | None:
-        """The export that is currently being read."""
-        return next((card for card in self.cards if card.state == "reading"), None)
-
     # Copies of dropped files
 
     def new_copy(self, name: str) -> Path:

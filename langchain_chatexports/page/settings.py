@@ -502,7 +502,7 @@ def _data_text(data: LocalData) -> LazyMessage:
             len(data.snapshot.files),
         ),
         indexes=lazy_ngettext(
-            "{count} search index", "{count} search indexes", len(data.indexes)
+            "{count} search file", "{count} search files", len(data.indexes)
         ),
         size=Size(data.size_bytes),
     )

@@ -79,11 +79,6 @@ class Work:
             seconds_left=None if left is None else float(round(left)),
         )
 
-    @property
-    def state(self) -> object:
-        """The values that screens show, to detect changes."""
-        return self.is_running, self.title, self.progress, self.error
-
     def set_progress(
         self, done: Callable[[], int], total: int | None, unit: str = ""
     ) -> None:

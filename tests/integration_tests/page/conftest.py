@@ -132,6 +132,7 @@ class Browser:
     def open_empty(self, page: "Command") -> None:
         """Open a shared page, and remove the exports of other tests."""
         self.open(page.link)
+        self.go("add")
         self.see("Drop files and folders anywhere")
 
         def remove_next() -> bool:

@@ -38,10 +38,11 @@ def test_page_that_trains_and_answers_has_two_children(
     with PageSession(base, workspace.data_dir) as session:
         session.exports.add([write_messenger(tmp_path / "hogwarts")])
         session.exports.join(_SECONDS)
-        session.prepare()
-        session.preparing.join(_SECONDS)
-        session.train(base)
-        session.job_work.join(_SECONDS)
+        teaching, name = session.teaching, "Harry Potter"
+        teaching.prepare("harry", name)
+        teaching.preparing.join(_SECONDS)
+        teaching.train(teaching.lessons["harry"], base)
+        teaching.training.join(_SECONDS)
         wait(lambda: session.read().stored.models)
         add_job(
             workspace, base=base, base_model="tiny", hyperparameters={"n_epochs": 50}
