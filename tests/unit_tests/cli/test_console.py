@@ -68,7 +68,7 @@ def test_steps_are_lines_without_terminal(capsys: pytest.CaptureFixture[str]) ->
             show(StepEvent(step, 3, 1.0, None, 0.0, left))
     assert capsys.readouterr().err.splitlines() == [
         "  step 1/3, loss 1.00",
-        "  step 3/3, loss 1.00, about 0 s left",
+        "  step 3/3, loss 1.00",
     ]
 
 

@@ -112,7 +112,7 @@ def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 def test_read_only_folder_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def refuse(**_: Any) -> None:
+    def refuse(*_: Any) -> None:
         raise OSError(number, "no")
 
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
