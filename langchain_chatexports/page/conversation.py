@@ -13,12 +13,18 @@ from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import count
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import Model, find_base
+from langchain_chatexports.local_server import (
+    LocalServer,
+    Model,
+    Workspace,
+    find_base,
+)
 from langchain_chatexports.page.errors import (
     Failure,
     PageError,
@@ -26,8 +32,9 @@ from langchain_chatexports.page.errors import (
     translate_reply_error,
 )
 from langchain_chatexports.page.languages import lazy_gettext
-from langchain_chatexports.page.snapshot import Published
-from langchain_chatexports.page.talk_store import TalkSummary
+from langchain_chatexports.page.people import Person, person_key
+from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
+from langchain_chatexports.page.talk_store import TalkStore, TalkSummary
 from langchain_chatexports.page.work import IDLE, Work, WorkState
 from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import ChatSettings, Turn
@@ -39,6 +46,7 @@ from langchain_chatexports.workflows.bases import (
     download_base,
 )
 from langchain_chatexports.workflows.memory import open_memory
+from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.saved_talks import (
     TalkFolder,
     model_talks,
@@ -50,10 +58,6 @@ from langchain_chatexports.workflows.talk import (
     load_person,
     load_tuned_speaker,
 )
-
-if TYPE_CHECKING:
-    from langchain_chatexports.page.people import Person
-    from langchain_chatexports.page.session import PageSession
 
 Version: TypeAlias = Literal["after", "before"]
 """Whose replies are shown: the person's model, or the base without training."""
@@ -129,10 +133,30 @@ class TalkState:
         return bool(self.phase)
 
 
+class Surroundings(Protocol):
+    """What a talk needs of the page; `PageSession` has it."""
+
+    base: str | None
+    workspace: Workspace
+    published: Published[Snapshot]
+    poller: Poller
+    talks: TalkStore
+    downloading: Work
+    answering: asyncio.Lock
+    waking_seconds: dict[str, float]
+    seconds_per_token: float
+
+    def use_server(self, base: str | None) -> LocalServer:
+        """Return the server that answers with a base."""
+
+    def person_options(self, name: str) -> tuple[list[Path], PrepareOptions]:
+        """Return the exports, and the options for a person's replies."""
+
+
 class Conversation:
     """The talks with a person, one of which is open."""
 
-    def __init__(self, session: PageSession, person: Person) -> None:
+    def __init__(self, session: Surroundings, person: Person) -> None:
         self.published = Published(TalkState())
         self.person = person
         self.draft = ""
@@ -194,7 +218,7 @@ class Conversation:
     def kept_talks(self) -> list[TalkSummary]:
         """Return the summaries of the person's talks, newest first."""
         talks = self._session.published.value.talks
-        return [talk for talk in talks if self._session.is_same(talk, self.person)]
+        return [talk for talk in talks if person_key(talk.person) == self.person.key]
 
     def send(self, text: str) -> None:
         """Add a message; what is not yet shown of a reply is dropped."""
@@ -312,7 +336,7 @@ class Conversation:
             self._decide_base(offer.local)
 
     async def _download(self, choice: BaseChoice) -> None:
-        work: Work = self._session.downloading
+        work = self._session.downloading
         base = find_base(choice.base.id)
         work.start(
             _DOWNLOADING, lambda: download_base(base, work.watch, check=work.check)

@@ -174,14 +174,27 @@ window.page = (() => {
     if (x < CORNER && event.clientY - place.top < CORNER) openMenu(bubble);
   });
 
+  // A long press opens the menu when the finger is lifted: before, that would close it.
   let press = 0;
+  let held = null;
+  function release() {
+    clearTimeout(press);
+    held = null;
+  }
   addEventListener("pointerdown", (event) => {
     const bubble = event.target.closest?.(".messages .bubble");
-    clearTimeout(press);
-    if (bubble && event.pointerType === "touch") press = setTimeout(() => openMenu(bubble), 500);
+    release();
+    if (bubble && event.pointerType === "touch") press = setTimeout(() => (held = bubble), 500);
   });
-  for (const name of ["pointerup", "pointercancel", "pointermove"])
-    addEventListener(name, () => clearTimeout(press));
+  addEventListener("pointerup", () => {
+    const bubble = held;
+    release();
+    if (bubble) setTimeout(() => openMenu(bubble));
+  });
+  addEventListener("pointercancel", release);
+  addEventListener("contextmenu", (event) => {
+    if (held) event.preventDefault();
+  });
 
   function announce(text) {
     const announcer = document.getElementById("announcer");

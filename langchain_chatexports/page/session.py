@@ -26,11 +26,11 @@ from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportContents, ExportList
 from langchain_chatexports.page.game import GameRunner
 from langchain_chatexports.page.languages import lazy_gettext
-from langchain_chatexports.page.people import Person, list_people, person_key
+from langchain_chatexports.page.people import Person, list_people
 from langchain_chatexports.page.snapshot import Outcome, Poller, Published
 from langchain_chatexports.page.snapshot import Snapshot as PageSnapshot
 from langchain_chatexports.page.stored import StoredReader
-from langchain_chatexports.page.talk_store import TalkStore, TalkSummary
+from langchain_chatexports.page.talk_store import TalkStore
 from langchain_chatexports.page.teaching import Teaching
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
@@ -135,10 +135,6 @@ class PageSession:
         if person.key not in self._conversations:
             self._conversations[person.key] = Conversation(self, person)
         return self._conversations[person.key]
-
-    def is_same(self, talk: TalkSummary, person: Person) -> bool:
-        """Whether a kept talk is with a person."""
-        return person_key(talk.person) == person.key
 
     def _update_people(self, people: Sequence[Person]) -> None:
         known = {person.key: person for person in people}

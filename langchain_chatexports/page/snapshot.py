@@ -82,6 +82,14 @@ class Snapshot:
     problem: str = ""
     """The class of the error of the last reading; empty if it succeeded."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something changes by itself."""
+        works = self.preparing, self.training, self.managing
+        exports = any(one.state not in {"read", "failed"} for one in self.exports)
+        jobs = any(one.job.is_active for one in self.trainings)
+        return exports or jobs or any(work.is_running for work in works)
+
     def training_of(self, job_id: str) -> Training | None:
         """Return the progress of an unfinished job."""
         return next((one for one in self.trainings if one.job.id == job_id), None)
@@ -148,14 +156,15 @@ class Poller:
         self._into.publish(snapshot)
 
     async def run(self, seconds: float = _POLL_SECONDS) -> None:
-        """Poll until `stop`; without a tab, wait for one."""
+        """Poll until `stop`, half as often at rest; without a tab, wait for one."""
         self._loop = asyncio.get_running_loop()
         while not self._is_stopping.is_set():
             self._wake.clear()
             await self.refresh()
+            pause = seconds if self._into.value.is_busy else 2 * seconds
             with suppress(TimeoutError):
                 await asyncio.wait_for(
-                    self._wake.wait(), seconds if Client.instances else None
+                    self._wake.wait(), pause if Client.instances else None
                 )
 
     def stop(self) -> None:

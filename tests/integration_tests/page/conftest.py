@@ -235,7 +235,7 @@ class Browser:
 
     def assert_accessible(self) -> None:
         """Check the screen with axe-core, and its width."""
-        wait(lambda: self.all("button"))
+        wait(lambda: self.all("button, a"))
         self.assert_fits_window()
         assert self.axe_findings() == []
 

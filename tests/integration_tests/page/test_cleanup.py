@@ -14,7 +14,7 @@ _SECONDS = 600
 
 
 @contextmanager
-def _start(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def _start(folder: Path, data: str = "data") -> Iterator[subprocess.Popen[str]]:
     """Run `chatexports open` with a dropped file in its own temporary folder."""
     env = {key: value for key, value in os.environ.items() if "PYTEST" not in key}
     code = (
@@ -31,7 +31,7 @@ def _start(folder: Path) -> Iterator[subprocess.Popen[str]]:
         "from langchain_chatexports.cli import main\n"
         "main()\n"
     )
-    command = ["open", "--no-browser", "--data-dir", str(folder / "data")]
+    command = ["open", "--no-browser", "--data-dir", str(folder / data)]
     with subprocess.Popen(  # noqa: S603 - our own command.
         [sys.executable, "-c", code, *command],
         cwd=folder,
@@ -77,7 +77,7 @@ def test_next_start_deletes_copies_of_killed_page(tmp_path: Path) -> None:
     with _start(tmp_path) as killed:
         killed.kill()
     assert _has_chat(tmp_path / "tmp")
-    with _start(tmp_path) as first, _start(tmp_path) as second:
+    with _start(tmp_path) as first, _start(tmp_path, "other") as second:
         # Copies of a running process are kept.
         copies = [p for p in _copies(tmp_path / "tmp") if p.name == "chat.txt"]
         assert len(copies) == 2

@@ -71,7 +71,7 @@ def test_first_preferred_language_is_used(header: str, tag: str, locale: str) ->
 
 def test_untranslated_sentence_is_english() -> None:
     german = negotiate_language("de")
-    assert german.render(lazy_gettext("Teach it")) == "Anlernen"
+    assert german.render(lazy_gettext("New chat")) == "Neuer Chat"
     assert (
         german.render(lazy_gettext("Nobody knows {name}", name="A")) == "Nobody knows A"
     )

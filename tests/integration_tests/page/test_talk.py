@@ -1,0 +1,223 @@
+"""A talk in the browser: keyboard, focus, two sizes, and the program's end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
+from selenium.webdriver.common.keys import Keys
+
+from langchain_chatexports.local_server import Model, Workspace
+from langchain_chatexports.page.people import person_key
+from langchain_chatexports.personas.talk import Turn
+from langchain_chatexports.workflows.saved_talks import model_talks
+from tests.integration_tests.page.conftest import (
+    Browser,
+    Browsers,
+    Command,
+    opened,
+    wait,
+)
+from tests.unit_tests.builders.workspaces import add_tuned_model
+
+_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_NAME = "Rosa <b>Vogt</b>"
+_TALK = f"talk/{person_key(_NAME)}"
+# Its models repeat the last message; a reply of "slow" takes seconds.
+_COMMAND = """
+from functools import partial
+from langchain_chatexports.local_server import Queue
+from langchain_chatexports.local_server.testing import *
+from langchain_chatexports.page import session
+class Server(EchoServer):
+    def _open_engine(self):
+        return EchoEngine(seconds_per_word=0.5)
+session.LocalServer = Server
+session.Queue = partial(Queue, train=train_steps, threads=1)
+from langchain_chatexports.cli import main
+main()
+"""
+_TOP = "return document.querySelector('.composer').getBoundingClientRect().top"
+_FOCUS = """
+    const [element] = arguments, style = getComputedStyle(element);
+    const label = element.nextElementSibling;  // Of a radio button.
+    const rings = [style, label ? getComputedStyle(label) : style];
+    const isRing = (s) => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2;
+    return rings.some(isRing);
+"""
+_DRAW = """
+    const field = document.querySelector('.composer textarea');
+    field.value = 'drawn at once';
+    const key = {key: 'Enter', bubbles: true, cancelable: true};
+    field.dispatchEvent(new KeyboardEvent('keydown', key));
+    return [field.value, document.querySelector('#pending .bubble')?.textContent];
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    questions = ["How are you today?", "Where is <i>my</i> hat?", "Shall we have tea?"]
+    talks = [[(question, "yes, of course")] for question in questions]
+    metadata = {"langchain_chatexports_person": _NAME}
+    workspace = Workspace(tmp_path / "data")
+    model = add_tuned_model(
+        workspace, talks, [], base=_BASE, base_model=_BASE, metadata=metadata
+    )
+    cited = ["2025-04-04 21:36 Mama: Ja, das Ladekabel"]
+    earlier = Turn("hello", "good <b>evening</b>", cited=cited, sent=[1.7e9])
+    model_talks(model).save("1", [earlier])
+    return model
+
+
+@pytest.fixture
+def echoing(tmp_path: Path, model: Model) -> Iterator[Command]:
+    del model
+    with opened(tmp_path, None, start=("-c", _COMMAND)) as command:
+        yield command
+
+
+def _bubbles(browser: Browser, kind: str) -> list[str]:
+    words = browser.all(f".messages:not(.pending) .{kind} .words")
+    return [str(element.text) for element in words]
+
+
+def test_talk_by_keyboard(echoing: Command, browsers: Browsers) -> None:
+    browser = browsers()
+    browser.open(echoing.link)
+    browser.see("Chats")
+    browser.tab_to("R")
+    browser.key(Keys.ENTER)
+    wait(lambda: browser.focused == "Message")
+    browser.see("written by a model on this computer")
+    assert _bubbles(browser, "theirs") == ["good <b>evening</b>"]
+    browser.assert_no_html()
+    assert browser.driver.execute_script(_DRAW) == ["", "drawn at once"]
+    tops = {browser.driver.execute_script(_TOP)}
+    wait(lambda: "drawn at once" in _bubbles(browser, "mine"))
+    assert not browser.all("#pending .bubble")
+    wait(lambda: "drawn at once" in _bubbles(browser, "theirs"))
+    lines = f"one{Keys.SHIFT}{Keys.ENTER}{Keys.NULL}two three four five{Keys.ENTER}"
+    browser.write("Message", lines)
+    wait(lambda: "is typing" in browser.text or "waking up" in browser.text)
+    browser.key("and this", Keys.ENTER)
+    own = ["one\ntwo three four five", "and this"]
+    wait(lambda: _bubbles(browser, "mine")[-2:] == own)
+    wait(lambda: "and this" in _bubbles(browser, "theirs"))
+    tops.add(browser.driver.execute_script(_TOP))
+    assert len(tops) == 1
+    # The bubbles and their menu.
+    browser.key(Keys.ARROW_UP)
+    wait(lambda: "and this" in browser.focused)
+    browser.key(Keys.ENTER)
+    wait(lambda: browser.focused == "Another answer")
+    browser.key(Keys.ESCAPE)
+    wait(lambda: "and this" in browser.focused)
+    browser.key(Keys.ARROW_UP, Keys.ENTER)
+    wait(lambda: browser.focused == "Edit")
+    browser.key(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ENTER)
+    browser.see("Delete this message and all that follows?")
+    assert browser.focused == "Cancel"
+    browser.key(Keys.ESCAPE)
+    wait(lambda: not browser.all("dialog"))
+    browser.assert_no_errors()
+
+
+def test_reply_is_stopped_at_once(echoing: Command, browsers: Browsers) -> None:
+    browser, other = browsers(), browsers(width=390, is_dark=True)
+    browser.open(echoing.link)
+    browser.go(_TALK)
+    browser.write("Message", f"{' '.join('abcdefghij' * 9)}\n")
+    stop = wait(lambda: [b for b in browser.all(".stop") if b.is_displayed()])[0]
+    wait(lambda: browser.all(".dots:not(.hidden)"))
+    stop.click()
+    wait(lambda: not browser.all(".dots:not(.hidden)"), seconds=2)
+    browser.see("Stopped.")
+    # The draft is there in another tab, and after a reload.
+    browser.write("Message", "half a sent")
+    other.open(echoing.next_link())
+
+    def has_draft() -> bool:
+        other.go(_TALK)
+        field = wait(lambda: other.all(".composer textarea"))[0]
+        return bool(field.get_attribute("value") == "half a sent")
+
+    wait(has_draft)
+
+
+def test_talk_is_accessible_in_both_sizes(echoing: Command, browsers: Browsers) -> None:
+    browser = browsers()
+    browser.open(echoing.link)
+    for path in ("", _TALK):
+        browser.go(path)
+        browser.see("Rosa <b>Vogt</b>")
+        for width, height in ((1280, 800), (390, 844)):
+            for is_dark in (False, True):
+                browser.look_as(width, height, is_dark=is_dark)
+                browser.assert_accessible()
+                _assert_focus_is_visible(browser)
+    _touch_for_a_while(browser)
+    browser.assert_accessible()
+    browser.key(Keys.ESCAPE)
+    browser.all("[popovertarget]")[0].click()
+    wait(lambda: browser.focused == "New chat")
+    browser.assert_accessible()
+    for name in ("Facts about this model", "Earlier chats", "Delete chat …"):
+        if not browser.all(".menu:popover-open"):
+            browser.all("[popovertarget]")[0].click()
+        browser.click(name)
+        wait(lambda: browser.all("dialog.ask"))
+        browser.assert_accessible()
+        browser.key(Keys.ESCAPE)
+        wait(lambda: not browser.all("dialog.ask"))
+    browser.assert_no_errors()
+
+
+def _assert_focus_is_visible(browser: Browser) -> None:
+    """Press Tab through the screen, and look at the computed outline."""
+    seen: list[Any] = []
+    browser.driver.execute_script("document.querySelector('.skip').focus()")
+    for _ in range(30):
+        browser.key(Keys.TAB)
+        element = browser.driver.switch_to.active_element
+        if element in seen or element.tag_name == "body":
+            break
+        seen.append(element)
+        is_visible = browser.driver.execute_script(_FOCUS, element)
+        assert is_visible, element.get_attribute("outerHTML")
+    assert len(seen) > 3
+
+
+def _touch_for_a_while(browser: Browser) -> None:
+    bubble = wait(lambda: browser.all(".messages .theirs .bubble"))[0]
+    actions = ActionBuilder(browser.driver, mouse=PointerInput("touch", "finger"))
+    actions.pointer_action.move_to(bubble).pointer_down().pause(1).pointer_up()
+    actions.perform()
+    wait(lambda: [i.text for i in browser.all(".menu .copy") if i.is_displayed()])
+
+
+def test_page_says_how_to_start_the_program(
+    tmp_path: Path, model: Model, browsers: Browsers
+) -> None:
+    del model
+    browser = browsers()
+    with opened(tmp_path, None, start=("-c", _COMMAND)) as command:
+        browser.open(command.link)
+        browser.go(_TALK)
+        browser.wait_for_connection()
+        # A second start shows the running page.
+        second = browsers()
+        with opened(tmp_path, None, start=("-c", _COMMAND)) as other:
+            second.open(other.link)
+            second.see("Chats")
+            assert second.address.rpartition("/")[0].startswith(
+                command.address.rstrip("/")
+            )
+    browser.see("The program Chat exports is not running.")
+    browser.see("Start Chat exports again from your programs")
+    wait(
+        lambda: browser.driver.execute_script(
+            "return document.getElementById('frame').inert"
+        )
+    )
