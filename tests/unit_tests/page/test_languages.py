@@ -120,3 +120,7 @@ def test_tags_are_known_to_quasar_and_nicegui() -> None:
         tag = negotiate_language(language).tag
         assert (packs / f"{tag}.umd.prod.js").exists()
         assert Locale.parse(tag, sep="-").language == language
+
+
+def test_empty_message_is_not_the_header_of_a_catalog() -> None:
+    assert negotiate_language("de").render(lazy_gettext("")) == ""
