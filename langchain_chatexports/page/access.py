@@ -158,7 +158,7 @@ class PageAccess:
         return _html_response(answer, status=200 if answer else 403)
 
     def _start_response(self, scope: Scope) -> Response:
-        """Give a second start of the program the newest link."""
+        """Return the newest link to a second start of the program."""
         nonce, proof = _query_value(scope, "nonce"), _query_value(scope, "proof")
         keys = self._old_tab
         if not keys.verify_start(nonce, proof):

@@ -55,6 +55,8 @@ class Language:
         return _TAGS.get(self.locale.language, self.locale.language)
 
     def render(self, message: LazyMessage) -> str:
+        if not message.singular:
+            return ""  # It is the key of a catalog's header.
         words = self.translations.gettext(message.singular)
         if message.plural:
             count = message.values["count"]

@@ -26,8 +26,8 @@ from langchain_chatexports.page.languages import (
     format_duration,
     join_parts,
 )
+from langchain_chatexports.page.lessons import Lesson, LessonOptions
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.teaching import Lesson, LessonOptions
 from langchain_chatexports.workflows.bases import download_bytes
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 
@@ -35,7 +35,7 @@ _CHOSEN = "(event) => emit(event.target.value)"
 
 
 class BaseList:
-    """The models that fit this computer and the language, and a file of one's own."""
+    """The models that fit this computer and the language, and your own file."""
 
     def __init__(self, on_choose: Show[str]) -> None:
         """Build the list."""
@@ -115,8 +115,8 @@ def build_options(session: PageSession, lesson: Lesson) -> None:
             ),
             redact="redact" in values,
         )
-        session.teaching.prepare(lesson.key, lesson.name, options)
-        session.teaching.lessons.pop(lesson.key, None)
+        session.teacher.prepare(lesson.key, lesson.name, options)
+        session.teacher.lessons.pop(lesson.key, None)
 
     with fields_form(apply):
         with add("label", classes="field"):

@@ -1,4 +1,4 @@
-"""Search in one's own chats: quoted bubbles with readable dates."""
+"""Search in your own chats: quoted bubbles with readable dates."""
 
 from __future__ import annotations
 

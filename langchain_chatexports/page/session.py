@@ -26,12 +26,12 @@ from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportContents, ExportList
 from langchain_chatexports.page.game import GameRunner
 from langchain_chatexports.page.languages import lazy_gettext
+from langchain_chatexports.page.lessons import Teacher
 from langchain_chatexports.page.people import Person, list_people
 from langchain_chatexports.page.snapshot import Outcome, Poller, Published
 from langchain_chatexports.page.snapshot import Snapshot as PageSnapshot
 from langchain_chatexports.page.stored import StoredReader
 from langchain_chatexports.page.talk_store import TalkStore
-from langchain_chatexports.page.teaching import Teaching
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows.bases import estimate_speed
@@ -71,7 +71,7 @@ class PageSession:
         copies = self._folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._on_exports_changed)
-        self.teaching = Teaching(self.workspace, self.exports, self._folder, self._poke)
+        self.teacher = Teacher(self.workspace, self.exports, self._folder, self._poke)
         # The index of searches, which is deleted with the copies.
         self.search_dir = self._folder / "search"
         self.stored = StoredReader(self.workspace)
@@ -100,7 +100,7 @@ class PageSession:
             for conversation in self._conversations.values():
                 conversation.close()
             self.exports.clear()
-            self.teaching.close()
+            self.teacher.close()
 
     def _poke(self) -> None:
         self.poller.poke()
@@ -121,13 +121,13 @@ class PageSession:
         self.exports.clear()
 
     def _on_exports_changed(self) -> None:
-        self.teaching.forget_lessons()
+        self.teacher.forget_lessons()
 
     # Talks
 
     def person_options(self, name: str) -> tuple[list[Path], PrepareOptions]:
         """Return the exports, and the options for a person's replies."""
-        options = self.teaching.prepare_options(name, ChatFilter())
+        options = self.teacher.prepare_options(name, ChatFilter())
         return self.exports.paths(), options
 
     def conversation(self, person: Person) -> Conversation:
@@ -152,10 +152,10 @@ class PageSession:
             self.contents,
             (*self.exports.notes, *self.exports.warnings),
             self.talks.summaries(self.stored.snapshot.models),
-            self.teaching.preparing.freeze(),
-            self.teaching.training.freeze(),
-            self.teaching.key,
-            tuple(self.teaching.lessons.values()),
+            self.teacher.preparing.freeze(),
+            self.teacher.training.freeze(),
+            self.teacher.key,
+            tuple(self.teacher.lessons.values()),
             self.managing.freeze(),
             self.outcome,
             self.game.freeze(),

@@ -91,7 +91,7 @@ def _run(
 
 
 def rename(session: PageSession, model: Model, label: str) -> None:
-    """Give a model another name."""
+    """Change the label of a model."""
 
     def change() -> None:
         session.workspace.models.rename(model.name, label)

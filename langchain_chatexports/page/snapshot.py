@@ -15,9 +15,9 @@ from langchain_chatexports.local_server import Snapshot as StoredSnapshot
 from langchain_chatexports.page.exports import ExportContents, ExportState
 from langchain_chatexports.page.game import NO_GAME, Game
 from langchain_chatexports.page.languages import LazyMessage
+from langchain_chatexports.page.lessons import Lesson
 from langchain_chatexports.page.stored import Training
 from langchain_chatexports.page.talk_store import TalkSummary
-from langchain_chatexports.page.teaching import Lesson
 from langchain_chatexports.page.work import IDLE, WorkState
 from langchain_chatexports.workflows.removal import ForgetResult
 

@@ -34,10 +34,10 @@ from langchain_chatexports.page.languages import (
     ngettext,
 )
 from langchain_chatexports.page.lesson_options import BaseList, build_options
+from langchain_chatexports.page.lessons import Lesson
 from langchain_chatexports.page.people import Person, find_person
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Snapshot
-from langchain_chatexports.page.teaching import Lesson
 from langchain_chatexports.page.training_card import TrainingCard, View
 from langchain_chatexports.page.work import IDLE
 from langchain_chatexports.workflows.bases import download_bytes
@@ -94,7 +94,7 @@ def _build_learned(session: PageSession, person: Person) -> Show[View]:
     def show(view: View) -> None:
         model = view.person.model
         card.set_visibility(model is not None)
-        again.set_visibility(session.teaching.has_learned_it)
+        again.set_visibility(session.teacher.has_learned_it)
         if model is not None:
             time = format_time(model.created_at)
             set_text(
@@ -106,7 +106,7 @@ def _build_learned(session: PageSession, person: Person) -> Show[View]:
 
 def _build_work(session: PageSession) -> Show[View]:
     bar = WorkBar()
-    stop = button(_("Stop"), session.teaching.stop_preparing, "quiet")
+    stop = button(_("Stop"), session.teacher.stop_preparing, "quiet")
 
     def show(view: View) -> None:
         work = view.work
@@ -157,7 +157,7 @@ class _LessonPart:
         is_busy = view.work.is_running or view.person.training is not None
         is_read = lesson is not None or not can_learn
         if not (is_read or is_busy):
-            self._session.teaching.prepare(self._person.key, self._person.name)
+            self._session.teacher.prepare(self._person.key, self._person.name)
         self._part.set_visibility(not is_busy)
         self._missing.set_visibility(not can_learn)
         self._reading.show(IDLE if is_read else view.preparing)
@@ -209,7 +209,7 @@ class _LessonPart:
     def _start(self) -> None:
         base = self._selected()
         if self._lesson is not None and base is not None:
-            self._session.teaching.train(self._lesson, base)
+            self._session.teacher.train(self._lesson, base)
 
 
 def _lesson_text(lesson: Lesson) -> str:

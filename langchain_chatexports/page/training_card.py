@@ -23,11 +23,11 @@ from langchain_chatexports.page.languages import (
     current_language,
     join_parts,
 )
+from langchain_chatexports.page.lessons import Lesson
 from langchain_chatexports.page.people import Person, job_person
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.settings import confirm_deletion
 from langchain_chatexports.page.stored import Training
-from langchain_chatexports.page.teaching import Lesson
 from langchain_chatexports.page.work import WorkState
 
 _Points = Sequence[tuple[int, float]]
@@ -89,11 +89,11 @@ class TrainingCard:
 
     def _do_pause(self) -> None:
         if self._job is not None:
-            self._session.teaching.pause(self._person.key, self._job)
+            self._session.teacher.pause(self._person.key, self._job)
 
     def _do_resume(self) -> None:
         if self._job is not None:
-            self._session.teaching.resume(self._person.key, self._job)
+            self._session.teacher.resume(self._person.key, self._job)
 
     def _confirm(self) -> None:
         if self._job is not None:

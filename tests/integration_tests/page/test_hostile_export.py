@@ -19,7 +19,7 @@ def _write(path: Path) -> None:
     export = Export()
     for number, name in enumerate(_NAMES):
         thread = export.thread(f"chat_{number}", [name, "Owner"])
-        for at in range(24):
+        for at in range(96):
             sender = "Owner" if at % 2 else name
             thread.says(sender, f"{_TEXT} {number} {at}", 10**12 + at * 60_000)
     export.to_zip(path)
@@ -33,7 +33,7 @@ def test_hostile_names_and_messages_are_text(
     browser = browsers(width=390)
     browser.open_empty(shared)
     browser.choose_files(tmp_path / bad_name)
-    browser.see("120 messages")
+    browser.see("480 messages")
     browser.see(bad_name)
     browser.see(f"Talk with {_NAMES[0]} now")
     browser.assert_no_html()

@@ -38,11 +38,11 @@ def test_page_that_trains_and_answers_has_two_children(
     with PageSession(base, workspace.data_dir) as session:
         session.exports.add([write_messenger(tmp_path / "hogwarts")])
         session.exports.join(_SECONDS)
-        teaching, name = session.teaching, "Harry Potter"
-        teaching.prepare("harry", name)
-        teaching.preparing.join(_SECONDS)
-        teaching.train(teaching.lessons["harry"], base)
-        teaching.training.join(_SECONDS)
+        teacher, name = session.teacher, "Harry Potter"
+        teacher.prepare("harry", name)
+        teacher.preparing.join(_SECONDS)
+        teacher.train(teacher.lessons["harry"], base)
+        teacher.training.join(_SECONDS)
         wait(lambda: session.read().stored.models)
         add_job(
             workspace, base=base, base_model="tiny", hyperparameters={"n_epochs": 50}

@@ -14,8 +14,8 @@ from langchain_chatexports.local_server.testing import (
     EchoServer,
     train_steps,
 )
+from langchain_chatexports.page import lessons
 from langchain_chatexports.page import session as session_module
-from langchain_chatexports.page import teaching
 from langchain_chatexports.page.screens import add_screens
 from langchain_chatexports.page.session import PageSession
 from tests.unit_tests.builders.workspaces import add_model
@@ -49,7 +49,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSes
     queue = partial(Queue, train=train_steps, threads=1)
     monkeypatch.setattr(session_module, "Queue", queue)
     monkeypatch.setattr(session_module, "LocalServer", SlowServer)
-    monkeypatch.setattr(teaching, "download_base", lambda *_, **__: None)
+    monkeypatch.setattr(lessons, "download_base", lambda *_, **__: None)
     with PageSession(None, tmp_path / "data", tmp_path / "indexes") as session:
         yield session
 

@@ -13,8 +13,8 @@ from langchain_chatexports.local_server import (
     Workspace,
 )
 from langchain_chatexports.local_server.testing import EchoServer, train_steps
+from langchain_chatexports.page import lessons
 from langchain_chatexports.page import session as session_module
-from langchain_chatexports.page import teaching
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.session import PageSession
 from tests.unit_tests.builders.waiting import wait_until
@@ -28,7 +28,7 @@ def _steps(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = partial(Queue, train=train_steps, threads=1)
     monkeypatch.setattr(session_module, "Queue", queue)
     monkeypatch.setattr(session_module, "LocalServer", EchoServer)
-    monkeypatch.setattr(teaching, "download_base", lambda *_, **__: None)
+    monkeypatch.setattr(lessons, "download_base", lambda *_, **__: None)
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from nicegui.testing import User
 
 from langchain_chatexports._progress import Watch
 from langchain_chatexports.local_server import Base, DiskFullError, Model, State
-from langchain_chatexports.page import teaching
+from langchain_chatexports.page import lessons
 from langchain_chatexports.page.errors import translate_job_error
+from langchain_chatexports.page.lessons import Lesson, LessonOptions
 from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.teaching import Lesson, LessonOptions
 from langchain_chatexports.page.training_card import polyline_points
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.prepare import prepare
@@ -39,9 +39,9 @@ def messenger(session: PageSession) -> PageSession:
 def _read(
     session: PageSession, name: str = _HARRY, options: LessonOptions | None = None
 ) -> Lesson:
-    assert session.teaching.prepare(person_key(name), name, options)
-    session.teaching.preparing.join(_SECONDS)
-    return session.teaching.lessons[person_key(name)]
+    assert session.teacher.prepare(person_key(name), name, options)
+    session.teacher.preparing.join(_SECONDS)
+    return session.teacher.lessons[person_key(name)]
 
 
 def test_lesson_is_what_a_person_wrote(messenger: PageSession) -> None:
@@ -65,7 +65,7 @@ def test_names_can_be_replaced(messenger: PageSession) -> None:
     assert again.data is not None
     assert again.data.person == lesson.data.person
     # Names stay replaced when another export is added.
-    messenger.teaching.forget_lessons()
+    messenger.teacher.forget_lessons()
     assert _read(messenger).options.redact
 
 
@@ -93,31 +93,31 @@ def test_chat_from_two_phones_is_learned_once(
     for added, people in (([mine], ()), ([hers], ()), ([], ("Mum",))):
         session.exports.add(added)
         session.exports.join(_SECONDS)
-        options = session.teaching.prepare_options("Jo", ChatFilter(include=people))
+        options = session.teacher.prepare_options("Jo", ChatFilter(include=people))
         counts.append(len(prepare(session.exports.paths(), options).examples))
     assert counts[0] > 0
     assert len({*counts}) == 1
 
 
 def _train(session: PageSession, base: str | None = None) -> None:
-    assert session.teaching.train(_read(session), base)
-    session.teaching.training.join(_SECONDS)
+    assert session.teacher.train(_read(session), base)
+    session.teacher.training.join(_SECONDS)
 
 
 def test_base_is_downloaded_before_training(
     messenger: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[object] = []
-    work = messenger.teaching.training
+    work = messenger.teacher.training
 
     def download(base: Base, watch: Watch, check: Callable[[], None]) -> None:
         with watch("MB", lambda: 7, 2610):
             calls.append((base.id, str(work.title), work.progress))
         check()
-        messenger.teaching.stop_preparing()
+        messenger.teacher.stop_preparing()
         check()
 
-    monkeypatch.setattr(teaching, "download_base", download)
+    monkeypatch.setattr(lessons, "download_base", download)
     _train(messenger, "Qwen/Qwen3.5-0.8B")
     title = "Downloading the language model, once"
     assert calls == [("Qwen/Qwen3.5-0.8B", title, (7, 2610))]
@@ -127,11 +127,11 @@ def test_base_is_downloaded_before_training(
 
 def test_training_makes_one_model(messenger: PageSession) -> None:
     _train(messenger)
-    assert messenger.teaching.training.error is None
+    assert messenger.teacher.training.error is None
     (model,) = wait_until(lambda: messenger.read().stored.models)
-    assert (model.person, messenger.teaching.has_learned_it) == (_HARRY, False)
+    assert (model.person, messenger.teacher.has_learned_it) == (_HARRY, False)
     _train(messenger)
-    assert messenger.teaching.has_learned_it
+    assert messenger.teacher.has_learned_it
     assert len(messenger.workspace.jobs.list()) == 1
 
 
@@ -142,9 +142,9 @@ def test_full_disk_is_said(
         msg = "any text"
         raise DiskFullError(msg)
 
-    monkeypatch.setattr(teaching, "create_job", create)
+    monkeypatch.setattr(lessons, "create_job", create)
     _train(messenger)
-    error = messenger.teaching.training.error
+    error = messenger.teacher.training.error
     assert "The disk is full or almost full" in str(error)
 
 
@@ -154,20 +154,20 @@ def _slow_job(session: PageSession) -> Any:
     metadata = {_PERSON: _HARRY}
     job = add_job(session.workspace, hyperparameters=hyperparameters, metadata=metadata)
     session.workspace.jobs.pause(job.id)
-    assert session.teaching.resume(_KEY, job)
-    session.teaching.training.join(_SECONDS)
+    assert session.teacher.resume(_KEY, job)
+    session.teacher.training.join(_SECONDS)
     return wait_until(lambda: [j for j in session.read().stored.jobs if j.step])[0]
 
 
 def test_paused_training_continues_from_its_save(session: PageSession) -> None:
     job = _slow_job(session)
-    assert session.teaching.pause(_KEY, job)
-    session.teaching.training.join(_SECONDS)
+    assert session.teacher.pause(_KEY, job)
+    session.teacher.training.join(_SECONDS)
     (paused,) = session.read().stored.jobs
     assert paused.state is State.PAUSED
     assert paused.saved_step >= job.step
-    assert session.teaching.resume(_KEY, paused)
-    session.teaching.training.join(_SECONDS)
+    assert session.teacher.resume(_KEY, paused)
+    session.teacher.training.join(_SECONDS)
     wait_until(lambda: session.read().stored.jobs[0].step > paused.saved_step)
     steps = [event.step for event in session.stored.progress(job).steps]
     assert steps == sorted({*steps})

@@ -79,7 +79,7 @@ class Lesson:
     failure: Failure | None = None
 
 
-class Teaching:
+class Teacher:
     """The lessons of this session, and the trainings that it asked for."""
 
     def __init__(
