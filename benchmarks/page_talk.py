@@ -70,8 +70,9 @@ class _Server(EchoServer):
 
 def serve() -> None:
     """Run the command without a model."""
-    session.LocalServer = _Server  # type: ignore[misc] # for this process
-    session.Queue = partial(Queue, train=train_steps, threads=1)  # type: ignore[misc,assignment] # as above
+    vars(session).update(
+        LocalServer=_Server, Queue=partial(Queue, train=train_steps, threads=1)
+    )
     from langchain_chatexports.cli import main as run_command
 
     run_command()

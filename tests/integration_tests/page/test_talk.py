@@ -191,7 +191,8 @@ def _assert_focus_is_visible(browser: Browser) -> None:
 
 def _touch_for_a_while(browser: Browser) -> None:
     bubble = wait(lambda: browser.all(".messages .theirs .bubble"))[0]
-    actions = ActionBuilder(browser.driver, mouse=PointerInput("touch", "finger"))
+    finger: Any = PointerInput("touch", "finger")  # type: ignore[no-untyped-call]
+    actions: Any = ActionBuilder(browser.driver, mouse=finger)
     actions.pointer_action.move_to(bubble).pointer_down().pause(1).pointer_up()
     actions.perform()
     wait(lambda: [i.text for i in browser.all(".menu .copy") if i.is_displayed()])
