@@ -79,7 +79,9 @@ def serve() -> None:
 
 def _add_jobs(workspace: Workspace) -> None:
     """Keep the steps of trainings."""
-    file = workspace.files.create(b'{"messages": []}\n').id
+    from tests.unit_tests.builders.tiny_base import as_jsonl, dialogues
+
+    file = workspace.files.create(as_jsonl(dialogues())).id
     for number in range(_JOBS):
         _add_job(workspace, file, f"Person {number}", steps=_STEPS)
     queue = Queue(workspace, train=train_steps, threads=1)
