@@ -32,7 +32,7 @@ _READ_TEXTS = """
         if (e.closest('script, style')) continue;
         for (const name of ['aria-label', 'placeholder', 'title', 'alt'])
             if (e.getAttribute(name)) read.push(e.getAttribute(name));
-        if (e.tagName === 'INPUT') read.push(e.value);
+        if (e.tagName === 'INPUT' && e.type !== 'radio') read.push(e.value);
         for (const n of e.childNodes) if (n.nodeType === 3) read.push(n.data);
     }
     return read.concat(document.title);
