@@ -18,7 +18,7 @@ from websockets.typing import Origin
 
 from tests.integration_tests.page.conftest import Browsers, Command, opened, wait
 
-_TITLE = "Add exports"
+_TITLE = "Add chats"
 _REFUSED = "Open this page with its link"
 _SECONDS = 600
 

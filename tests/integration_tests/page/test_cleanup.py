@@ -49,7 +49,8 @@ def _start(folder: Path, data: str = "data") -> Iterator[subprocess.Popen[str]]:
 
 
 def _copies(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [path for path in files if path.name != ".lock"]  # Of the register of parts.
 
 
 def _has_chat(folder: Path) -> bool:
