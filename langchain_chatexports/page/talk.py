@@ -62,7 +62,6 @@ _SHOWN = 60
 _CITED_TIME = len("2025-04-01 21:36")
 _MAX_EMOJI = 3
 _PICK = "(event) => emit(event.detail)"
-_CHECKED = "(event) => emit(event.target.checked)"
 _SYMBOLS = frozenset({"So", "Sk"})
 _OTHER_MARKS = frozenset("\N{ZERO WIDTH JOINER}\N{VARIATION SELECTOR-16}")
 
@@ -464,20 +463,18 @@ def _build_menu(session: PageSession, conversation: Conversation) -> None:
         _add_person_links(conversation.person.key)
         copy = _item(_("Copy chat"), lambda: _copy(conversation))
         export = _item(_("Export chat"), lambda: _export(conversation))
-        with add("label", classes="item", role="menuitemcheckbox") as kept:
-            box = add("input", type="checkbox", tabindex=-1)
-            add("span", _("Don't keep this chat"))
-        box.on(
-            "change", lambda e: conversation.set_kept(not e.args), js_handler=_CHECKED
+        unkept = _item(
+            _("Don't keep this chat"),
+            lambda: conversation.set_kept(not conversation.state.is_kept),
         )
+        set_prop(unkept, "role", "menuitemcheckbox")
         delete = _item(_("Delete chat …"), lambda: _ask_to_delete(conversation))
         link(_("Delete {name} …", name=conversation.person.name), SETTINGS, "item")
 
     def show(state: TalkState) -> None:
         for item in (copy, export, delete):
             set_prop(item, "disabled", not state.messages)
-        set_prop(box, "checked", not state.is_kept)
-        set_prop(kept, "aria-checked", "false" if state.is_kept else "true")
+        set_prop(unkept, "aria-checked", "false" if state.is_kept else "true")
 
     conversation.published.watch(lambda s: s, show)
     del session

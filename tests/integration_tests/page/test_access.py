@@ -50,7 +50,7 @@ def test_link_logs_in_one_browser(shared: Command, browsers: Browsers) -> None:
     first, second = browsers(), browsers()
     first.open(shared.link)
     first.see(_TITLE)
-    assert first.driver.current_url == first.address
+    assert first.driver.current_url == urljoin(first.address, "add")
     second.open(first.address)
     second.see(_REFUSED)
     second.open(shared.link)

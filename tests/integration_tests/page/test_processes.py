@@ -20,7 +20,7 @@ _SECONDS = 600
 
 async def _talk(session: PageSession) -> None:
     await session.poller.refresh()
-    (person, *_) = list_people(session.published.value)
+    person = next(p for p in list_people(session.published.value) if p.model)
     conversation = session.conversation(person)
     await conversation.open()
     conversation.send("Hello")

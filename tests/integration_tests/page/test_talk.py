@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver.common.actions.action_builder import ActionBuilder
-from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.keys import Keys
 
 from langchain_chatexports.local_server import Model, Workspace
@@ -157,9 +155,6 @@ def test_talk_is_accessible_in_both_sizes(echoing: Command, browsers: Browsers) 
                 browser.look_as(width, height, is_dark=is_dark)
                 browser.assert_accessible()
                 _assert_focus_is_visible(browser)
-    _touch_for_a_while(browser)
-    browser.assert_accessible()
-    browser.key(Keys.ESCAPE)
     browser.all("[popovertarget]")[0].click()
     wait(lambda: browser.focused == "New chat")
     browser.assert_accessible()
@@ -187,15 +182,6 @@ def _assert_focus_is_visible(browser: Browser) -> None:
         is_visible = browser.driver.execute_script(_FOCUS, element)
         assert is_visible, element.get_attribute("outerHTML")
     assert len(seen) > 3
-
-
-def _touch_for_a_while(browser: Browser) -> None:
-    bubble = wait(lambda: browser.all(".messages .theirs .bubble"))[0]
-    finger: Any = PointerInput("touch", "finger")  # type: ignore[no-untyped-call]
-    actions: Any = ActionBuilder(browser.driver, mouse=finger)
-    actions.pointer_action.move_to(bubble).pointer_down().pause(1).pointer_up()
-    actions.perform()
-    wait(lambda: [i.text for i in browser.all(".menu .copy") if i.is_displayed()])
 
 
 def test_page_says_how_to_start_the_program(
