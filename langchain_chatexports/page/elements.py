@@ -4,6 +4,7 @@ Names and text from chats are only shown in elements that do not interpret HTML.
 runs in the browser is in `page.js`.
 """
 
+import json
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
@@ -219,7 +220,9 @@ def _add_field(value: str, *, is_long: bool) -> None:
         field.on("keydown", js_handler="(event) => page.enter(event)")
     else:
         field = add("input")
-        field.props["value"] = value
+        # Vue writes a `value` back at every render, and so drops what was typed.
+        start = f"(node) => {{ node.el.value = {json.dumps(value)} }}"
+        field.on("vnodeMounted", js_handler=start)
     field.props["name"], field.props["autofocus"] = "value", True
     field.props["dir"] = "auto"
 

@@ -14,7 +14,7 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.people import person_key
 from langchain_chatexports.samples import write_imessage, write_messenger
-from tests.integration_tests.page.conftest import Browser, Browsers, Command, wait
+from tests.integration_tests.page.conftest import Browser, Browsers, Command
 from tests.unit_tests.builders.english import english_words
 
 _SCREENS = {
@@ -76,7 +76,6 @@ def test_model_is_taught_by_keyboard_alone(
         other = browsers(width=width, is_dark=width == 390, language=language)
         other.open(command.next_link())
         _check_screens(other, negotiate_language(language))
-    _export_model(browser, tmp_path / "exported")
     browser.assert_no_errors()
 
 
@@ -89,15 +88,3 @@ def _check_screens(browser: Browser, language: Language) -> None:
         texts = browser.driver.execute_script(_READ_TEXTS)
         # Paths have words of no language.
         assert not [text for text in texts if "/" not in text and english_words(text)]
-
-
-def _export_model(browser: Browser, folder: Path) -> None:
-    browser.go("settings")
-    browser.see("writes like Harry Potter")
-    browser.click("Export")
-    browser.see("New folder")
-    wait(lambda: browser.driver.switch_to.active_element.tag_name == "input")
-    browser.key(Keys.CONTROL, "a", Keys.NULL)
-    browser.key(str(folder), Keys.ENTER)
-    browser.see("For Ollama: ollama create NAME -f")
-    assert {path.name for path in folder.iterdir()} == {"Modelfile", "model.gguf"}
