@@ -93,9 +93,10 @@ release_tests: $(VENV)/.stamp  ## Before a release: kills, all model families, t
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
 		-m release $(INTEGRATION_TEST_FILE) $(PYTEST_ARGS)
 
-kill_tests: $(VENV)/.stamp  ## Only the kills: servers, half of them with their trainer; KILLS=100.
+kill_tests: $(VENV)/.stamp  ## Only the kills: commands; servers, half with their trainer; KILLS=100.
 	$(CLEAN_ENV) CHATEXPORTS_TEST_KILLS=$(KILLS) $(BIN)/python -m pytest $(OFFLINE) \
-		-m release tests/integration_tests/local_server/test_kills.py $(PYTEST_ARGS)
+		-m release tests/integration_tests/local_server/test_kills.py \
+		tests/integration_tests/cli/test_killed_commands.py $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.stamp  ## Measure speed and memory, with up to a million messages.
 	$(CLEAN_ENV) $(BIN)/python -m benchmarks.one_machine .benchmarks
@@ -107,6 +108,7 @@ lint: $(VENV)/.stamp  ## Run all linters and type checkers, as pre-commit does.
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/codespell
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_examples.py
 	$(BIN)/python scripts/check_words.py
 	$(BIN)/python scripts/check_version.py
 

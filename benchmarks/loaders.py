@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _REFERENCE = "facebook_messenger"
-APPS = (_REFERENCE, "imessage", "whatsapp", "telegram", "discord", "slack")
+_OWN_MODULE = (_REFERENCE, "imessage", "whatsapp", "telegram", "discord", "slack")
+_MORE = ("sms", "chatlab", "kakaotalk", "line", "skype", "mail")
+APPS = (*_OWN_MODULE, *_MORE)
 _FIRST, _READ = "first session", "read"
 # Many conversations, one conversation, and a tenth of the first: memory must not grow.
 _SHAPES = ("1000000x600", "1000000x1", "100000x60")
@@ -65,6 +67,9 @@ class Figures(NamedTuple):
 
 def load_app(name: str) -> App:
     """Import the benchmark of an app."""
+    if name in _MORE:
+        apps = importlib.import_module("benchmarks.more_apps").APPS
+        return cast("App", apps[name])
     return cast("App", importlib.import_module(f"benchmarks.{name}"))
 
 

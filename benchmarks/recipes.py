@@ -4,11 +4,7 @@ The recipe for langchain-community is that of LangChain's two tutorials: load, m
 map, windows of eight messages that share two. It cannot read a zip, which is extracted
 first.
 
-Measured 2026-11-23, CPython 3.11 on Linux, two cores with much other work, a million
-messages in 600 conversations, two rounds in turn, user and system time. langchain-
-community took 1.51 and 1.61 times the library's for iMessage, 1.29 and 1.24 times for
-Messenger; the library took 6.6 and 5.6, and 5.6 and 5.7 times that of `floors`. Peak
-memory was 151 and 73 MB. Unchanged code differed by up to 15 % between the rounds.
+`benchmarks.one_machine` runs both in turn; docs/scale.md has figures.
 """
 
 from __future__ import annotations

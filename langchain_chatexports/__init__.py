@@ -177,4 +177,10 @@ _MODULES = {
     ),
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)
+# Their names are not offered here; an import says where they are.
+_ROOMS = (
+    *("personas", "retrieval", "datasets", "steps", "chat_loaders", "evaluation"),
+    *("report", "redaction", "samples", "local_server", "workflows"),
+)
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES, _ROOMS)

@@ -3,6 +3,7 @@
 import logging
 import socket
 import threading
+import time
 import traceback
 from typing import Any
 
@@ -18,6 +19,8 @@ _MAX_STOP_SECONDS = 10.0
 # sometimes close one while a request arrives.
 _KEEP_ALIVE_SECONDS = 120
 _MAX_CONNECTIONS = 100
+# Afterwards a connection without a request is closed.
+_HEADER_SECONDS = 20.0
 _BACKLOG = 128
 
 
@@ -127,8 +130,44 @@ class ServerThread:
             "timeout_graceful_shutdown": _GRACEFUL_SECONDS,
             "timeout_keep_alive": _KEEP_ALIVE_SECONDS,
             "limit_concurrency": _MAX_CONNECTIONS,
+            "http": _create_protocol(),
         }
         return Server(uvicorn.Config(self._app, **{**options, **self._options}))
+
+
+def _create_protocol() -> Any:
+    """Return uvicorn's protocol, which closes idle connections if there are many."""
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    class Protocol(AutoHTTPProtocol):  # type: ignore[misc] # uvicorn is untyped here.
+        def connection_made(self, transport: Any) -> None:
+            self.connected_at = time.monotonic()
+            if len(self.connections) + 1 >= _MAX_CONNECTIONS:
+                self._close_oldest_idle()
+            super().connection_made(transport)
+            self.loop.call_later(_HEADER_SECONDS, self._close_without_request)
+
+        @property
+        def is_idle(self) -> bool:
+            return self.cycle is None or self.cycle.response_complete
+
+        def _close_oldest_idle(self) -> None:
+            idle = [
+                other
+                for other in self.connections
+                if isinstance(other, Protocol) and other.is_idle
+            ]
+            if idle:
+                oldest = min(idle, key=lambda each: each.connected_at)
+                self.connections.discard(oldest)
+                oldest.transport.close()
+
+        def _close_without_request(self) -> None:
+            # Otherwise, a web socket has taken over the transport.
+            if self.cycle is None and self in self.connections:
+                self.transport.close()
+
+    return Protocol
 
 
 def listen(port: int = 0) -> socket.socket:

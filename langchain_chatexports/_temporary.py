@@ -24,8 +24,7 @@ def private_folder() -> Iterator[Path]:
 
     Leftovers from this user's killed processes are deleted first.
     """
-    sweep_parts()
-    _delete_leftovers()
+    delete_leftovers()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
     lock = ProcessLock(folder / _LOCK)
     lock.acquire()
@@ -37,7 +36,9 @@ def private_folder() -> Iterator[Path]:
         _delete(folder)
 
 
-def _delete_leftovers() -> None:
+def delete_leftovers() -> None:
+    """Delete what killed processes of this user left: private folders and parts."""
+    sweep_parts()
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         if _is_private(folder, stat.S_IFDIR) and _is_private(
             folder / _MARKER, stat.S_IFREG

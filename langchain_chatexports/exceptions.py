@@ -91,8 +91,24 @@ class ChatExportError(LangChainException):
 class ExportWarning(UserWarning):
     """A warning about an export or the options to read it."""
 
-    def __init__(self, message: str, *, parameters: Iterable[str] = ()) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        parameters: Iterable[str] = (),
+        guess: tuple[str, str] | None = None,
+    ) -> None:
+        """Initialize the warning.
+
+        Args:
+            message: What is so.
+            parameters: The parameters that it is about.
+            guess: The parameter that corrects a guess, and a value.
+        """
+        remedy = guess and " If that is wrong, set for example {}={!r}.".format(*guess)
+        super().__init__(f"{message}{remedy or ''}")
+        self.message = message
+        self.guess = guess
         self.parameters = tuple(parameters)
 
 

@@ -1,17 +1,21 @@
 """The base class of loaders, with the options of every loader."""
 
 from abc import abstractmethod
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import closing
 from copy import copy
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
 from langchain_core.chat_sessions import ChatSession
 from typing_extensions import TypedDict
 
-from langchain_chatexports.chat_loaders.conversation import to_session
+from langchain_chatexports.chat_loaders.conversation import (
+    stream_session,
+    to_session,
+)
 from langchain_chatexports.chat_loaders.display_names import KnownNames
 from langchain_chatexports.chat_loaders.duplicates import Originals
 from langchain_chatexports.chat_loaders.files import ExportFiles
@@ -168,6 +172,12 @@ class ChatExportLoader(PipeableChatLoader):
         """
         return cast("Iterator[ExportSession]", self.read().load())
 
+    def stream_sessions(self) -> Iterator[ChatSession]:
+        """Load the sessions for steps; each message is created when it is read."""
+        if type(self).lazy_load is not ChatExportLoader.lazy_load:
+            return super().stream_sessions()  # A subclass changes the sessions.
+        return self._sessions(stream_session, self.read())
+
     def read(
         self,
         steps: Steps = (),
@@ -185,7 +195,7 @@ class ChatExportLoader(PipeableChatLoader):
             end=self.end,
         )
         return Reading(
-            self._sessions,
+            partial(self._sessions, to_session),
             platform=self.platform,
             steps=steps,
             files=self.open_export(),
@@ -238,13 +248,17 @@ class ChatExportLoader(PipeableChatLoader):
         """Estimate the number of rows or records. Override this if that is fast."""
         return None
 
-    def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
+    def _sessions(
+        self,
+        convert: Callable[[Conversation, Reading], ExportSession | None],
+        reading: Reading,
+    ) -> Generator[ChatSession, None, None]:
         with (
             reading.files as files,
             closing(closing_iterator(self.conversations(files))) as conversations,
         ):
             for conversation in conversations:
-                session = to_session(conversation, reading)
+                session = convert(conversation, reading)
                 del conversation
                 if session is not None:
                     held = [cast("ChatSession", session)]

@@ -167,11 +167,7 @@ class ChatLabChatLoader(ChatExportLoader):
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
         """Return whether a file has ChatLab's keys in its first bytes."""
-        return any(
-            _is_export(file)
-            for file in files
-            if files.is_single_file or file.name.lower().endswith(cls.suffixes)
-        )
+        return any(map(_is_export, files.named(*cls.suffixes)))
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, combined from all its exports.
@@ -183,7 +179,7 @@ class ChatLabChatLoader(ChatExportLoader):
         exports = files.files if files.is_single_file else filter(_is_export, files)
         for file in exports:
             try:
-                chat = _read_chat(file)
+                chat = _read_chat(file, files)
             except ChatExportError as error:
                 files.skip(error, file)
             else:
@@ -225,15 +221,14 @@ def _build_conversation(chat_id: str, chats: list[_Chat]) -> Conversation:
         people=people,
         is_group=chats[-1].is_group,
         platform=chat_id.partition(":")[0],
-        owner=owner and owner.id,
-        owner_found_by=owner and owner.found_by,
+        owner=owner,
     )
 
 
-def _read_chat(file: ExportFile) -> _Chat:
+def _read_chat(file: ExportFile, files: ExportFiles) -> _Chat:
     first_line = file.head(_HEAD_BYTES).partition(b"\n")[0]
     is_lines = b'"_type"' in first_line or first_line.startswith(b"#")
-    return _read_lines(file) if is_lines else _read_json(file)
+    return _read_lines(file, files) if is_lines else _read_json(file)
 
 
 def _read_json(file: ExportFile) -> _Chat:
@@ -248,12 +243,13 @@ def _read_json(file: ExportFile) -> _Chat:
     return chat
 
 
-def _read_lines(file: ExportFile) -> _Chat:
+def _read_lines(file: ExportFile, files: ExportFiles) -> _Chat:
     chat = None
     with file.open() as stream:
         chunks = iter(partial(stream.readline, _MAX_LINE), b"")
         lines = (line.removeprefix(b"\xef\xbb\xbf").strip() for line in chunks)
-        values = (_decode(line) for line in lines if line and line[:1] != b"#")
+        counted = _count_lines(lines, files)
+        values = (_decode(line) for line in counted if line and line[:1] != b"#")
         header = next(values, None)
         if isinstance(header, dict) and header.get("_type") == "header":
             meta = header.get("meta")
@@ -263,6 +259,12 @@ def _read_lines(file: ExportFile) -> _Chat:
         msg = f"{file.label} does not begin with a header line. {_EXPECTED}"
         raise ExportFormatError(msg, path=file.path)
     return chat
+
+
+def _count_lines(lines: Iterable[bytes], files: ExportFiles) -> Iterator[bytes]:
+    for number, line in enumerate(lines):
+        files.check_count(number)
+        yield line
 
 
 def _iter_messages(

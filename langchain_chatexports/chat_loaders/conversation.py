@@ -1,9 +1,9 @@
 """Convert conversations from any format to sessions."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
@@ -36,10 +36,18 @@ _PAIR_SIZE = 2
 
 
 def to_session(conversation: Conversation, reading: Reading) -> ExportSession | None:
+    """Convert a conversation to a session; see `stream_session`."""
+    session = stream_session(conversation, reading)
+    return session and {**session, "messages": list(session["messages"])}
+
+
+def stream_session(
+    conversation: Conversation, reading: Reading
+) -> ExportSession | None:
     """Convert a conversation to a session, and count its messages in the reading.
 
     Returns:
-        The session, or `None` if no message is kept.
+        The session, whose messages are an iterator, or `None` if no message is kept.
 
     Raises:
         ExportFormatError: If there are implausibly many messages for the export's size.
@@ -64,10 +72,10 @@ def to_session(conversation: Conversation, reading: Reading) -> ExportSession | 
     reading.counts.kept += len(rows) - sum([row.is_repeat for row in rows])
     reading.counts.sessions_kept += 1
     reading.platforms.add(metadata["platform"])
-    messages = _build_messages(rows, owner, names)
+    messages = _stream_messages(rows, owner, names)
     if names.nicknames:
         metadata["nicknames"] = list(names.nicknames)
-    return ExportSession(messages=messages, metadata=metadata)
+    return {"messages": cast("Sequence[BaseMessage]", messages), "metadata": metadata}
 
 
 def _read_rows(conversation: Conversation, reading: Reading) -> list[Message]:
@@ -108,7 +116,7 @@ def _find_owner(
     conversation: Conversation, names: DisplayNames, reading: Reading
 ) -> str | None:
     """Return the owner's id, and store the owner in the reading."""
-    person, found_by = conversation.owner, conversation.owner_found_by
+    person, found_by, _ = conversation.owner or (None, None, "")
     chosen = reading.selection.owner
     if chosen is not None:
         person, found_by = reading.names.find_owner(chosen), "option"
@@ -202,9 +210,10 @@ def _select_rows(
     return kept
 
 
-def _build_messages(
+def _stream_messages(
     rows: list[Message], owner: str | None, names: DisplayNames
-) -> list[BaseMessage]:
+) -> Iterator[BaseMessage]:
+    """Return the messages, each of which is created when it is read."""
     owner_name = None if owner is None else names.display_name(owner)
     sender_keys: dict[str, dict[str, Any]] = {}
     for sender in {row.sender for row in rows}:
@@ -213,14 +222,19 @@ def _build_messages(
         if owner is not None:
             # Compare names: the owner may have several ids in a table of people.
             sender_keys[sender]["is_from_me"] = name == owner_name
-    messages: list[BaseMessage] = []
+    for row in rows:
+        if row.extra:
+            _replace_ids(row.extra, names)
+    return _convert_rows(rows, sender_keys)
+
+
+def _convert_rows(
+    rows: list[Message], sender_keys: Mapping[str, dict[str, Any]]
+) -> Iterator[BaseMessage]:
     rows.reverse()
     while rows:  # Free each row once it has been converted.
         row = rows.pop()
-        if row.extra:
-            _replace_ids(row.extra, names)
-        messages.append(build_human_message(row, sender_keys[row.sender]))
-    return messages
+        yield build_human_message(row, sender_keys[row.sender])
 
 
 def _replace_ids(extra: dict[str, Any], names: DisplayNames) -> None:

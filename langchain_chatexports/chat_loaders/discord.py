@@ -386,8 +386,7 @@ class DiscordChatLoader(ChatExportLoader):
                 people=reader.people,
                 aliases=[alias for alias in map(clean_text, names) if alias],
                 is_group=head.type != "DirectTextChat",
-                owner=owner and owner.id,
-                owner_found_by=owner and owner.found_by,
+                owner=owner,
             )
 
 

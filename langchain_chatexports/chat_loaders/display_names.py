@@ -118,7 +118,7 @@ class KnownNames:
         self._index: NameIndex[str] = NameIndex()
 
     def open(self, conversation: Conversation, people: Iterable[str]) -> DisplayNames:
-        """Add a conversation's people, who may not be listed, and return its names."""
+        """Return the names in a conversation, whose people may not be listed."""
         listed = self.add_people(conversation.people)
         names = DisplayNames(listed)
         for person in people:

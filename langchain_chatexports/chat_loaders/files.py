@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any, Self, TypeVar
 
 from langchain_chatexports._regular_files import (
@@ -35,7 +35,9 @@ from langchain_chatexports.exceptions import (
 
 _MAX_FILE_BYTES = 2 * 2**30
 # Formats that are streamed, whose files contain pictures.
-_STREAMED = (".xml", "mbox", ".mbx")
+_MAILBOX = "mbox"
+_STREAMED = (".xml", _MAILBOX, ".mbx")
+_MAILDIR_FOLDERS = ("cur", "new")
 # Chats compress by a factor of 4 to 30; the maximum of deflate is 1,032.
 _MAX_RATIO = 50
 _RATIO_FLOOR_BYTES = 8 * 2**20
@@ -253,6 +255,14 @@ class ExportFiles:
         """Iterate over the files."""
         return iter(self.files)
 
+    def named(self, *suffixes: str) -> Iterator[ExportFile]:
+        """Yield the files with a suffix; a single file may have any name."""
+        for file in self.files:
+            path = PurePosixPath(*file.folders, file.name)
+            # Mailboxes without a suffix were chosen when the files were listed.
+            if self.is_single_file or _has_suffix(path, suffixes, lambda _: True):
+                yield file
+
     def collect(self, messages: Iterable[_T]) -> Iterator[_T]:
         """Read the messages of a conversation, with `check_count`.
 
@@ -435,6 +445,26 @@ def walk_files(root: Path, skip: Callable[[ChatExportError], None]) -> Iterator[
         )
 
 
+def _has_suffix(
+    path: PurePath, suffixes: tuple[str, ...], exists: Callable[[PurePath], bool]
+) -> bool:
+    """Return whether a file is listed: by its suffix, or because it is a mailbox.
+
+    Thunderbird's mailboxes have no suffix, and an index beside them; in a Maildir,
+    each file is a message.
+    """
+    if path.name.lower().endswith(suffixes):
+        return True
+    if _MAILBOX not in suffixes:
+        return False
+    is_mailbox = "." not in path.name and exists(path.with_name(f"{path.name}.msf"))
+    return is_mailbox or path.parent.name in _MAILDIR_FOLDERS
+
+
+def _is_streamed(name: str) -> bool:
+    return name.lower().endswith(_STREAMED) or "." not in name
+
+
 def _list_folder(
     root: Path, part: int, suffixes: tuple[str, ...], export: ExportFiles
 ) -> Iterator[ExportFile]:
@@ -443,7 +473,7 @@ def _list_folder(
     for path in walk_files(root, export.skip):
         if _is_zip_name(path) and path.parent != root:
             zips.append(path.relative_to(root))
-        elif path.name.lower().endswith(suffixes):
+        elif _has_suffix(path, suffixes, os.path.exists):
             try:
                 # Links may point outside the export, and pipes never end.
                 if not _realpath(path).is_relative_to(real_root) or not path.is_file():
@@ -477,7 +507,7 @@ def _make_disk_file(
 ) -> ExportFile:
     context = real_root.parts[1:][-_CONTEXT_FOLDERS:]
     size = path.stat().st_size
-    if size > _MAX_FILE_BYTES and not path.name.lower().endswith(_STREAMED):
+    if size > _MAX_FILE_BYTES and not _is_streamed(path.name):
         raise _refusal_error(path, _TOO_LARGE)
     return ExportFile(
         folders=tuple(
@@ -517,10 +547,16 @@ def _list_zip(
     export: ExportFiles,
 ) -> Iterator[ExportFile]:
     entries = []
-    for info in archive.infolist():
-        # Some programs use backslashes.
-        name = PurePosixPath(info.filename.replace("\\", "/"))
-        is_listed = name.name.lower().endswith(suffixes) and not info.is_dir()
+    # Some programs use backslashes.
+    infos = [
+        (PurePosixPath(info.filename.replace("\\", "/")), info)
+        for info in archive.infolist()
+    ]
+    known = {name for name, _ in infos}
+    for name, info in infos:
+        is_listed = not info.is_dir() and _has_suffix(
+            name, suffixes, known.__contains__
+        )
         if not is_listed or any(map(_is_system_file, name.parts)):
             continue
         if reason := _find_refusal_reason(name, info):
@@ -556,7 +592,7 @@ def _find_refusal_reason(name: PurePosixPath, info: zipfile.ZipInfo) -> str | No
         return "its name points outside the archive"
     if stat.S_ISLNK(info.external_attr >> 16):
         return "it is a link"
-    if info.file_size > _MAX_FILE_BYTES and not name.name.lower().endswith(_STREAMED):
+    if info.file_size > _MAX_FILE_BYTES and not _is_streamed(name.name):
         return _TOO_LARGE
     if info.file_size > max(_RATIO_FLOOR_BYTES, _MAX_RATIO * info.compress_size):
         return "it would unpack to far more than its size"

@@ -73,7 +73,13 @@ def decode_json(
     except msgspec.ValidationError:
         raise
     except DECODE_ERRORS:
-        return decoder.decode(_repair(data, label, path))
+        repaired = _repair(data, label, path)
+    try:
+        return decoder.decode(repaired)
+    except msgspec.ValidationError:
+        raise
+    except DECODE_ERRORS as error:  # Such as the number 1e400.
+        raise invalid_json_error(error, label, path) from None
 
 
 def decode_head(head: bytes, decoder: msgspec.json.Decoder[_T]) -> _T | None:

@@ -13,7 +13,11 @@ from typing import Any
 
 from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.local_times import LocalClock
-from langchain_chatexports.chat_loaders.messages import Message, attachment
+from langchain_chatexports.chat_loaders.messages import (
+    DetectedOwner,
+    Message,
+    attachment,
+)
 from langchain_chatexports.chat_loaders.text_exports import (
     TextChat,
     TextChatLoader,
@@ -71,13 +75,14 @@ _DAY_LINE = re.compile(
 )
 _SAVED = re.compile(r"(?:저장한 날짜|Date Saved) ?: ?\w")
 _HEADS = (
-    re.compile(r"(?P<name>.+?)(?: (?P<count>\d+))? ?님과 카카오톡 대화"),
+    re.compile(r"(?P<name>.+?)(?: (?P<count>\d{1,5}))? ?님과 카카오톡 대화"),
     re.compile(
-        r"(?P<name>.+?)(?: \((?P<count>\d+)명\))?(?:과|와)? 카카오톡 대화(?:-\d+\.txt)?"
+        r"(?P<name>.+?)(?: \((?P<count>\d{1,5})명\))?(?:과|와)? 카카오톡 대화"
+        r"(?:-\d+\.txt)?"
     ),
     re.compile(
         r"(?:.{1,80} saved )?KakaoTalk Chats with (?P<name>.+?)"
-        r"(?: \((?P<count>\d+)(?: people)?\))?(?:-\d+\.txt)?"
+        r"(?: \((?P<count>\d{1,5})(?: people)?\))?(?:-\d+\.txt)?"
     ),
     re.compile(r"(?P<name>.+) with KakaoTalk Chats"),
 )
@@ -195,7 +200,7 @@ class KakaoTalkChatLoader(TextChatLoader):
             chat, _OWN_NAMES | (_OWN_ENGLISH_NAMES if is_english else set())
         )
         if chat.owner and not chat.name and not chat.is_group:
-            others = [name for name in chat.senders if name != chat.owner]
+            others = [name for name in chat.senders if name != chat.owner.id]
             chat.name = others[0] if len(others) == 1 else ""
         chat.find_owner_by_name()
         return chat
@@ -204,8 +209,9 @@ class KakaoTalkChatLoader(TextChatLoader):
         """Find the name that phones write for the owner."""
         for row in chat.messages:
             if row.sender in own_names:
-                chat.owner_found_by = f"the sender {row.sender}"
-                row.sender = chat.owner = self.owner or row.sender
+                owner = self.owner or row.sender
+                chat.owner = DetectedOwner(owner, f"the sender {row.sender}")
+                row.sender = owner
 
 
 def _is_message(line: str) -> bool:
@@ -254,7 +260,7 @@ def _read_lines(
                 day = _day_of(match)
             sender, rest = match["sender"] if is_windows else None, match["rest"]
             senders |= {sender} if sender else set()
-            if rest or is_windows:  # Otherwise, it is the line of a day.
+            if rest or is_windows:  # A line with only a date begins a day.
                 time = to_utc(day, _seconds_of(match), clock)
                 records.append((time, sender, [rest]))
         elif may_begin and (day_line := _DAY_LINE.fullmatch(text)):

@@ -42,10 +42,10 @@ def report_local_times(zone: tzinfo | None, files: ExportFiles) -> None:
     files.details["time_zone"] = [zone_name(zone)]
     if zone is None:
         msg = (
-            f"Times in {files.path} have no zone, and are read as {zone_name(None)}. "
-            "For another zone, set for example timezone='Europe/Berlin'."
+            f"Times in {files.path} have no time zone, and are read as "
+            f"{zone_name(None)}."
         )
-        files.warn(ExportWarning(msg, parameters=("timezone",)))
+        files.warn(ExportWarning(msg, guess=("timezone", "Europe/Berlin")))
 
 
 class LocalClock:

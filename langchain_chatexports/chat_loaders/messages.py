@@ -79,7 +79,7 @@ class DetectedOwner(NamedTuple):
     id: str
     """The id, or the name if the format has no ids."""
 
-    found_by: str
+    found_by: str = "the export"
     """How the owner was found: `direct messages`, `the chat's name`, …"""
 
     name: str = ""
@@ -116,11 +116,8 @@ class Conversation:
     platform: str | None = None
     """The platform, if an export contains several."""
 
-    owner: str | None = None
-    """The id of the export's owner, if known."""
-
-    owner_found_by: str | None = None
-    """How the owner was found: `direct messages`, `the file's name`, …"""
+    owner: DetectedOwner | None = None
+    """The export's owner, if known."""
 
     is_ordered: bool = False
     """Whether to keep the order of the messages instead of sorting them by time, for

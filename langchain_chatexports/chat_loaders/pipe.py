@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
@@ -28,6 +27,13 @@ class PipeableChatLoader(BaseChatLoader):
     @abstractmethod
     def lazy_load(self) -> Iterator[ExportSession]:
         """Load the sessions one by one."""
+
+    def stream_sessions(self) -> Iterator[ChatSession]:
+        """Load the sessions for steps, which read the messages of each session once.
+
+        The messages may be an iterator, so that not all of them are in memory.
+        """
+        return cast("Iterator[ChatSession]", self.lazy_load())
 
     if TYPE_CHECKING:
         # Subclasses of `BaseChatLoader` should not override it at run time.
@@ -188,6 +194,8 @@ async def iterate_on_thread(
     sessions: Generator[ChatSession, None, None],
 ) -> AsyncGenerator[ChatSession, None]:
     """Iterate over a generator on another thread, then close it."""
+    import asyncio  # Synchronous programs need not wait for it.
+
     # Use a single thread, since SQLite connections are bound to one.
     loop, context = asyncio.get_running_loop(), copy_context()
 

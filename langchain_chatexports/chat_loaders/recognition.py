@@ -105,6 +105,7 @@ _OTHER_MEDIA_TYPES = {
     "video": "a video",
     "audio": "an audio file",
     "application/pdf": "a PDF document",
+    "application/x-tar": "an archive: unpack it, and pass the folder",
     "text/plain": "a text file without a recognized chat",
 }
 _REMEDY = (

@@ -52,6 +52,14 @@ def iter_sessions(source: SessionSource) -> Generator[ChatSession, None, None]:
         raise TypeError(msg)
 
 
+def collect_messages(session: ChatSession) -> ChatSession:
+    """Return the session, with a list if its messages are an iterator."""
+    messages: Iterable[BaseMessage] = session.get("messages", ())
+    if isinstance(messages, Iterator):
+        return {**session, "messages": list(messages)}
+    return session
+
+
 def closing_iterator(sessions: Iterator[Any]) -> Generator[Any, None, None]:
     """Yield the items, then close the iterator if it has a `close` method."""
     try:

@@ -28,6 +28,7 @@ from langchain_chatexports.chat_loaders.json_data import (
 )
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
+    DetectedOwner,
     Message,
     Person,
     attachment,
@@ -183,8 +184,7 @@ def _make_conversations(chats: Chats) -> Iterator[Conversation]:
             members=() if is_group else dict.fromkeys((person, _OWNER)),
             people=chats.people,
             is_group=is_group,
-            owner=_OWNER,
-            owner_found_by="the export",
+            owner=DetectedOwner(_OWNER),
         )
 
 

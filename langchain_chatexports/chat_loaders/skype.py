@@ -23,6 +23,7 @@ from langchain_chatexports.chat_loaders.json_data import (
 )
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
+    DetectedOwner,
     Message,
     Person,
     attachment,
@@ -111,11 +112,7 @@ class SkypeChatLoader(ChatExportLoader):
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
         """Return whether a file is Skype's, by its first bytes."""
-        return any(
-            _is_export(file)
-            for file in files
-            if files.is_single_file or file.name.lower().endswith(cls.suffixes)
-        )
+        return any(map(_is_export, files.named(*cls.suffixes)))
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, combined from all exports.
@@ -132,6 +129,7 @@ class SkypeChatLoader(ChatExportLoader):
             except ChatExportError as error:
                 files.skip(error, file)
                 continue
+            files.check_count(len(export.conversations))
             owner = _person_of(export.userId)
             for raw in export.conversations:
                 chat = decode_record(_CHAT_DECODER, raw)
@@ -174,7 +172,9 @@ def _read_tar(file: ExportFile) -> bytes:
     try:
         with file.open() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for number, member in enumerate(archive):
-                is_file = member.isfile() and 0 <= member.size < _MAX_BYTES
+                # A sparse file of a few bytes unpacks to any size.
+                is_file = member.isfile() and not member.issparse()
+                is_file = is_file and 0 <= member.size < _MAX_BYTES
                 if is_file and member.name.rpartition("/")[2] == _FILE_NAME:
                     content = archive.extractfile(member)
                     return content.read() if content else b""
@@ -214,8 +214,7 @@ def _build_conversation(
         members=members,
         people=people,
         is_group=is_group,
-        owner=owner,
-        owner_found_by="the export",
+        owner=DetectedOwner(owner),
     )
 
 

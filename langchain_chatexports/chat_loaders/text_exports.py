@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import ClassVar, Unpack
 
+from langchain_chatexports._terminal import printable
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.conversation import MessageIds
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
@@ -20,7 +21,12 @@ from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
     report_local_times,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    DetectedOwner,
+    Message,
+    Person,
+)
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _HEAD_BYTES = 4096
@@ -45,10 +51,9 @@ class TextChat:
     """The id if there is no name, the same for all parts of an export."""
 
     is_group: bool | None = None
-    owner: str = ""
-    """The owner's name, if the file shows it."""
+    owner: DetectedOwner | None = None
+    """The owner, if the file shows it."""
 
-    owner_found_by: str = ""
     messages: list[Message] = field(default_factory=list)
 
     @property
@@ -64,7 +69,7 @@ class TextChat:
         if self.is_group or len(senders) > _PAIR or self.owner or not self.name:
             return
         if len(others) == 1:
-            self.owner, self.owner_found_by = others[0], "the chat's name"
+            self.owner = DetectedOwner(others[0], "the chat's name")
 
 
 class TextChatLoader(ChatExportLoader):
@@ -132,7 +137,6 @@ class TextChatLoader(ChatExportLoader):
         Raises:
             ExportFormatError: If there is no chat.
         """
-        report_local_times(self.timezone, files)
         exports: dict[str, list[TextChat]] = defaultdict(list)
         for file in files.files if files.is_single_file else self._find_chats(files):
             try:
@@ -144,9 +148,11 @@ class TextChatLoader(ChatExportLoader):
         if not exports and not files.unreadable:
             msg = f"{files.path} contains no chat. {self.remedy}"
             raise ExportFormatError(msg, path=files.path)
-        owners = Counter(chat.owner for chats in exports.values() for chat in chats)
-        owners.pop("", None)
+        report_local_times(self.timezone, files)
+        all_chats = chain.from_iterable(exports.values())
+        owners = Counter(chat.owner.id for chat in all_chats if chat.owner)
         for chat_id in sorted(exports):
+            _report_namesakes(chat_id, exports[chat_id], files)
             yield self._build_conversation(chat_id, exports.pop(chat_id), owners)
 
     def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
@@ -193,12 +199,10 @@ class TextChatLoader(ChatExportLoader):
             for row in chat.messages:
                 row.id = ids.from_content(row.time, row.sender, row.text)
         senders = dict.fromkeys(name for chat in chats for name in chat.senders)
-        found = next((chat for chat in chats if chat.owner), None)
-        owner, found_by = (found.owner, found.owner_found_by) if found else ("", "")
-        for name, _ in owners.most_common() if not owner else ():
-            if name in senders:
-                owner, found_by = name, "other chats"
-                break
+        owner = next((chat.owner for chat in chats if chat.owner), None)
+        others = (name for name, _ in owners.most_common() if name in senders)
+        if owner is None and (name := next(others, "")):
+            owner = DetectedOwner(name, "other chats")
         name = chats[-1].name
         is_group = any(chat.is_group for chat in chats) or len(senders) > _PAIR
         if not is_group and name and len(senders) == 1 and owner:
@@ -209,9 +213,26 @@ class TextChatLoader(ChatExportLoader):
             title=name or None,
             members=tuple(senders),
             is_group=is_group or (None if chats[-1].is_group is None else False),
-            owner=None if self.owner else owner or None,
-            owner_found_by=None if self.owner else found_by or None,
+            owner=None if self.owner else owner,
         )
+
+
+def _report_namesakes(name: str, chats: Sequence[TextChat], files: ExportFiles) -> None:
+    """Report files of one period without a common message: perhaps of two chats."""
+    for pair in pairwise(chats):
+        first, second = (
+            {(row.time, row.text) for row in chat.messages if row.time is not None}
+            for chat in pair
+        )
+        if not first or not second or not first.isdisjoint(second):
+            continue
+        if min(first)[0] < max(second)[0] and min(second)[0] < max(first)[0]:
+            files.report_loss(
+                "joined_by_name",
+                f"Chats of the same name ({printable(name)}) have no message in "
+                "common and are read as one conversation. If they are of different "
+                "people, load them by themselves.",
+            )
 
 
 def _decode(

@@ -29,27 +29,33 @@ def merge_chat_runs_in_session(
     *,
     max_gap: timedelta | None = None,
 ) -> ChatSession:
-    """Merge consecutive messages of a sender, and return a new session.
+    """Return a new session in which consecutive messages of a sender are merged.
 
     Args:
         chat_session: The session.
         delimiter: The separator between merged messages.
         max_gap: Maximum pause within a run, by `message_time`.
     """
-    messages: list[BaseMessage] = []
+    messages = merge_runs(chat_session.get("messages", ()), delimiter, max_gap)
+    return {**chat_session, "messages": list(messages)}
+
+
+def merge_runs(
+    messages: Iterable[BaseMessage], delimiter: str, max_gap: timedelta | None
+) -> Iterator[BaseMessage]:
+    """Merge consecutive messages of a sender, one run at a time."""
     run: list[BaseMessage] = []
     run_sender: object = None
-    for message in chat_session.get("messages", ()):
+    for message in messages:
         sender = message.additional_kwargs.get("sender")
         if sender and sender == run_sender and _continues(run[-1], message, max_gap):
             run.append(message)
             continue
         if run:
-            messages.append(_merge(run, delimiter))
+            yield _merge(run, delimiter)
         run, run_sender = [message], sender
     if run:
-        messages.append(_merge(run, delimiter))
-    return {**chat_session, "messages": messages}
+        yield _merge(run, delimiter)
 
 
 # These are not generator functions, since LCEL would call those with lists of sessions.

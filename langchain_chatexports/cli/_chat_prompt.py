@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 _GREETING = "Type a message and press Enter. /help shows the commands, Ctrl-D quits."
 _HELP = """\
-/retry  generate the last reply again
-/reset  delete this talk and start a new one
-/strength 0.7  use less of the training, as from 0 (the base) to 1 (all)
-/help   show this help
-/quit   end the chat, like Ctrl-D
+/retry         generate the last reply again
+/fix TEXT      keep what the person would have said; the talk continues from it
+/not           the person would not say that: generate another reply
+/strength 0.7  use less of what the model learned: from 0 (nothing) to 1 (all)
+/reset         delete this talk and start a new one
+/help          show this help
+/quit          end the chat, like Ctrl-D
 
 The arrow keys and Ctrl-R recall your earlier messages.
 Ctrl-C stops a reply or clears the input; press it twice to end the chat.
@@ -51,6 +53,8 @@ class TerminalChat:
         self._commands: dict[str, Callable[[], object]] = {
             "/help": lambda: print_line(_HELP),
             "/retry": self._retry,
+            "/fix": lambda: print_line("Add what the person would say: /fix TEXT"),
+            "/not": self._reject,
             "/reset": self._reset,
         }
 
@@ -90,6 +94,9 @@ class TerminalChat:
         try:
             if match := re.fullmatch(r"/strength\s+(\d*\.?\d+)", command):
                 self._set_strength(float(match[1]))
+            elif match := re.fullmatch(r"/fix\s+(.+)", command, re.DOTALL):
+                self._correct(match[1])
+                print_line("Kept, and used from now on. The talk continues from it.")
             elif command in self._commands:
                 self._commands[command]()
             elif re.fullmatch(r"/[a-z]+", command):
@@ -131,6 +138,14 @@ class TerminalChat:
         talk = self._talks[-1]
         talk.settings = replace(talk.settings, strength=strength)
         print_line(f"Replies from now on have strength {strength:g}. Try /retry.")
+
+    def _correct(self, better: str) -> None:
+        self._talks[-1].correct(better)
+        self._save()
+
+    def _reject(self) -> None:
+        self._correct("")
+        self._retry()
 
     def _retry(self) -> None:
         if not self._talks[0].turns:

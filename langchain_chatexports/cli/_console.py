@@ -197,6 +197,19 @@ def show_progress(
         yield
 
 
+@contextmanager
+def show_waiting(text: str) -> Iterator[None]:
+    """Show in a terminal what the block is doing, and for how long."""
+    started = time.monotonic()
+
+    def render() -> RenderableType:
+        seconds = time.monotonic() - started
+        return _create_bar(0, None, f"{text} … {seconds:.0f} s")
+
+    with _live_display(render):
+        yield
+
+
 class ProgressDisplay:
     """A progress bar in a terminal, shown after the first update."""
 
@@ -215,11 +228,17 @@ class ProgressDisplay:
         self._stack.close()
         self._bar = None
 
+    def wait(self, text: str) -> None:
+        """Show what is being done, and for how long, until the next update."""
+        self.pause()
+        self._stack.enter_context(show_waiting(text))
+
     def update(self, done: int, total: int | None, description: str) -> bool:
         """Update the bar; return `False` if there is no terminal to show it in."""
         if not stderr_console.is_terminal:
             return False
-        is_new = self._bar is None
+        if is_new := self._bar is None:
+            self.pause()  # Ends `wait`.
         self._bar = _create_bar(done, total, description)
         if is_new:
             self._stack.enter_context(_live_display(lambda: self._bar or ""))

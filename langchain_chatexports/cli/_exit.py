@@ -27,7 +27,8 @@ from typing import Any, NoReturn, TextIO
 import typer
 
 from langchain_chatexports._files import is_full
-from langchain_chatexports.cli._console import command_line, print_line
+from langchain_chatexports.cli._console import command_line, print_line, stderr_console
+from langchain_chatexports.cli._shown import note_warning
 from langchain_chatexports.datasets.example_files import find_examples
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -116,8 +117,12 @@ def _error_text(error: BaseException) -> str:
 
 def _add_options(message: object, parameters: Iterable[str]) -> str:
     """Return a message with the options that set its parameters."""
-    options = [_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in parameters]
-    return f"{message} Options: {', '.join(options)}." if options else str(message)
+    options = ", ".join(map(_option, parameters))
+    return f"{message} Options: {options}." if options else str(message)
+
+
+def _option(parameter: str) -> str:
+    return _OPTIONS.get(parameter, f"--{parameter.replace('_', '-')}")
 
 
 def _examples_text(path: Path, examples: Path | None) -> str:
@@ -143,12 +148,21 @@ def _discard_if_closed(stream: TextIO) -> None:
 
 
 def _warning_printer() -> Callable[..., None]:
-    """Return a function that prints each warning once (a talk reads exports twice)."""
+    """Return a function that prints each warning once (a talk reads exports twice).
+
+    In a terminal, a warning about a guess is not repeated by later commands.
+    """
     printed: set[str] = set()
 
     def print_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
-        parameters = message.parameters if isinstance(message, ExportWarning) else ()
-        text = _add_options(message, parameters)
+        text = str(message)
+        if isinstance(message, ExportWarning):
+            text = _add_options(message.message, message.parameters)
+            if message.guess is not None:
+                name, value = message.guess
+                text += f" If that is wrong, add {_option(name)} {value} (for example)."
+                if stderr_console.is_terminal and not note_warning(text):
+                    return
         if text not in printed:
             printed.add(text)
             print_line(f"warning: {text}")

@@ -169,7 +169,7 @@ class ChatOptions:
     no_groups: Annotated[bool, flag("--no-groups", "Skip group chats.")] = False
     since: Annotated[
         str | None,
-        option("DATE", "Only messages since this date (2024-05-31, UTC)."),
+        option("DATE", "Only messages since a date (2024-05-31, UTC)."),
     ] = None
     until: Annotated[
         str | None, option("DATE", "Only messages until this date (inclusive).")
@@ -182,8 +182,7 @@ class ChatOptions:
         str | None,
         option(
             "ZONE",
-            "Time zone of local times (Europe/Berlin). Default: that of this machine.",
-            hidden=True,  # A warning suggests it.
+            "Zone of times that have none: Europe/Berlin.",
         ),
     ] = None
     date_order: Annotated[

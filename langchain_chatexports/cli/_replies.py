@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
@@ -14,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from langchain_chatexports.cli._console import printable_lines
+from langchain_chatexports.cli._console import printable_lines, stdin_is_terminal
 from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import Talk, short_titles
 
@@ -102,10 +103,13 @@ def show_side_by_side(console: Console, replies: Sequence[StreamedReply]) -> Non
         threading.Thread(target=reply.read, args=(stop,), daemon=True)
         for reply in replies
     ]
-    with Live(
-        get_renderable=lambda: _render_columns(replies, console.width),
-        console=console,
-        refresh_per_second=_FRAMES_PER_SECOND,
+    with (
+        _hidden_typing(),
+        Live(
+            get_renderable=lambda: _render_columns(replies, console.width),
+            console=console,
+            refresh_per_second=_FRAMES_PER_SECOND,
+        ),
     ):
         try:
             for thread in threads:
@@ -118,6 +122,25 @@ def show_side_by_side(console: Console, replies: Sequence[StreamedReply]) -> Non
     for reply in replies:
         if reply.error is not None:
             raise reply.error
+
+
+@contextmanager
+def _hidden_typing() -> Iterator[None]:
+    """Do not show what is typed, which would break the boxes; the prompt gets it."""
+    if sys.platform == "win32" or not stdin_is_terminal():
+        yield
+        return
+    import termios
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    hidden = [*before]
+    hidden[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, hidden)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 def _render_columns(replies: Sequence[StreamedReply], width: int) -> RenderableType:

@@ -17,12 +17,9 @@ from langchain_chatexports.cli._console import (
 )
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import Base, Workspace
+from langchain_chatexports.local_server import Base, BaseChoice, Workspace
 from langchain_chatexports.workflows.bases import (
-    BaseChoice,
     download_base,
-    download_bytes,
-    download_text,
     language_warning,
     training_seconds,
 )
@@ -53,6 +50,8 @@ class TrainingDisplay(ProgressDisplay):
             print_line(f"  {event}")
         elif isinstance(event, JobEvent):
             print_line(event)
+            if event.state != "trained":
+                self.wait("Loading the base and the examples")
         else:
             self.pause()
             self._show_stopped(event)
@@ -90,7 +89,7 @@ def select_base(
         choice = choose(False)
         print_line(choice)
     if choice.better is not None:
-        size = download_text(choice.better)
+        size = choice.better.download_text()
         print_line(
             f"A better base, if you download it: --base {choice.better.id} ({size})"
         )
@@ -122,7 +121,7 @@ def print_base(
     if base.is_default:
         parts.append("a tiny demo model")
     if base.needs_download():
-        size = f"{download_bytes(base) / 1e6:,.0f} MB " if base.size_bytes else ""
+        size = f"{base.download_bytes() / 1e6:,.0f} MB " if base.size_bytes else ""
         parts.append(f"{size}from huggingface.co")
     if base.license:
         parts.append(f"license: {base.license}")

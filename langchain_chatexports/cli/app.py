@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from langchain_chatexports._temporary import delete_leftovers
 from langchain_chatexports._version import __version__
 from langchain_chatexports.cli._exit import exit_handling
 from langchain_chatexports.cli._help import (
@@ -34,6 +35,7 @@ _COMMANDS = (
     "mcp",
     "serve",
     "models",
+    "status",
     "export-model",
     "demo",
 )
@@ -91,6 +93,7 @@ def run() -> None:
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")
     with exit_handling(debug=debug):
+        delete_leftovers()
         first = arguments[:1]
         needed = first if first and first[0] in _COMMANDS else _COMMANDS
         app = create_app(() if arguments == ["--version"] else needed)

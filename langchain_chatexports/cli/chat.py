@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from langchain_chatexports.cli._console import (
     get_speaker_chooser,
     print_line,
     show_progress,
+    show_waiting,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
@@ -42,7 +44,7 @@ from langchain_chatexports.local_server import (
     Workspace,
     find_base,
 )
-from langchain_chatexports.personas.talk import ChatSettings, Talk
+from langchain_chatexports.personas.talk import CORRECTED, ChatSettings, Talk
 from langchain_chatexports.workflows.bases import (
     choose_chat_base,
     estimate_speed,
@@ -175,21 +177,25 @@ def chat(
     )
     if label := speaker.settings(settings).label:
         print_line(f"Your name in this chat is {label}; change it with --as NAME.")
-    with (
-        open_memory(
-            remember or speaker.exports,
-            person=speaker.person,
-            language=speaker.language,
-            only_if_quick=not remember,
-            options=chats.to_prepare_options(),
-            watch=show_progress,
-        ) as memory,
-        open_talk(
-            *(speaker, replace(settings, memory=memory), workspace),
-            base_url=url,
-            with_base=compare,
-        ) as talks,
-    ):
+    with ExitStack() as stack:
+        memory = stack.enter_context(
+            open_memory(
+                remember or speaker.exports,
+                person=speaker.person,
+                language=speaker.language,
+                only_if_quick=not remember,
+                options=chats.to_prepare_options(),
+                watch=show_progress,
+            )
+        )
+        with show_waiting("Loading the model"):
+            talks = stack.enter_context(
+                open_talk(
+                    *(speaker, replace(settings, memory=memory), workspace),
+                    base_url=url,
+                    with_base=compare,
+                )
+            )
         _talk(talks, None if no_save else speaker.tuned, as_json=as_json)
 
 
@@ -357,7 +363,7 @@ def _talk(
             return
         show_replies(talks)
         for line in talks[-1].turns[-1].cited:
-            print_line(f"  said {line}")
+            print_line(f"  {line}" if line.startswith(CORRECTED) else f"  said {line}")
 
     if stdin_is_terminal():
         TerminalChat(talks, show_reply, model).run()

@@ -16,6 +16,7 @@ from langchain_chatexports.cli._console import (
     print_json,
     print_line,
     show_progress,
+    show_waiting,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
@@ -42,22 +43,30 @@ from langchain_chatexports.exceptions import (
     LocalServerError,
     TrainingBudgetError,
 )
-from langchain_chatexports.local_server import Workspace, find_base
+from langchain_chatexports.local_server import Model, Workspace, find_base
+from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.workflows.bases import (
     choose_base,
     detect_language,
     estimate_speed,
 )
+from langchain_chatexports.workflows.corrections import add_corrections
 from langchain_chatexports.workflows.prepare import find_default_speakers, prepare
 from langchain_chatexports.workflows.remote_training import (
     OPENAI_URL,
     get_api_key,
     train_remotely,
 )
-from langchain_chatexports.workflows.talk import answer_untrained
+from langchain_chatexports.workflows.talk import (
+    answer_tuned,
+    answer_untrained,
+    sample_replies,
+)
 from langchain_chatexports.workflows.train import train
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import StoppedEvent
+
+_FEW_EXAMPLES = 100
 
 
 @command
@@ -85,6 +94,13 @@ def finetune(
     base_url: BaseUrl = None,
     openai: Annotated[
         bool, flag("--openai", "Upload the examples to OpenAI and train there.")
+    ] = False,
+    no_corrections: Annotated[
+        bool,
+        flag(
+            "--no-corrections",
+            "Do not learn what you corrected in chats with the person's model.",
+        ),
     ] = False,
     data_dir: DataDir = None,
     yes: Annotated[bool, flag("--yes", "Upload or download without asking.")] = False,
@@ -142,19 +158,27 @@ def finetune(
     else:
         require_local()
         workspace = Workspace(data_dir)
-        data = read(choices.limit)
+
+        def read_all(limit: int | None) -> TrainingData:
+            data = read(limit)
+            return data if no_corrections else add_corrections(data, workspace)
+
+        data = read_all(choices.limit)
         _print_data(data)
         base, limit = _choose_base(data, base, seconds, workspace, yes=yes)
-        data = data if limit is None else read(limit)
+        data = data if limit is None else read_all(limit)
         if stdin_is_terminal():
             _show_untrained(data, base, workspace)
         with TrainingDisplay(workspace) as display:
-            name = train(
+            model = train(
                 *(data, base),
                 workspace=workspace,
                 on_event=display,
                 watch=show_progress,
-            ).name
+            )
+        name = model.name
+        if stdin_is_terminal():
+            _show_tuned(data, model, workspace)
         chat = chat_command(name, workspace=workspace)
     if as_json:
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
@@ -175,6 +199,12 @@ def _print_data(data: TrainingData) -> None:
     )
     person = f", imitating {', '.join(owners)} (the export's owner)"
     print_line(f"{data}{person if owners else ''}")
+    if len(data.examples) < _FEW_EXAMPLES:
+        unmeasured = "" if data.validation else " They are too few to evaluate it, too."
+        print_line(
+            "From so few, a model learns how the person writes, not what the person "
+            f"knows, and many answers will not fit.{unmeasured}"
+        )
 
 
 def _choose_base(
@@ -216,7 +246,8 @@ def _choose_base(
 def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) -> None:
     """Print what the base answers before it is trained."""
     try:
-        turns = answer_untrained(data, base, workspace=workspace)
+        with show_waiting("Asking the base before it is trained"):
+            turns = answer_untrained(data, base, workspace=workspace)
     except ChatExportError as error:
         print_line(f"warning: The untrained base could not answer: {error}")
         return
@@ -233,6 +264,24 @@ def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) 
         "If these make no sense, training will give the person's tone, but not sense. "
         "Choose a larger base with --base or --time."
     )
+
+
+def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
+    """Print what the new model answers, beside what the person wrote."""
+    try:
+        with show_waiting("Asking the new model"):
+            turns = answer_tuned(data, model, workspace=workspace)
+    except ChatExportError as error:
+        print_line(f"warning: The new model could not answer: {error}")
+        return
+    person = data.person or "The person"
+    origin = "that it has not seen" if data.validation else "from its training"
+    if turns:
+        print_line(f"The new model answers messages {origin}:")
+    for turn, asked in zip(turns, sample_replies(data), strict=True):
+        said = " / ".join(split_bubbles(asked.reply))
+        answer = " / ".join(split_bubbles(turn.answer))
+        print_line(f"  > {turn.line}\n  model: {answer}\n  {person} wrote: {said}")
 
 
 def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> str:

@@ -93,6 +93,8 @@ def forget(
     if result.indexes or not result.report:
         count = plural(len(result.indexes), "search index", "search indexes")
         print_line(f"Deleted: {count}. Indexes are rebuilt by the next search.")
+    if result.corrections:
+        print_line(f"Deleted: {plural(result.corrections, 'correction')}.")
     _delete_remaining(result.remaining, workspace, yes=yes)
 
 

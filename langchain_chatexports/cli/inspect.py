@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.reading import Reading
@@ -22,10 +21,11 @@ from langchain_chatexports.cli._options import (
     Paths,
     SourceOptions,
     command,
-    find_unused_path,
     read_exports,
     resolve_paths,
 )
+
+_TWO = 2
 
 
 @command
@@ -35,7 +35,7 @@ def inspect(
     """Summarize an export: owner, senders, skipped messages.
 
     This reads the whole export (about 100,000 messages per second), writes nothing, and
-    prints the next command, which prepares training examples.
+    prints the next commands.
 
     For example:
         chatexports inspect chat.db --people friends.vcf
@@ -56,8 +56,7 @@ def inspect(
         show(export)
         show_table(summary)
         show()
-    output = find_unused_path("examples.jsonl", paths)
-    _print_next_command([*paths, *chats.to_arguments()], output, summaries)
+    _print_next_commands([*paths, *chats.to_arguments()], summaries)
 
 
 def _read(
@@ -73,25 +72,25 @@ def _summarize(export: Export, reading: Reading) -> ExportSummary:
         return reading.inspect()
 
 
-def _print_next_command(
-    arguments: Sequence[object], output: Path, summaries: Sequence[ExportSummary]
+def _print_next_commands(
+    arguments: Sequence[object], summaries: Sequence[ExportSummary]
 ) -> None:
     summaries = [summary for summary in summaries if summary.kept]
     if not summaries:
         print_line("No messages to train on.")
         return
-    owners = [summary.owner for summary in summaries]
-    options: list[str] = []
-    if all(owners):
-        names = ", ".join(dict.fromkeys(map(str, owners)))
-        print_line(
-            f"The model will imitate {names}; use --ai to choose another person."
-        )
-    else:
-        messages: Counter[str] = Counter()
-        for summary in summaries:
-            messages.update(summary.senders)
-        person = next(filter(None, owners), None) or messages.most_common(1)[0][0]
-        options = ["--ai", person]
-        print_line("Whom should the model imitate? Choose the person with --ai.")
-    print_line(f"Next: {command_line('prepare', *arguments, *options, '-o', output)}")
+    owners = [*filter(None, (summary.owner for summary in summaries))]
+    messages: Counter[str] = Counter()
+    for summary in summaries:
+        messages.update(summary.senders)
+    ranked = [name for name, _ in messages.most_common()]
+    # In a chat of two, users want to talk to the other person.
+    others = [name for name in ranked if name not in owners]
+    person, *_ = (others if len(ranked) == _TWO else owners) or ranked
+    words = [*arguments, "--ai", person]
+    print_line(f"To talk to {person} now, without training:")
+    print_line(f"  {command_line('chat', *words)}")
+    print_line("To train a model that writes in the same way, in up to an hour:")
+    print_line(f"  {command_line('finetune', *words)}")
+    if len(ranked) > 1:
+        print_line("For another person in these chats, change the name after --ai.")

@@ -138,7 +138,11 @@ def _print_json(data: LocalData) -> None:
     print_json(
         {
             "models": [
-                {**asdict(model), "size_bytes": model.size_bytes}
+                {
+                    **asdict(model),
+                    "size_bytes": model.size_bytes,
+                    "corrections": data.corrections.get(model.name, 0),
+                }
                 for model in data.models
             ],
             "jobs": [*map(asdict, data.snapshot.jobs)],
@@ -148,7 +152,10 @@ def _print_json(data: LocalData) -> None:
                 {"path": path, "size_bytes": path.stat().st_size}
                 for path in data.indexes
             ],
-            "bases": [base._asdict() for base in data.bases],
+            "corrections": data.corrections.get("", 0),
+            "bases": [
+                {"id": base.id, "size_bytes": base.size_bytes} for base in data.bases
+            ],
             "size_bytes": data.size_bytes,
             "cache_bytes": data.cache_bytes,
         }
@@ -185,7 +192,7 @@ def _show(data: LocalData, workspace: Workspace) -> None:
         for path in data.indexes
     ]
     rows += [
-        (base.id, "", _format_megabytes(base.size_bytes), "downloaded base")
+        (base.id, "", _format_megabytes(base.size_bytes or 0), "downloaded base")
         for base in data.bases
     ]
     if data.cache_bytes:
@@ -193,7 +200,9 @@ def _show(data: LocalData, workspace: Workspace) -> None:
             ("converted bases", "", _format_megabytes(data.cache_bytes), "cache")
         )
     if len(rows) > 1:
-        show_rows(rows, map(_describe, data.models))
+        counts = data.corrections
+        notes = (_describe(m, counts.get(m.name, 0)) for m in data.models)
+        show_rows(rows, notes)
     print_line(data)
     _print_wait(data.snapshot)
     if data.models:
@@ -217,10 +226,11 @@ def _shorten_name(model: Model) -> str:
     return name if len(name) <= _MAX_NAME_LENGTH else name.rpartition(":")[2]
 
 
-def _describe(model: Model) -> str:
+def _describe(model: Model, corrections: int) -> str:
     label = f"“{model.label}”" if model.label else None
     source = f"from {model.source}" if model.source else None
-    return ", ".join(filter(None, (label, model.person, source)))
+    corrected = plural(corrections, "correction") if corrections else None
+    return ", ".join(filter(None, (label, model.person, source, corrected)))
 
 
 def _delete(names: Sequence[str], workspace: Workspace, *, yes: bool) -> None:
@@ -247,7 +257,7 @@ def _delete_everything(
     data = workflow.list_data(workspace, index_dir)
     print_line(f"{data.data_dir}: {data}")
     if data.bases:
-        size = sum(base.size_bytes for base in data.bases)
+        size = sum(base.size_bytes or 0 for base in data.bases)
         print_line(
             f"{plural(len(data.bases), 'downloaded base')} will not be deleted: "
             f"{_format_megabytes(size)}"

@@ -31,6 +31,7 @@ from langchain_chatexports.cli._options import (
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report import ExportReport, build_report, render_report
 from langchain_chatexports.report.html import check_extra
+from langchain_chatexports.report.page import describe_habits
 from langchain_chatexports.workflows.chat_filter import index_names
 
 
@@ -130,5 +131,7 @@ def _print_report(statistics: ExportReport) -> None:
         f"{plural(statistics.messages, 'message')} by {people}, {dialogues}, "
         f"{plural(examples, 'example')}"
     )
+    for sentence in describe_habits(statistics):
+        print_line(sentence)
     if statistics.messages and not examples:
         print_line("To count examples, choose the person with --ai NAME.")

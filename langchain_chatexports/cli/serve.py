@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -88,9 +88,8 @@ def serve(
 
 def _wait() -> None:
     """Wait for Ctrl-C."""
-    interrupt = threading.Event()
-    while True:  # On Windows, Ctrl-C does not interrupt a wait without a limit.
-        interrupt.wait(_WAIT_SECONDS)
+    while True:
+        time.sleep(_WAIT_SECONDS)  # On Windows, Ctrl-C interrupts no lock.
 
 
 def _print_bases() -> None:

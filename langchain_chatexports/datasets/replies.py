@@ -53,7 +53,7 @@ class ReplyIndex:
 
     def add(self, reply: EarlierReply) -> None:
         """Add a reply."""
-        grams = _count_trigrams(reply.message)
+        grams = count_trigrams(reply.message)
         for gram, count in grams.items():
             self._postings[gram].append((len(self._replies), count))
         self._replies.append(reply)
@@ -66,7 +66,7 @@ class ReplyIndex:
         count = len(self._replies)
         mean = self._total / max(count, 1) or 1
         max_matches = max(_MIN_LIMIT, _MAX_FRACTION * count)
-        for gram in _count_trigrams(query):
+        for gram in count_trigrams(query):
             postings = self._postings.get(gram, ())
             matches = len(postings)
             if not matches or matches > max_matches:
@@ -86,7 +86,8 @@ class ReplyIndex:
         return [*best.values()][::-1]
 
 
-def _count_trigrams(text: str) -> Counter[str]:
+def count_trigrams(text: str) -> Counter[str]:
+    """Count the trigrams of a text, in lower case."""
     words = " ".join(text.lower().split())
     padded = f" {words} "
     return Counter(padded[start : start + 3] for start in range(len(padded) - 2))

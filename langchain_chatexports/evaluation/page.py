@@ -179,6 +179,7 @@ def build_table(
             "characters per message", lambda figures: number(figures.talk.characters, 0)
         ),
         row("messages per reply", lambda figures: number(figures.talk.bubbles, 1)),
+        percentage("of several messages", "several"),
     ]
 
 

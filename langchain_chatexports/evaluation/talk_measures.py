@@ -91,6 +91,9 @@ class TalkFigures:
     bubbles: float
     """Mean number of messages per reply."""
 
+    several: float
+    """Replies of several messages."""
+
     marks: float
     """Messages that end with a punctuation mark."""
 
@@ -143,6 +146,7 @@ def measure_talk(
         distinct=len(asked) / len(replies),
         characters=fmean(map(len, messages)),
         bubbles=fmean(map(len, messages_by_reply)),
+        several=fmean(len(messages) > 1 for messages in messages_by_reply),
         marks=fmean(message.endswith(_END_MARKS) for message in messages),
     )
 

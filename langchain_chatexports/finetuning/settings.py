@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from inspect import Parameter, Signature, cleandoc
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -129,6 +130,30 @@ class FineTunerSettings(RunnableSerializable[Any, Any]):
         default_factory=lambda: {"temperature": 1}, exclude=True, repr=False
     )
     """Arguments of the returned chat model."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Let `help` begin with the settings instead of their validation."""
+        super().__pydantic_init_subclass__(**kwargs)
+        fields = cls.model_fields
+        cls.__signature__ = Signature(
+            [
+                Parameter(
+                    name,
+                    Parameter.KEYWORD_ONLY,
+                    default=Parameter.empty
+                    if field.is_required()
+                    else field.get_default(call_default_factory=True),
+                )
+                for name, field in fields.items()
+            ]
+        )
+        lines = [
+            f"    {name}: {field.description}"
+            for name, field in fields.items()
+            if field.description
+        ]
+        cls.__doc__ = "\n".join([f"{cleandoc(cls.__doc__ or '')}\n\nSettings:", *lines])
 
     # Validation and serialization
 

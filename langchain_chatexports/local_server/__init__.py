@@ -23,8 +23,15 @@ if TYPE_CHECKING:
         find_base,
         fitting_bases,
         known_bases,
+        list_downloaded_bases,
     )
     from langchain_chatexports.local_server.bases.cache import list_cache_folders
+    from langchain_chatexports.local_server.bases.choice import (
+        BaseChoice,
+        NoBaseError,
+        language_name,
+        propose_base,
+    )
     from langchain_chatexports.local_server.bases.download import (
         download_gguf,
         download_model,
@@ -41,9 +48,11 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from langchain_chatexports.local_server.export import (
+        EVALUATION_FILE,
         export_model,
         usage_instructions,
     )
+    from langchain_chatexports.local_server.processes import thread_count
     from langchain_chatexports.local_server.server import LocalServer
     from langchain_chatexports.local_server.training.hyperparameters import (
         resolve_hyperparameters,
@@ -63,7 +72,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "EVALUATION_FILE",
     "Base",
+    "BaseChoice",
     "BaseMissingError",
     "DataDirectoryError",
     "DiskFullError",
@@ -73,6 +84,7 @@ __all__ = [
     "Job",
     "LocalServer",
     "Model",
+    "NoBaseError",
     "NoConnectionError",
     "NotFoundError",
     "OutOfMemoryError",
@@ -91,14 +103,25 @@ __all__ = [
     "fitting_bases",
     "job_labels",
     "known_bases",
+    "language_name",
     "list_cache_folders",
+    "list_downloaded_bases",
+    "propose_base",
     "resolve_hyperparameters",
+    "thread_count",
     "usage_instructions",
 ]
 
 _MODULES = {
-    "bases.base": ("Base", "find_base", "fitting_bases", "known_bases"),
+    "bases.base": (
+        "Base",
+        "find_base",
+        "fitting_bases",
+        "known_bases",
+        "list_downloaded_bases",
+    ),
     "bases.cache": ("list_cache_folders",),
+    "bases.choice": ("BaseChoice", "NoBaseError", "language_name", "propose_base"),
     "bases.download": ("download_gguf", "download_model"),
     "errors": (
         "BaseMissingError",
@@ -111,7 +134,8 @@ _MODULES = {
         "StateError",
         "TrainingError",
     ),
-    "export": ("export_model", "usage_instructions"),
+    "export": ("EVALUATION_FILE", "export_model", "usage_instructions"),
+    "processes": ("thread_count",),
     "server": ("LocalServer",),
     "training.hyperparameters": ("resolve_hyperparameters",),
     "training.queue": ("Queue",),

@@ -69,6 +69,11 @@ class BaseMissingError(TrainingError):
     code: ClassVar = "base_missing"
 
 
+def describe_missing(path: object) -> str:
+    """Return the message for a base that was deleted while it was used."""
+    return f"{path} is missing. Restore it, or choose another base."
+
+
 class RequestError(Exception):
     """A request without a result, as the response in OpenAI's shape describes it."""
 

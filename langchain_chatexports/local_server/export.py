@@ -5,12 +5,16 @@ import re
 import secrets
 import shlex
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._extras import require_local
+from langchain_chatexports._files import write_atomic, write_error
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import find_base
+from langchain_chatexports.local_server.bases.cache import read_json
 from langchain_chatexports.local_server.bases.gguf import (
     find_gguf,
     has_current_adapter,
@@ -37,6 +41,13 @@ from langchain_chatexports.local_server.workspace import Model
 if TYPE_CHECKING:
     import numpy as np
 
+EVALUATION_FILE = "evaluation.json"
+"""The figures of a model's last evaluation, in its folder."""
+
+_SIGN = (
+    "A model of a person wrote what this model answers, and not the person. Say so "
+    "wherever you show it."
+)
 _MODEL_FILE = "model.gguf"
 _QUANTIZATIONS = ("q8_0", "f16")
 _Q8_0_BLOCK, _Q8_0_STEPS = 32, 127
@@ -81,25 +92,29 @@ def export_model(
     # A random name, so that no other file is overwritten.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
+        temporary.mkdir(mode=0o700, parents=True)
         # In a child process, to free its memory.
         call_in_child(
             _export,
-            *(model.name, model.base, str(model.folder), model.prompt.system),
+            *(model.base, str(model.folder), model.prompt.system),
             *(str(temporary), quantization.upper() if gguf else None),
             model.strength if strength is None else strength,
             threads=thread_count(),
             offline=False,
         )
+        write_atomic(temporary / "README.md", render_card(model).encode())
         temporary.replace(target)
     except ChildProcessFailedError as error:
-        raise LocalServerError(str(error)) from error
+        msg = f"{model.name} could not be exported: {error}"
+        raise LocalServerError(msg) from error
+    except OSError as error:
+        raise write_error(target, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
 def _export(  # noqa: PLR0917 - the values of a model, which have JSON types.
-    name: str,
     base_id: str,
     adapter: str,
     system: str | None,
@@ -119,11 +134,33 @@ def _export(  # noqa: PLR0917 - the values of a model, which have JSON types.
         if not has_current_adapter(Path(adapter), file):
             write_adapter(base, Path(adapter))
     except GGUFNotSupportedError as error:
-        msg = f"{name} cannot be written as GGUF: {error}."
+        msg = f"it cannot be written as GGUF: {error}."
         raise LocalServerError(msg) from error
-    Path(target).mkdir(mode=0o700, parents=True)
     source = _write_modelfile(directory, Path(target), system)
     _write_gguf(file.path, Path(adapter), Path(target), quantization, source, strength)
+
+
+def render_card(model: Model) -> str:
+    """Return the card of a model: no text, and no name except its label."""
+    lines = [f"# {model.label or 'A model of a person'}", "", _SIGN, ""]
+    lines.append(f"- Base: {model.base_model}")
+    lines.append(f"- Trained: {datetime.fromtimestamp(model.created_at, UTC):%Y-%m-%d}")
+    if model.replies:
+        lines.append(f"- Learned from: {plural(model.replies, 'message')}")
+    lines.append(f"- Corrections by the user among them: {model.learned_corrections}")
+    evaluation = read_json((model.folder or Path()) / EVALUATION_FILE) or {}
+    rows = {row["kind"]: row for row in evaluation.get("figures", ())}
+    for title, key in (
+        ("Bits per byte of unseen messages", "bits_per_byte"),
+        ("Told apart from the person by a detector (chance: 0.5)", "told_apart"),
+    ):
+        values = [
+            f"{name} {row[key]['value']:.2f}"
+            for name, row in (("model", rows.get("tuned")), ("base", rows.get("base")))
+            if row and row[key]
+        ]
+        lines += [f"- {title}: {', '.join(values)}"] if values else []
+    return "\n".join(lines) + "\n"
 
 
 def usage_instructions(folder: Path) -> list[str]:
@@ -159,7 +196,7 @@ def render_modelfile(markup: Markup, *, begin: str, system: str | None) -> str:
         f"{{{{ else }}}}{user_header}{{{{ .Content }}}}{markup.user_end}"
         f"{{{{ end }}}}{{{{ end }}}}{{{{ end }}}}{markup.reply_header}"
     )
-    lines = [f"FROM ./{_MODEL_FILE}"]
+    lines = [f"# {_SIGN}", f"FROM ./{_MODEL_FILE}"]
     # The publisher's template must not add instructions.
     pieces = "".join(piece for piece in markup if isinstance(piece, str))
     if "{{" not in pieces and '"""' not in pieces:
@@ -201,7 +238,6 @@ def _merge(base: Path, adapter: Path, target: Path, strength: float) -> None:
         trust_remote_code=False,
     )
     tuned = PeftModel.from_pretrained(base_model, adapter, torch_device="cpu")
-    target.mkdir(mode=0o700, parents=True)
     with rescale_adapter_scale(tuned, strength):
         merged = tuned.merge_and_unload()
     merged.save_pretrained(target)

@@ -27,6 +27,7 @@ _GC_THRESHOLDS = gc.get_threshold()
 _MAX_ERROR_LENGTH = 300
 _CPUS = Path("/sys/devices/system/cpu")
 _CGROUPS = Path("/sys/fs/cgroup")
+_output: BinaryIO | None = None
 
 
 class ChildProcessFailedError(Exception):
@@ -287,19 +288,21 @@ def parse_json_object(line: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-_output: BinaryIO | None = None
-
-
 def stack_frames(error: BaseException, count: int | None = None) -> list[str]:
     """Return an error's stack, without its message, which can quote a chat."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{f.filename}:{f.lineno} {f.name}" for f in frames[::-1][:count]]
 
 
+def write_message(output: BinaryIO, message: dict[str, Any]) -> None:
+    """In a child: write a line for `parse_json_object`."""
+    output.write(json.dumps(message).encode("ascii") + b"\n")
+    output.flush()
+
+
 def _send(message: dict[str, Any]) -> None:
     if _output is not None:
-        _output.write(json.dumps(message).encode("ascii") + b"\n")
-        _output.flush()
+        write_message(_output, message)
 
 
 def _exit_with_parent() -> None:
@@ -317,7 +320,7 @@ def _error_message(error: Exception) -> str:
     if type(error).__module__.startswith(f"{_PACKAGE}."):
         return str(error)
     if getattr(error, "errno", None) == errno.ENOSPC:
-        return "the disk is full."
+        return "the disk is full. Free some space, and try again."
     message = (str(error).splitlines() or [""])[0][:_MAX_ERROR_LENGTH]
     return f"{type(error).__name__}: {message}"
 

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.local_server.bases.base import Base
+from langchain_chatexports.local_server.bases.cache import write_json
 from langchain_chatexports.local_server.engines.echo import EchoEngine
 from langchain_chatexports.local_server.engines.engine import Engine
 from langchain_chatexports.local_server.server import LocalServer
 from langchain_chatexports.local_server.training.trainer import Progress, step_of
 from langchain_chatexports.local_server.workspace import Job
+from langchain_chatexports.local_server.workspace.jobs import SAMPLE
 
 __all__ = ["EchoEngine", "EchoServer", "train_steps"]
 
@@ -43,6 +45,8 @@ def train_steps(
     epochs = job.hyperparameters.get("n_epochs", _EPOCHS)
     steps = job.hyperparameters.get("steps", epochs * len(examples))
     save = progress.begin()
+    asked = str(examples[0]["messages"][0]["content"])
+    write_json(progress.folder / SAMPLE, {"message": asked, "answer": asked})
     for step in range(step_of(save) + 1 if save else 1, steps + 1):
         time.sleep(job.hyperparameters.get("step_seconds", 0.0))
         progress.step(step, steps, 1 / step)

@@ -21,6 +21,7 @@ from langchain_chatexports.page.elements import (
     fold,
     line_form,
     link,
+    set_class,
     set_text,
 )
 from langchain_chatexports.page.errors import Failure
@@ -53,7 +54,7 @@ def build_add(session: PageSession) -> None:
     """Build the screen."""
     with (
         screen(session, ADD, _("Add chats")),
-        ui.element("div").classes("body"),
+        ui.element("div").classes("body") as body,
     ):
         add(
             "p",
@@ -63,6 +64,7 @@ def build_add(session: PageSession) -> None:
                 "Instagram, Telegram, Signal, iMessage, Discord or Slack. It is only "
                 "read, and never leaves this computer."
             ),
+            "intro",
         )
         with ui.element("div").classes("card drop"):
             add("p", _("Drop files and folders anywhere on this page"), "name")
@@ -77,10 +79,11 @@ def build_add(session: PageSession) -> None:
         with fold(_("More")):
             _build_more(session)
 
-    def show_sample(exports: tuple[ExportState, ...]) -> None:
+    def show(exports: tuple[ExportState, ...]) -> None:
+        set_class(body, "filled", is_on=bool(exports))
         sample.set_visibility(all(e.name != SAMPLE for e in exports))
 
-    session.published.watch(lambda s: s.exports, show_sample)
+    session.published.watch(lambda s: s.exports, show)
 
 
 def _build_chooser(name: str, title: str, prop: str) -> None:
@@ -149,21 +152,20 @@ def _build_warning(_row: ui.element, _text: str) -> Show[str]:
 
 
 def _build_card(
-    session: PageSession, row: ui.element, _state: ExportState
+    session: PageSession, row: ui.element, export: ExportState
 ) -> Show[ExportState]:
     row.classes("card")
-    state_id = _state.id
     title = add("h2", classes="name", dir="auto")
     facts = add("p", classes="quiet", dir="auto")
     reading = WorkBar()
     how = add("a", _("How do I get my chats?"), href="#how")
     how.on("click", js_handler=_OPEN_STEPS)
-    people = KeyedList(_build_person, lambda name: name, "div").classes("body-part")
+    people = KeyedList(_build_person, lambda name: name, "div").classes("people")
     more = add("p", classes="quiet")
     notes = KeyedList(_build_note, lambda note: note, "div")
 
     def remove() -> None:
-        card = next((c for c in session.exports.cards if c.id == state_id), None)
+        card = next((c for c in session.exports.cards if c.id == export.id), None)
         if card is not None:
             session.exports.remove(card)
             session.poller.poke()
@@ -232,12 +234,12 @@ def _facts(state: ExportState, summary: ExportSummary | None) -> str:
     )
 
 
-def _build_person(_row: ui.element, name: str) -> Show[str]:
+def _build_person(row: ui.element, name: str) -> Show[str]:
+    row.classes("person")
     key = person_key(name)
-    with ui.element("div").classes("buttons"):
-        link(_("Talk with {name} now", name=name), f"{TALK}/{key}", "primary")
-        label = _("Teach a model to write like {name}", name=name)
-        link(_("Teach a model"), f"{TEACH}/{key}", "quiet", aria_label=label)
+    link(_("Talk with {name} now", name=name), f"{TALK}/{key}", "primary")
+    label = _("Teach a model to write like {name}", name=name)
+    link(_("Teach a model"), f"{TEACH}/{key}", "quiet", aria_label=label)
     return lambda _name: None
 
 

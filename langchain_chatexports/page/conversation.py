@@ -8,23 +8,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass, replace
+from contextlib import aclosing
+from dataclasses import replace
 from importlib import import_module
 from itertools import count
-from pathlib import Path
-from statistics import median
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import (
-    LocalServer,
-    Model,
-    Workspace,
-    find_base,
-)
+from langchain_chatexports.local_server import BaseChoice, Model, find_base
 from langchain_chatexports.page.errors import (
     Failure,
     PageError,
@@ -32,125 +24,38 @@ from langchain_chatexports.page.errors import (
     translate_reply_error,
 )
 from langchain_chatexports.page.languages import lazy_gettext
-from langchain_chatexports.page.people import Person, person_key
-from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
-from langchain_chatexports.page.talk_store import TalkStore, TalkSummary
-from langchain_chatexports.page.work import IDLE, Work, WorkState
-from langchain_chatexports.personas.reply_limits import split_bubbles
-from langchain_chatexports.personas.talk import ChatSettings, Turn
-from langchain_chatexports.personas.talk import Talk as ModelTalk
-from langchain_chatexports.workflows.bases import (
-    BaseChoice,
-    NoBaseError,
-    choose_chat_base,
-    download_base,
+from langchain_chatexports.page.messages import (
+    TalkState,
+    Version,
+    export_lines,
+    replies,
+    reply_of,
+    to_messages,
+    usual_seconds,
 )
-from langchain_chatexports.workflows.memory import open_memory
-from langchain_chatexports.workflows.preparation import PrepareOptions
+from langchain_chatexports.page.people import Person, person_key
+from langchain_chatexports.page.snapshot import Published
+from langchain_chatexports.page.speakers import SpeakerLoader, Surroundings
+from langchain_chatexports.page.talk_store import TalkSummary, write_talk
+from langchain_chatexports.page.work import IDLE
+from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.personas.talk import Talk as ModelTalk
+from langchain_chatexports.personas.talk import Turn, correct_last
+from langchain_chatexports.workflows.bases import download_base
 from langchain_chatexports.workflows.saved_talks import (
     TalkFolder,
     model_talks,
     new_talk_id,
 )
-from langchain_chatexports.workflows.talk import (
-    Speaker,
-    create_talks,
-    load_person,
-    load_tuned_speaker,
-)
-
-Version: TypeAlias = Literal["after", "before"]
-"""Whose replies are shown: the person's model, or the base without training."""
+from langchain_chatexports.workflows.talk import Speaker, create_talks
 
 _DOTS_SECONDS = 0.4
 _SLOW_SECONDS, _VERY_SLOW_SECONDS = 8.0, 60.0
 # The next message appears as if it had to be typed.
 _SECONDS_PER_LETTER, _MAX_PAUSE_SECONDS = 0.03, 2.5
-_MAX_USUAL_TURNS, _MAX_USUAL_SECONDS = 20, 900.0
-_MAX_OPENINGS = 3
-_OPENING_LENGTHS = range(8, 71)
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _NO_ANSWER = lazy_gettext("The model had no answer.")
 _DOWNLOADING = lazy_gettext("Downloading the language model")
-
-
-@dataclass(frozen=True)
-class Message:
-    """A bubble, or a note in place of one."""
-
-    key: str
-    turn: int
-    text: str
-    author: Literal["me", "model", "note"]
-    time: float | None = None
-    is_read: bool = False
-    cited: tuple[str, ...] = ()
-    """The remembered lines, in the last bubble of a reply."""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A language model to download before the first talk."""
-
-    choice: BaseChoice
-    local: BaseChoice | None = None
-    """Another one that fits the language, and is on this computer."""
-
-
-@dataclass(frozen=True)
-class TalkState:
-    """What a talk shows."""
-
-    talk_id: str = ""
-    messages: tuple[Message, ...] = ()
-    phase: Literal["", "waking", "typing"] = ""
-    shows_dots: bool = False
-    slowness: Literal[0, 1, 2] = 0
-    """1 after some seconds, 2 after a minute."""
-
-    usual_seconds: float | None = None
-    """How long an answer usually takes, as measured."""
-
-    waking_seconds: float | None = None
-    """How long the model took to start the last time."""
-
-    failure: Failure | None = None
-    is_stopped: bool = False
-    """Whether the last message has no answer because that was stopped."""
-
-    keep_failure: Failure | None = None
-    """Why the talk could not be kept."""
-
-    offer: Offer | None = None
-    download: WorkState = IDLE
-    version: Version = "after"
-    is_kept: bool = True
-    openings: tuple[str, ...] = ()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether the model works on an answer."""
-        return bool(self.phase)
-
-
-class Surroundings(Protocol):
-    """What a talk needs of the page; `PageSession` has it."""
-
-    base: str | None
-    workspace: Workspace
-    published: Published[Snapshot]
-    poller: Poller
-    talks: TalkStore
-    downloading: Work
-    answering: asyncio.Lock
-    waking_seconds: dict[str, float]
-    seconds_per_token: float
-
-    def use_server(self, base: str | None) -> LocalServer:
-        """Return the server that answers with a base."""
-
-    def person_options(self, name: str) -> tuple[list[Path], PrepareOptions]:
-        """Return the exports, and the options for a person's replies."""
 
 
 class Conversation:
@@ -160,6 +65,9 @@ class Conversation:
         self.published = Published(TalkState())
         self.person = person
         self.draft = ""
+        self.unsent_corrections: dict[tuple[int, str], str] = {}
+        """What was written in place of a reply, and not kept, by turn and reply."""
+
         self._session = session
         self._model: Model | None = None
         """The model that the open talk is kept with."""
@@ -172,13 +80,7 @@ class Conversation:
         self._timers: list[asyncio.TimerHandle] = []
         self._saving: asyncio.Task[None] | None = None
         self._is_dirty = False
-        self._speaker: Speaker | None = None
-        self._speaker_source: object = None
-        self._memory = ExitStack()
-        self._settings = ChatSettings()
-        self._base: str | None = None
-        """The base without training, once it is decided."""
-
+        self._speakers = SpeakerLoader(session)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -212,7 +114,7 @@ class Conversation:
             version="after",
             failure=None,
             is_kept=True,
-            is_stopped=bool(self._turns and not _replies(self._turns[-1])),
+            is_stopped=bool(self._turns and not replies(self._turns[-1])),
         )
 
     def kept_talks(self) -> list[TalkSummary]:
@@ -228,7 +130,7 @@ class Conversation:
         now = time.time()
         self._cancel()
         self._adopt_model()
-        if self._turns and not _replies(self._turns[-1]):
+        if self._turns and not replies(self._turns[-1]):
             turn = self._turns[-1]
             turn.line += f"\n\n{text}"
             turn.sent.append(now)
@@ -266,6 +168,32 @@ class Conversation:
         self._show(failure=None, is_stopped=False)
         self._save()
 
+    async def correct(self, turn_id: int, better: str) -> Failure | None:
+        """Keep what the person would have said, or only "not that"; return a failure.
+
+        The talk continues from it; "not that" of the last reply is answered again.
+        """
+        try:
+            await self._load()
+            if turn_id not in self._ids:
+                raise PageError(lazy_gettext("This message was deleted."))
+            if is_last := self._ids[-1] == turn_id:
+                self._cancel()
+            speaker = self._speakers.speaker or Speaker()
+            corrections = speaker.voice.corrections if speaker.voice else None
+            turns = self._turns[: self._ids.index(turn_id) + 1]
+            model = speaker.model or speaker.base or ""
+            await asyncio.to_thread(
+                correct_last, corrections, turns, better, model=model
+            )
+        except (ChatExportError, OSError) as error:
+            return translate_error(error)
+        self._show()
+        self._save()
+        if is_last and not better.strip():
+            self.answer_again()
+        return None
+
     def answer_again(self) -> None:
         """Replace the last reply by another one."""
         if self._turns:
@@ -273,7 +201,7 @@ class Conversation:
             if self.state.version == "before":
                 turn.base_answer = ""
             else:
-                turn.answer, turn.received = "", []
+                turn.answer, turn.received, turn.is_corrected = "", [], False
             self.answer()
 
     def set_version(self, version: Version) -> None:
@@ -294,6 +222,26 @@ class Conversation:
         self._show(is_kept=is_kept)
         self._save()
 
+    @property
+    def strength(self) -> float:
+        """How much of the training the model uses, from 0 to 1."""
+        model = self._current_model
+        found = self._find_model(model.name) if model else None
+        return found.strength if found else 1.0
+
+    def set_strength(self, strength: float) -> None:
+        """Use this much of the training, from the next reply on."""
+        if self._current_model is not None:
+            self._start(self._set_strength(self._current_model, strength))
+
+    async def _set_strength(self, model: Model, strength: float) -> None:
+        change = self._session.workspace.models.set_strength
+        try:
+            await asyncio.to_thread(change, model.name, strength)
+        except (ChatExportError, OSError) as error:
+            self._show(failure=translate_error(error))
+        self._session.poller.poke()
+
     async def start_new(self) -> None:
         """Begin a new talk; the others are kept."""
         await self.open_talk(new_talk_id())
@@ -307,16 +255,7 @@ class Conversation:
 
     def export(self) -> str:
         """Return the messages as text, one per line, with times and authors."""
-        return "\n".join(self._export_lines())
-
-    def _export_lines(self) -> Iterator[str]:
-        me = str(lazy_gettext("You"))
-        for message in self.state.messages:
-            if message.author != "note":
-                author = me if message.author == "me" else self.person.name
-                when = time.strftime("%Y-%m-%d %H:%M", time.localtime(message.time))
-                prefix = f"{when} " if message.time else ""
-                yield f"{prefix}{author}: {message.text}"
+        return "\n".join(export_lines(self.state.messages, self.person.name))
 
     # The language model
 
@@ -349,11 +288,9 @@ class Conversation:
             self._decide_base(choice)
 
     def _decide_base(self, choice: BaseChoice) -> None:
-        # `None` is the default.
-        self._base = None if choice.base.is_default else choice.base.id
-        self._speaker_source = None
+        self._speakers.decide_base(choice.base.id)
         self._show(offer=None, download=IDLE)
-        if self._turns and not _replies(self._turns[-1]):
+        if self._turns and not replies(self._turns[-1]):
             self.answer()
         else:
             self._start(self._look())
@@ -371,12 +308,14 @@ class Conversation:
             self._model = None
             self._turns, self._ids, self.draft = [], [], ""
             self._show(talk_id=new_talk_id(), openings=(), failure=None)
-        if self._is_opened and self._source() != self._speaker_source:
+        if self._is_opened and not self._speakers.is_current(
+            person, self._current_model
+        ):
             self._start(self._look())
 
     def close(self) -> None:
         """Stop the model and close the memory, at the end of the program."""
-        self._memory.close()
+        self._speakers.close()
 
     # Answers
 
@@ -388,10 +327,11 @@ class Conversation:
                 voices = await self._wake()
                 if voices is None:
                     return  # A language model is offered.
+                self._show(phase="reading")
                 voice = voices[0] if version == "before" else voices[-1]
                 voice.turns = [*self._history(version), Turn(turn.line)]
                 await self._read_reply(voice, turn, version)
-            if not _reply_of(turn, version):
+            if not reply_of(turn, version):
                 failure = Failure(_NO_ANSWER)
         except (ChatExportError, OSError) as error:
             failure = translate_reply_error(error)
@@ -427,7 +367,7 @@ class Conversation:
     async def _add_bubble(
         self, turn: Turn, version: Version, bubble: str, since: float
     ) -> None:
-        if _reply_of(turn, version):
+        if reply_of(turn, version):
             # A model that is slower than the person waits for nothing.
             pause = min(_MAX_PAUSE_SECONDS, _SECONDS_PER_LETTER * len(bubble))
             await asyncio.sleep(since + pause - time.monotonic())
@@ -443,7 +383,7 @@ class Conversation:
         """Return the voices; `None` if a language model is needed first."""
         if not await self._load():
             return None
-        speaker, settings = self._speaker, self._settings
+        speaker, settings = self._speakers.speaker, self._speakers.settings
         if speaker is None:
             raise PageError(
                 lazy_gettext("The export of this chat was removed: add it again.")
@@ -469,78 +409,29 @@ class Conversation:
 
     async def _load(self) -> bool:
         """Load the person; return whether a language model is there."""
-        source = self._source()
-        if source != self._speaker_source:
-            self._speaker, self._settings = None, ChatSettings()
-            speaker, memory, offer = await asyncio.to_thread(self._load_speaker)
-            self._speaker_source = source
-            self._speaker = speaker
-            self._settings = ChatSettings(memory=memory)
-            waking = self._session.waking_seconds.get(str(speaker and speaker.base))
-            openings = tuple(_find_openings(speaker)) if speaker else ()
-            self._show(openings=openings, offer=offer, waking_seconds=waking)
+        if loaded := await self._speakers.load(self.person, self._current_model):
+            waking = self._session.waking_seconds.get(str(self._speakers.base_id))
+            self._show(
+                openings=loaded.openings, offer=loaded.offer, waking_seconds=waking
+            )
         return self.state.offer is None
 
-    def _load_speaker(self) -> tuple[Speaker | None, Any, Offer | None]:
-        self._memory.close()
-        model, offer = self._model or self.person.model, None
-        if model is not None:
-            speaker = load_tuned_speaker(self._session.workspace, model)
-            speaker = replace(speaker, title=self.person.name)
-        elif self.person.messages:
-            paths, options = self._session.person_options(self.person.name)
-            speaker = load_person(paths, options)
-            base, offer = self._choose_base(speaker)
-            speaker = replace(speaker, base=base)
-        else:
-            return None, None, None
-        memory = open_memory(
-            speaker.exports,
-            person=speaker.person,
-            language=speaker.language,
-            only_if_quick=True,
-        )
-        return speaker, self._memory.enter_context(memory), offer
-
-    def _choose_base(self, speaker: Speaker) -> tuple[str | None, Offer | None]:
-        """Return a base that is here, or an offer of one that fits the language."""
-        base = self._base or self._session.base
-        if base is not None:
-            return base, None
-        pace = self._session.seconds_per_token
-        choice = choose_chat_base(speaker.language, seconds_per_token=pace)
-        if choice.base.is_default:
-            return None, None
-        if not choice.base.needs_download():
-            return choice.base.id, None
-        local = None
-        with suppress(NoBaseError):
-            local = choose_chat_base(
-                speaker.language, seconds_per_token=pace, downloads=False
-            )
-        return None, Offer(choice, local)
-
-    def _source(self) -> object:
-        """Return what the loaded person depends on."""
-        model = self._model or self.person.model
-        if model is not None:
-            return model.name
-        exports = self._session.published.value.exports
-        read = tuple(export.id for export in exports if export.state == "read")
-        return read if self.person.messages else None
+    @property
+    def _current_model(self) -> Model | None:
+        return self._model or self.person.model
 
     def _history(self, version: Version) -> list[Turn]:
         turns = []
         for turn in self._turns[:-1]:
             other: Version = "before" if version == "after" else "after"
-            answer = _reply_of(turn, version) or _reply_of(turn, other)
+            answer = reply_of(turn, version) or reply_of(turn, other)
             turns.append(Turn(turn.line, answer))
         return turns
 
     # State
 
     def _begin(self) -> None:
-        usual = self._usual_seconds()
+        usual = usual_seconds(self._turns)
         self._show(
             phase="waking",
             usual_seconds=usual,
@@ -573,42 +464,12 @@ class Conversation:
 
     def _show(self, **changes: Any) -> None:
         state = replace(self.state, **changes)
-        self.published.publish(replace(state, messages=tuple(self._messages(state))))
-
-    def _messages(self, state: TalkState) -> Iterator[Message]:
-        version = state.version
-        last = self._ids[-1] if self._ids else 0
-        is_reading = state.phase == "typing"
-        for number, turn in zip(self._ids, self._turns, strict=True):
-            reply = _reply_of(turn, version)
-            is_read = bool(_replies(turn)) or (number == last and is_reading)
-            for index, line in enumerate(turn.line.split("\n\n")):
-                sent = turn.sent[index] if index < len(turn.sent) else None
-                key = f"{number}-me-{index}"
-                yield Message(key, number, line, "me", sent, is_read)
-            bubbles = split_bubbles(reply)
-            for index, bubble in enumerate(bubbles):
-                received = turn.received if version == "after" else []
-                when = received[index] if index < len(received) else None
-                cited = turn.cited if index == len(bubbles) - 1 else []
-                if version == "before":
-                    cited = []
-                key = f"{number}-{version}-{index}"
-                yield Message(key, number, bubble, "model", when, cited=tuple(cited))
-            if not bubbles and number != last and _replies(turn):
-                yield Message(f"{number}-{version}-none", number, "", "note")
+        turns = zip(self._ids, self._turns, strict=True)
+        messages = to_messages(turns, state.version, is_reading=state.phase == "typing")
+        self.published.publish(replace(state, messages=tuple(messages)))
 
     def _shown_reply(self, turn: Turn) -> str:
-        return _reply_of(turn, self.state.version)
-
-    def _usual_seconds(self) -> float | None:
-        seconds = [
-            turn.received[0] - turn.sent[-1]
-            for turn in self._turns[-_MAX_USUAL_TURNS:]
-            if turn.sent and turn.received
-        ]
-        usual = [each for each in seconds if 0 < each < _MAX_USUAL_SECONDS]
-        return median(usual) if usual else None
+        return reply_of(turn, self.state.version)
 
     def _start(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -647,41 +508,12 @@ class Conversation:
             if not self.state.is_kept:
                 turns, draft = [], ""
             failure = await asyncio.to_thread(
-                self._write_now, self._folder(), self.state.talk_id, turns, draft
+                write_talk,
+                self._folder(),
+                self.state.talk_id,
+                turns,
+                person=self.person.name,
+                draft=draft,
             )
             self._show(keep_failure=failure)
         self._session.poller.poke()
-
-    def _write_now(
-        self, folder: TalkFolder, talk_id: str, turns: list[Turn], draft: str
-    ) -> Failure | None:
-        try:
-            folder.save(talk_id, turns, person=self.person.name, draft=draft)
-        except FileNotFoundError:  # The model was deleted.
-            return None
-        except OSError as error:
-            return translate_error(error)
-        return None
-
-
-def _reply_of(turn: Turn, version: Version) -> str:
-    return turn.base_answer if version == "before" else turn.answer
-
-
-def _replies(turn: Turn) -> str:
-    return turn.answer or turn.base_answer
-
-
-def _find_openings(speaker: Speaker) -> Iterator[str]:
-    """Yield messages that others really wrote to the person."""
-    found: dict[str, None] = {}
-    label = speaker.voice.label if speaker.voice is not None else None
-    prefix = f"{label}: " if label else ""
-    for example in speaker.examples:
-        users = (m for m in example["messages"] if m["role"] == "user")
-        first = next((str(m.get("content") or "") for m in users), "")
-        lines = split_bubbles(first.removeprefix(prefix))
-        if len(lines) == 1 and len(lines[0]) in _OPENING_LENGTHS:
-            found.setdefault(lines[0])
-    # Questions are easier to send than statements.
-    yield from sorted(found, key=lambda line: "?" not in line)[:_MAX_OPENINGS]

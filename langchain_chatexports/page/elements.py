@@ -14,7 +14,7 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from langchain_chatexports.page.errors import Failure
 from langchain_chatexports.page.languages import LazyMessage, TimeLeft, _, join_parts
-from langchain_chatexports.page.work import WorkState
+from langchain_chatexports.page.work import IDLE, WorkState
 
 T = TypeVar("T")
 Show = Callable[[T], object]
@@ -25,6 +25,12 @@ _CLOSED = """(event) => {
     const field = event.target.querySelector('[name=value]');
     emit([event.target.returnValue, field ? field.value : '']);
 }"""
+# The text of a field is selected: what is typed replaces it.
+_OPEN = """(node) => {
+    node.el.showModal();
+    node.el.querySelector('[name=value]')?.select();
+}"""
+_DRAFT = "(event) => page.draft(event, emit)"
 _CANCEL = "(event) => event.target.closest('dialog').close('')"
 
 
@@ -156,7 +162,7 @@ def fields_form(on_submit: Callable[[dict[str, str]], object]) -> TextElement:
     return form
 
 
-def input_field(label: str, name: str, *, value: str = "", **props: Any) -> None:
+def input_field(label: str, name: str, *, value: str = "", **props: Any) -> TextElement:
     """Add a field with its label above it, or before a check box or radio button."""
     is_box = props.get("type") in {"checkbox", "radio"}
     with add("label", classes="choice" if is_box else "field"):
@@ -168,6 +174,7 @@ def input_field(label: str, name: str, *, value: str = "", **props: Any) -> None
         field.props.update(start)
         if is_box:
             add("span", label)
+    return field
 
 
 def ask(
@@ -179,10 +186,12 @@ def ask(
     value: str = "",
     is_long: bool = False,
     is_destructive: bool = False,
+    on_draft: Callable[[str], object] | None = None,
 ) -> None:
     """Ask for confirmation, or with a label for the text that `on_confirm` gets.
 
     The focus is on the field, where Enter confirms; without a field, on Cancel.
+    `on_draft` gets the text of a long field while it is written.
     """
     layout = ui.context.client.layout
     if any("ask" in e.classes for e in layout.default_slot.children):
@@ -191,6 +200,8 @@ def ask(
     def close(event: Any) -> object:
         result, text = event.args
         dialog.delete()
+        if not result and on_draft is not None:
+            on_draft(str(text))
         return on_confirm(str(text)) if result else None
 
     with layout:
@@ -202,7 +213,10 @@ def ask(
         if label is not None:
             with add("label", classes="field"):
                 add("span", label)
-                _add_field(value, is_long=is_long)
+                field = _add_field(value, is_long=is_long)
+            if on_draft is not None:
+                keep = on_draft
+                field.on("input", lambda e: keep(str(e.args)), js_handler=_DRAFT)
         with add("div", classes="buttons"):
             kind = "danger" if is_destructive else "primary"
             add("button", confirm, kind, type="submit", value="confirm")
@@ -211,10 +225,10 @@ def ask(
             if label is None:
                 cancel.props["autofocus"] = True
     dialog.mark("ask").on("close", close, js_handler=_CLOSED)
-    dialog.on("vnodeMounted", js_handler="(node) => node.el.showModal()")
+    dialog.on("vnodeMounted", js_handler=_OPEN)
 
 
-def _add_field(value: str, *, is_long: bool) -> None:
+def _add_field(value: str, *, is_long: bool) -> TextElement:
     if is_long:
         field = add("textarea", value, rows=1)
         field.on("keydown", js_handler="(event) => page.enter(event)")
@@ -225,6 +239,7 @@ def _add_field(value: str, *, is_long: bool) -> None:
         field.on("vnodeMounted", js_handler=start)
     field.props["name"], field.props["autofocus"] = "value", True
     field.props["dir"] = "auto"
+    return field
 
 
 @contextmanager
@@ -272,8 +287,9 @@ class WorkBar:
     def __init__(self) -> None:
         with ui.element("div").props("role=status").classes("work") as self.box:
             self._text = add("p")
-            self._bar = add("progress", max=1)
+            self._bar = add("progress", max=1).mark("progress")
         self._failure = FailureBox()
+        self.show(IDLE)
 
     def show(self, work: WorkState, *, progress: str = "") -> None:
         """Show work; `progress` says how much is done, in words."""

@@ -19,6 +19,7 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.local_server import (
     DataDirectoryError,
     DiskFullError,
+    NoBaseError,
     NoConnectionError,
     NotFoundError,
     OutOfMemoryError,
@@ -26,7 +27,6 @@ from langchain_chatexports.local_server import (
     TrainingError,
 )
 from langchain_chatexports.page.languages import LanguageName, LazyMessage, lazy_gettext
-from langchain_chatexports.workflows.bases import NoBaseError
 
 
 class Failure(NamedTuple):
@@ -114,7 +114,8 @@ def translate_error(error: Exception) -> Failure:
         return Failure(error.translated)
     if isinstance(error, NoBaseError):
         return Failure(_no_base_text(error))
-    if isinstance(error, OSError) and is_full(error):
+    # A write error has the system's error as its cause.
+    if any(isinstance(e, OSError) and is_full(e) for e in (error, error.__cause__)):
         return Failure(_DISK_FULL)
     message = next(m for kind, m in _MESSAGES.items() if isinstance(error, kind))
     name = type(error).__name__

@@ -49,7 +49,6 @@ _NICEGUI = {
     "message_too_long_body": lazy_gettext("The message is too long to be sent."),
 }
 _FILES = "style.css", "page.js", "upload.js", "old_tab.js"
-_BACK = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 _MAX_OTHERS = 12
 
 

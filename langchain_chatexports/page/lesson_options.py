@@ -28,7 +28,6 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.lessons import Lesson, LessonOptions
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.workflows.bases import download_bytes
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 
 _CHOSEN = "(event) => emit(event.target.value)"
@@ -87,7 +86,7 @@ def _base_details(base: Base, lesson: Lesson) -> str:
     language = LanguageName(lesson.language)
     return join_parts(
         _("a tiny model for trying out") if base.is_default else "",
-        _("{size} to download", size=Size(download_bytes(base)))
+        _("{size} to download", size=Size(base.download_bytes()))
         if needed
         else _("already on this computer"),
         _("learns in about {duration}", duration=format_duration(seconds))

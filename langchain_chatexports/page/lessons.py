@@ -16,13 +16,12 @@ from langchain_chatexports.exceptions import (
     SenderNotFoundError,
     TrainingDataError,
 )
-from langchain_chatexports.local_server import Job, Workspace, find_base
+from langchain_chatexports.local_server import BaseChoice, Job, Workspace, find_base
 from langchain_chatexports.page.errors import Failure, PageError, translate_error
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.workflows.bases import (
-    BaseChoice,
     choose_base,
     detect_language,
     download_base,
@@ -30,6 +29,7 @@ from langchain_chatexports.workflows.bases import (
     measure_speed,
 )
 from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.corrections import add_corrections
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.redaction import Redaction
@@ -88,6 +88,7 @@ class Teacher:
         exports: ExportList,
         folder: Path,
         on_change: Callable[[], object],
+        index_dir: Path | None = None,
     ) -> None:
         """Initialize; `folder` is private, `on_change` is called from any thread."""
         self.preparing, self.training = Work(on_change), Work(on_change)
@@ -101,6 +102,7 @@ class Teacher:
         """Whether a model has already learned what was asked for last."""
 
         self._workspace, self._exports = workspace, exports
+        self._index_dir = index_dir
         # A single key, so that pseudonyms stay the same after another choice.
         self._redaction = Redaction(folder / "redaction.key")
         # The jobs requested on this page, which are paused when it ends.
@@ -157,14 +159,14 @@ class Teacher:
             raise PageError(_NO_EXAMPLES) from error
         if not data.has_enough_examples:
             raise PageError(_TOO_FEW)
-        summaries = [summary for _export, summary in data.preparation.summaries()]
         name = name_key(lesson.name)
-        counts = (
-            count
-            for summary in summaries
+        counts = [
+            (summary, count)
+            for _export, summary in data.preparation.summaries()
             for sender, count in summary.senders.items()
             if name_key(sender) == name
-        )
+        ]
+        summaries = [summary for summary, _count in counts]
         speed = measure_speed(self._workspace)
         failure = proposal = None
         try:
@@ -174,7 +176,7 @@ class Teacher:
         return replace(
             lesson,
             data=data,
-            messages=sum(counts),
+            messages=sum(count for _summary, count in counts),
             first=min((s.first for s in summaries if s.first), default=None),
             last=max((s.last for s in summaries if s.last), default=None),
             language=detect_language(data.examples),
@@ -193,7 +195,8 @@ class Teacher:
             download_if_missing(base, self.training)
             self.training.check()
             self.training.title = _CHECKING
-            event = create_job(self._workspace, data, base)
+            # Those that were added since the examples were read, too.
+            event = create_job(self._workspace, self.with_corrections(data), base)
             self.has_learned_it = event.state == "trained"
             self._requested_jobs.add(event.job_id)
 
@@ -201,6 +204,10 @@ class Teacher:
             return False
         self.key, self.has_learned_it = lesson.key, False
         return True
+
+    def with_corrections(self, data: TrainingData) -> TrainingData:
+        """Add what the reader corrected in chats with the person."""
+        return add_corrections(data, self._workspace, self._index_dir)
 
     def stop_preparing(self) -> None:
         """Cancel a requested training that has no job yet, such as its download."""

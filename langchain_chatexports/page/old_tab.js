@@ -23,14 +23,20 @@
     location.replace(path + location.pathname.split("/").slice(2).join("/"));
   }
 
-  let wasConnected = false; // A new tab may take long to connect for the first time.
   let isTrying = false;
-  setInterval(async () => {
-    const isConnected = window.socket?.connected;
-    wasConnected ||= isConnected;
-    if (isTrying || !wasConnected || isConnected) return;
+  const isConnected = () => window.socket?.connected;
+
+  async function reconnectIfClosed() {
+    if (isTrying || isConnected()) return;
     isTrying = true;
     await reconnect().catch(() => {}); // The page is still down.
     isTrying = false;
-  }, 1000);
+  }
+
+  // A new tab may take long to connect for the first time, and be closed soon after.
+  const connecting = setInterval(() => {
+    if (!isConnected()) return;
+    clearInterval(connecting);
+    setInterval(reconnectIfClosed, 1000);
+  }, 50);
 })();

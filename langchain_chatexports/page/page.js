@@ -102,6 +102,7 @@ window.page = (() => {
     const isLast = row.parentElement.lastElementChild === row;
     const shown = {
       edit: isOwn,
+      correct: !isOwn,
       again: !isOwn && isLast,
       copy: true,
       why: !isOwn && !!row.querySelector(".why:not(.hidden)"),
@@ -119,7 +120,7 @@ window.page = (() => {
   }
 
   const items = (menu) =>
-    [...menu.querySelectorAll("[role^=menuitem], a")].filter((item) => !item.hidden && !item.disabled);
+    [...menu.querySelectorAll("[role^=menuitem], a")].filter((item) => item.checkVisibility() && !item.disabled);
 
   // Popovers tell when they open; the event does not bubble.
   addEventListener(
@@ -141,6 +142,13 @@ window.page = (() => {
     if (action === "copy") navigator.clipboard.writeText(bubble.querySelector(".words").textContent);
     else if (action === "why") bubble.closest(".entry").querySelector(".why").open = true;
     else menu.dispatchEvent(new CustomEvent("pick", { detail: [action, bubble.dataset.turn] }));
+  }
+
+  function showRemembered(event) {
+    const item = event.currentTarget;
+    const isOn = item.getAttribute("aria-checked") !== "true";
+    item.setAttribute("aria-checked", isOn);
+    for (const why of document.querySelectorAll(".why")) why.open = isOn;
   }
 
   function closeMenu(event) {
@@ -179,12 +187,17 @@ window.page = (() => {
   let held = null;
   function release() {
     clearTimeout(press);
+    held?.classList.remove("held");
     held = null;
+  }
+  function hold(bubble) {
+    held = bubble;
+    bubble.classList.add("held");
   }
   addEventListener("pointerdown", (event) => {
     const bubble = event.target.closest?.(".messages .bubble");
     release();
-    if (bubble && event.pointerType === "touch") press = setTimeout(() => (held = bubble), 500);
+    if (bubble && event.pointerType === "touch") press = setTimeout(hold, 500, bubble);
   });
   addEventListener("pointerup", () => {
     const bubble = held;
@@ -223,5 +236,5 @@ window.page = (() => {
     frame.inert = wasConnected && !window.socket.connected;
   }, 500);
 
-  return { enter, submit, fields, announce, notify, draft, confirm, openTalk, toEnd, pick, closeMenu };
+  return { enter, submit, fields, announce, notify, draft, confirm, openTalk, toEnd, pick, showRemembered, closeMenu };
 })();

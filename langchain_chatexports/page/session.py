@@ -71,7 +71,9 @@ class PageSession:
         copies = self._folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._on_exports_changed)
-        self.teacher = Teacher(self.workspace, self.exports, self._folder, self._poke)
+        self.teacher = Teacher(
+            self.workspace, self.exports, self._folder, self._poke, index_dir
+        )
         # The index of searches, which is deleted with the copies.
         self.search_dir = self._folder / "search"
         self.stored = StoredReader(self.workspace)

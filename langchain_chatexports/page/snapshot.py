@@ -90,10 +90,6 @@ class Snapshot:
         jobs = any(one.job.is_active for one in self.trainings)
         return exports or jobs or any(work.is_running for work in works)
 
-    def training_of(self, job_id: str) -> Training | None:
-        """Return the progress of an unfinished job."""
-        return next((one for one in self.trainings if one.job.id == job_id), None)
-
 
 class Published(Generic[T]):
     """A frozen value that screens watch; publish on the event loop only."""

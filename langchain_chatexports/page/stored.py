@@ -4,7 +4,6 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from statistics import fmean
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import Job, Snapshot, State, Workspace
@@ -33,6 +32,8 @@ class Training:
     """At most 60 means of consecutive steps, so that a curve never grows."""
 
     validation_losses: tuple[tuple[int, float], ...] = ()
+    sample: tuple[str, str] | None = None
+    """A message of the export, and what the model would answer now."""
 
 
 class StoredReader:
@@ -83,8 +84,16 @@ class StoredReader:
             for e in progress.steps
             if e.validation_loss is not None
         ]
+        sample = None
+        if job.state is State.RUNNING:
+            sample = self._workspace.jobs.sample(job.id)
         return Training(
-            job, progress.phase, left, average_points(train), average_points(held_out)
+            job,
+            progress.phase,
+            left,
+            average_points(train),
+            average_points(held_out),
+            (sample["message"], sample["answer"]) if sample else None,
         )
 
     def progress(self, job: Job) -> TrainingProgress:
@@ -126,4 +135,4 @@ def average_points(
     """Return at most `_MAX_POINTS` points, each the mean of consecutive steps."""
     size = -(-len(points) // _MAX_POINTS) or 1
     groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return tuple((group[-1][0], fmean(y for _, y in group)) for group in groups)
+    return tuple((g[-1][0], sum(y for _, y in g) / len(g)) for g in groups)

@@ -1,6 +1,5 @@
 """The screen of a talk: a messenger whose other side is a model."""
 
-import time
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,34 +9,23 @@ from typing import Any
 
 from nicegui import ui
 
-from langchain_chatexports.page.conversation import (
-    Conversation,
-    Message,
-    Offer,
-    TalkState,
-    Version,
-)
+from langchain_chatexports.page.conversation import Conversation
+from langchain_chatexports.page.corrections import build_mark, cited_correction
 from langchain_chatexports.page.elements import (
     FailureBox,
     KeyedList,
     Show,
     WorkBar,
     add,
-    ask,
     button,
     line_form,
     link,
     set_class,
     set_prop,
     set_text,
-    sheet,
 )
 from langchain_chatexports.page.frame import (
     ADD,
-    SEARCH,
-    SETTINGS,
-    TEACH,
-    TELL_APART,
     add_avatar,
     add_back,
 )
@@ -47,21 +35,25 @@ from langchain_chatexports.page.languages import (
     format_clock,
     format_day,
     format_seconds,
-    format_short_time,
     join_parts,
     ngettext,
 )
+from langchain_chatexports.page.messages import Message, TalkState, Version
 from langchain_chatexports.page.people import Person, find_person, state_text
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Snapshot
-from langchain_chatexports.workflows.bases import download_bytes
+from langchain_chatexports.page.speakers import Offer
+from langchain_chatexports.page.talk_menus import (
+    build_bubble_menu,
+    build_menu,
+    show_facts,
+)
 
 _GROUP_SECONDS = 300.0
 # NiceGUI renders all elements of a tab at each change, so a long talk shows its end.
 _SHOWN = 60
 _CITED_TIME = len("2025-04-01 21:36")
 _MAX_EMOJI = 3
-_PICK = "(event) => emit(event.detail)"
 _SYMBOLS = frozenset({"So", "Sk"})
 _OTHER_MARKS = frozenset("\N{ZERO WIDTH JOINER}\N{VARIATION SELECTOR-16}")
 
@@ -84,7 +76,7 @@ def to_rows(messages: Iterable[Message]) -> list[_Row]:
     for message in messages:
         if message.time and (today := format_day(message.time)) != day:
             day = today
-            rows.append(_Row(f"day-{time.strftime('%x', _local(message.time))}", day))
+            rows.append(_Row(f"day-{day}", day))
         is_later = bool(message.time) and (message.time or 0) - last > _GROUP_SECONDS
         rows.append(_Row(message.key, "", message, is_later))
         last = message.time or last
@@ -100,22 +92,22 @@ def build_talk(session: PageSession, conversation: Conversation) -> None:
         pill.props["aria-label"] = _("To the newest message")
         pill.on("click", js_handler="(event) => page.toEnd()")
     _build_composer(session, conversation)
-    _build_bubble_menu(conversation)
+    build_bubble_menu(conversation)
 
 
 def _build_head(session: PageSession, conversation: Conversation) -> None:
     person = conversation.person
-    with add("header", classes="bar talk-head"):
+    with add("header", classes="bar talk-head") as head:
         add_back()
         add_avatar(person.name, is_model=True)
-        facts = button("", lambda: _show_facts(conversation), "who")
+        facts = button("", lambda: show_facts(conversation), "who")
         with facts:
             with add("span", classes="name-line"):
                 add("h1", person.name, "name", dir="auto")
                 activity = add("span", classes="activity", role="status")
             add("span", _("written by a model on this computer"), "mark")
         switch = _build_switch(conversation)
-        _build_menu(session, conversation)
+        build_menu(conversation)
 
     def show_activity(_part: object) -> None:
         known = find_person(session.published.value, person.key)
@@ -125,12 +117,14 @@ def _build_head(session: PageSession, conversation: Conversation) -> None:
         set_text(activity, text)
         is_learning = known is not None and known.training is not None
         has_model = known is not None and known.model is not None
+        set_class(head, "comparable", is_on=has_model)
         switch.set_visibility(has_model or is_learning)
         set_prop(switch, "disabled", not has_model)
         set_prop(switch, "title", "" if has_model else text)
 
     conversation.published.watch(
-        lambda s: (s.phase, s.shows_dots, s.slowness, s.download), show_activity
+        lambda s: (s.phase, s.shows_dots, s.slowness, s.download, s.version),
+        show_activity,
     )
     session.published.watch(lambda s: find_person(s, person.key), show_activity)
 
@@ -139,7 +133,7 @@ def _activity_text(state: TalkState) -> str:
     if state.download.is_running:
         return _("downloading …")
     if not state.shows_dots:
-        return ""
+        return _("before training") if state.version == "before" else ""
     if state.phase == "waking":
         if state.waking_seconds is None:
             return _("waking up …")
@@ -279,10 +273,11 @@ def _build_row(
             if message.time:
                 add("time", format_clock(message.time))
             ticks = add("span", classes="ticks", role="img") if is_own else None
+            mark = None if is_own else build_mark()
     if is_own:
         # The real bubble replaces the one that the script drew.
         element.on("vnodeMounted", js_handler="(node) => page.confirm(node.el)")
-    why = None if is_own else _build_why(conversation)
+    why = None if is_own else _build_why()
 
     def show(row: _Row) -> None:
         new = row.message or message
@@ -290,15 +285,16 @@ def _build_row(
         if ticks is not None:
             set_text(ticks, "✓✓" if new.is_read else "✓")
             set_prop(ticks, "aria-label", _("read") if new.is_read else _("sent"))
+        if mark is not None:
+            mark(new.is_corrected)
         if why is not None:
             why(new.cited)
 
     return show
 
 
-def _build_why(conversation: Conversation) -> Show[tuple[str, ...]]:
+def _build_why() -> Show[tuple[str, ...]]:
     """Build the folded lines that the model remembered."""
-    del conversation
     with ui.element("details").classes("why") as details:
         summary = add("summary")
 
@@ -321,6 +317,8 @@ def _build_why(conversation: Conversation) -> Show[tuple[str, ...]]:
 
 def _cited_text(line: str) -> str:
     """Return a remembered line with a readable date."""
+    if corrected := cited_correction(line):
+        return corrected
     try:
         when = datetime.strptime(line[:_CITED_TIME], "%Y-%m-%d %H:%M")  # noqa: DTZ007 - it is local.
     except ValueError:
@@ -366,14 +364,16 @@ def _build_offer(conversation: Conversation) -> None:
         with add("div", classes="buttons"):
             download = button("", conversation.download, "primary")
             cancel = button(_("Cancel"), conversation.cancel_download, "quiet")
-            local = button("", conversation.use_local, "quiet")
+            local = button(
+                _("Use the smaller model that is here"), conversation.use_local, "quiet"
+            )
 
     def show(part: tuple[Offer | None, Any]) -> None:
         offer, download_work = part
         card.set_visibility(offer is not None)
         if offer is None:
             return
-        size = Size(download_bytes(offer.choice.base))
+        size = Size(offer.choice.base.download_bytes())
         set_text(
             question,
             _(
@@ -392,9 +392,6 @@ def _build_offer(conversation: Conversation) -> None:
         set_text(download, _("Try the download again") if has_failed else _("Download"))
         cancel.set_visibility(is_running)
         local.set_visibility(offer.local is not None and not is_running)
-        if offer.local is not None:
-            title = _("Use {name}, which is here", name=offer.local.base.name)
-            set_text(local, title)
 
     conversation.published.watch(lambda s: (s.offer, s.download), show)
 
@@ -448,170 +445,3 @@ def _closed_text(snapshot: Snapshot, key: str) -> str:
     if person.training is not None and person.talk is None:
         return _("This person is still learning.")
     return _("The export of this chat was removed: add it again to go on.")
-
-
-# The menus
-
-
-def _build_menu(session: PageSession, conversation: Conversation) -> None:
-    opener = button("⋮", classes="icon", aria_label=_("More"), aria_haspopup="menu")
-    opener.props["popovertarget"] = "talk-menu"
-    with ui.element("div").classes("menu").props("popover=auto role=menu id=talk-menu"):
-        _item(_("New chat"), conversation.start_new)
-        _item(_("Earlier chats"), lambda: _show_earlier_chats(conversation))
-        _item(_("Facts about this model"), lambda: _show_facts(conversation))
-        _add_person_links(conversation.person.key)
-        copy = _item(_("Copy chat"), lambda: _copy(conversation))
-        export = _item(_("Export chat"), lambda: _export(conversation))
-        unkept = _item(
-            _("Don't keep this chat"),
-            lambda: conversation.set_kept(not conversation.state.is_kept),
-        )
-        set_prop(unkept, "role", "menuitemcheckbox")
-        delete = _item(_("Delete chat …"), lambda: _ask_to_delete(conversation))
-        link(_("Delete {name} …", name=conversation.person.name), SETTINGS, "item")
-
-    def show(state: TalkState) -> None:
-        for item in (copy, export, delete):
-            set_prop(item, "disabled", not state.messages)
-        set_prop(unkept, "aria-checked", "false" if state.is_kept else "true")
-
-    conversation.published.watch(lambda s: s, show)
-    del session
-
-
-def _add_person_links(key: str) -> None:
-    for title, path in (
-        (_("Search in your chats"), f"{SEARCH}?person={key}"),
-        (_("Teach a model"), f"{TEACH}/{key}"),
-        (_("Can you tell it apart?"), f"{TELL_APART}/{key}"),
-    ):
-        link(title, path, "item", role="menuitem")
-
-
-def _item(title: str, on_click: Any) -> Any:
-    item = add("button", title, "item", type="button", role="menuitem")
-    item.on("click", lambda _event: on_click())
-    item.on("click", js_handler="(event) => page.closeMenu(event)")
-    return item
-
-
-def _build_bubble_menu(conversation: Conversation) -> None:
-    """Build the menu of all bubbles; a script puts it beside one."""
-    menu = (
-        ui.element("div").classes("menu").props("popover=auto role=menu id=bubble-menu")
-    )
-    with menu:
-        for action, title in (
-            ("edit", _("Edit")),
-            ("again", _("Another answer")),
-            ("copy", _("Copy")),
-            ("why", _("Why?")),
-            ("delete", _("Delete from here")),
-        ):
-            item = add("button", title, f"item {action}", type="button")
-            item.props["role"], item.props["data-action"] = "menuitem", action
-            item.on("click", js_handler="(event) => page.pick(event)")
-    menu.mark("bubble-menu")
-
-    def pick(event: Any) -> None:
-        action, turn = event.args
-        if action == "again":
-            conversation.answer_again()
-        elif action == "delete":
-            _ask_to_delete_from(conversation, int(turn))
-        elif action == "edit":
-            _ask_to_edit(conversation, int(turn))
-
-    menu.on("pick", pick, js_handler=_PICK)
-
-
-def _ask_to_edit(conversation: Conversation, turn: int) -> None:
-    own = [m for m in conversation.state.messages if m.turn == turn]
-    text = "\n".join(m.text for m in own if m.author == "me")
-    ask(
-        _("Edit the message"),
-        _("Send"),
-        partial(conversation.edit, turn),
-        _("Later messages are removed, and the model replies again."),
-        label=_("Message"),
-        value=text,
-        is_long=True,
-    )
-
-
-def _ask_to_delete_from(conversation: Conversation, turn: int) -> None:
-    ask(
-        _("Delete this message and all that follows?"),
-        _("Delete"),
-        lambda _text: conversation.delete_from(turn),
-        is_destructive=True,
-    )
-
-
-def _ask_to_delete(conversation: Conversation) -> None:
-    async def delete(_text: str) -> None:
-        await conversation.delete()
-
-    ask(_("Delete this chat?"), _("Delete"), delete, is_destructive=True)
-
-
-def _show_facts(conversation: Conversation) -> None:
-    person, state = conversation.person, conversation.state
-    with sheet(person.name):
-        add("p", _("written by a model on this computer"))
-        model = person.model
-        if model is None:
-            add("p", _("It was not trained: it imitates earlier messages."))
-        else:
-            when = format_short_time(model.created_at)
-            size = Size(model.size_bytes)
-            add("p", _("Trained: {day}, {size}", day=when, size=size), "quiet")
-            add("p", model.base_model, "quiet", lang="en")
-        if state.usual_seconds is not None:
-            usual = format_seconds(state.usual_seconds)
-            add("p", _("An answer usually takes {time}.", time=usual), "quiet")
-
-
-def _show_earlier_chats(conversation: Conversation) -> None:
-    talks = conversation.kept_talks()
-    with sheet(_("Earlier chats")):
-        if not talks:
-            add("p", _("No chat is kept yet."), "quiet")
-        for talk in talks:
-            count = ngettext("{count} answer", "{count} answers", talk.answers)
-            row = button("", classes="chat-row")
-            with row, add("span", classes="who"):
-                add("span", talk.first, "name", dir="auto")
-                add("span", join_parts(format_short_time(talk.time), count), "quiet")
-            if talk.id == conversation.state.talk_id:
-                row.props["aria-current"] = "true"
-            row.mark(f"talk-{talk.id}")
-            row.on("click", partial(_open_talk, conversation, talk.id))
-            row.on("click", js_handler="(e) => e.target.closest('dialog').close()")
-
-
-async def _open_talk(conversation: Conversation, talk_id: str, _event: Any) -> None:
-    await conversation.open_talk(talk_id)
-
-
-def _export_text(conversation: Conversation) -> str:
-    day = time.strftime("%Y-%m-%d")
-    first = _(
-        "Talk with a model of {name}, {day}, not written by {name}.",
-        name=conversation.person.name,
-        day=day,
-    )
-    return f"{first}\n\n{conversation.export()}\n"
-
-
-def _copy(conversation: Conversation) -> None:
-    ui.clipboard.write(_export_text(conversation))
-
-
-def _export(conversation: Conversation) -> None:
-    ui.download(_export_text(conversation).encode("utf-8", "replace"), "chat.txt")
-
-
-def _local(seconds: float) -> time.struct_time:
-    return time.localtime(seconds)

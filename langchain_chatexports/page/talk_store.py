@@ -6,8 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
+from langchain_chatexports.page.errors import Failure, translate_error
 from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.saved_talks import (
     SavedTalk,
     TalkFolder,
@@ -83,3 +86,16 @@ def summarize(talk: SavedTalk, person: str, model: str = "") -> TalkSummary:
         (lines or [""])[-1],
         sum(bool(turn.answer) for turn in talk.turns),
     )
+
+
+def write_talk(
+    folder: TalkFolder, talk_id: str, turns: list[Turn], *, person: str, draft: str
+) -> Failure | None:
+    """Keep a talk; return why that is not possible, if so."""
+    try:
+        folder.save(talk_id, turns, person=person, draft=draft)
+    except FileNotFoundError:  # The model was deleted.
+        return None
+    except (ChatExportError, OSError) as error:
+        return translate_error(error)
+    return None

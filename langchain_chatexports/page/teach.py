@@ -40,7 +40,6 @@ from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Snapshot
 from langchain_chatexports.page.training_card import TrainingCard, View
 from langchain_chatexports.page.work import IDLE
-from langchain_chatexports.workflows.bases import download_bytes
 
 _NO_MODEL = lazy_gettext("There is no such model, or it cannot be used here.")
 _MAY_NOTIFY = "() => window.Notification?.requestPermission()"
@@ -137,6 +136,7 @@ class _LessonPart:
                 link(_("Add chats"), ADD, "primary")
             self._reading = WorkBar()
             self._sentence, self._base_text = add("p", dir="auto"), add("p")
+            self._corrections = add("p", classes="quiet")
             self._failure = FailureBox()
             with ui.element("div").classes("buttons") as self._buttons:
                 self._teach = button(_("Teach it"), self._start, "primary").mark(
@@ -150,6 +150,7 @@ class _LessonPart:
             with fold(_("What it learns from")) as self._example_fold:
                 self._example = KeyedList(_build_bubble, lambda line: line[:2], "div")
                 self._example.classes("turns")
+        self._show_lesson(None)
 
     def show(self, view: View) -> None:
         """Show the lesson, and begin to read it if that was not done."""
@@ -173,6 +174,14 @@ class _LessonPart:
         set_text(self._sentence, _lesson_text(lesson) if lesson and has_data else "")
         set_text(self._base_text, "")
         self._show_base()
+        data = lesson.data if lesson else None
+        count = self._session.teacher.with_corrections(data).corrections if data else 0
+        learned = ngettext(
+            "It also learns {count} correction of yours.",
+            "It also learns {count} corrections of yours.",
+            count,
+        )
+        set_text(self._corrections, learned if count else "")
         if lesson is not None:
             self._options.clear()
             with self._options:
@@ -201,7 +210,7 @@ class _LessonPart:
         if base is not None and lesson is not None:
             set_text(self._base_text, _base_text(base, lesson))
             self._bases.show(base.id, lesson)
-            size = Size(download_bytes(base))
+            size = Size(base.download_bytes())
             download = _("Download {size} and teach it", size=size)
             title = download if base.needs_download() else _("Teach it")
             set_text(self._teach, title)
@@ -229,7 +238,7 @@ def _base_text(base: Base, lesson: Lesson) -> str:
     texts = [
         _(
             "Before that, this computer downloads a language model, once: {size}.",
-            size=Size(download_bytes(base)),
+            size=Size(base.download_bytes()),
         )
         if base.needs_download()
         else "",

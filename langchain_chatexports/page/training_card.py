@@ -57,6 +57,11 @@ class TrainingCard:
             self._state = add("p", dir="auto", role="status")
             self._bar = add("progress", max=1, aria_label=_("How much it has learned"))
             self._failure = FailureBox()
+            with ui.element("div").classes("turns") as self._sample:
+                text = _("What it would answer now, for example:")
+                add("p", text, "quiet")
+                self._message = add("p", "", "quote mine", dir="auto")
+                self._answer = add("p", "", "quote theirs", dir="auto")
             with ui.element("div").classes("buttons"):
                 self._pause = button(_("Pause"), self._do_pause, "quiet").mark("pause")
                 self._resume = button(_("Continue"), self._do_resume, "primary")
@@ -78,6 +83,11 @@ class TrainingCard:
         self._bar.set_visibility(bool(job.steps))
         if job.steps:
             set_prop(self._bar, "value", round(job.step / job.steps, 3))
+        self._sample.set_visibility(training.sample is not None)
+        for element, text in zip(
+            (self._message, self._answer), training.sample or ("", ""), strict=True
+        ):
+            set_text(element, text or "…")
         is_failed = job.state is State.FAILED
         self._failure.show(translate_job_error(job.error) if is_failed else None)
         self._pause.set_visibility(job.is_active and not is_busy)

@@ -17,6 +17,7 @@ from langchain_chatexports._lazy import lazy_names
 
 if TYPE_CHECKING:
     from langchain_chatexports.personas.chat_model import PersonaChatModel
+    from langchain_chatexports.personas.corrections import Correction, Corrections
     from langchain_chatexports.personas.middleware import (
         RecallMiddleware,
         RhythmMiddleware,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
 __all__ = [
+    "Correction",
+    "Corrections",
     "PersonaChatModel",
     "RecallMiddleware",
     "ReplyDecision",
@@ -39,6 +42,7 @@ __all__ = [
 
 _MODULES = {
     "chat_model": ("PersonaChatModel",),
+    "corrections": ("Correction", "Corrections"),
     "middleware": ("RecallMiddleware", "RhythmMiddleware", "VoiceMiddleware"),
     "rhythm": ("ReplyDecision", "ReplyRhythm"),
     "style": ("style_card",),

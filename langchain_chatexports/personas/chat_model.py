@@ -13,7 +13,12 @@ from langchain_core.language_models import (
     LangSmithParams,
     LanguageModelInput,
 )
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+)
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import (
     Runnable,
@@ -24,8 +29,9 @@ from langchain_core.runnables import (
 from langchain_core.tools import BaseTool
 from pydantic import Field, model_validator
 
+from langchain_chatexports.personas.corrections import Correction
 from langchain_chatexports.personas.reply_limits import ReplyLimits
-from langchain_chatexports.personas.voice_prompt import VoicePrompt
+from langchain_chatexports.personas.voice_prompt import VoicePrompt, to_messages
 
 # Settings of langchain-core that are copied from the wrapped model.
 _SHARED_SETTINGS = (
@@ -63,6 +69,30 @@ class PersonaChatModel(BaseChatModel):
 
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
     """Off by default, because cache keys do not include the voice."""
+
+    def correct(
+        self, messages: LanguageModelInput, said: str, better: str = ""
+    ) -> Correction:
+        """Keep what the person would have said, in `voice.corrections`.
+
+        Later prompts have it where a message is similar.
+
+        Args:
+            messages: The messages before the reply, or the one that it answers.
+            said: What the persona said.
+            better: What the person would have said; empty for only "not that".
+
+        Raises:
+            ValueError: If there is no reply, or no message of the user before it.
+        """
+        roles = {HumanMessage: "user", AIMessage: "assistant"}
+        chat = [
+            {"role": role, "content": str(message.text)}
+            for message in to_messages(messages)
+            for kind, role in roles.items()
+            if isinstance(message, kind)
+        ]
+        return self.voice.corrections.add(chat, said, better, model=self.model_name)
 
     @model_validator(mode="before")
     @classmethod

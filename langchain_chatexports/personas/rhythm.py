@@ -139,7 +139,7 @@ class ReplyRhythm(RunnableSerializable[Sequence[BaseMessage], ReplyDecision]):
         gap = automatic_gap(p for c in chats for p in pauses_before(c) if p is not None)
         threads = [[*iter_turns(messages, person, gap)] for messages in chats]
         rhythm = cls._learn(threads, gap)
-        times = sorted(o.time for t in threads for o in rhythm.occasions_in(t))
+        times = sorted(t.end for turns in threads for t in turns if not t.is_own)
         cut = times[int((1 - _HELD_OUT) * len(times))] if times else 0.0
         before = [[turn for turn in turns if turn.end < cut] for turns in threads]
         trial = cls._learn(before, gap)

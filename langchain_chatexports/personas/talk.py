@@ -10,20 +10,29 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from langchain_chatexports._terminal import one_line
 from langchain_chatexports._tracing import disable_tracing
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.finetuning.errors import is_context_length_error
 from langchain_chatexports.finetuning.model_names import TunedModelName
+from langchain_chatexports.personas.repetition import is_unspaced, words
 from langchain_chatexports.personas.reply_limits import split_bubbles
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from langchain_chatexports.personas.corrections import Corrections
     from langchain_chatexports.personas.voice_prompt import VoicePrompt
 
 # Earlier turns in the prompt, about as many as in training examples.
 _MAX_HISTORY_TURNS = 7
+
+# A name within these first words of an answer is a greeting.
+_GREETING_WORDS = 3
+
+CORRECTED = "corrected by you: "
+"""The beginning of a citation of a correction."""
 
 MAX_TOKENS = 200
 """Default maximum length of an answer, in tokens."""
@@ -102,6 +111,9 @@ class Turn:
     base_answer: str = ""
     """The reply of the model without training, if it was asked."""
 
+    is_corrected: bool = False
+    """Whether the user replaced the answer by what the person would have said."""
+
 
 @dataclass
 class Talk:
@@ -125,6 +137,10 @@ class Talk:
     name: str = "the model"
     """The model's name on the server, for error messages."""
 
+    imitated: str | None = field(default=None, repr=False)
+    """The person whom an untrained model imitates. If it greets them, or repeats the
+    message, its answer is drawn again, once."""
+
     turns: list[Turn] = field(default_factory=list, repr=False)
     """The talk so far. The model sees the last turns that fit its context."""
 
@@ -141,7 +157,7 @@ class Talk:
         if recalled.refusal:
             yield _add(turn, recalled.refusal)
             return
-        model = self._choose_model(recalled)
+        model, draft = self._choose_model(recalled), _Draft(turn, self.imitated)
         while True:
             try:
                 # Chats with a local model must not leave the machine as traces.
@@ -150,11 +166,18 @@ class Talk:
                     chunks = model.stream(chat, **self._options())
                     first_chunk = [*islice(chunks, 1)]
                 for chunk in chain(first_chunk, chunks):
-                    yield _add_chunk(turn, chunk)
+                    if piece := draft.add(chunk):
+                        yield piece
+                    if draft.is_odd:
+                        break
+                if piece := draft.end():
+                    yield piece
             except OpenAIError as error:
                 answered = self._shorten(turn, answered, error)
                 continue
-            return
+            if not draft.is_odd:
+                return
+            draft = _Draft(turn)
 
     def _options(self) -> dict[str, Any]:
         strength = self.settings.strength
@@ -169,30 +192,57 @@ class Talk:
         if recalled.refusal:
             yield _add(turn, recalled.refusal)
             return
-        model = self._choose_model(recalled)
+        model, draft = self._choose_model(recalled), _Draft(turn, self.imitated)
         while True:
             try:
                 with disable_tracing():
                     chat = self.messages(answered, turn.line, recalled.text)
                     chunks = model.astream(chat, **self._options())
                     first_chunk = await anext(chunks, None)
-                if first_chunk is not None:
-                    yield _add_chunk(turn, first_chunk)
+                if first_chunk is not None and (piece := draft.add(first_chunk)):
+                    yield piece
                 async for chunk in chunks:
-                    yield _add_chunk(turn, chunk)
+                    if piece := draft.add(chunk):
+                        yield piece
+                    if draft.is_odd:
+                        break
+                if piece := draft.end():
+                    yield piece
             except OpenAIError as error:
                 answered = self._shorten(turn, answered, error)
                 continue
-            return
+            if not draft.is_odd:
+                return
+            draft = _Draft(turn)
+
+    def correct(self, better: str = "") -> None:
+        """Keep what the person would have said, and continue the talk from it.
+
+        If it is empty, only what the model said is marked as wrong.
+
+        Raises:
+            ChatExportError: If there is no answer or no person, or if it could not be
+                written.
+        """
+        correct_last(self.corrections, self.turns, better, model=self.name)
+
+    @property
+    def corrections(self) -> Corrections | None:
+        """The person's corrections; `None` without a person."""
+        return self.settings.voice.corrections if self.settings.voice else None
 
     def _recall(self) -> RecalledMessages:
         *earlier, turn = self.turns
-        if not self.settings.memory:
-            return RecalledMessages()
-        history = "\n".join(f"{turn.line}\n{turn.answer}" for turn in earlier)
-        recalled = self.settings.memory(turn.line, history)
-        turn.cited = [*recalled.cited]
-        return recalled
+        near = (
+            self.corrections.nearest(turn.line) if self.corrections is not None else []
+        )
+        corrected = [f"{CORRECTED}{one_line(c.better)}" for c in near if c.better]
+        recalled = RecalledMessages()
+        if self.settings.memory:
+            history = "\n".join(f"{turn.line}\n{turn.answer}" for turn in earlier)
+            recalled = self.settings.memory(turn.line, history)
+        turn.cited = [*corrected[::-1], *recalled.cited]
+        return replace(recalled, refusal="") if corrected else recalled
 
     def _answered(self) -> list[Turn]:
         """Return the earlier turns for the prompt."""
@@ -243,14 +293,79 @@ class Talk:
         return [answer] if answer else []
 
 
+def correct_last(
+    corrections: Corrections | None, turns: Sequence[Turn], better: str, *, model: str
+) -> None:
+    """Keep a correction of the last of some turns, as `Talk.correct` does."""
+    if corrections is None:
+        msg = "Only replies of a person on this machine can be corrected."
+        raise ChatExportError(msg)
+    if not turns or not turns[-1].answer.strip():
+        msg = "There is no reply to correct yet."
+        raise ChatExportError(msg)
+    *earlier, last = turns
+    lines = [
+        line
+        for turn in earlier[-_MAX_HISTORY_TURNS:]
+        if turn.answer
+        for line in (("user", turn.line), ("assistant", turn.answer))
+    ]
+    chat = [{"role": r, "content": text} for r, text in [*lines, ("user", last.line)]]
+    corrections.add(chat, last.answer, better, model=model)
+    if bubbles := split_bubbles(better):
+        last.answer, last.is_corrected, last.cited = "\n\n".join(bubbles), True, []
+
+
 def _add(turn: Turn, piece: str) -> str:
     turn.answer += piece
     return piece
 
 
-def _add_chunk(turn: Turn, chunk: BaseMessage) -> str:
-    turn.is_cut |= chunk.response_metadata.get("finish_reason") == "length"
-    return _add(turn, str(chunk.text))
+@dataclass
+class _Draft:
+    """An answer whose start is held back until it cannot be odd."""
+
+    turn: Turn
+    imitated: str | None = None
+    """The person who would not greet themselves; `None` to accept any answer."""
+
+    is_odd: bool = False
+    held: str = ""
+
+    def add(self, chunk: BaseMessage) -> str:
+        """Add a chunk and return the text to show."""
+        self.turn.is_cut |= chunk.response_metadata.get("finish_reason") == "length"
+        self.held += str(chunk.text)
+        return "" if self._may_be_odd() else self.end()
+
+    def end(self) -> str:
+        """Return what was held back, unless it is odd."""
+        if self.is_odd:
+            return ""
+        self.is_odd = self.imitated is not None and self._check()
+        text, self.held = self.held, ""
+        if self.is_odd:
+            self.turn.is_cut = False
+            return ""
+        self.imitated = None  # The rest is not held back.
+        return _add(self.turn, text)
+
+    def _may_be_odd(self) -> bool:
+        start = words(self.held)
+        is_short = len(start) <= _GREETING_WORDS
+        # The last word may be incomplete.
+        complete = start[:-1]
+        repeats = words(self.turn.line)[: len(complete)] == complete
+        return self.imitated is not None and (is_short or repeats)
+
+    def _check(self) -> bool:
+        """Return whether the text repeats the message, or greets the person."""
+        said, name = words(self.held), (self.imitated or "").lower().split()[:1]
+        start = said[:_GREETING_WORDS]
+        if name and is_unspaced(name[0]):  # Each letter counts as a word.
+            start = ["".join(said[: len(name[0])])]
+        repeats = len(said) > 1 and said == words(self.turn.line)
+        return repeats or not {*name}.isdisjoint(start)
 
 
 def create_model(

@@ -28,6 +28,7 @@ from langchain_chatexports.datasets.replies import (
     reply_query,
 )
 from langchain_chatexports.datasets.system_prompts import persona_prompt
+from langchain_chatexports.personas.corrections import Correction, Corrections
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.steps import LabelSpeakers
@@ -62,6 +63,12 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
 
     replies: ReplyIndex = Field(default_factory=ReplyIndex, repr=False, exclude=True)
     """The person's replies."""
+
+    corrections: Corrections = Field(
+        default_factory=Corrections, repr=False, exclude=True
+    )
+    """What the person would have said. Those of similar messages come first in rank:
+    they are turns before the chat. What the person would not say is left out."""
 
     limits: ReplyLimits | None = Field(default=None, repr=False, exclude=True)
     """The limits of the person's replies, at which `PersonaChatModel` cuts an answer;
@@ -132,16 +139,21 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             kwargs: Not used.
         """
         del config, kwargs
-        chat = _to_messages(input)
+        chat = to_messages(input)
         system_texts = []
         while chat and isinstance(chat[0], SystemMessage):
             system_texts.append(str(chat.pop(0).text))
         # As in training, similar replies are searched with the labeled messages.
         labeled = [self._labeled(message) for message in chat]
-        system = self._system(system_texts, labeled)
-        return [SystemMessage(system), *labeled] if system else labeled
+        asked = (str(m.text) for m in reversed(chat) if isinstance(m, HumanMessage))
+        near = self.corrections.nearest(next(asked, ""))
+        turns = [self._labeled(turn) for each in near for turn in each.to_turns()]
+        system = self._system(system_texts, labeled, near)
+        return [*([SystemMessage(system)] if system else []), *turns, *labeled]
 
-    def _system(self, texts: list[str], chat: list[BaseMessage]) -> str | None:
+    def _system(
+        self, texts: list[str], chat: list[BaseMessage], near: list[Correction]
+    ) -> str | None:
         parts = [self.persona, *texts, self.style]
         question = reply_query(
             {"role": "user", "content": str(message.text)}
@@ -149,7 +161,9 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
             if isinstance(message, HumanMessage)
         )
         system = "\n\n".join(filter(None, parts)) or None
-        return append_replies(system, self.replies.search(question, self.k))
+        found = self.replies.search(question, self.k)
+        right = [r for r in found if not any(c.rejects(r.reply) for c in near)]
+        return append_replies(system, right)
 
     def _labeled(self, message: BaseMessage) -> BaseMessage:
         if not (self.label and isinstance(message, HumanMessage)):
@@ -161,7 +175,8 @@ class VoicePrompt(RunnableSerializable[LanguageModelInput, list[BaseMessage]]):
         return message.model_copy(update={"content": [f"{name}: ", *content]})
 
 
-def _to_messages(source: LanguageModelInput) -> list[BaseMessage]:
+def to_messages(source: LanguageModelInput) -> list[BaseMessage]:
+    """Convert a string, a prompt or messages to messages."""
     if isinstance(source, str):
         return [HumanMessage(source)]
     if isinstance(source, PromptValue):

@@ -217,7 +217,12 @@ class Gazetteer:
         gaps = (
             text[word.end : following.start] for word, following in pairwise(phrase)
         )
-        return all(len(gap) <= _MAX_GAP and "\n" not in gap for gap in gaps)
+        is_on_a_line = "\n" not in text[phrase[0].start : phrase[-1].end]
+        # Across lines, two words are more often by chance.
+        is_written_as_name = all(text[word.start].isupper() for word in phrase)
+        return all(len(gap) <= _MAX_GAP for gap in gaps) and (
+            is_on_a_line or is_written_as_name
+        )
 
     def _iter_phrase_spans(self, phrase: Sequence[Word], kind: str) -> Iterator[Span]:
         if kind != "name":

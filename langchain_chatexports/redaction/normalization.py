@@ -37,6 +37,12 @@ _VOWEL_SIGNS = "".join(
 # Also matches vowel signs, but takes several times as long.
 _WORD = re.compile(rf"[^\W_]+(?:[{_VOWEL_SIGNS}]+[^\W_]*)*")
 _FIRST_VOWEL_SIGN = "\u0900"
+# In Chinese, Japanese and Korean, words follow a foreign name without a space.
+_UNSPACED = "\u1100-\u11ff\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+_UNSPACED_ONE = re.compile(f"[{_UNSPACED}]")
+_MIXED_WORD = re.compile(
+    rf"[{_UNSPACED}]+|{_WORD.pattern.replace('_]', f'_{_UNSPACED}]')}"
+)
 
 
 class Word(NamedTuple):
@@ -97,6 +103,8 @@ def find_words(text: str) -> list[Word]:
 def get_word_pattern(text: str) -> re.Pattern[str]:
     """Return the word pattern for normalized text."""
     has_vowel_signs = not text.isascii() and max(text) >= _FIRST_VOWEL_SIGN
+    if has_vowel_signs and _UNSPACED_ONE.search(text):
+        return _MIXED_WORD
     return _WORD if has_vowel_signs else _PLAIN_WORD
 
 

@@ -140,6 +140,21 @@ _CODE_HINTS = (
     *("验证", "驗證", "認証", "인증", "код", "رمز", "कोड"),
 )
 
+# The three or four digits on the back of a card.
+_CARD_CODE = re.compile(
+    r"(?:\b(?:cv[vcn]2?|csc|security code|pr[uü]fziffer|kartenpr[uü]fnummer"
+    r"|sicherheitscode|c[oó]digo de seguridad|cryptogramme|code de s[eé]curit[eé])\b)"
+    r"[^\n\d.!?]{0,24}?(?<![A-Za-z\d_.,+-])(\d{3,4})(?![A-Za-z\d_€$£%:]|[.,-]\d)",
+    re.IGNORECASE,
+)
+_PASSPORT = re.compile(
+    r"(?:\b(?:passport|reisepass|pass(?:nummer|-?nr)|personalausweis|ausweisn|pasaporte"
+    r"|passeport|passaporto|driving licen[cs]e|driver'?s licen[cs]e|f[uü]hrerschein)"
+    r"|护照|護照|旅券|パスポート|여권)[^\n\d]{0,30}?"
+    r"(?<![A-Za-z\d_+-])(?=(?:[A-Z]{0,9}\d){4})([A-Z\d]{6,12})(?![\w€$£%])",
+    re.IGNORECASE,
+)
+
 PASSWORD = re.compile(
     r"(?:\bpass(?:word|wort|phrase|code|wd)?|\bpw|\bpwd|\bkennwort|\bcontrase[nñ]a"
     r"|\bclave|\bmot de passe|\bmdp|\b(?:wifi|wi-fi|wlan)[ -](?:key|schl[uü]ssel)"
@@ -162,6 +177,28 @@ BARE_PASSWORD = re.compile(
     r"(?P<sign>)(?P<word>(?=[^\W\d]{1,30}\d)[^\s\"'“„«]{5,60})",
     re.IGNORECASE,
 )
+_CARD_CODE_HINTS = (
+    "cv",
+    "csc",
+    "secur",
+    "sicherh",
+    "segur",
+    "sécur",
+    "fziffer",
+    "fnummer",
+    "crypto",
+)
+_PASSPORT_HINTS = (
+    "pass",
+    "ausweis",
+    "pasap",
+    "licen",
+    "schein",
+    "照",
+    "旅券",
+    "パス",
+    "여권",
+)
 PASSWORD_HINTS = (
     *("pass", "pw", "kennwort", "contrase", "clave", "mdp", "key", "schl", "secret"),
     *("token", "phrase", "senha", "wachtwoord", "parola", "hasło", "lösenord", "şifre"),
@@ -177,11 +214,20 @@ _ENGLISH = (
     rf"\d{{1,5}}[a-zA-Z]?,? (?:{_NAME} ){{1,3}}"
     r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Way"
     r"|Place|Pl|Square|Sq|Terrace|Close|Crescent|Row|Gardens|Grove|Mews|Parkway"
-    r"|Highway|Hwy)\b\.?(?:,? (?:Apt|Apartment|Flat|Unit|Suite|#)\.? ?\w{1,6})?"
+    r"|Highway|Hwy|Circle|Trail|Hill|Cottages|Wharf)\b\.?"
+    r"(?:,? (?:Apt|Apartment|Flat|Unit|Suite|#)\.? ?\w{1,6})?"
     rf"(?:,? {_BRITISH_POSTCODE}"
     r"|, [A-Z][^\W\d]{1,30}(?: [A-Z][^\W\d]{1,30})?"
     rf"(?:,? {_BRITISH_POSTCODE}|(?:,? [A-Z]{{2}})?(?: \d{{5}}\b)?))?"
     r"|(?<![\w.,:/-])\d{1,5}[a-z]? (?:[a-z]{3,30} ){1,2}(?:street|avenue|road|lane)\b"
+    r"|\b(?i:p\.? ?o\.? box|postfach|apartado(?: de correos)?) \d(?: ?\d){1,7}\b"
+)
+_NOT_PLACES = (
+    r"(?!(?:Gleis|Tor|Terminal|Gate|Bahnsteig|Halle|Raum|Zimmer|Saal|Haus|Kapitel|Seite"
+    r"|Level|Eingang|Ausgang|Stock|Tag|Jahr|Alter|Januar|Februar|M[äa]rz|April|Mai|Juni"
+    r"|Juli|August|September|Oktober|November|Dezember|Linie|Bus|Nummer|Teil|Tisch|Punkt"
+    r"|Kino|Block|Schnitt|Durchschnitt|Monat|Sommer|Winter|Wert|Klasse|Gruppe|Woche"
+    r"|Folge|Staffel|Runde|Platz|Ende|Anfang|\w{2,9}tag)\b)"
 )
 # A hyphenated compound is matched as one word, to avoid ambiguous matches.
 _GERMAN = (
@@ -194,6 +240,11 @@ _GERMAN = (
     r"|-(?:Weg|Platz|Allee|Gasse|Ring|Damm|Ufer))"
     r"|(?<=[\wäöüß-] )(?:Stra(?:ß|ss)e|Weg|Platz|Allee|Gasse|Ring|Damm|Ufer|Markt))"
     rf" ?\d{{1,4}} ?(?:[a-h]\b)?(?![\d%€])(?! ?(?:Uhr|Minuten|min|km)\b){_TOWN}"
+    # "Im Grund 12", but not "Am Gleis 3" or "Im Mai 5 Leute".
+    r"|\b(?:(?:Am|Im|Zum|Zur)|(?:An|In|Auf|Hinter|Vor|Unter) (?:der|dem|den)) "
+    rf"{_NOT_PLACES}(?:[A-ZÄÖÜ][a-zäöüß]{{1,20}} ){{0,2}}[A-ZÄÖÜ][a-zäöüß]{{2,30}}"
+    r" \d{1,3}[a-h]?\b"
+    rf"(?![ -]?[^\W\d]|[.:]\d|%|€){_TOWN}"
 )
 _SPANISH = (
     r"(?<!\w)(?i:calle|c/|avda?\.?|avenida|plaza|pza\.?|paseo|carrer|camino|ronda"
@@ -212,7 +263,9 @@ _FRENCH = (
 )
 _ADDRESSES = {
     "": _ENGLISH,
-    "str weg platz allee gasse ring damm ufer chaussee markt": _GERMAN,
+    "str weg platz allee gasse ring damm ufer chaussee markt am im zu der dem den": (
+        _GERMAN
+    ),
     "calle c/ avd aven plaza pza paseo carrer camino ronda traves": _SPANISH,
     "rue aven av. boul bd place chemin all impasse quai cours route": _FRENCH,
 }
@@ -235,6 +288,8 @@ RULES = (
     Rule("account", _ACCOUNT, min_digits=4),
     Rule("code", _CODE_AFTER_WORD, min_digits=4, hints=_CODE_HINTS),
     Rule("code", _CODE_BEFORE_WORD, min_digits=4, hints=_CODE_HINTS),
+    Rule("code", _CARD_CODE, min_digits=3, hints=_CARD_CODE_HINTS),
+    Rule("account", _PASSPORT, min_digits=4, hints=_PASSPORT_HINTS),
     Rule("code", re.compile(r"(?<!\w)[A-Z]-\d{6}(?!\w)"), min_digits=6),
     *(
         Rule("address", re.compile(pattern), min_digits=1, hints=tuple(hints.split()))

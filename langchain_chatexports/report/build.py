@@ -20,7 +20,7 @@ from langchain_chatexports._tokens import estimate_max_tokens
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.reading import Reading
-from langchain_chatexports.chat_loaders.schema import keys_of, sender_of
+from langchain_chatexports.chat_loaders.schema import keys_of, metadata_of, sender_of
 from langchain_chatexports.datasets.estimate import example_tokens
 from langchain_chatexports.datasets.examples import to_training_examples
 from langchain_chatexports.datasets.person import PersonNames
@@ -34,6 +34,7 @@ from langchain_chatexports.report.figures import (
     PersonFigures,
     SourceFigures,
 )
+from langchain_chatexports.report.habits import HabitCounts
 from langchain_chatexports.report.times import TimeCounts, find_time_zone
 from langchain_chatexports.steps import MergeChatRuns
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
@@ -133,6 +134,11 @@ def build_report(
         ai_is_owner=not ai_names,
         time=counts.times.figures(),
         pauses=counts.pause_figures(),
+        habits=tuple(
+            figures
+            for habits in (counts.in_groups, counts.in_pairs)
+            if (figures := habits.figures()) is not None
+        ),
         examples=ExampleFigures(
             examples=counts.examples, answers=counts.answers, tokens=counts.tokens
         )
@@ -154,6 +160,8 @@ class _Counts:
     ai_senders: set[str] = field(default_factory=set)
     pauses: Counter[int] = field(default_factory=Counter)
     gaps: set[float] = field(default_factory=set)
+    in_groups: HabitCounts = field(default_factory=lambda: HabitCounts(is_group=True))
+    in_pairs: HabitCounts = field(default_factory=lambda: HabitCounts(is_group=False))
     examples: int = 0
     answers: int = 0
     tokens: int = 0
@@ -171,7 +179,8 @@ class _Counts:
                     return keys.get("sender") in names
                 return keys.get("is_from_me") is True
 
-            self._add_chat(session.get("messages", ()), is_ai)
+            is_group = metadata_of(session).get("is_group", False)
+            self._add_chat(session.get("messages", ()), is_ai, is_group=is_group)
 
         sessions = _tap_sessions(reading, add_chat)
         for step in training_steps(person.mapping_step(), gap=self.gap):
@@ -192,9 +201,14 @@ class _Counts:
         return reading.summary()
 
     def _add_chat(
-        self, messages: Sequence[BaseMessage], is_ai: Callable[[BaseMessage], bool]
+        self,
+        messages: Sequence[BaseMessage],
+        is_ai: Callable[[BaseMessage], bool],
+        *,
+        is_group: bool,
     ) -> None:
         """Count the messages and pauses of a chat."""
+        person: str | None = None
         for message in messages:
             content = message.content
             size = len(content if isinstance(content, str) else str(message.text))
@@ -203,6 +217,7 @@ class _Counts:
             self.characters[sender] += size
             if is_from_ai:
                 self.ai_senders.add(sender)
+                person = sender
             self.times.add(keys_of(message).get("message_time"), is_ai=is_from_ai)
         pauses = [pause for pause in pauses_before(messages) if pause is not None]
         self.pauses.update(
@@ -212,6 +227,9 @@ class _Counts:
             self.gaps.add(self.gap.total_seconds())
         elif pauses and self.gap is not None:
             self.gaps.add(automatic_gap(pauses))
+        if person is not None:
+            habits = self.in_groups if is_group else self.in_pairs
+            habits.add(messages, person, automatic_gap(pauses))
         if self.on_messages is not None:
             self.on_messages(self.senders.total())
 

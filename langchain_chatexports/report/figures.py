@@ -83,6 +83,9 @@ class TimeFigures(_Figures):
     by_weekday: tuple[int, ...]
     """7 counts, starting with Monday."""
 
+    ai_by_hour: tuple[int, ...] = ()
+    """24 counts of the person's messages."""
+
 
 class PauseFigures(_Figures):
     """Pauses in the chats and the dialogues between long ones."""
@@ -98,6 +101,23 @@ class PauseFigures(_Figures):
 
     longest_gap: float | None
     dialogues: int
+
+
+class HabitFigures(_Figures):
+    """How the person answers in groups, or in chats of two."""
+
+    is_group: bool
+    occasions: int
+    """The number of turns of others; a turn is messages without a long pause."""
+
+    answers: int
+    """The number of these turns that the person answers next."""
+
+    median_delay: float | None
+    """The median seconds until an answer."""
+
+    messages_per_answer: float | None
+    """The mean number of messages in an answer."""
 
 
 class ExampleFigures(_Figures):
@@ -131,4 +151,7 @@ class ExportReport(_Figures):
 
     time: TimeFigures
     pauses: PauseFigures
+    habits: tuple[HabitFigures, ...] = ()
+    """How the person answers in groups and in chats of two."""
+
     examples: ExampleFigures | None

@@ -74,6 +74,7 @@ def render_report(report: ExportReport) -> str:
         totals=_totals(report),
         sources=[_source_row(source) for source in report.sources],
         ai_note=_ai_note(report),
+        habits=" ".join(describe_habits(report)),
         times=[*_time_sections(report)],
         people=[_people_section(report), _pause_section(report.pauses)],
     )
@@ -95,6 +96,30 @@ def _zone(report: ExportReport) -> str:
     if report.time.zone == LOCAL:
         return "Times are in this machine's time zone."
     return f"Time zone: {report.time.zone}."
+
+
+def describe_habits(report: ExportReport) -> list[str]:
+    """Return how the person answers as sentences, with what they rest on."""
+    hours = report.time.ai_by_hour
+    person = next((p.name for p in report.people if p.is_ai), "The person")
+    sentences = []
+    for habit in report.habits:
+        scope = "in groups" if habit.is_group else "in chats of two"
+        text = (
+            f"{person} answers {habit.answers / habit.occasions:.0%} of what others "
+            f"write {scope} ({number(habit.occasions)} times)"
+        )
+        if habit.median_delay is not None:
+            text += (
+                f", after {duration(habit.median_delay)} (median), in "
+                f"{habit.messages_per_answer:.1f} messages "
+                f"({plural(habit.answers, 'answer')})"
+            )
+        sentences.append(f"{text}.")
+    if sentences and any(hours):
+        hour, count = hours.index(max(hours)), plural(sum(hours), "message")
+        sentences.append(f"{person} writes most at {hour} h (of {count}).")
+    return sentences
 
 
 def _totals(report: ExportReport) -> list[tuple[str, str]]:

@@ -39,6 +39,9 @@ class TimeCounts:
     hours: Counter[int] = field(default_factory=Counter)
     """All messages by the hour of the week."""
 
+    ai_hours: Counter[int] = field(default_factory=Counter)
+    """The person's messages by the hour of the day."""
+
     def add(self, seconds: object, *, is_ai: bool) -> None:
         """Count a message by its Unix time, if it has one."""
         if not isinstance(seconds, (int, float)):
@@ -52,6 +55,7 @@ class TimeCounts:
         self.last = max(time, self.last or time)
         (self.ai_days if is_ai else self.other_days)[time.toordinal()] += 1
         self.hours[time.weekday() * 24 + time.hour] += 1
+        self.ai_hours[time.hour] += is_ai
 
     def figures(self) -> TimeFigures:
         """Return the counts of all messages."""
@@ -70,6 +74,7 @@ class TimeCounts:
             points=self._points(unit),
             by_hour=tuple(map(sum, zip(*week, strict=True))),
             by_weekday=tuple(map(sum, week)),
+            ai_by_hour=tuple(self.ai_hours[hour] for hour in range(24)),
         )
 
     def _points(self, unit: TimeUnit) -> tuple[TimePoint, ...]:

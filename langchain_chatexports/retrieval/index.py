@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,6 +17,8 @@ import msgspec
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.documents import Document
 
+from langchain_chatexports._files import translate_write_errors
+from langchain_chatexports._parts import part_folder
 from langchain_chatexports.chat_loaders.base import parse_time_bound
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 from langchain_chatexports.chat_loaders.session_source import (
@@ -110,15 +113,13 @@ class ChatIndex:
         """
         self.path = None if path is None else Path(path).expanduser()
         self._lock = RLock()
-        self._connection = open_index(self.path)
-        # Close the file if the index is garbage-collected without `close`.
-        self._close = finalize(self, self._connection.close)
+        self._connect()
 
     def rebuild(self, sessions: SessionSource, *, note: str = "") -> IndexCounts:
         """Replace the contents of the index.
 
-        The replacement is atomic: until it completes, other processes read the previous
-        contents, and after an error the index is unchanged.
+        The replacement is atomic: until it completes, the previous contents are read,
+        and after an error or a kill the index is unchanged.
 
         Args:
             sessions: A chat loader, a session, or an iterable of sessions.
@@ -127,17 +128,23 @@ class ChatIndex:
         Returns:
             The new chat and message counts.
         """
-        chats = messages = 0
-        with self._transaction(write=True):
-            reset_tables(self._connection)
-            with closing(iter_sessions(sessions)) as source:
-                for session in source:
-                    count = self._store(session)
-                    chats += count > 0
-                    messages += count
-                    del session
-            self._connection.execute("INSERT INTO note VALUES (?)", (note,))
-        return IndexCounts(chats, messages)
+        if self.path is None:
+            with self._lock, transaction(self._connection, write=True):
+                return _store_sessions(self._connection, sessions, note)
+        with (
+            translate_write_errors(self.path) as pass_errors,
+            part_folder(self.path.parent) as folder,
+        ):
+            part = folder / "index"  # And its journal.
+            with (
+                translate_sqlite_errors(self.path),
+                closing(open_index(part)) as connection,
+                closing(iter_sessions(sessions)) as source,
+                transaction(connection, write=True),
+            ):
+                counts = _store_sessions(connection, pass_errors(source), note)
+            self._replace_file(self.path, part)
+        return counts
 
     def note(self) -> str:
         """Return the note passed to the last `rebuild`, or an empty string."""
@@ -204,17 +211,19 @@ class ChatIndex:
 
     def count_windows(self, words: Iterable[str]) -> tuple[dict[str, int], int]:
         """Return each word's window count and the total number of windows."""
-        query = "SELECT count(*) FROM words WHERE words MATCH ?"
+        expressions = {word: match_expression(f'"{word}"') for word in words}
+        terms = {word: found.text for word, found in expressions.items() if found}
         with self._transaction():
-            (windows,) = self._connection.execute(
-                "SELECT count(*) FROM window"
-            ).fetchone()
-            expressions = {word: match_expression(f'"{word}"') for word in words}
-            counts = {
-                word: self._connection.execute(query, (expression.text,)).fetchone()[0]
-                for word, expression in expressions.items()
-                if expression is not None
-            }
+            counts, windows = self._count(terms.values())
+        return {word: counts[term] for word, term in terms.items()}, windows
+
+    def _count(self, terms: Iterable[str]) -> tuple[dict[str, int], int]:
+        (windows,) = self._connection.execute("SELECT count(*) FROM window").fetchone()
+        query = "SELECT count(*) FROM words WHERE words MATCH ?"
+        counts = {
+            term: self._connection.execute(query, (term,)).fetchone()[0]
+            for term in terms
+        }
         return counts, windows
 
     def message_context(
@@ -268,42 +277,35 @@ class ChatIndex:
         """Close the file."""
         self.close()
 
-    @contextmanager
-    def _transaction(self, *, write: bool = False) -> Iterator[None]:
-        with (
-            self._lock,
-            translate_sqlite_errors(self.path),
-            transaction(self._connection, write=write),
-        ):
-            yield
+    def _connect(self) -> None:
+        self._connection = open_index(self.path)
+        self._inode = _inode(self.path)
+        # Close the file if the index is garbage-collected without `close`.
+        self._close = finalize(self, self._connection.close)
 
-    def _store(self, session: ChatSession) -> int:
-        """Write a session and return its number of messages."""
-        chat, lines = read_chat(session)
-        if not lines:
-            return 0
-        execute = self._connection.execute
-        values = msgspec.json.encode(chat._asdict()).decode()
-        chat_row = execute("INSERT INTO chat (facts) VALUES (?)", (values,)).lastrowid
-        self._connection.executemany(
-            "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (chat_row, position, msgspec.json.encode(line.ids).decode(), *line[1:])
-                for position, line in enumerate(lines)
-            ),
-        )
-        for start, stop in window_spans(session):
-            window_lines = lines[start:stop]
-            times = [line.time for line in window_lines if line.time is not None]
-            first, last = min(times, default=None), max(times, default=None)
-            window = execute(
-                "INSERT INTO window (chat, start, stop, first, last) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (chat_row, start, stop, first, last),
-            ).lastrowid
-            text = LINE_END.join(to_search_text(line.text) for line in window_lines)
-            execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (window, text))
-        return len(lines)
+    def _replace_file(self, path: Path, part: Path) -> None:
+        with self._lock:
+            self._close()
+            try:
+                part.replace(path)
+            except PermissionError:  # On Windows, another process has opened it.
+                with (
+                    closing(open_index(part)) as source,
+                    closing(open_index(path)) as target,
+                ):
+                    source.backup(target)
+            finally:
+                self._connect()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, translate_sqlite_errors(self.path):
+            inode = _inode(self.path)
+            if self._close.alive and inode not in {None, self._inode}:
+                self._close()  # Another process has rebuilt the index.
+                self._connect()
+            with transaction(self._connection):
+                yield
 
     def _iter_ranked_hits(
         self, expression: Expression, filters: Filters, limit: int
@@ -317,8 +319,9 @@ class ChatIndex:
                 hit = self._create_hit(row, terms, filters)
                 if hit.words == len(terms):
                     yield hit
-        for row in best_windows(self._connection, expression.text, filters, limit):
-            yield self._create_hit(row, terms, filters)
+        rare = expression.without_common(*self._count(terms))
+        for row in best_windows(self._connection, rare.text, filters, limit):
+            yield self._create_hit(row, rare.terms, filters)
 
     def _create_hit(
         self, row: RankedWindow, terms: Sequence[str], filters: Filters
@@ -336,3 +339,55 @@ class ChatIndex:
             words=words,
             lines=tuple(lines),
         )
+
+
+def _inode(path: Path | None) -> int | None:
+    try:
+        return path.stat().st_ino if path else None
+    except OSError:
+        return None
+
+
+def _store_sessions(
+    connection: sqlite3.Connection, sessions: SessionSource, note: str
+) -> IndexCounts:
+    """Replace the contents within a transaction."""
+    chats = messages = 0
+    reset_tables(connection)
+    with closing(iter_sessions(sessions)) as source:
+        for session in source:
+            count = _store(connection, session)
+            chats += count > 0
+            messages += count
+            del session
+    connection.execute("INSERT INTO note VALUES (?)", (note,))
+    return IndexCounts(chats, messages)
+
+
+def _store(connection: sqlite3.Connection, session: ChatSession) -> int:
+    """Write a session and return its number of messages."""
+    chat, lines = read_chat(session)
+    if not lines:
+        return 0
+    execute = connection.execute
+    values = msgspec.json.encode(chat._asdict()).decode()
+    chat_row = execute("INSERT INTO chat (facts) VALUES (?)", (values,)).lastrowid
+    connection.executemany(
+        "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            (chat_row, position, msgspec.json.encode(line.ids).decode(), *line[1:])
+            for position, line in enumerate(lines)
+        ),
+    )
+    for start, stop in window_spans(session):
+        window_lines = lines[start:stop]
+        times = [line.time for line in window_lines if line.time is not None]
+        first, last = min(times, default=None), max(times, default=None)
+        window = execute(
+            "INSERT INTO window (chat, start, stop, first, last) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (chat_row, start, stop, first, last),
+        ).lastrowid
+        text = LINE_END.join(to_search_text(line.text) for line in window_lines)
+        execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (window, text))
+    return len(lines)

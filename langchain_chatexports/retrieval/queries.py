@@ -1,7 +1,11 @@
 """Prepare text and queries for SQLite's full-text search."""
 
+from __future__ import annotations
+
 import re
 import unicodedata
+from collections.abc import Mapping
+from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +31,8 @@ _QUESTION_WORDS = frozenset(
 _CONTROL_REPLACEMENTS = str.maketrans(dict.fromkeys("\0\x02\x03", " "))
 # Only `_query_bigrams` may add asterisks, which search for prefixes.
 _QUERY_REPLACEMENTS = {**_CONTROL_REPLACEMENTS, ord("*"): " "}
+# A word in fewer windows is never common.
+_MIN_COMMON, _MIN_COMMON_FRACTION = 8, 0.1
 _EDGE_PUNCTUATION = re.compile(r"^\W+|\W+$")
 _QUERY_PARTS = re.compile(r'"([^"]*)"|([^\s"]+)')
 
@@ -60,17 +66,42 @@ class Expression(NamedTuple):
     text: str
     """FTS5 query that matches any of the words; more and rarer words rank higher."""
 
+    has_phrases: bool = False
+    """Whether there are quoted phrases, which are required."""
+
     @property
     def all_terms(self) -> str:
         """FTS5 query that matches all words and phrases."""
         return " AND ".join(self.terms)
 
+    def without_common(self, counts: Mapping[str, int], windows: int) -> Expression:
+        """Require a rare term, if there is one; common ones then only affect the rank.
+
+        Function words of all languages are common: "Wann gibt es Rouladen?".
+
+        Args:
+            counts: How many windows contain each term.
+            windows: The number of windows.
+        """
+        found = [counts[term] for term in self.terms if counts[term]]
+        if self.has_phrases or not found:
+            return self
+        # Half as informative as the rarest term: log(windows / count) is half as large.
+        limit = max(
+            _MIN_COMMON, _MIN_COMMON_FRACTION * windows, sqrt(min(found) * windows)
+        )
+        rare = tuple(term for term in self.terms if counts[term] <= limit)
+        if len(rare) == len(self.terms) or not any(map(counts.get, rare)):
+            return self
+        return Expression(rare, f"({' OR '.join(rare)}) AND ({self.text})")
+
 
 def match_expression(query: str) -> Expression | None:
     """Convert a question to an FTS5 expression; `None` if it has no words.
 
-    English function words and words such as "said" are only used if there are no
-    other words. Quoted phrases are required; there are no other operators.
+    English function words and words such as "said" are only used if there are no other
+    words; `Expression.without_common` is for other languages. Quoted phrases are
+    required; there are no other operators.
     """
     phrases: list[str] = []
     words: list[str] = []
@@ -88,7 +119,7 @@ def match_expression(query: str) -> Expression | None:
     if phrases:
         # The other words only affect the ranking.
         any_term = f"({' AND '.join(dict.fromkeys(phrases))}) AND ({any_term})"
-    return Expression(terms, any_term) if terms else None
+    return Expression(terms, any_term, bool(phrases)) if terms else None
 
 
 def _to_bigrams(run: re.Match[str]) -> str:

@@ -1,5 +1,6 @@
 """The SQLite file of a search index."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -107,6 +108,10 @@ def translate_sqlite_errors(path: Path | None) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        if path is not None and code == sqlite3.SQLITE_FULL:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise write_error(path, full) from error
         msg = (
             f"The search index {path} cannot be used ({error}). If it is damaged, "
             "delete it: the next search rebuilds it from the export."

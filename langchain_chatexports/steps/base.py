@@ -10,6 +10,7 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
 )
 from contextlib import aclosing, closing
 from datetime import date, time, timedelta
@@ -20,6 +21,7 @@ from typing import Any, ClassVar, cast, overload
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig, RunnableSequence
 from langchain_core.runnables.base import RunnableLike, RunnableSerializable
 from langchain_core.runnables.config import (
@@ -31,12 +33,14 @@ from langchain_core.runnables.graph import Graph
 from pydantic import ConfigDict, field_validator
 
 from langchain_chatexports.chat_loaders.pipe import (
+    PipeableChatLoader,
     TransformedChatLoader,
     iterate_on_thread,
 )
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
     closing_iterator,
+    collect_messages,
     iter_sessions,
 )
 
@@ -64,6 +68,16 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
     """Whether the step merges messages. If so, `inspect` counts missing messages as
     `merged`, not as `unnamed`."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Do not bypass the own `transform_session` of a subclass or mixin."""
+        super().__init_subclass__(**kwargs)
+        methods = {"stream_session", "transform_session"}
+        first = next(
+            found for base in cls.__mro__ if (found := methods & vars(base).keys())
+        )
+        if "stream_session" not in first:
+            cls.stream_session = SessionTransform.stream_session  # type: ignore[method-assign]
+
     @abstractmethod
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Transform one session into zero or more sessions.
@@ -74,6 +88,14 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         Returns:
             The new sessions, preferably lazily.
         """
+
+    def stream_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Transform a session between other steps.
+
+        The messages of this session, and of the new ones, may be an iterator. By
+        default, they are collected for `transform_session`.
+        """
+        return self.transform_session(collect_messages(session))
 
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count the session's messages missing from the output, by reason.
@@ -96,11 +118,11 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         Yields:
             The new sessions; closing the iterator closes the loader.
         """
-        with closing(iter_sessions(sessions)) as source:
+        with closing(_open_source(sessions)) as source:
             for session in source:
-                outputs = self.transform_session(session)
+                outputs = self.stream_session(session)
                 del session
-                yield from outputs
+                yield from map(collect_messages, outputs)
                 del outputs
 
     def invoke(
@@ -266,6 +288,26 @@ class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):
         return cls.__module__.split(".")
 
 
+class MessageTransform(SessionTransform):
+    """A step that transforms the messages of a session in one pass over them."""
+
+    @abstractmethod
+    def transform_messages(
+        self, messages: Iterable[BaseMessage]
+    ) -> Iterator[BaseMessage]:
+        """Transform the messages of one session, lazily."""
+
+    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Transform the messages of one session."""
+        messages = self.transform_messages(session.get("messages", ()))
+        return ({**session, "messages": list(messages)},)
+
+    def stream_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Transform each message of one session when it is read."""
+        messages = self.transform_messages(session.get("messages", ()))
+        return ({**session, "messages": cast("Sequence[BaseMessage]", messages)},)
+
+
 class SessionPipeline(SessionTransform):
     """A sequence of steps: the result of `step | step`."""
 
@@ -285,9 +327,13 @@ class SessionPipeline(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Pass the session through all steps, lazily."""
+        return map(collect_messages, SessionPipeline.stream_session(self, session))
+
+    def stream_session(self, session: ChatSession) -> Iterable[ChatSession]:
+        """Pass the session through all steps, message by message where possible."""
         sessions: Iterable[ChatSession] = (session,)
         for step in self.steps:
-            sessions = chain.from_iterable(map(step.transform_session, sessions))
+            sessions = chain.from_iterable(map(step.stream_session, sessions))
         return sessions
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
@@ -299,6 +345,12 @@ class SessionPipeline(SessionTransform):
     def __repr__(self) -> str:
         """Return the steps as code."""
         return " | ".join(repr(step) for step in self.steps)
+
+
+def _open_source(sessions: SessionSource) -> Generator[ChatSession, None, None]:
+    if isinstance(sessions, PipeableChatLoader):
+        return closing_iterator(sessions.stream_sessions())
+    return iter_sessions(sessions)
 
 
 def _transform_chunks(

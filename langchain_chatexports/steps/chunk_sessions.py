@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple, Self, cast
 
 from langchain_core.chat_sessions import ChatSession
@@ -15,13 +16,12 @@ from langchain_chatexports.steps.base import SessionTransform
 
 
 class _Window(NamedTuple):
-    """Message indexes of a window."""
+    """The messages of a window."""
 
-    start: int
-    overlap_end: int
-    """The end of the messages shared with the previous window."""
+    shared: list[BaseMessage]
+    """Copies of the messages shared with the previous window."""
 
-    end: int
+    new: list[BaseMessage]
     skip_reason: str | None
     """The reason to skip the window; `None` if it is kept."""
 
@@ -57,46 +57,45 @@ class ChunkSessions(SessionTransform):
 
     def transform_session(self, session: ChatSession) -> Iterator[ChatSession]:
         """Split one session."""
-        messages = session.get("messages", ())
-        weight = {"weight": 0} if self.overlap_as_context else {}
-        for start, overlap_end, end, skip_reason in self._iter_windows(messages):
+        for shared, new, skip_reason in self._iter_windows(session.get("messages", ())):
             if skip_reason is None:
-                # Copy shared messages, so that no object is in two windows.
-                copies = [
-                    copy_with_changes(
-                        m, {"additional_kwargs": {**m.additional_kwargs, **weight}}
-                    )
-                    for m in messages[start:overlap_end]
-                ]
-                yield {**session, "messages": [*copies, *messages[overlap_end:end]]}
+                yield {**session, "messages": [*shared, *new]}
+
+    def stream_session(self, session: ChatSession) -> Iterator[ChatSession]:
+        """Split one session, with only one window of messages in memory."""
+        return self.transform_session(session)
 
     def skipped(self, session: ChatSession) -> Mapping[str, int]:
         """Count the messages that are not in any window."""
-        messages = session.get("messages", ())
-        reasons: list[str | None] = [None] * len(messages)
-        for start, overlap_end, end, skip_reason in self._iter_windows(messages):
-            # A skipped window's messages may be in a later one as overlap.
-            counted_start = start if skip_reason is None else overlap_end
-            reasons[counted_start:end] = [skip_reason] * (end - counted_start)
+        reasons: list[str | None] = []
+        for shared, new, skip_reason in self._iter_windows(session.get("messages", ())):
+            if skip_reason is None:
+                # The messages of a skipped window may be in the next one as overlap.
+                reasons[len(reasons) - len(shared) :] = [None] * len(shared)
+            reasons += [skip_reason] * len(new)
         counts = Counter(reasons)
         del counts[None]  # Kept messages.
         return cast("Counter[str]", counts)
 
-    def _iter_windows(self, messages: Sequence[BaseMessage]) -> Iterator[_Window]:
-        length = len(messages)
-        start = overlap_end = 0
-        while overlap_end < length:
-            end = min(length, start + self.size)
+    def _iter_windows(self, messages: Iterable[BaseMessage]) -> Iterator[_Window]:
+        messages = iter(messages)
+        weight = {"weight": 0} if self.overlap_as_context else {}
+        shared: list[BaseMessage] = []
+        while new := list(islice(messages, self.size - len(shared))):
             skip_reason = None
-            if end - start < self.size and not self.keep_tail:
+            if len(shared) + len(new) < self.size and not self.keep_tail:
                 skip_reason = "tail"
-            elif self.overlap_as_context and _has_only_context_answers(
-                messages[start:overlap_end], messages[overlap_end:end]
-            ):
+            elif self.overlap_as_context and _has_only_context_answers(shared, new):
                 skip_reason = "not_trained"
-            yield _Window(start, overlap_end, end, skip_reason)
-            overlap_end = end
-            start = end - self.overlap
+            window = _Window(shared, new, skip_reason)
+            # Copy now, since a user may change the messages of a window.
+            shared = [
+                copy_with_changes(
+                    m, {"additional_kwargs": {**m.additional_kwargs, **weight}}
+                )
+                for m in ([*shared, *new][-self.overlap :] if self.overlap else ())
+            ]
+            yield window
 
 
 def _has_only_context_answers(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 from pydantic import Field, field_validator
 
 from langchain_chatexports.chat_loaders.utils import as_ai_message
-from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.steps.base import MessageTransform
 
 
-class MapAIMessages(SessionTransform):
+class MapAIMessages(MessageTransform):
     """Convert the messages from one person or role to AI messages.
 
     Forwarded messages (`additional_kwargs["forwarded"]`) get weight 0, so they are
@@ -48,15 +48,13 @@ class MapAIMessages(SessionTransform):
             raise ValueError(msg)
         return sender
 
-    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+    def transform_messages(
+        self, messages: Iterable[BaseMessage]
+    ) -> Iterator[BaseMessage]:
         """Map the messages of one session."""
-        messages = [
-            as_ai_message(message)
-            if self._is_ai(message.additional_kwargs)
-            else message
-            for message in session.get("messages", ())
-        ]
-        return ({**session, "messages": messages},)
+        for message in messages:
+            is_ai = self._is_ai(message.additional_kwargs)
+            yield as_ai_message(message) if is_ai else message
 
     def _is_ai(self, extra: Mapping[str, Any]) -> bool:
         if self.role is not None and extra.get("role") != self.role:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import ClassVar
 
-from langchain_core.chat_sessions import ChatSession
+from langchain_core.messages import BaseMessage
 from pydantic import Field
 
-from langchain_chatexports.chat_loaders.utils import merge_chat_runs_in_session
-from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.chat_loaders.utils import merge_runs
+from langchain_chatexports.steps.base import MessageTransform
 
 
-class MergeChatRuns(SessionTransform):
+class MergeChatRuns(MessageTransform):
     """Merge each run of messages from one sender into one message.
 
     A run consists of consecutive messages with the same type and the same non-empty
@@ -33,8 +33,8 @@ class MergeChatRuns(SessionTransform):
     """Maximum pause within a run, by `message_time`. A message without a time does not
     end a run."""
 
-    def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
+    def transform_messages(
+        self, messages: Iterable[BaseMessage]
+    ) -> Iterator[BaseMessage]:
         """Merge the runs of one session."""
-        return (
-            merge_chat_runs_in_session(session, self.delimiter, max_gap=self.max_gap),
-        )
+        return merge_runs(messages, self.delimiter, self.max_gap)

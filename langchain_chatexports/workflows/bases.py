@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 from langchain_chatexports._languages import main_language
 from langchain_chatexports._progress import Watch, no_progress
-from langchain_chatexports._terminal import short_duration
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     Base,
+    BaseChoice,
     Job,
     State,
     Workspace,
     download_gguf,
     download_model,
-    fitting_bases,
     known_bases,
+    language_name,
+    propose_base,
     resolve_hyperparameters,
+    thread_count,
 )
 from langchain_chatexports.workflows.training_data import TrainingData
 
@@ -41,90 +40,6 @@ _MAX_REPLY_SECONDS = 10
 # The default time limit of training.
 _DEFAULT_LIMIT_SECONDS = 3600.0
 _MIN_TIMED_STEPS = 5
-
-
-class NoBaseError(LocalServerError):
-    """Raised if no available base supports the language of the chats."""
-
-    def __init__(
-        self, message: str, language: str | None, *, can_download: bool
-    ) -> None:
-        """Initialize the error."""
-        super().__init__(message)
-        self.language = language
-        self.can_download = can_download
-
-
-class DownloadedBase(NamedTuple):
-    """A base model in the Hugging Face cache."""
-
-    id: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class BaseChoice:
-    """The base proposed for these chats and this machine."""
-
-    base: Base
-    seconds: float
-    """The estimated time to train it, or to generate a reply."""
-
-    limit: int | None = None
-    """How many of the newest examples fit the time limit; `None` for all."""
-
-    language: str | None = None
-    better: Base | None = None
-    is_trained: bool = True
-
-    def __str__(self) -> str:
-        """Return one line with the base, the reason, its size and the duration."""
-        scope = (
-            f" for chats in {_language_name(self.language)}" if self.language else ""
-        )
-        condition = "that this machine runs well"
-        if self.better is not None:
-            condition = "on this machine"
-        reason = f"the best known one{scope} {condition}"
-        if self.base.is_default:
-            reason = "a tiny demo model that speaks a little English"
-        if self.is_trained:
-            duration = f"trains in about {short_duration(self.seconds)} (estimated)"
-        else:
-            duration = f"replies in about {max(1, round(self.seconds))} s (estimated)"
-        size = download_text(self.base) or "already downloaded"
-        license_ = f"license: {self.base.license}" if self.base.license else ""
-        details = "; ".join(filter(None, (reason, size, duration, license_)))
-        return f"Base model: {self.base.name}, {details}"
-
-
-def download_bytes(base: Base) -> int:
-    """Return the approximate size of a base's download; 0 for a local base."""
-    return (base.size_bytes or 0) if base.needs_download() else 0
-
-
-def download_text(base: Base) -> str:
-    """Return the size of a base's download as text; empty for a local base."""
-    if not base.needs_download():
-        return ""
-    size = f"{base.size_bytes / 1e9:.1f} GB " if base.size_bytes else ""
-    return f"{size}from huggingface.co"
-
-
-def list_downloaded_bases() -> list[DownloadedBase]:
-    """Return the known bases in the Hugging Face cache."""
-    try:
-        from huggingface_hub import constants
-    except ImportError:
-        return []
-    downloaded = []
-    for base in known_bases():
-        folder = f"models--{base.id.replace('/', '--')}"
-        # Snapshots contain only links to these files.
-        files = [*(Path(constants.HF_HUB_CACHE) / folder / "blobs").glob("*")]
-        if size := sum(file.stat().st_size for file in files):
-            downloaded.append(DownloadedBase(base.id, size))
-    return downloaded
 
 
 def download_base(
@@ -147,7 +62,7 @@ def download_base(
     def megabytes() -> int:
         return sum(received_by_file) // 1_000_000
 
-    with watch("MB", megabytes, download_bytes(base) // 1_000_000 or None):
+    with watch("MB", megabytes, base.download_bytes() // 1_000_000 or None):
         download_model(base.id, on_progress=report)
         received_by_file.append(0)
         # Without this file, transformers is used.
@@ -172,7 +87,7 @@ def language_warning(base: Base, language: str | None) -> str | None:
         return None
     return (
         f"{base.name} supports {base.languages}, but these chats are in "
-        f"{_language_name(language)}, so its replies will be poor. Omit --base to pick "
+        f"{language_name(language)}, so its replies will be poor. Omit --base to pick "
         "a suitable one automatically."
     )
 
@@ -180,10 +95,11 @@ def language_warning(base: Base, language: str | None) -> str | None:
 def estimate_speed(workspace: Workspace | None = None) -> float:
     """Estimate the training time per token of the default base, in seconds.
 
-    The pace of the newest finished job tells it; without one, the number of cores.
+    The pace of the newest finished job tells it; without one, the cores that
+    this process may use.
     """
     measured = None if workspace is None else measure_speed(workspace)
-    return measured or _CORE_SECONDS_PER_TOKEN / (os.cpu_count() or 1)
+    return measured or _CORE_SECONDS_PER_TOKEN / thread_count()
 
 
 def measure_speed(workspace: Workspace) -> float | None:
@@ -255,11 +171,10 @@ def choose_base(
         LocalServerError: If no available base supports the language.
     """
     language = detect_language(data.examples)
-    choice = _choose(
-        _filter_by_language(fitting_bases(), language),
+    choice = propose_base(
+        language,
         estimate_seconds(seconds_per_token or estimate_speed(), data),
         _DEFAULT_LIMIT_SECONDS if seconds is None else seconds,
-        language,
         downloads=downloads,
         with_default=seconds is not None,
     )
@@ -281,72 +196,10 @@ def choose_chat_base(
     Local bases other than the default are preferred to downloads. For the arguments,
     see `choose_base`.
     """
-    candidates = _filter_by_language(fitting_bases(is_trained=False), language)
-    only_default = all(base.is_default for base in candidates if _is_local(base))
-    choice = _choose(
-        candidates,
+    return propose_base(
+        language,
         _REPLY_TOKENS * (seconds_per_token or estimate_speed()),
         _MAX_REPLY_SECONDS,
-        language,
-        downloads=downloads and only_default,
+        is_trained=False,
+        downloads=downloads,
     )
-    return replace(choice, is_trained=False)
-
-
-def _choose(
-    bases: list[Base],
-    default_seconds: float,
-    seconds: float,
-    language: str | None,
-    *,
-    downloads: bool,
-    with_default: bool = False,
-) -> BaseChoice:
-    def find_best(pool: list[Base]) -> tuple[Base, float]:
-        allowed = [base for base in pool if with_default or not base.is_default]
-        timings = [
-            (base, base.training_seconds(default_seconds) or 0.0)
-            for base in allowed or pool
-        ]
-        timings_in_limit = [timing for timing in timings if timing[1] <= seconds]
-        return timings_in_limit[-1] if timings_in_limit else timings[0]
-
-    best, duration = find_best(bases)
-    if downloads or _is_local(best):
-        return BaseChoice(best, duration, language=language)
-    local_bases = [base for base in bases if _is_local(base)]
-    if not local_bases:
-        msg = (
-            f"No local base model supports {_language_name(language)}. Download "
-            f"{best.id} ({download_text(best)}, license: {best.license}) with --yes, "
-            "or choose another one with --base."
-        )
-        raise NoBaseError(msg, language, can_download=True)
-    return BaseChoice(*find_best(local_bases), language=language, better=best)
-
-
-def _filter_by_language(bases: list[Base], language: str | None) -> list[Base]:
-    matching_bases = [base for base in bases if base.supports_language(language)]
-    if not matching_bases:
-        hints = [
-            f"The smallest, {base.id}, needs {(base.memory_bytes or 0) / 1e9:.1f} GB: "
-            f"try --base {base.id}."
-            for base in known_bases()
-            if base.is_open and base.supports_language(language)
-        ]
-        msg = (
-            f"No known base model for {_language_name(language)} fits in half of this "
-            f"machine's memory. {''.join(hints[:1])}"
-        )
-        raise NoBaseError(msg.strip(), language, can_download=False)
-    return matching_bases
-
-
-def _language_name(language: str | None) -> str:
-    """Return the name of a language or script."""
-    return str(language).title()
-
-
-def _is_local(base: Base) -> bool:
-    # The default base is small enough to download without asking.
-    return base.is_default or not base.needs_download()

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from langchain_chatexports._files import write_atomic
 from langchain_chatexports._progress import time_left
 from langchain_chatexports.evaluation.answers import Progress
 from langchain_chatexports.evaluation.blind_test import BlindPair
@@ -12,8 +14,8 @@ from langchain_chatexports.evaluation.contestants import WrongPerson
 from langchain_chatexports.evaluation.dialogues import load_model_data
 from langchain_chatexports.evaluation.model_server import ModelClient
 from langchain_chatexports.evaluation.results import BlindResult, Evaluation
-from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import LocalServer, Workspace
+from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.local_server import EVALUATION_FILE, LocalServer, Workspace
 
 _TIMEOUT_SECONDS = 600.0
 # Generating a reply takes about as long as scoring three.
@@ -89,7 +91,7 @@ def evaluate_model(
             base_url=server.base_url, api_key=server.api_key, timeout=_TIMEOUT_SECONDS
         ) as client,
     ):
-        return evaluate(
+        evaluation = evaluate(
             data,
             ModelClient(client),
             tuned=tuned.name,
@@ -99,6 +101,12 @@ def evaluate_model(
             blind=blind,
             progress=_stage_reporter(3 + bool(control), on_event),
         )
+    # For the card of an export; on a full disk, the result is more important.
+    if tuned.folder is not None:
+        with suppress(ChatExportError):
+            content = evaluation.model_dump_json().encode()
+            write_atomic(tuned.folder / EVALUATION_FILE, content)
+    return evaluation
 
 
 def _stage_reporter(

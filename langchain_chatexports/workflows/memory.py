@@ -89,7 +89,10 @@ class Memory:
             )
             return RecalledMessages(
                 "\n".join([_RECALL_PROMPT, *recalled_lines])[:_MAX_CHARACTERS],
-                tuple(dict.fromkeys(map(_format_line, cited))),
+                # Under an answer to a message that asks nothing, quotes only disturb.
+                tuple(dict.fromkeys(map(_format_line, cited)))
+                if _is_question(line)
+                else (),
                 asks_for_fact=_asks_for_fact(line),
             )
         is_in_history = any(word.casefold() in history.casefold() for word in words)

@@ -8,15 +8,21 @@ from pathlib import Path
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.local_server import (
+    Base,
     ExampleFile,
     Job,
     Model,
     Snapshot,
     Workspace,
     list_cache_folders,
+    list_downloaded_bases,
 )
 from langchain_chatexports.retrieval import index_files
-from langchain_chatexports.workflows.bases import DownloadedBase, list_downloaded_bases
+from langchain_chatexports.workflows.corrections import (
+    count_corrections,
+    delete_person_corrections,
+    person_corrections,
+)
 from langchain_chatexports.workflows.saved_talks import delete_person_talks
 
 MAX_LABEL_LENGTH = 100
@@ -38,10 +44,13 @@ class LocalData:
     indexes: list[Path]
     """Search indexes, which contain message text."""
 
-    bases: list[DownloadedBase]
+    bases: list[Base]
     """Base models from the hub, shared with other programs."""
 
     data_dir: Path
+    corrections: dict[str, int]
+    """The number of corrections of each model by its name, and of people without a
+    model by the empty one."""
 
     @property
     def size_bytes(self) -> int:
@@ -79,11 +88,13 @@ class LocalData:
 
     def __str__(self) -> str:
         """Return the counts and the size as text."""
+        count = sum(self.corrections.values())
         parts = (
             plural(len(self.models), "model"),
             plural(len(self.snapshot.jobs), "job"),
             plural(len(self.snapshot.files), "file of examples", "files of examples"),
             plural(len(self.indexes), "search index", "search indexes"),
+            *([plural(count, "correction")] if count else []),
         )
         return f"{', '.join(parts)}: {self.size_bytes / 1e6:,.1f} MB"
 
@@ -93,11 +104,15 @@ def list_data(
 ) -> LocalData:
     """Return all models, jobs, examples, search indexes and bases on this machine."""
     workspace = workspace or Workspace()
+    snapshot = workspace.snapshot()
+    corrections = {model.name: count_corrections(model) for model in snapshot.models}
+    corrections[""] = sum(map(len, person_corrections(index_dir).values()))
     return LocalData(
-        workspace.snapshot(),
+        snapshot,
         index_files.index_files(index_dir),
         list_downloaded_bases(),
         workspace.data_dir,
+        {name: count for name, count in corrections.items() if count},
     )
 
 
@@ -115,7 +130,7 @@ def resolve_name(workspace: Workspace, name: str) -> str:
 def delete_everything(
     workspace: Workspace | None = None, index_dir: Path | None = None
 ) -> LocalData:
-    """Delete all models, jobs, examples, indexes, talks and converted bases.
+    """Delete all models, jobs, examples, indexes, talks, corrections and cached bases.
 
     Returns:
         The deleted data.
@@ -125,6 +140,7 @@ def delete_everything(
     workspace.delete_everything()
     index_files.delete_indexes(index_dir)
     delete_person_talks(index_dir)
+    delete_person_corrections(index_dir)
     for folder in list_cache_folders():
         # On Windows, files that a process uses cannot be deleted.
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from langchain_chatexports._temporary import delete_leftovers
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.datasets import removal
 from langchain_chatexports.datasets.removal import (
@@ -25,6 +26,7 @@ from langchain_chatexports.local_server import (
     file_id_of,
 )
 from langchain_chatexports.retrieval import index_files
+from langchain_chatexports.workflows.corrections import delete_person_corrections
 from langchain_chatexports.workflows.saved_talks import delete_person_talks
 
 Reason: TypeAlias = Literal["person", "set", "text"]
@@ -64,6 +66,9 @@ class ForgetResult:
     talks: int = 0
     """The number of deleted talks with the people, without a model."""
 
+    corrections: int = 0
+    """The number of deleted corrections of the people, without a model."""
+
 
 def forget(
     path: Path | None,
@@ -88,6 +93,7 @@ def forget(
         SenderNotFoundError: If a name is not in the set; without a set, if it is
             neither in an index nor in a model.
     """
+    delete_leftovers()
     report = None
     hashes: Collection[str] = ()
     if path is not None:
@@ -95,11 +101,12 @@ def forget(
         hashes = report.hashes
     remaining = [*_find_remaining(people, hashes, workspace)]
     talks = delete_person_talks(index_dir, people)
-    is_known = report is not None or remaining or talks
+    corrections = delete_person_corrections(index_dir, people)
+    is_known = report is not None or remaining or talks or corrections
     deleted = index_files.delete_matching_indexes(
         index_dir, people, conversations, strict=not is_known
     )
-    return ForgetResult(report, remaining, deleted, talks)
+    return ForgetResult(report, remaining, deleted, talks, corrections)
 
 
 def delete_remaining(

@@ -12,12 +12,11 @@ from langchain_chatexports._progress import Watch, no_progress
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.datasets.examples import TrainingExample
-from langchain_chatexports.datasets.replies import extract_replies
+from langchain_chatexports.datasets.replies import EarlierReply, extract_replies
 from langchain_chatexports.datasets.trace import find_person
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import LocalServer, Model, Workspace
 from langchain_chatexports.personas import VoicePrompt
-from langchain_chatexports.personas.repetition import words
 from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.style import style_card
 from langchain_chatexports.personas.talk import (
@@ -27,6 +26,10 @@ from langchain_chatexports.personas.talk import (
     create_model,
 )
 from langchain_chatexports.workflows.bases import detect_language
+from langchain_chatexports.workflows.corrections import (
+    open_corrections,
+    person_models,
+)
 from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.prepare import ChooseSpeaker, Paths, read_examples
 from langchain_chatexports.workflows.remote_training import (
@@ -39,7 +42,6 @@ from langchain_chatexports.workflows.training_data import TrainingData
 _BASE_TITLE = "base model"
 _MAX_NAMES = 5
 _UNTRAINED_ANSWERS = 3
-_GREETING_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -142,16 +144,22 @@ def talk(
         yield ask
 
 
-def load_tuned_speaker(workspace: Workspace, model: Model) -> Speaker:
+def load_tuned_speaker(
+    workspace: Workspace, model: Model, *, index_dir: Path | None = None
+) -> Speaker:
     """Load a tuned model on this machine as a speaker."""
     examples = cast("list[TrainingExample]", workspace.examples(model)[0])
     replies = [item.reply for example in examples for item in extract_replies(example)]
     # The model was trained on its examples, so replies in its prompt do not help.
+    others = person_models(workspace, model.person) if model.person else []
+    models = [model, *(other for other in others if other.name != model.name)]
     voice = VoicePrompt(
         persona=model.prompt.system,
         label=model.prompt.label,
         k=0,
-        limits=ReplyLimits.from_replies(replies),
+        # The number of messages is learned, so it is not capped.
+        limits=replace(ReplyLimits.from_replies(replies), bubbles=None),
+        corrections=open_corrections(model.person or "", models, index_dir),
     )
     return Speaker(
         model=model.name,
@@ -170,6 +178,7 @@ def load_person(
     *,
     base: str | None = None,
     choose_speaker: ChooseSpeaker | None = None,
+    index_dir: Path | None = None,
     watch: Watch = no_progress,
 ) -> Speaker:
     """Load a person from exports as a speaker, without training.
@@ -180,6 +189,8 @@ def load_person(
         choices: Whom to imitate, and which chats to use.
         base: The base model that imitates the person; `None` for the default.
         choose_speaker: As for `prepare`.
+        index_dir: The folder of search indexes, with the person's corrections; `None`
+            for the default.
         watch: Shows progress while exports are read.
 
     Raises:
@@ -193,6 +204,7 @@ def load_person(
     examples = [traced.example for traced in traced_examples]
     voice = VoicePrompt.from_examples(examples)
     name = find_person(traced_examples)
+    voice.corrections = open_corrections(name or "", index_dir=index_dir)
     return Speaker(
         name,
         base=base,
@@ -203,48 +215,61 @@ def load_person(
     )
 
 
+def sample_replies(data: TrainingData) -> list[EarlierReply]:
+    """Return three messages to the person with what the person wrote.
+
+    They are held out, or from the newest examples; questions come first.
+    """
+    asked = data.validation or data.examples[-_UNTRAINED_ANSWERS:]
+    found = (item for example in asked for item in extract_replies(example))
+    by_message = {item.message: item for item in found}
+    items = by_message.values()
+    ranked = sorted(items, key=lambda item: not item.message.endswith("?"))
+    return ranked[:_UNTRAINED_ANSWERS]
+
+
+def answer_tuned(
+    data: TrainingData, model: Model, *, workspace: Workspace | None = None
+) -> list[Turn]:
+    """Answer the messages of `sample_replies` with a new model."""
+    workspace = workspace or Workspace()
+    speaker = load_tuned_speaker(workspace, model)
+    return _answer(data, speaker, workspace)
+
+
 def answer_untrained(
     data: TrainingData,
     base: str | None = None,
     *,
     workspace: Workspace | None = None,
 ) -> list[Turn]:
-    """Answer three messages to a person with a base that was not trained.
+    """Answer the messages of `sample_replies` with a base that was not trained.
 
     If these answers make no sense, training will give the base the person's tone, but
-    not sense. The messages are held out, or from the newest examples.
+    not sense.
 
     Args:
         data: The result of `prepare`.
         base: The base; `None` for the default.
         workspace: The jobs and models; `None` for those of the user.
     """
-    asked, known = data.validation, data.examples
-    if not asked:
-        asked, known = known[-_UNTRAINED_ANSWERS:], known[:-_UNTRAINED_ANSWERS]
-    found = (item.message for example in asked for item in extract_replies(example))
-    lines = sorted(dict.fromkeys(found), key=lambda line: not line.endswith("?"))
+    examples = data.examples
+    known = examples if data.validation else examples[:-_UNTRAINED_ANSWERS]
     voice = VoicePrompt.from_examples(known)
     speaker = Speaker(data.person, base=base, voice=voice, examples=known)
-    turns = []
-    with open_talk(speaker, ChatSettings(), workspace or Workspace()) as talks:
-        for line in lines[:_UNTRAINED_ANSWERS]:
-            # An answer that is odd is drawn again once.
-            for _ in range(2):
-                talks[-1].turns.clear()
-                talks[-1].add_line(line)
-                for _ in talks[-1].answer():
-                    pass
-                if not _is_odd(talks[-1].last_answer, line, data.person or ""):
-                    break
+    return _answer(data, speaker, workspace or Workspace())
+
+
+def _answer(data: TrainingData, speaker: Speaker, workspace: Workspace) -> list[Turn]:
+    turns: list[Turn] = []
+    with open_talk(speaker, ChatSettings(), workspace) as talks:
+        for asked in sample_replies(data):
+            talks[-1].turns.clear()
+            talks[-1].add_line(asked.message)
+            for _ in talks[-1].answer():
+                pass
             turns += talks[-1].turns
     return turns
-
-
-def _is_odd(answer: str, line: str, person: str) -> bool:
-    """Return whether an answer repeats the message, or greets the person herself."""
-    start = words(answer)[:_GREETING_WORDS]
-    return words(answer) == words(line) or bool(set(words(person)[:1]) & set(start))
 
 
 @contextmanager
@@ -293,6 +318,8 @@ def create_talks(
     name = speaker.model or server.base_model
     main = create_talk(name, speaker_settings, speaker.title)
     main.has_bubbles = True
+    if not speaker.tuned and speaker.voice:
+        main.imitated = speaker.title or ""
     if speaker_settings.voice and (server.base_model or not speaker.tuned):
         # Answers about facts come from recalled messages: neither training nor earlier
         # replies may suggest others.

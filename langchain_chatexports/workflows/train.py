@@ -35,9 +35,7 @@ from langchain_chatexports.workflows.training_events import (
     JobEvent,
     MessageEvent,
     OnEvent,
-    StepEvent,
     StoppedEvent,
-    TrainingProgress,
 )
 
 NO_QUEUE = (
@@ -116,7 +114,10 @@ def create_job(
     _check(data)
     found = find_base(base)
     suffix, labels = job_labels(
-        data.person, data.source, data.preparation.citable_exports
+        data.person,
+        data.source,
+        data.preparation.citable_exports,
+        corrections=data.corrections,
     )
     job, is_new = workspace.jobs.find_or_create(
         base=found.id,
@@ -145,18 +146,14 @@ def pause_job(workspace: Workspace, job_id: str) -> None:
         workspace.jobs.pause(job_id)
 
 
-def get_progress(
-    workspace: Workspace, job: Job, *, now: float | None = None
-) -> TrainingProgress:
-    """Return the progress of a job; `now` is in Unix seconds."""
-    reader = EventReader()
-    events = map(reader.read, workspace.jobs.events(job.id))
-    steps = [event for event in events if isinstance(event, StepEvent)]
+def find_seconds_left(workspace: Workspace, job: Job) -> float | None:
+    """Return the estimated time until a running job ends; `None` if unknown."""
     if job.state is not State.RUNNING:
-        return TrainingProgress(steps)
-    return TrainingProgress(
-        steps, reader.phase, reader.seconds_left_at(now or time.time())
-    )
+        return None
+    reader = EventReader()
+    for event in workspace.jobs.events(job.id):
+        reader.read(event)
+    return reader.seconds_left_at(time.time())
 
 
 def format_progress(job: Job) -> str:
@@ -208,8 +205,8 @@ def _get_model(workspace: Workspace, job_id: str) -> Model:
                 "program. Run the same command again to resume it."
             )
         case _:
-            verb = "cancelled" if job else "deleted"
-            msg = f"Job {job_id} was {verb}, so no model was created."
+            # A deletion cancels the job first.
+            msg = f"Job {job_id} was cancelled or deleted, so no model was created."
     raise LocalServerError(msg)
 
 

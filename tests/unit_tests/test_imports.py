@@ -166,3 +166,12 @@ from langchain_chatexports.workflows.prepare import prepare
 MergeChatRuns().invoke([])
 """
     assert not HEAVY & modules_after(uses)
+
+
+def test_names_of_rooms_are_found() -> None:
+    """An import of a room's name from the package says where it is."""
+    hint = "from langchain_chatexports.personas import PersonaChatModel"
+    with pytest.raises(ImportError, match=hint):
+        exec("from langchain_chatexports import PersonaChatModel")  # noqa: S102
+    with pytest.raises(ImportError, match="cannot import name 'Nonsense'"):
+        exec("from langchain_chatexports import Nonsense")  # noqa: S102

@@ -50,7 +50,7 @@ def kill_writer(folder: Path, seconds: float) -> None:
         writer.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_parts_of_killed_process_are_deleted(tmp_path: Path) -> None:
     source = random.Random(4)
     for _ in range(4):

@@ -218,8 +218,8 @@ def _read_conversation(
     messages = _merge(documents)
     people = dict.fromkeys([*members, *(message.sender for message in messages)])
     people.pop("", None)
-    owner = detected_owner and detected_owner.id
-    _find_system_lines(messages, LineReader(people, given_owner or owner))
+    owner = given_owner or (detected_owner and detected_owner.id)
+    _find_system_lines(messages, LineReader(people, owner))
     return Conversation(
         id=thread.id,
         messages=iter(messages),  # Frees the list when it is exhausted.
@@ -228,8 +228,7 @@ def _read_conversation(
         people={name: Person(name) for name in people},
         is_group=len(participants) > _PAIR or None if is_group is None else is_group,
         platform=INSTAGRAM if thread.is_instagram else None,
-        owner=owner,
-        owner_found_by=detected_owner and detected_owner.found_by,
+        owner=detected_owner,
         is_ordered=True,
     )
 

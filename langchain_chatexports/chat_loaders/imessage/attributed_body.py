@@ -228,7 +228,7 @@ class _Archive:
         return length
 
     def _skip_tag(self, tag: int) -> bool:
-        """Skip the next byte if it is this tag, and return whether it was."""
+        """Skip the next byte if it is this tag; return whether it was."""
         is_match = self._data[self._position] == tag
         self._position += is_match
         return is_match

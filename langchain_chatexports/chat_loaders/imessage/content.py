@@ -23,6 +23,7 @@ from langchain_chatexports.chat_loaders.imessage.queries import (
     Details,
 )
 from langchain_chatexports.chat_loaders.messages import (
+    Message,
     attachment,
     link,
     placeholder_text,
@@ -74,14 +75,6 @@ _EVENTS = {
 }
 
 
-class Content(NamedTuple):
-    """The text and kind of a message, and its additional keys."""
-
-    text: str
-    kind: str
-    extra: dict[str, Any]
-
-
 def is_plain_text(text: object) -> bool:
     """Return whether text needs no cleaning: no placeholders or carriage returns."""
     return (
@@ -94,11 +87,17 @@ def is_plain_text(text: object) -> bool:
 
 
 def read_content(
-    details: Details, text: str | None, attachments: Sequence[AttachmentRow]
-) -> Content:
-    """Read a message that a person wrote. `text` is the stored text, if any."""
+    message: Message,
+    details: Details,
+    text: str | None,
+    attachments: Sequence[AttachmentRow],
+) -> None:
+    """Set the text and kind of a message that a person wrote, and its other keys.
+
+    `text` is the stored text, if any.
+    """
     stored_text = text or ""
-    extra = read_reply_to(details)
+    extra = message.extra
     body = details.attributedBody if isinstance(details.attributedBody, bytes) else None
     display_text = typed_text = _clean_text(
         stored_text, has_app=bool(details.balloon_bundle_id)
@@ -110,11 +109,12 @@ def read_content(
         display_text = _read_transcript(body)
     elif not typed_text and _is_unsent(details, history):
         extra["unsent"] = True
-        return Content(history.unsent_text if history else "", "unsent", extra)
+        message.text, message.kind = history.unsent_text if history else "", "unsent"
+        return
     elif history is not None:
         display_text = typed_text or history.current_text
     if history is not None:
-        extra |= history.edits
+        extra.update(history.edits)
     is_audio = details.is_audio_message == 1
     descriptions = _describe_attachments(
         _sort_by_position(attachments, body), is_audio=is_audio
@@ -127,15 +127,14 @@ def read_content(
         display_text = f"{subject}\n{display_text}" if display_text else subject
     if descriptions:
         extra["attachments"] = descriptions
-    kind = "text"
     if not display_text and (descriptions or _ATTACHMENT_PLACEHOLDER in stored_text):
-        kind = "media"
+        message.kind = "media"
         unlisted = [attachment(kind="audio")] if is_audio else []
         display_text = placeholder_text(descriptions or unlisted)
     elif not display_text:
         is_damaged = text is None and details.attributedBody is not None
-        kind = "unreadable" if is_damaged else "empty"
-    return Content(display_text, kind, extra)
+        message.kind = "unreadable" if is_damaged else "empty"
+    message.text = display_text
 
 
 def read_reply_to(details: Details) -> dict[str, Any]:

@@ -21,7 +21,11 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
     default_path,
     find_database,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation, Person
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    DetectedOwner,
+    Person,
+)
 
 
 class IMessageChatLoader(ChatExportLoader):
@@ -144,8 +148,7 @@ def _read_conversation(
         people=people,
         aliases=[name for names in aliases for name in names if name],
         is_group=chats.is_group,
-        owner=owner.id if owner.found_by else None,
-        owner_found_by=owner.found_by,
+        owner=DetectedOwner(owner.id, owner.found_by) if owner.found_by else None,
         is_ordered=True,
         metadata={"services": services},
     )

@@ -7,7 +7,6 @@ from langchain_chatexports.chat_loaders.imessage.attributed_body import (
     decode_attributed_body,
 )
 from langchain_chatexports.chat_loaders.imessage.content import (
-    Content,
     describe_app,
     describe_event,
     is_owner_location,
@@ -73,11 +72,11 @@ class MessageReader:
                 own_ids.add(row_id)
             if body is not None:
                 text = decode_attributed_body(body) if type(body) is bytes else None
+            message = Message(time, sender, "", "text", guid or "", {})
             if not is_rich and is_plain_text(text):
-                message = Message(time, sender, text, "text", guid or "", {})
+                message.text = text
             else:
-                message, reaction = self._read_details(row_id, time, sender, text)
-                message.id = guid or ""
+                reaction = self._read_details(row_id, message, text)
                 if reaction and status is None:
                     reactions[row_id] = reaction
             if status is not None:
@@ -94,44 +93,48 @@ class MessageReader:
         return [*ordered.values()], list(dict.fromkeys(names))
 
     def _read_details(
-        self, row_id: int, time: int | None, sender: str, text: object
-    ) -> tuple[Message, Reaction | None]:
-        """Read a message that is not plain text, and its reaction, if any."""
+        self, row_id: int, message: Message, text: object
+    ) -> Reaction | None:
+        """Complete a message that is not plain text; return its reaction, if any."""
         details = self._queries.get_details(row_id)
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")
         stored_text = None if text is None else str(text)
         reaction = _read_reaction(details) if details.kind == "reaction" else None
-        content = self._read_content(row_id, details, stored_text)
-        display_text = content.text
-        if reaction and not display_text:
-            display_text = f"[{reaction.reaction}]"
+        self._read_content(row_id, message, details, stored_text)
+        if reaction and not message.text:
+            message.text = f"[{reaction.reaction}]"
         if is_owner_location(details):
-            sender = self._owner
-        message = Message(time, sender, display_text, content.kind, extra=content.extra)
-        return message, reaction
+            message.sender = self._owner
+        return reaction
 
-    def _read_content(self, row_id: int, details: Details, text: str | None) -> Content:
+    def _read_content(
+        self, row_id: int, message: Message, details: Details, text: str | None
+    ) -> None:
         kind = details.kind
+        message.extra = read_reply_to(details)
         if kind == "event":
             other = self._people.ids_by_handle.get(details.other_handle, "someone")
             other = self._people.names.get(other, other)
-            text = describe_event(details, other)
-            return Content(text, "system", read_reply_to(details))
+            message.text, message.kind = describe_event(details, other), "system"
+            return
         if kind in ("vote", "sticker"):
-            reason = "system" if kind == "vote" else "reaction"
-            return Content(f"[{kind}]", reason, read_reply_to(details))
-        content = read_content(details, text, self._queries.get_attachments(row_id))
-        if content.kind == "unreadable":
+            message.text = f"[{kind}]"
+            message.kind = "system" if kind == "vote" else "reaction"
+            return
+        read_content(message, details, text, self._queries.get_attachments(row_id))
+        if message.kind == "unreadable":
             _logger.info("The text of message %s cannot be read.", row_id)
         # `unsent` takes precedence over all other kinds except `reaction`.
-        if kind is None or (content.kind == "unsent" and kind != "reaction"):
-            return content
+        if kind is None or (message.kind == "unsent" and kind != "reaction"):
+            return
         if kind == "app":
             line = describe_app(details.balloon_bundle_id, details.payload_data)
-            return Content(line, "media", read_reply_to(details))
-        text = content.text if content.kind == "text" else ""
-        return Content(text, kind, content.extra)
+            message.text, message.kind = line, "media"
+            message.extra = read_reply_to(details)
+            return
+        message.text = message.text if message.kind == "text" else ""
+        message.kind = kind
 
     def _mark_repeats(self, messages: Mapping[int, Message]) -> None:
         """Mark the messages that an earlier conversation also contains."""

@@ -1,9 +1,11 @@
 """Decode the headers of a message, and find why it is not part of a talk."""
 
 import re
+from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message as Mail
 from email.utils import getaddresses, mktime_tz, parsedate_tz
+from functools import lru_cache
 
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
@@ -23,8 +25,13 @@ _LABELS = {
 _ROLES = {word: role for role, words in _LABELS.items() for word in words.split()}
 _ROLES |= dict.fromkeys(("sent mail", "sent messages", "sent items"), "sent")
 _ROLES |= {"messages envoyés": "sent", "posta inviata": "sent"}
-_REASONS = ("spam", "deleted", "draft", "section")
+REASONS = ("spam", "deleted", "draft", "section")
+"""The kinds of messages that are skipped because of where they are."""
+
 _EXPUNGED = 0x0008
+# Of Maildir, whose `:` other systems replace.
+_FLAGS = re.compile(r"[:;!_-]2,([A-Za-z]*)$")
+_FLAG_ROLES = {"T": "deleted", "D": "draft"}
 _AUTOMATIC = re.compile(
     r"(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|postmaster|notifications?)@"
 )
@@ -47,7 +54,7 @@ def decode_words(value: str) -> str:
         return value
     try:
         parts = decode_header(value)
-    except ValueError:
+    except (ValueError, HeaderParseError):
         return value
     texts = (
         decode_bytes(part, charset or "utf-8") if isinstance(part, bytes) else part
@@ -59,6 +66,8 @@ def decode_words(value: str) -> str:
 def decode_bytes(data: bytes, charset: str) -> str:
     """Decode text; an unknown encoding is guessed, and errors are replaced."""
     charset = charset.strip(" \"'").partition(";")[0].lower()
+    if charset.startswith("punycode"):  # Of domains, in quadratic time.
+        charset = "utf-8"
     for name in (_CHARSETS.get(charset, charset), "utf-8"):
         try:
             return data.decode(name)
@@ -73,13 +82,25 @@ def decode_bytes(data: bytes, charset: str) -> str:
 def read_addresses(mail: Mail, *names: str) -> dict[str, str]:
     """Return the names of people, by address in lower case."""
     found: dict[str, str] = {}
-    values = [header(mail, name) for name in names]
-    for name, address in getaddresses([value for value in values if value]):
-        if "@" in address:
-            key = address.strip().lower()
-            shown = decode_words(name).strip(" '\"")
-            found[key] = "" if shown.lower() == key else shown or found.get(key, "")
+    for value in (header(mail, name) for name in names):
+        for address, name in _parse_addresses(value) if value else ():
+            found[address] = name or found.get(address, "")
     return found
+
+
+@lru_cache(maxsize=1024)  # Most mail is between few people.
+def _parse_addresses(value: str) -> tuple[tuple[str, str], ...]:
+    people = []
+    try:
+        pairs = getaddresses([value])
+    except RecursionError:  # Of many parentheses.
+        return ()
+    for name, address in pairs:
+        key = address.strip().lower()
+        if "@" in key:
+            shown = decode_words(name).strip(" '\"")
+            people.append((key, "" if shown.lower() == key else shown))
+    return tuple(people)
 
 
 def read_ids(mail: Mail, name: str) -> list[str]:
@@ -115,9 +136,16 @@ def read_roles(mail: Mail, *folders: str) -> set[str]:
     return roles
 
 
+def read_flags(file_name: str) -> set[str]:
+    """Return the roles of a message by the flags in a Maildir's file name."""
+    match = _FLAGS.search(file_name)
+    flags = match[1] if match else ""
+    return {_FLAG_ROLES[flag] for flag in flags if flag in _FLAG_ROLES}
+
+
 def find_reason(mail: Mail, roles: set[str], sender: str) -> str:
     """Return why a message is skipped: a role, or `bulk`; empty if it is not."""
-    for role in _REASONS:
+    for role in REASONS:
         if role in roles:
             return role
     automatic = header(mail, "Auto-Submitted").lower()

@@ -19,11 +19,13 @@ from langchain_chatexports.chat_loaders.mail.bodies import (
     strip_quotations,
 )
 from langchain_chatexports.chat_loaders.mail.headers import (
+    REASONS,
     clean_subject,
     decode_words,
     find_reason,
     header,
     read_addresses,
+    read_flags,
     read_ids,
     read_roles,
     read_time,
@@ -40,6 +42,7 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _PAIR = 2
 _MAX_MEMBERS = 50
+_MAIL_WORK = 100  # Microseconds per message.
 
 
 class _Item(msgspec.Struct):
@@ -81,11 +84,7 @@ class EmailChatLoader(ChatExportLoader):
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
         """Return whether a file begins like an mbox, or with a message's headers."""
-        return any(
-            is_mail(file)
-            for file in files
-            if files.is_single_file or file.name.lower().endswith(cls.suffixes)
-        )
+        return any(map(is_mail, files.named(*cls.suffixes)))
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the threads, the most recently active last.
@@ -103,7 +102,8 @@ class EmailChatLoader(ChatExportLoader):
             found = True
             try:
                 with file.open() as stream:
-                    for raw in split_mails(file, stream):
+                    for raw in split_mails(file, stream, files.spend):
+                        files.spend(_MAIL_WORK)
                         items.append(self._read(raw, file, names, delivered))
                         files.check_count(len(items))
             except ChatExportError as error:
@@ -139,6 +139,7 @@ class EmailChatLoader(ChatExportLoader):
         mail = BytesHeaderParser().parsebytes(raw.content)
         folder = file.name.partition(".")[0] or "".join(file.folders[-1:])
         roles = read_roles(mail, folder, "".join(file.folders[-1:]).partition(".")[0])
+        roles |= read_flags(file.name)
         senders = read_addresses(mail, "From") or read_addresses(mail, "Sender")
         recipients = read_addresses(mail, "To", "Cc")
         for address, name in (senders | recipients).items():
@@ -161,7 +162,7 @@ class EmailChatLoader(ChatExportLoader):
         if raw.is_damaged:
             row.kind = "unreadable"
         elif is_wanted:
-            body = _read_content(raw.content)
+            body = _read_content(mail, raw.content)
             row.text = body.text
             row.kind = row.kind if body.kind == "text" else body.kind
             row.extra = {"attachments": body.attachments} if body.attachments else {}
@@ -182,9 +183,11 @@ class EmailChatLoader(ChatExportLoader):
         )
 
 
-def _read_content(content: bytes) -> Body:
+def _read_content(mail: Mail, content: bytes) -> Body:
     try:
-        mail: Mail = message_from_bytes(content)
+        # A message with a single part needs no second parsing.
+        if mail.get_content_maintype() in {"multipart", "message"}:
+            mail = message_from_bytes(content)
         return read_body(mail)
     except (RecursionError, ValueError, LookupError, AttributeError, TypeError):
         return Body(kind="unreadable")  # `email` raises these for damaged parts.
@@ -243,7 +246,8 @@ def _sort(thread: list[_Item]) -> None:
                 if before
                 else _Order(time, 0)
             )
-    thread.sort(key=lambda item: orders[id(item)])
+    # A message that was moved is also marked as deleted in the old folder.
+    thread.sort(key=lambda item: (*orders[id(item)], item.message.kind in REASONS))
 
 
 def _build_conversation(
@@ -255,14 +259,10 @@ def _build_conversation(
     is_own_thread = any(item.message.sender in own for item in thread)
     lines: dict[str, frozenset[str]] = {}
     members: dict[str, None] = {}
-    known: set[str] = set()
     for item in thread:
         row = item.message
         if owner and row.sender in own:
             row.sender = owner.id
-        if row.id and row.id in known:
-            continue
-        known.add(row.id)
         members |= dict.fromkeys(
             owner.id if owner and person in own else person for person in item.people
         )
@@ -275,7 +275,7 @@ def _build_conversation(
         elif row.time is None and row.text and row.kind == "text":
             row.kind = "undated"
         if row.id:
-            lines[row.id] = line_set(row.text)
+            lines.setdefault(row.id, line_set(row.text))
     first = thread[0]
     root = first.thread or next(iter((*first.ids[1:2], *first.ids[:1])), "")
     return Conversation(
@@ -285,7 +285,6 @@ def _build_conversation(
         members=tuple(members),
         people=people,
         is_group=len(members) > _PAIR,
-        owner=owner and owner.id,
-        owner_found_by=owner and owner.found_by,
+        owner=owner,
         is_ordered=True,
     )

@@ -7,7 +7,7 @@ attachments is dropped while reading.
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from gzip import GzipFile
 from typing import IO, NamedTuple, cast
 
@@ -17,6 +17,8 @@ _HEAD_BYTES = 4096
 _MAX_LINE = 1 << 20
 _MAX_MESSAGE_BYTES = 1 << 23
 _MAX_BOUNDARIES = 50
+_BYTES_PER_MICROSECOND = 256  # And each line takes one.
+_SPENT_AT_ONCE = 10_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _SEPARATOR = re.compile(
     rb"From [^\r\n]{0,300}?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[ ,]+"
@@ -32,6 +34,11 @@ _MIN_HEADERS = 2
 _QUOTED_FROM = re.compile(rb">+From ")
 _BOUNDARY = re.compile(
     rb'boundary\s{0,5}=\s{0,5}(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE
+)
+# `email` parses parameters in quadratic time.
+_LONG_PARAMETERS = re.compile(
+    rb"^content-(?:type|disposition):(?:[^\n]|\n[ \t]){16384}",
+    re.IGNORECASE | re.MULTILINE,
 )
 _TYPE = re.compile(
     rb"^content-type:\s{0,20}([\w/.+-]{1,100})", re.IGNORECASE | re.MULTILINE
@@ -49,7 +56,7 @@ class RawMail(NamedTuple):
     """The date of the separator, in English; empty for a file with one message."""
 
     is_damaged: bool
-    """Whether it is nested too deeply."""
+    """Whether it is nested too deeply, or its types have too many parameters."""
 
 
 def is_mail(file: ExportFile) -> bool:
@@ -67,14 +74,16 @@ def is_mail(file: ExportFile) -> bool:
     return _HEADER.match(head) is not None and len(names) >= _MIN_HEADERS
 
 
-def split_mails(file: ExportFile, stream: IO[bytes]) -> Iterator[RawMail]:
-    """Yield the messages of a file."""
+def split_mails(
+    file: ExportFile, stream: IO[bytes], spend: Callable[[int], None]
+) -> Iterator[RawMail]:
+    """Yield the messages of a file; `spend` is called while it is unpacked."""
     if file.head(2) == _GZIP_MAGIC:
         stream = cast("IO[bytes]", GzipFile(fileobj=stream))
     mail = _Mail("")
     is_first = is_after_blank = True
     separator = b""
-    while line := stream.readline(_MAX_LINE):
+    for line in _read_lines(stream, spend):
         if separator:
             # A separator precedes a header; otherwise, it is text.
             match = _SEPARATOR.match(separator)
@@ -97,6 +106,16 @@ def split_mails(file: ExportFile, stream: IO[bytes]) -> Iterator[RawMail]:
         mail.add(separator)
     if mail.has_content:
         yield mail.finish()
+
+
+def _read_lines(stream: IO[bytes], spend: Callable[[int], None]) -> Iterator[bytes]:
+    work = 0
+    while line := stream.readline(_MAX_LINE):
+        work += 1 + len(line) // _BYTES_PER_MICROSECOND
+        if work > _SPENT_AT_ONCE:
+            spend(work)
+            work = 0
+        yield line
 
 
 class _Mail:
@@ -137,8 +156,10 @@ class _Mail:
 
     def finish(self) -> RawMail:
         """Return the message."""
+        content = b"".join(self._lines)
         is_damaged = len(self._boundaries) > _MAX_BOUNDARIES
-        return RawMail(b"".join(self._lines), self._date, is_damaged)
+        is_damaged = is_damaged or _LONG_PARAMETERS.search(content) is not None
+        return RawMail(content, self._date, is_damaged)
 
     def _end_header(self, header: bytes) -> None:
         header = header[:_MAX_LINE]

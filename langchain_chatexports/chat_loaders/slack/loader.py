@@ -8,9 +8,14 @@ from datetime import timedelta
 from operator import attrgetter
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
+from langchain_chatexports.chat_loaders.display_names import KnownNames
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
-from langchain_chatexports.chat_loaders.names import NameIndex
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    DetectedOwner,
+    Message,
+    Person,
+)
 from langchain_chatexports.chat_loaders.slack.messages import (
     Converted,
     MessageConverter,
@@ -78,11 +83,12 @@ class SlackChatLoader(ChatExportLoader):
         """Yield each channel, followed by its threads."""
         workspace = read_workspace(files)
         converter = MessageConverter(workspace)
-        owner = (
-            workspace.find_owner()
-            if self.owner is None
-            else _find_person(self.owner, converter.people)
-        )
+        if self.owner is None:
+            owner = workspace.find_owner()
+        else:
+            known = KnownNames(self.people)
+            known.add_people(converter.people)
+            owner = known.find_owner(self.owner)
         for channel in workspace.channels:
             # Read before people are listed, since messages contain guests.
             messages, threads = _read_messages(channel, converter, files)
@@ -101,19 +107,11 @@ class SlackChatLoader(ChatExportLoader):
                 people=converter.people,
                 aliases=(channel.id, channel.name, f"#{channel.name}"),
                 is_group=channel.kind != "dm",
-                owner=owner,
-                owner_found_by="direct messages",
+                owner=DetectedOwner(owner, "direct messages") if owner else None,
             )
             del messages  # Freed once they have been converted.
             yield conversation
             yield from _iter_threads(conversation, channel, threads)
-
-
-def _find_person(name: str, people: Mapping[str, Person]) -> str | None:
-    """Look up a person's id by id, handle, name or e-mail address."""
-    names = {id_: (id_, person.name, *person.handles) for id_, person in people.items()}
-    found = NameIndex(names).find_same(name)
-    return found[0] if len(found) == 1 else None
 
 
 def _read_messages(

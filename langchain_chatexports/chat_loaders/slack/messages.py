@@ -101,7 +101,7 @@ class MessageConverter:
         return user, render_markup(text, self.get_name, self._channel_names)
 
     def add_guests(self) -> int:
-        """Add new guests in a new list, and return the length of a new list."""
+        """Replace `people` if there are new guests; return the length of a new list."""
         if not self._guests:
             return 0
         self.people = {**self.people, **self._guests}

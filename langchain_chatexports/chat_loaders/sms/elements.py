@@ -23,6 +23,7 @@ _HEAD_BYTES = 4096
 _MAX_TAG_BYTES = 1 << 24
 _MAX_ATTRIBUTE_BYTES = 256
 _MAX_DEPTH = 50
+_MAX_PARTS = 20_000  # With the addresses of a message.
 _PART = b"<part"
 _ATTRIBUTE = re.compile(rb"\s{1,50}([^\s=\"'<>]{1,100})\s{0,50}=\s{0,50}([\"'])")
 _ROOT = re.compile(r"<([A-Za-z]\w*)")
@@ -32,7 +33,6 @@ _CONTROL = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
 _REPLACEMENT = "\ufffd"
 _REFERENCES = re.compile(rb"(?:&#(?:[xX][0-9A-Fa-f]+|[0-9]+);)+")
 _BARE_AMPERSAND = re.compile(rb"&(?!#\w|(?:amp|lt|gt|quot|apos);)")
-_SURROGATES = range(0xD800, 0xE000)
 _MAX_DIGITS = 9
 _ESCAPED_PAIR = re.compile(r"&#(5[56]\d{3});&#(5[67]\d{3});")
 
@@ -115,8 +115,10 @@ class _Handler:
             self._mms = Element(True, attributes)
         elif self._mms is not None and name == "part":
             self._mms.parts.append(attributes)
+            self._check_parts(self._mms)
         elif self._mms is not None and name == "addr":
             self._mms.addresses.append(attributes)
+            self._check_parts(self._mms)
         elif self._depth == 1:
             self._root.name, self._root.attributes = name, attributes
             if name != "smses":
@@ -129,6 +131,14 @@ class _Handler:
         if name == "mms" and self._mms is not None:
             self.elements.append(self._mms)
             self._mms = None
+
+    def _check_parts(self, mms: Element) -> None:
+        if len(mms.parts) + len(mms.addresses) > _MAX_PARTS:
+            msg = (
+                f"{self._file.label} has a message of more than {_MAX_PARTS:,} parts, "
+                "so it is damaged. Copy the backup again."
+            )
+            raise DamagedExportError(msg, path=self._file.path)
 
     def _refuse(self, *_: object) -> None:
         msg = (

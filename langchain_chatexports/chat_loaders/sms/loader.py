@@ -7,7 +7,12 @@ from typing import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    DetectedOwner,
+    Message,
+    Person,
+)
 from langchain_chatexports.chat_loaders.sms.elements import (
     Root,
     find_root,
@@ -27,6 +32,7 @@ from langchain_chatexports.exceptions import DamagedExportError, ExportFormatErr
 _UNKNOWN_NAMES = frozenset({"", "(unknown)"})
 _MIN_DIGITS = 7
 _MIN_NATIONAL_DIGITS = 9
+_MAX_DIGITS = 20  # With a country code, at most 15.
 
 # A file, and whether the messages are MMS.
 _Source = tuple[int, bool]
@@ -174,8 +180,7 @@ class _Chats:
                 members=(*members.get(chat, filter(None, [chat])), OWNER),
                 people=people,
                 is_group=is_group,
-                owner=OWNER,
-                owner_found_by="sent messages",
+                owner=DetectedOwner(OWNER, "sent messages"),
                 is_ordered=True,
             )
 
@@ -240,7 +245,7 @@ def _find_ids(addresses: Iterable[str]) -> dict[str, str]:
     keys = {address: _address_key(address) for address in {*addresses}}
     international: dict[str, set[str]] = defaultdict(set)
     for key in sorted(keys.values()):
-        if key.startswith("+"):
+        if key.startswith("+") and len(key) <= _MAX_DIGITS:
             for begin in range(1, len(key) - _MIN_NATIONAL_DIGITS + 1):
                 international[key[begin:]].add(key)
     ids = {}
@@ -253,7 +258,8 @@ def _find_ids(addresses: Iterable[str]) -> dict[str, str]:
 
 def _address_key(address: str) -> str:
     digits = "".join(filter(str.isdecimal, address))
-    if len(digits) < _MIN_DIGITS or any(map(str.isalpha, address)):
+    is_number = _MIN_DIGITS <= len(digits) <= _MAX_DIGITS
+    if not is_number or any(map(str.isalpha, address)):
         return address.casefold()
     return f"+{digits}" if address.lstrip().startswith("+") else digits
 
@@ -263,7 +269,7 @@ def _mark_duplicates(sources: Mapping[_Source, list[Message]]) -> list[Message]:
 
     Backups overlap, and some round the times to seconds. An SMS may have a copy as MMS.
     """
-    known: dict[tuple[object, ...], list[tuple[_Source, Message]]] = {}
+    known: dict[tuple[object, ...], dict[int, tuple[_Source, Message]]] = {}
     rows: list[Message] = []
     for source, messages in sources.items():
         rows += messages
@@ -273,18 +279,26 @@ def _mark_duplicates(sources: Mapping[_Source, list[Message]]) -> list[Message]:
             files = tuple(map(str, row.extra.get("attachments", ())))
             second = row.time // MICROSECONDS
             key = (row.kind, row.sender, second, row.text or files)
-            group = known.setdefault(key, [])
-            for index, (other_source, other) in enumerate(group):
-                is_rounded = not all(
-                    (time or 0) % MICROSECONDS for time in (row.time, other.time)
-                )
-                if row.time == other.time or (is_rounded and source != other_source):
-                    copy = row
-                    if files and "attachments" not in other.extra:
-                        copy, group[index] = other, (source, row)
-                    copy.kind = "duplicate"
-                    break
+            group = known.setdefault(key, {})
+            time = _find_copy(group, row.time, source)
+            if time is None:
+                group[row.time] = source, row
+            elif files and "attachments" not in group[time][1].extra:
+                _, other = group.pop(time)
+                other.kind = "duplicate"
+                group[row.time] = source, row
             else:
-                group.append((source, row))
+                row.kind = "duplicate"
     rows.sort(key=lambda row: sort_key(row.time))
     return rows
+
+
+def _find_copy(
+    group: Mapping[int, tuple[_Source, Message]], time: int, source: _Source
+) -> int | None:
+    """Return the time of a copy among equal messages of a second, by their times."""
+    if time in group:
+        return time
+    rounded = time - time % MICROSECONDS
+    candidates = group if time == rounded else group.keys() & {rounded}
+    return next((t for t in candidates if group[t][0] != source), None)

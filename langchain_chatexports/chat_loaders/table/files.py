@@ -38,7 +38,7 @@ _DELIMITERS = ",;\t|"
 _NESTED = re.compile(r"\]$|^(?:BLOB|STRUCT|MAP|UNION|VARIANT)")
 # Parquet compresses logs by a factor of 5 to 20, but a billion equal values fit into
 # 1 kB.
-_MAX_BYTES, _MAX_RATIO = 1 << 26, 50
+_MAX_BYTES, _MAX_RATIO = 1 << 25, 50
 
 _OBJECT_DECODER = msgspec.json.Decoder(dict[str, Any])
 

@@ -23,7 +23,12 @@ from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
     report_local_times,
 )
-from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    DetectedOwner,
+    Message,
+    Person,
+)
 from langchain_chatexports.chat_loaders.table.columns import COLUMNS
 from langchain_chatexports.chat_loaders.table.database import (
     Cells,
@@ -197,10 +202,10 @@ class TableChatLoader(ChatExportLoader):
         if is_guess:
             msg = (
                 f"The dates of {table.file.label} do not show which number is the day; "
-                f"they are read with the {ORDERS[order]}. If that is wrong, set "
-                f"date_order='{other_order(order)}'."
+                f"they are read with the {ORDERS[order]}."
             )
-            files.warn(ExportWarning(msg, parameters=("date_order",)))
+            guess = ("date_order", other_order(order))
+            files.warn(ExportWarning(msg, guess=guess))
         return order
 
 
@@ -240,8 +245,7 @@ def _read_conversation(
         id=conversation_id or "",
         messages=messages,
         title=title or None,
-        owner=owner,
-        owner_found_by=owner and "role",
+        owner=DetectedOwner(owner, "role") if owner else None,
     )
 
 

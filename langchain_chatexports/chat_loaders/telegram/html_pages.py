@@ -29,6 +29,7 @@ _REPLY, _MAX_REPLY_LENGTH = '"reply_to details">', 2000
 _REPLY_LINK = re.compile(r'[^<]*<a [^<>"]*"[^"<>]*#go_to_message(\d{1,18})')
 _CLASSES = re.compile(r'class="([^"<>]*)"')
 _MEDIA_BLOCK = 'class="media_wrap'
+_USERPIC = 'class="userpic '
 _EMOJI, _COUNT = 'class="emoji">', re.compile(r'class="count">\s*(\d{1,9})', re.ASCII)
 _DATE = re.compile(
     r'date details" title="(\d\d)\.(\d\d)\.(\d{4}) (\d\d:\d\d:\d\d)'
@@ -197,7 +198,9 @@ def _find_reactions(block: str) -> Iterator[Reaction]:
     for part in block.split(_EMOJI)[1:]:
         count = _COUNT.search(part)
         emoji = _extract_text(part.partition("</span>")[0])
-        yield Reaction(emoji=emoji, count=int(count[1]) if count else 1)
+        # A few people are shown by their pictures, without a number.
+        number = int(count[1]) if count else max(part.count(_USERPIC), 1)
+        yield Reaction(emoji=emoji, count=number)
 
 
 def _find_element(block: str, opening: str) -> str:

@@ -94,6 +94,8 @@ class TelegramChatLoader(ChatExportLoader):
             owner = detected_owner
             if owner and chat.user:  # Each account has its own.
                 owner = user_as_owner(chat.user)
+            if owner and chat.is_html:  # Pages have no ids.
+                owner = owner._replace(id=owner.name)
             converter = MessageConverter(
                 chat, self.timezone, export.bots, export.handles
             )
@@ -107,8 +109,7 @@ class TelegramChatLoader(ChatExportLoader):
                 people=converter.people,
                 aliases=(number,) if number else (),
                 is_group=chat.is_group,
-                owner=owner and (owner.name if chat.is_html else owner.id),
-                owner_found_by=owner and owner.found_by,
+                owner=owner,
             )
             one_sided_count += converter.is_one_sided
             used_zone |= converter.clock.is_used
@@ -133,15 +134,15 @@ class TelegramChatLoader(ChatExportLoader):
             zone = zone_name(self.timezone)
             files.details["time_zone"] = [zone]
             if self.timezone is None:
-                problem = f"are local, and read as {zone}. If that is wrong"
+                problem = f"are local, and read as {zone}"
         elif used_offset:
-            problem = "have an offset that may ignore daylight saving. If it is wrong"
+            problem = "have an offset that may ignore daylight saving"
         if problem:
             msg = (
-                f"Times in {self.path} {problem}, set the time zone of the exporting "
-                "computer: timezone='Europe/Berlin'. Or export again as JSON."
+                f"Times in {self.path} {problem}. An export as JSON has better ones; "
+                "here, the zone of the exporting computer counts."
             )
-            files.warn(ExportWarning(msg, parameters=("timezone",)))
+            files.warn(ExportWarning(msg, guess=("timezone", "Europe/Berlin")))
 
 
 def _read_messages(

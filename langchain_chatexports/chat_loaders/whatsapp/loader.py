@@ -96,13 +96,14 @@ class WhatsAppChatLoader(ChatExportLoader):
             ExportFormatError: If there is no WhatsApp chat.
         """
         chat_files = self._find_chats(files)
-        report_local_times(self.timezone, files)
         if len(chat_files) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(chat_files)
         ids: Counter[str] = Counter()
         phone = Phone(self.date_order, files.spend)
         for group in phone.group_exports(chat_files) if chat_files else ():
             chats = self._read_chats(group, phone, files, len(chat_files) == 1)
+            if chats and not ids:
+                report_local_times(self.timezone, files)
             if len(chats) > 1:
                 chats = _merge(chats, group, files)
             while chats:
@@ -149,9 +150,9 @@ class WhatsAppChatLoader(ChatExportLoader):
     def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
         with file.open() as stream:
             records, orders, days = phone.read(read_lines(stream))
-        _report_encoding(file, files)
         files.check_count(len(records.records))
         _check_records(records, orders, file)
+        _report_encoding(file, files)
         _report_dates(records, orders, days, file, files)
         _report_pasted(records, file, files)
         chat = parse_chat(
@@ -188,8 +189,7 @@ class WhatsAppChatLoader(ChatExportLoader):
                 name: Person(handles=handles) for name, handles in chat.handles.items()
             },
             is_group=chat.is_group,
-            owner=owner and owner.id,
-            owner_found_by=owner and owner.found_by,
+            owner=owner,
             is_ordered=True,
         )
 
@@ -294,8 +294,8 @@ def _report_dates(
     if guesses := [order.order for order in orders if order.is_guess]:
         msg = (
             f"The dates of {file.label} do not show which number is the day, so they "
-            f"are read with the {ORDERS[guesses[0]]}. If that is wrong, add a longer "
-            "chat from the same phone to the folder, or set "
-            f"date_order='{other_order(guesses[0])}'."
+            f"are read with the {ORDERS[guesses[0]]}. A longer chat from the same "
+            "phone in the folder would show it."
         )
-        files.warn(ExportWarning(msg, parameters=("date_order",)))
+        guess = ("date_order", other_order(guesses[0]))
+        files.warn(ExportWarning(msg, guess=guess))

@@ -84,7 +84,7 @@ class Phone:
         return groups.values()
 
     def _learn(self, head: bytes, name: str | None) -> Chat | None:
-        """Learn owner and date order from the beginning of a chat, and return that."""
+        """Parse the beginning of a chat and count its owner."""
         records, _, days = self.read(read_lines(io.BytesIO(head)))
         if not records.records:
             return None

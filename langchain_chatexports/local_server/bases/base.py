@@ -99,6 +99,17 @@ class Base:
         """Return whether it has to be downloaded from the hub."""
         return self.kind == "hub" and find_local_copy(self.id) is None
 
+    def download_bytes(self) -> int:
+        """Return the approximate size of its download; 0 for a local base."""
+        return (self.size_bytes or 0) if self.needs_download() else 0
+
+    def download_text(self) -> str:
+        """Return the size of its download as text; empty for a local base."""
+        if not self.needs_download():
+            return ""
+        size = f"{self.size_bytes / 1e9:.1f} GB " if self.size_bytes else ""
+        return f"{size}from huggingface.co"
+
     @property
     def memory_bytes(self) -> int | None:
         """The approximate memory for training, if known."""
@@ -154,6 +165,22 @@ def known_bases() -> tuple[Base, ...]:
             )
         )
     return tuple(bases)
+
+
+def list_downloaded_bases() -> list[Base]:
+    """Return the known bases in the Hugging Face cache, with their size there."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return []
+    downloaded = []
+    for base in known_bases():
+        folder = f"models--{base.id.replace('/', '--')}"
+        # Snapshots contain only links to these files.
+        files = [*(Path(constants.HF_HUB_CACHE) / folder / "blobs").glob("*")]
+        if size := sum(file.stat().st_size for file in files):
+            downloaded.append(replace(base, size_bytes=size))
+    return downloaded
 
 
 def find_base(base: str | Path | None) -> Base:

@@ -27,10 +27,8 @@ def open_server(parameters: Any) -> Iterator[str]:
     """
     import xllamacpp
 
-    folder = tempfile.mkdtemp(prefix="llama-")
-    # llama.cpp recognizes a socket by the end of its name.
-    path = str(Path(folder) / "s.sock")
-    if hasattr(socket, "AF_UNIX") and len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
+    path = create_socket_path("llama-")
+    if path is not None:
         parameters.hostnames = [path]
     parameters.api_keys = parameters.api_keys or [secrets.token_urlsafe(32)]
     parameters.ui = parameters.endpoint_slots = parameters.endpoint_props = False
@@ -40,7 +38,23 @@ def open_server(parameters: Any) -> Iterator[str]:
         keep_until_exit(server)
         yield str(server.listening_address)
     finally:
-        remove_socket(f"unix://{path}")
+        if path is not None:
+            remove_socket(f"unix://{path}")
+
+
+def create_socket_path(prefix: str) -> str | None:
+    """Return a path for a socket in a new private folder; `None` if none can be used.
+
+    Windows has none in Python.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    # llama.cpp recognizes a socket by the end of its name.
+    path = str(Path(tempfile.mkdtemp(prefix=prefix)) / "s.sock")
+    if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
+        return path
+    remove_socket(f"unix://{path}")
+    return None
 
 
 def keep_until_exit(server: Any) -> None:

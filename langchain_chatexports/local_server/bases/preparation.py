@@ -28,6 +28,7 @@ from langchain_chatexports.local_server.bases.gguf_header import (
     GGUFList,
     read_header,
 )
+from langchain_chatexports.local_server.errors import describe_missing
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
@@ -100,6 +101,8 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
 
 def load_tokenizer(directory: Path) -> tuple[Any, int]:
     """Return the tokenizer of a base, and its context length in tokens."""
+    if not directory.is_dir():
+        raise LocalServerError(describe_missing(directory))
     complete_base(directory)
     from transformers import AutoConfig, AutoTokenizer
 

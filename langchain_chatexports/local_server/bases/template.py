@@ -148,11 +148,19 @@ class ChatTemplate:
             for message in reduce_messages(messages)
         ]
 
+    @cached_property
+    def role_strings(self) -> tuple[str, ...]:
+        """Markup that is plain text, such as `[INST]`, `USER:` and `### Response:`."""
+        return _find_role_strings(self.markup, self.control_tokens)
+
     def escape(self, text: str) -> str:
-        """Insert a space into each control token, which could start another message."""
-        for token in self.control_tokens:
-            if token in text:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
+        """Insert a space into markup, which could start another message."""
+        splits = [(token, 1) for token in self.control_tokens]
+        splits += [(string, -1) for string in self.role_strings]
+        for piece, at in splits:
+            # A replacement can leave one that overlapped.
+            while piece in text:
+                text = text.replace(piece, f"{piece[:at]} {piece[at:]}")
         return text
 
 
@@ -304,6 +312,34 @@ def _write_jinja(markup: Markup) -> str:
         f"{{{{- {header} + message['content'] + {end} -}}}}"
         "{%- endif -%}{%- endfor -%}"
         f"{{%- if add_generation_prompt -%}}{{{{- {reply} -}}}}{{%- endif -%}}"
+    )
+
+
+def _find_role_strings(
+    markup: Markup, control_tokens: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the parts of a markup that name a role without a control token."""
+    header = markup.start + markup.user_header
+    pieces = (
+        markup.start,
+        markup.user_header,
+        markup.user_end,
+        markup.reply_header,
+        markup.reply_end,
+        markup.gap,
+        markup.system_start.removeprefix(header).removeprefix(markup.start),
+        markup.system_end.removesuffix(markup.user_header),
+    )
+    tokens = sorted({*control_tokens, markup.end_token}, key=len, reverse=True)
+    between = re.compile("|".join(map(re.escape, tokens)))
+    parts = {part.strip() for piece in pieces for part in between.split(piece)}
+    # A role's bare name, as between the tokens of ChatML, is a word of many texts.
+    return tuple(
+        sorted(
+            part
+            for part in parts
+            if any(map(str.isalpha, part)) and not part.replace(" ", "").isalnum()
+        )
     )
 
 

@@ -85,7 +85,9 @@ class Child:
         if self._is_stopping:
             raise closed_error()
         if "address" not in started:
-            reason = started.get("error") or "its process exited while it was loading"
+            reason = started.get("error") or (
+                "its process ended. Its files may be damaged, or memory too small."
+            )
             msg = f"The base model could not be loaded: {reason}"
             raise RequestError(msg, status=503, code="server_error")
         self._address = str(started["address"])

@@ -249,17 +249,23 @@ class LlamaCppEngine(ChildEngine):
         )
         if not (has_calls and self._template.has_tools):
             return self._prepare(messages)
-        plain = [
+        return [
             {
-                name: value
+                name: self._escape(value)
                 for name, value in message.items()
                 if name not in {"weight", "refusal"} and value is not None
             }
             for message in messages
         ]
-        # JSON does not escape any character of a control token.
-        text = self._template.escape(json.dumps(plain, ensure_ascii=False))
-        return list(json.loads(text))
+
+    def _escape(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._template.escape(value)
+        if isinstance(value, list):
+            return [self._escape(each) for each in value]
+        if isinstance(value, Mapping):
+            return {name: self._escape(each) for name, each in value.items()}
+        return value
 
 
 async def _rename(

@@ -7,10 +7,16 @@ and installs signal handlers. It frees the model after some time without request
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.local_server.bases.llama_cpp_server import open_server
-from langchain_chatexports.local_server.processes import claim_stdout, limit_memory
+from langchain_chatexports.local_server.errors import describe_missing
+from langchain_chatexports.local_server.processes import (
+    claim_stdout,
+    limit_memory,
+    write_message,
+)
 
 # Concurrent requests.
 _MAX_SLOTS = 8
@@ -26,11 +32,13 @@ def main() -> None:
     settings = json.loads(sys.stdin.buffer.readline())
     # The working directory may be deleted in the meantime.
     os.chdir(os.path.sep)
+    if not Path(settings["model"]).is_file():
+        write_message(output, {"error": describe_missing(settings["model"])})
+        os._exit(1)
     with open_server(_parameters(**settings)) as address:
         # A schema can expand to a grammar of a billion rules.
         limit_memory(_EXTRA_MEMORY_BYTES)
-        with output as file:
-            file.write(json.dumps({"address": address}).encode("ascii") + b"\n")
+        write_message(output, {"address": address})
         sys.stdin.buffer.read()
     # Do not wait for running requests.
     os._exit(0)

@@ -40,6 +40,7 @@ from langchain_chatexports.local_server.bases.preparation import (
     load_tokenizer,
 )
 from langchain_chatexports.local_server.bases.template import (
+    ChatTemplate,
     TemplateError,
     read_template,
 )
@@ -84,7 +85,8 @@ def train_lora(
         examples: The training examples, in OpenAI's shape.
         job: The job, with its base, hyperparameters and seed.
         settings: `validation_examples`, a list, and optionally `dtype`, the precision
-            of the base; by default the fastest.
+            of the base; by default the fastest; and `start`, the folder of the adapter
+            to continue.
 
     Raises:
         InvalidExamplesError: If examples have messages that the base does not support.
@@ -115,6 +117,7 @@ def train_lora(
         progress=progress,
         examples=labeled[0],
         held_out=labeled[1] if held_out else [],
+        shown=held_out or examples,
         hyperparameters=resolve_hyperparameters(
             job.hyperparameters, examples=len(labeled[0]), device=device
         ),
@@ -125,11 +128,12 @@ def train_lora(
     progress.log("Loading the base model", kind="phase", phase="base")
     dtype = settings.get("dtype") or _choose_dtype(progress.folder, device)
     try:
-        model = _add_adapter(load_base(directory, device, dtype), training.seed)
+        model = load_base(directory, device, dtype)
+        model = _add_adapter(model, training.seed)
     except (LocalServerError, OSError) as error:
         msg = f"{job.base_model} cannot be trained: {error}"
         raise BaseMissingError(msg) from error
-    if not _train(training, model, tokenizer.pad_token_id or 0):
+    if not _train(training, model, tokenizer, template):
         return None
     folder = progress.folder / "model"
     save_adapter(model, folder)
@@ -155,6 +159,9 @@ class _Training:
     progress: "Progress"
     examples: list[LabeledExample]
     held_out: list[LabeledExample]
+    shown: Sequence[dict[str, Any]]
+    """Examples that samples are taken from."""
+
     hyperparameters: Hyperparameters
     device: str
     seed: int
@@ -195,11 +202,12 @@ def _describe_warnings(
 def _results(training: _Training) -> dict[str, Any]:
     examples, hyperparameters = training.examples, training.hyperparameters
     tokens = sum(len(example.input_ids) for example in examples)
-    sizes = (size for example in examples for size in example.reply_sizes())
+    sizes = [size for example in examples for size in example.reply_sizes()]
     return {
         "hyperparameters": asdict(hyperparameters),
         "trained_tokens": tokens * hyperparameters.n_epochs,
         "reply_tokens": reply_token_limit(sizes),
+        "replies": len(sizes),
     }
 
 
@@ -227,11 +235,14 @@ def _add_adapter(model: Any, seed: int) -> Any:
     return tuned
 
 
-def _train(training: _Training, model: Any, padding: int) -> bool:
+def _train(
+    training: _Training, model: Any, tokenizer: Any, template: ChatTemplate
+) -> bool:
     """Train from the last save; return whether all steps are done."""
     import torch
     from transformers import PrinterCallback
 
+    from langchain_chatexports.local_server.training.samples import SampleCallback
     from langchain_chatexports.local_server.training.steps import (
         ChatTrainer,
         ProgressCallback,
@@ -240,6 +251,7 @@ def _train(training: _Training, model: Any, padding: int) -> bool:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     progress, hyperparameters = training.progress, training.hyperparameters
     best_folder = progress.folder / _BEST
+    padding = tokenizer.pad_token_id or 0
     step = _METAL_STEP if training.device == "mps" else 1
     rate = learning_rate(
         hyperparameters,
@@ -256,6 +268,8 @@ def _train(training: _Training, model: Any, padding: int) -> bool:
     trainer.remove_callback(PrinterCallback)
     best = best_folder if training.held_out else None
     trainer.add_callback(ProgressCallback(progress, trainer, best=best))
+    samples = SampleCallback(progress, training.shown, tokenizer, template)
+    trainer.add_callback(samples)
     save = progress.begin()
     if save is None:
         shutil.rmtree(best_folder, ignore_errors=True)

@@ -101,10 +101,10 @@ class Queue:
         if thread is None:
             return
         try:
-            thread.join()
+            _join(thread)
         except KeyboardInterrupt:
             self._hurrying.set()
-            thread.join()
+            _join(thread)
             raise
 
     def __enter__(self) -> Self:
@@ -245,3 +245,8 @@ class Queue:
         if time.monotonic() - self._beaten_at > _HEARTBEAT_SECONDS:
             self._beaten_at = time.monotonic()
             self._workspace.beat()
+
+
+def _join(thread: threading.Thread) -> None:
+    while thread.is_alive():  # On Windows, Ctrl-C waits for the end of a join.
+        thread.join(_WATCH_SECONDS)

@@ -31,7 +31,10 @@ from langchain_chatexports.local_server.processes import (
 from langchain_chatexports.local_server.workspace import Job, State, Workspace
 from langchain_chatexports.local_server.workspace.data_directory import replace
 from langchain_chatexports.local_server.workspace.models import tuned_model_name
-from langchain_chatexports.local_server.workspace.records import Kind, Level
+from langchain_chatexports.local_server.workspace.records import (
+    Kind,
+    Level,
+)
 
 # A trainer that is killed while it saves leaves a folder without this file.
 _COMPLETE = "complete"
@@ -213,7 +216,8 @@ def _train(
     module, _, name = settings["train"].partition(":")
     train: Train = getattr(import_module(module), name)
     progress.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return train(progress, examples, job, {**settings, "validation_examples": held_out})
+    settings["validation_examples"] = held_out
+    return train(progress, examples, job, settings)
 
 
 def _read(workspace: Workspace, file_id: str, param: str) -> list[dict[str, Any]]:

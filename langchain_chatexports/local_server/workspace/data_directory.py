@@ -13,6 +13,7 @@ Folders have mode 0700 and files 0600, whatever the umask of the process. What m
 complete is written under another name and renamed.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -23,7 +24,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports._files import is_full
+from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.local_server.errors import DataDirectoryError, DiskFullError
 
 if TYPE_CHECKING:  # A part of the extra.
@@ -126,7 +128,8 @@ class DataDirectory:
         self.jobs = self.root / "jobs"
         self.models = self.root / "models"
         self._folders = (self.files, self.jobs, self.models)
-        self._check_ours()
+        with self.storage_errors():
+            self._check_ours()
 
     @property
     def exists(self) -> bool:
@@ -151,8 +154,8 @@ class DataDirectory:
 
     def prepare(self) -> None:
         """Create the directory, or check that an existing one can be written."""
-        self._check_ours()
-        try:
+        with self.storage_errors():
+            self._check_ours()
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._require_local()
             # Journals of the database get the same mode.
@@ -162,13 +165,6 @@ class DataDirectory:
                 folder.chmod(0o700)
             with self.connect(writes=True):
                 pass
-        except OSError as error:
-            msg = (
-                f"The data directory {self.root} could not be opened "
-                f"({error.strerror or type(error).__name__}). "
-                "Choose another one with data_dir."
-            )
-            raise DataDirectoryError(msg) from error
 
     def file_path(self, file_id: str) -> Path:
         """Return the path of a file's content, which may not exist."""
@@ -198,24 +194,55 @@ class DataDirectory:
         overwritten in the file.
         """
         uri = f"{self.database.as_uri()}?mode=rw"
-        try:
-            with closing(
+        with (
+            self.storage_errors(deletes=deletes),
+            closing(
                 sqlite3.connect(
                     uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None
                 )
-            ) as database:
-                database.execute("PRAGMA foreign_keys = ON")
-                database.execute("PRAGMA secure_delete = ON")
-                self._check_version(database)
-                if deletes and self.free_bytes < _MAX_JOURNAL_BYTES:
-                    # On a full disk, only a deletion's journal needs space.
-                    database.execute("PRAGMA journal_mode = MEMORY")
-                if writes or deletes:
-                    database.execute("BEGIN IMMEDIATE")
-                with database:
-                    yield database
-        except sqlite3.Error as error:
-            raise self._storage_error(error) from error
+            ) as database,
+        ):
+            database.execute("PRAGMA foreign_keys = ON")
+            database.execute("PRAGMA secure_delete = ON")
+            self._check_version(database)
+            if deletes and self.free_bytes < _MAX_JOURNAL_BYTES:
+                # On a full disk, only a deletion's journal needs space.
+                database.execute("PRAGMA journal_mode = MEMORY")
+            if writes or deletes:
+                self._require_writable()
+                database.execute("BEGIN IMMEDIATE")
+            with database:
+                yield database
+
+    @contextmanager
+    def storage_errors(self, *, deletes: bool = False) -> Iterator[None]:
+        """Raise errors of the system and of SQLite as ours, with a remedy."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            # The low byte is the primary code.
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            is_full_disk = isinstance(error, OSError) and is_full(error)
+            if code == sqlite3.SQLITE_FULL or is_full_disk:
+                msg = f"The disk with {self.root} is full. Free some space first."
+                raise DiskFullError(msg) from error
+            reason = getattr(error, "strerror", None) or error
+            if code == sqlite3.SQLITE_BUSY:
+                msg = (
+                    f"Another program keeps writing to {self.root}. If it is "
+                    "suspended, continue or end it, and try again."
+                )
+            elif deletes:
+                msg = (
+                    f"The data in {self.root} could not be deleted ({reason}). Make "
+                    "the folder writable, end programs that use it, and try again."
+                )
+            else:
+                msg = (
+                    f"The data directory {self.root} cannot be used ({reason}). "
+                    "Choose another one with data_dir."
+                )
+            raise DataDirectoryError(msg) from error
 
     def _check_ours(self) -> None:
         is_ours = self.exists and not self.database.is_symlink()
@@ -243,6 +270,11 @@ class DataDirectory:
             )
             raise DataDirectoryError(msg)
 
+    def _require_writable(self) -> None:
+        # SQLite says so only when files have been changed.
+        if not all(os.access(path, os.W_OK) for path in (self.root, self.database)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
     def _check_version(self, database: sqlite3.Connection) -> None:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version == 0:  # New, or its process was killed before this.
@@ -253,14 +285,6 @@ class DataDirectory:
                 "that version, or choose another folder with data_dir."
             )
             raise DataDirectoryError(msg)
-
-    def _storage_error(self, error: sqlite3.Error) -> LocalServerError:
-        # The low byte is the primary code.
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-            msg = f"The disk with {self.root} is full. Free some space first."
-            return DiskFullError(msg)
-        msg = f"{self.database} could not be read or written: {error}."
-        return DataDirectoryError(msg)
 
 
 def network_file_system(path: Path) -> str | None:

@@ -57,12 +57,14 @@ class Files:
 
         Raises:
             JsonLinesError: If a line is not a JSON object.
+            DiskFullError: If there is no space for them.
         """
         self._data.prepare()
         name = f".upload-{os.getpid()}-{secrets.token_hex(8)}"
         upload = self._data.files / name
         try:
-            digest = _write(content, upload)
+            with self._data.storage_errors():
+                digest = _write(content, upload)
             for _ in read_examples(upload):
                 pass
             file_id = file_id_of(digest)

@@ -36,6 +36,9 @@ from langchain_chatexports.local_server.workspace.records import (
     read_job,
 )
 
+SAMPLE = "sample.json"
+"""The file of a training with a message and what the model would answer now."""
+
 _MAX_SEED = 2**31
 _MAX_NUMBER = 2**63 - 1
 _POLL_SECONDS = 0.2
@@ -238,6 +241,16 @@ class Jobs:
             )
             database.execute(query, (strength, job_id))
 
+    def sample(self, job_id: str) -> dict[str, str] | None:
+        """Return a `message` and what the model in training would `answer` now."""
+        try:
+            sample: dict[str, str] = json.loads(
+                (self.folder(job_id) / SAMPLE).read_text("ascii")
+            )
+        except (OSError, ValueError):  # There is none yet.
+            return None
+        return sample
+
     # For the queue and the trainer
 
     def move(
@@ -418,8 +431,9 @@ class Jobs:
         return is_model and not self.model_folder(job.id).is_dir()
 
     def _delete_folders(self, job_id: str) -> None:
-        for folder in (self.folder(job_id), self.model_folder(job_id)):
-            remove_folder(folder)
+        with self._data.storage_errors(deletes=True):
+            for folder in (self.folder(job_id), self.model_folder(job_id)):
+                remove_folder(folder)
 
 
 def _files_of(job: Job) -> set[str]:

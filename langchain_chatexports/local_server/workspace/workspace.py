@@ -19,7 +19,7 @@ from langchain_chatexports.local_server.workspace.data_directory import (
 from langchain_chatexports.local_server.workspace.files import ExampleFile, Files
 from langchain_chatexports.local_server.workspace.jobs import Jobs
 from langchain_chatexports.local_server.workspace.models import Model, Models
-from langchain_chatexports.local_server.workspace.records import Job, State
+from langchain_chatexports.local_server.workspace.records import Job
 
 if TYPE_CHECKING:  # A part of the extra.
     from filelock import BaseFileLock
@@ -48,14 +48,6 @@ class Snapshot:
     files: tuple[ExampleFile, ...]
     queue: QueueState
     """Without a running queue, queued jobs wait for one."""
-
-    def jobs_ahead(self, job: Job) -> int:
-        """Return the number of jobs ahead of a queued one."""
-        if job.state is not State.QUEUED:
-            return 0
-        older = self.jobs[self.jobs.index(job) + 1 :]
-        queued = sum(other.state is State.QUEUED for other in older)
-        return queued + any(other.state is State.RUNNING for other in self.jobs)
 
     def jobs_of(self, file: ExampleFile) -> tuple[Job, ...]:
         """Return the jobs that use a file."""
@@ -216,7 +208,10 @@ class Workspace:
 
         # Another look holds the lock for 0.1 ms.
         for _ in range(2):
-            with suppress(Timeout), self.lock(name).acquire(timeout=0):
+            try:
+                with suppress(Timeout), self.lock(name).acquire(timeout=0):
+                    return False
+            except OSError:  # Where no lock can be written, no queue runs.
                 return False
             time.sleep(0.001)
         return True

@@ -18,11 +18,11 @@ from langchain_chatexports.local_server.bases.labels import (
 )
 from langchain_chatexports.local_server.bases.template import ChatTemplate
 from langchain_chatexports.local_server.bases.weights import load_base
-from langchain_chatexports.local_server.engines.sampling import Sampling
-from langchain_chatexports.local_server.engines.transformers_child import (
+from langchain_chatexports.local_server.engines.loaded_base import (
     LoadedBase,
     Request,
 )
+from langchain_chatexports.local_server.engines.sampling import Sampling
 from tests.integration_tests.local_server.conftest import FAMILIES
 from tests.unit_tests.builders.engines import (
     ask,

@@ -53,6 +53,14 @@ _DRAW = """
     return [field.value, document.querySelector('#pending .bubble')?.textContent];
 """
 
+_LOOK_AWAY = """
+    Object.defineProperty(document, 'hidden', {get: () => true});
+    window.Notification = class {
+        static permission = 'granted';
+        constructor(text) { window.notified = text; }
+    };
+"""
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Model:
@@ -109,7 +117,7 @@ def test_talk_by_keyboard(echoing: Command, browsers: Browsers) -> None:
     browser.key(Keys.ARROW_UP)
     wait(lambda: "and this" in browser.focused)
     browser.key(Keys.ENTER)
-    wait(lambda: browser.focused == "Another answer")
+    wait(lambda: browser.focused == "They would not say that")
     browser.key(Keys.ESCAPE)
     wait(lambda: "and this" in browser.focused)
     browser.key(Keys.ARROW_UP, Keys.ENTER)
@@ -144,6 +152,52 @@ def test_reply_is_stopped_at_once(echoing: Command, browsers: Browsers) -> None:
     wait(has_draft)
 
 
+def test_long_press_opens_the_menu(echoing: Command, browsers: Browsers) -> None:
+    browser = browsers(width=390)
+    browser.open(echoing.link)
+    browser.go(_TALK)
+    browser.wait_for_connection()
+    place = wait(lambda: browser.all(".theirs .bubble"))[0].rect
+    points = [{"x": place["x"] + 20, "y": place["y"] + 20}]
+
+    def touch(kind: str, where: list[dict[str, float]]) -> None:
+        event = {"type": kind, "touchPoints": where}
+        browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", event)
+
+    touch("touchStart", points)
+    touch("touchEnd", [])
+    assert not browser.all(".menu:popover-open")
+    touch("touchStart", points)
+    # As long as a busy machine takes.
+    wait(lambda: browser.all(".bubble.held"))
+    touch("touchEnd", [])
+    wait(lambda: browser.all("#bubble-menu:popover-open"))
+    assert not browser.all(".bubble.held")
+
+
+def test_end_of_a_training_is_notified(
+    echoing: Command, browsers: Browsers, model: Model, tmp_path: Path
+) -> None:
+    browser = browsers()
+    browser.open(echoing.link)
+    browser.go(_TALK)
+    browser.wait_for_connection()
+    browser.driver.execute_script(_LOOK_AWAY)
+    metadata = {"langchain_chatexports_person": "Tim & Ida"}
+    add_tuned_model(
+        Workspace(tmp_path / "data"),
+        [[("Where are you?", "in the boat")]],
+        [],
+        base=_BASE,
+        base_model=_BASE,
+        metadata=metadata,
+    )
+    sentence = "Tim & Ida has learned"
+    wait(lambda: browser.driver.execute_script("return window.notified") == sentence)
+    wait(lambda: browser.driver.title == f"✓ {sentence}")
+    del model
+
+
 def test_talk_is_accessible_in_both_sizes(echoing: Command, browsers: Browsers) -> None:
     browser = browsers()
     browser.open(echoing.link)
@@ -156,9 +210,14 @@ def test_talk_is_accessible_in_both_sizes(echoing: Command, browsers: Browsers) 
                 browser.assert_accessible()
                 _assert_focus_is_visible(browser)
     browser.all("[popovertarget]")[0].click()
-    wait(lambda: browser.focused == "New chat")
+    # The page is as narrow as a phone, where the switch is in the menu.
+    wait(lambda: browser.focused == "Before training")
     browser.assert_accessible()
-    for name in ("Facts about this model", "Earlier chats", "Delete chat …"):
+    names = (
+        *("Facts about this model", "Earlier chats", "Search in this chat"),
+        *(f"How much it writes like {_NAME}", "Delete chat …"),
+    )
+    for name in names:
         if not browser.all(".menu:popover-open"):
             browser.all("[popovertarget]")[0].click()
         browser.click(name)

@@ -76,7 +76,10 @@ def run_lora(
             "learning_rate_multiplier": rate,
         },
     )
-    settings = {"dtype": "float32", "validation_examples": list(held_out)}
+    settings = {
+        "dtype": "float32",
+        "validation_examples": list(held_out),
+    }
     progress.folder.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         # PEFT uses attributes that transformers deprecates.

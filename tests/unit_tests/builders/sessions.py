@@ -187,7 +187,10 @@ class ExportLoader(ChatExportLoader):
         self.sessions = sessions
         self.passes = self.closed = 0
 
-    def _sessions(self, reading: Reading) -> Generator[ChatSession, None, None]:
+    def _sessions(
+        self, convert: Any, reading: Reading
+    ) -> Generator[ChatSession, None, None]:
+        del convert
         self.passes += 1
         reading.owner = self.owner
         reading.owner_found_by = "option" if self.owner else None

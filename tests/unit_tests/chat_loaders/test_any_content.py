@@ -169,6 +169,12 @@ def write_table(folder: Path, content: Any) -> Path:
     return path
 
 
+def texts_of(pieces: list[str]) -> st.SearchStrategy[bytes]:
+    """Return files of a format's pieces, in any order and with other text."""
+    texts = st.lists(st.sampled_from(pieces) | st.text(max_size=5), max_size=40)
+    return texts.map(lambda parts: "".join(parts).encode("utf-8", "replace"))
+
+
 SLACK_KEYS = """
 type subtype user text ts thread_ts bot_id username edited reactions name users count
 files file mimetype attachments is_share from_url blocks elements fields comment
@@ -207,9 +213,7 @@ WHATSAPP_PIECES = [
     *("1443/8/15, 10:00 - ", "٢٧/٣/٢٠٢٢", "9999", "0", "12", "31", "65"),
     *("IMG-20220327-WA0001.jpg (file attached)", f"{LRM}<attached: a.jpg>", "😂"),
 ]
-whatsapp_text = st.lists(
-    st.sampled_from(WHATSAPP_PIECES) | st.text(max_size=5), max_size=40
-).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+whatsapp_text = texts_of(WHATSAPP_PIECES)
 
 CHATLAB_KEYS = """
 _type sender accountName timestamp type content platformMessageId replyToMessageId
@@ -237,9 +241,7 @@ KAKAOTALK_PIECES = [
         "(이모티콘) ",
     ),
 ]
-kakaotalk_text = st.lists(
-    st.sampled_from(KAKAOTALK_PIECES) | st.text(max_size=5), max_size=40
-).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+kakaotalk_text = texts_of(KAKAOTALK_PIECES)
 LINE_PIECES = [
     *(
         "[LINE] Chat history with Ann\nSaved on: 2026/03/08, 22:10\n",
@@ -252,9 +254,7 @@ LINE_PIECES = [
     *("99:99\tAnn\tx\n", "07:53\tAnn\t", "16:20 Bob Smith ", "Stickers", "[Photo]"),
     *(" joined the group", " unsent a message.", "\u2068", "☎"),
 ]
-line_text = st.lists(
-    st.sampled_from(LINE_PIECES) | st.text(max_size=5), max_size=40
-).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+line_text = texts_of(LINE_PIECES)
 SKYPE_KEYS = """
 id displayName originalarrivaltime messagetype content from properties emotions key
 users mri edittime deletetime MessageList threadProperties members MemberMri topic
@@ -280,9 +280,7 @@ MAIL_PIECES = [
     *("Content-Transfer-Encoding: base64\n", "Content-Type: message/rfc822\n", "--x--"),
     *("X-Gmail-Labels: Sent\n", "In-Reply-To: <1>\n", "=?x?q?=?=", "\0", "a@b"),
 ]
-mail_text = st.lists(
-    st.sampled_from(MAIL_PIECES) | st.text(max_size=5), max_size=40
-).map(lambda pieces: "".join(pieces).encode("utf-8", "replace"))
+mail_text = texts_of(MAIL_PIECES)
 SMS_KEYS = "address date type body subject contact_name msg_box m_type sub ct text data"
 SMS_VALUES = ["1", "2", "137", "null", "a~b", "+15550000001", "1721556000000"]
 sms_attributes = st.dictionaries(

@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.messages import Conversation, Message, Person
+from langchain_chatexports.chat_loaders.messages import (
+    Conversation,
+    DetectedOwner,
+    Message,
+    Person,
+)
 from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.exceptions import ExportFormatError, SenderNotFoundError
 
@@ -50,6 +55,8 @@ class Rows(ChatExportLoader):
                 id_: Person(names.get(id_, ""), handles.get(id_, ()))
                 for id_ in {**names, **handles}
             }
+            if isinstance(given.get("owner"), str):
+                given["owner"] = DetectedOwner(given["owner"])
             yield Conversation(**given)
 
 
@@ -313,7 +320,7 @@ def test_owner_may_be_id_name_or_handle(path: Path, given: str) -> None:
 
 
 def test_given_owner_overrides_the_detected_one(path: Path) -> None:
-    keys = {"messages": RACE, "owner": "1", "owner_found_by": "profile"}
+    keys = {"messages": RACE, "owner": DetectedOwner("1", "profile")}
     summary = Rows(path, [keys]).inspect()
     assert (summary.owner, summary.owner_found_by) == ("Hare (1)", "profile")
     assert metadata(Rows(path, [keys], owner="2"))["owner"] == "Tortoise"

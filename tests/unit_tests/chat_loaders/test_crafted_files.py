@@ -22,8 +22,10 @@ SIZE = 1_000_000
 START = datetime(2024, 5, 1)  # noqa: DTZ001 - local times in exports
 READ = """
 import sys, time, warnings
-from langchain_chatexports import (DiscordChatLoader, FolderFacebookMessengerChatLoader,
-    SignalChatLoader, SlackChatLoader, TelegramChatLoader, WhatsAppChatLoader)
+from langchain_chatexports import (ChatLabChatLoader, DiscordChatLoader,
+    EmailChatLoader, FolderFacebookMessengerChatLoader, KakaoTalkChatLoader,
+    LineChatLoader, SignalChatLoader, SkypeChatLoader, SlackChatLoader, SmsChatLoader,
+    TelegramChatLoader, WhatsAppChatLoader)
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.exceptions import ChatExportError
 warnings.simplefilter("ignore")
@@ -44,6 +46,8 @@ WHATSAPP, TELEGRAM = "WhatsAppChatLoader", "TelegramChatLoader"
 SLACK, DISCORD = "SlackChatLoader", "DiscordChatLoader"
 SIGNAL, MESSENGER = "SignalChatLoader", "FolderFacebookMessengerChatLoader"
 TABLE = "TableChatLoader"
+SMS, MAIL, SKYPE = "SmsChatLoader", "EmailChatLoader", "SkypeChatLoader"
+LINE, KAKAOTALK, CHATLAB = "LineChatLoader", "KakaoTalkChatLoader", "ChatLabChatLoader"
 
 
 def shape(loader: str) -> Callable[[Shape], Shape]:
@@ -69,6 +73,10 @@ def until(size: int, piece: str | Callable[[int], str]) -> str:
 
 def nested(size: int, opening: str, closing: str, depth: int = 400) -> str:
     return until(size, f"{opening * depth}1{closing * depth},")[:-1]
+
+
+# Text that cannot be compressed hides the ratio of the rest.
+PAD = b64encode(random.Random(1).randbytes(SIZE // 2)).decode()
 
 
 # WhatsApp
@@ -251,8 +259,7 @@ def json_shapes(loader: str) -> None:
         SHAPES[f"{loader} {name}"] = loader, lambda: write(make())
 
     record = RECORDS[loader]
-    # Text that cannot be compressed hides the ratio of the rest.
-    pad = json.dumps(b64encode(random.Random(1).randbytes(SIZE // 2)).decode())
+    pad = json.dumps(PAD)
     add("objects", lambda: until(20 * SIZE, "{},") + pad)
     add("numbers", lambda: until(20 * SIZE, "1,") + pad)
     add("nested", lambda: nested(SIZE, '{"a":', "}"))
@@ -279,6 +286,106 @@ def table_ids() -> Files:
 @shape(TABLE)
 def table_quotes() -> Files:
     return {"desk.csv": "id,sender,text\n" + until(SIZE, '1,"a""')}
+
+
+# SMS
+
+SMS_LINE = '<sms address="{}" date="{}" type="1" body="x"/>\n'
+MMS = '<mms address="1" date="1700000000000" msg_box="1">{}</mms><!--{}-->'
+
+
+def smses(content: str) -> Files:
+    return {"sms.xml": f"<smses>{content}</smses>"}
+
+
+@shape(SMS)
+def sms_long_numbers() -> Files:
+    return smses(until(SIZE, lambda n: SMS_LINE.format("+" + f"{n}" * 20_000, 10**12)))
+
+
+@shape(SMS)
+def sms_milliseconds() -> Files:
+    text = until(20 * SIZE, lambda n: SMS_LINE.format(1, 10**12 + n % 999 + 1))
+    return smses(f"{text}<!--{PAD}-->")
+
+
+@shape(SMS)
+def sms_parts() -> Files:
+    return smses(MMS.format(until(20 * SIZE, '<part ct="a/b"/>'), PAD))
+
+
+@shape(SMS)
+def sms_addresses() -> Files:
+    parts = until(10 * SIZE, lambda n: f'<addr address="{n}" type="151"/>')
+    return smses(MMS.format(parts, PAD))
+
+
+# E-mail
+
+MAIL_HEAD = "From a@x Wed May 01 10:00:00 2024\nFrom: a@x\n"
+
+
+@shape(MAIL)
+def mail_of_one_line() -> Files:
+    text = until(20 * SIZE, f"{MAIL_HEAD}\nx\n\n")
+    return {"a.mbox": text + PAD}
+
+
+@shape(MAIL)
+def mail_blank_lines() -> Files:
+    return {"a.mbox": f"{MAIL_HEAD}\n" + "\n" * 40 * SIZE + PAD}
+
+
+@shape(MAIL)
+def mail_recipients() -> Files:
+    pieces = ("a@b,", "(", '<",;:')
+    mails = [f"{MAIL_HEAD}To: {until(SIZE // 20, p)}\n\nx\n\n" for p in pieces * 6]
+    return {"a.mbox": "".join(mails)}
+
+
+@shape(MAIL)
+def mail_parameters() -> Files:
+    kinds = ("text/plain", "message/rfc822\n\nContent-Type: multipart/mixed")
+    mails = [
+        f"{MAIL_HEAD}Content-Type: {kind}; {until(SIZE // 2, end)}\n\nx\n\n"
+        for kind, end in zip(kinds, ('"\\;', "a*0*=x;"), strict=True)
+    ]
+    return {"a.mbox": "".join(mails)}
+
+
+@shape(MAIL)
+def mail_charset() -> Files:
+    head = f"{MAIL_HEAD}Content-Type: text/plain; charset=punycode\n\n"
+    return {"a.mbox": head + until(SIZE, "a9zZ")}
+
+
+# Skype, ChatLab, KakaoTalk, LINE
+
+
+@shape(SKYPE)
+def skype_chats() -> Files:
+    chats = until(40 * SIZE, '{"id":"8:bo"},')
+    return {"messages.json": f'{{"userId":"8:a","conversations":[{chats}"{PAD}"]}}'}
+
+
+@shape(CHATLAB)
+def chatlab_lines() -> Files:
+    line = '{"a":[' + until(15 * SIZE, "{},") + "1]}\n"
+    head = '{"_type":"header","chatlab":{},"meta":{"name":"x"}}\n'
+    return {"a.jsonl": f'{head}{line * 2}"{PAD}"\n'}
+
+
+@shape(KAKAOTALK)
+def kakaotalk_notices() -> Files:
+    line = "2024년 5월 1일 오전 10:00, " + "님이 " * 27 + "님을 " * 70 + "다\n"
+    head = "x 님과 카카오톡 대화\n저장한 날짜 : 2024년 5월 1일\n\n"
+    return {"Talk.txt": head + line * (20 * SIZE // len(line)) + PAD}
+
+
+@shape(LINE)
+def line_notices() -> Files:
+    line = f"10:00 {'が' * 300}\n"
+    return {"a.txt": "2024.05.01 Wednesday\n" + until(10 * SIZE, line) + PAD}
 
 
 def write(make: Shape, folder: Path) -> Path:

@@ -66,7 +66,7 @@ def test_invalid_times_are_none(value: str) -> None:
     ("value", "expected"),
     [
         *(("2024-05-01 14:00", SECONDS), ("01.05.2024 14:00", SECONDS)),
-        # Excel's days have no zone.
+        # Excel's days have no time zone.
         *(("45413.5833333333", SECONDS), ("2024-05-01 12:00Z", SECONDS)),
         (str(SECONDS), SECONDS),
         # The skipped hour in spring, and the repeated one in autumn.

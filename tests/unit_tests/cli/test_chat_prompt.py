@@ -13,7 +13,8 @@ from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._replies import show_replies
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Workspace
-from langchain_chatexports.personas.talk import Talk, short_titles
+from langchain_chatexports.personas import VoicePrompt
+from langchain_chatexports.personas.talk import ChatSettings, Talk, short_titles
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.workspaces import add_model
 
@@ -151,6 +152,48 @@ def test_server_error_does_not_end_the_chat(typing: Typing, model: Recorder) -> 
     output = typing("Hello", ENTER, "Ready?", ENTER, answer=failing)
     assert "error: The server does not answer." in output
     assert model.texts == [["Ready?"]]
+
+
+@pytest.fixture
+def corrected(model: Recorder) -> Talk:
+    return Talk("Tortoise", model, ChatSettings(voice=VoicePrompt()))
+
+
+def chat(talk: Talk, *keys: str) -> None:
+    with pipe_input() as pipe:
+        pipe.send_text("".join([*keys, CTRL_D]))
+        TerminalChat([talk], show_replies).run()
+
+
+def test_fix_keeps_a_correction_and_continues_from_it(
+    corrected: Talk, model: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat(corrected, "Hello", ENTER, "/fix  Well, well", ENTER, "Ready?", ENTER)
+    assert model.texts[-1] == ["Hello", "Well, well", "Ready?"]
+    assert corrected.corrections is not None
+    (kept,) = corrected.corrections
+    assert (kept.said, kept.better) == ("Slow.", "Well, well")
+    assert "Kept" in capsys.readouterr().err
+
+
+def test_not_keeps_a_correction_and_replies_again(
+    corrected: Talk, model: Recorder
+) -> None:
+    chat(corrected, "Hello", ENTER, "/not", ENTER)
+    assert model.texts == [["Hello"], ["Hello"]]
+    assert corrected.last_answer == "Steady."
+    assert corrected.corrections is not None
+    (kept,) = corrected.corrections
+    assert (kept.said, kept.better) == ("Slow.", "")
+
+
+def test_nothing_to_correct_is_said(
+    corrected: Talk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat(corrected, "/fix Sure", ENTER, "/not", ENTER, "/fix", ENTER)
+    output = capsys.readouterr().err
+    assert output.count("error: There is no reply to correct yet.") == 2
+    assert "/fix TEXT" in output
 
 
 def test_titles_are_short(model: Recorder) -> None:

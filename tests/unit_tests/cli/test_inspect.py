@@ -9,6 +9,7 @@ import pytest
 
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 from tests.unit_tests.cli.conftest import Run
 
 
@@ -20,8 +21,11 @@ def test_json_has_an_object_per_export(run: Run, threads: Path, chats: Path) -> 
 
 
 def next_command(err: str) -> list[str]:
-    (line,) = [line for line in err.splitlines() if line.startswith("Next: ")]
-    return shlex.split(line.removeprefix("Next: "))
+    lines = err.splitlines()
+    (line,) = [line for line in lines if line.startswith("  chatexports finetune")]
+    talk = line.replace(" finetune ", " chat ", 1)
+    assert talk in lines
+    return shlex.split(line)
 
 
 def test_next_command_runs(run: Run, tmp_path: Path) -> None:
@@ -29,15 +33,23 @@ def test_next_command_runs(run: Run, tmp_path: Path) -> None:
     program, *arguments = next_command(run("inspect", chats).err)
     assert program == "chatexports"
     assert "Hare" in arguments  # Without an owner, the most frequent sender.
-    done = run(*arguments)
+    done = run("prepare", *arguments[1:], "-o", "examples.jsonl")
     assert done.status == 0, done.err
-    assert (tmp_path / "examples.jsonl").exists()
 
 
-def test_owner_needs_no_ai_option(run: Run, threads: Path) -> None:
+def test_owner_of_many_chats_is_proposed(run: Run, threads: Path) -> None:
     err = run("inspect", threads).err
-    assert "--ai" not in next_command(err)
-    assert "The model will imitate Harry Potter" in err
+    assert next_command(err)[-2:] == ["--ai", "Harry Potter"]
+
+
+def test_other_person_of_a_chat_of_two_is_proposed(run: Run, tmp_path: Path) -> None:
+    """Few people want to talk to a model of themselves."""
+    chat = WhatsAppChat.ios().says("Mama", "Hallo!").says("Jonas", "Hallo!")
+    chat.says("Jonas", "Wie geht es dir?").to_file(
+        tmp_path / "WhatsApp Chat mit Mama.txt"
+    )
+    done = run("inspect", "WhatsApp Chat mit Mama.txt")
+    assert next_command(done.err)[-2:] == ["--ai", "Mama"]
 
 
 @pytest.mark.filterwarnings("always")
@@ -46,8 +58,8 @@ def test_owner_is_proposed_for_other_exports(run: Run, tmp_path: Path) -> None:
     write_messenger(tmp_path / "hogwarts")
     write_imessage(tmp_path / "chat.db")
     done = run("inspect", "chat.db", "hogwarts")
-    assert next_command(done.err)[-4:-2] == ["--ai", "Harry Potter"]
-    done = run(*next_command(done.err)[1:])
+    assert next_command(done.err)[-2:] == ["--ai", "Harry Potter"]
+    done = run("prepare", *next_command(done.err)[2:], "-o", "examples.jsonl")
     assert done.status == 0, done.err
 
 

@@ -1,7 +1,6 @@
 """Options that commands share: chats, dates, names, and their number."""
 
 import json
-import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from typer.core import TyperOption
 from typer.main import get_command
 
+from langchain_chatexports.cli._console import stderr_console
 from langchain_chatexports.cli.app import create_app
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.samples import write_imessage
@@ -28,14 +28,14 @@ NOON = int(datetime(2024, 1, 1, 12, tzinfo=UTC).timestamp())
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_short(name: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most 12 options, or 20 with a choice of chats, on two screens of 80 by 24."""
+    """At most 12 options, or 22 with a choice of chats, on two screens of 80 by 24."""
     monkeypatch.setenv("COLUMNS", "80")
     options = {
         option.name
         for option in COMMANDS[name].params
         if isinstance(option, TyperOption) and not option.hidden
     }
-    assert len(options) <= (20 if "with_" in options else 12)
+    assert len(options) <= (22 if "with_" in options else 12)
     assert len(run(name, "--help").out.splitlines()) <= 48
 
 
@@ -56,8 +56,9 @@ def test_zone_and_date_order_apply_to_exports(run: Run, tmp_path: Path) -> None:
 def test_warnings_name_options_of_the_command(run: Run, tmp_path: Path) -> None:
     (tmp_path / "chat.txt").write_text("01.02.23, 09:00 - Ann: Hello!\n")
     warnings = run("inspect", "chat.txt").err
-    assert "timezone='Europe/Berlin'. Options: --export-zone." in warnings
-    assert "date_order='mdy'. Options: --date-order." in warnings
+    assert "If that is wrong, add --export-zone Europe/Berlin" in warnings
+    assert "If that is wrong, add --date-order mdy" in warnings
+    assert "timezone=" not in warnings
 
 
 def _use_mac(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
@@ -171,20 +172,26 @@ def test_wrong_dates_are_errors(
     assert message in " ".join(done.err.split())
 
 
-def test_next_command_avoids_existing_files(
+def test_next_commands_keep_the_options(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the folder of the export, where the output exists already."""
-    folder = tmp_path / "export"
-    folder.mkdir()
-    write_imessage(folder / "chat.db")
-    (tmp_path / "examples.jsonl").write_text("mine")
-    monkeypatch.chdir(folder)
+    write_imessage(tmp_path / "chat.db")
+    monkeypatch.chdir(tmp_path)
     done = run("inspect", ".", "--with", "Hare", "--since", "2023-08-01")
-    (line,) = (line for line in done.err.splitlines() if line.startswith("Next: "))
-    assert "--with Hare --since 2023-08-01" in line
-    _, *arguments = shlex.split(line.removeprefix("Next: "))
-    done = run(*arguments)
-    assert done.status == 0, done.err
-    assert (tmp_path / "examples-2.jsonl").exists()
-    assert (tmp_path / "examples.jsonl").read_text() == "mine"
+    next_lines = [line for line in done.err.splitlines() if " chatexports " in line]
+    assert [line.split()[1] for line in next_lines] == ["chat", "finetune"]
+    assert all("--with Hare --since 2023-08-01 --ai " in line for line in next_lines)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_terminal_shows_a_guess_once_for_an_export(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(stderr_console, "_force_terminal", True)
+    (tmp_path / "chat.txt").write_text("01.02.23, 09:00 - Ann: Hello!\n")
+    shown = [
+        "no time zone" in " ".join(run(command, "chat.txt", "--ai", "Ann").err.split())
+        for command in ("report", "report")
+    ]
+    assert shown == [True, False]

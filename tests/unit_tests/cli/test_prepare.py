@@ -17,7 +17,7 @@ from tests.unit_tests.cli.conftest import Run
 def test_local_time_zone_is_reported(run: Run, tmp_path: Path) -> None:
     path = write_whatsapp(tmp_path / "whatsapp")
     done = run("prepare", path, "-o", "out.jsonl")
-    assert done.err.count("have no zone, and are read as this machine's (") == 1
+    assert done.err.count("have no time zone, and are read as this machine's (") == 1
     assert "\nzone      this machine's (" in run("inspect", path).out
 
 

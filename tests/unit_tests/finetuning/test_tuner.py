@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +288,10 @@ def test_errors_have_no_password(server: OpenAIServer) -> None:
         tuner.invoke(make_examples())
     assert "user:pass" not in str(caught.value)
     assert server.base_url in str(caught.value)
+
+
+def test_help_begins_with_the_settings() -> None:
+    assert len(str(signature(ChatFineTuner))) < 600
+    assert "\n    n_epochs: Passes over the examples." in str(ChatFineTuner.__doc__)
+    fields = {k: f for k, f in ChatFineTuner.model_fields.items() if k != "name"}
+    assert all(field.description for field in fields.values())

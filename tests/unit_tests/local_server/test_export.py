@@ -1,5 +1,6 @@
 """Modelfiles for Ollama, and weights in 8 bits."""
 
+import json
 import re
 import shutil
 import stat
@@ -13,8 +14,14 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType, quants
 
-from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import Model, export_model, find_base
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt
+from langchain_chatexports.exceptions import ExportFormatError, LocalServerError
+from langchain_chatexports.local_server import (
+    EVALUATION_FILE,
+    Model,
+    export_model,
+    find_base,
+)
 from langchain_chatexports.local_server import export as export_module
 from langchain_chatexports.local_server.bases import gguf
 from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
@@ -24,6 +31,7 @@ from langchain_chatexports.local_server.bases.template import (
 )
 from langchain_chatexports.local_server.export import (
     _dither,
+    render_card,
     render_modelfile,
 )
 from tests.unit_tests.builders.bare_engine import BareEngine, log_likelihoods
@@ -92,7 +100,7 @@ def test_modelfile_renders_like_training(family: str, *, has_system: bool) -> No
     template = _read(family)
     text = render_modelfile(template.markup, begin="", system=None)
     lines = text.split('"""')
-    assert lines[0] == "FROM ./model.gguf\nTEMPLATE "
+    assert lines[0] == f"# {export_module._SIGN}\nFROM ./model.gguf\nTEMPLATE "
     talk = [_SYSTEM, *_TALK] if has_system else _TALK
     expected = _render(template, talk, add_generation_prompt=True)
     assert _render_go(lines[1], talk) == expected
@@ -137,6 +145,36 @@ def _in_8_bits(values: np.ndarray) -> np.ndarray:
     return found
 
 
+def test_card_has_figures_and_no_name_unless_given(tmp_path: Path) -> None:
+    assert "wrote what this model answers, and not the person" in export_module._SIGN
+    model = Model(
+        "ft:tiny:local:rosa:1",
+        tmp_path,
+        created_at=1.8e9,
+        base_model="tiny",
+        prompt=ChatPrompt("You are Rosa."),
+        person="Rosa",
+        source="Rosa.zip",
+        replies=1200,
+        learned_corrections=3,
+    )
+    row = {"kind": "tuned", "bits_per_byte": {"value": 1.234}, "told_apart": None}
+    figures = {"figures": [row, {**row, "kind": "base"}]}
+    (tmp_path / EVALUATION_FILE).write_text(json.dumps(figures))
+    assert render_card(model).splitlines() == [
+        "# A model of a person",
+        "",
+        export_module._SIGN,
+        "",
+        "- Base: tiny",
+        "- Trained: 2027-01-15",
+        "- Learned from: 1,200 messages",
+        "- Corrections by the user among them: 3",
+        "- Bits per byte of unseen messages: model 1.23, base 1.23",
+    ]
+    assert render_card(replace(model, label="My Rosa")).startswith("# My Rosa\n")
+
+
 @pytest.fixture
 def model(
     tiny_base: Path, tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -165,6 +203,7 @@ def test_export_matches_peft(
 
     target = export_model(model, tmp_path / "new" / "merged", strength=strength)
     assert find_base(target).name == "merged"
+    assert "not the person" in (target / "README.md").read_text()
     assert {path.name for path in target.parent.iterdir()} == {"merged"}
     ids = torch.tensor([[5, 6, 7]])
     merged = AutoModelForCausalLM.from_pretrained(target).eval()
@@ -184,8 +223,9 @@ def test_gguf_export_matches_peft(model: Model, tmp_path: Path) -> None:
     model = replace(model, strength=0.5)
     target = export_model(model, tmp_path / "voice", gguf=True, quantization="f16")
     lines = (target / "Modelfile").read_text("utf-8").splitlines()
-    assert {path.name for path in target.iterdir()} == {"Modelfile", "model.gguf"}
-    assert lines[0] == "FROM ./model.gguf"
+    names = {path.name for path in target.iterdir()}
+    assert names == {"Modelfile", "README.md", "model.gguf"}
+    assert lines[1] == "FROM ./model.gguf"
     assert 'PARAMETER stop "<|im_end|>"' in lines
     assert b"{%- generation" not in (target / "model.gguf").read_bytes()
     engine = BareEngine(target / "model.gguf")
@@ -211,10 +251,13 @@ def test_failed_gguf_export_leaves_nothing(
 
     monkeypatch.setattr(export_module, "find_gguf", refuse)
     before = {*tmp_path.iterdir()}
-    with pytest.raises(LocalServerError, match="as GGUF: there is none"):
+    with pytest.raises(LocalServerError, match=r"exported: .* as GGUF: there is"):
         export_model(model, tmp_path / "voice", gguf=True)
     with pytest.raises(LocalServerError, match="q8_0 or f16"):
         export_model(model, tmp_path / "voice", gguf=True, quantization="q9")
     with pytest.raises(LocalServerError, match="already exists"):
         export_model(model, tmp_path)
+    file = Path(model.folder or "") / "adapter_config.json"
+    with pytest.raises(ExportFormatError, match="cannot be written: a part of its"):
+        export_model(model, file / "voice")
     assert {*tmp_path.iterdir()} == before

@@ -9,6 +9,7 @@ from nicegui import app, background_tasks
 from nicegui.testing import User, user_simulation
 
 from langchain_chatexports.local_server import Model, Queue, Workspace
+from langchain_chatexports.local_server.bases import base as base_module
 from langchain_chatexports.local_server.testing import (
     EchoEngine,
     EchoServer,
@@ -18,6 +19,7 @@ from langchain_chatexports.page import lessons
 from langchain_chatexports.page import session as session_module
 from langchain_chatexports.page.screens import add_screens
 from langchain_chatexports.page.session import PageSession
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 from tests.unit_tests.builders.workspaces import add_model
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -52,6 +54,19 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSes
     monkeypatch.setattr(lessons, "download_base", lambda *_, **__: None)
     with PageSession(None, tmp_path / "data", tmp_path / "indexes") as session:
         yield session
+
+
+@pytest.fixture
+def german(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> PageSession:
+    """A session with a German chat, on a machine without a model."""
+    chat = WhatsAppChat.ios()
+    for number in range(20):
+        chat.says("Jonas", f"Wie geht es dir heute, {number}?")
+        chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
+    monkeypatch.setattr(base_module, "machine_memory", lambda: 24 * 10**9)
+    session.exports.add([chat.to_file(session.exports.new_copy("_chat.txt"))])
+    session.exports.join(60)
+    return session
 
 
 @pytest.fixture

@@ -8,17 +8,22 @@ from typing import Any, NoReturn
 import pytest
 
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import Base, Model, NoConnectionError
-from langchain_chatexports.local_server.bases import base as base_module
+from langchain_chatexports.local_server import (
+    Base,
+    BaseChoice,
+    Model,
+    NoConnectionError,
+)
 from langchain_chatexports.page import conversation as conversation_module
+from langchain_chatexports.page import speakers
 from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.people import find_person, list_people, person_key
 from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.speakers import SpeakerLoader
 from langchain_chatexports.personas.talk import Turn
-from langchain_chatexports.workflows.bases import BaseChoice
 from langchain_chatexports.workflows.saved_talks import TalkFolder, model_talks
-from tests.unit_tests.builders.whatsapp import WhatsAppChat
-from tests.unit_tests.page.conftest import SlowServer
+from langchain_chatexports.workflows.talk import Speaker, load_tuned_speaker
+from tests.unit_tests.page.conftest import BASE, SlowServer
 
 pytestmark = pytest.mark.asyncio
 
@@ -56,19 +61,6 @@ def is_stopped(conversation: Conversation) -> bool:
 async def answered(conversation: Conversation) -> None:
     await until(lambda: not conversation.state.is_busy)
     await asyncio.sleep(0.05)  # What is kept is written in a thread.
-
-
-@pytest.fixture
-def german(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> PageSession:
-    """A session with a German chat, on a machine without a model."""
-    chat = WhatsAppChat.ios()
-    for number in range(20):
-        chat.says("Jonas", f"Wie geht es dir heute, {number}?")
-        chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
-    monkeypatch.setattr(base_module, "machine_memory", lambda: 24 * 10**9)
-    session.exports.add([chat.to_file(session.exports.new_copy("_chat.txt"))])
-    session.exports.join(_SECONDS)
-    return session
 
 
 async def test_reply_is_split_and_kept(rosa: Model, session: PageSession) -> None:
@@ -301,22 +293,23 @@ async def test_only_what_fits_the_language_is_offered(
     assert "Hallo Mama" in texts(talk)[-1][1]
 
 
+@pytest.mark.parametrize("local", ["other/base", BASE])
 async def test_local_model_that_fits_is_offered_too(
-    german: PageSession, monkeypatch: pytest.MonkeyPatch
+    german: PageSession, monkeypatch: pytest.MonkeyPatch, local: str
 ) -> None:
-    chosen = Base("other/base", "other", "hub")
+    chosen = Base(local, "other", "hub")
 
     def choose(*_: object, downloads: bool = True, **__: object) -> BaseChoice:
         return BaseChoice(Base("big/base", "big", "hub") if downloads else chosen, 1.0)
 
-    monkeypatch.setattr(conversation_module, "choose_chat_base", choose)
+    monkeypatch.setattr(speakers, "choose_chat_base", choose)
     monkeypatch.setattr(Base, "needs_download", lambda base: base.id == "big/base")
     talk = await open_talk(german, "Mama")
     await until(lambda: talk.state.offer is not None)
     talk.use_local()
-    assert talk.state.offer is None
     talk.send("Hallo")
     await until(lambda: len(talk.state.messages) == 2)
+    assert talk.state.offer is None  # It is not offered again.
 
 
 async def test_talk_without_training_outlives_its_export(
@@ -380,3 +373,24 @@ async def test_two_answers_wait_for_each_other(
     await answered(other)
     assert texts(one)[-1] == ("model", "hello")
     assert other.state.failure is None
+
+
+async def test_a_person_is_loaded_once(
+    rosa: Model, session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second load would take the speaker away from who waited for the first."""
+    loads = []
+
+    def load(*arguments: Any, **options: Any) -> Speaker:
+        loads.append(arguments)
+        return load_tuned_speaker(*arguments, **options)
+
+    monkeypatch.setattr(speakers, "load_tuned_speaker", load)
+    await session.poller.refresh()
+    (person,) = list_people(session.published.value)
+    loader = SpeakerLoader(session)
+    found = await asyncio.gather(*(loader.load(person, rosa) for _ in range(3)))
+    loader.close()
+    assert [each is not None for each in found] == [True, False, False]
+    assert len(loads) == 1
+    assert loader.speaker is not None

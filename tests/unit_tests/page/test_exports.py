@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.chat_sessions import ChatSession
@@ -150,11 +151,11 @@ def test_reading_can_be_canceled(
     read = IMessageChatLoader._sessions
 
     def read_after_event(
-        loader: IMessageChatLoader, reading: Reading
+        loader: IMessageChatLoader, build: Any, reading: Reading
     ) -> Iterator[ChatSession]:
         started.set()
         resume.wait(_SECONDS)
-        yield from read(loader, reading)
+        yield from read(loader, build, reading)
 
     monkeypatch.setattr(IMessageChatLoader, "_sessions", read_after_event)
     messenger = write_messenger(tmp_path / "hogwarts")

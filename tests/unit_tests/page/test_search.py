@@ -38,6 +38,15 @@ async def test_quotes_have_sender_and_day(user: User, chats: PageSession) -> Non
     await user.should_not_see("Linsensuppe von Mama, 0.")
 
 
+async def test_before_a_search_there_is_no_progress(
+    user: User, chats: PageSession
+) -> None:
+    assert chats.exports.paths()
+    await user.open("/search")
+    await user.should_see(marker="search")
+    await user.should_not_see(marker="progress")
+
+
 async def test_search_of_a_person(user: User, chats: PageSession) -> None:
     assert chats.exports.paths()
     await user.open(f"/search?person={person_key('Mama')}")

@@ -9,7 +9,7 @@ from nicegui.testing import User
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader, samples
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.page import settings
+from langchain_chatexports.page import changes
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.retrieval.index_files import IndexFile
 
@@ -32,7 +32,7 @@ def _run(action: Callable[..., None], session: PageSession, *args: Any) -> str:
 
 
 def test_unknown_model_is_an_error(session: PageSession) -> None:
-    error = _run(settings.delete_stored, session, "ft:another")
+    error = _run(changes.delete_stored, session, "ft:another")
     assert "No model named 'ft:another'" in error
 
 
@@ -41,7 +41,7 @@ def test_indexes_with_person_are_deleted(session: PageSession, tmp_path: Path) -
     file = IndexFile(tmp_path / "indexes", [export])
     with file.open() as index:
         file.rebuild(index, FolderFacebookMessengerChatLoader(path=export))
-    _run(settings.forget, session, "Hermione Granger")
+    _run(changes.forget, session, "Hermione Granger")
     assert session.outcome is not None
     assert session.outcome.found is not None
     assert session.outcome.found.indexes == [file.path]
@@ -52,8 +52,8 @@ def test_indexes_with_person_are_deleted(session: PageSession, tmp_path: Path) -
 def test_export_requires_a_new_folder(
     rosa: Model, session: PageSession, tmp_path: Path
 ) -> None:
-    assert "already exists" in _run(settings.export, session, rosa, str(tmp_path))
-    assert "Enter the folder" in _run(settings.export, session, rosa, " ")
+    assert "already exists" in _run(changes.export, session, rosa, str(tmp_path))
+    assert "Enter the folder" in _run(changes.export, session, rosa, " ")
 
 
 @pytest.mark.asyncio

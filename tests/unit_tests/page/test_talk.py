@@ -2,18 +2,20 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import NoReturn
 
 import pytest
 from nicegui import ui
 from nicegui.testing import User
 
-from langchain_chatexports.local_server import Model
-from langchain_chatexports.page.conversation import Message
+from langchain_chatexports.local_server import Model, NoConnectionError
+from langchain_chatexports.page import conversation
+from langchain_chatexports.page.messages import Message
 from langchain_chatexports.page.people import list_people, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.talk import _cited_text, is_emoji, to_rows
 from langchain_chatexports.personas.talk import Turn
-from langchain_chatexports.workflows.saved_talks import model_talks
+from langchain_chatexports.workflows.saved_talks import TalkFolder, model_talks
 from tests.unit_tests.page.test_conversation import until
 
 _TALK = f"/talk/{person_key('Rosa')}"
@@ -142,3 +144,83 @@ async def test_talk_whose_model_was_deleted_elsewhere(
     await user.should_see("This model was deleted, and its chats with it.", retries=50)
     await user.open(_TALK)
     await user.should_see("Drop files and folders anywhere")
+
+
+@pytest.mark.asyncio
+async def test_strength_is_a_slider(
+    rosa: Model, user: User, session: PageSession
+) -> None:
+    del rosa
+    await user.open(_TALK)
+    user.find("How much it writes like Rosa").click()
+    await user.should_see("more sense")
+    user.find(marker="strength").trigger("change", "0.35")
+    models = session.workspace.models
+    await until(lambda: models.list()[0].strength == 0.35)
+
+
+@pytest.mark.asyncio
+async def test_words_are_found_in_the_chat(rosa: Model, user: User) -> None:
+    turns = [Turn(f"line {n}.", f"answer {n}.", cited=["Ja"]) for n in range(100)]
+    model_talks(rosa).save("1", turns)
+    await user.open(_TALK)
+    await user.should_not_see("line 7.")
+    user.find("Search in this chat").click()
+    user.find(marker="words").trigger("input", "LINE 7.")
+    await user.should_see("1 message", retries=50)
+    await user.should_see("line 7.")
+    await user.should_see("Show what it remembered")
+
+
+@pytest.mark.asyncio
+async def test_another_export_ends_no_talk(
+    rosa: Model, user: User, session: PageSession
+) -> None:
+    model_talks(rosa).save("1", [Turn("hello", "hi")])
+    await user.open(_TALK)
+    session.add_sample()
+    await user.should_see("Draco Malfoy", retries=100)
+    await user.should_see("hello")
+
+
+@pytest.mark.asyncio
+async def test_message_without_an_answer_is_said(rosa: Model, user: User) -> None:
+    # The program was killed.
+    model_talks(rosa).save("1", [Turn("are you there?")])
+    await user.open(_TALK)
+    await user.should_see("Stopped.")
+    user.find("Try again").click()
+    await user.should_see("Model of Rosa: ", retries=100)
+
+
+@pytest.mark.asyncio
+async def test_full_disk_is_said(
+    rosa: Model, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    del rosa
+    await user.open(_TALK)
+    monkeypatch.setattr(TalkFolder, "save", fail)
+    user.find(marker="composer").trigger("submit", "hello")
+    await user.should_see("The disk is full or almost full.", retries=100)
+    await user.should_see("hello")
+    monkeypatch.undo()
+
+
+@pytest.mark.asyncio
+async def test_missing_network_is_said(
+    german: PageSession, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        msg = "any text"
+        raise NoConnectionError(msg)
+
+    del german
+    monkeypatch.setattr(conversation, "download_base", fail)
+    await user.open(f"/talk/{person_key('Mama')}")
+    await user.should_see("this computer needs a language model", retries=200)
+    user.find("Download").click()
+    await user.should_see("no connection to huggingface.co", retries=100)
+    await user.should_see("Try the download again")

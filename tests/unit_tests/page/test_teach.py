@@ -55,6 +55,18 @@ def test_lesson_is_what_a_person_wrote(messenger: PageSession) -> None:
     assert len(lesson.data.validation) >= 5
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # A chat has no time zone.
+def test_days_are_those_of_the_exports_with_the_person(
+    messenger: PageSession, tmp_path: Path
+) -> None:
+    messenger.exports.add([write_pair_chat(tmp_path / "_chat.txt", "Mum", "Jo")])
+    messenger.exports.join(_SECONDS)
+    lesson = _read(messenger)
+    assert lesson.first is not None
+    assert lesson.last is not None
+    assert (lesson.first.year, lesson.last.year) == (2023, 2023)
+
+
 def test_names_can_be_replaced(messenger: PageSession) -> None:
     lesson = _read(messenger, options=LessonOptions(redact=True))
     assert lesson.data is not None
@@ -235,6 +247,7 @@ async def test_training_is_paused_and_continued(
     await user.open(f"/teach/{_KEY}")
     await user.should_see("Learning", retries=50)
     await user.should_see("step ")
+    await user.should_see("What it would answer now", retries=50)
     user.find(marker="pause").click()
     await user.should_see("Paused. It goes on where it stopped.", retries=100)
     user.find(marker="resume").click()
@@ -257,3 +270,5 @@ async def test_without_chats_they_are_asked_for(rosa: Model, user: User) -> None
     await user.open(f"/teach/{person_key('Rosa')}")
     await user.should_see("Rosa has learned")
     await user.should_see("The chats are not here")
+    await user.should_not_see(marker="teach")
+    await user.should_not_see("Another model")

@@ -63,6 +63,38 @@ def test_private_data_is_found(text: str, private: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "private"),
+    [
+        ("cvc 123", "123"),
+        ("Prüfziffer ist 0456.", "0456"),
+        ("security code: 123", "123"),
+        ("my passport number is C01X00T47", "C01X00T47"),
+        ("Reisepass: C01X00T47", "C01X00T47"),
+        ("numéro de passeport 12AB34567", "12AB34567"),
+        ("P.O. Box 1234", "P.O. Box 1234"),
+        ("Postfach 12 34", "Postfach 12 34"),
+        ("Ich wohne Im Grund 12", "Im Grund 12"),
+        ("An der Alten Mühle 7, 12345 Berlin", "An der Alten Mühle 7, 12345 Berlin"),
+        ("it's 15 Oak Hill", "15 Oak Hill"),
+    ],
+)
+def test_other_forms_are_found(text: str, private: str) -> None:
+    assert [found for found, _ in _found(text)] == [private]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Am Gleis 3", "Im Mai 5 Leute", "Am Freitag 3 Bier", "Zum Geburtstag 50"),
+        *("In der Klasse 5", "Im Kino 7", "Am Ende 3:1", "passport since 2027"),
+        *("my passport expires in 10 years", "cvs 123", "Im Schnitt 3.5"),
+    ],
+)
+def test_other_forms_are_not_mistaken(text: str) -> None:
+    assert _found(text) == []
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "see you at 10:30, bring 2 bottles",

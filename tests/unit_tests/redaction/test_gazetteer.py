@@ -20,6 +20,9 @@ GAZETTEER = Gazetteer(NAMES)
     ("text", "names"),
     [
         ("hi Ann", ["Ann"]),
+        ("Annさんは元気", ["Ann"]),
+        ("Katherine씨, 안녕", ["Katherine"]),
+        ("ask Mark\nHollis", ["Mark", "Hollis"]),
         ("ANN!", ["ANN"]),
         ("that's ann's", ["ann"]),
         ("Jürgens Rad", ["Jürgen"]),

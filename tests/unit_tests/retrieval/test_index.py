@@ -67,6 +67,23 @@ def test_function_words_are_ignored(garden: ChatIndex) -> None:
     assert found(garden, "whose?") == ["Whose?"]
 
 
+def common_chat() -> ChatIndex:
+    """A chat with a window per line, in which most lines have the same words."""
+    lines = ["Ja, es gibt heute Suppe", "Wann gibt es Essen?"] * 30
+    lines += ["Die Rouladen sind fertig", "Rouladen gibt es um eins", "Eis, immer Eis"]
+    return filled(*(chat(f"Hare: {x}", name=f"c{n}") for n, x in enumerate(lines)))
+
+
+def test_common_words_of_any_language_are_not_enough() -> None:
+    """The function words of other languages than English are not listed."""
+    index = common_chat()
+    matches = found(index, "Wann gibt es Rouladen?", k=10)
+    assert sorted(matches) == ["Die Rouladen sind fertig", "Rouladen gibt es um eins"]
+    assert len(found(index, "Wann gibt es?", k=10)) == 10
+    assert len(found(index, '"gibt es" Rouladen', k=10)) == 10
+    assert len(found(index, "Wann gibt es Kaffee?", k=10)) == 10
+
+
 def test_quoted_phrase_must_occur() -> None:
     index = filled(
         chat("Hare: shoes, all new", name="1"), chat("Hare: my new shoes", name="2")
@@ -207,6 +224,43 @@ class TestRebuild:
             index.rebuild(broken(), note="second")
         assert found(index, "carrot turnip") == ["carrot"]
         assert index.note() == "first"
+
+    def test_full_disk_keeps_the_index_alone(self, tmp_path: Path) -> None:
+        """A rebuild is a registered part, journal included, until it is complete."""
+        path = tmp_path / "index.sqlite"
+        index = filled(chat("Hare: carrot"), path=path)
+
+        def sessions() -> Any:
+            yield chat("Hare: turnip")
+            assert len([*tmp_path.iterdir()]) == 2
+            raise sqlite3.OperationalError
+
+        with pytest.raises(ExportFormatError, match="cannot be used"):
+            index.rebuild(sessions())
+        assert [*tmp_path.iterdir()] == [path]
+        assert found(index, "carrot turnip") == ["carrot"]
+
+    @pytest.mark.parametrize("is_locked", [False, True])
+    def test_open_indexes_read_the_new_contents(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        is_locked: bool,
+    ) -> None:
+        path = tmp_path / "index.sqlite"
+        index = filled(chat("Hare: carrot"), path=path)
+        other = ChatIndex(path)
+        if is_locked:
+
+            def refuse(*_: object) -> None:
+                raise PermissionError
+
+            monkeypatch.setattr(Path, "replace", refuse)  # As on Windows.
+        index.rebuild(chat("Hare: turnip"))
+        assert found(other, "carrot turnip") == ["turnip"]
+        assert found(index, "carrot turnip") == ["turnip"]
+        assert [*tmp_path.iterdir()] == [path]
 
 
 class TestFile:

@@ -107,3 +107,13 @@ def test_windows_without_trained_answers_are_skipped(
     windows = [[m.text for m in w["messages"]] for w in step.invoke(session)]
     assert windows == [window.split() for window in kept]
     assert step.skipped(session) == skipped
+
+
+def test_changing_a_window_does_not_change_the_next() -> None:
+    output = []
+    for window in ChunkSessions(size=3, overlap=2).lazy_transform(numbered(5)):
+        output.append(texts(window))
+        for message in window["messages"]:
+            message.content = "changed"
+            message.additional_kwargs.clear()
+    assert output == [["0", "1", "2"], ["1", "2", "3"], ["2", "3", "4"]]

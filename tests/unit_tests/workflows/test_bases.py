@@ -14,6 +14,7 @@ from langchain_chatexports.local_server import (
     Workspace,
     find_base,
     fitting_bases,
+    list_downloaded_bases,
 )
 from langchain_chatexports.local_server.bases import base as base_module
 from langchain_chatexports.workflows import choose_base
@@ -23,7 +24,6 @@ from langchain_chatexports.workflows.bases import (
     download_base,
     estimate_speed,
     language_warning,
-    list_downloaded_bases,
 )
 from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
 from langchain_chatexports.workflows.training_data import TrainingData
@@ -55,7 +55,7 @@ def local(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The local bases, none at first; 24 GB of memory and two cores."""
     found: set[str] = set()
     monkeypatch.setattr(base_module, "machine_memory", lambda: 24 * 10**9)
-    monkeypatch.setattr(BASES.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(BASES, "thread_count", lambda: 2)
     monkeypatch.setattr(Base, "needs_download", lambda base: base.id not in found)
     return found
 
@@ -186,7 +186,8 @@ def test_downloaded_bases_have_a_size(
     blobs = tmp_path / "models--Qwen--Qwen3.5-0.8B" / "blobs"
     blobs.mkdir(parents=True)
     (blobs / "a").write_bytes(b"12345")
-    assert list_downloaded_bases() == [("Qwen/Qwen3.5-0.8B", 5)]
+    found = [(base.id, base.size_bytes) for base in list_downloaded_bases()]
+    assert found == [("Qwen/Qwen3.5-0.8B", 5)]
 
 
 def test_finished_job_tells_the_speed(

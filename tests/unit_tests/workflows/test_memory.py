@@ -143,3 +143,16 @@ def test_quick_memory_builds_no_index(
         assert memory is None
     with open_memory([]) as memory:
         assert memory is None
+
+
+def test_a_message_that_asks_nothing_quotes_nothing(tmp_path: Path) -> None:
+    chat = WhatsAppChat.ios()
+    for number in range(30):
+        chat.says("Jonas", f"Nummer {number}").says("Mama", "Gut so")
+    chat.says("Mama", "Die Schnecken fressen den Salat")
+    with open_memory([chat.to_file(tmp_path / "_chat.txt")], person="Mama") as found:
+        assert found is not None
+        assert found("Was fressen die Schnecken?").cited
+        said = found("Ich habe Schnecken gesehen")
+        assert said.text
+        assert not said.cited

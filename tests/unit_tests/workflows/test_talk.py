@@ -127,7 +127,8 @@ def test_reply_limits_come_from_the_examples(workspace: Workspace) -> None:
     replies = [
         one.reply for example in speaker.examples for one in extract_replies(example)
     ]
-    assert speaker.voice.limits == ReplyLimits.from_replies(replies)
+    limits = ReplyLimits.from_replies(replies)
+    assert speaker.voice.limits == replace(limits, bubbles=None)
 
 
 def test_answer_has_as_many_messages_as_usual(

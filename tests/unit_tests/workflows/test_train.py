@@ -27,16 +27,17 @@ from langchain_chatexports.workflows.remote_training import train_remotely
 from langchain_chatexports.workflows.train import (
     create_job,
     explain_wait,
-    get_progress,
     pause_job,
     train,
 )
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
+    EventReader,
     JobEvent,
     MessageEvent,
     StepEvent,
     StoppedEvent,
+    TrainingProgress,
 )
 from tests.unit_tests.builders.local_jobs import count_steps
 from tests.unit_tests.builders.openai_server import OpenAIServer
@@ -166,7 +167,7 @@ def test_other_program_ends_the_wait(
 ) -> None:
     slow_down(monkeypatch, 0.2)
     workspace = Workspace(workspace.data_dir)
-    verbs = {"pause": "paused at", "cancel": "cancelled,", "delete": "deleted,"}
+    reason = "paused at" if verb == "pause" else "cancelled or deleted"
 
     def change(event: Any) -> None:
         if isinstance(event, StepEvent) and event.step == 2:
@@ -174,7 +175,7 @@ def test_other_program_ends_the_wait(
             change = getattr(Workspace(workspace.data_dir).jobs, verb)
             threading.Thread(target=change, args=(job.id,)).start()
 
-    with pytest.raises(LocalServerError, match=f"was {verbs[verb]}"):
+    with pytest.raises(LocalServerError, match=f"was {reason}"):
         train(data(), workspace=workspace, on_event=change)
 
 
@@ -258,11 +259,10 @@ def test_upload_needs_consent_and_has_no_names(server: OpenAIServer) -> None:
 
 @pytest.fixture
 def running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A running job; a function adds an event at a time and returns the progress."""
+    """A job; a function adds an event at a time and returns the progress."""
     job = add_job(workspace)
-    sources = (State.QUEUED,)
-    workspace.jobs.move(job.id, State.RUNNING, "The job started", sources=sources)
-    job = workspace.jobs.get(job.id)
+    reader, seen = EventReader(), 0
+    steps: list[StepEvent] = []
 
     def add(now: float, step: int | None = None, total: int = 10, **phase: Any) -> Any:
         with monkeypatch.context() as patch:
@@ -271,7 +271,12 @@ def running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Any:
                 workspace.jobs.log_step(job.id, step, total, 1.0)
             elif phase:
                 workspace.jobs.log(job.id, "…", kind="phase", **phase)
-        return get_progress(workspace, job, now=now)
+        nonlocal seen
+        for event in workspace.jobs.events(job.id, after=seen):
+            seen, found = event.number, reader.read(event)
+            if isinstance(found, StepEvent):
+                steps.append(found)
+        return TrainingProgress(steps, reader.phase, reader.seconds_left_at(now))
 
     return add
 

@@ -261,3 +261,10 @@ def test_bad_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
     with pytest.raises(ExportFormatError, match=r"a\.jsonl"):
         ChatLabChatLoader(tmp_path / "a.jsonl").load()
+
+
+def test_number_out_of_range_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"chatlab": {}, "messages": [{"timestamp": [1e400, NaN]}]}')
+    with pytest.raises(ExportFormatError, match="not valid JSON"):
+        ChatLabChatLoader(path).load()

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_chatexports.chat_loaders.imessage.content import (
-    Content,
     describe_app,
     read_content,
 )
 from langchain_chatexports.chat_loaders.imessage.plists import read_archive, read_plist
 from langchain_chatexports.chat_loaders.imessage.queries import Details
+from langchain_chatexports.chat_loaders.messages import Message
 from tests.unit_tests.builders.typedstream import attributed_body
 
 ARCHIVE = {
@@ -57,11 +57,14 @@ plists = st.recursive(
 )
 
 
-def read(blob: bytes) -> Content:
+def read(blob: bytes) -> Message:
     read_archive(blob)
     describe_app("com.apple.messages.Polls", blob)
     describe_app("com.example.game", blob)
-    return read_content(Details(message_summary_info=blob, payload_data=blob), None, [])
+    message = Message(0, "Hare", "", extra={})
+    details = Details(message_summary_info=blob, payload_data=blob)
+    read_content(message, details, None, [])
+    return message
 
 
 def to_binary(value: Any) -> bytes:

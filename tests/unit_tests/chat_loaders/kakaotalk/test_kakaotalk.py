@@ -349,3 +349,9 @@ def test_dates_of_a_spreadsheet_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, f"{MAC}5/24/26 15:03,민지,a\n", "a.csv")
     with pytest.raises(ExportFormatError, match=r"a\.csv has dates that are not"):
         KakaoTalkChatLoader(path, **UTC).load()
+
+
+def test_a_long_number_is_part_of_the_name(tmp_path: Path) -> None:
+    head = KO_HEAD.replace("민지", "민지 " + "1" * 5000)
+    path = write(tmp_path, phone(", 민지 : 안녕", head=head))
+    assert read(path) == [("민지", "안녕")]

@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF001 - letters of other scripts
 
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -372,3 +373,18 @@ def test_other_files_are_not_recognized(tmp_path: Path, text: str) -> None:
         assert not isinstance(open_export(path).loader, LineChatLoader)
     with pytest.raises(ExportFormatError, match=r"notes\.txt"):
         LineChatLoader(path, **UTC).load()
+
+
+@pytest.mark.parametrize(("text", "reports"), [("hi", 0), ("other", 1)])
+def test_chats_of_namesakes_are_reported(
+    tmp_path: Path, text: str, reports: int
+) -> None:
+    head = "[LINE] Chat history with Bo\nSaved on: 2024/5/1 10:00\n\n2024/05/01(Wed)\n"
+    rows = ["10:00\tBo\thi\n10:05\tBo\tbye\n", f"10:00\tBo\t{text}\n10:04\tBo\ta\n"]
+    for number, row in enumerate(rows):
+        (tmp_path / f"{number}.txt").write_text(head + row)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        summary = LineChatLoader(tmp_path).inspect()
+    assert summary.details.get("joined_by_name", 0) == reports
+    assert len([w for w in caught if "same name" in str(w.message)]) == reports

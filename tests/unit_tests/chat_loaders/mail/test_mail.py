@@ -96,6 +96,40 @@ def test_folder_and_zip(tmp_path: Path) -> None:
     assert open_export(tmp_path).loader.inspect().kept == 2
 
 
+THUNDERBIRD = {
+    "Inbox": mbox(mail("a")),
+    "Inbox.msf": b"",
+    "notes": b"From me\n",
+    "Sea.sbd/2023": mbox(mail("b", "2")),
+    "Sea.sbd/2023.msf": b"",
+}
+MAILDIR = {
+    "cur/1704103200.M1P2.sea!2,S": mail("a"),
+    "new/1704103201.M2P2.sea": mail("b", "2"),
+    "dovecot-uidlist": b"3 V1 N3\n",
+}
+
+
+@pytest.mark.parametrize(
+    "files", [THUNDERBIRD, MAILDIR], ids=["Thunderbird", "Maildir"]
+)
+@pytest.mark.parametrize("in_zip", [False, True], ids=["folder", "zip"])
+def test_mailboxes_without_suffix(
+    tmp_path: Path, files: dict[str, bytes], in_zip: bool
+) -> None:
+    path = tmp_path / ("mail.zip" if in_zip else "mail")
+    if in_zip:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+    else:
+        for name, content in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+    assert sorted(texts(path)) == ["a", "b"]
+    assert open_export(path).loader.inspect().kept == 2
+
+
 SKIPPED = {
     "expunged": (mail("x", "2", X_Mozilla_Status="0009"), "deleted"),
     "spam": (mail("x", "2", X_Gmail_Labels="Spam,Unread"), "spam"),
@@ -451,3 +485,44 @@ def test_other_files_are_not_recognized(tmp_path: Path, content: bytes) -> None:
         open_export(tmp_path / "a.mbox")
     with pytest.raises(ExportFormatError, match="contains no e-mail"):
         EmailChatLoader(tmp_path / "a.mbox").load()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"To": "(" * 20_000},
+        {"Subject": "=?utf-8?b?a?="},
+        {"Content_Type": "text/plain; " + '"\\;' * 10_000},
+    ],
+    ids=["parentheses", "encoded word", "parameters"],
+)
+def test_crafted_header_loses_no_other_mail(tmp_path: Path, headers: Any) -> None:
+    path = write(tmp_path, mail("a"), mail("x", "2", **headers), mail("b", "3"))
+    assert {"a", "b"} <= {*texts(path)}
+    assert EmailChatLoader(path).inspect().found == 3
+
+
+def test_copies_in_several_folders_are_read_once(tmp_path: Path) -> None:
+    reply = mail("Fine\n\nOn May 1, 2024 at 10:00, ann@x.org wrote:\n> Hi", "2")
+    for name in ("All.mbox", "Sent.mbox"):
+        (tmp_path / name).write_bytes(mbox(reply))
+    assert texts(tmp_path) == ["Fine"]
+
+
+def test_moved_message_is_not_deleted(tmp_path: Path) -> None:
+    """Thunderbird marks a message that was moved, and keeps it until it compacts."""
+    (tmp_path / "Inbox.mbox").write_bytes(mbox(mail("Hi", X_Mozilla_Status="0009")))
+    (tmp_path / "Work.mbox").write_bytes(mbox(mail("Hi", X_Mozilla_Status="0001")))
+    assert texts(tmp_path) == ["Hi"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"), [("ST", "deleted"), ("DS", "draft"), ("S", None)]
+)
+def test_flags_of_maildir(tmp_path: Path, flags: str, reason: str | None) -> None:
+    for folder in ("cur", "new", "tmp"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "cur" / "1.sea!2,S").write_bytes(mail("a"))
+    (tmp_path / "cur" / f"2.sea!2,{flags}").write_bytes(mail("b", "2"))
+    skipped = EmailChatLoader(tmp_path).inspect().skipped
+    assert dict(skipped) == ({reason: 1} if reason else {})

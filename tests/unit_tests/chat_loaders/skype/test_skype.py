@@ -237,3 +237,14 @@ def test_other_tar_is_not_recognized(tmp_path: Path) -> None:
         open_export(tmp_path / "a.tar")
     with pytest.raises(ExportFormatError, match=r"a\.tar"):
         SkypeChatLoader(tmp_path / "a.tar").load()
+
+
+def test_sparse_tar_is_refused(tmp_path: Path) -> None:
+    """Of 10 kB, with a file of 2 GB."""
+    member = tarfile.TarInfo("messages.json")
+    member.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": "2000000000"}
+    path = tmp_path / "export.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(member)
+    with pytest.raises(ExportFormatError, match=r"no messages\.json"):
+        SkypeChatLoader(path).load()

@@ -175,6 +175,21 @@ def test_inline_bot_is_split_from_name(
     assert message.additional_kwargs.get("forwarded_from") == author
 
 
+def test_reaction_counts_its_pictures(tmp_path: Path) -> None:
+    picture = (
+        '<div class="userpic userpic2" style="width: 20px"><div class="initials" '
+        'title="Bo">B</div></div>'
+    )
+    reaction = (
+        '<span class="reactions"><span class="reaction"><span class="emoji">👍</span>'
+        f'<span class="userpics">{picture * 3}</span></span></span>'
+    )
+    (message,) = load(write_page(tmp_path, ("Ann", text_block("Hi") + reaction)))
+    assert message.additional_kwargs["reactions"] == [
+        {"reaction": "👍", "sender": "unknown", "count": 3}
+    ]
+
+
 def test_reactions_are_read(tmp_path: Path) -> None:
     reaction = (
         '<span class="reactions"><span class="reaction"><span class="emoji">👍</span>'

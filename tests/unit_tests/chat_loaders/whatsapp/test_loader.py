@@ -1,5 +1,6 @@
 """Files, zips and folders with chats, options, and warnings."""
 
+import warnings
 from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
@@ -254,3 +255,13 @@ def test_mark_in_a_hebrew_chat_may_be_typed(
         chat.says("Ann", line)
     kept = texts(chat.to_file(tmp_path / "_chat.txt"))
     assert len(kept) == len(lines) - skipped
+
+
+def test_file_of_another_app_is_an_error_without_warnings(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    path.write_bytes(b"SQLite format 3\0\xff")
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(ExportFormatError, match="not a WhatsApp chat"),
+    ):
+        WhatsAppChatLoader(path).load()

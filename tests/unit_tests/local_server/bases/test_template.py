@@ -183,6 +183,81 @@ def test_each_message_is_rendered_once_and_in_order(
     assert all(part.startswith(r) for part, r in zip(learned, replies, strict=True))
 
 
+# Their roles are plain text. Each is similar to the published one of its family.
+_PLAIN = {
+    "llama2": """
+{%- if messages[0]['role'] == 'system' -%}
+{%- set rules = '<<SYS>>\\n' + messages[0]['content'] + '\\n<</SYS>>\\n\\n' -%}
+{%- set messages = messages[1:] -%}{%- else -%}{%- set rules = '' -%}{%- endif -%}
+{%- for m in messages -%}{%- if m['role'] == 'user' -%}
+{{- bos_token + '[INST] ' + (rules if loop.first else '') + m['content'] -}}
+{{- ' [/INST]' -}}{%- else -%}{{- ' ' + m['content'] + ' ' + eos_token -}}
+{%- endif -%}{%- endfor -%}""",
+    "vicuna": """A chat between a user and an assistant. {% for m in messages -%}
+{%- if m['role'] == 'assistant' -%}{{- 'ASSISTANT: ' + m['content'] + eos_token -}}
+{%- else -%}{{- 'USER: ' + m['content'] + ' ' -}}{%- endif -%}{%- endfor -%}
+{%- if add_generation_prompt -%}{{- 'ASSISTANT:' -}}{%- endif -%}""",
+    "alpaca": """{{ bos_token }}Write a response.
+
+{% for m in messages -%}{%- if m['role'] == 'assistant' -%}
+{{- '### Response:\\n' + m['content'] + eos_token + '\\n\\n' -}}{%- else -%}
+{{- '### Instruction:\\n' + m['content'] + '\\n\\n' -}}{%- endif -%}{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '### Response:\\n' -}}{%- endif -%}""",
+    "zephyr": """{%- for m in messages -%}
+{{- '<|' + m['role'] + '|>\\n' + m['content'] + eos_token + '\\n' -}}{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|assistant|>\\n' -}}{%- endif -%}""",
+}
+_LLAMA2_MARKERS = ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"]
+_MARKERS = {
+    "llama2": _LLAMA2_MARKERS,
+    "llava_next": _LLAMA2_MARKERS,
+    "vicuna": ["USER:", "ASSISTANT:"],
+    "alpaca": ["### Instruction:", "### Response:"],
+    "zephyr": ["<|system|>", "<|user|>", "<|assistant|>"],
+    "idefics3": ["User:", "Assistant:", "<end_of_utterance>"],
+    "smolvlm": ["User:", "Assistant:", "<end_of_utterance>"],
+}
+_CUT = st.integers(0, 4)
+
+
+def _texts(markers: list[str]) -> st.SearchStrategy[str]:
+    """Texts of markers, their parts and others."""
+    part = st.builds(
+        lambda marker, start, end: marker[start : len(marker) - end],
+        st.sampled_from(markers),
+        _CUT,
+        _CUT,
+    )
+    piece = st.sampled_from([*markers, "\n", " ", "a", ":", "<", "["]) | part
+    return st.lists(piece, max_size=12).map("".join)
+
+
+@pytest.mark.parametrize("name", [*_NAMES, *_PLAIN])
+@given(data=st.data())
+def test_no_text_opens_another_turn(name: str, data: st.DataObject) -> None:
+    """Whatever one text is, the other turns and their labels are the same."""
+    source = _PLAIN.get(name) or _published(name)
+    derived = _derive(source, ["<s>", "</s>"] if name in _PLAIN else None)
+    chat = _messages(["system", *_CHAT])
+    rendered = _render(derived, chat, prompt=True)
+    tokens = [token for token in derived.control_tokens if token in rendered]
+    markers = [*tokens, *_MARKERS.get(name, [])]
+    pattern = "|".join(map(re.escape, markers))
+    place = data.draw(st.integers(0, len(chat) - 1))
+    text = data.draw(_texts(markers))
+    results = []
+    for content in ("hare", text):
+        chat[place] = {**chat[place], "content": content}
+        prepared = derived.prepare(chat)
+        others = [m["content"] for n, m in enumerate(prepared) if n != place]
+        learned = _learned(derived, prepared)
+        if chat[place]["role"] == "assistant":
+            learned.pop(place // 2 - 1)
+        rendered = _render(derived, prepared, prompt=True)
+        results.append((re.findall(pattern, rendered), others, learned))
+    assert results[0] == results[1]
+
+
 def test_tools_are_rendered_by_the_original_template() -> None:
     source = _published("qwen3_5_nothink")
     derived = _derive(source)

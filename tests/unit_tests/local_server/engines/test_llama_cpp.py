@@ -454,6 +454,29 @@ async def test_idle_child_gives_its_memory_back(
     assert text_of(await ask(engine, **_GREEDY)) == before
 
 
+@pytest.mark.parametrize("end", ["idle", "kill"])
+async def test_base_deleted_while_mapped_is_a_sentence(
+    make: Callable[..., LlamaCppEngine],
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_gguf: Path,
+    tmp_path: Path,
+    end: str,
+) -> None:
+    """It answers as long as the system keeps the file for it."""
+    monkeypatch.setattr(llama_cpp, "IDLE_SECONDS", 1 if end == "idle" else 600)
+    file = Path(shutil.copy(tiny_gguf, tmp_path / "base.gguf"))
+    engine = make(file=file)
+    await ask(engine, max_tokens=1)
+    await asyncio.to_thread(file.unlink)
+    if end == "kill":
+        assert (await ask(engine, max_tokens=1)).choices
+        _processes(engine)[0].kill()
+    await asyncio.sleep(2)
+    with pytest.raises(RequestError, match=r"base\.gguf is missing. Restore") as caught:
+        await ask(engine, max_tokens=1)
+    assert caught.value.status == 503
+
+
 @pytest.mark.parametrize("family", sorted(set(TINY_MODELS) - {"falcon-h1"}))
 async def test_prompts_match_those_of_training(
     make: Callable[..., LlamaCppEngine], tmp_path: Path, family: str

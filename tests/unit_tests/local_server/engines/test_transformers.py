@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -16,12 +17,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from langchain_chatexports.local_server.bases.labels import encode_prompt
 from langchain_chatexports.local_server.engines import transformers as engine_module
-from langchain_chatexports.local_server.engines.sampling import Sampling
-from langchain_chatexports.local_server.engines.transformers import TransformersEngine
-from langchain_chatexports.local_server.engines.transformers_child import (
+from langchain_chatexports.local_server.engines.loaded_base import (
     LoadedBase,
     Request,
 )
+from langchain_chatexports.local_server.engines.sampling import Sampling
+from langchain_chatexports.local_server.engines.transformers import TransformersEngine
 from langchain_chatexports.local_server.errors import RequestError
 from langchain_chatexports.local_server.workspace import Model
 from tests.unit_tests.builders.engines import (
@@ -202,9 +203,10 @@ async def test_idle_child_ends(
 
 
 async def test_missing_base_is_a_sentence(tmp_path: Path, tiny_base: Path) -> None:
-    engine = open_transformers(tiny_base)
-    engine._directory = tmp_path
-    with pytest.raises(RequestError, match=r"could not be loaded: .*config") as caught:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    engine = open_transformers(base)
+    shutil.rmtree(base)
+    with pytest.raises(RequestError, match=r"base is missing. Restore it") as caught:
         await ask(engine)
     assert caught.value.status == 503
     await engine.aclose()

@@ -1,5 +1,6 @@
 """Training of an adapter: labels, batches, saves and what comes out."""
 
+import json
 import subprocess
 import sys
 from itertools import pairwise
@@ -27,6 +28,7 @@ from langchain_chatexports.local_server.errors import (
     BaseMissingError,
     InvalidExamplesError,
 )
+from langchain_chatexports.local_server.training import samples
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     create_lora_config,
@@ -34,6 +36,7 @@ from langchain_chatexports.local_server.training.hyperparameters import (
 from langchain_chatexports.local_server.training.linear import use_fused_layers
 from langchain_chatexports.local_server.training.lora import order_batches, pad
 from langchain_chatexports.local_server.training.steps import ChatTrainer
+from langchain_chatexports.local_server.workspace.jobs import SAMPLE
 from tests.unit_tests.builders.lora_runs import RecordedProgress, run_lora
 from tests.unit_tests.builders.tiny_base import dialogues
 from tests.unit_tests.builders.tiny_models import write_tiny_model
@@ -70,6 +73,23 @@ def test_each_step_is_reported(tiny_base: Path, tmp_path: Path) -> None:
     assert progress.results["trained_tokens"] > 0
     # Twice the tokens of nearly all replies.
     assert progress.results["reply_tokens"] == 28
+
+
+def test_samples_change_nothing_of_the_training(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run_lora(_progress(tmp_path / "plain"), tiny_base)
+    monkeypatch.setattr(samples, "_SECONDS", 0.0)
+    monkeypatch.setattr(samples, "_SHARE", 0)
+    shown = run_lora(_progress(tmp_path / "shown"), tiny_base)
+    _assert_equal(_weights(plain), _weights(shown))
+    file = tmp_path / "shown" / "job" / SAMPLE
+    sample = json.loads(file.read_text())
+    asked = [m["content"] for e in dialogues(10) for m in e["messages"]]
+    assert sample["message"] in asked
+    assert isinstance(sample["answer"], str)
+    assert file.stat().st_mode & 0o077 == 0
+    assert not (tmp_path / "plain" / "job" / SAMPLE).exists()
 
 
 def test_model_has_one_adapter_and_its_tokenizer(

@@ -1,7 +1,12 @@
 """The data directory: whose it is, where it is, and who may read it."""
 
+import errno
 import os
 import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +15,11 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.errors import DataDirectoryError, DiskFullError
-from langchain_chatexports.local_server.workspace import Workspace, data_directory
+from langchain_chatexports.local_server.workspace import (
+    DataDirectory,
+    Workspace,
+    data_directory,
+)
 from tests.unit_tests.builders.workspaces import add_job
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
@@ -104,12 +113,71 @@ def test_half_created_directory_is_finished(tmp_path: Path) -> None:
     add_job(workspace)
 
 
+# What a user finds out about a data directory that others made, as one line each.
+_ATTEMPTS = """
+import os
+import sys
+import filelock, psutil
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.workspace import Workspace
+
+if os.geteuid() == 0:  # No mode keeps root out.
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+def attempt(name):
+    try:
+        workspace = Workspace(sys.argv[1])
+        job = workspace.jobs.list()[0]
+        calls = {
+            "snapshot": lambda: len(workspace.snapshot().jobs),
+            "prepare": workspace.prepare,
+            "pause": lambda: workspace.jobs.pause(job.id),
+            "delete": lambda: workspace.delete(job.id),
+        }
+        return calls[name]()
+    except LocalServerError as error:
+        return error
+
+for name in ("snapshot", "prepare", "pause", "delete"):
+    print(attempt(name))
+"""
+
+
 @posix
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="is root")
-def test_read_only_directory_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir(mode=0o500)
-    with pytest.raises(DataDirectoryError, match="data_dir"):
-        Workspace(tmp_path / "data").prepare()
+@pytest.mark.parametrize("mode", [0o000, 0o555])
+def test_directory_without_permission_is_a_sentence(mode: int) -> None:
+    """A read-only one can be shown; nothing in it is changed."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        _check_without_permission(Path(folder) / "data", mode)
+
+
+def _check_without_permission(data: Path, mode: int) -> None:
+    workspace = Workspace(data)
+    job = add_job(workspace)
+    for path in (*data.iterdir(), data):
+        path.chmod(mode if path.is_dir() else 0o444)
+    result = subprocess.run(  # noqa: S603 - our own interpreter and code.
+        [sys.executable, "-c", _ATTEMPTS, str(data)],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for path in (data, *data.iterdir()):
+        path.chmod(0o700)
+    shown, *refused = result.stdout.splitlines()
+    if mode:
+        assert shown == "1"
+    else:
+        refused.append(shown)
+    for line in refused:
+        assert str(data) in line
+        assert "Choose another one" in line or "try again" in line
+    assert workspace.jobs.get(job.id) == job
+    assert workspace.files.get(job.training_file)
 
 
 def test_unwritable_directory_is_refused(
@@ -150,16 +218,42 @@ def test_full_disk_changes_nothing(tmp_path: Path) -> None:
     job = add_job(workspace)
     with (  # noqa: PT012 - the update or its commit fails.
         pytest.raises(DiskFullError, match="Free some space"),
-        workspace._data.connect(writes=True) as database,
+        DataDirectory(workspace.data_dir).connect(writes=True) as database,
     ):
         database.execute("PRAGMA max_page_count = 1")
         database.execute("UPDATE jobs SET label = ?", ("x" * 100_000,))
     assert workspace.jobs.get(job.id) == job
 
 
+def test_full_disk_stores_no_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    workspace = Workspace(tmp_path)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(DiskFullError, match="Free some space"):
+        workspace.files.create(b"{}")
+    assert not list((tmp_path / "files").iterdir())
+
+
+def test_busy_database_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while the program that writes to it is suspended."""
+    workspace = Workspace(tmp_path)
+    job = add_job(workspace)
+    monkeypatch.setattr(data_directory, "_BUSY_SECONDS", 0.0)
+    with closing(sqlite3.connect(tmp_path / "chatexports.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DataDirectoryError, match="If it is suspended"):
+            workspace.jobs.pause(job.id)
+
+
 def test_missing_database_is_not_created(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    with pytest.raises(LocalServerError), workspace._data.connect():
+    with pytest.raises(LocalServerError), DataDirectory(workspace.data_dir).connect():
         pass
     assert not list(tmp_path.iterdir())
 

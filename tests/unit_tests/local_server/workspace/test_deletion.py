@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.errors import NotFoundError, StateError
+from langchain_chatexports.local_server.errors import (
+    DataDirectoryError,
+    NotFoundError,
+    StateError,
+)
 from langchain_chatexports.local_server.workspace import (
     Job,
     Jobs,
@@ -217,7 +221,7 @@ def test_failed_deletion_can_be_repeated(
 
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.unlink", fail)
-        with pytest.raises(PermissionError):
+        with pytest.raises(DataDirectoryError, match=r"another process.*try again"):
             workspace.delete(paused.id)
     assert workspace.jobs.get(paused.id) == paused
     workspace.delete(paused.id)

@@ -15,6 +15,7 @@ from langchain_chatexports.local_server.errors import (
     StateError,
 )
 from langchain_chatexports.local_server.workspace import (
+    DataDirectory,
     Event,
     Job,
     QueueState,
@@ -194,10 +195,8 @@ def test_follow_can_be_stopped(workspace: Workspace, job: Job) -> None:
 def test_queued_job_has_a_position(workspace: Workspace) -> None:
     first, second, third = (add_job(workspace, key=str(n)) for n in range(3))
     workspace.jobs.move(second.id, State.RUNNING, "x", sources=(State.QUEUED,))
-    snapshot = workspace.snapshot()
-    ahead = [snapshot.jobs_ahead(job) for job in snapshot.jobs]
-    assert [job.id for job in snapshot.jobs] == [third.id, second.id, first.id]
-    assert ahead == [2, 0, 1]
+    jobs = workspace.snapshot().jobs
+    assert [job.id for job in jobs] == [third.id, second.id, first.id]
     message = workspace.jobs.events(third.id)[-1].message
     assert message == (
         f"Queued behind job {second.id} (position 3); jobs run one at a time"
@@ -238,7 +237,7 @@ def test_snapshot_is_fast(workspace: Workspace) -> None:
     for number in range(12):
         add_job(workspace, key=str(number))
     job = workspace.jobs.list()[0]
-    with workspace._data.connect(writes=True) as database:
+    with DataDirectory(workspace.data_dir).connect(writes=True) as database:
         rows = [(job.id, 0.0, "step", "info", "Step", "{}")] * 2000
         columns = "job_id, created_at, kind, level, message, data"
         query = f"INSERT INTO events ({columns}) VALUES (?, ?, ?, ?, ?, ?)"

@@ -1,0 +1,109 @@
+"""`chatexports status`: what runs, how far, and what uses the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from langchain_chatexports._progress import time_left
+from langchain_chatexports.cli._console import (
+    command_line,
+    print_json,
+    print_line,
+    show,
+    show_rows,
+)
+from langchain_chatexports.cli._options import AsJson, DataDir, IndexDir, command
+from langchain_chatexports.cli._training import data_dir_options
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server import Job, State, Workspace
+from langchain_chatexports.retrieval import ChatIndex
+from langchain_chatexports.workflows.models import LocalData, list_data
+from langchain_chatexports.workflows.train import (
+    explain_wait,
+    find_seconds_left,
+    format_progress,
+)
+
+_UNFINISHED = (State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED)
+
+
+@command
+def status(
+    *, data_dir: DataDir = None, index_dir: IndexDir = None, as_json: AsJson = False
+) -> None:
+    """Show what runs, how far it is, and what uses the disk.
+
+    For example:
+        chatexports status
+    """
+    workspace = Workspace(data_dir)
+    data = list_data(workspace, index_dir)
+    jobs = [job for job in data.jobs_without_model if job.state in _UNFINISHED]
+    parts = [*_disk(data, workspace)]
+    free = workspace.free_bytes
+    if as_json:
+        print_json(
+            {
+                "jobs": [
+                    {"id": job.id, "state": job.state, "step": job.step} for job in jobs
+                ],
+                "disk": [{"what": what, "size_bytes": size} for what, size, _ in parts],
+                "free_bytes": free,
+            }
+        )
+        return
+    for job in jobs:
+        show(_describe(workspace, job))
+    if not jobs:
+        show("Nothing is being trained.")
+    elif reason := explain_wait(data.snapshot.queue):
+        print_line(reason)
+    rows = [(what, f"{size / 1e6:,.1f} MB", how) for what, size, how in parts if size]
+    if rows:
+        show_rows([("on this disk", "size", "to delete it"), *rows])
+    show(f"Free: {free / 1e9:,.1f} GB")
+
+
+def _describe(workspace: Workspace, job: Job) -> str:
+    text = f"{job.id}: {job.state}, {format_progress(job)}"
+    left = find_seconds_left(workspace, job)
+    return text if left is None else f"{text}, {time_left(left)}"
+
+
+def _disk(data: LocalData, workspace: Workspace) -> Iterator[tuple[str, int, str]]:
+    """Yield what is stored, its size in bytes, and how to delete it."""
+    options = data_dir_options(workspace)
+    for model in data.models:
+        name = model.short_name
+        deletion = command_line("models", "--delete", name, *options)
+        yield f"model {name}", model.size_bytes, deletion
+    for job in data.jobs_without_model:
+        saves = sum(_sizes(workspace.jobs.folder(job.id)))
+        deletion = command_line("models", "--delete", job.id, *options)
+        yield f"job {job.id}", saves, deletion
+    examples = sum(file.size_bytes for file in data.snapshot.files)
+    yield "training examples", examples, "deleted with the models"
+    for path in data.indexes:
+        deletion = command_line("search", "--delete-indexes")
+        yield f"search index of {_name(path)}", path.stat().st_size, deletion
+    for base in data.bases:
+        yield f"base {base.id}", base.size_bytes or 0, "hf cache rm (others may use it)"
+    note = "may be deleted; made again if needed"
+    yield "converted bases", data.cache_bytes, note
+
+
+def _name(index: Path) -> str:
+    """Return the first title of an index's chats, and the number of the others."""
+    titles: list[str] = []
+    with suppress(ChatExportError, OSError), ChatIndex(index) as opened:
+        titles = [chat.title or "untitled" for chat in opened.chats()]
+    others = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
+    return f"{titles[0]}{others}" if titles else index.name
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for path in folder.rglob("*") if folder.exists() else ():
+        with suppress(OSError):  # It may be deleted meanwhile.
+            yield path.stat().st_size if path.is_file() else 0

@@ -1,0 +1,143 @@
+"""Propose a base for a language, the memory of this machine and a time limit."""
+
+from dataclasses import dataclass
+
+from langchain_chatexports._terminal import short_duration
+from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.local_server.bases.base import (
+    Base,
+    fitting_bases,
+    known_bases,
+)
+
+
+class NoBaseError(LocalServerError):
+    """Raised if no available base supports the language of the chats."""
+
+    def __init__(
+        self, message: str, language: str | None, *, can_download: bool
+    ) -> None:
+        """Initialize the error."""
+        super().__init__(message)
+        self.language = language
+        self.can_download = can_download
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """The base proposed for these chats and this machine."""
+
+    base: Base
+    seconds: float
+    """The estimated time to train it, or to generate a reply."""
+
+    limit: int | None = None
+    """How many of the newest examples fit the time limit; `None` for all."""
+
+    language: str | None = None
+    better: Base | None = None
+    is_trained: bool = True
+
+    def __str__(self) -> str:
+        """Return one line with the base, the reason, its size and the duration."""
+        scope = f" for chats in {language_name(self.language)}" if self.language else ""
+        condition = "that this machine runs well"
+        if self.better is not None:
+            condition = "on this machine"
+        reason = f"the best known one{scope} {condition}"
+        if self.base.is_default:
+            reason = "a tiny demo model that speaks a little English"
+        if self.is_trained:
+            duration = f"trains in about {short_duration(self.seconds)} (estimated)"
+        else:
+            duration = f"replies in about {max(1, round(self.seconds))} s (estimated)"
+        size = self.base.download_text() or "already downloaded"
+        license_ = f"license: {self.base.license}" if self.base.license else ""
+        details = "; ".join(filter(None, (reason, size, duration, license_)))
+        return f"Base model: {self.base.name}, {details}"
+
+
+def propose_base(
+    language: str | None,
+    default_seconds: float,
+    limit_seconds: float,
+    *,
+    is_trained: bool = True,
+    downloads: bool = True,
+    with_default: bool = False,
+) -> BaseChoice:
+    """Choose the best base within a time limit; if all take longer, the smallest.
+
+    Args:
+        language: The language of the chats; `None` if unknown.
+        default_seconds: How long the default base takes.
+        limit_seconds: The limit.
+        is_trained: Whether it is trained. For a talk without training, local bases
+            other than the default are preferred to downloads.
+        downloads: Whether to include bases that are not on this machine.
+        with_default: Whether to include the default base, a tiny demo model.
+
+    Raises:
+        NoBaseError: If no base supports the language.
+    """
+    bases = _filter_by_language(fitting_bases(is_trained=is_trained), language)
+    local_bases = [base for base in bases if _is_local(base)]
+    if not is_trained and not all(base.is_default for base in local_bases):
+        downloads = False
+
+    def find_best(pool: list[Base]) -> tuple[Base, float]:
+        allowed = [base for base in pool if with_default or not base.is_default]
+        timings = [
+            (base, base.training_seconds(default_seconds) or 0.0)
+            for base in allowed or pool
+        ]
+        in_limit = [timing for timing in timings if timing[1] <= limit_seconds]
+        return in_limit[-1] if in_limit else timings[0]
+
+    best, duration = find_best(bases)
+    if downloads or _is_local(best):
+        return BaseChoice(best, duration, language=language, is_trained=is_trained)
+    if not local_bases:
+        smaller = "".join(
+            f"\n  --base {base.id}  ({base.download_text()})"
+            for base in bases
+            if base.is_open and (base.size_bytes or 0) < (best.size_bytes or 0)
+        )
+        msg = (
+            f"No base model on this machine supports {language_name(language)}. "
+            f"Download {best.id} ({best.download_text()}, license: {best.license}) "
+            "with --yes, or take a smaller one, whose answers make less sense, or a "
+            f".gguf file that you have:{smaller}\n  --base FILE.gguf"
+        )
+        raise NoBaseError(msg, language, can_download=True)
+    base, duration = find_best(local_bases)
+    return BaseChoice(
+        base, duration, language=language, better=best, is_trained=is_trained
+    )
+
+
+def language_name(language: str | None) -> str:
+    """Return the name of a language or script."""
+    return str(language).title()
+
+
+def _filter_by_language(bases: list[Base], language: str | None) -> list[Base]:
+    matching_bases = [base for base in bases if base.supports_language(language)]
+    if not matching_bases:
+        hints = [
+            f"The smallest, {base.id}, needs {(base.memory_bytes or 0) / 1e9:.1f} GB: "
+            f"try --base {base.id}."
+            for base in known_bases()
+            if base.is_open and base.supports_language(language)
+        ]
+        msg = (
+            f"No known base model for {language_name(language)} fits in half of this "
+            f"machine's memory. {''.join(hints[:1])}"
+        )
+        raise NoBaseError(msg.strip(), language, can_download=False)
+    return matching_bases
+
+
+def _is_local(base: Base) -> bool:
+    # The default base is small enough to download without asking.
+    return base.is_default or not base.needs_download()

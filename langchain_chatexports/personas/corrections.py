@@ -1,0 +1,273 @@
+"""What the person would have said instead: corrections, which are used at once."""
+
+import os
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from langchain_chatexports._files import translate_write_errors, write_atomic
+from langchain_chatexports._locks import ProcessLock
+from langchain_chatexports._terminal import plural
+from langchain_chatexports.chat_loaders.json_data import (
+    DECODE_ERRORS,
+    replace_lone_surrogates,
+)
+from langchain_chatexports.datasets.chat_prompts import ChatPrompt
+from langchain_chatexports.datasets.examples import TrainingExample, TrainingMessage
+from langchain_chatexports.datasets.replies import count_trigrams
+from langchain_chatexports.exceptions import ChatExportError, ExportWarning
+
+# Long messages are compared by their end.
+_MAX_COMPARED = 500
+# The share of equal trigrams from which a message is the same situation.
+_MIN_SIMILARITY = 0.5
+_MAX_NEAREST = 4
+# Prompts have the beginning of a long correction.
+_MAX_SHOWN = 500
+_LOCK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A reply of a model that the person would not have given."""
+
+    id: str
+    messages: tuple[TrainingMessage, ...] = field(repr=False)
+    """The messages before the reply; the last one is the user's."""
+
+    said: str = field(repr=False)
+    """What the model said."""
+
+    better: str = field(default="", repr=False)
+    """What the person would have said; empty for only "not that"."""
+
+    person: str = field(default="", repr=False)
+    model: str = ""
+    """The model that said it."""
+
+    time: float = 0.0
+    """When it was corrected, in Unix seconds."""
+
+    @property
+    def question(self) -> str:
+        """The message that the reply answers."""
+        return self.messages[-1]["content"]
+
+    def to_turns(self) -> list[BaseMessage]:
+        """Return the message and the better reply, for prompts; none for "not that"."""
+        if not self.better:
+            return []
+        question = self.question[-_MAX_COMPARED:]
+        return [HumanMessage(question), AIMessage(self.better[:_MAX_SHOWN])]
+
+    def rejects(self, reply: str) -> bool:
+        """Return whether a reply is what the model said, but for spaces."""
+        return reply.split() == self.said.split()
+
+    def to_example(self, prompt: ChatPrompt) -> TrainingExample:
+        """Return a training example, in which only the better reply is learned."""
+        messages: list[TrainingMessage] = []
+        if prompt.system:
+            messages.append({"role": "system", "content": prompt.system})
+        for message in self.messages:
+            role, text = message["role"], message["content"]
+            if role == "user":
+                messages.append({"role": role, "content": prompt.add_label(text)})
+            else:
+                messages.append({"role": role, "content": text, "weight": 0})
+        messages.append({"role": "assistant", "content": self.better})
+        return {"messages": messages}
+
+
+class Corrections:
+    """The corrections of a person's models, in a file that only its owner can read.
+
+    Each is a line of JSON, and on disk when `add` returns. Several processes can use
+    the file. A line that cannot be read, such as one that a full disk or a killed
+    process left, is skipped with a warning.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        person: str = "",
+        others: Iterable[Path] = (),
+        creates_folder: bool = False,
+    ) -> None:
+        """Initialize the corrections; the file may not exist.
+
+        Args:
+            path: The file to add to; `None` keeps corrections in memory.
+            person: Whose replies they correct.
+            others: More files to read, such as those of earlier models.
+            creates_folder: Whether `add` creates the folder of the file.
+        """
+        self.path = None if path is None else Path(path).expanduser()
+        self.person = person
+        self._creates_folder = creates_folder
+        self._paths = (*others, *([self.path] if self.path else []))
+        self._versions: object = None
+        self._items: list[tuple[Correction, Counter[str]]] = []
+
+    def __iter__(self) -> Iterator[Correction]:
+        """Yield the corrections, oldest first in each file."""
+        self._load()
+        return iter([correction for correction, _ in self._items])
+
+    def __len__(self) -> int:
+        """Return the number of corrections."""
+        return len([*iter(self)])
+
+    def add(
+        self,
+        messages: Iterable[Mapping[str, Any]],
+        said: str,
+        better: str = "",
+        *,
+        model: str = "",
+    ) -> Correction:
+        """Keep a correction; an equal one is not kept twice.
+
+        Args:
+            messages: The messages before the reply, in OpenAI's format.
+            said: What the model said.
+            better: What the person would have said; empty for only "not that".
+            model: The model that said it.
+
+        Raises:
+            ValueError: If there is no reply, or no message of the user before it.
+            ChatExportError: If the file cannot be written.
+        """
+        chat = [
+            TrainingMessage(role=m["role"], content=_clean(m["content"]))
+            for m in messages
+        ]
+        values = (tuple(chat), _clean(said), _clean(better), self.person, model)
+        new = Correction(uuid4().hex, *values, time.time())
+        if not chat or chat[-1]["role"] != "user" or not new.said:
+            msg = "Only a reply to a message of the user can be corrected."
+            raise ValueError(msg)
+        with self._locked():
+            for known in self:
+                if (known.messages, known.said, known.better) == values[:3]:
+                    return known
+            if self.path is not None:
+                _append(self.path, msgspec.json.encode(new) + b"\n")
+            self._items.append((new, _trigrams(new.question)))
+            self._versions = [*map(_version, self._paths)]
+        return new
+
+    def delete(self, correction_id: str) -> None:
+        """Delete a correction of the file to add to, if it is there."""
+        with self._locked():
+            if self.path is None:
+                self._items = [i for i in self._items if i[0].id != correction_id]
+            elif self.path.exists():
+                lines = self.path.read_bytes().splitlines(keepends=True)
+                kept = (x for x in lines if not _has_id(_decode(x), correction_id))
+                write_atomic(self.path, b"".join(kept))
+
+    def nearest(self, message: str, k: int = _MAX_NEAREST) -> list[Correction]:
+        """Return up to `k` corrections of messages like this one, best match last.
+
+        If a message was corrected more than once, the latest correction counts.
+        """
+        self._load()
+        grams = _trigrams(message)
+        found: dict[str, tuple[float, int, Correction]] = {}
+        for number, (correction, other) in enumerate(self._items):
+            overlap = 2 * (grams & other).total()
+            similarity = overlap / (grams.total() + other.total())
+            if similarity >= _MIN_SIMILARITY:
+                key = correction.question if correction.better else correction.id
+                found[key] = similarity, number, correction
+        ranked = sorted(found.values(), key=lambda each: each[:2])
+        return [correction for *_, correction in ranked[-k:]]
+
+    def _load(self) -> None:
+        """Read the files again if one has changed."""
+        versions = [*map(_version, self._paths)]
+        if not self._paths or versions == self._versions:
+            return
+        self._versions, self._items = versions, []
+        for path in self._paths:
+            lines = path.read_bytes().splitlines() if path.exists() else []
+            found = [c for c in map(_decode, lines) if c is not None]
+            self._items += [(c, _trigrams(c.question)) for c in found]
+            if damaged := len(lines) - len(found):
+                msg = (
+                    f"{path}: {plural(damaged, 'correction')} could not be read. "
+                    "The others are used."
+                )
+                warnings.warn(ExportWarning(msg), stacklevel=4)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from changing the file."""
+        if self.path is None:
+            yield
+            return
+        with translate_write_errors(self.path):
+            if self._creates_folder:
+                self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            lock = ProcessLock(self.path.with_suffix(".lock"))
+            if not lock.acquire(timeout=_LOCK_SECONDS):
+                msg = f"{self.path} is used by another program. Try again."
+                raise ChatExportError(msg)
+            with lock:
+                yield
+
+
+def _clean(text: str) -> str:
+    return replace_lone_surrogates(text).strip()
+
+
+def _trigrams(message: str) -> Counter[str]:
+    return count_trigrams(message[-_MAX_COMPARED:])
+
+
+def _version(path: Path) -> object:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Append a line completely or not at all, and wait until it is on disk."""
+    path.touch(0o600)
+    with path.open("a+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        # After the half of a line that a killed process left.
+        data = line if file.read(1) in {b"", b"\n"} else b"\n" + line
+        try:
+            while data:
+                data = data[file.write(data) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def _decode(line: bytes) -> Correction | None:
+    try:
+        correction = msgspec.json.decode(line, type=Correction)
+    except DECODE_ERRORS:
+        return None
+    return correction if correction.messages else None
+
+
+def _has_id(correction: Correction | None, correction_id: str) -> bool:
+    return correction is not None and correction.id == correction_id
