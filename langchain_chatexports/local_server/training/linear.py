@@ -2,7 +2,9 @@
 
 PEFT computes `base(x) + up(down(x)) * scaling` in four passes over the result, and as
 many over its gradient. For small models on a CPU they cost a tenth of a step
-(`benchmarks/training_floor.py`), so matrix products add to the result in place.
+(`benchmarks/training_floor.py`), so matrix products add to the result in place. The
+adapter's weights are float32, and its products have the base's precision, as with
+torch's autocast.
 """
 
 from functools import partial
@@ -26,6 +28,8 @@ class _LoraLinear(torch.autograd.Function):  # type: ignore[misc] # untyped.
         scaling: float,
     ) -> torch.Tensor:
         rows = x.flatten(0, -2)
+        ctx.dtype = down.dtype
+        down, up = down.to(x.dtype), up.to(x.dtype)
         hidden = rows @ down.t()
         result = linear(rows, weight, bias).addmm_(hidden, up.t(), alpha=scaling)
         ctx.save_for_backward(rows, hidden, weight, down, up)
@@ -41,12 +45,12 @@ class _LoraLinear(torch.autograd.Function):  # type: ignore[misc] # untyped.
         if ctx.needs_input_grad[0]:
             of_x = (gradient @ weight).addmm_(of_hidden, down).view(ctx.shape)
         # Short rows by long columns: the transposed product takes twice as long.
-        of_up = (hidden.t() @ gradient).mul_(ctx.scaling).t()
-        return of_x, None, None, of_hidden.t() @ rows, of_up, None
+        of_up = (hidden.t() @ gradient).mul_(ctx.scaling).t().to(ctx.dtype)
+        return of_x, None, None, (of_hidden.t() @ rows).to(ctx.dtype), of_up, None
 
 
 def use_fused_layers(model: Any) -> None:
-    """Replace the forward pass of PEFT's layers whose parts have one precision."""
+    """Replace the forward pass of PEFT's layers, except of quantized ones."""
     from peft.tuners.lora.layer import Linear
 
     for layer in model.modules():
@@ -55,7 +59,7 @@ def use_fused_layers(model: Any) -> None:
         (name,) = layer.active_adapters
         down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
         base = layer.get_base_layer()
-        if base.weight.dtype == down.dtype:
+        if type(base) is torch.nn.Linear:
             layer.forward = partial(_forward, base, down, up, layer.scaling[name])
 
 

@@ -258,30 +258,47 @@ def test_steps_bound_the_number_of_lengths() -> None:
     assert lengths == [64, 128]
 
 
+def _loss_and_gradients(
+    base: Path, dtype: str, *, fuse: bool
+) -> tuple[float, dict[str, torch.Tensor]]:
+    tokens = torch.arange(1, 30)[None]
+    torch.manual_seed(1)
+    model = load_base(base, "cpu", dtype)
+    config = create_lora_config(model)
+    config.init_lora_weights = False
+    tuned = get_peft_model(model, config)
+    if fuse:
+        use_fused_layers(tuned)
+    loss = tuned(input_ids=tokens, labels=tokens).loss
+    loss.backward()
+    named = tuned.named_parameters()
+    return float(loss.detach()), {n: p.grad for n, p in named if p.requires_grad}
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT's, about transformers.
 @pytest.mark.parametrize("family", ["llama-3.2", "qwen3.5"])
 def test_fused_layers_compute_like_pefts(family: str, tmp_path: Path) -> None:
     base = write_tiny_model(tmp_path / "base", family)
-    tokens = torch.arange(1, 30)[None]
-    found = []
-    for fuse in (False, True):
-        torch.manual_seed(1)
-        model = load_base(base, "cpu", "float32")
-        config = create_lora_config(model)
-        config.init_lora_weights = False
-        tuned = get_peft_model(model, config)
-        if fuse:
-            use_fused_layers(tuned)
-        loss = tuned(input_ids=tokens, labels=tokens).loss
-        loss.backward()
-        named = tuned.named_parameters()
-        gradients = {name: p.grad for name, p in named if p.requires_grad}
-        found.append((float(loss.detach()), gradients))
-    (loss, gradients), (fused_loss, fused_gradients) = found
+    loss, gradients = _loss_and_gradients(base, "float32", fuse=False)
+    fused_loss, fused_gradients = _loss_and_gradients(base, "float32", fuse=True)
     assert fused_loss == pytest.approx(loss, rel=1e-6)
     assert gradients.keys() == fused_gradients.keys()
     for name, gradient in gradients.items():
         torch.testing.assert_close(fused_gradients[name], gradient)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT's, about transformers.
+@pytest.mark.parametrize("family", ["llama-3.2", "qwen3.5"])
+def test_fused_layers_round_bfloat16_like_pefts(family: str, tmp_path: Path) -> None:
+    base = write_tiny_model(tmp_path / "base", family)
+    _, exact = _loss_and_gradients(base, "float32", fuse=False)
+    errors = []
+    for fuse in (False, True):
+        _, gradients = _loss_and_gradients(base, "bfloat16", fuse=fuse)
+        assert {gradient.dtype for gradient in gradients.values()} == {torch.float32}
+        differences = [gradients[name] - exact[name] for name in exact]
+        errors.append(float(torch.cat([d.flatten() for d in differences]).norm()))
+    assert errors[1] < 2 * errors[0]
 
 
 def test_accuracy_starts_anew_after_each_step(tiny_base: Path) -> None:
