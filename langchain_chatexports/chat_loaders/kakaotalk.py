@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.chat_loaders.messages import (
     DetectedOwner,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Unpack
 
 from langchain_chatexports.chat_loaders.base import LoaderOptions
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.chat_loaders.messages import Message, attachment
 from langchain_chatexports.chat_loaders.text_exports import (

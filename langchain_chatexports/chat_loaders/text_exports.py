@@ -15,7 +15,8 @@ from typing import ClassVar, Unpack
 from langchain_chatexports._terminal import printable
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.conversation import MessageIds
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.local_times import (
     LocalClock,
     find_time_zone,

@@ -13,7 +13,7 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 from langchain_chatexports.exceptions import DamagedExportError, ExportFormatError
 

@@ -354,6 +354,13 @@ def mail_parameters() -> Files:
 
 
 @shape(MAIL)
+def mail_parts() -> Files:
+    parts = "--b\n\nx\n" * 50
+    text = f"{MAIL_HEAD}Content-Type: multipart/mixed; boundary=b\n\n{parts}--b--\n\n"
+    return {"a.mbox": until(20 * SIZE, text) + PAD}
+
+
+@shape(MAIL)
 def mail_charset() -> Files:
     head = f"{MAIL_HEAD}Content-Type: text/plain; charset=punycode\n\n"
     return {"a.mbox": head + until(SIZE, "a9zZ")}
