@@ -224,6 +224,14 @@ class ExportFiles:
             "the rest.",
         )
 
+    def report_encoding(self, file: ExportFile, encoding: str) -> None:
+        """Warn about a file that a program saved in another encoding."""
+        self.warn(
+            f"{file.label} is not UTF-8, so another program saved it. Its other "
+            f"characters are read as {encoding}. Export the chat again if they are "
+            "wrong."
+        )
+
     def warn(self, msg: str | Warning) -> None:
         """Issue a warning, unless warnings are suppressed."""
         if not self.is_quiet:
