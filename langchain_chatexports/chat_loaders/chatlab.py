@@ -17,7 +17,8 @@ import msgspec
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.conversation import MessageIds
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.json_data import (
     DECODE_ERRORS,
     clean_text,

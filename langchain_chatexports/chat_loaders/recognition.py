@@ -20,11 +20,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger import (
     FolderFacebookMessengerChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-from langchain_chatexports.chat_loaders.files import (
-    ExportFiles,
-    SkippedFilesWarning,
-    is_zip,
-)
+from langchain_chatexports.chat_loaders.files import ExportFiles, SkippedFilesWarning
 from langchain_chatexports.chat_loaders.imessage import (
     IMessageChatLoader,
     is_backup,
@@ -41,6 +37,7 @@ from langchain_chatexports.chat_loaders.sms import SmsChatLoader
 from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from langchain_chatexports.chat_loaders.whatsapp import WhatsAppChatLoader
+from langchain_chatexports.chat_loaders.zip_files import is_zip
 from langchain_chatexports.exceptions import ChatExportError, UnknownFormatError
 
 PLATFORM_NAMES = {

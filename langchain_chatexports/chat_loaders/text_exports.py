@@ -12,10 +12,12 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import ClassVar, Unpack
 
-from langchain_chatexports._terminal import printable
+from langchain_chatexports._terminal import plural, printable
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.conversation import MessageIds
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.legacy_text import decode_text
 from langchain_chatexports.chat_loaders.local_times import (
     LocalClock,
     find_time_zone,
@@ -112,7 +114,7 @@ class TextChatLoader(ChatExportLoader):
         super().__init__(path, **options)
         self.timezone = find_time_zone(timezone)
         try:
-            self._encodings = (codecs.lookup(encoding).name,) if encoding else ()
+            self.encoding = encoding and codecs.lookup(encoding).name
         except LookupError:
             msg = f"Unknown encoding {encoding!r}. Use a name such as cp932."
             raise ValueError(msg) from None
@@ -140,7 +142,7 @@ class TextChatLoader(ChatExportLoader):
         exports: dict[str, list[TextChat]] = defaultdict(list)
         for file in files.files if files.is_single_file else self._find_chats(files):
             try:
-                chat = self._read_file(file)
+                chat = self._read_file(file, files)
             except ChatExportError as error:
                 files.skip(error, file)
                 continue
@@ -165,7 +167,7 @@ class TextChatLoader(ChatExportLoader):
         if not file.name.lower().endswith(cls.suffixes):
             return False
         head = file.head(_HEAD_BYTES)
-        text = _decode(head, (), ("utf-8", *cls.encodings), is_cut=True)
+        text, _ = decode_text(head, cls.encodings, is_cut=True)
         return cls.is_chat([line.rstrip("\r") for line in text.split("\n")])
 
     def _find_chats(self, files: ExportFiles) -> list[ExportFile]:
@@ -174,14 +176,14 @@ class TextChatLoader(ChatExportLoader):
             files.details["other_texts"] = others
         return chats
 
-    def _read_file(self, file: ExportFile) -> TextChat:
+    def _read_file(self, file: ExportFile, files: ExportFiles) -> TextChat:
         if file.size > _MAX_BYTES:
             msg = (
                 f"{file.label} is larger than any chat ({file.size:,} bytes). "
                 f"{self.remedy}"
             )
             raise ExportFormatError(msg, path=file.path)
-        text = _decode(file.read(), self._encodings, ("utf-8", *self.encodings))
+        text = self._decode(file, files)
         chat = self.read_chat(text, file, LocalClock(self.timezone))
         if all(row.kind == "unreadable" for row in chat.messages):
             msg = (
@@ -190,6 +192,24 @@ class TextChatLoader(ChatExportLoader):
             )
             raise ExportFormatError(msg, path=file.path)
         return chat
+
+    def _decode(self, file: ExportFile, files: ExportFiles) -> str:
+        data = file.read()
+        text, encoding = decode_text(data, self.encodings)
+        if encoding and self.encoding:
+            text = data.decode(self.encoding, "replace")
+            if lost := text.count("\ufffd"):
+                files.report_loss(
+                    "unknown_characters",
+                    f"{file.label} has {plural(lost, 'character')} that are not "
+                    f"{self.encoding}. Pass another encoding, or export the chat "
+                    "again.",
+                    lost,
+                )
+        elif encoding:
+            files.report_encoding(file, encoding)
+        # Old programs for the Mac end lines with a carriage return.
+        return text if "\n" in text else text.replace("\r", "\n")
 
     def _build_conversation(
         self, chat_id: str, chats: list[TextChat], owners: Counter[str]
@@ -233,23 +253,6 @@ def _report_namesakes(name: str, chats: Sequence[TextChat], files: ExportFiles) 
                 "common and are read as one conversation. If they are of different "
                 "people, load them by themselves.",
             )
-
-
-def _decode(
-    data: bytes,
-    chosen: Sequence[str],
-    encodings: Sequence[str],
-    *,
-    is_cut: bool = False,
-) -> str:
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", "replace")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    for encoding in chosen or encodings:
-        with suppress(UnicodeDecodeError):
-            decoder = codecs.getincrementaldecoder(encoding)()
-            return decoder.decode(data, final=not is_cut)
-    return data.decode((*chosen, "utf-8")[0], "replace")
 
 
 def file_stem(file: ExportFile) -> str:

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from langchain_chatexports._version import __version__
-from langchain_chatexports.chat_loaders.files import walk_files
+from langchain_chatexports.chat_loaders.folder_files import walk_files
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.chat_loaders.session_source import SessionSource
 from langchain_chatexports.exceptions import (

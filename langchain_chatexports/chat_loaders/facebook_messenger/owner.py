@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.facebook_messenger.encoding import make_repair
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     Head,
@@ -25,7 +26,6 @@ from langchain_chatexports.chat_loaders.facebook_messenger.threads import (
     MessengerExport,
     Thread,
 )
-from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import decode_json
 from langchain_chatexports.chat_loaders.messages import DetectedOwner
 from langchain_chatexports.exceptions import ChatExportError

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.facebook_messenger.encoding import make_repair
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     is_deleted_account,
 )
-from langchain_chatexports.chat_loaders.files import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
     DECODE_ERRORS,
     decode_head,

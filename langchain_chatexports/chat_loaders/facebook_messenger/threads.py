@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
     Head,
     read_head,
@@ -20,7 +21,7 @@ from langchain_chatexports.chat_loaders.facebook_messenger.records import (
 from langchain_chatexports.chat_loaders.facebook_messenger.system_lines import (
     is_deleted_account,
 )
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.exceptions import ChatExportError
 
 INSTAGRAM = "instagram"

@@ -2,12 +2,19 @@
 
 import html
 import re
+from binascii import a2b_qp
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from email.message import Message as Mail
+from email.parser import BytesHeaderParser
 
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
-from langchain_chatexports.chat_loaders.mail.headers import decode_bytes, decode_words
+from langchain_chatexports.chat_loaders.mail.headers import (
+    Headers,
+    decode_bytes,
+    decode_words,
+)
 from langchain_chatexports.chat_loaders.messages import attachment
 from langchain_chatexports.chat_loaders.schema import Attachment
 
@@ -23,6 +30,11 @@ _ENCRYPTED = (
     "application/pkcs7-mime",
     "application/x-pkcs7-mime",
 )
+# Most messages, which need no parser.
+_PLAIN = re.compile(
+    r"""(?:text/plain(?:;\s?charset=["']?([\w.:+-]{1,60})["']?)?)?""", re.IGNORECASE
+)
+_UNENCODED = frozenset({"", "7bit", "8bit"})
 _STUB = re.compile(r".{0,80}\b(?:browser|HTML)\b.{0,300}", re.DOTALL | re.IGNORECASE)
 
 _COMMENT = re.compile(r"<!--(?:[^-]|-(?!->))*(?:-->|$)")
@@ -66,8 +78,32 @@ class Body:
     attachments: list[Attachment] = field(default_factory=list)
 
 
-def read_body(mail: Mail) -> Body:
+def read_body(headers: Headers, content: bytes) -> Body:
     """Return the text of a message as written, and its attachments."""
+    type_ = _PLAIN.fullmatch(headers.get(b"content-type"))
+    encoding = headers.get(b"content-transfer-encoding").lower()
+    is_encoded = encoding == "quoted-printable"
+    if (
+        type_ is None
+        or not (is_encoded or encoding in _UNENCODED)
+        or headers.get(b"content-disposition")
+    ):
+        return _read_parts(headers, content)
+    data = a2b_qp(headers.body) if is_encoded else headers.body
+    return Body(_decode_text(data, type_[1] or "utf-8").strip())
+
+
+def _read_parts(headers: Headers, content: bytes) -> Body:
+    kind = headers.get(b"content-type").lower()
+    try:
+        if kind.startswith(("multipart/", "message/")):
+            return _read_mail(message_from_bytes(content))
+        return _read_mail(BytesHeaderParser().parsebytes(content))
+    except (RecursionError, ValueError, LookupError, AttributeError, TypeError):
+        return Body(kind="unreadable")  # `email` raises these for damaged parts.
+
+
+def _read_mail(mail: Mail) -> Body:
     body = Body()
     plain: list[str] = []
     hypertext: list[str] = []
@@ -121,10 +157,15 @@ def _read_text(part: Mail) -> str:
     data = part.get_payload(decode=True)
     data = data if isinstance(data, bytes) else b""
     charset = str(part.get_param("charset") or "utf-8")
-    text = replace_lone_surrogates(decode_bytes(data, charset))
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    text = _decode_text(data, charset)
     if str(part.get_param("format") or "").lower() == "flowed":
         text = _join_flowed(text, str(part.get_param("delsp") or "").lower() == "yes")
+    return text
+
+
+def _decode_text(data: bytes, charset: str) -> str:
+    text = replace_lone_surrogates(decode_bytes(data, charset))
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     return text.replace("\u00a0", " ")
 
 

@@ -1,16 +1,19 @@
-"""Decode the headers of a message, and find why it is not part of a talk."""
+"""Read the headers of a message, and find why it is not part of a talk."""
 
 import re
+from contextlib import suppress
 from email.errors import HeaderParseError
 from email.header import decode_header
-from email.message import Message as Mail
 from email.utils import getaddresses, mktime_tz, parsedate_tz
 from functools import lru_cache
 
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
+from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
 
 _MAX_HEADER = 20_000
+_FIELD = re.compile(rb"([!-9;-~]+):([^\n]*(?:\n[ \t][^\n]*)*)\n?")
+_UNIX_LINE = re.compile(rb"From [^\n]*\n")
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,500})>")
 _MIN_TIME, _MAX_TIME = 315_532_800, 4_102_444_800  # 1980 to 2100
 _CHARSETS = {"ks_c_5601-1987": "cp949", "gb2312": "gb18030", "iso-8859-1": "cp1252"}
@@ -42,10 +45,38 @@ _PREFIX = re.compile(
 )
 
 
-def header(mail: Mail, name: str) -> str:
-    """Return a header as written, on one line."""
-    value = str(mail.get(name) or "")[:_MAX_HEADER]
-    return " ".join(replace_lone_surrogates(value).split())
+class Headers:
+    """The headers of a message, which are decoded when they are asked for.
+
+    A mail has 10 to 60 headers, of which `email` would decode all, in several steps.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._fields: dict[bytes, bytes] = {}
+        start = _UNIX_LINE.match(content)
+        at = start.end() if start else 0
+        while field := _FIELD.match(content, at):
+            self._fields.setdefault(field[1].lower(), field[2])
+            at = field.end()
+        self._content, self._body_at = content, at
+
+    @property
+    def body(self) -> bytes:
+        """What follows the headers and the empty line."""
+        lines = self._content[self._body_at :]
+        first, _, rest = lines.partition(b"\n")
+        return lines if first.strip(b"\r") else rest
+
+    def get(self, name: bytes) -> str:
+        """Return the first header of a name, which is in lower case, on one line.
+
+        Empty if missing. Without encoding, it is UTF-8 or, from old programs, cp1252.
+        """
+        value = self._fields.get(name)
+        if value is None:
+            return ""
+        text = value[:_MAX_HEADER].decode("utf-8", LEGACY_FALLBACK)
+        return " ".join(text.split())
 
 
 def decode_words(value: str) -> str:
@@ -64,25 +95,27 @@ def decode_words(value: str) -> str:
 
 
 def decode_bytes(data: bytes, charset: str) -> str:
-    """Decode text; an unknown encoding is guessed, and errors are replaced."""
+    """Decode text; what is not in the stated encoding is UTF-8 or cp1252."""
     charset = charset.strip(" \"'").partition(";")[0].lower()
+    charset = _CHARSETS.get(charset, charset)
     if charset.startswith("punycode"):  # Of domains, in quadratic time.
         charset = "utf-8"
-    for name in (_CHARSETS.get(charset, charset), "utf-8"):
+    for name in (charset, "utf-8"):
         try:
             return data.decode(name)
         except (LookupError, ValueError):
             continue
-    try:
-        return data.decode(_CHARSETS.get(charset, charset) or "cp1252", "replace")
-    except (LookupError, ValueError):
-        return data.decode("cp1252", "replace")
+    is_known = charset not in {"utf-8", "cp1252"}
+    with suppress(LookupError, ValueError):
+        if is_known:
+            return data.decode(charset, "replace")
+    return data.decode("utf-8", LEGACY_FALLBACK)
 
 
-def read_addresses(mail: Mail, *names: str) -> dict[str, str]:
+def read_addresses(headers: Headers, *names: bytes) -> dict[str, str]:
     """Return the names of people, by address in lower case."""
     found: dict[str, str] = {}
-    for value in (header(mail, name) for name in names):
+    for value in (headers.get(name) for name in names):
         for address, name in _parse_addresses(value) if value else ():
             found[address] = name or found.get(address, "")
     return found
@@ -103,18 +136,19 @@ def _parse_addresses(value: str) -> tuple[tuple[str, str], ...]:
     return tuple(people)
 
 
-def read_ids(mail: Mail, name: str) -> list[str]:
+def read_ids(headers: Headers, name: bytes) -> list[str]:
     """Return the message ids in a header."""
-    value = header(mail, name)
+    value = headers.get(name)
     return _MESSAGE_ID.findall(value) or (
         [value] if "@" in value and " " not in value else []
     )
 
 
-def read_time(mail: Mail, separator_date: str) -> int | None:
+def read_time(headers: Headers, separator_date: str) -> int | None:
     """Return when a message was sent, from the first header with a plausible date."""
-    received = header(mail, "Received").rpartition(";")[2]
-    for value in (header(mail, "Date"), received, separator_date):
+    names = (b"date", b"received", b"")
+    for name in names:
+        value = headers.get(name).rpartition(";")[2] if name else separator_date
         try:
             parsed = parsedate_tz(value[:200])
             seconds = mktime_tz(parsed) if parsed else 0
@@ -125,12 +159,12 @@ def read_time(mail: Mail, separator_date: str) -> int | None:
     return None
 
 
-def read_roles(mail: Mail, *folders: str) -> set[str]:
+def read_roles(headers: Headers, *folders: str) -> set[str]:
     """Return the roles of a message by labels, flags and folders, such as `sent`."""
-    labels = decode_words(header(mail, "X-Gmail-Labels")).split(",")
+    labels = decode_words(headers.get(b"x-gmail-labels")).split(",")
     words = (label.strip(' "').casefold() for label in (*labels, *folders))
     roles = {_ROLES[word] for word in words if word in _ROLES}
-    status = header(mail, "X-Mozilla-Status")
+    status = headers.get(b"x-mozilla-status")
     if re.fullmatch("[0-9a-fA-F]{4}", status) and int(status, 16) & _EXPUNGED:
         roles.add("deleted")
     return roles
@@ -143,18 +177,18 @@ def read_flags(file_name: str) -> set[str]:
     return {_FLAG_ROLES[flag] for flag in flags if flag in _FLAG_ROLES}
 
 
-def find_reason(mail: Mail, roles: set[str], sender: str) -> str:
+def find_reason(headers: Headers, roles: set[str], sender: str) -> str:
     """Return why a message is skipped: a role, or `bulk`; empty if it is not."""
     for role in REASONS:
         if role in roles:
             return role
-    automatic = header(mail, "Auto-Submitted").lower()
+    automatic = headers.get(b"auto-submitted").lower()
     is_bulk = (
-        header(mail, "List-Id")
-        or header(mail, "List-Unsubscribe")
-        or header(mail, "Precedence").lower() in _BULK
+        headers.get(b"list-id")
+        or headers.get(b"list-unsubscribe")
+        or headers.get(b"precedence").lower() in _BULK
         or (automatic and automatic != "no")
-        or header(mail, "Return-Path") == "<>"
+        or headers.get(b"return-path") == "<>"
         or _AUTOMATIC.match(sender)
     )
     return "bulk" if is_bulk and "sent" not in roles else ""

@@ -2,28 +2,25 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from email import message_from_bytes
-from email.message import Message as Mail
-from email.parser import BytesHeaderParser
 from typing import NamedTuple
 
 import msgspec
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.mail.bodies import (
-    Body,
     line_set,
     read_body,
     strip_quotations,
 )
 from langchain_chatexports.chat_loaders.mail.headers import (
     REASONS,
+    Headers,
     clean_subject,
     decode_words,
     find_reason,
-    header,
     read_addresses,
     read_flags,
     read_ids,
@@ -42,7 +39,7 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _PAIR = 2
 _MAX_MEMBERS = 50
-_MAIL_WORK = 100  # Microseconds per message.
+_MAIL_WORK, _PART_WORK = 100, 60  # Microseconds per message, and per part of one.
 
 
 class _Item(msgspec.Struct):
@@ -103,7 +100,7 @@ class EmailChatLoader(ChatExportLoader):
             try:
                 with file.open() as stream:
                     for raw in split_mails(file, stream, files.spend):
-                        files.spend(_MAIL_WORK)
+                        files.spend(_MAIL_WORK + _PART_WORK * raw.parts)
                         items.append(self._read(raw, file, names, delivered))
                         files.check_count(len(items))
             except ChatExportError as error:
@@ -136,61 +133,55 @@ class EmailChatLoader(ChatExportLoader):
         names: dict[str, str],
         delivered: Counter[str],
     ) -> _Item:
-        mail = BytesHeaderParser().parsebytes(raw.content)
+        headers = Headers(raw.content)
         folder = file.name.partition(".")[0] or "".join(file.folders[-1:])
-        roles = read_roles(mail, folder, "".join(file.folders[-1:]).partition(".")[0])
+        roles = read_roles(
+            headers, folder, "".join(file.folders[-1:]).partition(".")[0]
+        )
         roles |= read_flags(file.name)
-        senders = read_addresses(mail, "From") or read_addresses(mail, "Sender")
-        recipients = read_addresses(mail, "To", "Cc")
+        senders = read_addresses(headers, b"from") or read_addresses(headers, b"sender")
+        recipients = read_addresses(headers, b"to", b"cc")
         for address, name in (senders | recipients).items():
             names[address] = name or names.get(address, "")
-        delivered.update([*read_addresses(mail, "Delivered-To", "X-Delivered-To")][:1])
+        delivered.update(
+            [*read_addresses(headers, b"delivered-to", b"x-delivered-to")][:1]
+        )
         sender = next(iter(senders), "")
-        row = Message(read_time(mail, raw.date), sender, "")
-        row.kind = find_reason(mail, roles, sender) or row.kind
-        ids = read_ids(mail, "Message-ID")[:1]
+        row = Message(read_time(headers, raw.date), sender, "")
+        row.kind = find_reason(headers, roles, sender) or row.kind
+        ids = read_ids(headers, b"message-id")[:1]
         replied, references = (
-            read_ids(mail, "In-Reply-To"),
-            read_ids(mail, "References"),
+            read_ids(headers, b"in-reply-to"),
+            read_ids(headers, b"references"),
         )
         row.id = "".join(ids)
         # An answer on a list may be in a thread with the owner.
         is_wanted = row.kind in {"text", *self.keep} or (row.kind == "bulk" and replied)
         is_wanted = is_wanted or (
-            row.kind == "bulk" and bool(header(mail, "List-Post"))
+            row.kind == "bulk" and bool(headers.get(b"list-post"))
         )
         if raw.is_damaged:
             row.kind = "unreadable"
         elif is_wanted:
-            body = _read_content(mail, raw.content)
+            body = read_body(headers, raw.content)
             row.text = body.text
             row.kind = row.kind if body.kind == "text" else body.kind
             row.extra = {"attachments": body.attachments} if body.attachments else {}
         parent = (replied or references[-1:] or [""])[-1]
-        subject = decode_words(header(mail, "Subject"))
+        subject = decode_words(headers.get(b"subject"))
         if subject:
             row.extra["subject"] = subject
         if parent:
             row.extra["reply_to"] = {"id": parent}
         return _Item(
             row,
-            header(mail, "X-GM-THRID"),
+            headers.get(b"x-gm-thrid"),
             [*ids, *references, *replied],
             parent,
             [*dict.fromkeys([*senders, *recipients])][:_MAX_MEMBERS],
             subject,
             "sent" in roles,
         )
-
-
-def _read_content(mail: Mail, content: bytes) -> Body:
-    try:
-        # A message with a single part needs no second parsing.
-        if mail.get_content_maintype() in {"multipart", "message"}:
-            mail = message_from_bytes(content)
-        return read_body(mail)
-    except (RecursionError, ValueError, LookupError, AttributeError, TypeError):
-        return Body(kind="unreadable")  # `email` raises these for damaged parts.
 
 
 def _find_owner(

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator
 from gzip import GzipFile
 from typing import IO, NamedTuple, cast
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import (
+    UNPACKS_TOO_FAR,
+    ExportFile,
+    max_unpacked_bytes,
+    refusal_error,
+)
 
 _HEAD_BYTES = 4096
 _MAX_LINE = 1 << 20
@@ -55,6 +60,9 @@ class RawMail(NamedTuple):
     date: str
     """The date of the separator, in English; empty for a file with one message."""
 
+    parts: int
+    """The number of its parts, which take work to parse."""
+
     is_damaged: bool
     """Whether it is nested too deeply, or its types have too many parameters."""
 
@@ -78,12 +86,14 @@ def split_mails(
     file: ExportFile, stream: IO[bytes], spend: Callable[[int], None]
 ) -> Iterator[RawMail]:
     """Yield the messages of a file; `spend` is called while it is unpacked."""
+    limit = None
     if file.head(2) == _GZIP_MAGIC:
+        limit = max_unpacked_bytes(file.compressed_size)
         stream = cast("IO[bytes]", GzipFile(fileobj=stream))
     mail = _Mail("")
     is_first = is_after_blank = True
     separator = b""
-    for line in _read_lines(stream, spend):
+    for line in _read_lines(file, stream, spend, limit):
         if separator:
             # A separator precedes a header; otherwise, it is text.
             match = _SEPARATOR.match(separator)
@@ -108,13 +118,21 @@ def split_mails(
         yield mail.finish()
 
 
-def _read_lines(stream: IO[bytes], spend: Callable[[int], None]) -> Iterator[bytes]:
-    work = 0
+def _read_lines(
+    file: ExportFile,
+    stream: IO[bytes],
+    spend: Callable[[int], None],
+    limit: int | None,
+) -> Iterator[bytes]:
+    work = size = 0
     while line := stream.readline(_MAX_LINE):
+        size += len(line)
         work += 1 + len(line) // _BYTES_PER_MICROSECOND
         if work > _SPENT_AT_ONCE:
             spend(work)
             work = 0
+            if limit is not None and size > limit:
+                raise refusal_error(file.label, UNPACKS_TOO_FAR)
         yield line
 
 
@@ -128,6 +146,7 @@ class _Mail:
         self._boundaries: set[bytes] = set()
         self._header: list[bytes] | None = []
         self._is_data = False
+        self._parts = 0
 
     @property
     def has_content(self) -> bool:
@@ -140,6 +159,7 @@ class _Mail:
             mark = line.strip()[2:]
             if mark in self._boundaries or mark.removesuffix(b"--") in self._boundaries:
                 self._header, self._is_data = [], False
+                self._parts += 1
         elif self._is_data:
             return
         elif self._header is not None:
@@ -159,7 +179,7 @@ class _Mail:
         content = b"".join(self._lines)
         is_damaged = len(self._boundaries) > _MAX_BOUNDARIES
         is_damaged = is_damaged or _LONG_PARAMETERS.search(content) is not None
-        return RawMail(content, self._date, is_damaged)
+        return RawMail(content, self._date, self._parts, is_damaged)
 
     def _end_header(self, header: bytes) -> None:
         header = header[:_MAX_LINE]

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.json_data import (
     clean_text,
     decode_head,

@@ -8,13 +8,15 @@ rest is parsed in pieces that end between two tags, so that no token is scanned 
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import IO
 from xml.parsers.expat import ExpatError, ParserCreate
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
+from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
 from langchain_chatexports.exceptions import DamagedExportError, ExportFormatError
 
 _CHUNK_BYTES = 1 << 20
@@ -26,6 +28,11 @@ _MAX_DEPTH = 50
 _MAX_PARTS = 20_000  # With the addresses of a message.
 _PART = b"<part"
 _ATTRIBUTE = re.compile(rb"\s{1,50}([^\s=\"'<>]{1,100})\s{0,50}=\s{0,50}([\"'])")
+_DECLARED = re.compile(
+    rb"""\s*<\?xml[^>]{0,200}?\sencoding\s?=\s?["']"""
+    rb"((?:iso-8859-|windows-|koi8-|gb|big5|euc-|shift_jis)[\w-]{0,10})",
+    re.IGNORECASE,
+)
 _ROOT = re.compile(r"<([A-Za-z]\w*)")
 _NOT_ELEMENTS = re.compile(r"<!--.*?-->|<[?!][^>]*>", re.DOTALL)
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\r"})
@@ -53,6 +60,11 @@ class Root(msgspec.Struct):
 
     name: str = ""
     attributes: dict[str, str] = {}
+    encoding: str = ""
+    """The encoding that the file declares, if it is not Unicode."""
+
+    is_legacy: bool = False
+    """Whether it has bytes that are not in its encoding, and read as another one."""
 
 
 def find_root(file: ExportFile) -> str:
@@ -76,11 +88,12 @@ def read_elements(file: ExportFile, stream: IO[bytes], root: Root) -> Iterator[E
         ExportFormatError: If the file declares entities, or is not a backup.
     """
     handler = _Handler(file, root)
+    root.encoding = _find_encoding(file)
     pieces = _split_between_tags(drop_data(_read_chunks(stream)), file)
     try:
         for piece in pieces:
             try:
-                handler.parser.Parse(_repair(piece), False)
+                handler.parser.Parse(_repair(piece, root), False)
             finally:
                 yield from handler.elements
                 handler.elements.clear()
@@ -236,7 +249,7 @@ def _split_between_tags(chunks: Iterable[bytes], file: ExportFile) -> Iterator[b
     yield b"".join(rest)
 
 
-def _repair(piece: bytes) -> bytes:
+def _repair(piece: bytes, root: Root) -> bytes:
     """Return a piece as XML.
 
     Old versions of the app, and an option of newer ones, write an emoji as two
@@ -251,8 +264,19 @@ def _repair(piece: bytes) -> bytes:
     try:
         piece.decode()
     except UnicodeDecodeError:
-        return piece.decode("utf-8", "replace").encode()
+        if root.encoding:
+            return piece.decode(root.encoding, "replace").encode()
+        root.is_legacy = True
+        return piece.decode("utf-8", LEGACY_FALLBACK).encode()
     return piece
+
+
+def _find_encoding(file: ExportFile) -> str:
+    declared = _DECLARED.match(file.head(_HEAD_BYTES))
+    with suppress(LookupError):
+        name = codecs.lookup(declared[1].decode() if declared else "").name
+        return "cp1252" if name == "iso8859-1" else name
+    return ""
 
 
 def _repair_references(match: re.Match[bytes]) -> bytes:

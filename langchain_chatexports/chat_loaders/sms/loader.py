@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Unpack
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.legacy_text import LEGACY_NAME
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     DetectedOwner,
@@ -124,6 +126,8 @@ def _read_backup(
     except ExportFormatError as error:
         files.skip(error, file)
         return
+    if root.is_legacy:
+        files.report_encoding(file, LEGACY_NAME)
     stated = root.attributes.get("count", "")
     if stated.isascii() and stated.isdecimal() and stated.lstrip("0") != str(count):
         files.details["other_count"] = files.details.get("other_count", 0) + 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.exceptions import ExportFormatError
 
 COLUMNS: dict[str, tuple[str, ...]] = {

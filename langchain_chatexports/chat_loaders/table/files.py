@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.json_data import DECODE_ERRORS, decode_json
 from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
 from langchain_chatexports.chat_loaders.table.columns import choose_columns, has_columns

@@ -17,7 +17,8 @@ from langchain_chatexports.chat_loaders.date_order import (
     other_order,
     validate_order,
 )
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.local_times import (
     LocalClock,
     find_time_zone,

@@ -7,7 +7,8 @@ from functools import cached_property, lru_cache
 from itertools import islice
 from operator import attrgetter
 
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.telegram.html_pages import (
     find_pages,
     is_page,

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.telegram.records import Chat, Reaction, Record
 from langchain_chatexports.exceptions import ChatExportError
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     learn_layouts,
     parse_header,

@@ -1,6 +1,5 @@
 """The chat loader for WhatsApp exports."""
 
-import codecs
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import tzinfo
@@ -16,7 +15,9 @@ from langchain_chatexports.chat_loaders.date_order import (
     other_order,
     validate_order,
 )
-from langchain_chatexports.chat_loaders.files import ExportFile, ExportFiles
+from langchain_chatexports.chat_loaders.export_file import ExportFile
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.legacy_text import decode_text
 from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
     report_local_times,
@@ -216,16 +217,8 @@ def _check_records(records: Records, orders: list[Order], file: ExportFile) -> N
 def _report_encoding(file: ExportFile, files: ExportFiles) -> None:
     """Warn about a file that a program saved in another encoding."""
     data = file.read()
-    if data.isascii() or data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        files.warn(
-            f"{file.label} is not UTF-8, so another program saved it. Its other "
-            "characters are read as Windows-1252. Export the chat again if they are "
-            "wrong."
-        )
+    if not data.isascii() and (encoding := decode_text(data)[1]):
+        files.report_encoding(file, encoding)
 
 
 def _report_pasted(records: Records, file: ExportFile, files: ExportFiles) -> None:

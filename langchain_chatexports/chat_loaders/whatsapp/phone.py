@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import Order
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.messages import DetectedOwner
 from langchain_chatexports.chat_loaders.whatsapp.chats import Chat, parse_chat
 from langchain_chatexports.chat_loaders.whatsapp.files import (

@@ -5,17 +5,22 @@ format are read in a process of their own.
 """
 
 import json
+import plistlib
 import random
 import subprocess
 import sys
 import zipfile
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+
+from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.typedstream import PART, attributed_body
 
 MAX_SECONDS, MAX_MB = 5, 500
 SIZE = 1_000_000
@@ -23,9 +28,9 @@ START = datetime(2024, 5, 1)  # noqa: DTZ001 - local times in exports
 READ = """
 import sys, time, warnings
 from langchain_chatexports import (ChatLabChatLoader, DiscordChatLoader,
-    EmailChatLoader, FolderFacebookMessengerChatLoader, KakaoTalkChatLoader,
-    LineChatLoader, SignalChatLoader, SkypeChatLoader, SlackChatLoader, SmsChatLoader,
-    TelegramChatLoader, WhatsAppChatLoader)
+    EmailChatLoader, FolderFacebookMessengerChatLoader, IMessageChatLoader,
+    KakaoTalkChatLoader, LineChatLoader, SignalChatLoader, SkypeChatLoader,
+    SlackChatLoader, SmsChatLoader, TelegramChatLoader, WhatsAppChatLoader)
 from langchain_chatexports.chat_loaders.table import TableChatLoader
 from langchain_chatexports.exceptions import ChatExportError
 warnings.simplefilter("ignore")
@@ -39,7 +44,7 @@ for path in sys.argv[2:]:
         (peak,) = (line.split()[1] for line in status if line.startswith("VmHWM"))
     print(path, result, time.process_time() - start, int(peak) / 1024)
 """
-Files = dict[str, str]
+Files = Mapping[str, str | bytes]
 Shape = Callable[[], Files]
 SHAPES: dict[str, tuple[str, Shape]] = {}
 WHATSAPP, TELEGRAM = "WhatsAppChatLoader", "TelegramChatLoader"
@@ -47,6 +52,7 @@ SLACK, DISCORD = "SlackChatLoader", "DiscordChatLoader"
 SIGNAL, MESSENGER = "SignalChatLoader", "FolderFacebookMessengerChatLoader"
 TABLE = "TableChatLoader"
 SMS, MAIL, SKYPE = "SmsChatLoader", "EmailChatLoader", "SkypeChatLoader"
+IMESSAGE = "IMessageChatLoader"
 LINE, KAKAOTALK, CHATLAB = "LineChatLoader", "KakaoTalkChatLoader", "ChatLabChatLoader"
 
 
@@ -186,7 +192,7 @@ def telegram_many_files_of_a_chat() -> Files:
 def telegram_pages_of_a_name() -> Files:
     records = [telegram_record(n) for n in range(400)]
     chats = [telegram_chat(n, "Bo", *records) for n in range(20)]
-    files: Files = {"result.json": json.dumps({"chats": {"list": chats}})}
+    files = {"result.json": json.dumps({"chats": {"list": chats}})}
     text = f'{PAGE}<div class="text bold">Bo</div>' + BLOCK.format(1)
     text += '<div class="text">y</div></div></div>'
     return files | {f"p{n}/messages.html": text for n in range(1500)}
@@ -354,6 +360,13 @@ def mail_parameters() -> Files:
 
 
 @shape(MAIL)
+def mail_parts() -> Files:
+    parts = "--b\n\nx\n" * 50
+    text = f"{MAIL_HEAD}Content-Type: multipart/mixed; boundary=b\n\n{parts}--b--\n\n"
+    return {"a.mbox": until(20 * SIZE, text) + PAD}
+
+
+@shape(MAIL)
 def mail_charset() -> Files:
     head = f"{MAIL_HEAD}Content-Type: text/plain; charset=punycode\n\n"
     return {"a.mbox": head + until(SIZE, "a9zZ")}
@@ -388,11 +401,108 @@ def line_notices() -> Files:
     return {"a.txt": "2024.05.01 Wednesday\n" + until(10 * SIZE, line) + PAD}
 
 
+# iMessage
+
+
+def database(loader_shape: Callable[[ChatDb], None]) -> None:
+    """Add a shape of a database, in which a few bytes are a row of a join."""
+
+    def make() -> Files:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "chat.db")
+            with ChatDb(path) as chats:
+                loader_shape(chats)
+            return {"chat.db": path.read_bytes()}
+
+    SHAPES[loader_shape.__name__] = IMESSAGE, make
+
+
+def join(chats: ChatDb, table: str, first: str, second: str, size: int) -> None:
+    """Fill a table with all pairs of two lists."""
+    numbers = (
+        f"WITH RECURSIVE n(i) AS (SELECT 1 UNION SELECT i + 1 FROM n LIMIT {size})"
+    )
+    pairs = f"{numbers} SELECT a.i, b.i FROM n a, n b"
+    chats.connection.execute(
+        f"INSERT OR IGNORE INTO {table} ({first}, {second}) {pairs}"
+    )
+
+
+@database
+def imessage_chats_of_a_message(chats: ChatDb) -> None:
+    for number in range(150):
+        chats.chat(f"+1555{number:07}").message("x")
+    join(chats, "chat_message_join", "chat_id", "message_id", 150)
+
+
+@database
+def imessage_people_of_a_chat(chats: ChatDb) -> None:
+    for number in range(200):
+        chats.chat(f"+1555{number:07}").message("x")
+    join(chats, "chat_handle_join", "chat_id", "handle_id", 200)
+
+
+@database
+def imessage_files_of_a_message(chats: ChatDb) -> None:
+    chat = chats.chat("+15550000001")
+    for number in range(150):
+        message = chat.message("x")
+        chats.attachment(message, filename=f"{number}.jpg")
+    join(chats, "message_attachment_join", "message_id", "attachment_id", 150)
+
+
+@database
+def imessage_reactions(chats: ChatDb) -> None:
+    chat = chats.chat("+15550000001")
+    target = f"p:0/{chats.guid(chat.message('x'))}"
+    for number in range(4000):
+        chat.message(
+            "Loved \u201cx\u201d",
+            associated_message_type=2000 + number % 2 * 1000 + number % 6,
+            associated_message_guid=target,
+        )
+
+
+@database
+def imessage_replies(chats: ChatDb) -> None:
+    chat = chats.chat("+15550000001")
+    guid = None
+    for _ in range(4000):
+        message = chat.message("x", thread_originator_guid=guid, reply_to_guid=guid)
+        guid = chats.guid(message)
+
+
+@database
+def imessage_bodies(chats: ChatDb) -> None:
+    chat = chats.chat("+15550000001")
+    runs = [(1, {PART: number}) for number in range(10_000)]
+    chat.message(body=attributed_body("x" * len(runs), runs))
+    start = attributed_body("x")[:60]
+    for piece in (b"\x84\x84", b"\x92", b"\x86", b"\x84\x01i", b"\x81\xff\x7f"):
+        chat.message(body=start + piece * (SIZE // 16 // len(piece)))
+
+
+@database
+def imessage_edits(chats: ChatDb) -> None:
+    chat = chats.chat("+15550000001")
+    edits = [{"t": attributed_body("x"), "d": float(n)} for n in range(5000)]
+    deep: list[Any] = []
+    for _ in range(200):
+        deep = [deep]
+    wide: list[Any] = []
+    for _ in range(20):
+        wide = [wide] * 2  # A file has the inner list once, and both refer to it.
+    for value in (edits, deep, wide):
+        plist = plistlib.dumps({"ec": {"0": value}}, fmt=plistlib.FMT_BINARY)
+        chat.message("x", message_summary_info=plist, payload_data=plist, date_edited=1)
+
+
 def write(make: Shape, folder: Path) -> Path:
     files = make()
-    if "desk.csv" in files:
-        path = folder / "desk.csv"
-        path.write_text(files["desk.csv"])
+    if len(files) == 1 and (name := next(iter(files))) in {"desk.csv", "chat.db"}:
+        content = files[name]
+        path = folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
     path = folder / "export.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

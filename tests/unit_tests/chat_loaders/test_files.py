@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader
-from langchain_chatexports.chat_loaders import files as files_module
+from langchain_chatexports.chat_loaders import export_file
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.datasets.card import hash_source
 from langchain_chatexports.exceptions import EncryptedExportError, ExportFormatError
@@ -349,7 +349,7 @@ def test_unicode_forms_of_folder_are_one_thread(tmp_path: Path) -> None:
 
 
 def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_module, "_MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(export_file, "_MAX_FILE_BYTES", 10)
     with (
         pytest.warns(UserWarning, match="larger than any"),
         pytest.raises(ExportFormatError),

@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.recognition import open_exports
 from langchain_chatexports.datasets.person import MissedNamesError
 from langchain_chatexports.report import build_report

@@ -292,12 +292,21 @@ def test_owner(tmp_path: Path, text: str, owner: str | None, title: str | None) 
     assert (renamed.owner or "수아") == "수아"
 
 
+@pytest.mark.filterwarnings("ignore:.* is not UTF-8:UserWarning")
 @pytest.mark.parametrize("encoding", ["cp949", "utf-16"])
 def test_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "KakaoTalkChats.txt"
     path.write_bytes(phone(", 민지 : 안녕").encode(encoding))
     assert isinstance(open_export(path).loader, KakaoTalkChatLoader)
     assert read(path) == [("민지", "안녕")]
+
+
+def test_legacy_encoding_is_read_and_reported(tmp_path: Path) -> None:
+    text = "KakaoTalk Chats with Zoë\r\nDate Saved : Apr 25, 2026 at 10:38\n\r\n"
+    text += "Jul 9, 2015, 8:34 PM, Zoë : Schöne Grüße\r\n"
+    (tmp_path / "Talk.txt").write_bytes(text.encode("cp1252"))
+    with pytest.warns(UserWarning, match="read as Windows-1252"):
+        assert read(tmp_path / "Talk.txt") == [("Zoë", "Schöne Grüße")]
 
 
 def test_parts_and_repeated_exports_are_joined(tmp_path: Path) -> None:

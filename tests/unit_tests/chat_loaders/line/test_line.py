@@ -332,6 +332,7 @@ def test_repeated_exports_are_read_once(tmp_path: Path) -> None:
     assert (summary.found, summary.kept, summary.sessions) == (10, 6, 1)
 
 
+@pytest.mark.filterwarnings("ignore:.* is not UTF-8:UserWarning")
 @pytest.mark.parametrize("encoding", ["cp932", "utf-16", "cp874"])
 def test_encoding(tmp_path: Path, encoding: str) -> None:
     text = "หวัดดี" if encoding == "cp874" else "元気"
@@ -340,6 +341,22 @@ def test_encoding(tmp_path: Path, encoding: str) -> None:
     assert read(path, **options) == [("Ann", text)]
     with pytest.raises(ValueError, match="Unknown encoding 'x-y'"):
         LineChatLoader(path, encoding="x-y")
+
+
+@pytest.mark.parametrize(
+    "text", ["Schöne Grüße", "Ça va, été étés", "käme öde ähnlich"]
+)
+def test_legacy_encoding_is_read_and_reported(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, f"{HEAD}{DAY}07:53\tZoë\t{text}\n", encoding="cp1252")
+    with pytest.warns(UserWarning, match="read as Windows-1252"):
+        assert read(path) == [("Zoë", text)]
+
+
+def test_characters_of_another_encoding_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{HEAD}{DAY}07:53\tZoë\tfür\n", encoding="cp1252")
+    loader = LineChatLoader(path, timezone="UTC", encoding="ascii")
+    with pytest.warns(UserWarning, match="2 characters that are not ascii"):
+        assert loader.inspect().details["unknown_characters"] == 2
 
 
 def test_time_zone(tmp_path: Path) -> None:

@@ -88,6 +88,14 @@ def test_file(tmp_path: Path, layout: Any) -> None:
     assert open_export(tmp_path / name).loader.inspect().kept == 1
 
 
+def test_gz_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mbox.gz").write_bytes(
+        gzip.compress(mbox(mail(("x" * 999 + "\n") * 20_000)))
+    )
+    with pytest.raises(ExportFormatError, match="unpack to far more"):
+        EmailChatLoader(tmp_path / "a.mbox.gz").load()
+
+
 def test_folder_and_zip(tmp_path: Path) -> None:
     write(tmp_path, mail("a"), name="Sea.mbox/mbox")
     with zipfile.ZipFile(tmp_path / "takeout.zip", "w") as archive:
@@ -209,6 +217,16 @@ def test_charset(tmp_path: Path, declared: str, charset: str, text: str) -> None
     keys: Any = {"Content_Transfer_Encoding": "quoted-printable"}
     row = mail(encoded, Content_Type=f"text/plain; charset={declared}", **keys)
     assert texts(write(tmp_path, row)) == [text]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "cp1252"])
+def test_text_without_an_encoding(tmp_path: Path, charset: str) -> None:
+    row = mail("Grüße", sender="Zoë <z@a.example>", Subject="Süßes\n und Salziges")
+    path = write(tmp_path, row.decode().encode(charset))
+    (session,) = EmailChatLoader(path).load()
+    assert metadata_of(session)["title"] == "Süßes und Salziges"
+    (message,) = session["messages"]
+    assert (keys_of(message)["sender"], message.content) == ("Zoë", "Grüße")
 
 
 BODIES: dict[str, tuple[dict[str, Any], str]] = {

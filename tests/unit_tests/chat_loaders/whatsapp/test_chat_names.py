@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.whatsapp.files import (
     get_chat_name,
     has_chat_file_name,

@@ -9,15 +9,16 @@ import io
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
-from langchain_chatexports.chat_loaders.files import ExportFile
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.chat_loaders.messages import (
     DetectedOwner,
     Message,
     attachment,
 )
+from langchain_chatexports.chat_loaders.phrases import load_phrases, phrase_pattern
+from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.text_exports import (
     TextChat,
     TextChatLoader,
@@ -28,20 +29,7 @@ from langchain_chatexports.chat_loaders.text_exports import (
 )
 from langchain_chatexports.exceptions import ExportFormatError
 
-_MONTHS = [
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "may",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "oct",
-    "nov",
-    "dec",
-]
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"
 _BLANK = "[ \u00a0\u202f]"
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)"
 _MARKER = "(?P<marker>오전|오후|AM|PM)"
@@ -95,53 +83,32 @@ _SAMPLE_LINES = 400
 _PAIR = 2
 _OWN_NAMES = {"회원님"}
 _OWN_ENGLISH_NAMES = {"you", "You"}
-_DELETED = frozenset(
-    (
-        *("삭제된 메시지입니다.", "메시지가 삭제되었습니다."),
-        *("채팅방 관리자가 메시지를 가렸습니다.", "This message was deleted."),
-        "The message has been deleted.",
-    )
-)
-_NOTICE = re.compile(
-    r".{1,80}님이 (?:.{1,200}님을 (?:초대했|초대하였|내보냈)습니다"
-    r"|들어왔습니다|나갔습니다|방장이 되었습니다|부방장이 .{1,20}"
-    r"|채팅방 이름을 .{0,200}변경했습니다)\.?"
-    r"|.{1,80}님을 내보냈습니다\.?|채팅방 관리자가 .{1,80}다\."
-    r"|관리자만 말하기 기능이 (?:활성화되었|해제되었)습니다\."
-    r"|(?:타인, 기관 등의 사칭에 유의해 주세요|운영정책을 위반한 ).*"
-)
+_PHRASES = load_phrases(__package__)
+_DELETED = frozenset(_PHRASES["deleted"])
+_NOTICE = re.compile(rf"(?:{phrase_pattern(_PHRASES['notices'])})\.?")
+_BANNERS = tuple(_PHRASES["banners"])
 _ENGLISH_NOTICE = re.compile(
-    r"(.{1,80}?) (?:invited .{1,200}|joined this chatroom|left(?: this chatroom)?"
-    r"|has been removed from this chatroom)\."
+    rf"(.{{1,80}}?) (?:{phrase_pattern(_PHRASES['english_notices'])})\."
 )
 _RENAMER = re.compile(r"님이 | invited ")
 _GROUP_NOTICE = re.compile(r"들어왔습니다|초대|나갔습니다|joined|invited|left")
-_CALL = re.compile(
-    r"(?:보이스톡|페이스톡|라이브톡|그룹콜)(?: (?:해요|부재중|취소|종료))?"
-    r"(?: ?\d{1,2}:\d\d(?::\d\d)?)?"
-    r"|(?:Voice Call|Video Call|Live Talk ended|Face Talk)"
-    r"(?: \d{1,2}:\d\d(?::\d\d)?)?"
+_CALLS = frozenset(_PHRASES["calls"])
+_DURATION = re.compile(r" ?\d{1,2}:\d\d(?::\d\d)?$")
+_APP = frozenset(_PHRASES["app"])
+# Numbers are `#`.
+_MEDIA = {text: kind for kind, texts in _PHRASES["media"].items() for text in texts}
+_MAX_MEDIA_LENGTH = max(map(len, _MEDIA)) + 5
+_NUMBER = re.compile(r"\d+")
+_LABEL = re.compile(
+    rf"(?P<label>{phrase_pattern(_PHRASES['labels'])}): (?P<title>.{{1,300}})",
+    re.DOTALL,
 )
-_APP = frozenset({"선물과 메시지를 보냈습니다."})
-_MEDIA = (
-    ("photo", re.compile(r"<?사진(?: \d+장)?(?: 읽지 않음)?>?|<?Photos?>?|\d+ photos")),
-    ("video", re.compile(r"<?동영상(?: 읽지 않음)?>?|<?Video>?|videos")),
-    ("sticker", re.compile(r"\(?이모티콘\)?|\(?[Ee]moticons?\)?|Sticker")),
-    ("audio", re.compile(r"음성메시지|Voice (?:Message|Note)")),
-    ("file", re.compile(r"(?:파일|File): (?P<name>[^\n]{1,255}\.\w{1,8})")),
-    ("contact", re.compile(r"(?:연락처|Contact): (?P<title>[^\n]{1,80})")),
-    (
-        "location",
-        re.compile(r"(?:지도|Map): (?P<title>.{1,300})|\[장소\]\n.+", re.DOTALL),
-    ),
-    ("poll", re.compile(r"(?:투표|Poll): (?P<title>[^\n]{1,300})")),
-    ("event", re.compile(r"일정: (?P<title>[^\n]{1,300})")),
-    ("link", re.compile(r"톡게시판 '[^'\n]{1,20}': (?P<title>.{1,300})", re.DOTALL)),
-    ("link", re.compile(r"샵검색: (?P<title>#[^\n]{1,100})")),
+_NAMED_FILE = re.compile(r"[^\n]{1,255}\.\w{1,8}")
+_PLACE = re.compile(r"\[장소\]\n.+", re.DOTALL)
+_LINK = re.compile(
+    r"톡게시판 '[^'\n]{1,20}': (?P<title>(?s:.{1,300}))|샵검색: (?P<topic>#.{1,100})"
 )
 _STICKER_PREFIX = re.compile(r"\((?:이모티콘|emoticon)\) ?(?=\S)")
-# The first letters of all phrases above, to read plain text fast.
-_MEDIA_FIRST = frozenset("<사P0123456789동Vv이(EeS음파F연C지M[투일톡샵")
 _FILE_NAME = re.compile(
     r"[\w.-]{1,200}\.(?:jpe?g|png|gif|webp|mp4|mov|m4a|pdf)", re.ASCII
 )
@@ -302,7 +269,8 @@ def _day_of(match: re.Match[str]) -> int | None:
 
 def _month_of(name: str) -> int:
     short = name[:3].lower()
-    return _MONTHS.index(short) + 1 if short in _MONTHS else 0
+    months = _MONTHS.split()
+    return months.index(short) + 1 if short in months else 0
 
 
 def _day_of_line(match: re.Match[str]) -> int | None:
@@ -364,7 +332,8 @@ def _is_notice(text: str, names: Collection[str]) -> bool:
     """Return whether a line is a notice; English ones begin with one of the names."""
     if text[-1:] == "." and (match := _ENGLISH_NOTICE.fullmatch(text)):
         return match[1] in names
-    return text[-1:] in {".", "다", "기"} and bool(_NOTICE.fullmatch(text))
+    is_notice = text.startswith(_BANNERS) or _NOTICE.fullmatch(text)
+    return text[-1:] in {".", "다", "기"} and bool(is_notice)
 
 
 def _notice(time: int | None, text: str) -> Message:
@@ -377,15 +346,14 @@ def _convert_text(time: int | None, sender: str, text: str) -> Message:
     row = Message(time, sender, text)
     if text in _DELETED:
         row.kind, row.text = "unsent", ""
-    elif text in _APP or _CALL.fullmatch(text):
+    elif text in _APP or _DURATION.sub("", text[-80:]) in _CALLS:
         row.kind = "system"
         row.extra["system"] = "notice" if text in _APP else "call"
-    elif text[:1] in _MEDIA_FIRST:
-        if item := _find_attachment(text):
-            row.extra["attachments"], row.text = [item], ""
-        elif sticker := _STICKER_PREFIX.match(text):
-            row.extra["attachments"] = [attachment(kind="sticker")]
-            row.text = text[sticker.end() :]
+    elif item := _find_attachment(text.rstrip()):
+        row.extra["attachments"], row.text = [item], ""
+    elif sticker := _STICKER_PREFIX.match(text):
+        row.extra["attachments"] = [attachment(kind="sticker")]
+        row.text = text[sticker.end() :]
     if row.kind == "text" and _FILE_NAME.fullmatch(text):
         row.extra["attachments"], row.text = [attachment(text)], ""
     if time is None and row.kind == "text":
@@ -393,12 +361,20 @@ def _convert_text(time: int | None, sender: str, text: str) -> Message:
     return row
 
 
-def _find_attachment(text: str) -> Any:
-    for kind, pattern in _MEDIA:
-        if match := pattern.fullmatch(text.rstrip()):
-            groups = match.groupdict()
-            name, title = groups.get("name") or "", groups.get("title") or ""
-            return attachment(name, kind=kind, title=title)
+def _find_attachment(text: str) -> Attachment | None:
+    if len(text) <= _MAX_MEDIA_LENGTH and (kind := _MEDIA.get(_NUMBER.sub("#", text))):
+        return attachment(kind=kind)
+    if match := _LABEL.fullmatch(text):
+        kind, title = _PHRASES["labels"][match["label"]], match["title"]
+        if kind == "file":
+            is_file = _NAMED_FILE.fullmatch(title)
+            return attachment(title, kind=kind) if is_file else None
+        is_typed = "\n" in title and kind != "location"
+        return None if is_typed else attachment(kind=kind, title=title)
+    if _PLACE.fullmatch(text):
+        return attachment(kind="location")
+    if link := _LINK.fullmatch(text):
+        return attachment(kind="link", title=link["title"] or link["topic"])
     return None
 
 
