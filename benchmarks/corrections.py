@@ -124,7 +124,7 @@ def main() -> None:
         for turn in find_turns(number, session)
     ]
     with (
-        LocalServer(given.base, data_dir=given.results) as server,
+        LocalServer(given.base, data_dir=given.results / "models") as server,
         OpenAI(base_url=server.base_url, api_key=server.api_key) as client,
     ):
         bench.run(ModelClient(client), rest)
@@ -133,7 +133,9 @@ def main() -> None:
 def load_sessions(given: argparse.Namespace) -> list[ChatSession]:
     """Return the person's conversations, oldest first."""
     if given.archives:
-        return find_people(given.archives, given.results, "channel")["channel-1"].own
+        chats = given.results / "chats"
+        chats.mkdir(mode=0o700, exist_ok=True)
+        return find_people(given.archives, chats, "channel")["channel-1"].own
     path = Path(__file__).with_name("voices") / f"{_VOICE}.txt"
     talks = [
         ChatSession(
@@ -175,7 +177,7 @@ class Bench:
     def __init__(self, given: argparse.Namespace, training: list[ChatSession]) -> None:
         self.given = given
         self.base = find_base(given.base)
-        self.workspace = Workspace(given.results)
+        self.workspace = Workspace(given.results / "models")
         windows = ChunkSessions(keep_tail=True).lazy_transform(training)
         self.examples = to_examples([*windows])
 
