@@ -15,6 +15,7 @@ import random
 import re
 import time
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -171,7 +172,8 @@ def _skill(rhythm: ReplyRhythm, occasions: list[Occasion], rate: float) -> float
 
 def _calibration_error(rhythm: ReplyRhythm, occasions: list[Occasion]) -> float:
     """Return the mean distance of predicted and true shares of replies, by decile."""
-    pairs = sorted((rhythm.predict(o), o.reply) for o in occasions)
+    found = [(rhythm.predict(o), o.reply) for o in occasions]
+    pairs = sorted(found, key=itemgetter(0))
     size = math.ceil(len(pairs) / _BINS)
     bins = [pairs[i : i + size] for i in range(0, len(pairs), size)]
     errors = (abs(sum(p - y for p, y in part)) for part in bins)
