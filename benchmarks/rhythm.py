@@ -1,8 +1,10 @@
 """Measure on held-out time whether it is known when a person answers in a group.
 
-`python -m benchmarks.rhythm FOLDER` reads the archives of `published_chats` in FOLDER,
-and an invented pair, of which Ada's true probabilities are known and Ben's answers
-depend on nothing. The last fifth of each person's time is held out.
+`python -m benchmarks.rhythm FOLDER` reads clones in FOLDER of public channels whose
+people are not in the prior: marler8997/zig-irc-logs, fluid-project/fluid-irc-logs,
+Raku/IRC-logs and selendroid/irc-logs (as `selendroid-irc-logs`). It adds an invented
+pair, of which Ada's true probabilities are known and Ben's answers depend on nothing.
+The last fifth of each person's time is held out.
 """
 
 from __future__ import annotations
@@ -10,16 +12,17 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import re
 import time
-from collections import defaultdict
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from benchmarks.published_chats import ARCHIVES, Line, most_active_senders
+from benchmarks.published_chats import Line, most_active_senders
 from langchain_chatexports.personas.occasions import iter_occasions, iter_turns
 from langchain_chatexports.personas.rhythm import ReplyRhythm
 
@@ -31,7 +34,23 @@ if TYPE_CHECKING:
 _DAY, _HOUR = 86_400.0, 3_600.0
 _OWN_SHARE = 9  # The index of the feature.
 _MIN_MESSAGES = 150
+_MIN_OCCASIONS = 500
 _BINS = 10
+_AWAY = re.compile(r"(\|.*|_+)$")
+_CHANNELS = {
+    "zig": ("zig-irc-logs/*/*.txt", r"^(\d{10})\n(.+)\n(.+)$"),
+    "fluid-work": (
+        "fluid-irc-logs/botbot.me/fluid-work/*/*.log",
+        r"^(?:b')?(\d{4}-\S+) <([^>]+)> (.*)$",
+    ),
+    "moarvm": ("IRC-logs/moarvm/*/*", r"^\[(\d\d:\d\d)\] <([^>]+)> (.*)$"),
+    "raku-dev": ("IRC-logs/raku-dev/*/*", r"^\[(\d\d:\d\d)\] <([^>]+)> (.*)$"),
+    "selendroid": (
+        "selendroid-irc-logs/*/*/*.txt",
+        r"^\[([-\d]+ [:\d]+)\] (\S+): (.*)$",
+    ),
+}
+"""The files of each channel, and how a message has its time, sender and text."""
 
 
 class Result(NamedTuple):
@@ -51,13 +70,14 @@ def main() -> None:
     """Print a table of people, and the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--people", type=int, default=6, help="per channel")
+    parser.add_argument("--people", type=int, default=4, help="per channel")
     arguments = parser.parse_args()
     results = []
     print("| person | occasions (replies) | skill | in talk | calibration | fit |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, messages, person in _published(arguments.folder, arguments.people):
-        if result := _measure(name, messages, person):
+        result = _measure(name, messages, person)
+        if result and result.occasions > _MIN_OCCASIONS:
             results.append(result)
             _print(result)
     for label, values in (
@@ -71,23 +91,26 @@ def main() -> None:
 
 
 def _published(folder: Path, people: int) -> Iterator[tuple[str, list[Any], str]]:
-    found = (archive for archive in ARCHIVES.values() if (folder / archive[0]).is_dir())
-    for name, read in found:
-        channels: dict[str, list[Line]] = defaultdict(list)
-        for line in read(folder / name):
-            channels[line.conversation].append(line)
-        for lines in channels.values():
-            for number, person in enumerate(most_active_senders(lines, people)):
-                if sum(line.sender == person for line in lines) >= _MIN_MESSAGES:
-                    messages = [
-                        _message(
-                            line.sender,
-                            datetime.fromisoformat(line.time).timestamp(),
-                            line.text,
-                        )
-                        for line in lines
-                    ]
-                    yield f"{name} {number + 1}", messages, person
+    for channel, (pattern, form) in _CHANNELS.items():
+        lines = [each for path in folder.glob(pattern) for each in _read(path, form)]
+        messages = [
+            _message(each.sender, float(each.time), each.text) for each in lines
+        ]
+        messages.sort(key=_time)
+        for number, person in enumerate(most_active_senders(lines, people)):
+            if sum(each.sender == person for each in lines) >= _MIN_MESSAGES:
+                yield f"{channel} {number + 1}", messages, person
+
+
+def _read(path: Path, form: str) -> Iterator[Line]:
+    """Yield the messages of a day's file, which may name the day."""
+    for found in re.finditer(form, path.read_text("utf-8", "replace"), re.MULTILINE):
+        moment, nick, text = found.groups()
+        if not moment.isdecimal():
+            day = "" if "-" in moment else f"{path.name} "
+            moment = str(datetime.fromisoformat(f"{day}{moment}Z").timestamp())
+        # `nick_` and `nick|away` are the same person.
+        yield Line(path.parent.name, _AWAY.sub("", nick) or nick, moment, text)
 
 
 def _message(sender: str, moment: float, text: str) -> BaseMessage:
@@ -149,7 +172,8 @@ def _skill(rhythm: ReplyRhythm, occasions: list[Occasion], rate: float) -> float
 
 def _calibration_error(rhythm: ReplyRhythm, occasions: list[Occasion]) -> float:
     """Return the mean distance of predicted and true shares of replies, by decile."""
-    pairs = sorted((rhythm.predict(o), o.reply) for o in occasions)
+    found = [(rhythm.predict(o), o.reply) for o in occasions]
+    pairs = sorted(found, key=itemgetter(0))
     size = math.ceil(len(pairs) / _BINS)
     bins = [pairs[i : i + size] for i in range(0, len(pairs), size)]
     errors = (abs(sum(p - y for p, y in part)) for part in bins)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._terminal import one_line, plural
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
@@ -27,6 +27,8 @@ _HELP = """\
 /retry         generate the last reply again
 /fix TEXT      keep what the person would have said; the talk continues from it
 /not           the person would not say that: generate another reply
+/fixes         list what you corrected
+/unfix 2       delete the second correction of the list
 /strength 0.7  use less of what the model learned: from 0 (nothing) to 1 (all)
 /reset         delete this talk and start a new one
 /help          show this help
@@ -55,6 +57,8 @@ class TerminalChat:
             "/retry": self._retry,
             "/fix": lambda: print_line("Add what the person would say: /fix TEXT"),
             "/not": self._reject,
+            "/fixes": self._list_corrections,
+            "/unfix": lambda: print_line("Add a number of the list: /unfix 2"),
             "/reset": self._reset,
         }
 
@@ -94,6 +98,8 @@ class TerminalChat:
         try:
             if match := re.fullmatch(r"/strength\s+(\d*\.?\d+)", command):
                 self._set_strength(float(match[1]))
+            elif match := re.fullmatch(r"/unfix\s+(\d+)", command):
+                self._delete_correction(int(match[1]))
             elif match := re.fullmatch(r"/fix\s+(.+)", command, re.DOTALL):
                 self._correct(match[1])
                 print_line("Kept, and used from now on. The talk continues from it.")
@@ -146,6 +152,22 @@ class TerminalChat:
     def _reject(self) -> None:
         self._correct("")
         self._retry()
+
+    def _list_corrections(self) -> None:
+        kept = [*(self._talks[-1].corrections or ())]
+        for number, each in enumerate(kept, 1):
+            better = each.better or f"not: {each.said}"
+            print_line(f"{number}. {one_line(each.question)} → {one_line(better)}")
+        if not kept:
+            print_line("There are no corrections.")
+
+    def _delete_correction(self, number: int) -> None:
+        corrections = self._talks[-1].corrections
+        kept = [*(corrections or ())][number - 1 : number] if number else []
+        for each in kept:
+            if corrections is not None:
+                corrections.delete(each.id)
+        print_line("Deleted." if kept else "No correction has this number: see /fixes")
 
     def _retry(self) -> None:
         if not self._talks[0].turns:

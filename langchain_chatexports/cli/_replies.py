@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from langchain_chatexports.cli._console import printable_lines, stdin_is_terminal
-from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.personas.reply_limits import split_bubbles, typing_seconds
 from langchain_chatexports.personas.talk import Talk, short_titles
 
 _FRAMES_PER_SECOND = 12
@@ -31,14 +33,22 @@ def show_replies(talks: Sequence[Talk]) -> None:
         for talk in talks:
             _write_text(f"{talk.title}: " if len(talks) > 1 else "", talk)
         return
+    # No standard name exists; this one follows NO_COLOR.
+    is_paced = not (console.is_dumb_terminal or os.environ.get("NO_MOTION"))
     titles = zip(short_titles(talks), talks, strict=True)
-    show_side_by_side(
-        console,
-        [
-            StreamedReply(title, talk.answer(), talk.has_bubbles)
-            for title, talk in titles
-        ],
-    )
+    replies = [
+        StreamedReply(title, talk.answer(), talk.has_bubbles, is_paced)
+        for title, talk in titles
+    ]
+    try:
+        show_side_by_side(console, replies)
+    finally:
+        for talk, reply in zip(talks, replies, strict=True):
+            talk.stop()
+            # The talk continues from what was shown.
+            if reply.has_bubbles and len(reply.bubbles()) > len(reply.visible()):
+                talk.turns[-1].answer = "\n\n".join(reply.visible())
+            talk.turns[-1].received = reply.times
 
 
 def write_json(talks: Sequence[Talk]) -> None:
@@ -75,8 +85,14 @@ class StreamedReply:
     title: str
     pieces: Iterable[str]
     has_bubbles: bool = False
+    is_paced: bool = False
+    """Whether its messages appear one after another, as if they had to be typed."""
+
     text: str = ""
     is_complete: bool = False
+    times: list[float] = field(default_factory=list)
+    """When each message was completely shown, in Unix seconds."""
+
     error: Exception | None = None
 
     def read(self, stop: threading.Event) -> None:
@@ -90,6 +106,29 @@ class StreamedReply:
         except Exception as error:  # noqa: BLE001 - raised by `show_side_by_side`
             self.error = error
             stop.set()
+
+    def bubbles(self) -> list[str]:
+        """Return the messages received so far."""
+        text = printable_lines(self.text).strip()
+        return split_bubbles(text) if self.has_bubbles else [text] if text else []
+
+    def visible(self) -> list[str]:
+        """Return the messages to show; the first one grows while it is received."""
+        bubbles = self.bubbles()
+        return bubbles[: max(1, len(self.times))] if self.is_paced else bubbles
+
+    def reveal(self) -> bool:
+        """Show the next message if it is time, and return whether all are shown."""
+        is_complete = self.is_complete
+        bubbles = self.bubbles()
+        shown, now = len(self.times), time.time()
+        for bubble in bubbles[shown : len(bubbles) - (not is_complete)]:
+            if self.is_paced and self.times:
+                waited = now - self.times[-1]
+                if 0 <= waited < typing_seconds(bubble):
+                    return False
+            self.times.append(now)
+        return is_complete and len(self.times) == len(bubbles)
 
 
 def show_side_by_side(console: Console, replies: Sequence[StreamedReply]) -> None:
@@ -114,7 +153,7 @@ def show_side_by_side(console: Console, replies: Sequence[StreamedReply]) -> Non
         try:
             for thread in threads:
                 thread.start()
-            while any(thread.is_alive() for thread in threads):
+            while [reply for reply in replies if not reply.reveal()]:
                 if stop.wait(_SECONDS_BETWEEN_POLLS):
                     break
         finally:
@@ -155,10 +194,8 @@ def _render_columns(replies: Sequence[StreamedReply], width: int) -> RenderableT
 
 
 def _render_column(reply: StreamedReply) -> RenderableType:
-    text = printable_lines(reply.text).strip()
     placeholder = "" if reply.is_complete else "…"
-    messages = split_bubbles(text) if reply.has_bubbles else [text]
-    first, *rest = messages if text else [placeholder]
+    first, *rest = reply.visible() or [placeholder]
     # `Text` does not interpret markup in a model's reply.
     title = Text(printable_lines(reply.title), style="bold")
     first_panel = Panel(Text(first), title=title, title_align="left")

@@ -38,7 +38,7 @@ from langchain_chatexports.page.snapshot import Published
 from langchain_chatexports.page.speakers import SpeakerLoader, Surroundings
 from langchain_chatexports.page.talk_store import TalkSummary, write_talk
 from langchain_chatexports.page.work import IDLE
-from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.personas.reply_limits import split_bubbles, typing_seconds
 from langchain_chatexports.personas.talk import Talk as ModelTalk
 from langchain_chatexports.personas.talk import Turn, correct_last
 from langchain_chatexports.workflows.bases import download_base
@@ -51,8 +51,6 @@ from langchain_chatexports.workflows.talk import Speaker, create_talks
 
 _DOTS_SECONDS = 0.4
 _SLOW_SECONDS, _VERY_SLOW_SECONDS = 8.0, 60.0
-# The next message appears as if it had to be typed.
-_SECONDS_PER_LETTER, _MAX_PAUSE_SECONDS = 0.03, 2.5
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _NO_ANSWER = lazy_gettext("The model had no answer.")
 _DOWNLOADING = lazy_gettext("Downloading the language model")
@@ -369,8 +367,7 @@ class Conversation:
     ) -> None:
         if reply_of(turn, version):
             # A model that is slower than the person waits for nothing.
-            pause = min(_MAX_PAUSE_SECONDS, _SECONDS_PER_LETTER * len(bubble))
-            await asyncio.sleep(since + pause - time.monotonic())
+            await asyncio.sleep(since + typing_seconds(bubble) - time.monotonic())
         if version == "before":
             turn.base_answer = "\n\n".join(filter(None, (turn.base_answer, bubble)))
         else:

@@ -1,6 +1,5 @@
 """What the person would have said instead: corrections, which are used at once."""
 
-import os
 import time
 import warnings
 from collections import Counter
@@ -157,7 +156,7 @@ class Corrections:
         if not chat or chat[-1]["role"] != "user" or not new.said:
             msg = "Only a reply to a message of the user can be corrected."
             raise ValueError(msg)
-        with self._locked():
+        with self._locked(self.path):
             for known in self:
                 if (known.messages, known.said, known.better) == values[:3]:
                     return known
@@ -168,14 +167,14 @@ class Corrections:
         return new
 
     def delete(self, correction_id: str) -> None:
-        """Delete a correction of the file to add to, if it is there."""
-        with self._locked():
-            if self.path is None:
-                self._items = [i for i in self._items if i[0].id != correction_id]
-            elif self.path.exists():
-                lines = self.path.read_bytes().splitlines(keepends=True)
-                kept = (x for x in lines if not _has_id(_decode(x), correction_id))
-                write_atomic(self.path, b"".join(kept))
+        """Delete a correction, if it is there."""
+        self._items = [i for i in self._items if i[0].id != correction_id]
+        for path in filter(Path.exists, self._paths):
+            with self._locked(path):
+                lines = path.read_bytes().splitlines(keepends=True)
+                kept = [x for x in lines if not _has_id(_decode(x), correction_id)]
+                if kept != lines:
+                    write_atomic(path, b"".join(kept))
 
     def nearest(self, message: str, k: int = _MAX_NEAREST) -> list[Correction]:
         """Return up to `k` corrections of messages like this one, best match last.
@@ -212,17 +211,17 @@ class Corrections:
                 warnings.warn(ExportWarning(msg), stacklevel=4)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other processes from changing the file."""
-        if self.path is None:
+    def _locked(self, path: Path | None) -> Iterator[None]:
+        """Keep other processes from changing a file."""
+        if path is None:
             yield
             return
-        with translate_write_errors(self.path):
+        with translate_write_errors(path):
             if self._creates_folder:
-                self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            lock = ProcessLock(self.path.with_suffix(".lock"))
+                path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            lock = ProcessLock(path.with_suffix(".lock"))
             if not lock.acquire(timeout=_LOCK_SECONDS):
-                msg = f"{self.path} is used by another program. Try again."
+                msg = f"{path} is used by another program. Try again."
                 raise ChatExportError(msg)
             with lock:
                 yield
@@ -246,19 +245,10 @@ def _version(path: Path) -> object:
 
 def _append(path: Path, line: bytes) -> None:
     """Append a line completely or not at all, and wait until it is on disk."""
-    path.touch(0o600)
-    with path.open("a+b", buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        # After the half of a line that a killed process left.
-        data = line if file.read(1) in {b"", b"\n"} else b"\n" + line
-        try:
-            while data:
-                data = data[file.write(data) :]
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(size)
-            raise
+    before = path.read_bytes() if path.exists() else b""
+    # After the half of a line that a damaged disk left.
+    end = b"" if before.endswith(b"\n") or not before else b"\n"
+    write_atomic(path, before + end + line)
 
 
 def _decode(line: bytes) -> Correction | None:

@@ -20,6 +20,7 @@ _SENTENCE_END = re.compile(
 )
 _CLAUSE_END = re.compile(r"[\uff0c\u3001\uff1b]|[,;:](?=\s)|\s[-\u2013]+(?=\s)")
 _CLAUSE_FACTOR = 1.5
+_SECONDS_PER_LETTER, _MAX_SECONDS = 0.03, 2.5
 # The beginning of another reply, which models write after a list of replies.
 _REPLIES_STOP = "\n> "
 
@@ -93,3 +94,8 @@ class ReplyLimits:
 def split_bubbles(text: str) -> list[str]:
     """Return the messages of a reply: its lines that are not empty."""
     return [line for line in _BUBBLE_BREAK.split(text.strip()) if line]
+
+
+def typing_seconds(bubble: str) -> float:
+    """Return how long a message takes to appear after another, as if it was typed."""
+    return min(_MAX_SECONDS, _SECONDS_PER_LETTER * len(bubble))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -146,7 +147,7 @@ class Talk:
 
     def add_line(self, line: str) -> None:
         """Add a message from the user to the talk."""
-        self.turns.append(Turn(line))
+        self.turns.append(Turn(line, sent=[time.time()]))
 
     def answer(self) -> Iterator[str]:
         """Stream the reply and add it to the talk."""
@@ -313,7 +314,8 @@ def correct_last(
     chat = [{"role": r, "content": text} for r, text in [*lines, ("user", last.line)]]
     corrections.add(chat, last.answer, better, model=model)
     if bubbles := split_bubbles(better):
-        last.answer, last.is_corrected, last.cited = "\n\n".join(bubbles), True, []
+        last.answer, last.is_corrected = "\n\n".join(bubbles), True
+        last.cited, last.received = [], []
 
 
 def _add(turn: Turn, piece: str) -> str:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -11,11 +12,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from langchain_chatexports.cli._replies import StreamedReply, show_side_by_side
+from langchain_chatexports.cli import _replies
+from langchain_chatexports.cli._replies import (
+    StreamedReply,
+    show_replies,
+    show_side_by_side,
+)
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Workspace, job_labels
+from langchain_chatexports.personas.talk import Talk
+from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.local_jobs import serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
 from tests.unit_tests.builders.workspaces import add_model
@@ -229,3 +237,41 @@ def test_newest_model_answers(
     assert done.status == 0, done.err
     assert server.chats[-1]["model"] == newest.name
     assert "Using the newest model named jonas; 1 older model" in done.err
+
+
+def test_messages_appear_one_after_another() -> None:
+    answer = StreamedReply(
+        "x", ["How ", "are\nyou ", "today?"], has_bubbles=True, is_paced=True
+    )
+    started = time.time()
+    assert "today?" in shown([answer])
+    first, second = answer.times
+    assert 0.3 <= second - first <= 2
+    assert second >= started + 0.3
+    at_once = StreamedReply("x", ["How are\n", "you today?"], has_bubbles=True)
+    shown([at_once])
+    assert at_once.times[1] - at_once.times[0] < 0.3
+
+
+def test_talk_continues_from_the_messages_that_were_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Recorder(responses=["Hello\n" + "you " * 40], asked=[])
+    talk = Talk("Tortoise", model, has_bubbles=True)
+    talk.add_line("Hi")
+
+    def stop(_console: Console, replies: list[StreamedReply]) -> None:
+        reply = replies[0]
+        reply.read(threading.Event())
+        assert not reply.reveal()
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_MOTION", raising=False)
+    monkeypatch.setattr(_replies, "show_side_by_side", stop)
+    with pytest.raises(KeyboardInterrupt):
+        show_replies([talk])
+    (turn,) = talk.turns
+    assert turn.answer == "Hello"
+    assert len(turn.sent) == len(turn.received) == 1

@@ -187,6 +187,20 @@ def test_not_keeps_a_correction_and_replies_again(
     assert (kept.said, kept.better) == ("Slow.", "")
 
 
+def test_corrections_are_listed_and_deleted(
+    corrected: Talk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = ("/fix Well", ENTER, "Ready?", ENTER, "/not", ENTER, "/fixes", ENTER)
+    chat(corrected, "Hello", ENTER, *keys, "/unfix 1", ENTER, "/unfix 2", ENTER)
+    assert corrected.corrections is not None
+    assert [each.question for each in corrected.corrections] == ["Ready?"]
+    chat(corrected, "/unfix 1", ENTER, "/fixes", ENTER)
+    output = capsys.readouterr().err
+    for line in ("1. Hello → Well", "2. Ready? → not: Steady.", "has this number"):
+        assert line in output
+    assert "There are no corrections." in output
+
+
 def test_nothing_to_correct_is_said(
     corrected: Talk, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,13 +80,15 @@ def test_same_correction_by_several_tabs_is_kept_once(path: Path) -> None:
     assert sorted(each.question for each in Corrections(path)) == ["0?", "1?", "2?"]
 
 
-def test_other_files_are_read_and_not_changed(path: Path, tmp_path: Path) -> None:
+def test_other_files_are_read_and_only_deleted_from(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "older.jsonl"
     Corrections(other).add(asked("tea?"), "No.", "always")
     both = Corrections(path, others=[other, tmp_path / "missing.jsonl"])
     both.add(asked("coffee?"), "Yes.", "never")
     assert [each.better for each in both] == ["always", "never"]
     assert len(Corrections(other)) == len(Corrections(path)) == 1
+    both.delete(next(iter(both)).id)
+    assert [each.better for each in both] == ["never"]
 
 
 def test_line_that_was_cut_is_said_and_the_rest_is_read(path: Path) -> None:
