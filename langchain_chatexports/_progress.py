@@ -17,6 +17,8 @@ _MIN_SECONDS = 1.0
 # Do not estimate the remaining time before this fraction is done.
 _MIN_FRACTION = 1 / 50
 _MAX_SECONDS = 120
+# How much longer a training takes on a slow or busy machine than estimated.
+_MAX_SLOWNESS = 4
 
 
 @contextmanager
@@ -35,6 +37,15 @@ def seconds_left(done: float, total: float | None, seconds: float) -> float | No
     if done < _MIN_FRACTION * total:
         return None
     return seconds / done * (total - done)
+
+
+def estimated_duration(seconds: float, *, is_measured: bool) -> str:
+    """Format an estimate; a range if it was not measured on this machine."""
+    shortest = short_duration(seconds)
+    longest = short_duration(_MAX_SLOWNESS * seconds)
+    if is_measured or shortest == longest:
+        return f"about {shortest}"
+    return f"{shortest} to {longest} (not measured here yet)"
 
 
 def time_left(seconds: float) -> str:
