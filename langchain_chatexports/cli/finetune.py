@@ -201,13 +201,16 @@ def _print_data(data: TrainingData) -> None:
     print_owners(data.preparation)
     print_line(data)
     if len(data.examples) < _FEW_EXAMPLES:
-        unmeasured = (
-            f" With fewer than {MIN_SPLIT_EXAMPLES}, none are held out for evaluate."
-        )
-        print_line(
+        text = (
             "From so few, a model learns how the person writes, not what the person "
-            f"knows, and many answers will not fit.{'' if data.validation else unmeasured}"
+            "knows, and many answers will not fit."
         )
+        if not data.validation:
+            text += (
+                f" With fewer than {MIN_SPLIT_EXAMPLES}, none are held out for "
+                "evaluate."
+            )
+        print_line(text)
 
 
 def _choose_base(
