@@ -17,8 +17,8 @@ _MIN_SECONDS = 1.0
 # Do not estimate the remaining time before this fraction is done.
 _MIN_FRACTION = 1 / 50
 _MAX_SECONDS = 120
-# How much longer a training takes on a slow or busy machine than estimated.
-_MAX_SLOWNESS = 4
+# How much longer a training takes than estimated: on a busy machine, and a slow one.
+_MEASURED_SLOWNESS, _MAX_SLOWNESS = 2, 4
 
 
 @contextmanager
@@ -40,12 +40,13 @@ def seconds_left(done: float, total: float | None, seconds: float) -> float | No
 
 
 def estimated_duration(seconds: float, *, is_measured: bool) -> str:
-    """Format an estimate; a range if it was not measured on this machine."""
-    shortest = short_duration(seconds)
-    longest = short_duration(_MAX_SLOWNESS * seconds)
-    if is_measured or shortest == longest:
+    """Format an estimate as a range, wider if it was not measured on this machine."""
+    slowness = _MEASURED_SLOWNESS if is_measured else _MAX_SLOWNESS
+    shortest, longest = short_duration(seconds), short_duration(slowness * seconds)
+    if shortest == longest:
         return f"about {shortest}"
-    return f"{shortest} to {longest} (not measured here yet)"
+    note = "" if is_measured else " (not measured here yet)"
+    return f"{shortest} to {longest}{note}"
 
 
 def time_left(seconds: float) -> str:

@@ -167,7 +167,7 @@ def finetune(
             return data if no_corrections else add_corrections(data, workspace)
 
         data = read_all(choices.limit)
-        _print_data(data)
+        _print_data(data, holds_out=True)
         base, limit = _choose_base(data, base, seconds, workspace, yes=yes)
         data = data if limit is None else read_all(limit)
         _print_earlier_model(data, workspace)
@@ -193,24 +193,26 @@ def finetune(
     typer.echo(printable(chat))
 
 
-def _print_data(data: TrainingData) -> None:
+def _print_data(data: TrainingData, *, holds_out: bool = False) -> None:
     for export, summary in data.preparation.summaries():
         print_line(
             f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept"
         )
     print_owners(data.preparation)
     print_line(data)
+    notes = []
     if len(data.examples) < _FEW_EXAMPLES:
-        text = (
+        notes.append(
             "From so few, a model learns how the person writes, not what the person "
             "knows, and many answers will not fit."
         )
-        if not data.validation:
-            text += (
-                f" With fewer than {MIN_SPLIT_EXAMPLES}, none are held out for "
-                "evaluate."
-            )
-        print_line(text)
+    if holds_out and not data.validation:
+        reason = "these chats repeat themselves"
+        if len(data.examples) < MIN_SPLIT_EXAMPLES:
+            reason = f"there are fewer than {MIN_SPLIT_EXAMPLES}"
+        notes.append(f"None are held out for evaluate, because {reason}.")
+    if notes:
+        print_line(" ".join(notes))
 
 
 def _choose_base(
