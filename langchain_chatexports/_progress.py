@@ -19,6 +19,8 @@ _MIN_FRACTION = 1 / 50
 _MAX_SECONDS = 120
 # How much longer a training takes than estimated: on a busy machine, and a slow one.
 _MEASURED_SLOWNESS, _MAX_SLOWNESS = 2, 4
+# To load the base and to write the model.
+_START_SECONDS = 60
 
 
 @contextmanager
@@ -42,7 +44,8 @@ def seconds_left(done: float, total: float | None, seconds: float) -> float | No
 def estimated_duration(seconds: float, *, is_measured: bool) -> str:
     """Format an estimate as a range, wider if it was not measured on this machine."""
     slowness = _MEASURED_SLOWNESS if is_measured else _MAX_SLOWNESS
-    shortest, longest = short_duration(seconds), short_duration(slowness * seconds)
+    shortest = short_duration(seconds)
+    longest = short_duration(slowness * seconds + _START_SECONDS)
     if shortest == longest:
         return f"about {shortest}"
     note = "" if is_measured else " (not measured here yet)"
