@@ -130,6 +130,9 @@ class MeasuredProgress:
         self.costs: Costs | None = None
         self._begun: Moment | None = None
 
+    def require_space(self, needed: int) -> None:
+        """Ignore the size of saves."""
+
     def begin(self) -> None:
         """Begin with the steps."""
         self._begun = Moment.now()

@@ -17,6 +17,10 @@ _MIN_SECONDS = 1.0
 # Do not estimate the remaining time before this fraction is done.
 _MIN_FRACTION = 1 / 50
 _MAX_SECONDS = 120
+# How much longer a training takes than estimated: on a busy machine, and a slow one.
+_MEASURED_SLOWNESS, _MAX_SLOWNESS = 2, 4
+# To load the base and to write the model.
+_START_SECONDS = 60
 
 
 @contextmanager
@@ -35,6 +39,17 @@ def seconds_left(done: float, total: float | None, seconds: float) -> float | No
     if done < _MIN_FRACTION * total:
         return None
     return seconds / done * (total - done)
+
+
+def estimated_duration(seconds: float, *, is_measured: bool) -> str:
+    """Format an estimate as a range, wider if it was not measured on this machine."""
+    slowness = _MEASURED_SLOWNESS if is_measured else _MAX_SLOWNESS
+    shortest = short_duration(seconds)
+    longest = short_duration(slowness * seconds + _START_SECONDS)
+    if shortest == longest:
+        return f"about {shortest}"
+    note = "" if is_measured else " (not measured here yet)"
+    return f"{shortest} to {longest}{note}"
 
 
 def time_left(seconds: float) -> str:

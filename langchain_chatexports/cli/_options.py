@@ -8,6 +8,7 @@ A group of options is a dataclass with one field per option. A command decorated
 import inspect
 import os
 import platform
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, timedelta
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 import typer
 
 from langchain_chatexports._files import is_pipe
+from langchain_chatexports._terminal import one_line
+from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.date_order import ORDERS, DateOrder
 from langchain_chatexports.chat_loaders.local_times import find_time_zone
 from langchain_chatexports.chat_loaders.pipe import read_loaders
@@ -34,6 +37,7 @@ if TYPE_CHECKING:  # `chatexports inspect` needs no steps, and not what they imp
 
 _Result = TypeVar("_Result")
 
+_PAIR = 2
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -369,8 +373,23 @@ def print_owners(preparation: "Preparation") -> None:
     """Print the owners, who are imitated by default."""
     from langchain_chatexports.workflows.prepare import find_default_speakers
 
-    for export, owner in find_default_speakers(preparation):
+    owners = find_default_speakers(preparation)
+    for export, owner in owners:
         print_line(f"{export.path.name}: imitating its owner, {owner}")
+    partner = find_partner(summary for _, summary in preparation.summaries())
+    if owners and partner:
+        print_line(f"For the other person: --ai {shlex.quote(one_line(partner))}")
+
+
+def find_partner(summaries: Iterable[ExportSummary]) -> str | None:
+    """Return the other person of chats between the owner and one person."""
+    owners: set[str | None] = set()
+    senders: set[str] = set()
+    for summary in summaries:
+        owners.add(summary.owner)
+        senders |= summary.senders.keys()
+    others = senders - owners
+    return others.pop() if len(senders) == len(others) + 1 == _PAIR else None
 
 
 def find_unused_path(name: str, paths: Iterable[Path]) -> Path:

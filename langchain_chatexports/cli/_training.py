@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from langchain_chatexports._terminal import short_duration
+from langchain_chatexports._progress import estimated_duration
 from langchain_chatexports.cli._console import (
     ProgressDisplay,
     command_line,
@@ -17,10 +17,16 @@ from langchain_chatexports.cli._console import (
 )
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import Base, BaseChoice, Workspace
+from langchain_chatexports.local_server import (
+    Base,
+    BaseChoice,
+    Workspace,
+    conversion_text,
+)
 from langchain_chatexports.workflows.bases import (
     download_base,
     language_warning,
+    measure_speed,
     training_seconds,
 )
 from langchain_chatexports.workflows.train import format_progress
@@ -125,9 +131,13 @@ def print_base(
         parts.append(f"{size}from huggingface.co")
     if base.license:
         parts.append(f"license: {base.license}")
+    if examples and (conversion := conversion_text(base)):
+        parts.append(conversion)
     seconds = training_seconds(base, examples, workspace) if examples else None
     if seconds is not None:
-        parts.append(f"trains in about {short_duration(seconds)} (estimated)")
+        is_measured = measure_speed(workspace) is not None if workspace else False
+        duration = estimated_duration(seconds, is_measured=is_measured)
+        parts.append(f"trains in {duration}")
     print_line(", ".join(parts))
     if warning := language_warning(base, language):
         print_line(f"warning: {warning}")

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from langchain_chatexports._terminal import plural, short_duration
+from langchain_chatexports._progress import estimated_duration
+from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._console import (
     command_line,
@@ -30,6 +31,7 @@ from langchain_chatexports.cli._options import (
     DataDir,
     check,
     command,
+    find_partner,
     flag,
     option,
     print_owners,
@@ -48,6 +50,7 @@ from langchain_chatexports.personas.talk import CORRECTED, ChatSettings, Talk
 from langchain_chatexports.workflows.bases import (
     choose_chat_base,
     estimate_speed,
+    measure_speed,
     training_seconds,
 )
 from langchain_chatexports.workflows.memory import open_memory
@@ -259,7 +262,7 @@ def _load_speaker(
     yes: bool,
 ) -> Speaker:
     if target.exports:
-        speaker = _load_person(target.exports, ai, chats, target.base)
+        speaker, ai = _load_person(target.exports, ai, chats, target.base)
         if target.base_url:
             return replace(speaker, model=target.base)
         speaker = _choose_base(workspace, speaker, target.base, yes=yes)
@@ -287,7 +290,8 @@ def _load_person(
     ai: list[str],
     chats: ChatOptions,
     base: str | None,
-) -> Speaker:
+) -> tuple[Speaker, list[str]]:
+    """Return the person and their names; by default, the other one in a chat of two."""
     speaker = load_person(
         exports,
         replace(chats.to_prepare_options(), ai=tuple(ai)),
@@ -295,7 +299,11 @@ def _load_person(
         choose_speaker=get_speaker_chooser(),
         watch=show_progress,
     )
-    if speaker.preparation:
+    if speaker.preparation and not ai:
+        summaries = [summary for _, summary in speaker.preparation.summaries()]
+        if partner := find_partner(summaries):
+            print_line(f"Imitating {partner}, the other person. For another: --ai NAME")
+            return _load_person(exports, [partner], chats, base)
         print_owners(speaker.preparation)
     replies = len(speaker.voice.replies) if speaker.voice else 0
     print_line(
@@ -303,7 +311,7 @@ def _load_person(
         f"using up to {speaker.replies_per_prompt} of "
         f"{plural(replies, 'earlier reply', 'earlier replies')} in each prompt."
     )
-    return speaker
+    return speaker, ai
 
 
 def _choose_base(
@@ -331,7 +339,11 @@ def _suggest_training(
     chats: ChatOptions,
 ) -> None:
     seconds = training_seconds(find_base(speaker.base), speaker.examples, workspace)
-    duration = "" if seconds is None else f" in about {short_duration(seconds)}"
+    duration = ""
+    if seconds is not None:
+        is_measured = measure_speed(workspace) is not None
+        text = estimated_duration(seconds, is_measured=is_measured)
+        duration = f" in {text}"
     names = [word for name in ai for word in ("--ai", name)]
     base = [] if speaker.base is None else ["--base", speaker.base]
     line = command_line("finetune", *exports, *names, *chats.to_arguments(), *base)

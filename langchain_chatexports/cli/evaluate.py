@@ -18,6 +18,7 @@ from langchain_chatexports.cli._console import (
     print_line,
     printable_lines,
     show_rows,
+    show_waiting,
     stderr_console,
     stdin_is_terminal,
 )
@@ -93,25 +94,29 @@ def evaluate(
         chatexports evaluate
         chatexports evaluate tortoise --blind 20
     """
-    from langchain_chatexports import evaluation
+    with show_waiting("Starting"):
+        from langchain_chatexports import evaluation
+        from langchain_chatexports.evaluation.page import (
+            build_table,
+            summarize_evaluation,
+        )
+        from langchain_chatexports.workflows.evaluate import evaluate_model
 
-    evaluation.check_extra()
-    require_local()
+        evaluation.check_extra()
+        require_local()
     has_no_terminal = blind and not stdin_is_terminal()
     check((has_no_terminal, "--blind needs a terminal."))
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
         check_output(target, force=force)
         check_writable(target)
-    from langchain_chatexports.evaluation.page import build_table, summarize_evaluation
-    from langchain_chatexports.workflows.evaluate import evaluate_model
-
     with _StageDisplay() as display:
 
         def ask(pairs: list[BlindPair]) -> BlindResult | None:
             display.pause()
             return run_blind_test(pairs, blind or 0)
 
+        display.wait("Reading the held-out messages")
         evaluation_result = evaluate_model(
             model,
             wrong_person=wrong_person,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
     parse_duration,
+    print_owners,
 )
 from langchain_chatexports.cli._training import (
     TrainingDisplay,
@@ -38,6 +40,7 @@ from langchain_chatexports.cli._training import (
     print_base,
     select_base,
 )
+from langchain_chatexports.datasets.splits import MIN_EXAMPLES as MIN_SPLIT_EXAMPLES
 from langchain_chatexports.exceptions import (
     ChatExportError,
     LocalServerError,
@@ -48,10 +51,10 @@ from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.workflows.bases import (
     choose_base,
     detect_language,
-    estimate_speed,
+    measure_speed,
 )
 from langchain_chatexports.workflows.corrections import add_corrections
-from langchain_chatexports.workflows.prepare import find_default_speakers, prepare
+from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.remote_training import (
     OPENAI_URL,
     get_api_key,
@@ -62,7 +65,7 @@ from langchain_chatexports.workflows.talk import (
     answer_untrained,
     sample_replies,
 )
-from langchain_chatexports.workflows.train import train
+from langchain_chatexports.workflows.train import find_earlier_model, train
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import StoppedEvent
 
@@ -164,9 +167,10 @@ def finetune(
             return data if no_corrections else add_corrections(data, workspace)
 
         data = read_all(choices.limit)
-        _print_data(data)
+        _print_data(data, holds_out=True)
         base, limit = _choose_base(data, base, seconds, workspace, yes=yes)
         data = data if limit is None else read_all(limit)
+        _print_earlier_model(data, workspace)
         if stdin_is_terminal():
             _show_untrained(data, base, workspace)
         with TrainingDisplay(workspace) as display:
@@ -189,22 +193,26 @@ def finetune(
     typer.echo(printable(chat))
 
 
-def _print_data(data: TrainingData) -> None:
+def _print_data(data: TrainingData, *, holds_out: bool = False) -> None:
     for export, summary in data.preparation.summaries():
         print_line(
             f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept"
         )
-    owners = dict.fromkeys(
-        owner for _, owner in find_default_speakers(data.preparation)
-    )
-    person = f", imitating {', '.join(owners)} (the export's owner)"
-    print_line(f"{data}{person if owners else ''}")
+    print_owners(data.preparation)
+    print_line(data)
+    notes = []
     if len(data.examples) < _FEW_EXAMPLES:
-        unmeasured = "" if data.validation else " They are too few to evaluate it, too."
-        print_line(
+        notes.append(
             "From so few, a model learns how the person writes, not what the person "
-            f"knows, and many answers will not fit.{unmeasured}"
+            "knows, and many answers will not fit."
         )
+    if holds_out and not data.validation:
+        reason = "these chats repeat themselves"
+        if len(data.examples) < MIN_SPLIT_EXAMPLES:
+            reason = f"there are fewer than {MIN_SPLIT_EXAMPLES}"
+        notes.append(f"None are held out for evaluate, because {reason}.")
+    if notes:
+        print_line(" ".join(notes))
 
 
 def _choose_base(
@@ -224,7 +232,7 @@ def _choose_base(
         lambda downloads: choose_base(
             data,
             seconds,
-            seconds_per_token=estimate_speed(workspace),
+            seconds_per_token=measure_speed(workspace),
             downloads=downloads,
         ),
         yes=yes,
@@ -243,6 +251,18 @@ def _choose_base(
     return base, choice.limit
 
 
+def _print_earlier_model(data: TrainingData, workspace: Workspace) -> None:
+    """Print whether a model of the person exists, and what is new since."""
+    if earlier := find_earlier_model(data, workspace):
+        model, new = earlier
+        day = datetime.fromtimestamp(model.created_at).astimezone().date()
+        print_line(
+            f"{model.title} has a model since {day}, {model.short_name}; "
+            f"{new:,} of these examples are new. This trains another from the start: "
+            "continuing with only what is new made replies worse."
+        )
+
+
 def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) -> None:
     """Print what the base answers before it is trained."""
     try:
@@ -259,7 +279,7 @@ def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) 
         return
     print_line("Without training, the base answers:")
     for turn in turns:
-        print_line(f"  > {turn.line}\n  {turn.answer.strip()}")
+        print_line(f"  > {turn.line}\n  {' / '.join(split_bubbles(turn.answer))}")
     print_line(
         "If these make no sense, training will give the person's tone, but not sense. "
         "Choose a larger base with --base or --time."

@@ -21,11 +21,10 @@ from langchain_chatexports.cli._options import (
     Paths,
     SourceOptions,
     command,
+    find_partner,
     read_exports,
     resolve_paths,
 )
-
-_TWO = 2
 
 
 @command
@@ -85,8 +84,7 @@ def _print_next_commands(
         messages.update(summary.senders)
     ranked = [name for name, _ in messages.most_common()]
     # In a chat of two, users want to talk to the other person.
-    others = [name for name in ranked if name not in owners]
-    person, *_ = (others if len(ranked) == _TWO else owners) or ranked
+    person = find_partner(summaries) or (owners or ranked)[0]
     words = [*arguments, "--ai", person]
     print_line(f"To talk to {person} now, without training:")
     print_line(f"  {command_line('chat', *words)}")

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
         download_gguf,
         download_model,
     )
+    from langchain_chatexports.local_server.bases.preparation import (
+        conversion_bytes,
+        conversion_text,
+    )
     from langchain_chatexports.local_server.errors import (
         BaseMissingError,
         DataDirectoryError,
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server.server import LocalServer
     from langchain_chatexports.local_server.training.hyperparameters import (
         resolve_hyperparameters,
+        save_bytes,
     )
     from langchain_chatexports.local_server.training.queue import Queue
     from langchain_chatexports.local_server.workspace import (
@@ -95,6 +100,8 @@ __all__ = [
     "StateError",
     "TrainingError",
     "Workspace",
+    "conversion_bytes",
+    "conversion_text",
     "download_gguf",
     "download_model",
     "export_model",
@@ -108,6 +115,7 @@ __all__ = [
     "list_downloaded_bases",
     "propose_base",
     "resolve_hyperparameters",
+    "save_bytes",
     "thread_count",
     "usage_instructions",
 ]
@@ -123,6 +131,7 @@ _MODULES = {
     "bases.cache": ("list_cache_folders",),
     "bases.choice": ("BaseChoice", "NoBaseError", "language_name", "propose_base"),
     "bases.download": ("download_gguf", "download_model"),
+    "bases.preparation": ("conversion_bytes", "conversion_text"),
     "errors": (
         "BaseMissingError",
         "DataDirectoryError",
@@ -137,7 +146,7 @@ _MODULES = {
     "export": ("EVALUATION_FILE", "export_model", "usage_instructions"),
     "processes": ("thread_count",),
     "server": ("LocalServer",),
-    "training.hyperparameters": ("resolve_hyperparameters",),
+    "training.hyperparameters": ("resolve_hyperparameters", "save_bytes"),
     "training.queue": ("Queue",),
     "workspace": (
         "Event",

@@ -19,12 +19,14 @@ from langchain_chatexports.local_server import (
     Job,
     State,
     Workspace,
+    conversion_bytes,
     download_gguf,
     download_model,
     known_bases,
     language_name,
     propose_base,
     resolve_hyperparameters,
+    save_bytes,
     thread_count,
 )
 from langchain_chatexports.workflows.training_data import TrainingData
@@ -136,6 +138,11 @@ def training_seconds(
     return base.training_seconds(estimate_speed(workspace) * _count_tokens(examples))
 
 
+def training_bytes(base: Base) -> int:
+    """Estimate the space that training a base needs, with its converted weights."""
+    return save_bytes(base.adapter_bytes() or 0) + conversion_bytes(base)
+
+
 def _count_tokens(
     examples: Sequence[TrainingExample], validation: Sequence[TrainingExample] = ()
 ) -> float:
@@ -160,7 +167,8 @@ def choose_base(
         data: The training data.
         seconds: The time limit. `None` means an hour; if every base takes longer, the
             smallest one except the default is chosen.
-        seconds_per_token: The speed of this machine; by default `estimate_speed()`.
+        seconds_per_token: The speed of this machine, from `measure_speed()`; by
+            default an estimate.
         downloads: Whether to include bases that are not on this machine.
 
     Returns:
@@ -178,6 +186,7 @@ def choose_base(
         downloads=downloads,
         with_default=seconds is not None,
     )
+    choice = replace(choice, is_measured=seconds_per_token is not None)
     if seconds is None or choice.seconds <= seconds:
         return choice
     example_count = len(data.examples) + len(data.validation)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from langchain_chatexports._extras import require_local
@@ -28,7 +30,8 @@ from langchain_chatexports.local_server import (
     find_base,
     job_labels,
 )
-from langchain_chatexports.workflows.bases import download_base
+from langchain_chatexports.workflows.bases import download_base, training_bytes
+from langchain_chatexports.workflows.corrections import person_models
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     EventReader,
@@ -76,8 +79,9 @@ def train(
     _check(data)
     require_local()
     workspace = workspace or Workspace()
-    workspace.require_space()
-    if (found := find_base(base)).needs_download():
+    found = find_base(base)
+    workspace.require_space(training_bytes(found))
+    if found.needs_download():
         download_base(found, watch)
     emit = on_event or (lambda _event: None)
     queue = workspace.queue_state()
@@ -137,6 +141,26 @@ def create_job(
     if not job.is_active:
         job = workspace.jobs.resume(job.id)
     return JobEvent(job.id, "resumed", job.saved_step)
+
+
+def find_earlier_model(
+    data: TrainingData, workspace: Workspace
+) -> tuple[Model, int] | None:
+    """Return the newest model of the person, and how many of the examples are new.
+
+    `None` if there is no model, or it has learned the same examples.
+    """
+    models = person_models(workspace, data.person or "")
+    if not (data.person and models):
+        return None
+    known = {*map(_key, chain(*workspace.examples(models[0])))}
+    examples = [*data.examples, *data.validation]
+    new = sum(_key(example) not in known for example in examples)
+    return (models[0], new) if new else None
+
+
+def _key(example: Mapping[str, Any]) -> str:
+    return json.dumps(example, sort_keys=True)
 
 
 def pause_job(workspace: Workspace, job_id: str) -> None:

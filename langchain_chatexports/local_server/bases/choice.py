@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from langchain_chatexports._terminal import short_duration
+from langchain_chatexports._progress import estimated_duration
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import (
     Base,
     fitting_bases,
     known_bases,
 )
+from langchain_chatexports.local_server.bases.preparation import conversion_text
 
 
 class NoBaseError(LocalServerError):
@@ -37,6 +38,8 @@ class BaseChoice:
     language: str | None = None
     better: Base | None = None
     is_trained: bool = True
+    is_measured: bool = False
+    """Whether `seconds` comes from a training on this machine."""
 
     def __str__(self) -> str:
         """Return one line with the base, the reason, its size and the duration."""
@@ -48,13 +51,15 @@ class BaseChoice:
         if self.base.is_default:
             reason = "a tiny demo model that speaks a little English"
         if self.is_trained:
-            duration = f"trains in about {short_duration(self.seconds)} (estimated)"
+            text = estimated_duration(self.seconds, is_measured=self.is_measured)
+            duration = f"trains in {text}"
         else:
             duration = f"replies in about {max(1, round(self.seconds))} s (estimated)"
         size = self.base.download_text() or "already downloaded"
         license_ = f"license: {self.base.license}" if self.base.license else ""
-        details = "; ".join(filter(None, (reason, size, duration, license_)))
-        return f"Base model: {self.base.name}, {details}"
+        conversion = conversion_text(self.base) if self.is_trained else ""
+        details = filter(None, (reason, size, conversion, duration, license_))
+        return f"Base model: {self.base.name}, {'; '.join(details)}"
 
 
 def propose_base(

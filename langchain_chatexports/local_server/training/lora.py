@@ -54,6 +54,7 @@ from langchain_chatexports.local_server.training.hyperparameters import (
     create_lora_config,
     learning_rate,
     resolve_hyperparameters,
+    save_bytes,
 )
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ def train_lora(
     except (LocalServerError, OSError) as error:
         msg = f"{job.base_model} cannot be trained: {error}"
         raise BaseMissingError(msg) from error
+    adapter = (each for each in model.parameters() if each.requires_grad)
+    progress.require_space(save_bytes(sum(each.nbytes for each in adapter)))
     if not _train(training, model, tokenizer, template):
         return None
     folder = progress.folder / "model"
@@ -189,10 +192,6 @@ def _describe_warnings(
         (
             data.trailing,
             "ending with a user message: messages after the last reply are ignored",
-        ),
-        (
-            data.leading,
-            "starting with the assistant: the model also learns to open a chat",
         ),
     ):
         if count:

@@ -66,6 +66,7 @@ class Progress:
         self.is_stopping = False
         """Whether to save and return `None`."""
 
+        self.require_space = workspace.require_space
         self._jobs, self._job, self._save_seconds = workspace.jobs, job, save_seconds
         self._reported_step = job.step
         self._saved_at: float | None = None  # `None` until training begins.

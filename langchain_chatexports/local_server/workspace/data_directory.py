@@ -142,12 +142,13 @@ class DataDirectory:
         folders = (self.root, *self.root.parents)
         return shutil.disk_usage(next(filter(Path.exists, folders))).free
 
-    def require_space(self) -> None:
+    def require_space(self, needed: int = 0) -> None:
         """Raise `DiskFullError` if its disk has no space for a training run."""
-        if (free := self.free_bytes) < _MIN_FREE_BYTES:
+        needed = max(needed, _MIN_FREE_BYTES)
+        if (free := self.free_bytes) < needed:
             msg = (
                 f"The disk with {self.root} has {free / 1e6:,.0f} MB free, but "
-                f"training needs at least {_MIN_FREE_BYTES / 1e6:,.0f} MB. Free some "
+                f"training needs at least {needed / 1e6:,.0f} MB. Free some "
                 "space, or choose a data directory on another disk."
             )
             raise DiskFullError(msg)

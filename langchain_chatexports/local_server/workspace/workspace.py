@@ -97,9 +97,13 @@ class Workspace:
         """The free space on its disk."""
         return self._data.free_bytes
 
-    def require_space(self) -> None:
-        """Raise `DiskFullError` if its disk has no space for a training run."""
-        self._data.require_space()
+    def require_space(self, needed: int = 0) -> None:
+        """Raise `DiskFullError` if its disk has no space for a training run.
+
+        Args:
+            needed: The size of what it writes in bytes, if known.
+        """
+        self._data.require_space(needed)
 
     def snapshot(self) -> Snapshot:
         """Return all jobs, models and files."""

@@ -23,6 +23,9 @@ class RecordedProgress:
     results: dict[str, Any] = field(default_factory=dict)
     on_save: Callable[[Path], None] = lambda _: None
 
+    def require_space(self, needed: int) -> None:
+        self.needed_bytes = needed
+
     def begin(self) -> Path | None:
         return self._last_save()
 

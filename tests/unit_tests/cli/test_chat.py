@@ -166,6 +166,23 @@ def test_chat_with_an_export_imitates_the_person(
     assert "\n  chatexports finetune chat.jsonl --ai Tortoise\n" in done.err
 
 
+def test_other_person_of_a_chat_of_two_is_imitated(
+    run: Run, server: OpenAIServer
+) -> None:
+    lines = [
+        f"20.02.24, 12:{n + 10} - {name}: {text} {n}"
+        for n in range(20)
+        for name, text in (("Bo", "Tea?"), ("Ann", "Yes"))
+    ]
+    export = "WhatsApp Chat with Ann.txt"
+    Path(export).write_text("\n".join(lines), "utf-8")
+    done = run("chat", export, "--export-zone", "UTC", stdin="Tea?\n")
+    assert done.status == 0, done.err
+    assert "You are Ann. You are chatting with Bo." in _prompt(server)
+    assert "Imitating Ann, the other person. For another: --ai NAME" in done.err
+    assert f"finetune '{export}' --ai Ann --export-zone UTC" in done.err
+
+
 @pytest.mark.usefixtures("export")
 def test_sending_exports_needs_consent(run: Run, server: OpenAIServer) -> None:
     command = (*_ASK_TORTOISE, "--base", BASE_MODEL)

@@ -237,7 +237,7 @@ def test_chat_command_is_safe(finetune: Run, server: OpenAIServer) -> None:
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """16 GB of memory, 10 s per thousand tokens with the default, no local bases."""
     monkeypatch.setattr(base_module, "machine_memory", lambda: 16 * 10**9)
-    monkeypatch.setattr(FINETUNE, "estimate_speed", lambda _: 0.01)
+    monkeypatch.setattr(FINETUNE, "measure_speed", lambda _: 0.01)
     monkeypatch.setattr(Base, "needs_download", lambda _: True)
     monkeypatch.setattr(TRAIN, "download_base", lambda *_: None)
 

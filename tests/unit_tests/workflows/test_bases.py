@@ -86,7 +86,7 @@ def test_default_choice_speaks_the_language() -> None:
     assert text.startswith(
         "Base model: Qwen3.5-2B, the best known one for chats in Ger"
     )
-    assert "; 6.8 GB from huggingface.co; trains in about 1 min (estimated); " in text
+    assert "; 6.8 GB from huggingface.co; trains in 1 min to 2 min; " in text
     assert text.endswith("license: Apache-2.0")
     slow = choose_base(GERMAN, seconds_per_token=100.0)
     assert (slow.base.id, slow.limit) == (SMALL, None)

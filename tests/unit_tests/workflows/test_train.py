@@ -27,6 +27,7 @@ from langchain_chatexports.workflows.remote_training import train_remotely
 from langchain_chatexports.workflows.train import (
     create_job,
     explain_wait,
+    find_earlier_model,
     pause_job,
     train,
 )
@@ -228,6 +229,24 @@ def test_disk_space_is_checked(
     with pytest.raises(DiskFullError, match="3 MB free, but training needs"):
         train(data(), workspace=workspace)
     assert not workspace.data_dir.exists()
+
+
+def test_disk_space_of_saves_is_checked(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default base's adapters and their optimizer need more than 150 MB."""
+    free = SimpleNamespace(free=150_000_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
+    with pytest.raises(DiskFullError, match="150 MB free, but training needs"):
+        train(data(), workspace=workspace)
+
+
+def test_earlier_model_is_found(workspace: Workspace) -> None:
+    assert find_earlier_model(data(), workspace) is None
+    model = train(data(), workspace=workspace)
+    assert find_earlier_model(data(), workspace) is None
+    new = {"messages": [{"role": "assistant", "content": "New."}]}
+    assert find_earlier_model(data([*EXAMPLES, new]), workspace) == (model, 1)
 
 
 def test_too_few_examples_are_an_error() -> None:

@@ -145,7 +145,7 @@ def test_examples_are_counted() -> None:
     ]
     examples = [{"messages": chat} for chat in chats]
     found = label_examples(examples, _TOKENIZER, _TEMPLATE, max_length=50)
-    assert len(found.examples) == found.leading == found.trailing == found.truncated
+    assert len(found.examples) == found.trailing == found.truncated
     assert found.without_loss == 2
     found = label_examples(examples[1:], _TOKENIZER, _TEMPLATE, max_length=50)
     assert found.problems == ["no example has a reply within 50 tokens"]

@@ -11,6 +11,7 @@ from langchain_chatexports.local_server.bases import preparation
 from langchain_chatexports.local_server.bases.base import find_base
 from langchain_chatexports.local_server.bases.preparation import (
     complete_base,
+    conversion_bytes,
     find_directory,
     load_tokenizer,
 )
@@ -34,7 +35,12 @@ def _temporary_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_conversion_is_complete(
     tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = find_directory(find_base(tiny_gguf))
+    base = find_base(tiny_gguf)
+    weights = base.count_parameters() or 0
+    assert conversion_bytes(base) == 2 * weights > 0
+    # An unknown base has an estimate, too.
+    assert 0 < (base.training_seconds(10.0) or 0) < 10.0
+    directory = find_directory(base)
     assert not (directory / "config.json").exists()
     # Reading the template converts the tokenizer, but not the weights.
     template = read_template(directory)
@@ -53,6 +59,10 @@ def test_conversion_is_complete(
     assert model.config.num_hidden_layers == 2
     new = {file.name for file in directory.iterdir()} - before
     assert new == {"model.safetensors", "generation_config.json"}
+    assert conversion_bytes(base) == 0
+    # The file's size was announced, but for its header.
+    size = (directory / "model.safetensors").stat().st_size
+    assert 2 * weights < size < 2 * weights + 10_000
 
 
 def test_conversion_runs_once(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_unusual_examples_are_logged_once(tiny_base: Path, tmp_path: Path) -> No
     progress = _progress(tmp_path, stop_at=1)
     run_lora(progress, tiny_base, examples=examples)
     warnings = [text for text, more in progress.events if more.get("level") == "warn"]
-    assert len(warnings) == 3
+    assert len(warnings) == 2  # That the model may begin a chat is none.
     resumed = _progress(tmp_path)
     run_lora(resumed, tiny_base, examples=examples, step=1)
     assert not [text for text, more in resumed.events if more.get("level") == "warn"]
