@@ -44,7 +44,7 @@ _PAGE = """<!doctype html>
 body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem auto;
        padding: 0 1rem }}
 </style>
-<h1>{title}</h1><p>{text}</p>{link}</html>"""
+<main><h1>{title}</h1><p>{text}</p>{link}</main></html>"""
 
 # Prevents DNS rebinding, in which a page of another site sends its own host name.
 _LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")

@@ -86,7 +86,7 @@ def build_teach(session: PageSession, person: Person) -> None:
 
 
 def _build_learned(session: PageSession, person: Person) -> Show[View]:
-    with ui.element("div").classes("card") as card:
+    with ui.element("div").classes("card learned") as card:
         text = add("p", dir="auto")
         again = add("p", _("It has already learned exactly this."), "quiet")
         with ui.element("div").classes("buttons"):
