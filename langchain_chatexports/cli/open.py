@@ -55,12 +55,15 @@ def open_(
         chatexports open
         chatexports open --install
     """
-    from langchain_chatexports.page.launcher import (
+    from langchain_chatexports.cli._launcher import (
         install_launcher,
         uninstall_launcher,
     )
-    from langchain_chatexports.page.old_tab import find_running_page
-    from langchain_chatexports.page.server import check_extra, serve_page
+    from langchain_chatexports.page.server import (
+        check_extra,
+        find_running_page,
+        serve_page,
+    )
 
     if uninstall:
         removed = uninstall_launcher()

@@ -3,7 +3,6 @@
 import json
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from nicegui import ui
@@ -24,8 +23,7 @@ from langchain_chatexports.page.elements import (
     set_class,
     set_text,
 )
-from langchain_chatexports.page.errors import Failure
-from langchain_chatexports.page.exports import ExportState
+from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.frame import ADD, TALK, TEACH, screen
 from langchain_chatexports.page.languages import (
     LazyMessage,
@@ -39,14 +37,13 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import SAMPLE, PageSession
-from langchain_chatexports.page.work import WorkState
 
 _MAX_NAMES, _MAX_FILES, _MAX_PEOPLE = 3, 10, 4
 # The same steps as in the sections "Get your export" of docs/.
 _STEPS = Path(__file__).with_name("how_to_export.json")
 # Marks the line to tap in a drawing.
 _TAPPED = "*"
-_Shown = tuple[tuple[ExportState, ...], tuple[LazyMessage | str, ...]]
+_Shown = tuple[tuple[Card, ...], tuple[LazyMessage | str, ...]]
 _OPEN_STEPS = "() => { document.getElementById('how').open = true }"
 
 
@@ -79,7 +76,7 @@ def build_add(session: PageSession) -> None:
         with fold(_("More")):
             _build_more(session)
 
-    def show(exports: tuple[ExportState, ...]) -> None:
+    def show(exports: tuple[Card, ...]) -> None:
         set_class(body, "filled", is_on=bool(exports))
         sample.set_visibility(all(e.name != SAMPLE for e in exports))
 
@@ -151,9 +148,7 @@ def _build_warning(_row: ui.element, _text: str) -> Show[str]:
     return lambda line: set_text(text, line)
 
 
-def _build_card(
-    session: PageSession, row: ui.element, export: ExportState
-) -> Show[ExportState]:
+def _build_card(session: PageSession, row: ui.element, export: Card) -> Show[Card]:
     row.classes("card")
     title = add("h2", classes="name", dir="auto")
     facts = add("p", classes="quiet", dir="auto")
@@ -165,21 +160,19 @@ def _build_card(
     notes = KeyedList(_build_note, lambda note: note, "div")
 
     def remove() -> None:
-        card = next((c for c in session.exports.cards if c.id == export.id), None)
-        if card is not None:
-            session.exports.remove(card)
-            session.poller.poke()
+        session.exports.remove(export.id)
+        session.poller.poke()
 
     with ui.element("div").classes("buttons"):
         end = button("", remove, "quiet")
 
-    def show(state: ExportState) -> None:
-        summary = state.summary if state.state == "read" else None
+    def show(state: Card) -> None:
+        summary = state.summary
         names = _names(summary) if summary else []
         set_text(title, _title(names) or state.name)
         set_text(facts, _facts(state, summary))
         count = message_count_text(state.work.done) if state.work.done else ""
-        reading.show(_without_copies(session, state.work), progress=count)
+        reading.show(state.work, progress=count)
         how.set_visibility(state.state == "failed")
         people.show(names[:_MAX_PEOPLE])
         hidden = len(names) - _MAX_PEOPLE
@@ -197,15 +190,6 @@ def _build_card(
     return show
 
 
-def _without_copies(session: PageSession, work: WorkState) -> WorkState:
-    if work.error is None:
-        return work
-    message, details = work.error
-    return replace(
-        work, error=Failure(message, session.exports.strip_copy_paths(details))
-    )
-
-
 def _names(summary: ExportSummary) -> list[str]:
     """Return the people, the owner of the export last."""
     owner = name_key(summary.owner or "")
@@ -219,9 +203,9 @@ def _title(names: Sequence[str]) -> str:
     return format_names(listed)
 
 
-def _facts(state: ExportState, summary: ExportSummary | None) -> str:
+def _facts(state: Card, summary: ExportSummary | None) -> str:
     if state.state == "copying":
-        return _("Copying … {size}", size=Size(state.copied_bytes or 0))
+        return _("Copying … {size}", size=Size(state.copied_bytes))
     if state.state == "waiting":
         return _("Waiting for the others.")
     if summary is None:
@@ -243,7 +227,7 @@ def _build_person(row: ui.element, name: str) -> Show[str]:
     return lambda _name: None
 
 
-def _notes(state: ExportState, summary: ExportSummary | None) -> Iterator[str]:
+def _notes(state: Card, summary: ExportSummary | None) -> Iterator[str]:
     if files := state.skipped_files:
         listed: list[str] = [*files[:_MAX_FILES]]
         if hidden := len(files) - len(listed):

@@ -4,7 +4,6 @@ Names and text from chats are only shown in elements that do not interpret HTML.
 runs in the browser is in `page.js`.
 """
 
-import json
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
@@ -165,15 +164,13 @@ def fields_form(on_submit: Callable[[dict[str, str]], object]) -> TextElement:
 def input_field(label: str, name: str, *, value: str = "", **props: Any) -> TextElement:
     """Add a field with its label above it, or before a check box or radio button."""
     is_box = props.get("type") in {"checkbox", "radio"}
+    # Vue writes a `value` back at every render.
+    start = "value" if is_box else "defaultValue"
     with add("label", classes="choice" if is_box else "field"):
-        if not is_box:
-            add("span", label)
-        # Vue writes a `value` back at every render.
-        start = {"value": value} if is_box else {"defaultValue": value}
-        field = add("input", name=name, **{**props, "dir": "auto"})
-        field.props.update(start)
-        if is_box:
-            add("span", label)
+        text = add("span", label)
+        field = add("input", name=name, **{**props, start: value, "dir": "auto"})
+    if is_box:
+        text.move(target_index=1)
     return field
 
 
@@ -204,16 +201,18 @@ def ask(
             on_draft(str(text))
         return on_confirm(str(text)) if result else None
 
-    with layout:
-        dialog = add("dialog", classes="ask", aria_label=title)
-    with dialog, add("form", method="dialog"):
-        add("h2", title, dir="auto")
+    with _dialog(title) as dialog, add("form", method="dialog"):
         for text in texts:
             add("p", text, dir="auto")
         if label is not None:
             with add("label", classes="field"):
                 add("span", label)
-                field = _add_field(value, is_long=is_long)
+                if is_long:
+                    field = add("textarea", value, rows=1)
+                    field.on("keydown", js_handler="(event) => page.enter(event)")
+                else:
+                    field = add("input", defaultValue=value)
+                field.props.update({"name": "value", "autofocus": True, "dir": "auto"})
             if on_draft is not None:
                 keep = on_draft
                 field.on("input", lambda e: keep(str(e.args)), js_handler=_DRAFT)
@@ -225,35 +224,26 @@ def ask(
             if label is None:
                 cancel.props["autofocus"] = True
     dialog.mark("ask").on("close", close, js_handler=_CLOSED)
-    dialog.on("vnodeMounted", js_handler=_OPEN)
-
-
-def _add_field(value: str, *, is_long: bool) -> TextElement:
-    if is_long:
-        field = add("textarea", value, rows=1)
-        field.on("keydown", js_handler="(event) => page.enter(event)")
-    else:
-        field = add("input")
-        # Vue writes a `value` back at every render, and so drops what was typed.
-        start = f"(node) => {{ node.el.value = {json.dumps(value)} }}"
-        field.on("vnodeMounted", js_handler=start)
-    field.props["name"], field.props["autofocus"] = "value", True
-    field.props["dir"] = "auto"
-    return field
 
 
 @contextmanager
 def sheet(title: str) -> Iterator[None]:
     """Show what is built inside in a dialog with one button, which closes it."""
-    with ui.context.client.layout:
-        dialog = add("dialog", classes="ask", aria_label=title)
-    with dialog:
-        add("h2", title, dir="auto")
+    with _dialog(title) as dialog:
         yield
         with add("form", classes="buttons", method="dialog"):
             add("button", _("Close"), "primary", type="submit", autofocus=True)
     dialog.on("close", lambda _event: dialog.delete())
-    dialog.on("vnodeMounted", js_handler="(node) => node.el.showModal()")
+
+
+@contextmanager
+def _dialog(title: str) -> Iterator[ui.element]:
+    with ui.context.client.layout:
+        dialog = add("dialog", classes="ask", aria_label=title)
+    with dialog:
+        add("h2", title, dir="auto")
+        yield dialog
+    dialog.on("vnodeMounted", js_handler=_OPEN)
 
 
 def fold(title: str) -> ui.element:

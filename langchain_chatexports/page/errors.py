@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from langchain_chatexports._files import is_full
+from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import (
     ChatExportError,
     DamagedExportError,
@@ -109,7 +110,7 @@ _MESSAGES: dict[type[Exception], LazyMessage] = {
 
 
 def translate_error(error: Exception) -> Failure:
-    """Translate an error for the page, with details."""
+    """Translate an error for the page, with details; log one that is unexpected."""
     if isinstance(error, PageError):
         return Failure(error.translated)
     if isinstance(error, NoBaseError):
@@ -122,8 +123,10 @@ def translate_error(error: Exception) -> Failure:
     if isinstance(error, ChatExportError):
         return Failure(message, str(error))
     # Messages of other errors may quote chats.
-    reason = error.strerror if isinstance(error, OSError) else None
-    return Failure(message, reason or name)
+    if isinstance(error, OSError):
+        return Failure(message, error.strerror or name)
+    log_error_location(error)
+    return Failure(message, name)
 
 
 def translate_reply_error(error: Exception) -> Failure:

@@ -1,14 +1,15 @@
-"""The list of exports on the page: copying, reading, and one card for each."""
+"""The exports of the page: they are read one after another, each as a card."""
 
 import filecmp
 import mimetypes
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from pathlib import Path
+from typing import Literal
 
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.files import SkippedFilesWarning
@@ -17,14 +18,13 @@ from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export, open_exports
 from langchain_chatexports.exceptions import UnknownFormatError
-from langchain_chatexports.page.duplicates import DuplicateChats, DuplicateFinder
 from langchain_chatexports.page.errors import Failure, PageError, translate_error
 from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
 from langchain_chatexports.page.work import IDLE, Work, WorkState
+from langchain_chatexports.workflows.two_phones import DuplicateChats, DuplicateFinder
 
 # Most file systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
-_FLAG = re.compile(r"--[a-z]")
 _READING = lazy_gettext("Reading")
 # The card's summary shows the time zone and the date order.
 _SHOWN_IN_SUMMARY = ("Times in ", "The dates of ")
@@ -36,77 +36,36 @@ _KINDS = {
 _NO_CHATS_IN_ZIP = lazy_gettext("There are no chats in this zip file.")
 
 
+class _RemovedError(Exception):
+    """The card was removed while its export was read."""
+
+
 @dataclass(frozen=True)
-class ExportState:
-    """An export in the list, as screens show it."""
+class Card:
+    """An export in the list."""
 
     id: int
     name: str
-    state: str
-    """One of `copying`, `waiting`, `reading`, `read`, `failed`."""
-
-    work: WorkState = IDLE
-    summary: ExportSummary | None = None
-    copied_bytes: int | None = None
-    skipped_files: tuple[str, ...] = ()
-    duplicates: tuple[DuplicateChats, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(eq=False)
-class Card:
-    """An export in the list, with its state and its results."""
-
-    name: str
-    id: int = field(default_factory=count(1).__next__)
+    state: Literal["copying", "waiting", "reading", "read", "failed"]
     paths: tuple[Path, ...] = ()
-    work: Work = field(default_factory=Work)
-    export: Export | None = None
+    copied_bytes: int = 0
+    work: WorkState = IDLE
+    """The progress of reading, or why it failed."""
+
     summary: ExportSummary | None = None
-    skipped_files: list[str] = field(default_factory=list)
-    duplicates: list[DuplicateChats] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    # The size of an upload so far; `None` if it is complete.
-    copied_bytes: int | None = None
-    is_reading: bool = False
+    """What was read."""
 
-    def freeze(self) -> ExportState:
-        """Return what screens show now."""
-        return ExportState(
-            self.id,
-            self.name,
-            self.state,
-            self.work.freeze(),
-            self.summary,
-            self.copied_bytes,
-            tuple(self.skipped_files),
-            tuple(self.duplicates),
-            tuple(self.warnings),
-        )
-
-    @property
-    def state(self) -> str:
-        """One of `copying`, `waiting`, `reading`, `read`, `failed`."""
-        if self.copied_bytes is not None:
-            return "copying"
-        if self.work.is_running:
-            return "reading" if self.is_reading else "waiting"
-        return "failed" if self.work.error or self.export is None else "read"
+    duplicates: tuple[DuplicateChats, ...] = ()
+    skipped_files: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ExportContents:
-    """The loaded exports, with their people."""
+    """The people and chats of the exports that were read."""
 
-    cards: list[Card]
-
-    @property
-    def summaries(self) -> list[ExportSummary]:
-        return [card.summary for card in self.cards if card.summary]
-
-    @property
-    def duplicates(self) -> list[DuplicateChats]:
-        return [pair for card in self.cards for pair in card.duplicates]
+    summaries: tuple[ExportSummary, ...]
+    duplicates: tuple[DuplicateChats, ...] = ()
 
     @property
     def senders(self) -> dict[str, int]:
@@ -129,240 +88,279 @@ class ExportContents:
         return list(dict.fromkeys(owners)) if all(owners) else []
 
 
+def contents_of(cards: Iterable[Card]) -> ExportContents | None:
+    """Return the contents of the cards that were read; `None` without any."""
+    read = [card for card in cards if card.summary is not None]
+    summaries = tuple(card.summary for card in read if card.summary)
+    duplicates = chain.from_iterable(card.duplicates for card in read)
+    return ExportContents(summaries, tuple(duplicates)) if read else None
+
+
 class ExportList:
-    """The list of exports, which are read one at a time; thread-safe."""
+    """The list of exports, which one thread reads; thread-safe.
+
+    Copies of dropped files are in `folder`. `on_change` is called when the people and
+    chats have changed.
+    """
 
     def __init__(self, folder: Path, on_change: Callable[[], None]) -> None:
-        self.cards: list[Card] = []
-        self.contents: ExportContents | None = None
         self.notes: list[LazyMessage] = []
         self.warnings: list[str] = []
         self._folder = folder
         self._copy_path = re.compile(rf"{re.escape(str(folder))}[/\\]\d+[/\\]")
         self._on_change = on_change
+        self._cards: dict[int, Card] = {}
         self._numbers = count(1)
-        self._read_lock = threading.Lock()
-        self._thread_local = threading.local()
-        # Copies made by the page, each in its own folder; new ones have no card yet.
         self._new_copies: set[Path] = set()
-        self._copies: set[Path] = set()
-        self._uploads: dict[str, tuple[Card, Path]] = {}
-        # An upload can end while its last block is counted.
-        self._size_lock = threading.Lock()
+        """Copies that have no card yet."""
 
-    def freeze(self) -> tuple[ExportState, ...]:
-        """Return the cards as screens show them now."""
-        return tuple(card.freeze() for card in list(self.cards))
+        self._lock = threading.RLock()
+        # A card that was added at the end of the work starts it again.
+        self._work = Work(self._read_waiting)
+        self._reader: threading.Thread | None = None
+        self._read_id = 0
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        """The cards as screens show them now."""
+        with self._lock:
+            return tuple(
+                replace(card, work=self._work.freeze())
+                if card.state == "reading"
+                else card
+                for card in self._cards.values()
+            )
+
+    @property
+    def contents(self) -> ExportContents | None:
+        """The people and chats of all exports."""
+        return contents_of(self._cards.values())
 
     def paths(self) -> list[Path]:
-        return [path for card in self.cards if card.export for path in card.paths]
+        """Return the paths of the exports that were read."""
+        return [path for card in self._read_cards() for path in card.paths]
 
-    # Copies of dropped files
+    def add(self, paths: Iterable[Path]) -> None:
+        """Add a card for each export, and read it in the background."""
+        for path in paths:
+            self.show(Card(self.new_id(), path.name or str(path), "waiting", (path,)))
+
+    def remove(self, card_id: int) -> None:
+        """Remove an export from the list; the original file is not changed."""
+        with self._lock:
+            self._cards.pop(card_id, None)
+        self._update()
+
+    def remove_failed(self) -> None:
+        """Remove all files that could not be read."""
+        for card in self.cards:
+            if card.state == "failed":
+                self.remove(card.id)
+
+    def clear(self) -> None:
+        """Remove all exports."""
+        for card in self.cards:
+            self.remove(card.id)
+        self.notes.clear()
+        self.warnings.clear()
+
+    def note(self, sentence: LazyMessage) -> None:
+        """Say something about all exports, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def add_warning(self, warning: Warning) -> None:
+        """Add a warning to the card of the export that this thread reads."""
+        text = self._without_copies(str(warning))
+        is_of_card = threading.current_thread() is self._reader
+        with self._lock:
+            card = self._cards.get(self._read_id) if is_of_card else None
+            # Reading an export again, as to create examples, repeats its warnings.
+            known = chain(self.warnings, *(c.warnings for c in self._cards.values()))
+            if text.startswith(_SHOWN_IN_SUMMARY) or text in known:
+                return
+            if card is None:
+                self.warnings.append(text)
+                return
+            files = warning.names if isinstance(warning, SkippedFilesWarning) else ()
+            self._cards[card.id] = replace(
+                card,
+                warnings=(*card.warnings, text),
+                skipped_files=(*card.skipped_files, *files),
+            )
+
+    def join(self, seconds: float) -> None:
+        """Wait until all exports are read."""
+        while self._work.is_running:
+            self._work.join(seconds)
+
+    # Copies, see `uploads.py`
+
+    def new_id(self) -> int:
+        """Return a number that no other card has."""
+        return next(self._numbers)
 
     def new_copy(self, name: str) -> Path:
         """Return a temporary path for a file or folder from the browser."""
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
-        copy = folder / _safe_name(name)
+        copy = folder / safe_name(name)
         self._new_copies.add(copy)
-        self._copies.add(copy)
         return copy
 
-    def receive_file(self, batch: str, path: str) -> tuple[Card, Path] | None:
-        """Return the card and the target path of an uploaded file."""
-        names = PurePosixPath(path).parts or ("export",)
-        if batch not in self._uploads:
-            card = Card(names[0], copied_bytes=0)
-            self.cards.append(card)
-            self._uploads[batch] = card, self.new_copy(names[0])
-        card, copy = self._uploads[batch]
-        if card not in self.cards:
-            return None
-        target = copy.joinpath(*map(_safe_name, names[1:]))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return card, target
+    def change(self, card_id: int, change: Callable[[Card], Card]) -> bool:
+        """Change a card; return whether it is still in the list."""
+        with self._lock:
+            if (card := self._cards.get(card_id)) is not None:
+                self.show(change(card))
+        return card is not None
 
-    def count_bytes(self, card: Card, size: int) -> bool:
-        """Add to the size of an upload; return whether it is still wanted."""
-        with self._size_lock:
-            if card not in self.cards or card.copied_bytes is None:
-                return False
-            card.copied_bytes += size
-            return True
-
-    def finish_upload(self, batch: str, name: str) -> None:
-        """Read a complete upload."""
-        if batch not in self._uploads:
-            note = lazy_gettext(
-                "{name} is empty, or contains only photos and videos: skipped.",
-                name=name,
-            )
-            if note not in self.notes:
-                self.notes.append(note)
-            return
-        card, copy = self._uploads.pop(batch)
-        with self._size_lock:
-            card.copied_bytes = None
-        if card in self.cards:
-            self._start(card, copy)
-        self._new_copies.discard(copy)
-        self._delete_unused_copies()
-
-    def abort_upload(self, batch: str, error: OSError | None = None) -> None:
-        """Show an aborted upload as failed, for example if the page was closed."""
-        if batch not in self._uploads:
-            return
-        card, copy = self._uploads.pop(batch)
-        incomplete = lazy_gettext(
-            "The file was not copied completely. Add it again, and wait until it is."
-        )
-        card.work.error = translate_error(error) if error else Failure(incomplete)
-        with self._size_lock:
-            card.copied_bytes = None
-        self._new_copies.discard(copy)
-        self._delete_unused_copies()
+    def show(self, card: Card) -> None:
+        """Add or change a card; one that waits is read."""
+        with self._lock:
+            self._cards[card.id] = card
+            self._new_copies.difference_update(card.paths)
+        if card.state == "failed":
+            self._delete_unused_copies()
+        self._read_waiting()
 
     # Reading
 
-    def add(self, paths: Iterable[Path]) -> None:
-        """Add a card for each export, and read it in the background."""
-        for path in paths:
-            card = Card(path.name or str(path))
-            self.cards.append(card)
-            self._start(card, path)
+    def _read_waiting(self) -> None:
+        if self._find_waiting() is not None:
+            self._work.start(_READING, self._read_all)
 
-    def remove(self, card: Card) -> None:
-        """Remove an export from the list; the original file is not changed."""
-        card.work.stop()
-        if card in self.cards:
-            self.cards.remove(card)
-        self._update()
+    def _find_waiting(self) -> Card | None:
+        with self._lock:
+            waiting = (c for c in self._cards.values() if c.state == "waiting")
+            return next(waiting, None)
 
-    def remove_failed(self) -> None:
-        """Remove all files that could not be read."""
-        for card in [card for card in self.cards if card.state == "failed"]:
-            self.remove(card)
-
-    def clear(self) -> None:
-        for card in list(self.cards):
-            self.remove(card)
-        self.notes.clear()
-        self.warnings.clear()
-
-    def add_warning(self, warning: Warning) -> None:
-        """Add a warning to the card of the export that this thread reads."""
-        card: Card | None = getattr(self._thread_local, "card", None)
-        text = _strip_flags(self.strip_copy_paths(str(warning)))
-        # Reading an export again, as to create examples, repeats its warnings.
-        known_warnings = [self.warnings, *(card.warnings for card in self.cards)]
-        if text.startswith(_SHOWN_IN_SUMMARY) or any(
-            text in texts for texts in known_warnings
-        ):
-            return
-        (self.warnings if card is None else card.warnings).append(text)
-        if card is not None and isinstance(warning, SkippedFilesWarning):
-            card.skipped_files += warning.names
-
-    def join(self, seconds: float) -> None:
-        """Wait until all exports are read, up to `seconds` for each."""
-        for card in list(self.cards):
-            card.work.join(seconds)
-
-    def _start(self, card: Card, path: Path) -> None:
-        card.paths = (path,)
-        self._new_copies.discard(path)
-        card.work.start(_READING, lambda: self._read_locked(card))
-
-    def _read_locked(self, card: Card) -> None:
-        try:
-            with self._read_lock:
-                card.work.check()
-                self._thread_local.card, card.is_reading = card, True
+    def _read_all(self) -> None:
+        self._reader = threading.current_thread()
+        while (card := self._find_waiting()) is not None:
+            self._read_id = card.id
+            self.change(card.id, lambda card: replace(card, state="reading"))
+            try:
                 self._read(card)
-        except BaseException:
-            card.paths = ()
-            self._delete_unused_copies()
-            raise
-        finally:
-            card.is_reading = False
+            except _RemovedError:
+                pass
+            except Exception as error:  # noqa: BLE001 - its text can quote a chat.
+                message, details = translate_error(error)
+                failure = Failure(message, self._without_copies(details))
+                self.fail(card.id, failure)
+            self._update()
+
+    def fail(self, card_id: int, failure: Failure) -> None:
+        """Say why an export was not read; its copy is deleted."""
+        work = WorkState(error=failure)
+        self.change(card_id, lambda c: replace(c, state="failed", paths=(), work=work))
 
     def _read(self, card: Card) -> None:
-        known_cards = {c.export.paths: c for c in self.cards if c.export}
-        known_paths, (path,) = self.paths(), card.paths
-        exports: list[Export] = []
-        if not any(_is_same(path, known) for known in known_paths):
-            kind = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
-            if path.is_file() and kind in _KINDS:
-                raise PageError(_KINDS[kind])
-            try:
-                exports = open_exports([*known_paths, path])
-            except UnknownFormatError as error:
-                if path.suffix.lower() != ".zip":
-                    raise
-                raise PageError(_NO_CHATS_IN_ZIP) from error
-        new = [export for export in exports if export.paths not in known_cards]
+        known = {card.paths for card in self._read_cards()}
+        exports = self._recognize(card.paths[0])
+        new = {type(e.loader) for e in exports if e.paths not in known}
         if not new:
-            note = lazy_gettext("You have already added {name}.", name=card.name)
-            if note not in self.notes:
-                self.notes.append(note)
-            self.cards.remove(card)
-            self._update()
+            self.note(lazy_gettext("You have already added {name}.", name=card.name))
+            self.remove(card.id)
             return
         # Count all exports of the same app again: a message in several of them is
         # counted once.
         readings = read_loaders(export.loader for export in exports)
-        for export, reading in zip(exports, readings, strict=True):
-            if any(type(export.loader) is type(other.loader) for other in new):
-                self._count(card, export, reading, known_cards)
-        self._update()
+        counted = [
+            (export, self._count(card, export, reading), reading.summary())
+            for export, reading in zip(exports, readings, strict=True)
+            if type(export.loader) in new
+        ]
+        with self._lock:
+            self._check(card)
+            ids = chain([card.id], iter(self.new_id, None))
+            for export, duplicates, summary in counted:
+                self._merge(export, duplicates, summary, ids)
+
+    def _recognize(self, path: Path) -> list[Export]:
+        """Return all exports with a new path; none if it was added before."""
+        known = self.paths()
+        if any(_is_same(path, other) for other in known):
+            return []
+        kind = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
+        if path.is_file() and kind in _KINDS:
+            raise PageError(_KINDS[kind])
+        try:
+            return open_exports([*known, path])
+        except UnknownFormatError as error:
+            if path.suffix.lower() != ".zip":
+                raise
+            raise PageError(_NO_CHATS_IN_ZIP) from error
 
     def _count(
-        self,
-        card: Card,
-        export: Export,
-        sessions: Reading,
-        known_cards: dict[tuple[Path, ...], Card],
-    ) -> None:
+        self, card: Card, export: Export, reading: Reading
+    ) -> Sequence[DuplicateChats]:
+        """Count the messages of an export, and find chats from two phones."""
         finder = DuplicateFinder()
         total = export.loader.estimate_message_count()
-        with card.work.watch("messages", lambda: sessions.messages_read, total):
-            for session in sessions:
+        with self._work.watch("messages", lambda: reading.messages_read, total):
+            for session in reading:
                 if export.loader.platform == "whatsapp":
                     finder.add(session)
                 del session
-                card.work.check()
-        target = known_cards.get(export.paths)
-        if target is None:
-            target = card if card.export is None else Card("")
-        if target not in self.cards:
-            self.cards.insert(self.cards.index(card) + 1, target)
-        for other in [c for c in self.cards if c is not target]:
-            # Its files are now part of this export.
-            if other.export and set(other.paths) <= set(export.paths):
-                for name in ("skipped_files", "warnings"):
-                    texts = dict.fromkeys(getattr(other, name) + getattr(target, name))
-                    setattr(target, name, list(texts))
-                self.cards.remove(other)
-        target.name = ", ".join(path.name for path in export.paths)
-        target.paths, target.export = export.paths, export
-        # The summary is last: when it changes, screens show the others, too.
-        target.duplicates, target.summary = finder.find(), sessions.summary()
+                self._check(card)
+        return finder.find()
+
+    def _check(self, card: Card) -> None:
+        if card.id not in self._cards:
+            raise _RemovedError
+
+    def _merge(
+        self,
+        export: Export,
+        duplicates: Sequence[DuplicateChats],
+        summary: ExportSummary,
+        ids: Iterator[int],
+    ) -> None:
+        """Show an export in place of those whose files are now part of it."""
+        paths = export.paths
+        parts = [c for c in self._read_cards() if {*c.paths} <= {*paths}]
+        same = next((card.id for card in parts if card.paths == paths), None)
+        card_id = next(ids) if same is None else same
+        merged = [*parts]
+        if (read := self._cards.get(card_id)) and read not in parts:
+            merged.append(read)
+        for part in parts:
+            if part.id != card_id:
+                del self._cards[part.id]
+        self._cards[card_id] = Card(
+            card_id,
+            ", ".join(path.name for path in paths),
+            "read",
+            paths,
+            summary=summary,
+            duplicates=tuple(duplicates),
+            skipped_files=_unique(card.skipped_files for card in merged),
+            warnings=_unique(card.warnings for card in merged),
+        )
+
+    def _read_cards(self) -> list[Card]:
+        with self._lock:
+            return [card for card in self._cards.values() if card.summary is not None]
 
     def _update(self) -> None:
         self._delete_unused_copies()
-        cards = [card for card in self.cards if card.export and card.summary]
-        self.contents = ExportContents(cards) if cards else None
         self._on_change()
 
     def _delete_unused_copies(self) -> None:
-        used = [path for card in self.cards for path in card.paths]
-        for copy in self._copies - self._new_copies:
-            if not any(path.is_relative_to(copy) for path in used):
-                self._copies.discard(copy)
-                shutil.rmtree(copy.parent, ignore_errors=True)
+        with self._lock:
+            used = [path for card in self._cards.values() for path in card.paths]
+            used += self._new_copies
+            for copy in self._folder.iterdir():
+                if not any(path.is_relative_to(copy) for path in used):
+                    shutil.rmtree(copy, ignore_errors=True)
 
-    def strip_copy_paths(self, text: str) -> str:
+    def _without_copies(self, text: str) -> str:
         return self._copy_path.sub("", text)
+
+
+def _unique(texts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(texts)))
 
 
 def _is_same(path: Path, other: Path) -> bool:
@@ -377,13 +375,8 @@ def _sizes(folder: Path) -> dict[str, int]:
     return {str(file.relative_to(folder)): file.stat().st_size for file in files}
 
 
-def _strip_flags(text: str) -> str:
-    """Remove sentences about the command's flags, which the page does not have."""
-    sentences = re.split(r"(?<=[.!?]) ", text)
-    return " ".join(s for s in sentences if not _FLAG.search(s)) or text
-
-
-def _safe_name(name: str) -> str:
+def safe_name(name: str) -> str:
+    """Return the last part of a name from the browser, which any system allows."""
     printable = "".join(letter for letter in name if letter.isprintable())
     base_name = printable.replace("\\", "/").rpartition("/")[2]
     base_name = base_name.encode()[-_MAX_NAME_BYTES:].decode("utf-8", "ignore")

@@ -43,23 +43,22 @@ TALK, TEACH, TELL_APART, SEARCH = "/talk", "/teach", "/tell-apart", "/search"
 _NICEGUI = {
     "connection_lost": lazy_gettext("The program Chat exports is not running."),
     "trying_to_reconnect": lazy_gettext(
-        "Start Chat exports again from your programs: this page then goes on by itself."
+        "Start Chat exports again from your programs, and go on in the page that opens."
     ),
     "message_too_long": lazy_gettext("Message too long"),
     "message_too_long_body": lazy_gettext("The message is too long to be sent."),
 }
-_FILES = "style.css", "page.js", "upload.js", "old_tab.js"
+_FILES = "style.css", "page.js", "upload.js"
 _MAX_OTHERS = 12
 
 
-def add_style(tab_key: str) -> None:
+def add_style() -> None:
     """Add the style sheet, the scripts and NiceGUI's messages to all screens."""
     for language in languages():
         words = {key: language.render(message) for key, message in _NICEGUI.items()}
         translations[language.tag] = words  # type: ignore[index] # Quasar has it.
     for name in _FILES:
         content = Path(__file__).with_name(name).read_text("utf-8")
-        content = content.replace("TAB_KEY", tab_key)
         tag = "style" if name.endswith(".css") else "script"
         ui.add_head_html(f"<{tag}>{content}</{tag}>", shared=True)
 

@@ -11,15 +11,20 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from gettext import NullTranslations
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime, format_interval
+from babel.dates import (
+    format_date,
+    format_datetime,
+    format_interval,
+    format_timedelta,
+)
 from babel.dates import format_time as format_clock_time
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
@@ -37,8 +42,6 @@ _RTL_CLASSES = frozenset(
     {"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"}
 )
 _ISOLATE_FORMAT = "\N{FIRST STRONG ISOLATE}{}\N{POP DIRECTIONAL ISOLATE}"
-_MAX_MINUTES = 100
-_MIN_MINUTES = 120  # In seconds.
 _WEEK_DAYS = 7
 
 
@@ -75,20 +78,11 @@ class Language:
 
     def number(self, number: float, digits: int | None = None) -> str:
         """Format a number; without `digits`, with as few decimals as needed."""
-        pattern = None if digits is None else _with_digits("#,##0", digits)
+        pattern = None if digits is None else f"#,##0.{'0' * digits}".rstrip(".")
         return format_decimal(number, pattern, locale=self.locale)
 
     def percent(self, fraction: float) -> str:
         return format_percent(fraction, locale=self.locale)
-
-    def duration(self, number: float, unit: str, digits: int) -> str:
-        return format_unit(
-            number,
-            f"duration-{unit}",
-            "short",
-            format=_with_digits("0", digits),
-            locale=self.locale,
-        )
 
 
 @dataclass(frozen=True)
@@ -182,10 +176,6 @@ def _translations(language: str) -> NullTranslations:
     return Translations(compiled)
 
 
-def _with_digits(pattern: str, digits: int) -> str:
-    return f"{pattern}.{'0' * digits}" if digits else pattern
-
-
 def _isolate(text: str) -> str:
     if _RTL_CLASSES.isdisjoint(map(unicodedata.bidirectional, text)):
         return text
@@ -211,10 +201,22 @@ class Size:
 
 def format_duration(seconds: float) -> str:
     """Format a duration in minutes, or in hours at 100 minutes or more."""
-    minutes = max(1.0, round(seconds / 60))
-    if minutes >= _MAX_MINUTES:
-        return current_language().duration(seconds / 3600, "hour", 1)
-    return current_language().duration(minutes, "minute", 0)
+    return _format_delta(max(seconds, 60), "minute")
+
+
+def format_seconds(seconds: float) -> str:
+    """Format a duration in seconds, or in minutes at 100 seconds or more."""
+    return _format_delta(max(seconds, 1), "second")
+
+
+def _format_delta(seconds: float, smallest: Literal["second", "minute"]) -> str:
+    return format_timedelta(
+        timedelta(seconds=round(seconds)),
+        smallest,
+        threshold=5 / 3,
+        format="short",
+        locale=current_language().locale,
+    )
 
 
 @dataclass(frozen=True)
@@ -224,39 +226,46 @@ class TimeLeft:
     seconds: float | None
 
     def __str__(self) -> str:
-        """Return the time as text, in seconds below two minutes."""
         if not self.seconds:
             return ""
-        format_text = format_seconds if self.seconds < _MIN_MINUTES else format_duration
-        return _("about {duration} left", duration=format_text(self.seconds))
-
-
-def format_seconds(seconds: float) -> str:
-    return current_language().duration(max(1, round(seconds)), "second", 0)
+        return _("about {duration} left", duration=format_seconds(self.seconds))
 
 
 def format_time(time: datetime | float) -> str:
     """Format a time, which can be in Unix seconds."""
-    local = datetime.fromtimestamp(time, UTC) if isinstance(time, float) else time
-    return format_datetime(
-        local.astimezone(), "short", locale=current_language().locale
-    )
+    local = _local(time) if isinstance(time, float) else time.astimezone()
+    return format_datetime(local, "short", locale=current_language().locale)
 
 
 def format_clock(time: float) -> str:
     """Format the time of day."""
-    local = datetime.fromtimestamp(time).astimezone()
-    return format_clock_time(local, "short", locale=current_language().locale)
+    return format_clock_time(_local(time), "short", locale=current_language().locale)
 
 
 def format_day(time: float) -> str:
     """Format the day, such as "Today", "Sunday" or "23 November 2025"."""
-    day = datetime.fromtimestamp(time).astimezone().date()
-    days = (datetime.now().astimezone().date() - day).days
+    days = _days_ago(time)
     if days in {0, 1}:
         return _("Yesterday") if days else _("Today")
     pattern = "EEEE" if 0 < days < _WEEK_DAYS else "long"
-    return format_date(day, pattern, locale=current_language().locale)
+    return format_date(_local(time), pattern, locale=current_language().locale)
+
+
+def format_short_time(time: float) -> str:
+    """Format the time of today, the weekday, or the date."""
+    days = _days_ago(time)
+    if not days:
+        return format_clock(time)
+    pattern = "EEE" if 0 < days < _WEEK_DAYS else "short"
+    return format_date(_local(time), pattern, locale=current_language().locale)
+
+
+def _local(time: float) -> datetime:
+    return datetime.fromtimestamp(time, UTC).astimezone()
+
+
+def _days_ago(time: float) -> int:
+    return (datetime.now(UTC).astimezone().date() - _local(time).date()).days
 
 
 def format_days(first: datetime | None, last: datetime | None) -> str:
@@ -269,16 +278,6 @@ def format_days(first: datetime | None, last: datetime | None) -> str:
         "yMMMd",
         locale=current_language().locale,
     )
-
-
-def format_short_time(time: float) -> str:
-    """Format the time of today, the weekday, or the date."""
-    day = datetime.fromtimestamp(time).astimezone().date()
-    days = (datetime.now().astimezone().date() - day).days
-    if not days:
-        return format_clock(time)
-    pattern = "EEE" if 0 < days < _WEEK_DAYS else "short"
-    return format_date(day, pattern, locale=current_language().locale)
 
 
 def format_names(names: Iterable[object]) -> str:

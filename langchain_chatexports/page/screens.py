@@ -1,9 +1,10 @@
-"""The routes of the page: its screens and uploads."""
+"""The routes of the page's screens."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from inspect import isawaitable
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 from nicegui import app as nicegui_app
@@ -11,7 +12,6 @@ from nicegui import ui
 
 from langchain_chatexports.page.add import build_add
 from langchain_chatexports.page.elements import add, url
-from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.frame import (
     ADD,
     CHATS,
@@ -24,28 +24,40 @@ from langchain_chatexports.page.frame import (
     screen,
 )
 from langchain_chatexports.page.languages import _
-from langchain_chatexports.page.people import find_person, list_people
+from langchain_chatexports.page.people import Person, find_person, list_people
 from langchain_chatexports.page.search import build_search
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.settings import build_settings
 from langchain_chatexports.page.talk import build_talk
 from langchain_chatexports.page.teach import build_teach
 from langchain_chatexports.page.tell_apart import build_tell_apart
+from langchain_chatexports.page.uploads import add_uploads
+
+_Build = Callable[[PageSession, Person], Awaitable[None] | None]
 
 
-def add_screens(app: FastAPI, session: PageSession, tab_key: str) -> None:
+def add_screens(app: FastAPI, session: PageSession) -> None:
     """Add the routes of a session."""
-    add_style(tab_key)
+    add_style()
     # It sleeps while no tab is open.
     nicegui_app.on_connect(session.poller.poke)
     ui.page(CHATS)(partial(_show_chats, session))
     ui.page(ADD)(partial(_show, session, build_add))
     ui.page(SETTINGS)(partial(_show, session, build_settings))
-    ui.page(f"{TEACH}/{{key}}")(partial(_show_teach, session))
-    ui.page(f"{TELL_APART}/{{key}}")(partial(_show_tell_apart, session))
     ui.page(SEARCH)(partial(_show_search, session))
-    ui.page(f"{TALK}/{{key}}")(partial(_show_talk, session))
-    _add_uploads(app, session.exports)
+    builds: dict[str, _Build] = {
+        TALK: _build_talk,
+        TEACH: build_teach,
+        TELL_APART: _build_tell_apart,
+    }
+    for path, build in builds.items():
+        ui.page(f"{path}/{{key}}")(partial(_show_person, session, build))
+    add_uploads(app, session.exports)
+
+
+async def _show(session: PageSession, build: Callable[[PageSession], None]) -> None:
+    await session.poller.refresh()
+    build(session)
 
 
 async def _show_chats(session: PageSession) -> Response | None:
@@ -57,72 +69,33 @@ async def _show_chats(session: PageSession) -> Response | None:
     return None
 
 
-async def _show_talk(session: PageSession, key: str) -> Response | None:
-    await session.poller.refresh()
-    person = find_person(session.published.value, key)
-    if person is None:  # Deleted, such as in another tab.
-        return RedirectResponse(url(CHATS), 303)
-    conversation = session.conversation(person)
-    await conversation.open()
-    classes, path = "chat", f"{TALK}/{key}"
-    with screen(session, path, person.name, classes=classes, has_heading=False):
-        build_talk(session, conversation)
-    return None
-
-
-async def _show(session: PageSession, build: Callable[[PageSession], None]) -> None:
-    await session.poller.refresh()
-    build(session)
-
-
-async def _show_teach(session: PageSession, key: str) -> Response | None:
-    await session.poller.refresh()
-    if (person := find_person(session.published.value, key)) is None:
-        return RedirectResponse(url(CHATS), 303)
-    build_teach(session, person)
-    return None
-
-
-async def _show_tell_apart(session: PageSession, key: str) -> Response | None:
-    await session.poller.refresh()
-    if (person := find_person(session.published.value, key)) is None:
-        return RedirectResponse(url(CHATS), 303)
-    model, pairs = person.model, 0
-    if model is not None:
-        pairs = await run_in_threadpool(session.game.count_pairs, model)
-    build_tell_apart(session, person, pairs)
-    return None
-
-
 async def _show_search(session: PageSession, person: str = "") -> None:
     await session.poller.refresh()
     build_search(session, find_person(session.published.value, person))
 
 
-def _add_uploads(app: FastAPI, exports: ExportList) -> None:
-    @app.post("/upload")
-    async def upload(request: Request, batch: str, path: str) -> Response:
-        accepted = exports.receive_file(batch, path)
-        if accepted is None:
-            return Response(status_code=410)
-        card, target = accepted
-        try:
-            with target.open("xb") as file:
-                async for block in request.stream():
-                    await run_in_threadpool(file.write, block)
-                    if not exports.count_bytes(card, len(block)):
-                        return Response(status_code=410)
-        except OSError as error:  # The disk is full.
-            exports.abort_upload(batch, error)
-            return Response(status_code=507)
-        return Response()
+async def _show_person(
+    session: PageSession, build: _Build, key: str
+) -> Response | None:
+    await session.poller.refresh()
+    person = find_person(session.published.value, key)
+    if person is None:  # Deleted, such as in another tab.
+        return RedirectResponse(url(CHATS), 303)
+    if isawaitable(built := build(session, person)):
+        await built
+    return None
 
-    @app.post("/upload-end")
-    def upload_end(batch: str, name: str) -> Response:
-        exports.finish_upload(batch, name)
-        return Response()
 
-    @app.post("/upload-lost")
-    def upload_lost(batch: str) -> Response:
-        exports.abort_upload(batch)
-        return Response()
+async def _build_talk(session: PageSession, person: Person) -> None:
+    conversation = session.conversation(person)
+    await conversation.open()
+    path = f"{TALK}/{person.key}"
+    with screen(session, path, person.name, classes="chat", has_heading=False):
+        build_talk(session, conversation)
+
+
+async def _build_tell_apart(session: PageSession, person: Person) -> None:
+    pairs = 0
+    if person.model is not None:
+        pairs = await run_in_threadpool(session.game.count_pairs, person.model)
+    build_tell_apart(session, person, pairs)

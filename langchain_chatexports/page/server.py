@@ -7,15 +7,17 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._extras import require_local
+from langchain_chatexports._files import write_atomic
+from langchain_chatexports._locks import ProcessLock, is_locked
 from langchain_chatexports._serving import HOST, ServerThread, log_error_location
 from langchain_chatexports.evaluation import check_extra as check_evaluate_extra
-from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
+from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:  # It needs the extra.
     from langchain_chatexports.page.session import PageSession
@@ -23,6 +25,8 @@ if TYPE_CHECKING:  # It needs the extra.
 logger = logging.getLogger(__name__)
 
 _START_SECONDS = 60.0
+# A second start reads the link of the running page, which holds the lock.
+_LINK_NAME, _LOCK_NAME = "page-link", "page.lock"
 # On Windows, Ctrl-C does not interrupt a wait without a limit.
 _WAIT_SECONDS = 1.0
 
@@ -44,6 +48,16 @@ def check_extra() -> None:
         raise MissingExtraError(feature, extra)
 
 
+def find_running_page(data_dir: Path) -> str | None:
+    """Return the login link of the page that another process serves, if any."""
+    # The lock ends with its process, so no other program listens on the link's port.
+    if not is_locked(data_dir / _LOCK_NAME):
+        return None
+    with suppress(OSError):
+        return (data_dir / _LINK_NAME).read_text("ascii")
+    return None
+
+
 def serve_page(
     on_link: Callable[[str], None],
     *,
@@ -61,24 +75,26 @@ def serve_page(
     # NiceGUI logs tracebacks, which can quote a message.
     logging.getLogger("nicegui").disabled = True
     from langchain_chatexports.page.access import OneTimeLinks, PageAccess
-    from langchain_chatexports.page.old_tab import TabKeys
     from langchain_chatexports.page.session import PageSession
 
     with (
         PageSession(base, data_dir, index_dir) as session,
         _show_warnings(session),
+        ProcessLock(session.workspace.data_dir / _LOCK_NAME) as lock,
     ):
-        old_tab = TabKeys(session.workspace.data_dir)
-        links = OneTimeLinks(
-            lambda token: on_link(f"http://{HOST}:{server.port}/?token={token}")
-        )
-        # Its imports take seconds. If the port were open, a tab that reconnects would
-        # wait for an answer, and give up on a slow machine.
-        app = _build_app(session, old_tab.key)
-        app = PageAccess(app, links=links, old_tab=old_tab)
-        server = _listen(app, port, old_tab.last_port)
+
+        def show_link(token: str) -> None:
+            link = f"http://{HOST}:{server.port}/?token={token}"
+            if lock.acquire():
+                link_file = session.workspace.data_dir / _LINK_NAME
+                write_atomic(link_file, link.encode("ascii"))
+            on_link(link)
+
+        links = OneTimeLinks(show_link)
+        # A page has many files, and each tab keeps a connection.
+        app = PageAccess(_build_app(session), links)
+        server = ServerThread(app, port, limit_concurrency=None)
         try:
-            old_tab.store(server.port)
             server.start(_START_SECONDS)
             links.renew()
             interrupt = threading.Event()
@@ -90,36 +106,23 @@ def serve_page(
             server.stop()
 
 
-def _listen(app: Any, port: int, last_port: int) -> ServerThread:
-    """Reserve a port, by default the last one used, so that open tabs can reconnect."""
-    ports = (port,) if port or not last_port else (last_port, port)
-    for candidate in ports:
-        # A page has many files, and each tab keeps a connection.
-        server = ServerThread(app, candidate, limit_concurrency=None)
-        try:
-            server.listen()
-        except LocalServerError:
-            if candidate == ports[-1]:
-                raise
-        else:
-            break
-    return server
-
-
-def _build_app(session: PageSession, tab_key: str) -> Any:
+def _build_app(session: PageSession) -> Any:
     from fastapi import FastAPI
     from nicegui import app as nicegui_app
     from nicegui import ui
 
+    from langchain_chatexports.page.access import add_error_pages
     from langchain_chatexports.page.screens import add_screens
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    add_screens(app, session, tab_key)
+    add_screens(app, session)
     nicegui_app.on_startup(session.poller.run)
     nicegui_app.on_exception(log_error_location)
+    for part in (app, nicegui_app):
+        add_error_pages(part)
     ui.run_with(
         app,
-        title="chatexports",
+        title="Chat exports",
         dark=None,
         tailwind=False,
         show_welcome_message=False,
@@ -127,7 +130,7 @@ def _build_app(session: PageSession, tab_key: str) -> Any:
         # Nothing is bound to plain attributes, which NiceGUI would poll.
         binding_refresh_interval=None,
         message_history_length=200,
-        # Nonces can only be added to uncompressed pages.
+        # Within a machine, compression costs more than it saves.
         gzip_middleware_factory=None,
     )
     return app

@@ -150,8 +150,7 @@ class PageSession:
         return PageSnapshot(
             self.stored.read(),
             self.stored.trainings(),
-            self.exports.freeze(),
-            self.contents,
+            self.exports.cards,
             (*self.exports.notes, *self.exports.warnings),
             self.talks.summaries(self.stored.snapshot.models),
             self.teacher.preparing.freeze(),

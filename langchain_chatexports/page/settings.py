@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from nicegui import ui
 
-from langchain_chatexports.local_server import (
-    ExampleFile,
-    Job,
-    Model,
-    State,
-)
+from langchain_chatexports.local_server import Job, Model, State
+from langchain_chatexports.page import changes
 from langchain_chatexports.page.changes import (
+    EVERYTHING,
+    FORGET,
     MODELS,
     NOT_DELETED,
     TITLES,
-    delete_stored,
-    export,
-    rename,
-)
-from langchain_chatexports.page.deletion import (
-    build_everything,
-    build_forget,
-    build_outcome,
 )
 from langchain_chatexports.page.elements import (
     KeyedList,
     Show,
+    WorkBar,
     add,
     ask,
     button,
+    line_form,
     link,
     set_text,
 )
@@ -42,15 +35,36 @@ from langchain_chatexports.page.languages import (
     _,
     format_time,
     join_parts,
+    lazy_gettext,
     ngettext,
 )
 from langchain_chatexports.page.people import job_person, person_key
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.snapshot import Snapshot
-from langchain_chatexports.workflows.models import (
-    MAX_LABEL_LENGTH,
-)
+from langchain_chatexports.page.snapshot import Outcome, Snapshot
+from langchain_chatexports.page.work import IDLE, WorkState
+from langchain_chatexports.workflows.corrections import count_corrections
+from langchain_chatexports.workflows.models import MAX_LABEL_LENGTH, list_data
+from langchain_chatexports.workflows.removal import ForgetResult, RemainingCopy
 from langchain_chatexports.workflows.saved_talks import model_talks
+
+_REASONS = {
+    "person": lazy_gettext("it writes like this person"),
+    "set": lazy_gettext("it has learned from the same chats"),
+    "text": lazy_gettext("this person is named in what it has learned from"),
+}
+
+
+class _Stored(NamedTuple):
+    """A row: a model, an unfinished one, or what was prepared for none."""
+
+    id: str
+    title: str
+    facts: str
+    model: Model | None = None
+    job: Job | None = None
+
+
+_Action = Callable[[PageSession, _Stored], None]
 
 
 def build_settings(session: PageSession) -> None:
@@ -62,10 +76,8 @@ def build_settings(session: PageSession) -> None:
         with add("section", classes="card"):
             add("h2", _("Models"))
             none = add("p", _("There are no models on this computer yet."), "quiet")
-            build_outcome(session, MODELS)
-            model_list = KeyedList(partial(_build_model, session), lambda m: m.name)
-            jobs = KeyedList(partial(_build_job, session), lambda j: j.id)
-            files = KeyedList(partial(_build_file, session), lambda f: f.id)
+            _build_outcome(session, MODELS)
+            rows = KeyedList(partial(_build_stored, session), lambda row: row.id)
         with add("section", classes="card"):
             add("h2", _("Privacy"))
             add(
@@ -78,162 +90,249 @@ def build_settings(session: PageSession) -> None:
                     "you would not let read the chats."
                 ),
             )
-        build_forget(session)
-        build_everything(session)
+        _build_forget(session)
+        _build_everything(session)
 
-    def show(data: tuple[tuple[Model, ...], list[Job], list[ExampleFile]]) -> None:
-        none.set_visibility(not data[0])
-        model_list.show(data[0])
-        jobs.show(data[1])
-        files.show(data[2])
+    def show(stored: list[_Stored]) -> None:
+        none.set_visibility(not any(row.model for row in stored))
+        rows.show(stored)
 
-    def select(
-        snapshot: Snapshot,
-    ) -> tuple[tuple[Model, ...], list[Job], list[ExampleFile]]:
-        stored = snapshot.stored
-        finished = {model.job_id for model in stored.models}
-        unfinished = [
-            # A step changes nothing that is shown here.
-            replace(job, step=0, loss=None, saved_step=0)
-            for job in stored.jobs
-            if job.id not in finished
-        ]
-        unused = [file for file in stored.files if not stored.jobs_of(file)]
-        return stored.models, unfinished, unused
-
-    session.published.watch(select, show)
+    session.published.watch(lambda s: [*_list_stored(s)], show)
 
 
-def _build_model(session: PageSession, row: ui.element, model: Model) -> Show[Model]:
+def _list_stored(snapshot: Snapshot) -> Iterator[_Stored]:
+    stored = snapshot.stored
+    for model in stored.models:
+        person = _("writes like {name}", name=model.person) if model.person else ""
+        time, size = format_time(model.created_at), Size(model.size_bytes)
+        facts = join_parts(person, time, size)
+        yield _Stored(model.name, model.title, facts, model)
+    finished = {model.job_id for model in stored.models}
+    states = {
+        State.QUEUED: _("waits to learn"),
+        State.RUNNING: _("learns"),
+        State.PAUSED: _("paused"),
+    }
+    for job in stored.jobs:
+        if job.id not in finished:
+            state = states.get(job.state, _("has not learned to the end"))
+            facts = join_parts(state, format_time(job.created_at))
+            yield _Stored(job.id, job_person(job), facts, job=job)
+    for file in stored.files:
+        if not stored.jobs_of(file):
+            facts = join_parts(format_time(file.created_at), Size(file.size_bytes))
+            yield _Stored(file.id, str(TITLES["examples"]), facts)
+
+
+def _build_stored(
+    session: PageSession, row: ui.element, stored: _Stored
+) -> Show[_Stored]:
     row.classes("stored")
-    title = add("h3", classes="name", dir="auto")
+    if stored.job is None:
+        title = add("h3", classes="name", dir="auto")
+    else:
+        title = link("", f"{TEACH}/{person_key(stored.title)}", "name", dir="auto")
     facts = add("p", classes="quiet", dir="auto")
+    actions: list[tuple[str, _Action]] = [(_("Delete"), _ask_to_delete)]
+    if stored.model is not None:
+        actions[:0] = (_("Rename"), _ask_for_name), (_("Export"), _ask_for_folder)
+
+    def act(action: _Action) -> None:
+        action(session, stored)
+
     with ui.element("div").classes("buttons"):
         buttons = [
-            button(text, partial(act, session, model), kind)
-            for text, act, kind in (
-                (_("Rename"), _ask_for_name, "quiet"),
-                (_("Export"), _ask_for_folder, "quiet"),
-                (_("Delete"), _ask_for_deletion, "quiet"),
-            )
+            button(text, partial(act, action), "quiet") for text, action in actions
         ]
+    buttons[-1].mark(f"delete-{stored.id}")
 
-    buttons[-1].mark(f"delete-{model.name}")
-
-    def show(model: Model) -> None:
-        set_text(title, model.title)
-        person = _("writes like {name}", name=model.person) if model.person else ""
-        time = format_time(model.created_at)
-        set_text(facts, join_parts(person, time, Size(model.size_bytes)))
+    def show(new: _Stored) -> None:
+        nonlocal stored
+        stored = new
+        set_text(title, new.title)
+        set_text(facts, new.facts)
         for element in buttons:
             # Voice control needs the visible word first.
-            element.props["aria-label"] = f"{element.text}: {model.title}"
+            element.props["aria-label"] = f"{element.text}: {new.title}"
 
     return show
 
 
-def _current(session: PageSession, model: Model) -> Model:
-    stored = session.published.value.stored.models
-    return next((other for other in stored if other.name == model.name), model)
+def _ask_for_name(session: PageSession, stored: _Stored) -> None:
+    if (model := stored.model) is not None:
+        ask(
+            _("Rename {name}", name=stored.title),
+            _("Save"),
+            lambda text: changes.rename(session, model, text[:MAX_LABEL_LENGTH]),
+            label=_("New name"),
+            value=model.label or "",
+        )
 
 
-def _ask_for_name(session: PageSession, model: Model) -> None:
-    current = _current(session, model)
-    ask(
-        _("Rename {name}", name=current.title),
-        _("Save"),
-        lambda text: rename(session, model, text[:MAX_LABEL_LENGTH]),
-        label=_("New name"),
-        value=current.label or "",
-    )
+def _ask_for_folder(session: PageSession, stored: _Stored) -> None:
+    if (model := stored.model) is not None:
+        name = model.short_name.replace(":", "-").strip("-")
+        ask(
+            _("Export {name}", name=stored.title),
+            _("Write"),
+            lambda text: changes.export(session, model, text),
+            _(
+                "The model is written to a new folder, for other programs. A model can "
+                "repeat what it has learned: whoever has it can extract your messages."
+            ),
+            label=_("New folder"),
+            value=str(Path.home() / f"voice-{name}"),
+        )
 
 
-def _ask_for_folder(session: PageSession, model: Model) -> None:
-    name = model.short_name.replace(":", "-").strip("-")
-    ask(
-        _("Export {name}", name=_current(session, model).title),
-        _("Write"),
-        lambda text: export(session, model, text),
-        _(
-            "The model is written to a new folder, for other programs. A model can "
-            "repeat what it has learned: whoever has it can extract your messages."
-        ),
-        label=_("New folder"),
-        value=str(Path.home() / f"voice-{name}"),
-    )
+def _ask_to_delete(session: PageSession, stored: _Stored) -> None:
+    if stored.job is not None:
+        confirm_deletion(session, stored.job)
+        return
+    if stored.model is None:
+        _confirm(session, stored.id, _("Delete what was prepared?"))
+        return
+    title = _("Delete {name}?", name=stored.title)
+    _confirm(session, stored.id, title, *_deleted_with(stored.model))
 
 
-def _ask_for_deletion(session: PageSession, model: Model) -> None:
-    talks = len(model_talks(model).list())
-    ask(
-        _("Delete {name}?", name=_current(session, model).title),
-        _("Delete"),
-        lambda _text: delete_stored(session, model.name),
-        _("With it go its training, and what was prepared only for it to learn from."),
-        *(
-            [
-                ngettext(
-                    "Also {count} chat with it.", "Also {count} chats with it.", talks
-                )
-            ]
-            if talks
-            else []
-        ),
-        NOT_DELETED,
-        is_destructive=True,
-    )
-
-
-def _build_job(session: PageSession, row: ui.element, job: Job) -> Show[Job]:
-    row.classes("stored")
-    name = job_person(job)
-    link(name, f"{TEACH}/{person_key(name)}", "name", dir="auto")
-    facts = add("p", classes="quiet")
-
-    with ui.element("div").classes("buttons"):
-        end = button(_("Delete"), partial(confirm_deletion, session, job), "quiet")
-        end.props["aria-label"] = f"{_('Delete')}: {name}"
-
-    def show(job: Job) -> None:
-        states = {
-            State.QUEUED: _("waits to learn"),
-            State.RUNNING: _("learns"),
-            State.PAUSED: _("paused"),
-        }
-        state = states.get(job.state, _("has not learned to the end"))
-        set_text(facts, join_parts(state, format_time(job.created_at)))
-
-    return show
+def _deleted_with(model: Model) -> Iterator[str]:
+    yield _("With it go its training, and what was prepared only for it to learn from.")
+    if talks := len(model_talks(model).list()):
+        yield ngettext(
+            "Also {count} chat with it.", "Also {count} chats with it.", talks
+        )
+    if corrections := count_corrections(model):
+        yield ngettext(
+            "Also {count} correction of yours.",
+            "Also {count} corrections of yours.",
+            corrections,
+        )
 
 
 def confirm_deletion(session: PageSession, job: Job) -> None:
     """Ask whether to delete an unfinished training."""
+    title = _("Delete what {name} has learned so far?", name=job_person(job))
+    _confirm(session, job.id, title, _("What was prepared for it goes, too."))
+
+
+def _confirm(session: PageSession, name: str, title: str, *texts: str) -> None:
     ask(
-        _("Delete what {name} has learned so far?", name=job_person(job)),
+        title,
         _("Delete"),
-        lambda _text: delete_stored(session, job.id),
-        _("What was prepared for it goes, too."),
+        lambda _text: changes.delete_stored(session, name),
+        *texts,
         NOT_DELETED,
         is_destructive=True,
     )
 
 
-def _build_file(
-    session: PageSession, row: ui.element, file: ExampleFile
-) -> Show[ExampleFile]:
-    row.classes("stored")
-    title = str(TITLES["examples"])
-    add("p", join_parts(title, format_time(file.created_at), Size(file.size_bytes)))
+# Forgetting a person, and deleting everything
+
+
+def _build_forget(session: PageSession) -> None:
+    """Build the deletion of what knows a person."""
+    remaining: list[RemainingCopy] = []
+    with add("section", classes="card"):
+        add("h2", _("Forget a person"))
+        add(
+            "p",
+            _(
+                "Deletes what makes searching for a person's messages fast, and lists "
+                "the models that know the person, so that you can delete them. Your "
+                "chats stay as they are."
+            ),
+        )
+        form = line_form(
+            _("Name or phone number"), _("Forget"), partial(changes.forget, session)
+        )
+        form.mark("forget")
+        _build_outcome(session, FORGET)
+        text = add("p", role="status")
+        items = KeyedList(_build_line, lambda line: line)
+
+        def confirm() -> None:
+            count = len(remaining)
+            ask(
+                ngettext("Delete {count} item?", "Delete {count} items?", count),
+                _("Delete"),
+                lambda _text: changes.delete_remaining(session, [*remaining]),
+                _("With a model go its training and your chats with it."),
+                NOT_DELETED,
+                is_destructive=True,
+            )
+
+        with ui.element("div").classes("buttons"):
+            end = button(_("Delete these, too …"), confirm, "quiet")
+
+    def show(outcome: Outcome | None) -> None:
+        found = outcome.found if outcome else None
+        remaining[:] = found.remaining if found else []
+        items.show(
+            join_parts(changes.title_of(i), _REASONS[i.reason]) for i in remaining
+        )
+        end.set_visibility(bool(remaining))
+        set_text(text, " ".join(_forgotten(found)) if found else "")
+
+    session.published.watch(lambda s: s.outcome, show)
+
+
+def _forgotten(found: ForgetResult) -> Iterator[str]:
+    if found.indexes:
+        yield _("Searching no longer finds this person quickly.")
+    if found.talks:
+        yield ngettext(
+            "Deleted: {count} chat with this person.",
+            "Deleted: {count} chats with this person.",
+            found.talks,
+        )
+    if found.remaining:
+        yield _("What still knows this person:")
+    else:
+        yield _("No model on this computer knows this person.")
+
+
+def _build_everything(session: PageSession) -> None:
+    """Build the deletion of all data."""
 
     def confirm() -> None:
+        data = list_data(session.workspace, session.index_dir)
         ask(
-            _("Delete what was prepared?"),
-            _("Delete"),
-            lambda _text: delete_stored(session, file.id),
+            _("Delete everything?"),
+            _("Delete everything"),
+            lambda _text: changes.delete_everything(session),
+            _(
+                "{kept}; all your chats with models, and the chats on this page. What "
+                "learns now is stopped.",
+                kept=changes.data_text(data),
+            ),
             NOT_DELETED,
             is_destructive=True,
         )
 
-    with ui.element("div").classes("buttons"):
-        button(_("Delete"), confirm, "quiet")
-    return lambda _file: None
+    with add("section", classes="card"):
+        add("h2", _("Delete everything"))
+        add("p", NOT_DELETED)
+        _build_outcome(session, EVERYTHING)
+        with ui.element("div").classes("buttons"):
+            button(_("Delete everything …"), confirm, "danger")
+
+
+def _build_outcome(session: PageSession, place: str) -> None:
+    """Add what the last change in a part of the settings does, and has done."""
+    bar = WorkBar()
+    lines = KeyedList(_build_line, lambda line: line, "div")
+    lines.props("role=status")
+
+    def show(shown: tuple[WorkState, Outcome | None]) -> None:
+        work, outcome = shown
+        is_here = outcome is not None and outcome.place == place
+        bar.show(work if is_here else IDLE)
+        lines.show(map(str, outcome.lines) if outcome and is_here else ())
+
+    session.published.watch(lambda s: (s.managing, s.outcome), show)
+
+
+def _build_line(_row: ui.element, _line: str) -> Show[str]:
+    text = add("p", dir="auto")
+    return lambda line: set_text(text, line)

@@ -12,7 +12,7 @@ from nicegui import Client, Event
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.local_server import Snapshot as StoredSnapshot
-from langchain_chatexports.page.exports import ExportContents, ExportState
+from langchain_chatexports.page.exports import Card, ExportContents, contents_of
 from langchain_chatexports.page.game import NO_GAME, Game
 from langchain_chatexports.page.languages import LazyMessage
 from langchain_chatexports.page.lessons import Lesson
@@ -48,10 +48,7 @@ class Snapshot:
     trainings: tuple[Training, ...] = ()
     """The progress of unfinished jobs, newest first."""
 
-    exports: tuple[ExportState, ...] = ()
-    contents: ExportContents | None = None
-    """The people and chats of the exports that were read."""
-
+    exports: tuple[Card, ...] = ()
     notes: tuple[LazyMessage | str, ...] = ()
     """What is to say about all exports."""
 
@@ -81,6 +78,11 @@ class Snapshot:
 
     problem: str = ""
     """The class of the error of the last reading; empty if it succeeded."""
+
+    @property
+    def contents(self) -> ExportContents | None:
+        """The people and chats of the exports that were read."""
+        return contents_of(self.exports)
 
     @property
     def is_busy(self) -> bool:

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from langchain_chatexports._progress import seconds_left
-from langchain_chatexports._serving import log_error_location
-from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.page.errors import Failure, translate_error
 from langchain_chatexports.page.languages import LazyMessage
 
@@ -40,42 +38,27 @@ class Work:
     """
 
     def __init__(self, on_change: Callable[[], object] = lambda: None) -> None:
-        self._on_change = on_change
         self.title: LazyMessage | None = None
         self.error: Failure | None = None
-        self.unit = ""
+        self.is_running = False
+        self._on_change = on_change
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._is_running = False
-        self._done: Callable[[], int] = lambda: 0
-        self._total: int | None = None
-        self._started = 0.0
         self._is_stopped = threading.Event()
-
-    @property
-    def is_running(self) -> bool:
-        return self._is_running
-
-    @property
-    def progress(self) -> tuple[int, int | None]:
-        """Completed units, and their estimated total if known."""
-        return self._done(), self._total
-
-    @property
-    def seconds_left(self) -> float | None:
-        """The estimated remaining time; `None` if it is not known yet."""
-        return seconds_left(*self.progress, time.monotonic() - self._started)
+        self.set_progress(lambda: 0, None)
 
     def freeze(self) -> WorkState:
         """Return what screens show now."""
         if not self.is_running:
             return WorkState(error=self.error)
-        left = self.seconds_left
+        done = self._done()
+        left = seconds_left(done, self._total, time.monotonic() - self._started)
         return WorkState(
             is_running=True,
             title=self.title,
-            unit=self.unit,
-            done=self.progress[0],
-            total=self.progress[1],
+            unit=self._unit,
+            done=done,
+            total=self._total,
             seconds_left=None if left is None else float(round(left)),
         )
 
@@ -83,7 +66,8 @@ class Work:
         self, done: Callable[[], int], total: int | None, unit: str = ""
     ) -> None:
         """Set the progress: a function that returns the count, a total and a unit."""
-        self._done, self._total, self.unit = done, total, unit
+        self._done, self._total, self._unit = done, total, unit
+        self._started = time.monotonic()
 
     @contextmanager
     def watch(
@@ -91,7 +75,6 @@ class Work:
     ) -> Iterator[None]:
         """Show progress while a block runs; see `Watch`."""
         self.set_progress(done, total, unit)
-        self._started = time.monotonic()
         try:
             yield
         finally:
@@ -99,13 +82,13 @@ class Work:
 
     def start(self, title: LazyMessage, work: Callable[[], None]) -> bool:
         """Start a task unless another one is running; return whether it was started."""
-        if self.is_running:
-            return False
+        with self._lock:
+            if self.is_running:
+                return False
+            self.is_running = True
         self.title, self.error = title, None
         self.set_progress(lambda: 0, None)
-        self._started = time.monotonic()
         self._is_stopped.clear()
-        self._is_running = True
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
         self._on_change()
@@ -130,11 +113,8 @@ class Work:
             work()
         except _StoppedError:
             self.error = None
-        except (ChatExportError, OSError) as error:
-            self.error = translate_error(error)
-        except Exception as error:  # noqa: BLE001 - the message can quote chats.
-            log_error_location(error)
+        except Exception as error:  # noqa: BLE001 - its text can quote chats.
             self.error = translate_error(error)
         finally:
-            self._is_running = False
+            self.is_running = False
             self._on_change()

@@ -1,6 +1,8 @@
 """Access to the page: one browser per link, and none from elsewhere."""
 
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -127,56 +129,28 @@ def test_browser_command_line_has_no_link(
     assert not page.exists()
 
 
-def test_old_tab_reconnects_after_restart(
-    tmp_path: Path, tiny_base: Path, browsers: Browsers
+def test_second_start_opens_the_running_page(
+    command: Command, browsers: Browsers, tmp_path: Path
 ) -> None:
-    state = tmp_path / "data" / "page.json"
+    link_file = tmp_path / "data" / "page-link"
+    assert stat.S_IMODE(link_file.stat().st_mode) == 0o600
+    options = ["--no-browser", "--data-dir", str(tmp_path / "data")]
+    link = subprocess.check_output(  # noqa: S603 - our own command.
+        [sys.executable, "-m", "langchain_chatexports.cli", "open", *options], text=True
+    ).strip()
+    assert link == command.link
     browser = browsers()
-    with opened(tmp_path, tiny_base) as command:
-        browser.open(command.link)
-        browser.go("settings")
-        browser.see("Delete everything")
-        old = browser.driver.current_url
-        assert stat.S_IMODE(state.stat().st_mode) == 0o600
-        # The port is kept, so that the next page finds this tab.
-        browser.click("Delete everything …")
-        browser.click_in_dialog("Delete everything")
-        browser.see("Deleted: 0 models")
-    # Another program that uses the port meanwhile gets no secrets.
-    port = urlsplit(old).port or 0
-    with _listening(b"0" * 64, port) as (_, requests):
-        wait(lambda: any(request.startswith("/old-tab?nonce=") for request in requests))
-    assert not any("proof=" in request for request in requests)
-    with opened(tmp_path, tiny_base) as command:
-        assert urlsplit(command.link).port == port
-        wait(lambda: browser.driver.current_url not in {old, "about:blank"})
-        browser.see("Delete everything")
-        assert browser.driver.current_url.endswith("/settings")
-        with httpx.Client(timeout=_SECONDS) as client:
-            # The cookies and paths of the last page are invalid.
-            for request in requests:
-                path = request.partition(" ")[0]
-                if not path.startswith("/old-tab"):
-                    cookie = request.partition("Cookie: ")[2].partition("\n")[0]
-                    address = urljoin(command.address, path)
-                    response = client.get(address, headers={"Cookie": cookie.strip()})
-                    assert response.status_code == 403
+    browser.open(link)
+    browser.see(_TITLE)
+    assert command.process.poll() is None
 
 
-def test_new_tab_does_not_reconnect_before_it_is_connected(
+def test_unknown_address_has_the_way_to_the_chats(
     shared: Command, browsers: Browsers
 ) -> None:
-    browser = browsers()
-    # A socket that never opens, as on a busy machine.
-    script = "window.WebSocket = class { close() {} send() {} };"
-    browser.driver.execute_cdp_cmd(
-        "Page.addScriptToEvaluateOnNewDocument", {"source": script}
-    )
+    browser = browsers(language="de-DE")
     browser.open(shared.link)
-    browser.see(_TITLE)
-    wait(lambda: browser.driver.execute_script("return !!window.socket"))
-    # The tab checks its connection each second.
-    browser.driver.execute_async_script("setTimeout(arguments[0], 3000)")
-    browser.collect()
-    assert not any("/old-tab" in request for request in browser.requests)
-    browser.assert_no_errors()
+    browser.go("nowhere")
+    browser.see("Hier ist nichts")
+    browser.driver.find_element("link text", "Zu den Chats").click()
+    browser.see("Chats hinzufügen")

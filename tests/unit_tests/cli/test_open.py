@@ -9,9 +9,10 @@ from urllib.request import url2pathname
 
 import pytest
 
+from langchain_chatexports.cli import _launcher as launcher
 from langchain_chatexports.cli import open as module
 from langchain_chatexports.local_server import Workspace
-from langchain_chatexports.page import launcher, old_tab, server
+from langchain_chatexports.page import server
 from tests.unit_tests.builders.workspaces import add_job
 from tests.unit_tests.cli.conftest import Run
 
@@ -94,7 +95,7 @@ def test_second_open_shows_the_running_page(
     options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(old_tab, "find_running_page", lambda _: SECOND)
+    monkeypatch.setattr(server, "find_running_page", lambda _: SECOND)
     monkeypatch.setattr(module, "_BROWSER_SECONDS", 0.0)
     done = run("open", "--data-dir", "kept")
     assert done.status == 0

@@ -75,7 +75,7 @@ async def user(
 ) -> AsyncIterator[User]:
     """A user of the page; a logged error fails the test."""
     async with user_simulation() as user:
-        add_screens(app, session, "key")
+        add_screens(app, session)
         background_tasks.create(session.poller.run(0.05))
         yield user
     # NiceGUI only logs what a subscriber raises.

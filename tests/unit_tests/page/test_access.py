@@ -1,16 +1,21 @@
-"""Access to the page: links, cookies, hosts, headers and old tabs."""
+"""Access to the page: links, cookies, hosts, headers and error pages."""
 
-import hmac
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from langchain_chatexports._serving import ServerThread
-from langchain_chatexports.page.access import OneTimeLinks, PageAccess
-from langchain_chatexports.page.old_tab import TabKeys, find_running_page
+from langchain_chatexports._locks import ProcessLock
+from langchain_chatexports.page.access import (
+    OneTimeLinks,
+    PageAccess,
+    add_error_pages,
+)
+from langchain_chatexports.page.server import find_running_page
 
 PORT = 8123
 HOST = f"127.0.0.1:{PORT}"
@@ -26,19 +31,17 @@ class _Page:
         self.requests.append(scope["type"])
         start = {"type": "http.response.start", "status": 200}
         kind = (b"content-type", b"text/html; charset=utf-8")
-        await send({**start, "headers": [kind, (b"content-length", b"17")]})
-        for part, more in ((b"<script", True), (b"></script>", False)):
-            body = {"type": "http.response.body", "body": part, "more_body": more}
-            await send(body)
+        await send({**start, "headers": [kind]})
+        await send({"type": "http.response.body", "body": b"a page"})
 
 
 class _Visit:
-    def __init__(self, app: Any = None, old_tab: Any = None) -> None:
+    def __init__(self, app: Any = None) -> None:
         self.tokens: list[str] = []
         self.links = OneTimeLinks(self.tokens.append)
         self.links.renew()
         self.page = app or _Page()
-        self.access = PageAccess(self.page, links=self.links, old_tab=old_tab)
+        self.access = PageAccess(self.page, self.links)
 
     @property
     def cookie(self) -> str:
@@ -82,7 +85,8 @@ async def test_link_works_once_and_is_renewed() -> None:
     path = f"{visit.links.path}/"
     assert (status, headers["refresh"]) == (200, f"0; url={path}")
     assert visit.links.cookie in headers["set-cookie"]
-    assert headers["set-cookie"].endswith(f"; Path={path}; HttpOnly; SameSite=Strict")
+    parts = headers["set-cookie"].lower().split("; ")[1:]
+    assert {*parts} == {f"path={path}".lower(), "httponly", "samesite=strict"}
     status, headers, body = await visit(query=f"token={token}")
     assert status == 403
     assert "set-cookie" not in headers
@@ -137,93 +141,44 @@ async def test_own_requests_pass(kind: str) -> None:
     assert visit.page.requests == [kind]
 
 
-async def test_scripts_get_a_nonce() -> None:
+async def test_page_loads_nothing_from_elsewhere() -> None:
     visit = _Visit()
-    _, headers, body = await visit(cookie=visit.cookie)
+    _, headers, _ = await visit(cookie=visit.cookie)
     policy = headers["content-security-policy"]
-    nonce = policy.partition("'nonce-")[2].partition("'")[0]
-    assert body == f'<script nonce="{nonce}"></script>'.encode()
-    assert headers["content-length"] == str(len(body))
+    assert "default-src 'none'" in policy
+    assert "connect-src 'self'" in policy
+    assert "http" not in policy
     assert headers["cache-control"] == "no-store"
-    _, other, _ = await visit(cookie=visit.cookie)
-    assert other["content-security-policy"] != policy
 
 
-async def test_error_page_has_no_error_text(caplog: pytest.LogCaptureFixture) -> None:
-    async def fail(*_: object) -> None:
+@pytest.mark.parametrize(
+    ("path", "shown"), [("none", "There is nothing here"), ("bad", "went wrong")]
+)
+async def test_error_page_has_a_sentence_and_the_way_back(
+    caplog: pytest.LogCaptureFixture, path: str, shown: str
+) -> None:
+    async def fail(*_: object) -> Response:
         msg = "a private message"
         raise ValueError(msg)
 
-    visit = _Visit(fail)
-    status, _, body = await visit(cookie=visit.cookie)
-    assert status == 500
-    assert b"private" not in body
-    assert "private" not in caplog.text
-    assert "ValueError" in caplog.text
+    app = Starlette(routes=[Route("/bad", fail)])
+    add_error_pages(app)
+    visit = _Visit(app)
+    own = f"{visit.links.path}/{path}"
+    status, headers, body = await visit(path=own, cookie=visit.cookie)
+    assert status == (404 if path == "none" else 500)
+    assert shown in body.decode()
+    assert f'href="{visit.links.path}/"' in body.decode()
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "private" not in f"{body!r}{caplog.text}"
+    assert ("ValueError" in caplog.text) == (path == "bad")
 
 
-async def test_old_tab_logs_in_once_with_its_key(tmp_path: Path) -> None:
-    last = TabKeys(tmp_path)
-    last.store(PORT)
-    old_tab = TabKeys(tmp_path)
-    assert old_tab.last_port == PORT
-    old_tab.store(PORT)
-    visit = _Visit(old_tab=old_tab)
-
-    def sign(side: str, key: str = last.key, port: int = PORT) -> str:
-        text = f"{side} {port} n1".encode()
-        return hmac.digest(key.encode(), text, "sha256").hex()
-
-    status, _, proof = await visit(path="/old-tab", query="nonce=n1")
-    assert (status, proof.decode()) == (200, sign("page"))
-    for bad in (sign("page"), sign("tab", old_tab.key), sign("tab", port=1)):
-        query = f"nonce=n1&proof={bad}"
-        status, headers, body = await visit(path="/old-tab", query=query)
-        assert (status, body) == (403, b"")
-        assert "set-cookie" not in headers
-    query = f"nonce=n1&proof={sign('tab')}"
-    status, headers, _ = await visit(path="/old-tab", query=query)
-    assert status == 200
-    assert f"chatexports={visit.links.cookie}; " in headers["set-cookie"]
-    assert (await visit(path="/old-tab", query=query))[0] == 403
-
-
-async def test_first_page_has_no_old_tabs(tmp_path: Path) -> None:
-    visit = _Visit(old_tab=TabKeys(tmp_path))
-    assert (await visit(path="/old-tab", query="nonce=n1"))[0] == 403
-
-
-def test_second_start_gets_a_link_of_the_running_page(tmp_path: Path) -> None:
+def test_second_start_reads_the_link_of_a_running_page(tmp_path: Path) -> None:
     assert find_running_page(tmp_path) is None
-    keys, tokens = TabKeys(tmp_path), list[str]()
-    links = OneTimeLinks(tokens.append)
-    server = ServerThread(
-        PageAccess(_Page(), links=links, old_tab=keys), lifespan="off"
-    )
-    server.listen()
-    keys.store(server.port)
-    links.renew()
-    server.start(60)
-    try:
-        link = f"http://127.0.0.1:{server.port}/?token={tokens[-1]}"
-        assert find_running_page(tmp_path) == link
-        # Only with the key of this page.
-        stored = {"port": server.port, "key": "other"}
-        (tmp_path / "page.json").write_text(json.dumps(stored))
-        assert find_running_page(tmp_path) is None
-    finally:
-        server.stop()
+    (tmp_path / "page-link").write_text("http://127.0.0.1:1/?token=a")
     assert find_running_page(tmp_path) is None
-
-
-async def test_start_is_verified_once(tmp_path: Path) -> None:
-    keys = TabKeys(tmp_path)
-    keys.store(PORT)
-    visit, nonce = _Visit(old_tab=keys), "n" * 40
-    text = f"start {PORT} {nonce}".encode()
-    proof = hmac.digest(keys.key.encode(), text, "sha256").hex()
-    query = f"nonce={nonce}&proof={proof}"
-    assert (await visit(path="/start", query=f"nonce={nonce}&proof=x"))[0] == 403
-    status, _, body = await visit(path="/start", query=query)
-    assert (status, body.decode().partition(" ")[0]) == (200, visit.tokens[-1])
-    assert (await visit(path="/start", query=query))[0] == 403
+    with ProcessLock(tmp_path / "page.lock") as lock:
+        assert lock.acquire()
+        assert find_running_page(tmp_path) == "http://127.0.0.1:1/?token=a"
+    assert find_running_page(tmp_path) is None

@@ -16,7 +16,7 @@ from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.local_server import DiskFullError
 from langchain_chatexports.page.errors import translate_error
 from langchain_chatexports.page.exports import ExportList
-from langchain_chatexports.page.work import Work
+from langchain_chatexports.page.uploads import Uploads
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
 
@@ -38,11 +38,12 @@ def _add(exports: ExportList, *paths: Path) -> None:
 def _drop(exports: ExportList, path: Path, batch: str = "1") -> None:
     """Upload a file, or the files of a folder, as the browser does."""
     files = [path] if path.is_file() else sorted(path.rglob("*"))
+    uploads = Uploads(exports)
     for file in filter(Path.is_file, files):
-        upload = exports.receive_file(batch, str(file.relative_to(path.parent)))
+        upload = uploads.receive_file(batch, str(file.relative_to(path.parent)))
         assert upload is not None
         shutil.copy(file, upload[1])
-    exports.finish_upload(batch, path.name)
+    uploads.finish(batch, path.name)
     exports.join(_SECONDS)
 
 
@@ -62,9 +63,9 @@ def test_exports_are_added_and_removed(exports: ExportList, tmp_path: Path) -> N
     assert platforms == ["facebook_messenger", "imessage"]
     assert exports.contents.senders["Hare"] > 0
     assert exports.contents.owners == []
-    exports.remove(exports.cards[1])
+    exports.remove(exports.cards[1].id)
     assert exports.contents.owners == ["Harry Potter"]
-    exports.remove(exports.cards[0])
+    exports.remove(exports.cards[0].id)
     assert exports.contents is None
 
 
@@ -163,9 +164,8 @@ def test_reading_can_be_canceled(
     started.wait(_SECONDS)
     card = exports.cards[0]
     assert card.state == "reading"
-    exports.remove(card)
+    exports.remove(card.id)
     resume.set()
-    card.work.join(_SECONDS)
     exports.join(_SECONDS)
     assert _states(exports) == [("hogwarts", "read")]
 
@@ -176,7 +176,7 @@ def test_dropped_folder_keeps_its_structure(
     _drop(exports, write_messenger(tmp_path / "hogwarts"))
     assert _states(exports) == [("hogwarts", "read")]
     assert _copies(exports)
-    exports.remove(exports.cards[0])
+    exports.remove(exports.cards[0].id)
     assert not _copies(exports)
 
 
@@ -187,52 +187,34 @@ def test_failed_or_canceled_upload_leaves_no_copy(
     _drop(exports, tmp_path / "notes.txt")
     assert _states(exports) == [("notes.txt", "failed")]
     assert not _copies(exports)
-    upload = exports.receive_file("2", "half.zip")
+    uploads = Uploads(exports)
+    upload = uploads.receive_file("2", "half.zip")
     assert upload is not None
-    card, target = upload
+    card_id, target = upload
     target.write_bytes(b"PK")
-    exports.remove(card)
-    assert exports.receive_file("2", "half.zip") is None
-    exports.finish_upload("2", "half.zip")
+    exports.remove(card_id)
+    assert uploads.receive_file("2", "half.zip") is None
+    uploads.finish("2", "half.zip")
     assert not _copies(exports)
 
 
-def test_aborted_upload_counts_no_more_bytes(exports: ExportList) -> None:
-    upload = exports.receive_file("1", "half.zip")
+def test_aborted_upload_is_said(exports: ExportList) -> None:
+    uploads = Uploads(exports)
+    upload = uploads.receive_file("1", "half.zip")
     assert upload is not None
-    card, _ = upload
-    assert exports.count_bytes(card, 2)
+    assert uploads.count_bytes(upload[0], 2)
+    (card,) = exports.cards
     assert (card.state, card.copied_bytes) == ("copying", 2)
-    exports.abort_upload("1")
-    assert not exports.count_bytes(card, 2)
+    uploads.abort("1")
+    (card,) = exports.cards
     assert card.state == "failed"
     assert "The file was not copied completely" in str(card.work.error)
 
 
-def test_aborted_upload_has_its_error_before_it_is_shown_as_failed(
-    exports: ExportList, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload = exports.receive_file("1", "half.zip")
-    assert upload is not None
-    card, _ = upload
-    states = []
-
-    def set_error(_: object, value: object) -> None:
-        states.append((card.state, value is not None))
-
-    monkeypatch.setattr(
-        Work, "error", property(lambda _: None, set_error), raising=False
-    )
-    exports.abort_upload("1")
-    assert states == [("copying", True)]
-
-
-def test_warnings_omit_copy_paths_and_flags(
-    exports: ExportList, tmp_path: Path
-) -> None:
+def test_warnings_omit_copy_paths(exports: ExportList, tmp_path: Path) -> None:
     _drop(exports, write_imessage(tmp_path / "chat.db"))
     path = exports.cards[0].paths[0]
-    exports.add_warning(UserWarning(f"{path} is odd. Give --this."))
+    exports.add_warning(UserWarning(f"{path} is odd."))
     assert exports.warnings == ["chat.db is odd."]
 
 
@@ -257,7 +239,7 @@ def test_card_lists_skipped_files(
         _drop(exports, folder)
         _add(exports, several)
     names = [card.skipped_files for card in exports.cards]
-    assert names == [["WhatsApp Chat with Cleo.txt"], ["recipe.pdf"], []]
+    assert names == [("WhatsApp Chat with Cleo.txt",), ("recipe.pdf",), ()]
     # Other warnings have sentences of the page.
     assert [len(card.warnings) for card in exports.cards] == [1, 1, 0]
 
@@ -301,7 +283,7 @@ def test_dropped_file_stays_in_its_folder(
     "path", ["../../../etc/passwd", "a/../../../b.json", "/etc/passwd", "a//b/../c"]
 )
 def test_dropped_folder_stays_in_copies(exports: ExportList, path: str) -> None:
-    upload = exports.receive_file("1", path)
+    upload = Uploads(exports).receive_file("1", path)
     assert upload is not None
     assert upload[1].resolve().is_relative_to(exports._folder.resolve())
 
@@ -323,5 +305,5 @@ def test_typed_path_is_never_deleted(exports: ExportList, tmp_path: Path) -> Non
     ):
         _add(exports, typed)
         assert exports.cards[-1].work.error
-        exports.remove(exports.cards[-1])
+        exports.remove(exports.cards[-1].id)
         assert mine.read_text() == "no chat"

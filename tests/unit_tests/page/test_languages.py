@@ -102,7 +102,7 @@ def test_times_sizes_and_lists_are_localized(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(languages, "current_language", lambda: german)
     when = datetime(2026, 3, 1, 12, 30, tzinfo=UTC).astimezone()
     assert format_time(when) == f"01.03.26, {when:%H:%M}"
-    assert (format_duration(20), format_duration(9000)) == ("1 Min.", "2,5 Std.")
+    assert (format_duration(20), format_duration(9000)) == ("1 Min.", "2 Std.")
     assert str(TimeLeft(30)) == "noch etwa 30 Sek."
     sizes = [str(Size(number)).split() for number in (1_234_567, 2.6e9)]
     assert sizes == [["1,2", "MB"], ["2,6", "GB"]]

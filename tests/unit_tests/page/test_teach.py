@@ -124,7 +124,8 @@ def test_base_is_downloaded_before_training(
 
     def download(base: Base, watch: Watch, check: Callable[[], None]) -> None:
         with watch("MB", lambda: 7, 2610):
-            calls.append((base.id, str(work.title), work.progress))
+            state = work.freeze()
+            calls.append((base.id, str(state.title), state.done, state.total))
         check()
         messenger.teacher.stop_preparing()
         check()
@@ -132,7 +133,7 @@ def test_base_is_downloaded_before_training(
     monkeypatch.setattr(lessons, "download_base", download)
     _train(messenger, "Qwen/Qwen3.5-0.8B")
     title = "Downloading the language model, once"
-    assert calls == [("Qwen/Qwen3.5-0.8B", title, (7, 2610))]
+    assert calls == [("Qwen/Qwen3.5-0.8B", title, 7, 2610)]
     assert work.error is None
     assert messenger.workspace.jobs.list() == ()
 
@@ -250,6 +251,7 @@ async def test_training_is_paused_and_continued(
     await user.should_see("What it would answer now", retries=50)
     user.find(marker="pause").click()
     await user.should_see("Paused. It goes on where it stopped.", retries=100)
+    await user.should_see(marker="resume", retries=50)
     user.find(marker="resume").click()
     await user.should_see("Learning", retries=50)
 

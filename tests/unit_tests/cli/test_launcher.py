@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.page.launcher import (
+from langchain_chatexports.cli._launcher import (
     install_launcher,
     launcher_path,
     uninstall_launcher,
 )
+from langchain_chatexports.exceptions import ChatExportError
 
 
 @pytest.fixture(autouse=True)

@@ -83,6 +83,7 @@ class DuplicateFinder:
         )
 
     def find(self) -> list[DuplicateChats]:
+        """Return the pairs of chats that are the same."""
         indexes_by_text = defaultdict(list)
         for index, chat in enumerate(self._chats):
             for text in chat.texts:
