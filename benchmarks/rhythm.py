@@ -1,7 +1,7 @@
 """Measure on held-out time whether it is known when a person answers in a group.
 
-`python -m benchmarks.rhythm FOLDER` reads clones in FOLDER of public channels whose
-people are not in the prior: marler8997/zig-irc-logs, fluid-project/fluid-irc-logs,
+`python -m benchmarks.rhythm FOLDER` reads clones in FOLDER of four public archives:
+marler8997/zig-irc-logs, fluid-project/fluid-irc-logs,
 Raku/IRC-logs and selendroid/irc-logs (as `selendroid-irc-logs`). It adds an invented
 pair, of which Ada's true probabilities are known and Ben's answers depend on nothing.
 The last fifth of each person's time is held out.

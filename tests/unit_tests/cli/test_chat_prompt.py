@@ -1,5 +1,6 @@
 """Text, keys and commands that a person types in a chat."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.personas import VoicePrompt
 from langchain_chatexports.personas.talk import ChatSettings, Talk, short_titles
+from langchain_chatexports.workflows.saved_talks import model_talks
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.workspaces import add_model
 
@@ -101,6 +103,8 @@ def test_talk_is_saved_until_reset(
     output = chat("And now?", ENTER)
     assert "Resuming your last talk (1 reply), saved with" in output
     assert "> Hello\nSlow." in output
+    (saved,) = model_talks(tuned).list()
+    assert all(time.time() - turn.sent[0] < 60 for turn in saved.turns)
     assert model.texts[-1] == ["Hello", "Slow.", "And now?"]
     chat("/reset", ENTER)
     assert not list((tuned.folder / "talks").iterdir())
