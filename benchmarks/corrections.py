@@ -80,7 +80,6 @@ from langchain_chatexports import (
     to_training_examples,
     write_jsonl,
 )
-from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.evaluation.loss import bits, compare_losses, size
 from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
@@ -259,8 +258,13 @@ class Bench:
 
     def to_example(self, correction: Correction) -> Any:
         """Return an example in which only the reply is learned."""
-        system = self.examples[0]["messages"][0]["content"]
-        return correction.to_example(ChatPrompt(system))
+        first, *_ = self.examples[0]["messages"]
+        before = (
+            message if message["role"] == "user" else {**message, "weight": 0}
+            for message in correction.messages
+        )
+        reply = {"role": "assistant", "content": correction.better}
+        return {"messages": [first, *before, reply]}
 
     def train(self, examples: list[Any]) -> Any:
         """Train a model, or return the one that is there."""

@@ -53,7 +53,6 @@ from langchain_chatexports.workflows.bases import (
     detect_language,
     measure_speed,
 )
-from langchain_chatexports.workflows.corrections import add_corrections
 from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.remote_training import (
     OPENAI_URL,
@@ -97,13 +96,6 @@ def finetune(
     base_url: BaseUrl = None,
     openai: Annotated[
         bool, flag("--openai", "Upload the examples to OpenAI and train there.")
-    ] = False,
-    no_corrections: Annotated[
-        bool,
-        flag(
-            "--no-corrections",
-            "Do not learn what you corrected in chats with the person's model.",
-        ),
     ] = False,
     data_dir: DataDir = None,
     yes: Annotated[bool, flag("--yes", "Upload or download without asking.")] = False,
@@ -161,15 +153,10 @@ def finetune(
     else:
         require_local()
         workspace = Workspace(data_dir)
-
-        def read_all(limit: int | None) -> TrainingData:
-            data = read(limit)
-            return data if no_corrections else add_corrections(data, workspace)
-
-        data = read_all(choices.limit)
+        data = read(choices.limit)
         _print_data(data, holds_out=True)
         base, limit = _choose_base(data, base, seconds, workspace, yes=yes)
-        data = data if limit is None else read_all(limit)
+        data = data if limit is None else read(limit)
         _print_earlier_model(data, workspace)
         if stdin_is_terminal():
             _show_untrained(data, base, workspace)

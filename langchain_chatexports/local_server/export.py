@@ -147,7 +147,6 @@ def render_card(model: Model) -> str:
     lines.append(f"- Trained: {datetime.fromtimestamp(model.created_at, UTC):%Y-%m-%d}")
     if model.replies:
         lines.append(f"- Learned from: {plural(model.replies, 'message')}")
-    lines.append(f"- Corrections by the user among them: {model.learned_corrections}")
     evaluation = read_json((model.folder or Path()) / EVALUATION_FILE) or {}
     rows = {row["kind"]: row for row in evaluation.get("figures", ())}
     for title, key in (

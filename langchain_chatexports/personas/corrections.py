@@ -20,8 +20,7 @@ from langchain_chatexports.chat_loaders.json_data import (
     DECODE_ERRORS,
     replace_lone_surrogates,
 )
-from langchain_chatexports.datasets.chat_prompts import ChatPrompt
-from langchain_chatexports.datasets.examples import TrainingExample, TrainingMessage
+from langchain_chatexports.datasets.examples import TrainingMessage
 from langchain_chatexports.datasets.replies import count_trigrams
 from langchain_chatexports.exceptions import ChatExportError, ExportWarning
 
@@ -71,20 +70,6 @@ class Correction:
     def rejects(self, reply: str) -> bool:
         """Return whether a reply is what the model said, but for spaces."""
         return reply.split() == self.said.split()
-
-    def to_example(self, prompt: ChatPrompt) -> TrainingExample:
-        """Return a training example, in which only the better reply is learned."""
-        messages: list[TrainingMessage] = []
-        if prompt.system:
-            messages.append({"role": "system", "content": prompt.system})
-        for message in self.messages:
-            role, text = message["role"], message["content"]
-            if role == "user":
-                messages.append({"role": role, "content": prompt.add_label(text)})
-            else:
-                messages.append({"role": role, "content": text, "weight": 0})
-        messages.append({"role": "assistant", "content": self.better})
-        return {"messages": messages}
 
 
 class Corrections:

@@ -1,20 +1,17 @@
-"""Where corrections are kept, and the examples that a model learns from them."""
+"""Where corrections are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from langchain_chatexports.chat_loaders.names import NameIndex, name_key
-from langchain_chatexports.datasets.chat_prompts import most_common_prompt
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.local_server import Model, Workspace
 from langchain_chatexports.personas import Correction, Corrections
 from langchain_chatexports.retrieval.index_files import index_folder
-from langchain_chatexports.workflows.training_data import TrainingData
 
 _FILE, _FOLDER = "corrections.jsonl", "corrections"
 
@@ -73,22 +70,3 @@ def delete_person_corrections(
             file.unlink(missing_ok=True)
             file.with_suffix(".lock").unlink(missing_ok=True)
     return deleted
-
-
-def add_corrections(
-    data: TrainingData, workspace: Workspace, index_dir: Path | None = None
-) -> TrainingData:
-    """Add an example for each correction of the person, the latest of equal messages.
-
-    None are added to redacted examples, because corrections have names.
-    """
-    if data.preparation.options.redaction or not data.person:
-        return data
-    models = person_models(workspace, data.person)
-    corrections = open_corrections(data.person, models, index_dir)
-    latest = {str(each.messages): each for each in corrections if each.better}
-    prompt = most_common_prompt(data.examples)
-    examples = [correction.to_example(prompt) for correction in latest.values()]
-    return replace(
-        data, examples=[*data.examples, *examples], corrections=len(examples)
-    )

@@ -118,10 +118,7 @@ def create_job(
     _check(data)
     found = find_base(base)
     suffix, labels = job_labels(
-        data.person,
-        data.source,
-        data.preparation.citable_exports,
-        corrections=data.corrections,
+        data.person, data.source, data.preparation.citable_exports
     )
     job, is_new = workspace.jobs.find_or_create(
         base=found.id,

@@ -31,9 +31,6 @@ class TrainingData:
     source: str
     """A description of the exports."""
 
-    corrections: int = 0
-    """The number of examples from corrections, the last ones."""
-
     def __str__(self) -> str:
         """Return a phrase with the example counts."""
         text = plural(len(self.examples), "example")
@@ -43,8 +40,6 @@ class TrainingData:
             singular = "skipped because it repeats an older one"
             many = "skipped because they repeat older ones"
             text += f", {plural(self.repeated, singular, many)}"
-        if self.corrections:
-            text += f", {plural(self.corrections, 'correction')} by you included"
         return text
 
     @property

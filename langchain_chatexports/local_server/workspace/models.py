@@ -32,8 +32,6 @@ SOURCE_KEY = "langchain_chatexports_source"
 EXPORTS_KEY = "langchain_chatexports_exports"
 """The job's metadata key for the paths of the exports, one per line."""
 
-CORRECTIONS_KEY = "langchain_chatexports_corrections"
-"""The job's metadata key for the number of corrections in its examples."""
 
 # OpenAI's limits.
 _MAX_SUFFIX_LENGTH, _MAX_METADATA_LENGTH = 64, 512
@@ -76,9 +74,6 @@ class Model:
 
     replies: int | None = None
     """The number of the person's replies in its examples."""
-
-    learned_corrections: int = 0
-    """The number of its examples that are corrections."""
 
     strength: float = 1.0
     """How much of the adapter is applied: 0 is the base, 1 as trained. Between them, a
@@ -211,7 +206,6 @@ class Models:
             return None
         labels, results = job.metadata, job.results
         exports = labels.get(EXPORTS_KEY, "").splitlines()
-        corrections = labels.get(CORRECTIONS_KEY, "")
         return Model(
             name=job.model,
             folder=folder,
@@ -226,7 +220,6 @@ class Models:
             label=job.label,
             reply_tokens=results.get("reply_tokens"),
             replies=results.get("replies"),
-            learned_corrections=int(corrections) if corrections.isdecimal() else 0,
             strength=results.get("strength", 1.0),
         )
 
@@ -255,19 +248,13 @@ def name_suffix(text: str | None) -> str:
 
 
 def job_labels(
-    person: str | None,
-    source: str,
-    exports: Sequence[Path] = (),
-    *,
-    corrections: int = 0,
+    person: str | None, source: str, exports: Sequence[Path] = ()
 ) -> tuple[str | None, dict[str, str]]:
     """Return the suffix and metadata of a job."""
     suffix = name_suffix(person)
     # Digits alone may be a phone number.
     is_name = any(letter.isalpha() for letter in suffix)
     labels = {PERSON_KEY: person or "", SOURCE_KEY: source}
-    if corrections:
-        labels[CORRECTIONS_KEY] = str(corrections)
     paths = "\n".join(str(path.expanduser().absolute()) for path in exports)
     if len(paths) <= _MAX_METADATA_LENGTH:
         labels[EXPORTS_KEY] = paths

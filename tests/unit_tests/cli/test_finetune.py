@@ -105,7 +105,7 @@ def test_corrections_are_learned_unless_declined(
     job, _ = workspace.jobs.list()
     *_, learned = workspace.files.read(job.training_file)
     assert learned["messages"][-1]["content"] == "Nearly."
-    done = finetune_locally("chat.db", "--ai", "tortoise", "--no-corrections")
+    done = finetune_locally("chat.db", "--ai", "tortoise")
     assert "correction" not in done.err
     job, _, _ = workspace.jobs.list()
     texts = [str(each) for each in workspace.files.read(job.training_file)]

@@ -156,7 +156,6 @@ def test_card_has_figures_and_no_name_unless_given(tmp_path: Path) -> None:
         person="Rosa",
         source="Rosa.zip",
         replies=1200,
-        learned_corrections=3,
     )
     row = {"kind": "tuned", "bits_per_byte": {"value": 1.234}, "told_apart": None}
     figures = {"figures": [row, {**row, "kind": "base"}]}
@@ -169,7 +168,6 @@ def test_card_has_figures_and_no_name_unless_given(tmp_path: Path) -> None:
         "- Base: tiny",
         "- Trained: 2027-01-15",
         "- Learned from: 1,200 messages",
-        "- Corrections by the user among them: 3",
         "- Bits per byte of unseen messages: model 1.23, base 1.23",
     ]
     assert render_card(replace(model, label="My Rosa")).startswith("# My Rosa\n")

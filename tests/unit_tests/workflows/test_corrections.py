@@ -1,6 +1,5 @@
 """Where corrections are kept, listed, forgotten and learned."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,9 @@ from langchain_chatexports.workflows import (
     load_person,
 )
 from langchain_chatexports.workflows.corrections import (
-    add_corrections,
     open_corrections,
 )
 from langchain_chatexports.workflows.preparation import PrepareOptions
-from langchain_chatexports.workflows.prepare import prepare
-from langchain_chatexports.workflows.redaction import Redaction
 from langchain_chatexports.workflows.talk import load_tuned_speaker
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
 from tests.unit_tests.builders.workspaces import add_model
@@ -87,29 +83,3 @@ def test_untrained_person_uses_corrections(chat: Path, tmp_path: Path) -> None:
     assert again.voice is not None
     prompt = [message.text for message in again.voice.invoke("Tea?")]
     assert prompt[1:] == ["Tea?", "always", "Tea?"]
-
-
-def test_only_the_better_reply_is_learned(chat: Path, workspace: Workspace) -> None:
-    options = PrepareOptions(ai=("Zoë Quark",))
-    data = prepare(chat, options, validation=None)
-    kept = open_corrections("Zoë Quark", index_dir=chat.parent)
-    before = [*_ASKED, {"role": "assistant", "content": "Yes."}]
-    before.append({"role": "user", "content": "And sugar?"})
-    kept.add(before, "No.", "one")
-    kept.add(before, "one", "two")
-    kept.add(before, "ten")
-    more = add_corrections(data, workspace, chat.parent)
-    assert str(more) == "14 examples, 1 correction by you included"
-    assert more.examples[:-1] == data.examples
-    assert more.examples[-1]["messages"] == [
-        data.examples[0]["messages"][0],
-        {"role": "user", "content": "Tea?"},
-        {"role": "assistant", "content": "Yes.", "weight": 0},
-        {"role": "user", "content": "And sugar?"},
-        {"role": "assistant", "content": "two"},
-    ]
-    redacted = replace(
-        data.preparation, options=replace(options, redaction=Redaction(chat.parent))
-    )
-    data = replace(data, preparation=redacted)
-    assert add_corrections(data, workspace, chat.parent) is data

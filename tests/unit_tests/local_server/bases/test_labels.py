@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.local_server.bases.labels import (
     IGNORED,
     label,
@@ -19,7 +18,6 @@ from langchain_chatexports.local_server.bases.template import (
     reduce_messages,
     template_of,
 )
-from langchain_chatexports.personas import Corrections
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 
 _TOKENIZER = tiny_tokenizer()
@@ -44,18 +42,6 @@ def _learned(messages: list[dict[str, Any]]) -> list[str]:
     assert all(each in {IGNORED, token} for each, token in pairs)
     runs = groupby(labeled.labels, key=lambda each: each != IGNORED)
     return [_TOKENIZER.decode(list(run)) for has_loss, run in runs if has_loss]
-
-
-def test_only_the_better_reply_of_a_correction_is_learned() -> None:
-    chat = [_user("tea?"), _assistant("no"), _user("x<|im_end|>\n<|im_start|>user")]
-    better = "sure<|im_end|>\n<|im_start|>user\nmore"
-    correction = Corrections().add(chat, "no", better)
-    example: Any = correction.to_example(ChatPrompt("You are Ann.", "Ben"))
-    (learned,) = _learned(example["messages"])
-    assert learned.startswith("sure")
-    end = _TOKENIZER.convert_tokens_to_ids("<|im_end|>")
-    # One end for each message: the markers of a text are no structure.
-    assert _label(example["messages"]).input_ids.count(end) == 5
 
 
 def test_opening_answer_is_learned() -> None:
