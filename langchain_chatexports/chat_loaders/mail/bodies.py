@@ -7,7 +7,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message as Mail
-from email.parser import BytesHeaderParser
 
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 from langchain_chatexports.chat_loaders.mail.headers import (
@@ -88,17 +87,14 @@ def read_body(headers: Headers, content: bytes) -> Body:
         or not (is_encoded or encoding in _UNENCODED)
         or headers.get(b"content-disposition")
     ):
-        return _read_parts(headers, content)
+        return _read_parts(content)
     data = a2b_qp(headers.body) if is_encoded else headers.body
     return Body(_decode_text(data, type_[1] or "utf-8").strip())
 
 
-def _read_parts(headers: Headers, content: bytes) -> Body:
-    kind = headers.get(b"content-type").lower()
+def _read_parts(content: bytes) -> Body:
     try:
-        if kind.startswith(("multipart/", "message/")):
-            return _read_mail(message_from_bytes(content))
-        return _read_mail(BytesHeaderParser().parsebytes(content))
+        return _read_mail(message_from_bytes(content))
     except (RecursionError, ValueError, LookupError, AttributeError, TypeError):
         return Body(kind="unreadable")  # `email` raises these for damaged parts.
 

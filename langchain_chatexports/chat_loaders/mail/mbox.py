@@ -21,7 +21,7 @@ from langchain_chatexports.chat_loaders.export_file import (
 _HEAD_BYTES = 4096
 _MAX_LINE = 1 << 20
 _MAX_MESSAGE_BYTES = 1 << 23
-_MAX_BOUNDARIES = 50
+_MAX_BOUNDARIES, _MAX_PARTS = 50, 2000
 _BYTES_PER_MICROSECOND = 256  # And each line takes one.
 _SPENT_AT_ONCE = 10_000
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -61,10 +61,10 @@ class RawMail(NamedTuple):
     """The date of the separator, in English; empty for a file with one message."""
 
     parts: int
-    """The number of its parts, which take work to parse."""
+    """The number of its parts, if they are to be parsed."""
 
     is_damaged: bool
-    """Whether it is nested too deeply, or its types have too many parameters."""
+    """Whether it has too many parts, or its types have too many parameters."""
 
 
 def is_mail(file: ExportFile) -> bool:
@@ -177,9 +177,10 @@ class _Mail:
     def finish(self) -> RawMail:
         """Return the message."""
         content = b"".join(self._lines)
-        is_damaged = len(self._boundaries) > _MAX_BOUNDARIES
+        is_damaged = len(self._boundaries) > _MAX_BOUNDARIES or self._parts > _MAX_PARTS
         is_damaged = is_damaged or _LONG_PARAMETERS.search(content) is not None
-        return RawMail(content, self._date, self._parts, is_damaged)
+        parts = 0 if is_damaged else self._parts
+        return RawMail(content, self._date, parts, is_damaged)
 
     def _end_header(self, header: bytes) -> None:
         header = header[:_MAX_LINE]

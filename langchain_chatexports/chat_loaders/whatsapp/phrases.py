@@ -8,12 +8,12 @@ Greenlandic and Embu: the language with more speakers wins. Five markers are the
 periods of Taiwan (CLDR's field "B").
 """
 
-import json
 import re
 import unicodedata
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
+
+from langchain_chatexports.chat_loaders.phrases import load_phrases
 
 # Zero-width characters such as direction marks, for a character class.
 MARKS = "\u200b-\u200f\u202a-\u202e\u2066-\u2069\u061c\u070f\ufeff"
@@ -59,9 +59,7 @@ def _marker_key(marker: str) -> str:
     return _MARKER_NOISE.sub("", marker).casefold()
 
 
-_DATA: dict[str, Any] = json.loads(
-    files(__package__).joinpath("phrases.json").read_text("utf-8")
-)
+_DATA = load_phrases(__package__)
 _LANGUAGES: list[dict[str, Any]] = list(_DATA["languages"].values())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from langchain_chatexports import WhatsAppChatLoader
-from langchain_chatexports.chat_loaders import files
+from langchain_chatexports.chat_loaders import export_file
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
@@ -26,7 +26,7 @@ def test_estimate_for_long_files_uses_a_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = open_export(write_messenger(tmp_path / "hogwarts"))
-    monkeypatch.setattr(files, "_SAMPLE_BYTES", 4096)
+    monkeypatch.setattr(export_file, "_SAMPLE_BYTES", 4096)
     assert estimate_message_count([threads]) == pytest.approx(663, rel=0.2)
 
 

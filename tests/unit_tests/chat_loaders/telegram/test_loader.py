@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 import pytest
 
 from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports.chat_loaders import files
+from langchain_chatexports.chat_loaders import folder_files
 from langchain_chatexports.chat_loaders.schema import metadata_of
 from langchain_chatexports.chat_loaders.telegram import TelegramChatLoader
 from tests.unit_tests.builders.sessions import (
@@ -80,7 +80,7 @@ def opened_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         opened.append(path.name)
         return open_regular_file(path)
 
-    monkeypatch.setattr(f"{files.__name__}.open_regular_file", open_and_record)
+    monkeypatch.setattr(f"{folder_files.__name__}.open_regular_file", open_and_record)
     return opened
 
 
