@@ -17,7 +17,7 @@ from langchain_chatexports._files import write_atomic
 from langchain_chatexports._locks import ProcessLock, is_locked
 from langchain_chatexports._serving import HOST, ServerThread, log_error_location
 from langchain_chatexports.evaluation import check_extra as check_evaluate_extra
-from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.exceptions import ChatExportError, MissingExtraError
 
 if TYPE_CHECKING:  # It needs the extra.
     from langchain_chatexports.page.session import PageSession
@@ -85,9 +85,11 @@ def serve_page(
 
         def show_link(token: str) -> None:
             link = f"http://{HOST}:{server.port}/?token={token}"
-            if lock.acquire():
-                link_file = session.workspace.data_dir / _LINK_NAME
-                write_atomic(link_file, link.encode("ascii"))
+            # If the disk is full, this page is shown, and no second start finds it.
+            with suppress(ChatExportError, OSError):
+                if lock.acquire():
+                    link_file = session.workspace.data_dir / _LINK_NAME
+                    write_atomic(link_file, link.encode("ascii"))
             on_link(link)
 
         links = OneTimeLinks(show_link)
