@@ -30,7 +30,6 @@ _OPEN = """(node) => {
     node.el.showModal();
     node.el.querySelector('[name=value]')?.select();
 }"""
-_DRAFT = "(event) => page.draft(event, emit)"
 _CANCEL = "(event) => event.target.closest('dialog').close('')"
 
 
@@ -184,14 +183,11 @@ def ask(
     *texts: object,
     label: str | None = None,
     value: str = "",
-    is_long: bool = False,
     is_destructive: bool = False,
-    on_draft: Callable[[str], object] | None = None,
 ) -> None:
     """Ask for confirmation, or with a label for the text that `on_confirm` gets.
 
     The focus is on the field, where Enter confirms; without a field, on Cancel.
-    `on_draft` gets the text of a long field while it is written.
     """
     layout = ui.context.client.layout
     if any("ask" in e.classes for e in layout.default_slot.children):
@@ -200,8 +196,6 @@ def ask(
     def close(event: Any) -> object:
         result, text = event.args
         dialog.delete()
-        if not result and on_draft is not None:
-            on_draft(str(text))
         return on_confirm(str(text)) if result else None
 
     with layout:
@@ -213,10 +207,10 @@ def ask(
         if label is not None:
             with add("label", classes="field"):
                 add("span", label)
-                field = _add_field(value, is_long=is_long)
-            if on_draft is not None:
-                keep = on_draft
-                field.on("input", lambda e: keep(str(e.args)), js_handler=_DRAFT)
+                field = add("input", name="value", autofocus=True, dir="auto")
+                # Vue writes a `value` back at every render.
+                start = f"(node) => {{ node.el.value = {json.dumps(value)} }}"
+                field.on("vnodeMounted", js_handler=start)
         with add("div", classes="buttons"):
             kind = "danger" if is_destructive else "primary"
             add("button", confirm, kind, type="submit", value="confirm")
@@ -226,20 +220,6 @@ def ask(
                 cancel.props["autofocus"] = True
     dialog.mark("ask").on("close", close, js_handler=_CLOSED)
     dialog.on("vnodeMounted", js_handler=_OPEN)
-
-
-def _add_field(value: str, *, is_long: bool) -> TextElement:
-    if is_long:
-        field = add("textarea", value, rows=1)
-        field.on("keydown", js_handler="(event) => page.enter(event)")
-    else:
-        field = add("input")
-        # Vue writes a `value` back at every render, and so drops what was typed.
-        start = f"(node) => {{ node.el.value = {json.dumps(value)} }}"
-        field.on("vnodeMounted", js_handler=start)
-    field.props["name"], field.props["autofocus"] = "value", True
-    field.props["dir"] = "auto"
-    return field
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class PageSession:
         # One answer at a time: the machine has one model in memory.
         self.answering = asyncio.Lock()
         # How long models took to start, by base.
-        self.waking_seconds: dict[str, float] = {}
+        self.waking_seconds: dict[str | None, float] = {}
         self.talks = TalkStore(index_dir)
         self.game = GameRunner(self.workspace, self.use_server, self._poke)
         self._queue = Queue(self.workspace)
@@ -161,6 +161,7 @@ class PageSession:
             self.managing.freeze(),
             self.outcome,
             self.game.freeze(),
+            downloading=self.downloading.freeze(),
         )
 
     @property
