@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import import_module
 from itertools import count
+from statistics import median
 from typing import Any
 
 from langchain_chatexports._serving import log_error_location
@@ -27,30 +29,27 @@ from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.messages import (
     TalkState,
     Version,
-    export_lines,
-    replies,
+    any_reply,
     reply_of,
     to_messages,
-    usual_seconds,
+    to_text,
 )
 from langchain_chatexports.page.people import Person, person_key
 from langchain_chatexports.page.snapshot import Published
-from langchain_chatexports.page.speakers import SpeakerLoader, Surroundings
-from langchain_chatexports.page.talk_store import TalkSummary, write_talk
-from langchain_chatexports.page.work import IDLE
+from langchain_chatexports.page.speakers import Loaded, SpeakerLoader, Surroundings
+from langchain_chatexports.page.talk_store import TalkSummary
 from langchain_chatexports.personas.reply_limits import split_bubbles, typing_seconds
-from langchain_chatexports.personas.talk import Talk as ModelTalk
-from langchain_chatexports.personas.talk import Turn, correct_last
+from langchain_chatexports.personas.talk import Talk, Turn, correct_last
 from langchain_chatexports.workflows.bases import download_base
 from langchain_chatexports.workflows.saved_talks import (
     TalkFolder,
     model_talks,
     new_talk_id,
 )
-from langchain_chatexports.workflows.talk import Speaker, create_talks
 
-_DOTS_SECONDS = 0.4
-_SLOW_SECONDS, _VERY_SLOW_SECONDS = 8.0, 60.0
+# Until the dots are shown, then the usual time, and then that it is slow today.
+_WAITS = {"shortly": 0.4, "long": 7.6, "very long": 52.0}
+_MAX_USUAL_TURNS, _MAX_USUAL_SECONDS = 20, 900.0
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _NO_ANSWER = lazy_gettext("The model had no answer.")
 _DOWNLOADING = lazy_gettext("Downloading the language model")
@@ -63,22 +62,21 @@ class Conversation:
         self.published = Published(TalkState())
         self.person = person
         self.draft = ""
-        self.unsent_corrections: dict[tuple[int, str], str] = {}
-        """What was written in place of a reply, and not kept, by turn and reply."""
+        self.unsent: dict[tuple[int, str], str] = {}
+        """What was written in place of messages, and not kept, by turn and message."""
 
         self._session = session
+        self._speakers = SpeakerLoader(session)
         self._model: Model | None = None
         """The model that the open talk is kept with."""
 
-        self._turns: list[Turn] = []
+        self._turns: dict[int, Turn] = {}
         self._numbers = count(1)
-        self._ids: list[int] = []
         self._is_opened = False
         self._reply: asyncio.Task[None] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
+        self._clock: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
         self._is_dirty = False
-        self._speakers = SpeakerLoader(session)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -98,22 +96,11 @@ class Conversation:
     async def open_talk(self, talk_id: str) -> None:
         """Open a kept talk, or a new one."""
         self._cancel()
-        known = {talk.id: talk for talk in self.kept_talks()}
-        summary = known.get(talk_id)
-        self._model = self._find_model(summary.model) if summary else self.person.model
-        saved = None
-        if summary is not None:
-            saved = await asyncio.to_thread(self._folder().get, talk_id)
-        self._turns = saved.turns if saved else []
-        self._ids = [next(self._numbers) for _ in self._turns]
-        self.draft = saved.draft if saved else ""
-        self._show(
-            talk_id=talk_id,
-            version="after",
-            failure=None,
-            is_kept=True,
-            is_stopped=bool(self._turns and not replies(self._turns[-1])),
-        )
+        kept = next((talk for talk in self.kept_talks() if talk.id == talk_id), None)
+        self._model = self._find_model(kept.model) if kept else self.person.model
+        saved = await asyncio.to_thread(self._folder().get, talk_id) if kept else None
+        self._fill(saved.turns if saved else [], saved.draft if saved else "")
+        self._show(talk_id=talk_id, version="after", is_kept=True)
 
     def kept_talks(self) -> list[TalkSummary]:
         """Return the summaries of the person's talks, newest first."""
@@ -125,16 +112,14 @@ class Conversation:
         text = _BLANK_LINES.sub("\n", text.strip())
         if not text:
             return
-        now = time.time()
         self._cancel()
         self._adopt_model()
-        if self._turns and not replies(self._turns[-1]):
-            turn = self._turns[-1]
+        turn = self._last
+        if turn is not None and not any_reply(turn):
             turn.line += f"\n\n{text}"
-            turn.sent.append(now)
+            turn.sent.append(time.time())
         else:
-            self._turns.append(Turn(text, sent=[now]))
-            self._ids.append(next(self._numbers))
+            self._turns[next(self._numbers)] = Turn(text, sent=[time.time()])
         self.draft = ""
         self._save()
         self.answer()
@@ -142,45 +127,42 @@ class Conversation:
     def answer(self) -> None:
         """Answer the last message; also what *Try again* does."""
         self._cancel()
-        if self._turns:
-            self._begin()
-            self._reply = self._start(self._answer(self.state.version))
+        if turn := self._last:
+            self._show(phase="waking", expected_seconds=self._speakers.waking_seconds)
+            self._reply = self._start(self._answer(turn, self.state.version))
+            self._clock = self._start(self._count_time())
 
     def stop(self) -> None:
         """Stop the reply; what is shown of it stays."""
         self._cancel()
-        is_unanswered = bool(self._turns) and not self._shown_reply(self._turns[-1])
-        self._show(is_stopped=is_unanswered, failure=None)
 
-    def edit(self, turn_id: int, text: str) -> None:
+    def edit(self, number: int, text: str) -> None:
         """Replace a message, and drop all that follows."""
-        self.delete_from(turn_id)
+        self.delete_from(number)
         self.send(text)
 
-    def delete_from(self, turn_id: int) -> None:
+    def delete_from(self, number: int) -> None:
         """Delete a message, and all that follows."""
         self._cancel()
-        if turn_id in self._ids:
-            index = self._ids.index(turn_id)
-            del self._turns[index:], self._ids[index:]
-        self._show(failure=None, is_stopped=False)
+        self._turns = {n: turn for n, turn in self._turns.items() if n < number}
+        self._show()
         self._save()
 
-    async def correct(self, turn_id: int, better: str) -> Failure | None:
+    async def correct(self, number: int, better: str) -> Failure | None:
         """Keep what the person would have said, or only "not that"; return a failure.
 
         The talk continues from it; "not that" of the last reply is answered again.
         """
         try:
-            await self._load()
-            if turn_id not in self._ids:
+            speaker = (await self._load()).speaker
+            if number not in self._turns:
                 raise PageError(lazy_gettext("This message was deleted."))
-            if is_last := self._ids[-1] == turn_id:
+            if is_last := self._turns[number] is self._last:
                 self._cancel()
-            speaker = self._speakers.speaker or Speaker()
-            corrections = speaker.voice.corrections if speaker.voice else None
-            turns = self._turns[: self._ids.index(turn_id) + 1]
-            model = speaker.model or speaker.base or ""
+            voice = speaker.voice if speaker else None
+            corrections = voice.corrections if voice else None
+            turns = [turn for n, turn in self._turns.items() if n <= number]
+            model = ((speaker.model or speaker.base) if speaker else None) or ""
             await asyncio.to_thread(
                 correct_last, corrections, turns, better, model=model
             )
@@ -194,8 +176,7 @@ class Conversation:
 
     def answer_again(self) -> None:
         """Replace the last reply by another one."""
-        if self._turns:
-            turn = self._turns[-1]
+        if turn := self._last:
             if self.state.version == "before":
                 turn.base_answer = ""
             else:
@@ -205,8 +186,8 @@ class Conversation:
     def set_version(self, version: Version) -> None:
         """Show the replies with or without training; the last one is asked for."""
         self._cancel()
-        self._show(version=version, failure=None, is_stopped=False)
-        if self._turns and not self._shown_reply(self._turns[-1]):
+        self._show(version=version)
+        if (turn := self._last) and not reply_of(turn, version):
             self.answer()
 
     def set_draft(self, text: str) -> None:
@@ -227,12 +208,10 @@ class Conversation:
         found = self._find_model(model.name) if model else None
         return found.strength if found else 1.0
 
-    def set_strength(self, strength: float) -> None:
+    async def set_strength(self, strength: float) -> None:
         """Use this much of the training, from the next reply on."""
-        if self._current_model is not None:
-            self._start(self._set_strength(self._current_model, strength))
-
-    async def _set_strength(self, model: Model, strength: float) -> None:
+        if (model := self._current_model) is None:
+            return
         change = self._session.workspace.models.set_strength
         try:
             await asyncio.to_thread(change, model.name, strength)
@@ -247,20 +226,39 @@ class Conversation:
     async def delete(self) -> None:
         """Delete this talk."""
         self._cancel()
-        self._turns, self._ids, self.draft = [], [], ""
+        self._fill([])
         await self._write()
         await self.start_new()
 
     def export(self) -> str:
-        """Return the messages as text, one per line, with times and authors."""
-        return "\n".join(export_lines(self.state.messages, self.person.name))
+        """Return the talk as text, for other programs."""
+        return to_text(self.state.messages, self.person.name)
+
+    @property
+    def usual_seconds(self) -> float | None:
+        """How long an answer usually takes, as measured."""
+        seconds = [
+            turn.received[0] - turn.sent[-1]
+            for turn in [*self._turns.values()][-_MAX_USUAL_TURNS:]
+            if turn.sent and turn.received
+        ]
+        usual = [each for each in seconds if 0 < each < _MAX_USUAL_SECONDS]
+        return median(usual) if usual else None
 
     # The language model
 
     def download(self) -> None:
-        """Download the offered language model, and answer."""
-        if self.state.offer is not None and not self._session.downloading.is_running:
-            self._start(self._download(self.state.offer.choice))
+        """Download the offered language model, and answer; it can be resumed."""
+        if self.state.offer is None:
+            return
+        choice, work = self.state.offer.choice, self._session.downloading
+        base, loop = find_base(choice.base.id), asyncio.get_running_loop()
+
+        def download() -> None:
+            download_base(base, work.watch, check=work.check)
+            loop.call_soon_threadsafe(self._use_base, choice)
+
+        work.start(_DOWNLOADING, download)
 
     def cancel_download(self) -> None:
         """Stop the download; the next one resumes it."""
@@ -268,27 +266,13 @@ class Conversation:
 
     def use_local(self) -> None:
         """Talk with the language model that is on this computer."""
-        offer = self.state.offer
-        if offer is not None and offer.local is not None:
-            self._decide_base(offer.local)
+        if self.state.offer is not None and self.state.offer.local is not None:
+            self._use_base(self.state.offer.local)
 
-    async def _download(self, choice: BaseChoice) -> None:
-        work = self._session.downloading
-        base = find_base(choice.base.id)
-        work.start(
-            _DOWNLOADING, lambda: download_base(base, work.watch, check=work.check)
-        )
-        while work.is_running:
-            self._show(download=work.freeze())
-            await asyncio.sleep(0.3)
-        self._show(download=work.freeze())
-        if work.error is None and not find_base(choice.base.id).needs_download():
-            self._decide_base(choice)
-
-    def _decide_base(self, choice: BaseChoice) -> None:
-        self._speakers.decide_base(choice.base.id)
-        self._show(offer=None, download=IDLE)
-        if self._turns and not replies(self._turns[-1]):
+    def _use_base(self, choice: BaseChoice) -> None:
+        self._speakers.base = choice.base.id
+        self._show(offer=None)
+        if (turn := self._last) and not any_reply(turn):
             self.answer()
         else:
             self._start(self._look())
@@ -304,94 +288,77 @@ class Conversation:
             # It was deleted, with its talks.
             self._cancel()
             self._model = None
-            self._turns, self._ids, self.draft = [], [], ""
-            self._show(talk_id=new_talk_id(), openings=(), failure=None)
-        if self._is_opened and not self._speakers.is_current(
-            person, self._current_model
-        ):
+            self._fill([])
+            self._show(talk_id=new_talk_id(), openings=())
+        if self._is_opened:
             self._start(self._look())
 
     def close(self) -> None:
-        """Stop the model and close the memory, at the end of the program."""
+        """Close the memory, at the end of the program."""
         self._speakers.close()
 
     # Answers
 
-    async def _answer(self, version: Version) -> None:
-        turn = self._turns[-1]
+    async def _answer(self, turn: Turn, version: Version) -> None:
         failure: Failure | None = None
         try:
             async with self._session.answering:
-                voices = await self._wake()
-                if voices is None:
-                    return  # A language model is offered.
-                self._show(phase="reading")
-                voice = voices[0] if version == "before" else voices[-1]
-                voice.turns = [*self._history(version), Turn(turn.line)]
-                await self._read_reply(voice, turn, version)
+                if (await self._load()).offer is not None:
+                    return
+                base, main = await self._speakers.wake()
+                self._show(phase="reading", expected_seconds=self.usual_seconds)
+                talk = base if version == "before" else main
+                earlier = [each for each in self._turns.values() if each is not turn]
+                talk.turns = [
+                    Turn(each.line, reply_of(each, version) or any_reply(each))
+                    for each in earlier
+                ]
+                talk.add_line(turn.line)
+                await self._read_reply(talk, turn, version)
             if not reply_of(turn, version):
                 failure = Failure(_NO_ANSWER)
-        except (ChatExportError, OSError) as error:
-            failure = translate_reply_error(error)
         except Exception as error:  # noqa: BLE001 - its text can quote the talk.
-            log_error_location(error)
+            if not isinstance(error, (ChatExportError, OSError)):
+                log_error_location(error)
             failure = translate_reply_error(error)
         finally:
             if self._reply is asyncio.current_task():  # Otherwise the next one runs.
                 self._end(failure)
 
-    async def _read_reply(self, voice: ModelTalk, turn: Turn, version: Version) -> None:
+    async def _read_reply(self, talk: Talk, turn: Turn, version: Version) -> None:
         """Show each message of a reply when it is complete."""
-        text, shown, shown_at = "", 0, time.monotonic()
-        async with aclosing(voice.aanswer()) as pieces:
-            async for piece in pieces:
+        text, shown, shown_at = "", 0, 0.0
+        async with aclosing(talk.aanswer()) as pieces:
+            async for piece in _end_line(pieces):
                 if not text:
                     self._show(phase="typing")
-                    shown_at = time.monotonic()
                 text += piece
-                complete = split_bubbles(text.rpartition("\n")[0])
-                for bubble in complete[shown:]:
-                    await self._add_bubble(turn, version, bubble, shown_at)
+                for bubble in split_bubbles(text.rpartition("\n")[0])[shown:]:
+                    if shown:
+                        # A model that is slower than the person waits for nothing.
+                        ready_at = shown_at + typing_seconds(bubble)
+                        await asyncio.sleep(ready_at - time.monotonic())
+                    self._add_bubble(turn, version, bubble)
                     shown, shown_at = shown + 1, time.monotonic()
-        bubbles = split_bubbles(text) if voice.has_bubbles else [text.strip()]
-        for bubble in filter(None, bubbles[shown:]):
-            await self._add_bubble(turn, version, bubble, shown_at)
-            shown_at = time.monotonic()
         if version == "after":
-            turn.is_cut, turn.cited = voice.turns[-1].is_cut, voice.turns[-1].cited
+            turn.is_cut, turn.cited = talk.turns[-1].is_cut, talk.turns[-1].cited
         self._show()
         self._save()
 
-    async def _add_bubble(
-        self, turn: Turn, version: Version, bubble: str, since: float
-    ) -> None:
-        if reply_of(turn, version):
-            # A model that is slower than the person waits for nothing.
-            await asyncio.sleep(since + typing_seconds(bubble) - time.monotonic())
+    def _add_bubble(self, turn: Turn, version: Version, bubble: str) -> None:
+        reply = "\n\n".join(filter(None, (reply_of(turn, version), bubble)))
         if version == "before":
-            turn.base_answer = "\n\n".join(filter(None, (turn.base_answer, bubble)))
+            turn.base_answer = reply
         else:
-            turn.answer = "\n\n".join(filter(None, (turn.answer, bubble)))
+            turn.answer = reply
             turn.received.append(time.time())
         self._show()
         self._save()
 
-    async def _wake(self) -> list[ModelTalk] | None:
-        """Return the voices; `None` if a language model is needed first."""
-        if not await self._load():
-            return None
-        speaker, settings = self._speakers.speaker, self._speakers.settings
-        if speaker is None:
-            raise PageError(
-                lazy_gettext("The export of this chat was removed: add it again.")
-            )
-        started = time.monotonic()
-        server = await asyncio.to_thread(self._session.use_server, speaker.base)
-        if (seconds := time.monotonic() - started) > 1:
-            self._session.waking_seconds[str(speaker.base)] = seconds
-        return await asyncio.to_thread(
-            create_talks, server, speaker, settings, with_base=True
-        )
+    async def _count_time(self) -> None:
+        for waited, seconds in _WAITS.items():
+            await asyncio.sleep(seconds)
+            self._show(waited=waited)
 
     async def _look(self) -> None:
         """Read the person in the background: openings, and what is missing."""
@@ -404,54 +371,24 @@ class Conversation:
         except Exception as error:  # noqa: BLE001 - its text can quote chats.
             log_error_location(error)
 
-    async def _load(self) -> bool:
-        """Load the person; return whether a language model is there."""
-        if loaded := await self._speakers.load(self.person, self._current_model):
-            waking = self._session.waking_seconds.get(str(self._speakers.base_id))
-            self._show(
-                openings=loaded.openings, offer=loaded.offer, waking_seconds=waking
-            )
-        return self.state.offer is None
+    async def _load(self) -> Loaded:
+        loaded = await self._speakers.load(self.person, self._current_model)
+        self._show(openings=loaded.openings, offer=loaded.offer)
+        return loaded
+
+    # State
+
+    @property
+    def _last(self) -> Turn | None:
+        return next(reversed(self._turns.values()), None)
 
     @property
     def _current_model(self) -> Model | None:
         return self._model or self.person.model
 
-    def _history(self, version: Version) -> list[Turn]:
-        turns = []
-        for turn in self._turns[:-1]:
-            other: Version = "before" if version == "after" else "after"
-            answer = reply_of(turn, version) or reply_of(turn, other)
-            turns.append(Turn(turn.line, answer))
-        return turns
-
-    # State
-
-    def _begin(self) -> None:
-        usual = usual_seconds(self._turns)
-        self._show(
-            phase="waking",
-            usual_seconds=usual,
-            slowness=0,
-            failure=None,
-            is_stopped=False,
-        )
-        loop = asyncio.get_running_loop()
-
-        def later(seconds: float, **changes: Any) -> None:
-            show = lambda: self._show(**changes)  # noqa: E731 - shorter than a def
-            self._timers.append(loop.call_later(seconds, show))
-
-        later(_DOTS_SECONDS, shows_dots=True)
-        later(_SLOW_SECONDS, slowness=1)
-        later(_VERY_SLOW_SECONDS, slowness=2)
-
-    def _end(self, failure: Failure | None) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        self._reply = None
-        self._show(phase="", shows_dots=False, slowness=0, failure=failure)
+    def _fill(self, turns: list[Turn], draft: str = "") -> None:
+        self._turns = {next(self._numbers): turn for turn in turns}
+        self.draft = draft
 
     def _cancel(self) -> None:
         reply, self._reply = self._reply, None
@@ -459,17 +396,20 @@ class Conversation:
             reply.cancel()
         self._end(None)
 
+    def _end(self, failure: Failure | None) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+        self._reply = None
+        self._show(phase="", waited="", failure=failure)
+
     def _show(self, **changes: Any) -> None:
         state = replace(self.state, **changes)
-        turns = zip(self._ids, self._turns, strict=True)
-        messages = to_messages(turns, state.version, is_reading=state.phase == "typing")
+        is_reading = state.phase == "typing"
+        messages = to_messages(self._turns, state.version, is_reading=is_reading)
         self.published.publish(replace(state, messages=tuple(messages)))
 
-    def _shown_reply(self, turn: Turn) -> str:
-        return reply_of(turn, self.state.version)
-
-    def _start(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -481,9 +421,7 @@ class Conversation:
         return next((model for model in models if model.name == name), None)
 
     def _folder(self) -> TalkFolder:
-        if self._model is not None:
-            return model_talks(self._model)
-        return self._session.talks.people
+        return model_talks(self._model) if self._model else self._session.talks.people
 
     def _adopt_model(self) -> None:
         """Keep a talk that began without a model with the one that is there now."""
@@ -500,17 +438,23 @@ class Conversation:
         self._is_dirty = True
         while self._is_dirty:
             self._is_dirty = False
-            turns = [replace(turn) for turn in self._turns]
-            draft = self.draft
-            if not self.state.is_kept:
-                turns, draft = [], ""
-            failure = await asyncio.to_thread(
-                write_talk,
-                self._folder(),
-                self.state.talk_id,
-                turns,
-                person=self.person.name,
-                draft=draft,
-            )
+            folder, talk_id, failure = self._folder(), self.state.talk_id, None
+            turns = [replace(turn) for turn in self._turns.values()]
+            options = {"person": self.person.name, "draft": self.draft}
+            try:
+                if self.state.is_kept:
+                    await asyncio.to_thread(folder.save, talk_id, turns, **options)
+                else:
+                    await asyncio.to_thread(folder.delete, talk_id)
+            except FileNotFoundError:  # The model was deleted.
+                pass
+            except (ChatExportError, OSError) as error:
+                failure = translate_error(error)
             self._show(keep_failure=failure)
         self._session.poller.poke()
+
+
+async def _end_line(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    async for piece in pieces:
+        yield piece
+    yield "\n"

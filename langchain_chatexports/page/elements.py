@@ -29,7 +29,6 @@ _OPEN = """(node) => {
     node.el.showModal();
     node.el.querySelector('[name=value]')?.select();
 }"""
-_DRAFT = "(event) => page.draft(event, emit)"
 _CANCEL = "(event) => event.target.closest('dialog').close('')"
 
 
@@ -181,14 +180,11 @@ def ask(
     *texts: object,
     label: str | None = None,
     value: str = "",
-    is_long: bool = False,
     is_destructive: bool = False,
-    on_draft: Callable[[str], object] | None = None,
 ) -> None:
     """Ask for confirmation, or with a label for the text that `on_confirm` gets.
 
     The focus is on the field, where Enter confirms; without a field, on Cancel.
-    `on_draft` gets the text of a long field while it is written.
     """
     layout = ui.context.client.layout
     if any("ask" in e.classes for e in layout.default_slot.children):
@@ -197,8 +193,6 @@ def ask(
     def close(event: Any) -> object:
         result, text = event.args
         dialog.delete()
-        if not result and on_draft is not None:
-            on_draft(str(text))
         return on_confirm(str(text)) if result else None
 
     with _dialog(title) as dialog, add("form", method="dialog"):
@@ -207,15 +201,8 @@ def ask(
         if label is not None:
             with add("label", classes="field"):
                 add("span", label)
-                if is_long:
-                    field = add("textarea", value, rows=1)
-                    field.on("keydown", js_handler="(event) => page.enter(event)")
-                else:
-                    field = add("input", defaultValue=value)
+                field = add("input", defaultValue=value)
                 field.props.update({"name": "value", "autofocus": True, "dir": "auto"})
-            if on_draft is not None:
-                keep = on_draft
-                field.on("input", lambda e: keep(str(e.args)), js_handler=_DRAFT)
         with add("div", classes="buttons"):
             kind = "danger" if is_destructive else "primary"
             add("button", confirm, kind, type="submit", value="confirm")

@@ -29,7 +29,6 @@ from langchain_chatexports.workflows.bases import (
     measure_speed,
 )
 from langchain_chatexports.workflows.chat_filter import ChatFilter
-from langchain_chatexports.workflows.corrections import add_corrections
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.redaction import Redaction
@@ -88,7 +87,6 @@ class Teacher:
         exports: ExportList,
         folder: Path,
         on_change: Callable[[], object],
-        index_dir: Path | None = None,
     ) -> None:
         """Initialize; `folder` is private, `on_change` is called from any thread."""
         self.preparing, self.training = Work(on_change), Work(on_change)
@@ -102,7 +100,6 @@ class Teacher:
         """Whether a model has already learned what was asked for last."""
 
         self._workspace, self._exports = workspace, exports
-        self._index_dir = index_dir
         # A single key, so that pseudonyms stay the same after another choice.
         self._redaction = Redaction(folder / "redaction.key")
         # The jobs requested on this page, which are paused when it ends.
@@ -195,8 +192,7 @@ class Teacher:
             download_if_missing(base, self.training)
             self.training.check()
             self.training.title = _CHECKING
-            # Those that were added since the examples were read, too.
-            event = create_job(self._workspace, self.with_corrections(data), base)
+            event = create_job(self._workspace, data, base)
             self.has_learned_it = event.state == "trained"
             self._requested_jobs.add(event.job_id)
 
@@ -204,10 +200,6 @@ class Teacher:
             return False
         self.key, self.has_learned_it = lesson.key, False
         return True
-
-    def with_corrections(self, data: TrainingData) -> TrainingData:
-        """Add what the reader corrected in chats with the person."""
-        return add_corrections(data, self._workspace, self._index_dir)
 
     def stop_preparing(self) -> None:
         """Cancel a requested training that has no job yet, such as its download."""

@@ -1,22 +1,20 @@
 """What a talk shows: its bubbles and its state."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal, TypeAlias
 
 from langchain_chatexports.page.errors import Failure
-from langchain_chatexports.page.languages import lazy_gettext
+from langchain_chatexports.page.languages import _
 from langchain_chatexports.page.speakers import Offer
-from langchain_chatexports.page.work import IDLE, WorkState
 from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import Turn
 
-_MAX_USUAL_TURNS, _MAX_USUAL_SECONDS = 20, 900.0
-
 Version: TypeAlias = Literal["after", "before"]
 """Whose replies are shown: the person's model, or the base without training."""
+
+Author: TypeAlias = Literal["me", "model", "note"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Message:
     key: str
     turn: int
     text: str
-    author: Literal["me", "model", "note"]
+    author: Author
     time: float | None = None
     is_read: bool = False
     cited: tuple[str, ...] = ()
@@ -42,76 +40,61 @@ class TalkState:
 
     talk_id: str = ""
     messages: tuple[Message, ...] = ()
-    phase: Literal["", "waking", "reading", "typing"] = ""
-    shows_dots: bool = False
-    slowness: Literal[0, 1, 2] = 0
-    """1 after some seconds, 2 after a minute."""
-
-    usual_seconds: float | None = None
-    """How long an answer usually takes, as measured."""
-
-    waking_seconds: float | None = None
-    """How long the model took to start the last time."""
-
-    failure: Failure | None = None
-    is_stopped: bool = False
-    """Whether the last message has no answer because that was stopped."""
-
-    keep_failure: Failure | None = None
-    """Why the talk could not be kept."""
-
-    offer: Offer | None = None
-    download: WorkState = IDLE
     version: Version = "after"
     is_kept: bool = True
     openings: tuple[str, ...] = ()
+    offer: Offer | None = None
+    phase: Literal["", "waking", "reading", "typing"] = ""
+    waited: Literal["", "shortly", "long", "very long"] = ""
+    """How long the reader has waited for an answer; empty before the dots are shown."""
+
+    expected_seconds: float | None = None
+    """How long the phase usually takes, as measured."""
+
+    failure: Failure | None = None
+    keep_failure: Failure | None = None
+    """Why the talk could not be kept."""
 
     @property
     def is_busy(self) -> bool:
         """Whether the model works on an answer."""
         return bool(self.phase)
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the last message has no answer, and none will come."""
+        is_answered = not self.messages or self.messages[-1].author != "me"
+        return not (is_answered or self.is_busy or self.failure or self.offer)
+
 
 def to_messages(
-    turns: Iterable[tuple[int, Turn]], version: Version, *, is_reading: bool
+    turns: Mapping[int, Turn], version: Version, *, is_reading: bool
 ) -> Iterator[Message]:
     """Yield the bubbles of numbered turns; `is_reading` is about the last one."""
-    numbered = [*turns]
-    last = numbered[-1][0] if numbered else 0
-    for number, turn in numbered:
-        reply = reply_of(turn, version)
-        is_read = bool(replies(turn)) or (number == last and is_reading)
-        for index, line in enumerate(turn.line.split("\n\n")):
-            sent = turn.sent[index] if index < len(turn.sent) else None
-            key = f"{number}-me-{index}"
-            yield Message(key, number, line, "me", sent, is_read)
-        bubbles = split_bubbles(reply)
-        for index, bubble in enumerate(bubbles):
-            received = turn.received if version == "after" else []
-            when = received[index] if index < len(received) else None
-            cited = turn.cited if index == len(bubbles) - 1 else []
-            if version == "before":
-                cited = []
-            is_corrected = turn.is_corrected and version == "after"
+    last = max(turns, default=0)
+    for number, turn in turns.items():
+        is_read = bool(any_reply(turn)) or (number == last and is_reading)
+        for index, line, sent in _with_times(turn.line.split("\n\n"), turn.sent):
+            yield Message(f"{number}-me-{index}", number, line, "me", sent, is_read)
+        bubbles, is_after = split_bubbles(reply_of(turn, version)), version == "after"
+        received = turn.received if is_after else []
+        for index, bubble, when in _with_times(bubbles, received):
             key = f"{number}-{version}-{index}"
+            is_end = is_after and index == len(bubbles) - 1
             yield Message(
                 *(key, number, bubble, "model", when),
-                cited=tuple(cited),
-                is_corrected=is_corrected,
+                cited=tuple(turn.cited) if is_end else (),
+                is_corrected=turn.is_corrected and is_after,
             )
-        if not bubbles and number != last and replies(turn):
+        if not bubbles and number != last and any_reply(turn):
             yield Message(f"{number}-{version}-none", number, "", "note")
 
 
-def export_lines(messages: Iterable[Message], name: str) -> Iterator[str]:
-    """Yield messages as text, with times and authors."""
-    me = str(lazy_gettext("You"))
-    for message in messages:
-        if message.author != "note":
-            author = me if message.author == "me" else name
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(message.time))
-            prefix = f"{when} " if message.time else ""
-            yield f"{prefix}{author}: {message.text}"
+def _with_times(
+    texts: Iterable[str], times: Sequence[float]
+) -> Iterator[tuple[int, str, float | None]]:
+    for index, text in enumerate(texts):
+        yield index, text, times[index] if index < len(times) else None
 
 
 def reply_of(turn: Turn, version: Version) -> str:
@@ -119,17 +102,23 @@ def reply_of(turn: Turn, version: Version) -> str:
     return turn.base_answer if version == "before" else turn.answer
 
 
-def replies(turn: Turn) -> str:
-    """Return any reply."""
+def any_reply(turn: Turn) -> str:
+    """Return the reply, preferably with training."""
     return turn.answer or turn.base_answer
 
 
-def usual_seconds(turns: Sequence[Turn]) -> float | None:
-    """Return how long answers took, as measured."""
-    seconds = [
-        turn.received[0] - turn.sent[-1]
-        for turn in turns[-_MAX_USUAL_TURNS:]
-        if turn.sent and turn.received
-    ]
-    usual = [each for each in seconds if 0 < each < _MAX_USUAL_SECONDS]
-    return median(usual) if usual else None
+def to_text(messages: Iterable[Message], name: str) -> str:
+    """Return messages as text, with times and authors, for other programs."""
+    first = _(
+        "Talk with a model of {name}, {day}, not written by {name}.",
+        name=name,
+        day=time.strftime("%Y-%m-%d"),
+    )
+    lines = [first, ""]
+    for message in messages:
+        if message.author != "note":
+            author = _("You") if message.author == "me" else name
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(message.time))
+            prefix = f"{when} " if message.time else ""
+            lines.append(f"{prefix}{author}: {message.text}")
+    return "\n".join([*lines, ""])

@@ -16,7 +16,7 @@ window.page = (() => {
     const text = field.value.trim();
     if (!text) return;
     field.value = "";
-    clearTimeout(draftTimer);
+    clearTimeout(field.draftTimer);
     if (field.dataset.pending) draw(text);
     emit(text);
   }
@@ -24,6 +24,7 @@ window.page = (() => {
   // The values of all fields of a form.
   function fields(event, emit) {
     event.preventDefault();
+    for (const field of event.target.elements) clearTimeout(field.draftTimer);
     emit(Object.fromEntries(new FormData(event.target)));
   }
 
@@ -50,10 +51,10 @@ window.page = (() => {
     drawn.find((bubble) => bubble.dataset.text === text)?.parentElement.remove();
   }
 
-  let draftTimer = 0;
   function draft(event, emit) {
-    clearTimeout(draftTimer);
-    draftTimer = setTimeout(() => emit(event.target.value), 400);
+    const field = event.target;
+    clearTimeout(field.draftTimer);
+    field.draftTimer = setTimeout(() => emit(field.value), 400);
   }
 
   // Bubbles: the box is upside down, so its end is at 0, and scrolling up is negative.
@@ -76,12 +77,15 @@ window.page = (() => {
   function openTalk(textarea) {
     missed = 0;
     box().addEventListener("scroll", showPill, { passive: true });
+    const list = box().querySelector(".messages");
     new MutationObserver((changes) => {
       const added = changes.flatMap((change) => [...change.addedNodes]);
-      if (box().scrollTop <= END)
+      // Not earlier messages, and not an edit field.
+      const isNew = added.includes(list.lastElementChild) && !changes.some((c) => c.removedNodes.length);
+      if (isNew && box().scrollTop <= END)
         missed += added.filter((node) => node.matches?.(".theirs")).length;
       showPill();
-    }).observe(box().querySelector(".messages"), { childList: true });
+    }).observe(list, { childList: true });
     if (matchMedia("(pointer: coarse)").matches) return;
     textarea.focus();
     textarea.setSelectionRange(1e6, 1e6);
@@ -142,6 +146,29 @@ window.page = (() => {
     if (action === "copy") navigator.clipboard.writeText(bubble.querySelector(".words").textContent);
     else if (action === "why") bubble.closest(".entry").querySelector(".why").open = true;
     else menu.dispatchEvent(new CustomEvent("pick", { detail: [action, bubble.dataset.turn] }));
+  }
+
+  // A field in place of a bubble
+  function select(field) {
+    field.focus();
+    field.select();
+    field.form.scrollIntoView({ block: "nearest" });
+  }
+
+  function editKey(event) {
+    if (event.key === "Escape") event.target.form.querySelector(".cancel").click();
+    else enter(event);
+  }
+
+  function leave(event, emit) {
+    const { line } = event.target.form.elements;
+    clearTimeout(line.draftTimer);
+    emit(line.value);
+  }
+
+  function focusBubble(turn, side) {
+    const bubbles = [...document.querySelectorAll(`.${side} > .bubble[data-turn="${turn}"]`)];
+    (bubbles.at(-1) ?? field())?.focus();
   }
 
   function showRemembered(event) {
@@ -236,5 +263,5 @@ window.page = (() => {
     frame.inert = wasConnected && !window.socket.connected;
   }, 500);
 
-  return { enter, submit, fields, announce, notify, draft, confirm, openTalk, toEnd, pick, showRemembered, closeMenu };
+  return { enter, submit, fields, announce, notify, draft, confirm, openTalk, toEnd, pick, select, editKey, leave, focusBubble, showRemembered, closeMenu };
 })();

@@ -59,7 +59,7 @@ class PageSession:
         # One answer at a time: the machine has one model in memory.
         self.answering = asyncio.Lock()
         # How long models took to start, by base.
-        self.waking_seconds: dict[str, float] = {}
+        self.waking_seconds: dict[str | None, float] = {}
         self.talks = TalkStore(index_dir)
         self.game = GameRunner(self.workspace, self.use_server, self._poke)
         self._queue = Queue(self.workspace)
@@ -71,9 +71,7 @@ class PageSession:
         copies = self._folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._on_exports_changed)
-        self.teacher = Teacher(
-            self.workspace, self.exports, self._folder, self._poke, index_dir
-        )
+        self.teacher = Teacher(self.workspace, self.exports, self._folder, self._poke)
         # The index of searches, which is deleted with the copies.
         self.search_dir = self._folder / "search"
         self.stored = StoredReader(self.workspace)
@@ -160,6 +158,7 @@ class PageSession:
             self.managing.freeze(),
             self.outcome,
             self.game.freeze(),
+            downloading=self.downloading.freeze(),
         )
 
     @property

@@ -76,6 +76,9 @@ class Snapshot:
     game: Game = NO_GAME
     """The game of telling a model and its person apart."""
 
+    downloading: WorkState = IDLE
+    """Downloading a language model to talk with."""
+
     problem: str = ""
     """The class of the error of the last reading; empty if it succeeded."""
 
@@ -87,7 +90,7 @@ class Snapshot:
     @property
     def is_busy(self) -> bool:
         """Whether something changes by itself."""
-        works = self.preparing, self.training, self.managing
+        works = self.preparing, self.training, self.managing, self.downloading
         exports = any(one.state not in {"read", "failed"} for one in self.exports)
         jobs = any(one.job.is_active for one in self.trainings)
         return exports or jobs or any(work.is_running for work in works)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from langchain_chatexports.local_server import (
     BaseChoice,
@@ -16,17 +16,20 @@ from langchain_chatexports.local_server import (
     NoBaseError,
     Workspace,
 )
+from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.people import Person
 from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
 from langchain_chatexports.page.talk_store import TalkStore
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.reply_limits import split_bubbles
-from langchain_chatexports.personas.talk import ChatSettings
+from langchain_chatexports.personas.talk import ChatSettings, Recall, Talk
 from langchain_chatexports.workflows.bases import choose_chat_base
 from langchain_chatexports.workflows.memory import open_memory
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.talk import (
     Speaker,
+    create_talks,
     load_person,
     load_tuned_speaker,
 )
@@ -55,7 +58,7 @@ class Surroundings(Protocol):
     talks: TalkStore
     downloading: Work
     answering: asyncio.Lock
-    waking_seconds: dict[str, float]
+    waking_seconds: dict[str | None, float]
     seconds_per_token: float
 
     def use_server(self, base: str | None) -> LocalServer:
@@ -65,50 +68,65 @@ class Surroundings(Protocol):
         """Return the exports, and the options for a person's replies."""
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True)
+class Loaded:
     """What loading a person has found."""
 
-    openings: tuple[str, ...]
-    offer: Offer | None
+    speaker: Speaker | None = None
+    memory: Recall | None = None
+    openings: tuple[str, ...] = ()
+    offer: Offer | None = None
 
 
 class SpeakerLoader:
     """Loads a person's model or examples, again when they have changed."""
 
     def __init__(self, session: Surroundings) -> None:
-        """Initialize; nothing is loaded."""
-        self.speaker: Speaker | None = None
-        self.settings = ChatSettings()
+        self.loaded = Loaded()
+        self.base: str | None = None
+        """The base for people without a model, once it is decided."""
+
         self._session = session
         self._source: object = None
         self._memory = ExitStack()
         self._loading = asyncio.Lock()
-        self._base: str | None = None
-        """The base without training, once it is decided."""
+
+    async def load(self, person: Person, model: Model | None) -> Loaded:
+        """Load a person, if something has changed."""
+        source: object = None
+        if model is not None:
+            source = model.name
+        elif person.messages:
+            exports = self._session.published.value.exports
+            source = self.base, [one.id for one in exports if one.state == "read"]
+        async with self._loading:  # Otherwise the second would undo the first.
+            if source != self._source:
+                self.loaded = Loaded()
+                self.loaded = await asyncio.to_thread(self._load, person, model)
+                self._source = source
+        return self.loaded
 
     @property
-    def base_id(self) -> str | None:
-        """The base of the speaker; `None` is the default."""
-        return self.speaker.base if self.speaker else None
+    def waking_seconds(self) -> float | None:
+        """How long the model took to start the last time."""
+        speaker = self.loaded.speaker
+        return self._session.waking_seconds.get(speaker.base) if speaker else None
 
-    def decide_base(self, base: str) -> None:
-        """Use a base for people without a model."""
-        self._base, self._source = base, None
-
-    def is_current(self, person: Person, model: Model | None) -> bool:
-        """Return whether what is loaded is the newest."""
-        return self._source == self._find_source(person, model)
-
-    async def load(self, person: Person, model: Model | None) -> Loaded | None:
-        """Load a person; `None` if nothing has changed."""
-        source = self._find_source(person, model)
-        async with self._loading:  # Otherwise the second would undo the first.
-            if source == self._source:
-                return None
-            self.speaker, self.settings = None, ChatSettings()
-            loaded = await asyncio.to_thread(self._load, person, model)
-            self._source = source
-        return loaded
+    async def wake(self) -> list[Talk]:
+        """Return the base and the speaker on a running server."""
+        speaker = self.loaded.speaker
+        if speaker is None:
+            raise PageError(
+                lazy_gettext("The export of this chat was removed: add it again.")
+            )
+        started = time.monotonic()
+        server = await asyncio.to_thread(self._session.use_server, speaker.base)
+        if (seconds := time.monotonic() - started) > 1:
+            self._session.waking_seconds[speaker.base] = seconds
+        settings = ChatSettings(memory=self.loaded.memory)
+        return await asyncio.to_thread(
+            create_talks, server, speaker, settings, with_base=True
+        )
 
     def close(self) -> None:
         """Close the memory."""
@@ -116,32 +134,30 @@ class SpeakerLoader:
 
     def _load(self, person: Person, model: Model | None) -> Loaded:
         self._memory.close()
-        offer = None
+        index_dir, offer = self._session.index_dir, None
         if model is not None:
-            speaker = load_tuned_speaker(
-                self._session.workspace, model, index_dir=self._session.index_dir
-            )
+            workspace = self._session.workspace
+            speaker = load_tuned_speaker(workspace, model, index_dir=index_dir)
             speaker = replace(speaker, title=person.name)
         elif person.messages:
             paths, options = self._session.person_options(person.name)
-            speaker = load_person(paths, options, index_dir=self._session.index_dir)
+            speaker = load_person(paths, options, index_dir=index_dir)
             base, offer = self._choose_base(speaker)
             speaker = replace(speaker, base=base)
         else:
-            return Loaded((), None)
+            return Loaded()
         memory = open_memory(
             speaker.exports,
             person=speaker.person,
             language=speaker.language,
             only_if_quick=True,
         )
-        self.speaker = speaker
-        self.settings = ChatSettings(memory=self._memory.enter_context(memory))
-        return Loaded(tuple(_find_openings(speaker)), offer)
+        recall = self._memory.enter_context(memory)
+        return Loaded(speaker, recall, _find_openings(speaker), offer)
 
     def _choose_base(self, speaker: Speaker) -> tuple[str | None, Offer | None]:
         """Return a base that is here, or an offer of one that fits the language."""
-        base = self._base or self._session.base
+        base = self.base or self._session.base
         if base is not None:
             return base, None
         pace = self._session.seconds_per_token
@@ -157,17 +173,9 @@ class SpeakerLoader:
             )
         return None, Offer(choice, local)
 
-    def _find_source(self, person: Person, model: Model | None) -> object:
-        """Return what the loaded person depends on."""
-        if model is not None:
-            return model.name
-        exports = self._session.published.value.exports
-        read = tuple(export.id for export in exports if export.state == "read")
-        return read if person.messages else None
 
-
-def _find_openings(speaker: Speaker) -> Iterator[str]:
-    """Yield messages that others really wrote to the person."""
+def _find_openings(speaker: Speaker) -> tuple[str, ...]:
+    """Return messages that others really wrote to the person."""
     found: dict[str, None] = {}
     label = speaker.voice.label if speaker.voice is not None else None
     prefix = f"{label}: " if label else ""
@@ -178,4 +186,4 @@ def _find_openings(speaker: Speaker) -> Iterator[str]:
         if len(lines) == 1 and len(lines[0]) in _OPENING_LENGTHS:
             found.setdefault(lines[0])
     # Questions are easier to send than statements.
-    yield from sorted(found, key=lambda line: "?" not in line)[:_MAX_OPENINGS]
+    return tuple(sorted(found, key=lambda line: "?" not in line)[:_MAX_OPENINGS])

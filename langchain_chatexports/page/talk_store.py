@@ -1,16 +1,13 @@
 """The talks that are kept on this machine, as lists show them."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.page.errors import Failure, translate_error
 from langchain_chatexports.personas.reply_limits import split_bubbles
-from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.saved_talks import (
     SavedTalk,
     TalkFolder,
@@ -39,6 +36,21 @@ class TalkSummary:
 
     answers: int = 0
 
+    @classmethod
+    def of(cls, talk: SavedTalk, person: str, model: str = "") -> "TalkSummary":
+        """Return a talk as lists show it."""
+        texts = [turn.answer or turn.line for turn in talk.turns] or [talk.draft]
+        first = talk.turns[0].line if talk.turns else talk.draft
+        return cls(
+            talk.id,
+            person,
+            talk.changed_at.timestamp(),
+            model,
+            next(iter(split_bubbles(first)), ""),
+            next(iter(split_bubbles(texts[-1])[::-1]), ""),
+            sum(bool(turn.answer) for turn in talk.turns),
+        )
+
 
 class TalkStore:
     """Reads the talks again where a folder has changed."""
@@ -51,16 +63,13 @@ class TalkStore:
     def summaries(self, models: Iterable[Model]) -> tuple[TalkSummary, ...]:
         """Return all talks, newest first."""
         with self._lock:
-            found = [*self._find(models)]
+            kept = (talk for talk in self._talks(self.people) if talk.person)
+            found = [TalkSummary.of(talk, talk.person) for talk in kept]
+            for model in models:
+                person = model.person or model.title
+                talks = self._talks(model_talks(model))
+                found += [TalkSummary.of(talk, person, model.name) for talk in talks]
         return tuple(sorted(found, key=lambda talk: -talk.time))
-
-    def _find(self, models: Iterable[Model]) -> Iterator[TalkSummary]:
-        for talk in self._talks(self.people):
-            if talk.person:
-                yield summarize(talk, talk.person)
-        for model in models:
-            for talk in self._talks(model_talks(model)):
-                yield summarize(talk, model.person or model.title, model.name)
 
     def _talks(self, folder: TalkFolder) -> list[SavedTalk]:
         modified = 0
@@ -70,32 +79,3 @@ class TalkStore:
         if known is None or known[0] != modified:
             self._read[folder.path] = known = modified, folder.list()
         return known[1]
-
-
-def summarize(talk: SavedTalk, person: str, model: str = "") -> TalkSummary:
-    """Return a talk as lists show it."""
-    first = talk.turns[0].line if talk.turns else talk.draft
-    last = talk.turns[-1] if talk.turns else None
-    lines = split_bubbles((last.answer or last.line) if last else talk.draft)
-    return TalkSummary(
-        talk.id,
-        person,
-        talk.changed_at.timestamp(),
-        model,
-        (split_bubbles(first) or [""])[0],
-        (lines or [""])[-1],
-        sum(bool(turn.answer) for turn in talk.turns),
-    )
-
-
-def write_talk(
-    folder: TalkFolder, talk_id: str, turns: list[Turn], *, person: str, draft: str
-) -> Failure | None:
-    """Keep a talk; return why that is not possible, if so."""
-    try:
-        folder.save(talk_id, turns, person=person, draft=draft)
-    except FileNotFoundError:  # The model was deleted.
-        return None
-    except (ChatExportError, OSError) as error:
-        return translate_error(error)
-    return None

@@ -139,7 +139,6 @@ class _LessonPart:
                 link(_("Add chats"), ADD, "primary")
             self._reading = WorkBar()
             self._sentence, self._base_text = add("p", dir="auto"), add("p")
-            self._corrections = add("p", classes="quiet")
             self._failure = FailureBox()
             with ui.element("div").classes("buttons") as self._buttons:
                 self._teach = button(_("Teach it"), self._start, "primary").mark(
@@ -177,14 +176,6 @@ class _LessonPart:
         set_text(self._sentence, _lesson_text(lesson) if lesson and has_data else "")
         set_text(self._base_text, "")
         self._show_base()
-        data = lesson.data if lesson else None
-        count = self._session.teacher.with_corrections(data).corrections if data else 0
-        learned = ngettext(
-            "It also learns {count} correction of yours.",
-            "It also learns {count} corrections of yours.",
-            count,
-        )
-        set_text(self._corrections, learned if count else "")
         if lesson is not None:
             self._options.clear()
             with self._options:

@@ -152,6 +152,66 @@ def test_reply_is_stopped_at_once(echoing: Command, browsers: Browsers) -> None:
     wait(has_draft)
 
 
+def _open_menu(browser: Browser, text: str, *, own: bool = False) -> None:
+    """Open the menu of a bubble by keyboard."""
+    side = "mine" if own else "theirs"
+    script = "arguments[0].focus()"
+    bubbles = wait(lambda: browser.all(f".messages:not(.pending) .{side} .bubble"))
+    bubble = next(each for each in bubbles if text in each.text)
+    browser.driver.execute_script(script, bubble)
+    browser.key(Keys.ENTER)
+    wait(lambda: browser.all("#bubble-menu:popover-open"))
+
+
+def test_reply_is_corrected_in_its_place(echoing: Command, browsers: Browsers) -> None:
+    browser, other = browsers(), browsers(width=390, is_dark=True)
+    browser.open(echoing.link)
+    browser.go(_TALK)
+    browser.see("good <b>evening</b>")
+    top = browser.driver.execute_script(_TOP)
+    _open_menu(browser, "evening")
+    browser.key(Keys.ENTER)
+    browser.see(f"What would {_NAME} write?")
+    # The whole text is selected, so that what is typed replaces it.
+    field = wait(lambda: browser.all(".messages .edit-form textarea"))[0]
+    wait(lambda: browser.driver.switch_to.active_element == field)
+    assert field.get_attribute("value") == "good <b>evening</b>"
+    assert not _bubbles(browser, "theirs")
+    browser.assert_accessible()
+    browser.key("Ahoy")
+    wait(lambda: field.get_attribute("value") == "Ahoy")
+    browser.key(Keys.ESCAPE)
+    wait(lambda: not browser.all(".edit-form"))
+    assert _bubbles(browser, "theirs") == ["good <b>evening</b>"]
+    wait(lambda: "evening" in browser.focused)
+    # What was written is there in another tab, and after a reload.
+    other.open(echoing.next_link())
+    other.go(_TALK)
+    other.see("good <b>evening</b>")
+    _open_menu(other, "evening")
+    other.key(Keys.ENTER)
+    field = wait(lambda: other.all(".edit-form textarea"))[0]
+    assert field.get_attribute("value") == "Ahoy"
+    other.assert_accessible()
+    wait(lambda: other.driver.switch_to.active_element == field)
+    other.key("Ahoy, it is you", Keys.ENTER)
+    wait(lambda: _bubbles(other, "theirs") == ["Ahoy, it is you"])
+    wait(lambda: _bubbles(browser, "theirs") == ["Ahoy, it is you"])
+    wait(lambda: not other.all(".edit-form"))
+    wait(lambda: "it is you" in other.focused)
+    assert browser.driver.execute_script(_TOP) == top
+    # An own message is edited there, too; the model replies again.
+    _open_menu(browser, "hello", own=True)
+    browser.key(Keys.ENTER)
+    browser.see("Later messages are removed")
+    browser.key("tea?", Keys.ENTER)
+    wait(lambda: _bubbles(browser, "mine") == ["tea?"])
+    wait(lambda: _bubbles(browser, "theirs") == ["tea?"])
+    for tab in (browser, other):
+        tab.assert_no_html()
+        tab.assert_no_errors()
+
+
 def test_long_press_opens_the_menu(echoing: Command, browsers: Browsers) -> None:
     browser = browsers(width=390)
     browser.open(echoing.link)

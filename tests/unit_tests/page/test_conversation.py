@@ -76,8 +76,9 @@ async def test_reply_is_split_and_kept(rosa: Model, session: PageSession) -> Non
     (turn,) = saved.turns
     assert (turn.line, turn.answer) == ("one\ntwo words", "one\n\ntwo words")
     assert len(turn.received) == 2
-    first = talk.export().splitlines()[0]
-    assert first.endswith("You: one")
+    first, _, *lines = talk.export().splitlines()
+    assert "not written by Rosa" in first
+    assert lines[0].endswith("You: one")
 
 
 async def test_second_message_is_answered_with_the_first(
@@ -105,9 +106,9 @@ async def test_stop_works_at_once(
     monkeypatch.setattr(SlowServer, "seconds_per_word", 5.0)
     talk = await open_talk(session, "Rosa")
     talk.send("hello you")
-    await until(lambda: talk.state.shows_dots)
+    await until(lambda: talk.state.waited)
     talk.stop()
-    assert (talk.state.is_busy, talk.state.shows_dots) == (False, False)
+    assert (talk.state.is_busy, talk.state.waited) == (False, "")
     assert is_stopped(talk)
     monkeypatch.setattr(SlowServer, "seconds_per_word", 0.0)
     session.stop_server()
@@ -165,7 +166,7 @@ async def test_switch_shows_the_base_without_training(
 ) -> None:
     del rosa
     talk = await open_talk(session, "Rosa")
-    for line in ("first", "second"):
+    for line in ("first", "second\nand more"):
         talk.send(line)
         await answered(talk)
     talk.set_version("before")
@@ -174,8 +175,9 @@ async def test_switch_shows_the_base_without_training(
     assert notes == [
         ("me", "first"),
         ("note", ""),
-        ("me", "second"),
+        ("me", "second\nand more"),
         ("model", "second"),
+        ("model", "and more"),
     ]
     talk.set_version("after")
     assert texts(talk)[1] == ("model", "first")
@@ -278,8 +280,8 @@ async def test_only_what_fits_the_language_is_offered(
     assert offer.local is None
     assert talk.state.failure is None
     talk.download()
-    await until(lambda: talk.state.download.error is not None)
-    assert "no connection to huggingface.co" in str(talk.state.download.error)
+    await until(lambda: german.downloading.error is not None)
+    assert "no connection to huggingface.co" in str(german.downloading.error)
 
     def finish(base: Base, *_: object, **__: object) -> None:
         downloads.append(base.id)
@@ -357,7 +359,8 @@ async def test_time_of_answers_is_said_once_measured(
     model_talks(rosa).save("1", turns)
     talk = await open_talk(session, "Rosa")
     talk.send("hello")
-    assert talk.state.usual_seconds == 25
+    await until(lambda: talk.state.phase == "reading")
+    assert talk.state.expected_seconds == talk.usual_seconds == 25
     await answered(talk)
 
 
@@ -391,6 +394,6 @@ async def test_a_person_is_loaded_once(
     loader = SpeakerLoader(session)
     found = await asyncio.gather(*(loader.load(person, rosa) for _ in range(3)))
     loader.close()
-    assert [each is not None for each in found] == [True, False, False]
     assert len(loads) == 1
-    assert loader.speaker is not None
+    assert found[0].speaker is not None
+    assert found == [found[0]] * 3

@@ -9,7 +9,7 @@ import pytest
 from nicegui.testing import User
 
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.page.corrections import cited_correction
+from langchain_chatexports.page.bubbles import cited_text
 from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.personas import Corrections
@@ -85,12 +85,13 @@ async def test_full_disk_keeps_the_text(
     await user.should_see("What would Rosa write?")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        user.find(marker="ask").trigger("close", ["confirm", "always"])
+        user.find(marker="edit").trigger("submit", {"line": "always"})
         await user.should_see("The disk is full", retries=50)
-    await user.should_see("always")
-    user.find(marker="ask").trigger("close", ["confirm", "always"])
+    await user.should_see("What would Rosa write?")
+    user.find(marker="edit").trigger("submit", {"line": "always"})
     await until(lambda: kept(rosa) == [("tea?", "never", "always")])
     await user.should_see("✎", retries=50)
+    await user.should_not_see("What would Rosa write?")
 
 
 async def test_canceled_correction_is_there_again(rosa: Model, user: User) -> None:
@@ -99,8 +100,9 @@ async def test_canceled_correction_is_there_again(rosa: Model, user: User) -> No
     await user.should_see("never")
     user.find(marker="bubble-menu").trigger("pick", ["correct", "1"])
     await user.should_see("What would Rosa write?")
-    user.find(marker="ask").trigger("close", ["", "alwa"])
+    user.find(marker="cancel").trigger("click", "alwa")
     await user.should_not_see("What would Rosa write?")
+    await user.should_see("never")
     assert kept(rosa) == []
     await user.open(_TALK)  # As after a reload, or in another tab.
     await user.should_see("never")
@@ -132,5 +134,4 @@ async def test_untrained_person_is_corrected(
 
 
 async def test_citation_is_in_the_language_of_the_page() -> None:
-    assert cited_correction("Mama: Ja") is None
-    assert cited_correction("corrected by you: Ja") == "corrected by you: Ja"
+    assert cited_text("corrected by you: Ja") == "corrected by you: Ja"

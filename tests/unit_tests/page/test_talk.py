@@ -10,10 +10,10 @@ from nicegui.testing import User
 
 from langchain_chatexports.local_server import Model, NoConnectionError
 from langchain_chatexports.page import conversation
+from langchain_chatexports.page.bubbles import cited_text, is_emoji, to_rows
 from langchain_chatexports.page.messages import Message
 from langchain_chatexports.page.people import list_people, person_key
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.talk import _cited_text, is_emoji, to_rows
 from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.saved_talks import TalkFolder, model_talks
 from tests.unit_tests.page.test_conversation import until
@@ -51,10 +51,22 @@ def test_few_emoji_are_large(text: str, *, is_large: bool) -> None:
     assert is_emoji(text) == is_large
 
 
+def test_field_replaces_all_messages_of_a_side() -> None:
+    messages = [
+        Message("1", 1, "hello", "me"),
+        Message("2", 1, "hi", "model"),
+        Message("3", 1, "it is you", "model"),
+        Message("4", 2, "yes", "me"),
+    ]
+    rows = to_rows(messages, (1, "model"))
+    edited = [row.message.text for row in rows if row.is_edited and row.message]
+    assert (len(rows), edited) == (3, ["hi"])
+
+
 def test_remembered_line_has_a_readable_date() -> None:
-    text = _cited_text("2025-04-04 21:36 Mama: Ja: morgen")
+    text = cited_text("2025-04-04 21:36 Mama: Ja: morgen")
     assert text == "Mama, April 4, 2025: Ja: morgen"
-    assert _cited_text("Mama: Ja") == "Mama: Ja"
+    assert cited_text("Mama: Ja") == "Mama: Ja"
 
 
 @pytest.mark.asyncio
@@ -112,8 +124,10 @@ async def test_bubble_menu_edits_and_deletes(rosa: Model, user: User) -> None:
     await user.should_not_see("second", retries=50)
     user.find(marker="bubble-menu").trigger("pick", ["edit", "1"])
     await user.should_see("Later messages are removed")
-    user.find(marker="ask").trigger("close", ["confirm", "good evening"])
+    await user.should_see("hi")  # Only the own message is a field.
+    user.find(marker="edit").trigger("submit", {"line": "good evening"})
     await user.should_see("good evening", retries=50)
+    await user.should_not_see("Later messages are removed")
 
 
 @pytest.mark.asyncio
