@@ -12,15 +12,13 @@ from langchain_chatexports.cli._training import TrainingDisplay, chat_command
 from langchain_chatexports.datasets.replies import EarlierReply
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.finetuning import waiting
-from langchain_chatexports.local_server import Base, State, Workspace, job_labels
+from langchain_chatexports.local_server import Base, State, Workspace
 from langchain_chatexports.local_server.bases import base as base_module
 from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.samples import write_imessage
-from langchain_chatexports.workflows.corrections import open_corrections
 from tests.unit_tests.builders.local_jobs import count_steps, quick_server
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.builders.trainers import train_slowly
-from tests.unit_tests.builders.workspaces import add_model
 from tests.unit_tests.cli.conftest import Run
 
 # The packages have functions with these names.
@@ -91,25 +89,6 @@ def test_untrained_answers_come_first_in_a_terminal(
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "data")
-
-
-def test_corrections_are_learned_unless_declined(
-    finetune_locally: Run, workspace: Workspace
-) -> None:
-    labels = job_labels("Tortoise", "chat.db")[1]
-    model = add_model(workspace, metadata=labels)
-    asked = [{"role": "user", "content": "Ready?"}]
-    open_corrections("Tortoise", [model]).add(asked, "No.", "Nearly.")
-    done = finetune_locally("chat.db", "--ai", "tortoise")
-    assert "1 correction by you included" in done.err
-    job, _ = workspace.jobs.list()
-    *_, learned = workspace.files.read(job.training_file)
-    assert learned["messages"][-1]["content"] == "Nearly."
-    done = finetune_locally("chat.db", "--ai", "tortoise")
-    assert "correction" not in done.err
-    job, _, _ = workspace.jobs.list()
-    texts = [str(each) for each in workspace.files.read(job.training_file)]
-    assert not any("Nearly." in text for text in texts)
 
 
 def test_small_training_prints_base_job_and_command(
