@@ -1,7 +1,7 @@
 """Check the types of README's and the pages' examples with mypy (`make lint`).
 
 Each page becomes a module whose lines have the page's numbers. An example that needs a
-newer release than the installed one is marked `no-types`.
+newer release than the installed one is marked `no-types`, and does not run either.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from tempfile import TemporaryDirectory
 from mypy import api
 
 ROOT = Path(__file__).resolve().parent.parent
-_BLOCK = re.compile(r"^```python(?!.* no-types)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"^```python(?!.* no-types)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 _NOT_CHECKED = {"tutorials.md"}  # LangChain's own cells, changed as little as possible.
 
 

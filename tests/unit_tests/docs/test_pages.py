@@ -12,6 +12,7 @@ PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 # No test runs a code block with another info string.
 INFO_STRINGS = {
     *("bash", "bash no-run", "bash train", "python", "python no-run", "python train"),
+    "python no-types",
     *("python ray", "output", "text", "json", "yaml", "diff"),
 }
 
@@ -65,7 +66,14 @@ def test_info_strings_are_known(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_python_blocks_parse(page: str) -> None:
     for block in read_page(
-        page, kinds=("python", "python train", "python ray", "python no-run")
+        page,
+        kinds=(
+            "python",
+            "python train",
+            "python ray",
+            "python no-run",
+            "python no-types",
+        ),
     ):
         ast.parse(block.code)
 
