@@ -115,7 +115,8 @@ def _read_mail(mail: Mail) -> Body:
             return Body(kind="encrypted")
         if count > _MAX_PARTS or depth > _MAX_DEPTH:
             return Body(kind="unreadable")
-        payload = part.get_payload()
+        # `get_payload` decodes the text of other parts.
+        payload = part.get_payload() if part.is_multipart() else None
         if isinstance(payload, list) and type_ != "message/rfc822":
             parts += [(p, depth + 1) for p in reversed(payload) if isinstance(p, Mail)]
         elif item := _find_attachment(part, type_):
@@ -152,8 +153,7 @@ def _find_attachment(part: Mail, type_: str) -> Attachment | None:
 def _read_text(part: Mail) -> str:
     data = part.get_payload(decode=True)
     data = data if isinstance(data, bytes) else b""
-    charset = str(part.get_param("charset") or "utf-8")
-    text = _decode_text(data, charset)
+    text = _decode_text(data, part.get_content_charset("utf-8"))
     if str(part.get_param("format") or "").lower() == "flowed":
         text = _join_flowed(text, str(part.get_param("delsp") or "").lower() == "yes")
     return text

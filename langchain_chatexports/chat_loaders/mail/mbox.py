@@ -7,6 +7,7 @@ attachments is dropped while reading.
 
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from gzip import GzipFile
 from typing import IO, NamedTuple, cast
@@ -133,7 +134,7 @@ def _read_lines(
             work = 0
             if limit is not None and size > limit:
                 raise refusal_error(file.label, UNPACKS_TOO_FAR)
-        yield line
+        yield line.removeprefix(BOM_UTF8) if size == len(line) else line
 
 
 class _Mail:
@@ -168,7 +169,8 @@ class _Mail:
             else:
                 self._end_header(b"".join(self._header))
                 self._header = None
-        elif line.startswith(b">") and _QUOTED_FROM.match(line):
+        elif line.startswith(b">") and self._date and _QUOTED_FROM.match(line):
+            # In an mbox. In a file of one message, it is a quotation.
             line = line[1:]
         self._size += len(line)
         if self._size <= _MAX_MESSAGE_BYTES:

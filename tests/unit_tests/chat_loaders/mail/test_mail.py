@@ -7,6 +7,7 @@ import gzip
 import time
 import tracemalloc
 import zipfile
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,17 @@ def test_line_that_begins_with_from_is_text(
     assert texts(write(tmp_path, mail(body))) == [text or body]
 
 
+def test_quoted_from_in_a_file_of_one_message_is_a_quotation(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(mbox(mail(">From here\nYes")).partition(b"\n")[2])
+    assert texts(tmp_path / "a.eml") == ["Yes"]
+
+
 LAYOUTS = {
     "mbox": lambda data: ("a.mbox", data),
     "no suffix": lambda data: ("Inbox", data),
     "gz": lambda data: ("a.mbox.gz", gzip.compress(data)),
     "eml": lambda data: ("a.eml", data.partition(b"\n")[2]),
+    "eml with mark": lambda data: ("a.eml", BOM_UTF8 + data.partition(b"\n")[2]),
 }
 
 
@@ -230,6 +237,10 @@ def test_text_without_an_encoding(tmp_path: Path, charset: str) -> None:
 
 
 BODIES: dict[str, tuple[dict[str, Any], str]] = {
+    "encoding with a language": (
+        {"body": "für", "Content_Type": "text/plain; charset*=us-ascii'en'utf-8"},
+        "für",
+    ),
     "flowed": (
         {"body": "one \ntwo\nthree", "Content_Type": "text/plain; format=flowed"},
         "one two\nthree",
