@@ -39,7 +39,9 @@ def messenger(session: PageSession) -> PageSession:
 def _read(
     session: PageSession, name: str = _HARRY, options: LessonOptions | None = None
 ) -> Lesson:
-    assert session.teacher.prepare(person_key(name), name, options)
+    if options is not None:
+        session.teacher.choose(person_key(name), options)
+    assert session.teacher.prepare(person_key(name), name)
     session.teacher.preparing.join(_SECONDS)
     return session.teacher.lessons[person_key(name)]
 
@@ -78,6 +80,16 @@ def test_names_can_be_replaced(messenger: PageSession) -> None:
     assert again.data.person == lesson.data.person
     # Names stay replaced when another export is added.
     messenger.teacher.forget_lessons()
+    assert _read(messenger).options.redact
+
+
+def test_what_is_chosen_while_chats_are_read_holds(messenger: PageSession) -> None:
+    teacher, key = messenger.teacher, person_key(_HARRY)
+    assert teacher.prepare(key, _HARRY)
+    # In another tab: what is read now does not count.
+    teacher.choose(key, LessonOptions(redact=True))
+    teacher.preparing.join(_SECONDS)
+    assert key not in teacher.lessons
     assert _read(messenger).options.redact
 
 
@@ -142,9 +154,9 @@ def test_training_makes_one_model(messenger: PageSession) -> None:
     _train(messenger)
     assert messenger.teacher.training.error is None
     (model,) = wait_until(lambda: messenger.read().stored.models)
-    assert (model.person, messenger.teacher.has_learned_it) == (_HARRY, False)
+    assert (model.person, messenger.teacher.learned_key) == (_HARRY, "")
     _train(messenger)
-    assert messenger.teacher.has_learned_it
+    assert messenger.teacher.learned_key == person_key(_HARRY)
     assert len(messenger.workspace.jobs.list()) == 1
 
 
