@@ -11,7 +11,6 @@ from pathlib import Path
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.datasets.splits import MIN_EXAMPLES as MIN_SPLIT_EXAMPLES
 from langchain_chatexports.exceptions import (
-    ChatExportError,
     LocalServerError,
     SenderNotFoundError,
     TrainingDataError,
@@ -132,7 +131,7 @@ class Teacher:
         def read() -> None:
             try:
                 found = self._read(lesson, paths)
-            except (ChatExportError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - its text can quote chats.
                 found = replace(lesson, failure=translate_error(error))
             # Another tab can have chosen something else meanwhile.
             if self._options.get(key, LessonOptions()) == lesson.options:

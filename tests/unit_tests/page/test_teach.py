@@ -108,6 +108,17 @@ def test_missing_messages_are_said(
     assert reason in str(failure.message)
 
 
+def test_unexpected_error_is_said_once(
+    messenger: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError
+
+    monkeypatch.setattr(lessons, "prepare", fail)
+    # A lesson that was not read is read again and again.
+    assert _read(messenger).failure is not None
+
+
 def test_chat_from_two_phones_is_learned_once(
     session: PageSession, tmp_path: Path
 ) -> None:
