@@ -95,10 +95,16 @@ class Conversation:
 
     async def open_talk(self, talk_id: str) -> None:
         """Open a kept talk, or a new one."""
-        self._cancel()
+        if talk_id == self.state.talk_id:
+            return
         kept = next((talk for talk in self.kept_talks() if talk.id == talk_id), None)
-        self._model = self._find_model(kept.model) if kept else self.person.model
-        saved = await asyncio.to_thread(self._folder().get, talk_id) if kept else None
+        model = self._find_model(kept.model) if kept else self.person.model
+        folder = self._folder_of(model)
+        saved = await asyncio.to_thread(folder.get, talk_id) if kept else None
+        # Another tab can still write in the talk that was open until now.
+        await self._saved()
+        self._cancel()
+        self._model = model
         self._fill(saved.turns if saved else [], saved.draft if saved else "")
         self._show(talk_id=talk_id, version="after", is_kept=True)
 
@@ -138,11 +144,14 @@ class Conversation:
 
     def edit(self, number: int, text: str) -> None:
         """Replace a message, and drop all that follows."""
-        self.delete_from(number)
-        self.send(text)
+        if number in self._turns:
+            self.delete_from(number)
+            self.send(text)
 
     def delete_from(self, number: int) -> None:
-        """Delete a message, and all that follows."""
+        """Delete a message, and all that follows, unless another tab did."""
+        if number not in self._turns:
+            return
         self._cancel()
         self._turns = {n: turn for n, turn in self._turns.items() if n < number}
         self._show()
@@ -157,7 +166,8 @@ class Conversation:
             speaker = (await self._load()).speaker
             if number not in self._turns:
                 raise PageError(lazy_gettext("This message was deleted."))
-            if is_last := self._turns[number] is self._last:
+            turn = self._turns[number]
+            if turn is self._last:
                 self._cancel()
             voice = speaker.voice if speaker else None
             corrections = voice.corrections if voice else None
@@ -170,7 +180,7 @@ class Conversation:
             return translate_error(error)
         self._show()
         self._save()
-        if is_last and not better.strip():
+        if turn is self._last and not better.strip():
             self.answer_again()
         return None
 
@@ -227,7 +237,7 @@ class Conversation:
         """Delete this talk."""
         self._cancel()
         self._fill([])
-        await self._write()
+        self._save()
         await self.start_new()
 
     def export(self) -> str:
@@ -420,8 +430,8 @@ class Conversation:
         models = self._session.published.value.stored.models
         return next((model for model in models if model.name == name), None)
 
-    def _folder(self) -> TalkFolder:
-        return model_talks(self._model) if self._model else self._session.talks.people
+    def _folder_of(self, model: Model | None) -> TalkFolder:
+        return model_talks(model) if model else self._session.talks.people
 
     def _adopt_model(self) -> None:
         """Keep a talk that began without a model with the one that is there now."""
@@ -434,11 +444,16 @@ class Conversation:
         if self._saving is None or self._saving.done():
             self._saving = self._start(self._write())
 
+    async def _saved(self) -> None:
+        """Wait until the open talk is on the disk."""
+        while self._saving is not None and not self._saving.done():
+            await self._saving
+
     async def _write(self) -> None:
-        self._is_dirty = True
         while self._is_dirty:
             self._is_dirty = False
-            folder, talk_id, failure = self._folder(), self.state.talk_id, None
+            folder, failure = self._folder_of(self._model), None
+            talk_id = self.state.talk_id
             turns = [replace(turn) for turn in self._turns.values()]
             options = {"person": self.person.name, "draft": self.draft}
             try:

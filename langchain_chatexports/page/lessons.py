@@ -11,7 +11,6 @@ from pathlib import Path
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.datasets.splits import MIN_EXAMPLES as MIN_SPLIT_EXAMPLES
 from langchain_chatexports.exceptions import (
-    ChatExportError,
     LocalServerError,
     SenderNotFoundError,
     TrainingDataError,
@@ -96,8 +95,8 @@ class Teacher:
         self.key = ""
         """The person whose training was asked for, or changed, last."""
 
-        self.has_learned_it = False
-        """Whether a model has already learned what was asked for last."""
+        self.learned_key = ""
+        """The person whose model has already learned what was asked for last."""
 
         self._workspace, self._exports = workspace, exports
         # A single key, so that pseudonyms stay the same after another choice.
@@ -116,25 +115,27 @@ class Teacher:
         copies = (pair.chat_to_exclude(name, chats.include).id for pair in pairs)
         return PrepareOptions(ai=(name,), chats=replace(chats, exclude=tuple(copies)))
 
-    def prepare(
-        self, key: str, name: str, options: LessonOptions | None = None
-    ) -> bool:
-        """Read in the background what a model of a person would learn from.
+    def choose(self, key: str, options: LessonOptions) -> None:
+        """Choose what a model of a person learns from; it is read again.
 
         A redaction cannot be undone, because its key is deleted with the session.
         """
-        if self.preparing.is_running:
-            return False
-        if options is not None:
-            self._options[key] = options
+        self._options[key] = options
+        self.lessons.pop(key, None)
+
+    def prepare(self, key: str, name: str) -> bool:
+        """Read in the background what a model of a person would learn from."""
         lessons, paths = self.lessons, self._exports.paths()
         lesson = Lesson(key, name, self._options.get(key, LessonOptions()))
 
         def read() -> None:
             try:
-                lessons[key] = self._read(lesson, paths)
-            except (ChatExportError, OSError) as error:
-                lessons[key] = replace(lesson, failure=translate_error(error))
+                found = self._read(lesson, paths)
+            except Exception as error:  # noqa: BLE001 - its text can quote chats.
+                found = replace(lesson, failure=translate_error(error))
+            # Another tab can have chosen something else meanwhile.
+            if self._options.get(key, LessonOptions()) == lesson.options:
+                lessons[key] = found
 
         return self.preparing.start(_READING, read)
 
@@ -193,12 +194,12 @@ class Teacher:
             self.training.check()
             self.training.title = _CHECKING
             event = create_job(self._workspace, data, base)
-            self.has_learned_it = event.state == "trained"
+            self.learned_key = lesson.key if event.state == "trained" else ""
             self._requested_jobs.add(event.job_id)
 
         if not self.training.start(_CHECKING, create):
             return False
-        self.key, self.has_learned_it = lesson.key, False
+        self.key, self.learned_key = lesson.key, ""
         return True
 
     def stop_preparing(self) -> None:

@@ -261,6 +261,8 @@ window.page = (() => {
     if (!frame || !window.socket) return;
     wasConnected ||= window.socket.connected;
     frame.inert = wasConnected && !window.socket.connected;
+    // A dialog would cover the message.
+    if (frame.inert) for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("");
   }, 500);
 
   return { enter, submit, fields, announce, notify, draft, confirm, openTalk, toEnd, pick, select, editKey, leave, focusBubble, showRemembered, closeMenu };

@@ -96,7 +96,7 @@ def _build_learned(session: PageSession, person: Person) -> Show[View]:
     def show(view: View) -> None:
         model = view.person.model
         card.set_visibility(model is not None)
-        again.set_visibility(session.teacher.has_learned_it)
+        again.set_visibility(session.teacher.learned_key == person.key)
         if model is not None:
             time = format_time(model.created_at)
             set_text(
@@ -350,8 +350,8 @@ def _build_options(session: PageSession, lesson: Lesson) -> None:
             ),
             redact="redact" in values,
         )
-        session.teacher.prepare(lesson.key, lesson.name, options)
-        session.teacher.lessons.pop(lesson.key, None)
+        session.teacher.choose(lesson.key, options)
+        session.poller.poke()
 
     with fields_form(apply):
         with add("label", classes="field"):

@@ -38,6 +38,12 @@ from langchain_chatexports.cli import main
 main()
 """
 _TOP = "return document.querySelector('.composer').getBoundingClientRect().top"
+# The head is as high as before, and the name is not cut off.
+_HEAD = """
+    const name = document.querySelector('.talk-head .name');
+    const { height } = document.querySelector('.talk-head').getBoundingClientRect();
+    return [height, name.scrollWidth <= name.clientWidth];
+"""
 _FOCUS = """
     const [element] = arguments, style = getComputedStyle(element);
     const label = element.nextElementSibling;  // Of a radio button.
@@ -131,12 +137,15 @@ def test_talk_by_keyboard(echoing: Command, browsers: Browsers) -> None:
 
 
 def test_reply_is_stopped_at_once(echoing: Command, browsers: Browsers) -> None:
-    browser, other = browsers(), browsers(width=390, is_dark=True)
+    browser, other = browsers(width=390), browsers(width=390, is_dark=True)
     browser.open(echoing.link)
     browser.go(_TALK)
+    head = browser.driver.execute_script(_HEAD)
     browser.write("Message", f"{' '.join('abcdefghij' * 9)}\n")
     stop = wait(lambda: [b for b in browser.all(".stop") if b.is_displayed()])[0]
     wait(lambda: browser.all(".dots:not(.hidden)"))
+    browser.see("is typing …")
+    assert browser.driver.execute_script(_HEAD) == head == [head[0], True]
     stop.click()
     wait(lambda: not browser.all(".dots:not(.hidden)"), seconds=2)
     browser.see("Stopped.")
@@ -320,6 +329,9 @@ def test_page_says_how_to_start_the_program(
             assert second.address.rpartition("/")[0].startswith(
                 command.address.rstrip("/")
             )
+        browser.click("⋮")
+        browser.click("Search in this chat")
+        wait(lambda: browser.all("dialog"))
     browser.see("The program Chat exports is not running.")
     browser.see("Start Chat exports again from your programs")
     wait(
@@ -327,3 +339,4 @@ def test_page_says_how_to_start_the_program(
             "return document.getElementById('frame').inert"
         )
     )
+    assert not browser.all("dialog[open]")

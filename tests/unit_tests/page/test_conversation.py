@@ -1,6 +1,7 @@
 """A talk: sending at any time, stopping, keeping, and what is missing."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -212,6 +213,45 @@ async def test_talks_of_a_person_are_kept_and_opened_again(
     assert conversation.draft == "not sent"
     await conversation.delete()
     assert model_talks(rosa).list() == []
+
+
+async def test_message_of_a_closed_talk_deletes_nothing_of_another(
+    rosa: Model, session: PageSession
+) -> None:
+    model_talks(rosa).save("1", [Turn("first", "yes"), Turn("second", "no")])
+    talk = await open_talk(session, "Rosa")
+    number = talk.state.messages[0].turn
+    await talk.start_new()  # In another tab.
+    talk.send("third")
+    await answered(talk)
+    talk.delete_from(number)
+    talk.edit(number, "not here")
+    assert texts(talk) == [("me", "third"), ("model", "third")]
+
+
+async def test_slow_disk_loses_and_revives_no_talk(
+    rosa: Model, session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = TalkFolder.save
+
+    def save_slowly(*arguments: Any, **options: Any) -> None:
+        time.sleep(0.2)
+        save(*arguments, **options)
+
+    def drafts() -> list[str]:
+        return [kept.draft for kept in model_talks(rosa).list()]
+
+    monkeypatch.setattr(TalkFolder, "save", save_slowly)
+    talk = await open_talk(session, "Rosa")
+    for draft in ("o", "one"):
+        talk.set_draft(draft)
+        await asyncio.sleep(0.05)
+    await talk.start_new()
+    assert drafts() == ["one"]
+    talk.set_draft("two")
+    await asyncio.sleep(0.05)
+    await talk.delete()
+    assert drafts() == ["one"]
 
 
 async def test_killed_in_mid_answer_the_message_is_there(

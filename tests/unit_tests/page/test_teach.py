@@ -39,7 +39,9 @@ def messenger(session: PageSession) -> PageSession:
 def _read(
     session: PageSession, name: str = _HARRY, options: LessonOptions | None = None
 ) -> Lesson:
-    assert session.teacher.prepare(person_key(name), name, options)
+    if options is not None:
+        session.teacher.choose(person_key(name), options)
+    assert session.teacher.prepare(person_key(name), name)
     session.teacher.preparing.join(_SECONDS)
     return session.teacher.lessons[person_key(name)]
 
@@ -81,6 +83,16 @@ def test_names_can_be_replaced(messenger: PageSession) -> None:
     assert _read(messenger).options.redact
 
 
+def test_what_is_chosen_while_chats_are_read_holds(messenger: PageSession) -> None:
+    teacher, key = messenger.teacher, person_key(_HARRY)
+    assert teacher.prepare(key, _HARRY)
+    # In another tab: what is read now does not count.
+    teacher.choose(key, LessonOptions(redact=True))
+    teacher.preparing.join(_SECONDS)
+    assert key not in teacher.lessons
+    assert _read(messenger).options.redact
+
+
 @pytest.mark.parametrize(
     ("name", "chats", "reason"),
     [
@@ -94,6 +106,17 @@ def test_missing_messages_are_said(
     failure = _read(messenger, name, LessonOptions(chats)).failure
     assert failure is not None
     assert reason in str(failure.message)
+
+
+def test_unexpected_error_is_said_once(
+    messenger: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError
+
+    monkeypatch.setattr(lessons, "prepare", fail)
+    # A lesson that was not read is read again and again.
+    assert _read(messenger).failure is not None
 
 
 def test_chat_from_two_phones_is_learned_once(
@@ -142,9 +165,9 @@ def test_training_makes_one_model(messenger: PageSession) -> None:
     _train(messenger)
     assert messenger.teacher.training.error is None
     (model,) = wait_until(lambda: messenger.read().stored.models)
-    assert (model.person, messenger.teacher.has_learned_it) == (_HARRY, False)
+    assert (model.person, messenger.teacher.learned_key) == (_HARRY, "")
     _train(messenger)
-    assert messenger.teacher.has_learned_it
+    assert messenger.teacher.learned_key == person_key(_HARRY)
     assert len(messenger.workspace.jobs.list()) == 1
 
 
