@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from langchain_chatexports._translation import _, number
+
 # U+200C and U+200D join letters and emoji, and are harmless in a terminal.
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
@@ -54,5 +56,5 @@ def short_duration(seconds: float) -> str:
     """Format a duration in minutes, or in hours from 100 minutes."""
     minutes = max(1, round(seconds / 60))
     if minutes < 100:  # noqa: PLR2004 - two digits
-        return f"{minutes} min"
-    return f"{seconds / 3600:.1f} h"
+        return _("{minutes} min", minutes=minutes)
+    return _("{hours} h", hours=number(seconds / 3600, 1))
