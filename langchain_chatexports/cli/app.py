@@ -23,7 +23,7 @@ from langchain_chatexports.cli._help import (
 )
 from langchain_chatexports.cli._options import command, flag
 
-_CATALOGS = Path(__file__).with_name("catalogs")
+CATALOGS = Path(__file__).with_name("catalogs")
 # In the order of the help.
 _COMMANDS = (
     "open",
@@ -95,7 +95,7 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")
-    activate(_CATALOGS)
+    activate(CATALOGS)
     with exit_handling(debug=debug):
         delete_leftovers()
         first = arguments[:1]

@@ -5,12 +5,18 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from langchain_chatexports import _translation
+from langchain_chatexports.cli._chat_prompt import TerminalChat
+from langchain_chatexports.cli.app import CATALOGS
 from langchain_chatexports.datasets.replies import EarlierReply
-from langchain_chatexports.personas.talk import Turn
-from tests.unit_tests.builders.local_jobs import count_steps
+from langchain_chatexports.personas.talk import Talk, Turn
+from tests.unit_tests.builders.chat_models import Recorder
+from tests.unit_tests.builders.local_jobs import count_steps, serve_locally
+from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
 from tests.unit_tests.cli.conftest import Run
+from tests.unit_tests.cli.test_chat_prompt import CTRL_D, ENTER, pipe_input
 
 # The package has a function with this name.
 FINETUNE = import_module("langchain_chatexports.cli.finetune")
@@ -48,3 +54,31 @@ def test_finetune_is_translated(
     assert done.status == 0, done.err
     assert "Ready?" in done.err
     assert not find_english(done.err)
+
+
+def test_chat_is_translated(
+    run: Run, chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with OpenAIServer(models={"tiny": None}).running() as running:
+        serve_locally(running, monkeypatch, base_model="tiny")
+        done = run("chat", chats.name, "--ai", "Tortoise", stdin="Ready?\n")
+    assert done.status == 0, done.err
+    assert "Tortoise" in done.err
+    assert not find_english(done.err.replace("chatexports finetune", ""))
+
+
+def test_chat_commands_are_translated_in_80_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _translation.activate(CATALOGS)
+    talk = Talk("Tortoise", Recorder(responses=["Slow."], asked=[]))
+    commands = ("/help", "/fixes", "/retry", "/strength 2", "/fix", "/unfix", "/hlep")
+    with pipe_input() as pipe:
+        pipe.send_text("".join([*(f"{each}{ENTER}" for each in commands), CTRL_D]))
+        TerminalChat([talk], lambda _: None).run()
+    shown = capsys.readouterr().err
+    lines = [line for line in shown.split("\n") if "\r" not in line]
+    assert len(lines) > len(commands)
+    assert max(map(cell_len, lines)) <= 80
+    assert not find_english("\n".join(lines))
