@@ -13,6 +13,22 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
+def pad(text: str, width: int) -> str:
+    """Fill text with spaces up to a width."""
+    return text + " " * (width - text_width(text))
+
+
+def text_width(text: str) -> int:
+    """Return the columns of text; East Asian characters take two."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
 def one_line(text: str) -> str:
     """Collapse spaces and line breaks, including U+2028 and U+0085, to one space."""
     return " ".join(text.split())

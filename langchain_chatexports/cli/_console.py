@@ -289,17 +289,28 @@ def _create_bar(done: int, total: int | None, description: str) -> RenderableTyp
 def _progress_line(unit: str, done: int, total: int | None, seconds: float) -> str:
     """Return the count and the remaining time, if known."""
     if total is None or done > total:
-        return f"{number(done)} {_unit_name(unit)}"
-    count = _("{done} of {total}", done=done, total=total)
+        return _count_text(unit, done)
     remaining = seconds_left(done, total, seconds)
     left = "" if remaining is None else f", {time_left(remaining)}"
-    return f"{count} {_unit_name(unit)}{left}"
+    return f"{_fraction_text(unit, done, total)}{left}"
 
 
-def _unit_name(unit: str) -> str:
-    names = {
-        "messages": _("messages"),
-        "examples": _("examples"),
-        "messages read for names": _("messages read for names"),
+def _count_text(unit: str, done: int) -> str:
+    texts = {
+        "examples": _("{done} examples", done=done),
+        "messages": _("{done} messages", done=done),
+        "messages read for names": _("{done} messages read for names", done=done),
     }
-    return names.get(unit, unit)
+    return texts.get(unit, f"{number(done)} {unit}")
+
+
+def _fraction_text(unit: str, done: int, total: int) -> str:
+    values = {"done": done, "total": total}
+    texts = {
+        "messages": _("{done} of {total} messages", **values),
+        "messages read for names": _(
+            "{done} of {total} messages read for names", **values
+        ),
+    }
+    fraction = _("{done} of {total} {unit}", **values, unit=unit)
+    return texts.get(unit, fraction)

@@ -82,3 +82,17 @@ def test_chat_commands_are_translated_in_80_columns(
     assert len(lines) > len(commands)
     assert max(map(cell_len, lines)) <= 80
     assert not find_english("\n".join(lines))
+
+
+def test_inspect_is_translated_in_80_columns(run: Run, chats: Path) -> None:
+    done = run("inspect", chats.name)
+    assert done.status == 0, done.err
+    _title, platform, *_between, first_sender, _second = done.out.strip().split("\n")
+    starts = platform.index("imessage"), first_sender.index("     115")
+    columns = [
+        cell_len(line[:start])
+        for line, start in zip((platform, first_sender), starts, strict=True)
+    ]
+    assert columns[0] == columns[1]
+    assert max(map(cell_len, done.out.splitlines())) <= 80
+    assert not find_english(done.err)
