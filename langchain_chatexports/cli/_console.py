@@ -31,7 +31,7 @@ from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.exceptions import ChatExportError
 
 _PROGRAM = "chatexports"
-_COMMAND = re.compile(rf"(?<=: )\S*{_PROGRAM} .*$|(?<=^  )\S*{_PROGRAM} .*$")
+_COMMAND = re.compile(rf"((?<=: )|(?<=：)|(?<=^  ))\S*{_PROGRAM} .*$")  # noqa: RUF001
 _FRAMES_PER_SECOND = 5
 _BAR_WIDTH = 20
 

@@ -21,6 +21,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     Base,
     BaseChoice,
+    State,
     Workspace,
     conversion_text,
 )
@@ -166,6 +167,19 @@ def chat_command(
     # A model name on a server may look like an option.
     model = ["--", name] if name.startswith("-") else [name]
     return command_line("chat", *options, *model)
+
+
+def state_name(state: State) -> str:
+    """Return the state of a job for people."""
+    names = {
+        State.QUEUED: _("queued"),
+        State.RUNNING: _("running"),
+        State.PAUSED: _("paused"),
+        State.SUCCEEDED: _("succeeded"),
+        State.FAILED: _("failed"),
+        State.CANCELLED: _("cancelled"),
+    }
+    return names[state]
 
 
 def data_dir_options(workspace: Workspace) -> list[str]:

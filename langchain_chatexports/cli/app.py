@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -95,7 +96,8 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")
-    activate(CATALOGS)
+    # Programs read JSON, so that its texts are English.
+    activate(CATALOGS, {} if "--json" in arguments else os.environ)
     with exit_handling(debug=debug):
         delete_leftovers()
         first = arguments[:1]

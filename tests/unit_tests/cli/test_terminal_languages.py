@@ -8,9 +8,11 @@ import pytest
 from rich.cells import cell_len
 
 from langchain_chatexports import _translation
+from langchain_chatexports.cli import _console
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli.app import CATALOGS
 from langchain_chatexports.datasets.replies import EarlierReply
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Talk, Turn
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.local_jobs import count_steps, serve_locally
@@ -84,6 +86,46 @@ def test_chat_commands_are_translated_in_80_columns(
     assert not find_english("\n".join(lines))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("models",),
+        ("search", "race", "chat.db"),
+        ("search", "--delete-indexes"),
+        ("models", "--delete-everything", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_command_is_translated(
+    run: Run, chats: Path, arguments: tuple[str, ...]
+) -> None:
+    assert chats.exists()
+    data = () if arguments[0] == "search" else ("--data-dir", "data")
+    done = run(*arguments, *data)
+    assert done.status == 0, done.err
+    assert done.err or done.out
+    assert not find_english(re.sub(r"\S*/\S*", "", done.err))
+
+
+def test_json_is_english(run: Run) -> None:
+    done = run("status", "--data-dir", "data", "--json")
+    assert "converted bases" in done.out
+
+
+def test_yes_and_no_are_understood(
+    monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    _translation.activate(CATALOGS)
+    yes = {"de_DE": "J", "es_ES": "sí", "hi_IN": "हाँ", "ko": "예", "zh": "是"}
+    answers = iter(["?", yes[language], "n", "y", ""])
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
+    monkeypatch.setattr(_console, "stdin_is_terminal", lambda: True)
+    refusal = ChatExportError("Refused.")
+    said = [_console.confirm("?", yes=False, refusal=refusal) for _ in range(4)]
+    assert said == [True, False, True, False]
+
+
 def test_inspect_is_translated_in_80_columns(run: Run, chats: Path) -> None:
     done = run("inspect", chats.name)
     assert done.status == 0, done.err
@@ -95,4 +137,11 @@ def test_inspect_is_translated_in_80_columns(run: Run, chats: Path) -> None:
     ]
     assert columns[0] == columns[1]
     assert max(map(cell_len, done.out.splitlines())) <= 80
+    assert not find_english(done.err)
+
+
+def test_forget_is_translated(run: Run, chats: Path) -> None:
+    run("search", "race", chats.name)
+    done = run("forget", "--person", "Hare", "--data-dir", "data")
+    assert done.status == 0, done.err
     assert not find_english(done.err)
