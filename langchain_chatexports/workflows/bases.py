@@ -91,7 +91,7 @@ def language_warning(base: Base, language: str | None) -> str | None:
         "{base} supports {supported}, but these chats are in {language}, so its "
         "replies will be poor. Omit --base to pick a suitable one automatically.",
         base=base.name,
-        supported=base.languages,
+        supported=", ".join(map(language_name, base.languages.split(", "))),
         language=language_name(language),
     )
 
