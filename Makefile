@@ -128,7 +128,7 @@ check_version: $(VENV)/.stamp  ## Check that pyproject.toml and _version.py agre
 spell_check: $(VENV)/.stamp  ## Run codespell on everything.
 	$(BIN)/codespell
 
-catalogs: $(VENV)/.stamp  ## Update the page's catalogs, which are translated by hand.
+catalogs: $(VENV)/.stamp  ## Update the catalogs, which are translated by hand.
 	$(BIN)/python scripts/update_catalogs.py
 
 docs: $(VENV)/.stamp  ## Build the documentation site in site/, and check it.

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 from langchain_chatexports._terminal import short_duration
+from langchain_chatexports._translation import _
 
 Watch: TypeAlias = (
     "Callable[[str, Callable[[], int], int | None], AbstractContextManager[None]]"
@@ -47,13 +48,18 @@ def estimated_duration(seconds: float, *, is_measured: bool) -> str:
     shortest = short_duration(seconds)
     longest = short_duration(slowness * seconds + _START_SECONDS)
     if shortest == longest:
-        return f"about {shortest}"
-    note = "" if is_measured else " (not measured here yet)"
-    return f"{shortest} to {longest}{note}"
+        return _("about {duration}", duration=shortest)
+    if is_measured:
+        return _("{shortest} to {longest}", shortest=shortest, longest=longest)
+    return _(
+        "{shortest} to {longest} (not measured here yet)",
+        shortest=shortest,
+        longest=longest,
+    )
 
 
 def time_left(seconds: float) -> str:
     """Format a remaining time, such as `about 3 min left`."""
     if seconds < _MAX_SECONDS:
-        return f"about {seconds:.0f} s left"
-    return f"about {short_duration(seconds)} left"
+        return _("about {seconds} s left", seconds=round(seconds))
+    return _("about {duration} left", duration=short_duration(seconds))

@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from langchain_chatexports._translation import _, number
+
 # U+200C and U+200D join letters and emoji, and are harmless in a terminal.
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
@@ -9,6 +11,22 @@ _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Return a count with a noun: `1 thread`, `2,000 threads`."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def pad(text: str, width: int) -> str:
+    """Fill text with spaces up to a width."""
+    return text + " " * (width - text_width(text))
+
+
+def text_width(text: str) -> int:
+    """Return the columns of text; East Asian characters take two."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def one_line(text: str) -> str:
@@ -54,5 +72,5 @@ def short_duration(seconds: float) -> str:
     """Format a duration in minutes, or in hours from 100 minutes."""
     minutes = max(1, round(seconds / 60))
     if minutes < 100:  # noqa: PLR2004 - two digits
-        return f"{minutes} min"
-    return f"{seconds / 3600:.1f} h"
+        return _("{minutes} min", minutes=minutes)
+    return _("{hours} h", hours=number(seconds / 3600, 1))

@@ -1,10 +1,11 @@
-"""Bring the page's catalogs up to date with its sentences (`make catalogs`).
+"""Bring the catalogs up to date with the sentences of page and terminal.
 
 New sentences are added without a translation, and those that are gone are removed. The
-tests fail until each one is translated: open `langchain_chatexports/page/catalogs/`.
+tests fail until each one is translated: open `catalogs/` of the page and of the cli.
 """
 
 import json
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
-PAGE = Path(__file__).parents[1] / "langchain_chatexports" / "page"
-CATALOGS = PAGE / "catalogs"
+PACKAGE = Path(__file__).parents[1] / "langchain_chatexports"
+PAGE = PACKAGE / "page"
 _KEYWORDS = {
     **dict.fromkeys(("_", "lazy_gettext", "paragraph")),
     **dict.fromkeys(("ngettext", "lazy_ngettext"), (1, 2)),
@@ -21,12 +22,9 @@ _KEYWORDS = {
 _WIDTH = 88
 
 
-def sentences() -> Catalog:
+def page_sentences() -> Catalog:
     """Return a catalog of the sentences of the page, without translations."""
-    found = Catalog(fuzzy=False)
-    for file in sorted(PAGE.glob("*.py")):
-        for _, sentence, _, _ in extract_from_file("python", file, _KEYWORDS):
-            found.add(sentence, locations=[(file.name, 1)])
+    found = _extract(PAGE.glob("*.py"))
     steps_of = json.loads((PAGE / "how_to_export.json").read_text("utf-8"))
     for app, steps in steps_of.items():
         screens = (line for step in steps for line in step.get("screen", ()))
@@ -34,6 +32,26 @@ def sentences() -> Catalog:
         for sentence in (app, *(step["instruction"] for step in steps), *lines):
             found.add(sentence, locations=[("how_to_export.json", 1)])
     return found
+
+
+def terminal_sentences() -> Catalog:
+    """Return a catalog of the sentences of the terminal, without translations."""
+    files = PACKAGE.rglob("*.py")
+    return _extract(file for file in files if not file.is_relative_to(PAGE))
+
+
+def _extract(files: Iterable[Path]) -> Catalog:
+    found = Catalog(fuzzy=False)
+    for file in sorted(files):
+        for _, sentence, _, _ in extract_from_file("python", file, _KEYWORDS):
+            found.add(sentence, locations=[(file.name, 1)])
+    return found
+
+
+TEMPLATES = {
+    PAGE / "catalogs": page_sentences,
+    PACKAGE / "cli" / "catalogs": terminal_sentences,
+}
 
 
 def update(file: Path, template: Catalog) -> bytes:
@@ -50,9 +68,10 @@ def update(file: Path, template: Catalog) -> bytes:
 
 def main() -> None:
     """Update the catalogs."""
-    template = sentences()
-    for file in sorted(CATALOGS.glob("*.po")):
-        file.write_bytes(update(file, template))
+    for folder, sentences in TEMPLATES.items():
+        template = sentences()
+        for file in sorted(folder.glob("*.po")):
+            file.write_bytes(update(file, template))
 
 
 if __name__ == "__main__":

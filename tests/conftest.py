@@ -43,6 +43,8 @@ _REMOVED_VARIABLES = (
 )
 for _name in _REMOVED_VARIABLES:
     os.environ.pop(_name, None)
+os.environ.pop("LC_ALL", None)
+os.environ["LC_MESSAGES"] = "C"  # The terminal speaks English.
 
 
 @pytest.hookimpl(wrapper=True)

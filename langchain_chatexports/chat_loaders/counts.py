@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from langchain_chatexports._terminal import plural, printable
+from langchain_chatexports._terminal import pad, plural, printable, text_width
+from langchain_chatexports._translation import _, ngettext, number
 
 MERGED = "merged"
 """The reason for messages joined with an adjacent one, which keeps their text."""
@@ -15,6 +16,7 @@ MERGED = "merged"
 _EXPORT = "Export"
 _MESSAGES = "messages"
 _MAX_LISTED_SENDERS = 20
+_LABEL_WIDTH = 10
 
 
 @dataclass
@@ -170,27 +172,37 @@ class ExportSummary:
 
 
 def _format_summary(summary: ExportSummary) -> Iterator[str]:
-    owner = printable(summary.owner) if summary.owner else "not found"
-    if summary.owner_found_by:
-        owner += f" (by {summary.owner_found_by})"
-    yield f"platform  {summary.platform}"
-    yield f"owner     {owner}"
-    yield f"sessions  {summary.sessions:,}"
+    rows: list[tuple[str, str]] = []
+    owner = printable(summary.owner) if summary.owner else _("not found")
+    if method := summary.owner_found_by:
+        owner = _("{owner} (by {method})", owner=owner, method=method)
+    rows.append((_("platform"), summary.platform))
+    rows.append((_("owner"), owner))
+    rows.append((_("sessions"), number(summary.sessions)))
     if summary.first and summary.last:
-        yield f"time      {summary.first:%Y-%m-%d} to {summary.last:%Y-%m-%d} (UTC)"
+        first, last = (f"{day:%Y-%m-%d}" for day in (summary.first, summary.last))
+        rows.append((_("time"), _("{first} to {last} (UTC)", first=first, last=last)))
     if zones := summary.details.get("time_zone"):
-        yield f"zone      {', '.join(zones)}; the export has none"
+        names = ", ".join(zones)
+        rows.append((_("zone"), _("{zones}; the export has none", zones=names)))
     if orders := summary.details.get("date_orders"):
-        yield f"dates     {', '.join(orders)}"
-    yield f"messages  {summary.found:,} found, {summary.kept:,} kept"
+        rows.append((_("dates"), ", ".join(orders)))
+    found, kept = summary.found, summary.kept
+    counts = _("{found} found, {kept} kept", found=found, kept=kept)
+    rows.append((_("messages"), counts))
     for reason, count in summary.skipped.items():
-        yield f"          {count:,} skipped: {reason}"
+        rows.append(("", _("{number} skipped: {reason}", number=count, reason=reason)))
     senders = list(summary.senders.items())
     for index, (name, count) in enumerate(senders[:_MAX_LISTED_SENDERS]):
-        yield f"{'' if index else 'senders':<10}{count:>8,}  {printable(name)}"
+        label = "" if index else _("senders")
+        rows.append((label, f"{number(count):>8}  {printable(name)}"))
     unlisted = len(senders) - _MAX_LISTED_SENDERS
     if unlisted > 0:
-        yield f"{'':<10}{unlisted:>8,}  more {'sender' if unlisted == 1 else 'senders'}"
+        more = ngettext("more sender", "more senders", unlisted)
+        rows.append(("", f"{number(unlisted):>8}  {more}"))
+    width = max(_LABEL_WIDTH, *(text_width(label) + 2 for label, _text in rows))
+    for label, text in rows:
+        yield f"{pad(label, width)}{text}"
     for step in summary.steps:
         yield from _format_step(step)
 

@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langchain_chatexports._terminal import one_line, plural
+from rich.cells import set_cell_size
+
+from langchain_chatexports._terminal import one_line
+from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
@@ -19,24 +22,38 @@ from langchain_chatexports.workflows.saved_talks import (
     save_turns,
 )
 
+_COMMAND_WIDTH = 15
+
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
-_GREETING = "Type a message and press Enter. /help shows the commands, Ctrl-D quits."
-_HELP = """\
-/retry         generate the last reply again
-/fix TEXT      keep what the person would have said; the talk continues from it
-/not           the person would not say that: generate another reply
-/fixes         list what you corrected
-/unfix 2       delete the second correction of the list
-/strength 0.7  use less of what the model learned: from 0 (nothing) to 1 (all)
-/reset         delete this talk and start a new one
-/help          show this help
-/quit          end the chat, like Ctrl-D
 
-The arrow keys and Ctrl-R recall your earlier messages.
-Ctrl-C stops a reply or clears the input; press it twice to end the chat.
-Put a space before a message that looks like a command."""
+def _help() -> str:
+    commands = {
+        "/retry": _("generate the last reply again"),
+        _("/fix TEXT"): _(
+            "keep what the person would have said; the talk continues from it"
+        ),
+        "/not": _("the person would not say that: generate another reply"),
+        "/fixes": _("list what you corrected"),
+        "/unfix 2": _("delete the second correction of the list"),
+        "/strength 0.7": _(
+            "use less of what the model learned: from 0 (nothing) to 1 (all)"
+        ),
+        "/reset": _("delete this talk and start a new one"),
+        "/help": _("show this help"),
+        "/quit": _("end the chat, like Ctrl-D"),
+    }
+    lines = [
+        f"{set_cell_size(command, _COMMAND_WIDTH)}{text}"
+        for command, text in commands.items()
+    ]
+    notes = (
+        _("The arrow keys and Ctrl-R recall your earlier messages."),
+        _("Ctrl-C stops a reply or clears the input; press it twice to end the chat."),
+        _("Put a space before a message that looks like a command."),
+    )
+    return "\n".join([*lines, "", *notes])
 
 
 class TerminalChat:
@@ -53,26 +70,32 @@ class TerminalChat:
         self._model = model
         self._talk_id = new_talk_id()
         self._commands: dict[str, Callable[[], object]] = {
-            "/help": lambda: print_line(_HELP),
+            "/help": lambda: print_line(_help()),
             "/retry": self._retry,
-            "/fix": lambda: print_line("Add what the person would say: /fix TEXT"),
+            "/fix": lambda: print_line(_("Add what the person would say: /fix TEXT")),
             "/not": self._reject,
             "/fixes": self._list_corrections,
-            "/unfix": lambda: print_line("Add a number of the list: /unfix 2"),
+            "/unfix": lambda: print_line(_("Add a number of the list: /unfix 2")),
             "/reset": self._reset,
         }
 
     def run(self) -> None:
         """Reply to each message until the user ends the chat."""
-        print_line(_GREETING)
+        print_line(
+            _("Type a message and press Enter. /help shows the commands, Ctrl-D quits.")
+        )
         model = self._model
         if model and (talk_id := resume_talk(self._talks, model)):
             self._talk_id = talk_id
             turns = self._talks[-1].turns
-            count = plural(len(turns), "reply", "replies")
             print_line(
-                f"Resuming your last talk ({count}), saved with "
-                "the model. /reset deletes it and starts a new one."
+                ngettext(
+                    "Resuming your last talk ({count} reply), saved with the model. "
+                    "/reset deletes it and starts a new one.",
+                    "Resuming your last talk ({count} replies), saved with the model. "
+                    "/reset deletes it and starts a new one.",
+                    len(turns),
+                )
             )
             print_line(f"> {turns[-1].line}\n{turns[-1].answer.strip()}")
         session = _create_prompt_session()
@@ -86,7 +109,7 @@ class TerminalChat:
                 if was_interrupted and not session.default_buffer.text:
                     return
                 was_interrupted = True
-                print_line("Press Ctrl-C again, or Ctrl-D, to quit.")
+                print_line(_("Press Ctrl-C again, or Ctrl-D, to quit."))
                 continue
             was_interrupted = False
             if text.strip() == "/quit":
@@ -102,19 +125,23 @@ class TerminalChat:
                 self._delete_correction(int(match[1]))
             elif match := re.fullmatch(r"/fix\s+(.+)", command, re.DOTALL):
                 self._correct(match[1])
-                print_line("Kept, and used from now on. The talk continues from it.")
+                print_line(_("Kept, and used from now on. The talk continues from it."))
             elif command in self._commands:
                 self._commands[command]()
             elif re.fullmatch(r"/[a-z]+", command):
                 print_line(
-                    f"Unknown command: {command}. Type /help for a list of commands."
+                    _(
+                        "Unknown command: {command}. Type /help for a list of "
+                        "commands.",
+                        command=command,
+                    )
                 )
             elif text.strip():
                 for talk in self._talks:
                     talk.add_line(text.strip())
                 self._reply_to_last()
         except KeyboardInterrupt:
-            print_line("Stopped. Type /retry for another reply.")
+            print_line(_("Stopped. Type /retry for another reply."))
         except ChatExportError as error:
             # Continue the chat: the next request may succeed.
             print_line(f"error: {error}")
@@ -135,15 +162,20 @@ class TerminalChat:
         for talk in self._talks:
             talk.turns.clear()
         self._save()
-        print_line("Started a new talk.")
+        print_line(_("Started a new talk."))
 
     def _set_strength(self, strength: float) -> None:
         if strength > 1:
-            print_line("The strength must be from 0 to 1.")
+            print_line(_("The strength must be from 0 to 1."))
             return
         talk = self._talks[-1]
         talk.settings = replace(talk.settings, strength=strength)
-        print_line(f"Replies from now on have strength {strength:g}. Try /retry.")
+        print_line(
+            _(
+                "Replies from now on have strength {strength}. Try /retry.",
+                strength=number(strength),
+            )
+        )
 
     def _correct(self, better: str) -> None:
         self._talks[-1].correct(better)
@@ -155,11 +187,11 @@ class TerminalChat:
 
     def _list_corrections(self) -> None:
         kept = [*(self._talks[-1].corrections or ())]
-        for number, each in enumerate(kept, 1):
-            better = each.better or f"not: {each.said}"
-            print_line(f"{number}. {one_line(each.question)} → {one_line(better)}")
+        for index, each in enumerate(kept, 1):
+            better = each.better or _("not: {said}", said=each.said)
+            print_line(f"{index}. {one_line(each.question)} → {one_line(better)}")
         if not kept:
-            print_line("There are no corrections.")
+            print_line(_("There are no corrections."))
 
     def _delete_correction(self, number: int) -> None:
         corrections = self._talks[-1].corrections
@@ -167,11 +199,13 @@ class TerminalChat:
         for each in kept:
             if corrections is not None:
                 corrections.delete(each.id)
-        print_line("Deleted." if kept else "No correction has this number: see /fixes")
+        print_line(
+            _("Deleted.") if kept else _("No correction has this number: see /fixes")
+        )
 
     def _retry(self) -> None:
         if not self._talks[0].turns:
-            print_line("No message to retry yet.")
+            print_line(_("No message to retry yet."))
             return
         for talk in self._talks:
             talk.add_line(talk.turns.pop().line)

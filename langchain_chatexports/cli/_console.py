@@ -26,11 +26,12 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from langchain_chatexports._progress import seconds_left, time_left
-from langchain_chatexports._terminal import one_line, plural, printable
+from langchain_chatexports._terminal import one_line, printable
+from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.exceptions import ChatExportError
 
 _PROGRAM = "chatexports"
-_COMMAND = re.compile(rf"(?<=: )\S*{_PROGRAM} .*$|(?<=^  )\S*{_PROGRAM} .*$")
+_COMMAND = re.compile(rf"((?<=: )|(?<=：)|(?<=^  ))\S*{_PROGRAM} .*$")  # noqa: RUF001
 _FRAMES_PER_SECOND = 5
 _BAR_WIDTH = 20
 
@@ -158,22 +159,32 @@ def confirm(question: str, *, yes: bool, refusal: ChatExportError) -> bool:
         return True
     if not stdin_is_terminal():
         raise refusal
-    return bool(typer.confirm(question, err=True))
+    words = {"y": True, "yes": True, "n": False, "no": False, "": False}
+    words |= {_("y"): True, _("yes"): True, _("n"): False, _("no"): False}
+    while True:
+        hint = _("[y/N]")
+        answer = typer.prompt(f"{question} {hint}", "", show_default=False, err=True)
+        if (agrees := words.get(answer.strip().lower())) is not None:
+            return agrees
+        print_line(_("Answer y or n."))
 
 
 def ask_for_speaker(senders: Mapping[str, int]) -> str:
     """Ask which sender the model should imitate, by number or name."""
-    print_line("Whom should the model imitate? The export does not identify its owner.")
+    print_line(
+        _("Whom should the model imitate? The export does not identify its owner.")
+    )
     names = list(senders)
-    for number, (name, count) in enumerate(senders.items(), 1):
-        print_line(f"  {number}. {one_line(name)} ({plural(count, 'message')})")
+    for index, (name, count) in enumerate(senders.items(), 1):
+        messages = ngettext("{count} message", "{count} messages", count)
+        print_line(f"  {index}. {one_line(name)} ({messages})")
     while True:
-        answer = typer.prompt("Number or name", err=True).strip()
+        answer = typer.prompt(_("Number or name"), err=True).strip()
         if answer in senders:
             return str(answer)
         if answer.isdigit() and 1 <= int(answer) <= len(names):
             return names[int(answer) - 1]
-        print_line("No such sender.")
+        print_line(_("No such sender."))
 
 
 def get_speaker_chooser() -> Callable[[Mapping[str, int]], str] | None:
@@ -204,7 +215,9 @@ def show_waiting(text: str) -> Iterator[None]:
 
     def render() -> RenderableType:
         seconds = time.monotonic() - started
-        return _create_bar(0, None, f"{text} … {seconds:.0f} s")
+        return _create_bar(
+            0, None, _("{text} … {seconds} s", text=text, seconds=round(seconds))
+        )
 
     with _live_display(render):
         yield
@@ -276,8 +289,28 @@ def _create_bar(done: int, total: int | None, description: str) -> RenderableTyp
 def _progress_line(unit: str, done: int, total: int | None, seconds: float) -> str:
     """Return the count and the remaining time, if known."""
     if total is None or done > total:
-        return f"{done:,} {unit}"
+        return _count_text(unit, done)
     remaining = seconds_left(done, total, seconds)
-    return f"{done:,} of {total:,} {unit}" + (
-        "" if remaining is None else f", {time_left(remaining)}"
-    )
+    left = "" if remaining is None else f", {time_left(remaining)}"
+    return f"{_fraction_text(unit, done, total)}{left}"
+
+
+def _count_text(unit: str, done: int) -> str:
+    texts = {
+        "examples": _("{done} examples", done=done),
+        "messages": _("{done} messages", done=done),
+        "messages read for names": _("{done} messages read for names", done=done),
+    }
+    return texts.get(unit, f"{number(done)} {unit}")
+
+
+def _fraction_text(unit: str, done: int, total: int) -> str:
+    values = {"done": done, "total": total}
+    texts = {
+        "messages": _("{done} of {total} messages", **values),
+        "messages read for names": _(
+            "{done} of {total} messages read for names", **values
+        ),
+    }
+    fraction = _("{done} of {total} {unit}", **values, unit=unit)
+    return texts.get(unit, fraction)

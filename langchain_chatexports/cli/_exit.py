@@ -27,6 +27,7 @@ from typing import Any, NoReturn, TextIO
 import typer
 
 from langchain_chatexports._files import is_full
+from langchain_chatexports._translation import _
 from langchain_chatexports.cli._console import command_line, print_line, stderr_console
 from langchain_chatexports.cli._shown import note_warning
 from langchain_chatexports.datasets.example_files import find_examples
@@ -78,7 +79,7 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
 def _exit_with_error(error: BaseException) -> NoReturn:
     # typer raises `Abort` for Ctrl-C in a prompt.
     if isinstance(error, (KeyboardInterrupt, SystemExit, typer.Abort)):
-        print_line("stopped")
+        print_line(_("stopped"))
         sys.exit(CTRL_C)
     if isinstance(error, _UsageError):
         # This replaces typer's output, which does not wrap between words.

@@ -20,6 +20,7 @@ import typer
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports._terminal import one_line
+from langchain_chatexports._translation import _
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.date_order import ORDERS, DateOrder
 from langchain_chatexports.chat_loaders.local_times import find_time_zone
@@ -365,7 +366,9 @@ def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:
     from langchain_chatexports.chat_loaders.imessage.sources import default_path
 
     path = default_path()
-    print_line(f"No export given; reading this Mac's Messages database: {path}")
+    print_line(
+        _("No export given; reading this Mac's Messages database: {path}", path=path)
+    )
     return [path]
 
 
@@ -375,10 +378,17 @@ def print_owners(preparation: "Preparation") -> None:
 
     owners = find_default_speakers(preparation)
     for export, owner in owners:
-        print_line(f"{export.path.name}: imitating its owner, {owner}")
+        print_line(
+            _(
+                "{file}: imitating its owner, {owner}",
+                file=export.path.name,
+                owner=owner,
+            )
+        )
     partner = find_partner(summary for _, summary in preparation.summaries())
     if owners and partner:
-        print_line(f"For the other person: --ai {shlex.quote(one_line(partner))}")
+        option = f"--ai {shlex.quote(one_line(partner))}"
+        print_line(_("For the other person: {option}", option=option))
 
 
 def find_partner(summaries: Iterable[ExportSummary]) -> str | None:

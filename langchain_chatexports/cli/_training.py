@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from langchain_chatexports._progress import estimated_duration
+from langchain_chatexports._translation import _, number
 from langchain_chatexports.cli._console import (
     ProgressDisplay,
     command_line,
@@ -20,6 +21,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     Base,
     BaseChoice,
+    State,
     Workspace,
     conversion_text,
 )
@@ -57,7 +59,7 @@ class TrainingDisplay(ProgressDisplay):
         elif isinstance(event, JobEvent):
             print_line(event)
             if event.state != "trained":
-                self.wait("Loading the base and the examples")
+                self.wait(_("Loading the base and the examples"))
         else:
             self.pause()
             self._show_stopped(event)
@@ -73,13 +75,18 @@ class TrainingDisplay(ProgressDisplay):
 
     def _show_stopped(self, event: StoppedEvent) -> None:
         if event.outcome == "elsewhere":
-            print_line(f"Job {event.job_id} continues in another program.")
+            print_line(_("Job {job} continues in another program.", job=event.job_id))
         else:
-            job = event.job
-            position = f" at {format_progress(job)}" if job and job.step else ""
-            print_line(f"Training stopped{position}. To resume it:")
+            if event.job and event.job.step:
+                progress = format_progress(event.job)
+                stopped = _(
+                    "Training stopped at {progress}. To resume it:", progress=progress
+                )
+            else:
+                stopped = _("Training stopped. To resume it:")
+            print_line(stopped)
             print_line(f"  {command_line(*sys.argv[1:])}")
-        print_line("To delete the job and its examples:")
+        print_line(_("To delete the job and its examples:"))
         print_line(
             f"  {command_line('models', '--delete', event.job_id, *self._options)}"
         )
@@ -95,9 +102,12 @@ def select_base(
         choice = choose(False)
         print_line(choice)
     if choice.better is not None:
-        size = choice.better.download_text()
         print_line(
-            f"A better base, if you download it: --base {choice.better.id} ({size})"
+            _(
+                "A better base, if you download it: {option} ({size})",
+                option=f"--base {choice.better.id}",
+                size=choice.better.download_text(),
+            )
         )
     return choice, None if choice.base.is_default else choice.base.id
 
@@ -106,12 +116,12 @@ def _is_downloaded(base: Base, *, yes: bool) -> bool:
     if not base.needs_download():
         return True
     # Without a terminal, only local bases are proposed, so this never raises.
-    if not confirm("Download it?", yes=yes, refusal=LocalServerError("")):
+    if not confirm(_("Download it?"), yes=yes, refusal=LocalServerError("")):
         return False
     try:
         download_base(base, show_progress)
     except LocalServerError as error:
-        print_line(f"warning: {error}")
+        print_line(_("warning: {text}", text=error))
         return False
     return True
 
@@ -123,24 +133,28 @@ def print_base(
     workspace: Workspace | None = None,
 ) -> None:
     """Print the base model with its size, license and training time."""
-    parts = [f"Base model: {base.name}"]
+    parts = [_("Base model: {name}", name=base.name)]
     if base.is_default:
-        parts.append("a tiny demo model")
+        parts.append(_("a tiny demo model"))
     if base.needs_download():
-        size = f"{base.download_bytes() / 1e6:,.0f} MB " if base.size_bytes else ""
-        parts.append(f"{size}from huggingface.co")
+        size = number(base.download_bytes() / 1e6, 0)
+        parts.append(
+            _("{size} MB from huggingface.co", size=size)
+            if base.size_bytes
+            else _("from huggingface.co")
+        )
     if base.license:
-        parts.append(f"license: {base.license}")
+        parts.append(_("license: {license}", license=base.license))
     if examples and (conversion := conversion_text(base)):
         parts.append(conversion)
     seconds = training_seconds(base, examples, workspace) if examples else None
     if seconds is not None:
         is_measured = measure_speed(workspace) is not None if workspace else False
         duration = estimated_duration(seconds, is_measured=is_measured)
-        parts.append(f"trains in {duration}")
+        parts.append(_("trains in {duration}", duration=duration))
     print_line(", ".join(parts))
     if warning := language_warning(base, language):
-        print_line(f"warning: {warning}")
+        print_line(_("warning: {text}", text=warning))
 
 
 def chat_command(
@@ -153,6 +167,19 @@ def chat_command(
     # A model name on a server may look like an option.
     model = ["--", name] if name.startswith("-") else [name]
     return command_line("chat", *options, *model)
+
+
+def state_name(state: State) -> str:
+    """Return the state of a job for people."""
+    names = {
+        State.QUEUED: _("queued"),
+        State.RUNNING: _("running"),
+        State.PAUSED: _("paused"),
+        State.SUCCEEDED: _("succeeded"),
+        State.FAILED: _("failed"),
+        State.CANCELLED: _("cancelled"),
+    }
+    return names[state]
 
 
 def data_dir_options(workspace: Workspace) -> list[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from langchain_chatexports._temporary import delete_leftovers
+from langchain_chatexports._translation import activate
 from langchain_chatexports._version import __version__
 from langchain_chatexports.cli._exit import exit_handling
 from langchain_chatexports.cli._help import (
@@ -21,6 +24,7 @@ from langchain_chatexports.cli._help import (
 )
 from langchain_chatexports.cli._options import command, flag
 
+CATALOGS = Path(__file__).with_name("catalogs")
 # In the order of the help.
 _COMMANDS = (
     "open",
@@ -92,6 +96,8 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             encoding = None if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="replace")
+    # Programs read JSON, so that its texts are English.
+    activate(CATALOGS, {} if "--json" in arguments else os.environ)
     with exit_handling(debug=debug):
         delete_leftovers()
         first = arguments[:1]

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports._progress import estimated_duration
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import _, ngettext
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._console import (
     command_line,
@@ -172,14 +172,16 @@ def chat(
     url = target.base_url
     check((compare and url, "--compare works only with the local server."))
     if url and (remember or target.exports) and not _confirm_sending(url, yes=yes):
-        print_line("Nothing was sent.")
+        print_line(_("Nothing was sent."))
         return
     speaker = _load_speaker(workspace, target, ai or [], chats, yes=yes)
     settings = ChatSettings(
         None, temperature, max_tokens, strength=strength, label=user
     )
     if label := speaker.settings(settings).label:
-        print_line(f"Your name in this chat is {label}; change it with --as NAME.")
+        print_line(
+            _("Your name in this chat is {name}; change it with --as NAME.", name=label)
+        )
     with ExitStack() as stack:
         memory = stack.enter_context(
             open_memory(
@@ -191,7 +193,7 @@ def chat(
                 watch=show_progress,
             )
         )
-        with show_waiting("Loading the model"):
+        with show_waiting(_("Loading the model")):
             talks = stack.enter_context(
                 open_talk(
                     *(speaker, replace(settings, memory=memory), workspace),
@@ -281,7 +283,9 @@ def _confirm_sending(base_url: str, *, yes: bool) -> bool:
         f"This would send messages from your exports to {host}. Nothing was sent. "
         "Add --yes to agree."
     )
-    question = f"Send messages from your exports to {host} with each prompt?"
+    question = _(
+        "Send messages from your exports to {host} with each prompt?", host=host
+    )
     return confirm(question, yes=yes, refusal=refusal)
 
 
@@ -302,14 +306,25 @@ def _load_person(
     if speaker.preparation and not ai:
         summaries = [summary for _, summary in speaker.preparation.summaries()]
         if partner := find_partner(summaries):
-            print_line(f"Imitating {partner}, the other person. For another: --ai NAME")
+            print_line(
+                _(
+                    "Imitating {name}, the other person. For another: --ai NAME",
+                    name=partner,
+                )
+            )
             return _load_person(exports, [partner], chats, base)
         print_owners(speaker.preparation)
     replies = len(speaker.voice.replies) if speaker.voice else 0
     print_line(
-        f"Without training, a base model imitates {speaker.title or 'the person'}, "
-        f"using up to {speaker.replies_per_prompt} of "
-        f"{plural(replies, 'earlier reply', 'earlier replies')} in each prompt."
+        ngettext(
+            "Without training, a base model imitates {person}, using up to {used} of "
+            "{count} earlier reply in each prompt.",
+            "Without training, a base model imitates {person}, using up to {used} of "
+            "{count} earlier replies in each prompt.",
+            replies,
+            person=speaker.title or _("the person"),
+            used=speaker.replies_per_prompt,
+        )
     )
     return speaker, ai
 
@@ -339,25 +354,33 @@ def _suggest_training(
     chats: ChatOptions,
 ) -> None:
     seconds = training_seconds(find_base(speaker.base), speaker.examples, workspace)
-    duration = ""
-    if seconds is not None:
+    if seconds is None:
+        print_line(_("To train a model of this person:"))
+    else:
         is_measured = measure_speed(workspace) is not None
-        text = estimated_duration(seconds, is_measured=is_measured)
-        duration = f" in {text}"
+        duration = estimated_duration(seconds, is_measured=is_measured)
+        print_line(
+            _("To train a model of this person in {duration}:", duration=duration)
+        )
     names = [word for name in ai for word in ("--ai", name)]
     base = [] if speaker.base is None else ["--base", speaker.base]
     line = command_line("finetune", *exports, *names, *chats.to_arguments(), *base)
-    print_line(f"To train a model of this person{duration}:")
     print_line(f"  {line}")
 
 
 def _load_tuned_model(workspace: Workspace, name: str | None) -> Speaker:
     model, *older = workspace.models.match(name)
     if older and name is not None:
-        others = plural(len(older), "older model")
-        list_command = command_line("models")
-        print_line(f"Using the newest model named {name}; {others}: {list_command}")
-    print_line(f"Starting {model.name} …")
+        print_line(
+            ngettext(
+                "Using the newest model named {name}; {count} older model: {command}",
+                "Using the newest model named {name}; {count} older models: {command}",
+                len(older),
+                name=name,
+                command=command_line("models"),
+            )
+        )
+    print_line(_("Starting {model} …", model=model.name))
     return load_tuned_speaker(workspace, model)
 
 
@@ -375,7 +398,12 @@ def _talk(
             return
         show_replies(talks)
         for line in talks[-1].turns[-1].cited:
-            print_line(f"  {line}" if line.startswith(CORRECTED) else f"  said {line}")
+            said = line.removeprefix(CORRECTED)
+            print_line(
+                _("  said {line}", line=line)
+                if said == line
+                else _("  corrected by you: {line}", line=said)
+            )
 
     if stdin_is_terminal():
         TerminalChat(talks, show_reply, model).run()

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from langchain_chatexports._extras import require_local
-from langchain_chatexports._terminal import plural, printable
+from langchain_chatexports._terminal import printable
+from langchain_chatexports._translation import _, ngettext
 from langchain_chatexports.cli._console import (
     confirm,
     get_speaker_chooser,
@@ -175,7 +176,7 @@ def finetune(
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
         return
-    print_line("To talk to it:")
+    print_line(_("To talk to it:"))
     # Not wrapped, so that users and programs can copy it.
     typer.echo(printable(chat))
 
@@ -183,21 +184,35 @@ def finetune(
 def _print_data(data: TrainingData, *, holds_out: bool = False) -> None:
     for export, summary in data.preparation.summaries():
         print_line(
-            f"{export}, {summary.kept:,} of {plural(summary.found, 'message')} kept"
+            ngettext(
+                "{export}, {kept} of {count} message kept",
+                "{export}, {kept} of {count} messages kept",
+                summary.found,
+                export=export,
+                kept=summary.kept,
+            )
         )
     print_owners(data.preparation)
     print_line(data)
     notes = []
     if len(data.examples) < _FEW_EXAMPLES:
         notes.append(
-            "From so few, a model learns how the person writes, not what the person "
-            "knows, and many answers will not fit."
+            _(
+                "From so few, a model learns how the person writes, not what the "
+                "person knows, and many answers will not fit."
+            )
         )
     if holds_out and not data.validation:
-        reason = "these chats repeat themselves"
-        if len(data.examples) < MIN_SPLIT_EXAMPLES:
-            reason = f"there are fewer than {MIN_SPLIT_EXAMPLES}"
-        notes.append(f"None are held out for evaluate, because {reason}.")
+        notes.append(
+            _(
+                "None are held out for evaluate, because there are fewer than {count}.",
+                count=MIN_SPLIT_EXAMPLES,
+            )
+            if len(data.examples) < MIN_SPLIT_EXAMPLES
+            else _(
+                "None are held out for evaluate, because these chats repeat themselves."
+            )
+        )
     if notes:
         print_line(" ".join(notes))
 
@@ -227,12 +242,22 @@ def _choose_base(
     if choice.limit is not None:
         option = f"--limit {choice.limit}"
         print_line(
-            "Even the smallest base would take longer. There is time for the newest "
-            f"{choice.limit:,} examples ({option})."
+            ngettext(
+                "Even the smallest base would take longer. There is time for the "
+                "newest example ({option}).",
+                "Even the smallest base would take longer. There is time for the "
+                "newest {count} examples ({option}).",
+                choice.limit,
+                option=option,
+            )
         )
         msg = f"Nothing was trained. Add {option}, or allow more time."
         refusal = LocalServerError(msg)
-        question = f"Train on the newest {choice.limit:,} only?"
+        question = ngettext(
+            "Train on the newest one only?",
+            "Train on the newest {count} only?",
+            choice.limit,
+        )
         if not confirm(question, yes=yes, refusal=refusal):
             raise refusal
     return base, choice.limit
@@ -244,51 +269,74 @@ def _print_earlier_model(data: TrainingData, workspace: Workspace) -> None:
         model, new = earlier
         day = datetime.fromtimestamp(model.created_at).astimezone().date()
         print_line(
-            f"{model.title} has a model since {day}, {model.short_name}; "
-            f"{new:,} of these examples are new. This trains another from the start: "
-            "continuing with only what is new made replies worse."
+            ngettext(
+                "{person} has a model since {day}, {model}; {count} of these examples "
+                "is new. This trains another from the start: continuing with only "
+                "what is new made replies worse.",
+                "{person} has a model since {day}, {model}; {count} of these examples "
+                "are new. This trains another from the start: continuing with only "
+                "what is new made replies worse.",
+                new,
+                person=model.title,
+                day=day,
+                model=model.short_name,
+            )
         )
 
 
 def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) -> None:
     """Print what the base answers before it is trained."""
     try:
-        with show_waiting("Asking the base before it is trained"):
+        with show_waiting(_("Asking the base before it is trained")):
             turns = answer_untrained(data, base, workspace=workspace)
     except ChatExportError as error:
-        print_line(f"warning: The untrained base could not answer: {error}")
+        print_line(
+            _("warning: The untrained base could not answer: {error}", error=error)
+        )
         return
     if not turns:
         print_line(
-            "warning: The person answers nobody in these chats, so the model will not "
-            "learn to answer."
+            _(
+                "warning: The person answers nobody in these chats, so the model will "
+                "not learn to answer."
+            )
         )
         return
-    print_line("Without training, the base answers:")
+    print_line(_("Without training, the base answers:"))
     for turn in turns:
         print_line(f"  > {turn.line}\n  {' / '.join(split_bubbles(turn.answer))}")
     print_line(
-        "If these make no sense, training will give the person's tone, but not sense. "
-        "Choose a larger base with --base or --time."
+        _(
+            "If these make no sense, training will give the person's tone, but not "
+            "sense. Choose a larger base with --base or --time."
+        )
     )
 
 
 def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
     """Print what the new model answers, beside what the person wrote."""
     try:
-        with show_waiting("Asking the new model"):
+        with show_waiting(_("Asking the new model")):
             turns = answer_tuned(data, model, workspace=workspace)
     except ChatExportError as error:
-        print_line(f"warning: The new model could not answer: {error}")
+        print_line(_("warning: The new model could not answer: {error}", error=error))
         return
-    person = data.person or "The person"
-    origin = "that it has not seen" if data.validation else "from its training"
     if turns:
-        print_line(f"The new model answers messages {origin}:")
+        print_line(
+            _("The new model answers messages that it has not seen:")
+            if data.validation
+            else _("The new model answers messages from its training:")
+        )
     for turn, asked in zip(turns, sample_replies(data), strict=True):
         said = " / ".join(split_bubbles(asked.reply))
         answer = " / ".join(split_bubbles(turn.answer))
-        print_line(f"  > {turn.line}\n  model: {answer}\n  {person} wrote: {said}")
+        answered = _("model: {answer}", answer=answer)
+        wrote = (
+            _("{person} wrote: {said}", person=data.person, said=said)
+            if data.person
+            else _("The person wrote: {said}", said=said)
+        )
+        print_line(f"  > {turn.line}\n  {answered}\n  {wrote}")
 
 
 def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> str:
@@ -296,14 +344,23 @@ def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> st
 
     def confirm_upload(host: str, estimate: Any) -> bool:
         hosts.append(host)
+        examples = ngettext("{count} example", "{count} examples", estimate.examples)
         print_line(
-            f"This uploads {plural(estimate.examples, 'example')}, about "
-            f"{estimate.tokens:,} tokens ({estimate.billed_tokens:,} billed over "
-            f"{plural(estimate.epochs, 'epoch')}), to {host}."
+            ngettext(
+                "This uploads {examples}, about {tokens} tokens ({billed} billed over "
+                "{count} epoch), to {host}.",
+                "This uploads {examples}, about {tokens} tokens ({billed} billed over "
+                "{count} epochs), to {host}.",
+                estimate.epochs,
+                examples=examples,
+                tokens=estimate.tokens,
+                billed=estimate.billed_tokens,
+                host=host,
+            )
         )
         msg = f"Nothing was sent. Add --yes to agree to the upload to {host}."
         refusal = TrainingBudgetError(msg)
-        return confirm("Upload?", yes=yes, refusal=refusal)
+        return confirm(_("Upload?"), yes=yes, refusal=refusal)
 
     with TrainingDisplay() as display:
 
@@ -311,17 +368,25 @@ def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> st
             if not isinstance(event, StoppedEvent):
                 display(event)
             elif event.outcome == "nothing sent":
-                print_line("Nothing was sent.")
+                print_line(_("Nothing was sent."))
             elif event.job_id is None:
-                print_line(f"If {hosts[0]} created the job, you may be billed for it.")
-                print_line("Run the same command again to find it.")
+                print_line(
+                    _(
+                        "If {host} created the job, you may be billed for it.",
+                        host=hosts[0],
+                    )
+                )
+                print_line(_("Run the same command again to find it."))
             else:
                 print_line(
-                    f"Job {event.job_id} is still running on {hosts[0]} "
-                    "and may be billed."
+                    _(
+                        "Job {job} is still running on {host} and may be billed.",
+                        job=event.job_id,
+                        host=hosts[0],
+                    )
                 )
                 print_line(
-                    "Run the same command again to wait for it, or cancel it there."
+                    _("Run the same command again to wait for it, or cancel it there.")
                 )
 
         return train_remotely(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import _, ngettext
 from langchain_chatexports.cli._console import (
     command_line,
     confirm,
@@ -27,14 +27,8 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.workflows import delete_remaining
 from langchain_chatexports.workflows import forget as forget_names
-from langchain_chatexports.workflows.models import NOT_DELETED
+from langchain_chatexports.workflows.models import not_deleted
 from langchain_chatexports.workflows.removal import RemainingCopy
-
-_REASONS = {
-    "person": "imitates this person",
-    "set": "was trained on this set",
-    "text": "its examples contain the name",
-}
 
 
 @command
@@ -89,12 +83,25 @@ def forget(
         print_line(str(result.report))
         if result.report.not_found:
             names = ", ".join(result.report.not_found)
-            print_line(f"Not in this set, or already removed: {names}")
+            print_line(_("Not in this set, or already removed: {names}", names=names))
     if result.indexes or not result.report:
-        count = plural(len(result.indexes), "search index", "search indexes")
-        print_line(f"Deleted: {count}. Indexes are rebuilt by the next search.")
+        print_line(
+            ngettext(
+                "Deleted: {count} search index. Indexes are rebuilt by the next "
+                "search.",
+                "Deleted: {count} search indexes. Indexes are rebuilt by the next "
+                "search.",
+                len(result.indexes),
+            )
+        )
     if result.corrections:
-        print_line(f"Deleted: {plural(result.corrections, 'correction')}.")
+        print_line(
+            ngettext(
+                "Deleted: {count} correction.",
+                "Deleted: {count} corrections.",
+                result.corrections,
+            )
+        )
     _delete_remaining(result.remaining, workspace, yes=yes)
 
 
@@ -102,19 +109,24 @@ def _delete_remaining(
     remaining: Sequence[RemainingCopy], workspace: Workspace | None, *, yes: bool
 ) -> None:
     if not remaining:
-        print_line("No models, jobs or examples on this machine contain them.")
+        print_line(_("No models, jobs or examples on this machine contain them."))
         return
-    print_line("Still on this machine:")
+    reasons = {
+        "person": _("imitates this person"),
+        "set": _("was trained on this set"),
+        "text": _("its examples contain the name"),
+    }
+    print_line(_("Still on this machine:"))
     for copy in remaining:
-        print_line(f"  {copy.id} ({copy.title or copy.kind}): {_REASONS[copy.reason]}")
+        print_line(f"  {copy.id} ({copy.title or copy.kind}): {reasons[copy.reason]}")
     if not yes and not stdin_is_terminal():
         deletion = f"{command_line('models', '--delete')} NAME"
-        print_line(f"To delete these, add --yes, or run: {deletion}")
+        print_line(_("To delete these, add --yes, or run: {command}", command=deletion))
         return
     if not yes:
-        print_line(NOT_DELETED)
-    question = "Delete these, with their jobs and examples?"
+        print_line(not_deleted())
+    question = _("Delete these, with their jobs and examples?")
     if confirm(question, yes=yes, refusal=LocalServerError(question)):
         for copy in delete_remaining(remaining, workspace):
-            print_line(f"Deleted {copy.id}")
-        print_line("To replace a model, train again on the remaining examples.")
+            print_line(_("Deleted {name}", name=copy.id))
+        print_line(_("To replace a model, train again on the remaining examples."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from langchain_chatexports._translation import _
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export
@@ -76,7 +77,7 @@ def _print_next_commands(
 ) -> None:
     summaries = [summary for summary in summaries if summary.kept]
     if not summaries:
-        print_line("No messages to train on.")
+        print_line(_("No messages to train on."))
         return
     owners = [*filter(None, (summary.owner for summary in summaries))]
     messages: Counter[str] = Counter()
@@ -86,9 +87,9 @@ def _print_next_commands(
     # In a chat of two, users want to talk to the other person.
     person = find_partner(summaries) or (owners or ranked)[0]
     words = [*arguments, "--ai", person]
-    print_line(f"To talk to {person} now, without training:")
+    print_line(_("To talk to {person} now, without training:", person=person))
     print_line(f"  {command_line('chat', *words)}")
-    print_line("To train a model that writes in the same way, in up to an hour:")
+    print_line(_("To train a model that writes in the same way, in up to an hour:"))
     print_line(f"  {command_line('finetune', *words)}")
     if len(ranked) > 1:
-        print_line("For another person in these chats, change the name after --ai.")
+        print_line(_("For another person in these chats, change the name after --ai."))

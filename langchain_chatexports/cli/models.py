@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.cli._console import (
     command_line,
     confirm,
@@ -24,7 +24,7 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
-from langchain_chatexports.cli._training import chat_command
+from langchain_chatexports.cli._training import chat_command, state_name
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import Job, Model, Snapshot, State, Workspace
 from langchain_chatexports.workflows import models as workflow
@@ -112,19 +112,25 @@ def models(
 def _rename(workspace: Workspace, name: str, label: str) -> bool:
     model = workspace.models.match(name)[0].name
     workspace.models.rename(model, label)
-    print_line(f"{model}: {'renamed' if label.strip() else 'label cleared'}")
+    print_line(
+        _("{model}: renamed", model=model)
+        if label.strip()
+        else _("{model}: label cleared", model=model)
+    )
     return True
 
 
 def _set_strength(workspace: Workspace, name: str, strength: float) -> bool:
     model = workspace.models.match(name)[0].name
     workspace.models.set_strength(model, strength)
-    print_line(f"{model}: strength {strength:g}")
+    print_line(
+        _("{model}: strength {strength}", model=model, strength=number(strength))
+    )
     return True
 
 
 def _change(job: Job) -> bool:
-    print_line(f"{job.id}: {job.state}")
+    print_line(f"{job.id}: {state_name(job.state)}")
     return True
 
 
@@ -163,7 +169,7 @@ def _print_json(data: LocalData) -> None:
 
 
 def _show(data: LocalData, workspace: Workspace) -> None:
-    rows = [("model", "date", "size", "base")]
+    rows = [(_("model"), _("date"), _("size"), _("base"))]
     rows += [
         (
             _shorten_name(model),
@@ -174,7 +180,7 @@ def _show(data: LocalData, workspace: Workspace) -> None:
         for model in data.models
     ]
     rows += [
-        (job.id, _day(job.created_at), job.state, format_progress(job))
+        (job.id, _day(job.created_at), state_name(job.state), format_progress(job))
         for job in data.jobs_without_model
         if job.state in _SHOWN
     ]
@@ -183,21 +189,21 @@ def _show(data: LocalData, workspace: Workspace) -> None:
             file.id,
             _day(file.created_at),
             _format_megabytes(file.size_bytes),
-            "examples",
+            _("examples"),
         )
         for file in data.unused_files
     ]
     rows += [
-        (path.name, "", _format_megabytes(path.stat().st_size), "search index")
+        (path.name, "", _format_megabytes(path.stat().st_size), _("search index"))
         for path in data.indexes
     ]
     rows += [
-        (base.id, "", _format_megabytes(base.size_bytes or 0), "downloaded base")
+        (base.id, "", _format_megabytes(base.size_bytes or 0), _("downloaded base"))
         for base in data.bases
     ]
     if data.cache_bytes:
         rows.append(
-            ("converted bases", "", _format_megabytes(data.cache_bytes), "cache")
+            (_("converted bases"), "", _format_megabytes(data.cache_bytes), _("cache"))
         )
     if len(rows) > 1:
         counts = data.corrections
@@ -207,10 +213,10 @@ def _show(data: LocalData, workspace: Workspace) -> None:
     _print_wait(data.snapshot)
     if data.models:
         command = chat_command(data.models[0].short_name, workspace=workspace)
-        print_line(f"To talk to the newest model: {command}")
+        print_line(_("To talk to the newest model: {command}", command=command))
     else:
         command = command_line("finetune", "PATH", "--ai", "NAME")
-        print_line(f"To train a model: {command}")
+        print_line(_("To train a model: {command}", command=command))
 
 
 def _day(seconds: float) -> str:
@@ -218,7 +224,7 @@ def _day(seconds: float) -> str:
 
 
 def _format_megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.1f} MB"
+    return f"{number(size_bytes / 1e6, 1)} MB"
 
 
 def _shorten_name(model: Model) -> str:
@@ -228,23 +234,28 @@ def _shorten_name(model: Model) -> str:
 
 def _describe(model: Model, corrections: int) -> str:
     label = f"“{model.label}”" if model.label else None
-    source = f"from {model.source}" if model.source else None
-    corrected = plural(corrections, "correction") if corrections else None
+    source = _("from {source}", source=model.source) if model.source else None
+    corrected = None
+    if corrections:
+        corrected = ngettext("{count} correction", "{count} corrections", corrections)
     return ", ".join(filter(None, (label, model.person, source, corrected)))
 
 
 def _delete(names: Sequence[str], workspace: Workspace, *, yes: bool) -> None:
     # Resolve all names before the first deletion.
     full_names = dict.fromkeys(workflow.resolve_name(workspace, name) for name in names)
-    question = f"Delete {', '.join(full_names)}, and examples that no other job uses?"
+    question = _(
+        "Delete {names}, and examples that no other job uses?",
+        names=", ".join(full_names),
+    )
     if not yes:
-        print_line(workflow.NOT_DELETED)
+        print_line(workflow.not_deleted())
     if not confirm(question, yes=yes, refusal=_create_refusal()):
-        print_line("Nothing was deleted.")
+        print_line(_("Nothing was deleted."))
         return
     for name in full_names:
         workspace.delete(name)
-        print_line(f"Deleted {name}")
+        print_line(_("Deleted {name}", name=name))
 
 
 def _create_refusal() -> LocalServerError:
@@ -259,13 +270,17 @@ def _delete_everything(
     if data.bases:
         size = sum(base.size_bytes or 0 for base in data.bases)
         print_line(
-            f"{plural(len(data.bases), 'downloaded base')} will not be deleted: "
-            f"{_format_megabytes(size)}"
+            ngettext(
+                "{count} downloaded base will not be deleted: {size}",
+                "{count} downloaded bases will not be deleted: {size}",
+                len(data.bases),
+                size=_format_megabytes(size),
+            )
         )
     if not yes:
-        print_line(workflow.NOT_DELETED)
-    if not confirm("Delete everything?", yes=yes, refusal=_create_refusal()):
-        print_line("Nothing was deleted.")
+        print_line(workflow.not_deleted())
+    if not confirm(_("Delete everything?"), yes=yes, refusal=_create_refusal()):
+        print_line(_("Nothing was deleted."))
         return
     workflow.delete_everything(workspace, index_dir)
-    print_line("Deleted.")
+    print_line(_("Deleted."))

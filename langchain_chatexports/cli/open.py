@@ -11,6 +11,7 @@ from typing import Annotated
 
 from langchain_chatexports._files import write_atomic
 from langchain_chatexports._temporary import private_folder
+from langchain_chatexports._translation import _
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.cli._options import (
     Base,
@@ -67,17 +68,21 @@ def open_(
 
     if uninstall:
         removed = uninstall_launcher()
-        missing = "No app shortcut was installed."
-        print_line(f"Removed: {removed}" if removed else missing)
+        print_line(
+            _("Removed: {path}", path=removed)
+            if removed
+            else _("No app shortcut was installed.")
+        )
         return
     if install:
         check_extra()
-        print_line(f"Added the app shortcut “Chat exports”: {install_launcher()}")
+        path = install_launcher()
+        print_line(_("Added the app shortcut “Chat exports”: {path}", path=path))
         return
     check_extra()
     running = find_running_page(Workspace(data_dir).data_dir)
     if running is not None:
-        print_line("Chat exports is already running. Its page (for one browser):")
+        print_line(_("Chat exports is already running. Its page (for one browser):"))
         print(running, flush=True)  # noqa: T201 - as below
         if not no_browser and _has_display():
             with private_folder() as folder:
@@ -89,9 +94,11 @@ def open_(
     def show(link: str) -> None:
         nonlocal is_first
         if is_first:
-            print_line("Press Ctrl-C to stop. Open this link (valid for one browser):")
+            print_line(
+                _("Press Ctrl-C to stop. Open this link (valid for one browser):")
+            )
         else:
-            print_line("For another browser:")
+            print_line(_("For another browser:"))
         # On stdout and not wrapped, so that it can be copied.
         print(link, flush=True)  # noqa: T201
         if is_first and not no_browser and _has_display():
@@ -103,8 +110,11 @@ def open_(
         serve_page(show, base=base, data_dir=data_dir, index_dir=index_dir, port=port)
     jobs = Workspace(data_dir).jobs.list()
     has_unfinished = any(job.state in _UNFINISHED for job in jobs)
-    note = " You can resume training on the page." if has_unfinished else ""
-    print_line(f"Stopped.{note}")
+    print_line(
+        _("Stopped. You can resume training on the page.")
+        if has_unfinished
+        else _("Stopped.")
+    )
 
 
 def _open_in_browser(link: str, folder: Path) -> None:

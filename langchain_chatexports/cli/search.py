@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from langchain_chatexports._terminal import one_line, plural
+from langchain_chatexports._terminal import one_line
+from langchain_chatexports._translation import _, ngettext
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.cli._console import (
@@ -82,7 +83,13 @@ def search(
     """
     if delete_indexes:
         count = delete(index_dir)
-        print_line(f"Deleted: {plural(count, 'search index', 'search indexes')}")
+        print_line(
+            ngettext(
+                "Deleted: {count} search index",
+                "Deleted: {count} search indexes",
+                count,
+            )
+        )
         return
     query = (query or "").strip()
     # A common mistake is to put the query after the export.
@@ -103,12 +110,20 @@ def search(
         watch=show_progress,
     ) as opened:
         if opened.messages_read:
-            print_line(f"Read: {plural(opened.messages_read, 'message')}")
+            print_line(
+                ngettext(
+                    "Read: {count} message",
+                    "Read: {count} messages",
+                    opened.messages_read,
+                )
+            )
         if opened.new_file:
             folder = opened.new_file.parent
-            print_line(f"Created an index, readable only by you, in {folder}")
+            print_line(
+                _("Created an index, readable only by you, in {folder}", folder=folder)
+            )
             deletion = command_line("search", "--delete-indexes")
-            print_line(f"To delete all indexes: {deletion}")
+            print_line(_("To delete all indexes: {command}", command=deletion))
         indexed_chats = opened.index.chats()
         has_names = bool(choice.include or choice.exclude or from_)
         handles = _read_handles(opened.exports) if has_names else {}
@@ -134,11 +149,12 @@ def search(
     elif results:
         times = [_to_local_time(line) for _, line in results]
         zones = sorted({_format_zone(time) for time in times if time is not None})
-        header = (f"time ({'/'.join(zones) or 'UTC'})", "who", "message")
+        zone = "/".join(zones) or "UTC"
+        header = (_("time ({zone})", zone=zone), _("who"), _("message"))
         pairs = zip(times, results, strict=True)
         show_rows([header, *(_format_row(time, *match) for time, match in pairs)])
     else:
-        print_line("No messages found.")
+        print_line(_("No messages found."))
 
 
 def _find_sources(

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from langchain_chatexports._progress import time_left
+from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
@@ -15,7 +16,7 @@ from langchain_chatexports.cli._console import (
     show_rows,
 )
 from langchain_chatexports.cli._options import AsJson, DataDir, IndexDir, command
-from langchain_chatexports.cli._training import data_dir_options
+from langchain_chatexports.cli._training import data_dir_options, state_name
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Job, State, Workspace
 from langchain_chatexports.retrieval import ChatIndex
@@ -57,17 +58,19 @@ def status(
     for job in jobs:
         show(_describe(workspace, job))
     if not jobs:
-        show("Nothing is being trained.")
+        show(_("Nothing is being trained."))
     elif reason := explain_wait(data.snapshot.queue):
         print_line(reason)
-    rows = [(what, f"{size / 1e6:,.1f} MB", how) for what, size, how in parts if size]
+    rows = [
+        (what, f"{number(size / 1e6, 1)} MB", how) for what, size, how in parts if size
+    ]
     if rows:
-        show_rows([("on this disk", "size", "to delete it"), *rows])
-    show(f"Free: {free / 1e9:,.1f} GB")
+        show_rows([(_("on this disk"), _("size"), _("to delete it")), *rows])
+    show(_("Free: {size} GB", size=number(free / 1e9, 1)))
 
 
 def _describe(workspace: Workspace, job: Job) -> str:
-    text = f"{job.id}: {job.state}, {format_progress(job)}"
+    text = f"{job.id}: {state_name(job.state)}, {format_progress(job)}"
     left = find_seconds_left(workspace, job)
     return text if left is None else f"{text}, {time_left(left)}"
 
@@ -78,29 +81,35 @@ def _disk(data: LocalData, workspace: Workspace) -> Iterator[tuple[str, int, str
     for model in data.models:
         name = model.short_name
         deletion = command_line("models", "--delete", name, *options)
-        yield f"model {name}", model.size_bytes, deletion
+        yield _("model {name}", name=name), model.size_bytes, deletion
     for job in data.jobs_without_model:
         saves = sum(_sizes(workspace.jobs.folder(job.id)))
         deletion = command_line("models", "--delete", job.id, *options)
-        yield f"job {job.id}", saves, deletion
+        yield _("job {name}", name=job.id), saves, deletion
     examples = sum(file.size_bytes for file in data.snapshot.files)
-    yield "training examples", examples, "deleted with the models"
+    yield _("training examples"), examples, _("deleted with the models")
     for path in data.indexes:
         deletion = command_line("search", "--delete-indexes")
-        yield f"search index of {_name(path)}", path.stat().st_size, deletion
+        title = _("search index of {name}", name=_name(path))
+        yield title, path.stat().st_size, deletion
     for base in data.bases:
-        yield f"base {base.id}", base.size_bytes or 0, "hf cache rm (others may use it)"
-    note = "may be deleted; made again if needed"
-    yield "converted bases", data.cache_bytes, note
+        deletion = _("{command} (others may use it)", command="hf cache rm")
+        yield _("base {name}", name=base.id), base.size_bytes or 0, deletion
+    note = _("may be deleted; made again if needed")
+    yield _("converted bases"), data.cache_bytes, note
 
 
 def _name(index: Path) -> str:
     """Return the first title of an index's chats, and the number of the others."""
     titles: list[str] = []
     with suppress(ChatExportError, OSError), ChatIndex(index) as opened:
-        titles = [chat.title or "untitled" for chat in opened.chats()]
-    others = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
-    return f"{titles[0]}{others}" if titles else index.name
+        titles = [chat.title or _("untitled") for chat in opened.chats()]
+    if not titles:
+        return index.name
+    if len(titles) == 1:
+        return titles[0]
+    more = "{name} and {count} more"
+    return ngettext(more, more, len(titles) - 1, name=titles[0])
 
 
 def _sizes(folder: Path) -> Iterator[int]:

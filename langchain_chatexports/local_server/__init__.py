@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server.bases.choice import (
         BaseChoice,
         NoBaseError,
-        language_name,
         propose_base,
     )
     from langchain_chatexports.local_server.bases.download import (
@@ -110,7 +109,6 @@ __all__ = [
     "fitting_bases",
     "job_labels",
     "known_bases",
-    "language_name",
     "list_cache_folders",
     "list_downloaded_bases",
     "propose_base",
@@ -129,7 +127,7 @@ _MODULES = {
         "list_downloaded_bases",
     ),
     "bases.cache": ("list_cache_folders",),
-    "bases.choice": ("BaseChoice", "NoBaseError", "language_name", "propose_base"),
+    "bases.choice": ("BaseChoice", "NoBaseError", "propose_base"),
     "bases.download": ("download_gguf", "download_model"),
     "bases.preparation": ("conversion_bytes", "conversion_text"),
     "errors": (

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from gettext import NullTranslations
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,12 +26,15 @@ from babel.dates import (
 )
 from babel.dates import format_time as format_clock_time
 from babel.lists import format_list
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
-from babel.support import Translations
 from babel.units import format_unit
 from nicegui import ui
+
+from langchain_chatexports._translation import (
+    catalog_languages,
+    read_catalog,
+    translated_language_name,
+)
 
 CATALOGS = Path(__file__).with_name("catalogs")
 
@@ -136,17 +138,13 @@ def negotiate_language(header: str) -> Language:
     """Return the first language of an `Accept-Language` header that has a catalog."""
     for tag in _parse_header(header):
         language = tag.partition("-")[0].lower()
-        if language in {"en", *_catalogs()}:
-            return Language(_locale(tag, language), _translations(language))
+        if language in {"en", *catalog_languages(CATALOGS)}:
+            return Language(_locale(tag, language), read_catalog(CATALOGS, language))
     return Language(Locale("en"), NullTranslations())
 
 
 def languages() -> list[Language]:
-    return [negotiate_language(tag) for tag in ("en", *_catalogs())]
-
-
-def _catalogs() -> list[str]:
-    return [file.stem for file in CATALOGS.glob("*.po")]
+    return [negotiate_language(tag) for tag in ("en", *catalog_languages(CATALOGS))]
 
 
 def _parse_header(header: str) -> list[str]:
@@ -163,17 +161,6 @@ def _locale(tag: str, language: str) -> Locale:
         return Locale.parse(tag, sep="-")
     except (UnknownLocaleError, ValueError):
         return Locale(language)
-
-
-@cache
-def _translations(language: str) -> NullTranslations:
-    if language == "en":
-        return NullTranslations()
-    compiled = BytesIO()
-    with (CATALOGS / f"{language}.po").open("rb") as file:
-        write_mo(compiled, read_po(file, locale=language))
-    compiled.seek(0)
-    return Translations(compiled)
 
 
 def _isolate(text: str) -> str:
@@ -299,16 +286,7 @@ class LanguageName:
     english: str | None
 
     def __str__(self) -> str:
-        name = str(self.english).title()
-        english, reader = Locale("en"), current_language().locale
-        for names, translated in (
-            (english.languages, reader.languages),
-            (english.scripts, reader.scripts),
-        ):
-            code = next((code for code, known in names.items() if known == name), None)
-            if code is not None:
-                return str(translated.get(code, name))
-        return name
+        return translated_language_name(self.english, current_language().locale)
 
 
 def message_count_text(count: int) -> str:

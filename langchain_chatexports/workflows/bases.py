@@ -10,6 +10,7 @@ from statistics import median
 
 from langchain_chatexports._languages import main_language
 from langchain_chatexports._progress import Watch, no_progress
+from langchain_chatexports._translation import _, language_name
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
@@ -23,7 +24,6 @@ from langchain_chatexports.local_server import (
     download_gguf,
     download_model,
     known_bases,
-    language_name,
     propose_base,
     resolve_hyperparameters,
     save_bytes,
@@ -87,10 +87,12 @@ def language_warning(base: Base, language: str | None) -> str | None:
     """Return a warning if a base does not support the language of the chats."""
     if base.supports_language(language):
         return None
-    return (
-        f"{base.name} supports {base.languages}, but these chats are in "
-        f"{language_name(language)}, so its replies will be poor. Omit --base to pick "
-        "a suitable one automatically."
+    return _(
+        "{base} supports {supported}, but these chats are in {language}, so its "
+        "replies will be poor. Omit --base to pick a suitable one automatically.",
+        base=base.name,
+        supported=", ".join(map(language_name, base.languages.split(", "))),
+        language=language_name(language),
     )
 
 

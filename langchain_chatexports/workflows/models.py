@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.local_server import (
     Base,
     ExampleFile,
@@ -26,12 +26,15 @@ from langchain_chatexports.workflows.corrections import (
 from langchain_chatexports.workflows.saved_talks import delete_person_talks
 
 MAX_LABEL_LENGTH = 100
-NOT_DELETED = (
-    "Not deleted: your exports; copies elsewhere, such as exported models, saved "
-    "talks and datasets, and backups; downloaded base models; uploads to other "
-    "servers."
-)
-"""A note on data that is not deleted, for the confirmation of a deletion."""
+
+
+def not_deleted() -> str:
+    """Return a note on data that is not deleted, for the confirmation of a deletion."""
+    return _(
+        "Not deleted: your exports; copies elsewhere, such as exported models, saved "
+        "talks and datasets, and backups; downloaded base models; uploads to other "
+        "servers."
+    )
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,18 @@ class LocalData:
 
     def __str__(self) -> str:
         """Return the counts and the size as text."""
-        count = sum(self.corrections.values())
-        parts = (
-            plural(len(self.models), "model"),
-            plural(len(self.snapshot.jobs), "job"),
-            plural(len(self.snapshot.files), "file of examples", "files of examples"),
-            plural(len(self.indexes), "search index", "search indexes"),
-            *([plural(count, "correction")] if count else []),
-        )
-        return f"{', '.join(parts)}: {self.size_bytes / 1e6:,.1f} MB"
+        jobs, files = len(self.snapshot.jobs), len(self.snapshot.files)
+        parts = [
+            ngettext("{count} model", "{count} models", len(self.models)),
+            ngettext("{count} job", "{count} jobs", jobs),
+            ngettext("{count} file of examples", "{count} files of examples", files),
+            ngettext(
+                "{count} search index", "{count} search indexes", len(self.indexes)
+            ),
+        ]
+        if count := sum(self.corrections.values()):
+            parts.append(ngettext("{count} correction", "{count} corrections", count))
+        return f"{', '.join(parts)}: {number(self.size_bytes / 1e6, 1)} MB"
 
 
 def list_data(

@@ -11,6 +11,7 @@ from typing import Any
 
 from langchain_chatexports._extras import require_local
 from langchain_chatexports._progress import Watch, no_progress
+from langchain_chatexports._translation import _
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
@@ -39,14 +40,6 @@ from langchain_chatexports.workflows.training_events import (
     MessageEvent,
     OnEvent,
     StoppedEvent,
-)
-
-NO_QUEUE = (
-    "No program runs the jobs, so unfinished ones wait. Start one: chatexports serve"
-)
-SUSPENDED = (
-    "The program that runs the jobs is suspended (Ctrl-Z), so this job waits. Continue "
-    "that program with fg, or end it."
 )
 
 
@@ -93,7 +86,7 @@ def train(
         after = latest[0].number if latest else 0
     emit(event)
     if queue is QueueState.SUSPENDED and event.state != "trained":
-        emit(MessageEvent(SUSPENDED, is_warning=True))
+        emit(MessageEvent(explain_wait(queue) or "", is_warning=True))
     reader = EventReader()
     try:
         with Queue(workspace):
@@ -179,13 +172,24 @@ def find_seconds_left(workspace: Workspace, job: Job) -> float | None:
 
 def format_progress(job: Job) -> str:
     """Return the progress of a job as text, such as `step 3 of 20`."""
-    total = f" of {job.steps:,}" if job.steps else ""
-    return f"step {job.step:,}{total}"
+    if job.steps:
+        return _("step {step} of {total}", step=job.step, total=job.steps)
+    return _("step {step}", step=job.step)
 
 
 def explain_wait(state: QueueState) -> str | None:
     """Return why queued jobs wait; `None` if a program runs them."""
-    return {QueueState.NONE: NO_QUEUE, QueueState.SUSPENDED: SUSPENDED}.get(state)
+    if state is QueueState.NONE:
+        return _(
+            "No program runs the jobs, so unfinished ones wait. Start one: "
+            "chatexports serve"
+        )
+    if state is QueueState.SUSPENDED:
+        return _(
+            "The program that runs the jobs is suspended (Ctrl-Z), so this job waits. "
+            "Continue that program with fg, or end it."
+        )
+    return None
 
 
 def _check(data: TrainingData) -> None:
@@ -221,9 +225,11 @@ def _get_model(workspace: Workspace, job_id: str) -> Model:
         case Job(state=State.FAILED):
             raise _failure(job)
         case Job(state=State.PAUSED):
-            msg = (
-                f"Job {job_id} was paused at {format_progress(job)} by another "
-                "program. Run the same command again to resume it."
+            msg = _(
+                "Job {job} was paused at {progress} by another program. Run the same "
+                "command again to resume it.",
+                job=job_id,
+                progress=format_progress(job),
             )
         case _:
             # A deletion cancels the job first.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import ngettext
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
 from langchain_chatexports.datasets.trace import TracedExample, find_person
@@ -33,14 +33,19 @@ class TrainingData:
 
     def __str__(self) -> str:
         """Return a phrase with the example counts."""
-        text = plural(len(self.examples), "example")
-        if self.validation:
-            text += f", {len(self.validation):,} more held out for validation"
+        parts = [ngettext("{count} example", "{count} examples", len(self.examples))]
+        if held_out := len(self.validation):
+            more = "{count} more held out for validation"
+            parts.append(ngettext(more, more, held_out))
         if self.repeated:
-            singular = "skipped because it repeats an older one"
-            many = "skipped because they repeat older ones"
-            text += f", {plural(self.repeated, singular, many)}"
-        return text
+            parts.append(
+                ngettext(
+                    "{count} skipped because it repeats an older one",
+                    "{count} skipped because they repeat older ones",
+                    self.repeated,
+                )
+            )
+        return ", ".join(parts)
 
     @property
     def has_enough_examples(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from langchain_chatexports._progress import seconds_left, time_left
+from langchain_chatexports._translation import _, number
 from langchain_chatexports.local_server import Event, Job
 
 # The number of recent steps to estimate the pace from.
@@ -26,15 +27,18 @@ class JobEvent:
 
     def __str__(self) -> str:
         """Return a one-line description."""
+        job, step = self.job_id, self.saved_step
         if self.state == "new":
-            return f"Job {self.job_id}: training"
+            return _("Job {job}: training", job=job)
         if self.state == "trained":
-            return f"Job {self.job_id}: already trained on these examples"
+            return _("Job {job}: already trained on these examples", job=job)
         if self.state == "running":
-            return f"Job {self.job_id}: already training on these examples"
-        step = self.saved_step
-        start = f"the checkpoint at step {step:,}" if step else "the start"
-        return f"Job {self.job_id}: resuming from {start}"
+            return _("Job {job}: already training on these examples", job=job)
+        if not step:
+            return _("Job {job}: resuming from the start", job=job)
+        return _(
+            "Job {job}: resuming from the checkpoint at step {step}", job=job, step=step
+        )
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,13 @@ class StepEvent:
 
     def __str__(self) -> str:
         """Return the step, the loss and the remaining time as text."""
-        total = f"/{self.total}" if self.total else ""
-        loss = "" if self.loss is None else f", loss {self.loss:.2f}"
-        is_timed = self.seconds_left is not None and self.step != self.total
-        left = f", {time_left(self.seconds_left or 0)}" if is_timed else ""
-        return f"step {self.step}{total}{loss}{left}"
+        position = f"{self.step}/{self.total}" if self.total else f"{self.step}"
+        parts = [_("step {position}", position=position)]
+        if self.loss is not None:
+            parts.append(_("loss {loss}", loss=number(self.loss, 2)))
+        if self.seconds_left is not None and self.step != self.total:
+            parts.append(time_left(self.seconds_left))
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class MessageEvent:
 
     def __str__(self) -> str:
         """Return the message."""
-        return f"warning: {self.text}" if self.is_warning else self.text
+        return _("warning: {text}", text=self.text) if self.is_warning else self.text
 
 
 @dataclass(frozen=True)

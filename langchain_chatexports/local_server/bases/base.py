@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from langchain_chatexports._translation import _, number
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.cache import read_json
 from langchain_chatexports.local_server.bases.download import (
@@ -115,8 +116,9 @@ class Base:
         """Return the size of its download as text; empty for a local base."""
         if not self.needs_download():
             return ""
-        size = f"{self.size_bytes / 1e9:.1f} GB " if self.size_bytes else ""
-        return f"{size}from huggingface.co"
+        if not self.size_bytes:
+            return _("from huggingface.co")
+        return _("{size} GB from huggingface.co", size=number(self.size_bytes / 1e9, 1))
 
     @property
     def memory_bytes(self) -> int | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from langchain_chatexports._progress import estimated_duration
+from langchain_chatexports._translation import _, language_name, number
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import (
     Base,
@@ -43,23 +44,38 @@ class BaseChoice:
 
     def __str__(self) -> str:
         """Return one line with the base, the reason, its size and the duration."""
-        scope = f" for chats in {language_name(self.language)}" if self.language else ""
-        condition = "that this machine runs well"
-        if self.better is not None:
-            condition = "on this machine"
-        reason = f"the best known one{scope} {condition}"
-        if self.base.is_default:
-            reason = "a tiny demo model that speaks a little English"
+        base = self.base
         if self.is_trained:
             text = estimated_duration(self.seconds, is_measured=self.is_measured)
-            duration = f"trains in {text}"
+            duration = _("trains in {duration}", duration=text)
         else:
-            duration = f"replies in about {max(1, round(self.seconds))} s (estimated)"
-        size = self.base.download_text() or "already downloaded"
-        license_ = f"license: {self.base.license}" if self.base.license else ""
-        conversion = conversion_text(self.base) if self.is_trained else ""
-        details = filter(None, (reason, size, conversion, duration, license_))
-        return f"Base model: {self.base.name}, {'; '.join(details)}"
+            seconds = max(1, round(self.seconds))
+            duration = _("replies in about {seconds} s (estimated)", seconds=seconds)
+        size = base.download_text() or _("already downloaded")
+        license_ = _("license: {license}", license=base.license) if base.license else ""
+        conversion = conversion_text(base) if self.is_trained else ""
+        parts = filter(None, (self._reason(), size, conversion, duration, license_))
+        details = "; ".join(parts)
+        return _("Base model: {name}, {details}", name=base.name, details=details)
+
+    def _reason(self) -> str:
+        if self.base.is_default:
+            return _("a tiny demo model that speaks a little English")
+        if self.language is None:
+            if self.better is None:
+                return _("the best known one that this machine runs well")
+            return _("the best known one on this machine")
+        language = language_name(self.language)
+        if self.better is None:
+            return _(
+                "the best known one for chats in {language} that this machine runs "
+                "well",
+                language=language,
+            )
+        return _(
+            "the best known one for chats in {language} on this machine",
+            language=language,
+        )
 
 
 def propose_base(
@@ -108,12 +124,16 @@ def propose_base(
             for base in bases
             if base.is_open and (base.size_bytes or 0) < (best.size_bytes or 0)
         )
-        msg = (
-            f"No base model on this machine supports {language_name(language)}. "
-            f"Download {best.id} ({best.download_text()}, license: {best.license}) "
-            "with --yes, or take a smaller one, whose answers make less sense, or a "
-            f".gguf file that you have:{smaller}\n  --base FILE.gguf"
+        msg = _(
+            "No base model on this machine supports {language}. Download {base} "
+            "({size}, license: {license}) with --yes, or take a smaller one, whose "
+            "answers make less sense, or a .gguf file that you have:",
+            language=language_name(language),
+            base=best.id,
+            size=best.download_text(),
+            license=best.license,
         )
+        msg += f"{smaller}\n  --base FILE.gguf"
         raise NoBaseError(msg, language, can_download=True)
     base, duration = find_best(local_bases)
     return BaseChoice(
@@ -121,25 +141,24 @@ def propose_base(
     )
 
 
-def language_name(language: str | None) -> str:
-    """Return the name of a language or script."""
-    return str(language).title()
-
-
 def _filter_by_language(bases: list[Base], language: str | None) -> list[Base]:
     matching_bases = [base for base in bases if base.supports_language(language)]
     if not matching_bases:
         hints = [
-            f"The smallest, {base.id}, needs {(base.memory_bytes or 0) / 1e9:.1f} GB: "
-            f"try --base {base.id}."
+            _(
+                "The smallest, {base}, needs {size} GB: try {option}.",
+                base=base.id,
+                size=number((base.memory_bytes or 0) / 1e9, 1),
+                option=f"--base {base.id}",
+            )
             for base in known_bases()
             if base.is_open and base.supports_language(language)
         ]
-        msg = (
-            f"No known base model for {language_name(language)} fits in half of this "
-            f"machine's memory. {''.join(hints[:1])}"
+        msg = _(
+            "No known base model for {language} fits in half of this machine's memory.",
+            language=language_name(language),
         )
-        raise NoBaseError(msg.strip(), language, can_download=False)
+        raise NoBaseError(" ".join([msg, *hints[:1]]), language, can_download=False)
     return matching_bases
 
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from langchain_chatexports._translation import _, number
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import Base, check_safe
 from langchain_chatexports.local_server.bases.cache import (
@@ -86,7 +87,9 @@ def conversion_bytes(base: Base) -> int:
 def conversion_text(base: Base) -> str:
     """Return what a conversion takes as text; empty if none is left."""
     size = conversion_bytes(base)
-    return f"converted once, to {size / 1e9:.1f} GB on this disk" if size else ""
+    if not size:
+        return ""
+    return _("converted once, to {size} GB on this disk", size=number(size / 1e9, 1))
 
 
 def _converted_directory(base: Base, file: Path) -> Path:
