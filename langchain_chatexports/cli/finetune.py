@@ -270,12 +270,12 @@ def _print_earlier_model(data: TrainingData, workspace: Workspace) -> None:
         day = datetime.fromtimestamp(model.created_at).astimezone().date()
         print_line(
             ngettext(
-                "{person} has a model since {day}, {model}; {count} of these examples "
-                "is new. This trains another from the start: continuing with only "
-                "what is new made replies worse.",
-                "{person} has a model since {day}, {model}; {count} of these examples "
-                "are new. This trains another from the start: continuing with only "
-                "what is new made replies worse.",
+                "{person} already has a model from {day}, {model}; {count} of these "
+                "examples is new. This trains another from the start: continuing with "
+                "only what is new made replies worse.",
+                "{person} already has a model from {day}, {model}; {count} of these "
+                "examples are new. This trains another from the start: continuing with "
+                "only what is new made replies worse.",
                 new,
                 person=model.title,
                 day=day,
