@@ -1,7 +1,5 @@
 """When a person answers in a group: whether, after how long, in how many messages."""
 
-from __future__ import annotations
-
 import logging
 import math
 import random
@@ -9,7 +7,7 @@ import time as clock
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from operator import mul
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from langchain_core.chat_sessions import ChatSession
 from langchain_core.messages import BaseMessage
@@ -17,20 +15,14 @@ from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from pydantic import ConfigDict
 
 from langchain_chatexports.chat_loaders.schema import ExportSession
-from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.personas.occasions import (
     Occasion,
     Turn,
     iter_occasions,
     iter_turns,
 )
+from langchain_chatexports.personas.regression import fit_weights, import_numpy
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float64]
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +146,7 @@ class ReplyRhythm(RunnableSerializable[Sequence[BaseMessage], ReplyDecision]):
 
     @classmethod
     def _learn(cls, threads: Sequence[Sequence[Turn]], gap: float) -> Self:
-        np = _import_numpy()
+        np = import_numpy()
         counts = [0] * 24
         for start in (turn.start for turns in threads for turn in turns if turn.is_own):
             counts[int(start // _HOUR) % 24] += 1
@@ -179,14 +171,14 @@ class ReplyRhythm(RunnableSerializable[Sequence[BaseMessage], ReplyDecision]):
         x = np.array([o.features for o in found])
         y = np.array([float(o.reply) for o in found])
         delays = np.log1p([o.delay for o in replies])
-        weights = _fit_weights(x[y == 1], delays, _DELAY_STRENGTH)
+        weights = fit_weights(x[y == 1], delays, _DELAY_STRENGTH)
         expected = x[y == 1] @ np.array(weights)
         bins = max(1, min(_MAX_BINS, len(replies) // _REPLIES_PER_BIN))
         edges = np.quantile(expected, np.arange(1, bins) / bins)
         index = np.searchsorted(edges, expected, side="right")
         quantiles = [np.quantile(delays[index == b], LEVELS) for b in {*index}]
         habits |= {
-            "reply_weights": _fit_weights(x, y, _STRENGTH, _PRIOR, is_binary=True),
+            "reply_weights": fit_weights(x, y, _STRENGTH, _PRIOR, is_binary=True),
             "delay_weights": weights,
             "delay_bins": tuple(edges.tolist()) if len(quantiles) == bins else (),
             "delays": tuple(tuple(values.tolist()) for values in quantiles),
@@ -226,7 +218,8 @@ class ReplyRhythm(RunnableSerializable[Sequence[BaseMessage], ReplyDecision]):
         """Return the probability of an answer on an occasion."""
         if not self.reply_weights:
             return self.rate
-        return _sigmoid(_dot(occasion.features, self.reply_weights))
+        odds = _dot(occasion.features, self.reply_weights)
+        return 1 / (1 + math.exp(-min(max(odds, -30.0), 30.0)))
 
     def score(
         self,
@@ -260,10 +253,6 @@ class ReplyRhythm(RunnableSerializable[Sequence[BaseMessage], ReplyDecision]):
     ) -> ReplyDecision:
         """Return the decision for now."""
         return self._call_with_config(self.decide, input, config, **kwargs)
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-min(max(x, -30.0), 30.0)))
 
 
 def _dot(features: Sequence[float], weights: Sequence[float]) -> float:
@@ -308,49 +297,3 @@ def _is_skilled(rhythm: ReplyRhythm, occasions: Sequence[Occasion]) -> bool:
     return len(gains) >= _MIN_DAYS and total > 1.96 * math.sqrt(
         sum(error**2 for error in errors)
     )
-
-
-def _fit_weights(
-    x: Array,
-    y: Array,
-    strength: float,
-    prior: Sequence[float] = (),
-    *,
-    is_binary: bool = False,
-) -> tuple[float, ...]:
-    """Return the weights of a (logistic) regression, pulled towards the prior."""
-    np = _import_numpy()
-    varies = x.std(axis=0) > 1e-9  # noqa: PLR2004 - rounding errors.
-    scale = np.where(varies, x.std(axis=0), 1.0)
-    mean = np.where(varies, x.mean(axis=0), 0.0)
-    z = (x - mean) / scale
-    center = np.array(prior or [0.0] * len(mean)) * scale
-    penalty = np.diag([1e-6, *[strength] * (len(mean) - 1)])
-
-    def expect(w: Array) -> Any:
-        return 1 / (1 + np.exp(-np.clip(z @ w, -30, 30))) if is_binary else z @ w
-
-    def loss(w: Array) -> float:
-        u = z @ w
-        errors = np.logaddexp(0, u) - y * u if is_binary else (y - u) ** 2 / 2
-        return float(errors.sum() + (w - center) @ penalty @ (w - center) / 2)
-
-    w, step = center, np.ones(len(center))
-    while np.abs(step).max() > 1e-6:  # noqa: PLR2004 - Newton's method has converged.
-        p = expect(w)
-        weighted = z * (p * (1 - p))[:, None] if is_binary else z
-        gradient = z.T @ (y - p) - penalty @ (w - center)
-        step = np.linalg.solve(z.T @ weighted + penalty, gradient)
-        while loss(w + step) > loss(w) + 1e-9:
-            step = step / 2
-        w = w + step
-    return (float(w[0] - w / scale @ mean), *(w / scale)[1:].tolist())
-
-
-def _import_numpy() -> Any:
-    try:
-        import numpy as np
-    except ImportError:
-        feature = "Learning when a person answers"
-        raise MissingExtraError(feature, "evaluate") from None
-    return np
