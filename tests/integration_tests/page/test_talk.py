@@ -18,7 +18,7 @@ from tests.integration_tests.page.conftest import (
     opened,
     wait,
 )
-from tests.unit_tests.builders.workspaces import add_tuned_model
+from tests.unit_tests.builders.workspaces import add_job, add_tuned_model
 
 _BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _NAME = "Rosa <b>Vogt</b>"
@@ -253,14 +253,8 @@ def test_end_of_a_training_is_notified(
     browser.wait_for_connection()
     browser.driver.execute_script(_LOOK_AWAY)
     metadata = {"langchain_chatexports_person": "Tim & Ida"}
-    add_tuned_model(
-        Workspace(tmp_path / "data"),
-        [[("Where are you?", "in the boat")]],
-        [],
-        base=_BASE,
-        base_model=_BASE,
-        metadata=metadata,
-    )
+    workspace = Workspace(tmp_path / "data")
+    add_job(workspace, base=_BASE, base_model=_BASE, metadata=metadata)
     sentence = "Tim & Ida has learned"
     wait(lambda: browser.driver.execute_script("return window.notified") == sentence)
     wait(lambda: browser.driver.title == f"✓ {sentence}")
