@@ -1,19 +1,26 @@
 """Read the headers of a message, and find why it is not part of a talk."""
 
 import re
+from binascii import a2b_base64, a2b_qp
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from email.errors import HeaderParseError
 from email.header import decode_header
+from email.message import Message as Parameters
 from email.utils import getaddresses, mktime_tz, parsedate_tz
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
 
 _MAX_HEADER = 20_000
-_FIELD = re.compile(rb"([!-9;-~]+):([^\n]*(?:\n[ \t][^\n]*)*)\n?")
-_UNIX_LINE = re.compile(rb"From [^\n]*\n")
+_MAX_PARAMETERS = 4_000  # `email` parses them in quadratic time.
+_HEAD = re.compile(
+    rb"(?:From [^\n]*\n)?(?:[!-9;-~]++:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?)*+"
+)
+_FIELD = re.compile(rb"^([!-9;-~]+):([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,500})>")
 _MIN_TIME, _MAX_TIME = 315_532_800, 4_102_444_800  # 1980 to 2100
 _CHARSETS = {"ks_c_5601-1987": "cp949", "gb2312": "gb18030", "iso-8859-1": "cp1252"}
@@ -38,27 +45,31 @@ _FLAG_ROLES = {"T": "deleted", "D": "draft"}
 _AUTOMATIC = re.compile(
     r"(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|mailer-daemon|postmaster|notifications?)@"
 )
-_BULK = frozenset({"bulk", "list", "junk"})
+_BULK_SIGNS = {
+    b"list-id": re.compile(".+"),
+    b"list-unsubscribe": re.compile(".+"),
+    b"precedence": re.compile("bulk|list|junk"),
+    b"auto-submitted": re.compile("(?!no$).+"),
+    b"return-path": re.compile("<>"),
+}
 _PREFIX = re.compile(
     r"(?:(?:re|fwd?|aw|wg|sv|vs|rv|tr|antw|res|enc|回复|返信|转发|答复)(?:\[\d{1,3}\])?\s?[:\uff1a]\s*)+",
     re.IGNORECASE,
 )
 
 
-class Headers:
-    """The headers of a message, which are decoded when they are asked for.
+class Part:
+    """A message or a part of one, whose headers are decoded when they are asked for.
 
-    A mail has 10 to 60 headers, of which `email` would decode all, in several steps.
+    `email` decodes all headers, in several steps, and the data of attachments.
     """
 
     def __init__(self, content: bytes) -> None:
-        self._fields: dict[bytes, bytes] = {}
-        start = _UNIX_LINE.match(content)
-        at = start.end() if start else 0
-        while field := _FIELD.match(content, at):
-            self._fields.setdefault(field[1].lower(), field[2])
-            at = field.end()
-        self._content, self._body_at = content, at
+        head = _HEAD.match(content)
+        self._body_at = head.end() if head else 0
+        self._content = content
+        fields = _FIELD.findall(content, 0, self._body_at)
+        self._fields = {name.lower(): value for name, value in reversed(fields)}
 
     @property
     def body(self) -> bytes:
@@ -66,6 +77,32 @@ class Headers:
         lines = self._content[self._body_at :]
         first, _, rest = lines.partition(b"\n")
         return lines if first.strip(b"\r") else rest
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The type and disposition, whose parameters `email` reads."""
+        parameters = Parameters()
+        for name in (b"content-type", b"content-disposition"):
+            if value := self._fields.get(name):
+                text = value[:_MAX_PARAMETERS].decode("utf-8", LEGACY_FALLBACK)
+                parameters[name.decode()] = "".join(text.splitlines()).strip()
+        return parameters
+
+    @property
+    def parts(self) -> "Iterator[Part]":
+        """The parts of a multipart message."""
+        boundary = (self.parameters.get_boundary() or "").encode()
+        mark = re.compile(rb"\n--%b(--)?[ \t\r]*(?=\n|\Z)" % re.escape(boundary))
+        body = b"\n" + self.body
+        begin = None
+        for found in mark.finditer(body) if boundary else ():
+            if begin is not None:
+                yield Part(body[begin : found.start()].removesuffix(b"\r"))
+            begin = found.end() + 1
+            if found[1]:
+                return
+        if begin is not None:
+            yield Part(body[begin:])
 
     def get(self, name: bytes) -> str:
         """Return the first header of a name, which is in lower case, on one line.
@@ -77,6 +114,20 @@ class Headers:
             return ""
         text = value[:_MAX_HEADER].decode("utf-8", LEGACY_FALLBACK)
         return " ".join(text.split())
+
+    def decode(self, charset: str) -> str:
+        """Return the text of the body."""
+        data, encoding = self.body, self.get(b"content-transfer-encoding").lower()
+        if encoding == "quoted-printable":
+            data = a2b_qp(data)
+        elif encoding == "base64":
+            data = _NOT_BASE64.sub(b"", data)
+            # Of a text that was cut, half a byte may remain.
+            data = data[:-1] if len(data) % 4 == 1 else data
+            data = a2b_base64(data + b"=" * (-len(data) % 4))
+        text = replace_lone_surrogates(decode_bytes(data, charset))
+        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+        return text.replace("\u00a0", " ")
 
 
 def decode_words(value: str) -> str:
@@ -105,18 +156,17 @@ def decode_bytes(data: bytes, charset: str) -> str:
             return data.decode(name)
         except (LookupError, ValueError):
             continue
-    is_known = charset not in {"utf-8", "cp1252"}
-    with suppress(LookupError, ValueError):
-        if is_known:
+    if charset not in {"utf-8", "cp1252"}:
+        with suppress(LookupError, ValueError):
             return data.decode(charset, "replace")
     return data.decode("utf-8", LEGACY_FALLBACK)
 
 
-def read_addresses(headers: Headers, *names: bytes) -> dict[str, str]:
+def read_addresses(part: Part, *names: bytes) -> dict[str, str]:
     """Return the names of people, by address in lower case."""
     found: dict[str, str] = {}
-    for value in (headers.get(name) for name in names):
-        for address, name in _parse_addresses(value) if value else ():
+    for value in filter(None, map(part.get, names)):
+        for address, name in _parse_addresses(value):
             found[address] = name or found.get(address, "")
     return found
 
@@ -136,62 +186,59 @@ def _parse_addresses(value: str) -> tuple[tuple[str, str], ...]:
     return tuple(people)
 
 
-def read_ids(headers: Headers, name: bytes) -> list[str]:
+def read_ids(part: Part, name: bytes) -> list[str]:
     """Return the message ids in a header."""
-    value = headers.get(name)
-    return _MESSAGE_ID.findall(value) or (
-        [value] if "@" in value and " " not in value else []
-    )
+    value = part.get(name)
+    is_bare = "@" in value and " " not in value
+    return _MESSAGE_ID.findall(value) or ([value] if is_bare else [])
 
 
-def read_time(headers: Headers, separator_date: str) -> int | None:
+def read_time(part: Part, separator_date: str) -> int | None:
     """Return when a message was sent, from the first header with a plausible date."""
-    names = (b"date", b"received", b"")
-    for name in names:
-        value = headers.get(name).rpartition(";")[2] if name else separator_date
-        try:
-            parsed = parsedate_tz(value[:200])
-            seconds = mktime_tz(parsed) if parsed else 0
-        except (ValueError, OverflowError, IndexError, TypeError):
-            continue
+    for name in (b"date", b"received", b""):
+        value = part.get(name).rpartition(";")[2] if name else separator_date
+        seconds = _parse_date(value[:200])
         if _MIN_TIME < seconds < _MAX_TIME:
             return seconds * MICROSECONDS
     return None
 
 
-def read_roles(headers: Headers, *folders: str) -> set[str]:
-    """Return the roles of a message by labels, flags and folders, such as `sent`."""
-    labels = decode_words(headers.get(b"x-gmail-labels")).split(",")
-    words = (label.strip(' "').casefold() for label in (*labels, *folders))
-    roles = {_ROLES[word] for word in words if word in _ROLES}
-    status = headers.get(b"x-mozilla-status")
+def _parse_date(text: str) -> int:
+    """Return seconds since 1970; 0 if it is not a date."""
+    try:
+        parsed = parsedate_tz(text)
+        return mktime_tz(parsed) if parsed else 0
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return 0
+
+
+def read_roles(part: Part) -> set[str]:
+    """Return the roles of a message by labels and flags, such as `sent`."""
+    labels = decode_words(part.get(b"x-gmail-labels"))
+    roles = find_roles(labels.split(",")) if labels else set()
+    status = part.get(b"x-mozilla-status")
     if re.fullmatch("[0-9a-fA-F]{4}", status) and int(status, 16) & _EXPUNGED:
         roles.add("deleted")
     return roles
 
 
-def read_flags(file_name: str) -> set[str]:
-    """Return the roles of a message by the flags in a Maildir's file name."""
-    match = _FLAGS.search(file_name)
-    flags = match[1] if match else ""
-    return {_FLAG_ROLES[flag] for flag in flags if flag in _FLAG_ROLES}
+def find_roles(names: Iterable[str], file_name: str = "") -> set[str]:
+    """Return the roles of labels or folders, and of the flags in a Maildir."""
+    words = (name.strip(' "').casefold() for name in names)
+    flags = _FLAGS.search(file_name)
+    roles = {_FLAG_ROLES.get(flag, "") for flag in (flags[1] if flags else "")}
+    return (roles | {_ROLES.get(word, "") for word in words}) - {""}
 
 
-def find_reason(headers: Headers, roles: set[str], sender: str) -> str:
+def find_reason(part: Part, roles: Collection[str], sender: str) -> str:
     """Return why a message is skipped: a role, or `bulk`; empty if it is not."""
-    for role in REASONS:
-        if role in roles:
-            return role
-    automatic = headers.get(b"auto-submitted").lower()
-    is_bulk = (
-        headers.get(b"list-id")
-        or headers.get(b"list-unsubscribe")
-        or headers.get(b"precedence").lower() in _BULK
-        or (automatic and automatic != "no")
-        or headers.get(b"return-path") == "<>"
-        or _AUTOMATIC.match(sender)
+    reason = next((role for role in REASONS if role in roles), "")
+    if reason or "sent" in roles:
+        return reason
+    is_bulk = _AUTOMATIC.match(sender) or any(
+        sign.fullmatch(part.get(name).lower()) for name, sign in _BULK_SIGNS.items()
     )
-    return "bulk" if is_bulk and "sent" not in roles else ""
+    return "bulk" if is_bulk else ""
 
 
 def clean_subject(subject: str) -> str:

@@ -4,13 +4,13 @@ HTML has neither user ids nor chat types, so names are used instead. Telegram es
 text and attributes, so every message tag begins a message.
 """
 
-import html
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 
 from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.markup import unescape
 from langchain_chatexports.chat_loaders.telegram.records import Chat, Reaction, Record
 from langchain_chatexports.exceptions import ChatExportError
 
@@ -39,7 +39,6 @@ _DATE = re.compile(
 )
 _LINE_BREAK, _BREAK_TAG = "\0", re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
-_LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{10,};?")
 _DELETED = "Deleted Account"
 _VIA_BOT = re.compile(r" via (@\w+)$")
 
@@ -220,7 +219,7 @@ def _find_name(block: str) -> str:
 def _extract_text(source: str) -> str:
     """Return the text of a block, with line breaks only for `<br>`."""
     text = _TAG.sub("", _BREAK_TAG.sub(_LINE_BREAK, source))
-    text = html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
+    text = unescape(text)
     lines = filter(None, (line.strip() for line in text.split("\n")))
     return " ".join(lines).replace(_LINE_BREAK, "\n").strip()
 
