@@ -7,7 +7,7 @@ from copy import copy
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Self, cast
+from typing import ClassVar, Self, TypeVar, cast
 
 from langchain_core.chat_sessions import ChatSession
 from typing_extensions import TypedDict
@@ -18,6 +18,7 @@ from langchain_chatexports.chat_loaders.conversation import (
 )
 from langchain_chatexports.chat_loaders.display_names import KnownNames
 from langchain_chatexports.chat_loaders.duplicates import Originals
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.messages import KINDS, Conversation, Person
 from langchain_chatexports.chat_loaders.names import name_key
@@ -26,7 +27,9 @@ from langchain_chatexports.chat_loaders.pipe import PipeableChatLoader
 from langchain_chatexports.chat_loaders.reading import Reading, Selection, Steps
 from langchain_chatexports.chat_loaders.schema import ExportSession
 from langchain_chatexports.chat_loaders.session_source import closing_iterator
-from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+
+_T = TypeVar("_T")
 
 
 class LoaderOptions(TypedDict, total=False):
@@ -58,6 +61,9 @@ class ChatExportLoader(PipeableChatLoader):
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
     """Suffixes of the files to read, in lower case; empty if `conversations` opens the
     path itself."""
+
+    missing: ClassVar[str] = ""
+    """What an error says about a path without an export, and what to do."""
 
     has_parts: ClassVar[bool] = False
     """Whether several recognized files, zips or folders are read as one export."""
@@ -142,10 +148,32 @@ class ChatExportLoader(PipeableChatLoader):
     def matches(cls, files: ExportFiles) -> bool:
         """Return whether files are an export of this format.
 
-        Looks at names and first bytes only. By default, the format is not recognized.
+        Looks at names and first bytes only. By default, one of them is an export.
         """
-        del files
+        return any(map(cls.is_export, files.named(*cls.suffixes)))
+
+    @classmethod
+    def is_export(cls, file: ExportFile) -> bool:
+        """Return whether a file is an export by itself, by its first bytes."""
+        del file
         return False
+
+    def read_exports(
+        self, files: ExportFiles, read: Callable[[ExportFile], _T]
+    ) -> Iterator[_T]:
+        """Yield what `read` returns for each export; a single file is always read.
+
+        Raises:
+            ExportFormatError: If there is no export.
+        """
+        exports = files.files if files.is_single_file else filter(self.is_export, files)
+        is_missing = True
+        for _, content in files.read_each(exports, read):
+            is_missing = False
+            yield content
+        if is_missing and not files.unreadable:
+            msg = f"{files.path} {self.missing}"
+            raise ExportFormatError(msg, path=files.path)
 
     def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
         """Yield the people of the export, to look up names before the export is read.

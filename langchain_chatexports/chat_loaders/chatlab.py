@@ -33,7 +33,7 @@ from langchain_chatexports.chat_loaders.messages import (
     attachment,
 )
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
 _HEAD_BYTES = 1 << 16
 _MAX_LINE = 1 << 24
@@ -163,12 +163,17 @@ class ChatLabChatLoader(ChatExportLoader):
     platform = "chatlab"
     label = "ChatLab export"
     suffixes = (".json", ".jsonl")
+    missing = f"contains no chat from ChatLab. {_EXPECTED}"
     has_parts = True
 
     @classmethod
-    def matches(cls, files: ExportFiles) -> bool:
+    def is_export(cls, file: ExportFile) -> bool:
         """Return whether a file has ChatLab's keys in its first bytes."""
-        return any(map(_is_export, files.named(*cls.suffixes)))
+        head = file.head(_HEAD_BYTES)
+        if not head.startswith((b"{", b"#")):
+            return False
+        has_names = _NAME_KEY.search(head) and _OTHER_KEYS.search(head)
+        return bool(_HEADER_KEY.search(head) or has_names)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, combined from all its exports.
@@ -177,28 +182,11 @@ class ChatLabChatLoader(ChatExportLoader):
             ExportFormatError: If there is no chat, or a file is damaged.
         """
         chats: dict[str, list[_Chat]] = defaultdict(list)
-        exports = files.files if files.is_single_file else filter(_is_export, files)
-        for file in exports:
-            try:
-                chat = _read_chat(file, files)
-            except ChatExportError as error:
-                files.skip(error, file)
-            else:
-                chats[chat.id].append(chat)
-                files.check_count(len(chat.rows))
-        if not chats and not files.unreadable:
-            msg = f"{files.path} contains no chat from ChatLab. {_EXPECTED}"
-            raise ExportFormatError(msg, path=files.path)
+        for chat in self.read_exports(files, partial(_read_chat, files=files)):
+            chats[chat.id].append(chat)
+            files.check_count(len(chat.rows))
         for chat_id in sorted(chats):
             yield _build_conversation(chat_id, chats.pop(chat_id))
-
-
-def _is_export(file: ExportFile) -> bool:
-    head = file.head(_HEAD_BYTES)
-    if not head.startswith((b"{", b"#")):
-        return False
-    has_names = _NAME_KEY.search(head) and _OTHER_KEYS.search(head)
-    return bool(_HEADER_KEY.search(head) or has_names)
 
 
 def _build_conversation(chat_id: str, chats: list[_Chat]) -> Conversation:

@@ -5,7 +5,7 @@ and files that unpack to far more than a chat are skipped with a warning.
 """
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -147,6 +147,18 @@ class ExportFiles:
             # Mailboxes without a suffix were chosen when the files were listed.
             if self.is_single_file or has_suffix(path, suffixes, lambda _: True):
                 yield file
+
+    def read_each(
+        self, files: Iterable[ExportFile], read: Callable[[ExportFile], _T]
+    ) -> Iterator[tuple[ExportFile, _T]]:
+        """Yield each file with what `read` returns for it; skip unreadable files."""
+        for file in files:
+            try:
+                content = read(file)
+            except ChatExportError as error:
+                self.skip(error, file)
+            else:
+                yield file, content
 
     def collect(self, messages: Iterable[_T]) -> Iterator[_T]:
         """Read the messages of a conversation, with `check_count`.

@@ -34,7 +34,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Person,
     attachment,
 )
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
 _FIRST_LINE = re.compile(rb'\s*\{[^{}]*"backupTimeMs"')
 _HEAD_BYTES = 4096
@@ -84,21 +84,21 @@ class SignalChatLoader(ChatExportLoader):
     platform = "signal"
     label = "Signal export"
     suffixes = (".jsonl",)
+    missing = (
+        "contains no main.jsonl of a Signal export. Pass the folder that Signal "
+        "exported the chat history to."
+    )
 
     @classmethod
-    def matches(cls, files: ExportFiles) -> bool:
-        """Return whether files are a Signal export, by their first bytes."""
-        return any(map(is_export, files))
+    def is_export(cls, file: ExportFile) -> bool:
+        """Return whether a file begins with the header line of a Signal export."""
+        is_jsonl = file.name.lower().endswith(".jsonl")
+        return is_jsonl and _FIRST_LINE.match(file.head(_HEAD_BYTES)) is not None
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, combined from all exports."""
         conversations: dict[str, Conversation] = {}
-        for file in filter(is_export, files):
-            try:
-                chats = _read_chats(file)
-            except ChatExportError as error:
-                files.skip(error, file)
-                continue
+        for file, chats in files.read_each(filter(self.is_export, files), _read_chats):
             if chats.is_cut:
                 files.report_cut(file)
             for conversation in _make_conversations(chats):
@@ -106,18 +106,9 @@ class SignalChatLoader(ChatExportLoader):
                 if earlier is not conversation:
                     earlier.messages = chain(earlier.messages, conversation.messages)
         if not conversations and not files.unreadable:
-            msg = (
-                f"{files.path} contains no main.jsonl of a Signal export. Pass the "
-                "folder that Signal exported the chat history to."
-            )
+            msg = f"{files.path} {self.missing}"
             raise ExportFormatError(msg, path=files.path)
         yield from conversations.values()
-
-
-def is_export(file: ExportFile) -> bool:
-    """Return whether a file begins with the header line of a Signal export."""
-    is_jsonl = file.name.lower().endswith(".jsonl")
-    return is_jsonl and _FIRST_LINE.match(file.head(_HEAD_BYTES)) is not None
 
 
 def _read_chats(file: ExportFile) -> Chats:

@@ -1,6 +1,5 @@
 """Load the chats that Skype exported before it closed in 2025 (`messages.json`)."""
 
-import html
 import re
 import tarfile
 from collections import defaultdict
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -22,6 +21,7 @@ from langchain_chatexports.chat_loaders.json_data import (
     decode_record,
     iter_dicts,
 )
+from langchain_chatexports.chat_loaders.markup import strip_tags, unescape
 from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     DetectedOwner,
@@ -31,7 +31,7 @@ from langchain_chatexports.chat_loaders.messages import (
     reactions,
 )
 from langchain_chatexports.chat_loaders.times import sort_key, to_microseconds
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
 _HEAD_BYTES = 4096
 _USER_KEY = re.compile(rb'"userId"\s*:\s*"')
@@ -39,8 +39,6 @@ _OTHER_KEYS = re.compile(rb'"(?:exportDate|conversations)"\s*:')
 _FILE_NAME = "messages.json"
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _TAR_NAMES = (b"messages.json", b"endpoints.json", b"media/")
-_MAX_MEMBERS = 100_000
-_MAX_BYTES = 1 << 31
 _SPEECH = frozenset({"Text", "RichText", "InviteFreeRelationshipChanged/Initialized"})
 # The text of these is a sentence of the app, in the sender's language.
 _ATTACHMENTS = {
@@ -60,11 +58,9 @@ _REACTIONS |= {"sad": "😢", "angry": "😠"}
 _NOBODY = frozenset({"", "Unknown User", "Export Owner"})
 _BOT, _SERVICE, _GROUP = "28:", "48:", "19:"
 _PREFIX = re.compile(r"^\d{1,3}:")
-_TAG = re.compile(r"<(/?)([A-Za-z_][\w:]*)((?:\s[^<>]*)?)>")
 _ATTRIBUTE = re.compile(r'([\w:]{1,40})="([^"<>]*)"')
 _ORIGINAL_NAME = re.compile(r'<OriginalName v="([^"<>]{1,300})"')
-_LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{10,};?")
-_EDIT_PREFIX = re.compile(r"Edited previous message: ")
+_EDIT_PREFIX = "Edited previous message: "
 _DIGITS = re.compile(r"\d{1,16}", re.ASCII)
 
 
@@ -89,15 +85,6 @@ _CHAT_DECODER = msgspec.json.Decoder(_Chat)
 _RECORD_DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
-class _Content(NamedTuple):
-    """The text of a message without markup and quotation."""
-
-    text: str
-    quoted_id: str
-    first_version: str
-    """When the message that this one edits was sent, in milliseconds."""
-
-
 class SkypeChatLoader(ChatExportLoader):
     """Load the chats of Skype's export (`messages.json`, or the `.tar` with it).
 
@@ -108,12 +95,19 @@ class SkypeChatLoader(ChatExportLoader):
     platform = "skype"
     label = "Skype export"
     suffixes = (".json", ".tar")
+    missing = (
+        "contains no chats from Skype. Pass messages.json, or the .tar file that "
+        "contains it."
+    )
     has_parts = True
 
     @classmethod
-    def matches(cls, files: ExportFiles) -> bool:
-        """Return whether a file is Skype's, by its first bytes."""
-        return any(map(_is_export, files.named(*cls.suffixes)))
+    def is_export(cls, file: ExportFile) -> bool:
+        """Return whether a file is Skype's."""
+        head = file.head(_HEAD_BYTES)
+        if _is_tar(head):
+            return any(name in head for name in _TAR_NAMES)
+        return bool(_USER_KEY.search(head) and _OTHER_KEYS.search(head))
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield each chat, combined from all exports.
@@ -123,13 +117,7 @@ class SkypeChatLoader(ChatExportLoader):
         """
         chats: dict[str, list[_Chat]] = defaultdict(list)
         owner = ""
-        exports = files.files if files.is_single_file else filter(_is_export, files)
-        for file in exports:
-            try:
-                export = _read_export(file)
-            except ChatExportError as error:
-                files.skip(error, file)
-                continue
+        for export in self.read_exports(files, _read_export):
             files.check_count(len(export.conversations))
             owner = _person_of(export.userId)
             for raw in export.conversations:
@@ -138,22 +126,9 @@ class SkypeChatLoader(ChatExportLoader):
                     files.unreadable += 1
                 else:
                     chats[chat.id].append(chat)
-        if not chats and not files.unreadable:
-            msg = (
-                f"{files.path} contains no chats from Skype. Pass messages.json, or "
-                "the .tar file that contains it."
-            )
-            raise ExportFormatError(msg, path=files.path)
         people: dict[str, Person] = {}
         for chat_id in list(chats):
             yield _build_conversation(chat_id, chats.pop(chat_id), owner, people)
-
-
-def _is_export(file: ExportFile) -> bool:
-    head = file.head(_HEAD_BYTES)
-    if _is_tar(head):
-        return any(name in head for name in _TAR_NAMES)
-    return bool(_USER_KEY.search(head) and _OTHER_KEYS.search(head))
 
 
 def _is_tar(head: bytes) -> bool:
@@ -172,15 +147,13 @@ def _read_export(file: ExportFile) -> _Export:
 def _read_tar(file: ExportFile) -> bytes:
     try:
         with file.open() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for number, member in enumerate(archive):
+            for member in archive:
+                name = member.name.rpartition("/")[2]
                 # A sparse file of a few bytes unpacks to any size.
-                is_file = member.isfile() and not member.issparse()
-                is_file = is_file and 0 <= member.size < _MAX_BYTES
-                if is_file and member.name.rpartition("/")[2] == _FILE_NAME:
-                    content = archive.extractfile(member)
-                    return content.read() if content else b""
-                if number > _MAX_MEMBERS:
-                    break
+                if name != _FILE_NAME or member.issparse():
+                    continue
+                if content := archive.extractfile(member):
+                    return content.read()
     except tarfile.TarError as error:
         msg = f"{file.label} is damaged ({error}). Copy the export again."
         raise ExportFormatError(msg, path=file.path) from None
@@ -251,64 +224,51 @@ def _convert_message(record: dict[str, Any], chat_id: str) -> tuple[Message, boo
     """Return a message, and whether it edits another one."""
     type_ = clean_text(record.get("messagetype"))
     source = record.get("content")
-    content = _read_content(source if isinstance(source, str) else "")
+    source = source if isinstance(source, str) else ""
     properties = record.get("properties")
     properties = properties if isinstance(properties, dict) else {}
     mri = clean_text(record.get("from")).rpartition("/")[2]
-    id_ = clean_text(record.get("id"))
-    row = Message(_read_time(record), _person_of(mri), content.text)
-    row.id = f"{chat_id}:{id_}" if id_ else ""
-    is_edit = bool(content.first_version)
-    if is_edit:
-        row.id, row.extra["edited"] = f"{chat_id}:{content.first_version}", True
-        row.time = int(content.first_version) * 1000
+    row = Message(_read_time(record), _person_of(mri), "")
+    if id_ := clean_text(record.get("id")):
+        row.id = f"{chat_id}:{id_}"
+    is_edit = _read_content(source, row, chat_id)
     if properties.get("deletetime") or (is_edit and not row.text):
         row.kind, row.text = "unsent", ""
     elif kind := _ATTACHMENTS.get(type_):
-        name = _ORIGINAL_NAME.search(source if isinstance(source, str) else "")
-        file_name = html.unescape(name[1]) if name else ""
+        name = _ORIGINAL_NAME.search(source)
+        file_name = unescape(name[1]) if name else ""
         row.extra["attachments"], row.text = [attachment(file_name, kind=kind)], ""
     elif type_ not in _SPEECH:
-        row.kind, row.extra["system"] = "system", _name_of_type(type_)
+        name_of_type = type_.rpartition("/")[2].lower() or "none"
+        row.kind, row.extra["system"] = "system", name_of_type
     elif mri.startswith(_BOT):
         row.kind = "bot"
     if properties.get("edittime"):
         row.extra["edited"] = True
-    if content.quoted_id:
-        row.extra["reply_to"] = {"id": f"{chat_id}:{content.quoted_id}"}
     if items := list(_read_reactions(properties.get("emotions"))):
         row.extra["reactions"] = items
     return row, is_edit
 
 
-def _name_of_type(type_: str) -> str:
-    return (
-        "call" if type_ == "Event/Call" else type_.rpartition("/")[2].lower() or "none"
-    )
+def _read_content(source: str, row: Message, chat_id: str) -> bool:
+    """Set the text without quotation; return whether it edits another message."""
+    first_version = ""
 
+    def is_quotation(name: str, tag: str) -> bool:
+        nonlocal first_version
+        attributes = dict(_ATTRIBUTE.findall(tag))
+        if name == "quote" and (id_ := attributes.get("messageid")):
+            row.extra["reply_to"] = {"id": f"{chat_id}:{id_}"}
+        if name == "e_m" and _DIGITS.fullmatch(attributes.get("ts_ms", "")):
+            first_version = attributes["ts_ms"]
+        return name == "quote"
 
-def _read_content(source: str) -> _Content:
-    """Remove tags and quotations. What is not a tag is text."""
-    parts: list[str] = []
-    at = depth = 0
-    quoted_id = first_version = ""
-    for tag in _TAG.finditer(source):
-        if not depth:
-            parts.append(source[at : tag.start()])
-        at = tag.end()
-        is_end, name = bool(tag[1]), tag[2].lower()
-        if name == "quote":
-            depth = max(0, depth + (-1 if is_end else 1))
-            if not is_end:
-                quoted_id = dict(_ATTRIBUTE.findall(tag[3])).get("messageid", quoted_id)
-        elif name == "e_m":
-            edited = dict(_ATTRIBUTE.findall(tag[3])).get("ts_ms", "")
-            first_version = edited if _DIGITS.fullmatch(edited) else first_version
-    parts.append("" if depth else source[at:])
-    text = html.unescape(_LONG_REFERENCE.sub("\ufffd", "".join(parts))).strip()
+    row.text = clean_text(strip_tags(source, is_quotation))
     if first_version:
-        text = _EDIT_PREFIX.sub("", text, count=1)
-    return _Content(clean_text(text), quoted_id, first_version)
+        row.text = row.text.replace(_EDIT_PREFIX, "", 1).strip()
+        row.id, row.extra["edited"] = f"{chat_id}:{first_version}", True
+        row.time = int(first_version) * 1000
+    return bool(first_version)
 
 
 def _read_time(record: dict[str, Any]) -> int | None:

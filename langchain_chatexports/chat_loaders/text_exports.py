@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import ClassVar, Unpack
@@ -29,7 +30,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Message,
     Person,
 )
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
 _HEAD_BYTES = 4096
 _MAX_BYTES = 1 << 28
@@ -128,11 +129,6 @@ class TextChatLoader(ChatExportLoader):
     def read_chat(self, text: str, file: ExportFile, clock: LocalClock) -> TextChat:
         """Parse a file, whose lines end in LF or CRLF."""
 
-    @classmethod
-    def matches(cls, files: ExportFiles) -> bool:
-        """Return whether a file's first lines are those of a chat."""
-        return any(map(cls._is_export, files))
-
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the chats by name.
 
@@ -140,16 +136,11 @@ class TextChatLoader(ChatExportLoader):
             ExportFormatError: If there is no chat.
         """
         exports: dict[str, list[TextChat]] = defaultdict(list)
-        for file in files.files if files.is_single_file else self._find_chats(files):
-            try:
-                chat = self._read_file(file, files)
-            except ChatExportError as error:
-                files.skip(error, file)
-                continue
+        for chat in self.read_exports(files, partial(self._read_file, files=files)):
             exports[chat.name or chat.id].append(chat)
-        if not exports and not files.unreadable:
-            msg = f"{files.path} contains no chat. {self.remedy}"
-            raise ExportFormatError(msg, path=files.path)
+        others = len(files.files) - sum(map(self.is_export, files))
+        if others and not files.is_single_file:
+            files.details["other_texts"] = others
         report_local_times(self.timezone, files)
         all_chats = chain.from_iterable(exports.values())
         owners = Counter(chat.owner.id for chat in all_chats if chat.owner)
@@ -163,18 +154,13 @@ class TextChatLoader(ChatExportLoader):
         yield from ()
 
     @classmethod
-    def _is_export(cls, file: ExportFile) -> bool:
+    def is_export(cls, file: ExportFile) -> bool:
+        """Return whether a file's first lines are those of a chat."""
         if not file.name.lower().endswith(cls.suffixes):
             return False
         head = file.head(_HEAD_BYTES)
         text, _ = decode_text(head, cls.encodings, is_cut=True)
         return cls.is_chat([line.rstrip("\r") for line in text.split("\n")])
-
-    def _find_chats(self, files: ExportFiles) -> list[ExportFile]:
-        chats = [file for file in files if self._is_export(file)]
-        if others := len(files.files) - len(chats):
-            files.details["other_texts"] = others
-        return chats
 
     def _read_file(self, file: ExportFile, files: ExportFiles) -> TextChat:
         if file.size > _MAX_BYTES:

@@ -179,12 +179,7 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
     """Group the files by channel, in the order of the files."""
     parts_by_channel: dict[str, list[tuple[int, Head, ExportFile]]] = defaultdict(list)
     others: list[ExportFile] = []
-    for file in files:
-        try:
-            head = _read_head(file)
-        except ChatExportError as error:
-            files.skip(error, file)
-            continue
+    for file, head in files.read_each(files, _read_head):
         if head is None:
             others.append(file)
         else:
@@ -215,12 +210,7 @@ def _read_messages(
 ) -> list[Message]:
     """Return the messages of a channel, sorted by id, which increases with time."""
     rows: list[Message] = []
-    for file in channel.files:
-        try:
-            content = read_file(file)
-        except ChatExportError as error:
-            files.skip(error, file)
-            continue
+    for file, content in files.read_each(channel.files, read_file):
         if content.is_cut:
             files.report_cut(file)
         elif missing := content.missing:

@@ -9,6 +9,7 @@ import msgspec
 
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
+from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.mail.bodies import (
     MAX_PARTS,
@@ -36,7 +37,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Person,
 )
 from langchain_chatexports.chat_loaders.times import sort_key
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
 _PAIR = 2
 _MAX_MEMBERS = 50
@@ -69,12 +70,17 @@ class EmailChatLoader(ChatExportLoader):
     platform = "email"
     label = "e-mail"
     suffixes = ("mbox", ".mbx", ".eml", ".gz")
+    missing = (
+        "contains no e-mail. Export your mail as mbox: from Gmail with Google Takeout, "
+        "from Thunderbird or Apple Mail. For Outlook, import its file into Thunderbird "
+        "first."
+    )
     has_parts = True
 
     @classmethod
-    def matches(cls, files: ExportFiles) -> bool:
+    def is_export(cls, file: ExportFile) -> bool:
         """Return whether a file begins like an mbox, or with a message's headers."""
-        return any(map(is_mail, files.named(*cls.suffixes)))
+        return is_mail(file)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
         """Yield the threads, the most recently active last.
@@ -82,41 +88,38 @@ class EmailChatLoader(ChatExportLoader):
         Raises:
             ExportFormatError: If there is no message, or a file is damaged.
         """
-        mailbox = _Mailbox(self.keep)
-        mail_files = list(filter(is_mail, files))
-        for file in mail_files:
-            folder = "".join(file.folders[-1:])
-            folders = (file.name.partition(".")[0] or folder, folder.partition(".")[0])
-            roles = find_roles(folders, file.name)
-            try:
-                with file.open() as stream:
-                    for content, date in split_mails(file, stream, files.spend):
-                        parts = min(content.count(b"\n--"), MAX_PARTS)
-                        files.spend(_MAIL_WORK + _PART_WORK * parts)
-                        mailbox.add(Part(content), date, roles)
-                        files.check_count(len(mailbox.items))
-            except ChatExportError as error:
-                files.skip(error, file)
-        if not mail_files:
-            msg = (
-                f"{files.path} contains no e-mail. Export your mail as mbox: from "
-                "Gmail with Google Takeout, from Thunderbird or Apple Mail. For "
-                "Outlook, import its file into Thunderbird first."
-            )
-            raise ExportFormatError(msg, path=files.path)
+        mailbox = _Mailbox(self.keep, files)
+        for _ in self.read_exports(files, mailbox.read):
+            pass
         yield from mailbox.conversations()
 
 
 class _Mailbox:
     """The messages of all files, and the names of people by address."""
 
-    def __init__(self, keep: Collection[str]) -> None:
-        self.items: list[_Item] = []
+    def __init__(self, keep: Collection[str], files: ExportFiles) -> None:
+        self._files = files
+        self._items: list[_Item] = []
         self._wanted = {"text", *keep}
         self._names: dict[str, str] = {}
         self._delivered: Counter[str] = Counter()
 
-    def add(self, mail: Part, date: str, file_roles: AbstractSet[str]) -> None:
+    def read(self, file: ExportFile) -> None:
+        """Add the messages of a file."""
+        if not is_mail(file):
+            msg = f"{file.path} {EmailChatLoader.missing}"
+            raise ExportFormatError(msg, path=file.path)
+        folder = "".join(file.folders[-1:])
+        folders = (file.name.partition(".")[0] or folder, folder.partition(".")[0])
+        roles = find_roles(folders, file.name)
+        with file.open() as stream:
+            for content, date in split_mails(file, stream, self._files.spend):
+                parts = min(content.count(b"\n--"), MAX_PARTS)
+                self._files.spend(_MAIL_WORK + _PART_WORK * parts)
+                self._add(Part(content), date, roles)
+                self._files.check_count(len(self._items))
+
+    def _add(self, mail: Part, date: str, file_roles: AbstractSet[str]) -> None:
         """Add a message, with the date of its separator."""
         roles = read_roles(mail) | file_roles
         senders = read_addresses(mail, b"from") or read_addresses(mail, b"sender")
@@ -149,7 +152,7 @@ class _Mailbox:
             [*people][:_MAX_MEMBERS],
             "sent" in roles,
         )
-        self.items.append(item)
+        self._items.append(item)
 
     def conversations(self) -> Iterator[Conversation]:
         """Yield the threads, the most recently active last, and free their messages."""
@@ -163,17 +166,17 @@ class _Mailbox:
             name = self._names.get(owner.id) or owner.id
             people[owner.id] = Person(name, (owner.id, *sorted(own - {owner.id})))
         threads = self._find_threads()
-        self.items.clear()
+        self._items.clear()
         while threads:
             yield _build_conversation(threads.pop(), people, own, owner)
 
     def _find_owner(self) -> tuple[set[str], DetectedOwner | None]:
         """Return the owner's addresses, and the most common one."""
-        sent = Counter(item.message.sender for item in self.items if item.is_sent)
+        sent = Counter(item.message.sender for item in self._items if item.is_sent)
         sent.pop("", None)
         if sent:
             return {*sent}, DetectedOwner(sent.most_common(1)[0][0], "sent mail")
-        senders = {item.message.sender for item in self.items}
+        senders = {item.message.sender for item in self._items}
         for address, _ in self._delivered.most_common(1):
             if address in senders:
                 return {address}, DetectedOwner(address, "delivered mail")
@@ -182,12 +185,12 @@ class _Mailbox:
     def _find_threads(self) -> list[list[_Item]]:
         """Return the messages by thread, the most recently active thread first."""
         sets = DisjointSets()
-        for number, item in enumerate(self.items):
+        for number, item in enumerate(self._items):
             keys = [f"gmail:{item.thread}"] if item.thread else []
             for key in (*keys, *item.ids):
                 sets.join(number, key)
         threads: dict[object, list[_Item]] = defaultdict(list)
-        for number, item in enumerate(self.items):
+        for number, item in enumerate(self._items):
             threads[sets.find(number)].append(item)
         ordered = list(map(_sort, threads.values()))
         ordered.sort(key=lambda thread: -sort_key(thread[-1].message.time))

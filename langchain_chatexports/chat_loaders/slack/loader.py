@@ -34,7 +34,6 @@ from langchain_chatexports.chat_loaders.slack.workspace import (
     read_workspace,
 )
 from langchain_chatexports.chat_loaders.times import EPOCH
-from langchain_chatexports.exceptions import ChatExportError
 
 _HEAD_BYTES = 4096
 _MAX_INSPECTED_FILES = 20
@@ -143,12 +142,7 @@ def _read_messages(
 def _convert_records(
     channel: Channel, converter: MessageConverter, files: ExportFiles
 ) -> Iterator[Converted]:
-    for file in channel.files:
-        try:
-            raws = read_records(file)
-        except ChatExportError as error:
-            files.skip(error, file)
-            continue
+    for _, raws in files.read_each(channel.files, read_records):
         if raws is None:
             files.details["other_files"] += 1
             continue

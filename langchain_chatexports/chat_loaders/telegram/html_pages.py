@@ -124,13 +124,8 @@ def _read_records(
     pages: tuple[ExportFile, ...], files: ExportFiles
 ) -> Iterator[Record | None]:
     reader = PageReader()
-    for page in pages:
-        try:
-            text = page.read().decode("utf-8", "replace")
-        except ChatExportError as error:
-            files.skip(error, page)
-            continue
-        yield from reader.read(text)
+    for _, content in files.read_each(pages, ExportFile.read):
+        yield from reader.read(content.decode("utf-8", "replace"))
 
 
 class PageReader:

@@ -32,7 +32,6 @@ from langchain_chatexports.chat_loaders.telegram.records import (
     User,
     get_peer_id,
 )
-from langchain_chatexports.exceptions import ChatExportError
 
 _HEAD_BYTES = 64 * 2**10
 _MAX_CACHED_BYTES = 32 * 2**20
@@ -118,12 +117,7 @@ class JsonChats(NamedTuple):
 def read_json(files: ExportFiles) -> JsonChats:
     """Find the chats in all JSON files; their records are read on demand."""
     exports: dict[ExportFile, _JsonExport] = {}
-    for file in files:
-        try:
-            export = _read_export(file)
-        except ChatExportError as error:
-            files.skip(error, file)
-            continue
+    for file, export in files.read_each(files, _read_export):
         if export is None:
             continue
         if export.is_truncated:
