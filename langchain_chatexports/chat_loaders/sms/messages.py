@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -14,16 +14,16 @@ from langchain_chatexports.chat_loaders.times import MICROSECONDS
 OWNER = "(owner)"
 """The owner's id; the backup contains no name."""
 
-_SENT = "2"
-_OUTBOX = "4"
-_KINDS = {"1": "text", _SENT: "text", "3": "draft", _OUTBOX: "text"}
+# 1 is received, 2 sent, 4 the outbox.
+_KINDS = {"1": "text", "2": "text", "3": "draft", "4": "text"}
 _KINDS |= {"5": "failed", "6": "failed"}
-_SENT_TYPES = frozenset({_SENT, "3", _OUTBOX, "5", "6"})
+_RECEIVED = "1"
 _NOTIFICATION = "130"  # Of a message that was never downloaded.
 _FROM = "137"
 _TOKEN = "insert-address-token"  # noqa: S105 - stands for the own number
 _RCS_GROUP = "@rcs.google.com"
 _SEPARATORS = re.compile("[~,;]")
+_UNKNOWN_NAME = "(unknown)"
 _MIN_TIME = 788_918_400  # 1995
 _MILLISECONDS = re.compile(r"\d{1,14}", re.ASCII)
 _PART_NUMBER = re.compile(r"(?:text|image|video|audio|smil|cid)?[_.]?\d*\.\w+|\d*")
@@ -31,22 +31,26 @@ _LAYOUT = "application/smil"
 _TYPES = {"text/x-vcard": "contact", "text/vcard": "contact"}
 
 
-class Mms(msgspec.Struct):
-    """A message that may have several recipients."""
+class Record(msgspec.Struct):
+    """A message with its people; an MMS or RCS message may have several."""
 
     message: Message
+    """Its sender is the owner, or the address."""
+
+    is_mms: bool
+    file: int
+    """The number of records before its file."""
+
+    name: str
+    """The name of the contact, or of several, in any order."""
+
     address: str
     """The chat as the phone writes it: a number, numbers joined by `~`, or an id."""
 
-    senders: list[str]
+    senders: Sequence[str] = ()
     """The addresses of the type `from`."""
 
-    recipients: list[str]
-
-    @property
-    def is_sent(self) -> bool:
-        """Whether the owner sent it."""
-        return self.message.sender == OWNER
+    recipients: Sequence[str] = ()
 
     @property
     def group_id(self) -> str:
@@ -56,62 +60,53 @@ class Mms(msgspec.Struct):
     @property
     def numbers(self) -> list[str]:
         """All addresses, perhaps with the owner's."""
+        if not self.is_mms:
+            return [self.address]
         listed = [] if self.group_id else _SEPARATORS.split(self.address)
         return [*filter(None, map(str.strip, listed)), *self.senders, *self.recipients]
 
 
-def value_of(attributes: Mapping[str, str], name: str) -> str:
+def convert(element: Element, file: int) -> Record:
+    """Convert an element of a file."""
+    attributes, is_mms = element.attributes, element.is_mms
+    box = attributes.get("msg_box" if is_mms else "type", "")
+    time = _read_time(attributes.get("date", "").strip())
+    address = sys.intern(_value_of(attributes, "address"))
+    sender = address if box == _RECEIVED or box not in _KINDS else OWNER
+    message = Message(time, sender, "", _KINDS.get(box, "unreadable"))
+    if is_mms:
+        texts, attachments = _read_parts(element.parts)
+        message.text = "\n".join(texts)
+        message.extra = {"attachments": attachments} if attachments else {}
+    elif message.kind != "draft" or attributes.get("body") != "null":
+        message.text = join_escaped_pairs(attributes.get("body", ""))
+    if subject := _value_of(attributes, "sub" if is_mms else "subject"):
+        message.extra["subject"] = join_escaped_pairs(subject)
+    if message.kind == "text" and time is None:
+        message.kind = "undated"
+    elif message.kind == "text" and attributes.get("m_type") == _NOTIFICATION:
+        message.kind = "not_downloaded"
+    name = _value_of(attributes, "contact_name")
+    name = "" if name.casefold() == _UNKNOWN_NAME else name
+    addresses: dict[bool, list[str]] = {True: [], False: []}
+    for item in element.addresses:
+        number = _value_of(item, "address")
+        if number and number != _TOKEN:
+            addresses[item.get("type") == _FROM].append(number)
+    return Record(
+        message, is_mms, file, name, address, addresses[True], addresses[False]
+    )
+
+
+def _value_of(attributes: Mapping[str, str], name: str) -> str:
     """Return an attribute; empty if it is missing, which is written as `null`."""
     value = attributes.get(name, "")
     return "" if value == "null" else value.strip()
 
 
-def convert_sms(element: Element) -> Message:
-    """Convert an `sms` element; the sender is the owner, or an address."""
-    attributes = element.attributes
-    message = _start_message(attributes, "type")
-    message.text = join_escaped_pairs(attributes.get("body", ""))
-    if message.kind == "draft" and message.text == "null":
-        message.text = ""
-    if subject := value_of(attributes, "subject"):
-        message.extra["subject"] = join_escaped_pairs(subject)
-    return message
-
-
-def convert_mms(element: Element) -> Mms:
-    """Convert an `mms` element, which also contains RCS messages."""
-    attributes = element.attributes
-    message = _start_message(attributes, "msg_box")
-    texts, attachments = _read_parts(element.parts)
-    message.text = "\n".join(texts)
-    if attachments:
-        message.extra["attachments"] = attachments
-    if subject := value_of(attributes, "sub"):
-        message.extra["subject"] = join_escaped_pairs(subject)
-    if message.kind == "text" and attributes.get("m_type") == _NOTIFICATION:
-        message.kind = "not_downloaded"
-    addresses: dict[bool, list[str]] = {True: [], False: []}
-    for item in element.addresses:
-        address = value_of(item, "address")
-        if address and address != _TOKEN:
-            addresses[item.get("type") == _FROM].append(address)
-    return Mms(
-        message, value_of(attributes, "address"), addresses[True], addresses[False]
-    )
-
-
-def _start_message(attributes: Mapping[str, str], type_name: str) -> Message:
-    """Return a message with its time, direction and kind."""
-    box, date = attributes.get(type_name, ""), attributes.get("date", "").strip()
-    time = int(date) * 1000 if _MILLISECONDS.fullmatch(date) else None
-    if time is not None and time < _MIN_TIME * MICROSECONDS:
-        time = None
-    kind = _KINDS.get(box, "unreadable")
-    if time is None and kind == "text":
-        kind = "undated"
-    address = sys.intern(value_of(attributes, "address"))
-    sender = OWNER if box in _SENT_TYPES else address
-    return Message(time, sender, "", kind)
+def _read_time(milliseconds: str) -> int | None:
+    time = int(milliseconds) * 1000 if _MILLISECONDS.fullmatch(milliseconds) else 0
+    return time if time >= _MIN_TIME * MICROSECONDS else None
 
 
 def _read_parts(
@@ -119,26 +114,23 @@ def _read_parts(
 ) -> tuple[list[str], list[Attachment]]:
     texts, attachments = [], []
     for part in parts:
-        content_type = value_of(part, "ct").partition(";")[0].strip().lower()
-        if content_type == _LAYOUT:
-            continue
+        content_type = _value_of(part, "ct").partition(";")[0].strip().lower()
         if content_type == "text/plain":
             # `text` may be typed: only a missing text is exactly `null`.
-            if text := value_of(part, "text"):
+            if text := _value_of(part, "text"):
                 texts.append(join_escaped_pairs(text))
-            continue
-        size = part.get("data", "")
-        attachments.append(
-            attachment(
+        elif content_type != _LAYOUT:
+            size = part.get("data", "")
+            item = attachment(
                 _find_file_name(part),
                 content_type,
                 _TYPES.get(content_type, ""),
                 size=int(size) if size.isascii() and size.isdecimal() else None,
             )
-        )
+            attachments.append(item)
     return texts, attachments
 
 
 def _find_file_name(part: Mapping[str, str]) -> str:
-    names = (value_of(part, key).strip("<>") for key in ("name", "cl", "fn", "cid"))
+    names = (_value_of(part, key).strip("<>") for key in ("name", "cl", "fn", "cid"))
     return next((name for name in names if not _PART_NUMBER.fullmatch(name)), "")
