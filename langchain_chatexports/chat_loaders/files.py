@@ -236,12 +236,13 @@ class ExportFiles:
             "the rest.",
         )
 
-    def report_encoding(self, file: ExportFile, encoding: str) -> None:
+    def report_encoding(
+        self, file: ExportFile, encoding: str, remedy: str = "Export the chat again"
+    ) -> None:
         """Warn about a file that a program saved in another encoding."""
         self.warn(
             f"{file.label} is not UTF-8, so another program saved it. Its other "
-            f"characters are read as {encoding}. Export the chat again if they are "
-            "wrong."
+            f"characters are read as {encoding}. {remedy} if they are wrong."
         )
 
     def warn(self, msg: str | Warning) -> None:

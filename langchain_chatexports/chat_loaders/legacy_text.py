@@ -5,7 +5,7 @@ An error handler for UTF-8 keeps what is UTF-8, and reads the other bytes as cp1
 
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 
 LEGACY_FALLBACK = "langchain_chatexports.cp1252_fallback"
@@ -33,13 +33,14 @@ codecs.register_error(LEGACY_FALLBACK, _decode_as_legacy)
 
 
 def decode_text(
-    data: bytes, encodings: Sequence[str] = (), *, is_cut: bool = False
+    data: bytes, encodings: Mapping[str, str] | None = None, *, is_cut: bool = False
 ) -> tuple[str, str]:
     """Decode a text file, whose end may be missing.
 
     Args:
         data: The content.
-        encodings: The encodings of other scripts to try if it is not Unicode.
+        encodings: The encodings of other scripts to try if it is not Unicode, each with
+            a pattern that it must contain, so that it is no other one's.
         is_cut: Whether the data are the first bytes of a file.
 
     Returns:
@@ -48,12 +49,12 @@ def decode_text(
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace"), ""
     data = data.removeprefix(codecs.BOM_UTF8)
-    for encoding in ("utf-8", *encodings):
+    for encoding, pattern in {"utf-8": "", **(encodings or {})}.items():
         with suppress(UnicodeDecodeError):
             text = codecs.getincrementaldecoder(encoding)().decode(data, not is_cut)
             if encoding == "utf-8":
                 return text, ""
-            if _has_words(text):
+            if _has_words(text) and re.search(pattern, text):
                 return text, encoding
     return data.decode("utf-8", LEGACY_FALLBACK), LEGACY_NAME
 

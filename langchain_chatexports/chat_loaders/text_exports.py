@@ -4,7 +4,7 @@ import codecs
 import re
 from abc import abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -39,6 +39,7 @@ _DAY_SECONDS = 86_400
 _NOON = 12
 _HOURS = 24
 _MINUTES = 60
+_PM = ("p", "午後", "下午", "오후")
 _PAIR = 2
 _COPY_NUMBER = re.compile(r" ?\(\d{1,3}\)$")
 
@@ -85,8 +86,8 @@ class TextChatLoader(ChatExportLoader):
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
     has_parts = True
 
-    encodings: ClassVar[tuple[str, ...]] = ()
-    """Encodings of files that other programs saved, if they are not Unicode."""
+    encodings: ClassVar[Mapping[str, str]] = {}
+    """Encodings of files that other programs saved; see `decode_text`."""
 
     remedy: ClassVar[str] = ""
     """How to export a chat, for errors."""
@@ -193,7 +194,8 @@ class TextChatLoader(ChatExportLoader):
                     lost,
                 )
         elif encoding:
-            files.report_encoding(file, encoding)
+            remedy = 'Pass encoding="cp874", "euc_jp", "big5" or another one, or export'
+            files.report_encoding(file, encoding, f"{remedy} the chat again,")
         # Old programs for the Mac end lines with a carriage return.
         return text if "\n" in text else text.replace("\r", "\n")
 
@@ -241,20 +243,39 @@ def _report_namesakes(name: str, chats: Sequence[TextChat], files: ExportFiles) 
             )
 
 
+def attach_lines(parts: Iterable[Message | str]) -> Iterator[Message]:
+    """Yield messages with the lines that follow; a line before them is unreadable."""
+    row: Message | None = None
+    lines: list[str] = []
+    for part in (*parts, None):
+        if isinstance(part, str) and row is not None:
+            lines.append(part)
+        elif isinstance(part, str):
+            yield from [Message(None, "", part, "unreadable")] if part.strip() else ()
+        else:
+            if row is not None:
+                row.text = "\n".join((row.text, *lines)).rstrip("\n")
+                yield row
+            row, lines = part, []
+
+
 def file_stem(file: ExportFile) -> str:
     """Return a file's name without suffix and the number of a copy."""
     return _COPY_NUMBER.sub("", file.name.rpartition(".")[0] or file.name).strip()
 
 
-def seconds_of_day(hour: int, minute: int, marker: str) -> int | None:
+def seconds_of(match: re.Match[str]) -> int | None:
     """Return the seconds since midnight; `None` if that is not a time.
 
-    `marker` is `a` or `p` in 12-hour times. 24 o'clock is midnight.
+    The groups are `hour`, `minute`, and `marker` or `after` for AM and PM, in any
+    language. 24 o'clock is midnight.
     """
+    groups = match.groupdict()
+    hour, minute = int(groups["hour"]), int(groups["minute"])
     if hour > _HOURS or minute >= _MINUTES:
         return None
-    if marker and hour <= _NOON:
-        hour = hour % _NOON + (_NOON if marker == "p" else 0)
+    if (marker := groups.get("marker") or groups.get("after")) and hour <= _NOON:
+        hour = hour % _NOON + (_NOON if marker.lower().startswith(_PM) else 0)
     return hour % _HOURS * 3600 + minute * 60
 
 

@@ -8,7 +8,8 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.local_times import LocalClock
@@ -22,14 +23,16 @@ from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.text_exports import (
     TextChat,
     TextChatLoader,
+    attach_lines,
     day_number,
     file_stem,
-    seconds_of_day,
+    seconds_of,
     to_utc,
 )
+from langchain_chatexports.chat_loaders.times import MICROSECONDS
 from langchain_chatexports.exceptions import ExportFormatError
 
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"
+_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 _BLANK = "[ \u00a0\u202f]"
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)"
 _MARKER = "(?P<marker>오전|오후|AM|PM)"
@@ -38,28 +41,31 @@ _MONTH_DAY = r"(?P<name>[A-Z][a-z]{2,8})\.? (?P<day>\d{1,2}), (?P<year>\d{4})"
 _YEAR_DAY = (
     r"(?P<year>\d{4})(?:년|\.) (?P<month>\d{1,2})(?:월|\.) (?P<day>\d{1,2})(?:일|\.)"
 )
-# Phones: the time of a message, and what follows it.
-_STAMPS = (
-    re.compile(rf"{_YEAR_DAY} (?:{_MARKER}{_BLANK})?{_CLOCK}(?P<rest>.*)", re.DOTALL),
-    re.compile(rf"{_CLOCK}{_AFTER}, {_MONTH_DAY}(?P<rest>.*)", re.DOTALL),
-    re.compile(
-        rf"{_MONTH_DAY}(?:,| at){_BLANK}{_CLOCK}{_AFTER}(?P<rest>.*)", re.DOTALL
-    ),
-    # Below the line of a day.
-    re.compile(rf"{_MARKER}{_BLANK}{_CLOCK}(?P<rest>, .*)", re.DOTALL),
-    # Windows.
-    re.compile(
-        rf"\[(?P<sender>.+?)\] \[(?:{_MARKER}{_BLANK})?{_CLOCK}"
-        rf"(?:{_BLANK}(?P<after>AM|PM|오전|오후))?\](?P<rest>.*)",
-        re.DOTALL,
-    ),
+_PC_REST = rf"(?:{_BLANK}(?P<after>AM|PM|오전|오후))?\](?: (?P<rest>.*))?"
+_PHONE_REST = r"(?P<rest>(?:(?:,|: | ,).*)?)"
+# The time of a message, and what follows it.
+_STAMPS = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        rf"{_YEAR_DAY} (?:{_MARKER}{_BLANK})?{_CLOCK}{_PHONE_REST}",
+        rf"{_CLOCK}{_AFTER}, {_MONTH_DAY}{_PHONE_REST}",
+        rf"{_MONTH_DAY}(?:,| at){_BLANK}{_CLOCK}{_AFTER}{_PHONE_REST}",
+        # Below the line of a day.
+        rf"{_MARKER}{_BLANK}{_CLOCK}(?P<rest>, .*)",
+        # Windows.
+        rf"\[(?P<sender>.+?)\] \[(?:{_MARKER}{_BLANK})?{_CLOCK}{_PC_REST}",
+    )
 )
 _ENGLISH, _WINDOWS = {1, 2}, len(_STAMPS) - 1
-_DAY_LINE = re.compile(
-    r"(?:-{5,} )?(?:"
-    r"(?P<year>\d{4})년 (?P<month>\d{1,2})월 (?P<day>\d{1,2})일 [월화수목금토일]요일|"
-    r"[A-Z][a-z]{5,8}, (?P<name>[A-Z][a-z]{2,8}) (?P<day2>\d{1,2}), (?P<year2>\d{4})"
-    r")(?: -{5,})?"
+_DAY_LINES = (
+    re.compile(
+        r"(?:-{5,} )?(?P<year>\d{4})년 (?P<month>\d{1,2})월 (?P<day>\d{1,2})일 "
+        r"[월화수목금토일]요일(?: -{5,})?"
+    ),
+    re.compile(
+        r"(?:-{5,} )?[A-Z][a-z]{5,8}, (?P<name>[A-Z][a-z]{2,8}) (?P<day>\d{1,2}), "
+        r"(?P<year>\d{4})(?: -{5,})?"
+    ),
 )
 _SAVED = re.compile(r"(?:저장한 날짜|Date Saved) ?: ?\w")
 _HEADS = (
@@ -76,7 +82,10 @@ _HEADS = (
 )
 _CSV_HEAD = "Date,User,Message"
 _CSV_NAME = re.compile(r"KakaoTalk_Chat_(.+)_\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d")
-_CSV_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d)(?::(\d\d))?")
+_CSV_TIME = re.compile(
+    r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d) "
+    r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))?"
+)
 _PART = re.compile(r"-\d{1,3}$")
 _HEAD_LINES = 4
 _SAMPLE_LINES = 400
@@ -124,7 +133,7 @@ class KakaoTalkChatLoader(TextChatLoader):
     platform = "kakaotalk"
     label = "KakaoTalk export"
     suffixes = (".txt", ".csv", ".eml")
-    encodings = ("cp949",)
+    encodings: ClassVar = {"cp949": ""}
     remedy = (
         "In the chat, open the menu, then Export chat history, and pass the text or "
         "CSV file."
@@ -140,7 +149,9 @@ class KakaoTalkChatLoader(TextChatLoader):
             return any(
                 pattern.fullmatch(line) for line in head for pattern in _HEADS
             ) or (bool(re.match(r"Talk_\d{4}\.", head[0])))
-        return sum(1 for line in lines if _is_message(line)) > 1
+        found = filter(None, map(_match_stamp, lines))
+        texts = (layout == _WINDOWS or match["rest"] for layout, match in found)
+        return sum(1 for text in texts if text is True or " : " in text) > 1
 
     def read_chat(self, text: str, file: ExportFile, clock: LocalClock) -> TextChat:
         """Parse a file."""
@@ -157,7 +168,7 @@ class KakaoTalkChatLoader(TextChatLoader):
             layout = _find_layout(lines)
             is_english = layout in _ENGLISH
             if layout is not None:
-                chat.messages = list(_read_lines(lines, layout, clock))
+                chat.messages = _read_lines(lines, layout, clock)
         if stem.endswith("_group"):
             chat.is_group = True
         notices = (row.text for row in chat.messages if row.kind == "system")
@@ -181,12 +192,12 @@ class KakaoTalkChatLoader(TextChatLoader):
                 row.sender = owner
 
 
-def _is_message(line: str) -> bool:
-    for index, stamp in enumerate(_STAMPS):
-        if match := stamp.match(line):
-            rest = match["rest"]
-            return index == _WINDOWS or (rest.startswith(", ") and " : " in rest)
-    return False
+def _match_stamp(line: str) -> tuple[int, re.Match[str]] | None:
+    """Return the layout of the first line of a message, and its parts."""
+    for layout, stamp in enumerate(_STAMPS):
+        if match := stamp.fullmatch(line.removesuffix("\r")):
+            return layout, match
+    return None
 
 
 def _read_head(lines: list[str], chat: TextChat) -> None:
@@ -204,86 +215,72 @@ def _read_head(lines: list[str], chat: TextChat) -> None:
     del lines[:1]
 
 
-def _read_lines(
+def _find_layout(lines: Sequence[str]) -> int | None:
+    found = filter(None, map(_match_stamp, lines[:_SAMPLE_LINES]))
+    counts = Counter(layout for layout, _ in found)
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def _read_lines(lines: Sequence[str], layout: int, clock: LocalClock) -> list[Message]:
+    rows = list(attach_lines(_split_lines(lines, layout, clock)))
+    if layout != _WINDOWS:
+        names = _find_long_names(row.text.partition("\n")[0] for row in rows)
+        for row in rows:
+            _read_sender(row, names)
+    return list(map(_convert, rows))
+
+
+def _split_lines(
     lines: Sequence[str], layout: int, clock: LocalClock
-) -> Iterator[Message]:
-    """Yield the messages and notices of a text file.
+) -> Iterator[Message | str]:
+    """Yield the first lines of messages and notices, and further lines.
 
     On phones, a record ends with CRLF, and a line break inside a message is LF. Only in
     a file that was saved again, each line that looks like a header is one.
     """
     stamp, is_windows = _STAMPS[layout], layout == _WINDOWS
-    records: list[tuple[int | None, str | None, list[str]]] = []
     ends = [line.endswith("\r") for line in lines]
     is_mixed = not is_windows and True in ends and False in ends[:-1]
     senders: set[str] = set()
+    row: Message | None = None
     day: int | None = None
     may_begin = True
     for line, has_return in zip(lines, ends, strict=True):
         text = line.removesuffix("\r")
-        match = stamp.match(text) if may_begin else None
-        if match is not None and _ends_stamp(match["rest"], is_windows=is_windows):
+        day_line = _match_day(text) if may_begin else None
+        match = stamp.fullmatch(text) if may_begin else None
+        if match is not None:
             if "year" in stamp.groupindex:
                 day = _day_of(match)
-            sender, rest = match["sender"] if is_windows else None, match["rest"]
-            senders |= {sender} if sender else set()
-            if rest or is_windows:  # A line with only a date begins a day.
-                time = to_utc(day, _seconds_of(match), clock)
-                records.append((time, sender, [rest]))
-        elif may_begin and (day_line := _DAY_LINE.fullmatch(text)):
-            day = _day_of_line(day_line)
+            sender = match["sender"] if is_windows else ""
+            senders.add(sender)
+            if match["rest"] or is_windows:  # A line with only a date begins a day.
+                time = to_utc(day, seconds_of(match), clock)
+                row = Message(time, sender, match["rest"] or "")
+                yield row
+        elif day_line is not None:
+            day = _day_of(day_line)
         elif is_windows and (_is_notice(text, senders) or text in _DELETED):
-            records.append((records[-1][0] if records else None, "", [text]))
-        elif records:
-            records[-1][2].append(text)
-        elif text.strip():
-            records.append((None, None, [text]))
+            row = Message(row.time if row else None, "", text)
+            yield row
+        elif row or not text.strip():
+            yield text
+        else:
+            row = Message(None, "", text, "unreadable")
+            yield row
         may_begin = has_return or not is_mixed
-    names = {} if is_windows else _find_long_names(rest[0] for _, _, rest in records)
-    for time, sender, rest in records:
-        rest[0] = rest[0].removeprefix(" ") if is_windows else rest[0]
-        body = "\n".join(rest).rstrip("\n")
-        yield _convert(time, sender, body, names)
 
 
-def _find_layout(lines: Sequence[str]) -> int | None:
-    counts: Counter[int] = Counter()
-    for line in lines[:_SAMPLE_LINES]:
-        for index, stamp in enumerate(_STAMPS):
-            match = stamp.match(line.removesuffix("\r"))
-            if match and _ends_stamp(match["rest"], is_windows=index == _WINDOWS):
-                counts[index] += 1
-                break
-    return counts.most_common(1)[0][0] if counts else None
-
-
-def _ends_stamp(rest: str, *, is_windows: bool) -> bool:
-    return not rest or rest.startswith(" " if is_windows else (", ", ",", ": ", " ,"))
+def _match_day(text: str) -> re.Match[str] | None:
+    return next(filter(None, (line.fullmatch(text) for line in _DAY_LINES)), None)
 
 
 def _day_of(match: re.Match[str]) -> int | None:
     groups = match.groupdict()
-    month = groups.get("month") or _month_of(groups.get("name") or "")
+    month = (
+        groups.get("month") or _MONTHS.find(groups.get("name", "")[:3].lower()) // 3 + 1
+    )
     return day_number(int(groups["year"]), int(month), int(groups["day"]))
-
-
-def _month_of(name: str) -> int:
-    short = name[:3].lower()
-    months = _MONTHS.split()
-    return months.index(short) + 1 if short in months else 0
-
-
-def _day_of_line(match: re.Match[str]) -> int | None:
-    if match["year"]:
-        return day_number(int(match["year"]), int(match["month"]), int(match["day"]))
-    return day_number(int(match["year2"]), _month_of(match["name"]), int(match["day2"]))
-
-
-def _seconds_of(match: re.Match[str]) -> int | None:
-    groups = match.groupdict()
-    marker = groups.get("marker") or groups.get("after") or ""
-    letter = {"오전": "a", "오후": "p"}.get(marker, marker[:1].lower())
-    return seconds_of_day(int(match["hour"]), int(match["minute"]), letter)
 
 
 def _find_long_names(rests: Iterator[str]) -> dict[str, str]:
@@ -303,29 +300,21 @@ def _find_long_names(rests: Iterator[str]) -> dict[str, str]:
     }
 
 
-def _convert(
-    time: int | None, sender: str | None, rest: str, long_names: dict[str, str]
-) -> Message:
-    """Convert what follows the time of a message."""
-    if sender is None:
-        if time is None and not rest.startswith(","):
-            return Message(None, "", rest, "unreadable")
-        body = rest.lstrip(" ").removeprefix(",").removeprefix(" ")
-        sender, colon, text = body.partition(" : ")
-        if not colon and body.endswith(" :"):
-            sender, colon = body[:-2], " : "
-        # Notices may quote a name with a colon.
-        is_notice = _RENAMER.search(sender) and _is_notice(body, {body.split(" ")[0]})
-        if rest.startswith(":") or not colon or is_notice:
-            return _notice(time, body.removeprefix(":").strip())
-        if (name := long_names.get(sender)) and body.startswith(f"{name} : "):
-            sender, text = name, body.removeprefix(f"{name} : ")
-        sender = sender.strip()
+def _read_sender(row: Message, long_names: Mapping[str, str]) -> None:
+    """Split what follows the time of a message: a sender and a text, or a notice."""
+    if row.kind == "unreadable":
+        return
+    body = row.text.lstrip(" ").removeprefix(",").removeprefix(" ")
+    sender, colon, text = f"{body} ".partition(" : ")
+    # Notices may quote a name with a colon.
+    is_notice = _RENAMER.search(sender) and _is_notice(body, {body.split(" ")[0]})
+    if row.text.startswith(":") or not colon or is_notice:
+        sender, text = "", body.removeprefix(":").strip()
+    elif (name := long_names.get(sender)) and body.startswith(f"{name} : "):
+        sender, text = name, body.removeprefix(f"{name} : ")
     else:
-        text = rest
-    if not sender:
-        return _notice(time, text)
-    return _convert_text(time, sender, text)
+        text = text[:-1]
+    row.sender, row.text = sender.strip(), text
 
 
 def _is_notice(text: str, names: Collection[str]) -> bool:
@@ -336,27 +325,25 @@ def _is_notice(text: str, names: Collection[str]) -> bool:
     return text[-1:] in {".", "다", "기"} and bool(is_notice)
 
 
-def _notice(time: int | None, text: str) -> Message:
-    if text in _DELETED:
-        return Message(time, "", "", "unsent")
-    return Message(time, "", text, "system", extra={"system": "notice"})
-
-
-def _convert_text(time: int | None, sender: str, text: str) -> Message:
-    row = Message(time, sender, text)
+def _convert(row: Message) -> Message:
+    """Find what the text of a message stands for."""
+    text = row.text
+    if row.kind == "unreadable":
+        return row
     if text in _DELETED:
         row.kind, row.text = "unsent", ""
-    elif text in _APP or _DURATION.sub("", text[-80:]) in _CALLS:
-        row.kind = "system"
-        row.extra["system"] = "notice" if text in _APP else "call"
+    elif not row.sender or text in _APP:
+        row.kind, row.extra = "system", {"system": "notice"}
+    elif _DURATION.sub("", text[-80:]) in _CALLS:
+        row.kind, row.extra = "system", {"system": "call"}
     elif item := _find_attachment(text.rstrip()):
         row.extra["attachments"], row.text = [item], ""
+    elif _FILE_NAME.fullmatch(text):
+        row.extra["attachments"], row.text = [attachment(text)], ""
     elif sticker := _STICKER_PREFIX.match(text):
         row.extra["attachments"] = [attachment(kind="sticker")]
         row.text = text[sticker.end() :]
-    if row.kind == "text" and _FILE_NAME.fullmatch(text):
-        row.extra["attachments"], row.text = [attachment(text)], ""
-    if time is None and row.kind == "text":
+    if row.time is None and row.kind == "text":
         row.kind = "undated"
     return row
 
@@ -386,23 +373,16 @@ def _read_csv(text: str, file: ExportFile, clock: LocalClock) -> Iterator[Messag
         for row in rows:
             if not row:
                 continue
-            date, sender, content = row[0], "".join(row[1:2]), ",".join(row[2:])
-            match = _CSV_TIME.fullmatch(date)
-            time = None
-            if match:
-                year, month, day, hour, minute = map(int, match.groups("0")[:5])
-                seconds = seconds_of_day(hour, minute, "")
-                dated += 1
-                time = to_utc(day_number(year, month, day), seconds, clock)
-                if time is not None:
-                    time += int(match[6] or 0) * 1_000_000
+            sender, content = "".join(row[1:2]), ",".join(row[2:])
+            match = _CSV_TIME.fullmatch(row[0])
+            time = match and to_utc(_day_of(match), seconds_of(match), clock)
+            if match and time is not None:
+                time += int(match["second"] or 0) * MICROSECONDS
+            dated += match is not None
             count += 1
             is_notice = not sender or _is_notice(content, {sender})
-            yield (
-                _notice(time, content)
-                if is_notice
-                else _convert_text(time, sender, content.removesuffix("\n"))
-            )
+            text = content if is_notice else content.removesuffix("\n")
+            yield _convert(Message(time, "" if is_notice else sender, text))
     except csv.Error as error:
         msg = (
             f"{file.label} is not a CSV file of KakaoTalk (line {rows.line_num}: "

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.chat_loaders.phrases import load_phrases
 from langchain_chatexports.chat_loaders.text_exports import (
     day_number,
-    seconds_of_day,
+    seconds_of,
     to_utc,
 )
 
@@ -36,18 +35,14 @@ _YEAR_LAST = re.compile(
 )
 _BUDDHIST_YEAR, _BUDDHIST_OFFSET = 2400, 543
 _TIME = (
-    r"(?:(?P<before>午前|午後|上午|下午|오전|오후) ?)?"
+    r"(?:(?P<marker>午前|午後|上午|下午|오전|오후) ?)?"
     r"(?P<hour>\d{1,2}):(?P<minute>\d\d)"
     r"(?:[ \u00a0\u202f]?(?P<after>[AaPp])\.?[Mm]\.?)?"
 )
 TAB_LINE = re.compile(rf"{_TIME}\t(?P<rest>.*)", re.DOTALL)
 SPACE_LINE = re.compile(rf"{_TIME} (?P<rest>.+)", re.DOTALL)
-_MARKERS = {
-    word: letter
-    for letter, words in _PHRASES["markers"].items()
-    for word in words.split()
-}
 _HOUR, _NOON = 3600, 12
+_THURSDAY = 3  # 1970-01-01
 _MAX_DAY_LENGTH = 60
 
 
@@ -81,13 +76,10 @@ def find_days(line: str) -> _Day | None:
     days = [day_number(year, month, day) for month, day in orders]
     if weekday is not None:
         days = [
-            day if day is None or _weekday(day) == weekday else None for day in days
+            None if day is None or (day + _THURSDAY) % 7 != weekday else day
+            for day in days
         ]
     return None if not any(day is not None for day in days) else _Day(days[0], days[-1])
-
-
-def _weekday(day: int) -> int:
-    return date.fromordinal(date(1970, 1, 1).toordinal() + day).weekday()
 
 
 class Days:
@@ -138,13 +130,11 @@ class Clock:
 
     def read(self, match: re.Match[str]) -> int | None:
         """Return the time of a line in UTC."""
-        hour, minute = int(match["hour"]), int(match["minute"])
-        marker = _MARKERS.get(match["before"] or "", (match["after"] or "").lower())
-        seconds = seconds_of_day(hour, minute, marker)
+        seconds = seconds_of(match)
         if seconds is None or self.day is None:
             return None
         # Some phones write noon with the marker of the morning.
-        is_noon = marker == "a" and hour == _NOON and self._last >= _HOUR
-        seconds += _NOON * _HOUR if is_noon else 0
+        if seconds < _HOUR <= self._last and int(match["hour"]) == _NOON:
+            seconds += _NOON * _HOUR
         self._last = max(self._last, seconds)
         return to_utc(self.day, seconds, self._clock)

@@ -8,8 +8,9 @@ without a zone.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 from langchain_chatexports.chat_loaders.base import LoaderOptions
 from langchain_chatexports.chat_loaders.export_file import ExportFile
@@ -27,6 +28,7 @@ from langchain_chatexports.chat_loaders.phrases import load_phrases, phrase_patt
 from langchain_chatexports.chat_loaders.text_exports import (
     TextChat,
     TextChatLoader,
+    attach_lines,
     file_stem,
 )
 from langchain_chatexports.exceptions import ExportFormatError
@@ -81,7 +83,7 @@ class LineChatLoader(TextChatLoader):
 
     platform = "line"
     label = "LINE export"
-    encodings = ("cp932",)
+    encodings: ClassVar = {"cp874": "ประวัติ|บันทึก|วัน", "cp932": ""}
     remedy = (
         "In the chat, open the menu, then Settings, Export chat history, and pass the "
         "text file."
@@ -155,12 +157,17 @@ class LineChatLoader(TextChatLoader):
             for pattern in (TAB_LINE, SPACE_LINE)
         )
         days = Days(lines)
-        if tabs >= spaces:
-            chat.messages = list(_read_tab_lines(lines, days, clock))
-            _mark_unknown_placeholders(chat.messages)
+        has_tabs = tabs >= spaces
+        if has_tabs:
+            parts = _split_tab_lines(lines, days, clock)
         else:
             names = {*self.senders, chat.name}
-            chat.messages = list(_read_space_lines(lines, days, names, clock))
+            parts = _split_space_lines(lines, days, names, clock)
+        chat.messages = list(attach_lines(parts))
+        for row in chat.messages:
+            _convert(row, has_brackets=has_tabs)
+        if has_tabs:
+            _mark_unknown_placeholders(chat.messages)
         is_group = any(
             row.extra.get("system") == "notice" and _NOTICE.fullmatch(row.text)
             for row in chat.messages
@@ -178,10 +185,10 @@ def _name_of_head(line: str) -> tuple[str, bool | None] | None:
     return None
 
 
-def _read_tab_lines(
+def _split_tab_lines(
     lines: Sequence[str], days: Days, clock: LocalClock
-) -> Iterator[Message]:
-    """Yield the messages of a file with tabs.
+) -> Iterator[Message | str]:
+    """Yield the messages of a file with tabs, and further lines.
 
     Text of several lines is in quotation marks. A block ends at a line that ends with
     one before a line that begins something; the opening one is the last before it.
@@ -189,14 +196,11 @@ def _read_tab_lines(
     heads = [TAB_LINE.match(line) for line in lines]
     blocks = _find_blocks(lines, heads, days)
     times = Clock(clock)
-    index = 0
-    row: Message | None = None
-    rest: list[str] = []
-    while index < len(lines):
-        line, head = lines[index], heads[index]
+    end = -1
+    for index, (line, head) in enumerate(zip(lines, heads, strict=True)):
+        if index <= end:
+            continue
         if head is not None:
-            if row is not None:
-                yield _finish(row, rest)
             sender, tab, text = head["rest"].partition("\t")
             end = blocks.get(index, index)
             if end > index:
@@ -205,17 +209,11 @@ def _read_tab_lines(
                 text = text.replace('""', '"') if is_doubled else text
             if not tab:
                 sender, text = "", sender
-            row, rest = Message(times.read(head), MARKS.sub("", sender), text), []
-            index = end
+            yield Message(times.read(head), MARKS.sub("", sender), text)
         elif (day := days.get(line)) is not None:
             times.begin(day)
-        elif row is not None:
-            rest.append(line)
-        elif line.strip():
-            yield Message(None, "", line, "unreadable")
-        index += 1
-    if row is not None:
-        yield _finish(row, rest)
+        else:
+            yield line
 
 
 def _find_blocks(
@@ -241,21 +239,21 @@ def _find_blocks(
     return blocks
 
 
-def _finish(row: Message, rest: Sequence[str], *, has_brackets: bool = True) -> Message:
-    """Add the lines below a message, and find what its text stands for."""
-    row.text = "\n".join((row.text, *rest)).rstrip("\n")
+def _convert(row: Message, *, has_brackets: bool) -> None:
+    """Find what the text of a message stands for."""
     text = row.text
-    if not row.sender:
-        row.kind = "unsent" if _UNSENT.fullmatch(text.strip()) else "system"
-        row.extra = {"system": "notice"} if row.kind == "system" else {}
-        row.text = text if row.kind == "system" else ""
+    if row.kind == "unreadable":
+        return
+    if not row.sender and _UNSENT.fullmatch(text.strip()):
+        row.kind, row.text = "unsent", ""
+    elif not row.sender:
+        row.kind, row.extra = "system", {"system": "notice"}
     elif text.startswith(_CALL) or text in _CALLS:
         row.kind, row.extra = "system", {"system": "call"}
     elif item := _find_attachment(text, has_brackets=has_brackets):
         row.extra, row.text = {"attachments": [item]}, ""
     elif row.time is None and text:
         row.kind = "undated"
-    return row
 
 
 def _find_attachment(text: str, *, has_brackets: bool) -> object:
@@ -287,32 +285,24 @@ def _mark_unknown_placeholders(rows: Iterable[Message]) -> None:
             row.extra, row.text = {"attachments": [attachment(kind="file")]}, ""
 
 
-def _read_space_lines(
+def _split_space_lines(
     lines: Sequence[str], days: Days, names: Iterable[str], clock: LocalClock
-) -> Iterator[Message]:
-    """Yield the messages of a file with spaces, whose senders are learned from it."""
+) -> Iterator[Message | str]:
+    """Yield the messages of a file with spaces, and further lines.
+
+    The senders are learned from the file.
+    """
     heads = [SPACE_LINE.match(MARKS.sub("", line)) for line in lines]
     senders = _Senders([head["rest"] for head in heads if head], names)
     times = Clock(clock)
-    row: Message | None = None
-    rest: list[str] = []
     for line, head in zip(lines, heads, strict=True):
-        day = days.get(line)
         split = senders.split(head["rest"]) if head is not None else None
-        if day is None and (head is None or split is None):
-            if row is not None:
-                rest.append(line)
-            elif line.strip():
-                yield Message(None, "", line, "unreadable")
-            continue
-        if row is not None and split is not None:
-            yield _finish(row, rest, has_brackets=False)
-        if day is not None:
+        if (day := days.get(line)) is not None:
             times.begin(day)
         elif head is not None and split is not None:
-            row, rest = Message(times.read(head), *split), []
-    if row is not None:
-        yield _finish(row, rest, has_brackets=False)
+            yield Message(times.read(head), *split)
+        else:
+            yield line
 
 
 class _Senders:
@@ -331,7 +321,9 @@ class _Senders:
                 words[rest.partition(" ")[0]].append(rest.split(" "))
         for first, found in words.items():
             if len(found) >= _MIN_LINES:
-                self._names.add(_find_common_words(first, found))
+                columns = zip(*(row[:-1] for row in found), strict=False)
+                same = takewhile(lambda column: len({*column}) == 1, columns)
+                self._names.add(" ".join(column[0] for column in same) or first)
         self._has_names = bool(self._names)
         self._names |= {*names} - {""}
         self._firsts = {name.partition(" ")[0] for name in self._names}
@@ -362,17 +354,3 @@ def _is_notice_of(name: str, text: str) -> bool:
     return bool(name) and any(
         m is not None and m["name"].strip() == "\0" for m in matches
     )
-
-
-def _find_common_words(first: str, lines: Sequence[Sequence[str]]) -> str:
-    """Return the words that all lines with this first word begin with."""
-    common = list(lines[0][:-1])
-    for words in lines:
-        length = 0
-        while (
-            length < min(len(common), len(words) - 1)
-            and common[length] == words[length]
-        ):
-            length += 1
-        del common[length:]
-    return " ".join(common) or first

@@ -343,6 +343,17 @@ def test_encoding(tmp_path: Path, encoding: str) -> None:
         LineChatLoader(path, encoding="x-y")
 
 
+THAI = LAYOUTS["Thai"] + "07:53\tAnn\tสวัสดี\n"
+THAI_PC = "2025.05.15 วันพฤหัสบดี\n07:53 Ann สวัสดี\n07:54 Ann สวัสดี\n"
+
+
+@pytest.mark.parametrize("text", [THAI, THAI_PC], ids=["phone", "computer"])
+def test_thai_encoding_is_recognized_by_line_s_words(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text, encoding="cp874")
+    with pytest.warns(UserWarning, match='read as cp874. Pass encoding="cp874", "eu'):
+        assert read(path)[0] == ("Ann", "สวัสดี")
+
+
 @pytest.mark.parametrize(
     "text", ["Schöne Grüße", "Ça va, été étés", "käme öde ähnlich"]
 )
