@@ -6,8 +6,10 @@ ignored. One file is one chat.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -97,6 +99,8 @@ class _Chat:
     names: dict[str, str] = field(default_factory=dict)
     """The newest name of each sender."""
 
+    contents: dict[str, tuple[object, ...]] = field(default_factory=dict)
+
     @property
     def name(self) -> str:
         return clean_text(self.meta.get("name"))
@@ -109,10 +113,26 @@ class _Chat:
     def id(self) -> str:
         platform = clean_text(self.meta.get("platform")).lower() or "chat"
         members = sorted(_id_of(member, "platformId") for member in self.members)
-        if not (name := _id_of(self.meta, "groupId")):
-            is_pair = self.is_group is False and len(members) == _TWO_PEOPLE
-            name = "+".join(members) if is_pair else self.name
-        return f"{platform}:{name or self.file.name.partition('.')[0]}"
+        is_pair = self.is_group is False and len(members) == _TWO_PEOPLE
+        name = "+".join(members) if is_pair else self.name
+        name = _id_of(self.meta, "groupId") or name or self.file.name.partition(".")[0]
+        return f"{platform}:{name}"
+
+    def add(self, record: Any) -> None:
+        """Add a line, or a message of a list."""
+        if not isinstance(record, dict):
+            self.rows.append(Message(None, "", "", "unreadable"))
+        elif record.get("_type") == "member":
+            self.members.append(record)
+        else:
+            row = _convert_message(record)
+            if row.sender and (name := clean_text(record.get("accountName"))):
+                self.names[row.sender] = name
+            content = (row.time, row.sender, row.text)
+            # Combined files repeat the numbers of their parts.
+            if row.id and self.contents.setdefault(row.id, content) != content:
+                row.id = f"{row.id}-{len(self.rows)}"
+            self.rows.append(row)
 
     def people(self) -> dict[str, Person]:
         people = {
@@ -217,54 +237,39 @@ def _build_conversation(chat_id: str, chats: list[_Chat]) -> Conversation:
 def _read_chat(file: ExportFile, files: ExportFiles) -> _Chat:
     first_line = file.head(_HEAD_BYTES).partition(b"\n")[0]
     is_lines = b'"_type"' in first_line or first_line.startswith(b"#")
-    return _read_lines(file, files) if is_lines else _read_json(file)
+    records = _read_lines(file) if is_lines else _read_json(file)
+    with closing(records):
+        header = next(records, None)
+        if not isinstance(header, dict) or header.get("_type") != "header":
+            msg = f"{file.label} does not begin with a header line. {_EXPECTED}"
+            raise ExportFormatError(msg, path=file.path)
+        meta = header.get("meta")
+        chat = _Chat(meta if isinstance(meta, dict) else {}, file)
+        for record in records:
+            chat.add(record)
+            files.check_count(len(chat.rows) + len(chat.members))
+    return chat
 
 
-def _read_json(file: ExportFile) -> _Chat:
+def _read_json(file: ExportFile) -> Generator[Any, None, None]:
+    """Yield the content of a file as if it had a record on each line."""
     try:
         content = decode_json(file.read(), _FILE_DECODER, file.label, file.path)
     except msgspec.ValidationError as error:
         msg = f"{file.label} is not a chat from ChatLab ({error}). {_EXPECTED}"
         raise ExportFormatError(msg, path=file.path) from None
-    meta = content.meta if isinstance(content.meta, dict) else {}
-    chat = _Chat(meta, file, list(iter_dicts(content.members)))
-    _add_messages(chat, map(_decode, content.messages))
-    return chat
+    yield {"_type": "header", "meta": content.meta}
+    for member in iter_dicts(content.members):
+        yield {**member, "_type": "member"}
+    yield from map(_decode, content.messages)
 
 
-def _read_lines(file: ExportFile, files: ExportFiles) -> _Chat:
-    chat = None
+def _read_lines(file: ExportFile) -> Generator[Any, None, None]:
     with file.open() as stream:
-        chunks = iter(partial(stream.readline, _MAX_LINE), b"")
-        lines = (line.removeprefix(b"\xef\xbb\xbf").strip() for line in chunks)
-        counted = _count_lines(lines, files)
-        values = (_decode(line) for line in counted if line and line[:1] != b"#")
-        header = next(values, None)
-        if isinstance(header, dict) and header.get("_type") == "header":
-            meta = header.get("meta")
-            chat = _Chat(meta if isinstance(meta, dict) else {}, file)
-            _add_messages(chat, _iter_messages(values, chat.members))
-    if chat is None:
-        msg = f"{file.label} does not begin with a header line. {_EXPECTED}"
-        raise ExportFormatError(msg, path=file.path)
-    return chat
-
-
-def _count_lines(lines: Iterable[bytes], files: ExportFiles) -> Iterator[bytes]:
-    for number, line in enumerate(lines):
-        files.check_count(number)
-        yield line
-
-
-def _iter_messages(
-    values: Iterable[Any], members: list[dict[str, Any]]
-) -> Iterator[Any]:
-    """Yield the messages, and add the members, who may be listed anywhere."""
-    for value in values:
-        if isinstance(value, dict) and value.get("_type") == "member":
-            members.append(value)
-        else:
-            yield value
+        for line in iter(partial(stream.readline, _MAX_LINE), b""):
+            text = line.removeprefix(BOM_UTF8).strip()
+            if text and text[:1] != b"#":
+                yield _decode(text)
 
 
 def _decode(line: bytes | msgspec.Raw) -> Any:
@@ -272,23 +277,6 @@ def _decode(line: bytes | msgspec.Raw) -> Any:
         return msgspec.json.decode(line)
     except DECODE_ERRORS:
         return None
-
-
-def _add_messages(chat: _Chat, records: Iterable[Any]) -> None:
-    contents: dict[str, tuple[object, ...]] = {}
-    for number, record in enumerate(records):
-        if not isinstance(record, dict):
-            chat.rows.append(Message(None, "", "", "unreadable"))
-            continue
-        row = _convert_message(record)
-        if row.sender and (name := clean_text(record.get("accountName"))):
-            chat.names[row.sender] = name
-        if row.id:
-            content = (row.time, row.sender, row.text)
-            # Combined files repeat the numbers of their parts.
-            if contents.setdefault(row.id, content) != content:
-                row.id = f"{row.id}-{number}"
-        chat.rows.append(row)
 
 
 def _convert_message(record: dict[str, Any]) -> Message:
