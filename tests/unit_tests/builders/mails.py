@@ -5,7 +5,10 @@ path.write_bytes(mbox(mail("Hi", to="ben@b.example"), mail("Hello", sender=BEN))
 ```
 """
 
+from pathlib import Path
 from typing import Any
+
+from langchain_chatexports import EmailChatLoader
 
 ANN, BEN = "Ann <ann@a.example>", "Ben <ben@b.example>"
 _SEPARATOR = "From 1753412345678901234@xxx Mon Jan 01 10:00:00 +0000 2024"
@@ -39,3 +42,19 @@ def mbox(*mails: bytes, separator: str = _SEPARATOR, end: bytes = b"\n") -> byte
     """An mbox file."""
     parts = (separator.encode() + b"\n" + content + b"\n" for content in mails)
     return b"".join(parts).replace(b"\n", end)
+
+
+def write(
+    folder: Path, *mails: bytes, name: str = "Inbox.mbox", **options: Any
+) -> Path:
+    """Write an mbox file."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(mbox(*mails, **options))
+    return path
+
+
+def texts(path: Path, **options: Any) -> list[str]:
+    """The texts of all messages."""
+    sessions = EmailChatLoader(path, **options).load()
+    return [str(m.content) for session in sessions for m in session["messages"]]

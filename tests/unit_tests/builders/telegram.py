@@ -179,3 +179,26 @@ def is_recognized(path: Path) -> bool:
     """Return whether `matches` recognizes the files at a path."""
     with ExportFiles([path], TelegramChatLoader.suffixes) as files:
         return TelegramChatLoader.matches(files)
+
+
+def make_chat(number: int = 22, name: str = "Bo", **keys: Any) -> TelegramChat:
+    """A chat with a message of each."""
+    chat = TelegramChat(name, number=number, **keys)
+    chat.says(Person(name, f"user{number}"), "yours")
+    chat.says(ANN, "mine")
+    return chat
+
+
+def make_group(*people: Person) -> TelegramChat:
+    """A group in which each person wrote."""
+    group = TelegramChat("Race", "private_group", 7)
+    for person in people:
+        group.says(person, "Hi")
+    return group
+
+
+def write_account(tmp_path: Path, *chats: TelegramChat, **options: Any) -> Path:
+    """Write an account's export."""
+    path = tmp_path / "result.json"
+    path.write_text(account_text(chats, **options), encoding="utf-8")
+    return path

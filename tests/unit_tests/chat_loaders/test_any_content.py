@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,22 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
-from langchain_chatexports import (
-    ChatLabChatLoader,
-    DiscordChatLoader,
-    EmailChatLoader,
-    FolderFacebookMessengerChatLoader,
-    KakaoTalkChatLoader,
-    LineChatLoader,
-    SignalChatLoader,
-    SkypeChatLoader,
-    SlackChatLoader,
-    SmsChatLoader,
-    TelegramChatLoader,
-    WhatsAppChatLoader,
-)
+from langchain_chatexports import chat_loaders
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
-from langchain_chatexports.chat_loaders.table import TableChatLoader, matches_head
+from langchain_chatexports.chat_loaders.table import matches_head
 from langchain_chatexports.exceptions import ChatExportError
 from tests.unit_tests.builders.chatlab import head as chatlab_head
 from tests.unit_tests.builders.discord import ANN, DiscordChannel, write_package
@@ -326,12 +312,16 @@ THREADS = st.fixed_dictionaries(
 )
 TABLES = st.tuples(st.sampled_from([b"", b"chat_id;text\n1;Hi\n"]), st.binary())
 FORMATS = {
-    "slack": Format(SlackChatLoader, records(SLACK_KEYS, *SLACK_VALUES), write_slack),
+    "slack": Format(
+        chat_loaders.SlackChatLoader, records(SLACK_KEYS, *SLACK_VALUES), write_slack
+    ),
     "discord": Format(
-        DiscordChatLoader, records(DISCORD_KEYS, *DISCORD_VALUES), write_discord
+        chat_loaders.DiscordChatLoader,
+        records(DISCORD_KEYS, *DISCORD_VALUES),
+        write_discord,
     ),
     "telegram": Format(
-        TelegramChatLoader,
+        chat_loaders.TelegramChatLoader,
         st.tuples(
             any_json(TELEGRAM_KEYS, *TELEGRAM_VALUES),
             st.booleans(),
@@ -340,31 +330,47 @@ FORMATS = {
         write_telegram,
     ),
     "telegram page": Format(
-        TelegramChatLoader,
+        chat_loaders.TelegramChatLoader,
         st.tuples(PAGES, st.sampled_from([1, 2 / 3])),
         write_telegram_page,
     ),
-    "signal": Format(SignalChatLoader, st.lists(FRAMES, max_size=6), write_signal),
+    "signal": Format(
+        chat_loaders.SignalChatLoader, st.lists(FRAMES, max_size=6), write_signal
+    ),
     "messenger": Format(
-        FolderFacebookMessengerChatLoader,
+        chat_loaders.FolderFacebookMessengerChatLoader,
         st.tuples(THREADS, any_json(MESSENGER_KEYS, "Ada")),
         write_messenger,
         min_messages=1,
     ),
     "whatsapp": Format(
-        WhatsAppChatLoader, st.binary(max_size=300) | whatsapp_text, write_whatsapp
+        chat_loaders.WhatsAppChatLoader,
+        st.binary(max_size=300) | whatsapp_text,
+        write_whatsapp,
     ),
     "chatlab": Format(
-        ChatLabChatLoader, records(CHATLAB_KEYS, *CHATLAB_VALUES), write_chatlab
+        chat_loaders.ChatLabChatLoader,
+        records(CHATLAB_KEYS, *CHATLAB_VALUES),
+        write_chatlab,
     ),
     "kakaotalk": Format(
-        KakaoTalkChatLoader, st.binary(max_size=300) | kakaotalk_text, write_text
+        chat_loaders.KakaoTalkChatLoader,
+        st.binary(max_size=300) | kakaotalk_text,
+        write_text,
     ),
-    "line": Format(LineChatLoader, st.binary(max_size=300) | line_text, write_text),
-    "skype": Format(SkypeChatLoader, records(SKYPE_KEYS, *SKYPE_VALUES), write_skype),
-    "mail": Format(EmailChatLoader, st.binary(max_size=300) | mail_text, write_text),
-    "sms": Format(SmsChatLoader, st.lists(sms_elements).map("".join), write_sms),
-    "table": Format(TableChatLoader, TABLES.map(b"".join), write_table),
+    "line": Format(
+        chat_loaders.LineChatLoader, st.binary(max_size=300) | line_text, write_text
+    ),
+    "skype": Format(
+        chat_loaders.SkypeChatLoader, records(SKYPE_KEYS, *SKYPE_VALUES), write_skype
+    ),
+    "mail": Format(
+        chat_loaders.EmailChatLoader, st.binary(max_size=300) | mail_text, write_text
+    ),
+    "sms": Format(
+        chat_loaders.SmsChatLoader, st.lists(sms_elements).map("".join), write_sms
+    ),
+    "table": Format(chat_loaders.TableChatLoader, TABLES.map(b"".join), write_table),
 }
 
 
@@ -394,149 +400,3 @@ def test_any_content_loads_or_raises_our_error(name: str, data: st.DataObject) -
         warnings.simplefilter("ignore", UserWarning)
         path = write(Path(folder), data.draw(content))
         check(loader(path, keep=KEPT), min_messages)
-
-
-PIECES = [
-    *(" ", " \n", "<div>", "</div>", "<!--", "<a ", '<a "', "<", "&#9", "&am"),
-    *('<span class="reaction"><span class="emoji">', "<br>", " via @a"),
-    *('<div class="message" id="message1">', '<div class="text" class="'),
-    *('<div class="forwarded body"><div class="from_name">'),
-]
-LONG_TEXTS: dict[str, list[Any]] = {
-    "messenger": [
-        "Ada voted for x" + " in the poll: " * 30_000 + "!",
-        "Ada changed vote to x" + " in the poll: x" * 30_000 + "\n.",
-        "x" + ": x" * 100_000 + "; just played a.",
-        *("a " * 200_000 + ".", "Ada set the nickname for " * 20_000),
-    ],
-    "whatsapp": [
-        *("<" * 300_000 + ">", "(" * 300_000 + ")", " (" * 150_000 + ")"),
-        *("a.b (" * 60_000 + ")", "@\u2068" * 150_000, "https://" * 40_000),
-        *(LRM * 300_000, " " * 300_000, "A" * 300_000 + ":\n"),
-        "A" + " <This message was edited>" * 40_000,
-    ],
-    "slack": [
-        *("<" + "a" * 1_000_000 + ">", "<" * 1_000_000, "<@U1>" * 200_000),
-        *("<a|" + "&amp;" * 200_000 + ">", "<@U1> uploaded a file: <" * 40_000),
-        "<@U1|" + "a" * 1_000_000,
-    ],
-    "sms": [
-        *("<part" * 200_000, "<part a='" * 100_000, "<part data='" + "a" * 1_000_000),
-        *("&#55357;" * 100_000, "<" * 1_000_000, "<!--" * 200_000, "&" * 1_000_000),
-        "<mms>" + "<part x='y' " * 80_000,
-    ],
-    "chatlab": [
-        *("[" * 1_000_000, "a/" * 500_000, "[a: " * 250_000 + "]", "<" * 1_000_000),
-        *("x" * 1_000_000 + "撤回了一条消息", '"' * 1_000_000, "." * 1_000_000),
-    ],
-    "kakaotalk": [
-        *(
-            "님이 " * 300_000,
-            "님이 " * 300_000 + ".",
-            "a : " * 250_000,
-            " : " * 300_000,
-        ),
-        *(
-            "[a] [" * 200_000,
-            "\n" * 900_000,
-            "a\n\r\n" * 200_000,
-            "(이모티콘) " * 90_000,
-        ),
-        *(
-            " invited " * 100_000 + ".",
-            " left" * 200_000 + ".",
-            "파일: " + "a." * 400_000,
-        ),
-    ],
-    "line": [
-        *('"' * 900_000, '\n"' * 300_000, 'a"\n' * 300_000, '07:53\tA\t"\n' * 10_000),
-        *(
-            "[" * 900_000,
-            "[null] " + "https://maps.google.com/ " * 40_000,
-            "a " * 400_000,
-        ),
-        *("16:20 " * 150_000, "16:20 a\n" * 30_000, " joined the group" * 50_000),
-        "撤回了一条消息" * 100_000,
-    ],
-    "skype": [
-        *("<" * 1_000_000, "<a " * 300_000, "<quote>" * 100_000, "&#" * 400_000),
-        *(
-            "<e_m " + 'a="b" ' * 150_000 + "/>",
-            "&" + "#9" * 400_000,
-            "</quote>" * 90_000,
-        ),
-        *('<OriginalName v="' * 50_000, "<a" + " b" * 400_000),
-    ],
-    "mail": [
-        *("From " * 200_000, "\nFrom " * 150_000, "> \n" * 300_000, "a: b\n" * 200_000),
-        *(
-            "<" * 900_000,
-            "<a " * 300_000,
-            "<!--" * 200_000,
-            "<div>" * 180_000,
-            "&#" * 400_000,
-        ),
-        *(
-            "boundary=a" * 90_000,
-            "--x\n" * 200_000,
-            ": 1 2 3\n\n" * 100_000,
-            "=?" * 400_000,
-        ),
-    ],
-    "discord": ["<" * 1_000_000, "</" + "a " * 500_000 + ">", "<@1>" * 250_000],
-    "telegram page": [
-        (f'<div class="text">{text}</div>{text}', 1)
-        for text in (piece * (400_000 // len(piece)) for piece in PIECES)
-    ],
-}
-
-
-def write_mails(text: str) -> bytes:
-    """Return an mbox with a text in headers and bodies."""
-    separator, sender = "From 1@x Mon Jan 01 10:00:00 2024\n", "From: a@b.example\n"
-    multipart = "Content-Type: multipart/mixed; boundary=x"
-    mails = [
-        (f"To: {text[:500_000]}", "x"),
-        ("Content-Type: text/html", text),
-        (f"{multipart}{text}", text),
-        (multipart, text),
-    ]
-    parts = (f"{separator}{sender}{head}\n\n{body}\n\n" for head, body in mails)
-    return "".join(parts).encode()
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [(name, text) for name, texts in LONG_TEXTS.items() for text in texts],
-    ids=lambda value: repr(value)[:30],
-)
-def test_long_text_takes_linear_time(tmp_path: Path, name: str, text: Any) -> None:
-    """Less than 2 s; with quadratic time, it would be minutes."""
-    content: Any = {
-        "slack": [{"user": "U1", "text": text, "ts": "1.1", "subtype": "file_share"}],
-        "discord": [{"author": ANN, "content": text, "id": "1", "type": "Default"}],
-        "telegram page": text,
-        "sms": text,
-        "mail": write_mails(str(text)),
-        "skype": [{"id": "1", "from": "8:a", "messagetype": "Text", "content": text}],
-        "line": (
-            f"2022.10.13 Thursday\n16:20 Ann {text}\n"
-            if "16:20" in str(text) or "a " in str(text) or "group" in str(text)
-            else f"2026/01/25(Sun)\n07:53\tAnn\t{text}\n07:53\t\t{text}\n"
-        ).encode(),
-        "kakaotalk": (
-            f"2026년 4월 25일 오후 3:20, {text} : {text}\r\n{text}\r\n" * 2
-            + f"[a] [오후 3:03] {text}\r\n{text}\r\n"
-        ).encode(),
-        "chatlab": [{"sender": "a", "type": 2, "timestamp": 1, "content": text}],
-        "messenger": ({"messages": [messenger_message("Ada", text, 1)]}, {}),
-        "whatsapp": "".join(
-            f"[18/03/2022, 14:56:01] Ann: {mark}{text}\n" for mark in ("", LRM)
-        ).encode(),
-    }[name]
-    path = FORMATS[name].write(tmp_path, content)
-    start = time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        assert FORMATS[name].loader(path).inspect().found
-    assert time.process_time() - start < 5

@@ -15,22 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_chatexports import (
-    ChatLabChatLoader,
-    DiscordChatLoader,
-    EmailChatLoader,
-    FolderFacebookMessengerChatLoader,
-    IMessageChatLoader,
-    KakaoTalkChatLoader,
-    LineChatLoader,
-    SignalChatLoader,
-    SkypeChatLoader,
-    SlackChatLoader,
-    SmsChatLoader,
-    TelegramChatLoader,
-    WhatsAppChatLoader,
-)
-from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports import chat_loaders
 from tests.unit_tests.builders import chatlab, mails, messenger, skype, sms
 from tests.unit_tests.builders.chat_db import ChatDb
 from tests.unit_tests.builders.discord import ANN, DiscordChannel, author, write_package
@@ -178,21 +163,21 @@ def write_imessage(folder: Path, texts: list[str]) -> Path:
 
 
 WRITERS: dict[str, tuple[Any, Callable[[Path, list[str]], Path]]] = {
-    "chatlab": (ChatLabChatLoader, write_chatlab),
-    "discord": (DiscordChatLoader, write_discord),
-    "imessage": (IMessageChatLoader, write_imessage),
-    "kakaotalk": (KakaoTalkChatLoader, write_kakaotalk),
-    "line": (LineChatLoader, write_line),
-    "mail": (EmailChatLoader, write_mail),
-    "messenger": (FolderFacebookMessengerChatLoader, write_messenger),
-    "signal": (SignalChatLoader, write_signal),
-    "skype": (SkypeChatLoader, write_skype),
-    "slack": (SlackChatLoader, write_slack),
-    "sms": (SmsChatLoader, write_sms),
-    "table": (TableChatLoader, write_table),
-    "telegram": (TelegramChatLoader, write_telegram),
-    "telegram page": (TelegramChatLoader, write_telegram_page),
-    "whatsapp": (WhatsAppChatLoader, write_whatsapp),
+    "chatlab": (chat_loaders.ChatLabChatLoader, write_chatlab),
+    "discord": (chat_loaders.DiscordChatLoader, write_discord),
+    "imessage": (chat_loaders.IMessageChatLoader, write_imessage),
+    "kakaotalk": (chat_loaders.KakaoTalkChatLoader, write_kakaotalk),
+    "line": (chat_loaders.LineChatLoader, write_line),
+    "mail": (chat_loaders.EmailChatLoader, write_mail),
+    "messenger": (chat_loaders.FolderFacebookMessengerChatLoader, write_messenger),
+    "signal": (chat_loaders.SignalChatLoader, write_signal),
+    "skype": (chat_loaders.SkypeChatLoader, write_skype),
+    "slack": (chat_loaders.SlackChatLoader, write_slack),
+    "sms": (chat_loaders.SmsChatLoader, write_sms),
+    "table": (chat_loaders.TableChatLoader, write_table),
+    "telegram": (chat_loaders.TelegramChatLoader, write_telegram),
+    "telegram page": (chat_loaders.TelegramChatLoader, write_telegram_page),
+    "whatsapp": (chat_loaders.WhatsAppChatLoader, write_whatsapp),
 }
 PIECES = st.sampled_from(
     [

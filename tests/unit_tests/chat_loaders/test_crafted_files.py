@@ -6,11 +6,8 @@ format are read in a process of their own.
 
 import json
 import plistlib
-import random
 import subprocess
 import sys
-import zipfile
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,24 +17,20 @@ from typing import Any
 import pytest
 
 from tests.unit_tests.builders.chat_db import ChatDb
+from tests.unit_tests.builders.crafted import PAD, SIZE, nested, until, write_files
 from tests.unit_tests.builders.typedstream import PART, attributed_body
 
 MAX_SECONDS, MAX_MB = 5, 500
-SIZE = 1_000_000
 START = datetime(2024, 5, 1)  # noqa: DTZ001 - local times in exports
 READ = """
 import sys, time, warnings
-from langchain_chatexports import (ChatLabChatLoader, DiscordChatLoader,
-    EmailChatLoader, FolderFacebookMessengerChatLoader, IMessageChatLoader,
-    KakaoTalkChatLoader, LineChatLoader, SignalChatLoader, SkypeChatLoader,
-    SlackChatLoader, SmsChatLoader, TelegramChatLoader, WhatsAppChatLoader)
-from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports import chat_loaders
 from langchain_chatexports.exceptions import ChatExportError
 warnings.simplefilter("ignore")
 for path in sys.argv[2:]:
     start = time.process_time()
     try:
-        result = globals()[sys.argv[1]](path).inspect().found
+        result = getattr(chat_loaders, sys.argv[1])(path).inspect().found
     except ChatExportError as error:
         result = type(error).__name__
     with open("/proc/self/status") as status:
@@ -62,27 +55,6 @@ def shape(loader: str) -> Callable[[Shape], Shape]:
         return make
 
     return add
-
-
-def until(size: int, piece: str | Callable[[int], str]) -> str:
-    """Repeat a piece up to a size; a function returns the n-th."""
-    if isinstance(piece, str):
-        return piece * (size // len(piece))
-    parts, length, number = [], 0, 0
-    while length < size:
-        part = piece(number)
-        parts.append(part)
-        length += len(part)
-        number += 1
-    return "".join(parts)
-
-
-def nested(size: int, opening: str, closing: str, depth: int = 400) -> str:
-    return until(size, f"{opening * depth}1{closing * depth},")[:-1]
-
-
-# Text that cannot be compressed hides the ratio of the rest.
-PAD = b64encode(random.Random(1).randbytes(SIZE // 2)).decode()
 
 
 # WhatsApp
@@ -497,20 +469,6 @@ def imessage_edits(chats: ChatDb) -> None:
         chat.message("x", message_summary_info=plist, payload_data=plist, date_edited=1)
 
 
-def write(make: Shape, folder: Path) -> Path:
-    files = make()
-    if len(files) == 1 and (name := next(iter(files))) in {"desk.csv", "chat.db"}:
-        content = files[name]
-        path = folder / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-    path = folder / "export.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 @pytest.mark.parametrize("loader", sorted({loader for loader, _ in SHAPES.values()}))
 def test_crafted_input_is_read_or_refused(tmp_path: Path, loader: str) -> None:
@@ -519,7 +477,7 @@ def test_crafted_input_is_read_or_refused(tmp_path: Path, loader: str) -> None:
         if shape_loader == loader:
             folder = tmp_path / name
             folder.mkdir()
-            paths.append(write(make, folder))
+            paths.append(write_files(make(), folder))
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", READ, loader, *map(str, paths)],
         capture_output=True,

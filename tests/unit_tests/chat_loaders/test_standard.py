@@ -8,24 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from langchain_core.chat_loaders import BaseChatLoader
 
-from langchain_chatexports import (
-    ChatLabChatLoader,
-    DiscordChatLoader,
-    EmailChatLoader,
-    FolderFacebookMessengerChatLoader,
-    IMessageChatLoader,
-    KakaoTalkChatLoader,
-    LineChatLoader,
-    SignalChatLoader,
-    SingleFileFacebookMessengerChatLoader,
-    SkypeChatLoader,
-    SlackChatLoader,
-    SmsChatLoader,
-    TelegramChatLoader,
-    WhatsAppChatLoader,
-    samples,
-)
-from langchain_chatexports.chat_loaders.table import TableChatLoader
+from langchain_chatexports import chat_loaders, samples
 from langchain_chatexports.standard_tests import ChatLoaderUnitTests
 from tests.unit_tests.builders import chatlab, mails, messenger, skype, sms, tables
 from tests.unit_tests.builders.chat_db import ChatDb
@@ -162,34 +145,46 @@ class Export(NamedTuple):
 UTC = {"timezone": "UTC"}
 EXPORTS = {
     "iMessage": Export(
-        lambda folder: samples.write_imessage(folder / "chat.db"), IMessageChatLoader
+        lambda folder: samples.write_imessage(folder / "chat.db"),
+        chat_loaders.IMessageChatLoader,
     ),
-    "iMessage with WAL": Export(imessage_with_wal, IMessageChatLoader, expected=RACE),
-    "Messenger": Export(samples.write_messenger, FolderFacebookMessengerChatLoader),
-    "Instagram zip": Export(instagram_zip, FolderFacebookMessengerChatLoader),
+    "iMessage with WAL": Export(
+        imessage_with_wal, chat_loaders.IMessageChatLoader, expected=RACE
+    ),
+    "Messenger": Export(
+        samples.write_messenger, chat_loaders.FolderFacebookMessengerChatLoader
+    ),
+    "Instagram zip": Export(
+        instagram_zip, chat_loaders.FolderFacebookMessengerChatLoader
+    ),
     "encrypted Messenger": Export(
-        encrypted_messenger, FolderFacebookMessengerChatLoader
+        encrypted_messenger, chat_loaders.FolderFacebookMessengerChatLoader
     ),
-    "Messenger file": Export(messenger_file, SingleFileFacebookMessengerChatLoader),
-    "WhatsApp": Export(samples.write_whatsapp, WhatsAppChatLoader, UTC),
-    "Telegram": Export(samples.write_telegram, TelegramChatLoader),
-    "Discord": Export(samples.write_discord, DiscordChatLoader),
+    "Messenger file": Export(
+        messenger_file, chat_loaders.SingleFileFacebookMessengerChatLoader
+    ),
+    "WhatsApp": Export(samples.write_whatsapp, chat_loaders.WhatsAppChatLoader, UTC),
+    "Telegram": Export(samples.write_telegram, chat_loaders.TelegramChatLoader),
+    "Discord": Export(samples.write_discord, chat_loaders.DiscordChatLoader),
     "Slack": Export(
-        samples.write_slack, SlackChatLoader, {"people": {"Ann Ode": "Hare"}}
+        samples.write_slack,
+        chat_loaders.SlackChatLoader,
+        {"people": {"Ann Ode": "Hare"}},
     ),
-    "Signal": Export(samples.write_signal, SignalChatLoader),
-    "ChatLab": Export(chatlab_chat, ChatLabChatLoader),
-    "KakaoTalk": Export(kakaotalk_chat, KakaoTalkChatLoader, UTC),
-    "LINE": Export(line_chat, LineChatLoader, UTC),
-    "Skype": Export(skype_export, SkypeChatLoader),
-    "e-mail": Export(mail_file, EmailChatLoader),
-    "SMS": Export(sms_backup, SmsChatLoader),
+    "Signal": Export(samples.write_signal, chat_loaders.SignalChatLoader),
+    "ChatLab": Export(chatlab_chat, chat_loaders.ChatLabChatLoader),
+    "KakaoTalk": Export(kakaotalk_chat, chat_loaders.KakaoTalkChatLoader, UTC),
+    "LINE": Export(line_chat, chat_loaders.LineChatLoader, UTC),
+    "Skype": Export(skype_export, chat_loaders.SkypeChatLoader),
+    "e-mail": Export(mail_file, chat_loaders.EmailChatLoader),
+    "SMS": Export(sms_backup, chat_loaders.SmsChatLoader),
     "CSV": Export(
-        lambda folder: tables.write_csv(folder / "desk.csv", ROWS), TableChatLoader
+        lambda folder: tables.write_csv(folder / "desk.csv", ROWS),
+        chat_loaders.TableChatLoader,
     ),
     "Parquet": Export(
         lambda folder: tables.write_parquet(folder / "desk.parquet", ROWS),
-        TableChatLoader,
+        chat_loaders.TableChatLoader,
         {"owner": "Agent 7"},
     ),
 }
