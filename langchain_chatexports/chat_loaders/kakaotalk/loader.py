@@ -56,7 +56,7 @@ _STAMPS = tuple(
         rf"\[(?P<sender>.+?)\] \[(?:{_MARKER}{_BLANK})?{_CLOCK}{_PC_REST}",
     )
 )
-_ENGLISH, _WINDOWS = {1, 2}, len(_STAMPS) - 1
+_WINDOWS = len(_STAMPS) - 1
 _DAY_LINES = (
     re.compile(
         r"(?:-{5,} )?(?P<year>\d{4})년 (?P<month>\d{1,2})월 (?P<day>\d{1,2})일 "
@@ -90,8 +90,9 @@ _PART = re.compile(r"-\d{1,3}$")
 _HEAD_LINES = 4
 _SAMPLE_LINES = 400
 _PAIR = 2
-_OWN_NAMES = {"회원님"}
-_OWN_ENGLISH_NAMES = {"you", "You"}
+# What phones write for the owner.
+_OWN_NAMES = frozenset({"회원님"})
+_OWN_NAMES_BY_LAYOUT = dict.fromkeys((1, 2), _OWN_NAMES | {"you", "You"})
 _PHRASES = load_phrases(__package__)
 _DELETED = frozenset(_PHRASES["deleted"])
 _NOTICE = re.compile(rf"(?:{phrase_pattern(_PHRASES['notices'])})\.?")
@@ -156,7 +157,7 @@ class KakaoTalkChatLoader(TextChatLoader):
     def read_chat(self, text: str, file: ExportFile, clock: LocalClock) -> TextChat:
         """Parse a file."""
         stem = file_stem(file)
-        is_english = False
+        own_names = _OWN_NAMES
         chat = TextChat(id=_PART.sub("", stem))
         if text.startswith(_CSV_HEAD):
             match = _CSV_NAME.fullmatch(stem)
@@ -166,30 +167,22 @@ class KakaoTalkChatLoader(TextChatLoader):
             lines = text.split("\n")
             _read_head(lines, chat)
             layout = _find_layout(lines)
-            is_english = layout in _ENGLISH
+            own_names = _OWN_NAMES_BY_LAYOUT.get(layout, own_names)
             if layout is not None:
                 chat.messages = _read_lines(lines, layout, clock)
-        if stem.endswith("_group"):
-            chat.is_group = True
         notices = (row.text for row in chat.messages if row.kind == "system")
-        if any(_GROUP_NOTICE.search(notice) for notice in notices):
+        if stem.endswith("_group") or any(map(_GROUP_NOTICE.search, notices)):
             chat.is_group = True
-        self._rename_owner(
-            chat, _OWN_NAMES | (_OWN_ENGLISH_NAMES if is_english else set())
-        )
-        if chat.owner and not chat.name and not chat.is_group:
-            others = [name for name in chat.senders if name != chat.owner.id]
-            chat.name = others[0] if len(others) == 1 else ""
-        chat.find_owner_by_name()
-        return chat
-
-    def _rename_owner(self, chat: TextChat, own_names: set[str]) -> None:
-        """Find the name that phones write for the owner."""
         for row in chat.messages:
             if row.sender in own_names:
                 owner = self.owner or row.sender
                 chat.owner = DetectedOwner(owner, f"the sender {row.sender}")
                 row.sender = owner
+        if chat.owner and not chat.name and not chat.is_group:
+            others = [name for name in chat.senders if name != chat.owner.id]
+            chat.name = others[0] if len(others) == 1 else ""
+        chat.find_owner_by_name()
+        return chat
 
 
 def _match_stamp(line: str) -> tuple[int, re.Match[str]] | None:

@@ -141,16 +141,12 @@ class LineChatLoader(TextChatLoader):
             )
             raise ExportFormatError(msg, path=file.path)
         stem = _HEAD.sub("", file_stem(file)).strip()
-        chat = TextChat(id=stem)
         head = MARKS.sub("", lines[0])
-        found = _name_of_head(head) or _name_of_head(stem)
-        if _HEAD.match(head) or _name_of_head(head):
+        found = _name_of_head(head)
+        if found or _HEAD.match(head):
             del lines[:2]
-        name, is_private = stem, False
-        if found:
-            name, chat.is_group = found
-            is_private = chat.is_group is False
-        chat.name = name.strip()
+        name, is_group = found or _name_of_head(stem) or (stem, None)
+        chat = TextChat(name.strip(), stem, is_group)
         sample = lines[:_SAMPLE_LINES]
         tabs, spaces = (
             sum(1 for line in sample if pattern.match(line))
@@ -168,11 +164,11 @@ class LineChatLoader(TextChatLoader):
             _convert(row, has_brackets=has_tabs)
         if has_tabs:
             _mark_unknown_placeholders(chat.messages)
-        is_group = any(
+        if is_group is None and any(
             row.extra.get("system") == "notice" and _NOTICE.fullmatch(row.text)
             for row in chat.messages
-        )
-        chat.is_group = True if is_group and not is_private else chat.is_group
+        ):
+            chat.is_group = True
         chat.find_owner_by_name()
         return chat
 

@@ -1,7 +1,7 @@
 """Find what a person wrote in a message, without quotations and signatures."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
@@ -160,11 +160,11 @@ def _is_hidden(name: str, attributes: str) -> bool:
     return name in _HIDDEN or not _QUOTES.isdisjoint(classes)
 
 
-def strip_quotations(text: str, parent: Collection[str] = ()) -> tuple[str, bool]:
+def strip_quotations(text: str, parent: str = "") -> tuple[str, bool]:
     """Return what the sender wrote, and whether there was a forward or quotation.
 
-    Decides by the shape of lines, in any language. `parent` has the lines of the
-    message that this one answers: what ends the text and is in it, is quoted.
+    Decides by the shape of lines, in any language. `parent` is the message that this
+    one answers: lines that end the text and are in it, are quoted.
     """
     lines = text.split("\n")
     end = _find_header_block(lines)
@@ -172,17 +172,14 @@ def strip_quotations(text: str, parent: Collection[str] = ()) -> tuple[str, bool
     end = next((i for i, line in enumerate(lines[:end]) if line in {"-- ", "--"}), end)
     kept = _drop_quoted(lines[:end])
     has_cut = has_cut or len(kept) < end
-    while kept and (not kept[-1].strip() or kept[-1].strip(" >") in parent):
+    quoted = {*map(str.strip, parent.split("\n"))} if parent else set()
+    quoted.discard("")
+    while kept and (not kept[-1].strip() or kept[-1].strip(" >") in quoted):
         kept.pop()
     if kept and _PHONE.fullmatch(kept[-1].strip()):
         kept.pop()
     begin = _find_introduction(kept)
     return "\n".join(kept[:begin]).strip(), has_cut or begin < len(kept)
-
-
-def line_set(text: str) -> frozenset[str]:
-    """Return the lines of a message, to recognize them in answers."""
-    return frozenset(line for line in map(str.strip, text.split("\n")) if line)
 
 
 def _find_header_block(lines: list[str]) -> int:
@@ -220,13 +217,11 @@ def _find_introduction(lines: list[str]) -> int:
     last = len(lines)
     while last and not lines[last - 1].strip():
         last -= 1
+    if not last or not lines[last - 1].rstrip().endswith((":", "\uff1a")):
+        return len(lines)
     for begin in range(last - 1, max(last - 1 - _INTRODUCTION_LINES, -1), -1):
         joined = " ".join(lines[begin:last]).strip()
-        if (
-            not lines[begin].strip()
-            or len(joined) > _MAX_INTRODUCTION
-            or not joined.endswith((":", "\uff1a"))
-        ):
+        if not lines[begin].strip() or len(joined) > _MAX_INTRODUCTION:
             break
         numbers = len(_NUMBER.findall(joined))
         if numbers and (_ADDRESS.search(joined) or numbers >= _MIN_NUMBERS):

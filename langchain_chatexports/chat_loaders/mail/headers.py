@@ -69,7 +69,8 @@ class Part:
         self._body_at = head.end() if head else 0
         self._content = content
         fields = _FIELD.findall(content, 0, self._body_at)
-        self._fields = {name.lower(): value for name, value in reversed(fields)}
+        self.fields = {name.lower(): value for name, value in reversed(fields)}
+        """The first header of each name in lower case, as written."""
 
     @property
     def body(self) -> bytes:
@@ -83,7 +84,7 @@ class Part:
         """The type and disposition, whose parameters `email` reads."""
         parameters = Parameters()
         for name in (b"content-type", b"content-disposition"):
-            if value := self._fields.get(name):
+            if value := self.fields.get(name):
                 text = value[:_MAX_PARAMETERS].decode("utf-8", LEGACY_FALLBACK)
                 parameters[name.decode()] = "".join(text.splitlines()).strip()
         return parameters
@@ -105,15 +106,9 @@ class Part:
             yield Part(body[begin:])
 
     def get(self, name: bytes) -> str:
-        """Return the first header of a name, which is in lower case, on one line.
-
-        Empty if missing. Without encoding, it is UTF-8 or, from old programs, cp1252.
-        """
-        value = self._fields.get(name)
-        if value is None:
-            return ""
-        text = value[:_MAX_HEADER].decode("utf-8", LEGACY_FALLBACK)
-        return " ".join(text.split())
+        """Return a header on one line; empty if it is missing."""
+        value = self.fields.get(name)
+        return "" if value is None else _on_one_line(value)
 
     def decode(self, charset: str) -> str:
         """Return the text of the body."""
@@ -128,6 +123,11 @@ class Part:
         text = replace_lone_surrogates(decode_bytes(data, charset))
         text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
         return text.replace("\u00a0", " ")
+
+
+def _on_one_line(value: bytes) -> str:
+    """Decode a header, which is UTF-8 or, from old programs, cp1252."""
+    return " ".join(value[:_MAX_HEADER].decode("utf-8", LEGACY_FALLBACK).split())
 
 
 def decode_words(value: str) -> str:
@@ -165,25 +165,27 @@ def decode_bytes(data: bytes, charset: str) -> str:
 def read_addresses(part: Part, *names: bytes) -> dict[str, str]:
     """Return the names of people, by address in lower case."""
     found: dict[str, str] = {}
-    for value in filter(None, map(part.get, names)):
-        for address, name in _parse_addresses(value):
-            found[address] = name or found.get(address, "")
+    for value in map(part.fields.get, names):
+        if value is not None:
+            people = _parse_addresses(value[:_MAX_HEADER])
+            found = {**found, **people} if found else people
     return found
 
 
 @lru_cache(maxsize=1024)  # Most mail is between few people.
-def _parse_addresses(value: str) -> tuple[tuple[str, str], ...]:
-    people = []
+def _parse_addresses(value: bytes) -> dict[str, str]:
+    people: dict[str, str] = {}
     try:
-        pairs = getaddresses([value])
+        pairs = getaddresses([_on_one_line(value)])
     except RecursionError:  # Of many parentheses.
-        return ()
+        return people
     for name, address in pairs:
         key = address.strip().lower()
         if "@" in key:
             shown = decode_words(name).strip(" '\"")
-            people.append((key, "" if shown.lower() == key else shown))
-    return tuple(people)
+            shown = "" if shown.lower() == key else shown
+            people[key] = shown or people.get(key, "")
+    return people
 
 
 def read_ids(part: Part, name: bytes) -> list[str]:
@@ -236,7 +238,8 @@ def find_reason(part: Part, roles: Collection[str], sender: str) -> str:
     if reason or "sent" in roles:
         return reason
     is_bulk = _AUTOMATIC.match(sender) or any(
-        sign.fullmatch(part.get(name).lower()) for name, sign in _BULK_SIGNS.items()
+        _BULK_SIGNS[name].fullmatch(part.get(name).lower())
+        for name in _BULK_SIGNS.keys() & part.fields.keys()
     )
     return "bulk" if is_bulk else ""
 

@@ -13,7 +13,6 @@ from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.mail.bodies import (
     MAX_PARTS,
-    line_set,
     read_body,
     strip_quotations,
 )
@@ -226,7 +225,7 @@ def _build_conversation(
     owner: DetectedOwner | None,
 ) -> Conversation:
     is_own_thread = any(item.message.sender in own for item in thread)
-    lines: dict[str, frozenset[str]] = {}
+    texts: dict[str, str] = {}
     members: dict[str, None] = {}
     for item in thread:
         row = item.message
@@ -238,13 +237,13 @@ def _build_conversation(
         if row.kind == "bulk" and is_own_thread and row.text:
             row.kind = "text"
         written = row.text
-        row.text, has_cut = strip_quotations(written, lines.get(item.parent, ()))
+        row.text, has_cut = strip_quotations(written, texts.get(item.parent, ""))
         if written and not row.text and has_cut and row.kind == "text":
             row.kind = "forwarded"
         elif row.time is None and row.text and row.kind == "text":
             row.kind = "undated"
         if row.id:
-            lines.setdefault(row.id, line_set(row.text))
+            texts.setdefault(row.id, row.text)
     first, *_ = thread
     root = first.thread or next(iter((*first.ids[1:2], *first.ids[:1])), "")
     subject = first.message.extra.get("subject", "")
