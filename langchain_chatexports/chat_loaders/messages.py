@@ -127,6 +127,11 @@ class Conversation:
     """Further `SessionMetadata`."""
 
 
+def filled(**keys: object) -> dict[str, Any]:
+    """Return `extra` with those keys that have a value."""
+    return {key: value for key, value in keys.items() if value}
+
+
 def reactions(
     emoji: str, senders: Sequence[str], count: int | None
 ) -> Iterator[Reaction]:

@@ -33,6 +33,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Message,
     Person,
     attachment,
+    filled,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -225,7 +226,6 @@ def _replace_mentions(value: Any, chats: Chats) -> str:
 
 
 def _collect_extra(content: Any, attachment_type: str, chats: Chats) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
     attachments = [
         attachment(
             _get_text(file, "pointer", "fileName"),
@@ -236,20 +236,17 @@ def _collect_extra(content: Any, attachment_type: str, chats: Chats) -> dict[str
     ]
     if attachment_type:
         attachments.append(attachment(kind=attachment_type))
-    if attachments:
-        extra["attachments"] = attachments
-    if reactions := [
+    reactions = [
         {
             "reaction": _get_text(reaction, "emoji"),
             "sender": chats.ids.get(_get_text(reaction, "authorId"), ""),
         }
         for reaction in iter_dicts(_get(content, "reactions"))
-    ]:
-        extra["reactions"] = reactions
-    if target := _get_text(content, "quote", "targetSentTimestamp"):
-        person = chats.ids.get(_get_text(content, "quote", "authorId"), "")
-        extra["reply_to"] = {"id": f"{target} {person}", "sender": person}
-    return extra
+    ]
+    target = _get_text(content, "quote", "targetSentTimestamp")
+    person = chats.ids.get(_get_text(content, "quote", "authorId"), "")
+    reply = {"id": f"{target} {person}", "sender": person} if target else None
+    return filled(attachments=attachments, reactions=reactions, reply_to=reply)
 
 
 def _decode(line: bytes) -> Any:

@@ -28,6 +28,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Message,
     Person,
     attachment,
+    filled,
     reactions,
 )
 from langchain_chatexports.chat_loaders.times import sort_key, to_microseconds
@@ -243,10 +244,10 @@ def _convert_message(record: dict[str, Any], chat_id: str) -> tuple[Message, boo
         row.kind, row.extra["system"] = "system", name_of_type
     elif mri.startswith(_BOT):
         row.kind = "bot"
-    if properties.get("edittime"):
-        row.extra["edited"] = True
-    if items := list(_read_reactions(properties.get("emotions"))):
-        row.extra["reactions"] = items
+    row.extra |= filled(
+        edited=is_edit or bool(properties.get("edittime")),
+        reactions=list(_read_reactions(properties.get("emotions"))),
+    )
     return row, is_edit
 
 
@@ -266,7 +267,7 @@ def _read_content(source: str, row: Message, chat_id: str) -> bool:
     row.text = clean_text(strip_tags(source, is_quotation))
     if first_version:
         row.text = row.text.replace(_EDIT_PREFIX, "", 1).strip()
-        row.id, row.extra["edited"] = f"{chat_id}:{first_version}", True
+        row.id = f"{chat_id}:{first_version}"
         row.time = int(first_version) * 1000
     return bool(first_version)
 

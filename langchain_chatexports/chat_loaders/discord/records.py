@@ -18,6 +18,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Message,
     Person,
     attachment,
+    filled,
     reactions,
 )
 from langchain_chatexports.chat_loaders.times import to_microseconds
@@ -162,26 +163,23 @@ class MessageReader:
         return Message(time, person, text, kind, record.id or "", extra)
 
     def _collect_extra(self, record: Record) -> dict[str, Any]:
-        extra: dict[str, Any] = {}
         attachments = [*_list_attachments(record)]
         if forwarded := record.forwarded_message:
             attachments = attachments or [*_list_attachments(forwarded)]
-            extra["forwarded"] = True
-        if attachments:
-            extra["attachments"] = attachments
-        if record.timestamp_edited:
-            extra["edited"] = True
-        if record.reactions:
-            extra["reactions"] = [
-                item
-                for reaction in record.reactions
-                for item in _convert_reaction(reaction, self.people)
-            ]
         # Pins, threads and crossposts also have a reference, but are not replies.
         is_reply = record.type_name in _REPLY_TYPES
-        if is_reply and record.reference and record.reference.message_id:
-            extra["reply_to"] = {"id": record.reference.message_id}
-        return extra
+        target = record.reference.message_id if record.reference else None
+        return filled(
+            attachments=attachments,
+            edited=bool(record.timestamp_edited),
+            forwarded=bool(forwarded),
+            reactions=[
+                item
+                for reaction in record.reactions or ()
+                for item in _convert_reaction(reaction, self.people)
+            ],
+            reply_to={"id": target} if is_reply and target else None,
+        )
 
 
 def _classify(record: Record) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
@@ -25,7 +24,12 @@ from langchain_chatexports.chat_loaders.json_data import (
     is_dense_record,
     replace_lone_surrogates,
 )
-from langchain_chatexports.chat_loaders.messages import Message, attachment, link
+from langchain_chatexports.chat_loaders.messages import (
+    Message,
+    attachment,
+    filled,
+    link,
+)
 from langchain_chatexports.chat_loaders.schema import Attachment
 
 _HEAD_BYTES = 16 * 2**10
@@ -335,21 +339,17 @@ def _add_details(
     names: Mapping[str | None, str],
 ) -> None:
     """Add attachments and reactions, and set the kind if it depends on a field."""
-    extra: dict[str, Any] = {}
-    if attachments := list(_convert_attachments(record, repair)):
-        extra["attachments"] = attachments
     reactions = [
         {"reaction": repair(item.reaction), "sender": names[item.actor]}
         for item in record.reactions or ()
         if item.reaction
     ]
-    if reactions:
-        extra["reactions"] = reactions
+    attachments = list(_convert_attachments(record, repair))
+    message.extra = extra = filled(attachments=attachments, reactions=reactions)
     if record.is_unsent or record.is_taken_down:
         message.kind, extra["unsent"] = "unsent", True
     elif system := _detect_system_kind(record, message.text):
         message.kind, extra["system"] = "system", system
-    message.extra = extra
 
 
 def _detect_system_kind(record: Record, text: str) -> str | None:

@@ -8,6 +8,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Message,
     Person,
     attachment,
+    filled,
     link,
     reactions,
 )
@@ -144,7 +145,6 @@ def _get_bot_name(record: Record) -> str:
 
 
 def _collect_extra(record: Record) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
     files = record.files or ([record.file] if record.file else [])
     attachments = []
     for file in files:
@@ -156,16 +156,14 @@ def _collect_extra(record: Record) -> dict[str, Any]:
         if item.is_share or item.is_msg_unfurl:
             text = clean_text(item.text)
             attachments.append(link(clean_text(item.from_url), text=text))
-    if attachments:
-        extra["attachments"] = attachments
-    if record.edited:
-        extra["edited"] = True
-    if record.reactions:
-        extra["reactions"] = [
+    return filled(
+        attachments=attachments,
+        edited=bool(record.edited),
+        reactions=[
             item
-            for reaction in record.reactions
+            for reaction in record.reactions or ()
             for item in reactions(
                 f":{reaction.name}:", reaction.users or [], reaction.count
             )
-        ]
-    return extra
+        ],
+    )

@@ -1,7 +1,7 @@
 """Convert records to messages."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from operator import attrgetter
@@ -16,6 +16,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Message,
     Person,
     attachment,
+    filled,
     reactions,
 )
 from langchain_chatexports.chat_loaders.telegram.records import (
@@ -173,24 +174,21 @@ class MessageConverter:
 
     def _build_extra(self, record: Record) -> dict[str, Any]:
         """Return the optional keys for `additional_kwargs`."""
-        extra: dict[str, Any] = {}
-        if attachments := _describe_attachments(record):
-            extra["attachments"] = attachments
-        if record.edited or record.edited_unixtime:
-            extra["edited"] = True
-        if record.is_forwarded:
-            extra["forwarded"] = True
-            names = map(clean_text, (record.forwarded_from, record.saved_from))
-            if name := next(filter(None, names), ""):
-                extra["forwarded_from"] = name
-        if record.reply_to_message_id is not None:
-            chat_id = record.reply_to_peer_id or self._chat.id
-            extra["reply_to"] = {"id": f"{chat_id}:{record.reply_to_message_id}"}
-        if record.reactions:
-            extra["reactions"] = list(self._convert_reactions(record.reactions))
-        return extra
+        names = map(clean_text, (record.forwarded_from, record.saved_from))
+        chat_id = record.reply_to_peer_id or self._chat.id
+        target = record.reply_to_message_id
+        return filled(
+            attachments=_describe_attachments(record),
+            edited=bool(record.edited or record.edited_unixtime),
+            forwarded=record.is_forwarded,
+            forwarded_from=record.is_forwarded and next(filter(None, names), ""),
+            reactions=list(self._convert_reactions(record.reactions or ())),
+            reply_to=None if target is None else {"id": f"{chat_id}:{target}"},
+        )
 
-    def _convert_reactions(self, items: list[Reaction]) -> Iterator[schema.Reaction]:
+    def _convert_reactions(
+        self, items: Iterable[Reaction]
+    ) -> Iterator[schema.Reaction]:
         for item in items:
             reaction = _REACTIONS.get(item.type) or clean_text(item.emoji)
             if not reaction:
