@@ -62,8 +62,8 @@ class ChatExportLoader(PipeableChatLoader):
     """Suffixes of the files to read, in lower case; empty if `conversations` opens the
     path itself."""
 
-    missing: ClassVar[str] = ""
-    """What an error says about a path without an export, and what to do."""
+    remedy: ClassVar[str] = ""
+    """What to do about a path without an export, or with a damaged one."""
 
     has_parts: ClassVar[bool] = False
     """Whether several recognized files, zips or folders are read as one export."""
@@ -172,7 +172,7 @@ class ChatExportLoader(PipeableChatLoader):
             is_missing = False
             yield content
         if is_missing and not files.unreadable:
-            msg = f"{files.path} {self.missing}"
+            msg = f"{files.path} contains no {self.label}. {self.remedy}"
             raise ExportFormatError(msg, path=files.path)
 
     def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:

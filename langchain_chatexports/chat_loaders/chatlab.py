@@ -183,7 +183,7 @@ class ChatLabChatLoader(ChatExportLoader):
     platform = "chatlab"
     label = "ChatLab export"
     suffixes = (".json", ".jsonl")
-    missing = f"contains no chat from ChatLab. {_EXPECTED}"
+    remedy = _EXPECTED
     has_parts = True
 
     @classmethod

@@ -85,9 +85,8 @@ class SignalChatLoader(ChatExportLoader):
     platform = "signal"
     label = "Signal export"
     suffixes = (".jsonl",)
-    missing = (
-        "contains no main.jsonl of a Signal export. Pass the folder that Signal "
-        "exported the chat history to."
+    remedy = (
+        "Pass the folder that Signal exported the chat history to, with main.jsonl."
     )
 
     @classmethod
@@ -107,7 +106,7 @@ class SignalChatLoader(ChatExportLoader):
                 if earlier is not conversation:
                     earlier.messages = chain(earlier.messages, conversation.messages)
         if not conversations and not files.unreadable:
-            msg = f"{files.path} {self.missing}"
+            msg = f"{files.path} contains no {self.label}. {self.remedy}"
             raise ExportFormatError(msg, path=files.path)
         yield from conversations.values()
 

@@ -96,10 +96,7 @@ class SkypeChatLoader(ChatExportLoader):
     platform = "skype"
     label = "Skype export"
     suffixes = (".json", ".tar")
-    missing = (
-        "contains no chats from Skype. Pass messages.json, or the .tar file that "
-        "contains it."
-    )
+    remedy = "Pass messages.json, or the .tar file that contains it."
     has_parts = True
 
     @classmethod

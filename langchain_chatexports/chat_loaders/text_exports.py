@@ -89,9 +89,6 @@ class TextChatLoader(ChatExportLoader):
     encodings: ClassVar[Mapping[str, str]] = {}
     """Encodings of files that other programs saved; see `decode_text`."""
 
-    remedy: ClassVar[str] = ""
-    """How to export a chat, for errors."""
-
     def __init__(
         self,
         path: str | Path | Sequence[str | Path],

@@ -69,10 +69,9 @@ class EmailChatLoader(ChatExportLoader):
     platform = "email"
     label = "e-mail"
     suffixes = ("mbox", ".mbx", ".eml", ".gz")
-    missing = (
-        "contains no e-mail. Export your mail as mbox: from Gmail with Google Takeout, "
-        "from Thunderbird or Apple Mail. For Outlook, import its file into Thunderbird "
-        "first."
+    remedy = (
+        "Export your mail as mbox: from Gmail with Google Takeout, from Thunderbird or "
+        "Apple Mail. For Outlook, import its file into Thunderbird first."
     )
     has_parts = True
 
@@ -106,7 +105,7 @@ class _Mailbox:
     def read(self, file: ExportFile) -> None:
         """Add the messages of a file."""
         if not is_mail(file):
-            msg = f"{file.path} {EmailChatLoader.missing}"
+            msg = f"{file.path} contains no e-mail. {EmailChatLoader.remedy}"
             raise ExportFormatError(msg, path=file.path)
         folder = "".join(file.folders[-1:])
         folders = (file.name.partition(".")[0] or folder, folder.partition(".")[0])

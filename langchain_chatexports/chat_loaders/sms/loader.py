@@ -19,6 +19,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Message,
     Person,
 )
+from langchain_chatexports.chat_loaders.names import address_key
 from langchain_chatexports.chat_loaders.sms.elements import (
     Root,
     find_root,
@@ -29,7 +30,6 @@ from langchain_chatexports.chat_loaders.tapbacks import apply_text_reactions
 from langchain_chatexports.chat_loaders.times import MICROSECONDS, sort_key
 from langchain_chatexports.exceptions import DamagedExportError, ExportFormatError
 
-_MIN_DIGITS = 7
 _MIN_NATIONAL_DIGITS = 9
 _MAX_DIGITS = 20  # With a country code, at most 15.
 
@@ -198,7 +198,11 @@ def _find_ids(addresses: Iterable[str]) -> dict[str, str]:
 
     A number without a country code is that of the only number that ends with it.
     """
-    keys = {address: _address_key(address) for address in {*addresses}}
+    keys = {}
+    for address in {*addresses}:
+        key = address_key(address) or address.casefold()
+        is_full = key.isdecimal() and address.lstrip().startswith("+")
+        keys[address] = f"+{key}" if is_full else key
     international: dict[str, set[str]] = defaultdict(set)
     for key in sorted(keys.values()):
         if key.startswith("+") and len(key) <= _MAX_DIGITS:
@@ -210,14 +214,6 @@ def _find_ids(addresses: Iterable[str]) -> dict[str, str]:
         full = international.get(key.lstrip("0"), ()) if key.isdecimal() else ()
         ids[address] = next(iter(full)) if len(full) == 1 else key
     return ids
-
-
-def _address_key(address: str) -> str:
-    digits = "".join(filter(str.isdecimal, address))
-    is_number = _MIN_DIGITS <= len(digits) <= _MAX_DIGITS
-    if not is_number or any(map(str.isalpha, address)):
-        return address.casefold()
-    return f"+{digits}" if address.lstrip().startswith("+") else digits
 
 
 def _mark_duplicates(records: Sequence[Record]) -> list[Message]:
