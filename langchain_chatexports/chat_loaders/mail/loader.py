@@ -104,7 +104,7 @@ class _Mailbox:
 
     def read(self, file: ExportFile) -> None:
         """Add the messages of a file."""
-        if not is_mail(file):
+        if self._files.is_single_file and not is_mail(file):
             msg = f"{file.path} contains no e-mail. {EmailChatLoader.remedy}"
             raise ExportFormatError(msg, path=file.path)
         folder = "".join(file.folders[-1:])
