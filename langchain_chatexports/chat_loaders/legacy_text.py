@@ -40,7 +40,7 @@ def decode_text(
     Args:
         data: The content.
         encodings: The encodings of other scripts to try if it is not Unicode, each with
-            a pattern that it must contain, so that it is no other one's.
+            a pattern that only text in this encoding contains.
         is_cut: Whether the data are the first bytes of a file.
 
     Returns:

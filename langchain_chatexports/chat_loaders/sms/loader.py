@@ -4,12 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from pathlib import Path
-from typing import Unpack
 
 import msgspec
 
-from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
+from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.legacy_text import LEGACY_NAME
@@ -39,7 +37,8 @@ class SmsChatLoader(ChatExportLoader):
 
     Reads any number of overlapping backups (`sms-….xml`) of any size, and each message
     once. Other programs write the same format. A person's SMS and MMS form one session.
-    The backup states who sent a message, but not the owner's name.
+    The backup states who sent a message, but not the owner's name: `owner` is the one
+    to show, `Me` by default.
     """
 
     platform = "sms"
@@ -47,23 +46,6 @@ class SmsChatLoader(ChatExportLoader):
     suffixes = (".xml",)
     has_parts = True
     owner_is_label = True
-
-    def __init__(
-        self,
-        path: str | Path | Iterable[str | Path],
-        **options: Unpack[LoaderOptions],
-    ) -> None:
-        """Initialize the loader.
-
-        Args:
-            path: A backup, a zip of it, or a folder of backups.
-            **options: The options of every loader; see `ChatExportLoader`. `owner` is
-                the owner's display name, `Me` by default. Kinds to `keep` are `media`,
-                `draft`, `failed` (never sent) and `reaction`.
-        """
-        paths = path if isinstance(path, (str, Path)) else list(path)
-        super().__init__(paths, **options)
-        self.owner = self.owner or "Me"
 
     @classmethod
     def is_export(cls, file: ExportFile) -> bool:
@@ -90,7 +72,7 @@ class SmsChatLoader(ChatExportLoader):
         records: list[Record] = []
         for _ in files.read_each(backups, partial(_read_backup, records, files)):
             pass
-        yield from _build_conversations(records, Person(self.owner or ""))
+        yield from _build_conversations(records, Person(self.owner or "Me"))
 
 
 def _read_backup(records: list[Record], files: ExportFiles, file: ExportFile) -> None:
