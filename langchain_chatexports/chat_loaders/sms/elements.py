@@ -8,6 +8,7 @@ rest is parsed in pieces that end between two tags, so that no token is scanned 
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import IO
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -29,6 +30,11 @@ _MAX_PARTS = 20_000  # With the addresses of a message.
 _DATA = re.compile(
     rb"""<part(?:\s++[^\s=\"'<>]++\s*+=\s*+(?:"[^"<]*+"|'[^'<]*+'))*?"""
     rb"""\s++data\s*+=\s*+(["'])"""
+)
+_DECLARED = re.compile(
+    rb"""<\?xml[^>]{0,200}?\sencoding\s?=\s?["']"""
+    rb"((?:iso-8859-|windows-|koi8-|gb|big5|euc-|shift_jis)[\w-]{0,10})",
+    re.IGNORECASE,
 )
 _ROOT = re.compile(r"<([A-Za-z]\w*)")
 _NOT_ELEMENTS = re.compile(r"<!--.*?-->|<[?!][^>]*>", re.DOTALL)
@@ -64,7 +70,7 @@ class Root(msgspec.Struct):
 def find_root(file: ExportFile) -> str:
     """Return the name of a file's root element; empty if it is not XML."""
     head = file.head(_HEAD_BYTES)
-    text = head.decode("utf-16" if head.startswith(_UTF_16) else "utf-8", "replace")
+    text = head.decode(_find_encoding(head), "replace")
     match = _ROOT.search(_NOT_ELEMENTS.sub("", text))
     return match[1] if match and text.lstrip().startswith("<") else ""
 
@@ -78,8 +84,8 @@ def read_elements(file: ExportFile, stream: IO[bytes], root: Root) -> Iterator[E
     """
     handler = _Handler(file, root)
     chunks: Iterable[bytes] = iter(partial(stream.read, _CHUNK_BYTES), b"")
-    if file.head(_HEAD_BYTES).startswith(_UTF_16):
-        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    if (encoding := _find_encoding(file.head(_HEAD_BYTES))) != "utf-8":
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
         chunks = (decoder.decode(chunk).encode() for chunk in chunks)
     try:
         for piece in drop_data(chunks):
@@ -174,6 +180,17 @@ def drop_data(chunks: Iterable[bytes]) -> Iterator[bytes]:
             msg = f"a message has more than {_MAX_TAG_BYTES:,} bytes"
             raise OverflowError(msg)
     yield done + rest
+
+
+def _find_encoding(head: bytes) -> str:
+    """Return the encoding that a file declares."""
+    if head.startswith(_UTF_16):
+        return "utf-16"
+    declared = _DECLARED.match(head)
+    with suppress(LookupError):
+        name = codecs.lookup(declared[1].decode() if declared else "").name
+        return "cp1252" if name == "iso8859-1" else name
+    return "utf-8"
 
 
 def _repair(piece: bytes, root: Root) -> bytes:

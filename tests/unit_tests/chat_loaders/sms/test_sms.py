@@ -293,6 +293,16 @@ def test_utf_16(tmp_path: Path) -> None:
     assert open_export(path).loader.inspect().kept == 1
 
 
+@pytest.mark.parametrize(
+    ("declared", "encoding"), [("ISO-8859-1", "cp1252"), ("gb2312", "gb18030")]
+)
+def test_declared_encoding(tmp_path: Path, declared: str, encoding: str) -> None:
+    text = "für 5 €" if encoding == "cp1252" else "你好"
+    content = backup(sms(text)).decode().replace("UTF-8", declared)
+    (tmp_path / "sms.xml").write_bytes(content.encode(encoding))
+    assert read(tmp_path / "sms.xml") == [("Hare", text)]
+
+
 def test_other_encoding_is_reported(tmp_path: Path) -> None:
     content = backup(sms("für dich")).decode().encode("cp1252")
     (tmp_path / "sms.xml").write_bytes(content)
