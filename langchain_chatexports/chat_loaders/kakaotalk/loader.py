@@ -167,8 +167,8 @@ class KakaoTalkChatLoader(TextChatLoader):
             lines = text.split("\n")
             _read_head(lines, chat)
             layout = _find_layout(lines)
-            own_names = _OWN_NAMES_BY_LAYOUT.get(layout, own_names)
             if layout is not None:
+                own_names = _OWN_NAMES_BY_LAYOUT.get(layout, own_names)
                 chat.messages = _read_lines(lines, layout, clock)
         notices = (row.text for row in chat.messages if row.kind == "system")
         if stem.endswith("_group") or any(map(_GROUP_NOTICE.search, notices)):

@@ -43,18 +43,18 @@ _MAX_MEMBERS = 50
 _MAIL_WORK, _PART_WORK = 100, 60  # Microseconds per message, and per part of one.
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     """A message, before its thread is known."""
 
     message: Message
     thread: str
     """Gmail's id of the thread."""
 
-    ids: list[str]
+    ids: tuple[str, ...]
     """The message's id, and those of the messages before it in the thread."""
 
     parent: str
-    people: list[str]
+    people: tuple[str, ...]
     is_sent: bool
 
 
@@ -145,9 +145,9 @@ class _Mailbox:
         item = _Item(
             row,
             mail.get(b"x-gm-thrid"),
-            [*ids, *references, *replied],
+            (*ids, *references, *replied),
             parent,
-            [*people][:_MAX_MEMBERS],
+            tuple(people)[:_MAX_MEMBERS],
             "sent" in roles,
         )
         self._items.append(item)
