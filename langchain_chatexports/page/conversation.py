@@ -14,7 +14,7 @@ from dataclasses import replace
 from importlib import import_module
 from itertools import count
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import ChatExportError
@@ -36,8 +36,8 @@ from langchain_chatexports.page.messages import (
 )
 from langchain_chatexports.page.people import Person, person_key
 from langchain_chatexports.page.snapshot import Published
-from langchain_chatexports.page.speakers import Loaded, SpeakerLoader, Surroundings
-from langchain_chatexports.page.talk_store import TalkSummary
+from langchain_chatexports.page.speakers import Loaded, SpeakerLoader
+from langchain_chatexports.page.stored import TalkSummary
 from langchain_chatexports.personas.reply_limits import split_bubbles, typing_seconds
 from langchain_chatexports.personas.talk import Talk, Turn, correct_last
 from langchain_chatexports.workflows.bases import download_base
@@ -46,6 +46,9 @@ from langchain_chatexports.workflows.saved_talks import (
     model_talks,
     new_talk_id,
 )
+
+if TYPE_CHECKING:
+    from langchain_chatexports.page.session import PageSession
 
 # Until the dots are shown, then the usual time, and then that it is slow today.
 _WAITS = {"shortly": 0.4, "long": 7.6, "very long": 52.0}
@@ -58,18 +61,18 @@ _DOWNLOADING = lazy_gettext("Downloading the language model")
 class Conversation:
     """The talks with a person, one of which is open."""
 
-    def __init__(self, session: Surroundings, person: Person) -> None:
+    def __init__(self, session: PageSession, person: Person) -> None:
         self.published = Published(TalkState())
         self.person = person
         self.draft = ""
+        # What was written in place of messages, and not kept, by turn and message.
         self.unsent: dict[tuple[int, str], str] = {}
-        """What was written in place of messages, and not kept, by turn and message."""
-
         self._session = session
         self._speakers = SpeakerLoader(session)
+        # The model that the open talk is kept with, and whether the talk is still in
+        # the folder for people without a model.
         self._model: Model | None = None
-        """The model that the open talk is kept with."""
-
+        self._is_moving = False
         self._turns: dict[int, Turn] = {}
         self._numbers = count(1)
         self._is_opened = False
@@ -102,11 +105,16 @@ class Conversation:
         folder = self._folder_of(model)
         saved = await asyncio.to_thread(folder.get, talk_id) if kept else None
         # Another tab can still write in the talk that was open until now.
-        await self._saved()
-        self._cancel()
+        while self._saving is not None and not self._saving.done():
+            await self._saving
+        self.stop()
         self._model = model
         self._fill(saved.turns if saved else [], saved.draft if saved else "")
         self._show(talk_id=talk_id, version="after", is_kept=True)
+
+    async def start_new(self) -> None:
+        """Begin a new talk; the others are kept."""
+        await self.open_talk(new_talk_id())
 
     def kept_talks(self) -> list[TalkSummary]:
         """Return the summaries of the person's talks, newest first."""
@@ -118,8 +126,10 @@ class Conversation:
         text = _BLANK_LINES.sub("\n", text.strip())
         if not text:
             return
-        self._cancel()
-        self._adopt_model()
+        self.stop()
+        if self._model is None and self.person.model is not None:
+            # A talk that began without a model is kept with the one that is there now.
+            self._model, self._is_moving = self.person.model, True
         turn = self._last
         if turn is not None and not any_reply(turn):
             turn.line += f"\n\n{text}"
@@ -132,7 +142,7 @@ class Conversation:
 
     def answer(self) -> None:
         """Answer the last message; also what *Try again* does."""
-        self._cancel()
+        self.stop()
         if turn := self._last:
             self._show(phase="waking", expected_seconds=self._speakers.waking_seconds)
             self._reply = self._start(self._answer(turn, self.state.version))
@@ -140,7 +150,9 @@ class Conversation:
 
     def stop(self) -> None:
         """Stop the reply; what is shown of it stays."""
-        self._cancel()
+        if self._reply is not None:
+            self._reply.cancel()
+        self._end(None)
 
     def edit(self, number: int, text: str) -> None:
         """Replace a message, and drop all that follows."""
@@ -150,12 +162,11 @@ class Conversation:
 
     def delete_from(self, number: int) -> None:
         """Delete a message, and all that follows, unless another tab did."""
-        if number not in self._turns:
-            return
-        self._cancel()
-        self._turns = {n: turn for n, turn in self._turns.items() if n < number}
-        self._show()
-        self._save()
+        if number in self._turns:
+            self.stop()
+            self._turns = {n: turn for n, turn in self._turns.items() if n < number}
+            self._show()
+            self._save()
 
     async def correct(self, number: int, better: str) -> Failure | None:
         """Keep what the person would have said, or only "not that"; return a failure.
@@ -168,7 +179,7 @@ class Conversation:
                 raise PageError(lazy_gettext("This message was deleted."))
             turn = self._turns[number]
             if turn is self._last:
-                self._cancel()
+                self.stop()
             voice = speaker.voice if speaker else None
             corrections = voice.corrections if voice else None
             turns = [turn for n, turn in self._turns.items() if n <= number]
@@ -195,7 +206,7 @@ class Conversation:
 
     def set_version(self, version: Version) -> None:
         """Show the replies with or without training; the last one is asked for."""
-        self._cancel()
+        self.stop()
         self._show(version=version)
         if (turn := self._last) and not reply_of(turn, version):
             self.answer()
@@ -211,31 +222,19 @@ class Conversation:
         self._show(is_kept=is_kept)
         self._save()
 
-    @property
-    def strength(self) -> float:
-        """How much of the training the model uses, from 0 to 1."""
-        model = self._current_model
-        found = self._find_model(model.name) if model else None
-        return found.strength if found else 1.0
-
     async def set_strength(self, strength: float) -> None:
         """Use this much of the training, from the next reply on."""
-        if (model := self._current_model) is None:
-            return
-        change = self._session.workspace.models.set_strength
-        try:
-            await asyncio.to_thread(change, model.name, strength)
-        except (ChatExportError, OSError) as error:
-            self._show(failure=translate_error(error))
-        self._session.poller.poke()
-
-    async def start_new(self) -> None:
-        """Begin a new talk; the others are kept."""
-        await self.open_talk(new_talk_id())
+        if model := self._current_model:
+            change = self._session.workspace.models.set_strength
+            try:
+                await asyncio.to_thread(change, model.name, strength)
+            except (ChatExportError, OSError) as error:
+                self._show(failure=translate_error(error))
+            self._session.poller.poke()
 
     async def delete(self) -> None:
         """Delete this talk."""
-        self._cancel()
+        self.stop()
         self._fill([])
         self._save()
         await self.start_new()
@@ -266,20 +265,12 @@ class Conversation:
 
         def download() -> None:
             download_base(base, work.watch, check=work.check)
-            loop.call_soon_threadsafe(self._use_base, choice)
+            loop.call_soon_threadsafe(self.use_base, choice)
 
         work.start(_DOWNLOADING, download)
 
-    def cancel_download(self) -> None:
-        """Stop the download; the next one resumes it."""
-        self._session.downloading.stop()
-
-    def use_local(self) -> None:
-        """Talk with the language model that is on this computer."""
-        if self.state.offer is not None and self.state.offer.local is not None:
-            self._use_base(self.state.offer.local)
-
-    def _use_base(self, choice: BaseChoice) -> None:
+    def use_base(self, choice: BaseChoice) -> None:
+        """Talk with a language model that is on this computer."""
         self._speakers.base = choice.base.id
         self._show(offer=None)
         if (turn := self._last) and not any_reply(turn):
@@ -296,7 +287,7 @@ class Conversation:
         self.person = person
         if self._model is not None and self._find_model(self._model.name) is None:
             # It was deleted, with its talks.
-            self._cancel()
+            self.stop()
             self._model = None
             self._fill([])
             self._show(talk_id=new_talk_id(), openings=())
@@ -400,12 +391,6 @@ class Conversation:
         self._turns = {next(self._numbers): turn for turn in turns}
         self.draft = draft
 
-    def _cancel(self) -> None:
-        reply, self._reply = self._reply, None
-        if reply is not None:
-            reply.cancel()
-        self._end(None)
-
     def _end(self, failure: Failure | None) -> None:
         if self._clock is not None:
             self._clock.cancel()
@@ -431,23 +416,12 @@ class Conversation:
         return next((model for model in models if model.name == name), None)
 
     def _folder_of(self, model: Model | None) -> TalkFolder:
-        return model_talks(model) if model else self._session.talks.people
-
-    def _adopt_model(self) -> None:
-        """Keep a talk that began without a model with the one that is there now."""
-        if self._model is None and self.person.model is not None:
-            self._session.talks.people.delete(self.state.talk_id)
-            self._model = self.person.model
+        return model_talks(model) if model else self._session.stored.people_talks
 
     def _save(self) -> None:
         self._is_dirty = True
         if self._saving is None or self._saving.done():
             self._saving = self._start(self._write())
-
-    async def _saved(self) -> None:
-        """Wait until the open talk is on the disk."""
-        while self._saving is not None and not self._saving.done():
-            await self._saving
 
     async def _write(self) -> None:
         while self._is_dirty:
@@ -461,6 +435,10 @@ class Conversation:
                     await asyncio.to_thread(folder.save, talk_id, turns, **options)
                 else:
                     await asyncio.to_thread(folder.delete, talk_id)
+                if self._is_moving:
+                    people_talks = self._session.stored.people_talks
+                    await asyncio.to_thread(people_talks.delete, talk_id)
+                    self._is_moving = False
             except FileNotFoundError:  # The model was deleted.
                 pass
             except (ChatExportError, OSError) as error:

@@ -12,7 +12,12 @@ from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from langchain_chatexports.page.errors import Failure
-from langchain_chatexports.page.languages import LazyMessage, TimeLeft, _, join_parts
+from langchain_chatexports.page.languages import (
+    _,
+    format_percent,
+    join_parts,
+    time_left,
+)
 from langchain_chatexports.page.work import IDLE, WorkState
 
 T = TypeVar("T")
@@ -20,15 +25,8 @@ Show = Callable[[T], object]
 
 _SUBMIT = "(event) => page.submit(event, emit)"
 _FIELDS = "(event) => page.fields(event, emit)"
-_CLOSED = """(event) => {
-    const field = event.target.querySelector('[name=value]');
-    emit([event.target.returnValue, field ? field.value : '']);
-}"""
-# The text of a field is selected: what is typed replaces it.
-_OPEN = """(node) => {
-    node.el.showModal();
-    node.el.querySelector('[name=value]')?.select();
-}"""
+_CLOSED = "(event) => emit(event.target.returnValue)"
+_OPEN = "(node) => node.el.showModal()"
 _CANCEL = "(event) => event.target.closest('dialog').close('')"
 
 
@@ -174,42 +172,24 @@ def input_field(label: str, name: str, *, value: str = "", **props: Any) -> Text
 
 
 def ask(
-    title: str,
-    confirm: str,
-    on_confirm: Callable[[str], object],
-    *texts: object,
-    label: str | None = None,
-    value: str = "",
-    is_destructive: bool = False,
+    title: str, confirm: str, on_confirm: Callable[[], object], *texts: object
 ) -> None:
-    """Ask for confirmation, or with a label for the text that `on_confirm` gets.
-
-    The focus is on the field, where Enter confirms; without a field, on Cancel.
-    """
+    """Ask before something is destroyed; the focus is on *Cancel*."""
     layout = ui.context.client.layout
     if any("ask" in e.classes for e in layout.default_slot.children):
         return  # A double click must not open two dialogs.
 
     def close(event: Any) -> object:
-        result, text = event.args
         dialog.delete()
-        return on_confirm(str(text)) if result else None
+        return on_confirm() if event.args else None
 
     with _dialog(title) as dialog, add("form", method="dialog"):
         for text in texts:
             add("p", text, dir="auto")
-        if label is not None:
-            with add("label", classes="field"):
-                add("span", label)
-                field = add("input", defaultValue=value)
-                field.props.update({"name": "value", "autofocus": True, "dir": "auto"})
         with add("div", classes="buttons"):
-            kind = "danger" if is_destructive else "primary"
-            add("button", confirm, kind, type="submit", value="confirm")
-            cancel = add("button", _("Cancel"), "quiet", type="button")
+            add("button", confirm, "danger", type="submit", value="confirm")
+            cancel = button(_("Cancel"), classes="quiet", autofocus=True)
             cancel.on("click", js_handler=_CANCEL)
-            if label is None:
-                cancel.props["autofocus"] = True
     dialog.mark("ask").on("close", close, js_handler=_CLOSED)
 
 
@@ -268,17 +248,17 @@ class WorkBar:
         self._failure = FailureBox()
         self.show(IDLE)
 
-    def show(self, work: WorkState, *, progress: str = "") -> None:
-        """Show work; `progress` says how much is done, in words."""
+    def show(self, work: WorkState) -> None:
+        """Show how far work is, and how long it still takes."""
         self.box.set_visibility(work.is_running)
         self._failure.show(work.error)
-        title = work.title or LazyMessage("")
-        left = str(TimeLeft(work.seconds_left))
-        set_text(self._text, join_parts(f"{title} …", progress, left))
-        set_prop(self._bar, "aria-label", str(title))
+        title = str(work.title or "")
+        percent = "" if work.fraction is None else format_percent(work.fraction)
+        left = time_left(work.seconds_left)
+        set_text(self._text, join_parts(f"{title} …", percent, left))
+        set_prop(self._bar, "aria-label", title)
         # Without a value, its length is not known.
-        fraction = round(min(work.done / work.total, 1), 3) if work.total else None
-        if fraction is None:
+        if work.fraction is None:
             self._bar.props.pop("value", None)
         else:
-            set_prop(self._bar, "value", fraction)
+            set_prop(self._bar, "value", work.fraction)

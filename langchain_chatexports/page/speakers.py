@@ -6,22 +6,16 @@ import asyncio
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from langchain_chatexports.local_server import (
     BaseChoice,
-    LocalServer,
     Model,
     NoBaseError,
-    Workspace,
 )
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.people import Person
-from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
-from langchain_chatexports.page.talk_store import TalkStore
-from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import ChatSettings, Recall, Talk
 from langchain_chatexports.workflows.bases import choose_chat_base
@@ -34,6 +28,9 @@ from langchain_chatexports.workflows.talk import (
     load_tuned_speaker,
 )
 
+if TYPE_CHECKING:
+    from langchain_chatexports.page.session import PageSession
+
 _MAX_OPENINGS = 3
 _OPENING_LENGTHS = range(8, 71)
 
@@ -45,27 +42,6 @@ class Offer:
     choice: BaseChoice
     local: BaseChoice | None = None
     """Another one that fits the language, and is on this computer."""
-
-
-class Surroundings(Protocol):
-    """What a talk needs of the page; `PageSession` has it."""
-
-    base: str | None
-    workspace: Workspace
-    index_dir: Path | None
-    published: Published[Snapshot]
-    poller: Poller
-    talks: TalkStore
-    downloading: Work
-    answering: asyncio.Lock
-    waking_seconds: dict[str | None, float]
-    seconds_per_token: float
-
-    def use_server(self, base: str | None) -> LocalServer:
-        """Return the server that answers with a base."""
-
-    def person_options(self, name: str) -> tuple[list[Path], PrepareOptions]:
-        """Return the exports, and the options for a person's replies."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +57,7 @@ class Loaded:
 class SpeakerLoader:
     """Loads a person's model or examples, again when they have changed."""
 
-    def __init__(self, session: Surroundings) -> None:
+    def __init__(self, session: PageSession) -> None:
         self.loaded = Loaded()
         self.base: str | None = None
         """The base for people without a model, once it is decided."""
@@ -97,8 +73,7 @@ class SpeakerLoader:
         if model is not None:
             source = model.name
         elif person.messages:
-            exports = self._session.published.value.exports
-            source = self.base, [one.id for one in exports if one.state == "read"]
+            source = self.base, self._session.exports.paths()
         async with self._loading:  # Otherwise the second would undo the first.
             if source != self._source:
                 self.loaded = Loaded()
@@ -140,7 +115,8 @@ class SpeakerLoader:
             speaker = load_tuned_speaker(workspace, model, index_dir=index_dir)
             speaker = replace(speaker, title=person.name)
         elif person.messages:
-            paths, options = self._session.person_options(person.name)
+            paths = self._session.exports.paths()
+            options = PrepareOptions(ai=(person.name,))
             speaker = load_person(paths, options, index_dir=index_dir)
             base, offer = self._choose_base(speaker)
             speaker = replace(speaker, base=base)

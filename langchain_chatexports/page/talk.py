@@ -20,7 +20,12 @@ from langchain_chatexports.page.elements import (
     set_text,
 )
 from langchain_chatexports.page.frame import ADD, add_avatar, add_back
-from langchain_chatexports.page.languages import Size, _, format_seconds, join_parts
+from langchain_chatexports.page.languages import (
+    _,
+    format_duration,
+    format_size,
+    join_parts,
+)
 from langchain_chatexports.page.messages import TalkState, Version
 from langchain_chatexports.page.people import Person, find_person, state_text
 from langchain_chatexports.page.session import PageSession
@@ -29,7 +34,6 @@ from langchain_chatexports.page.talk_menus import (
     build_menu,
     show_facts,
 )
-from langchain_chatexports.page.work import WorkState
 
 
 def build_talk(session: PageSession, conversation: Conversation) -> None:
@@ -91,7 +95,7 @@ def _activity_text(state: TalkState) -> str:
     if not state.waited:
         return _("before training") if state.version == "before" else ""
     seconds = state.expected_seconds
-    time = "" if seconds is None else format_seconds(seconds)
+    time = "" if seconds is None else format_duration(seconds)
     if state.phase == "waking":
         return _("waking up, about {time}", time=time) if time else _("waking up …")
     usual = _("usually {time}", time=time) if time and state.waited != "shortly" else ""
@@ -169,28 +173,32 @@ def _build_end(session: PageSession, conversation: Conversation) -> None:
 
 def _build_offer(session: PageSession, conversation: Conversation) -> None:
     """Build the card that offers a language model to download."""
+
+    def use_local() -> None:
+        if (offer := conversation.state.offer) and offer.local:
+            conversation.use_base(offer.local)
+
     with ui.element("div").classes("offer card") as card:
         question = add("p")
         bar = WorkBar()
         with add("div", classes="buttons"):
             download = button("", conversation.download, "primary")
-            cancel = button(_("Cancel"), conversation.cancel_download, "quiet")
+            cancel = button(_("Cancel"), session.downloading.stop, "quiet")
             smaller = _("Use the smaller model that is here")
-            local = button(smaller, conversation.use_local, "quiet")
+            local = button(smaller, use_local, "quiet")
 
     def show(_part: object) -> None:
         offer = conversation.state.offer
-        work: WorkState = session.published.value.downloading
+        work = session.published.value.downloading
         card.set_visibility(offer is not None)
         if offer is None:
             return
-        size = Size(offer.choice.base.download_bytes())
+        size = format_size(offer.choice.base.download_bytes())
         text = _(
             "To talk, this computer needs a language model: {size}, once.", size=size
         )
         set_text(question, text)
-        share = round(100 * min(work.done / work.total, 1)) if work.total else 0
-        bar.show(work, progress=_("{percent} %", percent=share) if work.total else "")
+        bar.show(work)
         has_failed = work.error is not None
         set_text(download, _("Try the download again") if has_failed else _("Download"))
         download.set_visibility(not work.is_running)

@@ -23,10 +23,10 @@ from langchain_chatexports.page.elements import (
 )
 from langchain_chatexports.page.frame import SEARCH, SETTINGS, TEACH, TELL_APART
 from langchain_chatexports.page.languages import (
-    Size,
     _,
-    format_seconds,
+    format_duration,
     format_short_time,
+    format_size,
     format_time,
     join_parts,
     message_count_text,
@@ -67,7 +67,8 @@ def build_menu(conversation: Conversation) -> None:
             lambda: talk.set_kept(not talk.state.is_kept),
             role="menuitemcheckbox",
         )
-        delete = _add_item(_("Delete chat …"), lambda: _ask_to_delete(talk))
+        question = _("Delete this chat?"), _("Delete"), talk.delete
+        delete = _add_item(_("Delete chat …"), lambda: ask(*question))
         title = _("Delete {name} …", name=person.name)
         link(title, SETTINGS, "item", role="menuitem")
 
@@ -139,17 +140,7 @@ def _ask_to_delete_from(conversation: Conversation, turn: int) -> None:
     ask(
         _("Delete this message and all that follows?"),
         _("Delete"),
-        lambda _text: conversation.delete_from(turn),
-        is_destructive=True,
-    )
-
-
-def _ask_to_delete(conversation: Conversation) -> None:
-    ask(
-        _("Delete this chat?"),
-        _("Delete"),
-        lambda _text: conversation.delete(),
-        is_destructive=True,
+        lambda: conversation.delete_from(turn),
     )
 
 
@@ -162,11 +153,11 @@ def show_facts(conversation: Conversation) -> None:
             add("p", _("It was not trained: it imitates earlier messages."))
         else:
             when = format_short_time(model.created_at)
-            size = Size(model.size_bytes)
+            size = format_size(model.size_bytes)
             add("p", _("Trained: {day}, {size}", day=when, size=size), "quiet")
             add("p", model.base_model, "quiet", lang="en")
         if usual is not None:
-            time = format_seconds(usual)
+            time = format_duration(usual)
             add("p", _("An answer usually takes {time}.", time=time), "quiet")
 
 
@@ -177,9 +168,10 @@ def _strength_title(conversation: Conversation) -> str:
 def _show_strength(conversation: Conversation) -> None:
     """Show a slider: how much of the training is used."""
     title, name = _strength_title(conversation), conversation.person.name
+    model = conversation.person.model
     with sheet(title):
         slider = add("input", type="range", min=0, max=1, step=0.05, aria_label=title)
-        slider.props["defaultValue"] = conversation.strength
+        slider.props["defaultValue"] = model.strength if model else 1
         with add("p", classes="split quiet"):
             add("span", _("more sense"))
             add("span", _("more like {name}", name=name), dir="auto")

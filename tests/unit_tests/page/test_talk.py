@@ -108,7 +108,7 @@ async def test_chat_is_deleted_after_a_question(rosa: Model, user: User) -> None
     await user.open(_TALK)
     await user.should_see("hello")
     user.find("Delete chat …").click()
-    user.find(marker="ask").trigger("close", ["confirm", ""])
+    user.find(marker="ask").trigger("close", "confirm")
     await user.should_see("This is a model that writes like Rosa", retries=50)
     assert model_talks(rosa).list() == []
 
@@ -120,7 +120,7 @@ async def test_bubble_menu_edits_and_deletes(rosa: Model, user: User) -> None:
     await user.should_see("second")
     user.find(marker="bubble-menu").trigger("pick", ["delete", "2"])
     await user.should_see("Delete this message and all that follows?")
-    user.find(marker="ask").trigger("close", ["confirm", ""])
+    user.find(marker="ask").trigger("close", "confirm")
     await user.should_not_see("second", retries=50)
     user.find(marker="bubble-menu").trigger("pick", ["edit", "1"])
     await user.should_see("Later messages are removed")

@@ -138,7 +138,7 @@ async def test_game_says_right_or_wrong_at_once(
 ) -> None:
     await user.open(f"/tell-apart/{person_key('Rosa')}")
     await user.should_see("There are only 4 pairs in these chats.")
-    user.find(marker="play").click()
+    user.find(marker="play-10").click()
     await user.should_see("Pair 1 of", retries=100)
     await user.should_not_see("Right!")
     pair = session.published.value.game.shown
@@ -151,7 +151,11 @@ async def test_game_says_right_or_wrong_at_once(
     await user.should_see("Pair 2 of", retries=20)
     user.find(marker=f"reply-{1 - pair.real}").click()
     await user.should_see("✗ No", retries=20)
-    assert session.published.value.game.model == playable.name
+    game = session.published.value.game
+    assert game.model == playable.name
+    # Another game must wait.
+    assert not session.game.play(playable, 10)
+    assert session.game.freeze().pairs == game.pairs
 
 
 @pytest.mark.asyncio
