@@ -63,7 +63,6 @@ class OneTimeLinks:
         self._token = ""
 
     def renew(self) -> None:
-        """Create a new link, and invalidate the old one."""
         self._token = secrets.token_urlsafe(32)
         self._on_new(self._token)
 

@@ -13,6 +13,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.page.elements import (
+    Element,
     KeyedList,
     Show,
     WorkBar,
@@ -21,8 +22,6 @@ from langchain_chatexports.page.elements import (
     fold,
     line_form,
     link,
-    set_class,
-    set_text,
 )
 from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.frame import ADD, TALK, TEACH, screen
@@ -47,10 +46,9 @@ _OPEN_STEPS = "() => { document.getElementById('how').open = true }"
 
 
 def build_add(session: PageSession) -> None:
-    """Build the screen."""
     with (
         screen(session, ADD, _("Add chats")),
-        ui.element("div").classes("body") as body,
+        add("div", classes="body") as body,
     ):
         add(
             "p",
@@ -62,21 +60,21 @@ def build_add(session: PageSession) -> None:
             ),
             "intro",
         )
-        with ui.element("div").classes("card drop"):
+        with add("div", classes="card drop"):
             add("p", _("Drop files and folders anywhere on this page"), "name")
-            with ui.element("div").classes("buttons"):
+            with add("div", classes="buttons"):
                 _build_chooser("files", _("Choose files …"), "multiple")
                 _build_chooser("folder", _("Choose a folder …"), "webkitdirectory")
         _build_cards(session)
         _build_steps()
-        with ui.element("div").classes("buttons") as sample:
+        with add("div", classes="buttons") as sample:
             add("p", _("No chats at hand?"), "quiet")
             button(_("Try it with sample chats"), session.add_sample, "quiet")
         with fold(_("More")):
             _build_more(session)
 
     def show(exports: tuple[Card, ...]) -> None:
-        set_class(body, "filled", is_on=bool(exports))
+        body.set_class("filled", is_on=bool(exports))
         sample.set_visibility(all(e.name != SAMPLE for e in exports))
 
     session.published.watch(lambda s: s.exports, show)
@@ -125,30 +123,30 @@ def _build_cards(session: PageSession) -> None:
     session.published.watch(lambda s: s.exports, show)
 
 
-def _build_card(session: PageSession, row: ui.element, export: Card) -> Show[Card]:
+def _build_card(session: PageSession, row: Element, export: Card) -> Show[Card]:
     row.classes("card")
     title = add("h2", classes="name", dir="auto")
     facts = add("p", classes="quiet", dir="auto")
     reading = WorkBar()
     how = add("a", _("How do I get my chats?"), href="#how")
     how.on("click", js_handler=_OPEN_STEPS)
-    people = KeyedList(_build_person, lambda name: name, "div").classes("people")
-    notes = KeyedList(_build_note, lambda note: note, "div")
+    people = KeyedList(_build_person, tag="div").classes("people")
+    notes = KeyedList(_build_note, tag="div")
     with fold(_("Details, in English")).props("lang=en") as details:
-        warnings = KeyedList(_build_note, lambda text: text, "div")
+        warnings = KeyedList(_build_note, tag="div")
 
     def remove() -> None:
         session.exports.remove(export.id)
         session.poller.poke()
 
-    with ui.element("div").classes("buttons"):
+    with add("div", classes="buttons"):
         end = button("", remove, "quiet")
 
     def show(state: Card) -> None:
         summary = state.summary
         names = _names(summary) if summary else []
-        set_text(title, _list_names(names, _MAX_NAMES) or state.name)
-        set_text(facts, _facts(state))
+        title.set_text(_list_names(names, _MAX_NAMES) or state.name)
+        facts.set_text(_facts(state))
         reading.show(state.work)
         how.set_visibility(state.state == "failed")
         people.show(names[:_MAX_PEOPLE])
@@ -156,15 +154,14 @@ def _build_card(session: PageSession, row: ui.element, export: Card) -> Show[Car
         details.set_visibility(bool(state.warnings))
         warnings.show(state.warnings)
         is_over = state.state in {"read", "repeated", "failed"}
-        set_text(end, _("Remove") if is_over else _("Cancel"))
+        end.set_text(_("Remove") if is_over else _("Cancel"))
         end.props["aria-label"] = f"{end.text}: {state.name}"
 
     return show
 
 
-def _build_note(_row: ui.element, note: str) -> Show[str]:
+def _build_note(_row: Element, note: str) -> None:
     add("p", note, "quiet", dir="auto")
-    return lambda _note: None
 
 
 def _names(summary: ExportSummary) -> list[str]:
@@ -197,13 +194,12 @@ def _facts(card: Card) -> str:
     )
 
 
-def _build_person(row: ui.element, name: str) -> Show[str]:
+def _build_person(row: Element, name: str) -> None:
     row.classes("person")
     key = person_key(name)
     link(_("Talk with {name} now", name=name), f"{TALK}/{key}", "primary")
     label = _("Teach a model to write like {name}", name=name)
     link(_("Teach a model"), f"{TEACH}/{key}", "quiet", aria_label=label)
-    return lambda _name: None
 
 
 def _notes(card: Card, summary: ExportSummary) -> Iterator[str]:
@@ -245,9 +241,9 @@ def _build_app(app: str, steps: Sequence[dict[str, object]]) -> None:
         # Most of the drawings are never looked at.
         if len(details.default_slot.children) > 1:
             return
-        with details, ui.element("ol").classes("how-to"):
+        with details, add("ol", classes="how-to"):
             for step in steps:
-                with ui.element("li"):
+                with add("li"):
                     instruction = str(step["instruction"])
                     add("p", _(instruction))
                     _draw(step.get("screen", ()))
@@ -257,7 +253,7 @@ def _build_app(app: str, steps: Sequence[dict[str, object]]) -> None:
 
 
 def _draw(lines: object) -> None:
-    with ui.element("div").classes("phone").props("aria-hidden=true"):
+    with add("div", classes="phone").props("aria-hidden=true"):
         for line in lines if isinstance(lines, list) else ():
             kind = "tapped" if line.startswith(_TAPPED) else ""
             name = line.removeprefix(_TAPPED)

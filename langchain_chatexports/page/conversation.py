@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from itertools import count
 from statistics import median
@@ -79,7 +80,6 @@ class Conversation:
         self._reply: asyncio.Task[None] | None = None
         self._clock: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
-        self._is_dirty = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -104,8 +104,7 @@ class Conversation:
         model = self._find_model(kept.model) if kept else self.person.model
         folder = self._folder_of(model)
         saved = await asyncio.to_thread(folder.get, talk_id) if kept else None
-        # Another tab can still write in the talk that was open until now.
-        while self._saving is not None and not self._saving.done():
+        if self._saving is not None:  # In the talk that was open until now.
             await self._saving
         self.stop()
         self._model = model
@@ -113,7 +112,6 @@ class Conversation:
         self._show(talk_id=talk_id, version="after", is_kept=True)
 
     async def start_new(self) -> None:
-        """Begin a new talk; the others are kept."""
         await self.open_talk(new_talk_id())
 
     def kept_talks(self) -> list[TalkSummary]:
@@ -223,7 +221,6 @@ class Conversation:
         self._save()
 
     async def set_strength(self, strength: float) -> None:
-        """Use this much of the training, from the next reply on."""
         if model := self._current_model:
             change = self._session.workspace.models.set_strength
             try:
@@ -233,19 +230,16 @@ class Conversation:
             self._session.poller.poke()
 
     async def delete(self) -> None:
-        """Delete this talk."""
         self.stop()
         self._fill([])
         self._save()
         await self.start_new()
 
     def export(self) -> str:
-        """Return the talk as text, for other programs."""
         return to_text(self.state.messages, self.person.name)
 
     @property
     def usual_seconds(self) -> float | None:
-        """How long an answer usually takes, as measured."""
         seconds = [
             turn.received[0] - turn.sent[-1]
             for turn in [*self._turns.values()][-_MAX_USUAL_TURNS:]
@@ -295,7 +289,6 @@ class Conversation:
             self._start(self._look())
 
     def close(self) -> None:
-        """Close the memory, at the end of the program."""
         self._speakers.close()
 
     # Answers
@@ -419,31 +412,34 @@ class Conversation:
         return model_talks(model) if model else self._session.stored.people_talks
 
     def _save(self) -> None:
-        self._is_dirty = True
-        if self._saving is None or self._saving.done():
-            self._saving = self._start(self._write())
+        folder, person = self._folder_of(self._model), self.person.name
+        turns = [replace(turn) for turn in self._turns.values()]
+        talk_id, draft = self.state.talk_id, self.draft
+        save = partial(folder.save, talk_id, turns, person=person, draft=draft)
+        if not self.state.is_kept:
+            save = partial(folder.delete, talk_id)
 
-    async def _write(self) -> None:
-        while self._is_dirty:
-            self._is_dirty = False
-            folder, failure = self._folder_of(self._model), None
-            talk_id = self.state.talk_id
-            turns = [replace(turn) for turn in self._turns.values()]
-            options = {"person": self.person.name, "draft": self.draft}
-            try:
-                if self.state.is_kept:
-                    await asyncio.to_thread(folder.save, talk_id, turns, **options)
-                else:
-                    await asyncio.to_thread(folder.delete, talk_id)
-                if self._is_moving:
-                    people_talks = self._session.stored.people_talks
-                    await asyncio.to_thread(people_talks.delete, talk_id)
-                    self._is_moving = False
-            except FileNotFoundError:  # The model was deleted.
-                pass
-            except (ChatExportError, OSError) as error:
-                failure = translate_error(error)
-            self._show(keep_failure=failure)
+        def write() -> None:
+            save()
+            if self._is_moving:
+                self._session.stored.people_talks.delete(talk_id)
+                self._is_moving = False
+
+        self._saving = self._start(self._write(write, self._saving))
+
+    async def _write(
+        self, write: Callable[[], None], before: asyncio.Task[None] | None
+    ) -> None:
+        failure = None
+        try:
+            if before is not None:
+                await before
+            await asyncio.to_thread(write)
+        except FileNotFoundError:  # The model was deleted.
+            pass
+        except (ChatExportError, OSError) as error:
+            failure = translate_error(error)
+        self._show(keep_failure=failure)
         self._session.poller.poke()
 
 

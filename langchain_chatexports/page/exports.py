@@ -46,8 +46,6 @@ class _RemovedError(Exception):
 
 @dataclass(frozen=True)
 class Card:
-    """An export in the list."""
-
     id: int
     name: str
     state: Literal["copying", "waiting", "reading", "read", "repeated", "failed"]
@@ -57,8 +55,6 @@ class Card:
     """The progress of reading, or why it failed."""
 
     summary: ExportSummary | None = None
-    """What was read."""
-
     skipped_files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -119,7 +115,6 @@ class ExportList:
             )
 
     def paths(self) -> list[Path]:
-        """Return the paths of the exports that were read."""
         return [path for card in self._read_cards() for path in card.paths]
 
     def add(self, paths: Iterable[Path]) -> None:
@@ -138,13 +133,11 @@ class ExportList:
         self._update()
 
     def remove_failed(self) -> None:
-        """Remove all files that could not be read."""
         for card in self.cards:
             if card.state == "failed":
                 self.remove(card.id)
 
     def clear(self) -> None:
-        """Remove all exports."""
         for card in self.cards:
             self.remove(card.id)
 
@@ -166,7 +159,6 @@ class ExportList:
                 self._change(card.id, warnings=(*card.warnings, text))
 
     def join(self, seconds: float) -> None:
-        """Wait until all exports are read."""
         while self._work.is_running:
             self._work.join(seconds)
 

@@ -31,12 +31,8 @@ class Game:
 
     work: WorkState = IDLE
     model: str = ""
-    """The name of the model that it is played with."""
-
     pairs: tuple[BlindPair, ...] = ()
     guesses: tuple[bool, ...] = ()
-    """Whether each guess was right."""
-
     is_next: bool = True
     """Whether the next pair is shown, and not the solution of the last one."""
 
@@ -77,7 +73,6 @@ class GameRunner:
         self._seeds = count()
 
     def freeze(self) -> Game:
-        """Return what screens show now."""
         return replace(self._game, work=self.work.freeze())
 
     def count_pairs(self, model: Model) -> int:
@@ -139,7 +134,6 @@ class GameRunner:
             self._on_change()
 
     def end(self) -> None:
-        """End the game."""
         self.work.stop()
         self._game, self._test = Game(), None
         self._on_change()

@@ -50,8 +50,6 @@ _WEEK_DAYS = 7
 
 @dataclass(frozen=True)
 class Language:
-    """A UI language with its number and date formats."""
-
     locale: Locale
     translations: NullTranslations
 
@@ -99,25 +97,15 @@ class LazyMessage:
 
 
 def lazy_gettext(sentence: str, **values: object) -> LazyMessage:
-    """Return a message that is translated when it is shown."""
     return LazyMessage(sentence, values=values)
 
 
-def lazy_ngettext(
-    singular: str, plural: str, count: int, **values: object
-) -> LazyMessage:
-    """Return a message with a count, translated when it is shown."""
-    return LazyMessage(singular, plural, {"count": count, **values})
-
-
 def _(sentence: str, **values: object) -> str:
-    """Translate a message into the current browser's language."""
     return str(lazy_gettext(sentence, **values))
 
 
 def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
-    """Translate a message with a count into the current browser's language."""
-    return str(lazy_ngettext(singular, plural, count, **values))
+    return str(LazyMessage(singular, plural, {"count": count, **values}))
 
 
 def current_language() -> Language:
@@ -158,7 +146,6 @@ def _isolate(text: str) -> str:
 
 
 def format_size(size_bytes: float) -> str:
-    """Format a size in kilobytes, megabytes or gigabytes."""
     units = {"gigabyte": 1e9, "megabyte": 1e6, "kilobyte": 1e3}
     unit = next((u for u, size in units.items() if size_bytes >= size), "kilobyte")
     number, locale = size_bytes / units[unit], current_language().locale
@@ -168,7 +155,6 @@ def format_size(size_bytes: float) -> str:
 
 
 def format_percent(fraction: float) -> str:
-    """Format a part of a whole."""
     return format_fraction(fraction, locale=current_language().locale)
 
 
@@ -184,20 +170,16 @@ def format_duration(seconds: float) -> str:
 
 
 def time_left(seconds: float | None) -> str:
-    """Format the estimated remaining time; empty if unknown."""
     if not seconds:
         return ""
     return _("about {duration} left", duration=format_duration(seconds))
 
 
-def format_time(time: datetime | float) -> str:
-    """Format a time, which can be in Unix seconds."""
-    local = _local(time) if isinstance(time, float) else time.astimezone()
-    return format_datetime(local, "short", locale=current_language().locale)
+def format_time(time: float) -> str:
+    return format_datetime(_local(time), "short", locale=current_language().locale)
 
 
 def format_clock(time: float) -> str:
-    """Format the time of day."""
     return format_clock_time(_local(time), "short", locale=current_language().locale)
 
 
@@ -211,7 +193,6 @@ def format_day(time: float) -> str:
 
 
 def format_short_time(time: float) -> str:
-    """Format the time of today, the weekday, or the date."""
     days = _days_ago(time)
     if not days:
         return format_clock(time)
@@ -240,14 +221,12 @@ def format_days(first: datetime | None, last: datetime | None) -> str:
 
 
 def format_names(names: Iterable[object]) -> str:
-    """Join names with the language's conjunction."""
     return format_list(
         [_isolate(str(name)) for name in names], locale=current_language().locale
     )
 
 
 def join_parts(*texts: object) -> str:
-    """Join non-empty strings with middle dots."""
     return " · ".join(filter(None, map(str, texts)))
 
 

@@ -47,14 +47,10 @@ _LEARNED = lazy_gettext("It has already learned exactly this.")
 
 @dataclass(frozen=True, eq=False)  # Examples are too many to compare.
 class Lesson:
-    """What a model of a person would learn from."""
-
     key: str
     name: str
     data: TrainingData | None = field(default=None, repr=False)
     messages: int = 0
-    """The number of messages of the person."""
-
     first: datetime | None = None
     last: datetime | None = None
     language: str | None = None
@@ -193,7 +189,6 @@ class Teacher:
         return self.training.start(title, task)
 
     def close(self) -> None:
-        """Pause the trainings that this page asked for."""
         self.training.join(_STOP_SECONDS)
         for job_id in self._requested_jobs:
             with suppress(LocalServerError):

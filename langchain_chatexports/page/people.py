@@ -14,26 +14,17 @@ from langchain_chatexports.page.stored import TalkSummary, Training
 
 @dataclass(frozen=True)
 class Person:
-    """Someone in the list of chats."""
-
     key: str
     """Names the person in addresses; it cannot be read."""
 
     name: str
     model: Model | None = None
-    """The newest model of the person."""
-
     training: Training | None = None
-    """The newest unfinished training of the person."""
-
     talk: TalkSummary | None = None
-    """The newest talk."""
-
     messages: int = 0
     """The number of their messages in the exports."""
 
     is_owner: bool = False
-    """Whether the exports are theirs."""
 
     @property
     def can_talk(self) -> bool:
@@ -82,7 +73,6 @@ def list_people(snapshot: Snapshot) -> tuple[Person, ...]:
 
 
 def find_person(snapshot: Snapshot, key: str) -> Person | None:
-    """Return the person with a key."""
     return next((one for one in list_people(snapshot) if one.key == key), None)
 
 

@@ -37,7 +37,6 @@ _Build = Callable[[PageSession, Person], Awaitable[None] | None]
 
 
 def add_screens(app: FastAPI, session: PageSession) -> None:
-    """Add the routes of a session."""
     add_style()
     # It sleeps while no tab is open.
     nicegui_app.on_connect(session.poller.poke)

@@ -7,11 +7,9 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
-from nicegui import ui
-
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.page.elements import WorkBar, add, line_form, link, set_text
+from langchain_chatexports.page.elements import WorkBar, add, line_form, link
 from langchain_chatexports.page.errors import translate_error
 from langchain_chatexports.page.exports import owner_keys
 from langchain_chatexports.page.frame import ADD, SEARCH, screen
@@ -38,13 +36,11 @@ _lock = threading.Lock()
 def find_hits(
     paths: list[Path], index_dir: Path, words: str, person: str | None
 ) -> list[Hit]:
-    """Return the messages that fit best; the index is kept in a private folder."""
     with _lock, open_index(paths, index_dir=index_dir) as opened:
         return opened.index.search(words, k=_MAX_HITS, person=person)
 
 
 def build_search(session: PageSession, person: Person | None) -> None:
-    """Build the screen; with a person, for the chats with them."""
     name, path, title = None, SEARCH, _("Search in your chats")
     if person is not None:
         name, path = person.name, f"{SEARCH}?person={person.key}"
@@ -52,7 +48,7 @@ def build_search(session: PageSession, person: Person | None) -> None:
 
     async def search(words: str) -> None:
         work.show(_SEARCHING)
-        set_text(summary, "")
+        summary.set_text("")
         cards, paths = session.exports.cards, session.exports.paths()
         state, hits = IDLE, []
         try:
@@ -69,13 +65,13 @@ def build_search(session: PageSession, person: Person | None) -> None:
             words=words,
         )
         nothing = _("Nothing found with “{words}”.", words=words)
-        set_text(summary, text if hits else nothing)
+        summary.set_text(text if hits else nothing)
         quotes.clear()
         with quotes:
             for hit in hits:
                 _build_quote(hit, owner_keys(cards))
 
-    with screen(session, path, title), ui.element("div").classes("body"):
+    with screen(session, path, title), add("div", classes="body"):
         if not session.exports.paths():
             add("p", _("The chats are not here: add them, to search in them."))
             link(_("Add chats"), ADD, "primary")
@@ -84,16 +80,15 @@ def build_search(session: PageSession, person: Person | None) -> None:
         line_form(label, _("Search"), search, autofocus=True).mark("search")
         work = WorkBar()
         summary = add("p", classes="quiet", role="status", dir="auto")
-        quotes = ui.element("ul").classes("quotes")
+        quotes = add("ul", classes="quotes")
 
 
 def _build_quote(hit: Hit, owners: Collection[str]) -> None:
-    """Show a message that was found, with the one before it."""
     match, chat = hit.match, str(hit.document.metadata.get("title") or "")
     day = ""
     if match.time is not None:
         day = f"{format_day(match.time)}, {format_clock(match.time)}"
-    with ui.element("li"):
+    with add("li"):
         in_chat = chat if chat != match.sender else ""
         add("p", join_parts(match.sender, day, in_chat), "quiet", dir="auto")
         if index := hit.lines.index(match):

@@ -113,7 +113,6 @@ class PageSession:
         )
 
     def add_sample(self) -> None:
-        """Add a sample Messenger export, which is deleted with the session."""
         self.exports.add([write_messenger(self.exports.new_copy(SAMPLE))])
         self._poke()
 
@@ -153,7 +152,6 @@ class PageSession:
             return server
 
     def stop_server(self) -> None:
-        """Stop the local server; training continues."""
         with self._server_lock:
             running, self._server = self._server, None
             if running is not None:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from nicegui import ui
-
 from langchain_chatexports.local_server import Job, Model, State
 from langchain_chatexports.page.elements import (
+    Element,
     KeyedList,
     Show,
     WorkBar,
@@ -20,7 +19,6 @@ from langchain_chatexports.page.elements import (
     button,
     line_form,
     link,
-    set_text,
 )
 from langchain_chatexports.page.frame import SETTINGS, TEACH, screen
 from langchain_chatexports.page.languages import (
@@ -61,7 +59,7 @@ _DELETING, _DELETED = lazy_gettext("Deleting"), lazy_gettext("Deleted.")
 
 
 class _Stored(NamedTuple):
-    """A row: a model, an unfinished one, or what was prepared for none."""
+    """A row: a model, or an unfinished one."""
 
     id: str
     title: str
@@ -71,10 +69,9 @@ class _Stored(NamedTuple):
 
 
 def build_settings(session: PageSession) -> None:
-    """Build the screen."""
     with (
         screen(session, SETTINGS, _("Settings")),
-        ui.element("div").classes("body"),
+        add("div", classes="body"),
     ):
         with add("section", classes="card"):
             add("h2", _("Models"))
@@ -119,30 +116,24 @@ def _list_stored(snapshot: Snapshot) -> Iterator[_Stored]:
             state = states.get(job.state, _("has not learned to the end"))
             facts = join_parts(state, format_time(job.created_at))
             yield _Stored(job.id, job_person(job), facts, job=job)
-    for file in stored.files:
-        if not stored.jobs_of(file):
-            time, size = format_time(file.created_at), format_size(file.size_bytes)
-            yield _Stored(file.id, str(_TITLES["examples"]), join_parts(time, size))
 
 
-def _build_stored(
-    session: PageSession, row: ui.element, stored: _Stored
-) -> Show[_Stored]:
+def _build_stored(session: PageSession, row: Element, stored: _Stored) -> Show[_Stored]:
     row.classes("stored")
     if stored.job is None:
         title = add("h3", classes="name", dir="auto")
     else:
         title = link("", f"{TEACH}/{person_key(stored.title)}", "name", dir="auto")
     facts = add("p", classes="quiet", dir="auto")
-    with ui.element("div").classes("buttons"):
+    with add("div", classes="buttons"):
         delete = button(_("Delete"), lambda: _ask_to_delete(session, stored), "quiet")
     delete.mark(f"delete-{stored.id}")
 
     def show(new: _Stored) -> None:
         nonlocal stored
         stored = new
-        set_text(title, new.title)
-        set_text(facts, new.facts)
+        title.set_text(new.title)
+        facts.set_text(new.facts)
         # Voice control needs the visible word first.
         delete.props["aria-label"] = f"{delete.text}: {new.title}"
 
@@ -152,9 +143,7 @@ def _build_stored(
 def _ask_to_delete(session: PageSession, stored: _Stored) -> None:
     if stored.job is not None:
         ask_to_delete_job(session, stored.job)
-    elif stored.model is None:
-        _ask(session, stored.id, _("Delete what was prepared?"))
-    else:
+    elif stored.model is not None:
         title = _("Delete {name}?", name=stored.title)
         _ask(session, stored.id, title, *_deleted_with(stored.model))
 
@@ -174,7 +163,6 @@ def _deleted_with(model: Model) -> Iterator[str]:
 
 
 def ask_to_delete_job(session: PageSession, job: Job) -> None:
-    """Ask whether to delete an unfinished training."""
     title = _("Delete what {name} has learned so far?", name=job_person(job))
     _ask(session, job.id, title, _("What was prepared for it goes, too."))
 
@@ -197,7 +185,6 @@ def _ask(session: PageSession, name: str, title: str, *texts: str) -> None:
 
 
 def _build_forget(session: PageSession) -> None:
-    """Build the deletion of what knows a person."""
     remaining: list[RemainingCopy] = []
 
     def forget(name: str) -> None:
@@ -239,8 +226,8 @@ def _build_forget(session: PageSession) -> None:
         line_form(_("Name or phone number"), _("Forget"), forget).mark("forget")
         _build_outcome(session, _FORGET)
         summary = add("p", role="status")
-        items = KeyedList(_build_line, lambda line: line)
-        with ui.element("div").classes("buttons"):
+        items = KeyedList(_build_line)
+        with add("div", classes="buttons"):
             end = button(_("Delete these, too …"), confirm, "quiet")
 
     def show(outcome: Outcome | None) -> None:
@@ -248,7 +235,7 @@ def _build_forget(session: PageSession) -> None:
         remaining[:] = found.remaining if found else []
         items.show(join_parts(_title_of(i), _REASONS[i.reason]) for i in remaining)
         end.set_visibility(bool(remaining))
-        set_text(summary, " ".join(_forgotten(found)) if found else "")
+        summary.set_text(" ".join(_forgotten(found)) if found else "")
 
     session.published.watch(lambda s: s.outcome, show)
 
@@ -273,7 +260,6 @@ def _forgotten(found: ForgetResult) -> Iterator[str]:
 
 
 def _build_everything(session: PageSession) -> None:
-    """Build the deletion of all data."""
 
     def delete() -> Outcome:
         session.stop_server()
@@ -315,7 +301,7 @@ def _build_everything(session: PageSession) -> None:
         add("h2", _("Delete everything"))
         add("p", _NOT_DELETED)
         _build_outcome(session, _EVERYTHING)
-        with ui.element("div").classes("buttons"):
+        with add("div", classes="buttons"):
             button(_("Delete everything …"), confirm, "danger")
 
 
@@ -327,11 +313,10 @@ def _build_outcome(session: PageSession, place: str) -> None:
         work, outcome = shown
         is_here = outcome is not None and outcome.place == place
         bar.show(work if is_here else IDLE)
-        set_text(text, outcome.text or "" if outcome and is_here else "")
+        text.set_text(outcome.text or "" if outcome and is_here else "")
 
     session.published.watch(lambda s: (s.deleting, s.outcome), show)
 
 
-def _build_line(_row: ui.element, _line: str) -> Show[str]:
-    text = add("p", dir="auto")
-    return lambda line: set_text(text, line)
+def _build_line(_row: Element, line: str) -> None:
+    add("p", line, dir="auto")

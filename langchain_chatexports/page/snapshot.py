@@ -30,41 +30,21 @@ class Outcome(NamedTuple):
     """What the last deletion in the settings has done."""
 
     place: str
-    """The part of the settings where it is shown."""
-
     text: LazyMessage | None = None
     found: ForgetResult | None = None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that the screens show, except for open talks."""
-
     stored: StoredSnapshot
-    """The jobs, models and files on this machine."""
-
     trainings: tuple[Training, ...] = ()
-    """The progress of unfinished jobs, newest first."""
-
     talks: tuple[TalkSummary, ...] = ()
-    """The kept talks, newest first."""
-
     exports: tuple[Card, ...] = ()
     lessons: tuple[Lesson, ...] = ()
-    """What models of persons would learn from, if it was read."""
-
     preparing: WorkState = IDLE
-    """Reading a lesson."""
-
     training: WorkState = IDLE
-    """Starting, stopping and continuing a training."""
-
     training_key: str = ""
-    """The person of `training`."""
-
     downloading: WorkState = IDLE
-    """Downloading a language model to talk with."""
-
     deleting: WorkState = IDLE
     outcome: Outcome | None = None
     game: Game = NO_GAME
@@ -91,7 +71,6 @@ class Published(Generic[T]):
         self._changed = Event[T]()
 
     def publish(self, value: T) -> None:
-        """Show a value, if it is another one."""
         if value != self.value:
             self.value = value
             self._changed.emit(value)
@@ -156,7 +135,6 @@ class Poller:
                 )
 
     def stop(self) -> None:
-        """End the thread; from any thread."""
         self._is_stopping.set()
         self.poke()
         self._thread.shutdown(cancel_futures=True)

@@ -37,8 +37,6 @@ _OPENING_LENGTHS = range(8, 71)
 
 @dataclass(frozen=True)
 class Offer:
-    """A language model to download before the first talk."""
-
     choice: BaseChoice
     local: BaseChoice | None = None
     """Another one that fits the language, and is on this computer."""
@@ -46,8 +44,6 @@ class Offer:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading a person has found."""
-
     speaker: Speaker | None = None
     memory: Recall | None = None
     openings: tuple[str, ...] = ()
@@ -104,7 +100,6 @@ class SpeakerLoader:
         )
 
     def close(self) -> None:
-        """Close the memory."""
         self._memory.close()
 
     def _load(self, person: Person, model: Model | None) -> Loaded:

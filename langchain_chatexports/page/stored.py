@@ -36,7 +36,6 @@ class Training:
     """At most 60 means of consecutive steps, so that a curve never grows."""
 
     sample: tuple[str, str] | None = None
-    """A message of the export, and what the model would answer now."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,6 @@ class TalkSummary:
     """The name of the model that it is kept with; empty for none."""
 
     first: str = ""
-    """Its first message."""
-
     last: str = ""
     answers: int = 0
 
@@ -85,7 +82,6 @@ class StoredReader:
             return self.snapshot
 
     def close(self) -> None:
-        """Close the connection."""
         with self._lock:
             self._versions.__exit__()
 

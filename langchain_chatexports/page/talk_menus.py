@@ -5,20 +5,16 @@ from functools import partial
 from typing import Any
 
 from nicegui import ui
-from nicegui.elements.mixins.text_element import TextElement
 
 from langchain_chatexports.page.bubbles import Side
 from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.elements import (
+    Element,
     KeyedList,
-    Show,
     add,
     ask,
     button,
-    input_field,
     link,
-    set_prop,
-    set_text,
     sheet,
 )
 from langchain_chatexports.page.frame import SEARCH, SETTINGS, TEACH, TELL_APART
@@ -39,7 +35,6 @@ _MAX_FOUND = 50
 
 
 def build_menu(conversation: Conversation) -> None:
-    """Build the button ⋮ and its menu."""
     person, talk = conversation.person, conversation
     opener = button("⋮", classes="icon", aria_label=_("More"), aria_haspopup="menu")
     opener.props["popovertarget"] = "talk-menu"
@@ -74,17 +69,17 @@ def build_menu(conversation: Conversation) -> None:
 
     def show(state: TalkState) -> None:
         for item in (search, copy, export, delete):
-            set_prop(item, "disabled", not state.messages)
+            item.set_prop("disabled", not state.messages)
         strength.set_visibility(conversation.person.model is not None)
         remembered.set_visibility(any(message.cited for message in state.messages))
-        set_prop(unkept, "aria-checked", "false" if state.is_kept else "true")
+        unkept.set_prop("aria-checked", "false" if state.is_kept else "true")
 
     conversation.published.watch(lambda s: s, show)
 
 
 def _add_item(
     title: str, on_click: Callable[[], Any] | None = None, role: str = "menuitem"
-) -> TextElement:
+) -> Element:
     item = button(title, on_click, "item", role=role)
     item.on("click", js_handler="(event) => page.closeMenu(event)")
     return item
@@ -95,7 +90,7 @@ def _add_version(conversation: Conversation, version: Version, title: str) -> No
     item = _add_item(title, choose, role="menuitemradio").classes("version")
     conversation.published.watch(
         lambda s: "true" if s.version == version else "false",
-        partial(set_prop, item, "aria-checked"),
+        partial(item.set_prop, "aria-checked"),
     )
 
 
@@ -120,7 +115,7 @@ def build_bubble_menu(
         item.on("click", js_handler="(event) => page.pick(event)")
     conversation.published.watch(
         lambda s: s.version == "before",
-        partial(set_prop, items["correct"], "disabled"),
+        partial(items["correct"].set_prop, "disabled"),
     )
 
     def pick(event: Any) -> None:
@@ -128,7 +123,8 @@ def build_bubble_menu(
         if action == "again":
             conversation.answer_again()
         elif action == "delete":
-            _ask_to_delete_from(conversation, turn)
+            question = _("Delete this message and all that follows?"), _("Delete")
+            ask(*question, partial(conversation.delete_from, turn))
         else:
             edit((turn, "me" if action == "edit" else "model"))
 
@@ -136,16 +132,7 @@ def build_bubble_menu(
     menu.mark("bubble-menu").on("pick", pick, js_handler="(e) => emit(e.detail)")
 
 
-def _ask_to_delete_from(conversation: Conversation, turn: int) -> None:
-    ask(
-        _("Delete this message and all that follows?"),
-        _("Delete"),
-        lambda: conversation.delete_from(turn),
-    )
-
-
 def show_facts(conversation: Conversation) -> None:
-    """Show what the model is."""
     model, usual = conversation.person.model, conversation.usual_seconds
     with sheet(conversation.person.name):
         add("p", _("written by a model on this computer"))
@@ -166,7 +153,6 @@ def _strength_title(conversation: Conversation) -> str:
 
 
 def _show_strength(conversation: Conversation) -> None:
-    """Show a slider: how much of the training is used."""
     title, name = _strength_title(conversation), conversation.person.name
     model = conversation.person.model
     with sheet(title):
@@ -186,27 +172,28 @@ def _show_strength(conversation: Conversation) -> None:
 def _search(conversation: Conversation) -> None:
     """Open a search in all messages of the chat, also in those that are not shown."""
     with sheet(_("Search in this chat")):
-        field = input_field(_("Words"), "words", type="search")
+        with add("label", classes="field"):
+            add("span", _("Words"))
+            field = add("input", type="search", dir="auto")
         count = add("p", classes="quiet", role="status")
-        found = KeyedList(_build_found, lambda message: message.key)
+        found = KeyedList(_build_found)
 
     def show(words: str) -> None:
         key = words.strip().casefold()
         messages = conversation.state.messages
         matches = [m for m in messages if key and key in m.text.casefold()]
         found.show(matches[: -_MAX_FOUND - 1 : -1])
-        set_text(count, message_count_text(len(matches)) if key else "")
+        count.set_text(message_count_text(len(matches)) if key else "")
 
     field.mark("words").on("input", lambda e: show(str(e.args)), js_handler=_TYPED)
 
 
-def _build_found(row: ui.element, message: Message) -> Show[Message]:
+def _build_found(row: Element, message: Message) -> None:
     row.classes("found")
     if message.time:
         add("p", format_time(message.time), "quiet")
     side = "mine" if message.author == "me" else "theirs"
     add("p", message.text, f"quote {side}", dir="auto")
-    return lambda _message: None
 
 
 def _show_earlier_chats(conversation: Conversation) -> None:

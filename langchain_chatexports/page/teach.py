@@ -17,6 +17,7 @@ from langchain_chatexports.local_server import (
     fitting_bases,
 )
 from langchain_chatexports.page.elements import (
+    Element,
     FailureBox,
     KeyedList,
     Show,
@@ -26,8 +27,6 @@ from langchain_chatexports.page.elements import (
     fold,
     line_form,
     link,
-    set_prop,
-    set_text,
 )
 from langchain_chatexports.page.errors import Failure, translate_job_error
 from langchain_chatexports.page.frame import ADD, TALK, TEACH, screen
@@ -61,11 +60,10 @@ _ShowPart = Callable[[Person, Snapshot], None]
 
 
 def build_teach(session: PageSession, person: Person) -> None:
-    """Build the sheet of a person."""
     title = _("Teach a model to write like {name}", name=person.name)
     with (
         screen(session, f"{TEACH}/{person.key}", title),
-        ui.element("div").classes("body"),
+        add("div", classes="body"),
     ):
         parts = (
             _build_learned(person),
@@ -88,9 +86,9 @@ def _work(person: Person, snapshot: Snapshot) -> WorkState:
 
 
 def _build_learned(person: Person) -> _ShowPart:
-    with ui.element("div").classes("card learned") as card:
+    with add("div", classes="card learned") as card:
         text = add("p", dir="auto")
-        with ui.element("div").classes("buttons"):
+        with add("div", classes="buttons"):
             talk = _("Talk with {name}", name=person.name)
             link(talk, f"{TALK}/{person.key}", "primary")
 
@@ -99,7 +97,7 @@ def _build_learned(person: Person) -> _ShowPart:
         if (model := now.model) is not None:
             time = format_time(model.created_at)
             words = _("{name} has learned, {time}.", name=model.title, time=time)
-            set_text(text, words)
+            text.set_text(words)
 
     return show
 
@@ -130,20 +128,20 @@ class _LessonPart:
 
         self._lesson: Lesson | None = None
         with add("section", classes="body-part") as self._part:
-            with ui.element("div").classes("body-part") as self._missing:
+            with add("div", classes="body-part") as self._missing:
                 add("p", _("The chats are not here: add them again, to teach it."))
                 link(_("Add chats"), ADD, "primary")
             self._reading = WorkBar()
             self._sentence, self._base_text = add("p", dir="auto"), add("p")
             self._failure = FailureBox()
-            with ui.element("div").classes("buttons"):
+            with add("div", classes="buttons"):
                 self._teach = button(_("Teach it"), self._start, "primary")
                 self._teach.mark("teach").on("click", js_handler=_MAY_NOTIFY)
-            with ui.element("div").classes("body-part") as self._folds:
+            with add("div", classes="body-part") as self._folds:
                 with fold(_("Another model")):
                     self._bases = _build_bases(self._choose)
                 with fold(_("What it learns from")):
-                    self._example = ui.element("div").classes("turns")
+                    self._example = add("div", classes="turns")
         self._show_lesson()
 
     def show(self, now: Person, snapshot: Snapshot) -> None:
@@ -165,7 +163,7 @@ class _LessonPart:
         lesson = self._lesson
         data = lesson.data if lesson else None
         self._folds.set_visibility(data is not None)
-        set_text(self._sentence, _lesson_text(lesson) if lesson and data else "")
+        self._sentence.set_text(_lesson_text(lesson) if lesson and data else "")
         self._example.clear()
         with self._example:
             for message in _example(lesson) if lesson else ():
@@ -199,8 +197,8 @@ class _LessonPart:
             size = format_size(base.download_bytes())
             download = _("Download {size} and teach it", size=size)
             title = download if base.needs_download() else _("Teach it")
-            set_text(self._teach, title)
-        set_text(self._base_text, text)
+            self._teach.set_text(title)
+        self._base_text.set_text(text)
 
     def _start(self) -> None:
         if self._lesson is not None and self._base_id is not None:
@@ -256,7 +254,7 @@ def _build_bases(on_choose: Show[str]) -> Show[tuple[Base, Lesson]]:
     """Build the models that fit this computer and the language, and an own file."""
     add("p", _("Larger ones write better, and take longer to learn."), "quiet")
 
-    def build(_row: ui.element, option: _Option) -> Show[_Option]:
+    def build(_row: Element, option: _Option) -> Show[_Option]:
         base = option[0]
         with add("label", classes="choice"):
             box = add("input", type="radio", name="base", value=base.id)
@@ -266,8 +264,8 @@ def _build_bases(on_choose: Show[str]) -> Show[tuple[Base, Lesson]]:
         box.on("change", lambda e: on_choose(str(e.args)), js_handler=_CHOSEN)
 
         def show(option: _Option) -> None:
-            set_prop(box, "checked", option[2])
-            set_text(details, _base_details(base, option[1]))
+            box.set_prop("checked", option[2])
+            details.set_text(_base_details(base, option[1]))
 
         return show
 
@@ -321,15 +319,15 @@ def _build_training(session: PageSession, person: Person) -> _ShowPart:
         if job is not None:
             ask_to_delete_job(session, job)
 
-    with ui.element("div").classes("card") as card:
+    with add("div", classes="card") as card:
         state = add("p", dir="auto", role="status")
         bar = add("progress", max=1, aria_label=_("How much it has learned"))
         failure = FailureBox()
-        with ui.element("div").classes("turns") as sample:
+        with add("div", classes="turns") as sample:
             add("p", _("What it would answer now, for example:"), "quiet")
             message = add("p", "", "quote mine", dir="auto")
             answer = add("p", "", "quote theirs", dir="auto")
-        with ui.element("div").classes("buttons"):
+        with add("div", classes="buttons"):
             pausing = button(_("Pause"), pause, "quiet").mark("pause")
             resuming = button(_("Continue"), resume, "primary").mark("resume")
             button(_("Delete …"), delete, "quiet")
@@ -344,20 +342,20 @@ def _build_training(session: PageSession, person: Person) -> _ShowPart:
         job = training.job if training else None
         if training is None or job is None:
             return
-        set_text(state, _state_text(training, snapshot))
+        state.set_text(_state_text(training, snapshot))
         bar.set_visibility(bool(job.steps))
-        set_prop(bar, "value", round(job.step / job.steps, 3) if job.steps else 0)
+        bar.set_prop("value", round(job.step / job.steps, 3) if job.steps else 0)
         sample.set_visibility(training.sample is not None)
         texts = training.sample or ("", "")
-        set_text(message, texts[0])
-        set_text(answer, texts[1] or "…")
+        message.set_text(texts[0])
+        answer.set_text(texts[1] or "…")
         is_failed, is_busy = job.state is State.FAILED, _work(now, snapshot).is_running
         failure.show(translate_job_error(job.error) if is_failed else None)
         pausing.set_visibility(job.is_active and not is_busy)
         can_resume = job.state in {State.PAUSED, State.FAILED} and not is_busy
         resuming.set_visibility(can_resume)
         step = _("step {step} of {total}", step=job.step, total=job.steps or 0)
-        set_text(details, join_parts(job.base_model, step if job.steps else ""))
+        details.set_text(join_parts(job.base_model, step if job.steps else ""))
         show_curve(training.losses)
 
     return show
@@ -391,22 +389,21 @@ def _queue_text(snapshot: Snapshot) -> str:
 
 
 def _build_curve() -> Show[Sequence[tuple[int, float]]]:
-    """Build the curve of a training: how far off the model is."""
-    with ui.element("div").classes("chart") as box:
+    with add("div", classes="chart") as box:
         with ui.element("svg").props("aria-hidden=true") as svg:
             svg.props('viewBox="0 0 100 100" preserveAspectRatio=none')
-            line = ui.element("polyline")
+            line = add("polyline")
         text = add("p", classes="quiet")
 
     def show(points: Sequence[tuple[int, float]]) -> None:
         box.set_visibility(bool(points))
         if points:
-            set_prop(line, "points", polyline_points(points))
+            line.set_prop("points", polyline_points(points))
             first, last = (
                 current_language().number(points[at][1], "#,##0.0") for at in (0, -1)
             )
             words = _("How far off the model is: lower is better.")
-            set_text(text, f"{words} {first} → {last}")
+            text.set_text(f"{words} {first} → {last}")
 
     return show
 

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from functools import partial
 
-from nicegui import ui
-
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.results import BlindResult
@@ -17,7 +15,6 @@ from langchain_chatexports.page.elements import (
     ask,
     button,
     link,
-    set_text,
 )
 from langchain_chatexports.page.frame import TALK, TELL_APART, screen
 from langchain_chatexports.page.game import NO_GAME, Game
@@ -30,18 +27,14 @@ from langchain_chatexports.page.people import Person
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.work import IDLE
 
-_FEW_PAIRS, _MANY_PAIRS = 10, 40
+_FEW_PAIRS, _MAX_PAIRS = 10, 20
 _FOCUS = "(node) => node.el.focus()"
-# With less, no result means that there is no difference.
-_MIN_PAIRS = 20
-# Above it, the result may be better than chance.
-_MAX_CHANCE = 0.7
 
 
 def build_tell_apart(session: PageSession, person: Person, pairs: int) -> None:
     """Build the screen; `pairs` is how many pairs there can be."""
     title, path = _("Can you tell it apart?"), f"{TELL_APART}/{person.key}"
-    with screen(session, path, title), ui.element("div").classes("body"):
+    with screen(session, path, title), add("div", classes="body"):
         model = person.model
         if model is None:
             add("p", _("There is no model of {name} yet.", name=person.name))
@@ -55,13 +48,13 @@ def build_tell_apart(session: PageSession, person: Person, pairs: int) -> None:
             add("p", text)
         else:
             _build_game(session, person, model, pairs)
-        with ui.element("div").classes("buttons"):
+        with add("div", classes="buttons"):
             back = _("Back to the chat with {name}", name=person.name)
             link(back, f"{TALK}/{person.key}", "quiet")
 
 
 def _build_game(session: PageSession, person: Person, model: Model, pairs: int) -> None:
-    with ui.element("div").classes("body-part") as start:
+    with add("div", classes="body-part") as start:
         _build_start(session, person, model, pairs)
     work = WorkBar()
     busy = add("p", _("A game with the model of another person is not over yet."))
@@ -74,7 +67,7 @@ def _build_game(session: PageSession, person: Person, model: Model, pairs: int) 
         start.set_visibility(not game.is_on and (is_other or game.result is None))
         work.show(game.work)
         end.set_visibility(game.is_on or (game.result is not None and not is_other))
-        set_text(end, _("Stop the game") if game.is_on else _("Play again"))
+        end.set_text(_("Stop the game") if game.is_on else _("Play again"))
         show_pair(NO_GAME if is_other else replace(game, work=IDLE))
 
     session.published.watch(lambda s: s.game, show)
@@ -96,13 +89,11 @@ def _build_start(
             pairs,
         )
         add("p", only, "quiet")
-    with ui.element("div").classes("buttons"):
-        for most in (_FEW_PAIRS, _MANY_PAIRS)[: 1 + (pairs > _FEW_PAIRS)]:
-            count = min(pairs, most)
-            title = ngettext("Play {count} pair", "Play {count} pairs", count)
-            kind = "primary" if most == _FEW_PAIRS else "quiet"
-            play = partial(session.game.play, model, count)
-            button(title, play, kind).mark(f"play-{most}")
+    with add("div", classes="buttons"):
+        count = min(pairs, _MAX_PAIRS)
+        title = ngettext("Play {count} pair", "Play {count} pairs", count)
+        play = partial(session.game.play, model, count)
+        button(title, play, "primary").mark("play")
 
 
 def _end(session: PageSession) -> None:
@@ -118,7 +109,7 @@ def _build_pairs(session: PageSession, name: str) -> Show[Game]:
     """Build what shows a pair, its solution, or the result."""
     heading = add("h2", aria_live="polite")
     verdict = add("p", classes="verdict", role="status")
-    pair_box = ui.element("div").classes("body-part")
+    pair_box = add("div", classes="body-part")
     shown = NO_GAME
 
     def show(game: Game) -> None:
@@ -131,11 +122,11 @@ def _build_pairs(session: PageSession, name: str) -> Show[Game]:
         place = _("Pair {number} of {total}", number=number, total=total)
         score = _("{right} of {count} right", right=sum(guesses), count=len(guesses))
         text = join_parts(place, score if guesses else "") if pair else ""
-        set_text(heading, result_text(result, name) if result else text)
+        heading.set_text(result_text(result, name) if result else text)
         is_solved = pair is not None and not game.is_next
         right = is_solved and guesses[-1]
         said = _("✓ Right!") if right else _("✗ No: it was the other one.")
-        set_text(verdict, said if is_solved else "")
+        verdict.set_text(said if is_solved else "")
         pair_box.clear()
         with pair_box:
             if pair is not None:
@@ -148,7 +139,7 @@ def _build_pair(
     session: PageSession, pair: BlindPair, name: str, *, is_solved: bool
 ) -> None:
     """Show the messages and both replies; once solved, whose each one is."""
-    with ui.element("div").classes("turns"):
+    with add("div", classes="turns"):
         for line in pair.before:
             # The person is always on the left.
             side = "theirs" if line.speaker == PERSON else "mine"
@@ -156,14 +147,14 @@ def _build_pair(
                 add("p", bubble, f"quote {side}", dir="auto")
     if not is_solved:
         add("p", _("What did {name} reply?", name=name), "quiet", dir="auto")
-    with ui.element("div").classes("replies"):
+    with add("div", classes="replies"):
         for index, answer in enumerate(pair.answers):
             is_real = index == pair.real
-            with ui.element("div").classes("reply"):
+            with add("div", classes="reply"):
                 guess = partial(session.game.guess, pair, index)
                 box = button("", guess, "guess", disabled=is_solved)
                 box.mark(f"reply-{index}")
-                with box, ui.element("span").classes("turns"):
+                with box, add("span", classes="turns"):
                     for bubble in answer.splitlines():
                         add("span", bubble, "quote theirs", dir="auto")
                 if is_solved:
@@ -179,11 +170,4 @@ def result_text(result: BlindResult, name: str) -> str:
     score = _("{right} of {pairs}", right=result.right, pairs=result.pairs)
     if result.is_significant:
         return _("{score}: you can tell the model from {name}.", score=score, name=name)
-    if result.pairs >= _MIN_PAIRS and result.interval[1] <= _MAX_CHANCE:
-        return _(
-            "{score}: hardly better than luck. You can seldom tell the model from "
-            "{name}.",
-            score=score,
-            name=name,
-        )
     return _("{score}: too few to say.", score=score)

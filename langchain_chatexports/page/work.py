@@ -52,7 +52,6 @@ class Work:
         self._set_progress(lambda: 0, None)
 
     def freeze(self) -> WorkState:
-        """Return what screens show now."""
         if not self.is_running:
             return WorkState(error=self.error)
         done = self._done()
@@ -101,7 +100,6 @@ class Work:
             raise _StoppedError
 
     def join(self, seconds: float) -> None:
-        """Wait up to `seconds` for the tasks to finish."""
         if self._thread is not None:
             self._thread.join(seconds)
 

@@ -10,12 +10,12 @@ from langchain_chatexports.page import languages
 from langchain_chatexports.page.languages import (
     CATALOGS,
     LanguageName,
+    LazyMessage,
     format_duration,
     format_names,
     format_size,
     format_time,
     lazy_gettext,
-    lazy_ngettext,
     negotiate_language,
     time_left,
 )
@@ -58,7 +58,7 @@ def test_untranslated_sentence_is_english() -> None:
     ],
 )
 def test_counts_are_localized(language: str, count: int, shown: str) -> None:
-    sentence = lazy_ngettext("{count} message", "{count} messages", count)
+    sentence = LazyMessage("{count} message", "{count} messages", {"count": count})
     assert negotiate_language(language).render(sentence) == shown
 
 
@@ -71,7 +71,7 @@ def test_times_sizes_and_lists_are_localized(monkeypatch: pytest.MonkeyPatch) ->
     german = negotiate_language("de")
     monkeypatch.setattr(languages, "current_language", lambda: german)
     when = datetime(2026, 3, 1, 12, 30, tzinfo=UTC).astimezone()
-    assert format_time(when) == f"01.03.26, {when:%H:%M}"
+    assert format_time(when.timestamp()) == f"01.03.26, {when:%H:%M}"
     assert (format_duration(20), format_duration(9000)) == ("20 Sek.", "2 Std.")
     assert time_left(30) == "noch etwa 30 Sek."
     sizes = [format_size(number).split() for number in (1_234_567, 2.6e9)]

@@ -125,7 +125,7 @@ async def test_bubble_menu_edits_and_deletes(rosa: Model, user: User) -> None:
     user.find(marker="bubble-menu").trigger("pick", ["edit", "1"])
     await user.should_see("Later messages are removed")
     await user.should_see("hi")  # Only the own message is a field.
-    user.find(marker="edit").trigger("submit", {"line": "good evening"})
+    user.find(marker="edit").trigger("submit", "good evening")
     await user.should_see("good evening", retries=50)
     await user.should_not_see("Later messages are removed")
 
