@@ -261,12 +261,12 @@ def _forgotten(found: ForgetResult) -> Iterator[str]:
 
 def _build_everything(session: PageSession) -> None:
 
-    def delete() -> Outcome:
+    def delete(kept: str) -> Outcome:
         session.stop_server()
         shutil.rmtree(session.search_dir, ignore_errors=True)
         models.delete_everything(session.workspace, session.index_dir)
         session.exports.clear()
-        return Outcome(_EVERYTHING, lazy_gettext("Everything is deleted."))
+        return Outcome(_EVERYTHING, lazy_gettext("Deleted: {kept}.", kept=kept))
 
     def confirm() -> None:
         data = list_data(session.workspace, session.index_dir)
@@ -292,7 +292,7 @@ def _build_everything(session: PageSession) -> None:
         ask(
             _("Delete everything?"),
             _("Delete everything"),
-            lambda: session.delete(_EVERYTHING, title, delete),
+            lambda: session.delete(_EVERYTHING, title, partial(delete, kept)),
             text,
             _NOT_DELETED,
         )

@@ -101,6 +101,6 @@ async def test_everything_is_deleted_after_it_was_counted(
     user.find("Delete everything …").click()
     await user.should_see("1 model, ")
     user.find(marker="ask").trigger("close", "confirm")
-    await user.should_see("Everything is deleted.", retries=50)
+    await user.should_see("Deleted: 1 model", retries=50)
     stored = session.workspace.snapshot()
     assert (stored.jobs, stored.models, stored.files) == ((), (), ())
