@@ -144,13 +144,3 @@ def test_second_start_opens_the_running_page(
     browser.see(_TITLE)
     assert command.process.poll() is None
 
-
-def test_unknown_address_has_the_way_to_the_chats(
-    shared: Command, browsers: Browsers
-) -> None:
-    browser = browsers(language="de-DE")
-    browser.open(shared.link)
-    browser.go("nowhere")
-    browser.see("Hier ist nichts")
-    browser.driver.find_element("link text", "Zu den Chats").click()
-    browser.see("Chats hinzufügen")
