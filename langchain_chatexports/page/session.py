@@ -129,6 +129,7 @@ class PageSession:
 
         def delete() -> None:
             self.outcome = Outcome(place)
+            self._poke()
             self.outcome = task()
             self.stored.read()
 

@@ -31,7 +31,6 @@ from langchain_chatexports.page.elements import (
 from langchain_chatexports.page.errors import Failure, translate_job_error
 from langchain_chatexports.page.frame import ADD, TALK, TEACH, screen
 from langchain_chatexports.page.languages import (
-    LanguageName,
     _,
     current_language,
     format_days,
@@ -286,16 +285,13 @@ def _build_bases(on_choose: Show[str]) -> Show[tuple[Base, Lesson]]:
 
 def _base_details(base: Base, lesson: Lesson) -> str:
     size = format_size(base.download_bytes())
-    language, time = LanguageName(lesson.language), _training_time(base, lesson)
+    time = _training_time(base, lesson)
     return join_parts(
         _("a tiny model for trying out") if base.is_default else "",
         _("{size} to download", size=size)
         if base.needs_download()
         else _("already on this computer"),
         _("learns in about {duration}", duration=time) if time else "",
-        ""
-        if base.supports_language(lesson.language)
-        else _("does not speak {language}", language=language),
         _("license: {license}", license=base.license) if base.license else "",
     )
 
