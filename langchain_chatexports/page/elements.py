@@ -85,11 +85,8 @@ def button(
 class KeyedList(ui.element, Generic[T]):
     """Shows items as rows, one per key; rows are added, moved and removed.
 
-    Args:
-        build: Builds a row inside its element, and returns what shows an item in it;
-            `None` if a row never changes.
-        key: What makes two items the same row; without it, all of an item.
-        tag: The element of the list; a row of `ul` is an `li`, others are `div`.
+    `build` builds a row inside its element, and returns what shows an item in it, if
+    items of one `key` can change.
     """
 
     def __init__(

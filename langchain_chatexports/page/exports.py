@@ -5,7 +5,7 @@ import mimetypes
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
@@ -288,9 +288,8 @@ class ExportList:
         ]
         with self._lock:
             self._check(card)
-            ids = chain([card.id], self._numbers)
             for export, summary in counted:
-                self._merge(export, summary, ids)
+                self._merge(card.id, export, summary)
 
     def _recognize(self, path: Path) -> list[Export]:
         """Return all exports with a new path; none if it was added before."""
@@ -319,22 +318,18 @@ class ExportList:
         if card.id not in self._cards:
             raise _RemovedError
 
-    def _merge(
-        self, export: Export, summary: ExportSummary, ids: Iterator[int]
-    ) -> None:
+    def _merge(self, card_id: int, export: Export, summary: ExportSummary) -> None:
         """Show an export in place of those whose files are now part of it."""
         paths = export.paths
-        parts = [c for c in self._read_cards() if {*c.paths} <= {*paths}]
-        same = next((card.id for card in parts if card.paths == paths), None)
-        card_id = next(ids) if same is None else same
-        merged = [*parts]
-        if (read := self._cards.get(card_id)) and read not in parts:
-            merged.append(read)
-        for part in parts:
-            if part.id != card_id:
-                del self._cards[part.id]
-        self._cards[card_id] = Card(
-            card_id,
+        merged = [c for c in self._read_cards() if {*c.paths} <= {*paths}]
+        own = self._cards[card_id]
+        if own.state == "reading" and paths not in [c.paths for c in merged]:
+            merged.append(own)
+        for part in merged[1:]:
+            del self._cards[part.id]
+        shown_id = merged[0].id if merged else next(self._numbers)
+        self._cards[shown_id] = Card(
+            shown_id,
             ", ".join(path.name for path in paths),
             "read",
             paths,

@@ -70,15 +70,7 @@ def screen(
     classes: str = "",
     has_heading: bool = True,
 ) -> Iterator[None]:
-    """Build the frame of a screen around its content.
-
-    Args:
-        session: The state of the page.
-        path: The address of the screen.
-        title: Its title, also of the browser's tab.
-        classes: Classes of the screen.
-        has_heading: Whether to show the title above the content, with the way back.
-    """
+    """Build the frame of a screen around its content; `path` is its address."""
     client = ui.context.client
     client.page = copy(client.page)  # NiceGUI's language belongs to a route.
     client.page.language = current_language().tag  # type: ignore[assignment] # Quasar has it.

@@ -222,20 +222,11 @@ def _example(lesson: Lesson) -> list[TrainingMessage]:
 
 
 def _base_text(base: Base, lesson: Lesson) -> str:
-    time = _training_time(base, lesson)
-    texts = [
-        _("It takes about {duration}.", duration=time)
-        if time
-        else _("How long it takes is known when it has begun."),
-        _("Everything happens on this computer; you can close this page meanwhile."),
-    ]
-    if base.needs_download():
-        sentence = _(
-            "Before that, this computer downloads a language model, once: {size}.",
-            size=format_size(base.download_bytes()),
-        )
-        texts.insert(0, sentence)
-    return " ".join(texts)
+    duration = _training_time(base, lesson)
+    known = _("It takes about {duration}.", duration=duration)
+    time = known if duration else _("How long it takes is known when it has begun.")
+    here = _("Everything happens on this computer; you can close this page meanwhile.")
+    return f"{time} {here}"
 
 
 def _training_time(base: Base, lesson: Lesson) -> str:
