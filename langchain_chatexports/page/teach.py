@@ -371,7 +371,9 @@ def _queue_text(snapshot: Snapshot) -> str:
     for other in snapshot.trainings:
         if other.job.state is State.RUNNING:
             name, left = job_person(other.job), time_left(other.seconds_left)
-            return join_parts(_("Waits until {name} has learned.", name=name), left)
+            if left:
+                return _("Waits until {name} has learned: {left}", name=name, left=left)
+            return _("Waits until {name} has learned.", name=name)
     return _("Begins soon.")
 
 

@@ -59,7 +59,8 @@ def _build_game(session: PageSession, person: Person, model: Model, pairs: int) 
     work = WorkBar()
     busy = add("p", _("A game with the model of another person is not over yet."))
     show_pair = _build_pairs(session, person.name)
-    end = button("", partial(_end, session), "quiet")
+    with add("div", classes="buttons"):
+        end = button("", partial(_end, session), "quiet")
 
     def show(game: Game) -> None:
         is_other = game.model not in {"", model.name}
@@ -160,7 +161,9 @@ def _build_pair(
                 if is_solved:
                     box.classes("real" if is_real else "")
                     add("p", name if is_real else _("The model"), "quiet")
-    if is_solved:
+    if not is_solved:
+        return
+    with add("div", classes="buttons"):
         go_on = button(_("Next"), session.game.go_on, "primary").mark("next")
         go_on.on("vnodeMounted", js_handler=_FOCUS)
 
