@@ -40,6 +40,7 @@ def add_screens(app: FastAPI, session: PageSession) -> None:
     add_style()
     # It sleeps while no tab is open.
     nicegui_app.on_connect(session.poller.poke)
+    nicegui_app.add_exception_handler(404, _lead_to_chats)
     ui.page(CHATS)(partial(_show_chats, session))
     ui.page(ADD)(partial(_show, session, build_add))
     ui.page(SETTINGS)(partial(_show, session, build_settings))
@@ -52,6 +53,11 @@ def add_screens(app: FastAPI, session: PageSession) -> None:
     for path, build in builds.items():
         ui.page(f"{path}/{{key}}")(partial(_show_person, session, build))
     _add_uploads(app, session.exports)
+
+
+def _lead_to_chats(request: Request, _error: Exception) -> Response:
+    """Answer a mistyped address."""
+    return RedirectResponse(f"{request.scope['root_path']}/", 303)
 
 
 async def _show(session: PageSession, build: Callable[[PageSession], None]) -> None:

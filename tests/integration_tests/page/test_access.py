@@ -144,3 +144,12 @@ def test_second_start_opens_the_running_page(
     browser.see(_TITLE)
     assert command.process.poll() is None
 
+
+def test_unknown_address_leads_to_the_chats(
+    shared: Command, browsers: Browsers
+) -> None:
+    browser = browsers()
+    browser.open(shared.link)
+    browser.go("nowhere")
+    browser.see(_TITLE)
+    assert browser.driver.current_url.endswith("/add")
