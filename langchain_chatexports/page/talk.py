@@ -242,5 +242,7 @@ def _closed_text(person: Person | None) -> str:
     if person is None:
         return _("This model was deleted, and its chats with it.")
     if person.training is not None and person.talk is None:
-        return _("This person is still learning.")
+        is_active = person.training.job.is_active
+        still, over = _("This person is still learning."), _("Learning has stopped.")
+        return still if is_active else over
     return _("The export of this chat was removed: add it again to go on.")

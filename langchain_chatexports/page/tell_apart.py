@@ -153,8 +153,8 @@ def _build_pair(
             is_real = index == pair.real
             with add("div", classes="reply"):
                 guess = partial(session.game.guess, pair, index)
-                box = button("", guess, "guess", disabled=is_solved)
-                box.mark(f"reply-{index}")
+                box = button("", guess, "guess").mark(f"reply-{index}")
+                box.set_prop("aria-disabled", "true" if is_solved else None)
                 with box, add("span", classes="turns"):
                     for bubble in answer.splitlines():
                         add("span", bubble, "quote theirs", dir="auto")
