@@ -111,7 +111,7 @@ def _build_pairs(session: PageSession, name: str) -> Show[Game]:
     heading = add("h2", aria_live="polite")
     verdict = add("p", classes="verdict", role="status")
     pair_box = add("div", classes="body-part")
-    shown = NO_GAME
+    shown: Game | None = None
 
     def show(game: Game) -> None:
         nonlocal shown
@@ -124,6 +124,7 @@ def _build_pairs(session: PageSession, name: str) -> Show[Game]:
         score = _("{right} of {count} right", right=sum(guesses), count=len(guesses))
         text = join_parts(place, score if guesses else "") if pair else ""
         heading.set_text(result_text(result, name) if result else text)
+        heading.set_visibility(pair is not None or result is not None)
         is_solved = pair is not None and not game.is_next
         right = is_solved and guesses[-1]
         said = _("✓ Right!") if right else _("✗ No: it was the other one.")

@@ -16,6 +16,7 @@ from langchain_chatexports.page.people import list_people, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.saved_talks import TalkFolder, model_talks
+from tests.unit_tests.builders.workspaces import add_job
 from tests.unit_tests.page.test_conversation import until
 
 _TALK = f"/talk/{person_key('Rosa')}"
@@ -238,3 +239,14 @@ async def test_missing_network_is_said(
     user.find("Download").click()
     await user.should_see("no connection to huggingface.co", retries=100)
     await user.should_see("Try the download again")
+
+
+@pytest.mark.asyncio
+async def test_why_nobody_answers_yet_is_said(user: User, session: PageSession) -> None:
+    hyperparameters = {"steps": 500, "step_seconds": 0.05}
+    metadata = {"langchain_chatexports_person": "Rosa"}
+    job = add_job(session.workspace, hyperparameters=hyperparameters, metadata=metadata)
+    await user.open(_TALK)
+    await user.should_see("This person is still learning.")
+    session.workspace.jobs.pause(job.id)
+    await user.should_see("Learning has stopped.", retries=50)
