@@ -15,7 +15,7 @@ from functools import partial
 from importlib import import_module
 from itertools import count
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import ChatExportError
@@ -37,7 +37,7 @@ from langchain_chatexports.page.messages import (
 )
 from langchain_chatexports.page.people import Person, person_key
 from langchain_chatexports.page.snapshot import Published
-from langchain_chatexports.page.speakers import Loaded, SpeakerLoader
+from langchain_chatexports.page.speakers import Loaded, SpeakerLoader, Surroundings
 from langchain_chatexports.page.stored import TalkSummary
 from langchain_chatexports.personas.reply_limits import split_bubbles, typing_seconds
 from langchain_chatexports.personas.talk import Talk, Turn, correct_last
@@ -47,9 +47,6 @@ from langchain_chatexports.workflows.saved_talks import (
     model_talks,
     new_talk_id,
 )
-
-if TYPE_CHECKING:
-    from langchain_chatexports.page.session import PageSession
 
 # Until the dots are shown, then the usual time, and then that it is slow today.
 _WAITS = {"shortly": 0.4, "long": 7.6, "very long": 52.0}
@@ -62,7 +59,7 @@ _DOWNLOADING = lazy_gettext("Downloading the language model")
 class Conversation:
     """The talks with a person, one of which is open."""
 
-    def __init__(self, session: PageSession, person: Person) -> None:
+    def __init__(self, session: Surroundings, person: Person) -> None:
         self.published = Published(TalkState())
         self.person = person
         self.draft = ""

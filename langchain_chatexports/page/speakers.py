@@ -6,16 +6,23 @@ import asyncio
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from langchain_chatexports.local_server import (
     BaseChoice,
+    LocalServer,
     Model,
     NoBaseError,
+    Workspace,
 )
 from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.people import Person
+from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
+from langchain_chatexports.page.stored import StoredReader
+from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import ChatSettings, Recall, Talk
 from langchain_chatexports.workflows.bases import choose_chat_base
@@ -28,9 +35,6 @@ from langchain_chatexports.workflows.talk import (
     load_tuned_speaker,
 )
 
-if TYPE_CHECKING:
-    from langchain_chatexports.page.session import PageSession
-
 _MAX_OPENINGS = 3
 _OPENING_LENGTHS = range(8, 71)
 
@@ -40,6 +44,25 @@ class Offer:
     choice: BaseChoice
     local: BaseChoice | None = None
     """Another one that fits the language, and is on this computer."""
+
+
+class Surroundings(Protocol):
+    """What a talk needs of the page; `PageSession` has it."""
+
+    base: str | None
+    workspace: Workspace
+    index_dir: Path | None
+    published: Published[Snapshot]
+    poller: Poller
+    stored: StoredReader
+    exports: ExportList
+    downloading: Work
+    answering: asyncio.Lock
+    waking_seconds: dict[str | None, float]
+    seconds_per_token: float
+
+    def use_server(self, base: str | None) -> LocalServer:
+        """Return the server that answers with a base."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +76,7 @@ class Loaded:
 class SpeakerLoader:
     """Loads a person's model or examples, again when they have changed."""
 
-    def __init__(self, session: PageSession) -> None:
+    def __init__(self, session: Surroundings) -> None:
         self.loaded = Loaded()
         self.base: str | None = None
         """The base for people without a model, once it is decided."""
