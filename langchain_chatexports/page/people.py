@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from langchain_chatexports.chat_loaders.names import name_key
@@ -44,6 +45,7 @@ class Person:
         return max(talk_time, job_time, self.model.created_at if self.model else 0.0)
 
 
+@lru_cache(4096)
 def person_key(name: str) -> str:
     """Return the key of a person: the same for spellings of one name."""
     return sha256(name_key(name).encode("utf-8", "replace")).hexdigest()[:16]
