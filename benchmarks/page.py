@@ -81,11 +81,11 @@ def _page(export: Path, folder: Path) -> list[_Moment]:
         link = run.line()
         run.note("the link is printed")
         browser.open(link)
-        browser.see("Add exports")
+        browser.see("Add chats")
         run.note("the first screen is shown")
         before = run.moments[-1]
-        browser.write("Or the path", f"{export}\n")
-        browser.see("messages kept", seconds=_SECONDS)
+        browser.add_path(export)
+        browser.see(" messages · ", seconds=_SECONDS)
         run.note("the export is read")
     finally:
         browser.driver.quit()

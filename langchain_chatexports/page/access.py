@@ -6,9 +6,8 @@ import re
 import secrets
 from collections.abc import Callable
 
-from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,7 +43,7 @@ _PAGE = """<!doctype html>
 body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem auto;
        padding: 0 1rem }}
 </style>
-<main><h1>{title}</h1><p>{text}</p>{link}</main></html>"""
+<main><h1>{title}</h1><p>{text}</p></main></html>"""
 
 # Prevents DNS rebinding, in which a page of another site sends its own host name.
 _LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")
@@ -64,7 +63,6 @@ class OneTimeLinks:
         self._token = ""
 
     def renew(self) -> None:
-        """Create a new link, and invalidate the old one."""
         self._token = secrets.token_urlsafe(32)
         self._on_new(self._token)
 
@@ -117,7 +115,7 @@ class PageAccess:
         if not _is_same_origin(request):
             title = lazy_gettext("Access refused")
             text = lazy_gettext("Open this page at its exact address.")
-            return _message_page(request, title, text, status=403)
+            return _refuse(request, title, text)
         token = ""
         if request.scope.get("method") == "GET":
             token = request.query_params.get("token", "")
@@ -141,7 +139,7 @@ class PageAccess:
             "It shows private messages, so an old link or a bookmark does not open it. "
             "Start Chat exports again from your programs: that opens this page."
         )
-        return _message_page(request, title, text, status=403)
+        return _refuse(request, title, text)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_secured(message: Message) -> None:
@@ -159,42 +157,14 @@ class PageAccess:
             log_error_location(error)
 
 
-def add_error_pages(app: Starlette) -> None:
-    """Show a sentence for a wrong address or an error, and the way to the chats."""
-
-    async def show_missing(request: Request, _error: Exception) -> Response:
-        title = lazy_gettext("There is nothing here")
-        text = lazy_gettext("This address is not one of this page.")
-        return _message_page(request, title, text, status=404)
-
-    async def show_error(request: Request, _error: Exception) -> Response:
-        title = lazy_gettext("Something went wrong")
-        text = lazy_gettext(
-            "An unexpected error occurred. Please report it; the details are in the "
-            "window in which Chat exports runs."
-        )
-        return _message_page(request, title, text, status=500)
-
-    app.add_exception_handler(404, show_missing)
-    app.add_exception_handler(Exception, show_error)
-
-
-def _message_page(
-    request: HTTPConnection, title: LazyMessage, text: LazyMessage, *, status: int
-) -> Response:
-    header = request.headers.get("accept-language", "")
-    language = negotiate_language(header)
-    root, link = request.scope.get("root_path"), ""
-    if root:
-        name = html.escape(language.render(lazy_gettext("To the chats")))
-        link = f'<p><a href="{root}/">{name}</a></p>'
+def _refuse(request: HTTPConnection, title: LazyMessage, text: LazyMessage) -> Response:
+    language = negotiate_language(request.headers.get("accept-language", ""))
     page = _PAGE.format(
         language=language.tag,
         title=html.escape(language.render(title)),
         text=html.escape(language.render(text)),
-        link=link,
     )
-    return HTMLResponse(page, status)
+    return HTMLResponse(page, 403)
 
 
 def _is_same_origin(request: HTTPConnection) -> bool:

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from nicegui import ui
@@ -12,6 +13,7 @@ from langchain_chatexports.chat_loaders.imessage.sources import default_path
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.page.elements import (
+    Element,
     KeyedList,
     Show,
     WorkBar,
@@ -20,17 +22,14 @@ from langchain_chatexports.page.elements import (
     fold,
     line_form,
     link,
-    set_class,
-    set_text,
 )
 from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.frame import ADD, TALK, TEACH, screen
 from langchain_chatexports.page.languages import (
-    LazyMessage,
-    Size,
     _,
     format_days,
     format_names,
+    format_size,
     join_parts,
     message_count_text,
     ngettext,
@@ -43,15 +42,13 @@ _MAX_NAMES, _MAX_FILES, _MAX_PEOPLE = 3, 10, 4
 _STEPS = Path(__file__).with_name("how_to_export.json")
 # Marks the line to tap in a drawing.
 _TAPPED = "*"
-_Shown = tuple[tuple[Card, ...], tuple[LazyMessage | str, ...]]
 _OPEN_STEPS = "() => { document.getElementById('how').open = true }"
 
 
 def build_add(session: PageSession) -> None:
-    """Build the screen."""
     with (
         screen(session, ADD, _("Add chats")),
-        ui.element("div").classes("body") as body,
+        add("div", classes="body") as body,
     ):
         add(
             "p",
@@ -63,21 +60,21 @@ def build_add(session: PageSession) -> None:
             ),
             "intro",
         )
-        with ui.element("div").classes("card drop"):
+        with add("div", classes="card drop"):
             add("p", _("Drop files and folders anywhere on this page"), "name")
-            with ui.element("div").classes("buttons"):
+            with add("div", classes="buttons"):
                 _build_chooser("files", _("Choose files …"), "multiple")
                 _build_chooser("folder", _("Choose a folder …"), "webkitdirectory")
         _build_cards(session)
         _build_steps()
-        with ui.element("div").classes("buttons") as sample:
+        with add("div", classes="buttons") as sample:
             add("p", _("No chats at hand?"), "quiet")
             button(_("Try it with sample chats"), session.add_sample, "quiet")
         with fold(_("More")):
             _build_more(session)
 
     def show(exports: tuple[Card, ...]) -> None:
-        set_class(body, "filled", is_on=bool(exports))
+        body.set_class("filled", is_on=bool(exports))
         sample.set_visibility(all(e.name != SAMPLE for e in exports))
 
     session.published.watch(lambda s: s.exports, show)
@@ -111,83 +108,60 @@ def _build_more(session: PageSession) -> None:
 
 def _build_cards(session: PageSession) -> None:
     with ui.element("div").props("aria-live=polite").classes("body-part"):
-        cards = KeyedList(
-            lambda row, state: _build_card(session, row, state),
-            lambda state: state.id,
-            "div",
-        ).classes("body-part")
-        notes = KeyedList(_build_note, lambda note: note, "div")
-        with fold(_("Details, in English")) as details:
-            warnings = KeyedList(_build_warning, lambda text: text, "div")
+        cards = KeyedList(partial(_build_card, session), lambda card: card.id, "div")
+        cards.classes("body-part")
         clear = button(
             _("Remove all that could not be read"),
             session.exports.remove_failed,
             "quiet",
         )
 
-    def show(shown: _Shown) -> None:
-        exports, sentences = shown
+    def show(exports: tuple[Card, ...]) -> None:
         cards.show(exports)
-        notes.show(str(one) for one in sentences if not isinstance(one, str))
-        texts = [one for one in sentences if isinstance(one, str)]
-        texts += [text for state in exports for text in state.warnings]
-        details.set_visibility(bool(texts))
-        warnings.show(texts)
         clear.set_visibility(sum(one.state == "failed" for one in exports) > 1)
 
-    session.published.watch(lambda s: (s.exports, s.notes), show)
+    session.published.watch(lambda s: s.exports, show)
 
 
-def _build_note(_row: ui.element, _note: str) -> Show[str]:
-    text = add("p", classes="quiet", dir="auto")
-    return lambda note: set_text(text, note)
-
-
-def _build_warning(_row: ui.element, _text: str) -> Show[str]:
-    text = add("p", classes="quiet", lang="en", dir="ltr")
-    return lambda line: set_text(text, line)
-
-
-def _build_card(session: PageSession, row: ui.element, export: Card) -> Show[Card]:
+def _build_card(session: PageSession, row: Element, export: Card) -> Show[Card]:
     row.classes("card")
     title = add("h2", classes="name", dir="auto")
     facts = add("p", classes="quiet", dir="auto")
     reading = WorkBar()
     how = add("a", _("How do I get my chats?"), href="#how")
     how.on("click", js_handler=_OPEN_STEPS)
-    people = KeyedList(_build_person, lambda name: name, "div").classes("people")
-    more = add("p", classes="quiet")
-    notes = KeyedList(_build_note, lambda note: note, "div")
+    people = KeyedList(_build_person, tag="div").classes("people")
+    notes = KeyedList(_build_note, tag="div")
+    with fold(_("Details, in English")).props("lang=en") as details:
+        warnings = KeyedList(_build_note, tag="div")
 
     def remove() -> None:
         session.exports.remove(export.id)
         session.poller.poke()
 
-    with ui.element("div").classes("buttons"):
+    with add("div", classes="buttons"):
         end = button("", remove, "quiet")
 
     def show(state: Card) -> None:
         summary = state.summary
         names = _names(summary) if summary else []
-        set_text(title, _title(names) or state.name)
-        set_text(facts, _facts(state, summary))
-        count = message_count_text(state.work.done) if state.work.done else ""
-        reading.show(state.work, progress=count)
+        title.set_text(_list_names(names, _MAX_NAMES) or state.name)
+        facts.set_text(_facts(state))
+        reading.show(state.work)
         how.set_visibility(state.state == "failed")
         people.show(names[:_MAX_PEOPLE])
-        hidden = len(names) - _MAX_PEOPLE
-        text = ngettext(
-            "{count} more person is in the list of chats.",
-            "{count} more people are in the list of chats.",
-            max(hidden, 0),
-        )
-        set_text(more, text if hidden > 0 else "")
-        notes.show(_notes(state, summary))
-        is_over = state.state in {"read", "failed"}
-        set_text(end, _("Remove") if is_over else _("Cancel"))
+        notes.show(_notes(state, summary) if summary else ())
+        details.set_visibility(bool(state.warnings))
+        warnings.show(state.warnings)
+        is_over = state.state in {"read", "repeated", "failed"}
+        end.set_text(_("Remove") if is_over else _("Cancel"))
         end.props["aria-label"] = f"{end.text}: {state.name}"
 
     return show
+
+
+def _build_note(_row: Element, note: str) -> None:
+    add("p", note, "quiet", dir="auto")
 
 
 def _names(summary: ExportSummary) -> list[str]:
@@ -196,55 +170,50 @@ def _names(summary: ExportSummary) -> list[str]:
     return sorted(summary.senders, key=lambda name: name_key(name) == owner)
 
 
-def _title(names: Sequence[str]) -> str:
-    listed: list[str] = [*names[:_MAX_NAMES]]
+def _list_names(names: Sequence[str], limit: int) -> str:
+    listed: list[str] = [*names[:limit]]
     if hidden := len(names) - len(listed):
         listed.append(_("{count} more", count=hidden))
     return format_names(listed)
 
 
-def _facts(state: Card, summary: ExportSummary | None) -> str:
-    if state.state == "copying":
-        return _("Copying … {size}", size=Size(state.copied_bytes))
-    if state.state == "waiting":
+def _facts(card: Card) -> str:
+    if card.state == "copying":
+        return _("Copying … {size}", size=format_size(card.copied_bytes))
+    if card.state == "waiting":
         return _("Waiting for the others.")
-    if summary is None:
-        return state.name if state.state == "reading" else ""
+    if card.state == "repeated":
+        return _("You have already added this file.")
+    if card.summary is None:
+        return card.name if card.state == "reading" else ""
     return join_parts(
-        message_count_text(summary.kept),
-        format_days(summary.first, summary.last),
-        PLATFORM_NAMES.get(summary.platform) or _("a table"),
-        state.name,
+        message_count_text(card.summary.kept),
+        format_days(card.summary.first, card.summary.last),
+        PLATFORM_NAMES.get(card.summary.platform) or _("a table"),
+        card.name,
     )
 
 
-def _build_person(row: ui.element, name: str) -> Show[str]:
+def _build_person(row: Element, name: str) -> None:
     row.classes("person")
     key = person_key(name)
     link(_("Talk with {name} now", name=name), f"{TALK}/{key}", "primary")
     label = _("Teach a model to write like {name}", name=name)
     link(_("Teach a model"), f"{TEACH}/{key}", "quiet", aria_label=label)
-    return lambda _name: None
 
 
-def _notes(state: Card, summary: ExportSummary | None) -> Iterator[str]:
-    if files := state.skipped_files:
-        listed: list[str] = [*files[:_MAX_FILES]]
-        if hidden := len(files) - len(listed):
-            listed.append(_("{count} more", count=hidden))
-        names = format_names(listed)
-        yield _("Left out (damaged, or not a chat): {files}", files=names)
-    if summary is None:
-        return
+def _notes(card: Card, summary: ExportSummary) -> Iterator[str]:
     if not summary.kept:
         yield _("There are no messages in it.")
-    for pair in state.duplicates:
-        yield _(
-            "{one} and {other} look like the same chat from two phones, with "
-            "different names: only one of them is used.",
-            one=pair.first.title,
-            other=pair.second.title,
+    if (hidden := len(summary.senders) - _MAX_PEOPLE) > 0:
+        yield ngettext(
+            "{count} more person is in the list of chats.",
+            "{count} more people are in the list of chats.",
+            hidden,
         )
+    if card.skipped_files:
+        names = _list_names(card.skipped_files, _MAX_FILES)
+        yield _("Left out (damaged, or not a chat): {files}", files=names)
     if repeated := summary.skipped.get("duplicate"):
         yield ngettext(
             "{count} message is also in another file, and is used only once.",
@@ -268,27 +237,23 @@ def _build_steps() -> None:
 
 
 def _build_app(app: str, steps: Sequence[dict[str, object]]) -> None:
-    is_built = False
-
     def build() -> None:
-        nonlocal is_built
-        if is_built:
+        # Most of the drawings are never looked at.
+        if len(details.default_slot.children) > 1:
             return
-        is_built = True
-        with details, ui.element("ol").classes("how-to"):
+        with details, add("ol", classes="how-to"):
             for step in steps:
-                with ui.element("li"):
+                with add("li"):
                     instruction = str(step["instruction"])
                     add("p", _(instruction))
                     _draw(step.get("screen", ()))
 
-    # Most of the drawings are never looked at.
     with fold(_(app)) as details:
         details.mark(app).on("toggle", build)
 
 
 def _draw(lines: object) -> None:
-    with ui.element("div").classes("phone").props("aria-hidden=true"):
+    with add("div", classes="phone").props("aria-hidden=true"):
         for line in lines if isinstance(lines, list) else ():
             kind = "tapped" if line.startswith(_TAPPED) else ""
             name = line.removeprefix(_TAPPED)

@@ -7,19 +7,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from nicegui import ui
-
 from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.elements import (
+    Element,
     FailureBox,
     KeyedList,
     Show,
     add,
     button,
-    fields_form,
-    set_class,
-    set_prop,
-    set_text,
 )
 from langchain_chatexports.page.languages import _, format_clock, format_day, ngettext
 from langchain_chatexports.page.messages import Author, Message
@@ -90,7 +85,7 @@ def build_bubbles(conversation: Conversation) -> Callable[[Side | None], None]:
 
     def announce(last: Message | None) -> None:
         if last is not None and last.author == "model":
-            set_text(live, f"{_author(conversation, last)}: {last.text}")
+            live.set_text(f"{_author(conversation, last)}: {last.text}")
 
     earlier = button(_("Earlier messages"), show_earlier, "earlier")
     build = partial(_build_row, conversation, lambda: edit(None))
@@ -112,20 +107,20 @@ def _author(conversation: Conversation, message: Message) -> str:
 def _build_row(
     conversation: Conversation,
     close: Callable[[], None],
-    element: ui.element,
+    element: Element,
     row: _Row,
-) -> Show[_Row]:
+) -> Show[_Row] | None:
     message = row.message
     if message is None or message.author == "note":
         text = row.label or _("not asked then")
         add("span", text, "day" if row.label else "notice")
-        return lambda _row: None
+        return None
     is_own = message.author == "me"
     element.classes("entry mine" if is_own else "entry theirs")
-    set_class(element, "later", is_on=row.is_later)
+    element.set_class("later", is_on=row.is_later)
     if row.is_edited:
         _build_field(conversation, message, close)
-        return lambda _row: None
+        return None
     with add("article", classes="bubble", tabindex=-1, data_turn=message.turn):
         add("span", f"{_author(conversation, message)}: ", "visually-hidden")
         words = add("span", classes="words", dir="auto")
@@ -140,15 +135,15 @@ def _build_row(
 
     def show(row: _Row) -> None:
         new = row.message or message
-        set_text(words, new.text)
-        set_class(element, "emoji", is_on=is_emoji(new.text))
+        words.set_text(new.text)
+        element.set_class("emoji", is_on=is_emoji(new.text))
         label = _("corrected by you")
         if is_own:
-            set_text(mark, "✓✓" if new.is_read else "✓")
+            mark.set_text("✓✓" if new.is_read else "✓")
             label = _("read") if new.is_read else _("sent")
         mark.set_visibility(is_own or new.is_corrected)
-        set_prop(mark, "aria-label", label)
-        set_prop(mark, "title", label)
+        mark.set_prop("aria-label", label)
+        mark.set_prop("title", label)
         if why is not None:
             why(new.cited)
 
@@ -178,8 +173,8 @@ def _build_field(
     def save(event: Any) -> None:
         unsent[key] = str(event.args)
 
-    async def keep(values: dict[str, str]) -> None:
-        better = unsent[key] = values["line"]
+    async def keep(event: Any) -> None:
+        better = unsent[key] = str(event.args)
         if is_own:
             close()
             conversation.edit(turn, better)
@@ -194,7 +189,7 @@ def _build_field(
         save(event)
         close()
 
-    with fields_form(keep).classes("edit-form").mark("edit") as form:
+    with add("form", classes="edit-form").mark("edit") as form:
         with add("label", classes="field"):
             add("span", label, "quiet", dir="auto")
             field = add("textarea", unsent.get(key, text), name="line", rows=1)
@@ -208,27 +203,27 @@ def _build_field(
     field.on("input", save, js_handler="(event) => page.draft(event, emit)")
     field.on("keydown", js_handler="(event) => page.editKey(event)")
     field.on("vnodeMounted", js_handler="(node) => page.select(node.el)")
+    form.on("submit", keep, js_handler="(event) => page.keep(event, emit)")
     focus = f"() => page.focusBubble({turn}, '{'mine' if is_own else 'theirs'}')"
     form.on("vnodeUnmounted", js_handler=focus)
 
 
 def _build_why() -> Show[tuple[str, ...]]:
     """Build the folded lines that the model remembered."""
-    with ui.element("details").classes("why") as details:
+    with add("details", classes="why") as details:
         summary = add("summary")
 
-        def build(_row: ui.element, line: str) -> Show[str]:
+        def build(_row: Element, line: str) -> None:
             add("q", cited_text(line), dir="auto")
-            return lambda _line: None
 
-        lines = KeyedList(build, lambda line: line)
+        lines = KeyedList(build)
 
     def show(cited: tuple[str, ...]) -> None:
         details.set_visibility(bool(cited))
         count = len(cited)
-        set_text(summary, f"⟲ {count}" if cited else "")
+        summary.set_text(f"⟲ {count}" if cited else "")
         label = ngettext("{count} remembered line", "{count} remembered lines", count)
-        set_prop(summary, "aria-label", label)
+        summary.set_prop("aria-label", label)
         lines.show(cited)
 
     return show

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from itertools import count
 from statistics import median
@@ -37,7 +38,7 @@ from langchain_chatexports.page.messages import (
 from langchain_chatexports.page.people import Person, person_key
 from langchain_chatexports.page.snapshot import Published
 from langchain_chatexports.page.speakers import Loaded, SpeakerLoader, Surroundings
-from langchain_chatexports.page.talk_store import TalkSummary
+from langchain_chatexports.page.stored import TalkSummary
 from langchain_chatexports.personas.reply_limits import split_bubbles, typing_seconds
 from langchain_chatexports.personas.talk import Talk, Turn, correct_last
 from langchain_chatexports.workflows.bases import download_base
@@ -62,21 +63,20 @@ class Conversation:
         self.published = Published(TalkState())
         self.person = person
         self.draft = ""
+        # What was written in place of messages, and not kept, by turn and message.
         self.unsent: dict[tuple[int, str], str] = {}
-        """What was written in place of messages, and not kept, by turn and message."""
-
         self._session = session
         self._speakers = SpeakerLoader(session)
+        # The model that the open talk is kept with, and whether the talk is still in
+        # the folder for people without a model.
         self._model: Model | None = None
-        """The model that the open talk is kept with."""
-
+        self._is_moving = False
         self._turns: dict[int, Turn] = {}
         self._numbers = count(1)
         self._is_opened = False
         self._reply: asyncio.Task[None] | None = None
         self._clock: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
-        self._is_dirty = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -101,12 +101,15 @@ class Conversation:
         model = self._find_model(kept.model) if kept else self.person.model
         folder = self._folder_of(model)
         saved = await asyncio.to_thread(folder.get, talk_id) if kept else None
-        # Another tab can still write in the talk that was open until now.
-        await self._saved()
-        self._cancel()
+        if self._saving is not None:  # In the talk that was open until now.
+            await self._saving
+        self.stop()
         self._model = model
         self._fill(saved.turns if saved else [], saved.draft if saved else "")
         self._show(talk_id=talk_id, version="after", is_kept=True)
+
+    async def start_new(self) -> None:
+        await self.open_talk(new_talk_id())
 
     def kept_talks(self) -> list[TalkSummary]:
         """Return the summaries of the person's talks, newest first."""
@@ -118,8 +121,10 @@ class Conversation:
         text = _BLANK_LINES.sub("\n", text.strip())
         if not text:
             return
-        self._cancel()
-        self._adopt_model()
+        self.stop()
+        if self._model is None and self.person.model is not None:
+            # A talk that began without a model is kept with the one that is there now.
+            self._model, self._is_moving = self.person.model, True
         turn = self._last
         if turn is not None and not any_reply(turn):
             turn.line += f"\n\n{text}"
@@ -132,7 +137,7 @@ class Conversation:
 
     def answer(self) -> None:
         """Answer the last message; also what *Try again* does."""
-        self._cancel()
+        self.stop()
         if turn := self._last:
             self._show(phase="waking", expected_seconds=self._speakers.waking_seconds)
             self._reply = self._start(self._answer(turn, self.state.version))
@@ -140,7 +145,9 @@ class Conversation:
 
     def stop(self) -> None:
         """Stop the reply; what is shown of it stays."""
-        self._cancel()
+        if self._reply is not None:
+            self._reply.cancel()
+        self._end(None)
 
     def edit(self, number: int, text: str) -> None:
         """Replace a message, and drop all that follows."""
@@ -150,12 +157,11 @@ class Conversation:
 
     def delete_from(self, number: int) -> None:
         """Delete a message, and all that follows, unless another tab did."""
-        if number not in self._turns:
-            return
-        self._cancel()
-        self._turns = {n: turn for n, turn in self._turns.items() if n < number}
-        self._show()
-        self._save()
+        if number in self._turns:
+            self.stop()
+            self._turns = {n: turn for n, turn in self._turns.items() if n < number}
+            self._show()
+            self._save()
 
     async def correct(self, number: int, better: str) -> Failure | None:
         """Keep what the person would have said, or only "not that"; return a failure.
@@ -168,7 +174,7 @@ class Conversation:
                 raise PageError(lazy_gettext("This message was deleted."))
             turn = self._turns[number]
             if turn is self._last:
-                self._cancel()
+                self.stop()
             voice = speaker.voice if speaker else None
             corrections = voice.corrections if voice else None
             turns = [turn for n, turn in self._turns.items() if n <= number]
@@ -195,7 +201,7 @@ class Conversation:
 
     def set_version(self, version: Version) -> None:
         """Show the replies with or without training; the last one is asked for."""
-        self._cancel()
+        self.stop()
         self._show(version=version)
         if (turn := self._last) and not reply_of(turn, version):
             self.answer()
@@ -211,42 +217,26 @@ class Conversation:
         self._show(is_kept=is_kept)
         self._save()
 
-    @property
-    def strength(self) -> float:
-        """How much of the training the model uses, from 0 to 1."""
-        model = self._current_model
-        found = self._find_model(model.name) if model else None
-        return found.strength if found else 1.0
-
     async def set_strength(self, strength: float) -> None:
-        """Use this much of the training, from the next reply on."""
-        if (model := self._current_model) is None:
-            return
-        change = self._session.workspace.models.set_strength
-        try:
-            await asyncio.to_thread(change, model.name, strength)
-        except (ChatExportError, OSError) as error:
-            self._show(failure=translate_error(error))
-        self._session.poller.poke()
-
-    async def start_new(self) -> None:
-        """Begin a new talk; the others are kept."""
-        await self.open_talk(new_talk_id())
+        if model := self._current_model:
+            change = self._session.workspace.models.set_strength
+            try:
+                await asyncio.to_thread(change, model.name, strength)
+            except (ChatExportError, OSError) as error:
+                self._show(failure=translate_error(error))
+            self._session.poller.poke()
 
     async def delete(self) -> None:
-        """Delete this talk."""
-        self._cancel()
+        self.stop()
         self._fill([])
         self._save()
         await self.start_new()
 
     def export(self) -> str:
-        """Return the talk as text, for other programs."""
         return to_text(self.state.messages, self.person.name)
 
     @property
     def usual_seconds(self) -> float | None:
-        """How long an answer usually takes, as measured."""
         seconds = [
             turn.received[0] - turn.sent[-1]
             for turn in [*self._turns.values()][-_MAX_USUAL_TURNS:]
@@ -266,20 +256,12 @@ class Conversation:
 
         def download() -> None:
             download_base(base, work.watch, check=work.check)
-            loop.call_soon_threadsafe(self._use_base, choice)
+            loop.call_soon_threadsafe(self.use_base, choice)
 
         work.start(_DOWNLOADING, download)
 
-    def cancel_download(self) -> None:
-        """Stop the download; the next one resumes it."""
-        self._session.downloading.stop()
-
-    def use_local(self) -> None:
-        """Talk with the language model that is on this computer."""
-        if self.state.offer is not None and self.state.offer.local is not None:
-            self._use_base(self.state.offer.local)
-
-    def _use_base(self, choice: BaseChoice) -> None:
+    def use_base(self, choice: BaseChoice) -> None:
+        """Talk with a language model that is on this computer."""
         self._speakers.base = choice.base.id
         self._show(offer=None)
         if (turn := self._last) and not any_reply(turn):
@@ -296,7 +278,7 @@ class Conversation:
         self.person = person
         if self._model is not None and self._find_model(self._model.name) is None:
             # It was deleted, with its talks.
-            self._cancel()
+            self.stop()
             self._model = None
             self._fill([])
             self._show(talk_id=new_talk_id(), openings=())
@@ -304,7 +286,6 @@ class Conversation:
             self._start(self._look())
 
     def close(self) -> None:
-        """Close the memory, at the end of the program."""
         self._speakers.close()
 
     # Answers
@@ -400,12 +381,6 @@ class Conversation:
         self._turns = {next(self._numbers): turn for turn in turns}
         self.draft = draft
 
-    def _cancel(self) -> None:
-        reply, self._reply = self._reply, None
-        if reply is not None:
-            reply.cancel()
-        self._end(None)
-
     def _end(self, failure: Failure | None) -> None:
         if self._clock is not None:
             self._clock.cancel()
@@ -431,41 +406,37 @@ class Conversation:
         return next((model for model in models if model.name == name), None)
 
     def _folder_of(self, model: Model | None) -> TalkFolder:
-        return model_talks(model) if model else self._session.talks.people
-
-    def _adopt_model(self) -> None:
-        """Keep a talk that began without a model with the one that is there now."""
-        if self._model is None and self.person.model is not None:
-            self._session.talks.people.delete(self.state.talk_id)
-            self._model = self.person.model
+        return model_talks(model) if model else self._session.stored.people_talks
 
     def _save(self) -> None:
-        self._is_dirty = True
-        if self._saving is None or self._saving.done():
-            self._saving = self._start(self._write())
+        folder, person = self._folder_of(self._model), self.person.name
+        turns = [replace(turn) for turn in self._turns.values()]
+        talk_id, draft = self.state.talk_id, self.draft
+        save = partial(folder.save, talk_id, turns, person=person, draft=draft)
+        if not self.state.is_kept:
+            save = partial(folder.delete, talk_id)
 
-    async def _saved(self) -> None:
-        """Wait until the open talk is on the disk."""
-        while self._saving is not None and not self._saving.done():
-            await self._saving
+        def write() -> None:
+            save()
+            if self._is_moving:
+                self._session.stored.people_talks.delete(talk_id)
+                self._is_moving = False
 
-    async def _write(self) -> None:
-        while self._is_dirty:
-            self._is_dirty = False
-            folder, failure = self._folder_of(self._model), None
-            talk_id = self.state.talk_id
-            turns = [replace(turn) for turn in self._turns.values()]
-            options = {"person": self.person.name, "draft": self.draft}
-            try:
-                if self.state.is_kept:
-                    await asyncio.to_thread(folder.save, talk_id, turns, **options)
-                else:
-                    await asyncio.to_thread(folder.delete, talk_id)
-            except FileNotFoundError:  # The model was deleted.
-                pass
-            except (ChatExportError, OSError) as error:
-                failure = translate_error(error)
-            self._show(keep_failure=failure)
+        self._saving = self._start(self._write(write, self._saving))
+
+    async def _write(
+        self, write: Callable[[], None], before: asyncio.Task[None] | None
+    ) -> None:
+        failure = None
+        try:
+            if before is not None:
+                await before
+            await asyncio.to_thread(write)
+        except FileNotFoundError:  # The model was deleted.
+            pass
+        except (ChatExportError, OSError) as error:
+            failure = translate_error(error)
+        self._show(keep_failure=failure)
         self._session.poller.poke()
 
 

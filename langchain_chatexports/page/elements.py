@@ -6,35 +6,48 @@ runs in the browser is in `page.js`.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from langchain_chatexports.page.errors import Failure
-from langchain_chatexports.page.languages import LazyMessage, TimeLeft, _, join_parts
+from langchain_chatexports.page.languages import (
+    _,
+    format_percent,
+    join_parts,
+    time_left,
+)
 from langchain_chatexports.page.work import IDLE, WorkState
 
 T = TypeVar("T")
 Show = Callable[[T], object]
 
 _SUBMIT = "(event) => page.submit(event, emit)"
-_FIELDS = "(event) => page.fields(event, emit)"
-_CLOSED = """(event) => {
-    const field = event.target.querySelector('[name=value]');
-    emit([event.target.returnValue, field ? field.value : '']);
-}"""
-# The text of a field is selected: what is typed replaces it.
-_OPEN = """(node) => {
-    node.el.showModal();
-    node.el.querySelector('[name=value]')?.select();
-}"""
+_CLOSED = "(event) => emit(event.target.returnValue)"
+_OPEN = "(node) => node.el.showModal()"
 _CANCEL = "(event) => event.target.closest('dialog').close('')"
 
 
-def add(tag: str, text: object = "", classes: str = "", **props: Any) -> TextElement:
+class Element(TextElement):
+    """An HTML element with plain text."""
+
+    def set_text(self, text: object) -> Self:
+        return super().set_text(clean(text))
+
+    def set_prop(self, name: str, value: object) -> None:
+        """Set a prop; an equal value would be sent again."""
+        if self.props.get(name) != value:
+            self.props[name] = value
+
+    def set_class(self, name: str, *, is_on: bool) -> None:
+        if (name in self.classes) != is_on:
+            self.classes(name if is_on else "", remove="" if is_on else name)
+
+
+def add(tag: str, text: object = "", classes: str = "", **props: Any) -> Element:
     """Add an element with plain text; `aria_label` is the prop `aria-label`."""
-    element = TextElement(tag=tag, text=clean(text)).classes(classes)
+    element = Element(tag=tag, text=clean(text)).classes(classes)
     for name, value in props.items():
         element.props[name.strip("_").replace("_", "-")] = value
     return element
@@ -45,31 +58,13 @@ def clean(text: object) -> str:
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def set_text(element: TextElement, text: object) -> None:
-    """Change the text of an element."""
-    element.set_text(clean(text))
-
-
-def set_prop(element: Any, name: str, value: object) -> None:
-    """Set a prop; an equal value would be sent again."""
-    if element.props.get(name) != value:
-        element.props[name] = value
-
-
-def set_class(element: Any, name: str, *, is_on: bool) -> None:
-    """Add or remove a class."""
-    if (name in element.classes) != is_on:
-        element.classes(name if is_on else "", remove="" if is_on else name)
-
-
 def url(path: str) -> str:
     """Return the address of a screen, under the page's secret path."""
     request = ui.context.client.request
     return str(request.scope.get("root_path", "")) + path
 
 
-def link(text: object, path: str, classes: str = "", **props: Any) -> TextElement:
-    """Add a link to a screen."""
+def link(text: object, path: str, classes: str = "", **props: Any) -> Element:
     return add("a", text, classes, href=url(path), **props)
 
 
@@ -78,7 +73,7 @@ def button(
     on_click: Callable[[], object] | None = None,
     classes: str = "",
     **props: Any,
-) -> TextElement:
+) -> Element:
     """Add a button; without a handler, give it one by `on`."""
     element = add("button", text, classes, **{"type": "button", **props})
     if on_click is not None:
@@ -90,22 +85,20 @@ def button(
 class KeyedList(ui.element, Generic[T]):
     """Shows items as rows, one per key; rows are added, moved and removed.
 
-    Args:
-        build: Builds a row inside its element, and returns what shows an item in it.
-        key: What makes two items the same row.
-        tag: The element of the list; a row of `ul` is an `li`, others are `div`.
+    `build` builds a row inside its element, and returns what shows an item in it, if
+    items of one `key` can change.
     """
 
     def __init__(
         self,
-        build: Callable[[ui.element, T], Show[T]],
-        key: Callable[[T], Hashable],
+        build: Callable[[Element, T], Show[T] | None],
+        key: Callable[[T], Hashable] = lambda item: item,
         tag: str = "ul",
     ) -> None:
         super().__init__(tag)
         self._build, self._key = build, key
         self._row_tag = "li" if tag == "ul" else "div"
-        self._rows: dict[Hashable, tuple[ui.element, Show[T]]] = {}
+        self._rows: dict[Hashable, tuple[Element, Show[T] | None]] = {}
         self._items: dict[Hashable, T] = {}
 
     def show(self, items: Iterable[T]) -> None:
@@ -116,12 +109,13 @@ class KeyedList(ui.element, Generic[T]):
             del self._items[key]
         for index, (key, item) in enumerate(new.items()):
             if key not in self._rows:
-                with self, ui.element(self._row_tag) as element:
+                with self, add(self._row_tag) as element:
                     self._rows[key] = element, self._build(element, item)
             element, show = self._rows[key]
             if key not in self._items or self._items[key] != item:
                 self._items[key] = item
-                show(item)
+                if show is not None:
+                    show(item)
             if self.default_slot.children[index] is not element:
                 element.move(target_index=index)
 
@@ -135,7 +129,7 @@ def line_form(
     icon: str = "",
     classes: str = "",
     **props: Any,
-) -> TextElement:
+) -> Element:
     """Add a field and its button: Enter submits, Shift+Enter adds a line.
 
     The field is read and cleared in the browser: no event per key, and no key is lost.
@@ -153,63 +147,25 @@ def line_form(
     return form
 
 
-def fields_form(on_submit: Callable[[dict[str, str]], object]) -> TextElement:
-    """Add a form; `on_submit` gets the values of its fields by their names."""
-    form = add("form", classes="fields")
-    form.on("submit", lambda event: on_submit(event.args), js_handler=_FIELDS)
-    return form
-
-
-def input_field(label: str, name: str, *, value: str = "", **props: Any) -> TextElement:
-    """Add a field with its label above it, or before a check box or radio button."""
-    is_box = props.get("type") in {"checkbox", "radio"}
-    # Vue writes a `value` back at every render.
-    start = "value" if is_box else "defaultValue"
-    with add("label", classes="choice" if is_box else "field"):
-        text = add("span", label)
-        field = add("input", name=name, **{**props, start: value, "dir": "auto"})
-    if is_box:
-        text.move(target_index=1)
-    return field
-
-
 def ask(
-    title: str,
-    confirm: str,
-    on_confirm: Callable[[str], object],
-    *texts: object,
-    label: str | None = None,
-    value: str = "",
-    is_destructive: bool = False,
+    title: str, confirm: str, on_confirm: Callable[[], object], *texts: object
 ) -> None:
-    """Ask for confirmation, or with a label for the text that `on_confirm` gets.
-
-    The focus is on the field, where Enter confirms; without a field, on Cancel.
-    """
+    """Ask before something is destroyed; the focus is on *Cancel*."""
     layout = ui.context.client.layout
     if any("ask" in e.classes for e in layout.default_slot.children):
         return  # A double click must not open two dialogs.
 
     def close(event: Any) -> object:
-        result, text = event.args
         dialog.delete()
-        return on_confirm(str(text)) if result else None
+        return on_confirm() if event.args else None
 
     with _dialog(title) as dialog, add("form", method="dialog"):
         for text in texts:
             add("p", text, dir="auto")
-        if label is not None:
-            with add("label", classes="field"):
-                add("span", label)
-                field = add("input", defaultValue=value)
-                field.props.update({"name": "value", "autofocus": True, "dir": "auto"})
         with add("div", classes="buttons"):
-            kind = "danger" if is_destructive else "primary"
-            add("button", confirm, kind, type="submit", value="confirm")
-            cancel = add("button", _("Cancel"), "quiet", type="button")
+            add("button", confirm, "danger", type="submit", value="confirm")
+            cancel = button(_("Cancel"), classes="quiet", autofocus=True)
             cancel.on("click", js_handler=_CANCEL)
-            if label is None:
-                cancel.props["autofocus"] = True
     dialog.mark("ask").on("close", close, js_handler=_CLOSED)
 
 
@@ -235,7 +191,7 @@ def _dialog(title: str) -> Iterator[ui.element]:
 
 def fold(title: str) -> ui.element:
     """Add a folded section; build its content inside of it."""
-    with ui.element("details").classes("fold") as details:
+    with add("details", classes="fold") as details:
         add("summary", title)
     return details
 
@@ -251,11 +207,10 @@ class FailureBox:
         self.show(None)
 
     def show(self, failure: Failure | None) -> None:
-        """Show an error, or nothing."""
         self.box.set_visibility(failure is not None)
-        set_text(self._message, failure.message if failure else "")
+        self._message.set_text(failure.message if failure else "")
         self._fold.set_visibility(bool(failure and failure.details))
-        set_text(self._details, failure.details if failure else "")
+        self._details.set_text(failure.details if failure else "")
 
 
 class WorkBar:
@@ -268,17 +223,16 @@ class WorkBar:
         self._failure = FailureBox()
         self.show(IDLE)
 
-    def show(self, work: WorkState, *, progress: str = "") -> None:
-        """Show work; `progress` says how much is done, in words."""
+    def show(self, work: WorkState) -> None:
         self.box.set_visibility(work.is_running)
         self._failure.show(work.error)
-        title = work.title or LazyMessage("")
-        left = str(TimeLeft(work.seconds_left))
-        set_text(self._text, join_parts(f"{title} …", progress, left))
-        set_prop(self._bar, "aria-label", str(title))
+        title = str(work.title or "")
+        percent = "" if work.fraction is None else format_percent(work.fraction)
+        left = time_left(work.seconds_left)
+        self._text.set_text(join_parts(f"{title} …", percent, left))
+        self._bar.set_prop("aria-label", title)
         # Without a value, its length is not known.
-        fraction = round(min(work.done / work.total, 1), 3) if work.total else None
-        if fraction is None:
+        if work.fraction is None:
             self._bar.props.pop("value", None)
         else:
-            set_prop(self._bar, "value", fraction)
+            self._bar.set_prop("value", work.fraction)

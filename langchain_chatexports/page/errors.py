@@ -37,8 +37,6 @@ class Failure(NamedTuple):
 
 
 class PageError(ChatExportError):
-    """An error raised by the page itself, with a translated message."""
-
     def __init__(self, message: LazyMessage) -> None:
         super().__init__(message.singular)
         self.translated = message
@@ -142,7 +140,6 @@ def translate_reply_error(error: Exception) -> Failure:
 
 
 def translate_job_error(error: Mapping[str, Any] | None) -> Failure:
-    """Translate the error of a failed job, with details."""
     error = error or {}
     message = _FAILURES.get(str(error.get("code")), _TRAINING_FAILED)
     return Failure(message, str(error.get("message") or ""))

@@ -14,13 +14,11 @@ from nicegui import ui
 from nicegui.translations import translations
 
 from langchain_chatexports.page.elements import (
+    Element,
     KeyedList,
     Show,
     add,
     link,
-    set_class,
-    set_prop,
-    set_text,
 )
 from langchain_chatexports.page.languages import (
     _,
@@ -72,15 +70,7 @@ def screen(
     classes: str = "",
     has_heading: bool = True,
 ) -> Iterator[None]:
-    """Build the frame of a screen around its content.
-
-    Args:
-        session: The state of the page.
-        path: The address of the screen.
-        title: Its title, also of the browser's tab.
-        classes: Classes of the screen.
-        has_heading: Whether to show the title above the content, with the way back.
-    """
+    """Build the frame of a screen around its content; `path` is its address."""
     client = ui.context.client
     client.page = copy(client.page)  # NiceGUI's language belongs to a route.
     client.page.language = current_language().tag  # type: ignore[assignment] # Quasar has it.
@@ -88,15 +78,15 @@ def screen(
     ui.colors(primary="#1d5fae")
     kind = "home" if path == CHATS else "inside"
     # Vue would replace what a script changes in its elements.
-    with ui.element("div").classes(f"frame {kind}").props("id=frame"):
+    with add("div", classes=f"frame {kind}").props("id=frame"):
         add("a", _("Skip to the content"), "skip", href="#content")
         _build_column(session, path)
-        with ui.element("div").classes("drop-frame").props("aria-hidden=true"):
+        with add("div", classes="drop-frame").props("aria-hidden=true"):
             add("p", _("Drop here, to add it"), "drop-here")
             add("p", _("Copying …"), "copying")
         # What a script announces to screen readers.
         add("p", classes="visually-hidden", aria_live="polite", id="announcer")
-        with ui.element("div").classes(f"screen {classes}") as content:
+        with add("div", classes=f"screen {classes}") as content:
             content.props("id=content tabindex=-1")
             problem = add("p", classes="problem", role="status")
             if has_heading:
@@ -104,13 +94,13 @@ def screen(
                     add_back()
                     add("h1", title)
             yield
+    text = _("The data of this page could not be read. Trying again.")
     session.published.watch(
-        lambda s: s.problem, lambda name: set_text(problem, _problem_text(name))
+        lambda s: s.problem, lambda name: problem.set_text(text if name else "")
     )
 
 
 def add_back() -> None:
-    """Add the way back to the list of chats, which only phones show."""
     link(
         "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
         CHATS,
@@ -123,16 +113,10 @@ def add_avatar(name: str, *, is_model: bool = False) -> None:
     """Add the initial of a person in a circle; ✦ marks a model."""
     hue = sum(map(ord, name)) % 6
     initial = next(filter(str.isalnum, name), "?").upper()
-    with ui.element("span").classes(f"avatar hue-{hue}").props("aria-hidden=true"):
+    with add("span", classes=f"avatar hue-{hue}").props("aria-hidden=true"):
         add("span", initial)
         if is_model:
             add("span", "✦", "spark")
-
-
-def _problem_text(name: str) -> str:
-    if not name:
-        return ""
-    return _("The data of this page could not be read. Trying again.")
 
 
 def _build_title(session: PageSession, title: str) -> None:
@@ -145,29 +129,24 @@ def _build_title(session: PageSession, title: str) -> None:
             if model.name not in seen:
                 seen.add(model.name)
                 sentence = _("{name} has learned", name=model.title)
-                ui.run_javascript(f"page.notify({_quote(sentence)})")
+                ui.run_javascript(f"page.notify({json.dumps(sentence)})")
 
     session.published.watch(lambda s: s, show)
 
 
-def _quote(text: str) -> str:
-    return json.dumps(text).replace("<", "\\u003c")
-
-
 def _build_column(session: PageSession, path: str) -> None:
     with add("nav", classes="chat-list", aria_label=_("Chats")):
-        with ui.element("div").classes("bar"):
+        with add("div", classes="bar"):
             add("h1" if path == CHATS else "h2", _("Chats"), "grow")
             link("+", ADD, "icon", aria_label=_("Add chats"), title=_("Add chats"))
-        with ui.element("div").classes("scroll"):
-            chats = KeyedList(partial(_build_chat, session, path), lambda p: p.key)
-            chats.classes("chats")
+        with add("div", classes="scroll"):
+            build = partial(_build_chat, session, path)
+            chats = KeyedList(build, lambda p: p.key).classes("chats")
             others_title = add("h3", _("Also in your chats"))
-            others = KeyedList(partial(_build_other, path), lambda p: p.key)
-            others.classes("others")
+            others = KeyedList(build, lambda p: p.key).classes("others")
             more = add("p", classes="quiet")
             link(_("+ Add a chat"), ADD, "chat-row more")
-        with ui.element("div").classes("bar places"):
+        with add("div", classes="bar places"):
             for target, name in ((SEARCH, _("Search")), (SETTINGS, _("Settings"))):
                 place = link(name, target)
                 if target == path:
@@ -179,48 +158,34 @@ def _build_column(session: PageSession, path: str) -> None:
         others.show(rest[:_MAX_OTHERS])
         others_title.set_visibility(bool(rest))
         hidden = len(rest) - _MAX_OTHERS
-        set_text(more, _("and {count} more", count=hidden) if hidden > 0 else "")
+        more.set_text(_("and {count} more", count=hidden) if hidden > 0 else "")
         more.set_visibility(hidden > 0)
 
     session.published.watch(list_people, show)
 
 
 def _build_chat(
-    session: PageSession, path: str, _row: ui.element, person: Person
+    session: PageSession, path: str, _row: Element, person: Person
 ) -> Show[Person]:
     target = f"{TALK}/{person.key}"
     with link("", target, "chat-row") as row:
-        add_avatar(person.name, is_model=True)
+        add_avatar(person.name, is_model=person.has_chat)
         with add("span", classes="who"):
             with add("span", classes="split"):
-                name = add("span", person.name, "name", dir="auto")
-                time = add("span", classes="quiet time")
+                name = add("span", classes="name", dir="auto")
+                side = add("span", classes="quiet time")
             last = add("span", classes="quiet last", dir="auto")
             state = add("span", classes="state")
-    if target == path:
-        row.props["aria-current"] = "page"
+    row.set_prop("aria-current", "page" if target == path else None)
 
     def show(person: Person) -> None:
-        set_text(name, person.name)
-        set_text(time, format_short_time(person.talk.time) if person.talk else "")
-        set_text(last, person.talk.last if person.talk else "")
-        text = state_text(person, session.published.value.trainings)
-        set_text(state, text)
-        set_class(row, "gone", is_on=not person.can_talk and not person.training)
-
-    return show
-
-
-def _build_other(path: str, _row: ui.element, person: Person) -> Show[Person]:
-    target = f"{TALK}/{person.key}"
-    with link("", target, "chat-row") as row:
-        add_avatar(person.name)
-        name = add("span", classes="name", dir="auto")
-        you = add("span", classes="quiet")
-    set_prop(row, "aria-current", "page" if target == path else None)
-
-    def show(person: Person) -> None:
-        set_text(name, person.name)
-        set_text(you, _("you") if person.is_owner else "")
+        talk, is_listed = person.talk, person.has_chat
+        name.set_text(person.name)
+        time = format_short_time(talk.time) if talk else ""
+        side.set_text(_("you") if person.is_owner and not is_listed else time)
+        last.set_text(talk.last if talk else "")
+        trainings = session.published.value.trainings
+        state.set_text(state_text(person, trainings) if is_listed else "")
+        row.set_class("gone", is_on=not person.can_talk and not person.training)
 
     return show

@@ -17,7 +17,7 @@ from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import IDLE, Work, WorkState
 
-FEW_PAIRS, MANY_PAIRS = 10, 40
+_WRITING = lazy_gettext("The model writes its replies")
 _NO_PAIRS = lazy_gettext(
     "No two replies can be compared: those of the model are too like each other, or "
     "too unlike a message."
@@ -31,12 +31,8 @@ class Game:
 
     work: WorkState = IDLE
     model: str = ""
-    """The name of the model that is or was played with."""
-
     pairs: tuple[BlindPair, ...] = ()
     guesses: tuple[bool, ...] = ()
-    """Whether each guess was right."""
-
     is_next: bool = True
     """Whether the next pair is shown, and not the solution of the last one."""
 
@@ -47,6 +43,11 @@ class Game:
         """The pair to guess, or whose solution is shown."""
         index = len(self.guesses) - (not self.is_next)
         return self.pairs[index] if index < len(self.pairs) else None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is being played, so that another one must wait."""
+        return self.work.is_running or self.shown is not None
 
 
 NO_GAME = Game()
@@ -72,7 +73,6 @@ class GameRunner:
         self._seeds = count()
 
     def freeze(self) -> Game:
-        """Return what screens show now."""
         return replace(self._game, work=self.work.freeze())
 
     def count_pairs(self, model: Model) -> int:
@@ -84,26 +84,40 @@ class GameRunner:
         return sum(bool(chat.replies()) for chat in data.held_out)
 
     def play(self, model: Model, pairs: int) -> bool:
-        """Make the replies of a new game in the background."""
+        """Make the replies of a new game, unless one is being played."""
+        if self.freeze().is_on:
+            return False
+        self._game, self._test = Game(model=model.name), None
         seed = next(self._seeds)
 
         def make() -> None:
-            self._game, self._test = Game(model=model.name), None
-            with self._model_server(model) as server:
+            written, data = 0, load_model_data(self._workspace, model)
+
+            def report(_what: str, done: int, _total: int) -> None:
+                nonlocal written
+                self.work.check()
+                written = done
+
+            total = 2 * min(pairs, len(data.held_out))
+            with (
+                self._model_server(model) as server,
+                self.work.watch("replies", lambda: written, total),
+            ):
                 found = create_blind_pairs(
-                    load_model_data(self._workspace, model),
+                    data,
                     server,
                     tuned=model.name,
                     pairs=pairs,
                     seed=seed,
-                    progress=lambda _, done, total: self._set_progress(done, total),
+                    progress=report,
                 )
+            self.work.check()
             if not found:
                 raise PageError(_NO_PAIRS)
             self._test = BlindTest(found, pairs)
-            self._game = Game(model=model.name, pairs=self._test.pairs)
+            self._game = replace(self._game, pairs=self._test.pairs)
 
-        return self.work.start(lazy_gettext("The model writes its replies"), make)
+        return self.work.start(_WRITING, make)
 
     def guess(self, pair: BlindPair, index: int) -> None:
         """Record a guess for a pair, unless another tab already did."""
@@ -120,7 +134,6 @@ class GameRunner:
             self._on_change()
 
     def end(self) -> None:
-        """End the game."""
         self.work.stop()
         self._game, self._test = Game(), None
         self._on_change()
@@ -140,7 +153,3 @@ class GameRunner:
                 yield ModelClient(client)
         finally:
             self.is_using_server = False
-
-    def _set_progress(self, done: int, total: int) -> None:
-        self.work.check()
-        self.work.set_progress(lambda: done, total, "answers")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from gettext import NullTranslations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import (
@@ -26,7 +26,8 @@ from babel.dates import (
 )
 from babel.dates import format_time as format_clock_time
 from babel.lists import format_list
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal
+from babel.numbers import format_percent as format_fraction
 from babel.units import format_unit
 from nicegui import ui
 
@@ -49,8 +50,6 @@ _WEEK_DAYS = 7
 
 @dataclass(frozen=True)
 class Language:
-    """A UI language with its number and date formats."""
-
     locale: Locale
     translations: NullTranslations
 
@@ -78,13 +77,8 @@ class Language:
             return self.number(value)
         return _isolate(str(value))
 
-    def number(self, number: float, digits: int | None = None) -> str:
-        """Format a number; without `digits`, with as few decimals as needed."""
-        pattern = None if digits is None else f"#,##0.{'0' * digits}".rstrip(".")
+    def number(self, number: float, pattern: str | None = None) -> str:
         return format_decimal(number, pattern, locale=self.locale)
-
-    def percent(self, fraction: float) -> str:
-        return format_percent(fraction, locale=self.locale)
 
 
 @dataclass(frozen=True)
@@ -103,25 +97,15 @@ class LazyMessage:
 
 
 def lazy_gettext(sentence: str, **values: object) -> LazyMessage:
-    """Return a message that is translated when it is shown."""
     return LazyMessage(sentence, values=values)
 
 
-def lazy_ngettext(
-    singular: str, plural: str, count: int, **values: object
-) -> LazyMessage:
-    """Return a message with a count, translated when it is shown."""
-    return LazyMessage(singular, plural, {"count": count, **values})
-
-
 def _(sentence: str, **values: object) -> str:
-    """Translate a message into the current browser's language."""
     return str(lazy_gettext(sentence, **values))
 
 
 def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
-    """Translate a message with a count into the current browser's language."""
-    return str(lazy_ngettext(singular, plural, count, **values))
+    return str(LazyMessage(singular, plural, {"count": count, **values}))
 
 
 def current_language() -> Language:
@@ -136,7 +120,8 @@ def current_language() -> Language:
 @cache
 def negotiate_language(header: str) -> Language:
     """Return the first language of an `Accept-Language` header that has a catalog."""
-    for tag in _parse_header(header):
+    for part in header.split(","):  # Browsers send the preferred one first.
+        tag = part.partition(";")[0].strip()
         language = tag.partition("-")[0].lower()
         if language in {"en", *catalog_languages(CATALOGS)}:
             return Language(_locale(tag, language), read_catalog(CATALOGS, language))
@@ -145,15 +130,6 @@ def negotiate_language(header: str) -> Language:
 
 def languages() -> list[Language]:
     return [negotiate_language(tag) for tag in ("en", *catalog_languages(CATALOGS))]
-
-
-def _parse_header(header: str) -> list[str]:
-    ranked = []
-    for part in header.split(","):
-        tag, _, quality = part.strip().partition(";q=")
-        if tag.isascii() and tag.replace("-", "").isalnum():
-            ranked.append((quality or "1", tag))
-    return [tag for _, tag in sorted(ranked, key=lambda item: item[0], reverse=True)]
 
 
 def _locale(tag: str, language: str) -> Locale:
@@ -169,63 +145,41 @@ def _isolate(text: str) -> str:
     return _ISOLATE_FORMAT.format(text)
 
 
-@dataclass(frozen=True)
-class Size:
-    """A size, shown in kilobytes, megabytes or gigabytes."""
+def format_size(size_bytes: float) -> str:
+    units = {"gigabyte": 1e9, "megabyte": 1e6, "kilobyte": 1e3}
+    unit = next((u for u, size in units.items() if size_bytes >= size), "kilobyte")
+    number, locale = size_bytes / units[unit], current_language().locale
+    return format_unit(
+        number, f"digital-{unit}", "short", format="#,##0.0", locale=locale
+    )
 
-    size_bytes: float
 
-    def __str__(self) -> str:
-        units = {"gigabyte": 1e9, "megabyte": 1e6, "kilobyte": 1e3}
-        fitting = (unit for unit, size in units.items() if self.size_bytes >= size)
-        unit = next(fitting, "kilobyte")
-        number = self.size_bytes / units[unit]
-        locale = current_language().locale
-        return format_unit(
-            number, f"digital-{unit}", "short", format="#,##0.0", locale=locale
-        )
+def format_percent(fraction: float) -> str:
+    return format_fraction(fraction, locale=current_language().locale)
 
 
 def format_duration(seconds: float) -> str:
-    """Format a duration in minutes, or in hours at 100 minutes or more."""
-    return _format_delta(max(seconds, 60), "minute")
-
-
-def format_seconds(seconds: float) -> str:
-    """Format a duration in seconds, or in minutes at 100 seconds or more."""
-    return _format_delta(max(seconds, 1), "second")
-
-
-def _format_delta(seconds: float, smallest: Literal["second", "minute"]) -> str:
+    """Format a duration in seconds, or at 100 or more in minutes, or in hours."""
     return format_timedelta(
-        timedelta(seconds=round(seconds)),
-        smallest,
+        timedelta(seconds=round(max(seconds, 1))),
+        "second",
         threshold=5 / 3,
         format="short",
         locale=current_language().locale,
     )
 
 
-@dataclass(frozen=True)
-class TimeLeft:
-    """The estimated remaining time; empty if unknown."""
-
-    seconds: float | None
-
-    def __str__(self) -> str:
-        if not self.seconds:
-            return ""
-        return _("about {duration} left", duration=format_seconds(self.seconds))
+def time_left(seconds: float | None) -> str:
+    if not seconds:
+        return ""
+    return _("about {duration} left", duration=format_duration(seconds))
 
 
-def format_time(time: datetime | float) -> str:
-    """Format a time, which can be in Unix seconds."""
-    local = _local(time) if isinstance(time, float) else time.astimezone()
-    return format_datetime(local, "short", locale=current_language().locale)
+def format_time(time: float) -> str:
+    return format_datetime(_local(time), "short", locale=current_language().locale)
 
 
 def format_clock(time: float) -> str:
-    """Format the time of day."""
     return format_clock_time(_local(time), "short", locale=current_language().locale)
 
 
@@ -239,7 +193,6 @@ def format_day(time: float) -> str:
 
 
 def format_short_time(time: float) -> str:
-    """Format the time of today, the weekday, or the date."""
     days = _days_ago(time)
     if not days:
         return format_clock(time)
@@ -268,14 +221,12 @@ def format_days(first: datetime | None, last: datetime | None) -> str:
 
 
 def format_names(names: Iterable[object]) -> str:
-    """Join names with the language's conjunction."""
     return format_list(
         [_isolate(str(name)) for name in names], locale=current_language().locale
     )
 
 
 def join_parts(*texts: object) -> str:
-    """Join non-empty strings with middle dots."""
     return " · ".join(filter(None, map(str, texts)))
 
 

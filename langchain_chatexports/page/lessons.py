@@ -18,7 +18,7 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.local_server import BaseChoice, Job, Workspace, find_base
 from langchain_chatexports.page.errors import Failure, PageError, translate_error
 from langchain_chatexports.page.exports import ExportList
-from langchain_chatexports.page.languages import lazy_gettext
+from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.workflows.bases import (
     choose_base,
@@ -27,10 +27,8 @@ from langchain_chatexports.workflows.bases import (
     estimate_seconds,
     measure_speed,
 )
-from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import prepare
-from langchain_chatexports.workflows.redaction import Redaction
 from langchain_chatexports.workflows.train import create_job, pause_job
 from langchain_chatexports.workflows.training_data import TrainingData
 
@@ -43,30 +41,16 @@ _CHECKING = lazy_gettext("Getting ready to learn")
 _STOPPING = lazy_gettext("Stopping")
 _NO_MESSAGES = lazy_gettext("There are no messages of this person in these chats.")
 _NO_EXAMPLES = lazy_gettext("There is nothing to learn from in these chats.")
-_TOO_FEW = lazy_gettext(
-    "There is too little to learn from. Add more chats, or leave out fewer."
-)
-
-
-@dataclass(frozen=True)
-class LessonOptions:
-    """Which chats a model learns from, and whether names are replaced."""
-
-    chats: ChatFilter = field(default_factory=ChatFilter)
-    redact: bool = False
+_TOO_FEW = lazy_gettext("There is too little to learn from. Add more chats.")
+_LEARNED = lazy_gettext("It has already learned exactly this.")
 
 
 @dataclass(frozen=True, eq=False)  # Examples are too many to compare.
 class Lesson:
-    """What a model of a person would learn from."""
-
     key: str
     name: str
-    options: LessonOptions = LessonOptions()
     data: TrainingData | None = field(default=None, repr=False)
     messages: int = 0
-    """The number of messages of the person."""
-
     first: datetime | None = None
     last: datetime | None = None
     language: str | None = None
@@ -84,23 +68,15 @@ class Teacher:
         self,
         workspace: Workspace,
         exports: ExportList,
-        folder: Path,
         on_change: Callable[[], object],
     ) -> None:
-        """Initialize; `folder` is private, `on_change` is called from any thread."""
+        """Initialize; `on_change` is called from any thread."""
         self.preparing, self.training = Work(on_change), Work(on_change)
         self.lessons: dict[str, Lesson] = {}
-        # Kept when lessons are forgotten: names stay replaced.
-        self._options: dict[str, LessonOptions] = {}
         self.key = ""
         """The person whose training was asked for, or changed, last."""
 
-        self.learned_key = ""
-        """The person whose model has already learned what was asked for last."""
-
         self._workspace, self._exports = workspace, exports
-        # A single key, so that pseudonyms stay the same after another choice.
-        self._redaction = Redaction(folder / "redaction.key")
         # The jobs requested on this page, which are paused when it ends.
         self._requested_jobs: set[str] = set()
 
@@ -108,42 +84,21 @@ class Teacher:
         """Forget what was read, because the exports changed."""
         self.lessons = {}
 
-    def prepare_options(self, name: str, chats: ChatFilter) -> PrepareOptions:
-        """Return the options for a person, without the copies of their chats."""
-        contents = self._exports.contents
-        pairs = contents.duplicates if contents else []
-        copies = (pair.chat_to_exclude(name, chats.include).id for pair in pairs)
-        return PrepareOptions(ai=(name,), chats=replace(chats, exclude=tuple(copies)))
-
-    def choose(self, key: str, options: LessonOptions) -> None:
-        """Choose what a model of a person learns from; it is read again.
-
-        A redaction cannot be undone, because its key is deleted with the session.
-        """
-        self._options[key] = options
-        self.lessons.pop(key, None)
-
     def prepare(self, key: str, name: str) -> bool:
         """Read in the background what a model of a person would learn from."""
+        # After a change of the exports, what is read now counts no more.
         lessons, paths = self.lessons, self._exports.paths()
-        lesson = Lesson(key, name, self._options.get(key, LessonOptions()))
 
         def read() -> None:
             try:
-                found = self._read(lesson, paths)
+                lessons[key] = self._read(Lesson(key, name), paths)
             except Exception as error:  # noqa: BLE001 - its text can quote chats.
-                found = replace(lesson, failure=translate_error(error))
-            # Another tab can have chosen something else meanwhile.
-            if self._options.get(key, LessonOptions()) == lesson.options:
-                lessons[key] = found
+                lessons[key] = Lesson(key, name, failure=translate_error(error))
 
         return self.preparing.start(_READING, read)
 
     def _read(self, lesson: Lesson, paths: list[Path]) -> Lesson:
-        options = self.prepare_options(lesson.name, lesson.options.chats)
-        if lesson.options.redact:
-            options = replace(options, redaction=self._redaction)
-        watch = self.preparing.watch
+        options, watch = PrepareOptions(ai=(lesson.name,)), self.preparing.watch
         try:
             data = prepare(paths, options, watch=watch)
             if not data.validation and len(data.examples) >= MIN_SPLIT_EXAMPLES:
@@ -164,7 +119,6 @@ class Teacher:
             for sender, count in summary.senders.items()
             if name_key(sender) == name
         ]
-        summaries = [summary for summary, _count in counts]
         speed = measure_speed(self._workspace)
         failure = proposal = None
         try:
@@ -174,9 +128,9 @@ class Teacher:
         return replace(
             lesson,
             data=data,
-            messages=sum(count for _summary, count in counts),
-            first=min((s.first for s in summaries if s.first), default=None),
-            last=max((s.last for s in summaries if s.last), default=None),
+            messages=sum(count for _, count in counts),
+            first=min((s.first for s, _ in counts if s.first), default=None),
+            last=max((s.last for s, _ in counts if s.last), default=None),
             language=detect_language(data.examples),
             proposal=proposal,
             seconds=None if speed is None else estimate_seconds(speed, data),
@@ -184,23 +138,24 @@ class Teacher:
         )
 
     def train(self, lesson: Lesson, base: str | None) -> bool:
-        """Create a training job in the background."""
-        data = lesson.data
+        """Download the base if it is missing, and create a job, in the background."""
+        data, work = lesson.data, self.training
         if data is None:
             return False
 
         def create() -> None:
-            download_if_missing(base, self.training)
-            self.training.check()
-            self.training.title = _CHECKING
+            found_base = find_base(base)
+            if found_base.needs_download():
+                work.title = _DOWNLOADING
+                download_base(found_base, work.watch, check=work.check)
+            work.check()
+            work.title = _CHECKING
             event = create_job(self._workspace, data, base)
-            self.learned_key = lesson.key if event.state == "trained" else ""
             self._requested_jobs.add(event.job_id)
+            if event.state == "trained":
+                raise PageError(_LEARNED)
 
-        if not self.training.start(_CHECKING, create):
-            return False
-        self.key, self.learned_key = lesson.key, ""
-        return True
+        return self._start(lesson.key, _CHECKING, create)
 
     def stop_preparing(self) -> None:
         """Cancel a requested training that has no job yet, such as its download."""
@@ -216,8 +171,7 @@ class Teacher:
             self._requested_jobs.discard(job.id)
             self._workspace.jobs.wait_for_trainer()
 
-        self.key = key
-        return self.training.start(lazy_gettext("Pausing"), pause)
+        return self._start(key, lazy_gettext("Pausing"), pause)
 
     def resume(self, key: str, job: Job) -> bool:
         """Continue a training from its last save."""
@@ -226,20 +180,16 @@ class Teacher:
             self._workspace.jobs.resume(job.id)
             self._requested_jobs.add(job.id)
 
+        return self._start(key, lazy_gettext("Continuing"), resume)
+
+    def _start(self, key: str, title: LazyMessage, task: Callable[[], object]) -> bool:
+        if self.training.is_running:
+            return False
         self.key = key
-        return self.training.start(lazy_gettext("Continuing"), resume)
+        return self.training.start(title, task)
 
     def close(self) -> None:
-        """Pause the trainings that this page asked for."""
         self.training.join(_STOP_SECONDS)
         for job_id in self._requested_jobs:
             with suppress(LocalServerError):
                 pause_job(self._workspace, job_id)
-
-
-def download_if_missing(base: str | None, work: Work) -> None:
-    """Download a base unless it is present, reporting progress to `work`."""
-    found_base = find_base(base)
-    if found_base.needs_download():
-        work.title = _DOWNLOADING
-        download_base(found_base, work.watch, check=work.check)

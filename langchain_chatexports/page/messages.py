@@ -31,13 +31,10 @@ class Message:
     """The remembered lines, in the last bubble of a reply."""
 
     is_corrected: bool = False
-    """Whether the user wrote it in place of what the model said."""
 
 
 @dataclass(frozen=True)
 class TalkState:
-    """What a talk shows."""
-
     talk_id: str = ""
     messages: tuple[Message, ...] = ()
     version: Version = "after"
@@ -57,7 +54,6 @@ class TalkState:
 
     @property
     def is_busy(self) -> bool:
-        """Whether the model works on an answer."""
         return bool(self.phase)
 
     @property

@@ -21,11 +21,12 @@ window.page = (() => {
     emit(text);
   }
 
-  // The values of all fields of a form.
-  function fields(event, emit) {
+  // An edited message; if it cannot be kept, its text stays.
+  function keep(event, emit) {
     event.preventDefault();
-    for (const field of event.target.elements) clearTimeout(field.draftTimer);
-    emit(Object.fromEntries(new FormData(event.target)));
+    const { line } = event.target.elements;
+    clearTimeout(line.draftTimer);
+    emit(line.value);
   }
 
   // A message that is on its way, drawn in the frame of the key press.
@@ -265,5 +266,5 @@ window.page = (() => {
     if (frame.inert) for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("");
   }, 500);
 
-  return { enter, submit, fields, announce, notify, draft, confirm, openTalk, toEnd, pick, select, editKey, leave, focusBubble, showRemembered, closeMenu };
+  return { enter, submit, keep, announce, notify, draft, confirm, openTalk, toEnd, pick, select, editKey, leave, focusBubble, showRemembered, closeMenu };
 })();

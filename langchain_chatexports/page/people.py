@@ -2,38 +2,30 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.local_server import Job, Model, State
-from langchain_chatexports.page.languages import TimeLeft, _
+from langchain_chatexports.page.exports import count_senders, owner_keys
+from langchain_chatexports.page.languages import _, time_left
 from langchain_chatexports.page.snapshot import Snapshot
-from langchain_chatexports.page.stored import Training
-from langchain_chatexports.page.talk_store import TalkSummary
+from langchain_chatexports.page.stored import TalkSummary, Training
 
 
 @dataclass(frozen=True)
 class Person:
-    """Someone in the list of chats."""
-
     key: str
     """Names the person in addresses; it cannot be read."""
 
     name: str
     model: Model | None = None
-    """The newest model of the person."""
-
     training: Training | None = None
-    """The newest unfinished training of the person."""
-
     talk: TalkSummary | None = None
-    """The newest talk."""
-
     messages: int = 0
     """The number of their messages in the exports."""
 
     is_owner: bool = False
-    """Whether the exports are theirs."""
 
     @property
     def can_talk(self) -> bool:
@@ -53,6 +45,7 @@ class Person:
         return max(talk_time, job_time, self.model.created_at if self.model else 0.0)
 
 
+@lru_cache(4096)
 def person_key(name: str) -> str:
     """Return the key of a person: the same for spellings of one name."""
     return sha256(name_key(name).encode("utf-8", "replace")).hexdigest()[:16]
@@ -72,24 +65,17 @@ def list_people(snapshot: Snapshot) -> tuple[Person, ...]:
     for talk in snapshot.talks:
         add(talk.person, talk=talk)
     for model in snapshot.stored.models:
-        add(model_person(model), model=model)
+        add(model.person or model.title, model=model)
     for training in snapshot.trainings:
         add(job_person(training.job), training=training)
-    if contents := snapshot.contents:
-        owners = {name_key(owner) for owner in contents.owners}
-        for name, messages in contents.senders.items():
-            add(name, messages=messages, is_owner=name_key(name) in owners)
+    owners = owner_keys(snapshot.exports)
+    for name, messages in count_senders(snapshot.exports).items():
+        add(name, messages=messages, is_owner=name_key(name) in owners)
     return tuple(sorted(found.values(), key=_rank))
 
 
 def find_person(snapshot: Snapshot, key: str) -> Person | None:
-    """Return the person with a key."""
     return next((one for one in list_people(snapshot) if one.key == key), None)
-
-
-def model_person(model: Model) -> str:
-    """Return the name under which a model is listed."""
-    return model.person or model.title
 
 
 def job_person(job: Job) -> str:
@@ -99,27 +85,25 @@ def job_person(job: Job) -> str:
 
 def state_text(person: Person, trainings: Iterable[Training]) -> str:
     """Return the state of a person's row in a few words."""
-    training = person.training
-    if training is not None:
-        return _training_text(training, trainings)
+    if person.training is not None:
+        return _training_text(person.training, trainings)
     if person.model is not None:
         return ""
     return _("before training") if person.messages else _("its export was removed")
 
 
 def _training_text(training: Training, trainings: Iterable[Training]) -> str:
-    job = training.job
-    if job.state is State.RUNNING:
+    state = training.job.state
+    if state is State.RUNNING:
         if training.seconds_left is None:
             return _("learning …")
-        return _("learning: {left}", left=TimeLeft(training.seconds_left))
-    if job.state is State.QUEUED:
-        running = (t.job for t in trainings if t.job.state is State.RUNNING)
-        other = next(running, None)
-        if other is None:
-            return _("waiting to learn")
-        return _("waits for {name}", name=job_person(other))
-    return _("learning stopped")
+        return _("learning: {left}", left=time_left(training.seconds_left))
+    if state is not State.QUEUED:
+        return _("learning stopped")
+    for other in trainings:
+        if other.job.state is State.RUNNING:
+            return _("waits for {name}", name=job_person(other.job))
+    return _("waiting to learn")
 
 
 def _rank(person: Person) -> tuple[bool, float, bool, int]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from inspect import isawaitable
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 from nicegui import app as nicegui_app
@@ -12,6 +12,7 @@ from nicegui import ui
 
 from langchain_chatexports.page.add import build_add
 from langchain_chatexports.page.elements import add, url
+from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.frame import (
     ADD,
     CHATS,
@@ -31,16 +32,15 @@ from langchain_chatexports.page.settings import build_settings
 from langchain_chatexports.page.talk import build_talk
 from langchain_chatexports.page.teach import build_teach
 from langchain_chatexports.page.tell_apart import build_tell_apart
-from langchain_chatexports.page.uploads import add_uploads
 
 _Build = Callable[[PageSession, Person], Awaitable[None] | None]
 
 
 def add_screens(app: FastAPI, session: PageSession) -> None:
-    """Add the routes of a session."""
     add_style()
     # It sleeps while no tab is open.
     nicegui_app.on_connect(session.poller.poke)
+    nicegui_app.add_exception_handler(404, _lead_to_chats)
     ui.page(CHATS)(partial(_show_chats, session))
     ui.page(ADD)(partial(_show, session, build_add))
     ui.page(SETTINGS)(partial(_show, session, build_settings))
@@ -52,7 +52,12 @@ def add_screens(app: FastAPI, session: PageSession) -> None:
     }
     for path, build in builds.items():
         ui.page(f"{path}/{{key}}")(partial(_show_person, session, build))
-    add_uploads(app, session.exports)
+    _add_uploads(app, session.exports)
+
+
+def _lead_to_chats(request: Request, _error: Exception) -> Response:
+    """Answer a mistyped address."""
+    return RedirectResponse(f"{request.scope['root_path']}/", 303)
 
 
 async def _show(session: PageSession, build: Callable[[PageSession], None]) -> None:
@@ -99,3 +104,33 @@ async def _build_tell_apart(session: PageSession, person: Person) -> None:
     if person.model is not None:
         pairs = await run_in_threadpool(session.game.count_pairs, person.model)
     build_tell_apart(session, person, pairs)
+
+
+def _add_uploads(app: FastAPI, exports: ExportList) -> None:
+    """Add the routes of dropped and chosen files; see `upload.js`."""
+
+    @app.post("/upload")
+    async def upload(request: Request, batch: str, path: str) -> Response:
+        target = exports.receive_file(batch, path)
+        try:
+            if target is not None:
+                with target.open("xb") as file:
+                    async for block in request.stream():
+                        await run_in_threadpool(file.write, block)
+                        if not exports.count_bytes(batch, len(block)):
+                            break
+        except OSError as error:  # The disk is full.
+            exports.abort_upload(batch, error)
+            return Response(status_code=507)
+        # The card may have been removed.
+        return Response(status_code=200 if exports.count_bytes(batch, 0) else 410)
+
+    @app.post("/upload-end")
+    def upload_end(batch: str, name: str) -> Response:
+        exports.end_upload(batch, name)
+        return Response()
+
+    @app.post("/upload-lost")
+    def upload_lost(batch: str) -> Response:
+        exports.abort_upload(batch)
+        return Response()

@@ -113,15 +113,12 @@ def _build_app(session: PageSession) -> Any:
     from nicegui import app as nicegui_app
     from nicegui import ui
 
-    from langchain_chatexports.page.access import add_error_pages
     from langchain_chatexports.page.screens import add_screens
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     add_screens(app, session)
     nicegui_app.on_startup(session.poller.run)
     nicegui_app.on_exception(log_error_location)
-    for part in (app, nicegui_app):
-        add_error_pages(part)
     ui.run_with(
         app,
         title="Chat exports",
@@ -141,15 +138,13 @@ def _build_app(session: PageSession) -> Any:
 @contextmanager
 def _show_warnings(session: PageSession) -> Iterator[None]:
     """Show the package's warnings, such as for a bad file, on the page."""
-    lock = threading.Lock()
 
-    def add(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
-        warning = message if isinstance(message, Warning) else UserWarning(message)
-        with lock:
-            session.exports.add_warning(warning)
+    def show(message: Warning | str, *_args: Any, **_options: Any) -> None:
+        if isinstance(message, Warning):
+            session.exports.add_warning(message)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("always", category=UserWarning)
-        warnings.showwarning = add
+        warnings.showwarning = show
         yield

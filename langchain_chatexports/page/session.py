@@ -1,4 +1,4 @@
-"""The state of the page: exports, examples, training runs and a talk.
+"""The state of the page: exports, trainings, talks and a game.
 
 All tabs show the same session, which ends with the command. Jobs and models stay in the
 data directory.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -17,26 +17,21 @@ from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.local_server import (
     LocalServer,
     Queue,
-    Snapshot,
     Workspace,
     find_base,
 )
 from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.errors import PageError
-from langchain_chatexports.page.exports import ExportContents, ExportList
+from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.game import GameRunner
-from langchain_chatexports.page.languages import lazy_gettext
+from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
 from langchain_chatexports.page.lessons import Teacher
 from langchain_chatexports.page.people import Person, list_people
-from langchain_chatexports.page.snapshot import Outcome, Poller, Published
-from langchain_chatexports.page.snapshot import Snapshot as PageSnapshot
+from langchain_chatexports.page.snapshot import Outcome, Poller, Published, Snapshot
 from langchain_chatexports.page.stored import StoredReader
-from langchain_chatexports.page.talk_store import TalkStore
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows.bases import estimate_speed
-from langchain_chatexports.workflows.chat_filter import ChatFilter
-from langchain_chatexports.workflows.preparation import PrepareOptions
 
 SAMPLE = "Hogwarts"
 """The name of the sample chats."""
@@ -51,30 +46,28 @@ class PageSession:
         self.base = base
         self.workspace = Workspace(data_dir)
         self.index_dir = index_dir
-        self.managing = Work(self._poke)
-        self.outcome: Outcome | None = None
         self.seconds_per_token = estimate_speed(self.workspace)
-        self.downloading = Work(self._poke)
-        self._conversations: dict[str, Conversation] = {}
+        self.deleting, self.downloading = Work(self._poke), Work(self._poke)
+        self.outcome: Outcome | None = None
         # One answer at a time: the machine has one model in memory.
         self.answering = asyncio.Lock()
         # How long models took to start, by base.
         self.waking_seconds: dict[str | None, float] = {}
-        self.talks = TalkStore(index_dir)
         self.game = GameRunner(self.workspace, self.use_server, self._poke)
+        self._conversations: dict[str, Conversation] = {}
         self._queue = Queue(self.workspace)
         # The local server that answers, and the id of its base.
         self._server: tuple[str, LocalServer] | None = None
         self._server_lock = threading.Lock()
         self._resources = ExitStack()
-        self._folder = self._resources.enter_context(private_folder())
-        copies = self._folder / "copies"
+        folder = self._resources.enter_context(private_folder())
+        copies = folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._on_exports_changed)
-        self.teacher = Teacher(self.workspace, self.exports, self._folder, self._poke)
+        self.teacher = Teacher(self.workspace, self.exports, self._poke)
         # The index of searches, which is deleted with the copies.
-        self.search_dir = self._folder / "search"
-        self.stored = StoredReader(self.workspace)
+        self.search_dir = folder / "search"
+        self.stored = StoredReader(self.workspace, index_dir)
         # What the screens watch; see `snapshot.py`.
         self.published = Published(self.read())
         self.poller = Poller(self.read, self.published)
@@ -102,33 +95,26 @@ class PageSession:
             self.exports.clear()
             self.teacher.close()
 
-    def _poke(self) -> None:
-        self.poller.poke()
-
-    # Exports
-
-    @property
-    def contents(self) -> ExportContents | None:
-        return self.exports.contents
+    def read(self) -> Snapshot:
+        """Return what the screens show now; called in the poller's thread."""
+        return Snapshot(
+            stored=self.stored.read(),
+            trainings=self.stored.trainings(),
+            talks=self.stored.talks(),
+            exports=self.exports.cards,
+            lessons=tuple(self.teacher.lessons.values()),
+            preparing=self.teacher.preparing.freeze(),
+            training=self.teacher.training.freeze(),
+            training_key=self.teacher.key,
+            downloading=self.downloading.freeze(),
+            deleting=self.deleting.freeze(),
+            outcome=self.outcome,
+            game=self.game.freeze(),
+        )
 
     def add_sample(self) -> None:
-        """Add a sample Messenger export, which is deleted with the session."""
         self.exports.add([write_messenger(self.exports.new_copy(SAMPLE))])
-        self.poller.poke()
-
-    def clear(self) -> None:
-        """Remove all exports and their examples."""
-        self.exports.clear()
-
-    def _on_exports_changed(self) -> None:
-        self.teacher.forget_lessons()
-
-    # Talks
-
-    def person_options(self, name: str) -> tuple[list[Path], PrepareOptions]:
-        """Return the exports, and the options for a person's replies."""
-        options = self.teacher.prepare_options(name, ChatFilter())
-        return self.exports.paths(), options
+        self._poke()
 
     def conversation(self, person: Person) -> Conversation:
         """Return the talk with a person, which all tabs share."""
@@ -136,40 +122,18 @@ class PageSession:
             self._conversations[person.key] = Conversation(self, person)
         return self._conversations[person.key]
 
-    def _update_people(self, people: Sequence[Person]) -> None:
-        known = {person.key: person for person in people}
-        for key, conversation in self._conversations.items():
-            conversation.update_person(known.get(key))
+    def delete(
+        self, place: str, title: LazyMessage, task: Callable[[], Outcome]
+    ) -> None:
+        """Delete something in the background, after what is being deleted now."""
 
-    # Models and training
+        def delete() -> None:
+            self.outcome = Outcome(place)
+            self._poke()
+            self.outcome = task()
+            self.stored.read()
 
-    def read(self) -> PageSnapshot:
-        """Return what the screens show now; called in the poller's thread."""
-        return PageSnapshot(
-            self.stored.read(),
-            self.stored.trainings(),
-            self.exports.cards,
-            (*self.exports.notes, *self.exports.warnings),
-            self.talks.summaries(self.stored.snapshot.models),
-            self.teacher.preparing.freeze(),
-            self.teacher.training.freeze(),
-            self.teacher.key,
-            tuple(self.teacher.lessons.values()),
-            self.managing.freeze(),
-            self.outcome,
-            self.game.freeze(),
-            downloading=self.downloading.freeze(),
-        )
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The jobs, models and files of the data directory."""
-        return self.stored.snapshot
-
-    def refresh(self) -> None:
-        """Show a change of the data directory at once."""
-        self.stored.read()
-        self.poller.poke()
+        self.deleting.start(title, delete, waits=True)
 
     def use_server(self, base: str | None) -> LocalServer:
         """Return the local server with a base; start it if needed."""
@@ -188,6 +152,12 @@ class PageSession:
             self._server = base_id, server
             return server
 
+    def stop_server(self) -> None:
+        with self._server_lock:
+            running, self._server = self._server, None
+            if running is not None:
+                running[1].stop()
+
     def _require_idle(self) -> None:
         """Raise an error if a game uses the server."""
         if self.game.is_using_server:
@@ -198,9 +168,14 @@ class PageSession:
                 )
             )
 
-    def stop_server(self) -> None:
-        """Stop the local server; training continues."""
-        with self._server_lock:
-            running, self._server = self._server, None
-            if running is not None:
-                running[1].stop()
+    def _poke(self) -> None:
+        self.poller.poke()
+
+    def _on_exports_changed(self) -> None:
+        self.teacher.forget_lessons()
+        self._poke()
+
+    def _update_people(self, people: Sequence[Person]) -> None:
+        known = {person.key: person for person in people}
+        for key, conversation in self._conversations.items():
+            conversation.update_person(known.get(key))

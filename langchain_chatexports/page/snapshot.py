@@ -6,18 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from nicegui import Client, Event
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.local_server import Snapshot as StoredSnapshot
-from langchain_chatexports.page.exports import Card, ExportContents, contents_of
+from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.game import NO_GAME, Game
 from langchain_chatexports.page.languages import LazyMessage
 from langchain_chatexports.page.lessons import Lesson
-from langchain_chatexports.page.stored import Training
-from langchain_chatexports.page.talk_store import TalkSummary
+from langchain_chatexports.page.stored import TalkSummary, Training
 from langchain_chatexports.page.work import IDLE, WorkState
 from langchain_chatexports.workflows.removal import ForgetResult
 
@@ -27,73 +26,41 @@ Part = TypeVar("Part")
 _POLL_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the last change in the settings has done."""
+class Outcome(NamedTuple):
+    """What the last deletion in the settings has done."""
 
     place: str
-    """The part of the settings where it is shown."""
-
-    lines: tuple[LazyMessage | str, ...] = ()
+    text: LazyMessage | None = None
     found: ForgetResult | None = None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that the screens show, except for open talks."""
-
     stored: StoredSnapshot
-    """The jobs, models and files on this machine."""
-
     trainings: tuple[Training, ...] = ()
-    """The progress of unfinished jobs, newest first."""
-
-    exports: tuple[Card, ...] = ()
-    notes: tuple[LazyMessage | str, ...] = ()
-    """What is to say about all exports."""
-
     talks: tuple[TalkSummary, ...] = ()
-    """The kept talks, newest first."""
-
-    preparing: WorkState = IDLE
-    """Creating examples."""
-
-    training: WorkState = IDLE
-    """Starting, stopping and continuing a training."""
-
-    training_key: str = ""
-    """The person of `training`."""
-
+    exports: tuple[Card, ...] = ()
     lessons: tuple[Lesson, ...] = ()
-    """What models of persons would learn from, if it was read."""
-
-    managing: WorkState = IDLE
-    """Deleting, renaming and exporting."""
-
-    outcome: Outcome | None = None
-    """What `managing` has done last."""
-
-    game: Game = NO_GAME
-    """The game of telling a model and its person apart."""
-
+    preparing: WorkState = IDLE
+    training: WorkState = IDLE
+    training_key: str = ""
     downloading: WorkState = IDLE
-    """Downloading a language model to talk with."""
-
+    deleting: WorkState = IDLE
+    outcome: Outcome | None = None
+    game: Game = NO_GAME
     problem: str = ""
     """The class of the error of the last reading; empty if it succeeded."""
 
     @property
-    def contents(self) -> ExportContents | None:
-        """The people and chats of the exports that were read."""
-        return contents_of(self.exports)
-
-    @property
     def is_busy(self) -> bool:
         """Whether something changes by itself."""
-        works = self.preparing, self.training, self.managing, self.downloading
-        exports = any(one.state not in {"read", "failed"} for one in self.exports)
+        works = self.preparing, self.training, self.deleting, self.downloading
+        exports = any(one.state in _CHANGING for one in self.exports)
         jobs = any(one.job.is_active for one in self.trainings)
         return exports or jobs or any(work.is_running for work in works)
+
+
+_CHANGING = frozenset({"copying", "waiting", "reading"})
 
 
 class Published(Generic[T]):
@@ -104,7 +71,6 @@ class Published(Generic[T]):
         self._changed = Event[T]()
 
     def publish(self, value: T) -> None:
-        """Show a value, if it is another one."""
         if value != self.value:
             self.value = value
             self._changed.emit(value)
@@ -169,7 +135,6 @@ class Poller:
                 )
 
     def stop(self) -> None:
-        """End the thread; from any thread."""
         self._is_stopping.set()
         self.poke()
         self._thread.shutdown(cancel_futures=True)

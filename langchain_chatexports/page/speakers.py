@@ -17,10 +17,11 @@ from langchain_chatexports.local_server import (
     Workspace,
 )
 from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.people import Person
 from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
-from langchain_chatexports.page.talk_store import TalkStore
+from langchain_chatexports.page.stored import StoredReader
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import ChatSettings, Recall, Talk
@@ -40,8 +41,6 @@ _OPENING_LENGTHS = range(8, 71)
 
 @dataclass(frozen=True)
 class Offer:
-    """A language model to download before the first talk."""
-
     choice: BaseChoice
     local: BaseChoice | None = None
     """Another one that fits the language, and is on this computer."""
@@ -55,7 +54,8 @@ class Surroundings(Protocol):
     index_dir: Path | None
     published: Published[Snapshot]
     poller: Poller
-    talks: TalkStore
+    stored: StoredReader
+    exports: ExportList
     downloading: Work
     answering: asyncio.Lock
     waking_seconds: dict[str | None, float]
@@ -64,14 +64,9 @@ class Surroundings(Protocol):
     def use_server(self, base: str | None) -> LocalServer:
         """Return the server that answers with a base."""
 
-    def person_options(self, name: str) -> tuple[list[Path], PrepareOptions]:
-        """Return the exports, and the options for a person's replies."""
-
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading a person has found."""
-
     speaker: Speaker | None = None
     memory: Recall | None = None
     openings: tuple[str, ...] = ()
@@ -97,8 +92,7 @@ class SpeakerLoader:
         if model is not None:
             source = model.name
         elif person.messages:
-            exports = self._session.published.value.exports
-            source = self.base, [one.id for one in exports if one.state == "read"]
+            source = self.base, self._session.exports.paths()
         async with self._loading:  # Otherwise the second would undo the first.
             if source != self._source:
                 self.loaded = Loaded()
@@ -129,7 +123,6 @@ class SpeakerLoader:
         )
 
     def close(self) -> None:
-        """Close the memory."""
         self._memory.close()
 
     def _load(self, person: Person, model: Model | None) -> Loaded:
@@ -140,7 +133,8 @@ class SpeakerLoader:
             speaker = load_tuned_speaker(workspace, model, index_dir=index_dir)
             speaker = replace(speaker, title=person.name)
         elif person.messages:
-            paths, options = self._session.person_options(person.name)
+            paths = self._session.exports.paths()
+            options = PrepareOptions(ai=(person.name,))
             speaker = load_person(paths, options, index_dir=index_dir)
             base, offer = self._choose_base(speaker)
             speaker = replace(speaker, base=base)

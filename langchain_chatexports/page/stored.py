@@ -1,17 +1,21 @@
-"""The jobs, models and files of the data directory, read only after a change."""
+"""What is on the disk: jobs, models, files and talks, read only after a change."""
 
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import Job, Snapshot, State, Workspace
-from langchain_chatexports.workflows.training_events import (
-    EventReader,
-    StepEvent,
-    TrainingProgress,
+from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.workflows.saved_talks import (
+    SavedTalk,
+    TalkFolder,
+    model_talks,
+    person_talks,
 )
+from langchain_chatexports.workflows.training_events import EventReader, StepEvent
 
 _MAX_POINTS = 60
 # A number that changes at each reading would be sent to all tabs.
@@ -21,7 +25,7 @@ _UNFINISHED = (State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED)
 
 @dataclass(frozen=True)
 class Training:
-    """The progress of a job."""
+    """The progress of an unfinished job."""
 
     job: Job
     phase: str = ""
@@ -31,108 +35,136 @@ class Training:
     losses: tuple[tuple[int, float], ...] = ()
     """At most 60 means of consecutive steps, so that a curve never grows."""
 
-    validation_losses: tuple[tuple[int, float], ...] = ()
     sample: tuple[str, str] | None = None
-    """A message of the export, and what the model would answer now."""
+
+
+@dataclass(frozen=True)
+class TalkSummary:
+    """A kept talk, as lists show it."""
+
+    id: str
+    person: str
+    time: float
+    """When it last changed, in Unix seconds."""
+
+    model: str = ""
+    """The name of the model that it is kept with; empty for none."""
+
+    first: str = ""
+    last: str = ""
+    answers: int = 0
 
 
 class StoredReader:
     """Keeps the latest snapshot of a workspace, and the progress of its jobs."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, index_dir: Path | None) -> None:
         self.snapshot: Snapshot = workspace.snapshot()
+        self.people_talks = person_talks(index_dir)
+        """The talks with people without a model."""
+
         self._workspace = workspace
         self._versions = workspace.versions()
         self._seen: object = None
         self._lock = threading.Lock()
         self._jobs: dict[str, _JobReader] = {}
+        self._talks: dict[Path, tuple[int, list[SavedTalk]]] = {}
 
     def read(self) -> Snapshot:
         """Return the snapshot, read again if the data directory has changed."""
         files = self._workspace.data_dir / "files"
         with self._lock:
-            modified = files.stat().st_mtime_ns if files.exists() else 0
-            version = (
-                self._versions.read(),
-                modified,
-                self._workspace.queue_state(),
-            )
+            queue = self._workspace.queue_state()
+            version = self._versions.read(), _modified(files), queue
             if version != self._seen:
                 self.snapshot = self._workspace.snapshot()
                 self._seen = version
             return self.snapshot
 
     def close(self) -> None:
-        """Close the connection."""
         with self._lock:
             self._versions.__exit__()
 
     def trainings(self) -> tuple[Training, ...]:
-        """Return the progress of unfinished jobs, newest first."""
-        jobs = (job for job in self.snapshot.jobs if job.state in _UNFINISHED)
-        return tuple(map(self.training, jobs))
+        """Return the progress of unfinished jobs, newest first; only news are read."""
+        with self._lock:
+            jobs = (job for job in self.snapshot.jobs if job.state in _UNFINISHED)
+            return tuple(map(self._training, jobs))
 
-    def training(self, job: Job) -> Training:
-        """Return the progress of a job, such as a finished one."""
-        progress = self.progress(job)
-        left = progress.seconds_left
+    def talks(self) -> tuple[TalkSummary, ...]:
+        """Return all talks, newest first; a folder is read again after a change."""
+        with self._lock:
+            kept = (talk for talk in self._list(self.people_talks) if talk.person)
+            found = [_summary(talk, talk.person) for talk in kept]
+            for model in self.snapshot.models:
+                person, talks = model.person or model.title, model_talks(model)
+                found += [_summary(t, person, model.name) for t in self._list(talks)]
+        return tuple(sorted(found, key=lambda talk: -talk.time))
+
+    def _training(self, job: Job) -> Training:
+        reader = self._jobs.setdefault(job.id, _JobReader())
+        if reader.snapshot is not self.snapshot:
+            reader.snapshot = self.snapshot
+            # The disk is full, or the job was deleted: show what is known.
+            with suppress(LocalServerError):
+                reader.read(self._workspace, job)
+        losses = average_points(reader.losses)
+        if job.state is not State.RUNNING:
+            return Training(job, losses=losses)
+        left = reader.events.seconds_left_at(time.time())
         if left is not None:
             left = _ROUNDED_SECONDS * max(1.0, round(left / _ROUNDED_SECONDS))
-        train = [(e.step, e.loss) for e in progress.steps if e.loss is not None]
-        held_out = [
-            (e.step, e.validation_loss)
-            for e in progress.steps
-            if e.validation_loss is not None
-        ]
-        sample = None
-        if job.state is State.RUNNING:
-            sample = self._workspace.jobs.sample(job.id)
-        return Training(
-            job,
-            progress.phase,
-            left,
-            average_points(train),
-            average_points(held_out),
-            (sample["message"], sample["answer"]) if sample else None,
-        )
+        found = self._workspace.jobs.sample(job.id)
+        sample = (found["message"], found["answer"]) if found else None
+        return Training(job, reader.events.phase, left, losses, sample)
 
-    def progress(self, job: Job) -> TrainingProgress:
-        """Return the progress of a job; only its new events are read."""
-        with self._lock:
-            reader = self._jobs.setdefault(job.id, _JobReader())
-            if reader.snapshot is not self.snapshot:
-                reader.snapshot = self.snapshot
-                # The disk is full, or the job was deleted: show what is known.
-                with suppress(LocalServerError):
-                    reader.read(self._workspace, job)
-            return reader.progress(job)
+    def _list(self, folder: TalkFolder) -> list[SavedTalk]:
+        modified, known = _modified(folder.path), self._talks.get(folder.path)
+        if known is None or known[0] != modified:
+            self._talks[folder.path] = known = modified, folder.list()
+        return known[1]
 
 
 class _JobReader:
+    """Reads the new events of a job."""
+
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
-        self._events = EventReader()
-        self._steps: list[StepEvent] = []
+        self.events = EventReader()
+        self.losses: list[tuple[int, float]] = []
         self._last_number = 0
 
     def read(self, workspace: Workspace, job: Job) -> None:
         for stored in workspace.jobs.events(job.id, after=self._last_number):
             self._last_number = stored.number
-            event = self._events.read(stored)
-            if isinstance(event, StepEvent):
-                self._steps.append(event)
-
-    def progress(self, job: Job) -> TrainingProgress:
-        if job.state is not State.RUNNING:
-            return TrainingProgress(self._steps)
-        left = self._events.seconds_left_at(time.time())
-        return TrainingProgress(self._steps, self._events.phase, left)
+            event = self.events.read(stored)
+            if isinstance(event, StepEvent) and event.loss is not None:
+                self.losses.append((event.step, event.loss))
 
 
-def average_points(
-    points: list[tuple[int, float]],
-) -> tuple[tuple[int, float], ...]:
+def average_points(points: list[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     """Return at most `_MAX_POINTS` points, each the mean of consecutive steps."""
     size = -(-len(points) // _MAX_POINTS) or 1
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return tuple((g[-1][0], sum(y for _, y in g) / len(g)) for g in groups)
+
+
+def _summary(talk: SavedTalk, person: str, model: str = "") -> TalkSummary:
+    texts = [turn.answer or turn.line for turn in talk.turns] or [talk.draft]
+    first = talk.turns[0].line if talk.turns else talk.draft
+    return TalkSummary(
+        talk.id,
+        person,
+        talk.changed_at.timestamp(),
+        model,
+        first=next(iter(split_bubbles(first)), ""),
+        last=next(iter(split_bubbles(texts[-1])[::-1]), ""),
+        answers=sum(bool(turn.answer) for turn in talk.turns),
+    )
+
+
+def _modified(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:  # It does not exist yet.
+        return 0

@@ -2,25 +2,25 @@
 
 from functools import partial
 
-from nicegui import ui
-
 from langchain_chatexports.page.bubbles import build_bubbles
 from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.elements import (
+    Element,
     FailureBox,
     KeyedList,
-    Show,
     WorkBar,
     add,
     button,
     line_form,
     link,
-    set_class,
-    set_prop,
-    set_text,
 )
 from langchain_chatexports.page.frame import ADD, add_avatar, add_back
-from langchain_chatexports.page.languages import Size, _, format_seconds, join_parts
+from langchain_chatexports.page.languages import (
+    _,
+    format_duration,
+    format_size,
+    join_parts,
+)
 from langchain_chatexports.page.messages import TalkState, Version
 from langchain_chatexports.page.people import Person, find_person, state_text
 from langchain_chatexports.page.session import PageSession
@@ -29,18 +29,16 @@ from langchain_chatexports.page.talk_menus import (
     build_menu,
     show_facts,
 )
-from langchain_chatexports.page.work import WorkState
 
 
 def build_talk(session: PageSession, conversation: Conversation) -> None:
-    """Build the head, the bubbles and the field, once."""
     _build_head(session, conversation)
     label = _("Talk with {name}", name=conversation.person.name)
-    with ui.element("div").classes("talk-body"):
+    with add("div", classes="talk-body"):
         # The style sheet turns the box upside down, so that its end stays in view.
         box = add("div", classes="bubbles", role="region", tabindex=0, id="bubbles")
         box.props["aria-label"] = label
-        with box, ui.element("div").classes("inner"):
+        with box, add("div", classes="inner"):
             _build_empty(conversation)
             edit = build_bubbles(conversation)
             _build_end(session, conversation)
@@ -74,12 +72,12 @@ def _build_head(session: PageSession, conversation: Conversation) -> None:
             text = _("downloading …")
         elif not text and known.training is not None:
             text = state_text(known, session.published.value.trainings)
-        set_text(activity, text)
+        activity.set_text(text)
         has_model = known.model is not None
-        set_class(head, "comparable", is_on=has_model)
+        head.set_class("comparable", is_on=has_model)
         switch.set_visibility(has_model or known.training is not None)
-        set_prop(switch, "disabled", not has_model)
-        set_prop(switch, "title", "" if has_model else text)
+        switch.set_prop("disabled", not has_model)
+        switch.set_prop("title", "" if has_model else text)
 
     conversation.published.watch(lambda s: s, show)
     session.published.watch(
@@ -91,7 +89,7 @@ def _activity_text(state: TalkState) -> str:
     if not state.waited:
         return _("before training") if state.version == "before" else ""
     seconds = state.expected_seconds
-    time = "" if seconds is None else format_seconds(seconds)
+    time = "" if seconds is None else format_duration(seconds)
     if state.phase == "waking":
         return _("waking up, about {time}", time=time) if time else _("waking up …")
     usual = _("usually {time}", time=time) if time and state.waited != "shortly" else ""
@@ -104,14 +102,14 @@ def _build_version(conversation: Conversation, version: Version, title: str) -> 
         add("span", title)
     radio.on("change", lambda _event: conversation.set_version(version))
     conversation.published.watch(
-        lambda s: s.version == version, partial(set_prop, radio, "checked")
+        lambda s: s.version == version, partial(radio.set_prop, "checked")
     )
 
 
 def _build_empty(conversation: Conversation) -> None:
     """Build what an empty talk shows: what this is, and how to begin."""
     name = conversation.person.name
-    with ui.element("div").classes("empty") as empty:
+    with add("div", classes="empty") as empty:
         add(
             "p",
             _(
@@ -121,12 +119,11 @@ def _build_empty(conversation: Conversation) -> None:
         )
         title = add("p", _("For example:"), "quiet")
 
-        def build(_row: ui.element, text: str) -> Show[str]:
+        def build(_row: Element, text: str) -> None:
             # Others really wrote this to the person.
             button(text, partial(conversation.send, text), "opening", dir="auto")
-            return lambda _text: None
 
-        openings = KeyedList(build, lambda text: text).classes("openings")
+        openings = KeyedList(build).classes("openings")
 
     def show(state: TalkState) -> None:
         empty.set_visibility(not state.messages and state.offer is None)
@@ -137,14 +134,13 @@ def _build_empty(conversation: Conversation) -> None:
 
 
 def _build_end(session: PageSession, conversation: Conversation) -> None:
-    """Build what stands below the bubbles: the dots, or why there is no answer."""
     # A script draws what is on its way to the server.
-    ui.element("ul").classes("messages pending").props("id=pending")
+    add("ul", classes="messages pending").props("id=pending")
     with add("div", classes="entry theirs dots", aria_hidden="true") as dots:
         for _number in range(3):
             add("span")
     slow = add("p", classes="notice", role="status")
-    with ui.element("div").classes("end") as end:
+    with add("div", classes="end") as end:
         mark = add("span", "!", "bad-mark", aria_hidden="true")
         failure = FailureBox()
         stopped = add("p", _("Stopped."), "quiet")
@@ -155,7 +151,7 @@ def _build_end(session: PageSession, conversation: Conversation) -> None:
     def show(state: TalkState) -> None:
         dots.set_visibility(bool(state.waited))
         slow_text = _("Slow today: something else uses this computer.")
-        set_text(slow, slow_text if state.waited == "very long" else "")
+        slow.set_text(slow_text if state.waited == "very long" else "")
         end.set_visibility(state.failure is not None or state.is_stopped)
         mark.set_visibility(state.failure is not None)
         failure.show(state.failure)
@@ -169,30 +165,34 @@ def _build_end(session: PageSession, conversation: Conversation) -> None:
 
 def _build_offer(session: PageSession, conversation: Conversation) -> None:
     """Build the card that offers a language model to download."""
-    with ui.element("div").classes("offer card") as card:
+
+    def use_local() -> None:
+        if (offer := conversation.state.offer) and offer.local:
+            conversation.use_base(offer.local)
+
+    with add("div", classes="offer card") as card:
         question = add("p")
         bar = WorkBar()
         with add("div", classes="buttons"):
             download = button("", conversation.download, "primary")
-            cancel = button(_("Cancel"), conversation.cancel_download, "quiet")
+            cancel = button(_("Cancel"), session.downloading.stop, "quiet")
             smaller = _("Use the smaller model that is here")
-            local = button(smaller, conversation.use_local, "quiet")
+            local = button(smaller, use_local, "quiet")
 
     def show(_part: object) -> None:
         offer = conversation.state.offer
-        work: WorkState = session.published.value.downloading
+        work = session.published.value.downloading
         card.set_visibility(offer is not None)
         if offer is None:
             return
-        size = Size(offer.choice.base.download_bytes())
+        size = format_size(offer.choice.base.download_bytes())
         text = _(
             "To talk, this computer needs a language model: {size}, once.", size=size
         )
-        set_text(question, text)
-        share = round(100 * min(work.done / work.total, 1)) if work.total else 0
-        bar.show(work, progress=_("{percent} %", percent=share) if work.total else "")
+        question.set_text(text)
+        bar.show(work)
         has_failed = work.error is not None
-        set_text(download, _("Try the download again") if has_failed else _("Download"))
+        download.set_text(_("Try the download again") if has_failed else _("Download"))
         download.set_visibility(not work.is_running)
         cancel.set_visibility(work.is_running)
         local.set_visibility(offer.local is not None and not work.is_running)
@@ -222,7 +222,7 @@ def _build_composer(session: PageSession, conversation: Conversation) -> None:
     field.on("vnodeMounted", js_handler="(node) => page.openTalk(node.el)")
     with form:
         button("■", conversation.stop, "stop", aria_label=_("Stop")).mark("stop")
-    with ui.element("div").classes("closed") as closed:
+    with add("div", classes="closed") as closed:
         reason = add("p")
         link(_("Add chats"), ADD, "primary")
 
@@ -230,11 +230,11 @@ def _build_composer(session: PageSession, conversation: Conversation) -> None:
         can_talk = person is not None and person.can_talk
         form.set_visibility(can_talk)
         closed.set_visibility(not can_talk)
-        set_text(reason, "" if can_talk else _closed_text(person))
+        reason.set_text("" if can_talk else _closed_text(person))
 
     session.published.watch(lambda s: find_person(s, key), show)
     conversation.published.watch(
-        lambda s: s.is_busy, lambda is_on: set_class(form, "busy", is_on=is_on)
+        lambda s: s.is_busy, lambda is_on: form.set_class("busy", is_on=is_on)
     )
 
 
@@ -242,5 +242,7 @@ def _closed_text(person: Person | None) -> str:
     if person is None:
         return _("This model was deleted, and its chats with it.")
     if person.training is not None and person.talk is None:
-        return _("This person is still learning.")
+        is_active = person.training.job.is_active
+        still, over = _("This person is still learning."), _("Learning has stopped.")
+        return still if is_active else over
     return _("The export of this chat was removed: add it again to go on.")

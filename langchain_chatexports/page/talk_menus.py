@@ -5,28 +5,24 @@ from functools import partial
 from typing import Any
 
 from nicegui import ui
-from nicegui.elements.mixins.text_element import TextElement
 
 from langchain_chatexports.page.bubbles import Side
 from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.elements import (
+    Element,
     KeyedList,
-    Show,
     add,
     ask,
     button,
-    input_field,
     link,
-    set_prop,
-    set_text,
     sheet,
 )
 from langchain_chatexports.page.frame import SEARCH, SETTINGS, TEACH, TELL_APART
 from langchain_chatexports.page.languages import (
-    Size,
     _,
-    format_seconds,
+    format_duration,
     format_short_time,
+    format_size,
     format_time,
     join_parts,
     message_count_text,
@@ -39,7 +35,6 @@ _MAX_FOUND = 50
 
 
 def build_menu(conversation: Conversation) -> None:
-    """Build the button ⋮ and its menu."""
     person, talk = conversation.person, conversation
     opener = button("⋮", classes="icon", aria_label=_("More"), aria_haspopup="menu")
     opener.props["popovertarget"] = "talk-menu"
@@ -67,23 +62,24 @@ def build_menu(conversation: Conversation) -> None:
             lambda: talk.set_kept(not talk.state.is_kept),
             role="menuitemcheckbox",
         )
-        delete = _add_item(_("Delete chat …"), lambda: _ask_to_delete(talk))
+        question = _("Delete this chat?"), _("Delete"), talk.delete
+        delete = _add_item(_("Delete chat …"), lambda: ask(*question))
         title = _("Delete {name} …", name=person.name)
         link(title, SETTINGS, "item", role="menuitem")
 
     def show(state: TalkState) -> None:
         for item in (search, copy, export, delete):
-            set_prop(item, "disabled", not state.messages)
+            item.set_prop("disabled", not state.messages)
         strength.set_visibility(conversation.person.model is not None)
         remembered.set_visibility(any(message.cited for message in state.messages))
-        set_prop(unkept, "aria-checked", "false" if state.is_kept else "true")
+        unkept.set_prop("aria-checked", "false" if state.is_kept else "true")
 
     conversation.published.watch(lambda s: s, show)
 
 
 def _add_item(
     title: str, on_click: Callable[[], Any] | None = None, role: str = "menuitem"
-) -> TextElement:
+) -> Element:
     item = button(title, on_click, "item", role=role)
     item.on("click", js_handler="(event) => page.closeMenu(event)")
     return item
@@ -94,7 +90,7 @@ def _add_version(conversation: Conversation, version: Version, title: str) -> No
     item = _add_item(title, choose, role="menuitemradio").classes("version")
     conversation.published.watch(
         lambda s: "true" if s.version == version else "false",
-        partial(set_prop, item, "aria-checked"),
+        partial(item.set_prop, "aria-checked"),
     )
 
 
@@ -119,7 +115,7 @@ def build_bubble_menu(
         item.on("click", js_handler="(event) => page.pick(event)")
     conversation.published.watch(
         lambda s: s.version == "before",
-        partial(set_prop, items["correct"], "disabled"),
+        partial(items["correct"].set_prop, "disabled"),
     )
 
     def pick(event: Any) -> None:
@@ -127,7 +123,8 @@ def build_bubble_menu(
         if action == "again":
             conversation.answer_again()
         elif action == "delete":
-            _ask_to_delete_from(conversation, turn)
+            question = _("Delete this message and all that follows?"), _("Delete")
+            ask(*question, partial(conversation.delete_from, turn))
         else:
             edit((turn, "me" if action == "edit" else "model"))
 
@@ -135,26 +132,7 @@ def build_bubble_menu(
     menu.mark("bubble-menu").on("pick", pick, js_handler="(e) => emit(e.detail)")
 
 
-def _ask_to_delete_from(conversation: Conversation, turn: int) -> None:
-    ask(
-        _("Delete this message and all that follows?"),
-        _("Delete"),
-        lambda _text: conversation.delete_from(turn),
-        is_destructive=True,
-    )
-
-
-def _ask_to_delete(conversation: Conversation) -> None:
-    ask(
-        _("Delete this chat?"),
-        _("Delete"),
-        lambda _text: conversation.delete(),
-        is_destructive=True,
-    )
-
-
 def show_facts(conversation: Conversation) -> None:
-    """Show what the model is."""
     model, usual = conversation.person.model, conversation.usual_seconds
     with sheet(conversation.person.name):
         add("p", _("written by a model on this computer"))
@@ -162,11 +140,11 @@ def show_facts(conversation: Conversation) -> None:
             add("p", _("It was not trained: it imitates earlier messages."))
         else:
             when = format_short_time(model.created_at)
-            size = Size(model.size_bytes)
+            size = format_size(model.size_bytes)
             add("p", _("Trained: {day}, {size}", day=when, size=size), "quiet")
             add("p", model.base_model, "quiet", lang="en")
         if usual is not None:
-            time = format_seconds(usual)
+            time = format_duration(usual)
             add("p", _("An answer usually takes {time}.", time=time), "quiet")
 
 
@@ -175,11 +153,11 @@ def _strength_title(conversation: Conversation) -> str:
 
 
 def _show_strength(conversation: Conversation) -> None:
-    """Show a slider: how much of the training is used."""
     title, name = _strength_title(conversation), conversation.person.name
+    model = conversation.person.model
     with sheet(title):
         slider = add("input", type="range", min=0, max=1, step=0.05, aria_label=title)
-        slider.props["defaultValue"] = conversation.strength
+        slider.props["defaultValue"] = model.strength if model else 1
         with add("p", classes="split quiet"):
             add("span", _("more sense"))
             add("span", _("more like {name}", name=name), dir="auto")
@@ -194,27 +172,28 @@ def _show_strength(conversation: Conversation) -> None:
 def _search(conversation: Conversation) -> None:
     """Open a search in all messages of the chat, also in those that are not shown."""
     with sheet(_("Search in this chat")):
-        field = input_field(_("Words"), "words", type="search")
+        with add("label", classes="field"):
+            add("span", _("Words"))
+            field = add("input", type="search", dir="auto")
         count = add("p", classes="quiet", role="status")
-        found = KeyedList(_build_found, lambda message: message.key)
+        found = KeyedList(_build_found)
 
     def show(words: str) -> None:
         key = words.strip().casefold()
         messages = conversation.state.messages
         matches = [m for m in messages if key and key in m.text.casefold()]
         found.show(matches[: -_MAX_FOUND - 1 : -1])
-        set_text(count, message_count_text(len(matches)) if key else "")
+        count.set_text(message_count_text(len(matches)) if key else "")
 
     field.mark("words").on("input", lambda e: show(str(e.args)), js_handler=_TYPED)
 
 
-def _build_found(row: ui.element, message: Message) -> Show[Message]:
+def _build_found(row: Element, message: Message) -> None:
     row.classes("found")
     if message.time:
         add("p", format_time(message.time), "quiet")
     side = "mine" if message.author == "me" else "theirs"
     add("p", message.text, f"quote {side}", dir="auto")
-    return lambda _message: None
 
 
 def _show_earlier_chats(conversation: Conversation) -> None:

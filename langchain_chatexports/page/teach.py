@@ -2,121 +2,114 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import date
+from collections.abc import Callable, Sequence
 
 from nicegui import ui
 
+from langchain_chatexports.datasets.examples import TrainingMessage
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import Base, find_base, fitting_bases
+from langchain_chatexports.local_server import (
+    Base,
+    Job,
+    QueueState,
+    State,
+    find_base,
+    fitting_bases,
+)
 from langchain_chatexports.page.elements import (
+    Element,
     FailureBox,
     KeyedList,
     Show,
     WorkBar,
     add,
     button,
-    fields_form,
     fold,
-    input_field,
     line_form,
     link,
-    set_prop,
-    set_text,
 )
-from langchain_chatexports.page.errors import Failure
-from langchain_chatexports.page.frame import ADD, TEACH, screen
+from langchain_chatexports.page.errors import Failure, translate_job_error
+from langchain_chatexports.page.frame import ADD, TALK, TEACH, screen
 from langchain_chatexports.page.languages import (
-    LanguageName,
-    Size,
     _,
+    current_language,
     format_days,
     format_duration,
+    format_size,
     format_time,
     join_parts,
     lazy_gettext,
     ngettext,
+    time_left,
 )
-from langchain_chatexports.page.lessons import Lesson, LessonOptions
-from langchain_chatexports.page.people import Person, find_person
+from langchain_chatexports.page.lessons import Lesson
+from langchain_chatexports.page.people import Person, find_person, job_person
 from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.settings import ask_to_delete_job
 from langchain_chatexports.page.snapshot import Snapshot
-from langchain_chatexports.page.training_card import TrainingCard, View
-from langchain_chatexports.page.work import IDLE
-from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.page.stored import Training
+from langchain_chatexports.page.work import IDLE, WorkState
 
 _NO_MODEL = lazy_gettext("There is no such model, or it cannot be used here.")
 _MAY_NOTIFY = "() => window.Notification?.requestPermission()"
 _CHOSEN = "(event) => emit(event.target.value)"
 
 
+_ShowPart = Callable[[Person, Snapshot], None]
+
+
 def build_teach(session: PageSession, person: Person) -> None:
-    """Build the sheet of a person."""
-
-    def view(snapshot: Snapshot) -> View:
-        found = find_person(snapshot, person.key) or Person(person.key, person.name)
-        lesson = next((o for o in snapshot.lessons if o.key == person.key), None)
-        is_own = snapshot.training_key == person.key
-        return View(
-            found,
-            lesson,
-            snapshot.preparing,
-            snapshot.training if is_own else IDLE,
-            snapshot.trainings if found.training else (),
-            snapshot.stored.queue,
-        )
-
     title = _("Teach a model to write like {name}", name=person.name)
     with (
         screen(session, f"{TEACH}/{person.key}", title),
-        ui.element("div").classes("body"),
+        add("div", classes="body"),
     ):
-        shows = (
-            _build_learned(session, person),
-            TrainingCard(session, person).show,
+        parts = (
+            _build_learned(person),
+            _build_training(session, person),
             _build_work(session),
-            _LessonPart(session, person).show,
+            _LessonPart(session).show,
         )
 
-    def show(view: View) -> None:
-        for show_part in shows:
-            show_part(view)
+    def show(snapshot: Snapshot) -> None:
+        now = find_person(snapshot, person.key) or Person(person.key, person.name)
+        for show_part in parts:
+            show_part(now, snapshot)
 
-    session.published.watch(view, show)
+    session.published.watch(lambda s: s, show)
 
 
-def _build_learned(session: PageSession, person: Person) -> Show[View]:
-    with ui.element("div").classes("card learned") as card:
+def _work(person: Person, snapshot: Snapshot) -> WorkState:
+    """Return a training that is prepared, paused or continued."""
+    return snapshot.training if snapshot.training_key == person.key else IDLE
+
+
+def _build_learned(person: Person) -> _ShowPart:
+    with add("div", classes="card learned") as card:
         text = add("p", dir="auto")
-        again = add("p", _("It has already learned exactly this."), "quiet")
-        with ui.element("div").classes("buttons"):
+        with add("div", classes="buttons"):
             talk = _("Talk with {name}", name=person.name)
-            link(talk, f"/talk/{person.key}", "primary")
+            link(talk, f"{TALK}/{person.key}", "primary")
 
-    def show(view: View) -> None:
-        model = view.person.model
-        card.set_visibility(model is not None)
-        again.set_visibility(session.teacher.learned_key == person.key)
-        if model is not None:
+    def show(now: Person, _snapshot: Snapshot) -> None:
+        card.set_visibility(now.model is not None)
+        if (model := now.model) is not None:
             time = format_time(model.created_at)
-            set_text(
-                text, _("{name} has learned, {time}.", name=model.title, time=time)
-            )
+            words = _("{name} has learned, {time}.", name=model.title, time=time)
+            text.set_text(words)
 
     return show
 
 
-def _build_work(session: PageSession) -> Show[View]:
+def _build_work(session: PageSession) -> _ShowPart:
     bar = WorkBar()
     stop = button(_("Stop"), session.teacher.stop_preparing, "quiet")
 
-    def show(view: View) -> None:
-        work = view.work
-        sizes = {"done": Size(1e6 * work.done), "total": Size(1e6 * (work.total or 0))}
-        is_download = work.unit == "MB" and work.total
-        bar.show(work, progress=_("{done} of {total}", **sizes) if is_download else "")
+    def show(now: Person, snapshot: Snapshot) -> None:
+        work = _work(now, snapshot)
+        bar.show(work)
         # What is paused or continued has a button of its own.
-        stop.set_visibility(work.is_running and view.person.training is None)
+        stop.set_visibility(work.is_running and now.training is None)
 
     return show
 
@@ -127,62 +120,59 @@ def _build_work(session: PageSession) -> Show[View]:
 class _LessonPart:
     """What a model of the person would learn from, and the button."""
 
-    def __init__(self, session: PageSession, person: Person) -> None:
-        self._session, self._person = session, person
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
         self._chosen = session.base
         """The base that was chosen in this tab."""
 
         self._lesson: Lesson | None = None
         with add("section", classes="body-part") as self._part:
-            with ui.element("div").classes("body-part") as self._missing:
+            with add("div", classes="body-part") as self._missing:
                 add("p", _("The chats are not here: add them again, to teach it."))
                 link(_("Add chats"), ADD, "primary")
             self._reading = WorkBar()
             self._sentence, self._base_text = add("p", dir="auto"), add("p")
             self._failure = FailureBox()
-            with ui.element("div").classes("buttons") as self._buttons:
-                self._teach = button(_("Teach it"), self._start, "primary").mark(
-                    "teach"
-                )
-                self._teach.on("click", js_handler=_MAY_NOTIFY)
-            with fold(_("Another model")) as self._bases_fold:
-                self._bases = _BaseList(self._choose)
-            with fold(_("Leave out chats, or replace names")) as self._options_fold:
-                self._options = ui.element("div")
-            with fold(_("What it learns from")) as self._example_fold:
-                self._example = KeyedList(_build_bubble, lambda line: line[:2], "div")
-                self._example.classes("turns")
-        self._show_lesson(None)
+            with add("div", classes="buttons"):
+                self._teach = button(_("Teach it"), self._start, "primary")
+                self._teach.mark("teach").on("click", js_handler=_MAY_NOTIFY)
+            with add("div", classes="body-part") as self._folds:
+                with fold(_("Another model")):
+                    self._bases = _build_bases(self._choose)
+                with fold(_("What it learns from")):
+                    self._example = add("div", classes="turns")
+        self._show_lesson()
 
-    def show(self, view: View) -> None:
+    def show(self, now: Person, snapshot: Snapshot) -> None:
         """Show the lesson, and begin to read it if that was not done."""
-        lesson, can_learn = view.lesson, view.person.messages > 0
-        is_busy = view.work.is_running or view.person.training is not None
+        lesson = next((one for one in snapshot.lessons if one.key == now.key), None)
+        can_learn = now.messages > 0
+        is_busy = now.training is not None or _work(now, snapshot).is_running
         is_read = lesson is not None or not can_learn
         if not (is_read or is_busy):
-            self._session.teacher.prepare(self._person.key, self._person.name)
+            self._session.teacher.prepare(now.key, now.name)
         self._part.set_visibility(not is_busy)
         self._missing.set_visibility(not can_learn)
-        self._reading.show(IDLE if is_read else view.preparing)
+        self._reading.show(IDLE if is_read else snapshot.preparing)
         if lesson is not self._lesson:
             self._lesson = lesson
-            self._show_lesson(lesson)
+            self._show_lesson()
 
-    def _show_lesson(self, lesson: Lesson | None) -> None:
-        has_data = lesson is not None and lesson.data is not None
-        for folded in (self._bases_fold, self._example_fold):
-            folded.set_visibility(has_data)
-        self._options_fold.set_visibility(lesson is not None)
-        set_text(self._sentence, _lesson_text(lesson) if lesson and has_data else "")
-        set_text(self._base_text, "")
+    def _show_lesson(self) -> None:
+        lesson = self._lesson
+        data = lesson.data if lesson else None
+        self._folds.set_visibility(data is not None)
+        self._sentence.set_text(_lesson_text(lesson) if lesson and data else "")
+        self._example.clear()
+        with self._example:
+            for message in _example(lesson) if lesson else ():
+                # The person is always on the left.
+                side = "theirs" if message["role"] == "assistant" else "mine"
+                add("p", message.get("content") or "", f"quote {side}", dir="auto")
         self._show_base()
-        if lesson is not None:
-            self._options.clear()
-            with self._options:
-                _build_options(self._session, lesson)
-            self._example.show(_example_lines(lesson))
 
-    def _selected(self) -> str | None:
+    @property
+    def _base_id(self) -> str | None:
         proposal = self._lesson.proposal if self._lesson else None
         return self._chosen or (proposal.base.id if proposal else None)
 
@@ -191,28 +181,27 @@ class _LessonPart:
         self._show_base()
 
     def _show_base(self) -> None:
-        lesson, base_id = self._lesson, self._selected()
+        lesson, base, text = self._lesson, None, ""
         failure = lesson.failure if lesson else None
-        base: Base | None = None
-        if lesson is not None and lesson.data is not None and base_id is not None:
+        if lesson is not None and lesson.data is not None and self._base_id:
             try:
-                base, failure = find_base(base_id), None
+                base, failure = find_base(self._base_id), None
             except LocalServerError as error:
                 failure = Failure(_NO_MODEL, str(error))
         self._failure.show(failure)
-        self._buttons.set_visibility(base is not None)
+        self._teach.set_visibility(base is not None)
         if base is not None and lesson is not None:
-            set_text(self._base_text, _base_text(base, lesson))
-            self._bases.show(base.id, lesson)
-            size = Size(base.download_bytes())
+            text = _base_text(base, lesson)
+            self._bases((base, lesson))
+            size = format_size(base.download_bytes())
             download = _("Download {size} and teach it", size=size)
             title = download if base.needs_download() else _("Teach it")
-            set_text(self._teach, title)
+            self._teach.set_text(title)
+        self._base_text.set_text(text)
 
     def _start(self) -> None:
-        base = self._selected()
-        if self._lesson is not None and base is not None:
-            self._session.teacher.train(self._lesson, base)
+        if self._lesson is not None and self._base_id is not None:
+            self._session.teacher.train(self._lesson, self._base_id)
 
 
 def _lesson_text(lesson: Lesson) -> str:
@@ -225,164 +214,195 @@ def _lesson_text(lesson: Lesson) -> str:
     )
 
 
-def _base_text(base: Base, lesson: Lesson) -> str:
-    seconds = None
-    if lesson.seconds is not None:
-        seconds = base.training_seconds(lesson.seconds)
-    texts = [
-        _(
-            "Before that, this computer downloads a language model, once: {size}.",
-            size=Size(base.download_bytes()),
-        )
-        if base.needs_download()
-        else "",
-        _("It is a tiny model for trying out, which speaks a little English.")
-        if base.is_default
-        else "",
-        _("It takes about {duration}.", duration=format_duration(seconds))
-        if seconds
-        else _("How long it takes is known when it has begun."),
-        _("Everything happens on this computer; you can close this page meanwhile."),
-    ]
-    return " ".join(filter(None, texts))
-
-
-def _example_lines(lesson: Lesson) -> list[tuple[int, bool, str]]:
+def _example(lesson: Lesson) -> list[TrainingMessage]:
+    """Return the messages of one example, without the system prompt."""
     examples = lesson.data.examples if lesson.data else []
     messages = examples[len(examples) // 2]["messages"] if examples else []
-    return [
-        (number, message["role"] == "assistant", str(message.get("content") or ""))
-        for number, message in enumerate(messages)
-        if message["role"] in {"assistant", "user"}  # Not the system prompt.
-    ]
+    return [m for m in messages if m["role"] in {"assistant", "user"}]
 
 
-def _build_bubble(
-    row: ui.element, line: tuple[int, bool, str]
-) -> Show[tuple[int, bool, str]]:
-    # The person is always on the left.
-    row.classes(f"quote {'theirs' if line[1] else 'mine'}")
-    text = add("p", dir="auto")
-    return lambda line: set_text(text, line[2])
+def _base_text(base: Base, lesson: Lesson) -> str:
+    duration = _training_time(base, lesson)
+    known = _("It takes about {duration}.", duration=duration)
+    time = known if duration else _("How long it takes is known when it has begun.")
+    here = _("Everything happens on this computer; you can close this page meanwhile.")
+    return f"{time} {here}"
 
 
-# The folded choices: another model, and which chats it learns from
+def _training_time(base: Base, lesson: Lesson) -> str:
+    if lesson.seconds is None:
+        return ""
+    seconds = base.training_seconds(lesson.seconds)
+    return format_duration(seconds) if seconds else ""
 
 
-class _BaseList:
-    """The models that fit this computer and the language, and your own file."""
+_Option = tuple[Base, Lesson, bool]
+"""A base for a lesson, and whether it is chosen."""
 
-    def __init__(self, on_choose: Show[str]) -> None:
-        """Build the list."""
-        add("p", _("Larger ones write better, and take longer to learn."), "quiet")
-        self._on_choose = on_choose
-        self._list = KeyedList(self._build, lambda item: item[0].id, "div")
-        line_form(
-            _(
-                "The file of a model on this computer, such as {name}",
-                name="model.gguf",
-            ),
-            _("Use it"),
-            lambda path: on_choose(path.strip("\"'")),
-        ).mark("base-file")
 
-    def _build(
-        self, _row: ui.element, item: tuple[Base, bool, str]
-    ) -> Show[tuple[Base, bool, str]]:
-        base = item[0]
+def _build_bases(on_choose: Show[str]) -> Show[tuple[Base, Lesson]]:
+    """Build the models that fit this computer and the language, and an own file."""
+    add("p", _("Larger ones write better, and take longer to learn."), "quiet")
+
+    def build(_row: Element, option: _Option) -> Show[_Option]:
+        base = option[0]
         with add("label", classes="choice"):
             box = add("input", type="radio", name="base", value=base.id)
             with add("span"):
                 add("span", base.name.removesuffix("-Instruct"))
                 details = add("span", classes="quiet details")
-        box.on("change", lambda e: self._on_choose(str(e.args)), js_handler=_CHOSEN)
+        box.on("change", lambda e: on_choose(str(e.args)), js_handler=_CHOSEN)
 
-        def show(item: tuple[Base, bool, str]) -> None:
-            set_prop(box, "checked", item[1])
-            set_text(details, item[2])
+        def show(option: _Option) -> None:
+            box.set_prop("checked", option[2])
+            details.set_text(_base_details(base, option[1]))
 
         return show
 
-    def show(self, chosen: str, lesson: Lesson) -> None:
-        """Show what fits, and which one is chosen."""
+    options = KeyedList(build, lambda option: option[0].id, "div")
+    label = _("The file of a model on this computer, such as {name}", name="model.gguf")
+    form = line_form(label, _("Use it"), lambda path: on_choose(path.strip("\"'")))
+    form.mark("base-file")
+
+    def show(chosen: tuple[Base, Lesson]) -> None:
+        base, lesson = chosen
         fitting = [b for b in fitting_bases() if b.supports_language(lesson.language)]
-        if chosen not in {base.id for base in fitting}:
-            with suppress(LocalServerError):
-                fitting.insert(0, find_base(chosen))
-        self._list.show(
-            (base, base.id == chosen, _base_details(base, lesson)) for base in fitting
-        )
+        if base.id not in {each.id for each in fitting}:
+            fitting.insert(0, base)
+        options.show((each, lesson, each.id == base.id) for each in fitting)
+
+    return show
 
 
 def _base_details(base: Base, lesson: Lesson) -> str:
-    seconds = None
-    if lesson.seconds is not None:
-        seconds = base.training_seconds(lesson.seconds)
-    needed = base.needs_download()
-    language = LanguageName(lesson.language)
+    size = format_size(base.download_bytes())
+    time = _training_time(base, lesson)
     return join_parts(
         _("a tiny model for trying out") if base.is_default else "",
-        _("{size} to download", size=Size(base.download_bytes()))
-        if needed
+        _("{size} to download", size=size)
+        if base.needs_download()
         else _("already on this computer"),
-        _("learns in about {duration}", duration=format_duration(seconds))
-        if seconds
-        else "",
-        ""
-        if base.supports_language(lesson.language)
-        else _("does not speak {language}", language=language),
+        _("learns in about {duration}", duration=time) if time else "",
         _("license: {license}", license=base.license) if base.license else "",
     )
 
 
-def _build_options(session: PageSession, lesson: Lesson) -> None:
-    """Add the form of the chats, and of the replacement of names."""
-    chats = lesson.options.chats
+# Meanwhile: how far the training is
 
-    def apply(values: dict[str, str]) -> None:
-        names = values.get("people", "").splitlines()
-        options = LessonOptions(
-            ChatFilter(
-                include=tuple(filter(None, map(str.strip, names))),
-                without_groups="no_groups" in values,
-                start=_parse_day(values.get("start")),
-                end=_parse_day(values.get("end")),
-            ),
-            redact="redact" in values,
+
+def _build_training(session: PageSession, person: Person) -> _ShowPart:
+    """Build the card of a training: how far it is, its buttons and its curve."""
+    job: Job | None = None
+
+    def pause() -> None:
+        if job is not None:
+            session.teacher.pause(person.key, job)
+
+    def resume() -> None:
+        if job is not None:
+            session.teacher.resume(person.key, job)
+
+    def delete() -> None:
+        if job is not None:
+            ask_to_delete_job(session, job)
+
+    with add("div", classes="card") as card:
+        state = add("p", dir="auto", role="status")
+        bar = add("progress", max=1, aria_label=_("How much it has learned"))
+        failure = FailureBox()
+        with add("div", classes="turns") as sample:
+            add("p", _("What it would answer now, for example:"), "quiet")
+            message = add("p", "", "quote mine", dir="auto")
+            answer = add("p", "", "quote theirs", dir="auto")
+        with add("div", classes="buttons"):
+            pausing = button(_("Pause"), pause, "quiet").mark("pause")
+            resuming = button(_("Continue"), resume, "primary").mark("resume")
+            button(_("Delete …"), delete, "quiet")
+        with fold(_("Details")):
+            details = add("p", classes="quiet")
+            show_curve = _build_curve()
+
+    def show(now: Person, snapshot: Snapshot) -> None:
+        nonlocal job
+        training = now.training
+        card.set_visibility(training is not None)
+        job = training.job if training else None
+        if training is None or job is None:
+            return
+        state.set_text(_state_text(training, snapshot))
+        bar.set_visibility(bool(job.steps))
+        bar.set_prop("value", round(job.step / job.steps, 3) if job.steps else 0)
+        sample.set_visibility(training.sample is not None)
+        texts = training.sample or ("", "")
+        message.set_text(texts[0])
+        answer.set_text(texts[1] or "…")
+        is_failed, is_busy = job.state is State.FAILED, _work(now, snapshot).is_running
+        failure.show(translate_job_error(job.error) if is_failed else None)
+        pausing.set_visibility(job.is_active and not is_busy)
+        can_resume = job.state in {State.PAUSED, State.FAILED} and not is_busy
+        resuming.set_visibility(can_resume)
+        step = _("step {step} of {total}", step=job.step, total=job.steps or 0)
+        details.set_text(join_parts(job.base_model, step if job.steps else ""))
+        show_curve(training.losses)
+
+    return show
+
+
+def _state_text(training: Training, snapshot: Snapshot) -> str:
+    job, left = training.job, time_left(training.seconds_left)
+    if job.state is State.QUEUED:
+        return _queue_text(snapshot)
+    if job.state is State.RUNNING:
+        is_learning = job.step and not training.phase
+        return join_parts(_("Learning") if is_learning else _("Getting ready …"), left)
+    if job.state is State.FAILED:
+        return _("Learning has stopped.")
+    if job.saved_step:
+        return _("Paused. It goes on where it stopped.")
+    return _("Paused. It starts at the beginning.")
+
+
+def _queue_text(snapshot: Snapshot) -> str:
+    if snapshot.stored.queue is QueueState.SUSPENDED:
+        return _(
+            "Waiting: another program that teaches is suspended. Continue that "
+            "program, or end it."
         )
-        session.teacher.choose(lesson.key, options)
-        session.poller.poke()
-
-    with fields_form(apply):
-        with add("label", classes="field"):
-            add("span", _("Only chats with these people: one name a line; empty: all"))
-            people = add("textarea", "\n".join(chats.include), name="people", rows=2)
-            people.props["dir"] = "auto"
-        with ui.element("div").classes("buttons"):
-            for label, name, day in (
-                (_("First day"), "start", chats.start),
-                (_("Last day"), "end", chats.end),
-            ):
-                value = day.isoformat() if day else ""
-                input_field(label, name, value=value, type="date")
-        for label, name, is_on in (
-            (_("Leave out groups"), "no_groups", chats.without_groups),
-            (_("Replace names and numbers"), "redact", lesson.options.redact),
-        ):
-            props = {"checked": True} if is_on else {}
-            input_field(label, name, value="on", type="checkbox", **props)
-        add(
-            "p",
-            _(
-                "The model then learns made-up names and numbers, and uses them. They "
-                "cannot be turned back. Some names may be missed: look at what it "
-                "learns from."
-            ),
-            "quiet",
-        )
-        with ui.element("div").classes("buttons"):
-            add("button", _("Apply"), "quiet", type="submit")
+    for other in snapshot.trainings:
+        if other.job.state is State.RUNNING:
+            name, left = job_person(other.job), time_left(other.seconds_left)
+            if left:
+                return _("Waits until {name} has learned: {left}", name=name, left=left)
+            return _("Waits until {name} has learned.", name=name)
+    return _("Begins soon.")
 
 
-def _parse_day(value: str | None) -> date | None:
-    return date.fromisoformat(value) if value else None
+def _build_curve() -> Show[Sequence[tuple[int, float]]]:
+    with add("div", classes="chart") as box:
+        with ui.element("svg").props("aria-hidden=true") as svg:
+            svg.props('viewBox="0 0 100 100" preserveAspectRatio=none')
+            line = add("polyline")
+        text = add("p", classes="quiet")
+
+    def show(points: Sequence[tuple[int, float]]) -> None:
+        box.set_visibility(bool(points))
+        if points:
+            line.set_prop("points", polyline_points(points))
+            first, last = (
+                current_language().number(points[at][1], "#,##0.0") for at in (0, -1)
+            )
+            words = _("How far off the model is: lower is better.")
+            text.set_text(f"{words} {first} → {last}")
+
+    return show
+
+
+def polyline_points(points: Sequence[tuple[int, float]]) -> str:
+    """Return the points of an SVG polyline in a square of 100 by 100 units."""
+    values = [value for _step, value in points]
+    lowest, last = min(values), points[-1][0]
+    height = max(values) - lowest or 1
+    return " ".join(
+        f"{100 * step / last:.2f},{98 - 96 * (value - lowest) / height:.2f}"
+        for step, value in points
+    )

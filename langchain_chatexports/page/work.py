@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from langchain_chatexports._progress import seconds_left
 from langchain_chatexports.page.errors import Failure, translate_error
 from langchain_chatexports.page.languages import LazyMessage
+
+_Task = Callable[[], object]
 
 
 class _StoppedError(Exception):
@@ -21,9 +24,9 @@ class WorkState:
 
     is_running: bool = False
     title: LazyMessage | None = None
-    unit: str = ""
-    done: int = 0
-    total: int | None = None
+    fraction: float | None = None
+    """How much is done; `None` if its length is not known."""
+
     seconds_left: float | None = None
     error: Failure | None = None
 
@@ -32,9 +35,9 @@ IDLE = WorkState()
 
 
 class Work:
-    """Runs one task at a time in a background thread.
+    """Runs tasks one after another in a background thread.
 
-    `on_change` is called at its start and end, from any thread.
+    `on_change` is called when one starts or ends, from any thread.
     """
 
     def __init__(self, on_change: Callable[[], object] = lambda: None) -> None:
@@ -43,12 +46,12 @@ class Work:
         self.is_running = False
         self._on_change = on_change
         self._lock = threading.Lock()
+        self._tasks: deque[tuple[LazyMessage, _Task]] = deque()
         self._thread: threading.Thread | None = None
         self._is_stopped = threading.Event()
-        self.set_progress(lambda: 0, None)
+        self._set_progress(lambda: 0, None)
 
     def freeze(self) -> WorkState:
-        """Return what screens show now."""
         if not self.is_running:
             return WorkState(error=self.error)
         done = self._done()
@@ -56,42 +59,35 @@ class Work:
         return WorkState(
             is_running=True,
             title=self.title,
-            unit=self._unit,
-            done=done,
-            total=self._total,
+            fraction=round(min(done / self._total, 1), 2) if self._total else None,
             seconds_left=None if left is None else float(round(left)),
         )
-
-    def set_progress(
-        self, done: Callable[[], int], total: int | None, unit: str = ""
-    ) -> None:
-        """Set the progress: a function that returns the count, a total and a unit."""
-        self._done, self._total, self._unit = done, total, unit
-        self._started = time.monotonic()
 
     @contextmanager
     def watch(
         self, unit: str, done: Callable[[], int], total: int | None
     ) -> Iterator[None]:
         """Show progress while a block runs; see `Watch`."""
-        self.set_progress(done, total, unit)
+        del unit
+        self._set_progress(done, total)
         try:
             yield
         finally:
-            self.set_progress(lambda: 0, None)
+            self._set_progress(lambda: 0, None)
 
-    def start(self, title: LazyMessage, work: Callable[[], None]) -> bool:
-        """Start a task unless another one is running; return whether it was started."""
+    def start(self, title: LazyMessage, task: _Task, *, waits: bool = False) -> bool:
+        """Start a task; if one is running, it waits or is refused, which is `False`."""
         with self._lock:
-            if self.is_running:
+            if self.is_running and not waits:
                 return False
+            self._tasks.append((title, task))
+            if self.is_running:
+                return True
             self.is_running = True
         self.title, self.error = title, None
-        self.set_progress(lambda: 0, None)
         self._is_stopped.clear()
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self._on_change()
         return True
 
     def stop(self) -> None:
@@ -104,17 +100,28 @@ class Work:
             raise _StoppedError
 
     def join(self, seconds: float) -> None:
-        """Wait up to `seconds` for the task to finish."""
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except _StoppedError:
-            self.error = None
-        except Exception as error:  # noqa: BLE001 - its text can quote chats.
-            self.error = translate_error(error)
-        finally:
-            self.is_running = False
+    def _set_progress(self, done: Callable[[], int], total: int | None) -> None:
+        self._done, self._total, self._started = done, total, time.monotonic()
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
             self._on_change()
+            try:
+                task()
+            except _StoppedError:
+                pass
+            except Exception as error:  # noqa: BLE001 - its text can quote chats.
+                self.error = translate_error(error)
+            self._is_stopped.clear()
+        self._on_change()
+
+    def _next(self) -> _Task | None:
+        with self._lock:
+            self.is_running = bool(self._tasks)
+            if not self._tasks:
+                return None
+            self.title, task = self._tasks.popleft()
+            return task

@@ -30,8 +30,8 @@ def test_files_and_folders_can_be_dropped_anywhere(
     browser.see("663 messages")
     browser.see("This does not look like a chat.")
     browser.see("This is a photo, not a chat.")
-    browser.see("You have already added same.db.")
-    browser.see("Holidays is empty, or contains only photos and videos: skipped.")
+    browser.see("You have already added this file.")
+    browser.see("It is empty, or contains only photos and videos.")
     assert "/copies/" not in browser.text
     browser.assert_accessible()
     browser.look_as(390, 844, is_dark=True)

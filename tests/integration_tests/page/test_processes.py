@@ -50,7 +50,7 @@ def test_page_that_trains_and_answers_has_two_children(
         wait(lambda: session.read().stored.jobs[0].step)
         asyncio.run(_talk(session))
         children = [c for c in this.children(recursive=True) if c.pid not in before]
-        assert session.snapshot.jobs[0].state is State.RUNNING
+        assert session.stored.snapshot.jobs[0].state is State.RUNNING
         assert len(children) == 2  # The trainer and llama.cpp.
     _, alive = psutil.wait_procs(children, timeout=_SECONDS)
     assert not alive

@@ -97,7 +97,7 @@ def test_two_tabs_play_one_game_with_hostile_messages(
     other.open(shared.next_link())
     other.go(f"tell-apart/{person_key(_NAME)}")
     one.assert_accessible()
-    one.click("Stop")
+    one.click("Stop the game")
     one.see("Stop this game? Your guesses will be lost.")
     wait(lambda: one.focused == "Cancel")
     one.key(Keys.ESCAPE)

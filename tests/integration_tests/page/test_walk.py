@@ -24,7 +24,6 @@ _PICTURES = {
     "10-settings-390-dark": "page-settings",
 }
 _KEY = person_key("Ben Cole")
-_FOLDED = "Another model", "Leave out chats, or replace names"
 _WORDS = (
     "Bring Find Paint Sell Mend Wash Keep Send",
     "our your her his that this",
@@ -84,8 +83,7 @@ def test_all_screens_are_accessible(
     browser.see("Teach it")
     browser.click("What it learns from")
     walkthrough.check("03-teach")
-    for name in _FOLDED:
-        browser.click(name)
+    browser.click("Another model")
     walkthrough.check("04-teach-open")
     browser.click("Teach it")
     browser.see("Learning")
@@ -133,5 +131,5 @@ def _forget(walkthrough: _Walkthrough) -> None:
     browser.see("What stays: your chats")
     walkthrough.check("12-delete")
     browser.click_in_dialog("Delete")
-    browser.see("Deleted: The model Ben Cole")
+    browser.see("Deleted.")
     walkthrough.check("13-forgotten")

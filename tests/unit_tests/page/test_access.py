@@ -1,20 +1,13 @@
-"""Access to the page: links, cookies, hosts, headers and error pages."""
+"""Access to the page: links, cookies, hosts and headers."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from langchain_chatexports._locks import ProcessLock
-from langchain_chatexports.page.access import (
-    OneTimeLinks,
-    PageAccess,
-    add_error_pages,
-)
+from langchain_chatexports.page.access import OneTimeLinks, PageAccess
 from langchain_chatexports.page.server import find_running_page
 
 PORT = 8123
@@ -36,11 +29,11 @@ class _Page:
 
 
 class _Visit:
-    def __init__(self, app: Any = None) -> None:
+    def __init__(self) -> None:
         self.tokens: list[str] = []
         self.links = OneTimeLinks(self.tokens.append)
         self.links.renew()
-        self.page = app or _Page()
+        self.page = _Page()
         self.access = PageAccess(self.page, self.links)
 
     @property
@@ -149,29 +142,6 @@ async def test_page_loads_nothing_from_elsewhere() -> None:
     assert "connect-src 'self'" in policy
     assert "http" not in policy
     assert headers["cache-control"] == "no-store"
-
-
-@pytest.mark.parametrize(
-    ("path", "shown"), [("none", "There is nothing here"), ("bad", "went wrong")]
-)
-async def test_error_page_has_a_sentence_and_the_way_back(
-    caplog: pytest.LogCaptureFixture, path: str, shown: str
-) -> None:
-    async def fail(*_: object) -> Response:
-        msg = "a private message"
-        raise ValueError(msg)
-
-    app = Starlette(routes=[Route("/bad", fail)])
-    add_error_pages(app)
-    visit = _Visit(app)
-    own = f"{visit.links.path}/{path}"
-    status, headers, body = await visit(path=own, cookie=visit.cookie)
-    assert status == (404 if path == "none" else 500)
-    assert shown in body.decode()
-    assert f'href="{visit.links.path}/"' in body.decode()
-    assert "default-src 'none'" in headers["content-security-policy"]
-    assert "private" not in f"{body!r}{caplog.text}"
-    assert ("ValueError" in caplog.text) == (path == "bad")
 
 
 def test_second_start_reads_the_link_of_a_running_page(tmp_path: Path) -> None:

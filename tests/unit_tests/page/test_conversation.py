@@ -348,7 +348,9 @@ async def test_local_model_that_fits_is_offered_too(
     monkeypatch.setattr(Base, "needs_download", lambda base: base.id == "big/base")
     talk = await open_talk(german, "Mama")
     await until(lambda: talk.state.offer is not None)
-    talk.use_local()
+    assert talk.state.offer is not None
+    assert talk.state.offer.local is not None
+    talk.use_base(talk.state.offer.local)
     talk.send("Hallo")
     await until(lambda: len(talk.state.messages) == 2)
     assert talk.state.offer is None  # It is not offered again.
@@ -368,7 +370,7 @@ async def test_talk_without_training_outlives_its_export(
     other = await open_talk(german, "Jonas")
     assert texts(other) == []  # Another person has another talk.
     assert len(texts(talk)) == 2
-    german.clear()
+    german.exports.clear()
     await german.poller.refresh()
     person = find_person(german.published.value, talk.person.key)
     assert person is not None
@@ -380,7 +382,7 @@ async def test_talk_without_training_outlives_its_export(
 async def test_talk_goes_on_with_the_model_that_was_trained(
     rosa: Model, session: PageSession
 ) -> None:
-    people = session.talks.people
+    people = session.stored.people_talks
     people.save("1", [Turn("before", "yes")], person="Rosa")
     talk = await open_talk(session, "Rosa")
     assert texts(talk) == [("me", "before"), ("model", "yes")]

@@ -85,10 +85,10 @@ async def test_full_disk_keeps_the_text(
     await user.should_see("What would Rosa write?")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        user.find(marker="edit").trigger("submit", {"line": "always"})
+        user.find(marker="edit").trigger("submit", "always")
         await user.should_see("The disk is full", retries=50)
     await user.should_see("What would Rosa write?")
-    user.find(marker="edit").trigger("submit", {"line": "always"})
+    user.find(marker="edit").trigger("submit", "always")
     await until(lambda: kept(rosa) == [("tea?", "never", "always")])
     await user.should_see("✎", retries=50)
     await user.should_not_see("What would Rosa write?")

@@ -12,11 +12,11 @@ import pytest
 from langchain_core.chat_sessions import ChatSession
 
 from langchain_chatexports.chat_loaders.imessage import IMessageChatLoader
+from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.local_server import DiskFullError
 from langchain_chatexports.page.errors import translate_error
-from langchain_chatexports.page.exports import ExportList
-from langchain_chatexports.page.uploads import Uploads
+from langchain_chatexports.page.exports import ExportList, count_senders, owner_keys
 from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.unit_tests.builders.whatsapp import WhatsAppChat, write_pair_chat
 
@@ -38,12 +38,11 @@ def _add(exports: ExportList, *paths: Path) -> None:
 def _drop(exports: ExportList, path: Path, batch: str = "1") -> None:
     """Upload a file, or the files of a folder, as the browser does."""
     files = [path] if path.is_file() else sorted(path.rglob("*"))
-    uploads = Uploads(exports)
     for file in filter(Path.is_file, files):
-        upload = uploads.receive_file(batch, str(file.relative_to(path.parent)))
-        assert upload is not None
-        shutil.copy(file, upload[1])
-    uploads.finish(batch, path.name)
+        target = exports.receive_file(batch, str(file.relative_to(path.parent)))
+        assert target is not None
+        shutil.copy(file, target)
+    exports.end_upload(batch, path.name)
     exports.join(_SECONDS)
 
 
@@ -58,15 +57,14 @@ def _copies(exports: ExportList) -> list[Path]:
 def test_exports_are_added_and_removed(exports: ExportList, tmp_path: Path) -> None:
     _add(exports, write_messenger(tmp_path / "hogwarts"))
     _add(exports, write_imessage(tmp_path / "chat.db"))
-    assert exports.contents is not None
-    platforms = [summary.platform for summary in exports.contents.summaries]
+    platforms = [card.summary and card.summary.platform for card in exports.cards]
     assert platforms == ["facebook_messenger", "imessage"]
-    assert exports.contents.senders["Hare"] > 0
-    assert exports.contents.owners == []
-    exports.remove(exports.cards[1].id)
-    assert exports.contents.owners == ["Harry Potter"]
+    assert count_senders(exports.cards)["Hare"] > 0
+    assert owner_keys(exports.cards) == {name_key("Harry Potter")}
     exports.remove(exports.cards[0].id)
-    assert exports.contents is None
+    assert owner_keys(exports.cards) == set()
+    exports.remove(exports.cards[0].id)
+    assert count_senders(exports.cards) == {}
 
 
 def test_bad_file_does_not_affect_others(exports: ExportList, tmp_path: Path) -> None:
@@ -123,12 +121,17 @@ def test_same_export_is_added_once(exports: ExportList, tmp_path: Path) -> None:
     _drop(exports, folder, "4")
     path = exports.cards[0].paths[0]
     _add(exports, path)
-    assert _states(exports) == [("chat.db", "read"), ("hogwarts", "read")]
-    assert [*map(str, exports.notes)] == [
-        f"You have already added {name}." for name in ("copy.db", "hogwarts", "chat.db")
+    _drop(exports, folder, "5")
+    names = "copy.db", "hogwarts", "chat.db"
+    assert _states(exports) == [
+        *(("chat.db", "read"), ("hogwarts", "read")),
+        *((name, "repeated") for name in names),
     ]
     assert path.exists()
     assert len(_copies(exports)) == 1 + len([*folder.rglob("*.json")])
+    # Without the chats, it would be untrue.
+    exports.remove(exports.cards[0].id)
+    assert _states(exports) == [("hogwarts", "read")]
 
 
 def test_messages_of_two_exports_are_counted_once(
@@ -187,35 +190,32 @@ def test_failed_or_canceled_upload_leaves_no_copy(
     _drop(exports, tmp_path / "notes.txt")
     assert _states(exports) == [("notes.txt", "failed")]
     assert not _copies(exports)
-    uploads = Uploads(exports)
-    upload = uploads.receive_file("2", "half.zip")
-    assert upload is not None
-    card_id, target = upload
+    target = exports.receive_file("2", "half.zip")
+    assert target is not None
     target.write_bytes(b"PK")
-    exports.remove(card_id)
-    assert uploads.receive_file("2", "half.zip") is None
-    uploads.finish("2", "half.zip")
+    exports.remove(exports.cards[-1].id)
+    assert exports.receive_file("2", "half.zip") is None
+    assert not exports.count_bytes("2", 1)
+    exports.end_upload("2", "half.zip")
     assert not _copies(exports)
+    assert _states(exports) == [("notes.txt", "failed")]
+
+
+def test_folder_of_photos_is_said(exports: ExportList) -> None:
+    exports.end_upload("1", "Holidays")
+    assert _states(exports) == [("Holidays", "failed")]
+    assert "only photos and videos" in str(exports.cards[0].work.error)
 
 
 def test_aborted_upload_is_said(exports: ExportList) -> None:
-    uploads = Uploads(exports)
-    upload = uploads.receive_file("1", "half.zip")
-    assert upload is not None
-    assert uploads.count_bytes(upload[0], 2)
+    assert exports.receive_file("1", "half.zip")
+    assert exports.count_bytes("1", 2)
     (card,) = exports.cards
     assert (card.state, card.copied_bytes) == ("copying", 2)
-    uploads.abort("1")
+    exports.abort_upload("1")
     (card,) = exports.cards
     assert card.state == "failed"
     assert "The file was not copied completely" in str(card.work.error)
-
-
-def test_warnings_omit_copy_paths(exports: ExportList, tmp_path: Path) -> None:
-    _drop(exports, write_imessage(tmp_path / "chat.db"))
-    path = exports.cards[0].paths[0]
-    exports.add_warning(UserWarning(f"{path} is odd."))
-    assert exports.warnings == ["chat.db is odd."]
 
 
 def test_card_lists_skipped_files(
@@ -240,25 +240,8 @@ def test_card_lists_skipped_files(
         _add(exports, several)
     names = [card.skipped_files for card in exports.cards]
     assert names == [("WhatsApp Chat with Cleo.txt",), ("recipe.pdf",), ()]
-    # Other warnings have sentences of the page.
-    assert [len(card.warnings) for card in exports.cards] == [1, 1, 0]
-
-
-def test_chat_from_two_phones_is_found(exports: ExportList, tmp_path: Path) -> None:
-    mine = write_pair_chat(tmp_path / "WhatsApp Chat with Mum.txt", "Mum", "Jo")
-    hers = write_pair_chat(
-        tmp_path / "WhatsApp Chat with Jo K.txt", "Petra", "Jo K", first=12
-    )
-    other = WhatsAppChat.android().says("Al", "This is another.").says("Jo", "It is.")
-    _add(exports, mine, hers, other.to_file(tmp_path / "WhatsApp Chat with Al.txt"))
-    assert exports.contents is not None
-    (pair,) = exports.contents.duplicates
-    assert {pair.first.title, pair.second.title} == {"Mum", "Jo K"}
-    assert pair.chat_to_exclude("Petra").title == "Mum"
-    assert pair.chat_to_exclude("Mum").title == "Jo K"
-    assert pair.chat_to_exclude("") == pair.second
-    for name in ("Mum", "Jo K"):
-        assert pair.chat_to_exclude("", [name]).title != name
+    # These warnings have sentences of the page.
+    assert not any(card.warnings for card in exports.cards)
 
 
 @pytest.mark.parametrize(
@@ -283,9 +266,9 @@ def test_dropped_file_stays_in_its_folder(
     "path", ["../../../etc/passwd", "a/../../../b.json", "/etc/passwd", "a//b/../c"]
 )
 def test_dropped_folder_stays_in_copies(exports: ExportList, path: str) -> None:
-    upload = Uploads(exports).receive_file("1", path)
-    assert upload is not None
-    assert upload[1].resolve().is_relative_to(exports._folder.resolve())
+    target = exports.receive_file("1", path)
+    assert target is not None
+    assert target.resolve().is_relative_to(exports._folder.resolve())
 
 
 def test_typed_path_is_never_deleted(exports: ExportList, tmp_path: Path) -> None:

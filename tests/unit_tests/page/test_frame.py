@@ -81,23 +81,23 @@ async def test_persons_of_exports_and_models_are_listed(
     await user.should_see("Tim", retries=50)
 
 
-async def test_dialog_gives_the_text_of_its_field(user: User) -> None:
-    given: list[str] = []
+async def test_dialog_asks_before_a_deletion(user: User) -> None:
+    deleted: list[bool] = []
 
-    def rename() -> None:
-        ask("Rename?", "Save", given.append, label="Name", value="Rosa")
+    def delete() -> None:
+        ask("Delete?", "Delete", lambda: deleted.append(True))
 
     def show() -> None:
-        button("Rename", rename).mark("rename")
+        button("Delete", delete).mark("delete")
 
-    ui.page("/rename")(show)
-    await user.open("/rename")
-    user.find(marker="rename").click()
-    user.find(marker="rename").click()  # A double click opens one dialog.
+    ui.page("/delete")(show)
+    await user.open("/delete")
+    user.find(marker="delete").click()
+    user.find(marker="delete").click()  # A double click opens one dialog.
     assert len(user.find(marker="ask").elements) == 1
-    user.find(marker="ask").trigger("close", ["confirm", "Rosa 2"])
-    assert given == ["Rosa 2"]
+    user.find(marker="ask").trigger("close", "confirm")
+    assert deleted == [True]
     await user.should_not_see(marker="ask")
-    user.find(marker="rename").click()
-    user.find(marker="ask").trigger("close", ["", "Rosa 3"])
-    assert given == ["Rosa 2"]
+    user.find(marker="delete").click()
+    user.find(marker="ask").trigger("close", "")
+    assert deleted == [True]

@@ -16,6 +16,7 @@ from langchain_chatexports.page.people import list_people, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.saved_talks import TalkFolder, model_talks
+from tests.unit_tests.builders.workspaces import add_job
 from tests.unit_tests.page.test_conversation import until
 
 _TALK = f"/talk/{person_key('Rosa')}"
@@ -108,7 +109,7 @@ async def test_chat_is_deleted_after_a_question(rosa: Model, user: User) -> None
     await user.open(_TALK)
     await user.should_see("hello")
     user.find("Delete chat …").click()
-    user.find(marker="ask").trigger("close", ["confirm", ""])
+    user.find(marker="ask").trigger("close", "confirm")
     await user.should_see("This is a model that writes like Rosa", retries=50)
     assert model_talks(rosa).list() == []
 
@@ -120,12 +121,12 @@ async def test_bubble_menu_edits_and_deletes(rosa: Model, user: User) -> None:
     await user.should_see("second")
     user.find(marker="bubble-menu").trigger("pick", ["delete", "2"])
     await user.should_see("Delete this message and all that follows?")
-    user.find(marker="ask").trigger("close", ["confirm", ""])
+    user.find(marker="ask").trigger("close", "confirm")
     await user.should_not_see("second", retries=50)
     user.find(marker="bubble-menu").trigger("pick", ["edit", "1"])
     await user.should_see("Later messages are removed")
     await user.should_see("hi")  # Only the own message is a field.
-    user.find(marker="edit").trigger("submit", {"line": "good evening"})
+    user.find(marker="edit").trigger("submit", "good evening")
     await user.should_see("good evening", retries=50)
     await user.should_not_see("Later messages are removed")
 
@@ -238,3 +239,14 @@ async def test_missing_network_is_said(
     user.find("Download").click()
     await user.should_see("no connection to huggingface.co", retries=100)
     await user.should_see("Try the download again")
+
+
+@pytest.mark.asyncio
+async def test_why_nobody_answers_yet_is_said(user: User, session: PageSession) -> None:
+    hyperparameters = {"steps": 500, "step_seconds": 0.05}
+    metadata = {"langchain_chatexports_person": "Rosa"}
+    job = add_job(session.workspace, hyperparameters=hyperparameters, metadata=metadata)
+    await user.open(_TALK)
+    await user.should_see("This person is still learning.")
+    session.workspace.jobs.pause(job.id)
+    await user.should_see("Learning has stopped.", retries=50)

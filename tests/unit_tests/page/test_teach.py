@@ -1,7 +1,6 @@
 """The sheet of a person: what a model learns from, and its training."""
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,12 +11,10 @@ from langchain_chatexports._progress import Watch
 from langchain_chatexports.local_server import Base, DiskFullError, Model, State
 from langchain_chatexports.page import lessons
 from langchain_chatexports.page.errors import translate_job_error
-from langchain_chatexports.page.lessons import Lesson, LessonOptions
+from langchain_chatexports.page.lessons import Lesson
 from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.training_card import polyline_points
-from langchain_chatexports.workflows.chat_filter import ChatFilter
-from langchain_chatexports.workflows.prepare import prepare
+from langchain_chatexports.page.teach import polyline_points
 from tests.unit_tests.builders.waiting import wait_until
 from tests.unit_tests.builders.whatsapp import write_pair_chat
 from tests.unit_tests.builders.workspaces import add_job
@@ -36,11 +33,7 @@ def messenger(session: PageSession) -> PageSession:
     return session
 
 
-def _read(
-    session: PageSession, name: str = _HARRY, options: LessonOptions | None = None
-) -> Lesson:
-    if options is not None:
-        session.teacher.choose(person_key(name), options)
+def _read(session: PageSession, name: str = _HARRY) -> Lesson:
     assert session.teacher.prepare(person_key(name), name)
     session.teacher.preparing.join(_SECONDS)
     return session.teacher.lessons[person_key(name)]
@@ -69,43 +62,17 @@ def test_days_are_those_of_the_exports_with_the_person(
     assert (lesson.first.year, lesson.last.year) == (2023, 2023)
 
 
-def test_names_can_be_replaced(messenger: PageSession) -> None:
-    lesson = _read(messenger, options=LessonOptions(redact=True))
-    assert lesson.data is not None
-    assert "Harry" not in f"{lesson.data.examples} {lesson.data.person}"
-    # Another choice does not change the stand-in.
-    chats = ChatFilter(without_groups=True)
-    again = _read(messenger, options=LessonOptions(chats, redact=True))
-    assert again.data is not None
-    assert again.data.person == lesson.data.person
-    # Names stay replaced when another export is added.
-    messenger.teacher.forget_lessons()
-    assert _read(messenger).options.redact
-
-
-def test_what_is_chosen_while_chats_are_read_holds(messenger: PageSession) -> None:
-    teacher, key = messenger.teacher, person_key(_HARRY)
-    assert teacher.prepare(key, _HARRY)
-    # In another tab: what is read now does not count.
-    teacher.choose(key, LessonOptions(redact=True))
-    teacher.preparing.join(_SECONDS)
-    assert key not in teacher.lessons
-    assert _read(messenger).options.redact
-
-
-@pytest.mark.parametrize(
-    ("name", "chats", "reason"),
-    [
-        (_HARRY, ChatFilter(end=date(1990, 1, 1)), "nothing to learn from"),
-        ("Nobody", ChatFilter(), "no messages of this person"),
-    ],
-)
-def test_missing_messages_are_said(
-    messenger: PageSession, name: str, chats: ChatFilter, reason: str
-) -> None:
-    failure = _read(messenger, name, LessonOptions(chats)).failure
+def test_missing_messages_are_said(messenger: PageSession) -> None:
+    failure = _read(messenger, "Nobody").failure
     assert failure is not None
-    assert reason in str(failure.message)
+    assert "no messages of this person" in str(failure.message)
+
+
+def test_lesson_of_removed_chats_is_forgotten(messenger: PageSession) -> None:
+    assert messenger.teacher.prepare(_KEY, _HARRY)
+    messenger.exports.clear()
+    messenger.teacher.preparing.join(_SECONDS)
+    assert messenger.teacher.lessons == {}
 
 
 def test_unexpected_error_is_said_once(
@@ -117,21 +84,6 @@ def test_unexpected_error_is_said_once(
     monkeypatch.setattr(lessons, "prepare", fail)
     # A lesson that was not read is read again and again.
     assert _read(messenger).failure is not None
-
-
-def test_chat_from_two_phones_is_learned_once(
-    session: PageSession, tmp_path: Path
-) -> None:
-    mine = write_pair_chat(tmp_path / "WhatsApp Chat with Mum.txt", "Mum", "Jo")
-    hers = write_pair_chat(tmp_path / "WhatsApp Chat with Jo.txt", "Petra", "Jo")
-    counts = []
-    for added, people in (([mine], ()), ([hers], ()), ([], ("Mum",))):
-        session.exports.add(added)
-        session.exports.join(_SECONDS)
-        options = session.teacher.prepare_options("Jo", ChatFilter(include=people))
-        counts.append(len(prepare(session.exports.paths(), options).examples))
-    assert counts[0] > 0
-    assert len({*counts}) == 1
 
 
 def _train(session: PageSession, base: str | None = None) -> None:
@@ -146,9 +98,9 @@ def test_base_is_downloaded_before_training(
     work = messenger.teacher.training
 
     def download(base: Base, watch: Watch, check: Callable[[], None]) -> None:
-        with watch("MB", lambda: 7, 2610):
+        with watch("MB", lambda: 500, 2000):
             state = work.freeze()
-            calls.append((base.id, str(state.title), state.done, state.total))
+            calls.append((base.id, str(state.title), state.fraction))
         check()
         messenger.teacher.stop_preparing()
         check()
@@ -156,7 +108,7 @@ def test_base_is_downloaded_before_training(
     monkeypatch.setattr(lessons, "download_base", download)
     _train(messenger, "Qwen/Qwen3.5-0.8B")
     title = "Downloading the language model, once"
-    assert calls == [("Qwen/Qwen3.5-0.8B", title, 7, 2610)]
+    assert calls == [("Qwen/Qwen3.5-0.8B", title, 0.25)]
     assert work.error is None
     assert messenger.workspace.jobs.list() == ()
 
@@ -165,9 +117,9 @@ def test_training_makes_one_model(messenger: PageSession) -> None:
     _train(messenger)
     assert messenger.teacher.training.error is None
     (model,) = wait_until(lambda: messenger.read().stored.models)
-    assert (model.person, messenger.teacher.learned_key) == (_HARRY, "")
+    assert model.person == _HARRY
     _train(messenger)
-    assert messenger.teacher.learned_key == person_key(_HARRY)
+    assert "already learned exactly this" in str(messenger.teacher.training.error)
     assert len(messenger.workspace.jobs.list()) == 1
 
 
@@ -205,7 +157,8 @@ def test_paused_training_continues_from_its_save(session: PageSession) -> None:
     assert session.teacher.resume(_KEY, paused)
     session.teacher.training.join(_SECONDS)
     wait_until(lambda: session.read().stored.jobs[0].step > paused.saved_step)
-    steps = [event.step for event in session.stored.progress(job).steps]
+    (training,) = session.read().trainings
+    steps = [step for step, _loss in training.losses]
     assert steps == sorted({*steps})
 
 
@@ -234,9 +187,8 @@ def test_failure_is_recognized_by_its_code(code: str, sentence: str) -> None:
 
 def test_curve_fills_the_square() -> None:
     points = [(1, 4.0), (2, 3.0), (4, 2.0)]
-    curve = polyline_points(points, 4, [4.0, 3.0, 2.0])
-    assert curve == "25.00,2.00 50.00,50.00 100.00,98.00"
-    assert polyline_points([(1, 4.0)], 1, [4.0]) == "100.00,98.00"
+    assert polyline_points(points) == "25.00,2.00 50.00,50.00 100.00,98.00"
+    assert polyline_points([(1, 4.0)]) == "100.00,98.00"
 
 
 @pytest.mark.asyncio
@@ -255,7 +207,7 @@ async def test_one_button_teaches(user: User, messenger: PageSession) -> None:
 async def test_own_file_is_refused_with_a_reason(
     user: User, messenger: PageSession
 ) -> None:
-    assert messenger.exports.contents is not None
+    assert messenger.exports.paths()
     await user.open(f"/teach/{_KEY}")
     await user.should_see("and teach it", retries=100)
     user.find(marker="base-file").trigger("submit", "/nowhere/model.gguf")

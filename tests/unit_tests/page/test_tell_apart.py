@@ -106,7 +106,7 @@ def test_game_stops_between_answers(
         (6, 8, "6 of 8: too few to say."),
         (4, 4, "4 of 4: too few to say."),
         (8, 8, "8 of 8: you can tell the model from Rosa."),
-        (20, 40, "20 of 40: hardly better than luck."),
+        (12, 20, "12 of 20: too few to say."),
     ],
 )
 def test_result_claims_no_more_than_pairs_can_show(
@@ -151,7 +151,11 @@ async def test_game_says_right_or_wrong_at_once(
     await user.should_see("Pair 2 of", retries=20)
     user.find(marker=f"reply-{1 - pair.real}").click()
     await user.should_see("✗ No", retries=20)
-    assert session.published.value.game.model == playable.name
+    game = session.published.value.game
+    assert game.model == playable.name
+    # Another game must wait.
+    assert not session.game.play(playable, 10)
+    assert session.game.freeze().pairs == game.pairs
 
 
 @pytest.mark.asyncio
