@@ -20,6 +20,8 @@ from langchain_chatexports.local_server.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
+# The first start with a base derives its template and converts a .gguf file.
+_STARTUP_SECONDS = 300
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 
@@ -56,7 +58,6 @@ class LocalServer:
         aliases: Mapping[str, str] | None = None,
         threads: int | None = None,
         runs_jobs: bool = True,
-        startup_timeout: float = 300,
     ) -> None:
         """Initialize the server; `start`, or a `with` statement, starts it.
 
@@ -72,9 +73,6 @@ class LocalServer:
             threads: The number of CPU threads; `None` for the number of physical cores.
             runs_jobs: Whether to run jobs, also those that an earlier process left.
                 If not, they wait for a process that does.
-            startup_timeout: Seconds to wait for startup, excluding the download of a
-                hub model. The first start with a base derives its template and converts
-                a `.gguf` file (about 20 seconds).
 
         Raises:
             LocalServerError: If the base is missing, a setting is out of range, or the
@@ -91,7 +89,6 @@ class LocalServer:
         self.api_key: str = api_key or secrets.token_urlsafe(32)
         self.engine = ""
         self._port, self._threads = port, threads
-        self._startup_timeout = startup_timeout
         self._server: ServerThread | None = None
         self._queue: Queue | None = None
         if runs_jobs:
@@ -147,7 +144,7 @@ class LocalServer:
         )
         server = ServerThread(app, self._port, ws="none")
         try:
-            server.start(self._startup_timeout)
+            server.start(_STARTUP_SECONDS)
         except LocalServerError:
             if failures:
                 raise failures[0] from None

@@ -34,15 +34,14 @@ def has_nvidia_driver() -> bool:
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Raise a `MemoryError` when torch's memory runs out, on any device."""
-    import torch
-
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryError from error
     except RuntimeError as error:
+        from torch import OutOfMemoryError
+
         # The allocator of CPUs has no class and no code: `alloc_cpu.cpp`.
-        if "DefaultCPUAllocator: can't allocate memory" in str(error):
+        is_cpu = "DefaultCPUAllocator: can't allocate memory" in str(error)
+        if is_cpu or isinstance(error, OutOfMemoryError):
             raise MemoryError from error
         raise
 

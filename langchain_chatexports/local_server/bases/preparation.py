@@ -7,6 +7,7 @@ inference with transformers. Conversions run in child processes to free their me
 
 import hashlib
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,7 @@ def _read_header(file: Path) -> GGUFHeader:
 
 def _convert(file: str, directory: str, with_weights: bool) -> None:
     """Convert a `.gguf` file to transformers' format."""
+    import gguf
     import numpy as np
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -185,6 +187,9 @@ def _convert(file: str, directory: str, with_weights: bool) -> None:
     # The package `gguf` creates an array for each token; plain arrays are four times as
     # fast as memory maps.
     np.memmap = lambda *args, **kwargs: np.asarray(memmap(*args, **kwargs))  # type: ignore[assignment,misc]
+    # transformers reads the header three times, and lists all names for each module.
+    for function in ("GGUFReader", "get_tensor_name_map"):
+        setattr(gguf, function, cache(getattr(gguf, function)))
     options: dict[str, Any] = {"gguf_file": source.name, "trust_remote_code": False}
     folder = str(source.parent)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=target) as temporary:

@@ -12,21 +12,28 @@ import random
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_chatexports._terminal import plural
 from langchain_chatexports._tokens import reply_token_limit
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server.bases.base import find_base
+from langchain_chatexports.local_server.bases.base import Base, find_base
 from langchain_chatexports.local_server.bases.cache import read_json, write_json
 from langchain_chatexports.local_server.bases.devices import (
     choose_device,
     choose_dtype,
     memory_errors,
 )
-from langchain_chatexports.local_server.bases.gguf import write_adapter
+from langchain_chatexports.local_server.bases.gguf import (
+    find_gguf,
+    load_matrices,
+    write_adapter,
+)
 from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
 from langchain_chatexports.local_server.bases.labels import (
     IGNORED,
@@ -36,6 +43,7 @@ from langchain_chatexports.local_server.bases.labels import (
     label_examples,
 )
 from langchain_chatexports.local_server.bases.preparation import (
+    complete_base,
     find_directory,
     load_tokenizer,
 )
@@ -62,6 +70,9 @@ if TYPE_CHECKING:
     from langchain_chatexports.local_server.workspace import Job
 
 _MAX_EXAMPLE_TOKENS = 1024
+# Up to this length, torch's own attention takes up to three times as long in bfloat16
+# on a CPU, because its products are in float32. The plain one needs more memory.
+_EAGER_TOKENS = 512
 _WARMUP_RATIO = 0.05
 # Not measured.
 _METAL_STEP = 64
@@ -93,14 +104,11 @@ def train_lora(
         InvalidExamplesError: If examples have messages that the base does not support.
         BaseMissingError: If the base is gone, incomplete or cannot be trained.
     """
-    try:
+    progress.log("Loading the base model", kind="phase", phase="base")
+    with _base_errors(job):
         base = find_base(job.base)
         directory = find_directory(base)
-        tokenizer, _ = load_tokenizer(directory)
-        template = read_template(directory)
-    except (LocalServerError, TemplateError, OSError) as error:
-        msg = f"{job.base_model} cannot be trained: {error}"
-        raise BaseMissingError(msg) from error
+        tokenizer, template = _prepare(base, directory)
     max_length = min(_MAX_EXAMPLE_TOKENS, template.context)
     splits = {"training_file": examples}
     if held_out := settings.get("validation_examples"):
@@ -126,14 +134,12 @@ def train_lora(
         seed=job.seed % 2**32,  # NumPy only accepts 32-bit seeds.
     )
     progress.record(**_results(training))
-    progress.log("Loading the base model", kind="phase", phase="base")
     dtype = settings.get("dtype") or _choose_dtype(progress.folder, device)
-    try:
+    with _base_errors(job):
         model = load_base(directory, device, dtype)
+        if (device, dtype) == ("cpu", "bfloat16") and training.longest <= _EAGER_TOKENS:
+            model.set_attn_implementation("eager")
         model = _add_adapter(model, training.seed)
-    except (LocalServerError, OSError) as error:
-        msg = f"{job.base_model} cannot be trained: {error}"
-        raise BaseMissingError(msg) from error
     adapter = (each for each in model.parameters() if each.requires_grad)
     progress.require_space(save_bytes(sum(each.nbytes for each in adapter)))
     if not _train(training, model, tokenizer, template):
@@ -155,6 +161,42 @@ def train_lora(
     return folder
 
 
+@contextmanager
+def _base_errors(job: "Job") -> Iterator[None]:
+    """Raise errors of the base as the job's."""
+    try:
+        yield
+    except (LocalServerError, TemplateError, OSError) as error:
+        msg = f"{job.base_model} cannot be trained: {error}"
+        raise BaseMissingError(msg) from error
+
+
+def _prepare(base: Base, directory: Path) -> tuple[Any, ChatTemplate]:
+    """Return a base's tokenizer and template; child processes prepare the rest.
+
+    This process imports the libraries meanwhile. Afterwards its memory is for training.
+    """
+    with ThreadPoolExecutor() as threads:
+        imports = threads.submit(_import_libraries)
+        complete_base(directory, weights=True)
+        threads.submit(_compare_weights, base)
+        template = read_template(directory)
+        imports.result()
+    return load_tokenizer(directory)[0], template
+
+
+def _import_libraries() -> None:
+    import_module("peft")
+    import_module("langchain_chatexports.local_server.training.steps")
+
+
+def _compare_weights(base: Base) -> None:
+    """Compare a base with its .gguf file, which its adapters need."""
+    with suppress(GGUFNotSupportedError, LocalServerError):
+        find_gguf(base)
+        load_matrices(base)
+
+
 @dataclass(frozen=True)
 class _Training:
     """What is trained, and how."""
@@ -168,6 +210,11 @@ class _Training:
     hyperparameters: Hyperparameters
     device: str
     seed: int
+
+    @property
+    def longest(self) -> int:
+        examples = (*self.examples, *self.held_out)
+        return max(len(example.input_ids) for example in examples)
 
     @property
     def epoch_steps(self) -> int:

@@ -25,6 +25,7 @@ from langchain_chatexports.local_server.errors import (
 )
 from langchain_chatexports.local_server.processes import (
     claim_stdout,
+    postpone_garbage_collection,
     read_settings,
     stack_frames,
 )
@@ -144,6 +145,7 @@ def step_of(save: Path) -> int:
 def main() -> None:
     """Run the job in the settings, unless it is no longer to run."""
     claim_stdout()
+    postpone_garbage_collection()
     settings = read_settings()
     if hasattr(os, "nice"):
         os.nice(_NICENESS)  # Chats have priority.

@@ -12,6 +12,7 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
+from langchain_chatexports.local_server import server as server_module
 from tests.integration_tests.local_server.conftest import (
     WITHOUT_END_TOKENS,
     open_client,
@@ -50,9 +51,12 @@ def test_taken_port_is_an_error(tiny_file: Any, data_dir: Any) -> None:
             LocalServer(tiny_file, data_dir=data_dir, port=port).start()
 
 
-def test_startup_timeout_leaves_no_process(tiny_file: Any, data_dir: Any) -> None:
+def test_startup_timeout_leaves_no_process(
+    tiny_file: Any, data_dir: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     earlier = set(psutil.Process().children(recursive=True))  # Of other tests.
-    server = LocalServer(tiny_file, data_dir=data_dir, startup_timeout=0.001)
+    monkeypatch.setattr(server_module, "_STARTUP_SECONDS", 0.001)
+    server = LocalServer(tiny_file, data_dir=data_dir)
     with pytest.raises(LocalServerError, match=r"within 0\.001 seconds"):
         server.start()
     assert not server.is_running

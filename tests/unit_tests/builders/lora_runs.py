@@ -66,6 +66,7 @@ def run_lora(
     batch_size: int = 1,
     rate: float = 1.0,
     seed: int = 2**60,
+    dtype: str = "float32",
 ) -> Path | None:
     """Train an adapter of a base; `step` is the job's last one."""
     job = SimpleNamespace(
@@ -80,7 +81,7 @@ def run_lora(
         },
     )
     settings = {
-        "dtype": "float32",
+        "dtype": dtype,
         "validation_examples": list(held_out),
     }
     progress.folder.mkdir(parents=True, exist_ok=True)

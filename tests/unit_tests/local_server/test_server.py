@@ -17,6 +17,7 @@ import pytest
 from langchain_chatexports import _extras
 from langchain_chatexports.exceptions import LocalServerError, MissingExtraError
 from langchain_chatexports.finetuning import ChatFineTuner
+from langchain_chatexports.local_server import server as server_module
 from langchain_chatexports.local_server.server import LocalServer
 from langchain_chatexports.local_server.testing import EchoEngine, EchoServer
 from tests.unit_tests.builders.processes import children
@@ -171,13 +172,16 @@ class _PatientServer(EchoServer):
         return EchoEngine(seconds_per_word=30)
 
 
-def test_failed_start_is_raised(tmp_path: Path) -> None:
+def test_failed_start_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = _BrokenServer(data_dir=tmp_path)
     with pytest.raises(LocalServerError, match="The base is incomplete"):
         server.start()
     assert not server.is_running
+    monkeypatch.setattr(server_module, "_STARTUP_SECONDS", 0.1)
     with pytest.raises(LocalServerError, match=r"within 0\.1 seconds"):
-        _SlowServer(data_dir=tmp_path, startup_timeout=0.1).start()
+        _SlowServer(data_dir=tmp_path).start()
 
 
 def test_open_stream_does_not_hold_up_the_end(tmp_path: Path) -> None:

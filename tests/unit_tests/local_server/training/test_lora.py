@@ -28,7 +28,7 @@ from langchain_chatexports.local_server.errors import (
     BaseMissingError,
     InvalidExamplesError,
 )
-from langchain_chatexports.local_server.training import samples
+from langchain_chatexports.local_server.training import lora, samples
 from langchain_chatexports.local_server.training.hyperparameters import (
     Hyperparameters,
     create_lora_config,
@@ -201,6 +201,30 @@ def test_missing_base_ends_the_job(tmp_path: Path) -> None:
     with pytest.raises(BaseMissingError, match="gone cannot be trained") as caught:
         run_lora(_progress(tmp_path), tmp_path / "gone")
     assert caught.value.code == "base_missing"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "limit", "attention"),
+    [("bfloat16", 512, "eager"), ("bfloat16", 8, "sdpa"), ("float32", 512, "sdpa")],
+)
+def test_attention_is_the_fastest_for_the_lengths(
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: str,
+    limit: int,
+    attention: str,
+) -> None:
+    found = []
+
+    def train(_: object, model: Any, *__: object) -> bool:
+        found.append(model.config._attn_implementation)
+        return False
+
+    monkeypatch.setattr(lora, "_EAGER_TOKENS", limit)
+    monkeypatch.setattr(lora, "_train", train)
+    assert run_lora(_progress(tmp_path), tiny_base, dtype=dtype) is None
+    assert found == [attention]
 
 
 def _labeled(tiny_base: Path, count: int) -> tuple[Any, list[LabeledExample]]:
