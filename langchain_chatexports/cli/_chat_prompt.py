@@ -13,6 +13,7 @@ from rich.cells import set_cell_size
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.cli._console import print_line
+from langchain_chatexports.cli._errors import print_error
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
 from langchain_chatexports.personas.talk import Talk
@@ -144,7 +145,7 @@ class TerminalChat:
             print_line(_("Stopped. Type /retry for another reply."))
         except ChatExportError as error:
             # Continue the chat: the next request may succeed.
-            print_line(f"error: {error}")
+            print_error(error)
 
     def _reply_to_last(self) -> None:
         try:

@@ -21,6 +21,7 @@ from langchain_chatexports.cli._console import (
     show_waiting,
     stdin_is_terminal,
 )
+from langchain_chatexports.cli._errors import error_text
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
@@ -291,7 +292,10 @@ def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) 
             turns = answer_untrained(data, base, workspace=workspace)
     except ChatExportError as error:
         print_line(
-            _("warning: The untrained base could not answer: {error}", error=error)
+            _(
+                "warning: The untrained base could not answer: {error}",
+                error=error_text(error),
+            )
         )
         return
     if not turns:
@@ -319,7 +323,12 @@ def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
         with show_waiting(_("Asking the new model")):
             turns = answer_tuned(data, model, workspace=workspace)
     except ChatExportError as error:
-        print_line(_("warning: The new model could not answer: {error}", error=error))
+        print_line(
+            _(
+                "warning: The new model could not answer: {error}",
+                error=error_text(error),
+            )
+        )
         return
     if turns:
         print_line(

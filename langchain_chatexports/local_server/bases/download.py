@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.cache import read_json
 from langchain_chatexports.local_server.errors import DiskFullError, NoConnectionError
@@ -100,7 +101,11 @@ def download_files(
             on_report=on_progress and (lambda sizes: on_progress(*sizes)),
         )
     except ChildProcessFailedError as error:
-        msg = f"The base model {hub_id} could not be downloaded: {error}"
+        msg = Sentence(
+            "The base model {base} could not be downloaded: {reason}",
+            base=hub_id,
+            reason=Sentence(str(error)),  # Of a child, which sends its words.
+        )
         raise _ERRORS.get(error.code, LocalServerError)(msg) from error
     return Path(folder)
 

@@ -155,7 +155,7 @@ def test_ctrl_c_pauses_and_the_same_command_resumes(
         (["--base-url", "http://me:pw@h/v1", "--base", "m"], 1, "for http://h/v1"),
         (["--time", "30"], 2, "--time must be a duration such as 45m, 6h"),
         (["--time", "30m", "--base", "b"], 2, "not both: --time"),
-        (["--limit", "8"], 1, "The limit of 8 examples is too low"),
+        (["--limit", "8"], 1, "The limit (8) is too low"),
     ],
 )
 def test_wrong_options_are_reported_first(
