@@ -68,7 +68,11 @@ from langchain_chatexports.workflows.talk import (
 )
 from langchain_chatexports.workflows.train import find_earlier_model, train
 from langchain_chatexports.workflows.training_data import TrainingData
-from langchain_chatexports.workflows.training_events import StoppedEvent
+from langchain_chatexports.workflows.training_events import (
+    JobEvent,
+    StoppedEvent,
+    TrainingEvent,
+)
 
 _FEW_EXAMPLES = 100
 
@@ -160,13 +164,18 @@ def finetune(
         base, limit = _choose_base(data, base, seconds, workspace, yes=yes)
         data = data if limit is None else read(limit)
         _print_earlier_model(data, workspace)
-        if stdin_is_terminal():
-            _show_untrained(data, base, workspace)
         with TrainingDisplay(workspace) as display:
+
+            def on_event(event: TrainingEvent) -> None:
+                is_new = isinstance(event, JobEvent) and event.state == "new"
+                if is_new and stdin_is_terminal():
+                    _show_untrained(data, base, workspace)
+                display(event)
+
             model = train(
                 *(data, base),
                 workspace=workspace,
-                on_event=display,
+                on_event=on_event,
                 watch=show_progress,
             )
         name = model.name

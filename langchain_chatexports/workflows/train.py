@@ -84,11 +84,11 @@ def train(
     if event.state != "new":  # An earlier command has shown these events.
         latest = workspace.jobs.latest_events(event.job_id, limit=1)
         after = latest[0].number if latest else 0
-    emit(event)
-    if queue is QueueState.SUSPENDED and event.state != "trained":
-        emit(MessageEvent(explain_wait(queue) or "", is_warning=True))
     reader = EventReader()
     try:
+        emit(event)
+        if queue is QueueState.SUSPENDED and event.state != "trained":
+            emit(MessageEvent(explain_wait(queue) or "", is_warning=True))
         with Queue(workspace):
             try:
                 for stored in workspace.jobs.follow(event.job_id, after=after):
@@ -210,6 +210,8 @@ def _store(workspace: Workspace, examples: Sequence[TrainingExample]) -> str:
 def _emit_interruption(
     workspace: Workspace, job_id: str, emit: Any, *, is_ours: bool
 ) -> None:
+    if is_ours:  # Otherwise it waits in the queue, if it was not run yet.
+        pause_job(workspace, job_id)
     job = workspace.jobs.find(job_id)
     if job is None or job.state is State.SUCCEEDED:
         return
