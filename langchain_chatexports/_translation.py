@@ -120,7 +120,7 @@ def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
 class Sentence(str):
     """An English sentence with its values, of an error or a warning."""
 
-    __slots__ = ("_sentence", "_values")
+    __slots__ = ("_sentence", "values")
 
     def __new__(cls, sentence: str, **values: object) -> Self:
         """Return the sentence with its values."""
@@ -128,12 +128,12 @@ class Sentence(str):
         return super().__new__(cls, text)
 
     def __init__(self, sentence: str, **values: object) -> None:
-        self._sentence, self._values = sentence, values
+        self._sentence, self.values = sentence, values
 
     def translated(self) -> str:
         """Return the sentence in the terminal's language."""
         words = _active.translations.gettext(self._sentence)
-        values = {name: translated(value) for name, value in self._values.items()}
+        values = {name: translated(value) for name, value in self.values.items()}
         return _active.format(words, values) if values else words
 
 

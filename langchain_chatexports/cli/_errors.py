@@ -81,12 +81,14 @@ def _examples_text(path: Path, examples: Path | None) -> str:
 
 
 def _with_options(message: object, parameters: Iterable[str]) -> str:
-    """Return a message with the options that set its parameters."""
-    if options := ", ".join(map(_option, parameters)):
-        message = Sentence(
-            "{message} Options: {options}.", message=message, options=options
-        )
-    return "\n".join(map(escaped, str(translated(message)).split("\n")))
+    """Return a message with the options of a command in place of parameters."""
+    text = "\n".join(map(escaped, str(translated(message)).split("\n")))
+    options = {f"`{parameter}`": _option(parameter) for parameter in parameters}
+    for parameter, option in options.items():
+        text = text.replace(parameter, option)
+    if missing := ", ".join(x for x in options.values() if x not in text):
+        text = _("{message} Options: {options}.", message=text, options=missing)
+    return text
 
 
 def _option(parameter: str) -> str:

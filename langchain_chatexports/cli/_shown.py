@@ -8,12 +8,18 @@ from pathlib import Path
 
 import platformdirs
 
+from langchain_chatexports._translation import Sentence
+from langchain_chatexports.exceptions import ExportWarning
+
 _MAX_LINES = 1000
 
 
-def note_warning(text: str) -> bool:
-    """Note a warning by its hash; return whether it is new."""
+def note_warning(warning: ExportWarning) -> bool:
+    """Note a warning about a guess by its hash; return whether it is new."""
     path = _path()
+    text = warning.message
+    if isinstance(text, Sentence):  # The same for a relative path.
+        text = f"{Path(str(text.values['path'])).resolve()} {warning.guess}"
     key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
     # A lost file only repeats a warning.
     with suppress(OSError, UnicodeDecodeError):

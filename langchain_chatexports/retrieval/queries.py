@@ -33,6 +33,7 @@ _CONTROL_REPLACEMENTS = str.maketrans(dict.fromkeys("\0\x02\x03", " "))
 _QUERY_REPLACEMENTS = {**_CONTROL_REPLACEMENTS, ord("*"): " "}
 # A word in fewer windows is never common.
 _MIN_COMMON, _MIN_COMMON_FRACTION = 8, 0.1
+_QUESTION_MARKS = frozenset("?\uff1f\u061f")
 _EDGE_PUNCTUATION = re.compile(r"^\W+|\W+$")
 _QUERY_PARTS = re.compile(r'"([^"]*)"|([^\s"]+)')
 
@@ -48,6 +49,11 @@ def to_search_text(text: str) -> str:
         return " ".join(text.split())
     composed = unicodedata.normalize("NFKC", text)
     return " ".join(_UNSPACED.sub(_to_bigrams, composed).split())
+
+
+def is_question(text: str) -> bool:
+    """Return whether a text has a question mark."""
+    return not _QUESTION_MARKS.isdisjoint(text)
 
 
 def topic_words(query: str) -> list[str]:

@@ -23,7 +23,7 @@ from langchain_chatexports.chat_loaders.recognition import (
 from langchain_chatexports.personas.talk import RecalledMessages
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex, Hit
-from langchain_chatexports.retrieval.queries import topic_words
+from langchain_chatexports.retrieval.queries import is_question, topic_words
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.search import get_index_file, open_index
@@ -56,7 +56,6 @@ _FACT_QUESTION = re.compile(
     re.IGNORECASE,
 )
 _MAX_SHORT_WORD = 3
-_QUESTION_MARKS = "?？؟"
 _POSSESSIVE = re.compile(r"['’]s$")
 _SENTENCE_END = re.compile(r"[.!?]\s+")
 
@@ -205,7 +204,7 @@ def _find_fact(passage: Sequence[ChatLine]) -> list[ChatLine]:
 
 
 def _is_question(text: str) -> bool:
-    return bool({*text} & {*_QUESTION_MARKS}) or _FACT_QUESTION.match(text) is not None
+    return is_question(text) or _FACT_QUESTION.match(text) is not None
 
 
 def _is_question_word(word: str) -> bool:
