@@ -233,7 +233,8 @@ def find_base(base: str | Path | None) -> Base:
             path=path,
         )
         raise LocalServerError(msg)
-    hub_id = DEFAULT_HUB_ID if base is None else str(base)
+    names = {known.name: known.id for known in known_bases()}
+    hub_id = DEFAULT_HUB_ID if base is None else names.get(str(base), str(base))
     if isinstance(base, Path) or not _HUB_ID.fullmatch(hub_id) or ".." in hub_id:
         msg = Sentence(
             "The base model {base} was not found. Pass a directory in transformers' "
