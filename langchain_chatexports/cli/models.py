@@ -193,18 +193,6 @@ def _show(data: LocalData, workspace: Workspace) -> None:
         )
         for file in data.unused_files
     ]
-    rows += [
-        (path.name, "", _format_megabytes(path.stat().st_size), _("search index"))
-        for path in data.indexes
-    ]
-    rows += [
-        (base.id, "", _format_megabytes(base.size_bytes or 0), _("downloaded base"))
-        for base in data.bases
-    ]
-    if data.cache_bytes:
-        rows.append(
-            (_("converted bases"), "", _format_megabytes(data.cache_bytes), _("cache"))
-        )
     if len(rows) > 1:
         counts = data.corrections
         notes = (_describe(m, counts.get(m.name, 0)) for m in data.models)
