@@ -133,7 +133,7 @@ def _find_refusal_reason(name: PurePosixPath, info: zipfile.ZipInfo) -> str | No
 
 def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
-        msg = Sentence(
+        msg: str = Sentence(
             "{path} is protected by a password, unlike exports. Unpack it and pass "
             "the folder.",
             path=path,

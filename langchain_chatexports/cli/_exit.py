@@ -104,7 +104,7 @@ def _warning_printer() -> Callable[..., None]:
 
     def print_warning(message: Warning, *_args: Any, **_kwargs: Any) -> None:
         text = warning_text(message)
-        is_guess = isinstance(message, ExportWarning) and message.guess is not None
+        is_guess = isinstance(message, ExportWarning) and message.guess
         if is_guess and stderr_console.is_terminal and not note_warning(message):
             return
         if text not in printed:

@@ -14,12 +14,14 @@ from langchain_chatexports.exceptions import ExportWarning
 _MAX_LINES = 1000
 
 
-def note_warning(warning: ExportWarning) -> bool:
+def note_warning(warning: Warning) -> bool:
     """Note a warning about a guess by its hash; return whether it is new."""
     path = _path()
-    text = warning.message
-    if isinstance(text, Sentence):  # The same for a relative path.
-        text = f"{Path(str(text.values['path'])).resolve()} {warning.guess}"
+    text = str(warning)
+    if isinstance(warning, ExportWarning) and isinstance(warning.message, Sentence):
+        # The same for a relative and an absolute path.
+        export = Path(str(warning.message.values["path"])).resolve()
+        text = f"{export} {warning.guess}"
     key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
     # A lost file only repeats a warning.
     with suppress(OSError, UnicodeDecodeError):

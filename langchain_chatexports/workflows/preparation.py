@@ -298,7 +298,7 @@ class Preparation:
         if not chats.includes_all:
             chats.check_names(self.readings)
             if not any(summary.kept for _, summary in self.summaries()):
-                msg = Sentence(
+                msg: str = Sentence(
                     "No message in these exports matches the filter of chats. Use "
                     "fewer or other conditions."
                 )
@@ -308,7 +308,7 @@ class Preparation:
         without_ai, senders = self.exports_without_ai(), self.senders()
         if without_ai and not self.options.ai:
             paths = ", ".join(str(path) for path in without_ai)
-            msg: str = Sentence(
+            msg = Sentence(
                 "The owner of {paths} is unknown. Choose a person with `ai`.",
                 paths=paths,
             )

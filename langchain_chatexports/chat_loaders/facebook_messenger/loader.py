@@ -386,7 +386,7 @@ def _no_thread_error(
 ) -> ExportFormatError:
     path = files.path
     if has_html or (files.is_single_file and files.files[0].head(1) == b"<"):
-        msg = Sentence(
+        msg: str = Sentence(
             "{path} is a Messenger export in HTML, which has no reliable times or "
             "senders. Request it again from Accounts Center (Your information and "
             "permissions, Export your information) with the format set to JSON.",

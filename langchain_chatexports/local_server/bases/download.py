@@ -227,16 +227,17 @@ def _error_message(error: Exception, hub_id: str) -> str:
     elif "RepositoryNotFoundError" in kinds:
         reason = f"{name} has no such model, or it is private. Check the name."
     elif getattr(error, "errno", None) == errno.ENOSPC:
-        reason = "the disk is full. Free some space, and run the command again."
+        reason = Sentence(
+            "the disk is full. Free some space and run the same command again."
+        )
     elif kinds & _NO_CONNECTION:
-        reason = (
-            f"it is not on this machine, and {name} cannot be reached. Check the "
-            "network, or use the directory of a model on this machine."
+        reason = Sentence(
+            "it is not on this machine, and the hub cannot be reached. Check the "
+            "network, or use a model on this machine: a folder or a .gguf file."
         )
     elif kinds & _INTERRUPTED:
-        reason = (
-            f"the connection to {name} was lost. Run the command again to resume the "
-            "download."
+        reason = Sentence(
+            "the connection was lost. Run the command again to resume the download."
         )
     elif status is not None:
         reason = f"{name} responded with status {status}. Try again later."

@@ -192,7 +192,7 @@ def describe(error: Exception, workspace: Workspace) -> dict[str, Any]:
     if is_full and workspace.free_bytes < MIN_FREE_BYTES:
         error = DiskFullError(DISK_FULL)
     elif isinstance(error, MemoryError):
-        msg = Sentence(
+        msg: str = Sentence(
             "Not enough memory for training. Close other programs, or use shorter "
             "chats, batch_size 1 or a smaller base model."
         )

@@ -229,7 +229,7 @@ class DataDirectory:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             is_full_disk = isinstance(error, OSError) and is_full(error)
             if code == sqlite3.SQLITE_FULL or is_full_disk:
-                msg = Sentence(
+                msg: str = Sentence(
                     "The disk with {path} is full. Free some space first.",
                     path=self.root,
                 )

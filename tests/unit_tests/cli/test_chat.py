@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import pytest
 from rich.console import Console
 
+from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.cli import _replies
 from langchain_chatexports.cli._replies import (
     StreamedReply,
@@ -172,7 +173,7 @@ def test_other_person_of_a_chat_of_two_is_imitated(
     run: Run, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The export is read once, and its owner need not have answers."""
-    read = Mock(side_effect=preparation.read_loaders)
+    read = Mock(side_effect=read_loaders)
     monkeypatch.setattr(preparation, "read_loaders", read)
     lines = [
         f"{n + 1}.02.24, 12:10 - {name}: {text} {n}"
