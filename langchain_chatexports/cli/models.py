@@ -154,16 +154,7 @@ def _print_json(data: LocalData) -> None:
             "jobs": [*map(asdict, data.snapshot.jobs)],
             "files": [*map(asdict, data.snapshot.files)],
             "queue": data.snapshot.queue,
-            "indexes": [
-                {"path": path, "size_bytes": path.stat().st_size}
-                for path in data.indexes
-            ],
             "corrections": data.corrections.get("", 0),
-            "bases": [
-                {"id": base.id, "size_bytes": base.size_bytes} for base in data.bases
-            ],
-            "size_bytes": data.size_bytes,
-            "cache_bytes": data.cache_bytes,
         }
     )
 
