@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from langchain_chatexports._parts import part_file
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -106,18 +107,25 @@ def is_pipe(path: Path) -> bool:
 def write_error(path: Path, error: OSError) -> ChatExportError:
     """Build the error for a path that could not be written."""
     if isinstance(error, FileNotFoundError):
-        msg = f"{path} cannot be written: its folder does not exist. Create it first."
+        msg = Sentence(
+            "{path} cannot be written: its folder does not exist. Create it first.",
+            path=path,
+        )
         return ExportNotFoundError(msg, path=path)
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        msg = (
-            f"{path} cannot be written: the system refuses it ({error.strerror}). "
-            "Choose a path in a folder of your own, or change the folder's permissions."
+        msg = Sentence(
+            "{path} cannot be written: the system refuses it ({reason}). Choose a path "
+            "in a folder of your own, or change the folder's permissions.",
+            path=path,
+            reason=error.strerror,
         )
         return ExportAccessError(msg, path=path)
     if isinstance(error, (NotADirectoryError, FileExistsError)):
         reason = "a part of its path is a file, not a folder. Choose another path"
     elif is_full(error):
-        reason = "the disk is full. Free some space, or choose a path on another disk"
+        reason = Sentence(
+            "the disk is full. Free some space, or choose a path on another disk"
+        )
     elif error.errno == errno.ENAMETOOLONG:
         reason = "its name is too long. Choose a shorter one"
     else:
@@ -125,5 +133,5 @@ def write_error(path: Path, error: OSError) -> ChatExportError:
         reason = (
             f"the system reported '{description}'. Check the path, or choose another"
         )
-    msg = f"{path} cannot be written: {reason}."
+    msg = Sentence("{path} cannot be written: {reason}.", path=path, reason=reason)
     return ExportFormatError(msg, path=path)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import (
     ChatExportError,
     ExportAccessError,
@@ -60,7 +61,7 @@ def translate_os_errors(path: Path, remedy: str) -> Iterator[None]:
     except ChatExportError:
         raise
     except FileNotFoundError as error:
-        msg = f"No such file or folder: {path}. Check the path."
+        msg = Sentence("No such file or folder: {path}. Check the path.", path=path)
         raise ExportNotFoundError(msg, path=path) from error
     except PermissionError as error:
         raise access_error(path, path, remedy) from error
@@ -70,12 +71,17 @@ def translate_os_errors(path: Path, remedy: str) -> Iterator[None]:
 
 def access_error(label: object, path: Path, remedy: str) -> ExportAccessError:
     """Build the error for a path without read permission."""
-    return ExportAccessError(f"Access to {label} was denied. {remedy}", path=path)
+    msg = Sentence("Access to {path} was denied. {remedy}", path=label, remedy=remedy)
+    return ExportAccessError(msg, path=path)
 
 
 def read_error(path: Path, error: OSError) -> ExportFormatError:
     """Build the error for a path that cannot be read."""
-    msg = f"{path} cannot be read ({error.strerror}). Check the path and the disk."
+    msg = Sentence(
+        "{path} cannot be read ({reason}). Check the path and the disk.",
+        path=path,
+        reason=error.strerror,
+    )
     return ExportFormatError(msg, path=path)
 
 

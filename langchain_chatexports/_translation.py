@@ -3,6 +3,8 @@
 The page translates into the language of the browser, with a catalog of `read_catalog`.
 The terminal speaks one language: the command line activates it, and `_` and `ngettext`
 translate into it. Programs that use the library activate none and get English.
+Errors and warnings are English sentences, which the terminal translates with
+`translated` where it shows them.
 
 Babel reads the catalogs. Without it, and for English, nothing of it is imported.
 """
@@ -16,7 +18,7 @@ from functools import cache
 from gettext import NullTranslations
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -113,6 +115,31 @@ def ngettext(singular: str, plural: str, count: int, **values: object) -> str:
     """Translate a sentence with a count for the terminal."""
     words = _active.translations.ngettext(singular, plural, count)
     return _active.format(words, {"count": count, **values})
+
+
+class Sentence(str):
+    """An English sentence with its values, of an error or a warning."""
+
+    __slots__ = ("_sentence", "values")
+
+    def __new__(cls, sentence: str, **values: object) -> Self:
+        """Return the sentence with its values."""
+        text = _ENGLISH.format(sentence, values) if values else sentence
+        return super().__new__(cls, text)
+
+    def __init__(self, sentence: str, **values: object) -> None:
+        self._sentence, self.values = sentence, values
+
+    def translated(self) -> str:
+        """Return the sentence in the terminal's language."""
+        words = _active.translations.gettext(self._sentence)
+        values = {name: translated(value) for name, value in self.values.items()}
+        return _active.format(words, values) if values else words
+
+
+def translated(value: object) -> object:
+    """Translate a sentence for the terminal; return any other value as it is."""
+    return value.translated() if isinstance(value, Sentence) else value
 
 
 def number(value: float, digits: int | None = None) -> str:

@@ -34,6 +34,7 @@ from typing import Any
 from langchain_core.exceptions import LangChainException
 
 from langchain_chatexports._terminal import escaped
+from langchain_chatexports._translation import Sentence
 
 __all__ = [
     "ChatExportError",
@@ -156,8 +157,11 @@ class SenderNotFoundError(ChatExportError, ValueError):
                 f"{name!r} ({count})" for name, count in ranked[:_MAX_LISTED_SENDERS]
             )
             omitted = len(ranked) - _MAX_LISTED_SENDERS
-            suffix = f" and {omitted} more" if omitted > 0 else ""
-            message = f"{message} Senders found: {names}{suffix}."
+            message = Sentence(
+                "{message} Senders found: {names}.",
+                message=message,
+                names=f"{names} and {omitted} more" if omitted > 0 else names,
+            )
         super().__init__(message, parameters=parameters)
 
 
@@ -170,8 +174,12 @@ class MissingExtraError(ChatExportError, ImportError):  # type: ignore[misc] # `
     def __init__(self, feature: str, extra: str) -> None:
         self.extra = extra
         super().__init__(
-            f"{feature} needs the extra '{extra}'. Install it with: "
-            f'pip install "langchain-chatexports[{extra}]"'
+            Sentence(
+                "{feature} needs the extra '{extra}'. Install it with: {command}",
+                feature=feature,
+                extra=extra,
+                command=f'pip install "langchain-chatexports[{extra}]"',
+            )
         )
 
 
@@ -221,7 +229,8 @@ class TrainingDataError(FineTuningError):
         lines = [message, *(f"  - {problem}" for problem in listed_problems)]
         if omitted > 0:
             lines.append(f"  - … and {omitted} more, in `problems`")
-        super().__init__("\n".join(lines), parameters=parameters)
+        text = "\n".join(lines) if self.problems else message
+        super().__init__(text, parameters=parameters)
 
 
 class TrainingBudgetError(FineTuningError):

@@ -33,6 +33,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+NEEDS_SIGKILL = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+
 _REMOVED_VARIABLES = (
     "LANGSMITH_TRACING",
     "LANGSMITH_API_KEY",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from langchain_chatexports._terminal import pad, plural, printable, text_width
-from langchain_chatexports._translation import _, ngettext, number
+from langchain_chatexports._translation import _, ngettext, number, translated
 
 MERGED = "merged"
 """The reason for messages joined with an adjacent one, which keeps their text."""
@@ -175,7 +175,7 @@ def _format_summary(summary: ExportSummary) -> Iterator[str]:
     rows: list[tuple[str, str]] = []
     owner = printable(summary.owner) if summary.owner else _("not found")
     if method := summary.owner_found_by:
-        owner = _("{owner} (by {method})", owner=owner, method=method)
+        owner = _("{owner} (by {method})", owner=owner, method=_(method))
     rows.append((_("platform"), summary.platform))
     rows.append((_("owner"), owner))
     rows.append((_("sessions"), number(summary.sessions)))
@@ -183,15 +183,17 @@ def _format_summary(summary: ExportSummary) -> Iterator[str]:
         first, last = (f"{day:%Y-%m-%d}" for day in (summary.first, summary.last))
         rows.append((_("time"), _("{first} to {last} (UTC)", first=first, last=last)))
     if zones := summary.details.get("time_zone"):
-        names = ", ".join(zones)
+        names = ", ".join(str(translated(zone)) for zone in zones)
         rows.append((_("zone"), _("{zones}; the export has none", zones=names)))
     if orders := summary.details.get("date_orders"):
-        rows.append((_("dates"), ", ".join(orders)))
+        rows.append((_("dates"), ", ".join(map(_, orders))))
     found, kept = summary.found, summary.kept
     counts = _("{found} found, {kept} kept", found=found, kept=kept)
     rows.append((_("messages"), counts))
     for reason, count in summary.skipped.items():
-        rows.append(("", _("{number} skipped: {reason}", number=count, reason=reason)))
+        # The words are listed in `scripts/update_catalogs.py`.
+        skipped = _("{number} skipped: {reason}", number=count, reason=_(reason))
+        rows.append(("", skipped))
     senders = list(summary.senders.items())
     for index, (name, count) in enumerate(senders[:_MAX_LISTED_SENDERS]):
         label = "" if index else _("senders")

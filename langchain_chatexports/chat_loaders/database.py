@@ -25,9 +25,10 @@ from langchain_chatexports._regular_files import (
     translate_os_errors,
 )
 from langchain_chatexports._temporary import private_folder
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import ExportAccessError, ExportFormatError
 
-_ACCESS_REMEDY = (
+_ACCESS_REMEDY = Sentence(
     "On a Mac, copy chat.db, chat.db-wal and chat.db-shm together in Finder and load "
     "the copy (without chat.db-wal the newest messages are missing), or grant your "
     "terminal Full Disk Access in System Settings > Privacy & Security."

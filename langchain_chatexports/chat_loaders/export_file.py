@@ -11,6 +11,7 @@ from typing import IO
 
 from langchain_chatexports._regular_files import access_error
 from langchain_chatexports._terminal import escaped
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import (
     ChatExportError,
     DamagedExportError,
@@ -37,7 +38,9 @@ ZIP_ERRORS = (
 )
 """The errors of damaged zips."""
 
-REMEDY = "Grant the program access to it, or copy the export to a folder of your own."
+REMEDY = Sentence(
+    "Grant the program access to it, or copy the export to a folder of your own."
+)
 TOO_LARGE = "it is larger than any export file"
 UNPACKS_TOO_FAR = "it would unpack to far more than its size"
 
@@ -118,9 +121,10 @@ class ExportFile:
         except PermissionError as error:
             raise access_error(self.label, self.path, REMEDY) from error
         except (OSError, *ZIP_ERRORS) as error:
-            msg = (
-                f"{self.label} is damaged ({type(error).__name__}: {error}). "
-                "Download the export again."
+            msg = Sentence(
+                "{path} is damaged ({reason}). Download the export again.",
+                path=self.label,
+                reason=f"{type(error).__name__}: {error}",
             )
             raise DamagedExportError(msg, path=self.path) from error
 

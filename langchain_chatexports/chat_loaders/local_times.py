@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.files import ExportFiles
 from langchain_chatexports.chat_loaders.times import EPOCH, MICROSECONDS
 from langchain_chatexports.exceptions import ExportWarning
@@ -33,7 +34,7 @@ def zone_name(zone: tzinfo | None) -> str:
     """Return the name of a time zone; `None` stands for the local zone."""
     if zone is None:
         local_now = datetime.now(UTC).astimezone()
-        return f"this machine's ({local_now.tzname()})"
+        return Sentence("this machine's ({zone})", zone=local_now.tzname())
     return getattr(zone, "key", None) or str(zone)
 
 
@@ -41,9 +42,10 @@ def report_local_times(zone: tzinfo | None, files: ExportFiles) -> None:
     """Add the zone of local times to the details, and warn if it is a guess."""
     files.details["time_zone"] = [zone_name(zone)]
     if zone is None:
-        msg = (
-            f"Times in {files.path} have no time zone, and are read as "
-            f"{zone_name(None)}."
+        msg = Sentence(
+            "Times in {path} have no time zone, and are read as {zone}.",
+            path=files.path,
+            zone=zone_name(None),
         )
         files.warn(ExportWarning(msg, guess=("timezone", "Europe/Berlin")))
 

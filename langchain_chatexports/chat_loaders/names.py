@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import SenderNotFoundError
 
 _Id = TypeVar("_Id", bound=Hashable)
@@ -176,13 +177,24 @@ class NameIndex(Generic[_Id]):
         for query in queries:
             if len(self.find(query)) > 1:
                 names = " or ".join(map(repr, self.suggest(query)))
-                return f"More than one {subject} matches {option}. Pass {names}."
-        return f"No {subject} matches {option}.{self.did_you_mean(*queries)}"
+                return Sentence(
+                    "More than one {subject} matches {option}. Pass {names}.",
+                    subject=Sentence(subject),
+                    option=option,
+                    names=names,
+                )
+        return Sentence(
+            "No {subject} matches {option}.{suggestion}",
+            subject=Sentence(subject),
+            option=option,
+            suggestion=self.did_you_mean(*queries),
+        )
 
     def did_you_mean(self, *queries: str) -> str:
         """Return a sentence that suggests names instead of others, if any."""
         similar = dict.fromkeys(name for q in queries for name in self.suggest(q))
-        return f" Did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+        names = " or ".join(map(repr, similar))
+        return Sentence(" Did you mean {names}?", names=names) if similar else ""
 
     def suggest(self, query: str) -> list[str]:
         """Return the names that a name may refer to, or else those most similar."""

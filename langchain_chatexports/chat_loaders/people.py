@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self, TypeAlias
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.address_books import (
     Card,
     is_address_book,
@@ -109,7 +110,7 @@ def _convert_rows(
 
 
 def _read_rows(path: Path) -> list[list[str]]:
-    remedy = "Change its permissions, or copy it elsewhere."
+    remedy = Sentence("Change its permissions, or copy it elsewhere.")
     with translate_os_errors(path, remedy), open_regular_file(path) as file:
         data = file.read(_MAX_BYTES + 1)
     text = None

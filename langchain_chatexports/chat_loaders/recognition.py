@@ -12,6 +12,7 @@ from typing import TypeAlias, Unpack
 from zipfile import BadZipFile, ZipFile
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
 from langchain_chatexports.chat_loaders.date_order import DateOrder
@@ -105,7 +106,7 @@ _OTHER_MEDIA_TYPES = {
     "application/x-tar": "an archive: unpack it, and pass the folder",
     "text/plain": "a text file without a recognized chat",
 }
-_REMEDY = (
+_REMEDY = Sentence(
     "For ~/Library/Messages: copy chat.db, chat.db-wal and chat.db-shm together in "
     "Finder and pass the copy, or give your terminal Full Disk Access."
 )
@@ -328,13 +329,14 @@ def _detect_formats(files: ExportFiles) -> list[type[ChatExportLoader]]:
 
 def _unknown_format_error(path: Path) -> UnknownFormatError:
     description = _describe_file(path)
-    msg = (
-        f"{path}{f' ({description})' if description else ''} is not a supported "
+    msg = Sentence(
+        "{path} is not a supported "
         "export. Supported are an iMessage database (chat.db) or its folder; JSON "
         "exports of Messenger, Instagram, Discord, Signal, Skype, Slack, Telegram and "
         "ChatLab (zip, folder or file); chats of WhatsApp, KakaoTalk and LINE (zip, "
         "folder or text file); backups of Android's SMS (XML); e-mail (mbox); and "
-        "tables (Parquet, JSON Lines or CSV with columns for sender and text)."
+        "tables (Parquet, JSON Lines or CSV with columns for sender and text).",
+        path=f"{path} ({description})" if description else path,
     )
     return UnknownFormatError(msg, path=path)
 

@@ -15,6 +15,7 @@ from typing import IO
 
 from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports._terminal import escaped
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.export_file import (
     TOO_LARGE,
     UNPACKS_TOO_FAR,
@@ -62,9 +63,11 @@ def open_zip(path: Path, zips: ExitStack) -> zipfile.ZipFile:
     try:
         return zips.enter_context(zipfile.ZipFile(file))
     except ZIP_ERRORS as error:
-        msg = (
-            f"{path} is not a complete zip file ({error}); its download was probably "
-            "interrupted. Download it again."
+        msg = Sentence(
+            "{path} is not a complete zip file ({reason}); its download was probably "
+            "interrupted. Download it again.",
+            path=path,
+            reason=str(error),
         )
         raise DamagedExportError(msg, path=path) from error
 
@@ -130,9 +133,10 @@ def _find_refusal_reason(name: PurePosixPath, info: zipfile.ZipInfo) -> str | No
 
 def _check_zip(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     if any(info.flag_bits & _ENCRYPTED_FLAG for info in infos):
-        msg = (
-            f"{path} is protected by a password, unlike exports. Unpack it and pass "
-            "the folder."
+        msg: str = Sentence(
+            "{path} is protected by a password, unlike exports. Unpack it and pass "
+            "the folder.",
+            path=path,
         )
         raise EncryptedExportError(msg, path=path)
     total = sum(info.file_size for info in infos)

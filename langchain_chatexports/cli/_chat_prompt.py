@@ -13,13 +13,14 @@ from rich.cells import set_cell_size
 from langchain_chatexports._terminal import one_line
 from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.cli._console import print_line
+from langchain_chatexports.cli._errors import print_error
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.personas.talk import Talk
+from langchain_chatexports.personas.talk import Talk, Turn
 from langchain_chatexports.workflows.saved_talks import (
+    SavedTalk,
+    model_talks,
     new_talk_id,
-    resume_talk,
-    save_turns,
 )
 
 _COMMAND_WIDTH = 15
@@ -67,7 +68,7 @@ class TerminalChat:
     ) -> None:
         self._talks = talks
         self._show_reply = show_reply
-        self._model = model
+        self._saved = model and model_talks(model)
         self._talk_id = new_talk_id()
         self._commands: dict[str, Callable[[], object]] = {
             "/help": lambda: print_line(_help()),
@@ -84,20 +85,8 @@ class TerminalChat:
         print_line(
             _("Type a message and press Enter. /help shows the commands, Ctrl-D quits.")
         )
-        model = self._model
-        if model and (talk_id := resume_talk(self._talks, model)):
-            self._talk_id = talk_id
-            turns = self._talks[-1].turns
-            print_line(
-                ngettext(
-                    "Resuming your last talk ({count} reply), saved with the model. "
-                    "/reset deletes it and starts a new one.",
-                    "Resuming your last talk ({count} replies), saved with the model. "
-                    "/reset deletes it and starts a new one.",
-                    len(turns),
-                )
-            )
-            print_line(f"> {turns[-1].line}\n{turns[-1].answer.strip()}")
+        for saved in (self._saved.list() if self._saved else ())[:1]:
+            self._resume(saved)
         session = _create_prompt_session()
         was_interrupted = False
         while True:
@@ -115,6 +104,24 @@ class TerminalChat:
             if text.strip() == "/quit":
                 return
             self._handle(text)
+
+    def _resume(self, saved: SavedTalk) -> None:
+        self._talk_id = saved.id
+        *base_talks, talk = self._talks
+        talk.turns[:] = saved.turns
+        for base_talk in base_talks:  # Their replies are not saved.
+            base_talk.turns[:] = [Turn(turn.line) for turn in saved.turns]
+        print_line(
+            ngettext(
+                "Resuming your last talk ({count} reply), saved with the model. "
+                "/reset deletes it and starts a new one.",
+                "Resuming your last talk ({count} replies), saved with the model. "
+                "/reset deletes it and starts a new one.",
+                len(saved.turns),
+            )
+        )
+        last = saved.turns[-1]
+        print_line(f"> {last.line}\n{last.answer.strip()}")
 
     def _handle(self, text: str) -> None:
         command = text.rstrip()
@@ -144,7 +151,7 @@ class TerminalChat:
             print_line(_("Stopped. Type /retry for another reply."))
         except ChatExportError as error:
             # Continue the chat: the next request may succeed.
-            print_line(f"error: {error}")
+            print_error(error)
 
     def _reply_to_last(self) -> None:
         try:
@@ -155,8 +162,9 @@ class TerminalChat:
             self._save()
 
     def _save(self) -> None:
-        if self._model:
-            save_turns(self._model, self._talks[-1].turns, self._talk_id)
+        if self._saved:
+            answered = [turn for turn in self._talks[-1].turns if turn.answer]
+            self._saved.save(self._talk_id, answered)
 
     def _reset(self) -> None:
         for talk in self._talks:

@@ -299,18 +299,11 @@ def _count_text(unit: str, done: int) -> str:
     texts = {
         "examples": _("{done} examples", done=done),
         "messages": _("{done} messages", done=done),
-        "messages read for names": _("{done} messages read for names", done=done),
     }
     return texts.get(unit, f"{number(done)} {unit}")
 
 
 def _fraction_text(unit: str, done: int, total: int) -> str:
-    values = {"done": done, "total": total}
-    texts = {
-        "messages": _("{done} of {total} messages", **values),
-        "messages read for names": _(
-            "{done} of {total} messages read for names", **values
-        ),
-    }
-    fraction = _("{done} of {total} {unit}", **values, unit=unit)
-    return texts.get(unit, fraction)
+    if unit == "messages":
+        return _("{done} of {total} messages", done=done, total=total)
+    return _("{done} of {total} {unit}", done=done, total=total, unit=unit)

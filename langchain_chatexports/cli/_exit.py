@@ -18,37 +18,23 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
 import typer
 
-from langchain_chatexports._files import is_full
 from langchain_chatexports._translation import _
-from langchain_chatexports.cli._console import command_line, print_line, stderr_console
+from langchain_chatexports.cli._console import print_line, stderr_console
+from langchain_chatexports.cli._errors import print_error, warning_text
 from langchain_chatexports.cli._shown import note_warning
-from langchain_chatexports.datasets.example_files import find_examples
-from langchain_chatexports.exceptions import (
-    ChatExportError,
-    ExportWarning,
-    UnknownFormatError,
-)
+from langchain_chatexports.exceptions import ExportWarning
 
 # The class of all errors in options and arguments, which typer does not export.
 _UsageError: Any = typer.BadParameter.__bases__[0]
 # 128 + the signal, as in a shell: SIGINT, SIGPIPE and SIGTERM.
 CTRL_C, BROKEN_PIPE, TERMINATED = 130, 141, 143
-# Options that are not named after their parameter.
-_OPTIONS = {
-    "end": "--until",
-    "include": "--with",
-    "start": "--since",
-    "timezone": "--export-zone",
-    "without_groups": "--no-groups",
-}
 
 
 @contextmanager
@@ -90,47 +76,8 @@ def _exit_with_error(error: BaseException) -> NoReturn:
         message = error.format_message().removeprefix("Invalid value: ")
         print_line(f"error: {message}")
         sys.exit(error.exit_code)
-    print_line(f"error: {_error_text(error)}")
+    print_error(error)
     sys.exit(1)
-
-
-def _error_text(error: BaseException) -> str:
-    if isinstance(error, UnknownFormatError) and error.path is not None:
-        has_examples, examples = find_examples(error.path)
-        if has_examples:
-            return _examples_text(error.path, examples)
-    if isinstance(error, ChatExportError):
-        return _add_options(error, error.parameters)
-    if not isinstance(error, OSError):
-        # The error's message may quote a chat message.
-        name = type(error).__name__
-        return (
-            f"unexpected {name}. Run it again with --debug, and report the traceback."
-        )
-    if is_full(error):
-        return "the disk is full. Free some space and run the same command again."
-    path = f" ({error.filename})" if error.filename else ""
-    reason = error.strerror or type(error).__name__
-    return (
-        f"the system reports '{reason}'{path}. Run it again with --debug for details."
-    )
-
-
-def _add_options(message: object, parameters: Iterable[str]) -> str:
-    """Return a message with the options that set its parameters."""
-    options = ", ".join(map(_option, parameters))
-    return f"{message} Options: {options}." if options else str(message)
-
-
-def _option(parameter: str) -> str:
-    return _OPTIONS.get(parameter, f"--{parameter.replace('_', '-')}")
-
-
-def _examples_text(path: Path, examples: Path | None) -> str:
-    text = f"{path} is not an export: it contains training examples."
-    if examples is not None:
-        text += f" Train on them with: {command_line('finetune', examples)}"
-    return text
 
 
 def _exit_silently() -> NoReturn:
@@ -155,18 +102,14 @@ def _warning_printer() -> Callable[..., None]:
     """
     printed: set[str] = set()
 
-    def print_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
-        text = str(message)
-        if isinstance(message, ExportWarning):
-            text = _add_options(message.message, message.parameters)
-            if message.guess is not None:
-                name, value = message.guess
-                text += f" If that is wrong, add {_option(name)} {value} (for example)."
-                if stderr_console.is_terminal and not note_warning(text):
-                    return
+    def print_warning(message: Warning, *_args: Any, **_kwargs: Any) -> None:
+        text = warning_text(message)
+        is_guess = isinstance(message, ExportWarning) and message.guess
+        if is_guess and stderr_console.is_terminal and not note_warning(message):
+            return
         if text not in printed:
             printed.add(text)
-            print_line(f"warning: {text}")
+            print_line(_("warning: {text}", text=text))
 
     return print_warning
 

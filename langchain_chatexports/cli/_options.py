@@ -402,17 +402,6 @@ def find_partner(summaries: Iterable[ExportSummary]) -> str | None:
     return others.pop() if len(senders) == len(others) + 1 == _PAIR else None
 
 
-def find_unused_path(name: str, paths: Iterable[Path]) -> Path:
-    folder = Path()
-    while _find_enclosing_export(folder / name, paths):
-        folder /= ".."
-    target, number = folder / name, 2
-    while not _is_empty(target):
-        stem, dot, suffix = name.partition(".")
-        target, number = folder / f"{stem}-{number}{dot}{suffix}", number + 1
-    return target
-
-
 def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> None:
     """Raise a usage error if the output already exists or is inside an export.
 

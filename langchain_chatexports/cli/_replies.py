@@ -24,6 +24,7 @@ from langchain_chatexports.personas.talk import Talk, short_titles
 _FRAMES_PER_SECOND = 12
 _SECONDS_BETWEEN_POLLS = 0.05
 _MIN_COLUMN_WIDTH = 28
+_MAX_SILENT_SECONDS = 4
 
 
 def show_replies(talks: Sequence[Talk]) -> None:
@@ -90,6 +91,7 @@ class StreamedReply:
 
     text: str = ""
     is_complete: bool = False
+    started: float = field(default_factory=time.monotonic)
     times: list[float] = field(default_factory=list)
     """When each message was completely shown, in Unix seconds."""
 
@@ -194,8 +196,9 @@ def _render_columns(replies: Sequence[StreamedReply], width: int) -> RenderableT
 
 
 def _render_column(reply: StreamedReply) -> RenderableType:
-    placeholder = "" if reply.is_complete else "…"
-    first, *rest = reply.visible() or [placeholder]
+    seconds = round(time.monotonic() - reply.started)
+    waiting = f"… {seconds} s" if seconds > _MAX_SILENT_SECONDS else "…"
+    first, *rest = reply.visible() or ["" if reply.is_complete else waiting]
     # `Text` does not interpret markup in a model's reply.
     title = Text(printable_lines(reply.title), style="bold")
     first_panel = Panel(Text(first), title=title, title_align="left")

@@ -8,12 +8,20 @@ from pathlib import Path
 
 import platformdirs
 
+from langchain_chatexports._translation import Sentence
+from langchain_chatexports.exceptions import ExportWarning
+
 _MAX_LINES = 1000
 
 
-def note_warning(text: str) -> bool:
-    """Note a warning by its hash; return whether it is new."""
+def note_warning(warning: Warning) -> bool:
+    """Note a warning about a guess by its hash; return whether it is new."""
     path = _path()
+    text = str(warning)
+    if isinstance(warning, ExportWarning) and isinstance(warning.message, Sentence):
+        # The same for a relative and an absolute path.
+        export = Path(str(warning.message.values["path"])).resolve()
+        text = f"{export} {warning.guess}"
     key = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
     # A lost file only repeats a warning.
     with suppress(OSError, UnicodeDecodeError):

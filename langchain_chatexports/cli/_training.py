@@ -16,6 +16,7 @@ from langchain_chatexports.cli._console import (
     show_progress,
     stdin_is_terminal,
 )
+from langchain_chatexports.cli._errors import error_text
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
@@ -121,7 +122,7 @@ def _is_downloaded(base: Base, *, yes: bool) -> bool:
     try:
         download_base(base, show_progress)
     except LocalServerError as error:
-        print_line(_("warning: {text}", text=error))
+        print_line(_("warning: {text}", text=error_text(error)))
         return False
     return True
 

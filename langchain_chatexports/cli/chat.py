@@ -31,7 +31,6 @@ from langchain_chatexports.cli._options import (
     DataDir,
     check,
     command,
-    find_partner,
     flag,
     option,
     print_owners,
@@ -304,15 +303,14 @@ def _load_person(
         watch=show_progress,
     )
     if speaker.preparation and not ai:
-        summaries = [summary for _, summary in speaker.preparation.summaries()]
-        if partner := find_partner(summaries):
+        ai = [*speaker.preparation.options.ai]
+        if ai:
             print_line(
                 _(
                     "Imitating {name}, the other person. For another: --ai NAME",
-                    name=partner,
+                    name=ai[0],
                 )
             )
-            return _load_person(exports, [partner], chats, base)
         print_owners(speaker.preparation)
     replies = len(speaker.voice.replies) if speaker.voice else 0
     print_line(

@@ -21,6 +21,7 @@ from langchain_chatexports.cli._console import (
     show_waiting,
     stdin_is_terminal,
 )
+from langchain_chatexports.cli._errors import error_text
 from langchain_chatexports.cli._options import (
     AsJson,
     Base,
@@ -67,7 +68,11 @@ from langchain_chatexports.workflows.talk import (
 )
 from langchain_chatexports.workflows.train import find_earlier_model, train
 from langchain_chatexports.workflows.training_data import TrainingData
-from langchain_chatexports.workflows.training_events import StoppedEvent
+from langchain_chatexports.workflows.training_events import (
+    JobEvent,
+    StoppedEvent,
+    TrainingEvent,
+)
 
 _FEW_EXAMPLES = 100
 
@@ -159,13 +164,18 @@ def finetune(
         base, limit = _choose_base(data, base, seconds, workspace, yes=yes)
         data = data if limit is None else read(limit)
         _print_earlier_model(data, workspace)
-        if stdin_is_terminal():
-            _show_untrained(data, base, workspace)
         with TrainingDisplay(workspace) as display:
+
+            def on_event(event: TrainingEvent) -> None:
+                is_new = isinstance(event, JobEvent) and event.state == "new"
+                if is_new and stdin_is_terminal():
+                    _show_untrained(data, base, workspace)
+                display(event)
+
             model = train(
                 *(data, base),
                 workspace=workspace,
-                on_event=display,
+                on_event=on_event,
                 watch=show_progress,
             )
         name = model.name
@@ -291,7 +301,10 @@ def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) 
             turns = answer_untrained(data, base, workspace=workspace)
     except ChatExportError as error:
         print_line(
-            _("warning: The untrained base could not answer: {error}", error=error)
+            _(
+                "warning: The untrained base could not answer: {error}",
+                error=error_text(error),
+            )
         )
         return
     if not turns:
@@ -319,7 +332,12 @@ def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
         with show_waiting(_("Asking the new model")):
             turns = answer_tuned(data, model, workspace=workspace)
     except ChatExportError as error:
-        print_line(_("warning: The new model could not answer: {error}", error=error))
+        print_line(
+            _(
+                "warning: The new model could not answer: {error}",
+                error=error_text(error),
+            )
+        )
         return
     if turns:
         print_line(

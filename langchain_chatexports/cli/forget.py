@@ -84,7 +84,7 @@ def forget(
         if result.report.not_found:
             names = ", ".join(result.report.not_found)
             print_line(_("Not in this set, or already removed: {names}", names=names))
-    if result.indexes or not result.report:
+    if result.indexes:
         print_line(
             ngettext(
                 "Deleted: {count} search index. Indexes are rebuilt by the next "

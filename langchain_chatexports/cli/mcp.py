@@ -18,6 +18,7 @@ from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.cli._console import print_line, stdin_is_terminal
+from langchain_chatexports.cli._errors import print_error
 from langchain_chatexports.cli._exit import CTRL_C, TERMINATED
 from langchain_chatexports.cli._options import (
     IndexDir,
@@ -28,7 +29,6 @@ from langchain_chatexports.cli._options import (
     open_exports,
     resolve_paths,
 )
-from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.retrieval import ChatIndex, chat_mcp_server
 from langchain_chatexports.retrieval.index_files import IndexFile
 from langchain_chatexports.retrieval.mcp_server import silence_sdk
@@ -106,10 +106,7 @@ def _load(index: ChatIndex, load: Callable[[], object], loading: Future[None]) -
         load()
     except Exception as error:  # noqa: BLE001 - each tool reports it
         loading.set_exception(error)
-        # The text of other errors may quote a chat message.
-        is_safe = isinstance(error, ChatExportError)
-        text = str(error) if is_safe else f"unexpected {type(error).__name__}"
-        print_line(f"error: {text}")
+        print_error(error)
         return
     loading.set_result(None)
     chats = index.chats()

@@ -154,16 +154,7 @@ def _print_json(data: LocalData) -> None:
             "jobs": [*map(asdict, data.snapshot.jobs)],
             "files": [*map(asdict, data.snapshot.files)],
             "queue": data.snapshot.queue,
-            "indexes": [
-                {"path": path, "size_bytes": path.stat().st_size}
-                for path in data.indexes
-            ],
             "corrections": data.corrections.get("", 0),
-            "bases": [
-                {"id": base.id, "size_bytes": base.size_bytes} for base in data.bases
-            ],
-            "size_bytes": data.size_bytes,
-            "cache_bytes": data.cache_bytes,
         }
     )
 
@@ -193,18 +184,6 @@ def _show(data: LocalData, workspace: Workspace) -> None:
         )
         for file in data.unused_files
     ]
-    rows += [
-        (path.name, "", _format_megabytes(path.stat().st_size), _("search index"))
-        for path in data.indexes
-    ]
-    rows += [
-        (base.id, "", _format_megabytes(base.size_bytes or 0), _("downloaded base"))
-        for base in data.bases
-    ]
-    if data.cache_bytes:
-        rows.append(
-            (_("converted bases"), "", _format_megabytes(data.cache_bytes), _("cache"))
-        )
     if len(rows) > 1:
         counts = data.corrections
         notes = (_describe(m, counts.get(m.name, 0)) for m in data.models)

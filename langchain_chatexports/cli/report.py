@@ -22,7 +22,6 @@ from langchain_chatexports.cli._options import (
     SourceOptions,
     check_output,
     command,
-    find_unused_path,
     flag,
     option,
     read_exports,
@@ -67,7 +66,7 @@ def report(
     """
     check_extra()
     paths = resolve_paths(paths)
-    target = output or (None if as_json else find_unused_path("report.html", paths))
+    target = output or (None if as_json else Path("report.html"))
     if target is not None:
         check_output(target, paths, force=force)
     statistics = read_exports(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,7 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.retrieval.documents import ChatLine, IndexedChat
-from langchain_chatexports.retrieval.index import Hit
+from langchain_chatexports.retrieval.index import ChatIndex, Hit
 from langchain_chatexports.retrieval.index_files import delete_indexes as delete
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.search import open_index
@@ -141,9 +141,8 @@ def search(
             start=choice.start,
             end=choice.end,
         )
-    # A hit without `words` only matches in other people's messages or on other dates.
-    matches = ((hit, line) for hit in hits if hit.words for line in hit.matches)
-    results = [*islice(matches, limit)]
+        matches = _iter_matches(opened.index, hits, with_answers=not has_filters)
+        results = [*islice(matches, limit)]
     if as_json:
         print_json([_to_json(hit, line) for hit, line in results])
     elif results:
@@ -155,6 +154,20 @@ def search(
         show_rows([header, *(_format_row(time, *match) for time, match in pairs)])
     else:
         print_line(_("No messages found."))
+
+
+def _iter_matches(
+    index: ChatIndex, hits: Iterable[Hit], *, with_answers: bool
+) -> Iterator[tuple[Hit, ChatLine]]:
+    """Yield each matching message once, and questions with their answer."""
+    seen: set[ChatLine] = set()
+    for hit in hits:
+        source = hit.document.metadata["source"]
+        # Without `words`, only other people's messages or those on other dates match.
+        for match in hit.matches if hit.words else ():
+            lines = index.with_answer(match, chat=source) if with_answers else [match]
+            yield from ((hit, line) for line in lines if line not in seen)
+            seen.update(lines)
 
 
 def _find_sources(

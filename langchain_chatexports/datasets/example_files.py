@@ -6,13 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.datasets.formats import SPLIT_NAMES
 from langchain_chatexports.exceptions import ChatExportError
 
 # mlx-lm's name of the validation split is `valid`.
 _HELD_OUT_SPLITS = frozenset({*SPLIT_NAMES, "valid"} - {"train"})
 _MAX_LINE_BYTES = 64 * 1024 * 1024
-_REMEDY = "Change its permissions, or copy it elsewhere."
+_REMEDY = Sentence("Change its permissions, or copy it elsewhere.")
 
 
 def is_examples_file(path: str | Path) -> bool:

@@ -35,6 +35,7 @@ from langchain_chatexports.retrieval.documents import (
 from langchain_chatexports.retrieval.queries import (
     LINE_END,
     Expression,
+    is_question,
     match_expression,
     to_search_text,
 )
@@ -61,6 +62,8 @@ _WINDOWS_PER_HIT = 5
 _MIN_WINDOWS = 50
 # How many windows to scan for a message that contains all words.
 _MAX_WINDOWS_CHECKED = 1000
+# The answer to a question is usually in the next messages.
+_MESSAGES_AFTER = 4
 
 
 class IndexCounts(NamedTuple):
@@ -247,6 +250,17 @@ class ChatIndex:
                     start, stop = max(0, position - before), position + after + 1
                     return indexed, load_lines(self._connection, chat_row, start, stop)
         return None
+
+    def with_answer(self, line: ChatLine, *, chat: str) -> list[ChatLine]:
+        """Return a message, and after a question the next person's message, if any."""
+        if not is_question(line.text):
+            return [line]
+        context = self.message_context(
+            line.ids[0], before=0, after=_MESSAGES_AFTER, chat=chat
+        )
+        later = context[1] if context else []
+        answers = (other for other in later if other.sender != line.sender)
+        return [line, *islice(answers, 1)]
 
     def chats(self) -> list[IndexedChat]:
         """Return the chats, most recently active first."""

@@ -18,8 +18,9 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
-# English function words, which do not describe a topic.
-_ENGLISH = frozenset(
+# Function words of English, German, Spanish and Hindi, which describe no topic; left
+# out are those that are content in another of these languages ("die", "war", "hat").
+_FUNCTION_WORDS = frozenset(
     Path(__file__).with_name("function_words.txt").read_text("utf-8").split()
 )
 # Words in questions about chats that do not describe a topic.
@@ -33,6 +34,7 @@ _CONTROL_REPLACEMENTS = str.maketrans(dict.fromkeys("\0\x02\x03", " "))
 _QUERY_REPLACEMENTS = {**_CONTROL_REPLACEMENTS, ord("*"): " "}
 # A word in fewer windows is never common.
 _MIN_COMMON, _MIN_COMMON_FRACTION = 8, 0.1
+_QUESTION_MARKS = frozenset("?\uff1f\u061f")
 _EDGE_PUNCTUATION = re.compile(r"^\W+|\W+$")
 _QUERY_PARTS = re.compile(r'"([^"]*)"|([^\s"]+)')
 
@@ -48,6 +50,11 @@ def to_search_text(text: str) -> str:
         return " ".join(text.split())
     composed = unicodedata.normalize("NFKC", text)
     return " ".join(_UNSPACED.sub(_to_bigrams, composed).split())
+
+
+def is_question(text: str) -> bool:
+    """Return whether a text has a question mark."""
+    return not _QUESTION_MARKS.isdisjoint(text)
 
 
 def topic_words(query: str) -> list[str]:
@@ -99,7 +106,7 @@ class Expression(NamedTuple):
 def match_expression(query: str) -> Expression | None:
     """Convert a question to an FTS5 expression; `None` if it has no words.
 
-    English function words and words such as "said" are only used if there are no other
+    Function words and words such as "said" are only used if there are no other
     words; `Expression.without_common` is for other languages. Quoted phrases are
     required; there are no other operators.
     """
@@ -130,7 +137,7 @@ def _to_bigrams(run: re.Match[str]) -> str:
 
 def _is_function_word(token: str) -> bool:
     word = _EDGE_PUNCTUATION.sub("", token).replace("\u2019", "'")
-    return word.casefold() in _ENGLISH or word.casefold() in _QUESTION_WORDS
+    return word.casefold() in _FUNCTION_WORDS or word.casefold() in _QUESTION_WORDS
 
 
 def _tokens(text: str) -> list[str]:

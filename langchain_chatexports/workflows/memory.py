@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +24,7 @@ from langchain_chatexports.chat_loaders.recognition import (
 from langchain_chatexports.personas.talk import RecalledMessages
 from langchain_chatexports.retrieval.documents import ChatLine
 from langchain_chatexports.retrieval.index import ChatIndex, Hit
-from langchain_chatexports.retrieval.queries import topic_words
+from langchain_chatexports.retrieval.queries import is_question, topic_words
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.search import get_index_file, open_index
@@ -56,9 +57,15 @@ _FACT_QUESTION = re.compile(
     re.IGNORECASE,
 )
 _MAX_SHORT_WORD = 3
-_QUESTION_MARKS = "?？؟"
 _POSSESSIVE = re.compile(r"['’]s$")
 _SENTENCE_END = re.compile(r"[.!?]\s+")
+
+
+class _Passage(NamedTuple):
+    words: int
+    """How many words of the message its first line contains."""
+
+    lines: list[ChatLine]
 
 
 class Memory:
@@ -82,17 +89,11 @@ class Memory:
         passages = self._find_passages(line, words)
         if passages:
             recalled_lines = dict.fromkeys(
-                _format_line(line) for lines in passages for line in lines
-            )
-            cited = (
-                line for lines in passages for line in _find_fact(lines) or lines[:1]
+                _format_line(line) for passage in passages for line in passage.lines
             )
             return RecalledMessages(
                 "\n".join([_RECALL_PROMPT, *recalled_lines])[:_MAX_CHARACTERS],
-                # Under an answer to a message that asks nothing, quotes only disturb.
-                tuple(dict.fromkeys(map(_format_line, cited)))
-                if _is_question(line)
-                else (),
+                tuple(_cite(line, words, passages)),
                 asks_for_fact=_asks_for_fact(line),
             )
         is_in_history = any(word.casefold() in history.casefold() for word in words)
@@ -113,7 +114,7 @@ class Memory:
         limit = max(_MIN_WINDOWS, _MAX_WINDOW_FRACTION * windows)
         return {word: count for word, count in counts.items() if count <= limit}
 
-    def _find_passages(self, line: str, words: dict[str, int]) -> list[list[ChatLine]]:
+    def _find_passages(self, line: str, words: dict[str, int]) -> list[_Passage]:
         indexed_words = [word for word, count in words.items() if count]
         if not indexed_words:
             return []
@@ -133,9 +134,13 @@ class Memory:
             return []
         return self._search(indexed_words) or self._search(matches)
 
-    def _search(self, words: Sequence[str]) -> list[list[ChatLine]]:
+    def _search(self, words: Sequence[str]) -> list[_Passage]:
         hits = self._index.search(" ".join(words), k=_MAX_HITS, chat=self._chats)
-        return [self._read_passage(hit) for hit in hits if 2 * hit.words >= len(words)]
+        return [
+            _Passage(hit.words, self._read_passage(hit))
+            for hit in hits
+            if 2 * hit.words >= len(words)
+        ]
 
     def _read_passage(self, hit: Hit) -> list[ChatLine]:
         """Return a match, preferably a statement, with the messages after it."""
@@ -185,6 +190,23 @@ def open_memory(
         yield Memory(opened_index.index, person, language)
 
 
+def _cite(
+    line: str, words: Collection[str], passages: Iterable[_Passage]
+) -> Iterable[str]:
+    """Return the lines to quote, each text of a person once.
+
+    Under an answer to a message that asks nothing, or that has one word in common with
+    them, quotes only disturb.
+    """
+    cited: dict[tuple[str, str], str] = {}
+    for words_found, lines in passages:
+        is_answer = _is_question(line) and words_found == len(words) > 1
+        if is_answer or _asks_for_fact(line):
+            for quoted in _find_fact(lines) or lines[:1]:
+                cited.setdefault((quoted.sender, quoted.text), _format_line(quoted))
+    return cited.values()
+
+
 def _asks_for_fact(line: str) -> bool:
     """Return whether a message asks for a fact that chats may contain."""
     is_about_present = not _PRESENT_WORDS.isdisjoint(re.findall(r"\w+", line.lower()))
@@ -205,7 +227,7 @@ def _find_fact(passage: Sequence[ChatLine]) -> list[ChatLine]:
 
 
 def _is_question(text: str) -> bool:
-    return bool({*text} & {*_QUESTION_MARKS}) or _FACT_QUESTION.match(text) is not None
+    return is_question(text) or _FACT_QUESTION.match(text) is not None
 
 
 def _is_question_word(word: str) -> bool:

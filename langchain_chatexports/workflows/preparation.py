@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_core.chat_sessions import ChatSession
 
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.counts import Counts, ExportSummary
 from langchain_chatexports.chat_loaders.date_order import DateOrder
 from langchain_chatexports.chat_loaders.pipe import read_loaders
@@ -21,6 +21,7 @@ from langchain_chatexports.chat_loaders.recognition import (
     estimate_message_count,
     open_exports,
 )
+from langchain_chatexports.chat_loaders.schema import sender_of
 from langchain_chatexports.datasets.example_files import is_examples_file
 from langchain_chatexports.datasets.examples import SystemPrompt
 from langchain_chatexports.datasets.person import PersonNames
@@ -137,12 +138,44 @@ class PrepareOptions:
         return persona_prompt if self.system == "auto" else self.system
 
 
+class SeveralPeopleError(Exception):
+    """An export has chats with several people, or its owner is unknown."""
+
+
+class OtherPerson(PersonNames):
+    """The one whom the owner of exports talks to, if it is always the same person."""
+
+    def __init__(self, reading: Reading, names: set[str]) -> None:
+        """Initialize without reading; all exports share `names`."""
+        super().__init__(reading, ())
+        self._reading, self._names = reading, names
+
+    def __bool__(self) -> bool:
+        """Return whether there is a person to map: always, unlike without names."""
+        return True
+
+    def find(self) -> frozenset[str]:
+        """Return the person's name, once it is read."""
+        return frozenset(self._names)
+
+    def select(self, session: ChatSession) -> frozenset[str]:
+        """Return the other person in a session."""
+        owner = self._reading.owner
+        self._names |= {*map(sender_of, session.get("messages", ()))} - {owner}
+        if owner is None or len(self._names) > 1:
+            raise SeveralPeopleError
+        return self.find()
+
+
 @dataclass
 class Preparation:
     """A counted pass over exports or example files."""
 
     paths: Sequence[Path]
     options: PrepareOptions
+    other_person: set[str] | None = None
+    """To imitate the other person of chats with one: the name, once it is read."""
+
     examples: int = 0
     """The number of examples so far."""
 
@@ -172,11 +205,11 @@ class Preparation:
             self.examples += 1
             yield example
         if not self.examples:
-            msg = (
+            msg = Sentence(
                 "These dialogues produced no examples: they are shorter than a "
-                f"window of {plural(self.options.size, 'message')}, or contain no "
-                "answers. Use `keep_tail`, a smaller `size`, `whole`, or a longer "
-                "`gap`."
+                "window ({size}), or contain no answers. Use `keep_tail`, a smaller "
+                "`size`, `whole`, or a longer `gap`.",
+                size=self.options.size,
             )
             parameters = ("keep_tail", "size", "whole", "gap")
             raise TrainingDataError(msg, parameters=parameters)
@@ -187,9 +220,10 @@ class Preparation:
         has_examples = [is_examples_file(path) for path in self.paths]
         if any(has_examples) and not all(has_examples):
             path = self.paths[has_examples.index(True)]
-            msg = (
-                f"{path} contains examples, but other paths are exports. Pass either "
-                "examples or exports, not both."
+            msg = Sentence(
+                "{path} contains examples, but other paths are exports. Pass either "
+                "examples or exports, not both.",
+                path=path,
             )
             raise ExportFormatError(msg)
         return all(has_examples)
@@ -252,7 +286,9 @@ class Preparation:
         return self._read_sessions()
 
     def _create_steps(self, reading: Reading) -> tuple[SessionTransform, ...]:
-        self._persons.append(self.options.person(reading))
+        names = self.other_person
+        person = self.options.person(reading)
+        self._persons.append(person if names is None else OtherPerson(reading, names))
         return self.options.steps(self._persons[-1])
 
     def _read_sessions(self) -> Iterator[ChatSession]:
@@ -262,7 +298,7 @@ class Preparation:
         if not chats.includes_all:
             chats.check_names(self.readings)
             if not any(summary.kept for _, summary in self.summaries()):
-                msg = (
+                msg: str = Sentence(
                     "No message in these exports matches the filter of chats. Use "
                     "fewer or other conditions."
                 )
@@ -272,7 +308,10 @@ class Preparation:
         without_ai, senders = self.exports_without_ai(), self.senders()
         if without_ai and not self.options.ai:
             paths = ", ".join(str(path) for path in without_ai)
-            msg = f"The owner of {paths} is unknown. Choose a person with `ai`."
+            msg = Sentence(
+                "The owner of {paths} is unknown. Choose a person with `ai`.",
+                paths=paths,
+            )
             raise SenderNotFoundError(msg, senders, parameters=("ai",))
         if without_ai and len(without_ai) == len(self.passes):
             known_names = index_names(self.readings, senders)

@@ -8,16 +8,16 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
-    Sequence,
 )
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from langchain_chatexports._files import is_pipe
 from langchain_chatexports._progress import Watch, no_progress
-from langchain_chatexports._terminal import one_line, plural
+from langchain_chatexports._terminal import one_line
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export
@@ -41,7 +41,11 @@ from langchain_chatexports.exceptions import (
     TrainingDataError,
 )
 from langchain_chatexports.workflows.names import correct_names
-from langchain_chatexports.workflows.preparation import Preparation, PrepareOptions
+from langchain_chatexports.workflows.preparation import (
+    Preparation,
+    PrepareOptions,
+    SeveralPeopleError,
+)
 from langchain_chatexports.workflows.training_data import (
     MIN_EXAMPLES,
     HoldOut,
@@ -123,9 +127,11 @@ def prepare(
     """
     options = choices or PrepareOptions()
     if options.limit is not None and options.limit < MIN_EXAMPLES:
-        msg = (
-            f"The limit of {plural(options.limit, 'example')} is too low: training "
-            f"needs at least {MIN_EXAMPLES}. Raise or omit `limit`."
+        msg = Sentence(
+            "The limit ({limit}) is too low: training needs at least {least} examples. "
+            "Raise or omit `limit`.",
+            limit=options.limit,
+            least=MIN_EXAMPLES,
         )
         raise TrainingDataError(msg, parameters=("limit",))
     paths = to_paths(exports)
@@ -151,16 +157,28 @@ def read_examples(
     choices: PrepareOptions | None = None,
     *,
     choose_speaker: ChooseSpeaker | None = None,
+    prefers_other: bool = False,
     watch: Watch = no_progress,
 ) -> tuple[Preparation, list[TracedExample]]:
-    """Return the examples from exports, files, or the training splits of sets."""
+    """Return the examples from exports, files, or the training splits of sets.
+
+    Without a name, `prefers_other` imitates the other person of chats of two.
+    """
+    options = choices or PrepareOptions()
     files = [find_splits(path).get("train", path) for path in to_paths(exports)]
 
     def read(preparation: Preparation) -> list[TracedExample]:
         with watch_preparation(preparation, watch):
             return [*preparation.iter_examples([])]
 
-    return _read(files, choices or PrepareOptions(), read, choose_speaker)
+    if prefers_other and not options.ai:
+        with suppress(SeveralPeopleError):
+            preparation = Preparation(files, options, other_person=set())
+            preparation, examples = _read(preparation, read, choose_speaker)
+            names = tuple(preparation.other_person or ())
+            preparation.options = replace(preparation.options, ai=names)
+            return preparation, examples
+    return _read(Preparation(files, options), read, choose_speaker)
 
 
 def write_examples(
@@ -189,7 +207,8 @@ def write_examples(
             return write_prepared(preparation, Path(output), set_options)
 
     options = set_options.adapt(choices or PrepareOptions())
-    return _read(to_paths(exports), options, write, choose_speaker)[1]
+    preparation = Preparation(to_paths(exports), options)
+    return _read(preparation, write, choose_speaker)[1]
 
 
 def find_default_speakers(preparation: Preparation) -> list[tuple[Export, str]]:
@@ -222,13 +241,12 @@ def watch_preparation(
 
 
 def _read(
-    paths: Sequence[Path],
-    options: PrepareOptions,
+    preparation: Preparation,
     use: Callable[[Preparation], _Result],
     choose_speaker: ChooseSpeaker | None,
 ) -> tuple[Preparation, _Result]:
     """Read exports; if a name is not found, correct it and read them again."""
-    preparation = Preparation(paths, options)
+    paths, options = preparation.paths, preparation.options
     if preparation.has_example_files:
         _check_options_for_examples(options)
     try:
@@ -236,10 +254,9 @@ def _read(
     except SenderNotFoundError as error:
         senders = preparation.senders()
         if not senders and options.chats.includes_all:
-            path_list = ", ".join(map(str, paths))
-            msg = (
-                f"There are no messages to train on in {path_list}. "
-                "Choose another chat."
+            msg = Sentence(
+                "There are no messages to train on in {paths}. Choose another chat.",
+                paths=", ".join(map(str, paths)),
             )
             raise TrainingDataError(msg) from None
         readings = preparation.readings
@@ -257,10 +274,13 @@ def _read(
             }
             names = (choose_speaker(senders), *sorted(str(owner) for owner in owners))
             corrected_options = replace(options, ai=names)
-        preparation = Preparation(paths, corrected_options)
+        other_person = None if preparation.other_person is None else set[str]()
+        preparation = Preparation(paths, corrected_options, other_person)
         result = use(preparation)
     for path in preparation.exports_without_ai():
-        msg = f"Skipped {path}: it has no messages from the chosen person."
+        msg = Sentence(
+            "Skipped {path}: it has no messages from the chosen person.", path=path
+        )
         warnings.warn(msg, stacklevel=3)
     return preparation, result
 

@@ -47,7 +47,7 @@ class Redaction:
         # The selected chats may mention people from other chats.
         passes = read_loaders(export.loader.without_filters() for export in exports)
         with self._watch(
-            "messages read for names",
+            "messages",
             lambda: sum(reading.messages_read for reading in passes),
             estimate_message_count(exports),
         ):

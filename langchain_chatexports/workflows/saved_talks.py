@@ -15,7 +15,7 @@ from langchain_chatexports._files import write_atomic
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.personas.talk import Talk, Turn
+from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.retrieval.index_files import index_folder
 
 _TALKS = "talks"
@@ -86,11 +86,7 @@ class TalkFolder:
         try:
             data = file.read_bytes()
             changed_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            # Version 0.1 saved the turns alone.
-            if data[:1] == b"[":
-                content = _Content(msgspec.json.decode(data, type=list[Turn]))
-            else:
-                content = msgspec.json.decode(data, type=_Content)
+            content = msgspec.json.decode(data, type=_Content)
         except (OSError, msgspec.DecodeError):
             return None
         return SavedTalk(
@@ -137,34 +133,3 @@ def delete_person_talks(
 def new_talk_id() -> str:
     """Return an id for a new talk: the current time, so that ids are sortable."""
     return str(time.time_ns())
-
-
-def list_saved_talks(model: Model) -> list[SavedTalk]:
-    """Return the saved talks with a model, newest first."""
-    return model_talks(model).list()
-
-
-def save_turns(model: Model, turns: Sequence[Turn], talk_id: str) -> None:
-    """Save the answered turns of a talk; delete it if there are none."""
-    model_talks(model).save(talk_id, [turn for turn in turns if turn.answer])
-
-
-def resume_talk(
-    talks: Sequence[Talk], model: Model, talk_id: str | None = None
-) -> str | None:
-    """Resume a saved talk with a model; without an id, the newest.
-
-    Returns:
-        The id of the talk; `None` if it was not found.
-    """
-    saved_talks = list_saved_talks(model)
-    saved_talk = next(
-        (talk for talk in saved_talks if talk_id in {None, talk.id}), None
-    )
-    if saved_talk is None:
-        return None
-    *base_talks, speaker_talk = talks
-    speaker_talk.turns[:] = saved_talk.turns
-    for base_talk in base_talks:  # Their replies are not saved.
-        base_talk.turns[:] = [Turn(turn.line) for turn in saved_talk.turns]
-    return saved_talk.id

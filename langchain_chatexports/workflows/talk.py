@@ -186,7 +186,8 @@ def load_person(
     Args:
         exports: Exports, files of examples, or sets, of which the validation split is
             not read.
-        choices: Whom to imitate, and which chats to use.
+        choices: Whom to imitate, and which chats to use. Without a name, it is the
+            other person of chats of two, or else the owner.
         base: The base model that imitates the person; `None` for the default.
         choose_speaker: As for `prepare`.
         index_dir: The folder of search indexes, with the person's corrections; `None`
@@ -197,9 +198,11 @@ def load_person(
         SenderNotFoundError: If the name is not found.
         TrainingDataError: If the person has no replies.
     """
-    options = choices or PrepareOptions()
     preparation, traced_examples = read_examples(
-        exports, options, choose_speaker=choose_speaker, watch=watch
+        *(exports, choices),
+        choose_speaker=choose_speaker,
+        prefers_other=True,
+        watch=watch,
     )
     examples = [traced.example for traced in traced_examples]
     voice = VoicePrompt.from_examples(examples)

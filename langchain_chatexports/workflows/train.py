@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_chatexports._extras import require_local
 from langchain_chatexports._progress import Watch, no_progress
-from langchain_chatexports._translation import _
+from langchain_chatexports._translation import Sentence, _
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from langchain_chatexports.datasets.validation import validate_examples
@@ -84,11 +84,11 @@ def train(
     if event.state != "new":  # An earlier command has shown these events.
         latest = workspace.jobs.latest_events(event.job_id, limit=1)
         after = latest[0].number if latest else 0
-    emit(event)
-    if queue is QueueState.SUSPENDED and event.state != "trained":
-        emit(MessageEvent(explain_wait(queue) or "", is_warning=True))
     reader = EventReader()
     try:
+        emit(event)
+        if queue is QueueState.SUSPENDED and event.state != "trained":
+            emit(MessageEvent(explain_wait(queue) or "", is_warning=True))
         with Queue(workspace):
             try:
                 for stored in workspace.jobs.follow(event.job_id, after=after):
@@ -210,6 +210,8 @@ def _store(workspace: Workspace, examples: Sequence[TrainingExample]) -> str:
 def _emit_interruption(
     workspace: Workspace, job_id: str, emit: Any, *, is_ours: bool
 ) -> None:
+    if is_ours:  # Otherwise it waits in the queue, if it was not run yet.
+        pause_job(workspace, job_id)
     job = workspace.jobs.find(job_id)
     if job is None or job.state is State.SUCCEEDED:
         return
@@ -225,7 +227,7 @@ def _get_model(workspace: Workspace, job_id: str) -> Model:
         case Job(state=State.FAILED):
             raise _failure(job)
         case Job(state=State.PAUSED):
-            msg = _(
+            msg = Sentence(
                 "Job {job} was paused at {progress} by another program. Run the same "
                 "command again to resume it.",
                 job=job_id,
@@ -233,17 +235,25 @@ def _get_model(workspace: Workspace, job_id: str) -> Model:
             )
         case _:
             # A deletion cancels the job first.
-            msg = f"Job {job_id} was cancelled or deleted, so no model was created."
+            msg = Sentence(
+                "Job {job} was cancelled or deleted, so no model was created.",
+                job=job_id,
+            )
     raise LocalServerError(msg)
 
 
 def _failure(job: Job) -> FineTuningFailedError:
     error = job.error or {}
-    msg = f"Training failed. {error.get('message') or 'The reason is unknown.'}"
+    reason = Sentence(error.get("message") or "The reason is unknown.")
     if error.get("code") != InvalidExamplesError.code:
-        step = job.saved_step
-        action = f"resume it from step {step:,}" if step else "start it again"
-        msg += f" To {action}, run the same command again."
+        resume = Sentence(
+            "To resume it from step {step}, run the same command again.",
+            step=job.saved_step,
+        )
+        start = Sentence("To start it again, run the same command again.")
+        action = resume if job.saved_step else start
+        reason = Sentence("{reason} {action}", reason=reason, action=action)
+    msg = Sentence("Training failed. {reason}", reason=reason)
     return FineTuningFailedError(
         msg, job_id=job.id, code=error.get("code"), param=error.get("param")
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from langchain_chatexports._translation import ngettext
+from langchain_chatexports._translation import Sentence, ngettext
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
 from langchain_chatexports.datasets.trace import TracedExample, find_person
@@ -55,10 +55,11 @@ class TrainingData:
     def check_size(self) -> None:
         """Raise an error if there are too few examples to train on."""
         if not self.has_enough_examples:
-            msg = (
-                f"Not enough examples to train on: found {len(self.examples)}, need at "
-                f"least {MIN_EXAMPLES}. Add exports, or use a smaller `size` to get "
-                "more examples."
+            msg = Sentence(
+                "Not enough examples to train on: found {count}, need at least "
+                "{least}. Add exports, or use a smaller `size` to get more examples.",
+                count=len(self.examples),
+                least=MIN_EXAMPLES,
             )
             raise TrainingDataError(msg, parameters=("size",))
 

@@ -12,6 +12,7 @@ import pytest
 
 from langchain_chatexports._parts import part_file, part_folder, sweep_parts
 from langchain_chatexports.datasets.jsonl import write_jsonl
+from tests.conftest import NEEDS_SIGKILL
 
 WRITE = """
 import sys, time
@@ -50,7 +51,7 @@ def kill_writer(folder: Path, seconds: float) -> None:
         writer.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@NEEDS_SIGKILL
 def test_parts_of_killed_process_are_deleted(tmp_path: Path) -> None:
     source = random.Random(4)
     for _ in range(4):

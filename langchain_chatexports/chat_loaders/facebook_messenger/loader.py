@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, ClassVar
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.facebook_messenger.owner import find_owner
 from langchain_chatexports.chat_loaders.facebook_messenger.records import (
@@ -385,10 +386,11 @@ def _no_thread_error(
 ) -> ExportFormatError:
     path = files.path
     if has_html or (files.is_single_file and files.files[0].head(1) == b"<"):
-        msg = (
-            f"{path} is a Messenger export in HTML, which has no reliable times or "
+        msg: str = Sentence(
+            "{path} is a Messenger export in HTML, which has no reliable times or "
             "senders. Request it again from Accounts Center (Your information and "
-            "permissions, Export your information) with the format set to JSON."
+            "permissions, Export your information) with the format set to JSON.",
+            path=path,
         )
     elif files.is_single_file:
         msg = (

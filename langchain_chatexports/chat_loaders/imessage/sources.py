@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from langchain_chatexports._regular_files import is_inside
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.database import (
     is_sqlite_file,
     path_exists,
@@ -52,10 +53,12 @@ def find_database(path: Path) -> Path:
         raise ExportNotFoundError(msg, path=path)
     root = backup_root(database)
     if root and read_head(database, 1) and not is_sqlite_file(database):
-        msg = (
-            f"{database} cannot be read, because {root} is an encrypted backup. In "
+        msg = Sentence(
+            "{path} cannot be read, because {backup} is an encrypted backup. In "
             "Finder (or the Apple Devices app), switch off 'Encrypt local backup', "
-            "back up again, and load the new backup. Or load a decrypted sms.db."
+            "back up again, and load the new backup. Or load a decrypted sms.db.",
+            path=database,
+            backup=root,
         )
         raise EncryptedExportError(msg, path=root)
     return database

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from langchain_chatexports._terminal import escaped, plural
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.date_order import (
     ORDERS,
@@ -285,10 +286,12 @@ def _report_dates(
             "combined from several exports. All of them are read."
         )
     if guesses := [order.order for order in orders if order.is_guess]:
-        msg = (
-            f"The dates of {file.label} do not show which number is the day, so they "
-            f"are read with the {ORDERS[guesses[0]]}. A longer chat from the same "
-            "phone in the folder would show it."
+        msg = Sentence(
+            "The dates of {path} do not show which number is the day, so they "
+            "are read with the {order}. A longer chat from the same "
+            "phone in the folder would show it.",
+            path=file.label,
+            order=ORDERS[guesses[0]],
         )
         guess = ("date_order", other_order(guesses[0]))
         files.warn(ExportWarning(msg, guess=guess))

@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from langchain_chatexports._translation import _, number
+from langchain_chatexports._translation import Sentence, _, number
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.cache import read_json
 from langchain_chatexports.local_server.bases.download import (
@@ -227,16 +227,19 @@ def find_base(base: str | Path | None) -> Base:
         name = _short_name(path.stem)
         return _add_known_facts(Base(str(path), name, "gguf", path, size))
     if path is not None and path.exists():
-        msg = (
-            f"{path} is not a base model: a single file must be a .gguf file. Pass the "
-            "directory with config.json, the weights and the tokenizer."
+        msg = Sentence(
+            "{path} is not a base model: a single file must be a .gguf file. Pass the "
+            "directory with config.json, the weights and the tokenizer.",
+            path=path,
         )
         raise LocalServerError(msg)
-    hub_id = DEFAULT_HUB_ID if base is None else str(base)
+    names = {known.name: known.id for known in known_bases()}
+    hub_id = DEFAULT_HUB_ID if base is None else names.get(str(base), str(base))
     if isinstance(base, Path) or not _HUB_ID.fullmatch(hub_id) or ".." in hub_id:
-        msg = (
-            f"The base model {hub_id} was not found. Pass a directory in transformers' "
-            "format, a .gguf file, or a hub id such as Qwen/Qwen3.5-0.8B."
+        msg = Sentence(
+            "The base model {base} was not found. Pass a directory in transformers' "
+            "format, a .gguf file, or a hub id such as Qwen/Qwen3.5-0.8B.",
+            base=hub_id,
         )
         raise LocalServerError(msg)
     known = {each.id: each for each in known_bases()}.get(hub_id)

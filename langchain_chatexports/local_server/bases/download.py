@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.cache import read_json
 from langchain_chatexports.local_server.errors import DiskFullError, NoConnectionError
@@ -100,7 +101,11 @@ def download_files(
             on_report=on_progress and (lambda sizes: on_progress(*sizes)),
         )
     except ChildProcessFailedError as error:
-        msg = f"The base model {hub_id} could not be downloaded: {error}"
+        msg = Sentence(
+            "The base model {base} could not be downloaded: {reason}",
+            base=hub_id,
+            reason=Sentence(str(error)),  # Of a child, which sends its words.
+        )
         raise _ERRORS.get(error.code, LocalServerError)(msg) from error
     return Path(folder)
 
@@ -222,16 +227,17 @@ def _error_message(error: Exception, hub_id: str) -> str:
     elif "RepositoryNotFoundError" in kinds:
         reason = f"{name} has no such model, or it is private. Check the name."
     elif getattr(error, "errno", None) == errno.ENOSPC:
-        reason = "the disk is full. Free some space, and run the command again."
+        reason = Sentence(
+            "the disk is full. Free some space and run the same command again."
+        )
     elif kinds & _NO_CONNECTION:
-        reason = (
-            f"it is not on this machine, and {name} cannot be reached. Check the "
-            "network, or use the directory of a model on this machine."
+        reason = Sentence(
+            "it is not on this machine, and the hub cannot be reached. Check the "
+            "network, or use a model on this machine: a folder or a .gguf file."
         )
     elif kinds & _INTERRUPTED:
-        reason = (
-            f"the connection to {name} was lost. Run the command again to resume the "
-            "download."
+        reason = Sentence(
+            "the connection was lost. Run the command again to resume the download."
         )
     elif status is not None:
         reason = f"{name} responded with status {status}. Try again later."

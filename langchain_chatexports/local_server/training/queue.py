@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from langchain_chatexports._files import is_full
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.errors import DiskFullError
 from langchain_chatexports.local_server.processes import start, thread_count
@@ -224,7 +225,7 @@ class Queue:
             self._fail(job, DiskFullError.code, DISK_FULL)
             return
         if code < 0:
-            message = (
+            message = Sentence(
                 "The trainer was killed, most likely because memory ran out. Close "
                 "other programs, or use shorter chats or a smaller base model, and "
                 "resume the job."

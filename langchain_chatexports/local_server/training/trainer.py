@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.datasets.chat_prompts import most_common_prompt
 from langchain_chatexports.datasets.validation import validate_examples
 from langchain_chatexports.exceptions import LocalServerError
@@ -44,7 +45,7 @@ _LOCK_SECONDS = 60.0
 _NICENESS = 5
 _MIN_EXAMPLES, _MAX_PROBLEMS = 10, 10
 MIN_FREE_BYTES = 2**20
-DISK_FULL = (
+DISK_FULL = Sentence(
     "The disk with the data directory is full. Free some space, and resume the job "
     "from its last save."
 )
@@ -193,7 +194,7 @@ def describe(error: Exception, workspace: Workspace) -> dict[str, Any]:
     if is_full and workspace.free_bytes < MIN_FREE_BYTES:
         error = DiskFullError(DISK_FULL)
     elif isinstance(error, MemoryError):
-        msg = (
+        msg: str = Sentence(
             "Not enough memory for training. Close other programs, or use shorter "
             "chats, batch_size 1 or a smaller base model."
         )

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import is_full
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.local_server.errors import DataDirectoryError, DiskFullError
 
@@ -146,10 +147,13 @@ class DataDirectory:
         """Raise `DiskFullError` if its disk has no space for a training run."""
         needed = max(needed, _MIN_FREE_BYTES)
         if (free := self.free_bytes) < needed:
-            msg = (
-                f"The disk with {self.root} has {free / 1e6:,.0f} MB free, but "
-                f"training needs at least {needed / 1e6:,.0f} MB. Free some "
-                "space, or choose a data directory on another disk."
+            msg = Sentence(
+                "The disk with {path} has {free} MB free, but training needs at least "
+                "{needed} MB. Free some space, or choose a data directory on another "
+                "disk.",
+                path=self.root,
+                free=round(free / 1e6),
+                needed=round(needed / 1e6),
             )
             raise DiskFullError(msg)
 
@@ -225,7 +229,10 @@ class DataDirectory:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             is_full_disk = isinstance(error, OSError) and is_full(error)
             if code == sqlite3.SQLITE_FULL or is_full_disk:
-                msg = f"The disk with {self.root} is full. Free some space first."
+                msg: str = Sentence(
+                    "The disk with {path} is full. Free some space first.",
+                    path=self.root,
+                )
                 raise DiskFullError(msg) from error
             reason = getattr(error, "strerror", None) or error
             if code == sqlite3.SQLITE_BUSY:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.datasets.chat_prompts import ChatPrompt
 from langchain_chatexports.exceptions import LocalServerError
@@ -146,8 +147,12 @@ class Models:
             raise LocalServerError(msg)
         forms = NameIndex.of(form for model in models for form in model.lookup_names())
         names = ", ".join(model.name for model in models) or "none"
-        suggestion = forms.did_you_mean(name)
-        msg = f"No model named {name!r} on this machine.{suggestion} Models: {names}."
+        msg = Sentence(
+            "No model named {name} on this machine.{suggestion} Models: {names}.",
+            name=repr(name),
+            suggestion=forms.did_you_mean(name),
+            names=names,
+        )
         raise NotFoundError(msg)
 
     def match(self, name: str | None = None) -> tuple[Model, ...]:
@@ -159,7 +164,7 @@ class Models:
         """
         models = self.list()
         if not models:
-            msg = (
+            msg = Sentence(
                 "No tuned models on this machine. Train one: "
                 "chatexports finetune PATH --ai NAME"
             )

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import NEEDS_SIGKILL
 from tests.integration_tests.commands import COMMAND
 
 pytestmark = [
     pytest.mark.release,
-    pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"),
+    NEEDS_SIGKILL,
 ]
 
 _KILLS = 10

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
 
+from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.cli import _replies
 from langchain_chatexports.cli._replies import (
     StreamedReply,
@@ -23,6 +25,7 @@ from langchain_chatexports.datasets.replies import REPLIES
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Workspace, job_labels
 from langchain_chatexports.personas.talk import Talk
+from langchain_chatexports.workflows import preparation
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.local_jobs import serve_locally
 from tests.unit_tests.builders.openai_server import BASE_MODEL, KEY, OpenAIServer
@@ -167,10 +170,13 @@ def test_chat_with_an_export_imitates_the_person(
 
 
 def test_other_person_of_a_chat_of_two_is_imitated(
-    run: Run, server: OpenAIServer
+    run: Run, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The export is read once, and its owner need not have answers."""
+    read = Mock(side_effect=read_loaders)
+    monkeypatch.setattr(preparation, "read_loaders", read)
     lines = [
-        f"20.02.24, 12:{n + 10} - {name}: {text} {n}"
+        f"{n + 1}.02.24, 12:10 - {name}: {text} {n}"
         for n in range(20)
         for name, text in (("Bo", "Tea?"), ("Ann", "Yes"))
     ]
@@ -181,6 +187,7 @@ def test_other_person_of_a_chat_of_two_is_imitated(
     assert "You are Ann. You are chatting with Bo." in _prompt(server)
     assert "Imitating Ann, the other person. For another: --ai NAME" in done.err
     assert f"finetune '{export}' --ai Ann --export-zone UTC" in done.err
+    assert read.call_count == 1
 
 
 @pytest.mark.usefixtures("export")

@@ -86,6 +86,27 @@ def test_untrained_answers_come_first_in_a_terminal(
     assert order == sorted(order)
 
 
+def test_untrained_base_is_asked_for_a_new_job_only(
+    finetune_locally: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def answer_untrained(*_: object, **__: object) -> list[Turn]:
+        asked.append(_)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FINETUNE, "stdin_is_terminal", lambda: True)
+    monkeypatch.setattr(FINETUNE, "answer_untrained", answer_untrained)
+    monkeypatch.setattr(FINETUNE, "answer_tuned", lambda *_, **__: [])
+    monkeypatch.setattr(FINETUNE, "sample_replies", lambda _: [])
+    stopped = finetune_locally("chat.db", "--ai", "tortoise")
+    assert (stopped.status, len(asked)) == (130, 1)
+    assert "Training stopped. To resume it:" in stopped.err
+    resumed = finetune_locally("chat.db", "--ai", "tortoise")
+    assert (resumed.status, len(asked)) == (0, 1), resumed.err
+    assert "resuming" in resumed.err
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "data")
@@ -155,7 +176,7 @@ def test_ctrl_c_pauses_and_the_same_command_resumes(
         (["--base-url", "http://me:pw@h/v1", "--base", "m"], 1, "for http://h/v1"),
         (["--time", "30"], 2, "--time must be a duration such as 45m, 6h"),
         (["--time", "30m", "--base", "b"], 2, "not both: --time"),
-        (["--limit", "8"], 1, "The limit of 8 examples is too low"),
+        (["--limit", "8"], 1, "The limit (8) is too low"),
     ],
 )
 def test_wrong_options_are_reported_first(

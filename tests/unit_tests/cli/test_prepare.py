@@ -38,7 +38,7 @@ def test_no_examples_are_an_error(run: Run, tmp_path: Path, chats: Path) -> None
     arguments = ("--ai", "Tortoise", "--size", "40", "--gap", "none")
     done = run("prepare", chats, *arguments, "-o", "out.jsonl")
     assert done.status == 1
-    assert "Options: --keep-tail, --size, --whole, --gap." in done.err
+    assert "Use --keep-tail, a smaller --size, --whole, or a longer --gap." in done.err
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -50,9 +50,9 @@ def test_messages_name_the_options(run: Run, chats: Path) -> None:
     assert (done.status, "Options: --no-groups, --with." in done.err) == (1, True)
     done = run("prepare", "first", "--keep-trailing", "-o", "next")
     assert done.status == 0
-    assert "Options: --keep-trailing." in done.err
+    assert "--keep-trailing ignored: applies only to exports." in done.err
     done = run("prepare", chats, "--ai", "Hare", "--with", "Nobody", "-o", "none")
-    assert "No conversation matches `include`. Options: --with." in done.err
+    assert "No conversation matches --with." in done.err
 
 
 @pytest.mark.parametrize("command", ["prepare", "report"])

@@ -92,6 +92,22 @@ def test_json_has_ids_of_the_export(run: Run, sample: Path) -> None:
     database.close()
 
 
+def test_question_is_followed_by_its_answer(run: Run, tmp_path: Path) -> None:
+    with ChatDb(tmp_path / "chat.db") as database:
+        chat = database.chat("Mum")
+        for text, mine in (
+            *[("When do we have cake?", True), ("Tea?", True), ("On Sunday.", False)],
+            *[("Great", True), ("A cake with apples", False)],
+        ):
+            chat.message(text, mine=mine)
+    done = run("search", "When do we have cake?", "chat.db")
+    found = [line.rpartition("  ")[2] for line in lines(done)]
+    assert found == ["When do we have cake?", "On Sunday.", "A cake with apples"]
+    assert lines(run("search", "cake", "chat.db", "--from", "Mum")) == [
+        line for line in lines(done) if "apples" in line
+    ]
+
+
 def test_from_selects_messages_by_author(run: Run, sample: Path) -> None:
     done = run("search", "race", sample, "--from", "hare")
     assert lines(done)

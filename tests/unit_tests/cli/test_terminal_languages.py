@@ -108,6 +108,37 @@ def test_command_is_translated(
     assert not find_english(re.sub(r"\S*/\S*", "", done.err))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "missing.zip"),
+        ("inspect", "picture.png"),
+        ("inspect", "cut.zip"),
+        ("finetune", "chat.db"),
+        ("finetune", "chat.db", "--ai", "Harre"),
+        ("finetune", "chat.db", "--with", "Nobody"),
+        ("finetune", "short.txt", "--ai", "Ann"),
+        ("finetune", "chat.db", "--ai", "Hare", "--base", "nothing"),
+        ("chat", "nobody", "--data-dir", "data"),
+    ],
+    ids=" ".join,
+)
+def test_error_is_translated(
+    run: Run, chats: Path, arguments: tuple[str, ...], language: str
+) -> None:
+    Path("picture.png").write_bytes(b"\x89PNG")
+    Path("cut.zip").write_bytes(b"PK\x03\x04")
+    lines = [f"{n + 1}.02.24, 12:10 - {name}: Hm" for n in range(9) for name in "AB"]
+    Path("short.txt").write_text("\n".join(lines).replace("A:", "Ann:"), "utf-8")
+    assert chats.exists()
+    done = run(*arguments)
+    assert done.status == 1, done.err
+    error = {"de_DE": "Fehler:", "es_ES": "error:", "hi_IN": "त्रुटि:", "ko": "오류:"}
+    assert done.err.splitlines()[-1].startswith(error.get(language, "错误："))  # noqa: RUF001
+    words = re.sub(r"[(（].*?[)）]|chatexports finetune|\S*[./]\S*|--\w+", "", done.err)  # noqa: RUF001
+    assert not find_english(words), words
+
+
 def test_json_is_english(run: Run) -> None:
     done = run("status", "--data-dir", "data", "--json")
     assert "converted bases" in done.out

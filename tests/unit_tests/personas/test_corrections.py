@@ -27,6 +27,7 @@ from langchain_chatexports.personas.talk import (
     Talk,
     Turn,
 )
+from tests.conftest import NEEDS_SIGKILL
 from tests.unit_tests.builders.chat_models import Recorder
 
 _ADD_FOREVER = """
@@ -110,7 +111,7 @@ def test_any_other_line_is_skipped(path: Path, line: bytes) -> None:
         assert not [*Corrections(path)]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@NEEDS_SIGKILL
 def test_killed_process_loses_no_kept_correction(path: Path) -> None:
     for seconds in (0.0, 0.1):
         path.unlink(missing_ok=True)

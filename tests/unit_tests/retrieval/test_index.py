@@ -69,19 +69,31 @@ def test_function_words_are_ignored(garden: ChatIndex) -> None:
 
 def common_chat() -> ChatIndex:
     """A chat with a window per line, in which most lines have the same words."""
-    lines = ["Ja, es gibt heute Suppe", "Wann gibt es Essen?"] * 30
-    lines += ["Die Rouladen sind fertig", "Rouladen gibt es um eins", "Eis, immer Eis"]
+    lines = ["Oggi mangiamo presto zuppa", "Quando mangiamo presto?"] * 30
+    lines += ["Gli gnocchi sono pronti", "Gnocchi mangiamo presto!", "Pane e pane"]
     return filled(*(chat(f"Hare: {x}", name=f"c{n}") for n, x in enumerate(lines)))
 
 
 def test_common_words_of_any_language_are_not_enough() -> None:
-    """The function words of other languages than English are not listed."""
+    """The function words of most languages are not listed."""
     index = common_chat()
-    matches = found(index, "Wann gibt es Rouladen?", k=10)
-    assert sorted(matches) == ["Die Rouladen sind fertig", "Rouladen gibt es um eins"]
-    assert len(found(index, "Wann gibt es?", k=10)) == 10
-    assert len(found(index, '"gibt es" Rouladen', k=10)) == 10
-    assert len(found(index, "Wann gibt es Kaffee?", k=10)) == 10
+    matches = found(index, "Quando mangiamo presto gnocchi?", k=10)
+    assert sorted(matches) == [
+        "Gli gnocchi sono pronti",
+        "Gnocchi mangiamo presto!",
+    ]
+    assert len(found(index, "Quando mangiamo?", k=10)) == 10
+    assert len(found(index, '"mangiamo presto" gnocchi', k=10)) == 10
+    assert len(found(index, "Quando mangiamo torta?", k=10)) == 10
+
+
+@pytest.mark.parametrize(
+    ("question", "matches"),
+    [("Wann gibt es Rouladen?", ["Ich mache Rouladen"]), ("Wann gibt es Kaffee?", [])],
+)
+def test_listed_function_words_are_ignored(question: str, matches: list[str]) -> None:
+    index = filled(chat("Hare: Ich mache Rouladen"), chat("Ron: Wann gibt es Eis?"))
+    assert found(index, question) == matches
 
 
 def test_quoted_phrase_must_occur() -> None:

@@ -153,6 +153,7 @@ def test_a_message_that_asks_nothing_quotes_nothing(tmp_path: Path) -> None:
     with open_memory([chat.to_file(tmp_path / "_chat.txt")], person="Mama") as found:
         assert found is not None
         assert found("Was fressen die Schnecken?").cited
+        assert not found("Magst du Schnecken?").cited
         said = found("Ich habe Schnecken gesehen")
         assert said.text
         assert not said.cited

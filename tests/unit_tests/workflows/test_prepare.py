@@ -131,7 +131,7 @@ def test_set_keeps_its_parts(tmp_path: Path) -> None:
 
 
 def test_low_limit_is_an_error(chats: Path) -> None:
-    with pytest.raises(TrainingDataError, match="limit of 8 examples is too low"):
+    with pytest.raises(TrainingDataError, match=r"limit \(8\) is too low"):
         prepare(chats, PrepareOptions(ai=("Tortoise",), limit=8))
 
 

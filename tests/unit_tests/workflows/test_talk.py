@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from langchain_core.language_models import FakeListChatModel
 
 from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.exceptions import ChatExportError, FineTuningError
@@ -14,7 +13,6 @@ from langchain_chatexports.personas.reply_limits import ReplyLimits
 from langchain_chatexports.personas.talk import (
     ChatSettings,
     RecalledMessages,
-    Talk,
     Turn,
 )
 from langchain_chatexports.samples import write_imessage
@@ -24,10 +22,8 @@ from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.remote_training import get_api_key
 from langchain_chatexports.workflows.saved_talks import (
     delete_person_talks,
-    list_saved_talks,
+    model_talks,
     person_talks,
-    resume_talk,
-    save_turns,
 )
 from langchain_chatexports.workflows.talk import (
     RemoteServer,
@@ -217,28 +213,24 @@ def test_local_servers_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         get_api_key("https://example.com/v1")
 
 
-def test_talks_are_saved_and_resumed(workspace: Workspace) -> None:
+def test_talks_are_saved(workspace: Workspace) -> None:
     model = add_model(workspace)
     assert model.folder is not None
-    assert list_saved_talks(model) == []
-    turns = [Turn("Hello", "Hi"), Turn("No answer yet")]
-    save_turns(model, turns, "1")
-    save_turns(model, [Turn("And now?", "Yes")], "2")
-    save_turns(model, turns, "1")
-    found = [(talk.id, talk.turns) for talk in list_saved_talks(model)]
-    assert found == [("1", turns[:1]), ("2", [Turn("And now?", "Yes")])]
+    talks = model_talks(model)
+    assert talks.list() == []
+    turns = [Turn("Hello", "Hi")]
+    talks.save("1", turns)
+    talks.save("2", [Turn("And now?", "Yes")])
+    talks.save("1", turns)
+    found = [(talk.id, talk.turns) for talk in talks.list()]
+    assert found == [("1", turns), ("2", [Turn("And now?", "Yes")])]
     file = model.folder / "talks" / "1.json"
     assert file.stat().st_mode & 0o077 == 0
     assert file.parent.stat().st_mode & 0o077 == 0
-    base, own = Talk("base", FakeListChatModel(responses=["x"])), Talk("Ann", None)  # type: ignore[arg-type] # not asked
-    assert resume_talk([base, own], model) == "1"
-    assert (own.turns, base.turns) == (turns[:1], [Turn("Hello")])
-    assert resume_talk([own], model, "2") == "2"
-    assert [turn.line for turn in own.turns] == ["And now?"]
-    save_turns(model, [], "1")
+    talks.save("1", [])
     assert not file.exists()
     file.write_text("damaged")
-    assert [talk.id for talk in list_saved_talks(model)] == ["2"]
+    assert [talk.id for talk in talks.list()] == ["2"]
     workspace.delete(model.name)
     assert not file.exists()
 

@@ -221,24 +221,16 @@ def test_trailing_messages_are_allowed(workspace: Workspace) -> None:
     assert b'"Again!"' in workspace.files.path(stored.id).read_bytes()
 
 
+@pytest.mark.parametrize("megabytes", [3, 150])
 def test_disk_space_is_checked(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free = SimpleNamespace(free=3_000_000)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: free)
-    with pytest.raises(DiskFullError, match="3 MB free, but training needs"):
-        train(data(), workspace=workspace)
-    assert not workspace.data_dir.exists()
-
-
-def test_disk_space_of_saves_is_checked(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, megabytes: int
 ) -> None:
     """The default base's adapters and their optimizer need more than 150 MB."""
-    free = SimpleNamespace(free=150_000_000)
+    free = SimpleNamespace(free=megabytes * 10**6)
     monkeypatch.setattr("shutil.disk_usage", lambda _: free)
-    with pytest.raises(DiskFullError, match="150 MB free, but training needs"):
+    with pytest.raises(DiskFullError, match=f"{megabytes} MB free, but training"):
         train(data(), workspace=workspace)
+    assert not workspace.data_dir.exists()
 
 
 def test_earlier_model_is_found(workspace: Workspace) -> None:
