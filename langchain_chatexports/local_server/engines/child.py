@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ IDLE_SECONDS = 600
 """The time without requests after which a child gives its memory back."""
 
 _MAX_ADAPTERS = 4
+_END_SECONDS = 1.0
 _OK = 200
 
 
@@ -70,6 +71,12 @@ class Child:
             await self._client.aclose()
         remove_socket(self._address)
 
+    async def wait_for_end(self) -> None:
+        """Wait a moment for a process that may be ending."""
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, _END_SECONDS)
+
     async def _start(self, module: str, settings: Mapping[str, Any]) -> None:
         import httpx
 
@@ -94,8 +101,11 @@ class Child:
         options = client_options(
             httpx.AsyncHTTPTransport, self._address, settings["key"]
         )
-        # Long answers must not keep shorter ones waiting.
-        options["limits"] = httpx.Limits(max_connections=None)
+        # Long answers must not keep shorter ones waiting, and llama.cpp may close a
+        # connection that is kept while a request is sent.
+        options["limits"] = httpx.Limits(
+            max_connections=None, max_keepalive_connections=0
+        )
         self._client = httpx.AsyncClient(**options)
 
 
@@ -196,7 +206,8 @@ class ChildEngine:
             await asyncio.shield(child.ready)
             yield child
         except httpx.TransportError:
-            self._end(child)
+            # If only this connection has ended, other requests go on.
+            await child.wait_for_end()
             raise
         finally:
             child.requests -= 1

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import pytest_asyncio
@@ -425,6 +426,28 @@ async def test_killed_child_ends_a_stream_with_an_error(
         with pytest.raises(RequestError, match="process ended"):
             async for _ in running:
                 pass
+
+
+async def test_lost_connection_leaves_other_answers(
+    make: Callable[..., LlamaCppEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make()
+    body = {"messages": HELLO, "max_tokens": 50, "stream": True, **_GREEDY}
+    async with aclosing(engine.complete(TINY, body)) as running:
+        await anext(running)
+        (process,) = _processes(engine)
+        (child,) = engine._children
+        send, errors = child.client.send, [httpx.ReadError("lost")]
+
+        async def lose_one(*args: Any, **kwargs: Any) -> httpx.Response:
+            if errors:
+                raise errors.pop()
+            return await send(*args, **kwargs)
+
+        monkeypatch.setattr(child.client, "send", lose_one)
+        assert (await ask(engine, max_tokens=1)).choices
+        assert [piece async for piece in running]
+    assert _processes(engine) == [process]
 
 
 async def test_common_start_of_prompts_is_computed_once(
