@@ -212,6 +212,12 @@ def test_deep_nesting_is_counted(tmp_path: Path) -> None:
     assert (summary.kept, dict(summary.skipped)) == (1, {"unreadable": 1})
 
 
+def test_too_many_parts_are_counted(tmp_path: Path) -> None:
+    row = mail(id_="2", **multipart(*[(PLAIN, "x")] * 1001))
+    summary = EmailChatLoader(write(tmp_path, mail(), row)).inspect()
+    assert (summary.kept, dict(summary.skipped)) == (1, {"unreadable": 1})
+
+
 @pytest.mark.parametrize(
     "headers",
     [
