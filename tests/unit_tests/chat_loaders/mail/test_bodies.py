@@ -231,3 +231,15 @@ def test_crafted_header_loses_no_other_mail(tmp_path: Path, headers: Any) -> Non
     path = write(tmp_path, mail("a"), mail("x", "2", **headers), mail("b", "3"))
     assert {"a", "b"} <= {*texts(path)}
     assert EmailChatLoader(path).inspect().found == 3
+
+
+def test_many_pictures_are_all_listed(tmp_path: Path) -> None:
+    data = base64.encodebytes(bytes(500_000)).decode()
+    head = 'Content-Type: image/jpeg; name="{}.jpg"\nContent-Transfer-Encoding: base64'
+    pictures = [(head.format(n), data) for n in range(20)]
+    row = mail(**multipart(*pictures, (PLAIN, "Look")))
+    (session,) = EmailChatLoader(write(tmp_path, row)).load()
+    (message,) = session["messages"]
+    names = [item["name"] for item in message.additional_kwargs["attachments"]]
+    assert names == [f"{n}.jpg" for n in range(20)]
+    assert message.content == "Look"
