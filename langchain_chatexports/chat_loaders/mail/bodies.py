@@ -87,7 +87,7 @@ def _walk(part: Part, default: str = "text/plain", depth: int = 0) -> Iterator[_
         msg = "too many levels"
         raise ValueError(msg)
     default = "message/rfc822" if type_ == "multipart/digest" else "text/plain"
-    for child in islice(part.parts, MAX_PARTS):
+    for child in islice(part.parts, MAX_PARTS + 1):
         yield from _walk(child, default, depth + 1)
 
 

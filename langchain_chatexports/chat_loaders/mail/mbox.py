@@ -8,6 +8,7 @@ import re
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
+from functools import partial
 from gzip import GzipFile
 from typing import IO, cast
 
@@ -20,9 +21,10 @@ from langchain_chatexports.chat_loaders.export_file import (
 
 _HEAD_BYTES = 4096
 _CHUNK_BYTES = 1 << 20
-_MAX_MAIL_BYTES = 1 << 22
+_LARGE_MAIL_BYTES, _MAX_MAIL_BYTES = 1 << 22, 1 << 23
 _MAX_SEPARATOR_BYTES = 500
-_MAX_TEXT_BYTES = 1 << 20
+# Of Base64 in a large message; a longer run is no text. The second one is rarely text.
+_MAX_TEXT_BYTES = (1 << 20, 1 << 17)
 _BYTES_PER_MICROSECOND = 256  # And each line takes one.
 _GZIP_MAGIC = b"\x1f\x8b"
 _EMPTY_LINE = b"\n\n"
@@ -76,8 +78,9 @@ def split_mails(
                 yield _finish(buffer[begin : separator.start()], date)
             begin, date = separator.end(), separator["date"].decode("ascii", "replace")
         buffer = buffer[begin:]
-        if len(buffer) > _MAX_MAIL_BYTES:
-            buffer = _BASE64.sub(_drop_data, buffer)
+        for limit in _MAX_TEXT_BYTES:
+            if len(buffer) > _LARGE_MAIL_BYTES:
+                buffer = _BASE64.sub(partial(_drop_data, limit), buffer)
         if len(buffer) > _MAX_MAIL_BYTES:
             buffer = buffer[:_MAX_MAIL_BYTES] + buffer[-_MAX_SEPARATOR_BYTES:]
     if date or buffer.strip():
@@ -106,5 +109,5 @@ def _finish(content: bytes, date: str) -> tuple[bytes, str]:
     return _QUOTED_FROM.sub(rb"\n\1", content), date
 
 
-def _drop_data(lines: re.Match[bytes]) -> bytes:
-    return b"\n" if len(lines[0]) > _MAX_TEXT_BYTES else lines[0]
+def _drop_data(limit: int, lines: re.Match[bytes]) -> bytes:
+    return b"\n" if len(lines[0]) > limit else lines[0]

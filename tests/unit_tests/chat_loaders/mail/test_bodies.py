@@ -212,6 +212,12 @@ def test_deep_nesting_is_counted(tmp_path: Path) -> None:
     assert (summary.kept, dict(summary.skipped)) == (1, {"unreadable": 1})
 
 
+def test_too_many_parts_are_counted(tmp_path: Path) -> None:
+    row = mail(id_="2", **multipart(*[(PLAIN, "x")] * 1001))
+    summary = EmailChatLoader(write(tmp_path, mail(), row)).inspect()
+    assert (summary.kept, dict(summary.skipped)) == (1, {"unreadable": 1})
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -225,3 +231,15 @@ def test_crafted_header_loses_no_other_mail(tmp_path: Path, headers: Any) -> Non
     path = write(tmp_path, mail("a"), mail("x", "2", **headers), mail("b", "3"))
     assert {"a", "b"} <= {*texts(path)}
     assert EmailChatLoader(path).inspect().found == 3
+
+
+def test_many_pictures_are_all_listed(tmp_path: Path) -> None:
+    data = base64.encodebytes(bytes(500_000)).decode()
+    head = 'Content-Type: image/jpeg; name="{}.jpg"\nContent-Transfer-Encoding: base64'
+    pictures = [(head.format(n), data) for n in range(20)]
+    row = mail(**multipart(*pictures, (PLAIN, "Look")))
+    (session,) = EmailChatLoader(write(tmp_path, row)).load()
+    (message,) = session["messages"]
+    names = [item["name"] for item in message.additional_kwargs["attachments"]]
+    assert names == [f"{n}.jpg" for n in range(20)]
+    assert message.content == "Look"
