@@ -191,6 +191,14 @@ class Held(NamedTuple):
     before: list[Turn]
     turn: Turn
 
+    def earlier(self) -> str:
+        """Return the turns before it, without names."""
+        return "\n".join(
+            f"{who}: {text}"
+            for one in self.before
+            for who, text in (("other", one.line), ("person", one.answer))
+        )
+
 
 def choose_messages(person: Person, count: int) -> list[Held]:
     """Return held-out messages, questions first."""
@@ -231,56 +239,46 @@ def split_variant(variant: str) -> tuple[str, dict[str, float]]:
 def ask(given: argparse.Namespace) -> None:
     """Ask the variants the held-out messages, unless they have been asked."""
     replies = load_replies(given.folder)
-    done = {(reply.variant, reply.seed) for reply in replies}
+    done = {reply.variant for reply in replies}
     path = given.folder / _REPLIES
     with open_bench(given) as (bench, person, messages):
         path.touch(0o600)
-        for variant in given.variants:
-            for seed in range(1, 2 if variant == "person" else given.seeds + 1):
-                if (variant, seed) not in done:
-                    texts = _answer(bench, person, messages, variant, seed)
-                    replies += [
-                        Reply(
-                            variant,
-                            number,
-                            seed,
-                            held.turn.line,
-                            text,
-                            "\n".join(
-                                f"{who}: {said}"
-                                for one in held.before
-                                for who, said in (
-                                    ("other", one.line),
-                                    ("person", one.answer),
-                                )
-                            ),
-                        )
-                        for number, (held, text) in enumerate(
-                            zip(messages, texts, strict=True)
-                        )
-                    ]
-                    stored = json.dumps([*map(asdict, replies)], indent=1)
-                    path.write_text(stored, "utf-8")
-                    print(f"{variant}, seed {seed}", file=sys.stderr, flush=True)
+        for variant in dict.fromkeys(given.variants):
+            if variant in done:
+                continue
+            answers = _answer(bench, person, messages, variant, given.seeds)
+            replies += [
+                Reply(variant, number, seed, held.turn.line, text, held.earlier())
+                for number, held in enumerate(messages)
+                for seed, text in enumerate(answers[number], 1)
+            ]
+            path.write_text(json.dumps([*map(asdict, replies)], indent=1), "utf-8")
+            print(f"{variant}: {len(replies)} replies", file=sys.stderr, flush=True)
 
 
 def _answer(
-    bench: Bench, person: Person, messages: list[Held], variant: str, seed: int
-) -> list[str]:
+    bench: Bench, person: Person, messages: list[Held], variant: str, seeds: int
+) -> list[list[str]]:
+    """Return the answers to each message, one per seed."""
     from langchain_chatexports.personas.talk import Turn
 
     if variant == "person":
-        return [held.turn.answer for held in messages]
+        return [[held.turn.answer] for held in messages]
     way, bench.given.settings = split_variant(variant)
-    voice = bench.voice(bench.speaker(person, way), seed)
+    speaker = bench.speaker(person, way)
+    voices = [bench.voice(speaker, seed) for seed in range(1, seeds + 1)]
 
-    def answer(held: Held) -> str:
-        earlier = [Turn(one.line, one.answer) for one in held.before]
-        talk = replace(voice, turns=earlier)
-        talk.add_line(held.turn.line)
-        for _ in talk.answer():
-            pass
-        return talk.last_answer
+    def answer(held: Held) -> list[str]:
+        # One after another, so that the server has read the prompt already.
+        texts = []
+        for voice in voices:
+            earlier = [Turn(one.line, one.answer) for one in held.before]
+            talk = replace(voice, turns=earlier)
+            talk.add_line(held.turn.line)
+            for _ in talk.answer():
+                pass
+            texts.append(talk.last_answer)
+        return texts
 
     with ThreadPoolExecutor(_REQUESTS) as pool:
         return [*pool.map(answer, messages)]
