@@ -12,7 +12,8 @@ held-out messages, once per seed. `sheet` writes a file to grade: shuffled, with
 variants' names, and equal replies to a message once. Somebody who did not build the
 variants writes 1 (the reply fits its message), 0.5 or 0 in the column `fits`. `table`
 reads the grades and prints intervals (95 %): bootstrap over messages, paired against
-the control; the runs of a variant are one row. `measure` prints loops, copied phrases,
+the control; the runs of a variant are one row. With several files, of several readers,
+a variant and its control should be in each. `measure` prints loops, copied phrases,
 the detector and the bits a byte of the person's replies; with `--matched` how many
 replies can be told to belong to their message, of eight, as `chatexports evaluate`; not
 for `prompt`, because the base prefers its own replies.
@@ -33,7 +34,7 @@ import random
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -47,13 +48,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 if TYPE_CHECKING:
     from benchmarks.talks import Bench, Person
     from langchain_chatexports.evaluation.model_server import ModelClient
-    from langchain_chatexports.personas.talk import Turn
+    from langchain_chatexports.personas.talk import Talk, Turn
 
 _REPLIES = "replies.json"
 _COLUMNS = ("id", "before", "message", "reply", "fits")
 _GRADES = {"0": 0.0, "0.5": 0.5, "1": 1.0}
 _ROUNDS = 10_000
-_REQUESTS = 4
+_REQUESTS, _ATTEMPTS = 4, 3
 _MAX_BEFORE = 3
 _RUN = re.compile(r"-run\d+")
 
@@ -110,6 +111,19 @@ def read_grades(path: Path) -> dict[str, float]:
         msg = f"{len(wrong)} of {len(rows)} replies in {path} have no grade 0, 0.5 or 1"
         raise SystemExit(msg)
     return {row["id"]: _GRADES[row["fits"].strip()] for row in rows}
+
+
+def join_grades(readings: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean grade of each reply over the readers that graded it."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for reading in readings:
+        for reply_id, grade in reading.items():
+            found[reply_id].append(grade)
+    twice = [max(values) - min(values) for values in found.values() if len(values) > 1]
+    if twice:
+        equal = sum(not difference for difference in twice)
+        print(f"{len(twice)} replies were graded twice, {equal} of them equally")
+    return {reply_id: float(np.mean(values)) for reply_id, values in found.items()}
 
 
 def compare(
@@ -169,7 +183,7 @@ def write_sheet(given: argparse.Namespace) -> None:
 
 def print_table(given: argparse.Namespace) -> None:
     """Print the shares of the variants in a graded file."""
-    grades = read_grades(given.folder / given.sheet)
+    grades = join_grades(read_grades(given.folder / name) for name in given.sheets)
     replies = load_replies(given.folder)
     missing = {reply.variant for reply in replies if reply.id not in grades}
     replies = [reply for reply in replies if reply.variant not in missing]
@@ -260,8 +274,6 @@ def _answer(
     bench: Bench, person: Person, messages: list[Held], variant: str, seeds: int
 ) -> list[list[str]]:
     """Return the answers to each message, one per seed."""
-    from langchain_chatexports.personas.talk import Turn
-
     if variant == "person":
         return [[held.turn.answer] for held in messages]
     way, bench.given.settings = split_variant(variant)
@@ -270,18 +282,29 @@ def _answer(
 
     def answer(held: Held) -> list[str]:
         # One after another, so that the server has read the prompt already.
-        texts = []
-        for voice in voices:
-            earlier = [Turn(one.line, one.answer) for one in held.before]
-            talk = replace(voice, turns=earlier)
-            talk.add_line(held.turn.line)
-            for _ in talk.answer():
-                pass
-            texts.append(talk.last_answer)
-        return texts
+        return [_answer_once(voice, held) for voice in voices]
 
     with ThreadPoolExecutor(_REQUESTS) as pool:
         return [*pool.map(answer, messages)]
+
+
+def _answer_once(voice: Talk, held: Held) -> str:
+    from langchain_chatexports.exceptions import ChatExportError
+    from langchain_chatexports.personas.talk import Turn
+
+    for attempt in range(_ATTEMPTS):
+        earlier = [Turn(one.line, one.answer) for one in held.before]
+        talk = replace(voice, turns=earlier)
+        talk.add_line(held.turn.line)
+        try:
+            for _ in talk.answer():
+                pass
+        except ChatExportError:  # The engine had to be started again.
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        break
+    return talk.last_answer
 
 
 def measure(given: argparse.Namespace) -> None:
@@ -389,7 +412,7 @@ def main() -> None:
     sheet.set_defaults(run=write_sheet)
     table = commands.add_parser("table")
     table.add_argument("folder", type=Path)
-    table.add_argument("sheet")
+    table.add_argument("sheets", nargs="+")
     table.add_argument("--control", required=True)
     table.set_defaults(run=print_table)
     given = parser.parse_args()
