@@ -51,7 +51,7 @@ With `--archives`, `--training 30 --rest 40` and the same base (90 turns; 2026-1
 
 So a correction is worth about an ordinary message, though the intervals overlap. To
 continue the model with them, instead of training anew, made other replies worse (+0.016
-[+0.002, +0.030]), so `finetune` trains anew. Larger bases were not measured.
+[+0.002, +0.030]), and `finetune` does not learn them. Larger bases were not measured.
 """
 
 from __future__ import annotations
