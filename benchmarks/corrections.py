@@ -23,7 +23,8 @@ The variants, on the measured part (negative is better than the model):
 | ordinary | trained with ordinary messages as further examples |
 
 `RESULTS` stores the models, which are not trained again. Intervals (95 %) resample
-conversations. Replies are not generated, so there is no detector here.
+conversations. With `--replies`, the models also reply to the measured messages, and a
+detector tells the replies from the person's (0.5 is chance).
 
 With `--counts 10 --training 34 --rest 66`, the default base of 135 million parameters
 and a written voice (66 turns measured in 33 talks, one seed; 2026-11-23):
@@ -50,7 +51,7 @@ With `--archives`, `--training 30 --rest 40` and the same base (90 turns; 2026-1
 
 So a correction is worth about an ordinary message, though the intervals overlap. To
 continue the model with them, instead of training anew, made other replies worse (+0.016
-[+0.002, +0.030]), so `finetune` trains anew. Larger bases were not measured.
+[+0.002, +0.030]), and `finetune` does not learn them. Larger bases were not measured.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ import io
 import random
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,7 @@ from langchain_chatexports import (
     write_jsonl,
 )
 from langchain_chatexports.datasets.system_prompts import persona_prompt
+from langchain_chatexports.evaluation.detector import detector_score
 from langchain_chatexports.evaluation.loss import bits, compare_losses, size
 from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
 from langchain_chatexports.local_server import Workspace, find_base
@@ -90,6 +93,8 @@ from langchain_chatexports.samples.writing import parse_scenes
 _VOICE, _SPEAKER = "mechanic", "Dee"
 _LINES = 8
 _MAX_CHARACTERS = 600
+_MAX_TOKENS = 60
+_REQUESTS = 4
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 30])
     parser.add_argument("--training", type=int, default=40)
     parser.add_argument("--rest", type=int, default=80)
+    parser.add_argument("--measured", type=int, default=90)
+    parser.add_argument("--replies", action="store_true", help="also the detector")
     given = parser.parse_args()
     given.results.mkdir(mode=0o700, parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
@@ -194,6 +201,8 @@ class Bench:
     def run(self, client: ModelClient, turns: list[Turn]) -> None:
         """Print the size of the data, and a row for each variant."""
         measured = [turn for turn in turns if turn.talk % 2]
+        chosen = random.Random(1).sample(range(len(measured)), len(measured))
+        measured = [measured[at] for at in sorted(chosen[: self.given.measured])]
         pool = [turn for turn in turns if not turn.talk % 2]
         print(
             f"{len(self.examples)} windows; {len(pool)} turns to take from, "
@@ -208,6 +217,7 @@ class Bench:
         )
         random_turns = random.Random(0).sample(pool, len(pool))
         scores = {"the model": [self.score(client, plain.name, t) for t in measured]}
+        told = {"the model": self.detect(client, plain.name, measured)}
         groups = [turn.talk // 2 for turn in measured]
         for count in self.given.counts:
             kept = Corrections()
@@ -217,6 +227,7 @@ class Bench:
             scores[f"prompt {count}"] = [
                 self.score(client, plain.name, turn, kept) for turn in measured
             ]
+            told[f"prompt {count}"] = self.detect(client, plain.name, measured, kept)
             groups_of = {f"learned {count}": learned}
             for number in (count, 3 * count):
                 if number <= len(pool):
@@ -229,22 +240,52 @@ class Bench:
                     scores[name] = [
                         self.score(client, model.name, turn) for turn in measured
                     ]
-            self.print_table(scores, groups)
+                    told[name] = self.detect(client, model.name, measured)
+                    self.print_table(scores, told, groups)
 
     def print_table(
-        self, scores: dict[str, list[ScoredReply]], groups: list[int]
+        self,
+        scores: dict[str, list[ScoredReply]],
+        told: dict[str, str],
+        groups: list[int],
     ) -> None:
         """Print the bits a byte of each variant, less those of the model."""
         losses, differences = compare_losses(scores, groups)
-        print("| variant | bits a byte | less the model |")
-        print("| --- | --- | --- |")
+        print("| variant | bits a byte | less the model | told apart |")
+        print("| --- | --- | --- | --- |")
         for name, loss in losses.items():
             cell = ""
             for each in differences:
                 if (each.a, each.b) == ("the model", name):
                     low, high = each.interval
                     cell = f"{-each.value:+.3f} [{-high:+.3f}, {-low:+.3f}]"
-            print(f"| {name} | {loss.value:.3f} | {cell} |", flush=True)
+            print(f"| {name} | {loss.value:.3f} | {cell} | {told[name]} |", flush=True)
+
+    def detect(
+        self,
+        client: ModelClient,
+        model: str,
+        turns: list[Turn],
+        corrections: Corrections | None = None,
+    ) -> str:
+        """Return how often the detector picks the person's reply from two."""
+        if not self.given.replies:
+            return ""
+
+        def reply(turn: Turn) -> str:
+            chat = turn.messages(corrections)[:-1]
+            limit = _MAX_TOKENS
+            found = client.reply(
+                model, chat, temperature=1.0, max_tokens=limit, seed=turn.talk
+            )
+            return found.text
+
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            texts = [*pool.map(reply, turns)]
+        groups = [turn.talk // 2 for turn in turns]
+        found = detector_score([turn.reply for turn in turns], texts, groups)
+        low, high = found.interval
+        return f"{found.value:.2f} [{low:.2f}, {high:.2f}]"
 
     def score(
         self,

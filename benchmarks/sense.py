@@ -2,21 +2,26 @@
 
 ```
 python -m benchmarks.sense ask FOLDER --voice mechanic --variants person tuned-run1
+python -m benchmarks.sense sheet FOLDER to_grade.csv           # all variants, or some
+python -m benchmarks.sense table FOLDER to_grade.csv --control tuned-run1
 python -m benchmarks.sense measure FOLDER                      # without a reader
-python -m benchmarks.sense table FOLDER --control tuned-run1   # after grading
 ```
 
-`ask` trains the models that are missing, writes what each variant replies to the
-held-out questions, once per seed, and `to_grade.csv`: shuffled, without the variants'
-names, and equal replies to a question once. Somebody who did not build the variants
-writes 1 (the reply fits its message), 0.5 or 0 in the column `fits`. `table` reads the
-grades and prints intervals (95 %): bootstrap over questions, paired against the
-control. `measure` counts replies that can be told to belong to their message, of eight,
-as `chatexports evaluate`; not for `prompt`, because the base prefers its own replies.
+`ask` trains the models that are missing, and stores what each variant replies to the
+held-out messages, once per seed. `sheet` writes a file to grade: shuffled, without the
+variants' names, and equal replies to a message once. Somebody who did not build the
+variants writes 1 (the reply fits its message), 0.5 or 0 in the column `fits`. `table`
+reads the grades and prints intervals (95 %): bootstrap over messages, paired against
+the control; the runs of a variant are one row. With several files, of several readers,
+a variant and its control should be in each. `measure` prints loops, copied phrases,
+the detector and the bits a byte of the person's replies; with `--matched` how many
+replies can be told to belong to their message, of eight, as `chatexports evaluate`; not
+for `prompt`, because the base prefers its own replies.
 
 A variant is a way of `benchmarks.talks`, with a strength after `@`, such as
 `tuned-run2@0.5`, or `person`: the person's own replies. Runs differ in the seed of the
-training. Use 40 questions, three seeds and two runs or more.
+training. Use 40 messages, three seeds and two runs or more. With `--archives`, the
+voice is a member of a published archive, such as `channel-1`: see `published_chats.py`.
 """
 
 from __future__ import annotations
@@ -26,21 +31,32 @@ import csv
 import hashlib
 import json
 import random
+import re
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-_REPLIES, _TO_GRADE = "replies.json", "to_grade.csv"
-_COLUMNS = ("id", "message", "reply", "fits")
+if TYPE_CHECKING:
+    from benchmarks.talks import Bench, Person
+    from langchain_chatexports.evaluation.model_server import ModelClient
+    from langchain_chatexports.personas.talk import Talk, Turn
+
+_REPLIES = "replies.json"
+_COLUMNS = ("id", "before", "message", "reply", "fits")
 _GRADES = {"0": 0.0, "0.5": 0.5, "1": 1.0}
 _ROUNDS = 10_000
+_REQUESTS, _ATTEMPTS = 4, 3
+_MAX_BEFORE = 3
+_RUN = re.compile(r"-run\d+")
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,8 @@ class Reply:
     seed: int
     message: str
     text: str
+    before: str = ""
+    """The earlier messages of the talk."""
 
     @property
     def id(self) -> str:
@@ -74,7 +92,7 @@ class Share(NamedTuple):
 
 def write_to_grade(replies: Sequence[Reply], path: Path, *, seed: int = 0) -> None:
     """Write the replies to grade, shuffled and without the variants' names."""
-    rows = {reply.id: (reply.message, reply.text) for reply in replies}
+    rows = {reply.id: (reply.before, reply.message, reply.text) for reply in replies}
     ids = sorted(rows)
     random.Random(seed).shuffle(ids)
     path.touch(0o600)
@@ -95,6 +113,19 @@ def read_grades(path: Path) -> dict[str, float]:
     return {row["id"]: _GRADES[row["fits"].strip()] for row in rows}
 
 
+def join_grades(readings: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean grade of each reply over the readers that graded it."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for reading in readings:
+        for reply_id, grade in reading.items():
+            found[reply_id].append(grade)
+    twice = [max(values) - min(values) for values in found.values() if len(values) > 1]
+    if twice:
+        equal = sum(not difference for difference in twice)
+        print(f"{len(twice)} replies were graded twice, {equal} of them equally")
+    return {reply_id: float(np.mean(values)) for reply_id, values in found.items()}
+
+
 def compare(
     replies: Sequence[Reply],
     grades: Mapping[str, float],
@@ -104,12 +135,13 @@ def compare(
 ) -> dict[str, tuple[int, Share, Share]]:
     """Return the replies of each variant, its share that fits, and less the control's.
 
-    The seeds of a question are averaged, and questions are resampled, the same ones for
-    all variants.
+    Runs and seeds of a question are averaged, and questions are resampled, the same
+    ones for all variants.
     """
     found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for reply in replies:
-        found[reply.variant][reply.question].append(grades[reply.id])
+        variant = _RUN.sub("", reply.variant)
+        found[variant][reply.question].append(grades[reply.id])
     questions = sorted(set.intersection(*(set(each) for each in found.values())))
     draws = np.random.default_rng(0).integers(
         0, len(questions), (rounds, len(questions))
@@ -133,127 +165,256 @@ def compare(
     }
 
 
-def print_table(folder: Path, control: str) -> None:
-    """Print the shares of all variants."""
-    records = json.loads((folder / _REPLIES).read_text("utf-8"))
-    replies = [Reply(**record) for record in records]
-    if control not in {reply.variant for reply in replies}:
-        msg = f"There is no variant {control} in {folder}"
+def load_replies(folder: Path) -> list[Reply]:
+    """Return the stored replies of all variants."""
+    path = folder / _REPLIES
+    records = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    return [Reply(**record) for record in records]
+
+
+def write_sheet(given: argparse.Namespace) -> None:
+    """Write a file to grade."""
+    replies = load_replies(given.folder)
+    chosen = given.variants or {reply.variant for reply in replies}
+    replies = [reply for reply in replies if reply.variant in chosen]
+    write_to_grade(replies, given.folder / given.sheet)
+    print(f"{len(replies)} replies; grade {given.folder / given.sheet}")
+
+
+def print_table(given: argparse.Namespace) -> None:
+    """Print the shares of the variants in a graded file."""
+    grades = join_grades(read_grades(given.folder / name) for name in given.sheets)
+    replies = load_replies(given.folder)
+    missing = {reply.variant for reply in replies if reply.id not in grades}
+    replies = [reply for reply in replies if reply.variant not in missing]
+    control = given.control
+    if control not in {_RUN.sub("", reply.variant) for reply in replies}:
+        msg = f"There is no graded variant {control} in {given.folder}"
         raise SystemExit(msg)
-    table = compare(replies, read_grades(folder / _TO_GRADE), control)
+    table = compare(replies, grades, control)
     print(f"| variant | replies | fits | less {control} |")
     print("| --- | --- | --- | --- |")
     for variant, (count, fits, difference) in table.items():
         print(f"| {variant} | {count} | {fits} | {difference} |")
 
 
-def measure(given: argparse.Namespace) -> None:
-    """Print how often the replies of each variant can be told to belong."""
-    from openai import OpenAI
+class Held(NamedTuple):
+    """A held-out message, with the turns before it."""
 
+    talk: int
+    before: list[Turn]
+    turn: Turn
+
+    def earlier(self) -> str:
+        """Return the turns before it, without names."""
+        return "\n".join(
+            f"{who}: {text}"
+            for one in self.before
+            for who, text in (("other", one.line), ("person", one.answer))
+        )
+
+
+def choose_messages(person: Person, count: int) -> list[Held]:
+    """Return held-out messages, questions first."""
+    found = [
+        Held(number, talk[max(0, at - _MAX_BEFORE) : at], turn)
+        for number, talk in enumerate(person.held_out)
+        for at, turn in enumerate(talk)
+    ]
+    found.sort(key=lambda each: not each.turn.line.endswith("?"))
+    return found[:count]
+
+
+@contextmanager
+def open_bench(given: argparse.Namespace) -> Iterator[tuple[Bench, Person, list[Held]]]:
+    """Start the server, and load the person and the held-out messages."""
+    from benchmarks.talks import Bench, Person, PublishedPerson
     from langchain_chatexports import LocalServer
-    from langchain_chatexports.evaluation.intervals import percentiles, ratio, resample
-    from langchain_chatexports.evaluation.model_server import ModelClient
-    from langchain_chatexports.evaluation.sense import choose_blocks, match_replies
-
-    records = json.loads((given.folder / _REPLIES).read_text("utf-8"))
-    replies = [Reply(**record) for record in records]
-    data = given.folder / "data"
-    print("| variant | replies | about its message |")
-    print("| --- | --- | --- |")
-    with (
-        LocalServer(given.base, data_dir=data, threads=given.threads) as server,
-        OpenAI(base_url=server.base_url, api_key=server.api_key) as client,
-    ):
-        for variant in dict.fromkeys(reply.variant for reply in replies):
-            if variant.startswith("prompt"):
-                continue
-            own = [reply for reply in replies if reply.variant == variant]
-            messages = [reply.message.rpartition("\n")[2] for reply in own]
-            # Seeds of a question are in one group.
-            groups = [reply.question for reply in own]
-            hits: list[bool] = []
-            matched: list[int] = []
-            for block in choose_blocks(messages, groups):
-                pairs = [(messages[at], own[at].text) for at in block]
-                hits += match_replies(ModelClient(client), server.base_model, pairs)
-                matched += [groups[at] for at in block]
-            weights = resample(max(groups) + 1, _ROUNDS, 0)
-            value, values = ratio(hits, [1.0] * len(hits), matched, weights)
-            share = Share(value, *percentiles(values))
-            print(f"| {variant} | {len(hits)} | {share} |", flush=True)
-
-
-def ask(given: argparse.Namespace) -> None:
-    """Ask all variants the held-out questions, and write the file to grade."""
-    from benchmarks.talks import Bench, Person
-    from langchain_chatexports import LocalServer
-    from langchain_chatexports.personas.talk import Turn
 
     folder: Path = given.folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     given.output, given.settings, given.sampling = folder, {}, {}
     given.base_name = Path(given.base).stem if given.base else "default"
-    person = Person(given.voice, folder)
-    turns = [
-        (talk[:at], turn) for talk in person.held_out for at, turn in enumerate(talk)
-    ]
-    # Questions first, then the rest.
-    turns.sort(key=lambda each: not each[1].line.endswith("?"))
-    turns = turns[: given.questions]
-    replies: list[Reply] = []
-    with LocalServer(
-        given.base, data_dir=folder / "data", threads=given.threads
-    ) as server:
-        bench = Bench(server, given)
-        for variant in given.variants:
-            way, _, strength = variant.partition("@")
-            given.settings = {"strength": float(strength)} if strength else {}
-            speaker = None if way == "person" else bench.speaker(person, way)
-            for seed in range(1, given.seeds + 1):
-                voice = speaker and bench.voice(speaker, seed)
-                for question, (before, turn) in enumerate(turns):
-                    text = turn.answer
-                    if voice:
-                        voice.turns = [Turn(one.line, one.answer) for one in before]
-                        voice.add_line(turn.line)
-                        for _ in voice.answer():
-                            pass
-                        text = voice.last_answer
-                    lines = [part for one in before for part in (one.line, one.answer)]
-                    message = "\n".join([*lines, turn.line])
-                    replies.append(Reply(variant, question, seed, message, text))
-                if not voice:
-                    break
-    path = folder / _REPLIES
-    path.touch(0o600)
-    path.write_text(json.dumps([*map(asdict, replies)], indent=1), "utf-8")
-    write_to_grade(replies, folder / _TO_GRADE)
-    print(f"{len(replies)} replies; grade {folder / _TO_GRADE}")
+    if given.archives:
+        person: Person = PublishedPerson(given.voice, folder, given.archives)
+    else:
+        person = Person(given.voice, folder)
+    data = folder / "data"
+    with LocalServer(given.base, data_dir=data, threads=given.threads) as server:
+        yield Bench(server, given), person, choose_messages(person, given.questions)
+
+
+def split_variant(variant: str) -> tuple[str, dict[str, float]]:
+    """Return the way and the settings of a variant."""
+    way, _, strength = variant.partition("@")
+    return way, {"strength": float(strength)} if strength else {}
+
+
+def ask(given: argparse.Namespace) -> None:
+    """Ask the variants the held-out messages, unless they have been asked."""
+    replies = load_replies(given.folder)
+    done = {reply.variant for reply in replies}
+    path = given.folder / _REPLIES
+    with open_bench(given) as (bench, person, messages):
+        path.touch(0o600)
+        for variant in dict.fromkeys(given.variants):
+            if variant in done:
+                continue
+            answers = _answer(bench, person, messages, variant, given.seeds)
+            replies += [
+                Reply(variant, number, seed, held.turn.line, text, held.earlier())
+                for number, held in enumerate(messages)
+                for seed, text in enumerate(answers[number], 1)
+            ]
+            path.write_text(json.dumps([*map(asdict, replies)], indent=1), "utf-8")
+            print(f"{variant}: {len(replies)} replies", file=sys.stderr, flush=True)
+
+
+def _answer(
+    bench: Bench, person: Person, messages: list[Held], variant: str, seeds: int
+) -> list[list[str]]:
+    """Return the answers to each message, one per seed."""
+    if variant == "person":
+        return [[held.turn.answer] for held in messages]
+    way, bench.given.settings = split_variant(variant)
+    speaker = bench.speaker(person, way)
+    voices = [bench.voice(speaker, seed) for seed in range(1, seeds + 1)]
+
+    def answer(held: Held) -> list[str]:
+        # One after another, so that the server has read the prompt already.
+        return [_answer_once(voice, held) for voice in voices]
+
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        return [*pool.map(answer, messages)]
+
+
+def _answer_once(voice: Talk, held: Held) -> str:
+    from langchain_chatexports.exceptions import ChatExportError
+    from langchain_chatexports.personas.talk import Turn
+
+    for attempt in range(_ATTEMPTS):
+        earlier = [Turn(one.line, one.answer) for one in held.before]
+        talk = replace(voice, turns=earlier)
+        talk.add_line(held.turn.line)
+        try:
+            for _ in talk.answer():
+                pass
+        except ChatExportError:  # The engine had to be started again.
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        break
+    return talk.last_answer
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Print what can be measured without a reader."""
+    from openai import OpenAI
+
+    from langchain_chatexports.evaluation.detector import detector_score
+    from langchain_chatexports.evaluation.loss import compare_losses
+    from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
+    from langchain_chatexports.evaluation.talk_measures import TalkReply, measure_talk
+
+    replies = load_replies(given.folder)
+    variants = given.variants or [*dict.fromkeys(reply.variant for reply in replies)]
+    with open_bench(given) as (bench, person, messages):
+        real = [held.turn.answer for held in messages]
+        groups = [held.talk for held in messages]
+        print("| variant | replies | loops | told apart | about its message |")
+        print("| --- | --- | --- | --- | --- |")
+        client = OpenAI(
+            base_url=bench.server.base_url, api_key=bench.server.api_key, timeout=900
+        )
+        server = ModelClient(client)
+        for variant in variants:
+            own = [reply for reply in replies if reply.variant == variant]
+            talk = measure_talk([TalkReply(reply.text) for reply in own])
+            told = "-"
+            if variant != "person":
+                found = detector_score(
+                    [real[reply.question] for reply in own],
+                    [reply.text for reply in own],
+                    [groups[reply.question] for reply in own],
+                )
+                told = str(Share(found.value, *found.interval))
+            matched = "-"
+            if given.matched and not variant.startswith("prompt"):
+                matched = str(_match(server, bench.server.base_model, own))
+            cells = (variant, len(own), f"{talk.looping:.2f}", told, matched)
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+        scores: dict[str, list[ScoredReply]] = {}
+        for variant in variants if given.bits else ():
+            if variant.startswith("tuned"):
+                way, bench.given.settings = split_variant(variant)
+                speaker = bench.speaker(person, way)
+                scores[variant] = bench.scores(
+                    speaker, [(held.before, held.turn) for held in messages]
+                )
+                print(variant, file=sys.stderr, flush=True)
+        if scores:
+            losses, differences = compare_losses(scores, groups)
+            first = next(iter(scores))
+            print(f"| variant | bits a byte | less {first} |\n| --- | --- | --- |")
+            for name, loss in losses.items():
+                less = [
+                    each for each in differences if (each.a, each.b) == (first, name)
+                ]
+                cell = "".join(
+                    f"{-d.value:+.3f} [{-d.interval[1]:+.3f}, {-d.interval[0]:+.3f}]"
+                    for d in less
+                )
+                print(f"| {name} | {loss.value:.3f} | {cell} |", flush=True)
+
+
+def _match(server: ModelClient, base: str, replies: Sequence[Reply]) -> Share:
+    """Return how often the replies of the first seed can be told to belong."""
+    from langchain_chatexports.evaluation.intervals import percentiles, ratio, resample
+    from langchain_chatexports.evaluation.sense import choose_blocks, match_replies
+
+    own = [reply for reply in replies if reply.seed == 1]
+    groups = [reply.question for reply in own]
+    hits: list[bool] = []
+    matched: list[int] = []
+    for block in choose_blocks([reply.message for reply in own], groups):
+        pairs = [(own[at].message, own[at].text) for at in block]
+        hits += match_replies(server, base, pairs)
+        matched += [groups[at] for at in block]
+    weights = resample(max(groups) + 1, _ROUNDS, 0)
+    value, values = ratio(hits, [1.0] * len(hits), matched, weights)
+    return Share(value, *percentiles(values))
 
 
 def main() -> None:
-    """Write the replies to grade, or print the table of the grades."""
+    """Store replies, write a file to grade, or print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    asking = commands.add_parser("ask")
-    asking.add_argument("folder", type=Path)
-    asking.add_argument("--voice", default="mechanic")
+    served = argparse.ArgumentParser(add_help=False)
+    served.add_argument("folder", type=Path)
+    served.add_argument("--voice", default="mechanic")
+    served.add_argument("--archives", type=Path)
+    served.add_argument("--base", default=None)
+    served.add_argument("--questions", type=int, default=40)
+    served.add_argument("--threads", type=int, default=None)
+    asking = commands.add_parser("ask", parents=[served])
     asking.add_argument("--variants", nargs="+", required=True)
-    asking.add_argument("--base", default=None)
-    asking.add_argument("--questions", type=int, default=40)
     asking.add_argument("--seeds", type=int, default=3)
-    asking.add_argument("--threads", type=int, default=None)
     asking.set_defaults(run=ask)
-    measuring = commands.add_parser("measure")
-    measuring.add_argument("folder", type=Path)
-    measuring.add_argument("--base", default=None)
-    measuring.add_argument("--threads", type=int, default=None)
+    measuring = commands.add_parser("measure", parents=[served])
+    measuring.add_argument("--variants", nargs="+")
+    measuring.add_argument("--matched", action="store_true")
+    measuring.add_argument("--bits", action="store_true")
     measuring.set_defaults(run=measure)
+    sheet = commands.add_parser("sheet")
+    sheet.add_argument("folder", type=Path)
+    sheet.add_argument("sheet")
+    sheet.add_argument("--variants", nargs="+")
+    sheet.set_defaults(run=write_sheet)
     table = commands.add_parser("table")
     table.add_argument("folder", type=Path)
+    table.add_argument("sheets", nargs="+")
     table.add_argument("--control", required=True)
-    table.set_defaults(run=lambda given: print_table(given.folder, given.control))
+    table.set_defaults(run=print_table)
     given = parser.parse_args()
     given.run(given)
 

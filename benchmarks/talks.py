@@ -20,8 +20,10 @@ answers as history. They use the same talk as `chatexports chat`.
 | prompt | untrained | as `chatexports chat EXPORT` |
 | tuned | trained on the older conversations | as `chatexports chat MODEL` |
 
-`-rate0.5` after a way trains with half the learning rate, `-epochs1` for one epoch, and
-`-run2` with another seed (in this order).
+After `tuned`, in this order: `-rate0.5` trains with half the learning rate, `-epochs1`
+for one epoch, `-openers` without loss on replies that answer nothing, `-last` with loss
+on the last reply of each example only, `-mixed` with the base's own answers to other
+people's questions as further examples, and `-run2` with another seed.
 `--bits` scores the person's replies with the prompt of each way, and compares them.
 `--sampling` has fields of the request. `RESULTS` stores models and replies, which are
 not measured again. Intervals are 95 %, and exact for counts.
@@ -35,8 +37,9 @@ import json
 import re
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +49,12 @@ from langchain_core.messages import convert_to_openai_messages
 from openai import OpenAI
 from scipy.stats import binomtest
 
+from benchmarks.published_chats import Line, write_table
+from benchmarks.published_people import find_people
 from langchain_chatexports import ChatFineTuner, LocalServer
 from langchain_chatexports._languages import main_language
 from langchain_chatexports.evaluation.detector import detector_score
+from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ModelClient, ScoredReply
 from langchain_chatexports.evaluation.talk_measures import (
@@ -80,7 +86,13 @@ VOICES = {
     "uncle": "Heinz",
 }
 WAYS = ("prompt", "tuned")
-_WAY = re.compile(r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?(?:-run(\d+))?")
+_WAY = re.compile(
+    r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?"
+    r"(?:-(openers|last|mixed))?(?:-run(\d+))?"
+)
+# People whose questions the base answers in `-mixed`.
+_ASKED = ("baker", "captain")
+_PUBLISHED_TALKS = 18
 _TURNS = 12
 _MIN_CONVERSATIONS = 8
 _COLUMNS = (
@@ -129,6 +141,38 @@ class Person:
         self.names = tuple({who for lines in scenes for who, _ in lines})
 
 
+class PublishedPerson(Person):
+    """A member of a published archive; the newest conversations are held out."""
+
+    def __init__(self, name: str, folder: Path, archives: Path) -> None:
+        kind, _, _ = name.partition("-")
+        person = find_people(archives, folder, kind)[name]
+        self.name, self.speaker = name, person.name
+        newest = person.training[-_PUBLISHED_TALKS:]
+        lines = [
+            Line(
+                str(number),
+                message.additional_kwargs["sender"],
+                datetime.fromtimestamp(
+                    message.additional_kwargs["message_time"], UTC
+                ).isoformat(),
+                message.text,
+            )
+            for number, session in enumerate(newest)
+            for message in session["messages"]
+        ]
+        self.known = comparable_messages(line.text for line in lines)
+        self.export = write_table(lines, folder / f"{name}.csv")
+        self.held_out = [
+            _turns([(line.speaker, line.text) for line in dialogue.lines], PERSON)
+            for dialogue in person.held_out
+        ]
+        self.held_out = [talk for talk in self.held_out if talk]
+        self.replies = [turn.answer for talk in self.held_out for turn in talk]
+        self.language = main_language(self.replies)
+        self.names = tuple({line.sender for line in lines})
+
+
 def _turns(lines: list[Any], speaker: str) -> list[Turn]:
     turns: list[Turn] = []
     for who, text in lines:
@@ -159,11 +203,11 @@ class Bench:
         choices = PrepareOptions((person.speaker,), export_zone="UTC")
         if kind == "prompt":
             return load_person(person.export, choices)
-        run = int(found[4] or 1)
-        trained = "".join(x or "" for x in found.group(2, 3, 4))
+        lever, run = found[4] or "", int(found[5] or 1)
+        trained = "".join(x or "" for x in found.group(2, 3, 4, 5))
         path = self.given.output / f"{self.base}.{person.name}.model{trained}.json"
         if not path.is_file():
-            name = self.train(person, choices, rate, epochs, seed=run)
+            name = self.train(person, choices, rate, epochs, lever=lever, seed=run)
             path.write_text(json.dumps(name))
         workspace = self.server.workspace
         model = workspace.models.find(json.loads(path.read_text()))
@@ -176,10 +220,14 @@ class Bench:
         rate: float,
         epochs: int,
         *,
+        lever: str = "",
         seed: int = 1,
     ) -> str:
         """Train on a person's older conversations, and return the model's name."""
         data = prepare(person.export, choices)
+        examples = [pull(lever, example) for example in data.examples]
+        if lever == "mixed":
+            examples += self.base_answers(len(examples) // 2)
         begin = time.time()
         tuner = ChatFineTuner(
             model=self.server.base_model,
@@ -191,10 +239,36 @@ class Bench:
             allow_trailing=True,
             seed=seed,
         )
-        name = str(tuner.invoke(data.examples).model_name)
+        name = str(tuner.invoke(examples).model_name)
         seconds = time.time() - begin
-        print(f"{len(data.examples)} examples, {seconds:.0f} s", file=sys.stderr)
+        print(f"{len(examples)} examples, {seconds:.0f} s", file=sys.stderr)
         return name
+
+    def base_answers(self, count: int) -> list[Any]:
+        """Return examples in which the base answers questions as itself."""
+        folder = Path(__file__).with_name("voices")
+        asked = [
+            line.text
+            for name in _ASKED
+            for lines in parse_scenes((folder / f"{name}.txt").read_text()).values()
+            for line in lines
+            if line.speaker != VOICES[name] and line.text.endswith("?")
+        ]
+        examples = []
+        with OpenAI(
+            base_url=self.server.base_url, api_key=self.server.api_key
+        ) as client:
+            server = ModelClient(client)
+            for question in asked[:count]:
+                chat = [
+                    {"role": "system", "content": "Answer in one or two sentences."},
+                    {"role": "user", "content": question},
+                ]
+                base = self.server.base_model
+                reply = server.reply(base, chat, temperature=0, max_tokens=80, seed=1)
+                answer = {"role": "assistant", "content": reply.text}
+                examples.append({"messages": [*chat, answer]})
+        return examples
 
     def voice(self, speaker: Speaker, seed: int) -> Talk:
         """Create a talk with the measured sampling."""
@@ -222,25 +296,46 @@ class Bench:
             replies += [_ask(voice, number, line) for line in questions]
         return replies
 
-    def scores(self, person: Person, speaker: Speaker) -> list[ScoredReply]:
-        """Score the person's replies, with the prompt of a talk."""
+    def scores(
+        self, speaker: Speaker, turns: Iterable[tuple[list[Turn], Turn]]
+    ) -> list[ScoredReply]:
+        """Score the person's replies, each after its message and earlier turns."""
         voice = self.voice(speaker, 1)
         persona = (
             voice.model.voice if isinstance(voice.model, PersonaChatModel) else None
         )
+        if speaker.tuned:
+            strength = voice.settings.strength
+            models = self.server.workspace.models
+            models.set_strength(voice.name, 1.0 if strength is None else strength)
         found = []
         with OpenAI(
             base_url=self.server.base_url, api_key=self.server.api_key, timeout=900
         ) as client:
             server = ModelClient(client)
-            for talk in person.held_out:
-                for at, turn in enumerate(talk):
-                    asked = voice.messages(talk[:at], turn.line)
-                    asked = persona.invoke(asked) if persona else asked
-                    chat: Any = convert_to_openai_messages(asked)
-                    chat.append({"role": "assistant", "content": turn.answer})
-                    found.append(server.score(voice.name, chat)[-1])
+            for before, turn in turns:
+                asked = voice.messages(before, turn.line)
+                asked = persona.invoke(asked) if persona else asked
+                chat: Any = convert_to_openai_messages(asked)
+                chat.append({"role": "assistant", "content": turn.answer})
+                found.append(server.score(voice.name, chat)[-1])
         return found
+
+
+def pull(lever: str, example: Any) -> Any:
+    """Return an example in which some replies have no loss."""
+    chat = example["messages"]
+    roles = [message["role"] for message in chat]
+    replies = [at for at, role in enumerate(roles) if role == "assistant"]
+    silent: list[int] = []
+    if lever == "openers":
+        silent = [at for at in replies if "user" not in roles[:at]]
+    elif lever == "last":
+        silent = replies[:-1]
+    if silent == replies:  # Nothing else could be learned from it.
+        return example
+    changed = ({**m, "weight": 0} if at in silent else m for at, m in enumerate(chat))
+    return {**example, "messages": [*changed]}
 
 
 def _ask(voice: Talk, talk: int, line: str, real: str | None = None) -> Reply:
@@ -337,7 +432,12 @@ def main() -> None:
                 if given.bits:
                     path = given.output / f"{base}.{name}.{way}.bits.json"
                     if not path.is_file():
-                        found = bench.scores(person, bench.speaker(person, way))
+                        turns = [
+                            (talk[:at], turn)
+                            for talk in person.held_out
+                            for at, turn in enumerate(talk)
+                        ]
+                        found = bench.scores(bench.speaker(person, way), turns)
                         path.write_text(json.dumps([vars(score) for score in found]))
                     rows = json.loads(path.read_text())
                     scores[way] = [ScoredReply(**row) for row in rows]

@@ -24,36 +24,28 @@ from langchain_chatexports.datasets.examples import TrainingMessage
 from langchain_chatexports.datasets.replies import count_trigrams
 from langchain_chatexports.exceptions import ChatExportError, ExportWarning
 
-# Long messages are compared by their end.
-_MAX_COMPARED = 500
+# The end of a long message is compared and shown, and the beginning of a long reply.
+_MAX_CHARACTERS = 500
 # The share of equal trigrams from which a message is the same situation.
 _MIN_SIMILARITY = 0.5
 _MAX_NEAREST = 4
-# Prompts have the beginning of a long correction.
-_MAX_SHOWN = 500
 _LOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A reply of a model that the person would not have given."""
+    """What a model said after some messages, and what the person would have said.
+
+    `better` is empty for only "not that"; `time` is in Unix seconds.
+    """
 
     id: str
     messages: tuple[TrainingMessage, ...] = field(repr=False)
-    """The messages before the reply; the last one is the user's."""
-
     said: str = field(repr=False)
-    """What the model said."""
-
     better: str = field(default="", repr=False)
-    """What the person would have said; empty for only "not that"."""
-
     person: str = field(default="", repr=False)
     model: str = ""
-    """The model that said it."""
-
     time: float = 0.0
-    """When it was corrected, in Unix seconds."""
 
     @property
     def question(self) -> str:
@@ -64,8 +56,8 @@ class Correction:
         """Return the message and the better reply, for prompts; none for "not that"."""
         if not self.better:
             return []
-        question = self.question[-_MAX_COMPARED:]
-        return [HumanMessage(question), AIMessage(self.better[:_MAX_SHOWN])]
+        question = HumanMessage(self.question[-_MAX_CHARACTERS:])
+        return [question, AIMessage(self.better[:_MAX_CHARACTERS])]
 
     def rejects(self, reply: str) -> bool:
         """Return whether a reply is what the model said, but for spaces."""
@@ -146,7 +138,10 @@ class Corrections:
                 if (known.messages, known.said, known.better) == values[:3]:
                     return known
             if self.path is not None:
-                _append(self.path, msgspec.json.encode(new) + b"\n")
+                # Completely or not at all, after what a damaged disk left of a line.
+                before = self.path.read_bytes() if self.path.exists() else b""
+                lines = [*before.splitlines(), msgspec.json.encode(new), b""]
+                write_atomic(self.path, b"\n".join(lines))
             self._items.append((new, _trigrams(new.question)))
             self._versions = [*map(_version, self._paths)]
         return new
@@ -157,7 +152,8 @@ class Corrections:
         for path in filter(Path.exists, self._paths):
             with self._locked(path):
                 lines = path.read_bytes().splitlines(keepends=True)
-                kept = [x for x in lines if not _has_id(_decode(x), correction_id)]
+                found = [(line, _decode(line)) for line in lines]
+                kept = [x for x, c in found if c is None or c.id != correction_id]
                 if kept != lines:
                     write_atomic(path, b"".join(kept))
 
@@ -217,7 +213,7 @@ def _clean(text: str) -> str:
 
 
 def _trigrams(message: str) -> Counter[str]:
-    return count_trigrams(message[-_MAX_COMPARED:])
+    return count_trigrams(message[-_MAX_CHARACTERS:])
 
 
 def _version(path: Path) -> object:
@@ -228,21 +224,9 @@ def _version(path: Path) -> object:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _append(path: Path, line: bytes) -> None:
-    """Append a line completely or not at all, and wait until it is on disk."""
-    before = path.read_bytes() if path.exists() else b""
-    # After the half of a line that a damaged disk left.
-    end = b"" if before.endswith(b"\n") or not before else b"\n"
-    write_atomic(path, before + end + line)
-
-
 def _decode(line: bytes) -> Correction | None:
     try:
         correction = msgspec.json.decode(line, type=Correction)
     except DECODE_ERRORS:
         return None
     return correction if correction.messages else None
-
-
-def _has_id(correction: Correction | None, correction_id: str) -> bool:
-    return correction is not None and correction.id == correction_id

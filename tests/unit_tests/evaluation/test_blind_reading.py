@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sense import Reply, compare, read_grades, write_to_grade
+from benchmarks.talks import pull
 
 REPLIES = [
     Reply(variant, question, seed, f"How are you, {question}?", text)
@@ -15,6 +16,7 @@ REPLIES = [
     for variant, text in (
         ("person", f"fine {question}"),
         ("tuned-run1", f"fine {question}" if question % 2 else f"no {seed}"),
+        ("tuned-run2", f"fine {question}" if question % 2 else f"no {seed}"),
         ("tuned-run1@0.5", f"well {question} {seed}"),
     )
 ]
@@ -58,17 +60,32 @@ def test_variants_are_compared_with_the_control(tmp_path: Path) -> None:
     path = tmp_path / "to_grade.csv"
     write_to_grade(REPLIES, path)
     _grade(path)
-    table = compare(REPLIES, read_grades(path), "tuned-run1", rounds=500)
-    assert list(table) == ["person", "tuned-run1", "tuned-run1@0.5"]
-    count, fits, difference = table["tuned-run1"]
-    assert (count, fits.value) == (40, 0.5)
+    table = compare(REPLIES, read_grades(path), "tuned", rounds=500)
+    assert list(table) == ["person", "tuned", "tuned@0.5"]
+    count, fits, difference = table["tuned"]  # Both runs.
+    assert (count, fits.value) == (80, 0.5)
     assert fits.low < 0.4
     assert fits.high > 0.6
     assert tuple(difference) == (0, 0, 0)
     assert str(table["person"][1]) == "1.00 [1.00, 1.00]"
-    gain = table["tuned-run1@0.5"][2]
+    gain = table["tuned@0.5"][2]
     assert 0 < gain.low < gain.value < gain.high < 1
     assert gain.value == pytest.approx(0.5)
+
+
+def test_levers_leave_replies_without_loss() -> None:
+    roles = ("system", "assistant", "user", "assistant", "user", "assistant")
+    chat = [{"role": role, "content": "Hi"} for role in roles]
+
+    def learned(lever: str) -> list[int]:
+        messages = pull(lever, {"messages": chat})["messages"]
+        return [at for at, m in enumerate(messages) if m.get("weight") != 0 and at % 2]
+
+    assert learned("") == learned("mixed") == [1, 3, 5]
+    assert learned("openers") == [3, 5]
+    assert learned("last") == [5]
+    alone = {"messages": chat[:2]}
+    assert pull("openers", alone) == alone
 
 
 def test_replies_round_trip() -> None:

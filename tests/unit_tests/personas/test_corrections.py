@@ -30,12 +30,13 @@ from langchain_chatexports.personas.talk import (
 from tests.conftest import NEEDS_SIGKILL
 from tests.unit_tests.builders.chat_models import Recorder
 
-_ADD_FOREVER = """
+_ADD = """
 import sys
 from langchain_chatexports.personas import Corrections
-corrections = Corrections(sys.argv[1])
-for number in range(100_000):
-    corrections.add([{"role": "user", "content": f"{number}?"}], "no", "yes")
+path, who, count = sys.argv[1:]
+corrections = Corrections(path)
+for number in range(int(count)):
+    corrections.add([{"role": "user", "content": f"{who}, {number}?"}], "no", "yes")
     print(number, flush=True)
 """
 
@@ -116,7 +117,7 @@ def test_killed_process_loses_no_kept_correction(path: Path) -> None:
     for seconds in (0.0, 0.1):
         path.unlink(missing_ok=True)
         with subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, "-c", _ADD_FOREVER, path], stdout=subprocess.PIPE
+            [sys.executable, "-c", _ADD, path, "Ann", "100000"], stdout=subprocess.PIPE
         ) as process:
             assert process.stdout is not None
             first = process.stdout.readline()
@@ -125,6 +126,17 @@ def test_killed_process_loses_no_kept_correction(path: Path) -> None:
             said = [first, *process.stdout.read().splitlines(keepends=True)]
         reported = sum(line.endswith(b"\n") for line in said)
         assert len(Corrections(path)) >= reported > 0
+
+
+def test_two_processes_lose_nothing_of_each_other(path: Path) -> None:
+    writers = [
+        subprocess.Popen(  # noqa: S603 - our own code
+            [sys.executable, "-c", _ADD, path, who, "20"], stdout=subprocess.DEVNULL
+        )
+        for who in ("Ann", "Ben")
+    ]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert len({each.question for each in Corrections(path)}) == 40
 
 
 def test_full_disk_keeps_what_is_there(
