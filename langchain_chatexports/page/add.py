@@ -214,6 +214,13 @@ def _notes(card: Card, summary: ExportSummary) -> Iterator[str]:
     if card.skipped_files:
         names = _list_names(card.skipped_files, _MAX_FILES)
         yield _("Left out (damaged, or not a chat): {files}", files=names)
+    for pair in card.duplicates:
+        yield _(
+            "{one} and {other} look like the same chat from two phones, with "
+            "different names: only one of them is used.",
+            one=pair.first.title,
+            other=pair.second.title,
+        )
     if repeated := summary.skipped.get("duplicate"):
         yield ngettext(
             "{count} message is also in another file, and is used only once.",

@@ -22,6 +22,9 @@ from langchain_chatexports.exceptions import UnknownFormatError
 from langchain_chatexports.page.errors import Failure, PageError, translate_error
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.work import IDLE, Work, WorkState
+from langchain_chatexports.workflows.chat_filter import ChatFilter
+from langchain_chatexports.workflows.preparation import PrepareOptions
+from langchain_chatexports.workflows.two_phones import DuplicateChats, DuplicateFinder
 
 # Most file systems allow 255 bytes.
 _MAX_NAME_BYTES = 200
@@ -55,6 +58,7 @@ class Card:
     """The progress of reading, or why it failed."""
 
     summary: ExportSummary | None = None
+    duplicates: tuple[DuplicateChats, ...] = ()
     skipped_files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -116,6 +120,12 @@ class ExportList:
 
     def paths(self) -> list[Path]:
         return [path for card in self._read_cards() for path in card.paths]
+
+    def prepare_options(self, name: str) -> PrepareOptions:
+        """Return the options for a person, without copies of chats of other phones."""
+        pairs = chain.from_iterable(card.duplicates for card in self._read_cards())
+        copies = tuple(pair.chat_to_exclude(name).id for pair in pairs)
+        return PrepareOptions(ai=(name,), chats=ChatFilter(exclude=copies))
 
     def add(self, paths: Iterable[Path]) -> None:
         """Add a card for each export, and read it in the background."""
@@ -282,14 +292,14 @@ class ExportList:
         # counted once.
         readings = read_loaders(export.loader for export in exports)
         counted = [
-            (export, self._count(card, export, reading))
+            (export, self._count(card, export, reading), reading.summary())
             for export, reading in zip(exports, readings, strict=True)
             if type(export.loader) in new
         ]
         with self._lock:
             self._check(card)
-            for export, summary in counted:
-                self._merge(card.id, export, summary)
+            for export, duplicates, summary in counted:
+                self._merge(card.id, export, duplicates, summary)
 
     def _recognize(self, path: Path) -> list[Export]:
         """Return all exports with a new path; none if it was added before."""
@@ -306,19 +316,31 @@ class ExportList:
                 raise
             raise PageError(_NO_CHATS_IN_ZIP) from error
 
-    def _count(self, card: Card, export: Export, reading: Reading) -> ExportSummary:
+    def _count(
+        self, card: Card, export: Export, reading: Reading
+    ) -> tuple[DuplicateChats, ...]:
+        """Count the messages of an export, and find chats from two phones."""
+        finder = DuplicateFinder()
         total = export.loader.estimate_message_count()
         with self._work.watch("messages", lambda: reading.messages_read, total):
             for session in reading:
+                if export.loader.platform == "whatsapp":
+                    finder.add(session)
                 del session
                 self._check(card)
-        return reading.summary()
+        return tuple(finder.find())
 
     def _check(self, card: Card) -> None:
         if card.id not in self._cards:
             raise _RemovedError
 
-    def _merge(self, card_id: int, export: Export, summary: ExportSummary) -> None:
+    def _merge(
+        self,
+        card_id: int,
+        export: Export,
+        duplicates: tuple[DuplicateChats, ...],
+        summary: ExportSummary,
+    ) -> None:
         """Show an export in place of those whose files are now part of it."""
         paths = export.paths
         merged = [c for c in self._read_cards() if {*c.paths} <= {*paths}]
@@ -334,6 +356,7 @@ class ExportList:
             "read",
             paths,
             summary=summary,
+            duplicates=duplicates,
             skipped_files=_unique(card.skipped_files for card in merged),
             warnings=_unique(card.warnings for card in merged),
         )

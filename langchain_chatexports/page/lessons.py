@@ -27,7 +27,6 @@ from langchain_chatexports.workflows.bases import (
     estimate_seconds,
     measure_speed,
 )
-from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.train import create_job, pause_job
 from langchain_chatexports.workflows.training_data import TrainingData
@@ -98,7 +97,8 @@ class Teacher:
         return self.preparing.start(_READING, read)
 
     def _read(self, lesson: Lesson, paths: list[Path]) -> Lesson:
-        options, watch = PrepareOptions(ai=(lesson.name,)), self.preparing.watch
+        options = self._exports.prepare_options(lesson.name)
+        watch = self.preparing.watch
         try:
             data = prepare(paths, options, watch=watch)
             if not data.validation and len(data.examples) >= MIN_SPLIT_EXAMPLES:

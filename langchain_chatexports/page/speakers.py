@@ -27,7 +27,6 @@ from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import ChatSettings, Recall, Talk
 from langchain_chatexports.workflows.bases import choose_chat_base
 from langchain_chatexports.workflows.memory import open_memory
-from langchain_chatexports.workflows.preparation import PrepareOptions
 from langchain_chatexports.workflows.talk import (
     Speaker,
     create_talks,
@@ -133,9 +132,9 @@ class SpeakerLoader:
             speaker = load_tuned_speaker(workspace, model, index_dir=index_dir)
             speaker = replace(speaker, title=person.name)
         elif person.messages:
-            paths = self._session.exports.paths()
-            options = PrepareOptions(ai=(person.name,))
-            speaker = load_person(paths, options, index_dir=index_dir)
+            exports = self._session.exports
+            options = exports.prepare_options(person.name)
+            speaker = load_person(exports.paths(), options, index_dir=index_dir)
             base, offer = self._choose_base(speaker)
             speaker = replace(speaker, base=base)
         else:

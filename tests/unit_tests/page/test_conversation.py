@@ -363,7 +363,7 @@ async def test_talk_without_training_outlives_its_export(
     talk = await open_talk(german, "Mama")
     await until(lambda: talk.state.openings)
     assert talk.state.openings[0].startswith("Wie geht es dir heute")
-    talk.send("Wie war es mit 17?")
+    talk.send("Wann war das mit 17?")
     await answered(talk)
     cited = talk.state.messages[-1].cited
     assert any("Jonas: Wie geht es dir heute, 17?" in line for line in cited)

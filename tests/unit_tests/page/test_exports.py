@@ -244,6 +244,20 @@ def test_card_lists_skipped_files(
     assert not any(card.warnings for card in exports.cards)
 
 
+def test_chat_from_two_phones_is_found(exports: ExportList, tmp_path: Path) -> None:
+    mine = write_pair_chat(tmp_path / "WhatsApp Chat with Mum.txt", "Mum", "Jo")
+    hers = write_pair_chat(
+        tmp_path / "WhatsApp Chat with Jo K.txt", "Petra", "Jo K", first=12
+    )
+    other = WhatsAppChat.android().says("Al", "This is another.").says("Jo", "It is.")
+    _add(exports, mine, hers, other.to_file(tmp_path / "WhatsApp Chat with Al.txt"))
+    (pair,) = [pair for card in exports.cards for pair in card.duplicates]
+    assert {pair.first.title, pair.second.title} == {"Mum", "Jo K"}
+    assert pair.chat_to_exclude("Petra").title == "Mum"
+    assert pair.chat_to_exclude("Mum").title == "Jo K"
+    assert pair.chat_to_exclude("") == pair.second
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [

@@ -15,6 +15,7 @@ from langchain_chatexports.page.lessons import Lesson
 from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.teach import polyline_points
+from langchain_chatexports.workflows.prepare import prepare
 from tests.unit_tests.builders.waiting import wait_until
 from tests.unit_tests.builders.whatsapp import write_pair_chat
 from tests.unit_tests.builders.workspaces import add_job
@@ -84,6 +85,21 @@ def test_unexpected_error_is_said_once(
     monkeypatch.setattr(lessons, "prepare", fail)
     # A lesson that was not read is read again and again.
     assert _read(messenger).failure is not None
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # A chat has no time zone.
+def test_chat_from_two_phones_is_learned_once(
+    session: PageSession, tmp_path: Path
+) -> None:
+    mine = write_pair_chat(tmp_path / "WhatsApp Chat with Mum.txt", "Mum", "Jo")
+    hers = write_pair_chat(tmp_path / "WhatsApp Chat with Jo.txt", "Petra", "Jo")
+    counts = []
+    for path in (mine, hers):
+        session.exports.add([path])
+        session.exports.join(_SECONDS)
+        options = session.exports.prepare_options("Jo")
+        counts.append(len(prepare(session.exports.paths(), options).examples))
+    assert counts[0] == counts[1] > 0
 
 
 def _train(session: PageSession, base: str | None = None) -> None:
