@@ -49,6 +49,15 @@ With `--archives`, `--training 30 --rest 40` and the same base (90 turns; 2026-1
 | learned 30 | 1.450 | -0.007 [-0.025, +0.018] |
 | ordinary 90 | 1.427 | -0.030 [-0.043, -0.013] |
 
+With `--training 30 --rest 50 --counts 100 --replies` (90 other turns; the control,
+ordinary 100, was not finished):
+
+| variant | bits a byte | less the model | told apart |
+| --- | --- | --- | --- |
+| the model | 1.463 | | 0.70 [0.61, 0.80] |
+| prompt 100 | 1.463 | 0.000 [-0.004, +0.002]: 14 came back | 0.79 [0.72, 0.87] |
+| learned 100 | 1.424 | -0.039 [-0.059, -0.004] | 0.60 [0.52, 0.69] |
+
 So a correction is worth about an ordinary message, though the intervals overlap. To
 continue the model with them, instead of training anew, made other replies worse (+0.016
 [+0.002, +0.030]), and `finetune` does not learn them. Larger bases were not measured.
