@@ -7,7 +7,7 @@ rest is parsed in pieces that end between two tags, so that no token is scanned 
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import IO
@@ -48,15 +48,15 @@ _MAX_DIGITS = 9
 _ESCAPED_PAIR = re.compile(r"&#(5[56]\d{3});&#(5[67]\d{3});")
 
 
-class Element(msgspec.Struct):
+class Element(msgspec.Struct, gc=False):
     """An `sms` or `mms` element."""
 
     is_mms: bool
     attributes: dict[str, str]
-    parts: list[dict[str, str]] = []
+    parts: Sequence[dict[str, str]] = ()
     """The attributes of each part; `data` is the size of the file in bytes."""
 
-    addresses: list[dict[str, str]] = []
+    addresses: Sequence[dict[str, str]] = ()
 
 
 class Root(msgspec.Struct):
@@ -116,29 +116,34 @@ class _Handler:
         self.parser.StartDoctypeDeclHandler = self._refuse
         self._file, self._root = file, root
         self._depth = 0
-        self._mms = Element(True, {})
+        self._start_mms({})
+
+    def _start_mms(self, attributes: dict[str, str]) -> None:
+        self._attributes = attributes
+        self._parts: list[dict[str, str]] = []
+        self._addresses: list[dict[str, str]] = []
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        mms = self._mms
         if name == "sms":
             self.elements.append(Element(False, attributes))
         elif name == "mms":
-            self._mms = Element(True, attributes)
+            self._start_mms(attributes)
         elif name in {"part", "addr"}:
-            (mms.parts if name == "part" else mms.addresses).append(attributes)
+            (self._parts if name == "part" else self._addresses).append(attributes)
         elif self._depth == 1:
             self._root.attributes = attributes
         is_root = self._depth == 1 and name != "smses"
-        count = len(mms.parts) + len(mms.addresses)
+        count = len(self._parts) + len(self._addresses)
         if is_root or self._depth > _MAX_DEPTH or count > _MAX_PARTS:
             self._refuse()
 
     def _end(self, name: str) -> None:
         self._depth -= 1
         if name == "mms":
-            self.elements.append(self._mms)
-            self._mms = Element(True, {})
+            mms = Element(True, self._attributes, self._parts, self._addresses)
+            self.elements.append(mms)
+            self._start_mms({})
 
     def _refuse(self, *_: object) -> None:
         msg = (

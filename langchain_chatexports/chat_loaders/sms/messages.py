@@ -31,7 +31,7 @@ _LAYOUT = "application/smil"
 _TYPES = {"text/x-vcard": "contact", "text/vcard": "contact"}
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, gc=False):
     """A message with its people; an MMS or RCS message may have several."""
 
     message: Message
@@ -88,20 +88,26 @@ def convert(element: Element, file: int) -> Record:
         message.kind = "not_downloaded"
     name = _value_of(attributes, "contact_name")
     name = "" if name.casefold() == _UNKNOWN_NAME else name
-    addresses: dict[bool, list[str]] = {True: [], False: []}
-    for item in element.addresses:
-        number = _value_of(item, "address")
-        if number and number != _TOKEN:
-            addresses[item.get("type") == _FROM].append(number)
-    return Record(
-        message, is_mms, file, name, address, addresses[True], addresses[False]
-    )
+    senders, recipients = _read_addresses(element.addresses)
+    return Record(message, is_mms, file, name, address, senders, recipients)
 
 
 def _value_of(attributes: Mapping[str, str], name: str) -> str:
     """Return an attribute; empty if it is missing, which is written as `null`."""
     value = attributes.get(name, "")
     return "" if value == "null" else value.strip()
+
+
+def _read_addresses(
+    addresses: Sequence[Mapping[str, str]],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the senders and the recipients of an MMS; an SMS has none."""
+    if not addresses:
+        return (), ()
+    numbers = [(item.get("type"), _value_of(item, "address")) for item in addresses]
+    numbers = [(kind, x) for kind, x in numbers if x and x != _TOKEN]
+    senders = tuple(x for kind, x in numbers if kind == _FROM)
+    return senders, tuple(x for kind, x in numbers if kind != _FROM)
 
 
 def _read_time(milliseconds: str) -> int | None:
