@@ -3,6 +3,7 @@
 ```
 python -m benchmarks.sense ask FOLDER --voice mechanic --variants person tuned-run1
 python -m benchmarks.sense sheet FOLDER to_grade.csv           # all variants, or some
+python -m benchmarks.sense sheet FOLDER a.csv b.csv            # the messages divided
 python -m benchmarks.sense table FOLDER to_grade.csv --control tuned-run1
 python -m benchmarks.sense measure FOLDER                      # without a reader
 ```
@@ -173,12 +174,15 @@ def load_replies(folder: Path) -> list[Reply]:
 
 
 def write_sheet(given: argparse.Namespace) -> None:
-    """Write a file to grade."""
+    """Write files to grade."""
     replies = load_replies(given.folder)
     chosen = given.variants or {reply.variant for reply in replies}
     replies = [reply for reply in replies if reply.variant in chosen]
-    write_to_grade(replies, given.folder / given.sheet)
-    print(f"{len(replies)} replies; grade {given.folder / given.sheet}")
+    for number, sheet in enumerate(given.sheets):
+        part = [r for r in replies if r.question % len(given.sheets) == number]
+        write_to_grade(part, given.folder / sheet)
+        rows = len({reply.id for reply in part})
+        print(f"{len(part)} replies in {rows} rows; grade {given.folder / sheet}")
 
 
 def print_table(given: argparse.Namespace) -> None:
@@ -274,6 +278,8 @@ def _answer(
     bench: Bench, person: Person, messages: list[Held], variant: str, seeds: int
 ) -> list[list[str]]:
     """Return the answers to each message, one per seed."""
+    from langchain_core.messages import convert_to_openai_messages
+
     if variant == "person":
         return [[held.turn.answer] for held in messages]
     way, bench.given.settings = split_variant(variant)
@@ -282,20 +288,33 @@ def _answer(
 
     def answer(held: Held) -> list[str]:
         # One after another, so that the server has read the prompt already.
-        return [_answer_once(voice, held) for voice in voices]
+        return [
+            _answer_once(voice, held, draft(voice, held, seed))
+            for seed, voice in enumerate(voices, 1)
+        ]
+
+    def draft(voice: Talk, held: Held, seed: int) -> str:
+        if "-draft" not in way:
+            return ""
+        chat: Any = convert_to_openai_messages(
+            voice.messages(held.before, held.turn.line)
+        )
+        return bench.base_reply(chat, 0.7, seed)
 
     with ThreadPoolExecutor(_REQUESTS) as pool:
         return [*pool.map(answer, messages)]
 
 
-def _answer_once(voice: Talk, held: Held) -> str:
+def _answer_once(voice: Talk, held: Held, draft: str) -> str:
+    from benchmarks.talks import with_draft
     from langchain_chatexports.exceptions import ChatExportError
     from langchain_chatexports.personas.talk import Turn
 
+    line = with_draft(held.turn.line, draft) if draft else held.turn.line
     for attempt in range(_ATTEMPTS):
         earlier = [Turn(one.line, one.answer) for one in held.before]
         talk = replace(voice, turns=earlier)
-        talk.add_line(held.turn.line)
+        talk.add_line(line)
         try:
             for _ in talk.answer():
                 pass
@@ -407,7 +426,7 @@ def main() -> None:
     measuring.set_defaults(run=measure)
     sheet = commands.add_parser("sheet")
     sheet.add_argument("folder", type=Path)
-    sheet.add_argument("sheet")
+    sheet.add_argument("sheets", nargs="+")
     sheet.add_argument("--variants", nargs="+")
     sheet.set_defaults(run=write_sheet)
     table = commands.add_parser("table")

@@ -21,9 +21,17 @@ answers as history. They use the same talk as `chatexports chat`.
 | tuned | trained on the older conversations | as `chatexports chat MODEL` |
 
 After `tuned`, in this order: `-rate0.5` trains with half the learning rate, `-epochs1`
-for one epoch, `-openers` without loss on replies that answer nothing, `-last` with loss
-on the last reply of each example only, `-mixed` with the base's own answers to other
-people's questions as further examples, and `-run2` with another seed.
+for one epoch, `-windows40` with the newest 40 windows, one of the levers below, and
+`-run2` with another seed.
+
+| lever | what is trained | control |
+| --- | --- | --- |
+| openers | no loss on replies that answer nothing | tuned |
+| last | loss on the last reply of each example only | tuned |
+| mixed | also the base's own answers to questions to other people | others |
+| others | also what these people answered | tuned |
+| draft | to rewrite the base's draft of the last reply; `sense` asks so, too | last |
+
 `--bits` scores the person's replies with the prompt of each way, and compares them.
 `--sampling` has fields of the request. `RESULTS` stores models and replies, which are
 not measured again. Intervals are 95 %, and exact for counts.
@@ -40,6 +48,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +96,14 @@ VOICES = {
 }
 WAYS = ("prompt", "tuned")
 _WAY = re.compile(
-    r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?"
-    r"(?:-(openers|last|mixed))?(?:-run(\d+))?"
+    r"([a-z]+)(?:-rate([\d.]+))?(?:-epochs(\d+))?(?:-windows(\d+))?"
+    r"(?:-(openers|last|mixed|others|draft))?(?:-run(\d+))?"
 )
-# People whose questions the base answers in `-mixed`.
+# People whose questions are answered in `-mixed` and `-others`.
 _ASKED = ("baker", "captain")
-_PUBLISHED_TALKS = 18
+# A published person's newest talks, and windows without `-windows`.
+_PUBLISHED_TALKS, _PUBLISHED_WINDOWS = 120, 50
+_DRAFT_TOKENS = 60
 _TURNS = 12
 _MIN_CONVERSATIONS = 8
 _COLUMNS = (
@@ -120,6 +131,9 @@ class Reply:
 class Person:
     """A person, with an export of older conversations and held-out newer ones."""
 
+    windows = 0
+    """The newest windows that are trained; 0 for all."""
+
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.speaker = name, VOICES[name]
         path = Path(__file__).with_name("voices") / f"{name}.txt"
@@ -143,6 +157,8 @@ class Person:
 
 class PublishedPerson(Person):
     """A member of a published archive; the newest conversations are held out."""
+
+    windows = _PUBLISHED_WINDOWS
 
     def __init__(self, name: str, folder: Path, archives: Path) -> None:
         kind, _, _ = name.partition("-")
@@ -199,76 +215,87 @@ class Bench:
         if found is None or found[1] not in WAYS:
             msg = f"There is no way {way}."
             raise SystemExit(msg)
-        kind, rate, epochs = found[1], float(found[2] or 1), int(found[3] or 0)
         choices = PrepareOptions((person.speaker,), export_zone="UTC")
-        if kind == "prompt":
+        if found[1] == "prompt":
             return load_person(person.export, choices)
-        lever, run = found[4] or "", int(found[5] or 1)
-        trained = "".join(x or "" for x in found.group(2, 3, 4, 5))
-        path = self.given.output / f"{self.base}.{person.name}.model{trained}.json"
+        path = self.given.output / f"{self.base}.{person.name}.{way}.model.json"
         if not path.is_file():
-            name = self.train(person, choices, rate, epochs, lever=lever, seed=run)
-            path.write_text(json.dumps(name))
+            path.write_text(json.dumps(self.train(person, choices, found)))
         workspace = self.server.workspace
         model = workspace.models.find(json.loads(path.read_text()))
         return load_tuned_speaker(workspace, model)
 
-    def train(
-        self,
-        person: Person,
-        choices: PrepareOptions,
-        rate: float,
-        epochs: int,
-        *,
-        lever: str = "",
-        seed: int = 1,
-    ) -> str:
+    def train(self, person: Person, choices: PrepareOptions, way: re.Match[str]) -> str:
         """Train on a person's older conversations, and return the model's name."""
+        rate, epochs, windows, lever, run = way.groups()[1:]
         data = prepare(person.export, choices)
-        examples = [pull(lever, example) for example in data.examples]
-        if lever == "mixed":
-            examples += self.base_answers(len(examples) // 2)
+        newest = data.examples[-int(windows or person.windows) :]
+        examples = [pull(lever, example) for example in newest]
+        if lever in ("mixed", "others"):
+            examples += self.other_answers(len(examples) // 2, lever)
+        elif lever == "draft":
+            examples = [*map(self.add_draft, examples)]
         begin = time.time()
         tuner = ChatFineTuner(
             model=self.server.base_model,
             base_url=self.server.base_url,
             api_key=self.server.api_key,
-            learning_rate_multiplier=rate,
-            n_epochs=epochs or "auto",
+            learning_rate_multiplier=float(rate or 1),
+            n_epochs=int(epochs) if epochs else "auto",
             validation_examples=data.validation or None,
             allow_trailing=True,
-            seed=seed,
+            seed=int(run or 1),
         )
         name = str(tuner.invoke(examples).model_name)
         seconds = time.time() - begin
         print(f"{len(examples)} examples, {seconds:.0f} s", file=sys.stderr)
         return name
 
-    def base_answers(self, count: int) -> list[Any]:
-        """Return examples in which the base answers questions as itself."""
+    def other_answers(self, count: int, lever: str) -> list[Any]:
+        """Return examples with questions to other people, and an answer to each.
+
+        The base answers as itself (`mixed`), or the person who was asked (`others`).
+        """
         folder = Path(__file__).with_name("voices")
         asked = [
-            line.text
+            pair
             for name in _ASKED
             for lines in parse_scenes((folder / f"{name}.txt").read_text()).values()
-            for line in lines
-            if line.speaker != VOICES[name] and line.text.endswith("?")
+            for pair in pairwise(lines)
+            if pair[0].text.endswith("?") and pair[1].speaker == VOICES[name]
         ]
         examples = []
+        for question, reply in asked[:count]:
+            chat = [
+                {"role": "system", "content": "Answer in one or two sentences."},
+                {"role": "user", "content": question.text},
+            ]
+            text = reply.text if lever == "others" else self.base_reply(chat, 0, 1)
+            answer = {"role": "assistant", "content": text}
+            examples.append({"messages": [*chat, answer]})
+        return examples
+
+    def base_reply(self, chat: list[Any], temperature: float, seed: int) -> str:
+        """Return the base's reply."""
         with OpenAI(
             base_url=self.server.base_url, api_key=self.server.api_key
         ) as client:
-            server = ModelClient(client)
-            for question in asked[:count]:
-                chat = [
-                    {"role": "system", "content": "Answer in one or two sentences."},
-                    {"role": "user", "content": question},
-                ]
-                base = self.server.base_model
-                reply = server.reply(base, chat, temperature=0, max_tokens=80, seed=1)
-                answer = {"role": "assistant", "content": reply.text}
-                examples.append({"messages": [*chat, answer]})
-        return examples
+            options: Any = {"temperature": temperature, "seed": seed}
+            found = ModelClient(client).reply(
+                self.server.base_model, chat, max_tokens=_DRAFT_TOKENS, **options
+            )
+        return found.text.strip()
+
+    def add_draft(self, example: Any) -> Any:
+        """Add the base's draft of the last reply to the message before it."""
+        chat = example["messages"]
+        roles = [message["role"] for message in chat]
+        end = len(roles) - roles[::-1].index("assistant") - 1
+        if roles[end - 1] != "user":
+            return example
+        text = with_draft(chat[end - 1]["content"], self.base_reply(chat[:end], 0.7, 1))
+        asked = {**chat[end - 1], "content": text}
+        return {**example, "messages": [*chat[: end - 1], asked, *chat[end:]]}
 
     def voice(self, speaker: Speaker, seed: int) -> Talk:
         """Create a talk with the measured sampling."""
@@ -322,7 +349,12 @@ class Bench:
         return found
 
 
-def pull(lever: str, example: Any) -> Any:
+def with_draft(message: str, draft: str) -> str:
+    """Return a message with the base's draft of its reply."""
+    return f"{message}\n\n({draft})"
+
+
+def pull(lever: str | None, example: Any) -> Any:
     """Return an example in which some replies have no loss."""
     chat = example["messages"]
     roles = [message["role"] for message in chat]
@@ -330,7 +362,7 @@ def pull(lever: str, example: Any) -> Any:
     silent: list[int] = []
     if lever == "openers":
         silent = [at for at in replies if "user" not in roles[:at]]
-    elif lever == "last":
+    elif lever in ("last", "draft"):
         silent = replies[:-1]
     if silent == replies:  # Nothing else could be learned from it.
         return example

@@ -225,6 +225,13 @@ def _print_data(data: TrainingData, *, holds_out: bool = False) -> None:
         )
     if notes:
         print_line(" ".join(notes))
+    if not data.has_replies:
+        print_line(
+            _(
+                "warning: The person answers nobody in these chats, so the model will "
+                "not learn to answer."
+            )
+        )
 
 
 def _choose_base(
@@ -308,12 +315,6 @@ def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) 
         )
         return
     if not turns:
-        print_line(
-            _(
-                "warning: The person answers nobody in these chats, so the model will "
-                "not learn to answer."
-            )
-        )
         return
     print_line(_("Without training, the base answers:"))
     for turn in turns:

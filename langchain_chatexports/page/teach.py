@@ -132,6 +132,7 @@ class _LessonPart:
                 link(_("Add chats"), ADD, "primary")
             self._reading = WorkBar()
             self._sentence, self._base_text = add("p", dir="auto"), add("p")
+            self._advice = add("p", classes="quiet", dir="auto")
             self._failure = FailureBox()
             with add("div", classes="buttons"):
                 self._teach = button(_("Teach it"), self._start, "primary")
@@ -163,6 +164,7 @@ class _LessonPart:
         data = lesson.data if lesson else None
         self._folds.set_visibility(data is not None)
         self._sentence.set_text(_lesson_text(lesson) if lesson and data else "")
+        self._advice.set_text(_advice(lesson.name) if lesson and data else "")
         self._example.clear()
         with self._example:
             for message in _example(lesson) if lesson else ():
@@ -211,6 +213,14 @@ def _lesson_text(lesson: Lesson) -> str:
         lesson.messages,
         name=lesson.name,
         days=format_days(lesson.first, lesson.last),
+    )
+
+
+def _advice(name: str) -> str:
+    return _(
+        "Training gives the tone of {name}, not sense: if the answers before training "
+        "make no sense, choose a larger model.",
+        name=name,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from langchain_chatexports._translation import Sentence, ngettext
 from langchain_chatexports.datasets.examples import TrainingExample
+from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.datasets.splits import hold_out_validation, split_examples
 from langchain_chatexports.datasets.trace import TracedExample, find_person
 from langchain_chatexports.exceptions import TrainingDataError
@@ -51,6 +52,11 @@ class TrainingData:
     def has_enough_examples(self) -> bool:
         """Whether there are at least 10 examples to train on."""
         return len(self.examples) >= MIN_EXAMPLES
+
+    @property
+    def has_replies(self) -> bool:
+        """Whether the person answers anybody; without that, a model only continues."""
+        return any(reply for each in self.examples for reply in extract_replies(each))
 
     def check_size(self) -> None:
         """Raise an error if there are too few examples to train on."""

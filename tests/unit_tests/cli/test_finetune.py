@@ -1,5 +1,6 @@
 """`chatexports finetune`: its options, questions and output."""
 
+import json
 import shlex
 from collections.abc import Iterator
 from importlib import import_module
@@ -19,6 +20,7 @@ from langchain_chatexports.samples import write_imessage
 from tests.unit_tests.builders.local_jobs import count_steps, quick_server
 from tests.unit_tests.builders.openai_server import BASE_MODEL, OpenAIServer
 from tests.unit_tests.builders.trainers import train_slowly
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 from tests.unit_tests.cli.conftest import Run
 
 # The packages have functions with these names.
@@ -60,7 +62,6 @@ def finetune_locally(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ("answer", "shown"),
     [
         ([Turn("Hungry?", "yep")], "  > Hungry?\n  yep\nIf these make no sense"),
-        ([], "warning: The person answers nobody in these chats"),
         (LocalServerError("No memory."), "could not answer: No memory."),
     ],
 )
@@ -84,6 +85,25 @@ def test_untrained_answers_come_first_in_a_terminal(
     compared = "  > Ready?\n  model: Yes. / Go!\n  Tortoise wrote: Always."
     order = [done.err.index(text) for text in (shown, compared, "To talk to it")]
     assert order == sorted(order)
+
+
+def test_monologues_are_said_before_training(
+    finetune_locally: Run, tmp_path: Path
+) -> None:
+    diary, lines = WhatsAppChat.ios(), []
+    for number in range(20):
+        text = f"I walked {number} miles today, and slept for an hour."
+        diary.says("Ben", text)
+        lines.append(json.dumps({"messages": [{"role": "assistant", "content": text}]}))
+    export = diary.to_file(tmp_path / "_chat.txt")
+    done = finetune_locally(export, "--ai", "Ben")
+    assert (done.status, "contain no answers" in done.err) == (1, True)
+    examples = tmp_path / "diary.jsonl"
+    examples.write_text("\n".join(lines), "utf-8")
+    done = finetune_locally(examples)
+    assert done.status == 0, done.err
+    warning = "warning: The person answers nobody in these chats"
+    assert done.err.index(warning) < done.err.index("Job ")
 
 
 def test_untrained_base_is_asked_for_a_new_job_only(

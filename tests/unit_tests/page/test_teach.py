@@ -212,6 +212,7 @@ async def test_one_button_teaches(user: User, messenger: PageSession) -> None:
     await user.open(f"/teach/{_KEY}")
     await user.should_see("messages that Harry Potter wrote: Sep", retries=100)
     await user.should_see("How long it takes is known when it has begun.")
+    await user.should_see("tone of Harry Potter, not sense")
     user.find(marker="teach").click()
     await user.should_see("Harry Potter has learned", retries=100)
     (model,) = messenger.workspace.models.list()
