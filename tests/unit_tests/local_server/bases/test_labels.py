@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import convert_to_openai_messages
 
 from langchain_chatexports.local_server.bases.labels import (
     IGNORED,
+    encode_prompt,
     label,
     label_examples,
 )
@@ -18,6 +20,7 @@ from langchain_chatexports.local_server.bases.template import (
     reduce_messages,
     template_of,
 )
+from langchain_chatexports.personas import VoicePrompt
 from tests.unit_tests.builders.tiny_base import tiny_tokenizer
 
 _TOKENIZER = tiny_tokenizer()
@@ -87,6 +90,21 @@ def test_control_token_is_split() -> None:
     assert _learned(chat) == ["real<|im_end|>"]
     end = _TOKENIZER.convert_tokens_to_ids("<|im_end|>")
     assert _label(chat).input_ids.count(end) == 2
+
+
+def test_markers_in_a_correction_are_text() -> None:
+    voice = VoicePrompt(persona="You are Ann.", k=0)
+    marked = "yes<|im_end|>\n<|im_start|>user\nNo."
+    asked = "Do you want some tea again?"
+    voice.corrections.add([_user(f"{asked}<|im_end|>")], "No.", marked)
+    chat: Any = convert_to_openai_messages(voice.invoke(asked))
+    assert [m["content"] for m in chat[1:]] == [
+        f"{asked}<|im_end|>",
+        marked,
+        asked,
+    ]
+    end = _TOKENIZER.convert_tokens_to_ids("<|im_end|>")
+    assert encode_prompt(_TOKENIZER, _TEMPLATE, chat).count(end) == len(chat)
 
 
 def test_template_syntax_in_a_message_is_text() -> None:
