@@ -1,12 +1,21 @@
 """The blind reading of `benchmarks/sense.py`."""
 
 import csv
+import json
+from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from benchmarks.sense import Reply, compare, read_grades, write_to_grade
+from benchmarks.corrected_again import Answer
+from benchmarks.sense import (
+    Reply,
+    compare,
+    read_grades,
+    write_sheet,
+    write_to_grade,
+)
 from benchmarks.talks import pull
 
 REPLIES = [
@@ -49,6 +58,16 @@ def test_file_to_grade_does_not_show_variants(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0 or path.drive
 
 
+def test_messages_are_divided_among_readers(tmp_path: Path) -> None:
+    rows = [asdict(reply) for reply in REPLIES]
+    (tmp_path / "replies.json").write_text(json.dumps(rows), "utf-8")
+    given = Namespace(folder=tmp_path, sheets=["a.csv", "b.csv"], variants=None)
+    write_sheet(given)
+    first, second = (_rows(tmp_path / name) for name in given.sheets)
+    assert not {row["message"] for row in first} & {row["message"] for row in second}
+    assert {row["id"] for row in first + second} == {reply.id for reply in REPLIES}
+
+
 def test_missing_grades_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "to_grade.csv"
     write_to_grade(REPLIES, path)
@@ -83,9 +102,22 @@ def test_levers_leave_replies_without_loss() -> None:
 
     assert learned("") == learned("mixed") == [1, 3, 5]
     assert learned("openers") == [3, 5]
-    assert learned("last") == [5]
+    assert learned("last") == learned("draft") == [5]
     alone = {"messages": chat[:2]}
     assert pull("openers", alone) == alone
+
+
+def test_reply_agrees_with_a_correction_like_it() -> None:
+    def agrees(reply: str) -> bool:
+        question = "Tyres?"
+        better = "70 back, 60 front"
+        return Answer(
+            "prompt", "message", False, question, question, better, reply
+        ).agrees
+
+    assert agrees("60 front, 70 back")
+    assert not agrees("pump them up till they squeak")
+    assert not agrees("")
 
 
 def test_replies_round_trip() -> None:
