@@ -28,7 +28,6 @@ from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     DetectedOwner,
     Message,
-    Person,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -85,6 +84,7 @@ class TextChatLoader(ChatExportLoader):
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
     has_parts = True
+    has_ids = False
 
     encodings: ClassVar[Mapping[str, str]] = {}
     """Encodings of files that other programs saved; see `decode_text`."""
@@ -145,11 +145,6 @@ class TextChatLoader(ChatExportLoader):
         for chat_id in sorted(exports):
             _report_namesakes(chat_id, exports[chat_id], files)
             yield self._build_conversation(chat_id, exports.pop(chat_id), owners)
-
-    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
-        """Yield nothing, since chats have one name per person."""
-        del files
-        yield from ()
 
     @classmethod
     def is_export(cls, file: ExportFile) -> bool:

@@ -128,6 +128,11 @@ class DiscordChatLoader(ChatExportLoader):
 
     platform = "discord"
     label = "Discord export"
+    remedy = (
+        "Discord's own data package has only your own messages, and other formats lack "
+        "ids. Export channels with DiscordChatExporter, in the format JSON, and pass "
+        "the files or their folder."
+    )
 
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
@@ -186,14 +191,6 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
             exported_at = parse_time(head.exported_at) or 0
             parts_by_channel[head.channel.id].append((exported_at, head, file))
     files.details["other_files"] = len(others)
-    if not parts_by_channel:
-        msg = (
-            f"{files.path} contains no messages of a supported Discord export. "
-            "Discord's own data package has only your own messages, and other formats "
-            "lack ids. Export channels with DiscordChatExporter, in the format JSON, "
-            "and pass the files or their folder."
-        )
-        raise ExportFormatError(msg, path=files.path)
     read = [file for parts in parts_by_channel.values() for *_, file in parts]
     files.report_ignored(others, read)
     channels = []

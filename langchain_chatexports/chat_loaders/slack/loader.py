@@ -55,6 +55,11 @@ class SlackChatLoader(ChatExportLoader):
 
     platform = "slack"
     label = "Slack export"
+    remedy = (
+        "It has a folder per channel with a file per day, such as "
+        "general/2024-05-01.json. Pass the zip from Slack, or the folder that it "
+        "unpacks to."
+    )
 
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:

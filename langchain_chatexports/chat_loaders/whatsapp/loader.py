@@ -1,7 +1,7 @@
 """The chat loader for WhatsApp exports."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import Unpack
@@ -58,7 +58,12 @@ class WhatsAppChatLoader(ChatExportLoader):
     platform = "whatsapp"
     label = "WhatsApp export"
     suffixes = SUFFIXES
+    remedy = (
+        'Pass the zip or .txt file from "Export chat" on the phone, or a folder of '
+        "them."
+    )
     has_parts = True
+    has_ids = False
 
     def __init__(
         self,
@@ -92,11 +97,7 @@ class WhatsAppChatLoader(ChatExportLoader):
         return is_whatsapp(files)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield the chats by name.
-
-        Raises:
-            ExportFormatError: If there is no WhatsApp chat.
-        """
+        """Yield the chats by name."""
         chat_files = self._find_chats(files)
         if len(chat_files) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(chat_files)
@@ -112,17 +113,6 @@ class WhatsAppChatLoader(ChatExportLoader):
                 ids[chats[0].id] += 1
                 # Do not keep a reference to the chat, which can be large.
                 yield self._build_conversation(chats.pop(0), phone, ids)
-        if not ids:
-            msg = (
-                f"{escaped(str(self.path))} contains no WhatsApp chat. Pass the zip or "
-                '.txt file from "Export chat" on the phone, or a folder of them.'
-            )
-            raise ExportFormatError(msg, path=self.path)
-
-    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
-        """Yield nothing, since chats have one name per person."""
-        del files
-        yield from ()
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
