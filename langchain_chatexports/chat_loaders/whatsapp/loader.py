@@ -18,7 +18,6 @@ from langchain_chatexports.chat_loaders.date_order import (
 )
 from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.legacy_text import decode_text
 from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
     report_local_times,
@@ -36,7 +35,7 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
 from langchain_chatexports.chat_loaders.whatsapp.phone import Phone
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
-    read_lines,
+    split_lines,
 )
 from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import merge_exports
 from langchain_chatexports.exceptions import ExportFormatError, ExportWarning
@@ -140,11 +139,13 @@ class WhatsAppChatLoader(ChatExportLoader):
         return chats
 
     def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
-        with file.open() as stream:
-            records, orders, days = phone.read(read_lines(stream))
+        lines, encoding = split_lines(file.read())
+        records, orders, days = phone.read(lines)
+        del lines
         files.check_count(len(records.records))
         _check_records(records, orders, file)
-        _report_encoding(file, files)
+        if encoding:
+            files.report_encoding(file, encoding)
         _report_dates(records, orders, days, file, files)
         _report_pasted(records, file, files)
         chat = parse_chat(
@@ -203,13 +204,6 @@ def _check_records(records: Records, orders: list[Order], file: ExportFile) -> N
             "and a time. Export the chat again on the phone."
         )
         raise ExportFormatError(msg, path=file.path)
-
-
-def _report_encoding(file: ExportFile, files: ExportFiles) -> None:
-    """Warn about a file that a program saved in another encoding."""
-    data = file.read()
-    if not data.isascii() and (encoding := decode_text(data)[1]):
-        files.report_encoding(file, encoding)
 
 
 def _report_pasted(records: Records, file: ExportFile, files: ExportFiles) -> None:

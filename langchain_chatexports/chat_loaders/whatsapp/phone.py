@@ -1,6 +1,5 @@
 """Learn from the chats of a phone: its owner, date orders and repeated exports."""
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
     parse_records,
-    read_lines,
+    split_lines,
 )
 from langchain_chatexports.chat_loaders.whatsapp.senders import name_words
 
@@ -85,7 +84,8 @@ class Phone:
 
     def _learn(self, head: bytes, name: str | None) -> Chat | None:
         """Parse the beginning of a chat and count its owner."""
-        records, _, days = self.read(read_lines(io.BytesIO(head)))
+        lines, _ = split_lines(head, is_cut=True)
+        records, _, days = self.read(lines)
         if not records.records:
             return None
         chat = parse_chat(records, days, name)
@@ -93,7 +93,7 @@ class Phone:
             self._owners[owner] += 1
         return chat
 
-    def read(self, lines: Iterable[str]) -> DatedRecords:
+    def read(self, lines: Sequence[str]) -> DatedRecords:
         """Read the records of a chat, with the days of their dates."""
         records = parse_records(lines, self._add_layout)
         orders = self.find_orders(records)

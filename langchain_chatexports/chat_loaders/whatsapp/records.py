@@ -1,21 +1,17 @@
 """Read the records of an exported file: headers and the lines that follow."""
 
-import codecs
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import (
     Callable,
     Collection,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import (
     DateStamp,
@@ -23,7 +19,7 @@ from langchain_chatexports.chat_loaders.date_order import (
     days_since_1970,
     find_order,
 )
-from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
+from langchain_chatexports.chat_loaders.legacy_text import decode_text
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     Layout,
     learn_layouts,
@@ -35,7 +31,7 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import to_plain_text
 # Messages have at most 65,536 characters. Longer lines are split, so that no file is
 # read as a single line.
 _MAX_LINE = 1 << 18
-_HEAD_BYTES = 1 << 12
+_HEAD_LENGTH = 1 << 12
 
 
 class Record(NamedTuple):
@@ -148,10 +144,9 @@ class Records:
 
 
 def parse_records(
-    lines: Iterable[str], on_layout: Callable[[Layout], None] = lambda _: None
+    lines: Sequence[str], on_layout: Callable[[Layout], None] = lambda _: None
 ) -> Records:
     """Parse the lines of a file; without a header, there are no records."""
-    lines = list(lines)
     layouts = learn_layouts(lines, on_layout)
     indexes: dict[tuple[str, int], int] = {}
     dates: list[tuple[DateStamp, int]] = []
@@ -207,24 +202,22 @@ def _attach_lines(parts: Iterable[Record | str]) -> tuple[list[Record], list[str
     return records, [line for line in preamble if line.strip()]
 
 
-def read_lines(file: IO[bytes]) -> Iterator[str]:
-    r"""Yield the lines of a text file without their `\n`.
+def split_lines(data: bytes, *, is_cut: bool = False) -> tuple[list[str], str]:
+    r"""Return the lines of a text file without their `\n`, and its legacy encoding.
 
     A `\r` before it shows the end of a message. Other Unicode line separators are kept
-    as text.
+    as text. `is_cut` is true for the first bytes of a file, and the encoding is empty
+    if it is Unicode.
     """
-    # Phones write UTF-8 without a byte order mark. Editors add one, or save as UTF-16.
-    is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    file.seek(0)
-    encoding = "utf-16" if is_utf16 else "utf-8-sig"
-    head = file.read(_HEAD_BYTES)
-    file.seek(0)
-    # Old programs for the Mac end lines with `\r`.
-    newline = None if b"\r" in head and b"\n" not in head else "\n"
-    text = io.TextIOWrapper(file, encoding, LEGACY_FALLBACK, newline=newline)
-    try:
-        while line := text.readline(_MAX_LINE):
-            yield line.removesuffix("\n")
-    finally:
-        with suppress(ValueError):  # The file may be closed after an error.
-            text.detach()  # Leave closing the file to the caller.
+    text, encoding = decode_text(data, is_cut=is_cut)
+    head = text[:_HEAD_LENGTH]
+    if "\r" in head and "\n" not in head:  # From an old program for the Mac.
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.removesuffix("\n").split("\n")
+    if max(map(len, lines)) > _MAX_LINE:
+        lines = [
+            line[start : start + _MAX_LINE]
+            for line in lines
+            for start in range(0, len(line) or 1, _MAX_LINE)
+        ]
+    return lines, encoding
