@@ -124,15 +124,19 @@ class ChatExportLoader(PipeableChatLoader):
         self.paths = tuple(Path(part).expanduser() for part in paths)
         self.owner = owner
         self.people = to_people(people)
-        self.include = _as_tuple(include)
-        self.exclude = _as_tuple(exclude)
-        self.groups = groups
-        self.start = parse_time_bound(start, "start")
-        self.end = parse_time_bound(end, "end")
         self.keep = frozenset(_as_tuple(keep))
         if unknown := sorted(self.keep - KINDS):
             msg = f"Unknown kinds in keep: {unknown}. Use any of {sorted(KINDS)}."
             raise ValueError(msg)
+        self.selection = Selection(
+            owner=None if self.owner_is_label else owner,
+            keep=self.keep,
+            include=frozenset(map(name_key, _as_tuple(include))),
+            exclude=frozenset(map(name_key, _as_tuple(exclude))),
+            groups=groups,
+            start=parse_time_bound(start, "start"),
+            end=parse_time_bound(end, "end"),
+        )
 
     @property
     def path(self) -> Path:
@@ -211,21 +215,12 @@ class ChatExportLoader(PipeableChatLoader):
         seen: Originals | None = None,
     ) -> Reading:
         """Start a counted pass; see `read_loader`."""
-        selection = Selection(
-            owner=None if self.owner_is_label else self.owner,
-            keep=self.keep,
-            include=frozenset(map(name_key, self.include)),
-            exclude=frozenset(map(name_key, self.exclude)),
-            groups=self.groups,
-            start=self.start,
-            end=self.end,
-        )
         return Reading(
             partial(self._sessions, to_session),
             platform=self.platform,
             steps=steps,
             files=self.open_export(),
-            selection=selection,
+            selection=self.selection,
             people=self.people,
             seen=seen,
         )
@@ -233,9 +228,8 @@ class ChatExportLoader(PipeableChatLoader):
     def without_filters(self) -> Self:
         """Return a copy of the loader that does not filter by conversation or time."""
         copied = copy(self)
-        copied.include = copied.exclude = ()
-        copied.groups = True
-        copied.start = copied.end = None
+        chosen = self.selection
+        copied.selection = Selection(owner=chosen.owner, keep=chosen.keep)
         return copied
 
     def names_of(self, person: str) -> frozenset[str]:
