@@ -12,10 +12,7 @@ from typing import ClassVar, Self, TypeVar, cast
 from langchain_core.chat_sessions import ChatSession
 from typing_extensions import TypedDict
 
-from langchain_chatexports.chat_loaders.conversation import (
-    stream_session,
-    to_session,
-)
+from langchain_chatexports.chat_loaders.conversation import stream_session, to_session
 from langchain_chatexports.chat_loaders.display_names import KnownNames
 from langchain_chatexports.chat_loaders.duplicates import Originals
 from langchain_chatexports.chat_loaders.export_file import ExportFile
@@ -208,12 +205,7 @@ class ChatExportLoader(PipeableChatLoader):
             return super().stream_sessions()  # A subclass changes the sessions.
         return self._sessions(stream_session, self.read())
 
-    def read(
-        self,
-        steps: Steps = (),
-        *,
-        seen: Originals | None = None,
-    ) -> Reading:
+    def read(self, steps: Steps = (), *, seen: Originals | None = None) -> Reading:
         """Start a counted pass; see `read_loader`."""
         return Reading(
             partial(self._sessions, to_session),

@@ -194,11 +194,7 @@ def write_dataset(
             # Iterating hashes the sources.
             sources = pass_errors(notes.sources)
             header.metadata = replace(notes, sources=sources).metadata()
-            header.metadata.stages += [
-                *split_stages,
-                encoder.examples,
-                encoder.answers,
-            ]
+            header.metadata.stages += [*split_stages, encoder.examples, encoder.answers]
             staged.publish()
     return WrittenDataset(
         path=path,
@@ -261,10 +257,7 @@ class _Encoder:
 @contextmanager
 def stage_dataset(path: Path, header: TraceHeader) -> "Iterator[StagedDataset]":
     """Create a set in a private folder next to its path."""
-    with (
-        part_folder(path.parent) as folder,
-        _open_private(folder / "trace") as trace,
-    ):
+    with part_folder(path.parent) as folder, _open_private(folder / "trace") as trace:
         yield StagedDataset(path, header, folder, trace)
 
 
@@ -309,10 +302,7 @@ class StagedDataset:
         header.hashes = list(dict.fromkeys([*header.hashes, *new_hashes]))
         self._trace.close()
         trace, card = self._folder / "trace-with-header", self._folder / "card"
-        with (
-            _open_private(trace) as file,
-            (self._folder / "trace").open("rb") as rows,
-        ):
+        with _open_private(trace) as file, (self._folder / "trace").open("rb") as rows:
             file.write(trace_line(header))
             shutil.copyfileobj(rows, file)
         with _open_private(card) as file:

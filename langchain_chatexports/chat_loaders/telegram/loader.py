@@ -19,10 +19,7 @@ from langchain_chatexports.chat_loaders.telegram.exports import (
 from langchain_chatexports.chat_loaders.telegram.html_pages import is_page
 from langchain_chatexports.chat_loaders.telegram.json_files import is_json_export
 from langchain_chatexports.chat_loaders.telegram.messages import MessageConverter
-from langchain_chatexports.chat_loaders.telegram.owner import (
-    find_owner,
-    user_as_owner,
-)
+from langchain_chatexports.chat_loaders.telegram.owner import find_owner, user_as_owner
 from langchain_chatexports.chat_loaders.telegram.records import Chat, Record
 from langchain_chatexports.exceptions import ChatExportError, ExportWarning
 

@@ -33,10 +33,7 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
     is_whatsapp,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phone import Phone
-from langchain_chatexports.chat_loaders.whatsapp.records import (
-    Records,
-    split_lines,
-)
+from langchain_chatexports.chat_loaders.whatsapp.records import Records, split_lines
 from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import merge_exports
 from langchain_chatexports.exceptions import ExportFormatError, ExportWarning
 
