@@ -157,7 +157,9 @@ class DiscordChatLoader(ChatExportLoader):
             head = channel.head.channel
             name = clean_text(head.name) or head.id
             names = (head.name, channel.head.guild.name, head.category)
-            messages = iter(_read_messages(channel, reader, files))
+            rows = files.collect(_read_messages(channel, reader, files))
+            # Ids increase with time. The iterator frees the list at its end.
+            messages = iter(sorted(rows, key=_numeric_id))
             if owner:  # Who may not write in this channel.
                 reader.people.setdefault(owner.id, Person(owner.name))
             yield Conversation(
@@ -204,9 +206,8 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
 
 def _read_messages(
     channel: Channel, reader: MessageReader, files: ExportFiles
-) -> list[Message]:
-    """Return the messages of a channel, sorted by id, which increases with time."""
-    rows: list[Message] = []
+) -> Iterator[Message]:
+    """Yield the messages of all files of a channel."""
     for file, content in files.read_each(channel.files, read_file):
         if content.is_cut:
             files.report_cut(file)
@@ -217,10 +218,7 @@ def _read_messages(
                 "its own count. Export the channel again."
             )
         for raw in content.messages:
-            rows.append(reader.read(decode_record(_RECORD_DECODER, raw)))
-            files.check_count(len(rows))
-    rows.sort(key=_numeric_id)
-    return rows
+            yield reader.read(decode_record(_RECORD_DECODER, raw))
 
 
 def read_file(file: ExportFile) -> File:

@@ -52,8 +52,7 @@ def read_export(files: ExportFiles) -> Export:
     read = {*json.files, *all_pages}
     files.details["other_files"] = len(files.files) - len(json.files) - len(pages)
     files.report_ignored([f for f in files if f not in read and may_be_page(f)], read)
-    handles = {user.id: user.handles for user in json.contacts}
-    return Export(_join(json.chats, html_chats), json.user, handles)
+    return Export(_join(json.chats, html_chats), json.user, json.handles)
 
 
 def _join(
