@@ -172,7 +172,7 @@ class ExportFiles:
 
     def skip(self, error: ChatExportError, file: ExportFile | None = None) -> None:
         """Count an unreadable file and warn about it; raise if it is the only file."""
-        if self.is_single_file:
+        if self.is_single_file or self.files == [file]:
             raise error
         self.unreadable += 1
         if self.unreadable <= _MAX_WARNINGS:

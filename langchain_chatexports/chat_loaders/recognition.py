@@ -81,7 +81,6 @@ _PATH_FORMATS = (
     SingleFileFacebookMessengerChatLoader,
 )
 _SUFFIXES = tuple({suffix for loader in _FORMATS for suffix in loader.suffixes})
-_TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 # Folders in the first file names of Meta's zips.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
 _ATTACHMENTS = "Attachments"
@@ -307,7 +306,7 @@ def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
         return False
     if child.is_dir():
         return is_messages_folder(child)
-    is_table = child.name.lower().endswith(_TABLE_SUFFIXES)
+    is_table = child.name.lower().endswith(TableChatLoader.suffixes)
     if not is_table and not is_database_name(child):
         return False
     with suppress(ChatExportError, OSError):

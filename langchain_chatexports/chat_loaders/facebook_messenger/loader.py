@@ -39,7 +39,7 @@ from langchain_chatexports.chat_loaders.messages import (
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
 _HEAD_BYTES = 4096
 _MAX_INSPECTED_FILES = 100
@@ -171,18 +171,14 @@ def _report_gaps(export: MessengerExport, files: ExportFiles) -> None:
 def _parse_documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
     """Parse the files of a thread, oldest first."""
     documents: list[ThreadDocument] = []
-    for entry in thread.sorted_files:
-        try:
-            document = read_thread(entry.file)
-            if document is None and files.is_single_file:
-                raise _no_thread_error(files)
-        except ChatExportError as error:
-            files.skip(error, entry.file)
-            continue
+    entries = {entry.file: entry for entry in thread.sorted_files}
+    for file, document in files.read_each(entries, read_thread):
+        if document is None and files.is_single_file:
+            raise _no_thread_error(files)
         if document is None:
             files.details["other_files"] += 1
             continue
-        document.is_skipped = entry.is_skipped
+        document.is_skipped = entries[file].is_skipped
         documents.append(document)
         files.check_count(sum(len(d.records) for d in documents))
     return documents

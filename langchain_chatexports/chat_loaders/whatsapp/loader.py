@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -12,7 +13,6 @@ from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOpti
 from langchain_chatexports.chat_loaders.date_order import (
     ORDERS,
     DateOrder,
-    Order,
     other_order,
     validate_order,
 )
@@ -99,8 +99,9 @@ class WhatsAppChatLoader(ChatExportLoader):
             files.details["other_texts"] = len(files.files) - len(chat_files)
         ids: Counter[str] = Counter()
         phone = Phone(self.date_order, files.spend)
+        read = partial(self._read_chat, phone=phone, files=files)
         for group in phone.group_exports(chat_files) if chat_files else ():
-            chats = self._read_chats(group, phone, files, len(chat_files) == 1)
+            chats = [chat for _, chat in files.read_each(group, read)]
             if chats and not ids:
                 report_local_times(self.timezone, files)
             if len(chats) > 1:
@@ -118,36 +119,18 @@ class WhatsAppChatLoader(ChatExportLoader):
         chats = files.files if files.is_single_file else find_chat_files(files)
         return sorted(chats, key=get_chat_id)
 
-    def _read_chats(
-        self,
-        group: Sequence[ExportFile],
-        phone: Phone,
-        files: ExportFiles,
-        is_only_file: bool,
-    ) -> list[Chat]:
-        chats = []
-        for file in group:
-            try:
-                chats.append(self._read_chat(file, phone, files))
-            except ExportFormatError as error:
-                if is_only_file:
-                    raise
-                files.skip(error, file)
-        return chats
-
     def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
         lines, encoding = split_lines(file.read())
-        records, orders, days = phone.read(lines)
+        records = phone.read(lines)
         del lines
         files.check_count(len(records.records))
-        _check_records(records, orders, file)
+        _check_records(records, file)
         if encoding:
             files.report_encoding(file, encoding)
-        _report_dates(records, orders, days, file, files)
+        _report_dates(records, file, files)
         _report_pasted(records, file, files)
         chat = parse_chat(
             records,
-            days,
             get_chat_name(file),
             zone=self.timezone,
             chat_id=get_chat_id(file),
@@ -184,9 +167,9 @@ class WhatsAppChatLoader(ChatExportLoader):
         )
 
 
-def _check_records(records: Records, orders: list[Order], file: ExportFile) -> None:
+def _check_records(records: Records, file: ExportFile) -> None:
     """Raise an error if a file is not a chat, or mixes chats from several phones."""
-    for order in orders:
+    for order in records.date_orders:
         if order.conflict is not None:
             first, second = sorted(order.conflict)
             msg = (
@@ -240,14 +223,9 @@ def _merge(
     return merged
 
 
-def _report_dates(
-    records: Records,
-    orders: list[Order],
-    days: list[int | None],
-    file: ExportFile,
-    files: ExportFiles,
-) -> None:
+def _report_dates(records: Records, file: ExportFile, files: ExportFiles) -> None:
     """Add the date order to the details, and warn about problems with dates."""
+    orders = records.date_orders
     labels = [
         f"{ORDERS[order.order]}{' (a guess)' if order.is_guess else ''}"
         for order in orders
@@ -255,7 +233,7 @@ def _report_dates(
     counts = Counter(files.details.get("date_orders", {}))
     counts.update(labels)
     files.details["date_orders"] = dict(sorted(counts.items()))
-    if any(days[record.date] is None for record in records.records):
+    if any(records.days[record.date] is None for record in records.records):
         files.warn(
             f"The dates of {file.label} are in the Persian or Islamic calendar, which "
             "is not supported: its messages have no time. Set the phone to the "

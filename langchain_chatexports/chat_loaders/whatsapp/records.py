@@ -57,6 +57,12 @@ class Records:
     preamble: Sequence[str]
     """The lines before the first record, except blank ones."""
 
+    date_orders: Sequence[Order] = ()
+    """The date order of each layout, once it is known."""
+
+    days: Sequence[int | None] = ()
+    """The days since 1970 of each date; `None` if it is invalid or not supported."""
+
     pasted: int = 0
     """The number of headers that are text of a message."""
 
@@ -85,26 +91,28 @@ class Records:
             orders.append(find_order(stamps, dates, layout.dates, date_counts, order))
         return orders
 
-    def without_invalid_dates(self, orders: Iterable[Order]) -> "Records":
-        """Return the records, with those of invalid dates as text of the one before.
+    def dated(self, orders: Sequence[Order]) -> "Records":
+        """Return the records with their days, and pasted ones as text.
 
-        They were pasted from a phone with a different date order.
+        Records with an invalid date were pasted from a phone with another date order.
         """
+        days = [
+            None
+            if index in orders[layout].invalid
+            else days_since_1970(stamp, orders[layout].order)
+            for index, (stamp, layout) in enumerate(self.dates)
+        ]
         invalid = {date for order in orders for date in order.invalid}
-        return self._as_text(
-            {i for i, record in enumerate(self.records) if record.date in invalid}
-        )
-
-    def without_pasted_headers(self, days: Sequence[int | None]) -> "Records":
-        """Return the records, with pasted ones as text of the one before."""
+        pasted = {i for i, record in enumerate(self.records) if record.date in invalid}
+        records = replace(self, date_orders=orders, days=days).as_text(pasted)
         if len(self.layouts) > 1:  # A file that was joined by hand is in any order.
-            return self
-        pasted, doubtful = find_pasted([days[record.date] for record in self.records])
+            return records
+        pasted, doubtful = find_pasted([days[item.date] for item in records.records])
         return replace(
-            self._as_text(pasted), pasted_days=len(pasted), doubtful=doubtful
+            records.as_text(pasted), pasted_days=len(pasted), doubtful=doubtful
         )
 
-    def _as_text(self, indexes: Collection[int]) -> "Records":
+    def as_text(self, indexes: Collection[int]) -> "Records":
         """Return the records without some, which become text of the one before."""
         if not indexes:
             return self
@@ -123,18 +131,6 @@ class Records:
             preamble=[*self.preamble, *preamble],
             pasted=self.pasted + len(indexes),
         )
-
-    def days(self, orders: Sequence[Order]) -> list[int | None]:
-        """Return the days since 1970-01-01 for each date.
-
-        `None` for a date that is invalid, or in an unsupported calendar.
-        """
-        return [
-            None
-            if index in orders[layout].invalid
-            else days_since_1970(stamp, orders[layout].order)
-            for index, (stamp, layout) in enumerate(self.dates)
-        ]
 
 
 def parse_records(
@@ -164,7 +160,7 @@ def parse_records(
             dates.append((DateStamp.parse(to_plain_text(date), number), layout))
         end = header.end()
         parts.append(Record(index, seconds, line[:end], line[end:]))
-    return Records(layouts, dates, *_attach_lines(parts), pasted)
+    return Records(layouts, dates, *_attach_lines(parts), pasted=pasted)
 
 
 def _match_header(
