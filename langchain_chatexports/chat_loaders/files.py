@@ -172,7 +172,8 @@ class ExportFiles:
 
     def skip(self, error: ChatExportError, file: ExportFile | None = None) -> None:
         """Count an unreadable file and warn about it; raise if it is the only file."""
-        if self.is_single_file or self.files == [file]:
+        is_only_file = self.files == [file] and not self.is_quiet
+        if self.is_single_file or is_only_file:
             raise error
         self.unreadable += 1
         if self.unreadable <= _MAX_WARNINGS:

@@ -120,6 +120,15 @@ def test_bad_file_is_skipped(tmp_path: Path, name: str) -> None:
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_only_file_of_a_folder_is_an_error(tmp_path: Path, name: str) -> None:
+    loader, write, (_, bad), message = FORMATS[name]
+    write(tmp_path / "export" / bad)
+    damage(tmp_path / "export" / bad)
+    with pytest.raises(ExportFormatError, match=rf"{Path(bad).name} .*{message}"):
+        loader(tmp_path / "export").load()
+
+
 def slack_records(folder: Path, *records: object) -> ChatExportLoader:
     export, general = workspace()
     general.says("U1", "Hi")
