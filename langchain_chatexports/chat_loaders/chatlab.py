@@ -99,8 +99,6 @@ class _Chat:
     names: dict[str, str] = field(default_factory=dict)
     """The newest name of each sender."""
 
-    contents: dict[str, tuple[object, ...]] = field(default_factory=dict)
-
     @property
     def name(self) -> str:
         return clean_text(self.meta.get("name"))
@@ -128,10 +126,6 @@ class _Chat:
             row = _convert_message(record)
             if row.sender and (name := clean_text(record.get("accountName"))):
                 self.names[row.sender] = name
-            content = (row.time, row.sender, row.text)
-            # Combined files repeat the numbers of their parts.
-            if row.id and self.contents.setdefault(row.id, content) != content:
-                row.id = f"{row.id}-{len(self.rows)}"
             self.rows.append(row)
 
     def people(self) -> dict[str, Person]:
