@@ -67,6 +67,8 @@ class TextChat:
     """The owner, if the file shows it."""
 
     messages: list[Message] = field(default_factory=list)
+    doubts: dict[str, str] = field(default_factory=dict)
+    """Warnings about what may be read wrongly, by their keys in `details`."""
 
     @property
     def senders(self) -> list[str]:
@@ -183,6 +185,8 @@ class TextChatLoader(ChatExportLoader):
                 f"{self.remedy}"
             )
             raise ExportFormatError(msg, path=file.path)
+        for kind, doubt in chat.doubts.items():
+            files.report_loss(kind, f"{file.label} {doubt}")
         return chat
 
     def _decode(self, file: ExportFile, files: ExportFiles) -> str:
