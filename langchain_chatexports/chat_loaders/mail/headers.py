@@ -1,5 +1,6 @@
 """Read the headers of a message, and find why it is not part of a talk."""
 
+import csv
 import re
 from binascii import a2b_base64, a2b_qp
 from collections.abc import Collection, Iterable, Iterator
@@ -217,7 +218,9 @@ def _parse_date(text: str) -> int:
 def read_roles(part: Part) -> set[str]:
     """Return the roles of a message by labels and flags, such as `sent`."""
     labels = decode_words(part.get(b"x-gmail-labels"))
-    roles = find_roles(labels.split(",")) if labels else set()
+    # Labels with commas are in quotation marks.
+    names = next(csv.reader([labels], skipinitialspace=True)) if labels else ()
+    roles = find_roles(names)
     status = part.get(b"x-mozilla-status")
     if re.fullmatch("[0-9a-fA-F]{4}", status) and int(status, 16) & _EXPUNGED:
         roles.add("deleted")

@@ -86,7 +86,7 @@ class EmailChatLoader(ChatExportLoader):
         Raises:
             ExportFormatError: If there is no message, or a file is damaged.
         """
-        mailbox = _Mailbox(self.keep, files)
+        mailbox = _Mailbox(self.keep, self.owner or "", files)
         for _ in self.read_exports(files, mailbox.read):
             pass
         yield from mailbox.conversations()
@@ -95,7 +95,8 @@ class EmailChatLoader(ChatExportLoader):
 class _Mailbox:
     """The messages of all files, and the names of people by address."""
 
-    def __init__(self, keep: Collection[str], files: ExportFiles) -> None:
+    def __init__(self, keep: Collection[str], owner: str, files: ExportFiles) -> None:
+        self._owner = owner.strip().lower()
         self._files = files
         self._items: list[_Item] = []
         self._wanted = {"text", *keep}
@@ -172,6 +173,8 @@ class _Mailbox:
         """Return the owner's addresses, and the most common one."""
         sent = Counter(item.message.sender for item in self._items if item.is_sent)
         sent.pop("", None)
+        if self._owner in self._names:
+            sent[self._owner] += 1
         if sent:
             return {*sent}, DetectedOwner(sent.most_common(1)[0][0], "sent mail")
         senders = {item.message.sender for item in self._items}

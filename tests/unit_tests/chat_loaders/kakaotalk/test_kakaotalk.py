@@ -419,6 +419,12 @@ def test_legacy_encoding_is_read_and_reported(tmp_path: Path) -> None:
         assert read(tmp_path / "Talk.txt") == [("Zoë", "Schöne Grüße")]
 
 
+def test_file_cut_within_a_character_is_utf_8(tmp_path: Path) -> None:
+    path = write(tmp_path, phone(", 민지 : 안녕", ", 민지 : 그래 응"))
+    path.write_bytes(path.read_bytes()[:-3])
+    assert read(path) == [("민지", "안녕"), ("민지", "그래 \ufffd")]
+
+
 def test_parts_and_repeated_exports_are_joined(tmp_path: Path) -> None:
     rows = [f", 민지 : {n}" for n in range(6)]
     head = "Talk_2026.2.10 08:50-1.txt\r\n저장한 날짜 : 2026. 2. 10. 오후 12:16\n\r\n"
