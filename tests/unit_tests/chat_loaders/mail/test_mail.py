@@ -217,6 +217,12 @@ def test_tail_from_the_parent_is_removed(tmp_path: Path) -> None:
     assert texts(write(tmp_path, first, second)) == ["old words\nand more", "new"]
 
 
+def test_answer_that_repeats_the_parent_is_kept(tmp_path: Path) -> None:
+    quoted = "Yes\n\nOn Mon, Jan 1, 2024 at 10:00 Ann <ann@a.example> wrote:\n> Yes"
+    second = mail(quoted, "2", BEN, ANN, 5, In_Reply_To="<1@m>")
+    assert texts(write(tmp_path, mail("Yes"), second)) == ["Yes", "Yes"]
+
+
 def talk(*parents: str, **headers: Any) -> list[bytes]:
     keys = [{"In_Reply_To": f"<{parent}@m>"} if parent else {} for parent in parents]
     people = (ANN, BEN)
