@@ -311,8 +311,8 @@ def _split_space_lines(
     if senders.is_guessed:
         chat.doubts["guessed_names"] = (
             "does not show where some names end, so their first word is read as the "
-            "name. Call the file [LINE] Bob Smith.txt if the other person is Bob Smith, "
-            "or pass `senders`."
+            "name. Call the file [LINE] Bob Smith.txt if that is the other person, or "
+            "pass `senders`."
         )
 
 
