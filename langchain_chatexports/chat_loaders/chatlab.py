@@ -101,6 +101,9 @@ class _Chat:
     names: dict[str, str] = field(default_factory=dict)
     """The newest name of each sender."""
 
+    contents: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    """The first message of each id."""
+
     @property
     def name(self) -> str:
         return clean_text(self.meta.get("name"))
@@ -128,6 +131,10 @@ class _Chat:
             row = _convert_message(record)
             if row.sender and (name := clean_text(record.get("accountName"))):
                 self.names[row.sender] = name
+            content = (row.time, row.sender, row.text)
+            # Combined files repeat the numbers of their parts.
+            if self.contents.setdefault(row.id, content) != content:
+                row.id = ""
             self.rows.append(row)
 
     def people(self) -> dict[str, Person]:

@@ -214,8 +214,10 @@ def test_owner(tmp_path: Path, keys: dict[str, Any], owner: str | None) -> None:
 
 def test_repeated_ids_of_combined_files_are_two_messages(tmp_path: Path) -> None:
     rows = [says("ann", text, n, platformMessageId="1") for n, text in enumerate("ab")]
-    path = write_json(tmp_path / "a.json", *rows)
-    assert len(read(path)) == 2
+    write_json(tmp_path / "a.json", *rows)
+    assert [text for _, text in read(tmp_path)] == ["a", "b"]
+    write_json(tmp_path / "b.json", says("ann", "0", -9), *rows)
+    assert [text for _, text in read(tmp_path)] == ["0", "a", "b"]
 
 
 @pytest.mark.parametrize("ids", [{}, {"platformMessageId": 1}])
