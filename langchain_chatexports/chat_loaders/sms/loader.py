@@ -18,7 +18,7 @@ from langchain_chatexports.chat_loaders.messages import (
     Person,
 )
 from langchain_chatexports.chat_loaders.names import address_key
-from langchain_chatexports.chat_loaders.sms.elements import Backup, find_root
+from langchain_chatexports.chat_loaders.sms.backup import Backup, find_root
 from langchain_chatexports.chat_loaders.sms.messages import OWNER, Record
 from langchain_chatexports.chat_loaders.tapbacks import apply_text_reactions
 from langchain_chatexports.chat_loaders.times import MICROSECONDS, sort_key

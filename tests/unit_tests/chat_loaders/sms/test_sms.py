@@ -10,7 +10,7 @@ import pytest
 
 from langchain_chatexports import SmsChatLoader
 from langchain_chatexports.chat_loaders.schema import metadata_of
-from langchain_chatexports.chat_loaders.sms.elements import drop_data
+from langchain_chatexports.chat_loaders.sms.backup import drop_data
 from langchain_chatexports.exceptions import (
     EncryptedExportError,
     ExportFormatError,

@@ -1,4 +1,4 @@
-"""Stream the elements of a backup, and repair what is not XML.
+"""Stream the messages of a backup, and repair what is not XML.
 
 Nearly all of a backup is Base64 in the attribute `data` of `<part>`. Its values are
 dropped before the parser, since Expat before 2.6 takes quadratic time for them. The
