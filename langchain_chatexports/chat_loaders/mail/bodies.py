@@ -173,7 +173,8 @@ def strip_quotations(text: str, parent: str = "") -> tuple[str, bool]:
     end = next((i for i, line in enumerate(lines[:end]) if line in {"-- ", "--"}), end)
     kept = _drop_quoted(lines[:end])
     has_cut = has_cut or len(kept) < end
-    quoted = set() if has_cut else {*map(str.strip, parent.split("\n"))} - {""}
+    is_marked = has_cut or not parent
+    quoted = set() if is_marked else {*map(str.strip, parent.split("\n"))} - {""}
     while kept and (not kept[-1].strip() or kept[-1].strip(" >") in quoted):
         kept.pop()
     if kept and _PHONE.fullmatch(kept[-1].strip()):
