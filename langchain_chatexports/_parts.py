@@ -1,8 +1,7 @@
-"""Files with private text that are not yet complete, deleted even after a kill.
+"""Temporary files with private text, deleted even after a kill.
 
-`part_file` and `part_folder` are the only way to create such files outside of private
-temporary folders. Each part is locked by its process and registered, so that the next
-start deletes the parts of killed processes, wherever they are.
+Each one is locked by its process and registered, so that the next start deletes those
+of killed processes, wherever they are.
 """
 
 import os
@@ -35,6 +34,13 @@ def part_folder(folder: Path) -> Iterator[Path]:
         yield path
 
 
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Create a private folder for temporary files, and delete it with its content."""
+    with part_folder(Path(tempfile.gettempdir())) as folder:
+        yield folder.resolve()
+
+
 def sweep_parts(*folders: Path) -> None:
     """Delete the parts of killed processes: registered ones, and those in folders."""
     if folders or _registry_path().exists():
@@ -60,10 +66,12 @@ def _registered(folder: Path, *, is_folder: bool) -> Iterator[Path]:
     try:
         yield path
     finally:
-        _delete(path)
-        with suppress(OSError):
-            entry.unlink()
-        lock.release()
+        try:
+            _delete(path)
+            with suppress(OSError):
+                entry.unlink()
+        finally:  # A second signal can interrupt a deletion: the next start resumes it.
+            lock.release()
 
 
 @contextmanager
@@ -97,6 +105,8 @@ def _sweep(registry: Path, folders: Iterable[Path]) -> None:
         with lock:
             _delete(path)
             entry.unlink(missing_ok=True)
+    if registry != _registry_path():
+        return  # Running processes are registered elsewhere.
     for folder in folders:
         # After a restart of the system, the registry may be empty.
         for path in Path(os.path.realpath(folder)).glob(f"{_PREFIX}*{_SUFFIX}"):
