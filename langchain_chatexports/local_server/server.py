@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar, Self
 
 from langchain_chatexports._extras import require_local
@@ -163,12 +162,7 @@ class LocalServer:
         """Start the server."""
         return self.start()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the server."""
         self.stop()
 

@@ -142,17 +142,11 @@ def write_adapter(base: Base, folder: Path) -> None:
 
 def write_adapter_in_child(base: Base, folder: Path) -> None:
     """Write the GGUF file of an adapter without importing NumPy in this process."""
-    result = _run_in_child(_write_adapter, base.id, str(folder))
-    if result is not None:
-        raise GGUFNotSupportedError(result)
+    _run_in_child(_write_adapter, base.id, str(folder))
 
 
-def _write_adapter(base: str, folder: str) -> str | None:
-    try:
-        write_adapter(find_base(base), Path(folder))
-    except GGUFNotSupportedError as error:
-        return str(error)
-    return None
+def _write_adapter(base: str, folder: str) -> None:
+    write_adapter(find_base(base), Path(folder))
 
 
 def _record_path(base: Base, directory: Path) -> Path:

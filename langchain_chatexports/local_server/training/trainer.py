@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from langchain_chatexports._serving import stack_frames
 from langchain_chatexports._translation import Sentence
 from langchain_chatexports.datasets.chat_prompts import most_common_prompt
 from langchain_chatexports.datasets.validation import validate_examples
@@ -28,7 +29,6 @@ from langchain_chatexports.local_server.processes import (
     claim_stdout,
     postpone_garbage_collection,
     read_settings,
-    stack_frames,
 )
 from langchain_chatexports.local_server.workspace import Job, State, Workspace
 from langchain_chatexports.local_server.workspace.data_directory import replace
@@ -177,7 +177,7 @@ def run(workspace: Workspace, job: Job, settings: dict[str, Any]) -> None:
         shutil.rmtree(workspace.job_folder(job.id), ignore_errors=True)
     except Exception as error:  # noqa: BLE001 - becomes the job's error.
         failure = describe(error, workspace)
-        frames = stack_frames(error, 4)
+        frames = stack_frames(error)
         jobs.move(
             job.id,
             State.FAILED,
