@@ -1,7 +1,8 @@
-"""Temporary files with private text, deleted even after a kill.
+"""Files with private text that are not yet complete, deleted even after a kill.
 
-Each one is locked by its process and registered, so that the next start deletes those
-of killed processes, wherever they are.
+`part_file` and `part_folder` are the only way to create such files outside of private
+temporary folders. Each part is locked by its process and registered, so that the next
+start deletes the parts of killed processes, wherever they are.
 """
 
 import os
@@ -32,13 +33,6 @@ def part_folder(folder: Path) -> Iterator[Path]:
     """Create a private folder in a folder, and delete it with its content."""
     with _registered(folder, is_folder=True) as path:
         yield path
-
-
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """Create a private folder for temporary files, and delete it with its content."""
-    with part_folder(Path(tempfile.gettempdir())) as folder:
-        yield folder.resolve()
 
 
 def sweep_parts(*folders: Path) -> None:
@@ -78,7 +72,7 @@ def _registered(folder: Path, *, is_folder: bool) -> Iterator[Path]:
 def _locked_registry() -> Iterator[Path]:
     registry = _registry_path()
     registry.mkdir(mode=0o700, exist_ok=True)
-    if not _is_own(registry, stat.S_IFDIR):  # Of another user, who waits for our paths.
+    if not is_own(registry, stat.S_IFDIR):  # Of another user, who waits for our paths.
         registry = Path(tempfile.mkdtemp(prefix="chatexports-parts-"))
     lock = ProcessLock(registry / _LOCK)
     lock.acquire(timeout=_LOCK_TIMEOUT)
@@ -119,15 +113,16 @@ def _delete(path: Path) -> None:
     if not (path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)):
         return
     with suppress(OSError):
-        if _is_own(path, stat.S_IFDIR):
+        if is_own(path, stat.S_IFDIR):
             shutil.rmtree(path, ignore_errors=True)
-        elif _is_own(path, stat.S_IFREG):
+        elif is_own(path, stat.S_IFREG):
             path.unlink()
 
 
-def _is_own(path: Path, kind: int) -> bool:
+def is_own(path: Path, kind: int) -> bool:
+    """Return whether a path is of a kind, and only this user can access it."""
     status = path.lstat()
-    is_own = sys.platform == "win32" or (
+    is_private = sys.platform == "win32" or (
         status.st_uid == os.geteuid() and not status.st_mode & 0o077
     )
-    return is_own and stat.S_IFMT(status.st_mode) == kind
+    return is_private and stat.S_IFMT(status.st_mode) == kind

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from langchain_chatexports._parts import private_folder
 from langchain_chatexports._regular_files import (
     access_error,
     check_regular_file,
     open_regular_file,
     translate_os_errors,
 )
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import ExportAccessError, ExportFormatError
 

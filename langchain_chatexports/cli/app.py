@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_chatexports._parts import sweep_parts
+from langchain_chatexports._temporary import delete_leftovers
 from langchain_chatexports._translation import activate
 from langchain_chatexports._version import __version__
 from langchain_chatexports.cli._exit import exit_handling
@@ -99,7 +99,7 @@ def run() -> None:
     # Programs read JSON, so that its texts are English.
     activate(CATALOGS, {} if "--json" in arguments else os.environ)
     with exit_handling(debug=debug):
-        sweep_parts()
+        delete_leftovers()
         first = arguments[:1]
         needed = first if first and first[0] in _COMMANDS else _COMMANDS
         app = create_app(() if arguments == ["--version"] else needed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from langchain_chatexports._files import write_atomic
-from langchain_chatexports._parts import private_folder
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports._translation import _
 from langchain_chatexports.cli._console import print_line
 from langchain_chatexports.cli._options import (

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from langchain_chatexports._parts import private_folder
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.local_server import (
     LocalServer,
     Queue,

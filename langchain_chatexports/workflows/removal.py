@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from langchain_chatexports._parts import sweep_parts
+from langchain_chatexports._temporary import delete_leftovers
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.datasets import removal
 from langchain_chatexports.datasets.removal import (
@@ -93,7 +93,7 @@ def forget(
         SenderNotFoundError: If a name is not in the set; without a set, if it is
             neither in an index nor in a model.
     """
-    sweep_parts()
+    delete_leftovers()
     report = None
     hashes: Collection[str] = ()
     if path is not None:

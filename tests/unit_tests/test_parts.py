@@ -8,16 +8,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from langchain_chatexports import _parts
-from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._parts import (
     part_file,
     part_folder,
-    private_folder,
     sweep_parts,
 )
 from langchain_chatexports.datasets.jsonl import write_jsonl
@@ -98,52 +94,12 @@ def test_only_parts_are_deleted(tmp_path: Path) -> None:
     assert keep.exists()
 
 
-def test_interrupted_cleanup_is_completed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A closed terminal sends SIGHUP twice: from the system and from the shell."""
-    remove = os.unlink
-
-    def interrupted(name: Any, *args: Any, **kwargs: Any) -> None:
-        remaining = len(list(tmp_path.rglob("chat*.txt")))
-        if remaining == 1 and Path(name).name.startswith("chat"):
-            raise SystemExit(129)
-        remove(name, *args, **kwargs)
-
-    with pytest.raises(SystemExit), private_folder() as folder:  # noqa: PT012 - its end
-        for number in range(20):
-            (folder / f"chat{number}.txt").write_text("private")
-        monkeypatch.setattr(os, "unlink", interrupted)
-    assert list(tmp_path.rglob("chat*.txt"))
-    monkeypatch.setattr(os, "unlink", remove)
-    sweep_parts()
-    assert not folder.exists()
-
-
-def test_concurrent_cleanup_is_harmless(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with part_file(tmp_path):
-        (registry,) = (tmp_path / "tmp").iterdir()
-    entry = registry / "left"
-    entry.write_text(str(tmp_path / ".chatexports-x.part"))
-
-    class Late(ProcessLock):
-        def acquire(self, *, timeout: float = 0) -> bool:
-            entry.unlink(missing_ok=True)
-            return super().acquire(timeout=timeout)
-
-    monkeypatch.setattr(_parts, "ProcessLock", Late)
-    with private_folder() as folder:
-        assert folder.is_dir()
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no file owners")
 def test_parts_in_another_registry_are_kept(tmp_path: Path) -> None:
     """Another user may have created the registry's folder, so that we use our own."""
     taken = tmp_path / "tmp" / f"chatexports-parts-{os.geteuid()}"
     taken.mkdir(mode=0o777)
     taken.chmod(0o777)
-    with private_folder() as first, private_folder() as second:
-        assert first.is_dir()
-        assert second.is_dir()
+    with part_file(tmp_path) as first, part_file(tmp_path) as second:
+        assert first.is_file()
+        assert second.is_file()

@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Unpack
 
-from langchain_chatexports._parts import private_folder
+from langchain_chatexports._temporary import private_folder
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.date_order import (
