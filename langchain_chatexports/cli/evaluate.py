@@ -51,14 +51,6 @@ def evaluate(
         ),
     ] = None,
     *,
-    wrong_person: Annotated[
-        str | None,
-        option(
-            "MODEL",
-            "Another person's model as a control, trained from the same chats and "
-            "base.",
-        ),
-    ] = None,
     turns: Annotated[
         int, option("N", "Maximum number of held-out messages.", min=1)
     ] = 200,
@@ -119,7 +111,6 @@ def evaluate(
         display.wait("Reading the held-out messages")
         evaluation_result = evaluate_model(
             model,
-            wrong_person=wrong_person,
             settings=evaluation.EvaluationSettings(turns=turns),
             workspace=Workspace(data_dir),
             blind=ask if blind else None,

@@ -136,7 +136,7 @@ def _change(job: Job) -> bool:
 
 def _print_wait(snapshot: Snapshot) -> None:
     is_waiting = any(job.is_active for job in snapshot.jobs)
-    if is_waiting and (reason := explain_wait(snapshot.queue)):
+    if is_waiting and (reason := explain_wait(snapshot)):
         print_line(reason)
 
 
@@ -153,7 +153,7 @@ def _print_json(data: LocalData) -> None:
             ],
             "jobs": [*map(asdict, data.snapshot.jobs)],
             "files": [*map(asdict, data.snapshot.files)],
-            "queue": data.snapshot.queue,
+            "has_queue": data.snapshot.has_queue,
             "corrections": data.corrections.get("", 0),
         }
     )

@@ -125,7 +125,7 @@ def _build_report(
 def _print_report(statistics: ExportReport) -> None:
     examples = statistics.examples.examples if statistics.examples else 0
     people = plural(len(statistics.people), "person", "people")
-    dialogues = plural(statistics.pauses.dialogues, "dialogue")
+    dialogues = plural(statistics.dialogues.count, "dialogue")
     print_line(
         f"{plural(statistics.messages, 'message')} by {people}, {dialogues}, "
         f"{plural(examples, 'example')}"

@@ -59,7 +59,7 @@ def status(
         show(_describe(workspace, job))
     if not jobs:
         show(_("Nothing is being trained."))
-    elif reason := explain_wait(data.snapshot.queue):
+    elif reason := explain_wait(data.snapshot):
         print_line(reason)
     rows = [
         (what, f"{number(size / 1e6, 1)} MB", how) for what, size, how in parts if size
@@ -83,7 +83,7 @@ def _disk(data: LocalData, workspace: Workspace) -> Iterator[tuple[str, int, str
         deletion = command_line("models", "--delete", name, *options)
         yield _("model {name}", name=name), model.size_bytes, deletion
     for job in data.jobs_without_model:
-        saves = sum(_sizes(workspace.jobs.folder(job.id)))
+        saves = sum(_sizes(workspace.job_folder(job.id)))
         deletion = command_line("models", "--delete", job.id, *options)
         yield _("job {name}", name=job.id), saves, deletion
     examples = sum(file.size_bytes for file in data.snapshot.files)

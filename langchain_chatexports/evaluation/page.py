@@ -23,16 +23,11 @@ _SHORT_TITLES = {
     "tuned": "tuned",
     "few_shot": "few-shot",
     "base": "base",
-    "wrong_person": "other",
     "person": "person",
 }
 _PROMPTS = {
     "base": "plain",
     "few_shot": f"plain, with {NEAREST} similar replies",
-}
-_COMPARED_WITH = {
-    "few_shot": "the base model with examples to imitate",
-    "wrong_person": "another person's model",
 }
 _UNMEASURED = {
     "told_apart": "The detector was",
@@ -59,7 +54,7 @@ _CHARTS: dict[str, tuple[str, float | None, str]] = {
         "How often a reply can be told to belong to its message, of eight.",
     ),
 }
-_COLORS = {"tuned": 1, "few_shot": 2, "wrong_person": 3}
+_COLORS = {"tuned": 1, "few_shot": 2}
 
 
 def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
@@ -116,12 +111,12 @@ def summarize_evaluation(evaluation: Evaluation) -> str:
             f"{could} tell the model from the person."
         )
     for loss in evaluation.loss_differences:
-        if loss.a == "tuned" and loss.b in _COMPARED_WITH:
+        if (loss.a, loss.b) == ("tuned", "few_shot"):
             low, high = loss.interval
             degree = "no more" if low <= 0 <= high else "more" if high < 0 else "less"
             sentences.append(
-                f"The model writes {degree} like the person than "
-                f"{_COMPARED_WITH[loss.b]} does."
+                f"The model writes {degree} like the person than the base model with "
+                "examples to imitate does."
             )
     person = evaluation.get("person")
     if tuned and tuned.matched and person and person.matched:

@@ -40,7 +40,7 @@ class DataInfo(_Model):
 class Figures(_Model):
     """Metrics of a contestant or of the person."""
 
-    kind: Literal["person", "tuned", "few_shot", "base", "wrong_person"]
+    kind: Literal["person", "tuned", "few_shot", "base"]
     model: str | None = None
     bits_per_byte: Measurement | None = None
     told_apart: Measurement | None = None

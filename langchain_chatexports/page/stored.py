@@ -74,7 +74,7 @@ class StoredReader:
         """Return the snapshot, read again if the data directory has changed."""
         files = self._workspace.data_dir / "files"
         with self._lock:
-            queue = self._workspace.queue_state()
+            queue = self._workspace.has_queue()
             version = self._versions.read(), _modified(files), queue
             if version != self._seen:
                 self.snapshot = self._workspace.snapshot()

@@ -11,7 +11,6 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     Base,
     Job,
-    QueueState,
     State,
     find_base,
     fitting_bases,
@@ -363,11 +362,6 @@ def _state_text(training: Training, snapshot: Snapshot) -> str:
 
 
 def _queue_text(snapshot: Snapshot) -> str:
-    if snapshot.stored.queue is QueueState.SUSPENDED:
-        return _(
-            "Waiting: another program that teaches is suspended. Continue that "
-            "program, or end it."
-        )
     for other in snapshot.trainings:
         if other.job.state is State.RUNNING:
             name, left = job_person(other.job), time_left(other.seconds_left)

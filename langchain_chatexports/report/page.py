@@ -11,9 +11,8 @@ from langchain_chatexports._files import write_atomic
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.report.figures import (
-    Bin,
+    DialogueFigures,
     ExportReport,
-    PauseFigures,
     SourceFigures,
     TimePoint,
     TimeUnit,
@@ -76,7 +75,8 @@ def render_report(report: ExportReport) -> str:
         ai_note=_ai_note(report),
         habits=" ".join(describe_habits(report)),
         times=[*_time_sections(report)],
-        people=[_people_section(report), _pause_section(report.pauses)],
+        people=_people_section(report),
+        dialogues=_describe_dialogues(report.dialogues),
     )
 
 
@@ -127,7 +127,7 @@ def _totals(report: ExportReport) -> list[tuple[str, str]]:
         (report.messages, "messages"),
         (len(report.people), "people"),
         (sum(source.chats for source in report.sources), "chats"),
-        (report.pauses.dialogues, "dialogues"),
+        (report.dialogues.count, "dialogues"),
         (report.time.active_days, "days with a message"),
         (report.examples.examples if report.examples else 0, "training examples"),
     ]
@@ -244,34 +244,15 @@ def _people_section(report: ExportReport) -> Section:
     )
 
 
-def _pause_section(pauses: PauseFigures) -> Section:
-    return Section(
-        "Pauses",
-        draw_columns(
-            [duration(interval.least) for interval in pauses.bins],
-            [("pauses", [interval.count for interval in pauses.bins])],
-            description="Pauses between messages, by length",
-        ),
-        _pause_caption(pauses),
-        ("", "#pauses"),
-        [(_time_range(interval), interval.count) for interval in pauses.bins],
-    )
-
-
-def _pause_caption(pauses: PauseFigures) -> str:
-    shortest, longest = pauses.shortest_gap, pauses.longest_gap
-    if not pauses.pauses:
-        return "No timestamps, so chats are not split."
+def _describe_dialogues(figures: DialogueFigures) -> str:
+    shortest, longest = figures.shortest_gap, figures.longest_gap
     if shortest is None or longest is None:
-        return "Chats are not split."
+        return "Chats are not split into dialogues."
     after = duration(shortest)
     if duration(longest) != after:
         after = f"{after} to {duration(longest)} (by chat)"
-    dialogues = plural(pauses.dialogues, "dialogue")
-    return (
-        "Each column counts the pauses of at least this length. A pause longer than "
-        f"{after} separates dialogues: {dialogues}."
-    )
+    dialogues = plural(figures.count, "dialogue")
+    return f"A pause longer than {after} separates dialogues: {dialogues}."
 
 
 def _ai_name(report: ExportReport) -> str:
@@ -281,12 +262,6 @@ def _ai_name(report: ExportReport) -> str:
 
 def _format_day(moment: datetime | None) -> str:
     return "unknown" if moment is None else f"{moment:%Y-%m-%d}"
-
-
-def _time_range(interval: Bin) -> str:
-    if interval.below is None:
-        return f"{duration(interval.least)} or more"
-    return f"{duration(interval.least)} to {duration(interval.below)}"
 
 
 def _time_labels(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:

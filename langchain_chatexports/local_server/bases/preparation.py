@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._translation import _, number
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import Base, check_safe
@@ -109,16 +110,14 @@ def complete_base(directory: Path, *, weights: bool = False) -> None:
     source = read_json(directory / _SOURCE_FILE)
     if source is None or is_complete(directory, weights=weights):
         return
-    from filelock import FileLock, Timeout
-
     task = (source["file"], str(directory), weights)
     try:
-        with FileLock(directory.with_suffix(".lock"), _WAIT_SECONDS, mode=0o600):
+        with ProcessLock(directory.with_suffix(".lock")) as lock:
+            if not lock.acquire(timeout=_WAIT_SECONDS):
+                msg = f"Timed out: another process still converts {source['file']}."
+                raise LocalServerError(msg)
             if not is_complete(directory, weights=weights):
                 call_in_child(_convert, *task, threads=thread_count())
-    except Timeout as error:
-        msg = f"Timed out waiting for another process to convert {source['file']}."
-        raise LocalServerError(msg) from error
     except ChildProcessFailedError as error:
         msg = f"transformers cannot read {source['file']}: {error}"
         raise LocalServerError(msg) from error

@@ -41,7 +41,7 @@ def rosa(tmp_path: Path) -> Model:
     metadata = {"langchain_chatexports_person": "Rosa"}
     model = add_model(workspace, base=BASE, base_model=BASE, metadata=metadata)
     # Without examples, the length of replies has no limit.
-    workspace.files.path(workspace.jobs.get(model.job_id).training_file).unlink()
+    workspace.file_path(workspace.jobs.get(model.job_id).training_file).unlink()
     return model
 
 

@@ -17,7 +17,6 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.local_server import (
     DiskFullError,
     Queue,
-    QueueState,
     State,
     Workspace,
 )
@@ -26,7 +25,6 @@ from langchain_chatexports.workflows.preparation import Preparation, PrepareOpti
 from langchain_chatexports.workflows.remote_training import train_remotely
 from langchain_chatexports.workflows.train import (
     create_job,
-    explain_wait,
     find_earlier_model,
     pause_job,
     train,
@@ -151,17 +149,6 @@ def test_job_of_an_ended_process_is_taken_over(workspace: Workspace) -> None:
     assert "continues from its last save" in str(warnings[0])
 
 
-def test_suspended_owner_is_said(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events: list[Any] = []
-    monkeypatch.setattr(workspace, "queue_state", lambda: QueueState.SUSPENDED)
-    train(data(), workspace=workspace, on_event=events.append)
-    assert str(events[1]).startswith("warning: The program that runs the jobs is susp")
-    assert explain_wait(QueueState.RUNNING) is None
-    assert "No program" in str(explain_wait(QueueState.NONE))
-
-
 @pytest.mark.parametrize("verb", ["pause", "cancel", "delete"])
 def test_other_program_ends_the_wait(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, verb: str
@@ -218,7 +205,7 @@ def test_trailing_messages_are_allowed(workspace: Workspace) -> None:
         example["messages"].append({"role": "user", "content": "Again!"})
     create_job(workspace, data(examples))
     stored = workspace.files.list()[0]
-    assert b'"Again!"' in workspace.files.path(stored.id).read_bytes()
+    assert b'"Again!"' in workspace.file_path(stored.id).read_bytes()
 
 
 @pytest.mark.parametrize("megabytes", [3, 150])
