@@ -277,12 +277,18 @@ class Conversation:
             person = replace(self.person, model=None, messages=0, training=None)
         self.person = person
         if self._model is not None and self._find_model(self._model.name) is None:
-            # It was deleted, with its talks.
-            self.stop()
-            self._model = None
-            self._fill([])
-            self._show(talk_id=new_talk_id(), openings=())
+            self._forget()  # It was deleted, with its talks.
         if self._is_opened:
+            self._start(self._look())
+
+    async def follow_deletion(self) -> None:
+        """Show a new talk if the open one was deleted, so that nothing saves it."""
+        if self._saving is not None:
+            await self._saving
+        folder, has_text = self._folder_of(self._model), self._turns or self.draft
+        saved = await asyncio.to_thread(folder.get, self.state.talk_id)
+        if has_text and self.state.is_kept and saved is None:
+            self._forget()
             self._start(self._look())
 
     def close(self) -> None:
@@ -376,6 +382,12 @@ class Conversation:
     @property
     def _current_model(self) -> Model | None:
         return self._model or self.person.model
+
+    def _forget(self) -> None:
+        self.stop()
+        self._model = None
+        self._fill([])
+        self._show(talk_id=new_talk_id(), openings=())
 
     def _fill(self, turns: list[Turn], draft: str = "") -> None:
         self._turns = {next(self._numbers): turn for turn in turns}

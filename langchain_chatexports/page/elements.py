@@ -120,6 +120,11 @@ class KeyedList(ui.element, Generic[T]):
                 element.move(target_index=index)
 
 
+def build_line(_row: Element, line: str) -> None:
+    """Build a row of a list of lines."""
+    add("p", line, "quiet", dir="auto")
+
+
 def line_form(
     label: str,
     send: str,

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from langchain_chatexports._temporary import private_folder
 from langchain_chatexports.local_server import (
@@ -24,14 +24,16 @@ from langchain_chatexports.page.conversation import Conversation
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.game import GameRunner
-from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
+from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.lessons import Teacher
 from langchain_chatexports.page.people import Person, list_people
-from langchain_chatexports.page.snapshot import Outcome, Poller, Published, Snapshot
+from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
 from langchain_chatexports.page.stored import StoredReader
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows.bases import estimate_speed
+
+T = TypeVar("T")
 
 SAMPLE = "Hogwarts"
 """The name of the sample chats."""
@@ -47,8 +49,8 @@ class PageSession:
         self.workspace = Workspace(data_dir)
         self.index_dir = index_dir
         self.seconds_per_token = estimate_speed(self.workspace)
-        self.deleting, self.downloading = Work(self._poke), Work(self._poke)
-        self.outcome: Outcome | None = None
+        self.downloading = Work(self._poke)
+        self._deleting = asyncio.Lock()
         # One answer at a time: the machine has one model in memory.
         self.answering = asyncio.Lock()
         # How long models took to start, by base.
@@ -107,8 +109,6 @@ class PageSession:
             training=self.teacher.training.freeze(),
             training_key=self.teacher.key,
             downloading=self.downloading.freeze(),
-            deleting=self.deleting.freeze(),
-            outcome=self.outcome,
             game=self.game.freeze(),
         )
 
@@ -122,18 +122,14 @@ class PageSession:
             self._conversations[person.key] = Conversation(self, person)
         return self._conversations[person.key]
 
-    def delete(
-        self, place: str, title: LazyMessage, task: Callable[[], Outcome]
-    ) -> None:
-        """Delete something in the background, after what is being deleted now."""
-
-        def delete() -> None:
-            self.outcome = Outcome(place)
-            self._poke()
-            self.outcome = task()
-            self.stored.read()
-
-        self.deleting.start(title, delete, waits=True)
+    async def delete(self, task: Callable[[], T]) -> T:
+        """Delete in a thread, after what is being deleted now; the talks follow."""
+        async with self._deleting:
+            result = await asyncio.to_thread(task)
+            await self.poller.refresh()
+            for conversation in self._conversations.values():
+                await conversation.follow_deletion()
+        return result
 
     def use_server(self, base: str | None) -> LocalServer:
         """Return the local server with a base; start it if needed."""
