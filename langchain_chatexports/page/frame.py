@@ -13,6 +13,7 @@ from pathlib import Path
 from nicegui import ui
 from nicegui.translations import translations
 
+from langchain_chatexports.local_server import Model
 from langchain_chatexports.page.elements import (
     Element,
     KeyedList,
@@ -29,7 +30,6 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.people import Person, list_people, state_text
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.snapshot import Snapshot
 
 CHATS, ADD, SETTINGS = "/", "/add", "/settings"
 """The three places."""
@@ -124,14 +124,14 @@ def _build_title(session: PageSession, title: str) -> None:
     ui.page_title(f"{title} · Chat exports")
     seen = {model.name for model in session.published.value.stored.models}
 
-    def show(snapshot: Snapshot) -> None:
-        for model in snapshot.stored.models:
+    def show(models: tuple[Model, ...]) -> None:
+        for model in models:
             if model.name not in seen:
                 seen.add(model.name)
                 sentence = _("{name} has learned", name=model.title)
                 ui.run_javascript(f"page.notify({json.dumps(sentence)})")
 
-    session.published.watch(lambda s: s, show)
+    session.published.watch(lambda s: s.stored.models, show)
 
 
 def _build_column(session: PageSession, path: str) -> None:
@@ -142,7 +142,8 @@ def _build_column(session: PageSession, path: str) -> None:
         with add("div", classes="scroll"):
             build = partial(_build_chat, session, path)
             chats = KeyedList(build, lambda p: p.key).classes("chats")
-            others_title = add("h3", _("Also in your chats"))
+            level = "h2" if path == CHATS else "h3"
+            others_title = add(level, _("Also in your chats"), "others-title")
             others = KeyedList(build, lambda p: p.key).classes("others")
             more = add("p", classes="quiet")
             link(_("+ Add a chat"), ADD, "chat-row more")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from langchain_chatexports._temporary import private_folder
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import (
     LocalServer,
     Queue,
@@ -21,7 +22,7 @@ from langchain_chatexports.local_server import (
     find_base,
 )
 from langchain_chatexports.page.conversation import Conversation
-from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.errors import PageError, translate_error
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.game import GameRunner
 from langchain_chatexports.page.languages import lazy_gettext
@@ -69,6 +70,7 @@ class PageSession:
         self.teacher = Teacher(self.workspace, self.exports, self._poke)
         # The index of searches, which is deleted with the copies.
         self.search_dir = folder / "search"
+        self._sample = folder / "sample" / SAMPLE
         self.stored = StoredReader(self.workspace, index_dir)
         # What the screens watch; see `snapshot.py`.
         self.published = Published(self.read())
@@ -113,7 +115,10 @@ class PageSession:
         )
 
     def add_sample(self) -> None:
-        self.exports.add([write_messenger(self.exports.new_copy(SAMPLE))])
+        try:
+            self.exports.add([write_messenger(self._sample)])
+        except (ChatExportError, OSError) as error:  # The disk is full.
+            self.exports.add_failed(SAMPLE, translate_error(error))
         self._poke()
 
     def conversation(self, person: Person) -> Conversation:
