@@ -19,6 +19,7 @@ from langchain_chatexports.page.elements import (
     KeyedList,
     Show,
     add,
+    button,
     link,
 )
 from langchain_chatexports.page.languages import (
@@ -145,7 +146,7 @@ def _build_column(session: PageSession, path: str) -> None:
             level = "h2" if path == CHATS else "h3"
             others_title = add(level, _("Also in your chats"), "others-title")
             others = KeyedList(build, lambda p: p.key).classes("others")
-            more = add("p", classes="quiet")
+            more = button("", lambda: show_others(is_all=True), "chat-row more")
             link(_("+ Add a chat"), ADD, "chat-row more")
         with add("div", classes="bar places"):
             for target, name in ((SEARCH, _("Search")), (SETTINGS, _("Settings"))):
@@ -153,14 +154,22 @@ def _build_column(session: PageSession, path: str) -> None:
                 if target == path:
                     place.props["aria-current"] = "page"
 
+    rest: list[Person] = []
+    is_whole = False
+
+    def show_others(*, is_all: bool) -> None:
+        nonlocal is_whole
+        is_whole = is_all
+        others.show(rest if is_all else rest[:_MAX_OTHERS])
+        hidden = 0 if is_all else len(rest) - _MAX_OTHERS
+        more.set_visibility(hidden > 0)
+        more.set_text(_("and {count} more", count=hidden))
+
     def show(people: tuple[Person, ...]) -> None:
         chats.show(person for person in people if person.has_chat)
-        rest = [person for person in people if not person.has_chat]
-        others.show(rest[:_MAX_OTHERS])
+        rest[:] = [person for person in people if not person.has_chat]
         others_title.set_visibility(bool(rest))
-        hidden = len(rest) - _MAX_OTHERS
-        more.set_text(_("and {count} more", count=hidden) if hidden > 0 else "")
-        more.set_visibility(hidden > 0)
+        show_others(is_all=is_whole)
 
     session.published.watch(list_people, show)
 

@@ -8,7 +8,13 @@ import pytest
 from nicegui.testing import User
 
 from langchain_chatexports._progress import Watch
-from langchain_chatexports.local_server import Base, DiskFullError, Model, State
+from langchain_chatexports.local_server import (
+    Base,
+    DiskFullError,
+    Model,
+    NoConnectionError,
+    State,
+)
 from langchain_chatexports.page import lessons
 from langchain_chatexports.page.errors import translate_job_error
 from langchain_chatexports.page.lessons import Lesson
@@ -217,6 +223,28 @@ async def test_one_button_teaches(user: User, messenger: PageSession) -> None:
     (model,) = messenger.workspace.models.list()
     await user.should_see("Talk with Harry Potter")
     assert model.person == _HARRY
+
+
+@pytest.mark.asyncio
+async def test_download_without_a_network_is_tried_again(
+    user: User, messenger: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def download(base: Base, *_: object, **__: object) -> NoReturn:
+        tries.append(base.id)
+        msg = "the hub cannot be reached"
+        raise NoConnectionError(msg)
+
+    monkeypatch.setattr(lessons, "download_base", download)
+    await user.open(f"/teach/{_KEY}")
+    for number in (1, 2):
+        await user.should_see(marker="teach", retries=100)
+        user.find(marker="teach").click()
+        await user.should_see("no connection to huggingface.co", retries=50)
+        await user.should_see("and try again")
+        assert len(tries) == number
+    assert messenger.workspace.jobs.list() == ()
 
 
 @pytest.mark.asyncio
