@@ -35,9 +35,9 @@ from langchain_chatexports.page.people import job_person, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Snapshot
 from langchain_chatexports.page.work import IDLE, WorkState
-from langchain_chatexports.workflows import models, removal
+from langchain_chatexports.workflows import removal
 from langchain_chatexports.workflows.corrections import count_corrections
-from langchain_chatexports.workflows.models import list_data
+from langchain_chatexports.workflows.models import delete_everything, list_data
 from langchain_chatexports.workflows.removal import ForgetResult, RemainingCopy
 from langchain_chatexports.workflows.saved_talks import model_talks
 
@@ -288,7 +288,7 @@ def _build_everything(session: PageSession) -> None:
     def delete() -> None:
         session.stop_server()
         shutil.rmtree(session.search_dir, ignore_errors=True)
-        models.delete_everything(session.workspace, session.index_dir)
+        delete_everything(session.workspace, session.index_dir)
         session.exports.clear()
 
     def confirm() -> None:
@@ -314,12 +314,13 @@ def _build_everything(session: PageSession) -> None:
 
 def _count_everything(session: PageSession) -> str:
     data = list_data(session.workspace, session.index_dir)
-    sets, indexes = len(data.snapshot.files), len(data.indexes)
-    corrections = sum(data.corrections.values())
-    return join_parts(
-        ngettext("{count} model", "{count} models", len(data.models)),
-        ngettext("{count} set to learn from", "{count} sets to learn from", sets),
-        ngettext("{count} search file", "{count} search files", indexes),
-        ngettext("{count} correction", "{count} corrections", corrections),
-        format_size(data.size_bytes),
-    )
+    models, sets = len(data.models), len(data.snapshot.files)
+    indexes, corrections = len(data.indexes), sum(data.corrections.values())
+    texts = {
+        ngettext("{count} model", "{count} models", models): models,
+        ngettext("{count} set to learn from", "{count} sets to learn from", sets): sets,
+        ngettext("{count} search file", "{count} search files", indexes): indexes,
+        ngettext("{count} correction", "{count} corrections", corrections): corrections,
+    }
+    found = (text for text, count in texts.items() if count)
+    return join_parts(*found, format_size(data.size_bytes))

@@ -96,7 +96,7 @@ async def test_steps_of_an_app_are_built_when_they_are_opened(user: User) -> Non
 
 
 async def test_full_disk_is_said_of_the_sample(
-    user: User, session: PageSession, monkeypatch: pytest.MonkeyPatch
+    user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(_folder: Path) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -82,9 +82,7 @@ async def test_model_is_deleted(rosa: Model, user: User, session: PageSession) -
 
 
 @pytest.mark.asyncio
-async def test_indexes_with_person_are_deleted(
-    user: User, session: PageSession, tmp_path: Path
-) -> None:
+async def test_indexes_with_person_are_deleted(user: User, tmp_path: Path) -> None:
     export = samples.write_messenger(tmp_path / "hogwarts")
     file = IndexFile(tmp_path / "indexes", [export])
     with file.open() as index:
