@@ -126,6 +126,7 @@ class _LessonPart:
             with add("div", classes="body-part") as self._folds:
                 with fold(_("Another model")):
                     self._show_bases = _build_bases(self._choose)
+                    self._not_found = FailureBox()
                 with fold(_("What it learns from")):
                     self._example = KeyedList(_build_quote, tag="div").classes("turns")
         self._show_lesson()
@@ -152,7 +153,7 @@ class _LessonPart:
 
     def _choose(self, name: str) -> None:
         """Choose another base; the one before stays if that is not possible."""
-        self._failure.show(self._find_base(name))
+        self._not_found.show(self._find_base(name))
         self._show_lesson()
 
     def _find_base(self, name: str) -> Failure | None:

@@ -77,7 +77,7 @@ def test_bad_file_does_not_affect_others(exports: ExportList, tmp_path: Path) ->
         ("nowhere", "failed"),
     ]
     assert "This does not look like a chat" in str(exports.cards[0].work.error)
-    assert "No file or folder exists at" in str(exports.cards[2].work.error)
+    assert "There is no such file or folder" in str(exports.cards[2].work.error)
 
 
 def test_truncated_file_is_reported_as_damaged(

@@ -197,8 +197,8 @@ def test_closing_the_page_pauses_its_training(session: PageSession) -> None:
     ("code", "sentence"),
     [
         ("disk_full", "The disk is full or almost full."),
-        ("out_of_memory", "possibly because memory ran out"),
-        ("trainer_ended", "possibly because memory ran out"),
+        ("out_of_memory", "may have too little free memory"),
+        ("trainer_ended", "may have too little free memory"),
     ],
 )
 def test_failure_is_recognized_by_its_code(code: str, sentence: str) -> None:
