@@ -21,6 +21,7 @@ from langchain_chatexports.page.elements import (
     add,
     button,
     link,
+    url,
 )
 from langchain_chatexports.page.languages import (
     _,
@@ -177,8 +178,7 @@ def _build_column(session: PageSession, path: str) -> None:
 def _build_chat(
     session: PageSession, path: str, _row: Element, person: Person
 ) -> Show[Person]:
-    target = f"{TALK}/{person.key}"
-    with link("", target, "chat-row") as row:
+    with link("", "", "chat-row") as row:
         add_avatar(person.name, is_model=person.has_chat)
         with add("span", classes="who"):
             with add("span", classes="split"):
@@ -186,10 +186,14 @@ def _build_chat(
                 side = add("span", classes="quiet time")
             last = add("span", classes="quiet last", dir="auto")
             state = add("span", classes="state")
-    row.set_prop("aria-current", "page" if target == path else None)
 
     def show(person: Person) -> None:
         talk, is_listed = person.talk, person.has_chat
+        # Nobody answers yet: what can be done is on the sheet of the training.
+        is_learning = person.training is not None and not (person.can_talk or talk)
+        target = f"{TEACH if is_learning else TALK}/{person.key}"
+        row.set_prop("href", url(target))
+        row.set_prop("aria-current", "page" if target == path else None)
         name.set_text(person.name)
         time = format_short_time(talk.time) if talk else ""
         side.set_text(_("you") if person.is_owner and not is_listed else time)

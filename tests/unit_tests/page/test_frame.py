@@ -11,7 +11,8 @@ from nicegui import ui
 from nicegui.testing import User
 
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.page.elements import KeyedList, ask, button
+from langchain_chatexports.page.elements import Element, KeyedList, ask, button
+from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -81,6 +82,10 @@ async def test_persons_of_exports_and_models_are_listed(
     await user.should_see("Draco Malfoy")
     add_job(session.workspace, mark="b", metadata={_PERSON: "Tim"})
     await user.should_see("Tim", retries=50)
+    # Nobody answers for Tim yet, so the row leads to how far the training is.
+    links = {e.props.get("href") for e in user.find(kind=Element).elements}
+    assert f"/teach/{person_key('Tim')}" in links
+    assert f"/talk/{person_key('Rosa')}" in links
 
 
 async def test_dialog_asks_before_a_deletion(user: User) -> None:
