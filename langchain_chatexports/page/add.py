@@ -56,8 +56,9 @@ def build_add(session: PageSession) -> None:
             _(
                 "Talk with someone from your chats: a model on this computer writes "
                 "like them. Add a copy of your chats from WhatsApp, Messenger, "
-                "Instagram, Telegram, Signal, iMessage, Discord or Slack. It is only "
-                "read, and never leaves this computer."
+                "Instagram, Telegram, Signal, iMessage, Discord, Slack, Skype, LINE, "
+                "KakaoTalk, SMS or e-mail. It is only read, and never leaves this "
+                "computer."
             ),
             "intro",
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from langchain_chatexports.local_server import Job, Model, State
+from langchain_chatexports.local_server import Job, Model, NotFoundError, State
 from langchain_chatexports.page.elements import (
     Element,
     KeyedList,
@@ -87,7 +88,11 @@ class Deletion:
         else:
             title = _("Delete {name}?", name=name)
             texts = [*_deleted_with(stored)]
-        delete = partial(self._session.workspace.delete, _id_of(stored))
+
+        def delete() -> None:
+            with suppress(NotFoundError):  # Another tab did.
+                self._session.workspace.delete(_id_of(stored))
+
         ask(title, _("Delete"), partial(self.run, delete), *texts, _NOT_DELETED)
 
 

@@ -82,6 +82,18 @@ async def test_model_is_deleted(rosa: Model, user: User, session: PageSession) -
 
 
 @pytest.mark.asyncio
+async def test_model_that_another_tab_deleted_is_deleted(
+    rosa: Model, user: User, session: PageSession
+) -> None:
+    await user.open("/settings")
+    user.find(marker=f"delete-{rosa.name}").click()
+    session.workspace.delete(rosa.name)
+    user.find(marker="ask").trigger("close", "confirm")
+    await user.should_see("Deleted.", retries=20)
+    await user.should_not_see("Something went wrong.")
+
+
+@pytest.mark.asyncio
 async def test_indexes_with_person_are_deleted(user: User, tmp_path: Path) -> None:
     export = samples.write_messenger(tmp_path / "hogwarts")
     file = IndexFile(tmp_path / "indexes", [export])
