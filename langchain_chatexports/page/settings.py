@@ -21,7 +21,6 @@ from langchain_chatexports.page.elements import (
     line_form,
     link,
 )
-from langchain_chatexports.page.errors import translate_error
 from langchain_chatexports.page.frame import SETTINGS, TEACH, screen
 from langchain_chatexports.page.languages import (
     LazyMessage,
@@ -35,7 +34,6 @@ from langchain_chatexports.page.languages import (
 from langchain_chatexports.page.people import job_person, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Snapshot
-from langchain_chatexports.page.work import IDLE, WorkState
 from langchain_chatexports.workflows import removal
 from langchain_chatexports.workflows.corrections import count_corrections
 from langchain_chatexports.workflows.models import delete_everything, list_data
@@ -70,14 +68,12 @@ class Deletion:
         title: LazyMessage = _DELETING,
     ) -> None:
         """Run a task in the background; `say` returns what it has done."""
+
+        async def delete() -> str:
+            return say(await self._session.delete(task))
+
         self._done.set_text("")
-        self._bar.show(WorkState(is_running=True, title=title))
-        end = IDLE
-        try:
-            self._done.set_text(say(await self._session.delete(task)))
-        except Exception as error:  # noqa: BLE001 - its text can quote chats.
-            end = WorkState(error=translate_error(error))
-        self._bar.show(end)
+        self._done.set_text(await self._bar.run(title, delete()) or "")
 
     def ask(self, stored: Model | Job) -> None:
         """Ask before a model or an unfinished one is deleted, with all that goes."""

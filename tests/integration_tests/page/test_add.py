@@ -127,5 +127,5 @@ def test_focus_is_visible_and_steps_are_accessible(
     assert min(heights) >= 44
     for screen in ("settings", "search"):
         browser.go(screen)
-        browser.wait_for_connection()
+        browser.tab_to("Skip to the content")  # The keyboard is used.
         assert browser.driver.execute_script(_RINGLESS) == []
