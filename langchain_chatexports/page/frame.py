@@ -162,7 +162,7 @@ def _build_column(session: PageSession, path: str) -> None:
         nonlocal is_whole
         is_whole = is_all
         others.show(rest if is_all else rest[:_MAX_OTHERS])
-        hidden = 0 if is_all else len(rest) - _MAX_OTHERS
+        hidden = 0 if is_all else max(len(rest) - _MAX_OTHERS, 0)
         more.set_visibility(hidden > 0)
         more.set_text(_("and {count} more", count=hidden))
 

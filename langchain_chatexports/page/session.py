@@ -128,12 +128,10 @@ class PageSession:
         return self._conversations[person.key]
 
     async def delete(self, task: Callable[[], T]) -> T:
-        """Delete in a thread, after what is being deleted now; the talks follow."""
+        """Delete in a thread after what is being deleted now, and read what is left."""
         async with self._deleting:
             result = await asyncio.to_thread(task)
             await self.poller.refresh()
-            for conversation in self._conversations.values():
-                await conversation.follow_deletion()
         return result
 
     def use_server(self, base: str | None) -> LocalServer:
