@@ -1,5 +1,6 @@
 """The sheet of a person: what a model learns from, and its training."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -243,7 +244,7 @@ async def test_download_without_a_network_is_tried_again(
         user.find(marker="teach").click()
         await user.should_see("no connection to huggingface.co", retries=50)
         await user.should_see("and try again")
-        assert len(tries) == number
+        await asyncio.to_thread(wait_until, lambda: len(tries) == number)
     assert messenger.workspace.jobs.list() == ()
 
 
