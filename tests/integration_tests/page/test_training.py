@@ -35,7 +35,7 @@ def test_stopped_or_killed_training_continues(
         other.go(sheet)
         other.see("It learns from")
         one.click("Teach it")
-        other.see("Learning")
+        other.see("learning")
         other.click("Pause")
         one.see("Paused. It goes on where it stopped.")
         one.assert_accessible()
