@@ -74,6 +74,8 @@ class Conversation:
         self._turns: dict[int, Turn] = {}
         self._numbers = count(1)
         self._is_opened = False
+        # Whether the open talk was in the list of kept ones.
+        self._is_listed = False
         self._reply: asyncio.Task[None] | None = None
         self._clock: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
@@ -107,6 +109,7 @@ class Conversation:
         self._model = model
         self._fill(saved.turns if saved else [], saved.draft if saved else "")
         self._show(talk_id=talk_id, version="after", is_kept=True)
+        self._is_listed = self._is_in_list()
 
     async def start_new(self) -> None:
         await self.open_talk(new_talk_id())
@@ -276,8 +279,13 @@ class Conversation:
         if person is None:
             person = replace(self.person, model=None, messages=0, training=None)
         self.person = person
-        if self._model is not None and self._find_model(self._model.name) is None:
-            # It was deleted, with its talks.
+        was_listed, self._is_listed = self._is_listed, self._is_in_list()
+        # One that could not be read for a moment is not deleted.
+        is_deleted = was_listed and not self._is_listed and self.state.is_kept
+        is_deleted &= not self._folder_of(self._model).has(self.state.talk_id)
+        has_model = self._model is None or self._find_model(self._model.name)
+        if is_deleted or not has_model:
+            # Nothing must bring it back.
             self.stop()
             self._model = None
             self._fill([])
@@ -400,6 +408,9 @@ class Conversation:
         return task
 
     # What is kept
+
+    def _is_in_list(self) -> bool:
+        return any(talk.id == self.state.talk_id for talk in self.kept_talks())
 
     def _find_model(self, name: str) -> Model | None:
         models = self._session.published.value.stored.models

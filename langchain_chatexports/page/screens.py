@@ -111,26 +111,18 @@ def _add_uploads(app: FastAPI, exports: ExportList) -> None:
 
     @app.post("/upload")
     async def upload(request: Request, batch: str, path: str) -> Response:
-        target = exports.receive_file(batch, path)
         try:
-            if target is not None:
+            if (target := exports.receive_file(batch, path)) is not None:
                 with target.open("xb") as file:
                     async for block in request.stream():
                         await run_in_threadpool(file.write, block)
                         if not exports.count_bytes(batch, len(block)):
                             break
         except OSError as error:  # The disk is full.
-            exports.abort_upload(batch, error)
-            return Response(status_code=507)
-        # The card may have been removed.
+            exports.fail_upload(batch, error)
         return Response(status_code=200 if exports.count_bytes(batch, 0) else 410)
 
     @app.post("/upload-end")
-    def upload_end(batch: str, name: str) -> Response:
-        exports.end_upload(batch, name)
-        return Response()
-
-    @app.post("/upload-lost")
-    def upload_lost(batch: str) -> Response:
-        exports.abort_upload(batch)
+    def upload_end(batch: str, name: str, *, is_complete: bool) -> Response:
+        exports.end_upload(batch, name, is_complete=is_complete)
         return Response()

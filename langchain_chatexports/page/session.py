@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from langchain_chatexports._temporary import private_folder
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import (
     LocalServer,
     Queue,
@@ -21,17 +22,19 @@ from langchain_chatexports.local_server import (
     find_base,
 )
 from langchain_chatexports.page.conversation import Conversation
-from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.page.errors import PageError, translate_error
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.game import GameRunner
-from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
+from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.lessons import Teacher
 from langchain_chatexports.page.people import Person, list_people
-from langchain_chatexports.page.snapshot import Outcome, Poller, Published, Snapshot
+from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
 from langchain_chatexports.page.stored import StoredReader
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows.bases import estimate_speed
+
+T = TypeVar("T")
 
 SAMPLE = "Hogwarts"
 """The name of the sample chats."""
@@ -47,8 +50,8 @@ class PageSession:
         self.workspace = Workspace(data_dir)
         self.index_dir = index_dir
         self.seconds_per_token = estimate_speed(self.workspace)
-        self.deleting, self.downloading = Work(self._poke), Work(self._poke)
-        self.outcome: Outcome | None = None
+        self.downloading = Work(self._poke)
+        self._deleting = asyncio.Lock()
         # One answer at a time: the machine has one model in memory.
         self.answering = asyncio.Lock()
         # How long models took to start, by base.
@@ -67,6 +70,7 @@ class PageSession:
         self.teacher = Teacher(self.workspace, self.exports, self._poke)
         # The index of searches, which is deleted with the copies.
         self.search_dir = folder / "search"
+        self._sample = folder / "sample" / SAMPLE
         self.stored = StoredReader(self.workspace, index_dir)
         # What the screens watch; see `snapshot.py`.
         self.published = Published(self.read())
@@ -107,13 +111,14 @@ class PageSession:
             training=self.teacher.training.freeze(),
             training_key=self.teacher.key,
             downloading=self.downloading.freeze(),
-            deleting=self.deleting.freeze(),
-            outcome=self.outcome,
             game=self.game.freeze(),
         )
 
     def add_sample(self) -> None:
-        self.exports.add([write_messenger(self.exports.new_copy(SAMPLE))])
+        try:
+            self.exports.add([write_messenger(self._sample)])
+        except (ChatExportError, OSError) as error:  # The disk is full.
+            self.exports.add_failed(SAMPLE, translate_error(error))
         self._poke()
 
     def conversation(self, person: Person) -> Conversation:
@@ -122,18 +127,12 @@ class PageSession:
             self._conversations[person.key] = Conversation(self, person)
         return self._conversations[person.key]
 
-    def delete(
-        self, place: str, title: LazyMessage, task: Callable[[], Outcome]
-    ) -> None:
-        """Delete something in the background, after what is being deleted now."""
-
-        def delete() -> None:
-            self.outcome = Outcome(place)
-            self._poke()
-            self.outcome = task()
-            self.stored.read()
-
-        self.deleting.start(title, delete, waits=True)
+    async def delete(self, task: Callable[[], T]) -> T:
+        """Delete in a thread after what is being deleted now, and read what is left."""
+        async with self._deleting:
+            result = await asyncio.to_thread(task)
+            await self.poller.refresh()
+        return result
 
     def use_server(self, base: str | None) -> LocalServer:
         """Return the local server with a base; start it if needed."""

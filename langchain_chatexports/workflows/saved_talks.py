@@ -59,6 +59,10 @@ class TalkFolder:
         """Return a talk, if it exists."""
         return self._read(self._file(talk_id))
 
+    def has(self, talk_id: str) -> bool:
+        """Return whether a talk is kept."""
+        return self._file(talk_id).exists()
+
     def save(
         self,
         talk_id: str,
