@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -28,21 +28,24 @@ from langchain_chatexports.page.errors import (
 )
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.messages import (
+    Author,
     TalkState,
     Version,
     any_reply,
+    missing_replies,
     reply_of,
     to_messages,
     to_text,
 )
-from langchain_chatexports.page.people import Person, person_key
+from langchain_chatexports.page.people import Person, list_people, person_key
+from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Published
-from langchain_chatexports.page.speakers import Loaded, SpeakerLoader, Surroundings
-from langchain_chatexports.page.stored import TalkSummary
+from langchain_chatexports.page.speakers import Loaded, SpeakerLoader
 from langchain_chatexports.personas.reply_limits import split_bubbles, typing_seconds
 from langchain_chatexports.personas.talk import Talk, Turn, correct_last
 from langchain_chatexports.workflows.bases import download_base
 from langchain_chatexports.workflows.saved_talks import (
+    SavedTalk,
     TalkFolder,
     model_talks,
     new_talk_id,
@@ -56,10 +59,29 @@ _NO_ANSWER = lazy_gettext("The model had no answer.")
 _DOWNLOADING = lazy_gettext("Downloading the language model")
 
 
+class Conversations:
+    """The talks with all people, which all tabs share."""
+
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
+        self._by_person: dict[str, Conversation] = {}
+        session.published.watch(list_people, self._update)
+
+    def get(self, person: Person) -> Conversation:
+        if person.key not in self._by_person:
+            self._by_person[person.key] = Conversation(self._session, person)
+        return self._by_person[person.key]
+
+    def _update(self, people: Sequence[Person]) -> None:
+        known = {person.key: person for person in people}
+        for key, conversation in self._by_person.items():
+            conversation.update_person(known.get(key))
+
+
 class Conversation:
     """The talks with a person, one of which is open."""
 
-    def __init__(self, session: Surroundings, person: Person) -> None:
+    def __init__(self, session: PageSession, person: Person) -> None:
         self.published = Published(TalkState())
         self.person = person
         self.draft = ""
@@ -67,10 +89,8 @@ class Conversation:
         self.unsent: dict[tuple[int, str], str] = {}
         self._session = session
         self._speakers = SpeakerLoader(session)
-        # The model that the open talk is kept with, and whether the talk is still in
-        # the folder for people without a model.
+        # The model that the open talk is kept with.
         self._model: Model | None = None
-        self._is_moving = False
         self._turns: dict[int, Turn] = {}
         self._numbers = count(1)
         self._is_opened = False
@@ -111,8 +131,8 @@ class Conversation:
     async def start_new(self) -> None:
         await self.open_talk(new_talk_id())
 
-    def kept_talks(self) -> list[TalkSummary]:
-        """Return the summaries of the person's talks, newest first."""
+    def kept_talks(self) -> list[SavedTalk]:
+        """Return the person's talks, newest first."""
         talks = self._session.published.value.talks
         return [talk for talk in talks if person_key(talk.person) == self.person.key]
 
@@ -122,9 +142,6 @@ class Conversation:
         if not text:
             return
         self.stop()
-        if self._model is None and self.person.model is not None:
-            # A talk that began without a model is kept with the one that is there now.
-            self._model, self._is_moving = self.person.model, True
         turn = self._last
         if turn is not None and not any_reply(turn):
             turn.line += f"\n\n{text}"
@@ -140,7 +157,7 @@ class Conversation:
         self.stop()
         if turn := self._last:
             self._show(phase="waking", expected_seconds=self._speakers.waking_seconds)
-            self._reply = self._start(self._answer(turn, self.state.version))
+            self._reply = self._start(self._answer(turn))
             self._clock = self._start(self._count_time())
 
     def stop(self) -> None:
@@ -203,7 +220,7 @@ class Conversation:
         """Show the replies with or without training; the last one is asked for."""
         self.stop()
         self._show(version=version)
-        if (turn := self._last) and not reply_of(turn, version):
+        if self.state.is_unanswered:
             self.answer()
 
     def set_draft(self, text: str) -> None:
@@ -285,12 +302,9 @@ class Conversation:
         if self._is_opened:
             self._start(self._look())
 
-    def close(self) -> None:
-        self._speakers.close()
-
     # Answers
 
-    async def _answer(self, turn: Turn, version: Version) -> None:
+    async def _answer(self, turn: Turn) -> None:
         failure: Failure | None = None
         try:
             async with self._session.answering:
@@ -298,15 +312,16 @@ class Conversation:
                     return
                 base, main = await self._speakers.wake()
                 self._show(phase="reading", expected_seconds=self.usual_seconds)
-                talk = base if version == "before" else main
-                earlier = [each for each in self._turns.values() if each is not turn]
-                talk.turns = [
-                    Turn(each.line, reply_of(each, version) or any_reply(each))
-                    for each in earlier
-                ]
-                talk.add_line(turn.line)
-                await self._read_reply(talk, turn, version)
-            if not reply_of(turn, version):
+                for author in missing_replies(turn, self.state.version):
+                    talk = base if author == "base" else main
+                    talk.turns = [
+                        Turn(each.line, reply_of(each, author) or any_reply(each))
+                        for each in self._turns.values()
+                        if each is not turn
+                    ]
+                    talk.add_line(turn.line)
+                    await self._read_reply(talk, turn, author)
+            if missing_replies(turn, self.state.version):
                 failure = Failure(_NO_ANSWER)
         except Exception as error:  # noqa: BLE001 - its text can quote the talk.
             if not isinstance(error, (ChatExportError, OSError)):
@@ -316,7 +331,7 @@ class Conversation:
             if self._reply is asyncio.current_task():  # Otherwise the next one runs.
                 self._end(failure)
 
-    async def _read_reply(self, talk: Talk, turn: Turn, version: Version) -> None:
+    async def _read_reply(self, talk: Talk, turn: Turn, author: Author) -> None:
         """Show each message of a reply when it is complete."""
         text, shown, shown_at = "", 0, 0.0
         async with aclosing(talk.aanswer()) as pieces:
@@ -329,16 +344,16 @@ class Conversation:
                         # A model that is slower than the person waits for nothing.
                         ready_at = shown_at + typing_seconds(bubble)
                         await asyncio.sleep(ready_at - time.monotonic())
-                    self._add_bubble(turn, version, bubble)
+                    self._add_bubble(turn, author, bubble)
                     shown, shown_at = shown + 1, time.monotonic()
-        if version == "after":
+        if author == "model":
             turn.is_cut, turn.cited = talk.turns[-1].is_cut, talk.turns[-1].cited
         self._show()
         self._save()
 
-    def _add_bubble(self, turn: Turn, version: Version, bubble: str) -> None:
-        reply = "\n\n".join(filter(None, (reply_of(turn, version), bubble)))
-        if version == "before":
+    def _add_bubble(self, turn: Turn, author: Author, bubble: str) -> None:
+        reply = "\n\n".join(filter(None, (reply_of(turn, author), bubble)))
+        if author == "base":
             turn.base_answer = reply
         else:
             turn.answer = reply
@@ -391,7 +406,10 @@ class Conversation:
         state = replace(self.state, **changes)
         is_reading = state.phase == "typing"
         messages = to_messages(self._turns, state.version, is_reading=is_reading)
-        self.published.publish(replace(state, messages=tuple(messages)))
+        is_unanswered = bool(missing_replies(self._last, state.version))
+        self.published.publish(
+            replace(state, messages=tuple(messages), is_unanswered=is_unanswered)
+        )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -412,16 +430,9 @@ class Conversation:
         folder, person = self._folder_of(self._model), self.person.name
         turns = [replace(turn) for turn in self._turns.values()]
         talk_id, draft = self.state.talk_id, self.draft
-        save = partial(folder.save, talk_id, turns, person=person, draft=draft)
+        write = partial(folder.save, talk_id, turns, person=person, draft=draft)
         if not self.state.is_kept:
-            save = partial(folder.delete, talk_id)
-
-        def write() -> None:
-            save()
-            if self._is_moving:
-                self._session.stored.people_talks.delete(talk_id)
-                self._is_moving = False
-
+            write = partial(folder.delete, talk_id)
         self._saving = self._start(self._write(write, self._saving))
 
     async def _write(

@@ -16,9 +16,10 @@ from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.game import NO_GAME, Game
 from langchain_chatexports.page.languages import LazyMessage
 from langchain_chatexports.page.lessons import Lesson
-from langchain_chatexports.page.stored import TalkSummary, Training
+from langchain_chatexports.page.stored import Training
 from langchain_chatexports.page.work import IDLE, WorkState
 from langchain_chatexports.workflows.removal import ForgetResult
+from langchain_chatexports.workflows.saved_talks import SavedTalk
 
 T = TypeVar("T")
 Part = TypeVar("Part")
@@ -38,7 +39,7 @@ class Outcome(NamedTuple):
 class Snapshot:
     stored: StoredSnapshot
     trainings: tuple[Training, ...] = ()
-    talks: tuple[TalkSummary, ...] = ()
+    talks: tuple[SavedTalk, ...] = ()
     exports: tuple[Card, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     preparing: WorkState = IDLE

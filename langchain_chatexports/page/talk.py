@@ -63,6 +63,8 @@ def _build_head(session: PageSession, conversation: Conversation) -> None:
             add("legend", _("Before or after training"), "visually-hidden")
             _build_version(conversation, "before", _("Before"))
             _build_version(conversation, "after", _("After"))
+            # Only in wide windows.
+            _build_version(conversation, "both", _("Both")).classes("both")
         build_menu(conversation)
 
     def show(_part: object) -> None:
@@ -96,14 +98,15 @@ def _activity_text(state: TalkState) -> str:
     return join_parts(_("is typing …"), usual)
 
 
-def _build_version(conversation: Conversation, version: Version, title: str) -> None:
-    with add("label"):
+def _build_version(conversation: Conversation, version: Version, title: str) -> Element:
+    with add("label") as label:
         radio = add("input", type="radio", name="version")
         add("span", title)
     radio.on("change", lambda _event: conversation.set_version(version))
     conversation.published.watch(
         lambda s: s.version == version, partial(radio.set_prop, "checked")
     )
+    return label
 
 
 def _build_empty(conversation: Conversation) -> None:
@@ -156,8 +159,7 @@ def _build_end(session: PageSession, conversation: Conversation) -> None:
         mark.set_visibility(state.failure is not None)
         failure.show(state.failure)
         stopped.set_visibility(state.is_stopped)
-        is_own = bool(state.messages) and state.messages[-1].author == "me"
-        again.set_visibility(is_own)
+        again.set_visibility(state.is_unanswered)
         keep_failure.show(state.keep_failure)
 
     conversation.published.watch(lambda s: s, show)

@@ -40,8 +40,8 @@ def build_menu(conversation: Conversation) -> None:
     opener.props["popovertarget"] = "talk-menu"
     with add("div", classes="menu", popover="auto", role="menu", id="talk-menu"):
         # In the head, they are a switch where that is wide enough.
-        _add_version(talk, "before", _("Before training"))
-        _add_version(talk, "after", _("After training"))
+        _add_version(talk, "before", _("Before training"), {"before"})
+        _add_version(talk, "after", _("After training"), {"after", "both"})
         _add_item(_("New chat"), talk.start_new)
         _add_item(_("Earlier chats"), lambda: _show_earlier_chats(talk))
         search = _add_item(_("Search in this chat"), lambda: _search(talk))
@@ -85,11 +85,13 @@ def _add_item(
     return item
 
 
-def _add_version(conversation: Conversation, version: Version, title: str) -> None:
+def _add_version(
+    conversation: Conversation, version: Version, title: str, chosen: set[Version]
+) -> None:
     choose = partial(conversation.set_version, version)
     item = _add_item(title, choose, role="menuitemradio").classes("version")
     conversation.published.watch(
-        lambda s: "true" if s.version == version else "false",
+        lambda s: "true" if s.version in chosen else "false",
         partial(item.set_prop, "aria-checked"),
     )
 
@@ -113,10 +115,6 @@ def build_bubble_menu(
     for action, item in items.items():
         item.props["data-action"] = action
         item.on("click", js_handler="(event) => page.pick(event)")
-    conversation.published.watch(
-        lambda s: s.version == "before",
-        partial(items["correct"].set_prop, "disabled"),
-    )
 
     def pick(event: Any) -> None:
         action, turn = event.args[0], int(event.args[1])
@@ -202,12 +200,14 @@ def _show_earlier_chats(conversation: Conversation) -> None:
         if not talks:
             add("p", _("No chat is kept yet."), "quiet")
         for talk in talks:
-            count = ngettext("{count} answer", "{count} answers", talk.answers)
+            answers = sum(bool(turn.answer) for turn in talk.turns)
+            count = ngettext("{count} answer", "{count} answers", answers)
             open_ = partial(conversation.open_talk, talk.id)
             row = button("", open_, "chat-row").mark(f"talk-{talk.id}")
             with row, add("span", classes="who"):
-                add("span", talk.first, "name", dir="auto")
-                add("span", join_parts(format_short_time(talk.time), count), "quiet")
+                add("span", talk.lines[0], "name", dir="auto")
+                time = format_short_time(talk.changed_at.timestamp())
+                add("span", join_parts(time, count), "quiet")
             if talk.id == conversation.state.talk_id:
                 row.props["aria-current"] = "true"
             row.on("click", js_handler="(e) => e.target.closest('dialog').close()")

@@ -17,7 +17,7 @@ from langchain_chatexports.local_server import (
 )
 from langchain_chatexports.page import conversation as conversation_module
 from langchain_chatexports.page import speakers
-from langchain_chatexports.page.conversation import Conversation
+from langchain_chatexports.page.conversation import Conversation, Conversations
 from langchain_chatexports.page.people import find_person, list_people, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.speakers import SpeakerLoader
@@ -42,7 +42,7 @@ async def open_talk(session: PageSession, name: str) -> Conversation:
     await session.poller.refresh()
     person = find_person(session.published.value, person_key(name))
     assert person is not None
-    conversation = session.conversation(person)
+    conversation = Conversations(session).get(person)
     await conversation.open()
     return conversation
 
@@ -177,12 +177,35 @@ async def test_switch_shows_the_base_without_training(
         ("me", "first"),
         ("note", ""),
         ("me", "second\nand more"),
-        ("model", "second"),
-        ("model", "and more"),
+        ("base", "second"),
+        ("base", "and more"),
     ]
     talk.set_version("after")
     assert texts(talk)[1] == ("model", "first")
     assert not talk.state.is_busy
+
+
+async def test_both_versions_are_shown_and_asked_for(
+    rosa: Model, session: PageSession
+) -> None:
+    model_talks(rosa).save("1", [Turn("first", "yes"), Turn("second", "no")])
+    talk = await open_talk(session, "Rosa")
+    talk.set_version("both")
+    assert talk.state.is_unanswered
+    await answered(talk)
+    assert [m.author for m in talk.state.messages] == [
+        *("me", "note", "model"),
+        *("me", "base", "model"),
+    ]
+    talk.send("third")
+    await answered(talk)
+    last = ("me", "third"), ("base", "third"), ("model", "third")
+    assert texts(talk)[-3:] == [*last]
+    assert "Rosa · before training: third" in talk.export()
+    talk.answer_again()  # The base is not asked again.
+    assert [m.author for m in talk.state.messages][-2:] == ["me", "base"]
+    await answered(talk)
+    assert not talk.state.is_unanswered
 
 
 async def test_talks_of_a_person_are_kept_and_opened_again(
@@ -197,10 +220,7 @@ async def test_talks_of_a_person_are_kept_and_opened_again(
     talk.set_draft("not sent")
     await answered(talk)
     await session.poller.refresh()
-    assert [(t.first, t.last) for t in talk.kept_talks()] == [
-        ("second", "second"),
-        ("first", "first"),
-    ]
+    assert [t.lines for t in talk.kept_talks()] == [["second"] * 2, ["first"] * 2]
     await talk.open_talk(first)
     assert texts(talk)[0] == ("me", "first")
     talk.set_kept(is_kept=False)
@@ -379,7 +399,7 @@ async def test_talk_without_training_outlives_its_export(
     del monkeypatch
 
 
-async def test_talk_goes_on_with_the_model_that_was_trained(
+async def test_talk_before_training_goes_on_with_the_model(
     rosa: Model, session: PageSession
 ) -> None:
     people = session.stored.people_talks
@@ -388,9 +408,14 @@ async def test_talk_goes_on_with_the_model_that_was_trained(
     assert texts(talk) == [("me", "before"), ("model", "yes")]
     talk.send("after")
     await answered(talk)
-    assert people.list() == []
+    # It is not deleted with the model.
+    (saved,) = people.list()
+    assert [turn.answer for turn in saved.turns] == ["yes", "after"]
+    await talk.start_new()
+    talk.send("new")
+    await answered(talk)
     (saved,) = model_talks(rosa).list()
-    assert [turn.line for turn in saved.turns] == ["before", "after"]
+    assert [turn.line for turn in saved.turns] == ["new"]
 
 
 async def test_time_of_answers_is_said_once_measured(
@@ -435,7 +460,6 @@ async def test_a_person_is_loaded_once(
     (person,) = list_people(session.published.value)
     loader = SpeakerLoader(session)
     found = await asyncio.gather(*(loader.load(person, rosa) for _ in range(3)))
-    loader.close()
     assert len(loads) == 1
     assert found[0].speaker is not None
     assert found == [found[0]] * 3
