@@ -19,7 +19,7 @@ from typing import Any
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import BaseChoice, Model, find_base
+from langchain_chatexports.local_server import BaseChoice, find_base
 from langchain_chatexports.page.errors import (
     Failure,
     PageError,
@@ -46,7 +46,6 @@ from langchain_chatexports.personas.talk import Talk, Turn, correct_last
 from langchain_chatexports.workflows.bases import download_base
 from langchain_chatexports.workflows.saved_talks import (
     SavedTalk,
-    TalkFolder,
     model_talks,
     new_talk_id,
 )
@@ -89,8 +88,9 @@ class Conversation:
         self.unsent: dict[tuple[int, str], str] = {}
         self._session = session
         self._speakers = SpeakerLoader(session)
-        # The model that the open talk is kept with.
-        self._model: Model | None = None
+        self._folder = session.stored.people_talks
+        """Where the open talk is kept."""
+
         self._turns: dict[int, Turn] = {}
         self._numbers = count(1)
         self._is_opened = False
@@ -109,27 +109,25 @@ class Conversation:
         """Open the newest talk, the first time."""
         if not self._is_opened:
             self._is_opened = True
-            talk = self.person.talk
-            await self.open_talk(talk.id if talk else new_talk_id())
+            await self.open_talk(self.person.talk)
             self._start(self._look())
 
-    async def open_talk(self, talk_id: str) -> None:
+    async def open_talk(self, talk: SavedTalk | None = None) -> None:
         """Open a kept talk, or a new one."""
-        if talk_id == self.state.talk_id:
+        if talk is not None and talk.id == self.state.talk_id:
             return
-        kept = next((talk for talk in self.kept_talks() if talk.id == talk_id), None)
-        model = self._find_model(kept.model) if kept else self.person.model
-        folder = self._folder_of(model)
-        saved = await asyncio.to_thread(folder.get, talk_id) if kept else None
         if self._saving is not None:  # In the talk that was open until now.
             await self._saving
+        model, people = self.person.model, self._session.stored.people_talks
+        folder = model_talks(model) if model else people
+        if talk is not None:
+            folder = talk.folder or folder
+            talk = await asyncio.to_thread(folder.get, talk.id)
         self.stop()
-        self._model = model
-        self._fill(saved.turns if saved else [], saved.draft if saved else "")
+        self._folder = folder
+        self._fill(talk.turns if talk else [], talk.draft if talk else "")
+        talk_id = talk.id if talk else new_talk_id()
         self._show(talk_id=talk_id, version="after", is_kept=True)
-
-    async def start_new(self) -> None:
-        await self.open_talk(new_talk_id())
 
     def kept_talks(self) -> list[SavedTalk]:
         """Return the person's talks, newest first."""
@@ -235,7 +233,7 @@ class Conversation:
         self._save()
 
     async def set_strength(self, strength: float) -> None:
-        if model := self._current_model:
+        if model := self.person.model:
             change = self._session.workspace.models.set_strength
             try:
                 await asyncio.to_thread(change, model.name, strength)
@@ -247,7 +245,7 @@ class Conversation:
         self.stop()
         self._fill([])
         self._save()
-        await self.start_new()
+        await self.open_talk()
 
     def export(self) -> str:
         return to_text(self.state.messages, self.person.name)
@@ -293,10 +291,11 @@ class Conversation:
         if person is None:
             person = replace(self.person, model=None, messages=0, training=None)
         self.person = person
-        if self._model is not None and self._find_model(self._model.name) is None:
+        models = {m.name for m in self._session.published.value.stored.models}
+        if self._folder.model and self._folder.model not in models:
             # It was deleted, with its talks.
             self.stop()
-            self._model = None
+            self._folder = self._session.stored.people_talks
             self._fill([])
             self._show(talk_id=new_talk_id(), openings=())
         if self._is_opened:
@@ -378,7 +377,7 @@ class Conversation:
             log_error_location(error)
 
     async def _load(self) -> Loaded:
-        loaded = await self._speakers.load(self.person, self._current_model)
+        loaded = await self._speakers.load(self.person)
         self._show(openings=loaded.openings, offer=loaded.offer)
         return loaded
 
@@ -387,10 +386,6 @@ class Conversation:
     @property
     def _last(self) -> Turn | None:
         return next(reversed(self._turns.values()), None)
-
-    @property
-    def _current_model(self) -> Model | None:
-        return self._model or self.person.model
 
     def _fill(self, turns: list[Turn], draft: str = "") -> None:
         self._turns = {next(self._numbers): turn for turn in turns}
@@ -419,15 +414,8 @@ class Conversation:
 
     # What is kept
 
-    def _find_model(self, name: str) -> Model | None:
-        models = self._session.published.value.stored.models
-        return next((model for model in models if model.name == name), None)
-
-    def _folder_of(self, model: Model | None) -> TalkFolder:
-        return model_talks(model) if model else self._session.stored.people_talks
-
     def _save(self) -> None:
-        folder, person = self._folder_of(self._model), self.person.name
+        folder, person = self._folder, self.person.name
         turns = [replace(turn) for turn in self._turns.values()]
         talk_id, draft = self.state.talk_id, self.draft
         write = partial(folder.save, talk_id, turns, person=person, draft=draft)

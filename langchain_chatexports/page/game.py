@@ -115,7 +115,7 @@ class GameRunner:
             if not found:
                 raise PageError(_NO_PAIRS)
             self._test = BlindTest(found, pairs)
-            self._game = replace(self._game, pairs=self._test.pairs)
+            self._game = Game(model=model.name, pairs=self._test.pairs)
 
         return self.work.start(_WRITING, make)
 

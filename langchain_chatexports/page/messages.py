@@ -97,7 +97,7 @@ def to_messages(
         for author in ("me", *AUTHORS[version]):
             texts, times = _texts_of(turn, author)
             if not texts and number != last and any_reply(turn):
-                yield Message(number, "note", len(author))
+                yield Message(number, "note")
             for index, (text, when) in enumerate(zip_longest(texts, times)):
                 at = when or last_time
                 is_new_day = time.localtime(at)[:3] != time.localtime(last_time)[:3]

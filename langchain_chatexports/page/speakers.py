@@ -11,7 +11,6 @@ from itertools import chain
 from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.local_server import (
     BaseChoice,
-    Model,
     NoBaseError,
 )
 from langchain_chatexports.page.errors import PageError
@@ -60,17 +59,17 @@ class SpeakerLoader:
         self._memory = session.resources.enter_context(ExitStack())
         self._loading = asyncio.Lock()
 
-    async def load(self, person: Person, model: Model | None) -> Loaded:
+    async def load(self, person: Person) -> Loaded:
         """Load a person, if something has changed."""
         source: object = None
-        if model is not None:
-            source = model.name
+        if person.model is not None:
+            source = person.model.name
         elif person.messages:
             source = self.base, self._session.exports.paths()
         async with self._loading:  # Otherwise the second would undo the first.
             if source != self._source:
                 self.loaded = Loaded()
-                self.loaded = await asyncio.to_thread(self._load, person, model)
+                self.loaded = await asyncio.to_thread(self._load, person)
                 self._source = source
         return self.loaded
 
@@ -96,10 +95,10 @@ class SpeakerLoader:
             create_talks, server, speaker, settings, with_base=True
         )
 
-    def _load(self, person: Person, model: Model | None) -> Loaded:
+    def _load(self, person: Person) -> Loaded:
         self._memory.close()
         index_dir, offer = self._session.index_dir, None
-        if model is not None:
+        if (model := person.model) is not None:
             workspace = self._session.workspace
             speaker = load_tuned_speaker(workspace, model, index_dir=index_dir)
             speaker = replace(speaker, title=person.name)

@@ -42,7 +42,7 @@ def build_menu(conversation: Conversation) -> None:
         # In the head, they are a switch where that is wide enough.
         _add_version(talk, "before", _("Before training"), {"before"})
         _add_version(talk, "after", _("After training"), {"after", "both"})
-        _add_item(_("New chat"), talk.start_new)
+        _add_item(_("New chat"), talk.open_talk)
         _add_item(_("Earlier chats"), lambda: _show_earlier_chats(talk))
         search = _add_item(_("Search in this chat"), lambda: _search(talk))
         remembered = _add_item(_("Show what it remembered"), role="menuitemcheckbox")
@@ -140,6 +140,13 @@ def show_facts(conversation: Conversation) -> None:
             when = format_short_time(model.created_at)
             size = format_size(model.size_bytes)
             add("p", _("Trained: {day}, {size}", day=when, size=size), "quiet")
+            if count := model.replies:
+                learned = ngettext(
+                    "It has learned from {count} reply.",
+                    "It has learned from {count} replies.",
+                    count,
+                )
+                add("p", learned, "quiet")
             add("p", model.base_model, "quiet", lang="en")
         if usual is not None:
             time = format_duration(usual)
@@ -202,7 +209,7 @@ def _show_earlier_chats(conversation: Conversation) -> None:
         for talk in talks:
             answers = sum(bool(turn.answer) for turn in talk.turns)
             count = ngettext("{count} answer", "{count} answers", answers)
-            open_ = partial(conversation.open_talk, talk.id)
+            open_ = partial(conversation.open_talk, talk)
             row = button("", open_, "chat-row").mark(f"talk-{talk.id}")
             with row, add("span", classes="who"):
                 add("span", talk.lines[0], "name", dir="auto")

@@ -9,7 +9,6 @@ from langchain_chatexports.evaluation.results import BlindResult
 from langchain_chatexports.evaluation.talk_measures import split_messages
 from langchain_chatexports.local_server import Model
 from langchain_chatexports.page.elements import (
-    Show,
     WorkBar,
     add,
     ask,
@@ -25,6 +24,7 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.people import Person
 from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.snapshot import Snapshot
 from langchain_chatexports.page.work import IDLE
 
 _FEW_PAIRS, _MAX_PAIRS = 10, 20
@@ -58,7 +58,7 @@ def _build_game(session: PageSession, person: Person, model: Model, pairs: int) 
         _build_start(session, person, model, pairs)
     work = WorkBar()
     busy = add("p", _("A game with the model of another person is not over yet."))
-    show_pair = _build_pairs(session, person.name)
+    _build_pairs(session, person.name, model)
     with add("div", classes="buttons"):
         end = button("", partial(_end, session), "quiet")
 
@@ -69,7 +69,6 @@ def _build_game(session: PageSession, person: Person, model: Model, pairs: int) 
         work.show(game.work)
         end.set_visibility(game.is_on or (game.result is not None and not is_other))
         end.set_text(_("Stop the game") if game.is_on else _("Play again"))
-        show_pair(NO_GAME if is_other else replace(game, work=IDLE))
 
     session.published.watch(lambda s: s.game, show)
 
@@ -106,18 +105,13 @@ def _end(session: PageSession) -> None:
         session.game.end()
 
 
-def _build_pairs(session: PageSession, name: str) -> Show[Game]:
-    """Build what shows a pair, its solution, or the result."""
+def _build_pairs(session: PageSession, name: str, model: Model) -> None:
+    """Build a pair, its solution, or the result."""
     heading = add("h2", aria_live="polite")
     verdict = add("p", classes="verdict", role="status")
     pair_box = add("div", classes="body-part")
-    shown: Game | None = None
 
     def show(game: Game) -> None:
-        nonlocal shown
-        if game == shown:
-            return
-        shown = game
         guesses, pair, result = game.guesses, game.shown, game.result
         number, total = len(guesses) + game.is_next, len(game.pairs)
         place = _("Pair {number} of {total}", number=number, total=total)
@@ -134,7 +128,11 @@ def _build_pairs(session: PageSession, name: str) -> Show[Game]:
             if pair is not None:
                 _build_pair(session, pair, name, is_solved=is_solved)
 
-    return show
+    def select(snapshot: Snapshot) -> Game:
+        game = snapshot.game
+        return replace(game, work=IDLE) if game.model == model.name else NO_GAME
+
+    session.published.watch(select, show)
 
 
 def _build_pair(

@@ -33,8 +33,7 @@ class SavedTalk:
     draft: str = field(default="", repr=False)
     """What was written, and not sent."""
 
-    model: str = ""
-    """The name of the model that it is beside; empty for none."""
+    folder: TalkFolder | None = field(default=None, repr=False)
 
     @property
     def lines(self) -> list[str]:
@@ -63,7 +62,10 @@ class TalkFolder:
     ) -> None:
         """Initialize the folder, which may not exist."""
         self.path = path
-        self._person, self._model = person, model
+        self.model = model
+        """The name of the model that it is beside; empty for none."""
+
+        self._person = person
         # Of a deleted model, no folder must appear again.
         self._creates_parents = creates_parents
 
@@ -109,7 +111,7 @@ class TalkFolder:
         person = content.person or self._person
         return SavedTalk(
             *(file.stem, content.turns, changed_at, person, content.draft),
-            model=self._model,
+            folder=self,
         )
 
 

@@ -214,14 +214,13 @@ async def test_talks_of_a_person_are_kept_and_opened_again(
     talk = await open_talk(session, "Rosa")
     talk.send("first")
     await answered(talk)
-    first = talk.state.talk_id
-    await talk.start_new()
+    await talk.open_talk()
     talk.send("second")
     talk.set_draft("not sent")
     await answered(talk)
     await session.poller.refresh()
     assert [t.lines for t in talk.kept_talks()] == [["second"] * 2, ["first"] * 2]
-    await talk.open_talk(first)
+    await talk.open_talk(talk.kept_talks()[1])
     assert texts(talk)[0] == ("me", "first")
     talk.set_kept(is_kept=False)
     await until(lambda: len(model_talks(rosa).list()) == 1)
@@ -241,7 +240,7 @@ async def test_message_of_a_closed_talk_deletes_nothing_of_another(
     model_talks(rosa).save("1", [Turn("first", "yes"), Turn("second", "no")])
     talk = await open_talk(session, "Rosa")
     number = talk.state.messages[0].turn
-    await talk.start_new()  # In another tab.
+    await talk.open_talk()  # In another tab.
     talk.send("third")
     await answered(talk)
     talk.delete_from(number)
@@ -266,7 +265,7 @@ async def test_slow_disk_loses_and_revives_no_talk(
     for draft in ("o", "one"):
         talk.set_draft(draft)
         await asyncio.sleep(0.05)
-    await talk.start_new()
+    await talk.open_talk()
     assert drafts() == ["one"]
     talk.set_draft("two")
     await asyncio.sleep(0.05)
@@ -411,7 +410,7 @@ async def test_talk_before_training_goes_on_with_the_model(
     # It is not deleted with the model.
     (saved,) = people.list()
     assert [turn.answer for turn in saved.turns] == ["yes", "after"]
-    await talk.start_new()
+    await talk.open_talk()
     talk.send("new")
     await answered(talk)
     (saved,) = model_talks(rosa).list()
@@ -450,6 +449,7 @@ async def test_a_person_is_loaded_once(
 ) -> None:
     """A second load would take the speaker away from who waited for the first."""
     loads = []
+    del rosa
 
     def load(*arguments: Any, **options: Any) -> Speaker:
         loads.append(arguments)
@@ -459,7 +459,7 @@ async def test_a_person_is_loaded_once(
     await session.poller.refresh()
     (person,) = list_people(session.published.value)
     loader = SpeakerLoader(session)
-    found = await asyncio.gather(*(loader.load(person, rosa) for _ in range(3)))
+    found = await asyncio.gather(*(loader.load(person) for _ in range(3)))
     assert len(loads) == 1
     assert found[0].speaker is not None
     assert found == [found[0]] * 3
