@@ -113,16 +113,19 @@ def _build_pairs(session: PageSession, name: str, model: Model) -> None:
 
     def show(game: Game) -> None:
         guesses, pair, result = game.guesses, game.shown, game.result
+        right = sum(guess.is_right for guess in guesses)
         number, total = len(guesses) + game.is_next, len(game.pairs)
         place = _("Pair {number} of {total}", number=number, total=total)
-        score = _("{right} of {count} right", right=sum(guesses), count=len(guesses))
+        score = _("{right} of {count} right", right=right, count=len(guesses))
         text = join_parts(place, score if guesses else "") if pair else ""
         heading.set_text(result_text(result, name) if result else text)
         heading.set_visibility(pair is not None or result is not None)
         is_solved = pair is not None and not game.is_next
-        right = is_solved and guesses[-1]
-        said = _("✓ Right!") if right else _("✗ No: it was the other one.")
-        verdict.set_text(said if is_solved else "")
+        said = ""
+        if is_solved:
+            is_right, wrong = guesses[-1].is_right, _("✗ No: it was the other one.")
+            said = _("✓ Right!") if is_right else wrong
+        verdict.set_text(said)
         pair_box.clear()
         with pair_box:
             if pair is not None:

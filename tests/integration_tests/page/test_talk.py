@@ -208,6 +208,21 @@ def test_both_versions_are_shown_in_wide_windows(
     browser.assert_no_errors()
 
 
+def test_model_deleted_in_mid_answer_is_said(
+    echoing: Command, browsers: Browsers, model: Model, tmp_path: Path
+) -> None:
+    browser = browsers()
+    browser.open(echoing.link)
+    browser.go(_TALK)
+    browser.write("Message", f"{' '.join('abcdefghij' * 9)}\n")
+    browser.see("is typing …")
+    Workspace(tmp_path / "data").delete(model.name)  # In another tab.
+    browser.see("This model was deleted, and its chats with it.")
+    assert "This is a model that writes like" not in browser.text
+    assert "is typing" not in browser.text
+    browser.assert_no_errors()
+
+
 def test_killed_in_mid_answer_nothing_is_lost(
     tmp_path: Path, model: Model, browsers: Browsers
 ) -> None:
