@@ -19,7 +19,7 @@ from typing import Any
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import BaseChoice, find_base
+from langchain_chatexports.local_server import Base
 from langchain_chatexports.page.errors import (
     Failure,
     PageError,
@@ -93,6 +93,9 @@ class Conversation:
 
         self._turns: dict[int, Turn] = {}
         self._numbers = count(1)
+        self._read = 0
+        """The turn that the model has read, and may not have answered."""
+
         self._is_opened = False
         self._reply: asyncio.Task[None] | None = None
         self._clock: asyncio.Task[None] | None = None
@@ -140,7 +143,7 @@ class Conversation:
         if not text:
             return
         self.stop()
-        turn = self._last
+        self._read, turn = 0, self._last
         if turn is not None and not any_reply(turn):
             turn.line += f"\n\n{text}"
             turn.sent.append(time.time())
@@ -266,18 +269,18 @@ class Conversation:
         """Download the offered language model, and answer; it can be resumed."""
         if self.state.offer is None:
             return
-        choice, work = self.state.offer.choice, self._session.downloading
-        base, loop = find_base(choice.base.id), asyncio.get_running_loop()
+        base, work = self.state.offer.base, self._session.downloading
+        loop = asyncio.get_running_loop()
 
         def download() -> None:
             download_base(base, work.watch, check=work.check)
-            loop.call_soon_threadsafe(self.use_base, choice)
+            loop.call_soon_threadsafe(self.use_base, base)
 
         work.start(_DOWNLOADING, download)
 
-    def use_base(self, choice: BaseChoice) -> None:
+    def use_base(self, base: Base) -> None:
         """Talk with a language model that is on this computer."""
-        self._speakers.base = choice.base.id
+        self._speakers.base = base.id
         self._show(offer=None)
         if (turn := self._last) and not any_reply(turn):
             self.answer()
@@ -336,6 +339,7 @@ class Conversation:
         async with aclosing(talk.aanswer()) as pieces:
             async for piece in _end_line(pieces):
                 if not text:
+                    self._read = max(self._turns)
                     self._show(phase="typing")
                 text += piece
                 for bubble in split_bubbles(text.rpartition("\n")[0])[shown:]:
@@ -399,8 +403,7 @@ class Conversation:
 
     def _show(self, **changes: Any) -> None:
         state = replace(self.state, **changes)
-        is_reading = state.phase == "typing"
-        messages = to_messages(self._turns, state.version, is_reading=is_reading)
+        messages = to_messages(self._turns, state.version, read=self._read)
         is_unanswered = bool(missing_replies(self._last, state.version))
         self.published.publish(
             replace(state, messages=tuple(messages), is_unanswered=is_unanswered)

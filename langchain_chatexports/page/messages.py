@@ -88,12 +88,12 @@ class TalkState:
 
 
 def to_messages(
-    turns: Mapping[int, Turn], version: Version, *, is_reading: bool
+    turns: Mapping[int, Turn], version: Version, *, read: int = 0
 ) -> Iterator[Message]:
-    """Yield the bubbles of numbered turns; `is_reading` is about the last one."""
+    """Yield the bubbles of numbered turns; `read` has no reply yet, and was read."""
     last, last_time, last_author = max(turns, default=0), 0.0, ""
     for number, turn in turns.items():
-        is_read = bool(any_reply(turn)) or (number == last and is_reading)
+        is_read = bool(any_reply(turn)) or number == read
         for author in ("me", *AUTHORS[version]):
             texts, times = _texts_of(turn, author)
             if not texts and number != last and any_reply(turn):

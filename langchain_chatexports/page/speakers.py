@@ -10,7 +10,7 @@ from itertools import chain
 
 from langchain_chatexports.datasets.replies import extract_replies
 from langchain_chatexports.local_server import (
-    BaseChoice,
+    Base,
     NoBaseError,
 )
 from langchain_chatexports.page.errors import PageError
@@ -33,8 +33,8 @@ _OPENING_LENGTHS = range(8, 71)
 
 @dataclass(frozen=True)
 class Offer:
-    choice: BaseChoice
-    local: BaseChoice | None = None
+    base: Base
+    local: Base | None = None
     """Another one that fits the language, and is on this computer."""
 
 
@@ -134,8 +134,8 @@ class SpeakerLoader:
         with suppress(NoBaseError):
             local = choose_chat_base(
                 speaker.language, seconds_per_token=pace, downloads=False
-            )
-        return None, Offer(choice, local)
+            ).base
+        return None, Offer(choice.base, local)
 
 
 def _find_openings(speaker: Speaker) -> tuple[str, ...]:

@@ -64,11 +64,11 @@ def _build_head(session: PageSession, conversation: Conversation) -> None:
             _build_version(conversation, "before", _("Before"))
             _build_version(conversation, "after", _("After"))
             # Only in wide windows.
-            _build_version(conversation, "both", _("Both")).classes("both")
+            _build_version(conversation, "both", _("Both"))
         build_menu(conversation)
 
     def show(_part: object) -> None:
-        known = find_person(session.published.value, person.key) or person
+        known = conversation.person  # Without its model, if that was deleted.
         text = _activity_text(conversation.state)
         if session.published.value.downloading.is_running and conversation.state.offer:
             text = _("downloading …")
@@ -98,15 +98,14 @@ def _activity_text(state: TalkState) -> str:
     return join_parts(_("is typing …"), usual)
 
 
-def _build_version(conversation: Conversation, version: Version, title: str) -> Element:
-    with add("label") as label:
+def _build_version(conversation: Conversation, version: Version, title: str) -> None:
+    with add("label", classes=version):
         radio = add("input", type="radio", name="version")
         add("span", title)
     radio.on("change", lambda _event: conversation.set_version(version))
     conversation.published.watch(
         lambda s: s.version == version, partial(radio.set_prop, "checked")
     )
-    return label
 
 
 def _build_empty(conversation: Conversation) -> None:
@@ -187,7 +186,7 @@ def _build_offer(session: PageSession, conversation: Conversation) -> None:
         card.set_visibility(offer is not None)
         if offer is None:
             return
-        size = format_size(offer.choice.base.download_bytes())
+        size = format_size(offer.base.download_bytes())
         text = _(
             "To talk, this computer needs a language model: {size}, once.", size=size
         )

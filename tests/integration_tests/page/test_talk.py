@@ -220,6 +220,7 @@ def test_model_deleted_in_mid_answer_is_said(
     browser.see("This model was deleted, and its chats with it.")
     assert "This is a model that writes like" not in browser.text
     assert "is typing" not in browser.text
+    assert not any(b.is_displayed() for b in browser.all(".switch"))
     browser.assert_no_errors()
 
 

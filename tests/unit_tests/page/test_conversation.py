@@ -119,6 +119,21 @@ async def test_stop_works_at_once(
     assert texts(talk)[-1] == ("model", "hello you")
 
 
+async def test_message_that_was_read_stays_so(
+    rosa: Model, session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del rosa
+    monkeypatch.setattr(SlowServer, "seconds_per_word", 1.0)
+    talk = await open_talk(session, "Rosa")
+    talk.send("one two three four five six")
+    await until(lambda: talk.state.phase == "typing")
+    talk.stop()
+    assert is_read(talk)
+    talk.send("and seven")
+    assert not is_read(talk)
+    talk.stop()
+
+
 async def test_failed_reply_is_tried_again(
     rosa: Model, session: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,7 +365,7 @@ async def test_only_what_fits_the_language_is_offered(
     talk.download()
     await until(lambda: len(talk.state.messages) == 2)
     assert talk.state.offer is None
-    assert downloads == [offer.choice.base.id] * 2
+    assert downloads == [offer.base.id] * 2
     assert "Hallo Mama" in texts(talk)[-1][1]
 
 

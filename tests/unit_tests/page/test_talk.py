@@ -28,7 +28,7 @@ def test_days_and_groups() -> None:
     times.append(now + timedelta(minutes=20))
     sent = [time.timestamp() for time in times]
     turn = Turn("\n\n".join("abcde"), sent=sent)
-    messages = [*to_messages({1: turn}, "after", is_reading=False)]
+    messages = [*to_messages({1: turn}, "after")]
     assert [(m.is_new_day, m.is_later) for m in messages] == [
         *((True, True), (True, True)),
         *((False, False), (False, True), (False, False)),
@@ -46,7 +46,7 @@ def test_few_emoji_are_large(text: str, *, is_large: bool) -> None:
 
 def test_field_replaces_all_messages_of_a_side() -> None:
     turns = {1: Turn("hello", "hi\n\nit is you"), 2: Turn("yes")}
-    messages = to_messages(turns, "after", is_reading=False)
+    messages = to_messages(turns, "after")
     shown = [(m.text, m.is_edited) for m in put_field(messages, (1, "model"))]
     assert shown == [("hello", False), ("hi", True), ("yes", False)]
 
