@@ -121,13 +121,12 @@ class Conversation:
             return
         if self._saving is not None:  # In the talk that was open until now.
             await self._saving
+        if talk is not None:
+            talk = await asyncio.to_thread(talk.folder.get, talk.id)
+        self.stop()
         model, people = self.person.model, self._session.stored.people_talks
         folder = model_talks(model) if model else people
-        if talk is not None:
-            folder = talk.folder or folder
-            talk = await asyncio.to_thread(folder.get, talk.id)
-        self.stop()
-        self._folder = folder
+        self._folder = talk.folder if talk else folder
         self._fill(talk.turns if talk else [], talk.draft if talk else "")
         talk_id = talk.id if talk else new_talk_id()
         self._show(talk_id=talk_id, version="after", is_kept=True)

@@ -14,12 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from langchain_chatexports._temporary import private_folder
-from langchain_chatexports.local_server import (
-    LocalServer,
-    Queue,
-    Workspace,
-    find_base,
-)
+from langchain_chatexports.local_server import LocalServer, Queue, Workspace, find_base
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.game import GameRunner

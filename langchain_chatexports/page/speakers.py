@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from langchain_chatexports.datasets.replies import extract_replies
-from langchain_chatexports.local_server import (
-    Base,
-    NoBaseError,
-)
+from langchain_chatexports.local_server import Base, NoBaseError
 from langchain_chatexports.page.errors import PageError
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.people import Person

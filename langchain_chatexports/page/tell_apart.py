@@ -8,20 +8,10 @@ from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.results import BlindResult
 from langchain_chatexports.evaluation.talk_measures import split_messages
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.page.elements import (
-    WorkBar,
-    add,
-    ask,
-    button,
-    link,
-)
+from langchain_chatexports.page.elements import WorkBar, add, ask, button, link
 from langchain_chatexports.page.frame import TALK, TELL_APART, screen
 from langchain_chatexports.page.game import NO_GAME, Game
-from langchain_chatexports.page.languages import (
-    _,
-    join_parts,
-    ngettext,
-)
+from langchain_chatexports.page.languages import _, join_parts, ngettext
 from langchain_chatexports.page.people import Person
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Snapshot

@@ -29,11 +29,10 @@ class SavedTalk:
     id: str
     turns: list[Turn] = field(repr=False)
     changed_at: datetime
+    folder: TalkFolder = field(repr=False)
     person: str = ""
     draft: str = field(default="", repr=False)
     """What was written, and not sent."""
-
-    folder: TalkFolder | None = field(default=None, repr=False)
 
     @property
     def lines(self) -> list[str]:
@@ -110,8 +109,7 @@ class TalkFolder:
             return None
         person = content.person or self._person
         return SavedTalk(
-            *(file.stem, content.turns, changed_at, person, content.draft),
-            folder=self,
+            file.stem, content.turns, changed_at, self, person, content.draft
         )
 
 
