@@ -195,9 +195,9 @@ def _build_chat(
         row.set_prop("href", url(target))
         row.set_prop("aria-current", "page" if target == path else None)
         name.set_text(person.name)
-        time = format_short_time(talk.time) if talk else ""
+        time = format_short_time(talk.changed_at.timestamp()) if talk else ""
         side.set_text(_("you") if person.is_owner and not is_listed else time)
-        last.set_text(talk.last if talk else "")
+        last.set_text(talk.lines[-1] if talk else "")
         trainings = session.published.value.trainings
         state.set_text(state_text(person, trainings) if is_listed else "")
         row.set_class("gone", is_on=not person.can_talk and not person.training)

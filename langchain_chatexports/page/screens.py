@@ -11,6 +11,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from langchain_chatexports.page.add import build_add
+from langchain_chatexports.page.conversation import Conversations
 from langchain_chatexports.page.elements import add, url
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.frame import (
@@ -46,7 +47,7 @@ def add_screens(app: FastAPI, session: PageSession) -> None:
     ui.page(SETTINGS)(partial(_show, session, build_settings))
     ui.page(SEARCH)(partial(_show_search, session))
     builds: dict[str, _Build] = {
-        TALK: _build_talk,
+        TALK: partial(_build_talk, Conversations(session)),
         TEACH: build_teach,
         TELL_APART: _build_tell_apart,
     }
@@ -91,8 +92,10 @@ async def _show_person(
     return None
 
 
-async def _build_talk(session: PageSession, person: Person) -> None:
-    conversation = session.conversation(person)
+async def _build_talk(
+    conversations: Conversations, session: PageSession, person: Person
+) -> None:
+    conversation = conversations.get(person)
     await conversation.open()
     path = f"{TALK}/{person.key}"
     with screen(session, path, person.name, classes="chat", has_heading=False):

@@ -15,8 +15,9 @@ from langchain_chatexports.local_server import Snapshot as StoredSnapshot
 from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.game import NO_GAME, Game
 from langchain_chatexports.page.lessons import Lesson
-from langchain_chatexports.page.stored import TalkSummary, Training
+from langchain_chatexports.page.stored import Training
 from langchain_chatexports.page.work import IDLE, WorkState
+from langchain_chatexports.workflows.saved_talks import SavedTalk
 
 T = TypeVar("T")
 Part = TypeVar("Part")
@@ -28,7 +29,7 @@ _POLL_SECONDS = 0.5
 class Snapshot:
     stored: StoredSnapshot
     trainings: tuple[Training, ...] = ()
-    talks: tuple[TalkSummary, ...] = ()
+    talks: tuple[SavedTalk, ...] = ()
     exports: tuple[Card, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     preparing: WorkState = IDLE

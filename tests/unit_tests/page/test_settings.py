@@ -8,9 +8,9 @@ from nicegui.testing import User
 
 from langchain_chatexports import FolderFacebookMessengerChatLoader, samples
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.retrieval.index_files import IndexFile
+from tests.unit_tests.page.test_conversation import open_talk
 
 _SECONDS = 60
 
@@ -52,12 +52,11 @@ async def test_deleted_talk_without_a_model_stays_deleted(
     user: User, german: PageSession
 ) -> None:
     """Not even an open tab brings it back."""
-    await user.open(f"/talk/{person_key('Mama')}")
-    user.find(marker="composer").trigger("submit", "Bist du da?")
-    await user.should_see("Bist du da?")
-    (conversation,) = german._conversations.values()
+    conversation = await open_talk(german, "Mama")
+    conversation.send("Bist du da?")
     assert conversation._saving is not None
     await conversation._saving
+    await german.poller.refresh()
     await user.open("/settings")
     user.find(marker="forget").trigger("submit", "mama")
     await user.should_see("Deleted: 1 chat with this person.", retries=50)
