@@ -13,6 +13,7 @@ from langchain_chatexports.cli._console import (
     command_line,
     confirm,
     print_line,
+    say,
     show_progress,
     stdin_is_terminal,
 )
@@ -22,6 +23,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     Base,
     BaseChoice,
+    Snapshot,
     State,
     Workspace,
     conversion_text,
@@ -32,7 +34,7 @@ from langchain_chatexports.workflows.bases import (
     measure_speed,
     training_seconds,
 )
-from langchain_chatexports.workflows.train import format_progress
+from langchain_chatexports.workflows.train import explain_wait, format_progress
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
     MessageEvent,
@@ -76,7 +78,7 @@ class TrainingDisplay(ProgressDisplay):
 
     def _show_stopped(self, event: StoppedEvent) -> None:
         if event.outcome == "elsewhere":
-            print_line(_("Job {job} continues in another program.", job=event.job_id))
+            say("Job {job} continues in another program.", job=event.job_id)
         else:
             if event.job and event.job.step:
                 progress = format_progress(event.job)
@@ -87,7 +89,7 @@ class TrainingDisplay(ProgressDisplay):
                 stopped = _("Training stopped. To resume it:")
             print_line(stopped)
             print_line(f"  {command_line(*sys.argv[1:])}")
-        print_line(_("To delete the job and its examples:"))
+        say("To delete the job and its examples:")
         print_line(
             f"  {command_line('models', '--delete', event.job_id, *self._options)}"
         )
@@ -103,12 +105,10 @@ def select_base(
         choice = choose(False)
         print_line(choice)
     if choice.better is not None:
-        print_line(
-            _(
-                "A better base, if you download it: {option} ({size})",
-                option=f"--base {choice.better.id}",
-                size=choice.better.download_text(),
-            )
+        say(
+            "A better base, if you download it: {option} ({size})",
+            option=f"--base {choice.better.id}",
+            size=choice.better.download_text(),
         )
     return choice, None if choice.base.is_default else choice.base.id
 
@@ -122,7 +122,7 @@ def _is_downloaded(base: Base, *, yes: bool) -> bool:
     try:
         download_base(base, show_progress)
     except LocalServerError as error:
-        print_line(_("warning: {text}", text=error_text(error)))
+        say("warning: {text}", text=error_text(error))
         return False
     return True
 
@@ -155,7 +155,7 @@ def print_base(
         parts.append(_("trains in {duration}", duration=duration))
     print_line(", ".join(parts))
     if warning := language_warning(base, language):
-        print_line(_("warning: {text}", text=warning))
+        say("warning: {text}", text=warning)
 
 
 def chat_command(
@@ -181,6 +181,17 @@ def state_name(state: State) -> str:
         State.CANCELLED: _("cancelled"),
     }
     return names[state]
+
+
+def print_wait(snapshot: Snapshot) -> None:
+    """Print why queued jobs wait, if no program runs them."""
+    is_waiting = any(job.is_active for job in snapshot.jobs)
+    if is_waiting and (reason := explain_wait(snapshot.queue)):
+        print_line(reason)
+
+
+def megabytes(size_bytes: int) -> str:
+    return f"{number(size_bytes / 1e6, 1)} MB"
 
 
 def data_dir_options(workspace: Workspace) -> list[str]:

@@ -17,6 +17,8 @@ from langchain_chatexports.cli._console import (
     get_speaker_chooser,
     print_json,
     print_line,
+    say,
+    say_count,
     show_progress,
     show_waiting,
     stdin_is_terminal,
@@ -186,21 +188,19 @@ def finetune(
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
         return
-    print_line(_("To talk to it:"))
+    say("To talk to it:")
     # Not wrapped, so that users and programs can copy it.
     typer.echo(printable(chat))
 
 
 def _print_data(data: TrainingData, *, holds_out: bool = False) -> None:
     for export, summary in data.preparation.summaries():
-        print_line(
-            ngettext(
-                "{export}, {kept} of {count} message kept",
-                "{export}, {kept} of {count} messages kept",
-                summary.found,
-                export=export,
-                kept=summary.kept,
-            )
+        say_count(
+            "{export}, {kept} of {count} message kept",
+            "{export}, {kept} of {count} messages kept",
+            summary.found,
+            export=export,
+            kept=summary.kept,
         )
     print_owners(data.preparation)
     print_line(data)
@@ -251,15 +251,13 @@ def _choose_base(
     )
     if choice.limit is not None:
         option = f"--limit {choice.limit}"
-        print_line(
-            ngettext(
-                "Even the smallest base would take longer. There is time for the "
-                "newest example ({option}).",
-                "Even the smallest base would take longer. There is time for the "
-                "newest {count} examples ({option}).",
-                choice.limit,
-                option=option,
-            )
+        say_count(
+            "Even the smallest base would take longer. There is time for the "
+            "newest example ({option}).",
+            "Even the smallest base would take longer. There is time for the "
+            "newest {count} examples ({option}).",
+            choice.limit,
+            option=option,
         )
         msg = f"Nothing was trained. Add {option}, or allow more time."
         refusal = LocalServerError(msg)
@@ -278,19 +276,17 @@ def _print_earlier_model(data: TrainingData, workspace: Workspace) -> None:
     if earlier := find_earlier_model(data, workspace):
         model, new = earlier
         day = datetime.fromtimestamp(model.created_at).astimezone().date()
-        print_line(
-            ngettext(
-                "{person} already has a model from {day}, {model}; {count} of these "
-                "examples is new. This trains another from the start: continuing with "
-                "only what is new made replies worse.",
-                "{person} already has a model from {day}, {model}; {count} of these "
-                "examples are new. This trains another from the start: continuing with "
-                "only what is new made replies worse.",
-                new,
-                person=model.title,
-                day=day,
-                model=model.short_name,
-            )
+        say_count(
+            "{person} already has a model from {day}, {model}; {count} of these "
+            "examples is new. This trains another from the start: continuing with "
+            "only what is new made replies worse.",
+            "{person} already has a model from {day}, {model}; {count} of these "
+            "examples are new. This trains another from the start: continuing with "
+            "only what is new made replies worse.",
+            new,
+            person=model.title,
+            day=day,
+            model=model.short_name,
         )
 
 
@@ -300,29 +296,23 @@ def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) 
         with show_waiting(_("Asking the base before it is trained")):
             turns = answer_untrained(data, base, workspace=workspace)
     except ChatExportError as error:
-        print_line(
-            _(
-                "warning: The untrained base could not answer: {error}",
-                error=error_text(error),
-            )
+        say(
+            "warning: The untrained base could not answer: {error}",
+            error=error_text(error),
         )
         return
     if not turns:
-        print_line(
-            _(
-                "warning: The person answers nobody in these chats, so the model will "
-                "not learn to answer."
-            )
+        say(
+            "warning: The person answers nobody in these chats, so the model will "
+            "not learn to answer."
         )
         return
-    print_line(_("Without training, the base answers:"))
+    say("Without training, the base answers:")
     for turn in turns:
         print_line(f"  > {turn.line}\n  {' / '.join(split_bubbles(turn.answer))}")
-    print_line(
-        _(
-            "If these make no sense, training will give the person's tone, but not "
-            "sense. Choose a larger base with --base or --time."
-        )
+    say(
+        "If these make no sense, training will give the person's tone, but not "
+        "sense. Choose a larger base with --base or --time."
     )
 
 
@@ -332,11 +322,9 @@ def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
         with show_waiting(_("Asking the new model")):
             turns = answer_tuned(data, model, workspace=workspace)
     except ChatExportError as error:
-        print_line(
-            _(
-                "warning: The new model could not answer: {error}",
-                error=error_text(error),
-            )
+        say(
+            "warning: The new model could not answer: {error}",
+            error=error_text(error),
         )
         return
     if turns:
@@ -363,18 +351,16 @@ def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> st
     def confirm_upload(host: str, estimate: Any) -> bool:
         hosts.append(host)
         examples = ngettext("{count} example", "{count} examples", estimate.examples)
-        print_line(
-            ngettext(
-                "This uploads {examples}, about {tokens} tokens ({billed} billed over "
-                "{count} epoch), to {host}.",
-                "This uploads {examples}, about {tokens} tokens ({billed} billed over "
-                "{count} epochs), to {host}.",
-                estimate.epochs,
-                examples=examples,
-                tokens=estimate.tokens,
-                billed=estimate.billed_tokens,
-                host=host,
-            )
+        say_count(
+            "This uploads {examples}, about {tokens} tokens ({billed} billed over "
+            "{count} epoch), to {host}.",
+            "This uploads {examples}, about {tokens} tokens ({billed} billed over "
+            "{count} epochs), to {host}.",
+            estimate.epochs,
+            examples=examples,
+            tokens=estimate.tokens,
+            billed=estimate.billed_tokens,
+            host=host,
         )
         msg = f"Nothing was sent. Add --yes to agree to the upload to {host}."
         refusal = TrainingBudgetError(msg)
@@ -386,26 +372,20 @@ def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> st
             if not isinstance(event, StoppedEvent):
                 display(event)
             elif event.outcome == "nothing sent":
-                print_line(_("Nothing was sent."))
+                say("Nothing was sent.")
             elif event.job_id is None:
-                print_line(
-                    _(
-                        "If {host} created the job, you may be billed for it.",
-                        host=hosts[0],
-                    )
+                say(
+                    "If {host} created the job, you may be billed for it.",
+                    host=hosts[0],
                 )
-                print_line(_("Run the same command again to find it."))
+                say("Run the same command again to find it.")
             else:
-                print_line(
-                    _(
-                        "Job {job} is still running on {host} and may be billed.",
-                        job=event.job_id,
-                        host=hosts[0],
-                    )
+                say(
+                    "Job {job} is still running on {host} and may be billed.",
+                    job=event.job_id,
+                    host=hosts[0],
                 )
-                print_line(
-                    _("Run the same command again to wait for it, or cancel it there.")
-                )
+                say("Run the same command again to wait for it, or cancel it there.")
 
         return train_remotely(
             data, base, url, confirm=confirm_upload, on_event=on_event
