@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from langchain_chatexports._progress import estimated_duration
 from langchain_chatexports._translation import _, number
 from langchain_chatexports.cli._console import (
     ProgressDisplay,
@@ -31,8 +30,7 @@ from langchain_chatexports.local_server import (
 from langchain_chatexports.workflows.bases import (
     download_base,
     language_warning,
-    measure_speed,
-    training_seconds,
+    training_duration,
 )
 from langchain_chatexports.workflows.train import explain_wait, format_progress
 from langchain_chatexports.workflows.training_events import (
@@ -49,9 +47,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 class TrainingDisplay(ProgressDisplay):
     """Prints the events of a job, and its steps as a bar or as lines."""
 
-    def __init__(self, workspace: Workspace | None = None) -> None:
+    def __init__(self, workspace: Workspace | None = None, *, host: str = "") -> None:
         super().__init__()
         self._options = [] if workspace is None else data_dir_options(workspace)
+        self._host = host
         self._last_line = 0.0
 
     def __call__(self, event: TrainingEvent) -> None:
@@ -65,7 +64,10 @@ class TrainingDisplay(ProgressDisplay):
                 self.wait(_("Loading the base and the examples"))
         else:
             self.pause()
-            self._show_stopped(event)
+            if self._host:
+                self._show_left(event)
+            else:
+                self._show_stopped(event)
 
     def _show_step(self, event: StepEvent) -> None:
         if self.update(event.step, event.total, str(event)):
@@ -93,6 +95,21 @@ class TrainingDisplay(ProgressDisplay):
         print_line(
             f"  {command_line('models', '--delete', event.job_id, *self._options)}"
         )
+
+    def _show_left(self, event: StoppedEvent) -> None:
+        """Print what goes on at another server."""
+        if event.outcome == "nothing sent":
+            say("Nothing was sent.")
+        elif event.job_id is None:
+            say("If {host} created the job, you may be billed for it.", host=self._host)
+            say("Run the same command again to find it.")
+        else:
+            say(
+                "Job {job} is still running on {host} and may be billed.",
+                job=event.job_id,
+                host=self._host,
+            )
+            say("Run the same command again to wait for it, or cancel it there.")
 
 
 def select_base(
@@ -148,10 +165,7 @@ def print_base(
         parts.append(_("license: {license}", license=base.license))
     if examples and (conversion := conversion_text(base)):
         parts.append(conversion)
-    seconds = training_seconds(base, examples, workspace) if examples else None
-    if seconds is not None:
-        is_measured = measure_speed(workspace) is not None if workspace else False
-        duration = estimated_duration(seconds, is_measured=is_measured)
+    if workspace and (duration := training_duration(base, examples, workspace)):
         parts.append(_("trains in {duration}", duration=duration))
     print_line(", ".join(parts))
     if warning := language_warning(base, language):

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from langchain_chatexports._progress import estimated_duration
 from langchain_chatexports._translation import _
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._console import (
@@ -51,8 +50,7 @@ from langchain_chatexports.personas.talk import CORRECTED, ChatSettings, Talk
 from langchain_chatexports.workflows.bases import (
     choose_chat_base,
     estimate_speed,
-    measure_speed,
-    training_seconds,
+    training_duration,
 )
 from langchain_chatexports.workflows.memory import open_memory
 from langchain_chatexports.workflows.remote_training import THIS_MACHINE, get_host
@@ -347,16 +345,14 @@ def _suggest_training(
     ai: list[str],
     chats: ChatOptions,
 ) -> None:
-    seconds = training_seconds(find_base(speaker.base), speaker.examples, workspace)
-    if seconds is None:
-        say("To train a model of this person:")
-    else:
-        is_measured = measure_speed(workspace) is not None
-        duration = estimated_duration(seconds, is_measured=is_measured)
+    base = find_base(speaker.base)
+    if duration := training_duration(base, speaker.examples, workspace):
         say("To train a model of this person in {duration}:", duration=duration)
+    else:
+        say("To train a model of this person:")
     names = [word for name in ai for word in ("--ai", name)]
-    base = [] if speaker.base is None else ["--base", speaker.base]
-    line = command_line("finetune", *exports, *names, *chats.to_arguments(), *base)
+    named = [] if speaker.base is None else ["--base", speaker.base]
+    line = command_line("finetune", *exports, *names, *chats.to_arguments(), *named)
     print_line(f"  {line}")
 
 

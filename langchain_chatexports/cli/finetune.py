@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +53,7 @@ from langchain_chatexports.exceptions import (
 )
 from langchain_chatexports.local_server import Model, Workspace, find_base
 from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.bases import (
     choose_base,
     detect_language,
@@ -61,6 +63,7 @@ from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.remote_training import (
     OPENAI_URL,
     get_api_key,
+    get_host,
     train_remotely,
 )
 from langchain_chatexports.workflows.talk import (
@@ -72,7 +75,6 @@ from langchain_chatexports.workflows.train import find_earlier_model, train
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
-    StoppedEvent,
     TrainingEvent,
 )
 
@@ -290,16 +292,23 @@ def _print_earlier_model(data: TrainingData, workspace: Workspace) -> None:
         )
 
 
+def _ask(waiting: str, ask: Callable[[], list[Turn]]) -> list[Turn] | None:
+    """Return a model's answers; `None`, with a warning, if it could not answer."""
+    try:
+        with show_waiting(waiting):
+            return ask()
+    except ChatExportError as error:
+        say("warning: The model could not answer: {error}", error=error_text(error))
+        return None
+
+
 def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) -> None:
     """Print what the base answers before it is trained."""
-    try:
-        with show_waiting(_("Asking the base before it is trained")):
-            turns = answer_untrained(data, base, workspace=workspace)
-    except ChatExportError as error:
-        say(
-            "warning: The untrained base could not answer: {error}",
-            error=error_text(error),
-        )
+    turns = _ask(
+        _("Asking the base before it is trained"),
+        lambda: answer_untrained(data, base, workspace=workspace),
+    )
+    if turns is None:
         return
     if not turns:
         say(
@@ -318,21 +327,16 @@ def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) 
 
 def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
     """Print what the new model answers, beside what the person wrote."""
-    try:
-        with show_waiting(_("Asking the new model")):
-            turns = answer_tuned(data, model, workspace=workspace)
-    except ChatExportError as error:
-        say(
-            "warning: The new model could not answer: {error}",
-            error=error_text(error),
-        )
+    turns = _ask(
+        _("Asking the new model"),
+        lambda: answer_tuned(data, model, workspace=workspace),
+    )
+    if not turns:
         return
-    if turns:
-        print_line(
-            _("The new model answers messages that it has not seen:")
-            if data.validation
-            else _("The new model answers messages from its training:")
-        )
+    if data.validation:
+        say("The new model answers messages that it has not seen:")
+    else:
+        say("The new model answers messages from its training:")
     for turn, asked in zip(turns, sample_replies(data), strict=True):
         said = " / ".join(split_bubbles(asked.reply))
         answer = " / ".join(split_bubbles(turn.answer))
@@ -346,10 +350,7 @@ def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
 
 
 def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> str:
-    hosts: list[str] = []
-
     def confirm_upload(host: str, estimate: Any) -> bool:
-        hosts.append(host)
         examples = ngettext("{count} example", "{count} examples", estimate.examples)
         say_count(
             "This uploads {examples}, about {tokens} tokens ({billed} billed over "
@@ -366,27 +367,5 @@ def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> st
         refusal = TrainingBudgetError(msg)
         return confirm(_("Upload?"), yes=yes, refusal=refusal)
 
-    with TrainingDisplay() as display:
-
-        def on_event(event: Any) -> None:
-            if not isinstance(event, StoppedEvent):
-                display(event)
-            elif event.outcome == "nothing sent":
-                say("Nothing was sent.")
-            elif event.job_id is None:
-                say(
-                    "If {host} created the job, you may be billed for it.",
-                    host=hosts[0],
-                )
-                say("Run the same command again to find it.")
-            else:
-                say(
-                    "Job {job} is still running on {host} and may be billed.",
-                    job=event.job_id,
-                    host=hosts[0],
-                )
-                say("Run the same command again to wait for it, or cancel it there.")
-
-        return train_remotely(
-            data, base, url, confirm=confirm_upload, on_event=on_event
-        )
+    with TrainingDisplay(host=get_host(url)) as display:
+        return train_remotely(data, base, url, confirm=confirm_upload, on_event=display)

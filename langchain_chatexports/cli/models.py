@@ -33,7 +33,7 @@ from langchain_chatexports.cli._training import (
     state_name,
 )
 from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import Job, Model, State, Workspace
+from langchain_chatexports.local_server import Model, State, Workspace
 from langchain_chatexports.workflows import models as workflow
 from langchain_chatexports.workflows.models import LocalData
 from langchain_chatexports.workflows.train import format_progress
@@ -97,13 +97,18 @@ def models(
         chatexports models --delete NAME
     """
     workspace = Workspace(data_dir)
-    changes = [
-        _rename(workspace, *rename) if rename else None,
-        _set_strength(workspace, *strength) if strength else None,
-        *(_change(workspace.jobs.pause(job)) for job in pause or ()),
-        *(_change(workspace.jobs.resume(job)) for job in resume or ()),
-        *(_change(workspace.jobs.cancel(job)) for job in cancel or ()),
-    ]
+    if rename:
+        _rename(workspace, *rename)
+    if strength:
+        _set_strength(workspace, *strength)
+    for change, jobs in (
+        (workspace.jobs.pause, pause),
+        (workspace.jobs.resume, resume),
+        (workspace.jobs.cancel, cancel),
+    ):
+        for job in map(change, jobs or ()):
+            print_line(f"{job.id}: {state_name(job.state)}")
+    has_changed = rename or strength or pause or resume or cancel
     if delete_everything:
         _delete_everything(workspace, index_dir, yes=yes)
     elif delete:
@@ -112,11 +117,11 @@ def models(
         print_wait(workspace.snapshot())
     if as_json:
         _print_json(workflow.list_data(workspace, index_dir))
-    elif not (delete or delete_everything or any(changes)):
+    elif not (delete or delete_everything or has_changed):
         _show(workflow.list_data(workspace, index_dir), workspace)
 
 
-def _rename(workspace: Workspace, name: str, label: str) -> bool:
+def _rename(workspace: Workspace, name: str, label: str) -> None:
     model = workspace.models.match(name)[0].name
     workspace.models.rename(model, label)
     print_line(
@@ -124,19 +129,12 @@ def _rename(workspace: Workspace, name: str, label: str) -> bool:
         if label.strip()
         else _("{model}: label cleared", model=model)
     )
-    return True
 
 
-def _set_strength(workspace: Workspace, name: str, strength: float) -> bool:
+def _set_strength(workspace: Workspace, name: str, strength: float) -> None:
     model = workspace.models.match(name)[0].name
     workspace.models.set_strength(model, strength)
     say("{model}: strength {strength}", model=model, strength=number(strength))
-    return True
-
-
-def _change(job: Job) -> bool:
-    print_line(f"{job.id}: {state_name(job.state)}")
-    return True
 
 
 def _print_json(data: LocalData) -> None:

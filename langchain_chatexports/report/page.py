@@ -130,7 +130,7 @@ def describe_habits(report: ExportReport) -> list[Sentence]:
                     "The median delay is {delay}, the mean answer {messages} "
                     "messages long (answers: {count}).",
                     delay=duration(habit.median_delay),
-                    messages=round(habit.messages_per_answer, 1),
+                    messages=round(habit.messages_per_answer or 0, 1),
                     count=habit.answers,
                 )
             )

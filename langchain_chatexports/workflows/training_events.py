@@ -78,17 +78,6 @@ class MessageEvent:
 
 
 @dataclass(frozen=True)
-class TrainingProgress:
-    """The progress of a job."""
-
-    steps: list[StepEvent]
-    phase: str = ""
-    """The phase before the first step: `libraries` or `base`."""
-
-    seconds_left: float | None = None
-
-
-@dataclass(frozen=True)
 class StoppedEvent:
     """Waiting was interrupted; the exception is raised after this event."""
 

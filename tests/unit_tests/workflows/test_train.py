@@ -38,7 +38,6 @@ from langchain_chatexports.workflows.training_events import (
     MessageEvent,
     StepEvent,
     StoppedEvent,
-    TrainingProgress,
 )
 from tests.unit_tests.builders.local_jobs import count_steps
 from tests.unit_tests.builders.openai_server import OpenAIServer
@@ -287,7 +286,8 @@ def running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Any:
             seen, found = event.number, reader.read(event)
             if isinstance(found, StepEvent):
                 steps.append(found)
-        return TrainingProgress(steps, reader.phase, reader.seconds_left_at(now))
+        left = reader.seconds_left_at(now)
+        return SimpleNamespace(steps=steps, phase=reader.phase, seconds_left=left)
 
     return add
 
