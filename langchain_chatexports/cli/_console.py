@@ -163,12 +163,15 @@ def stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def confirm(question: str, *, yes: bool, refusal: ChatExportError) -> bool:
-    """Ask whether to continue, unless `--yes` was given."""
+def confirm(question: str, *, yes: bool, refusal: str) -> bool:
+    """Ask whether to continue, unless `--yes` was given.
+
+    Without a terminal, the refusal is raised as an error.
+    """
     if yes:
         return True
     if not stdin_is_terminal():
-        raise refusal
+        raise ChatExportError(refusal)
     words = {"y": True, "yes": True, "n": False, "no": False, "": False}
     words |= {_("y"): True, _("yes"): True, _("n"): False, _("no"): False}
     while True:

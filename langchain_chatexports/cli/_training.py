@@ -32,6 +32,7 @@ from langchain_chatexports.workflows.bases import (
     language_warning,
     training_duration,
 )
+from langchain_chatexports.workflows.models import not_deleted
 from langchain_chatexports.workflows.train import explain_wait, format_progress
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
@@ -134,7 +135,7 @@ def _is_downloaded(base: Base, *, yes: bool) -> bool:
     if not base.needs_download():
         return True
     # Without a terminal, only local bases are proposed, so this never raises.
-    if not confirm(_("Download it?"), yes=yes, refusal=LocalServerError("")):
+    if not confirm(_("Download it?"), yes=yes, refusal=""):
         return False
     try:
         download_base(base, show_progress)
@@ -195,6 +196,17 @@ def state_name(state: State) -> str:
         State.CANCELLED: _("cancelled"),
     }
     return names[state]
+
+
+def confirm_deletion(question: str, *, yes: bool) -> bool:
+    """Ask whether to delete, after what would not be deleted."""
+    if not yes:
+        print_line(not_deleted())
+    refusal = _("Nothing was deleted. Add --yes to agree.")
+    if confirm(question, yes=yes, refusal=refusal):
+        return True
+    say("Nothing was deleted.")
+    return False
 
 
 def print_wait(snapshot: Snapshot) -> None:

@@ -39,7 +39,6 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.cli._replies import show_replies, write_json
 from langchain_chatexports.cli._training import print_base, select_base
-from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import (
     Model,
     NotFoundError,
@@ -276,9 +275,10 @@ def _confirm_sending(base_url: str, *, yes: bool) -> bool:
     host = get_host(base_url)
     if host in THIS_MACHINE:
         return True
-    refusal = ChatExportError(
-        f"This would send messages from your exports to {host}. Nothing was sent. "
-        "Add --yes to agree."
+    refusal = _(
+        "This would send messages from your exports to {host}. Nothing was sent. "
+        "Add --yes to agree.",
+        host=host,
     )
     question = _(
         "Send messages from your exports to {host} with each prompt?", host=host

@@ -48,8 +48,6 @@ from langchain_chatexports.cli._training import (
 from langchain_chatexports.datasets.splits import MIN_EXAMPLES as MIN_SPLIT_EXAMPLES
 from langchain_chatexports.exceptions import (
     ChatExportError,
-    LocalServerError,
-    TrainingBudgetError,
 )
 from langchain_chatexports.local_server import Model, Workspace, find_base
 from langchain_chatexports.personas.reply_limits import split_bubbles
@@ -261,15 +259,16 @@ def _choose_base(
             choice.limit,
             option=option,
         )
-        msg = f"Nothing was trained. Add {option}, or allow more time."
-        refusal = LocalServerError(msg)
+        refusal = _(
+            "Nothing was trained. Add {option}, or allow more time.", option=option
+        )
         question = ngettext(
             "Train on the newest one only?",
             "Train on the newest {count} only?",
             choice.limit,
         )
         if not confirm(question, yes=yes, refusal=refusal):
-            raise refusal
+            raise ChatExportError(refusal)
     return base, choice.limit
 
 
@@ -363,8 +362,9 @@ def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> st
             billed=estimate.billed_tokens,
             host=host,
         )
-        msg = f"Nothing was sent. Add --yes to agree to the upload to {host}."
-        refusal = TrainingBudgetError(msg)
+        refusal = _(
+            "Nothing was sent. Add --yes to agree to the upload to {host}.", host=host
+        )
         return confirm(_("Upload?"), yes=yes, refusal=refusal)
 
     with TrainingDisplay(host=get_host(url)) as display:

@@ -11,7 +11,6 @@ import typer
 from langchain_chatexports._translation import _
 from langchain_chatexports.cli._console import (
     command_line,
-    confirm,
     print_line,
     say,
     say_count,
@@ -25,11 +24,10 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.cli._training import confirm_deletion
 from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.workflows import delete_remaining
 from langchain_chatexports.workflows import forget as forget_names
-from langchain_chatexports.workflows.models import not_deleted
 from langchain_chatexports.workflows.removal import RemainingCopy
 
 
@@ -119,10 +117,8 @@ def _delete_remaining(
         deletion = f"{command_line('models', '--delete')} NAME"
         say("To delete these, add --yes, or run: {command}", command=deletion)
         return
-    if not yes:
-        print_line(not_deleted())
     question = _("Delete these, with their jobs and examples?")
-    if confirm(question, yes=yes, refusal=LocalServerError(question)):
+    if confirm_deletion(question, yes=yes):
         for copy in delete_remaining(remaining, workspace):
             say("Deleted {name}", name=copy.id)
         say("To replace a model, train again on the remaining examples.")

@@ -11,7 +11,6 @@ from typing import Annotated
 from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.cli._console import (
     command_line,
-    confirm,
     print_json,
     print_line,
     say,
@@ -28,11 +27,11 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.cli._training import (
     chat_command,
+    confirm_deletion,
     megabytes,
     print_wait,
     state_name,
 )
-from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import Model, State, Workspace
 from langchain_chatexports.workflows import models as workflow
 from langchain_chatexports.workflows.models import LocalData
@@ -220,18 +219,11 @@ def _delete(names: Sequence[str], workspace: Workspace, *, yes: bool) -> None:
         "Delete {names}, and examples that no other job uses?",
         names=", ".join(full_names),
     )
-    if not yes:
-        print_line(workflow.not_deleted())
-    if not confirm(question, yes=yes, refusal=_create_refusal()):
-        say("Nothing was deleted.")
+    if not confirm_deletion(question, yes=yes):
         return
     for name in full_names:
         workspace.delete(name)
         say("Deleted {name}", name=name)
-
-
-def _create_refusal() -> LocalServerError:
-    return LocalServerError("Nothing was deleted. Add --yes to agree.")
 
 
 def _delete_everything(
@@ -247,10 +239,7 @@ def _delete_everything(
             len(data.bases),
             size=megabytes(size),
         )
-    if not yes:
-        print_line(workflow.not_deleted())
-    if not confirm(_("Delete everything?"), yes=yes, refusal=_create_refusal()):
-        say("Nothing was deleted.")
+    if not confirm_deletion(_("Delete everything?"), yes=yes):
         return
     workflow.delete_everything(workspace, index_dir)
     say("Deleted.")

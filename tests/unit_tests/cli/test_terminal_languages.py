@@ -12,7 +12,6 @@ from langchain_chatexports.cli import _console
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli.app import CATALOGS
 from langchain_chatexports.datasets.replies import EarlierReply
-from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.personas.talk import Talk, Turn
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.local_jobs import count_steps, serve_locally
@@ -152,8 +151,7 @@ def test_yes_and_no_are_understood(
     answers = iter(["?", yes[language], "n", "y", ""])
     monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
     monkeypatch.setattr(_console, "stdin_is_terminal", lambda: True)
-    refusal = ChatExportError("Refused.")
-    said = [_console.confirm("?", yes=False, refusal=refusal) for _ in range(4)]
+    said = [_console.confirm("?", yes=False, refusal="Refused.") for _ in range(4)]
     assert said == [True, False, True, False]
 
 
