@@ -232,6 +232,20 @@ def test_disk_space_is_checked(
     assert not workspace.data_dir.exists()
 
 
+def test_a_full_disk_ends_the_wait(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise DiskFullError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace, "sweep", fail)
+        with pytest.raises(DiskFullError, match="continues from its last save"):
+            train(data(), workspace=workspace)
+    _resumed, *events = train_and_collect(workspace)
+    assert str(events[-1]).startswith("step ")
+
+
 def test_earlier_model_is_found(workspace: Workspace) -> None:
     assert find_earlier_model(data(), workspace) is None
     model = train(data(), workspace=workspace)
