@@ -220,12 +220,17 @@ def show_progress(
 
 
 @contextmanager
-def show_waiting(text: str) -> Iterator[None]:
-    """Show in a terminal what the block is doing, and for how long."""
+def show_waiting(text: str, *, after: float = 0.0) -> Iterator[None]:
+    """Show in a terminal what the block is doing, and for how long.
+
+    Nothing is shown in the first `after` seconds.
+    """
     started = time.monotonic()
 
     def render() -> RenderableType:
         seconds = time.monotonic() - started
+        if seconds < after:
+            return ""
         return _create_bar(
             0, None, _("{text} … {seconds} s", text=text, seconds=round(seconds))
         )

@@ -65,9 +65,9 @@ def status(
     print_wait(data.snapshot)
     stored = [part for part in parts if part[1]]
     if stored:
+        header = (_("on this disk, and how to delete it"), _("size"))
         rows = [(what, megabytes(size)) for what, size, _how in stored]
-        notes = (_("to delete it: {how}", how=how) for *_size, how in stored)
-        show_rows([(_("on this disk"), _("size")), *rows], notes)
+        show_rows([header, *rows], [how for *_size, how in stored])
     show(_("Free: {size} GB", size=number(free / 1e9, 1)))
 
 
