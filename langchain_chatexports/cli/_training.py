@@ -48,10 +48,9 @@ _SECONDS_BETWEEN_LINES = 10.0
 class TrainingDisplay(ProgressDisplay):
     """Prints the events of a job, and its steps as a bar or as lines."""
 
-    def __init__(self, workspace: Workspace | None = None, *, host: str = "") -> None:
+    def __init__(self, workspace: Workspace | None = None) -> None:
         super().__init__()
         self._options = [] if workspace is None else data_dir_options(workspace)
-        self._host = host
         self._last_line = 0.0
 
     def __call__(self, event: TrainingEvent) -> None:
@@ -65,7 +64,7 @@ class TrainingDisplay(ProgressDisplay):
                 self.wait(_("Loading the base and the examples"))
         else:
             self.pause()
-            if self._host:
+            if event.host:
                 self._show_left(event)
             else:
                 self._show_stopped(event)
@@ -102,13 +101,13 @@ class TrainingDisplay(ProgressDisplay):
         if event.outcome == "nothing sent":
             say("Nothing was sent.")
         elif event.job_id is None:
-            say("If {host} created the job, you may be billed for it.", host=self._host)
+            say("If {host} created the job, you may be billed for it.", host=event.host)
             say("Run the same command again to find it.")
         else:
             say(
                 "Job {job} is still running on {host} and may be billed.",
                 job=event.job_id,
-                host=self._host,
+                host=event.host,
             )
             say("Run the same command again to wait for it, or cancel it there.")
 

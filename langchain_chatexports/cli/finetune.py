@@ -61,7 +61,6 @@ from langchain_chatexports.workflows.prepare import prepare
 from langchain_chatexports.workflows.remote_training import (
     OPENAI_URL,
     get_api_key,
-    get_host,
     train_remotely,
 )
 from langchain_chatexports.workflows.talk import (
@@ -367,5 +366,5 @@ def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> st
         )
         return confirm(_("Upload?"), yes=yes, refusal=refusal)
 
-    with TrainingDisplay(host=get_host(url)) as display:
+    with TrainingDisplay() as display:
         return train_remotely(data, base, url, confirm=confirm_upload, on_event=display)

@@ -153,13 +153,15 @@ def summarize_evaluation(evaluation: Evaluation) -> list[Sentence]:
         )
     if reason := evaluation.reasons.get("told_apart"):
         sentences.append(
-            Sentence("The detector was not measured: {reason}.", reason=reason)
+            Sentence(
+                "The detector was not measured: {reason}.", reason=Sentence(reason)
+            )
         )
     if reason := evaluation.reasons.get("matched"):
         sentences.append(
             Sentence(
                 "Whether replies are about their messages was not measured: {reason}.",
-                reason=reason,
+                reason=Sentence(reason),
             )
         )
     return sentences

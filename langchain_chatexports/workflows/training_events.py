@@ -86,6 +86,8 @@ class StoppedEvent:
     """`elsewhere`: the job continues in another process or on another server."""
 
     job: Job | None = None
+    host: str = ""
+    """The other server, if the job is not on this machine."""
 
 
 TrainingEvent: TypeAlias = "JobEvent | StepEvent | MessageEvent | StoppedEvent"
