@@ -2,7 +2,6 @@
 
 import threading
 import time
-from contextlib import nullcontext
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -193,7 +192,7 @@ def test_failed_training_says_how_to_resume(
         return iter(())
 
     monkeypatch.setattr(workspace.jobs, "follow", fail)
-    monkeypatch.setattr(TRAIN, "Queue", nullcontext)
+    monkeypatch.setattr(Queue, "start", lambda queue: queue)
     with pytest.raises(FineTuningFailedError) as caught:
         train(data(), workspace=workspace)
     assert caught.value.code == "disk_full"
