@@ -270,7 +270,7 @@ def test_upload_needs_consent_and_has_no_names(server: OpenAIServer) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_remotely(data(), *server_options, confirm=refuse, on_event=events.append)
     assert hosts == [server.base_url.split("/")[2]]
-    assert events == [StoppedEvent(None, "nothing sent")]
+    assert events == [StoppedEvent(None, "nothing sent", host=hosts[0])]
     assert server.requests == []
 
     server_options = ("tiny-1", server.base_url)
