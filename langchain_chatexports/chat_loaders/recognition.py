@@ -13,7 +13,7 @@ from zipfile import BadZipFile, ZipFile
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
 from langchain_chatexports._terminal import listing
-from langchain_chatexports._translation import Sentence
+from langchain_chatexports._translation import Sentence, _
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
 from langchain_chatexports.chat_loaders.date_order import DateOrder
@@ -141,7 +141,7 @@ class Export:
 
     def __str__(self) -> str:
         """Return the paths and the format for display."""
-        return f"{', '.join(map(str, self.paths))}: {self.format}"
+        return f"{', '.join(map(str, self.paths))}: {_(self.format)}"
 
 
 _RecognizedPath: TypeAlias = tuple[type[ChatExportLoader], Path]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from langchain_chatexports._files import write_atomic
 from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.report.figures import (
     DialogueFigures,
@@ -98,27 +99,53 @@ def _zone(report: ExportReport) -> str:
     return f"Time zone: {report.time.zone}."
 
 
-def describe_habits(report: ExportReport) -> list[str]:
+def describe_habits(report: ExportReport) -> list[Sentence]:
     """Return how the person answers as sentences, with what they rest on."""
     hours = report.time.ai_by_hour
-    person = next((p.name for p in report.people if p.is_ai), "The person")
+    names = (p.name for p in report.people if p.is_ai)
+    person = next(names, Sentence("The person"))
     sentences = []
     for habit in report.habits:
-        scope = "in groups" if habit.is_group else "in chats of two"
-        text = (
-            f"{person} answers {habit.answers / habit.occasions:.0%} of what others "
-            f"write {scope} ({number(habit.occasions)} times)"
+        values = {
+            "person": person,
+            "share": f"{habit.answers / habit.occasions:.0%}",
+            "count": habit.occasions,
+        }
+        sentences.append(
+            Sentence(
+                "{person} answers {share} of what others write in groups ({count} "
+                "times).",
+                **values,
+            )
+            if habit.is_group
+            else Sentence(
+                "{person} answers {share} of what others write in chats of two "
+                "({count} times).",
+                **values,
+            )
         )
         if habit.median_delay is not None:
-            text += (
-                f", after {duration(habit.median_delay)} (median), in "
-                f"{habit.messages_per_answer:.1f} messages "
-                f"({plural(habit.answers, 'answer')})"
+            sentences.append(
+                Sentence(
+                    "The median delay is {delay}, the mean answer {messages} "
+                    "messages long (answers: {count}).",
+                    delay=duration(habit.median_delay),
+                    messages=round(habit.messages_per_answer or 0, 1),
+                    count=habit.answers,
+                )
             )
-        sentences.append(f"{text}.")
     if sentences and any(hours):
-        hour, count = hours.index(max(hours)), plural(sum(hours), "message")
-        sentences.append(f"{person} writes most at {hour} h (of {count}).")
+        hour = hours.index(max(hours))
+        sentences.append(
+            Sentence(
+                "{person} writes most from {start} to {end} o'clock (messages: "
+                "{count}).",
+                person=person,
+                start=hour,
+                end=hour + 1,
+                count=sum(hours),
+            )
+        )
     return sentences
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from langchain_chatexports._files import write_atomic
 from langchain_chatexports._progress import time_left
+from langchain_chatexports._translation import _
 from langchain_chatexports.evaluation.answers import Progress
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
@@ -37,10 +38,10 @@ class StageEvent:
 
     def __str__(self) -> str:
         """Return the stage and the remaining time as text."""
-        seconds = self.seconds_left
-        if seconds is None:
-            return self.name
-        return f"{self.name}, {time_left(seconds)} in total"
+        name = ": ".join(map(_, self.name.split(": ")))
+        if self.seconds_left is None:
+            return name
+        return f"{name}, {time_left(self.seconds_left)}"
 
 
 def evaluate_model(
@@ -72,7 +73,7 @@ def evaluate_model(
     workspace = workspace or Workspace()
     tuned = workspace.models.match(model)[0]
     data = load_model_data(workspace, tuned)
-    on_event(StageEvent(f"starting {tuned.name}", 0, 1, None))
+    on_event(StageEvent(_("Loading the model"), 0, 1, None))
     with (
         LocalServer(tuned.base, data_dir=workspace.data_dir, runs_jobs=False) as server,
         OpenAI(

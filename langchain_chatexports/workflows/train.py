@@ -21,6 +21,7 @@ from langchain_chatexports.exceptions import (
     TrainingDataError,
 )
 from langchain_chatexports.local_server import (
+    DiskFullError,
     InvalidExamplesError,
     Job,
     Model,
@@ -85,11 +86,16 @@ def train(
     reader = EventReader()
     try:
         emit(event)
-        with Queue(workspace):
+        with Queue(workspace) as running:
+            full = running.disk_is_full
             try:
-                for stored in workspace.jobs.follow(event.job_id, after=after):
+                for stored in workspace.jobs.follow(
+                    event.job_id, after=after, stop=full
+                ):
                     if (converted := reader.read(stored)) is not None:
                         emit(converted)
+                if full.is_set():
+                    raise _full_disk_error(workspace)
             except (KeyboardInterrupt, SystemExit):
                 if is_ours:
                     pause_job(workspace, event.job_id)
@@ -230,6 +236,15 @@ def _get_model(workspace: Workspace, job_id: str) -> Model:
                 job=job_id,
             )
     raise LocalServerError(msg)
+
+
+def _full_disk_error(workspace: Workspace) -> DiskFullError:
+    msg = Sentence(
+        "The disk with {path} is full, so training stopped. Free some space, and run "
+        "the same command again: it continues from its last save.",
+        path=workspace.data_dir,
+    )
+    return DiskFullError(msg)
 
 
 def _failure(job: Job) -> FineTuningFailedError:

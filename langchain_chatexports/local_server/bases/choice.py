@@ -130,7 +130,7 @@ def propose_base(
             size=best.download_text(),
             license=best.license,
         )
-        msg += f"{smaller}\n  --base FILE.gguf"
+        msg += f"{smaller}\n  --base {_('FILE')}.gguf"
         raise NoBaseError(msg, language)
     base, duration = find_best(local_bases)
     return BaseChoice(

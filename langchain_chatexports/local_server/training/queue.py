@@ -76,6 +76,8 @@ class Queue:
         self._stopping = threading.Event()
         self._hurrying = threading.Event()
         self._thread: threading.Thread | None = None
+        self.disk_is_full = threading.Event()
+        """Set while the disk is so full that not even a job's end can be written."""
 
     def start(self) -> Self:
         """Offer to run the jobs.
@@ -122,6 +124,11 @@ class Queue:
                     if lock.acquire():
                         self._serve()
                 self._stopping.wait(_ELECTION_SECONDS)
+            except DiskFullError:
+                if not self.disk_is_full.is_set():
+                    logger.error("The disk is full: jobs wait until some is free")  # noqa: TRY400 - as below
+                self.disk_is_full.set()
+                self._stopping.wait(_RETRY_SECONDS)
             except Exception as error:  # noqa: BLE001 - the disk may become free.
                 logger.error(  # noqa: TRY400 - a traceback can quote paths of a user.
                     "The queue failed with %s and will try again", type(error).__name__
@@ -131,6 +138,7 @@ class Queue:
     def _serve(self) -> None:
         """Run the jobs, as the only process that does."""
         self._take_over()
+        self.disk_is_full.clear()
         seen = None
         with self._workspace.versions() as versions:
             while not self._stopping.is_set():

@@ -60,7 +60,7 @@ def test_terminal_table_fits_80_columns(found: Evaluation) -> None:
 
 
 def test_page_begins_with_headline(found: Evaluation, page: str) -> None:
-    text = summarize_evaluation(found)
+    text = " ".join(summarize_evaluation(found))
     assert text.startswith(
         "23 of 40 correct (20 expected by chance): you could not tell"
     )
@@ -81,7 +81,7 @@ def test_page_has_charts_and_blind_test(page: str) -> None:
 
 def test_missing_measure_is_explained() -> None:
     result = run(conversations=5)
-    assert "The detector was not" in summarize_evaluation(result)
+    assert "The detector was not" in " ".join(summarize_evaluation(result))
     assert render_evaluation_page(result).count("<svg") == 1
 
 

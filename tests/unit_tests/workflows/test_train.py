@@ -2,7 +2,6 @@
 
 import threading
 import time
-from contextlib import nullcontext
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -36,7 +35,6 @@ from langchain_chatexports.workflows.training_events import (
     MessageEvent,
     StepEvent,
     StoppedEvent,
-    TrainingProgress,
 )
 from tests.unit_tests.builders.local_jobs import count_steps
 from tests.unit_tests.builders.openai_server import OpenAIServer
@@ -181,7 +179,7 @@ def test_failed_training_says_how_to_resume(
         return iter(())
 
     monkeypatch.setattr(workspace.jobs, "follow", fail)
-    monkeypatch.setattr(TRAIN, "Queue", nullcontext)
+    monkeypatch.setattr(Queue, "start", lambda queue: queue)
     with pytest.raises(FineTuningFailedError) as caught:
         train(data(), workspace=workspace)
     assert caught.value.code == "disk_full"
@@ -220,6 +218,20 @@ def test_disk_space_is_checked(
     assert not workspace.data_dir.exists()
 
 
+def test_a_full_disk_ends_the_wait(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise DiskFullError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace, "sweep", fail)
+        with pytest.raises(DiskFullError, match="continues from its last save"):
+            train(data(), workspace=workspace)
+    _resumed, *events = train_and_collect(workspace)
+    assert str(events[-1]).startswith("step ")
+
+
 def test_earlier_model_is_found(workspace: Workspace) -> None:
     assert find_earlier_model(data(), workspace) is None
     model = train(data(), workspace=workspace)
@@ -245,7 +257,7 @@ def test_upload_needs_consent_and_has_no_names(server: OpenAIServer) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_remotely(data(), *server_options, confirm=refuse, on_event=events.append)
     assert hosts == [server.base_url.split("/")[2]]
-    assert events == [StoppedEvent(None, "nothing sent")]
+    assert events == [StoppedEvent(None, "nothing sent", host=hosts[0])]
     assert server.requests == []
 
     server_options = ("tiny-1", server.base_url)
@@ -274,7 +286,8 @@ def running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Any:
             seen, found = event.number, reader.read(event)
             if isinstance(found, StepEvent):
                 steps.append(found)
-        return TrainingProgress(steps, reader.phase, reader.seconds_left_at(now))
+        left = reader.seconds_left_at(now)
+        return SimpleNamespace(steps=steps, phase=reader.phase, seconds_left=left)
 
     return add
 

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -19,6 +20,7 @@ import pytest
 from langchain_chatexports.local_server.errors import (
     BaseMissingError,
     DataDirectoryError,
+    DiskFullError,
 )
 from langchain_chatexports.local_server.testing import train_steps
 from langchain_chatexports.local_server.training import queue as queue_module
@@ -362,6 +364,27 @@ def test_queue_goes_on_after_an_error(
         _wait_for(workspace, job, State.SUCCEEDED)
     assert "will try again" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_full_disk_is_said_until_there_is_space(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr(queue_module, "_RETRY_SECONDS", 0.01)
+    job = add_job(workspace, hyperparameters={"steps": 3})
+    sweep, is_free = workspace.sweep, threading.Event()
+
+    def sweep_if_free() -> None:
+        if not is_free.is_set():
+            raise DiskFullError
+        sweep()
+
+    monkeypatch.setattr(workspace, "sweep", sweep_if_free)
+    with Queue(workspace, train=train_steps) as queue:
+        assert queue.disk_is_full.wait(10)
+        is_free.set()
+        _wait_for(workspace, job, State.SUCCEEDED)
+        assert not queue.disk_is_full.is_set()
+    assert caplog.text.count("The disk is full") == 1
 
 
 def test_published_model_is_not_trained_again(workspace: Workspace) -> None:
