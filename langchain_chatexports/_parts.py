@@ -113,8 +113,10 @@ def _sweep(registry: Path, folders: Iterable[Path]) -> None:
 def _uptime() -> float:
     """Return for how many seconds the system has been running."""
     if sys.platform == "linux":  # Its `monotonic` stops while it is suspended.
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+        seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
+    else:
+        seconds = time.monotonic()
+    return seconds
 
 
 def _delete(path: Path) -> None:
