@@ -13,11 +13,14 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
+from langchain_chatexports.datasets.card import REASONS
+from langchain_chatexports.evaluation.contestants import TITLES
+
 PACKAGE = Path(__file__).parents[1] / "langchain_chatexports"
 PAGE = PACKAGE / "page"
 _KEYWORDS = {
-    **dict.fromkeys(("_", "Sentence", "lazy_gettext", "paragraph")),
-    **dict.fromkeys(("ngettext", "lazy_ngettext"), (1, 2)),
+    **dict.fromkeys(("_", "Sentence", "lazy_gettext", "paragraph", "say")),
+    **dict.fromkeys(("ngettext", "lazy_ngettext", "say_count"), (1, 2)),
 }
 _WIDTH = 88
 # What loaders call the reasons to skip a message, how an owner is found, and dates.
@@ -35,6 +38,22 @@ SUMMARY_WORDS = (
     *("participant", "sender in these exports", "person in these exports"),
     "conversation in these exports",
     "The reason is unknown.",
+    # The names of formats.
+    *("ChatLab export", "Discord export", "e-mail", "iMessage database"),
+    *("KakaoTalk export", "LINE export", "Messenger export", "Messenger thread file"),
+    *("Signal export", "Skype export", "Slack export", "SMS backup"),
+    *("table (Parquet, JSON Lines or CSV)", "Telegram export", "WhatsApp export"),
+    *REASONS.values(),
+    # The stages of an evaluation, its contestants and measures.
+    *("scoring", "answering", "matching", "comparing", *TITLES.values()),
+    *("tuned", "few-shot", "base", "other", "person", "the person"),
+    *("bits per byte", "told apart", "about its message", "looping", "cut off"),
+    *("another language", "quotes its prompt", "repeats a message", "answers several"),
+    *("copied phrases", "writes others' lines", "distinct replies"),
+    *("end with punctuation", "characters per message", "messages per reply"),
+    *("of several messages", "there are too few held-out dialogues"),
+    "the person's own replies could as well belong to other messages",
+    "it needs 8 different held-out messages",
 )
 
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -286,12 +285,6 @@ def parse_json_object(line: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def stack_frames(error: BaseException, count: int | None = None) -> list[str]:
-    """Return an error's stack, without its message, which can quote a chat."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{f.filename}:{f.lineno} {f.name}" for f in frames[::-1][:count]]
 
 
 def write_message(output: BinaryIO, message: dict[str, Any]) -> None:

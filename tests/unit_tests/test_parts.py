@@ -1,5 +1,6 @@
 """Incomplete files of killed processes do not stay on the disk."""
 
+import os
 import random
 import signal
 import subprocess
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports._parts import part_file, part_folder, sweep_parts
+from langchain_chatexports._parts import (
+    part_file,
+    part_folder,
+    sweep_parts,
+)
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from tests.conftest import NEEDS_SIGKILL
 
@@ -87,3 +92,14 @@ def test_only_parts_are_deleted(tmp_path: Path) -> None:
         (registry / "forged").write_text(str(keep))
     sweep_parts(tmp_path)
     assert keep.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file owners")
+def test_parts_in_another_registry_are_kept(tmp_path: Path) -> None:
+    """Another user may have created the registry's folder, so that we use our own."""
+    taken = tmp_path / "tmp" / f"chatexports-parts-{os.geteuid()}"
+    taken.mkdir(mode=0o777)
+    taken.chmod(0o777)
+    with part_file(tmp_path) as first, part_file(tmp_path) as second:
+        assert first.is_file()
+        assert second.is_file()

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._translation import _, number
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import Base, check_safe
@@ -115,20 +116,18 @@ def complete_base(
     source = read_json(directory / _SOURCE_FILE)
     if source is None or is_complete(directory, weights=weights):
         return
-    from filelock import FileLock, Timeout
-
     task = (source["file"], str(directory), weights)
     try:
-        with FileLock(directory.with_suffix(".lock"), _WAIT_SECONDS, mode=0o600):
+        with ProcessLock(directory.with_suffix(".lock")) as lock:
+            if not lock.acquire(timeout=_WAIT_SECONDS):
+                msg = f"Timed out: another process still converts {source['file']}."
+                raise LocalServerError(msg)
             if is_complete(directory, weights=weights):
                 return
             if in_child:
                 call_in_child(_convert, *task, threads=thread_count())
             else:
                 _convert_here(*task)
-    except Timeout as error:
-        msg = f"Timed out waiting for another process to convert {source['file']}."
-        raise LocalServerError(msg) from error
     except ChildProcessFailedError as error:
         msg = f"transformers cannot read {source['file']}: {error}"
         raise LocalServerError(msg) from error
