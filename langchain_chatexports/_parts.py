@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -99,13 +100,23 @@ def _sweep(registry: Path, folders: Iterable[Path]) -> None:
         with lock:
             _delete(path)
             entry.unlink(missing_ok=True)
-    if registry != _registry_path():
-        return  # Running processes are registered elsewhere.
+    started_at = time.time() - _uptime()
     for folder in folders:
-        # After a restart of the system, the registry may be empty.
+        # After a restart of the system, the registry may be empty. Newer parts may be
+        # those of a process with another registry.
         for path in Path(os.path.realpath(folder)).glob(f"{_PREFIX}*{_SUFFIX}"):
-            if path not in used:
-                _delete(path)
+            with suppress(OSError):
+                if path not in used and path.lstat().st_mtime < started_at:
+                    _delete(path)
+
+
+def _uptime() -> float:
+    """Return for how many seconds the system has been running."""
+    if sys.platform == "linux":  # Its `monotonic` stops while it is suspended.
+        seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
+    else:
+        seconds = time.monotonic()
+    return seconds
 
 
 def _delete(path: Path) -> None:

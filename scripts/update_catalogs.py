@@ -54,7 +54,7 @@ SUMMARY_WORDS = (
     *("another language", "quotes its prompt", "repeats a message", "answers several"),
     *("copied phrases", "writes others' lines", "distinct replies"),
     *("end with punctuation", "characters per message", "messages per reply"),
-    *("of several messages", "there are too few held-out dialogues"),
+    *("of several messages", "fewer than 20 dialogues are held out"),
     "the person's own replies could as well belong to other messages",
     "it needs 8 different held-out messages",
 )

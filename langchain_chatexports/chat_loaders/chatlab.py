@@ -257,7 +257,7 @@ def _read_chat(file: ExportFile, files: ExportFiles) -> _Chat:
 
 def _report_version(about: object, file: ExportFile, files: ExportFiles) -> None:
     """Report a version that may have more fields than those that are read."""
-    version = str(about.get("version", "")) if isinstance(about, dict) else ""
+    version = str(about.get("version") or "") if isinstance(about, dict) else ""
     if version and not version.startswith(_KNOWN_VERSION):
         msg = (
             f"{file.label} has version {printable(version[:20])} of ChatLab's format, "

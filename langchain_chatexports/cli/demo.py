@@ -46,7 +46,7 @@ def demo(*, data_dir: DataDir = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         say("1. Write sample chats of Tortoise and Hare")
         chats = write_imessage(Path(folder) / "chat.db")
-        data = prepare(chats, PrepareOptions(ai=(_AI,), whole=True))
+        data = prepare(chats, PrepareOptions(ai=(_AI,)))
     print_line()
     say("2. Prepare: {data}, imitating {name}. The first one:", data=data, name=_AI)
     for message in data.examples[0]["messages"][:_MAX_PREVIEW_MESSAGES]:

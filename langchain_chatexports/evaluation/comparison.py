@@ -138,7 +138,7 @@ def evaluate(
     )
     dialogues = max(answers.groups) + 1
     if dialogues < MIN_DIALOGUES:
-        reasons["told_apart"] = "there are too few held-out dialogues"
+        reasons["told_apart"] = "fewer than 20 dialogues are held out"
     progress("comparing", 1, 1)
     return Evaluation(
         created=datetime.now(UTC).isoformat(timespec="seconds"),

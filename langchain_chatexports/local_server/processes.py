@@ -98,7 +98,7 @@ def main() -> None:
         function = getattr(import_module(settings["module"]), settings["function"])
         _send({"result": function(*settings["arguments"])})
     except Exception as error:  # noqa: BLE001 - raised in the parent process.
-        _send({"error": _error_message(error), "code": error_code(error)})
+        _send({"error": error_message(error), "code": error_code(error)})
     # Do not return: the thread that reads standard input would block the exit.
     os._exit(0)
 
@@ -309,7 +309,8 @@ def error_code(error: Exception) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def _error_message(error: Exception) -> str:
+def error_message(error: Exception) -> str:
+    """Return an error's message in one line; that of another package has its class."""
     if type(error).__module__.startswith(f"{_PACKAGE}."):
         return str(error)
     if getattr(error, "errno", None) == errno.ENOSPC:

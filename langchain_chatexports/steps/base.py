@@ -51,9 +51,11 @@ _PACKAGE = "langchain_chatexports."
 
 def _sort_names(value: Any) -> Any:
     # A sorted tuple is hashable, and equal for any collection of the same names.
-    if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
-        return tuple(sorted(set(value), key=str))
-    return value
+    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+        return value
+    if not all(isinstance(name, str) for name in value):
+        return tuple(value)  # Pydantic says which one is not a name.
+    return tuple(sorted(set(value)))
 
 
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_sort_names)]

@@ -68,6 +68,8 @@ def test_parts_of_killed_process_are_deleted(tmp_path: Path) -> None:
     (registry,) = (tmp_path / "tmp").iterdir()
     for entry in registry.iterdir():
         entry.unlink()  # As after a restart of the system.
+    for part in tmp_path.glob(".chatexports-*.part"):
+        os.utime(part, (0, 0))
     write_jsonl([], tmp_path / "set.jsonl")
     assert left(tmp_path) == ["set.jsonl"]
 
@@ -103,3 +105,16 @@ def test_parts_in_another_registry_are_kept(tmp_path: Path) -> None:
     with part_file(tmp_path) as first, part_file(tmp_path) as second:
         assert first.is_file()
         assert second.is_file()
+
+
+def test_parts_of_process_with_other_temporary_folder_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its registry is in its own `TMPDIR`, as in a container or a service."""
+    other = tmp_path / "other"
+    other.mkdir()
+    with part_file(tmp_path) as file, part_folder(tmp_path) as folder:
+        monkeypatch.setattr(tempfile, "tempdir", str(other))
+        sweep_parts(tmp_path)
+        assert file.is_file()
+        assert folder.is_dir()

@@ -87,7 +87,7 @@ def _read_backup(records: list[Record], files: ExportFiles, file: ExportFile) ->
     if backup.is_legacy:
         files.report_encoding(file, LEGACY_NAME)
     count, stated = len(records) - before, backup.root.get("count", "")
-    if stated.isascii() and stated.isdecimal() and stated.lstrip("0") != str(count):
+    if stated.isascii() and stated.isdecimal() and int(stated[-9:]) != count:
         files.details["other_count"] = files.details.get("other_count", 0) + 1
         files.warn(
             f"{file.label} states another number of messages than the {count:,} it "

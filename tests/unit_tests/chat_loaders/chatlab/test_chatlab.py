@@ -231,6 +231,13 @@ def test_overlapping_exports_are_read_once(tmp_path: Path, ids: dict[str, Any]) 
     assert (summary.found, summary.kept, summary.sessions) == (8, 6, 1)
 
 
+@pytest.mark.parametrize("version", ["null", "{}", '""'])
+def test_missing_version_is_not_reported(tmp_path: Path, version: str) -> None:
+    path = write_json(tmp_path / "a.json", says("ann", "Hi"))
+    path.write_text(path.read_text().replace('"0.0.2"', version))
+    assert ChatLabChatLoader(path).inspect().details == {}
+
+
 @pytest.mark.parametrize("write", [write_json, write_lines])
 def test_newer_version_is_read_and_reported(tmp_path: Path, write: Any) -> None:
     path = write(tmp_path / "a.json", says("ann", "Hi"))

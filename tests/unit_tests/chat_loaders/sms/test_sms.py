@@ -383,6 +383,12 @@ def test_cut_file_keeps_complete_messages(tmp_path: Path) -> None:
     assert (summary.kept, dict(summary.skipped)) == (2, {"unreadable": 1})
 
 
+def test_empty_backup_has_its_count(tmp_path: Path) -> None:
+    path = tmp_path / "sms.xml"
+    path.write_bytes(backup(count=0))
+    assert SmsChatLoader(path).load() == []
+
+
 def test_wrong_count_is_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "sms.xml"
     path.write_bytes(backup(sms(), count=58))

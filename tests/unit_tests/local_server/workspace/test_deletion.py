@@ -321,6 +321,7 @@ def test_upload_of_a_killed_process_is_swept(workspace: Workspace) -> None:
     workspace.prepare()
     left = workspace.data_dir / "files" / ".chatexports-0a.part"
     left.touch(mode=0o600)
+    os.utime(left, (0, 0))  # From before the start of the system.
     with part_file(workspace.data_dir / "files") as running:
         workspace.sweep()
         assert (left.exists(), running.exists()) == (False, True)
