@@ -31,6 +31,9 @@ SUMMARY_WORDS = (
     *("system", "undated", "unreadable", "unsent"),
     *("the export", "the chat's name", "direct messages", "personal chats", "profile"),
     *("personal information", "saved messages", "sent mail", "sent messages"),
+    *("the one name in every thread", "autofill information", "delivered mail"),
+    *("titles", "first participant", "system lines", "other chats", "the name"),
+    *("role", "name", "is_from_me", "option", "the sender You", "deleted messages"),
     *("day first", "month first", "year first"),
     *("day first (a guess)", "month first (a guess)", "year first (a guess)"),
     # The subjects of names that are not found.

@@ -168,7 +168,7 @@ def chat(
         base_url=base_url,
     )
     url = target.base_url
-    check((compare and url, "--compare works only with the local server."))
+    check((compare and url, _("--compare works only with the local server.")))
     if url and (remember or target.exports) and not _confirm_sending(url, yes=yes):
         say("Nothing was sent.")
         return

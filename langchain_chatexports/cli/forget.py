@@ -69,7 +69,7 @@ def forget(
         chatexports forget --person Hare
     """
     is_empty = not person and not conversation
-    check((is_empty, "Add --person NAME or --conversation ID."))
+    check((is_empty, _("Add --person NAME or --conversation ID.")))
     # Without the extra, there may be no default directory.
     workspace = None if data_dir is None else Workspace(data_dir)
     result = forget_names(

@@ -123,7 +123,8 @@ def search(
         if opened.new_file:
             folder = opened.new_file.parent
             say("Created an index, readable only by you, in {folder}", folder=folder)
-            deletion = command_line("search", "--delete-indexes")
+            chosen = () if index_dir is None else ("--index-dir", index_dir)
+            deletion = command_line("search", "--delete-indexes", *chosen)
             say("To delete all indexes: {command}", command=deletion)
         indexed_chats = opened.index.chats()
         has_names = bool(choice.include or choice.exclude or from_)
