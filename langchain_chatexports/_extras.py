@@ -13,7 +13,6 @@ _LOCAL = (
     "peft",
     "gguf",
     "httpx",
-    "filelock",
     "platformdirs",
     "psutil",
 )

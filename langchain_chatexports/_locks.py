@@ -25,6 +25,7 @@ class ProcessLock:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._descriptor: int | None = None
+        self._process = 0
 
     def acquire(self, *, timeout: float = 0.0) -> bool:
         """Try to acquire the lock for `timeout` seconds; return whether it is held."""
@@ -37,13 +38,15 @@ class ProcessLock:
                 os.close(descriptor)
                 return False
             time.sleep(_RETRY_SECONDS)
-        self._descriptor = descriptor
+        self._descriptor, self._process = descriptor, os.getpid()
         return True
 
     def release(self) -> None:
         """Release the lock if it is held; the file is not deleted."""
         if self._descriptor is not None:
-            # Closing releases the lock on every system.
+            # Closing releases the lock, unless a fork of this process has it open.
+            if sys.platform != "win32" and self._process == os.getpid():
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 

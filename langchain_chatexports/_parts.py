@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,17 +61,19 @@ def _registered(folder: Path, *, is_folder: bool) -> Iterator[Path]:
     try:
         yield path
     finally:
-        _delete(path)
-        with suppress(OSError):
-            entry.unlink()
-        lock.release()
+        try:
+            _delete(path)
+            with suppress(OSError):
+                entry.unlink()
+        finally:  # A second signal can interrupt a deletion: the next start resumes it.
+            lock.release()
 
 
 @contextmanager
 def _locked_registry() -> Iterator[Path]:
     registry = _registry_path()
     registry.mkdir(mode=0o700, exist_ok=True)
-    if not _is_own(registry, stat.S_IFDIR):  # Of another user, who waits for our paths.
+    if not is_own(registry, stat.S_IFDIR):  # Of another user, who waits for our paths.
         registry = Path(tempfile.mkdtemp(prefix="chatexports-parts-"))
     lock = ProcessLock(registry / _LOCK)
     lock.acquire(timeout=_LOCK_TIMEOUT)
@@ -97,11 +100,23 @@ def _sweep(registry: Path, folders: Iterable[Path]) -> None:
         with lock:
             _delete(path)
             entry.unlink(missing_ok=True)
+    started_at = time.time() - _uptime()
     for folder in folders:
-        # After a restart of the system, the registry may be empty.
+        # After a restart of the system, the registry may be empty. Newer parts may be
+        # those of a process with another registry.
         for path in Path(os.path.realpath(folder)).glob(f"{_PREFIX}*{_SUFFIX}"):
-            if path not in used:
-                _delete(path)
+            with suppress(OSError):
+                if path not in used and path.lstat().st_mtime < started_at:
+                    _delete(path)
+
+
+def _uptime() -> float:
+    """Return for how many seconds the system has been running."""
+    if sys.platform == "linux":  # Its `monotonic` stops while it is suspended.
+        seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
+    else:
+        seconds = time.monotonic()
+    return seconds
 
 
 def _delete(path: Path) -> None:
@@ -109,15 +124,16 @@ def _delete(path: Path) -> None:
     if not (path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)):
         return
     with suppress(OSError):
-        if _is_own(path, stat.S_IFDIR):
+        if is_own(path, stat.S_IFDIR):
             shutil.rmtree(path, ignore_errors=True)
-        elif _is_own(path, stat.S_IFREG):
+        elif is_own(path, stat.S_IFREG):
             path.unlink()
 
 
-def _is_own(path: Path, kind: int) -> bool:
+def is_own(path: Path, kind: int) -> bool:
+    """Return whether a path is of a kind, and only this user can access it."""
     status = path.lstat()
-    is_own = sys.platform == "win32" or (
+    is_private = sys.platform == "win32" or (
         status.st_uid == os.geteuid() and not status.st_mode & 0o077
     )
-    return is_own and stat.S_IFMT(status.st_mode) == kind
+    return is_private and stat.S_IFMT(status.st_mode) == kind

@@ -22,6 +22,7 @@ _MAX_CONNECTIONS = 100
 # Afterwards a connection without a request is closed.
 _HEADER_SECONDS = 20.0
 _BACKLOG = 128
+_MAX_FRAMES = 4
 
 
 class ServerThread:
@@ -196,8 +197,12 @@ def listen(port: int = 0) -> socket.socket:
     return listener
 
 
-def log_error_location(error: BaseException, *, frames: int = 4) -> None:
-    """Log where an exception was raised, without its message, which can quote chats."""
-    stack = traceback.extract_tb(error.__traceback__)[::-1][:frames]
-    location = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in stack)
-    logger.error("%s in %s", type(error).__name__, location)
+def stack_frames(error: BaseException) -> list[str]:
+    """Return where an error was raised, without its message, which can quote a chat."""
+    frames = traceback.extract_tb(error.__traceback__)[::-1][:_MAX_FRAMES]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def log_error_location(error: BaseException) -> None:
+    """Log where an error was raised, without its message."""
+    logger.error("%s in %s", type(error).__name__, " < ".join(stack_frames(error)))

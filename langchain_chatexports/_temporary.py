@@ -1,16 +1,14 @@
 """Private temporary folders, deleted even if the process was killed."""
 
-import os
 import shutil
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from langchain_chatexports._locks import ProcessLock
-from langchain_chatexports._parts import sweep_parts
+from langchain_chatexports._parts import is_own, sweep_parts
 
 _PREFIX = "chatexports-"
 _LOCK = ".lock"
@@ -40,14 +38,12 @@ def delete_leftovers() -> None:
     """Delete what killed processes of this user left: private folders and parts."""
     sweep_parts()
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if _is_private(folder, stat.S_IFDIR) and _is_private(
-            folder / _MARKER, stat.S_IFREG
-        ):
-            lock = ProcessLock(folder / _LOCK)
-            with suppress(FileNotFoundError):  # Another process has just deleted it.
-                if lock.acquire():
-                    lock.release()
-                    _delete(folder)
+        marker, lock = folder / _MARKER, ProcessLock(folder / _LOCK)
+        with suppress(OSError):  # No folder of ours, or another process deletes it.
+            is_ours = is_own(folder, stat.S_IFDIR) and is_own(marker, stat.S_IFREG)
+            if is_ours and lock.acquire():
+                lock.release()
+                _delete(folder)
 
 
 def _delete(folder: Path) -> None:
@@ -60,18 +56,3 @@ def _delete(folder: Path) -> None:
                 with suppress(OSError):
                     path.unlink()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_private(path: Path, kind: int) -> bool:
-    """Return whether a path exists, is not a link, and only this user can access it."""
-    try:
-        status = path.lstat()
-    except OSError:
-        return False
-    if stat.S_IFMT(status.st_mode) != kind:
-        return False
-    if sys.platform == "win32":
-        is_private = True
-    else:
-        is_private = status.st_uid == os.geteuid() and not status.st_mode & 0o077
-    return is_private

@@ -1,6 +1,7 @@
 """Format text for terminals: single lines, plurals, no terminal codes."""
 
 import unicodedata
+from collections.abc import Sequence
 
 from langchain_chatexports._translation import _, number
 
@@ -11,6 +12,13 @@ _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 def plural(count: int, one: str, many: str | None = None) -> str:
     """Return a count with a noun: `1 thread`, `2,000 threads`."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def listing(names: Sequence[str], limit: int = 5) -> str:
+    """Return the first names, separated by commas, and the number of the others."""
+    others = len(names) - limit
+    listed = ", ".join(names[:limit])
+    return f"{listed} and {others} more" if others > 0 else listed
 
 
 def pad(text: str, width: int) -> str:

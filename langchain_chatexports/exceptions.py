@@ -33,7 +33,7 @@ from typing import Any
 
 from langchain_core.exceptions import LangChainException
 
-from langchain_chatexports._terminal import escaped
+from langchain_chatexports._terminal import escaped, listing
 from langchain_chatexports._translation import Sentence
 
 __all__ = [
@@ -153,14 +153,11 @@ class SenderNotFoundError(ChatExportError, ValueError):
         self.senders = dict(senders or {})
         if self.senders:
             ranked = sorted(self.senders.items(), key=lambda item: (-item[1], item[0]))
-            names = ", ".join(
-                f"{name!r} ({count})" for name, count in ranked[:_MAX_LISTED_SENDERS]
-            )
-            omitted = len(ranked) - _MAX_LISTED_SENDERS
+            names = [f"{name!r} ({count})" for name, count in ranked]
             message = Sentence(
                 "{message} Senders found: {names}.",
                 message=message,
-                names=f"{names} and {omitted} more" if omitted > 0 else names,
+                names=listing(names, _MAX_LISTED_SENDERS),
             )
         super().__init__(message, parameters=parameters)
 

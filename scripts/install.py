@@ -1,6 +1,8 @@
 """Install packages into this environment: with uv, or with pip where uv fails.
 
-Usage: python scripts/install.py [pip's options] REQUIREMENT...
+Usage: python scripts/install.py [pip's options] REQUIREMENT... [-- ...]
+
+Requirements after `--` are installed next, with options of their own.
 """
 
 import ast
@@ -9,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 # Bytecode is compiled when a module is first imported, which most never are.
@@ -18,15 +22,24 @@ PIP_INSTALL = [*PIP, "install", "--quiet", "--no-compile"]
 
 def main(arguments: list[str]) -> int:
     """Install the requirements, and return the exit code of what installed them."""
+    remaining = [*_split(arguments)]
     if uv := _find_uv():
         uv_install = [uv, "pip", "install", "--quiet", "--python", sys.executable]
         environment = {**_pip_settings_for_uv(), **os.environ}
-        if _run([*uv_install, *arguments], environment) == 0:
+        while remaining and _run([*uv_install, *remaining[0]], environment) == 0:
+            del remaining[0]
+        if not remaining:
             return 0
         print("uv could not install the packages; trying pip ...", file=sys.stderr)
     # Older versions of pip do not know dependency groups.
     _run([*PIP_INSTALL, "pip>=25.1"])
-    return _run([*PIP_INSTALL, *arguments])
+    return max(_run([*PIP_INSTALL, *requirements]) for requirements in remaining)
+
+
+def _split(arguments: list[str]) -> Iterator[list[str]]:
+    for is_separator, group in groupby(arguments, key="--".__eq__):
+        if not is_separator:
+            yield [*group]
 
 
 def _find_uv() -> str | None:

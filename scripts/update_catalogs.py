@@ -13,11 +13,14 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
+from langchain_chatexports.datasets.card import REASONS
+from langchain_chatexports.evaluation.contestants import TITLES
+
 PACKAGE = Path(__file__).parents[1] / "langchain_chatexports"
 PAGE = PACKAGE / "page"
 _KEYWORDS = {
-    **dict.fromkeys(("_", "Sentence", "lazy_gettext", "paragraph")),
-    **dict.fromkeys(("ngettext", "lazy_ngettext"), (1, 2)),
+    **dict.fromkeys(("_", "Sentence", "lazy_gettext", "paragraph", "say")),
+    **dict.fromkeys(("ngettext", "lazy_ngettext", "say_count"), (1, 2)),
 }
 _WIDTH = 88
 # What loaders call the reasons to skip a message, how an owner is found, and dates.
@@ -28,6 +31,9 @@ SUMMARY_WORDS = (
     *("system", "undated", "unreadable", "unsent"),
     *("the export", "the chat's name", "direct messages", "personal chats", "profile"),
     *("personal information", "saved messages", "sent mail", "sent messages"),
+    *("the one name in every thread", "autofill information", "delivered mail"),
+    *("titles", "first participant", "system lines", "other chats", "the name"),
+    *("role", "name", "is_from_me", "option", "the sender You", "deleted messages"),
     *("day first", "month first", "year first"),
     *("day first (a guess)", "month first (a guess)", "year first (a guess)"),
     # The subjects of names that are not found.
@@ -35,6 +41,22 @@ SUMMARY_WORDS = (
     *("participant", "sender in these exports", "person in these exports"),
     "conversation in these exports",
     "The reason is unknown.",
+    # The names of formats.
+    *("ChatLab export", "Discord export", "e-mail", "iMessage database"),
+    *("KakaoTalk export", "LINE export", "Messenger export", "Messenger thread file"),
+    *("Signal export", "Skype export", "Slack export", "SMS backup"),
+    *("table (Parquet, JSON Lines or CSV)", "Telegram export", "WhatsApp export"),
+    *REASONS.values(),
+    # The stages of an evaluation, its contestants and measures.
+    *("scoring", "answering", "matching", "comparing", *TITLES.values()),
+    *("tuned", "few-shot", "base", "other", "person", "the person"),
+    *("bits per byte", "told apart", "about its message", "looping", "cut off"),
+    *("another language", "quotes its prompt", "repeats a message", "answers several"),
+    *("copied phrases", "writes others' lines", "distinct replies"),
+    *("end with punctuation", "characters per message", "messages per reply"),
+    *("of several messages", "fewer than 20 dialogues are held out"),
+    "the person's own replies could as well belong to other messages",
+    "it needs 8 different held-out messages",
 )
 
 

@@ -12,10 +12,7 @@ from typing import ClassVar, Self, TypeVar, cast
 from langchain_core.chat_sessions import ChatSession
 from typing_extensions import TypedDict
 
-from langchain_chatexports.chat_loaders.conversation import (
-    stream_session,
-    to_session,
-)
+from langchain_chatexports.chat_loaders.conversation import stream_session, to_session
 from langchain_chatexports.chat_loaders.display_names import KnownNames
 from langchain_chatexports.chat_loaders.duplicates import Originals
 from langchain_chatexports.chat_loaders.export_file import ExportFile
@@ -63,13 +60,20 @@ class ChatExportLoader(PipeableChatLoader):
     path itself."""
 
     remedy: ClassVar[str] = ""
-    """What to do about a path without an export, or with a damaged one."""
+    """What to do about a path without an export, or with a damaged one. If empty, an
+    export may have no conversation."""
 
     has_parts: ClassVar[bool] = False
     """Whether several recognized files, zips or folders are read as one export."""
 
     owner_is_label: ClassVar[bool] = False
     """Whether `owner` is just a display name, since the export identifies the owner."""
+
+    has_ids: ClassVar[bool] = True
+    """Whether people have an id or handle, and not only a name."""
+
+    message_keys: ClassVar[tuple[bytes, ...]] = ()
+    """Bytes that occur once in each message, to estimate the number of messages."""
 
     def __init__(
         self,
@@ -117,15 +121,19 @@ class ChatExportLoader(PipeableChatLoader):
         self.paths = tuple(Path(part).expanduser() for part in paths)
         self.owner = owner
         self.people = to_people(people)
-        self.include = _as_tuple(include)
-        self.exclude = _as_tuple(exclude)
-        self.groups = groups
-        self.start = parse_time_bound(start, "start")
-        self.end = parse_time_bound(end, "end")
         self.keep = frozenset(_as_tuple(keep))
         if unknown := sorted(self.keep - KINDS):
             msg = f"Unknown kinds in keep: {unknown}. Use any of {sorted(KINDS)}."
             raise ValueError(msg)
+        self.selection = Selection(
+            owner=None if self.owner_is_label else owner,
+            keep=self.keep,
+            include=frozenset(map(name_key, _as_tuple(include))),
+            exclude=frozenset(map(name_key, _as_tuple(exclude))),
+            groups=groups,
+            start=parse_time_bound(start, "start"),
+            end=parse_time_bound(end, "end"),
+        )
 
     @property
     def path(self) -> Path:
@@ -161,19 +169,10 @@ class ChatExportLoader(PipeableChatLoader):
     def read_exports(
         self, files: ExportFiles, read: Callable[[ExportFile], _T]
     ) -> Iterator[_T]:
-        """Yield what `read` returns for each export; a single file is always read.
-
-        Raises:
-            ExportFormatError: If there is no export.
-        """
+        """Yield what `read` returns for each export; a single file is always read."""
         exports = files.files if files.is_single_file else filter(self.is_export, files)
-        is_missing = True
         for _, content in files.read_each(exports, read):
-            is_missing = False
             yield content
-        if is_missing and not files.unreadable:
-            msg = f"{files.path} contains no {self.label}. {self.remedy}"
-            raise ExportFormatError(msg, path=files.path)
 
     def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
         """Yield the people of the export, to look up names before the export is read.
@@ -206,28 +205,14 @@ class ChatExportLoader(PipeableChatLoader):
             return super().stream_sessions()  # A subclass changes the sessions.
         return self._sessions(stream_session, self.read())
 
-    def read(
-        self,
-        steps: Steps = (),
-        *,
-        seen: Originals | None = None,
-    ) -> Reading:
+    def read(self, steps: Steps = (), *, seen: Originals | None = None) -> Reading:
         """Start a counted pass; see `read_loader`."""
-        selection = Selection(
-            owner=None if self.owner_is_label else self.owner,
-            keep=self.keep,
-            include=frozenset(map(name_key, self.include)),
-            exclude=frozenset(map(name_key, self.exclude)),
-            groups=self.groups,
-            start=self.start,
-            end=self.end,
-        )
         return Reading(
             partial(self._sessions, to_session),
             platform=self.platform,
             steps=steps,
             files=self.open_export(),
-            selection=selection,
+            selection=self.selection,
             people=self.people,
             seen=seen,
         )
@@ -235,9 +220,8 @@ class ChatExportLoader(PipeableChatLoader):
     def without_filters(self) -> Self:
         """Return a copy of the loader that does not filter by conversation or time."""
         copied = copy(self)
-        copied.include = copied.exclude = ()
-        copied.groups = True
-        copied.start = copied.end = None
+        chosen = self.selection
+        copied.selection = Selection(owner=chosen.owner, keep=chosen.keep)
         return copied
 
     def names_of(self, person: str) -> frozenset[str]:
@@ -254,6 +238,8 @@ class ChatExportLoader(PipeableChatLoader):
         Formats that do not list people read all messages.
         """
         names = KnownNames(self.people)
+        if not self.has_ids:
+            return names
         with (
             self.open_export(is_quiet=True) as files,
             closing(closing_iterator(self.list_people(files))) as people_lists,
@@ -273,8 +259,11 @@ class ChatExportLoader(PipeableChatLoader):
             return None
 
     def _count_messages(self) -> int | None:
-        """Estimate the number of rows or records. Override this if that is fast."""
-        return None
+        """Estimate the number of rows or records, by `message_keys`."""
+        if not self.message_keys:
+            return None
+        with self.open_export(is_quiet=True) as files:
+            return sum(file.estimate_count(*self.message_keys) for file in files)
 
     def _sessions(
         self,
@@ -285,13 +274,19 @@ class ChatExportLoader(PipeableChatLoader):
             reading.files as files,
             closing(closing_iterator(self.conversations(files))) as conversations,
         ):
+            is_empty = True
             for conversation in conversations:
+                is_empty = False
                 session = convert(conversation, reading)
                 del conversation
                 if session is not None:
                     held = [cast("ChatSession", session)]
                     del session
                     yield held.pop()  # Do not keep a reference to the session.
+            if is_empty and self.remedy:
+                readable = "readable " if files.unreadable else ""
+                msg = f"{files.path} contains no {readable}{self.label}. {self.remedy}"
+                raise ExportFormatError(msg, path=files.path)
 
     def __repr__(self) -> str:
         """Return the class and the path, without content."""

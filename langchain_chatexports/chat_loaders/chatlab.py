@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from langchain_chatexports._terminal import printable
 from langchain_chatexports.chat_loaders.base import ChatExportLoader
 from langchain_chatexports.chat_loaders.conversation import MessageIds
 from langchain_chatexports.chat_loaders.export_file import ExportFile
@@ -69,6 +70,7 @@ _OWN_NAMES = frozenset({"我", "我（自己）", "me"})  # noqa: RUF001 - full-
 _MAX_SECONDS = 10**11  # Larger times are in milliseconds.
 _NUMBER = re.compile(r"\d{1,17}(?:\.\d{1,9})?", re.ASCII)
 _MAX_ID = 2**64
+_KNOWN_VERSION = "0.0."
 _TWO_PEOPLE = 2
 _EXPECTED = (
     "Export the chat again as ChatLab JSON or JSONL, with the object `chatlab` and "
@@ -100,6 +102,7 @@ class _Chat:
     """The newest name of each sender."""
 
     contents: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    """The first message of each id."""
 
     @property
     def name(self) -> str:
@@ -130,8 +133,8 @@ class _Chat:
                 self.names[row.sender] = name
             content = (row.time, row.sender, row.text)
             # Combined files repeat the numbers of their parts.
-            if row.id and self.contents.setdefault(row.id, content) != content:
-                row.id = f"{row.id}-{len(self.rows)}"
+            if self.contents.setdefault(row.id, content) != content:
+                row.id = ""
             self.rows.append(row)
 
     def people(self) -> dict[str, Person]:
@@ -243,12 +246,24 @@ def _read_chat(file: ExportFile, files: ExportFiles) -> _Chat:
         if not isinstance(header, dict) or header.get("_type") != "header":
             msg = f"{file.label} does not begin with a header line. {_EXPECTED}"
             raise ExportFormatError(msg, path=file.path)
+        _report_version(header.get("chatlab"), file, files)
         meta = header.get("meta")
         chat = _Chat(meta if isinstance(meta, dict) else {}, file)
         for record in records:
             chat.add(record)
             files.check_count(len(chat.rows) + len(chat.members))
     return chat
+
+
+def _report_version(about: object, file: ExportFile, files: ExportFiles) -> None:
+    """Report a version that may have more fields than those that are read."""
+    version = str(about.get("version") or "") if isinstance(about, dict) else ""
+    if version and not version.startswith(_KNOWN_VERSION):
+        msg = (
+            f"{file.label} has version {printable(version[:20])} of ChatLab's format, "
+            f"which is newer than {_KNOWN_VERSION}x. It is read as far as it is known."
+        )
+        files.report_loss("other_versions", msg)
 
 
 def _read_json(file: ExportFile) -> Generator[Any, None, None]:
@@ -258,7 +273,7 @@ def _read_json(file: ExportFile) -> Generator[Any, None, None]:
     except msgspec.ValidationError as error:
         msg = f"{file.label} is not a chat from ChatLab ({error}). {_EXPECTED}"
         raise ExportFormatError(msg, path=file.path) from None
-    yield {"_type": "header", "meta": content.meta}
+    yield {"_type": "header", "chatlab": content.chatlab, "meta": content.meta}
     for member in iter_dicts(content.members):
         yield {**member, "_type": "member"}
     yield from map(_decode, content.messages)

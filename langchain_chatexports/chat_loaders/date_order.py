@@ -11,11 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 DateOrder: TypeAlias = Literal["dmy", "mdy", "ymd"]
 
-ORDERS: dict[str, str] = {
-    "dmy": "day first",
-    "mdy": "month first",
-    "ymd": "year first",
-}
+ORDERS: dict[str, str] = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 """Descriptions of the date orders that phones use."""
 
 YearPosition: TypeAlias = Literal["first", "last"]

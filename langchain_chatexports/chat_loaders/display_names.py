@@ -143,7 +143,9 @@ class KnownNames:
         If there is none, returns the name. Raises an error if several people have it.
         """
         ids = (name,) if name in self._names_by_id else self._index.find_same(name)
-        if len(ids) > 1:
+        cards = [self._listed.find_card(id_) for id_ in ids] if self._listed else []
+        is_one = bool(cards) and all(card and card is cards[0] for card in cards)
+        if len(ids) > 1 and not is_one:
             msg = (
                 f"{len(ids)} people have the name given as the owner. Pass one of "
                 f"their ids: {', '.join(ids)}."

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
 
 from langchain_chatexports._regular_files import translate_os_errors
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._terminal import listing, plural
 from langchain_chatexports.chat_loaders.export_file import (
     REMEDY,
     ExportFile,
@@ -34,7 +34,6 @@ from langchain_chatexports.chat_loaders.zip_files import (
 from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 _MAX_WARNINGS = 20
-_MAX_LISTED = 5
 # Microseconds of work that is not in proportion to the size of the input: comparing
 # chats, listing people, learning layouts.
 _MIN_WORK, _WORK_PER_BYTE = 1_000_000, 3
@@ -173,7 +172,8 @@ class ExportFiles:
 
     def skip(self, error: ChatExportError, file: ExportFile | None = None) -> None:
         """Count an unreadable file and warn about it; raise if it is the only file."""
-        if self.is_single_file:
+        is_only_file = self.files == [file] and not self.is_quiet
+        if self.is_single_file or is_only_file:
             raise error
         self.unreadable += 1
         if self.unreadable <= _MAX_WARNINGS:
@@ -203,28 +203,24 @@ class ExportFiles:
         folders = {(file.part, file.folders) for file in read}
         beside = [file for file in ignored if (file.part, file.folders) in folders]
         if beside:
-            listed = ", ".join(file.label for file in beside[:_MAX_LISTED])
-            unlisted = len(beside) - _MAX_LISTED
+            listed = listing([file.label for file in beside])
             self.report_loss(
                 "ignored_files",
                 f"{plural(len(beside), 'file')} beside the chats cannot be understood "
-                f"and {'is' if len(beside) == 1 else 'are'} not read: {listed}"
-                f"{f' and {unlisted} more' if unlisted > 0 else ''}. If a message is "
-                "missing, export again.",
+                f"and {'is' if len(beside) == 1 else 'are'} not read: {listed}. If a "
+                "message is missing, export again.",
                 len(beside),
             )
 
     def report_missing(self, label: str, numbers: Collection[int]) -> None:
         """Report numbers that are missing between 1 and the highest one."""
         if missing := sorted({*range(1, max(numbers, default=0))} - {*numbers}):
-            listed = ", ".join(map(str, missing[:_MAX_LISTED]))
-            unlisted = len(missing) - _MAX_LISTED
+            listed = listing([*map(str, missing)])
             self.report_loss(
                 "missing_files",
                 f"Of the numbered files of {label}, {plural(len(missing), 'file')} "
-                f"{'is' if len(missing) == 1 else 'are'} missing: {listed}"
-                f"{f' and {unlisted} more' if unlisted > 0 else ''}. Add all parts of "
-                "the export, or download it again.",
+                f"{'is' if len(missing) == 1 else 'are'} missing: {listed}. Add all "
+                "parts of the export, or download it again.",
                 len(missing),
             )
 

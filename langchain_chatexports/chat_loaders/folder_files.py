@@ -11,7 +11,7 @@ from langchain_chatexports._regular_files import (
     access_error,
     open_regular_file,
 )
-from langchain_chatexports._terminal import escaped, plural
+from langchain_chatexports._terminal import escaped, listing, plural
 from langchain_chatexports.chat_loaders.export_file import (
     REMEDY,
     TOO_LARGE,
@@ -26,7 +26,6 @@ from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
 
 OUTSIDE_EXPORT = "it is not a regular file inside the export"
 _CONTEXT_FOLDERS = 5  # Between the root of an export and a conversation's folder.
-_MAX_LISTED = 5
 # Folders for sent files, in exports of several apps.
 _SENT_FILES_FOLDER = re.compile(
     r"(?:.*_)?(?:files|attachments|uploads|media)", re.IGNORECASE
@@ -61,18 +60,11 @@ def list_folder(
         if not any(map(_SENT_FILES_FOLDER.fullmatch, zip_path.parts))
     ]
     if zips:
-        _warn_about_zips(zips, root, warn)
-
-
-def _warn_about_zips(zips: list[Path], root: Path, warn: Callable[[str], None]) -> None:
-    """Warn about zips in subfolders, which may be parts of the export."""
-    listed = ", ".join(map(str, zips[:_MAX_LISTED]))
-    unlisted = len(zips) - _MAX_LISTED
-    warn(
-        f"{root} has {plural(len(zips), 'zip')} in its subfolders, which are not read: "
-        f"{listed}{f' and {unlisted} more' if unlisted > 0 else ''}. If they are parts "
-        "of the export, pass their paths or move them to the top of the folder."
-    )
+        warn(
+            f"{root} has {plural(len(zips), 'zip')} in its subfolders, which are not "
+            f"read: {listing([*map(str, zips)])}. If they are parts of the export, "
+            "pass their paths or move them to the top of the folder."
+        )
 
 
 def make_disk_file(

@@ -56,10 +56,7 @@ def decode_record(decoder: msgspec.json.Decoder[_T], raw: msgspec.Raw) -> _T | N
 
 
 def decode_json(
-    data: bytes,
-    decoder: msgspec.json.Decoder[_T],
-    label: str,
-    path: Path | None = None,
+    data: bytes, decoder: msgspec.json.Decoder[_T], label: str, path: Path | None = None
 ) -> _T:
     """Decode a JSON file; errors refer to it by `label`.
 

@@ -49,14 +49,29 @@ def decode_text(
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace"), ""
     data = data.removeprefix(codecs.BOM_UTF8)
-    for encoding, pattern in {"utf-8": "", **(encodings or {})}.items():
+    if (text := _decode_utf_8(data, is_cut=is_cut)) is not None:
+        return text, ""
+    for encoding, pattern in (encodings or {}).items():
         with suppress(UnicodeDecodeError):
             text = codecs.getincrementaldecoder(encoding)().decode(data, not is_cut)
-            if encoding == "utf-8":
-                return text, ""
             if _has_words(text) and re.search(pattern, text):
                 return text, encoding
     return data.decode("utf-8", LEGACY_FALLBACK), LEGACY_NAME
+
+
+def _decode_utf_8(data: bytes, *, is_cut: bool) -> str | None:
+    """Decode UTF-8, of whose last character a part may be missing."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        text = decoder.decode(data)
+    except UnicodeDecodeError:
+        return None
+    rest, _ = decoder.getstate()
+    if is_cut or not rest:
+        return text
+    # A byte that is the only other one is rather a letter of cp1252.
+    is_letter = text.isascii() and len(rest) == 1
+    return None if is_letter else f"{text}\ufffd"
 
 
 def _has_words(text: str) -> bool:

@@ -16,9 +16,7 @@ def unescape(text: str) -> str:
 
 
 def strip_tags(
-    source: str,
-    is_hidden: Callable[[str, str], bool],
-    blocks: Collection[str] = (),
+    source: str, is_hidden: Callable[[str, str], bool], blocks: Collection[str] = ()
 ) -> str:
     """Return the text without tags and hidden elements.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -170,32 +170,17 @@ def attachment(
         kind = _TYPES.get(mime_type.partition("/")[0], "file")
         kind = "gif" if mime_type == "image/gif" else kind
     kind = kind or _SUFFIX_TYPES.get(name.rpartition(".")[2].lower(), "file")
-    item: Attachment = {"type": kind}
-    if name:
-        item["name"] = name
-    if mime_type:
-        item["mime_type"] = mime_type
-    if type(size) is int and size > 0:
-        item["size"] = size
-    if title:
-        item["title"] = title
-    return item
+    size = size if type(size) is int and size > 0 else None
+    keys = filled(name=name, mime_type=mime_type, size=size, title=title)
+    return cast("Attachment", {"type": kind, **keys})
 
 
 def link(
     uri: str = "", *, title: str = "", text: str = "", site: str = ""
 ) -> Attachment:
     """Return a shared link or message as an item of `extra["attachments"]`."""
-    item: Attachment = {"type": "link"}
-    if uri:
-        item["uri"] = uri
-    if title:
-        item["title"] = title
-    if text:
-        item["text"] = text
-    if site:
-        item["site"] = site
-    return item
+    keys = filled(uri=uri, title=title, text=text, site=site)
+    return cast("Attachment", {"type": "link", **keys})
 
 
 def placeholder_text(attachments: Iterable[Attachment]) -> str:

@@ -41,12 +41,7 @@ class PipeableChatLoader(BaseChatLoader):
             """Load all sessions."""
 
     @abstractmethod
-    def read(
-        self,
-        steps: Steps = (),
-        *,
-        seen: Originals | None = None,
-    ) -> Reading:
+    def read(self, steps: Steps = (), *, seen: Originals | None = None) -> Reading:
         """Start a counted pass; see `read_loader`."""
 
     def inspect(self) -> ExportSummary:
@@ -97,12 +92,7 @@ class TransformedChatLoader(PipeableChatLoader):
         sessions = self.steps.lazy_transform(self.loader)
         return cast("Iterator[ExportSession]", sessions)
 
-    def read(
-        self,
-        steps: Steps = (),
-        *,
-        seen: Originals | None = None,
-    ) -> Reading:
+    def read(self, steps: Steps = (), *, seen: Originals | None = None) -> Reading:
         """Start a counted pass; see `read_loader`."""
 
         def all_steps(reading: Reading) -> Iterable[SessionStep]:
@@ -121,10 +111,7 @@ class TransformedChatLoader(PipeableChatLoader):
 
 
 def read_loader(
-    loader: BaseChatLoader,
-    steps: Steps = (),
-    *,
-    seen: Originals | None = None,
+    loader: BaseChatLoader, steps: Steps = (), *, seen: Originals | None = None
 ) -> Reading:
     """Start a counted pass over any chat loader.
 

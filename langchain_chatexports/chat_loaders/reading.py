@@ -54,12 +54,15 @@ Steps: TypeAlias = "Iterable[SessionStep] | Callable[[Reading], Iterable[Session
 class Selection:
     """The loader options that select conversations and messages."""
 
-    # The owner's id, name or handle, if the user gave one.
     owner: str | None = None
-    # Kinds to keep that are skipped by default.
+    """The owner's id, name or handle, if the user gave one."""
+
     keep: frozenset[str] = frozenset()
-    # Name keys of the conversations to keep; all if empty.
+    """Kinds to keep that are skipped by default."""
+
     include: frozenset[str] = frozenset()
+    """Name keys of the conversations to keep; all if empty."""
+
     exclude: frozenset[str] = frozenset()
     groups: bool = True
     start: datetime | None = None

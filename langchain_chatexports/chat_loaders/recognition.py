@@ -12,7 +12,8 @@ from typing import TypeAlias, Unpack
 from zipfile import BadZipFile, ZipFile
 
 from langchain_chatexports._regular_files import open_regular_file, translate_os_errors
-from langchain_chatexports._translation import Sentence
+from langchain_chatexports._terminal import listing
+from langchain_chatexports._translation import Sentence, _
 from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOptions
 from langchain_chatexports.chat_loaders.chatlab import ChatLabChatLoader
 from langchain_chatexports.chat_loaders.date_order import DateOrder
@@ -79,17 +80,12 @@ _PATH_FORMATS = (
     TableChatLoader,
     SingleFileFacebookMessengerChatLoader,
 )
-_SUFFIXES = (
-    *(".json", ".jsonl", ".html", ".htm", ".txt", ".csv", ".xml", ".tar"),
-    *("mbox", ".mbx", ".eml", ".gz"),
-)
-_TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+_SUFFIXES = tuple({suffix for loader in _FORMATS for suffix in loader.suffixes})
 # Folders in the first file names of Meta's zips.
 _META_FOLDERS = (b"your_facebook_activity/", b"your_instagram_activity/")
 _ATTACHMENTS = "Attachments"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _HEAD_BYTES = 4096
-_MAX_LISTED = 5
 # Files that are often mistaken for exports, by the first folder in a zip and media
 # type.
 _OTHER_ZIPS = {
@@ -145,7 +141,7 @@ class Export:
 
     def __str__(self) -> str:
         """Return the paths and the format for display."""
-        return f"{', '.join(map(str, self.paths))}: {self.format}"
+        return f"{', '.join(map(str, self.paths))}: {_(self.format)}"
 
 
 _RecognizedPath: TypeAlias = tuple[type[ChatExportLoader], Path]
@@ -298,11 +294,8 @@ def _recognize_folder(
         recognized += parts
         skipped += [] if parts else [child]
     if skipped:
-        listed = ", ".join(child.name for child in skipped[:_MAX_LISTED])
-        unlisted = len(skipped) - _MAX_LISTED
-        ending = f" and {unlisted} more" if unlisted > 0 else ""
-        msg = f"Skipped in {path} (not exports): {listed}{ending}."
         names = [child.name for child in skipped]
+        msg = f"Skipped in {path} (not exports): {listing(names)}."
         warnings.warn(SkippedFilesWarning(msg, names), stacklevel=5)
     return recognized
 
@@ -313,7 +306,7 @@ def _is_other_export(child: Path, columns: Mapping[str, str] | None) -> bool:
         return False
     if child.is_dir():
         return is_messages_folder(child)
-    is_table = child.name.lower().endswith(_TABLE_SUFFIXES)
+    is_table = child.name.lower().endswith(TableChatLoader.suffixes)
     if not is_table and not is_database_name(child):
         return False
     with suppress(ChatExportError, OSError):

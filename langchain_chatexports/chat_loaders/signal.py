@@ -35,7 +35,6 @@ from langchain_chatexports.chat_loaders.messages import (
     attachment,
     filled,
 )
-from langchain_chatexports.exceptions import ExportFormatError
 
 _FIRST_LINE = re.compile(rb'\s*\{[^{}]*"backupTimeMs"')
 _HEAD_BYTES = 4096
@@ -105,9 +104,6 @@ class SignalChatLoader(ChatExportLoader):
                 earlier = conversations.setdefault(conversation.id, conversation)
                 if earlier is not conversation:
                     earlier.messages = chain(earlier.messages, conversation.messages)
-        if not conversations and not files.unreadable:
-            msg = f"{files.path} contains no {self.label}. {self.remedy}"
-            raise ExportFormatError(msg, path=files.path)
         yield from conversations.values()
 
 

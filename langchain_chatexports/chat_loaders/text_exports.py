@@ -28,7 +28,6 @@ from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     DetectedOwner,
     Message,
-    Person,
 )
 from langchain_chatexports.exceptions import ExportFormatError
 
@@ -40,6 +39,14 @@ _NOON = 12
 _HOURS = 24
 _MINUTES = 60
 _PM = ("p", "午後", "下午", "오후")
+_BLANK = "[ \u00a0\u202f]"
+CLOCK = (
+    rf"(?:(?P<marker>午前|午後|上午|下午|오전|오후|AM|PM){_BLANK}?)?"
+    r"(?P<hour>\d{1,2}):(?P<minute>\d\d)"
+    rf"(?:{_BLANK}?(?P<after>[AaPp]\.?[Mm]\.?|오전|오후))?"
+)
+"""A pattern for the time of a line, in any language; see `seconds_of`."""
+
 _PAIR = 2
 _COPY_NUMBER = re.compile(r" ?\(\d{1,3}\)$")
 
@@ -59,6 +66,8 @@ class TextChat:
     """The owner, if the file shows it."""
 
     messages: list[Message] = field(default_factory=list)
+    doubts: dict[str, str] = field(default_factory=dict)
+    """Warnings about what may be read wrongly, by their keys in `details`."""
 
     @property
     def senders(self) -> list[str]:
@@ -85,6 +94,7 @@ class TextChatLoader(ChatExportLoader):
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
     has_parts = True
+    has_ids = False
 
     encodings: ClassVar[Mapping[str, str]] = {}
     """Encodings of files that other programs saved; see `decode_text`."""
@@ -146,11 +156,6 @@ class TextChatLoader(ChatExportLoader):
             _report_namesakes(chat_id, exports[chat_id], files)
             yield self._build_conversation(chat_id, exports.pop(chat_id), owners)
 
-    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
-        """Yield nothing, since chats have one name per person."""
-        del files
-        yield from ()
-
     @classmethod
     def is_export(cls, file: ExportFile) -> bool:
         """Return whether a file's first lines are those of a chat."""
@@ -175,6 +180,8 @@ class TextChatLoader(ChatExportLoader):
                 f"{self.remedy}"
             )
             raise ExportFormatError(msg, path=file.path)
+        for kind, doubt in chat.doubts.items():
+            files.report_loss(kind, f"{file.label} {doubt}")
         return chat
 
     def _decode(self, file: ExportFile, files: ExportFiles) -> str:
@@ -262,10 +269,9 @@ def file_stem(file: ExportFile) -> str:
 
 
 def seconds_of(match: re.Match[str]) -> int | None:
-    """Return the seconds since midnight; `None` if that is not a time.
+    """Return the seconds since midnight of a `CLOCK`; `None` if that is not a time.
 
-    The groups are `hour`, `minute`, and `marker` or `after` for AM and PM, in any
-    language. 24 o'clock is midnight.
+    24 o'clock is midnight.
     """
     groups = match.groupdict()
     hour, minute = int(groups["hour"]), int(groups["minute"])

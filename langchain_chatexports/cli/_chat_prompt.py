@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.cells import set_cell_size
 
 from langchain_chatexports._terminal import one_line
-from langchain_chatexports._translation import _, ngettext, number
-from langchain_chatexports.cli._console import print_line
+from langchain_chatexports._translation import _, number
+from langchain_chatexports.cli._console import print_line, say, say_count
 from langchain_chatexports.cli._errors import print_error
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
@@ -73,18 +73,16 @@ class TerminalChat:
         self._commands: dict[str, Callable[[], object]] = {
             "/help": lambda: print_line(_help()),
             "/retry": self._retry,
-            "/fix": lambda: print_line(_("Add what the person would say: /fix TEXT")),
+            "/fix": lambda: say("Add what the person would say: /fix TEXT"),
             "/not": self._reject,
             "/fixes": self._list_corrections,
-            "/unfix": lambda: print_line(_("Add a number of the list: /unfix 2")),
+            "/unfix": lambda: say("Add a number of the list: /unfix 2"),
             "/reset": self._reset,
         }
 
     def run(self) -> None:
         """Reply to each message until the user ends the chat."""
-        print_line(
-            _("Type a message and press Enter. /help shows the commands, Ctrl-D quits.")
-        )
+        say("Type a message and press Enter. /help shows the commands, Ctrl-D quits.")
         for saved in (self._saved.list() if self._saved else ())[:1]:
             self._resume(saved)
         session = _create_prompt_session()
@@ -98,7 +96,7 @@ class TerminalChat:
                 if was_interrupted and not session.default_buffer.text:
                     return
                 was_interrupted = True
-                print_line(_("Press Ctrl-C again, or Ctrl-D, to quit."))
+                say("Press Ctrl-C again, or Ctrl-D, to quit.")
                 continue
             was_interrupted = False
             if text.strip() == "/quit":
@@ -111,14 +109,12 @@ class TerminalChat:
         talk.turns[:] = saved.turns
         for base_talk in base_talks:  # Their replies are not saved.
             base_talk.turns[:] = [Turn(turn.line) for turn in saved.turns]
-        print_line(
-            ngettext(
-                "Resuming your last talk ({count} reply), saved with the model. "
-                "/reset deletes it and starts a new one.",
-                "Resuming your last talk ({count} replies), saved with the model. "
-                "/reset deletes it and starts a new one.",
-                len(saved.turns),
-            )
+        say_count(
+            "Resuming your last talk ({count} reply), saved with the model. "
+            "/reset deletes it and starts a new one.",
+            "Resuming your last talk ({count} replies), saved with the model. "
+            "/reset deletes it and starts a new one.",
+            len(saved.turns),
         )
         last = saved.turns[-1]
         print_line(f"> {last.line}\n{last.answer.strip()}")
@@ -132,23 +128,20 @@ class TerminalChat:
                 self._delete_correction(int(match[1]))
             elif match := re.fullmatch(r"/fix\s+(.+)", command, re.DOTALL):
                 self._correct(match[1])
-                print_line(_("Kept, and used from now on. The talk continues from it."))
+                say("Kept, and used from now on. The talk continues from it.")
             elif command in self._commands:
                 self._commands[command]()
             elif re.fullmatch(r"/[a-z]+", command):
-                print_line(
-                    _(
-                        "Unknown command: {command}. Type /help for a list of "
-                        "commands.",
-                        command=command,
-                    )
+                say(
+                    "Unknown command: {command}. Type /help for a list of commands.",
+                    command=command,
                 )
             elif text.strip():
                 for talk in self._talks:
                     talk.add_line(text.strip())
                 self._reply_to_last()
         except KeyboardInterrupt:
-            print_line(_("Stopped. Type /retry for another reply."))
+            say("Stopped. Type /retry for another reply.")
         except ChatExportError as error:
             # Continue the chat: the next request may succeed.
             print_error(error)
@@ -170,19 +163,17 @@ class TerminalChat:
         for talk in self._talks:
             talk.turns.clear()
         self._save()
-        print_line(_("Started a new talk."))
+        say("Started a new talk.")
 
     def _set_strength(self, strength: float) -> None:
         if strength > 1:
-            print_line(_("The strength must be from 0 to 1."))
+            say("The strength must be from 0 to 1.")
             return
         talk = self._talks[-1]
         talk.settings = replace(talk.settings, strength=strength)
-        print_line(
-            _(
-                "Replies from now on have strength {strength}. Try /retry.",
-                strength=number(strength),
-            )
+        say(
+            "Replies from now on have strength {strength}. Try /retry.",
+            strength=number(strength),
         )
 
     def _correct(self, better: str) -> None:
@@ -199,7 +190,7 @@ class TerminalChat:
             better = each.better or _("not: {said}", said=each.said)
             print_line(f"{index}. {one_line(each.question)} → {one_line(better)}")
         if not kept:
-            print_line(_("There are no corrections."))
+            say("There are no corrections.")
 
     def _delete_correction(self, number: int) -> None:
         corrections = self._talks[-1].corrections
@@ -213,7 +204,7 @@ class TerminalChat:
 
     def _retry(self) -> None:
         if not self._talks[0].turns:
-            print_line(_("No message to retry yet."))
+            say("No message to retry yet.")
             return
         for talk in self._talks:
             talk.add_line(talk.turns.pop().line)

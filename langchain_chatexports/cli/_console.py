@@ -88,6 +88,16 @@ def print_line(text: object = "") -> None:
         _print_unwrapped(f"  {command.group()}")
 
 
+def say(sentence: str, **values: object) -> None:
+    """Print a sentence to stderr, in the terminal's language."""
+    print_line(_(sentence, **values))
+
+
+def say_count(singular: str, plural: str, count: int, **values: object) -> None:
+    """Print a sentence with a count to stderr, in the terminal's language."""
+    print_line(ngettext(singular, plural, count, **values))
+
+
 def _print_unwrapped(text: str) -> None:
     stderr_console.print(text, markup=False, emoji=False, soft_wrap=True)
 
@@ -153,12 +163,15 @@ def stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def confirm(question: str, *, yes: bool, refusal: ChatExportError) -> bool:
-    """Ask whether to continue, unless `--yes` was given."""
+def confirm(question: str, *, yes: bool, refusal: str) -> bool:
+    """Ask whether to continue, unless `--yes` was given.
+
+    Without a terminal, the refusal is raised as an error.
+    """
     if yes:
         return True
     if not stdin_is_terminal():
-        raise refusal
+        raise ChatExportError(refusal)
     words = {"y": True, "yes": True, "n": False, "no": False, "": False}
     words |= {_("y"): True, _("yes"): True, _("n"): False, _("no"): False}
     while True:
@@ -166,14 +179,12 @@ def confirm(question: str, *, yes: bool, refusal: ChatExportError) -> bool:
         answer = typer.prompt(f"{question} {hint}", "", show_default=False, err=True)
         if (agrees := words.get(answer.strip().lower())) is not None:
             return agrees
-        print_line(_("Answer y or n."))
+        say("Answer y or n.")
 
 
 def ask_for_speaker(senders: Mapping[str, int]) -> str:
     """Ask which sender the model should imitate, by number or name."""
-    print_line(
-        _("Whom should the model imitate? The export does not identify its owner.")
-    )
+    say("Whom should the model imitate? The export does not identify its owner.")
     names = list(senders)
     for index, (name, count) in enumerate(senders.items(), 1):
         messages = ngettext("{count} message", "{count} messages", count)
@@ -184,7 +195,7 @@ def ask_for_speaker(senders: Mapping[str, int]) -> str:
             return str(answer)
         if answer.isdigit() and 1 <= int(answer) <= len(names):
             return names[int(answer) - 1]
-        print_line(_("No such sender."))
+        say("No such sender.")
 
 
 def get_speaker_chooser() -> Callable[[Mapping[str, int]], str] | None:
@@ -209,12 +220,17 @@ def show_progress(
 
 
 @contextmanager
-def show_waiting(text: str) -> Iterator[None]:
-    """Show in a terminal what the block is doing, and for how long."""
+def show_waiting(text: str, *, after: float = 0.0) -> Iterator[None]:
+    """Show in a terminal what the block is doing, and for how long.
+
+    Nothing is shown in the first `after` seconds.
+    """
     started = time.monotonic()
 
     def render() -> RenderableType:
         seconds = time.monotonic() - started
+        if seconds < after:
+            return ""
         return _create_bar(
             0, None, _("{text} … {seconds} s", text=text, seconds=round(seconds))
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from langchain_chatexports._files import is_full
 from langchain_chatexports._terminal import escaped
 from langchain_chatexports._translation import Sentence, _, translated
-from langchain_chatexports.cli._console import command_line, print_line
+from langchain_chatexports.cli._console import command_line, say
 from langchain_chatexports.datasets.example_files import find_examples
 from langchain_chatexports.exceptions import (
     ChatExportError,
@@ -28,7 +28,7 @@ _OPTIONS = {
 
 def print_error(error: BaseException) -> None:
     """Print what failed, and what to do."""
-    print_line(_("error: {text}", text=error_text(error)))
+    say("error: {text}", text=error_text(error))
 
 
 def error_text(error: BaseException) -> str:

@@ -25,8 +25,7 @@ from typing import Any, NoReturn, TextIO
 
 import typer
 
-from langchain_chatexports._translation import _
-from langchain_chatexports.cli._console import print_line, stderr_console
+from langchain_chatexports.cli._console import print_line, say, stderr_console
 from langchain_chatexports.cli._errors import print_error, warning_text
 from langchain_chatexports.cli._shown import note_warning
 from langchain_chatexports.exceptions import ExportWarning
@@ -65,16 +64,17 @@ def exit_handling(*, debug: bool) -> Iterator[None]:
 def _exit_with_error(error: BaseException) -> NoReturn:
     # typer raises `Abort` for Ctrl-C in a prompt.
     if isinstance(error, (KeyboardInterrupt, SystemExit, typer.Abort)):
-        print_line(_("stopped"))
+        say("stopped")
         sys.exit(CTRL_C)
     if isinstance(error, _UsageError):
         # This replaces typer's output, which does not wrap between words.
         if error.ctx is not None:
             print_line(error.ctx.get_usage())
-            print_line(f"For all options: {error.ctx.command_path} --help")
+            path = error.ctx.command_path
+            say("For all options: {command}", command=f"{path} --help")
         # typer's prefix for errors that name no option adds nothing.
         message = error.format_message().removeprefix("Invalid value: ")
-        print_line(f"error: {message}")
+        say("error: {text}", text=message)
         sys.exit(error.exit_code)
     print_error(error)
     sys.exit(1)
@@ -109,7 +109,7 @@ def _warning_printer() -> Callable[..., None]:
             return
         if text not in printed:
             printed.add(text)
-            print_line(_("warning: {text}", text=text))
+            say("warning: {text}", text=text)
 
     return print_warning
 

@@ -28,7 +28,7 @@ from langchain_chatexports.chat_loaders.pipe import read_loaders
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export, ExportOptions
 from langchain_chatexports.chat_loaders.recognition import open_exports as _open_exports
-from langchain_chatexports.cli._console import print_line
+from langchain_chatexports.cli._console import say
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.workflows.chat_filter import ChatFilter
 
@@ -100,9 +100,12 @@ def parse_duration(text: str, option: str, *, alternatives: str = "") -> timedel
     except (KeyError, ValueError, OverflowError):
         duration = timedelta(0)
     if duration <= timedelta(0):
-        msg = (
-            f"{option} must be {alternatives}a duration such as 45m, 6h or 2d, "
-            f"not {text!r}."
+        examples = f"{alternatives}45m, 6h, 2d"
+        msg = _(
+            "{option} must be a duration ({examples}), not “{text}”.",
+            option=option,
+            examples=examples,
+            text=text,
         )
         raise typer.BadParameter(msg)
     return duration
@@ -112,14 +115,18 @@ def parse_gap(text: str) -> "Gap":
     """Parse the gap that separates dialogues."""
     if text in {"auto", "none"}:
         return "auto" if text == "auto" else None
-    return parse_duration(text, "--gap", alternatives="auto, none, or ")
+    return parse_duration(text, "--gap", alternatives="auto, none, ")
 
 
 def _parse_day(text: str | None, option: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        msg = f"{option} must be a date such as 2024-05-31, not {text!r}."
+        msg = _(
+            "{option} must be a date such as 2024-05-31, not “{text}”.",
+            option=option,
+            text=text,
+        )
         raise typer.BadParameter(msg) from None
 
 
@@ -203,7 +210,7 @@ class ChatOptions:
         start = _parse_day(self.since, "--since")
         end = _parse_day(self.until, "--until")
         is_empty = start and end and start > end
-        check((is_empty, "--since is after --until."))
+        check((is_empty, _("--since is after --until.")))
         return ChatFilter(self.no_groups, tuple(self.with_ or ()), start=start, end=end)
 
     def export_options(self, choice: ChatFilter) -> ExportOptions:
@@ -360,15 +367,13 @@ def resolve_paths(paths: Sequence[Path] | None) -> list[Path]:
     check(
         (
             not is_mac,
-            "Specify an export: a chat.db, a zip or folder of chats, or a table.",
+            _("Specify an export: a chat.db, a zip or folder of chats, or a table."),
         )
     )
     from langchain_chatexports.chat_loaders.imessage.sources import default_path
 
     path = default_path()
-    print_line(
-        _("No export given; reading this Mac's Messages database: {path}", path=path)
-    )
+    say("No export given; reading this Mac's Messages database: {path}", path=path)
     return [path]
 
 
@@ -378,17 +383,15 @@ def print_owners(preparation: "Preparation") -> None:
 
     owners = find_default_speakers(preparation)
     for export, owner in owners:
-        print_line(
-            _(
-                "{file}: imitating its owner, {owner}",
-                file=export.path.name,
-                owner=owner,
-            )
+        say(
+            "{file}: imitating its owner, {owner}",
+            file=export.path.name,
+            owner=owner,
         )
     partner = find_partner(summary for _, summary in preparation.summaries())
     if owners and partner:
         option = f"--ai {shlex.quote(one_line(partner))}"
-        print_line(_("For the other person: {option}", option=option))
+        say("For the other person: {option}", option=option)
 
 
 def find_partner(summaries: Iterable[ExportSummary]) -> str | None:
@@ -408,7 +411,11 @@ def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> No
     Empty files and empty folders are replaced.
     """
     if export := _find_enclosing_export(output, paths):
-        msg = f"-o {output} is inside the export {export}. Choose a path outside it."
+        msg = _(
+            "-o {output} is inside the export {export}. Choose a path outside it.",
+            output=output,
+            export=export,
+        )
         raise typer.BadParameter(msg)
     target = output.expanduser()
     if force or not target.name:  # For `.` or the root, writing raises an error.
@@ -417,9 +424,10 @@ def check_output(output: Path, paths: Iterable[Path] = (), *, force: bool) -> No
 
     for path in (target, card_path(target), trace_path(target)):
         if not _is_empty(path):
-            msg = (
-                f"{path} already exists. Choose another path with -o, or overwrite it "
-                "with --force."
+            msg = _(
+                "{path} already exists. Choose another path with -o, or overwrite it "
+                "with --force.",
+                path=path,
             )
             raise typer.BadParameter(msg)
 

@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from langchain_chatexports._progress import estimated_duration
 from langchain_chatexports._translation import _, number
 from langchain_chatexports.cli._console import (
     ProgressDisplay,
     command_line,
     confirm,
     print_line,
+    say,
     show_progress,
     stdin_is_terminal,
 )
@@ -22,6 +22,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     Base,
     BaseChoice,
+    Snapshot,
     State,
     Workspace,
     conversion_text,
@@ -29,10 +30,10 @@ from langchain_chatexports.local_server import (
 from langchain_chatexports.workflows.bases import (
     download_base,
     language_warning,
-    measure_speed,
-    training_seconds,
+    training_duration,
 )
-from langchain_chatexports.workflows.train import format_progress
+from langchain_chatexports.workflows.models import not_deleted
+from langchain_chatexports.workflows.train import explain_wait, format_progress
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
     MessageEvent,
@@ -63,7 +64,10 @@ class TrainingDisplay(ProgressDisplay):
                 self.wait(_("Loading the base and the examples"))
         else:
             self.pause()
-            self._show_stopped(event)
+            if event.host:
+                self._show_left(event)
+            else:
+                self._show_stopped(event)
 
     def _show_step(self, event: StepEvent) -> None:
         if self.update(event.step, event.total, str(event)):
@@ -76,7 +80,7 @@ class TrainingDisplay(ProgressDisplay):
 
     def _show_stopped(self, event: StoppedEvent) -> None:
         if event.outcome == "elsewhere":
-            print_line(_("Job {job} continues in another program.", job=event.job_id))
+            say("Job {job} continues in another program.", job=event.job_id)
         else:
             if event.job and event.job.step:
                 progress = format_progress(event.job)
@@ -87,10 +91,25 @@ class TrainingDisplay(ProgressDisplay):
                 stopped = _("Training stopped. To resume it:")
             print_line(stopped)
             print_line(f"  {command_line(*sys.argv[1:])}")
-        print_line(_("To delete the job and its examples:"))
+        say("To delete the job and its examples:")
         print_line(
             f"  {command_line('models', '--delete', event.job_id, *self._options)}"
         )
+
+    def _show_left(self, event: StoppedEvent) -> None:
+        """Print what goes on at another server."""
+        if event.outcome == "nothing sent":
+            say("Nothing was sent.")
+        elif event.job_id is None:
+            say("If {host} created the job, you may be billed for it.", host=event.host)
+            say("Run the same command again to find it.")
+        else:
+            say(
+                "Job {job} is still running on {host} and may be billed.",
+                job=event.job_id,
+                host=event.host,
+            )
+            say("Run the same command again to wait for it, or cancel it there.")
 
 
 def select_base(
@@ -103,12 +122,10 @@ def select_base(
         choice = choose(False)
         print_line(choice)
     if choice.better is not None:
-        print_line(
-            _(
-                "A better base, if you download it: {option} ({size})",
-                option=f"--base {choice.better.id}",
-                size=choice.better.download_text(),
-            )
+        say(
+            "A better base, if you download it: {option} ({size})",
+            option=f"--base {choice.better.id}",
+            size=choice.better.download_text(),
         )
     return choice, None if choice.base.is_default else choice.base.id
 
@@ -117,12 +134,12 @@ def _is_downloaded(base: Base, *, yes: bool) -> bool:
     if not base.needs_download():
         return True
     # Without a terminal, only local bases are proposed, so this never raises.
-    if not confirm(_("Download it?"), yes=yes, refusal=LocalServerError("")):
+    if not confirm(_("Download it?"), yes=yes, refusal=""):
         return False
     try:
         download_base(base, show_progress)
     except LocalServerError as error:
-        print_line(_("warning: {text}", text=error_text(error)))
+        say("warning: {text}", text=error_text(error))
         return False
     return True
 
@@ -148,14 +165,11 @@ def print_base(
         parts.append(_("license: {license}", license=base.license))
     if examples and (conversion := conversion_text(base)):
         parts.append(conversion)
-    seconds = training_seconds(base, examples, workspace) if examples else None
-    if seconds is not None:
-        is_measured = measure_speed(workspace) is not None if workspace else False
-        duration = estimated_duration(seconds, is_measured=is_measured)
+    if workspace and (duration := training_duration(base, examples, workspace)):
         parts.append(_("trains in {duration}", duration=duration))
     print_line(", ".join(parts))
     if warning := language_warning(base, language):
-        print_line(_("warning: {text}", text=warning))
+        say("warning: {text}", text=warning)
 
 
 def chat_command(
@@ -181,6 +195,28 @@ def state_name(state: State) -> str:
         State.CANCELLED: _("cancelled"),
     }
     return names[state]
+
+
+def confirm_deletion(question: str, *, yes: bool) -> bool:
+    """Ask whether to delete, after what would not be deleted."""
+    if not yes:
+        print_line(not_deleted())
+    refusal = _("Nothing was deleted. Add --yes to agree.")
+    if confirm(question, yes=yes, refusal=refusal):
+        return True
+    say("Nothing was deleted.")
+    return False
+
+
+def print_wait(snapshot: Snapshot) -> None:
+    """Print why queued jobs wait, if no program runs them."""
+    is_waiting = any(job.is_active for job in snapshot.jobs)
+    if is_waiting and (reason := explain_wait(snapshot)):
+        print_line(reason)
+
+
+def megabytes(size_bytes: int) -> str:
+    return f"{number(size_bytes / 1e6, 1)} MB"
 
 
 def data_dir_options(workspace: Workspace) -> list[str]:

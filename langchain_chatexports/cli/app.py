@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from langchain_chatexports._temporary import delete_leftovers
-from langchain_chatexports._translation import activate
+from langchain_chatexports._translation import _, activate
 from langchain_chatexports._version import __version__
+from langchain_chatexports.cli._console import show_waiting
 from langchain_chatexports.cli._exit import exit_handling
 from langchain_chatexports.cli._help import (
     FIRST_STEPS,
@@ -25,6 +26,7 @@ from langchain_chatexports.cli._help import (
 from langchain_chatexports.cli._options import command, flag
 
 CATALOGS = Path(__file__).with_name("catalogs")
+_QUIET_SECONDS = 2.0
 # In the order of the help.
 _COMMANDS = (
     "open",
@@ -102,5 +104,7 @@ def run() -> None:
         delete_leftovers()
         first = arguments[:1]
         needed = first if first and first[0] in _COMMANDS else _COMMANDS
-        app = create_app(() if arguments == ["--version"] else needed)
+        # On a busy machine, or the first time, imports take long.
+        with show_waiting(_("Starting"), after=_QUIET_SECONDS):
+            app = create_app(() if arguments == ["--version"] else needed)
         sys.exit(app(args=arguments, standalone_mode=False))

@@ -11,14 +11,15 @@ from typing import Annotated
 
 import typer
 
-from langchain_chatexports._progress import estimated_duration
-from langchain_chatexports._translation import _, ngettext
+from langchain_chatexports._translation import _
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli._console import (
     command_line,
     confirm,
     get_speaker_chooser,
     print_line,
+    say,
+    say_count,
     show_progress,
     show_waiting,
     stdin_is_terminal,
@@ -38,7 +39,6 @@ from langchain_chatexports.cli._options import (
 )
 from langchain_chatexports.cli._replies import show_replies, write_json
 from langchain_chatexports.cli._training import print_base, select_base
-from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import (
     Model,
     NotFoundError,
@@ -49,8 +49,7 @@ from langchain_chatexports.personas.talk import CORRECTED, ChatSettings, Talk
 from langchain_chatexports.workflows.bases import (
     choose_chat_base,
     estimate_speed,
-    measure_speed,
-    training_seconds,
+    training_duration,
 )
 from langchain_chatexports.workflows.memory import open_memory
 from langchain_chatexports.workflows.remote_training import THIS_MACHINE, get_host
@@ -169,18 +168,16 @@ def chat(
         base_url=base_url,
     )
     url = target.base_url
-    check((compare and url, "--compare works only with the local server."))
+    check((compare and url, _("--compare works only with the local server.")))
     if url and (remember or target.exports) and not _confirm_sending(url, yes=yes):
-        print_line(_("Nothing was sent."))
+        say("Nothing was sent.")
         return
     speaker = _load_speaker(workspace, target, ai or [], chats, yes=yes)
     settings = ChatSettings(
         None, temperature, max_tokens, strength=strength, label=user
     )
     if label := speaker.settings(settings).label:
-        print_line(
-            _("Your name in this chat is {name}; change it with --as NAME.", name=label)
-        )
+        say("Your name in this chat is {name}; change it with --as NAME.", name=label)
     with ExitStack() as stack:
         memory = stack.enter_context(
             open_memory(
@@ -278,9 +275,10 @@ def _confirm_sending(base_url: str, *, yes: bool) -> bool:
     host = get_host(base_url)
     if host in THIS_MACHINE:
         return True
-    refusal = ChatExportError(
-        f"This would send messages from your exports to {host}. Nothing was sent. "
-        "Add --yes to agree."
+    refusal = _(
+        "This would send messages from your exports to {host}. Nothing was sent. "
+        "Add --yes to agree.",
+        host=host,
     )
     question = _(
         "Send messages from your exports to {host} with each prompt?", host=host
@@ -305,24 +303,20 @@ def _load_person(
     if speaker.preparation and not ai:
         ai = [*speaker.preparation.options.ai]
         if ai:
-            print_line(
-                _(
-                    "Imitating {name}, the other person. For another: --ai NAME",
-                    name=ai[0],
-                )
+            say(
+                "Imitating {name}, the other person. For another: --ai NAME",
+                name=ai[0],
             )
         print_owners(speaker.preparation)
     replies = len(speaker.voice.replies) if speaker.voice else 0
-    print_line(
-        ngettext(
-            "Without training, a base model imitates {person}, using up to {used} of "
-            "{count} earlier reply in each prompt.",
-            "Without training, a base model imitates {person}, using up to {used} of "
-            "{count} earlier replies in each prompt.",
-            replies,
-            person=speaker.title or _("the person"),
-            used=speaker.replies_per_prompt,
-        )
+    say_count(
+        "Without training, a base model imitates {person}, using up to {used} of "
+        "{count} earlier reply in each prompt.",
+        "Without training, a base model imitates {person}, using up to {used} of "
+        "{count} earlier replies in each prompt.",
+        replies,
+        person=speaker.title or _("the person"),
+        used=speaker.replies_per_prompt,
     )
     return speaker, ai
 
@@ -351,34 +345,28 @@ def _suggest_training(
     ai: list[str],
     chats: ChatOptions,
 ) -> None:
-    seconds = training_seconds(find_base(speaker.base), speaker.examples, workspace)
-    if seconds is None:
-        print_line(_("To train a model of this person:"))
+    base = find_base(speaker.base)
+    if duration := training_duration(base, speaker.examples, workspace):
+        say("To train a model of this person in {duration}:", duration=duration)
     else:
-        is_measured = measure_speed(workspace) is not None
-        duration = estimated_duration(seconds, is_measured=is_measured)
-        print_line(
-            _("To train a model of this person in {duration}:", duration=duration)
-        )
+        say("To train a model of this person:")
     names = [word for name in ai for word in ("--ai", name)]
-    base = [] if speaker.base is None else ["--base", speaker.base]
-    line = command_line("finetune", *exports, *names, *chats.to_arguments(), *base)
+    named = [] if speaker.base is None else ["--base", speaker.base]
+    line = command_line("finetune", *exports, *names, *chats.to_arguments(), *named)
     print_line(f"  {line}")
 
 
 def _load_tuned_model(workspace: Workspace, name: str | None) -> Speaker:
     model, *older = workspace.models.match(name)
     if older and name is not None:
-        print_line(
-            ngettext(
-                "Using the newest model named {name}; {count} older model: {command}",
-                "Using the newest model named {name}; {count} older models: {command}",
-                len(older),
-                name=name,
-                command=command_line("models"),
-            )
+        say_count(
+            "Using the newest model named {name}; {count} older model: {command}",
+            "Using the newest model named {name}; {count} older models: {command}",
+            len(older),
+            name=name,
+            command=command_line("models"),
         )
-    print_line(_("Starting {model} …", model=model.name))
+    say("Starting {model} …", model=model.name)
     return load_tuned_speaker(workspace, model)
 
 

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 from langchain_chatexports._extras import require_local
-from langchain_chatexports._translation import _
 from langchain_chatexports.cli._console import (
     command_line,
     print_line,
+    say,
     show,
     show_progress,
 )
@@ -44,22 +44,20 @@ def demo(*, data_dir: DataDir = None) -> None:
     require_local()
     workspace = Workspace(data_dir)
     with tempfile.TemporaryDirectory() as folder:
-        print_line(_("1. Write sample chats of Tortoise and Hare"))
+        say("1. Write sample chats of Tortoise and Hare")
         chats = write_imessage(Path(folder) / "chat.db")
-        data = prepare(chats, PrepareOptions(ai=(_AI,), whole=True))
+        data = prepare(chats, PrepareOptions(ai=(_AI,)))
     print_line()
-    print_line(
-        _("2. Prepare: {data}, imitating {name}. The first one:", data=data, name=_AI)
-    )
+    say("2. Prepare: {data}, imitating {name}. The first one:", data=data, name=_AI)
     for message in data.examples[0]["messages"][:_MAX_PREVIEW_MESSAGES]:
         print_line(f"   {message['role']:>9}: {message['content']}")
     print_line()
-    print_line(_("3. Train a LoRA adapter on this machine"))
+    say("3. Train a LoRA adapter on this machine")
     print_base(find_base(None), examples=data.examples, workspace=workspace)
     with TrainingDisplay(workspace) as display:
         model = train(data, workspace=workspace, on_event=display, watch=show_progress)
     print_line()
-    print_line(_("4. Ask both: {question}", question=_QUESTION))
+    say("4. Ask both: {question}", question=_QUESTION)
     settings = ChatSettings(None, temperature=0.7, max_tokens=80, seed=1)
     speaker = load_tuned_speaker(workspace, model)
     with open_talk(speaker, settings, workspace, with_base=True) as talks:
@@ -67,7 +65,7 @@ def demo(*, data_dir: DataDir = None) -> None:
             talk.add_line(_QUESTION)
         show_replies(talks)
     print_line()
-    print_line(_("To continue with {name}:", name=_AI))
+    say("To continue with {name}:", name=_AI)
     show(chat_command(model.name, workspace=workspace))
-    print_line(_("Or use your own chats in the browser:"))
+    say("Or use your own chats in the browser:")
     show(command_line("open", *data_dir_options(workspace)))

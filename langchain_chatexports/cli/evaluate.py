@@ -11,12 +11,13 @@ from rich.text import Text
 
 from langchain_chatexports._extras import require_local
 from langchain_chatexports._files import check_writable
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import _
 from langchain_chatexports.cli._console import (
     ProgressDisplay,
     print_json,
     print_line,
     printable_lines,
+    say,
     show_rows,
     show_waiting,
     stderr_console,
@@ -51,14 +52,6 @@ def evaluate(
         ),
     ] = None,
     *,
-    wrong_person: Annotated[
-        str | None,
-        option(
-            "MODEL",
-            "Another person's model as a control, trained from the same chats and "
-            "base.",
-        ),
-    ] = None,
     turns: Annotated[
         int, option("N", "Maximum number of held-out messages.", min=1)
     ] = 200,
@@ -94,7 +87,7 @@ def evaluate(
         chatexports evaluate
         chatexports evaluate tortoise --blind 20
     """
-    with show_waiting("Starting"):
+    with show_waiting(_("Starting")):
         from langchain_chatexports import evaluation
         from langchain_chatexports.evaluation.page import (
             build_table,
@@ -105,7 +98,7 @@ def evaluate(
         evaluation.check_extra()
         require_local()
     has_no_terminal = blind and not stdin_is_terminal()
-    check((has_no_terminal, "--blind needs a terminal."))
+    check((has_no_terminal, _("--blind needs a terminal.")))
     target = output or (None if as_json else Path("evaluation.html"))
     if target is not None:
         check_output(target, force=force)
@@ -116,10 +109,9 @@ def evaluate(
             display.pause()
             return run_blind_test(pairs, blind or 0)
 
-        display.wait("Reading the held-out messages")
+        display.wait(_("Reading the held-out messages"))
         evaluation_result = evaluate_model(
             model,
-            wrong_person=wrong_person,
             settings=evaluation.EvaluationSettings(turns=turns),
             workspace=Workspace(data_dir),
             blind=ask if blind else None,
@@ -130,9 +122,12 @@ def evaluate(
     if as_json:
         print_json(evaluation_result.model_dump(mode="json"))
         return
-    show_rows(build_table(evaluation_result))
-    print_line(summarize_evaluation(evaluation_result))
-    print_line(f"Wrote {target}. Open it in a browser.")
+    header, *rows = build_table(evaluation_result)
+    titles = ("", *map(_, header[1:]))
+    show_rows([titles, *((_(title), *cells) for title, *cells in rows)])
+    for sentence in summarize_evaluation(evaluation_result):
+        print_line(sentence.translated())
+    say("Wrote {path}. Open it in a browser.", path=target)
 
 
 class _StageDisplay(ProgressDisplay):
@@ -153,17 +148,18 @@ def run_blind_test(pairs: list[BlindPair], limit: int) -> BlindResult | None:
 
     test = BlindTest(pairs, limit)
     total = len(test.pairs)
-    note = f" (of {limit}; no others are suitable)" if total < limit else ""
-    print_line(f"{plural(total, 'pair')}{note}. One reply in each pair is real.")
-    print_line("Results are shown after the last pair.")
+    if total < limit:
+        say("Only {count} of {limit} pairs are suitable.", count=total, limit=limit)
+    say("One reply in each pair is real. Results are shown after the last pair.")
     while (pair := test.pair) is not None:
         _show_pair(len(test.guesses) + 1, total, pair)
         letter = _ask_letter()
         if letter is None:
-            print_line("\nStopped before the last pair: no result.")
+            say("Stopped before the last pair: no result.")
             return None
         test.guess(_LETTERS.index(letter))
-    print_line(test.result)
+    if test.result:
+        print_line(test.result.describe().translated())
     return test.result
 
 
@@ -171,9 +167,9 @@ def _show_pair(number: int, total: int, pair: BlindPair) -> None:
     from langchain_chatexports.evaluation.dialogues import PERSON
     from langchain_chatexports.evaluation.talk_measures import split_messages
 
-    stderr_console.rule(f"{number} of {total}")
+    stderr_console.rule(f"{number}/{total}")
     for line in pair.before:
-        speaker = "the person" if line.speaker == PERSON else "other"
+        speaker = _("the person") if line.speaker == PERSON else _("other")
         for bubble in split_messages(line.text):
             print_line(f"{speaker}: {bubble}")
     for letter, answer in zip(_LETTERS, pair.answers, strict=True):
@@ -183,7 +179,7 @@ def _show_pair(number: int, total: int, pair: BlindPair) -> None:
 def _ask_letter() -> str | None:
     while True:
         try:
-            reply = typer.prompt("Which one is real, a or b?", err=True)
+            reply = typer.prompt(_("Which one is real, a or b?"), err=True)
         except typer.Abort:
             return None
         letter = str(reply).strip().lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from langchain_chatexports.cli._console import (
     get_speaker_chooser,
     print_json,
     print_line,
+    say,
+    say_count,
     show_progress,
     show_waiting,
     stdin_is_terminal,
@@ -45,11 +48,10 @@ from langchain_chatexports.cli._training import (
 from langchain_chatexports.datasets.splits import MIN_EXAMPLES as MIN_SPLIT_EXAMPLES
 from langchain_chatexports.exceptions import (
     ChatExportError,
-    LocalServerError,
-    TrainingBudgetError,
 )
 from langchain_chatexports.local_server import Model, Workspace, find_base
 from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.bases import (
     choose_base,
     detect_language,
@@ -70,7 +72,6 @@ from langchain_chatexports.workflows.train import find_earlier_model, train
 from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     JobEvent,
-    StoppedEvent,
     TrainingEvent,
 )
 
@@ -186,21 +187,19 @@ def finetune(
         counts = {"examples": len(data.examples), "validation": len(data.validation)}
         print_json({**counts, "model": name, "chat": chat})
         return
-    print_line(_("To talk to it:"))
+    say("To talk to it:")
     # Not wrapped, so that users and programs can copy it.
     typer.echo(printable(chat))
 
 
 def _print_data(data: TrainingData, *, holds_out: bool = False) -> None:
     for export, summary in data.preparation.summaries():
-        print_line(
-            ngettext(
-                "{export}, {kept} of {count} message kept",
-                "{export}, {kept} of {count} messages kept",
-                summary.found,
-                export=export,
-                kept=summary.kept,
-            )
+        say_count(
+            "{export}, {kept} of {count} message kept",
+            "{export}, {kept} of {count} messages kept",
+            summary.found,
+            export=export,
+            kept=summary.kept,
         )
     print_owners(data.preparation)
     print_line(data)
@@ -226,11 +225,9 @@ def _print_data(data: TrainingData, *, holds_out: bool = False) -> None:
     if notes:
         print_line(" ".join(notes))
     if not data.has_replies:
-        print_line(
-            _(
-                "warning: The person answers nobody in these chats, so the model will "
-                "not learn to answer."
-            )
+        say(
+            "warning: The person answers nobody in these chats, so the model will "
+            "not learn to answer."
         )
 
 
@@ -258,25 +255,24 @@ def _choose_base(
     )
     if choice.limit is not None:
         option = f"--limit {choice.limit}"
-        print_line(
-            ngettext(
-                "Even the smallest base would take longer. There is time for the "
-                "newest example ({option}).",
-                "Even the smallest base would take longer. There is time for the "
-                "newest {count} examples ({option}).",
-                choice.limit,
-                option=option,
-            )
+        say_count(
+            "Even the smallest base would take longer. There is time for the "
+            "newest example ({option}).",
+            "Even the smallest base would take longer. There is time for the "
+            "newest {count} examples ({option}).",
+            choice.limit,
+            option=option,
         )
-        msg = f"Nothing was trained. Add {option}, or allow more time."
-        refusal = LocalServerError(msg)
+        refusal = _(
+            "Nothing was trained. Add {option}, or allow more time.", option=option
+        )
         question = ngettext(
             "Train on the newest one only?",
             "Train on the newest {count} only?",
             choice.limit,
         )
         if not confirm(question, yes=yes, refusal=refusal):
-            raise refusal
+            raise ChatExportError(refusal)
     return base, choice.limit
 
 
@@ -285,67 +281,59 @@ def _print_earlier_model(data: TrainingData, workspace: Workspace) -> None:
     if earlier := find_earlier_model(data, workspace):
         model, new = earlier
         day = datetime.fromtimestamp(model.created_at).astimezone().date()
-        print_line(
-            ngettext(
-                "{person} already has a model from {day}, {model}; {count} of these "
-                "examples is new. This trains another from the start: continuing with "
-                "only what is new made replies worse.",
-                "{person} already has a model from {day}, {model}; {count} of these "
-                "examples are new. This trains another from the start: continuing with "
-                "only what is new made replies worse.",
-                new,
-                person=model.title,
-                day=day,
-                model=model.short_name,
-            )
+        say_count(
+            "{person} already has a model from {day}, {model}; {count} of these "
+            "examples is new. This trains another from the start: continuing with "
+            "only what is new made replies worse.",
+            "{person} already has a model from {day}, {model}; {count} of these "
+            "examples are new. This trains another from the start: continuing with "
+            "only what is new made replies worse.",
+            new,
+            person=model.title,
+            day=day,
+            model=model.short_name,
         )
+
+
+def _ask(waiting: str, ask: Callable[[], list[Turn]]) -> list[Turn] | None:
+    """Return a model's answers; `None`, with a warning, if it could not answer."""
+    try:
+        with show_waiting(waiting):
+            return ask()
+    except ChatExportError as error:
+        say("warning: The model could not answer: {error}", error=error_text(error))
+        return None
 
 
 def _show_untrained(data: TrainingData, base: str | None, workspace: Workspace) -> None:
     """Print what the base answers before it is trained."""
-    try:
-        with show_waiting(_("Asking the base before it is trained")):
-            turns = answer_untrained(data, base, workspace=workspace)
-    except ChatExportError as error:
-        print_line(
-            _(
-                "warning: The untrained base could not answer: {error}",
-                error=error_text(error),
-            )
-        )
-        return
+    turns = _ask(
+        _("Asking the base before it is trained"),
+        lambda: answer_untrained(data, base, workspace=workspace),
+    )
     if not turns:
         return
-    print_line(_("Without training, the base answers:"))
+    say("Without training, the base answers:")
     for turn in turns:
         print_line(f"  > {turn.line}\n  {' / '.join(split_bubbles(turn.answer))}")
-    print_line(
-        _(
-            "If these make no sense, training will give the person's tone, but not "
-            "sense. Choose a larger base with --base or --time."
-        )
+    say(
+        "If these make no sense, training will give the person's tone, but not "
+        "sense. Choose a larger base with --base or --time."
     )
 
 
 def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
     """Print what the new model answers, beside what the person wrote."""
-    try:
-        with show_waiting(_("Asking the new model")):
-            turns = answer_tuned(data, model, workspace=workspace)
-    except ChatExportError as error:
-        print_line(
-            _(
-                "warning: The new model could not answer: {error}",
-                error=error_text(error),
-            )
-        )
+    turns = _ask(
+        _("Asking the new model"),
+        lambda: answer_tuned(data, model, workspace=workspace),
+    )
+    if not turns:
         return
-    if turns:
-        print_line(
-            _("The new model answers messages that it has not seen:")
-            if data.validation
-            else _("The new model answers messages from its training:")
-        )
+    if data.validation:
+        say("The new model answers messages that it has not seen:")
+    else:
+        say("The new model answers messages from its training:")
     for turn, asked in zip(turns, sample_replies(data), strict=True):
         said = " / ".join(split_bubbles(asked.reply))
         answer = " / ".join(split_bubbles(turn.answer))
@@ -359,55 +347,23 @@ def _show_tuned(data: TrainingData, model: Model, workspace: Workspace) -> None:
 
 
 def _train_remotely(data: TrainingData, base: str, url: str, *, yes: bool) -> str:
-    hosts: list[str] = []
-
     def confirm_upload(host: str, estimate: Any) -> bool:
-        hosts.append(host)
         examples = ngettext("{count} example", "{count} examples", estimate.examples)
-        print_line(
-            ngettext(
-                "This uploads {examples}, about {tokens} tokens ({billed} billed over "
-                "{count} epoch), to {host}.",
-                "This uploads {examples}, about {tokens} tokens ({billed} billed over "
-                "{count} epochs), to {host}.",
-                estimate.epochs,
-                examples=examples,
-                tokens=estimate.tokens,
-                billed=estimate.billed_tokens,
-                host=host,
-            )
+        say_count(
+            "This uploads {examples}, about {tokens} tokens ({billed} billed over "
+            "{count} epoch), to {host}.",
+            "This uploads {examples}, about {tokens} tokens ({billed} billed over "
+            "{count} epochs), to {host}.",
+            estimate.epochs,
+            examples=examples,
+            tokens=estimate.tokens,
+            billed=estimate.billed_tokens,
+            host=host,
         )
-        msg = f"Nothing was sent. Add --yes to agree to the upload to {host}."
-        refusal = TrainingBudgetError(msg)
+        refusal = _(
+            "Nothing was sent. Add --yes to agree to the upload to {host}.", host=host
+        )
         return confirm(_("Upload?"), yes=yes, refusal=refusal)
 
     with TrainingDisplay() as display:
-
-        def on_event(event: Any) -> None:
-            if not isinstance(event, StoppedEvent):
-                display(event)
-            elif event.outcome == "nothing sent":
-                print_line(_("Nothing was sent."))
-            elif event.job_id is None:
-                print_line(
-                    _(
-                        "If {host} created the job, you may be billed for it.",
-                        host=hosts[0],
-                    )
-                )
-                print_line(_("Run the same command again to find it."))
-            else:
-                print_line(
-                    _(
-                        "Job {job} is still running on {host} and may be billed.",
-                        job=event.job_id,
-                        host=hosts[0],
-                    )
-                )
-                print_line(
-                    _("Run the same command again to wait for it, or cancel it there.")
-                )
-
-        return train_remotely(
-            data, base, url, confirm=confirm_upload, on_event=on_event
-        )
+        return train_remotely(data, base, url, confirm=confirm_upload, on_event=display)

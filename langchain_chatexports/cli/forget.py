@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from langchain_chatexports._translation import _, ngettext
+from langchain_chatexports._translation import _
 from langchain_chatexports.cli._console import (
     command_line,
-    confirm,
     print_line,
+    say,
+    say_count,
     stdin_is_terminal,
 )
 from langchain_chatexports.cli._options import (
@@ -23,11 +24,10 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
-from langchain_chatexports.exceptions import LocalServerError
+from langchain_chatexports.cli._training import confirm_deletion
 from langchain_chatexports.local_server import Workspace
 from langchain_chatexports.workflows import delete_remaining
 from langchain_chatexports.workflows import forget as forget_names
-from langchain_chatexports.workflows.models import not_deleted
 from langchain_chatexports.workflows.removal import RemainingCopy
 
 
@@ -69,7 +69,7 @@ def forget(
         chatexports forget --person Hare
     """
     is_empty = not person and not conversation
-    check((is_empty, "Add --person NAME or --conversation ID."))
+    check((is_empty, _("Add --person NAME or --conversation ID.")))
     # Without the extra, there may be no default directory.
     workspace = None if data_dir is None else Workspace(data_dir)
     result = forget_names(
@@ -83,24 +83,18 @@ def forget(
         print_line(str(result.report))
         if result.report.not_found:
             names = ", ".join(result.report.not_found)
-            print_line(_("Not in this set, or already removed: {names}", names=names))
+            say("Not in this set, or already removed: {names}", names=names)
     if result.indexes:
-        print_line(
-            ngettext(
-                "Deleted: {count} search index. Indexes are rebuilt by the next "
-                "search.",
-                "Deleted: {count} search indexes. Indexes are rebuilt by the next "
-                "search.",
-                len(result.indexes),
-            )
+        say_count(
+            "Deleted: {count} search index. Indexes are rebuilt by the next search.",
+            "Deleted: {count} search indexes. Indexes are rebuilt by the next search.",
+            len(result.indexes),
         )
     if result.corrections:
-        print_line(
-            ngettext(
-                "Deleted: {count} correction.",
-                "Deleted: {count} corrections.",
-                result.corrections,
-            )
+        say_count(
+            "Deleted: {count} correction.",
+            "Deleted: {count} corrections.",
+            result.corrections,
         )
     _delete_remaining(result.remaining, workspace, yes=yes)
 
@@ -109,24 +103,22 @@ def _delete_remaining(
     remaining: Sequence[RemainingCopy], workspace: Workspace | None, *, yes: bool
 ) -> None:
     if not remaining:
-        print_line(_("No models, jobs or examples on this machine contain them."))
+        say("No models, jobs or examples on this machine contain them.")
         return
     reasons = {
         "person": _("imitates this person"),
         "set": _("was trained on this set"),
         "text": _("its examples contain the name"),
     }
-    print_line(_("Still on this machine:"))
+    say("Still on this machine:")
     for copy in remaining:
         print_line(f"  {copy.id} ({copy.title or copy.kind}): {reasons[copy.reason]}")
     if not yes and not stdin_is_terminal():
         deletion = f"{command_line('models', '--delete')} NAME"
-        print_line(_("To delete these, add --yes, or run: {command}", command=deletion))
+        say("To delete these, add --yes, or run: {command}", command=deletion)
         return
-    if not yes:
-        print_line(not_deleted())
     question = _("Delete these, with their jobs and examples?")
-    if confirm(question, yes=yes, refusal=LocalServerError(question)):
+    if confirm_deletion(question, yes=yes):
         for copy in delete_remaining(remaining, workspace):
-            print_line(_("Deleted {name}", name=copy.id))
-        print_line(_("To replace a model, train again on the remaining examples."))
+            say("Deleted {name}", name=copy.id)
+        say("To replace a model, train again on the remaining examples.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from langchain_chatexports._translation import _
 from langchain_chatexports.chat_loaders.counts import ExportSummary
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import Export
@@ -13,6 +12,7 @@ from langchain_chatexports.cli._console import (
     command_line,
     print_json,
     print_line,
+    say,
     show,
     show_progress,
     show_table,
@@ -77,7 +77,7 @@ def _print_next_commands(
 ) -> None:
     summaries = [summary for summary in summaries if summary.kept]
     if not summaries:
-        print_line(_("No messages to train on."))
+        say("No messages to train on.")
         return
     owners = [*filter(None, (summary.owner for summary in summaries))]
     messages: Counter[str] = Counter()
@@ -87,9 +87,9 @@ def _print_next_commands(
     # In a chat of two, users want to talk to the other person.
     person = find_partner(summaries) or (owners or ranked)[0]
     words = [*arguments, "--ai", person]
-    print_line(_("To talk to {person} now, without training:", person=person))
+    say("To talk to {person} now, without training:", person=person)
     print_line(f"  {command_line('chat', *words)}")
-    print_line(_("To train a model that writes in the same way, in up to an hour:"))
+    say("To train a model that writes in the same way, in up to an hour:")
     print_line(f"  {command_line('finetune', *words)}")
     if len(ranked) > 1:
-        print_line(_("For another person in these chats, change the name after --ai."))
+        say("For another person in these chats, change the name after --ai.")

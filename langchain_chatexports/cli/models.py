@@ -11,9 +11,10 @@ from typing import Annotated
 from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.cli._console import (
     command_line,
-    confirm,
     print_json,
     print_line,
+    say,
+    say_count,
     show_rows,
 )
 from langchain_chatexports.cli._options import (
@@ -24,12 +25,17 @@ from langchain_chatexports.cli._options import (
     flag,
     option,
 )
-from langchain_chatexports.cli._training import chat_command, state_name
-from langchain_chatexports.exceptions import LocalServerError
-from langchain_chatexports.local_server import Job, Model, Snapshot, State, Workspace
+from langchain_chatexports.cli._training import (
+    chat_command,
+    confirm_deletion,
+    megabytes,
+    print_wait,
+    state_name,
+)
+from langchain_chatexports.local_server import Model, State, Workspace
 from langchain_chatexports.workflows import models as workflow
 from langchain_chatexports.workflows.models import LocalData
-from langchain_chatexports.workflows.train import explain_wait, format_progress
+from langchain_chatexports.workflows.train import format_progress
 
 _MAX_NAME_LENGTH = 36
 _SHOWN = (State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED, State.CANCELLED)
@@ -90,26 +96,31 @@ def models(
         chatexports models --delete NAME
     """
     workspace = Workspace(data_dir)
-    changes = [
-        _rename(workspace, *rename) if rename else None,
-        _set_strength(workspace, *strength) if strength else None,
-        *(_change(workspace.jobs.pause(job)) for job in pause or ()),
-        *(_change(workspace.jobs.resume(job)) for job in resume or ()),
-        *(_change(workspace.jobs.cancel(job)) for job in cancel or ()),
-    ]
+    if rename:
+        _rename(workspace, *rename)
+    if strength:
+        _set_strength(workspace, *strength)
+    for change, jobs in (
+        (workspace.jobs.pause, pause),
+        (workspace.jobs.resume, resume),
+        (workspace.jobs.cancel, cancel),
+    ):
+        for job in map(change, jobs or ()):
+            print_line(f"{job.id}: {state_name(job.state)}")
+    has_changed = rename or strength or pause or resume or cancel
     if delete_everything:
         _delete_everything(workspace, index_dir, yes=yes)
     elif delete:
         _delete(delete, workspace, yes=yes)
     if resume:
-        _print_wait(workspace.snapshot())
+        print_wait(workspace.snapshot())
     if as_json:
         _print_json(workflow.list_data(workspace, index_dir))
-    elif not (delete or delete_everything or any(changes)):
+    elif not (delete or delete_everything or has_changed):
         _show(workflow.list_data(workspace, index_dir), workspace)
 
 
-def _rename(workspace: Workspace, name: str, label: str) -> bool:
+def _rename(workspace: Workspace, name: str, label: str) -> None:
     model = workspace.models.match(name)[0].name
     workspace.models.rename(model, label)
     print_line(
@@ -117,27 +128,12 @@ def _rename(workspace: Workspace, name: str, label: str) -> bool:
         if label.strip()
         else _("{model}: label cleared", model=model)
     )
-    return True
 
 
-def _set_strength(workspace: Workspace, name: str, strength: float) -> bool:
+def _set_strength(workspace: Workspace, name: str, strength: float) -> None:
     model = workspace.models.match(name)[0].name
     workspace.models.set_strength(model, strength)
-    print_line(
-        _("{model}: strength {strength}", model=model, strength=number(strength))
-    )
-    return True
-
-
-def _change(job: Job) -> bool:
-    print_line(f"{job.id}: {state_name(job.state)}")
-    return True
-
-
-def _print_wait(snapshot: Snapshot) -> None:
-    is_waiting = any(job.is_active for job in snapshot.jobs)
-    if is_waiting and (reason := explain_wait(snapshot.queue)):
-        print_line(reason)
+    say("{model}: strength {strength}", model=model, strength=number(strength))
 
 
 def _print_json(data: LocalData) -> None:
@@ -153,7 +149,7 @@ def _print_json(data: LocalData) -> None:
             ],
             "jobs": [*map(asdict, data.snapshot.jobs)],
             "files": [*map(asdict, data.snapshot.files)],
-            "queue": data.snapshot.queue,
+            "has_queue": data.snapshot.has_queue,
             "corrections": data.corrections.get("", 0),
         }
     )
@@ -165,7 +161,7 @@ def _show(data: LocalData, workspace: Workspace) -> None:
         (
             _shorten_name(model),
             _day(model.created_at),
-            _format_megabytes(model.size_bytes),
+            megabytes(model.size_bytes),
             model.base_model,
         )
         for model in data.models
@@ -179,7 +175,7 @@ def _show(data: LocalData, workspace: Workspace) -> None:
         (
             file.id,
             _day(file.created_at),
-            _format_megabytes(file.size_bytes),
+            megabytes(file.size_bytes),
             _("examples"),
         )
         for file in data.unused_files
@@ -189,21 +185,17 @@ def _show(data: LocalData, workspace: Workspace) -> None:
         notes = (_describe(m, counts.get(m.name, 0)) for m in data.models)
         show_rows(rows, notes)
     print_line(data)
-    _print_wait(data.snapshot)
+    print_wait(data.snapshot)
     if data.models:
         command = chat_command(data.models[0].short_name, workspace=workspace)
-        print_line(_("To talk to the newest model: {command}", command=command))
+        say("To talk to the newest model: {command}", command=command)
     else:
         command = command_line("finetune", "PATH", "--ai", "NAME")
-        print_line(_("To train a model: {command}", command=command))
+        say("To train a model: {command}", command=command)
 
 
 def _day(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
-
-
-def _format_megabytes(size_bytes: int) -> str:
-    return f"{number(size_bytes / 1e6, 1)} MB"
 
 
 def _shorten_name(model: Model) -> str:
@@ -227,18 +219,11 @@ def _delete(names: Sequence[str], workspace: Workspace, *, yes: bool) -> None:
         "Delete {names}, and examples that no other job uses?",
         names=", ".join(full_names),
     )
-    if not yes:
-        print_line(workflow.not_deleted())
-    if not confirm(question, yes=yes, refusal=_create_refusal()):
-        print_line(_("Nothing was deleted."))
+    if not confirm_deletion(question, yes=yes):
         return
     for name in full_names:
         workspace.delete(name)
-        print_line(_("Deleted {name}", name=name))
-
-
-def _create_refusal() -> LocalServerError:
-    return LocalServerError("Nothing was deleted. Add --yes to agree.")
+        say("Deleted {name}", name=name)
 
 
 def _delete_everything(
@@ -248,18 +233,13 @@ def _delete_everything(
     print_line(f"{data.data_dir}: {data}")
     if data.bases:
         size = sum(base.size_bytes or 0 for base in data.bases)
-        print_line(
-            ngettext(
-                "{count} downloaded base will not be deleted: {size}",
-                "{count} downloaded bases will not be deleted: {size}",
-                len(data.bases),
-                size=_format_megabytes(size),
-            )
+        say_count(
+            "{count} downloaded base will not be deleted: {size}",
+            "{count} downloaded bases will not be deleted: {size}",
+            len(data.bases),
+            size=megabytes(size),
         )
-    if not yes:
-        print_line(workflow.not_deleted())
-    if not confirm(_("Delete everything?"), yes=yes, refusal=_create_refusal()):
-        print_line(_("Nothing was deleted."))
+    if not confirm_deletion(_("Delete everything?"), yes=yes):
         return
     workflow.delete_everything(workspace, index_dir)
-    print_line(_("Deleted."))
+    say("Deleted.")

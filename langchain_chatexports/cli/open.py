@@ -12,7 +12,7 @@ from typing import Annotated
 from langchain_chatexports._files import write_atomic
 from langchain_chatexports._temporary import private_folder
 from langchain_chatexports._translation import _
-from langchain_chatexports.cli._console import print_line
+from langchain_chatexports.cli._console import print_line, say
 from langchain_chatexports.cli._options import (
     Base,
     DataDir,
@@ -77,12 +77,12 @@ def open_(
     if install:
         check_extra()
         path = install_launcher()
-        print_line(_("Added the app shortcut “Chat exports”: {path}", path=path))
+        say("Added the app shortcut “Chat exports”: {path}", path=path)
         return
     check_extra()
     running = find_running_page(Workspace(data_dir).data_dir)
     if running is not None:
-        print_line(_("Chat exports is already running. Its page (for one browser):"))
+        say("Chat exports is already running. Its page (for one browser):")
         print(running, flush=True)  # noqa: T201 - as below
         if not no_browser and _has_display():
             with private_folder() as folder:
@@ -94,11 +94,9 @@ def open_(
     def show(link: str) -> None:
         nonlocal is_first
         if is_first:
-            print_line(
-                _("Press Ctrl-C to stop. Open this link (valid for one browser):")
-            )
+            say("Press Ctrl-C to stop. Open this link (valid for one browser):")
         else:
-            print_line(_("For another browser:"))
+            say("For another browser:")
         # On stdout and not wrapped, so that it can be copied.
         print(link, flush=True)  # noqa: T201
         if is_first and not no_browser and _has_display():

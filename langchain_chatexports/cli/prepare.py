@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
-from langchain_chatexports._terminal import plural
 from langchain_chatexports.cli._console import (
     command_line,
     get_speaker_chooser,
     print_json,
     print_line,
+    say,
+    say_count,
     show_progress,
 )
 from langchain_chatexports.cli._options import (
@@ -107,25 +108,33 @@ def prepare(
             }
         )
     elif written is None:
-        examples = plural(preparation.examples, "example")
-        print_line(
-            f"Wrote {examples}; no data card and trace, because {output} is not a file"
+        say_count(
+            "Wrote {count} example; no data card and trace, because {path} is not a "
+            "file",
+            "Wrote {count} examples; no data card and trace, because {path} is not a "
+            "file",
+            preparation.examples,
+            path=output,
         )
     else:
         print_line(written.summary(dialogues=preparation.dialogues))
-        print_line(f"Wrote {written.path}")
-        print_line(f"Data card: {written.card}; trace: {written.trace}")
+        say("Wrote {path}", path=written.path)
+        say("Data card: {card}; trace: {trace}", card=written.card, trace=written.trace)
     if result.empty_splits:
-        parts = " and ".join(result.empty_splits)
-        skipped = plural(result.repeated, "newer example")
-        print_line(
-            f"warning: no {parts} examples, because {skipped} repeat the text of older "
-            "ones. You can train, but evaluation needs more dialogues."
+        say_count(
+            "warning: no examples in {parts}, because {count} newer one repeats the "
+            "text of older ones. You can train, but evaluation needs more dialogues.",
+            "warning: no examples in {parts}, because {count} newer ones repeat the "
+            "text of older ones. You can train, but evaluation needs more dialogues.",
+            result.repeated,
+            parts=", ".join(result.empty_splits),
         )
     if as_json or written is None:
         return
     if choices.redaction:
-        key_file = choices.redaction.key_file
-        print_line(f"Key: {key_file} (anyone with this file can undo the redaction)")
+        say(
+            "Key: {path} (anyone with this file can undo the redaction)",
+            path=choices.redaction.key_file,
+        )
     if result.training_file:
-        print_line(f"Next: {command_line('finetune', output)}")
+        say("Next: {command}", command=command_line("finetune", output))

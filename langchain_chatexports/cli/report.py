@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Annotated
 
 from langchain_chatexports._files import write_atomic
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import Sentence, ngettext
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.chat_loaders.recognition import (
     Export,
     estimate_message_count,
 )
-from langchain_chatexports.cli._console import print_json, print_line, show_progress
+from langchain_chatexports.cli._console import (
+    print_json,
+    print_line,
+    say,
+    show_progress,
+)
 from langchain_chatexports.cli._options import (
     Ai,
     AsJson,
@@ -83,7 +88,7 @@ def report(
         print_json(statistics.model_dump(mode="json"))
         return
     _print_report(statistics)
-    print_line(f"Wrote {target}. Open it in a browser.")
+    say("Wrote {path}. Open it in a browser.", path=target)
 
 
 def _build_report(
@@ -113,7 +118,8 @@ def _build_report(
         and statistics.messages
         and not any(person.is_ai for person in statistics.people)
     ):
-        msg, senders = "No person in these exports matches --ai.", {}
+        msg: str = Sentence("No person in these exports matches --ai.")
+        senders = {}
         if not anonymous:
             senders = {p.name: p.messages for p in statistics.people}
             known_names = index_names(readings, senders)
@@ -124,13 +130,15 @@ def _build_report(
 
 def _print_report(statistics: ExportReport) -> None:
     examples = statistics.examples.examples if statistics.examples else 0
-    people = plural(len(statistics.people), "person", "people")
-    dialogues = plural(statistics.pauses.dialogues, "dialogue")
-    print_line(
-        f"{plural(statistics.messages, 'message')} by {people}, {dialogues}, "
-        f"{plural(examples, 'example')}"
+    people, dialogues = len(statistics.people), statistics.dialogues.count
+    counts = (
+        ngettext("{count} message", "{count} messages", statistics.messages),
+        ngettext("{count} person", "{count} people", people),
+        ngettext("{count} dialogue", "{count} dialogues", dialogues),
+        ngettext("{count} example", "{count} examples", examples),
     )
+    print_line(", ".join(counts))
     for sentence in describe_habits(statistics):
-        print_line(sentence)
+        print_line(sentence.translated())
     if statistics.messages and not examples:
-        print_line("To count examples, choose the person with --ai NAME.")
+        say("To count examples, choose the person with --ai NAME.")

@@ -12,13 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from langchain_chatexports._terminal import one_line
-from langchain_chatexports._translation import _, ngettext
+from langchain_chatexports._translation import Sentence, _
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.chat_loaders.recognition import Export
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
-    print_line,
+    say,
+    say_count,
     show_progress,
     show_rows,
 )
@@ -83,12 +84,10 @@ def search(
     """
     if delete_indexes:
         count = delete(index_dir)
-        print_line(
-            ngettext(
-                "Deleted: {count} search index",
-                "Deleted: {count} search indexes",
-                count,
-            )
+        say_count(
+            "Deleted: {count} search index",
+            "Deleted: {count} search indexes",
+            count,
         )
         return
     query = (query or "").strip()
@@ -96,10 +95,16 @@ def search(
     missing_paths = [path for path in paths or () if not path.expanduser().exists()]
     line = command_line("search", " ".join(map(str, paths or ())), query)
     check(
-        (not query, "Enter a search query: chatexports search QUERY PATH"),
+        (
+            not query,
+            _(
+                "Enter a search query: {command}",
+                command=command_line("search", "QUERY", "PATH"),
+            ),
+        ),
         (
             missing_paths and Path(query).expanduser().exists(),
-            f"Put the query before the export: {line}",
+            _("Put the query before the export: {command}", command=line),
         ),
     )
     choice = chats.choice()
@@ -110,20 +115,17 @@ def search(
         watch=show_progress,
     ) as opened:
         if opened.messages_read:
-            print_line(
-                ngettext(
-                    "Read: {count} message",
-                    "Read: {count} messages",
-                    opened.messages_read,
-                )
+            say_count(
+                "Read: {count} message",
+                "Read: {count} messages",
+                opened.messages_read,
             )
         if opened.new_file:
             folder = opened.new_file.parent
-            print_line(
-                _("Created an index, readable only by you, in {folder}", folder=folder)
-            )
-            deletion = command_line("search", "--delete-indexes")
-            print_line(_("To delete all indexes: {command}", command=deletion))
+            say("Created an index, readable only by you, in {folder}", folder=folder)
+            chosen = () if index_dir is None else ("--index-dir", index_dir)
+            deletion = command_line("search", "--delete-indexes", *chosen)
+            say("To delete all indexes: {command}", command=deletion)
         indexed_chats = opened.index.chats()
         has_names = bool(choice.include or choice.exclude or from_)
         handles = _read_handles(opened.exports) if has_names else {}
@@ -153,7 +155,7 @@ def search(
         pairs = zip(times, results, strict=True)
         show_rows([header, *(_format_row(time, *match) for time, match in pairs)])
     else:
-        print_line(_("No messages found."))
+        say("No messages found.")
 
 
 def _iter_matches(
@@ -192,7 +194,7 @@ def _find_sources(
         if is_included and not is_skipped_group and exclude.isdisjoint(names):
             sources.append(chat.source)
     if not sources:
-        msg = "No conversation matches these options. Try fewer of them."
+        msg = Sentence("No conversation matches these options. Try fewer of them.")
         raise SenderNotFoundError(msg)
     return sources
 

@@ -11,18 +11,21 @@ from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.cli._console import (
     command_line,
     print_json,
-    print_line,
     show,
     show_rows,
 )
 from langchain_chatexports.cli._options import AsJson, DataDir, IndexDir, command
-from langchain_chatexports.cli._training import data_dir_options, state_name
+from langchain_chatexports.cli._training import (
+    data_dir_options,
+    megabytes,
+    print_wait,
+    state_name,
+)
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Job, State, Workspace
 from langchain_chatexports.retrieval import ChatIndex
 from langchain_chatexports.workflows.models import LocalData, list_data
 from langchain_chatexports.workflows.train import (
-    explain_wait,
     find_seconds_left,
     format_progress,
 )
@@ -59,20 +62,23 @@ def status(
         show(_describe(workspace, job))
     if not jobs:
         show(_("Nothing is being trained."))
-    elif reason := explain_wait(data.snapshot.queue):
-        print_line(reason)
-    rows = [
-        (what, f"{number(size / 1e6, 1)} MB", how) for what, size, how in parts if size
-    ]
-    if rows:
-        show_rows([(_("on this disk"), _("size"), _("to delete it")), *rows])
+    print_wait(data.snapshot)
+    stored = [part for part in parts if part[1]]
+    if stored:
+        header = (_("on this disk, and how to delete it"), _("size"))
+        rows = [(what, megabytes(size)) for what, size, _how in stored]
+        show_rows([header, *rows], [how for *_size, how in stored])
     show(_("Free: {size} GB", size=number(free / 1e9, 1)))
 
 
 def _describe(workspace: Workspace, job: Job) -> str:
     text = f"{job.id}: {state_name(job.state)}, {format_progress(job)}"
     left = find_seconds_left(workspace, job)
-    return text if left is None else f"{text}, {time_left(left)}"
+    if left is not None:
+        return f"{text}, {time_left(left)}"
+    if job.is_active:
+        return text
+    return _("{job}. To resume it, run its finetune command again.", job=text)
 
 
 def _disk(data: LocalData, workspace: Workspace) -> Iterator[tuple[str, int, str]]:
@@ -83,7 +89,7 @@ def _disk(data: LocalData, workspace: Workspace) -> Iterator[tuple[str, int, str
         deletion = command_line("models", "--delete", name, *options)
         yield _("model {name}", name=name), model.size_bytes, deletion
     for job in data.jobs_without_model:
-        saves = sum(_sizes(workspace.jobs.folder(job.id)))
+        saves = sum(_sizes(workspace.job_folder(job.id)))
         deletion = command_line("models", "--delete", job.id, *options)
         yield _("job {name}", name=job.id), saves, deletion
     examples = sum(file.size_bytes for file in data.snapshot.files)

@@ -1,14 +1,13 @@
 """The data card of a set: its sources and counts, without message text."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from langchain_chatexports._regular_files import MAX_FOLDER_DEPTH, open_regular_file
+from langchain_chatexports._regular_files import open_regular_file
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.chat_loaders.counts import (
     MERGED,
@@ -16,6 +15,7 @@ from langchain_chatexports.chat_loaders.counts import (
     ExportSummary,
     sum_counts,
 )
+from langchain_chatexports.chat_loaders.folder_files import walk_files
 from langchain_chatexports.chat_loaders.reading import Reading
 from langchain_chatexports.exceptions import ExportNotFoundError
 
@@ -170,7 +170,8 @@ def hash_source(path: str | Path, *, platform: str = "unknown") -> SourceFile:
         return SourceFile(platform, hash_files(files), size)
     total = hashlib.sha256()
     size = 0
-    for file in sorted(_walk_files(path)):
+    # Names may belong to pipes and broken links.
+    for file in sorted(filter(Path.is_file, walk_files(path, lambda _: None))):
         length = file.stat().st_size
         name = file.relative_to(path).as_posix()
         total.update(f"{name}\0{length}\n".encode("utf-8", "surrogatepass"))
@@ -186,13 +187,6 @@ def hash_files(paths: Iterable[Path]) -> str:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _walk_files(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        if len(Path(folder).relative_to(root).parts) >= MAX_FOLDER_DEPTH:
-            folders.clear()
-        yield from filter(Path.is_file, (Path(folder, name) for name in names))
 
 
 def card_markdown(metadata: CardMetadata, format_name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from langchain_chatexports._files import translate_write_errors
 from langchain_chatexports._regular_files import open_regular_file
-from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import ngettext
 from langchain_chatexports.chat_loaders.counts import Counts
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.datasets.formats import dataset_format
@@ -52,9 +52,14 @@ class ForgetReport:
 
     def __str__(self) -> str:
         """Return the path with the counts of removed and remaining rows."""
-        rows = plural(self.rows, "row")
-        remaining = f"{self.remaining_rows:,} left"
-        return f"{self.path}: {self.removed:,} of {rows} removed, {remaining}"
+        return ngettext(
+            "{path}: {removed} of {count} row removed, {left} left",
+            "{path}: {removed} of {count} rows removed, {left} left",
+            self.rows,
+            path=self.path,
+            removed=self.removed,
+            left=self.remaining_rows,
+        )
 
 
 def forget(

@@ -179,9 +179,7 @@ def _find_start(sizes: Sequence[int], end: int, target: float, reserved: int) ->
     return start
 
 
-def _group_dialogues(
-    examples: Iterable[TracedExample],
-) -> list[list[TracedExample]]:
+def _group_dialogues(examples: Iterable[TracedExample]) -> list[list[TracedExample]]:
     # Oldest first. Sessions that share a message are joined, since two exports can
     # contain the same dialogue.
     joined = DisjointSets()

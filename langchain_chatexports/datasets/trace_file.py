@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 import msgspec
 
 from langchain_chatexports._regular_files import open_regular_file
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.datasets.card import CardMetadata
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.formats import FORMATS, SPLIT_NAMES
@@ -99,10 +100,12 @@ def _open(path: Path) -> BinaryIO:
     try:
         return open_regular_file(trace_path(path))
     except FileNotFoundError as error:
-        msg = (
-            f"There is no trace next to {path} ({trace_path(path).name}), so the "
-            "people in its rows are unknown. Write the set again with "
-            "`chatexports prepare` or `write_dataset`."
+        msg = Sentence(
+            "There is no trace next to {path} ({trace}), so the people in its rows are "
+            "unknown. Write the set again with `chatexports prepare` or "
+            "`write_dataset`.",
+            path=path,
+            trace=trace_path(path).name,
         )
         raise ExportNotFoundError(msg) from error
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypeAlias
 from langchain_chatexports._files import is_pipe, translate_write_errors
 from langchain_chatexports._parts import part_folder
 from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import _, ngettext, number
 from langchain_chatexports.chat_loaders.counts import MERGED, Counts, sum_counts
 from langchain_chatexports.datasets.card import (
     CardNotes,
@@ -110,33 +111,50 @@ class WrittenDataset:
 
     def summary(self, *, dialogues: int = 0) -> str:
         """Return a one-sentence summary of examples and skipped messages."""
-        text = plural(self.examples.kept, "example")
+        text = _example_count(self.examples.kept)
         if len(self.files) > 1:
-            files = (f"{name} {rows:,}" for name, rows in self.files.items())
+            files = (f"{name} {number(rows)}" for name, rows in self.files.items())
             text += f" ({', '.join(files)})"
         skipped: list[str] = []
         if (total := self.total) is None:
             stages = (stage for stage in self.stages if stage.unit == "examples")
             examples = sum((stage.skipped for stage in stages), Counter[str]())
-            skipped += _format_counts(examples, "example")
+            skipped += _format_counts(examples, _example_count)
         else:
-            text += f" from {plural(total.found, 'message')}"
+            parts = [ngettext("{count} message", "{count} messages", total.found)]
             if dialogues:
-                text += f" in {plural(dialogues, 'dialogue')}"
+                talks = ngettext("{count} dialogue", "{count} dialogues", dialogues)
+                parts.append(talks)
+            text = _("{examples} from {source}", examples=text, source=", ".join(parts))
             # Merged messages keep their text.
             reasons = {key: n for key, n in total.skipped.items() if key != MERGED}
             skipped += _format_counts(reasons)
-        skipped += _format_counts(self.answers.skipped, "answer")
-        return f"{text}; skipped: {', '.join(skipped)}." if skipped else f"{text}."
+        skipped += _format_counts(self.answers.skipped, _answer_count)
+        if not skipped:
+            return f"{text}."
+        return _(
+            "{examples}; skipped: {reasons}.",
+            examples=text,
+            reasons=", ".join(skipped),
+        )
 
 
-def _format_counts(counts: Mapping[str, int], noun: str | None = None) -> Iterator[str]:
+def _format_counts(
+    counts: Mapping[str, int], amount: Callable[[int], str] = number
+) -> Iterator[str]:
     sorted_counts = sorted(counts.items(), key=lambda item: -item[1])
     for reason, count in sorted_counts[:_MAX_REASONS]:
-        amount = plural(count, noun) if noun else f"{count:,}"
-        yield f"{amount} {describe_reason(reason)}"
-    if other_count := sum(count for _, count in sorted_counts[_MAX_REASONS:]):
-        yield f"{other_count:,} for other reasons"
+        yield f"{amount(count)} {_(describe_reason(reason))}"
+    if other_count := sum(count for _reason, count in sorted_counts[_MAX_REASONS:]):
+        yield _("{count} for other reasons", count=other_count)
+
+
+def _example_count(count: int) -> str:
+    return ngettext("{count} example", "{count} examples", count)
+
+
+def _answer_count(count: int) -> str:
+    return ngettext("{count} answer", "{count} answers", count)
 
 
 def write_dataset(
@@ -194,11 +212,7 @@ def write_dataset(
             # Iterating hashes the sources.
             sources = pass_errors(notes.sources)
             header.metadata = replace(notes, sources=sources).metadata()
-            header.metadata.stages += [
-                *split_stages,
-                encoder.examples,
-                encoder.answers,
-            ]
+            header.metadata.stages += [*split_stages, encoder.examples, encoder.answers]
             staged.publish()
     return WrittenDataset(
         path=path,
@@ -235,7 +249,7 @@ class _Encoder:
             except UnsupportedExampleError as error:
                 self._problems.append(f"line {self.examples.found}: {error}")
                 continue
-            for row, _ in rows:
+            for row, _origin in rows:
                 yield json_line(row), origin
             found = count_trainable(example)
             kept = sum(row.answers for row in rows)
@@ -261,10 +275,7 @@ class _Encoder:
 @contextmanager
 def stage_dataset(path: Path, header: TraceHeader) -> "Iterator[StagedDataset]":
     """Create a set in a private folder next to its path."""
-    with (
-        part_folder(path.parent) as folder,
-        _open_private(folder / "trace") as trace,
-    ):
+    with part_folder(path.parent) as folder, _open_private(folder / "trace") as trace:
         yield StagedDataset(path, header, folder, trace)
 
 
@@ -309,10 +320,7 @@ class StagedDataset:
         header.hashes = list(dict.fromkeys([*header.hashes, *new_hashes]))
         self._trace.close()
         trace, card = self._folder / "trace-with-header", self._folder / "card"
-        with (
-            _open_private(trace) as file,
-            (self._folder / "trace").open("rb") as rows,
-        ):
+        with _open_private(trace) as file, (self._folder / "trace").open("rb") as rows:
             file.write(trace_line(header))
             shutil.copyfileobj(rows, file)
         with _open_private(card) as file:

@@ -18,7 +18,6 @@ from langchain_chatexports.exceptions import MissingExtraError
 
 if TYPE_CHECKING:
     from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
-    from langchain_chatexports.evaluation.contestants import WrongPerson
     from langchain_chatexports.evaluation.dialogues import (
         HeldOutData,
         data_from_examples,
@@ -33,7 +32,6 @@ __all__ = [
     "EvaluationSettings",
     "HeldOutData",
     "ModelClient",
-    "WrongPerson",
     "check_extra",
     "data_from_examples",
     "evaluate",
@@ -43,7 +41,6 @@ __all__ = [
 
 _MODULES = {
     "comparison": ("EvaluationSettings", "evaluate"),
-    "contestants": ("WrongPerson",),
     "dialogues": ("HeldOutData", "data_from_examples", "load_model_data"),
     "model_server": ("ModelClient",),
     "page": ("write_evaluation_page",),

@@ -22,6 +22,14 @@ _MAX_CHARACTERS = 600
 _PARTS = 3
 
 
+class BlindGuess(NamedTuple):
+    """A guess for one pair."""
+
+    is_right: bool
+    size: int
+    """Number of characters in both replies."""
+
+
 @dataclass(frozen=True)
 class BlindPair:
     """Two replies to the same messages; one is real."""
@@ -31,13 +39,9 @@ class BlindPair:
     real: int
     """Index of the person's reply, chosen at random: 0 or 1."""
 
-
-class BlindGuess(NamedTuple):
-    """A guess for one pair."""
-
-    is_right: bool
-    size: int
-    """Number of characters in both replies."""
+    def guess(self, chosen: int) -> BlindGuess:
+        """Return a guess that this reply is real."""
+        return BlindGuess(chosen == self.real, sum(map(len, self.answers)))
 
 
 def choose_blind_pairs(
@@ -124,8 +128,7 @@ class BlindTest:
     def guess(self, chosen: int) -> None:
         """Record a guess for the current pair."""
         if (pair := self.pair) is not None:
-            size = sum(map(len, pair.answers))
-            self.guesses.append(BlindGuess(chosen == pair.real, size))
+            self.guesses.append(pair.guess(chosen))
 
     @property
     def result(self) -> BlindResult | None:

@@ -1,4 +1,4 @@
-"""`evaluate`: compare a tuned model with the person, its base and a control."""
+"""`evaluate`: compare a tuned model with the person and its base."""
 
 import random
 from collections.abc import Callable, Collection, Sequence
@@ -11,11 +11,7 @@ from langchain_chatexports._languages import main_language
 from langchain_chatexports.datasets.chat_prompts import speaker_label
 from langchain_chatexports.evaluation.answers import Answers, Progress, collect_answers
 from langchain_chatexports.evaluation.blind_test import BlindPair, choose_blind_pairs
-from langchain_chatexports.evaluation.contestants import (
-    Contestant,
-    WrongPerson,
-    build_contestants,
-)
+from langchain_chatexports.evaluation.contestants import Contestant, build_contestants
 from langchain_chatexports.evaluation.detector import MIN_DIALOGUES, detector_score
 from langchain_chatexports.evaluation.dialogues import HeldOutData, index_replies
 from langchain_chatexports.evaluation.held_out import HeldOutTurn, choose_turns
@@ -64,7 +60,6 @@ def evaluate(
     *,
     tuned: str,
     base: str | None = None,
-    wrong_person: WrongPerson | None = None,
     settings: EvaluationSettings | None = None,
     blind: Callable[[list[BlindPair]], BlindResult | None] | None = None,
     progress: Progress = lambda _what, _done, _total: None,
@@ -76,8 +71,6 @@ def evaluate(
         server: A server with the models.
         tuned: The tuned model's name.
         base: The base model's name; `None` to measure the tuned model only.
-        wrong_person: A model of another person, as a control: its gains over the base
-            are not due to the person.
         settings: The settings of the evaluation.
         blind: Called with the pairs of a blind test; returns its result, or `None`.
         progress: Called with the stage, the number of finished turns, and their total.
@@ -90,7 +83,7 @@ def evaluate(
         ChatExportError: If the server cannot be reached.
     """
     settings = settings or EvaluationSettings()
-    contestants = build_contestants(tuned, base, wrong_person)
+    contestants = build_contestants(tuned, base)
     answers = _collect_answers(data, server, contestants, settings, progress)
     known = _known_messages(data)
     blind_result = None
@@ -145,10 +138,7 @@ def evaluate(
     )
     dialogues = max(answers.groups) + 1
     if dialogues < MIN_DIALOGUES:
-        reasons["told_apart"] = (
-            f"it needs {MIN_DIALOGUES} held-out dialogues, but there are "
-            f"only {dialogues}"
-        )
+        reasons["told_apart"] = "fewer than 20 dialogues are held out"
     progress("comparing", 1, 1)
     return Evaluation(
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, cast
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.datasets.chat_prompts import PROMPT_ROLES, message_text
 from langchain_chatexports.datasets.examples import TrainingExample
 from langchain_chatexports.datasets.replies import EarlierReply, ReplyIndex
@@ -126,7 +127,7 @@ def load_model_data(workspace: Workspace, model: Model) -> HeldOutData:
     examples = cast("list[TrainingExample]", training)
     held_out = cast("list[TrainingExample]", validation)
     if not (examples and held_out):
-        msg = (
+        msg = Sentence(
             "Nothing to evaluate: training held out no examples, or they were deleted. "
             "Train a model on at least 50 distinct examples."
         )

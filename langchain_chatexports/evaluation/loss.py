@@ -11,12 +11,12 @@ from langchain_chatexports.evaluation.results import Difference, Measurement
 
 def bits(reply: ScoredReply) -> float:
     """Return the negative log-likelihood of a reply and its end token, in bits."""
-    return (reply.nll + (reply.end_nll or 0.0)) / math.log(2)
+    return (reply.nll + reply.end_nll) / math.log(2)
 
 
 def size(reply: ScoredReply) -> int:
     """Return a reply's size in bytes; the end token counts as one byte."""
-    return reply.size_bytes + (reply.end_nll is not None)
+    return reply.size_bytes + 1
 
 
 def compare_losses(

@@ -33,7 +33,7 @@ class ScoredReply:
 
     index: int
     nll: float
-    end_nll: float | None
+    end_nll: float
     size_bytes: int
     tokens: int
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from langchain_chatexports._files import write_atomic
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.evaluation.contestants import NEAREST, TITLES
 from langchain_chatexports.evaluation.results import (
     Difference,
@@ -23,20 +24,11 @@ _SHORT_TITLES = {
     "tuned": "tuned",
     "few_shot": "few-shot",
     "base": "base",
-    "wrong_person": "other",
     "person": "person",
 }
 _PROMPTS = {
     "base": "plain",
     "few_shot": f"plain, with {NEAREST} similar replies",
-}
-_COMPARED_WITH = {
-    "few_shot": "the base model with examples to imitate",
-    "wrong_person": "another person's model",
-}
-_UNMEASURED = {
-    "told_apart": "The detector was",
-    "matched": "Whether replies are about their messages was",
 }
 _CHARTS: dict[str, tuple[str, float | None, str]] = {
     "bits_per_byte": (
@@ -59,7 +51,7 @@ _CHARTS: dict[str, tuple[str, float | None, str]] = {
         "How often a reply can be told to belong to its message, of eight.",
     ),
 }
-_COLORS = {"tuned": 1, "few_shot": 2, "wrong_person": 3}
+_COLORS = {"tuned": 1, "few_shot": 2}
 
 
 def write_evaluation_page(evaluation: Evaluation, path: str | Path) -> None:
@@ -83,7 +75,7 @@ def render_evaluation_page(evaluation: Evaluation) -> str:
         "evaluation.html",
         package="langchain_chatexports.evaluation",
         evaluation=evaluation,
-        headline=summarize_evaluation(evaluation),
+        headline=" ".join(summarize_evaluation(evaluation)),
         charts=_charts(evaluation),
         headers=("", *(f"#{header}" for header in headers[1:])),
         rows=rows,
@@ -103,40 +95,70 @@ def render_evaluation_page(evaluation: Evaluation) -> str:
     )
 
 
-def summarize_evaluation(evaluation: Evaluation) -> str:
+def summarize_evaluation(evaluation: Evaluation) -> list[Sentence]:
     """Summarize the main results in a few sentences for laypeople."""
-    sentences = [str(evaluation.blind)] if evaluation.blind else []
+    sentences = [evaluation.blind.describe()] if evaluation.blind else []
     tuned = evaluation.get("tuned")
     if tuned and tuned.told_apart:
         detected = tuned.told_apart
-        could = "could" if detected.interval[0] > _CHANCE else "could not"
+        pairs = round(100 * detected.value)
         sentences.append(
-            "A classifier picks out the person's reply in "
-            f"{round(100 * detected.value)} of 100 pairs (50 would be chance): it "
-            f"{could} tell the model from the person."
+            Sentence(
+                "A classifier picks out the person's reply in {count} of 100 pairs "
+                "(50 would be chance): it could tell the model from the person.",
+                count=pairs,
+            )
+            if detected.interval[0] > _CHANCE
+            else Sentence(
+                "A classifier picks out the person's reply in {count} of 100 pairs "
+                "(50 would be chance): it could not tell the model from the person.",
+                count=pairs,
+            )
         )
     for loss in evaluation.loss_differences:
-        if loss.a == "tuned" and loss.b in _COMPARED_WITH:
+        if (loss.a, loss.b) == ("tuned", "few_shot"):
             low, high = loss.interval
-            degree = "no more" if low <= 0 <= high else "more" if high < 0 else "less"
-            sentences.append(
-                f"The model writes {degree} like the person than "
-                f"{_COMPARED_WITH[loss.b]} does."
-            )
+            if low <= 0 <= high:
+                sentence = Sentence(
+                    "The model writes no more like the person than the base model with "
+                    "examples to imitate does."
+                )
+            elif high < 0:
+                sentence = Sentence(
+                    "The model writes more like the person than the base model with "
+                    "examples to imitate does."
+                )
+            else:
+                sentence = Sentence(
+                    "The model writes less like the person than the base model with "
+                    "examples to imitate does."
+                )
+            sentences.append(sentence)
     person = evaluation.get("person")
     if tuned and tuned.matched and person and person.matched:
         sentences.append(
-            f"Of the person's replies, {round(100 * person.matched.value)} of 100 can "
-            "be told to belong to their message, of eight, and "
-            f"{round(100 * tuned.matched.value)} of 100 of the model's (12 would be "
-            "chance)."
+            Sentence(
+                "Of the person's replies, {person} of 100 can be told to belong to "
+                "their message, of eight, and {model} of 100 of the model's (12 would "
+                "be chance).",
+                person=round(100 * person.matched.value),
+                model=round(100 * tuned.matched.value),
+            )
         )
-    sentences += [
-        f"{title} not measured: {evaluation.reasons[name]}."
-        for name, title in _UNMEASURED.items()
-        if name in evaluation.reasons
-    ]
-    return " ".join(sentences)
+    if reason := evaluation.reasons.get("told_apart"):
+        sentences.append(
+            Sentence(
+                "The detector was not measured: {reason}.", reason=Sentence(reason)
+            )
+        )
+    if reason := evaluation.reasons.get("matched"):
+        sentences.append(
+            Sentence(
+                "Whether replies are about their messages was not measured: {reason}.",
+                reason=Sentence(reason),
+            )
+        )
+    return sentences
 
 
 def build_table(

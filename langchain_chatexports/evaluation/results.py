@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.evaluation.talk_measures import TalkFigures
 from langchain_chatexports.report.numbers import number
 
@@ -40,7 +41,7 @@ class DataInfo(_Model):
 class Figures(_Model):
     """Metrics of a contestant or of the person."""
 
-    kind: Literal["person", "tuned", "few_shot", "base", "wrong_person"]
+    kind: Literal["person", "tuned", "few_shot", "base"]
     model: str | None = None
     bits_per_byte: Measurement | None = None
     told_apart: Measurement | None = None
@@ -83,12 +84,23 @@ class BlindResult(GuessCount):
         """Whether guesses are significantly better than chance."""
         return self.p < _SIGNIFICANT
 
-    def __str__(self) -> str:
+    def describe(self) -> Sentence:
         """Return the result as a sentence."""
-        could = "could" if self.is_significant else "could not"
-        return (
-            f"{self.right} of {self.pairs} correct ({number(self.pairs / 2)} expected "
-            f"by chance): you {could} tell the model from the person."
+        values = {
+            "right": self.right,
+            "pairs": self.pairs,
+            "expected": number(self.pairs / 2),
+        }
+        if self.is_significant:
+            return Sentence(
+                "{right} of {pairs} correct ({expected} expected by chance): you could "
+                "tell the model from the person.",
+                **values,
+            )
+        return Sentence(
+            "{right} of {pairs} correct ({expected} expected by chance): you could "
+            "not tell the model from the person.",
+            **values,
         )
 
     def rows(self) -> list[tuple[str, str]]:

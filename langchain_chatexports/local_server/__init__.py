@@ -8,72 +8,65 @@ with LocalServer() as server:
 ```
 
 `Workspace` has the jobs, models and files of a data directory, `Queue` runs its jobs,
-and `LocalServer` does both and answers OpenAI's requests. Importing this package does
-not import torch, transformers or FastAPI: they are a part of the extra `local`, and
-child processes load what is heavy.
+and `LocalServer` does both and answers OpenAI's requests. Importing this package
+imports nothing of the extra `local`: functions do, and child processes load torch.
 """
 
-from typing import TYPE_CHECKING
-
-from langchain_chatexports._lazy import lazy_names
-
-if TYPE_CHECKING:
-    from langchain_chatexports.local_server.bases.base import (
-        Base,
-        find_base,
-        fitting_bases,
-        known_bases,
-        list_downloaded_bases,
-    )
-    from langchain_chatexports.local_server.bases.cache import list_cache_folders
-    from langchain_chatexports.local_server.bases.choice import (
-        BaseChoice,
-        NoBaseError,
-        propose_base,
-    )
-    from langchain_chatexports.local_server.bases.download import (
-        download_gguf,
-        download_model,
-    )
-    from langchain_chatexports.local_server.bases.preparation import (
-        conversion_bytes,
-        conversion_text,
-    )
-    from langchain_chatexports.local_server.errors import (
-        BaseMissingError,
-        DataDirectoryError,
-        DiskFullError,
-        InvalidExamplesError,
-        NoConnectionError,
-        NotFoundError,
-        OutOfMemoryError,
-        StateError,
-        TrainingError,
-    )
-    from langchain_chatexports.local_server.export import (
-        EVALUATION_FILE,
-        export_model,
-        usage_instructions,
-    )
-    from langchain_chatexports.local_server.processes import thread_count
-    from langchain_chatexports.local_server.server import LocalServer
-    from langchain_chatexports.local_server.training.hyperparameters import (
-        resolve_hyperparameters,
-        save_bytes,
-    )
-    from langchain_chatexports.local_server.training.queue import Queue
-    from langchain_chatexports.local_server.workspace import (
-        Event,
-        ExampleFile,
-        Job,
-        Model,
-        QueueState,
-        Snapshot,
-        State,
-        Workspace,
-        file_id_of,
-        job_labels,
-    )
+from langchain_chatexports.local_server.bases.base import (
+    Base,
+    find_base,
+    fitting_bases,
+    known_bases,
+    list_downloaded_bases,
+)
+from langchain_chatexports.local_server.bases.cache import list_cache_folders
+from langchain_chatexports.local_server.bases.choice import (
+    BaseChoice,
+    NoBaseError,
+    propose_base,
+)
+from langchain_chatexports.local_server.bases.download import (
+    download_gguf,
+    download_model,
+)
+from langchain_chatexports.local_server.bases.preparation import (
+    conversion_bytes,
+    conversion_text,
+)
+from langchain_chatexports.local_server.errors import (
+    BaseMissingError,
+    DataDirectoryError,
+    DiskFullError,
+    InvalidExamplesError,
+    NoConnectionError,
+    NotFoundError,
+    OutOfMemoryError,
+    StateError,
+    TrainingError,
+)
+from langchain_chatexports.local_server.export import (
+    EVALUATION_FILE,
+    export_model,
+    usage_instructions,
+)
+from langchain_chatexports.local_server.processes import thread_count
+from langchain_chatexports.local_server.server import LocalServer
+from langchain_chatexports.local_server.training.hyperparameters import (
+    resolve_hyperparameters,
+    save_bytes,
+)
+from langchain_chatexports.local_server.training.queue import Queue
+from langchain_chatexports.local_server.workspace import (
+    Event,
+    ExampleFile,
+    Job,
+    Model,
+    Snapshot,
+    State,
+    Workspace,
+    file_id_of,
+    job_labels,
+)
 
 __all__ = [
     "EVALUATION_FILE",
@@ -93,7 +86,6 @@ __all__ = [
     "NotFoundError",
     "OutOfMemoryError",
     "Queue",
-    "QueueState",
     "Snapshot",
     "State",
     "StateError",
@@ -117,47 +109,3 @@ __all__ = [
     "thread_count",
     "usage_instructions",
 ]
-
-_MODULES = {
-    "bases.base": (
-        "Base",
-        "find_base",
-        "fitting_bases",
-        "known_bases",
-        "list_downloaded_bases",
-    ),
-    "bases.cache": ("list_cache_folders",),
-    "bases.choice": ("BaseChoice", "NoBaseError", "propose_base"),
-    "bases.download": ("download_gguf", "download_model"),
-    "bases.preparation": ("conversion_bytes", "conversion_text"),
-    "errors": (
-        "BaseMissingError",
-        "DataDirectoryError",
-        "DiskFullError",
-        "InvalidExamplesError",
-        "NoConnectionError",
-        "NotFoundError",
-        "OutOfMemoryError",
-        "StateError",
-        "TrainingError",
-    ),
-    "export": ("EVALUATION_FILE", "export_model", "usage_instructions"),
-    "processes": ("thread_count",),
-    "server": ("LocalServer",),
-    "training.hyperparameters": ("resolve_hyperparameters", "save_bytes"),
-    "training.queue": ("Queue",),
-    "workspace": (
-        "Event",
-        "ExampleFile",
-        "Job",
-        "Model",
-        "QueueState",
-        "Snapshot",
-        "State",
-        "Workspace",
-        "file_id_of",
-        "job_labels",
-    ),
-}
-
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -2,15 +2,14 @@
 
 import os
 import re
-import secrets
 import shlex
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_chatexports._extras import require_local
 from langchain_chatexports._files import write_atomic, write_error
+from langchain_chatexports._parts import part_folder
 from langchain_chatexports._terminal import plural
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import find_base
@@ -66,8 +65,7 @@ def export_model(
 
     Args:
         model: The tuned model, from `Workspace.models`.
-        target: The directory to create; it must not exist, and is removed if the
-            export fails.
+        target: The directory to create, which must not exist.
         gguf: Whether to write `model.gguf` and a Modelfile, for llama.cpp and Ollama,
             instead of safetensors and the tokenizer, for transformers and vLLM.
         quantization: The type of the weights in `model.gguf`: `q8_0` or `f16`.
@@ -89,28 +87,25 @@ def export_model(
     if target.exists():
         msg = f"{target} already exists. Choose a new directory."
         raise LocalServerError(msg)
-    # A random name, so that no other file is overwritten.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
-        temporary.mkdir(mode=0o700, parents=True)
-        # In a child process, to free its memory.
-        call_in_child(
-            _export,
-            *(model.base, str(model.folder), model.prompt.system),
-            *(str(temporary), quantization.upper() if gguf else None),
-            model.strength if strength is None else strength,
-            threads=thread_count(),
-            offline=False,
-        )
-        write_atomic(temporary / "README.md", render_card(model).encode())
-        temporary.replace(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part_folder(target.parent) as part:
+            # In a child process, to free its memory.
+            call_in_child(
+                _export,
+                *(model.base, str(model.folder), model.prompt.system),
+                *(str(part), quantization.upper() if gguf else None),
+                model.strength if strength is None else strength,
+                threads=thread_count(),
+                offline=False,
+            )
+            write_atomic(part / "README.md", render_card(model).encode())
+            part.replace(target)
     except ChildProcessFailedError as error:
         msg = f"{model.name} could not be exported: {error}"
         raise LocalServerError(msg) from error
     except OSError as error:
         raise write_error(target, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -99,7 +98,7 @@ def main() -> None:
         function = getattr(import_module(settings["module"]), settings["function"])
         _send({"result": function(*settings["arguments"])})
     except Exception as error:  # noqa: BLE001 - raised in the parent process.
-        _send({"error": _error_message(error), "code": error_code(error)})
+        _send({"error": error_message(error), "code": error_code(error)})
     # Do not return: the thread that reads standard input would block the exit.
     os._exit(0)
 
@@ -288,12 +287,6 @@ def parse_json_object(line: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def stack_frames(error: BaseException, count: int | None = None) -> list[str]:
-    """Return an error's stack, without its message, which can quote a chat."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{f.filename}:{f.lineno} {f.name}" for f in frames[::-1][:count]]
-
-
 def write_message(output: BinaryIO, message: dict[str, Any]) -> None:
     """In a child: write a line for `parse_json_object`."""
     output.write(json.dumps(message).encode("ascii") + b"\n")
@@ -316,7 +309,8 @@ def error_code(error: Exception) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def _error_message(error: Exception) -> str:
+def error_message(error: Exception) -> str:
+    """Return an error's message in one line; that of another package has its class."""
     if type(error).__module__.startswith(f"{_PACKAGE}."):
         return str(error)
     if getattr(error, "errno", None) == errno.ENOSPC:

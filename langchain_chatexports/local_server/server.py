@@ -4,24 +4,20 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar, Self
 
 from langchain_chatexports._extras import require_local
 from langchain_chatexports._serving import HOST, ServerThread
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import Base, find_base
-from langchain_chatexports.local_server.bases.preparation import find_directory
 from langchain_chatexports.local_server.engines.engine import Engine
 from langchain_chatexports.local_server.training.queue import Queue
 from langchain_chatexports.local_server.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-# The first start with a base derives its template and converts a .gguf file.
-_STARTUP_SECONDS = 300
+_STARTUP_SECONDS = 30
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 
 
@@ -131,26 +127,19 @@ class LocalServer:
         from langchain_chatexports.local_server.http.app import create_app
 
         if self._base.needs_download():
-            # Here, because the start has a timeout.
             logger.warning("Downloading %s from the hub", self._base.id)
-            find_directory(self._base)
-        failures: list[Exception] = []
+        engine = self._open_engine()
         app = create_app(
             self.workspace,
             self._base,
-            partial(_call, self._open_engine, failures),
+            engine,
             api_key=self.api_key,
             aliases=list(self._aliases),
         )
         server = ServerThread(app, self._port, ws="none")
-        try:
-            server.start(_STARTUP_SECONDS)
-        except LocalServerError:
-            if failures:
-                raise failures[0] from None
-            raise
+        server.start(_STARTUP_SECONDS)
         self._server = server
-        self.engine = app.state.api.engine.description
+        self.engine = engine.description
         try:
             if self._queue is not None:
                 self._queue.start()
@@ -173,12 +162,7 @@ class LocalServer:
         """Start the server."""
         return self.start()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the server."""
         self.stop()
 
@@ -207,12 +191,3 @@ class LocalServer:
                     f"{self.base_model}. Use {name}={self.base_model}."
                 )
                 raise LocalServerError(msg)
-
-
-def _call(open_engine: Callable[[], Engine], failures: list[Exception]) -> Engine:
-    """Open an engine in the server's thread, for a failure that `start` raises."""
-    try:
-        return open_engine()
-    except Exception as error:
-        failures.append(error)
-        raise

@@ -12,13 +12,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_chatexports._serving import log_error_location
-from langchain_chatexports.page.languages import (
-    LazyMessage,
-    lazy_gettext,
-    negotiate_language,
-)
+from langchain_chatexports.page.languages import lazy_gettext, negotiate_language
 
-_COOKIE = "chatexports"
 # NiceGUI's pages have inline scripts, its Vue compiles templates (`unsafe-eval`), and
 # Quasar sets inline styles. Nothing is loaded from elsewhere or sent there.
 _HEADERS = {
@@ -45,6 +40,12 @@ body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 3rem a
 </style>
 <main><h1>{title}</h1><p>{text}</p></main></html>"""
 
+_TITLE = lazy_gettext("Open this page with its link")
+_TEXT = lazy_gettext(
+    "It shows private messages, so an old link or a bookmark does not open it. "
+    "Start Chat exports again from your programs: that opens this page."
+)
+
 # Prevents DNS rebinding, in which a page of another site sends its own host name.
 _LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?")
 
@@ -56,6 +57,8 @@ class OneTimeLinks:
     """
 
     def __init__(self, on_new: Callable[[str], None]) -> None:
+        # Another server on this machine can set a cookie of a name that it knows.
+        self.cookie_name = f"chatexports-{secrets.token_urlsafe(16)}"
         self.cookie = secrets.token_urlsafe(32)
         # Browsers send cookies to all ports of a host, but only below their path.
         self.path = f"/{secrets.token_urlsafe(32)}"
@@ -75,15 +78,9 @@ class OneTimeLinks:
 
     def is_logged_in(self, request: HTTPConnection) -> bool:
         """Return whether a request has the cookie, and is below its path."""
-        path = f"{self.path}/"
-        headers = request.headers.getlist("cookie")
-        # Another server on this machine can set a cookie of the same name.
-        cookies = (
-            part.strip().partition("=") for h in headers for part in h.split(";")
-        )
-        values = [value for name, _, value in cookies if name == _COOKIE]
-        is_known = any(_is_equal(value, self.cookie) for value in values)
-        return is_known and _is_equal(request.scope["path"][: len(path)], path)
+        path, cookie = f"{self.path}/", request.cookies.get(self.cookie_name, "")
+        is_below = _is_equal(request.scope["path"][: len(path)], path)
+        return is_below and _is_equal(cookie, self.cookie)
 
 
 class PageAccess:
@@ -113,9 +110,7 @@ class PageAccess:
     def _response(self, request: HTTPConnection) -> Response | None:
         """Return the response to a request; `None` if it is forwarded."""
         if not _is_same_origin(request):
-            title = lazy_gettext("Access refused")
-            text = lazy_gettext("Open this page at its exact address.")
-            return _refuse(request, title, text)
+            return _refuse(request)
         token = ""
         if request.scope.get("method") == "GET":
             token = request.query_params.get("token", "")
@@ -129,17 +124,15 @@ class PageAccess:
                 '<!doctype html><link rel="icon" href="data:,">',
                 headers={"refresh": f"0; url={path}"},
             )
-            value = self._links.cookie
             response.set_cookie(
-                _COOKIE, value, path=path, httponly=True, samesite="strict"
+                self._links.cookie_name,
+                self._links.cookie,
+                path=path,
+                httponly=True,
+                samesite="strict",
             )
             return response
-        title = lazy_gettext("Open this page with its link")
-        text = lazy_gettext(
-            "It shows private messages, so an old link or a bookmark does not open it. "
-            "Start Chat exports again from your programs: that opens this page."
-        )
-        return _refuse(request, title, text)
+        return _refuse(request)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_secured(message: Message) -> None:
@@ -157,12 +150,12 @@ class PageAccess:
             log_error_location(error)
 
 
-def _refuse(request: HTTPConnection, title: LazyMessage, text: LazyMessage) -> Response:
+def _refuse(request: HTTPConnection) -> Response:
     language = negotiate_language(request.headers.get("accept-language", ""))
     page = _PAGE.format(
         language=language.tag,
-        title=html.escape(language.render(title)),
-        text=html.escape(language.render(text)),
+        title=html.escape(language.render(_TITLE)),
+        text=html.escape(language.render(_TEXT)),
     )
     return HTMLResponse(page, 403)
 

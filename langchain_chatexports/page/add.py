@@ -18,6 +18,7 @@ from langchain_chatexports.page.elements import (
     Show,
     WorkBar,
     add,
+    build_line,
     button,
     fold,
     line_form,
@@ -55,8 +56,9 @@ def build_add(session: PageSession) -> None:
             _(
                 "Talk with someone from your chats: a model on this computer writes "
                 "like them. Add a copy of your chats from WhatsApp, Messenger, "
-                "Instagram, Telegram, Signal, iMessage, Discord or Slack. It is only "
-                "read, and never leaves this computer."
+                "Instagram, Telegram, Signal, iMessage, Discord, Slack, Skype, LINE, "
+                "KakaoTalk, SMS or e-mail. It is only read, and never leaves this "
+                "computer."
             ),
             "intro",
         )
@@ -131,9 +133,9 @@ def _build_card(session: PageSession, row: Element, export: Card) -> Show[Card]:
     how = add("a", _("How do I get my chats?"), href="#how")
     how.on("click", js_handler=_OPEN_STEPS)
     people = KeyedList(_build_person, tag="div").classes("people")
-    notes = KeyedList(_build_note, tag="div")
+    notes = KeyedList(build_line, tag="div")
     with fold(_("Details, in English")).props("lang=en") as details:
-        warnings = KeyedList(_build_note, tag="div")
+        warnings = KeyedList(build_line, tag="div")
 
     def remove() -> None:
         session.exports.remove(export.id)
@@ -158,10 +160,6 @@ def _build_card(session: PageSession, row: Element, export: Card) -> Show[Card]:
         end.props["aria-label"] = f"{end.text}: {state.name}"
 
     return show
-
-
-def _build_note(_row: Element, note: str) -> None:
-    add("p", note, "quiet", dir="auto")
 
 
 def _names(summary: ExportSummary) -> list[str]:

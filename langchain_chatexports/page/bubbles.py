@@ -1,8 +1,8 @@
 """The bubbles of a talk, and the field in which one is edited or corrected."""
 
 import unicodedata
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,10 +17,9 @@ from langchain_chatexports.page.elements import (
     button,
 )
 from langchain_chatexports.page.languages import _, format_clock, format_day, ngettext
-from langchain_chatexports.page.messages import Author, Message
+from langchain_chatexports.page.messages import Author, Message, author_name
 from langchain_chatexports.personas.talk import CORRECTED
 
-_GROUP_SECONDS = 300.0
 # NiceGUI renders all elements of a tab at each change, so a long talk shows its end.
 _SHOWN = 60
 _CITED_TIME = len("2025-04-01 21:36")
@@ -32,36 +31,15 @@ Side = tuple[int, Author]
 """The messages of one side in a turn, which are edited together."""
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A bubble, or the day above it; the style sheet groups bubbles."""
-
-    key: str
-    label: str = ""
-    message: Message | None = None
-    is_later: bool = False
-    """Minutes after the message before it, so not in its group."""
-
-    is_edited: bool = False
-    """Whether a field is shown in place of all messages of this side."""
-
-
-def to_rows(messages: Iterable[Message], edited: Side | None = None) -> list[_Row]:
-    """Add the days between messages, and put a field in place of those of one side."""
-    rows: list[_Row] = []
-    day, last = "", 0.0
+def put_field(messages: Iterable[Message], edited: Side | None) -> Iterator[Message]:
+    """Put a field in place of all messages of one side."""
+    is_put = False
     for message in messages:
-        if message.time and (today := format_day(message.time)) != day:
-            day = today
-            rows.append(_Row(f"day-{day}", day))
-        is_later = bool(message.time) and (message.time or 0) - last > _GROUP_SECONDS
-        row = _Row(message.key, "", message, is_later)
-        if (message.turn, message.author) == edited:
-            row = _Row(f"edited-{edited}", "", message, is_later, is_edited=True)
-        if not rows or rows[-1].key != row.key:
-            rows.append(row)
-        last = message.time or last
-    return rows
+        if (message.turn, message.author) != edited:
+            yield message
+        elif not is_put:
+            is_put = True
+            yield replace(message, is_edited=True)
 
 
 def build_bubbles(conversation: Conversation) -> Callable[[Side | None], None]:
@@ -70,7 +48,7 @@ def build_bubbles(conversation: Conversation) -> Callable[[Side | None], None]:
 
     def show() -> None:
         messages = conversation.state.messages
-        rows.show(to_rows(messages[-shown:], edited))
+        rows.show(put_field(messages[-shown:], edited))
         earlier.set_visibility(len(messages) > shown)
 
     def show_earlier() -> None:
@@ -84,43 +62,47 @@ def build_bubbles(conversation: Conversation) -> Callable[[Side | None], None]:
         show()
 
     def announce(last: Message | None) -> None:
-        if last is not None and last.author == "model":
+        if last is not None and last.author in {"model", "base"}:
             live.set_text(f"{_author(conversation, last)}: {last.text}")
 
     earlier = button(_("Earlier messages"), show_earlier, "earlier")
     build = partial(_build_row, conversation, lambda: edit(None))
-    rows = KeyedList(build, lambda row: row.key).classes("messages")
+    rows = KeyedList(build, lambda m: m.key).classes("messages")
     # The list has buttons, so this element is what screen readers announce.
     live = add("p", classes="visually-hidden", aria_live="polite")
     watch = conversation.published.watch
     watch(lambda s: s.messages, lambda _messages: show())
+    watch(lambda s: s.version, lambda version: rows.props(f"data-version={version}"))
     watch(lambda s: s.messages[-1] if s.messages and s.is_busy else None, announce)
     return edit
 
 
 def _author(conversation: Conversation, message: Message) -> str:
-    if message.author == "me":
-        return _("You")
-    return _("Model of {name}", name=conversation.person.name)
+    name = conversation.person.name
+    return author_name(message, _("Model of {name}", name=name))
 
 
 def _build_row(
     conversation: Conversation,
     close: Callable[[], None],
     element: Element,
-    row: _Row,
-) -> Show[_Row] | None:
-    message = row.message
-    if message is None or message.author == "note":
-        text = row.label or _("not asked then")
-        add("span", text, "day" if row.label else "notice")
+    message: Message,
+) -> Show[Message] | None:
+    if message.author == "note":
+        add("span", _("not asked then"), "notice")
         return None
     is_own = message.author == "me"
-    element.classes("entry mine" if is_own else "entry theirs")
-    element.set_class("later", is_on=row.is_later)
-    if row.is_edited:
+    element.classes("entry mine" if is_own else f"entry theirs {message.author}")
+    element.set_class("later", is_on=message.is_later)
+    if message.time and message.is_new_day:
+        add("span", format_day(message.time), "day")
+    if message.is_edited:
         _build_field(conversation, message, close)
         return None
+    if not (is_own or message.index):
+        # Shown by the style sheet where both are.
+        title = _("Before") if message.author == "base" else _("After")
+        element.props["data-title"] = title
     with add("article", classes="bubble", tabindex=-1, data_turn=message.turn):
         add("span", f"{_author(conversation, message)}: ", "visually-hidden")
         words = add("span", classes="words", dir="auto")
@@ -133,8 +115,7 @@ def _build_row(
         element.on("vnodeMounted", js_handler="(node) => page.confirm(node.el)")
     why = None if is_own else _build_why()
 
-    def show(row: _Row) -> None:
-        new = row.message or message
+    def show(new: Message) -> None:
         words.set_text(new.text)
         element.set_class("emoji", is_on=is_emoji(new.text))
         label = _("corrected by you")

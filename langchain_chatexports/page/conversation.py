@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.exceptions import ChatExportError
-from langchain_chatexports.local_server import BaseChoice, Model, find_base
+from langchain_chatexports.local_server import Base
 from langchain_chatexports.page.errors import (
     Failure,
     PageError,
@@ -28,22 +28,24 @@ from langchain_chatexports.page.errors import (
 )
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.messages import (
+    Author,
     TalkState,
     Version,
     any_reply,
+    missing_replies,
     reply_of,
     to_messages,
     to_text,
 )
-from langchain_chatexports.page.people import Person, person_key
+from langchain_chatexports.page.people import Person, list_people, person_key
+from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Published
-from langchain_chatexports.page.speakers import Loaded, SpeakerLoader, Surroundings
-from langchain_chatexports.page.stored import TalkSummary
+from langchain_chatexports.page.speakers import Loaded, SpeakerLoader
 from langchain_chatexports.personas.reply_limits import split_bubbles, typing_seconds
 from langchain_chatexports.personas.talk import Talk, Turn, correct_last
 from langchain_chatexports.workflows.bases import download_base
 from langchain_chatexports.workflows.saved_talks import (
-    TalkFolder,
+    SavedTalk,
     model_talks,
     new_talk_id,
 )
@@ -56,10 +58,29 @@ _NO_ANSWER = lazy_gettext("The model had no answer.")
 _DOWNLOADING = lazy_gettext("Downloading the language model")
 
 
+class Conversations:
+    """The talks with all people, which all tabs share."""
+
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
+        self._by_person: dict[str, Conversation] = {}
+        session.published.watch(list_people, self._update)
+
+    def get(self, person: Person) -> Conversation:
+        if person.key not in self._by_person:
+            self._by_person[person.key] = Conversation(self._session, person)
+        return self._by_person[person.key]
+
+    def _update(self, people: Sequence[Person]) -> None:
+        known = {person.key: person for person in people}
+        for key, conversation in self._by_person.items():
+            conversation.update_person(known.get(key))
+
+
 class Conversation:
     """The talks with a person, one of which is open."""
 
-    def __init__(self, session: Surroundings, person: Person) -> None:
+    def __init__(self, session: PageSession, person: Person) -> None:
         self.published = Published(TalkState())
         self.person = person
         self.draft = ""
@@ -67,13 +88,17 @@ class Conversation:
         self.unsent: dict[tuple[int, str], str] = {}
         self._session = session
         self._speakers = SpeakerLoader(session)
-        # The model that the open talk is kept with, and whether the talk is still in
-        # the folder for people without a model.
-        self._model: Model | None = None
-        self._is_moving = False
+        self._folder = session.stored.people_talks
+        """Where the open talk is kept."""
+
         self._turns: dict[int, Turn] = {}
         self._numbers = count(1)
+        self._read = 0
+        """The turn that the model has read, and may not have answered."""
+
         self._is_opened = False
+        # Whether the open talk was in the list of kept ones.
+        self._is_listed = False
         self._reply: asyncio.Task[None] | None = None
         self._clock: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
@@ -89,30 +114,28 @@ class Conversation:
         """Open the newest talk, the first time."""
         if not self._is_opened:
             self._is_opened = True
-            talk = self.person.talk
-            await self.open_talk(talk.id if talk else new_talk_id())
+            await self.open_talk(self.person.talk)
             self._start(self._look())
 
-    async def open_talk(self, talk_id: str) -> None:
+    async def open_talk(self, talk: SavedTalk | None = None) -> None:
         """Open a kept talk, or a new one."""
-        if talk_id == self.state.talk_id:
+        if talk is not None and talk.id == self.state.talk_id:
             return
-        kept = next((talk for talk in self.kept_talks() if talk.id == talk_id), None)
-        model = self._find_model(kept.model) if kept else self.person.model
-        folder = self._folder_of(model)
-        saved = await asyncio.to_thread(folder.get, talk_id) if kept else None
         if self._saving is not None:  # In the talk that was open until now.
             await self._saving
+        if talk is not None:
+            talk = await asyncio.to_thread(talk.folder.get, talk.id)
         self.stop()
-        self._model = model
-        self._fill(saved.turns if saved else [], saved.draft if saved else "")
+        model, people = self.person.model, self._session.stored.people_talks
+        folder = model_talks(model) if model else people
+        self._folder = talk.folder if talk else folder
+        self._fill(talk.turns if talk else [], talk.draft if talk else "")
+        talk_id = talk.id if talk else new_talk_id()
         self._show(talk_id=talk_id, version="after", is_kept=True)
+        self._is_listed = self._is_in_list()
 
-    async def start_new(self) -> None:
-        await self.open_talk(new_talk_id())
-
-    def kept_talks(self) -> list[TalkSummary]:
-        """Return the summaries of the person's talks, newest first."""
+    def kept_talks(self) -> list[SavedTalk]:
+        """Return the person's talks, newest first."""
         talks = self._session.published.value.talks
         return [talk for talk in talks if person_key(talk.person) == self.person.key]
 
@@ -122,10 +145,7 @@ class Conversation:
         if not text:
             return
         self.stop()
-        if self._model is None and self.person.model is not None:
-            # A talk that began without a model is kept with the one that is there now.
-            self._model, self._is_moving = self.person.model, True
-        turn = self._last
+        self._read, turn = 0, self._last
         if turn is not None and not any_reply(turn):
             turn.line += f"\n\n{text}"
             turn.sent.append(time.time())
@@ -140,7 +160,7 @@ class Conversation:
         self.stop()
         if turn := self._last:
             self._show(phase="waking", expected_seconds=self._speakers.waking_seconds)
-            self._reply = self._start(self._answer(turn, self.state.version))
+            self._reply = self._start(self._answer(turn))
             self._clock = self._start(self._count_time())
 
     def stop(self) -> None:
@@ -203,7 +223,7 @@ class Conversation:
         """Show the replies with or without training; the last one is asked for."""
         self.stop()
         self._show(version=version)
-        if (turn := self._last) and not reply_of(turn, version):
+        if self.state.is_unanswered:
             self.answer()
 
     def set_draft(self, text: str) -> None:
@@ -218,7 +238,7 @@ class Conversation:
         self._save()
 
     async def set_strength(self, strength: float) -> None:
-        if model := self._current_model:
+        if model := self.person.model:
             change = self._session.workspace.models.set_strength
             try:
                 await asyncio.to_thread(change, model.name, strength)
@@ -230,7 +250,7 @@ class Conversation:
         self.stop()
         self._fill([])
         self._save()
-        await self.start_new()
+        await self.open_talk()
 
     def export(self) -> str:
         return to_text(self.state.messages, self.person.name)
@@ -251,18 +271,18 @@ class Conversation:
         """Download the offered language model, and answer; it can be resumed."""
         if self.state.offer is None:
             return
-        choice, work = self.state.offer.choice, self._session.downloading
-        base, loop = find_base(choice.base.id), asyncio.get_running_loop()
+        base, work = self.state.offer.base, self._session.downloading
+        loop = asyncio.get_running_loop()
 
         def download() -> None:
             download_base(base, work.watch, check=work.check)
-            loop.call_soon_threadsafe(self.use_base, choice)
+            loop.call_soon_threadsafe(self.use_base, base)
 
         work.start(_DOWNLOADING, download)
 
-    def use_base(self, choice: BaseChoice) -> None:
+    def use_base(self, base: Base) -> None:
         """Talk with a language model that is on this computer."""
-        self._speakers.base = choice.base.id
+        self._speakers.base = base.id
         self._show(offer=None)
         if (turn := self._last) and not any_reply(turn):
             self.answer()
@@ -276,21 +296,23 @@ class Conversation:
         if person is None:
             person = replace(self.person, model=None, messages=0, training=None)
         self.person = person
-        if self._model is not None and self._find_model(self._model.name) is None:
-            # It was deleted, with its talks.
+        was_listed, self._is_listed = self._is_listed, self._is_in_list()
+        # One that could not be read for a moment is not deleted.
+        is_deleted = was_listed and not self._is_listed and self.state.is_kept
+        is_deleted &= not self._folder.has(self.state.talk_id)
+        models = {m.name for m in self._session.published.value.stored.models}
+        if is_deleted or (self._folder.model and self._folder.model not in models):
+            # Nothing must bring it back.
             self.stop()
-            self._model = None
+            self._folder = self._session.stored.people_talks
             self._fill([])
             self._show(talk_id=new_talk_id(), openings=())
         if self._is_opened:
             self._start(self._look())
 
-    def close(self) -> None:
-        self._speakers.close()
-
     # Answers
 
-    async def _answer(self, turn: Turn, version: Version) -> None:
+    async def _answer(self, turn: Turn) -> None:
         failure: Failure | None = None
         try:
             async with self._session.answering:
@@ -298,15 +320,16 @@ class Conversation:
                     return
                 base, main = await self._speakers.wake()
                 self._show(phase="reading", expected_seconds=self.usual_seconds)
-                talk = base if version == "before" else main
-                earlier = [each for each in self._turns.values() if each is not turn]
-                talk.turns = [
-                    Turn(each.line, reply_of(each, version) or any_reply(each))
-                    for each in earlier
-                ]
-                talk.add_line(turn.line)
-                await self._read_reply(talk, turn, version)
-            if not reply_of(turn, version):
+                for author in missing_replies(turn, self.state.version):
+                    talk = base if author == "base" else main
+                    talk.turns = [
+                        Turn(each.line, reply_of(each, author) or any_reply(each))
+                        for each in self._turns.values()
+                        if each is not turn
+                    ]
+                    talk.add_line(turn.line)
+                    await self._read_reply(talk, turn, author)
+            if missing_replies(turn, self.state.version):
                 failure = Failure(_NO_ANSWER)
         except Exception as error:  # noqa: BLE001 - its text can quote the talk.
             if not isinstance(error, (ChatExportError, OSError)):
@@ -316,12 +339,13 @@ class Conversation:
             if self._reply is asyncio.current_task():  # Otherwise the next one runs.
                 self._end(failure)
 
-    async def _read_reply(self, talk: Talk, turn: Turn, version: Version) -> None:
+    async def _read_reply(self, talk: Talk, turn: Turn, author: Author) -> None:
         """Show each message of a reply when it is complete."""
         text, shown, shown_at = "", 0, 0.0
         async with aclosing(talk.aanswer()) as pieces:
             async for piece in _end_line(pieces):
                 if not text:
+                    self._read = max(self._turns)
                     self._show(phase="typing")
                 text += piece
                 for bubble in split_bubbles(text.rpartition("\n")[0])[shown:]:
@@ -329,16 +353,16 @@ class Conversation:
                         # A model that is slower than the person waits for nothing.
                         ready_at = shown_at + typing_seconds(bubble)
                         await asyncio.sleep(ready_at - time.monotonic())
-                    self._add_bubble(turn, version, bubble)
+                    self._add_bubble(turn, author, bubble)
                     shown, shown_at = shown + 1, time.monotonic()
-        if version == "after":
+        if author == "model":
             turn.is_cut, turn.cited = talk.turns[-1].is_cut, talk.turns[-1].cited
         self._show()
         self._save()
 
-    def _add_bubble(self, turn: Turn, version: Version, bubble: str) -> None:
-        reply = "\n\n".join(filter(None, (reply_of(turn, version), bubble)))
-        if version == "before":
+    def _add_bubble(self, turn: Turn, author: Author, bubble: str) -> None:
+        reply = "\n\n".join(filter(None, (reply_of(turn, author), bubble)))
+        if author == "base":
             turn.base_answer = reply
         else:
             turn.answer = reply
@@ -363,7 +387,7 @@ class Conversation:
             log_error_location(error)
 
     async def _load(self) -> Loaded:
-        loaded = await self._speakers.load(self.person, self._current_model)
+        loaded = await self._speakers.load(self.person)
         self._show(openings=loaded.openings, offer=loaded.offer)
         return loaded
 
@@ -372,10 +396,6 @@ class Conversation:
     @property
     def _last(self) -> Turn | None:
         return next(reversed(self._turns.values()), None)
-
-    @property
-    def _current_model(self) -> Model | None:
-        return self._model or self.person.model
 
     def _fill(self, turns: list[Turn], draft: str = "") -> None:
         self._turns = {next(self._numbers): turn for turn in turns}
@@ -389,9 +409,11 @@ class Conversation:
 
     def _show(self, **changes: Any) -> None:
         state = replace(self.state, **changes)
-        is_reading = state.phase == "typing"
-        messages = to_messages(self._turns, state.version, is_reading=is_reading)
-        self.published.publish(replace(state, messages=tuple(messages)))
+        messages = to_messages(self._turns, state.version, read=self._read)
+        is_unanswered = bool(missing_replies(self._last, state.version))
+        self.published.publish(
+            replace(state, messages=tuple(messages), is_unanswered=is_unanswered)
+        )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -401,27 +423,16 @@ class Conversation:
 
     # What is kept
 
-    def _find_model(self, name: str) -> Model | None:
-        models = self._session.published.value.stored.models
-        return next((model for model in models if model.name == name), None)
-
-    def _folder_of(self, model: Model | None) -> TalkFolder:
-        return model_talks(model) if model else self._session.stored.people_talks
+    def _is_in_list(self) -> bool:
+        return any(talk.id == self.state.talk_id for talk in self.kept_talks())
 
     def _save(self) -> None:
-        folder, person = self._folder_of(self._model), self.person.name
+        folder, person = self._folder, self.person.name
         turns = [replace(turn) for turn in self._turns.values()]
         talk_id, draft = self.state.talk_id, self.draft
-        save = partial(folder.save, talk_id, turns, person=person, draft=draft)
+        write = partial(folder.save, talk_id, turns, person=person, draft=draft)
         if not self.state.is_kept:
-            save = partial(folder.delete, talk_id)
-
-        def write() -> None:
-            save()
-            if self._is_moving:
-                self._session.stored.people_talks.delete(talk_id)
-                self._is_moving = False
-
+            write = partial(folder.delete, talk_id)
         self._saving = self._start(self._write(write, self._saving))
 
     async def _write(

@@ -4,15 +4,16 @@ Names and text from chats are only shown in elements that do not interpret HTML.
 runs in the browser is in `page.js`.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, Self, TypeVar
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from langchain_chatexports.page.errors import Failure
+from langchain_chatexports.page.errors import Failure, translate_error
 from langchain_chatexports.page.languages import (
+    LazyMessage,
     _,
     format_percent,
     join_parts,
@@ -120,6 +121,11 @@ class KeyedList(ui.element, Generic[T]):
                 element.move(target_index=index)
 
 
+def build_line(_row: Element, line: str) -> None:
+    """Build a row of a list of lines."""
+    add("p", line, "quiet", dir="auto")
+
+
 def line_form(
     label: str,
     send: str,
@@ -222,6 +228,17 @@ class WorkBar:
             self._bar = add("progress", max=1).mark("progress")
         self._failure = FailureBox()
         self.show(IDLE)
+
+    async def run(self, title: LazyMessage, work: Awaitable[T]) -> T | None:
+        """Show that work goes on, or its error; return its result."""
+        self.show(WorkState(is_running=True, title=title))
+        result, end = None, IDLE
+        try:
+            result = await work
+        except Exception as error:  # noqa: BLE001 - its text can quote chats.
+            end = WorkState(error=translate_error(error))
+        self.show(end)
+        return result
 
     def show(self, work: WorkState) -> None:
         self.box.set_visibility(work.is_running)

@@ -1,6 +1,7 @@
 """Translated error messages, with the original message as details."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from langchain_chatexports._files import is_full
@@ -46,16 +47,15 @@ _DISK_FULL = lazy_gettext(
     "The disk is full or almost full. Free some space, and try again."
 )
 _NO_MEMORY = lazy_gettext(
-    "The local model failed, possibly because memory ran out. Close other programs, "
-    "and try again."
+    "The model stopped. The computer may have too little free memory: close other "
+    "programs, and try again."
 )
 _NO_CONNECTION = lazy_gettext(
     "This computer has no connection to huggingface.co, where the language models are. "
     "Check the internet connection, and try again."
 )
-_ANSWER_LOST = lazy_gettext(
-    "The model stopped. The computer may have too little free memory: close other "
-    "programs, and try again."
+_NO_BASE = lazy_gettext(
+    "No language model that speaks {language} fits into this computer's memory."
 )
 _TRAINING_FAILED = lazy_gettext("Training failed.")
 _FAILED = lazy_gettext("Something went wrong.")
@@ -68,15 +68,15 @@ _FAILURES = {
 # The first match is used.
 _MESSAGES: dict[type[Exception], LazyMessage] = {
     EncryptedExportError: lazy_gettext(
-        "This export is encrypted. Export the chats again without a password, and add "
-        "the new export."
+        "This file is encrypted. Export the chats again without a password, and add "
+        "the new file."
     ),
     DamagedExportError: lazy_gettext(
         "This file is damaged or incomplete: its download or copy was probably "
         "interrupted. Download or copy it again, and add it."
     ),
     ExportNotFoundError: lazy_gettext(
-        "No file or folder exists at this path. It may have been moved or renamed."
+        "There is no such file or folder. It may have been moved or renamed."
     ),
     ExportAccessError: lazy_gettext(
         "The system does not allow this page to read it. On a Mac, open System "
@@ -112,7 +112,8 @@ def translate_error(error: Exception) -> Failure:
     if isinstance(error, PageError):
         return Failure(error.translated)
     if isinstance(error, NoBaseError):
-        return Failure(_no_base_text(error))
+        language = LanguageName(error.language)
+        return Failure(replace(_NO_BASE, values={"language": language}))
     # A write error has the system's error as its cause.
     if any(isinstance(e, OSError) and is_full(e) for e in (error, error.__cause__)):
         return Failure(_DISK_FULL)
@@ -135,7 +136,7 @@ def translate_reply_error(error: Exception) -> Failure:
     # Before an answer, it is the cause of a `ChatExportError`.
     lost = httpx.TransportError, APIConnectionError, InternalServerError
     if isinstance(error, lost) or isinstance(error.__cause__, lost):
-        return Failure(_ANSWER_LOST)
+        return Failure(_NO_MEMORY)
     return translate_error(error)
 
 
@@ -143,16 +144,3 @@ def translate_job_error(error: Mapping[str, Any] | None) -> Failure:
     error = error or {}
     message = _FAILURES.get(str(error.get("code")), _TRAINING_FAILED)
     return Failure(message, str(error.get("message") or ""))
-
-
-def _no_base_text(error: NoBaseError) -> LazyMessage:
-    language = LanguageName(error.language)
-    if error.can_download:
-        return lazy_gettext(
-            "No base model on this machine speaks {language}: one must be downloaded.",
-            language=language,
-        )
-    return lazy_gettext(
-        "No base model that speaks {language} fits in this machine's memory.",
-        language=language,
-    )

@@ -99,9 +99,6 @@ class ExportList:
         self._uploads: dict[str, int] = {}
         """The cards of files on their way, by the batch of their requests."""
 
-        self._new_copies: set[Path] = set()
-        """Copies that have no card yet."""
-
         self._lock = threading.RLock()
         self._work = Work()
         # Which thread reads, for which card.
@@ -131,6 +128,10 @@ class ExportList:
         """Add a card for each export, and read it in the background."""
         for path in paths:
             self._add(path.name or str(path), "waiting", path)
+
+    def add_failed(self, name: str, failure: Failure) -> None:
+        """Add a card that says why there is nothing to read."""
+        self._fail(self._add(name, "copying", self._folder).id, failure)
 
     def remove(self, card_id: int) -> None:
         """Remove an export from the list; the original file is not changed."""
@@ -174,51 +175,45 @@ class ExportList:
 
     # Uploads: a request for each file; see `upload.js`
 
-    def new_copy(self, name: str) -> Path:
-        """Return a temporary path for a file or folder."""
-        folder = self._folder / str(next(self._numbers))
-        folder.mkdir()
-        copy = folder / safe_name(name)
-        self._new_copies.add(copy)
-        return copy
-
     def receive_file(self, batch: str, path: str) -> Path | None:
-        """Return where a file is to be written; `None` if its card was removed."""
+        """Return where to write a file; `None` if its card was removed, or failed."""
         first, *names = PurePosixPath(path).parts or ("export",)
         with self._lock:
             if batch not in self._uploads:
-                card = self._add(first, "copying", self.new_copy(first))
-                self._uploads[batch] = card.id
-            known = self._cards.get(self._uploads[batch])
-        if known is None:
+                copy = self._folder / str(next(self._numbers)) / safe_name(first)
+                self._uploads[batch] = self._add(first, "copying", copy).id
+            card = self._copying_card(batch)
+        if card is None:
             return None
-        target = known.paths[0].joinpath(*map(safe_name, names))
+        target = card.paths[0].joinpath(*map(safe_name, names))
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
     def count_bytes(self, batch: str, size: int) -> bool:
         """Add to the size of an upload; return whether it is still wanted."""
         with self._lock:
-            card = self._cards.get(self._uploads.get(batch, 0))
-            if card is not None:
+            if (card := self._copying_card(batch)) is not None:
                 self._change(card.id, copied_bytes=card.copied_bytes + size)
         return card is not None
 
-    def end_upload(self, batch: str, name: str) -> None:
-        """Read a complete upload; without a file, say so."""
-        if batch not in self._uploads:
-            card = self._add(name, "copying", self._folder)
-            self._fail(card.id, Failure(_EMPTY))
-            return
-        card_id = self._uploads.pop(batch)
-        if self._change(card_id, state="waiting"):
-            self._queue(card_id)
+    def fail_upload(self, batch: str, error: OSError) -> None:
+        self._fail(self._uploads[batch], translate_error(error))
 
-    def abort_upload(self, batch: str, error: OSError | None = None) -> None:
-        """Say that an upload failed, for example because the page was closed."""
-        if batch in self._uploads:
-            failure = translate_error(error) if error else Failure(_INCOMPLETE)
-            self._fail(self._uploads.pop(batch), failure)
+    def end_upload(self, batch: str, name: str, *, is_complete: bool) -> None:
+        """Read an upload; without a file, or if the page was closed, say so."""
+        card = self._copying_card(batch)
+        if card is not None and is_complete:
+            self._change(card.id, state="waiting")
+            self._queue(card.id)
+        elif card is not None:
+            self._fail(card.id, Failure(_INCOMPLETE))
+        elif batch not in self._uploads:
+            self.add_failed(name, Failure(_EMPTY))
+        self._uploads.pop(batch, None)
+
+    def _copying_card(self, batch: str) -> Card | None:
+        card = self._cards.get(self._uploads.get(batch, 0))
+        return card if card and card.state == "copying" else None
 
     # Cards
 
@@ -226,7 +221,6 @@ class ExportList:
         card = Card(next(self._numbers), name, state, (path,))
         with self._lock:
             self._cards[card.id] = card
-            self._new_copies.discard(path)
         if state == "waiting":
             self._queue(card.id)
         return card
@@ -255,7 +249,6 @@ class ExportList:
     def _delete_unused_copies(self) -> None:
         with self._lock:
             used = [path for card in self._cards.values() for path in card.paths]
-            used += self._new_copies
             for copy in self._folder.iterdir():
                 if not any(path.is_relative_to(copy) for path in used):
                     shutil.rmtree(copy, ignore_errors=True)
@@ -342,23 +335,22 @@ class ExportList:
         summary: ExportSummary,
     ) -> None:
         """Show an export in place of those whose files are now part of it."""
-        paths = export.paths
-        merged = [c for c in self._read_cards() if {*c.paths} <= {*paths}]
-        own = self._cards[card_id]
-        if own.state == "reading" and paths not in [c.paths for c in merged]:
-            merged.append(own)
-        for part in merged[1:]:
+        paths, own = {*export.paths}, self._cards[card_id]
+        parts = [card for card in self._read_cards() if {*card.paths} <= paths]
+        if own.state == "reading" and all({*card.paths} != paths for card in parts):
+            parts.append(own)
+        shown_id = parts[0].id if parts else next(self._numbers)
+        for part in parts[1:]:
             del self._cards[part.id]
-        shown_id = merged[0].id if merged else next(self._numbers)
         self._cards[shown_id] = Card(
             shown_id,
-            ", ".join(path.name for path in paths),
+            ", ".join(path.name for path in export.paths),
             "read",
-            paths,
+            export.paths,
             summary=summary,
             duplicates=duplicates,
-            skipped_files=_unique(card.skipped_files for card in merged),
-            warnings=_unique(card.warnings for card in merged),
+            skipped_files=_unique(card.skipped_files for card in parts),
+            warnings=_unique(card.warnings for card in parts),
         )
 
 

@@ -13,12 +13,15 @@ from pathlib import Path
 from nicegui import ui
 from nicegui.translations import translations
 
+from langchain_chatexports.local_server import Model
 from langchain_chatexports.page.elements import (
     Element,
     KeyedList,
     Show,
     add,
+    button,
     link,
+    url,
 )
 from langchain_chatexports.page.languages import (
     _,
@@ -29,7 +32,6 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.people import Person, list_people, state_text
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.snapshot import Snapshot
 
 CHATS, ADD, SETTINGS = "/", "/add", "/settings"
 """The three places."""
@@ -124,14 +126,14 @@ def _build_title(session: PageSession, title: str) -> None:
     ui.page_title(f"{title} · Chat exports")
     seen = {model.name for model in session.published.value.stored.models}
 
-    def show(snapshot: Snapshot) -> None:
-        for model in snapshot.stored.models:
+    def show(models: tuple[Model, ...]) -> None:
+        for model in models:
             if model.name not in seen:
                 seen.add(model.name)
                 sentence = _("{name} has learned", name=model.title)
                 ui.run_javascript(f"page.notify({json.dumps(sentence)})")
 
-    session.published.watch(lambda s: s, show)
+    session.published.watch(lambda s: s.stored.models, show)
 
 
 def _build_column(session: PageSession, path: str) -> None:
@@ -142,9 +144,10 @@ def _build_column(session: PageSession, path: str) -> None:
         with add("div", classes="scroll"):
             build = partial(_build_chat, session, path)
             chats = KeyedList(build, lambda p: p.key).classes("chats")
-            others_title = add("h3", _("Also in your chats"))
+            level = "h2" if path == CHATS else "h3"
+            others_title = add(level, _("Also in your chats"), "others-title")
             others = KeyedList(build, lambda p: p.key).classes("others")
-            more = add("p", classes="quiet")
+            more = button("", lambda: show_others(is_all=True), "chat-row more")
             link(_("+ Add a chat"), ADD, "chat-row more")
         with add("div", classes="bar places"):
             for target, name in ((SEARCH, _("Search")), (SETTINGS, _("Settings"))):
@@ -152,14 +155,22 @@ def _build_column(session: PageSession, path: str) -> None:
                 if target == path:
                     place.props["aria-current"] = "page"
 
+    rest: list[Person] = []
+    is_whole = False
+
+    def show_others(*, is_all: bool) -> None:
+        nonlocal is_whole
+        is_whole = is_all
+        others.show(rest if is_all else rest[:_MAX_OTHERS])
+        hidden = 0 if is_all else max(len(rest) - _MAX_OTHERS, 0)
+        more.set_visibility(hidden > 0)
+        more.set_text(_("and {count} more", count=hidden))
+
     def show(people: tuple[Person, ...]) -> None:
         chats.show(person for person in people if person.has_chat)
-        rest = [person for person in people if not person.has_chat]
-        others.show(rest[:_MAX_OTHERS])
+        rest[:] = [person for person in people if not person.has_chat]
         others_title.set_visibility(bool(rest))
-        hidden = len(rest) - _MAX_OTHERS
-        more.set_text(_("and {count} more", count=hidden) if hidden > 0 else "")
-        more.set_visibility(hidden > 0)
+        show_others(is_all=is_whole)
 
     session.published.watch(list_people, show)
 
@@ -167,8 +178,7 @@ def _build_column(session: PageSession, path: str) -> None:
 def _build_chat(
     session: PageSession, path: str, _row: Element, person: Person
 ) -> Show[Person]:
-    target = f"{TALK}/{person.key}"
-    with link("", target, "chat-row") as row:
+    with link("", "", "chat-row") as row:
         add_avatar(person.name, is_model=person.has_chat)
         with add("span", classes="who"):
             with add("span", classes="split"):
@@ -176,14 +186,18 @@ def _build_chat(
                 side = add("span", classes="quiet time")
             last = add("span", classes="quiet last", dir="auto")
             state = add("span", classes="state")
-    row.set_prop("aria-current", "page" if target == path else None)
 
     def show(person: Person) -> None:
         talk, is_listed = person.talk, person.has_chat
+        # Nobody answers yet: what can be done is on the sheet of the training.
+        is_learning = person.training is not None and not (person.can_talk or talk)
+        target = f"{TEACH if is_learning else TALK}/{person.key}"
+        row.set_prop("href", url(target))
+        row.set_prop("aria-current", "page" if target == path else None)
         name.set_text(person.name)
-        time = format_short_time(talk.time) if talk else ""
+        time = format_short_time(talk.changed_at.timestamp()) if talk else ""
         side.set_text(_("you") if person.is_owner and not is_listed else time)
-        last.set_text(talk.last if talk else "")
+        last.set_text(talk.lines[-1] if talk else "")
         trainings = session.published.value.trainings
         state.set_text(state_text(person, trainings) if is_listed else "")
         row.set_class("gone", is_on=not person.can_talk and not person.training)

@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from langchain_chatexports.evaluation import ModelClient, load_model_data
-from langchain_chatexports.evaluation.blind_test import BlindPair, BlindTest
+from langchain_chatexports.evaluation.blind_test import (
+    BlindGuess,
+    BlindPair,
+    blind_result,
+)
 from langchain_chatexports.evaluation.comparison import create_blind_pairs
 from langchain_chatexports.evaluation.results import BlindResult
 from langchain_chatexports.exceptions import TrainingDataError
@@ -32,17 +36,21 @@ class Game:
     work: WorkState = IDLE
     model: str = ""
     pairs: tuple[BlindPair, ...] = ()
-    guesses: tuple[bool, ...] = ()
+    guesses: tuple[BlindGuess, ...] = ()
     is_next: bool = True
     """Whether the next pair is shown, and not the solution of the last one."""
-
-    result: BlindResult | None = None
 
     @property
     def shown(self) -> BlindPair | None:
         """The pair to guess, or whose solution is shown."""
         index = len(self.guesses) - (not self.is_next)
         return self.pairs[index] if index < len(self.pairs) else None
+
+    @property
+    def result(self) -> BlindResult | None:
+        """What all guesses show, once the last solution was seen."""
+        is_over = self.pairs and self.is_next and self.shown is None
+        return blind_result(self.guesses) if is_over else None
 
     @property
     def is_on(self) -> bool:
@@ -67,7 +75,6 @@ class GameRunner:
         # While true, the server must not switch to another base.
         self.is_using_server = False
         self._game = Game()
-        self._test: BlindTest | None = None
         self._workspace, self._use_server = workspace, use_server
         self._on_change = on_change
         self._seeds = count()
@@ -87,7 +94,7 @@ class GameRunner:
         """Make the replies of a new game, unless one is being played."""
         if self.freeze().is_on:
             return False
-        self._game, self._test = Game(model=model.name), None
+        self._game = Game(model=model.name)
         seed = next(self._seeds)
 
         def make() -> None:
@@ -114,28 +121,27 @@ class GameRunner:
             self.work.check()
             if not found:
                 raise PageError(_NO_PAIRS)
-            self._test = BlindTest(found, pairs)
-            self._game = replace(self._game, pairs=self._test.pairs)
+            self._game = Game(model=model.name, pairs=tuple(found))
 
         return self.work.start(_WRITING, make)
 
     def guess(self, pair: BlindPair, index: int) -> None:
         """Record a guess for a pair, unless another tab already did."""
-        if self._test is not None and self._test.pair is pair:
-            self._test.guess(index)
-            guesses = tuple(guess.is_right for guess in self._test.guesses)
-            self._game = replace(self._game, guesses=guesses, is_next=False)
+        game = self._game
+        if game.is_next and game.shown is pair:
+            guesses = *game.guesses, pair.guess(index)
+            self._game = replace(game, guesses=guesses, is_next=False)
             self._on_change()
 
     def go_on(self) -> None:
         """Show the next pair, or the result after the last one."""
-        if self._test is not None and not self._game.is_next:
-            self._game = replace(self._game, is_next=True, result=self._test.result)
+        if not self._game.is_next:
+            self._game = replace(self._game, is_next=True)
             self._on_change()
 
     def end(self) -> None:
         self.work.stop()
-        self._game, self._test = Game(), None
+        self._game = Game()
         self._on_change()
 
     @contextmanager

@@ -1,36 +1,58 @@
 """What a talk shows: its bubbles and its state."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal, TypeAlias
 
 from langchain_chatexports.page.errors import Failure
-from langchain_chatexports.page.languages import _
+from langchain_chatexports.page.languages import _, join_parts
 from langchain_chatexports.page.speakers import Offer
 from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import Turn
 
-Version: TypeAlias = Literal["after", "before"]
-"""Whose replies are shown: the person's model, or the base without training."""
+_GROUP_SECONDS = 300.0
 
-Author: TypeAlias = Literal["me", "model", "note"]
+Author: TypeAlias = Literal["me", "model", "base", "note"]
+"""Who wrote a message; the base is the model before training."""
+
+Version: TypeAlias = Literal["before", "after", "both"]
+
+AUTHORS: dict[Version, tuple[Author, ...]] = {
+    "before": ("base",),
+    "after": ("model",),
+    "both": ("base", "model"),
+}
+"""Whose replies are shown."""
 
 
 @dataclass(frozen=True)
 class Message:
     """A bubble, or a note in place of one."""
 
-    key: str
     turn: int
-    text: str
     author: Author
+    index: int = 0
+    """Which one it is of its author in the turn."""
+
+    text: str = ""
     time: float | None = None
+    is_new_day: bool = False
+    is_later: bool = False
+    """Not in the group of the message before it, such as minutes after it."""
+
     is_read: bool = False
     cited: tuple[str, ...] = ()
     """The remembered lines, in the last bubble of a reply."""
 
     is_corrected: bool = False
+    is_edited: bool = False
+    """Whether a field is shown in place of all messages of its author in the turn."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.turn}-{self.author}-{self.index}-{self.is_edited}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +70,9 @@ class TalkState:
     expected_seconds: float | None = None
     """How long the phase usually takes, as measured."""
 
+    is_unanswered: bool = False
+    """Whether the last message lacks an answer that is to be shown."""
+
     failure: Failure | None = None
     keep_failure: Failure | None = None
     """Why the talk could not be kept."""
@@ -59,48 +84,64 @@ class TalkState:
     @property
     def is_stopped(self) -> bool:
         """Whether the last message has no answer, and none will come."""
-        is_answered = not self.messages or self.messages[-1].author != "me"
-        return not (is_answered or self.is_busy or self.failure or self.offer)
+        return self.is_unanswered and not (self.phase or self.failure or self.offer)
 
 
 def to_messages(
-    turns: Mapping[int, Turn], version: Version, *, is_reading: bool
+    turns: Mapping[int, Turn], version: Version, *, read: int = 0
 ) -> Iterator[Message]:
-    """Yield the bubbles of numbered turns; `is_reading` is about the last one."""
-    last = max(turns, default=0)
+    """Yield the bubbles of numbered turns; `read` has no reply yet, and was read."""
+    last, last_time, last_author = max(turns, default=0), 0.0, ""
     for number, turn in turns.items():
-        is_read = bool(any_reply(turn)) or (number == last and is_reading)
-        for index, line, sent in _with_times(turn.line.split("\n\n"), turn.sent):
-            yield Message(f"{number}-me-{index}", number, line, "me", sent, is_read)
-        bubbles, is_after = split_bubbles(reply_of(turn, version)), version == "after"
-        received = turn.received if is_after else []
-        for index, bubble, when in _with_times(bubbles, received):
-            key = f"{number}-{version}-{index}"
-            is_end = is_after and index == len(bubbles) - 1
-            yield Message(
-                *(key, number, bubble, "model", when),
-                cited=tuple(turn.cited) if is_end else (),
-                is_corrected=turn.is_corrected and is_after,
-            )
-        if not bubbles and number != last and any_reply(turn):
-            yield Message(f"{number}-{version}-none", number, "", "note")
+        is_read = bool(any_reply(turn)) or number == read
+        for author in ("me", *AUTHORS[version]):
+            texts, times = _texts_of(turn, author)
+            if not texts and number != last and any_reply(turn):
+                yield Message(number, "note")
+            for index, (text, when) in enumerate(zip_longest(texts, times)):
+                at = when or last_time
+                is_new_day = time.localtime(at)[:3] != time.localtime(last_time)[:3]
+                is_model, is_end = author == "model", index == len(texts) - 1
+                yield Message(
+                    *(number, author, index, text, when, is_new_day),
+                    is_later=is_new_day
+                    or author != last_author
+                    or at - last_time > _GROUP_SECONDS,
+                    is_read=is_read,
+                    cited=tuple(turn.cited) if is_model and is_end else (),
+                    is_corrected=turn.is_corrected and is_model,
+                )
+                last_time, last_author = at, author
 
 
-def _with_times(
-    texts: Iterable[str], times: Sequence[float]
-) -> Iterator[tuple[int, str, float | None]]:
-    for index, text in enumerate(texts):
-        yield index, text, times[index] if index < len(times) else None
+def _texts_of(turn: Turn, author: Author) -> tuple[list[str], list[float]]:
+    """Return the messages of a turn, with their times as far as they are known."""
+    if author == "me":
+        texts = turn.line.split("\n\n")
+        return texts, turn.sent[: len(texts)]
+    texts = split_bubbles(reply_of(turn, author))
+    return texts, turn.received[: len(texts)] if author == "model" else []
 
 
-def reply_of(turn: Turn, version: Version) -> str:
-    """Return the reply with or without training."""
-    return turn.base_answer if version == "before" else turn.answer
+def reply_of(turn: Turn, author: Author) -> str:
+    return turn.base_answer if author == "base" else turn.answer
+
+
+def missing_replies(turn: Turn | None, version: Version) -> list[Author]:
+    """Return whose replies are to be shown, and are not there."""
+    authors = AUTHORS[version] if turn is not None else ()
+    return [author for author in authors if turn and not reply_of(turn, author)]
 
 
 def any_reply(turn: Turn) -> str:
     """Return the reply, preferably with training."""
     return turn.answer or turn.base_answer
+
+
+def author_name(message: Message, name: str) -> str:
+    if message.author == "me":
+        return _("You")
+    return join_parts(name, _("before training") if message.author == "base" else "")
 
 
 def to_text(messages: Iterable[Message], name: str) -> str:
@@ -113,8 +154,7 @@ def to_text(messages: Iterable[Message], name: str) -> str:
     lines = [first, ""]
     for message in messages:
         if message.author != "note":
-            author = _("You") if message.author == "me" else name
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(message.time))
             prefix = f"{when} " if message.time else ""
-            lines.append(f"{prefix}{author}: {message.text}")
+            lines.append(f"{prefix}{author_name(message, name)}: {message.text}")
     return "\n".join([*lines, ""])

@@ -107,7 +107,7 @@ window.page = (() => {
     const isLast = row.parentElement.lastElementChild === row;
     const shown = {
       edit: isOwn,
-      correct: !isOwn,
+      correct: row.classList.contains("model"),
       again: !isOwn && isLast,
       copy: true,
       why: !isOwn && !!row.querySelector(".why:not(.hidden)"),

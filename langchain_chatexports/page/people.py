@@ -10,7 +10,8 @@ from langchain_chatexports.local_server import Job, Model, State
 from langchain_chatexports.page.exports import count_senders, owner_keys
 from langchain_chatexports.page.languages import _, time_left
 from langchain_chatexports.page.snapshot import Snapshot
-from langchain_chatexports.page.stored import TalkSummary, Training
+from langchain_chatexports.page.stored import Training
+from langchain_chatexports.workflows.saved_talks import SavedTalk
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Person:
     name: str
     model: Model | None = None
     training: Training | None = None
-    talk: TalkSummary | None = None
+    talk: SavedTalk | None = None
     messages: int = 0
     """The number of their messages in the exports."""
 
@@ -41,7 +42,7 @@ class Person:
     def time(self) -> float:
         """When something last happened, in Unix seconds."""
         job_time = self.training.job.created_at if self.training else 0.0
-        talk_time = self.talk.time if self.talk else 0.0
+        talk_time = self.talk.changed_at.timestamp() if self.talk else 0.0
         return max(talk_time, job_time, self.model.created_at if self.model else 0.0)
 
 

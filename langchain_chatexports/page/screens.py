@@ -11,6 +11,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from langchain_chatexports.page.add import build_add
+from langchain_chatexports.page.conversation import Conversations
 from langchain_chatexports.page.elements import add, url
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.frame import (
@@ -46,7 +47,7 @@ def add_screens(app: FastAPI, session: PageSession) -> None:
     ui.page(SETTINGS)(partial(_show, session, build_settings))
     ui.page(SEARCH)(partial(_show_search, session))
     builds: dict[str, _Build] = {
-        TALK: _build_talk,
+        TALK: partial(_build_talk, Conversations(session)),
         TEACH: build_teach,
         TELL_APART: _build_tell_apart,
     }
@@ -91,8 +92,10 @@ async def _show_person(
     return None
 
 
-async def _build_talk(session: PageSession, person: Person) -> None:
-    conversation = session.conversation(person)
+async def _build_talk(
+    conversations: Conversations, session: PageSession, person: Person
+) -> None:
+    conversation = conversations.get(person)
     await conversation.open()
     path = f"{TALK}/{person.key}"
     with screen(session, path, person.name, classes="chat", has_heading=False):
@@ -111,26 +114,18 @@ def _add_uploads(app: FastAPI, exports: ExportList) -> None:
 
     @app.post("/upload")
     async def upload(request: Request, batch: str, path: str) -> Response:
-        target = exports.receive_file(batch, path)
         try:
-            if target is not None:
+            if (target := exports.receive_file(batch, path)) is not None:
                 with target.open("xb") as file:
                     async for block in request.stream():
                         await run_in_threadpool(file.write, block)
                         if not exports.count_bytes(batch, len(block)):
                             break
         except OSError as error:  # The disk is full.
-            exports.abort_upload(batch, error)
-            return Response(status_code=507)
-        # The card may have been removed.
+            exports.fail_upload(batch, error)
         return Response(status_code=200 if exports.count_bytes(batch, 0) else 410)
 
     @app.post("/upload-end")
-    def upload_end(batch: str, name: str) -> Response:
-        exports.end_upload(batch, name)
-        return Response()
-
-    @app.post("/upload-lost")
-    def upload_lost(batch: str) -> Response:
-        exports.abort_upload(batch)
+    def upload_end(batch: str, name: str, *, is_complete: bool) -> Response:
+        exports.end_upload(batch, name, is_complete=is_complete)
         return Response()

@@ -8,9 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from langchain_chatexports.chat_loaders.names import name_key
-from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.page.elements import WorkBar, add, line_form, link
-from langchain_chatexports.page.errors import translate_error
 from langchain_chatexports.page.exports import owner_keys
 from langchain_chatexports.page.frame import ADD, SEARCH, screen
 from langchain_chatexports.page.languages import (
@@ -23,12 +21,10 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.people import Person
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.work import IDLE, WorkState
 from langchain_chatexports.retrieval.index import Hit
 from langchain_chatexports.workflows.search import open_index
 
 _MAX_HITS = 30
-_SEARCHING = WorkState(is_running=True, title=lazy_gettext("Searching"))
 # Two searches at once would both build the index.
 _lock = threading.Lock()
 
@@ -47,17 +43,13 @@ def build_search(session: PageSession, person: Person | None) -> None:
         title = _("Search in your chats with {name}", name=name)
 
     async def search(words: str) -> None:
-        work.show(_SEARCHING)
         summary.set_text("")
-        cards, paths = session.exports.cards, session.exports.paths()
-        state, hits = IDLE, []
-        try:
-            hits = await asyncio.to_thread(
-                find_hits, paths, session.search_dir, words, name
-            )
-        except (ChatExportError, OSError) as error:
-            state = WorkState(error=translate_error(error))
-        work.show(state)
+        quotes.clear()
+        owners, paths = owner_keys(session.exports.cards), session.exports.paths()
+        found = asyncio.to_thread(find_hits, paths, session.search_dir, words, name)
+        hits = await work.run(lazy_gettext("Searching"), found)
+        if hits is None:
+            return
         text = ngettext(
             "{count} message with “{words}”",
             "{count} messages with “{words}”",
@@ -66,10 +58,9 @@ def build_search(session: PageSession, person: Person | None) -> None:
         )
         nothing = _("Nothing found with “{words}”.", words=words)
         summary.set_text(text if hits else nothing)
-        quotes.clear()
         with quotes:
             for hit in hits:
-                _build_quote(hit, owner_keys(cards))
+                _build_quote(hit, owners)
 
     with screen(session, path, title), add("div", classes="body"):
         if not session.exports.paths():

@@ -1,4 +1,4 @@
-"""The state of the page: exports, trainings, talks and a game.
+"""The state of the page: exports, trainings and a game.
 
 All tabs show the same session, which ends with the command. Jobs and models stay in the
 data directory.
@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from langchain_chatexports._temporary import private_folder
-from langchain_chatexports.local_server import (
-    LocalServer,
-    Queue,
-    Workspace,
-    find_base,
-)
-from langchain_chatexports.page.conversation import Conversation
-from langchain_chatexports.page.errors import PageError
+from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.local_server import LocalServer, Queue, Workspace, find_base
+from langchain_chatexports.page.errors import PageError, translate_error
 from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.game import GameRunner
-from langchain_chatexports.page.languages import LazyMessage, lazy_gettext
+from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.lessons import Teacher
-from langchain_chatexports.page.people import Person, list_people
-from langchain_chatexports.page.snapshot import Outcome, Poller, Published, Snapshot
+from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
 from langchain_chatexports.page.stored import StoredReader
 from langchain_chatexports.page.work import Work
 from langchain_chatexports.samples import write_messenger
 from langchain_chatexports.workflows.bases import estimate_speed
+
+T = TypeVar("T")
 
 SAMPLE = "Hogwarts"
 """The name of the sample chats."""
@@ -47,51 +43,50 @@ class PageSession:
         self.workspace = Workspace(data_dir)
         self.index_dir = index_dir
         self.seconds_per_token = estimate_speed(self.workspace)
-        self.deleting, self.downloading = Work(self._poke), Work(self._poke)
-        self.outcome: Outcome | None = None
+        self.downloading = Work(self._poke)
+        self._deleting = asyncio.Lock()
         # One answer at a time: the machine has one model in memory.
         self.answering = asyncio.Lock()
         # How long models took to start, by base.
         self.waking_seconds: dict[str | None, float] = {}
         self.game = GameRunner(self.workspace, self.use_server, self._poke)
-        self._conversations: dict[str, Conversation] = {}
         self._queue = Queue(self.workspace)
         # The local server that answers, and the id of its base.
         self._server: tuple[str, LocalServer] | None = None
         self._server_lock = threading.Lock()
-        self._resources = ExitStack()
-        folder = self._resources.enter_context(private_folder())
+        self.resources = ExitStack()
+        """What is closed at the end."""
+
+        folder = self.resources.enter_context(private_folder())
         copies = folder / "copies"
         copies.mkdir(mode=0o700)
         self.exports = ExportList(copies, self._on_exports_changed)
         self.teacher = Teacher(self.workspace, self.exports, self._poke)
         # The index of searches, which is deleted with the copies.
         self.search_dir = folder / "search"
+        self._sample = folder / "sample" / SAMPLE
         self.stored = StoredReader(self.workspace, index_dir)
         # What the screens watch; see `snapshot.py`.
         self.published = Published(self.read())
         self.poller = Poller(self.read, self.published)
-        self.published.watch(list_people, self._update_people)
 
     def __enter__(self) -> Self:
         """Run the jobs of the data directory, unless another process does."""
         try:
             self._queue.start()
         except BaseException:
-            self._resources.close()
+            self.resources.close()
             raise
         stops = self.stored.close, self.poller.stop, self.stop_server, self._queue.stop
         for stop in stops:
-            self._resources.callback(stop)
+            self.resources.callback(stop)
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Pause the jobs, and delete the copies of exports."""
-        with self._resources:
+        with self.resources:
             self.downloading.stop()
             self.game.end()
-            for conversation in self._conversations.values():
-                conversation.close()
             self.exports.clear()
             self.teacher.close()
 
@@ -107,33 +102,22 @@ class PageSession:
             training=self.teacher.training.freeze(),
             training_key=self.teacher.key,
             downloading=self.downloading.freeze(),
-            deleting=self.deleting.freeze(),
-            outcome=self.outcome,
             game=self.game.freeze(),
         )
 
     def add_sample(self) -> None:
-        self.exports.add([write_messenger(self.exports.new_copy(SAMPLE))])
+        try:
+            self.exports.add([write_messenger(self._sample)])
+        except (ChatExportError, OSError) as error:  # The disk is full.
+            self.exports.add_failed(SAMPLE, translate_error(error))
         self._poke()
 
-    def conversation(self, person: Person) -> Conversation:
-        """Return the talk with a person, which all tabs share."""
-        if person.key not in self._conversations:
-            self._conversations[person.key] = Conversation(self, person)
-        return self._conversations[person.key]
-
-    def delete(
-        self, place: str, title: LazyMessage, task: Callable[[], Outcome]
-    ) -> None:
-        """Delete something in the background, after what is being deleted now."""
-
-        def delete() -> None:
-            self.outcome = Outcome(place)
-            self._poke()
-            self.outcome = task()
-            self.stored.read()
-
-        self.deleting.start(title, delete, waits=True)
+    async def delete(self, task: Callable[[], T]) -> T:
+        """Delete in a thread after what is being deleted now, and read what is left."""
+        async with self._deleting:
+            result = await asyncio.to_thread(task)
+            await self.poller.refresh()
+        return result
 
     def use_server(self, base: str | None) -> LocalServer:
         """Return the local server with a base; start it if needed."""
@@ -174,8 +158,3 @@ class PageSession:
     def _on_exports_changed(self) -> None:
         self.teacher.forget_lessons()
         self._poke()
-
-    def _update_people(self, people: Sequence[Person]) -> None:
-        known = {person.key: person for person in people}
-        for key, conversation in self._conversations.items():
-            conversation.update_person(known.get(key))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import TypeVar
 
-from langchain_chatexports.local_server import Job, Model, State
+from langchain_chatexports.local_server import Job, Model, NotFoundError, State
 from langchain_chatexports.page.elements import (
     Element,
     KeyedList,
@@ -16,6 +16,7 @@ from langchain_chatexports.page.elements import (
     WorkBar,
     add,
     ask,
+    build_line,
     button,
     line_form,
     link,
@@ -32,20 +33,15 @@ from langchain_chatexports.page.languages import (
 )
 from langchain_chatexports.page.people import job_person, person_key
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.snapshot import Outcome, Snapshot
-from langchain_chatexports.page.work import IDLE, WorkState
-from langchain_chatexports.workflows import models, removal
+from langchain_chatexports.page.snapshot import Snapshot
+from langchain_chatexports.workflows import removal
 from langchain_chatexports.workflows.corrections import count_corrections
-from langchain_chatexports.workflows.models import list_data
+from langchain_chatexports.workflows.models import delete_everything, list_data
 from langchain_chatexports.workflows.removal import ForgetResult, RemainingCopy
 from langchain_chatexports.workflows.saved_talks import model_talks
 
-_MODELS, _FORGET, _EVERYTHING = "models", "forget", "everything"
-_TITLES = {
-    "model": lazy_gettext("The model {name}"),
-    "training": lazy_gettext("The unfinished model {name}"),
-    "examples": lazy_gettext("What was prepared to learn from, and is not used"),
-}
+T = TypeVar("T")
+
 _REASONS = {
     "person": lazy_gettext("it writes like this person"),
     "set": lazy_gettext("it has learned from the same chats"),
@@ -55,17 +51,45 @@ _NOT_DELETED = lazy_gettext(
     "What stays: your chats and their files; models that you have exported; copies "
     "elsewhere, such as backups; downloaded language models."
 )
-_DELETING, _DELETED = lazy_gettext("Deleting"), lazy_gettext("Deleted.")
+_DELETING = lazy_gettext("Deleting")
 
 
-class _Stored(NamedTuple):
-    """A row: a model, or an unfinished one."""
+class Deletion:
+    """Says what a deletion of this part of the screen does, and has done."""
 
-    id: str
-    title: str
-    facts: str
-    model: Model | None = None
-    job: Job | None = None
+    def __init__(self, session: PageSession) -> None:
+        self._session = session
+        self._bar, self._done = WorkBar(), add("p", role="status")
+
+    async def run(
+        self,
+        task: Callable[[], T],
+        say: Callable[[T], str] = lambda _result: _("Deleted."),
+        title: LazyMessage = _DELETING,
+    ) -> None:
+        """Run a task in the background; `say` returns what it has done."""
+
+        async def delete() -> str:
+            return say(await self._session.delete(task))
+
+        self._done.set_text("")
+        self._done.set_text(await self._bar.run(title, delete()) or "")
+
+    def ask(self, stored: Model | Job) -> None:
+        """Ask before a model or an unfinished one is deleted, with all that goes."""
+        name = stored_name(stored)
+        if isinstance(stored, Job):
+            title = _("Delete what {name} has learned so far?", name=name)
+            texts = [_("What was prepared for it goes, too.")]
+        else:
+            title = _("Delete {name}?", name=name)
+            texts = [*_deleted_with(stored)]
+
+        def delete() -> None:
+            with suppress(NotFoundError):  # Another tab did.
+                self._session.workspace.delete(_id_of(stored))
+
+        ask(title, _("Delete"), partial(self.run, delete), *texts, _NOT_DELETED)
 
 
 def build_settings(session: PageSession) -> None:
@@ -76,8 +100,8 @@ def build_settings(session: PageSession) -> None:
         with add("section", classes="card"):
             add("h2", _("Models"))
             none = add("p", _("There are no models on this computer yet."), "quiet")
-            _build_outcome(session, _MODELS)
-            rows = KeyedList(partial(_build_stored, session), lambda row: row.id)
+            deletion = Deletion(session)
+            rows = KeyedList(partial(_build_stored, deletion), _id_of)
         with add("section", classes="card"):
             add("h2", _("Privacy"))
             text = _(
@@ -91,61 +115,66 @@ def build_settings(session: PageSession) -> None:
         _build_forget(session)
         _build_everything(session)
 
-    def show(stored: list[_Stored]) -> None:
-        none.set_visibility(not any(row.model for row in stored))
+    def show(stored: tuple[Model | Job, ...]) -> None:
+        none.set_visibility(not stored)
         rows.show(stored)
 
-    session.published.watch(lambda s: [*_list_stored(s)], show)
+    session.published.watch(_list_stored, show)
 
 
-def _list_stored(snapshot: Snapshot) -> Iterator[_Stored]:
+def _list_stored(snapshot: Snapshot) -> tuple[Model | Job, ...]:
+    """Return the models, and the jobs that have none."""
     stored = snapshot.stored
-    for model in stored.models:
-        person = _("writes like {name}", name=model.person) if model.person else ""
-        time, size = format_time(model.created_at), format_size(model.size_bytes)
-        facts = join_parts(person, time, size)
-        yield _Stored(model.name, model.title, facts, model)
     finished = {model.job_id for model in stored.models}
-    states = {
-        State.QUEUED: _("waits to learn"),
-        State.RUNNING: _("learns"),
-        State.PAUSED: _("paused"),
-    }
-    for job in stored.jobs:
-        if job.id not in finished:
-            state = states.get(job.state, _("has not learned to the end"))
-            facts = join_parts(state, format_time(job.created_at))
-            yield _Stored(job.id, job_person(job), facts, job=job)
+    return *stored.models, *(job for job in stored.jobs if job.id not in finished)
 
 
-def _build_stored(session: PageSession, row: Element, stored: _Stored) -> Show[_Stored]:
+def _id_of(stored: Model | Job) -> str:
+    return stored.id if isinstance(stored, Job) else stored.name
+
+
+def stored_name(stored: Model | Job) -> str:
+    return job_person(stored) if isinstance(stored, Job) else stored.title
+
+
+def _facts(stored: Model | Job) -> str:
+    time = format_time(stored.created_at)
+    if isinstance(stored, Job):
+        states = {
+            State.QUEUED: _("waits to learn"),
+            State.RUNNING: _("learns"),
+            State.PAUSED: _("paused"),
+        }
+        unknown = _("has not learned to the end")
+        return join_parts(states.get(stored.state, unknown), time)
+    name = stored.person
+    person = _("writes like {name}", name=name) if name else ""
+    return join_parts(person, time, format_size(stored.size_bytes))
+
+
+def _build_stored(
+    deletion: Deletion, row: Element, stored: Model | Job
+) -> Show[Model | Job]:
     row.classes("stored")
-    if stored.job is None:
-        title = add("h3", classes="name", dir="auto")
+    name = stored_name(stored)
+    if isinstance(stored, Job):
+        title = link("", f"{TEACH}/{person_key(name)}", "name", dir="auto")
     else:
-        title = link("", f"{TEACH}/{person_key(stored.title)}", "name", dir="auto")
+        title = add("h3", classes="name", dir="auto")
     facts = add("p", classes="quiet", dir="auto")
     with add("div", classes="buttons"):
-        delete = button(_("Delete"), lambda: _ask_to_delete(session, stored), "quiet")
-    delete.mark(f"delete-{stored.id}")
+        delete = button(_("Delete"), lambda: deletion.ask(stored), "quiet")
+    delete.mark(f"delete-{_id_of(stored)}")
 
-    def show(new: _Stored) -> None:
+    def show(new: Model | Job) -> None:
         nonlocal stored
         stored = new
-        title.set_text(new.title)
-        facts.set_text(new.facts)
+        title.set_text(stored_name(new))
+        facts.set_text(_facts(new))
         # Voice control needs the visible word first.
-        delete.props["aria-label"] = f"{delete.text}: {new.title}"
+        delete.set_prop("aria-label", f"{delete.text}: {title.text}")
 
     return show
-
-
-def _ask_to_delete(session: PageSession, stored: _Stored) -> None:
-    if stored.job is not None:
-        ask_to_delete_job(session, stored.job)
-    elif stored.model is not None:
-        title = _("Delete {name}?", name=stored.title)
-        _ask(session, stored.id, title, *_deleted_with(stored.model))
 
 
 def _deleted_with(model: Model) -> Iterator[str]:
@@ -162,55 +191,43 @@ def _deleted_with(model: Model) -> Iterator[str]:
         )
 
 
-def ask_to_delete_job(session: PageSession, job: Job) -> None:
-    title = _("Delete what {name} has learned so far?", name=job_person(job))
-    _ask(session, job.id, title, _("What was prepared for it goes, too."))
-
-
-def _ask(session: PageSession, name: str, title: str, *texts: str) -> None:
-    def delete() -> Outcome:
-        session.workspace.delete(name)
-        return Outcome(_MODELS, _DELETED)
-
-    ask(
-        title,
-        _("Delete"),
-        lambda: session.delete(_MODELS, _DELETING, delete),
-        *texts,
-        _NOT_DELETED,
-    )
-
-
 # Forgetting a person, and deleting everything
 
 
 def _build_forget(session: PageSession) -> None:
     remaining: list[RemainingCopy] = []
 
-    def forget(name: str) -> None:
-        def find() -> Outcome:
+    def forget(name: str) -> Awaitable[None]:
+        def find() -> ForgetResult:
             shutil.rmtree(session.search_dir, ignore_errors=True)
-            found = removal.forget(
+            return removal.forget(
                 None,
                 people=[name.strip()],
                 workspace=session.workspace,
                 index_dir=session.index_dir,
             )
-            return Outcome(_FORGET, found=found)
 
-        session.delete(_FORGET, lazy_gettext("Searching"), find)
+        show_remaining([])
+        return deletion.run(find, say, lazy_gettext("Searching"))
+
+    def say(found: ForgetResult) -> str:
+        show_remaining(found.remaining)
+        return " ".join(_forgotten(found))
 
     def confirm() -> None:
         copies, count = [*remaining], len(remaining)
 
-        def delete() -> Outcome:
+        def delete() -> None:
             removal.delete_remaining(copies, session.workspace)
-            return Outcome(_FORGET, _DELETED)
+
+        def say(_result: None) -> str:
+            show_remaining([])
+            return _("Deleted.")
 
         ask(
             ngettext("Delete {count} item?", "Delete {count} items?", count),
             _("Delete"),
-            lambda: session.delete(_FORGET, _DELETING, delete),
+            partial(deletion.run, delete, say),
             _("With a model go its training and your chats with it."),
             _NOT_DELETED,
         )
@@ -218,30 +235,33 @@ def _build_forget(session: PageSession) -> None:
     with add("section", classes="card"):
         add("h2", _("Forget a person"))
         text = _(
-            "Deletes what makes searching for a person's messages fast, and lists "
-            "the models that know the person, so that you can delete them. Your "
-            "chats stay as they are."
+            "Deletes your chats with the person before training, your corrections of "
+            "them, and what makes searching for their messages fast. Lists the models "
+            "that know the person, so that you can delete them. The chats that you "
+            "have added stay as they are."
         )
         add("p", text)
         line_form(_("Name or phone number"), _("Forget"), forget).mark("forget")
-        _build_outcome(session, _FORGET)
-        summary = add("p", role="status")
-        items = KeyedList(_build_line)
+        deletion = Deletion(session)
+        items = KeyedList(build_line)
         with add("div", classes="buttons"):
             end = button(_("Delete these, too …"), confirm, "quiet")
 
-    def show(outcome: Outcome | None) -> None:
-        found = outcome.found if outcome else None
-        remaining[:] = found.remaining if found else []
-        items.show(join_parts(_title_of(i), _REASONS[i.reason]) for i in remaining)
-        end.set_visibility(bool(remaining))
-        summary.set_text(" ".join(_forgotten(found)) if found else "")
+    def show_remaining(found: list[RemainingCopy]) -> None:
+        remaining[:] = found
+        items.show(join_parts(_title_of(i), _REASONS[i.reason]) for i in found)
+        end.set_visibility(bool(found))
 
-    session.published.watch(lambda s: s.outcome, show)
+    show_remaining([])
 
 
-def _title_of(item: RemainingCopy) -> LazyMessage:
-    return replace(_TITLES[item.kind], values={"name": item.title})
+def _title_of(item: RemainingCopy) -> str:
+    titles = {
+        "model": _("The model {name}", name=item.title),
+        "training": _("The unfinished model {name}", name=item.title),
+        "examples": _("What was prepared to learn from, and is not used"),
+    }
+    return titles[item.kind]
 
 
 def _forgotten(found: ForgetResult) -> Iterator[str]:
@@ -253,6 +273,12 @@ def _forgotten(found: ForgetResult) -> Iterator[str]:
             "Deleted: {count} chats with this person.",
             found.talks,
         )
+    if found.corrections:
+        yield ngettext(
+            "Deleted: {count} correction of yours.",
+            "Deleted: {count} corrections of yours.",
+            found.corrections,
+        )
     if found.remaining:
         yield _("What still knows this person:")
     else:
@@ -260,63 +286,42 @@ def _forgotten(found: ForgetResult) -> Iterator[str]:
 
 
 def _build_everything(session: PageSession) -> None:
-
-    def delete(kept: str) -> Outcome:
+    def delete() -> None:
         session.stop_server()
         shutil.rmtree(session.search_dir, ignore_errors=True)
-        models.delete_everything(session.workspace, session.index_dir)
+        delete_everything(session.workspace, session.index_dir)
         session.exports.clear()
-        return Outcome(_EVERYTHING, lazy_gettext("Deleted: {kept}.", kept=kept))
 
     def confirm() -> None:
-        data = list_data(session.workspace, session.index_dir)
-        kept = _(
-            "{models}, {prepared}, {indexes}: {size}",
-            models=ngettext("{count} model", "{count} models", len(data.models)),
-            prepared=ngettext(
-                "{count} set to learn from",
-                "{count} sets to learn from",
-                len(data.snapshot.files),
-            ),
-            indexes=ngettext(
-                "{count} search file", "{count} search files", len(data.indexes)
-            ),
-            size=format_size(data.size_bytes),
-        )
+        kept = _count_everything(session)
         text = _(
             "{kept}; all your chats with models, and the chats on this page. What "
             "learns now is stopped.",
             kept=kept,
         )
-        title = lazy_gettext("Deleting everything")
+        said = _("Deleted: {kept}.", kept=kept)
+        title, yes = _("Delete everything?"), _("Delete everything")
         ask(
-            _("Delete everything?"),
-            _("Delete everything"),
-            lambda: session.delete(_EVERYTHING, title, partial(delete, kept)),
-            text,
-            _NOT_DELETED,
+            title, yes, lambda: deletion.run(delete, lambda _: said), text, _NOT_DELETED
         )
 
     with add("section", classes="card"):
         add("h2", _("Delete everything"))
         add("p", _NOT_DELETED)
-        _build_outcome(session, _EVERYTHING)
+        deletion = Deletion(session)
         with add("div", classes="buttons"):
             button(_("Delete everything …"), confirm, "danger")
 
 
-def _build_outcome(session: PageSession, place: str) -> None:
-    """Add what the last deletion in a part of the settings does, and has done."""
-    bar, text = WorkBar(), add("p", role="status")
-
-    def show(shown: tuple[WorkState, Outcome | None]) -> None:
-        work, outcome = shown
-        is_here = outcome is not None and outcome.place == place
-        bar.show(work if is_here else IDLE)
-        text.set_text(outcome.text or "" if outcome and is_here else "")
-
-    session.published.watch(lambda s: (s.deleting, s.outcome), show)
-
-
-def _build_line(_row: Element, line: str) -> None:
-    add("p", line, dir="auto")
+def _count_everything(session: PageSession) -> str:
+    data = list_data(session.workspace, session.index_dir)
+    models, sets = len(data.models), len(data.snapshot.files)
+    indexes, corrections = len(data.indexes), sum(data.corrections.values())
+    texts = {
+        ngettext("{count} model", "{count} models", models): models,
+        ngettext("{count} set to learn from", "{count} sets to learn from", sets): sets,
+        ngettext("{count} search file", "{count} search files", indexes): indexes,
+        ngettext("{count} correction", "{count} corrections", corrections): corrections,
+    }
+    found = (text for text, count in texts.items() if count)
+    return join_parts(*found, format_size(data.size_bytes))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from nicegui import Client, Event
 
@@ -14,11 +14,10 @@ from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.local_server import Snapshot as StoredSnapshot
 from langchain_chatexports.page.exports import Card
 from langchain_chatexports.page.game import NO_GAME, Game
-from langchain_chatexports.page.languages import LazyMessage
 from langchain_chatexports.page.lessons import Lesson
-from langchain_chatexports.page.stored import TalkSummary, Training
+from langchain_chatexports.page.stored import Training
 from langchain_chatexports.page.work import IDLE, WorkState
-from langchain_chatexports.workflows.removal import ForgetResult
+from langchain_chatexports.workflows.saved_talks import SavedTalk
 
 T = TypeVar("T")
 Part = TypeVar("Part")
@@ -26,27 +25,17 @@ Part = TypeVar("Part")
 _POLL_SECONDS = 0.5
 
 
-class Outcome(NamedTuple):
-    """What the last deletion in the settings has done."""
-
-    place: str
-    text: LazyMessage | None = None
-    found: ForgetResult | None = None
-
-
 @dataclass(frozen=True)
 class Snapshot:
     stored: StoredSnapshot
     trainings: tuple[Training, ...] = ()
-    talks: tuple[TalkSummary, ...] = ()
+    talks: tuple[SavedTalk, ...] = ()
     exports: tuple[Card, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     preparing: WorkState = IDLE
     training: WorkState = IDLE
     training_key: str = ""
     downloading: WorkState = IDLE
-    deleting: WorkState = IDLE
-    outcome: Outcome | None = None
     game: Game = NO_GAME
     problem: str = ""
     """The class of the error of the last reading; empty if it succeeded."""
@@ -54,7 +43,7 @@ class Snapshot:
     @property
     def is_busy(self) -> bool:
         """Whether something changes by itself."""
-        works = self.preparing, self.training, self.deleting, self.downloading
+        works = self.preparing, self.training, self.downloading
         exports = any(one.state in _CHANGING for one in self.exports)
         jobs = any(one.job.is_active for one in self.trainings)
         return exports or jobs or any(work.is_running for work in works)

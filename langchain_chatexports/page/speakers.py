@@ -6,24 +6,14 @@ import asyncio
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
+from itertools import chain
 
-from langchain_chatexports.local_server import (
-    BaseChoice,
-    LocalServer,
-    Model,
-    NoBaseError,
-    Workspace,
-)
+from langchain_chatexports.datasets.replies import extract_replies
+from langchain_chatexports.local_server import Base, NoBaseError
 from langchain_chatexports.page.errors import PageError
-from langchain_chatexports.page.exports import ExportList
 from langchain_chatexports.page.languages import lazy_gettext
 from langchain_chatexports.page.people import Person
-from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
-from langchain_chatexports.page.stored import StoredReader
-from langchain_chatexports.page.work import Work
-from langchain_chatexports.personas.reply_limits import split_bubbles
+from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.personas.talk import ChatSettings, Recall, Talk
 from langchain_chatexports.workflows.bases import choose_chat_base
 from langchain_chatexports.workflows.memory import open_memory
@@ -40,28 +30,9 @@ _OPENING_LENGTHS = range(8, 71)
 
 @dataclass(frozen=True)
 class Offer:
-    choice: BaseChoice
-    local: BaseChoice | None = None
+    base: Base
+    local: Base | None = None
     """Another one that fits the language, and is on this computer."""
-
-
-class Surroundings(Protocol):
-    """What a talk needs of the page; `PageSession` has it."""
-
-    base: str | None
-    workspace: Workspace
-    index_dir: Path | None
-    published: Published[Snapshot]
-    poller: Poller
-    stored: StoredReader
-    exports: ExportList
-    downloading: Work
-    answering: asyncio.Lock
-    waking_seconds: dict[str | None, float]
-    seconds_per_token: float
-
-    def use_server(self, base: str | None) -> LocalServer:
-        """Return the server that answers with a base."""
 
 
 @dataclass(frozen=True)
@@ -75,27 +46,27 @@ class Loaded:
 class SpeakerLoader:
     """Loads a person's model or examples, again when they have changed."""
 
-    def __init__(self, session: Surroundings) -> None:
+    def __init__(self, session: PageSession) -> None:
         self.loaded = Loaded()
         self.base: str | None = None
         """The base for people without a model, once it is decided."""
 
         self._session = session
         self._source: object = None
-        self._memory = ExitStack()
+        self._memory = session.resources.enter_context(ExitStack())
         self._loading = asyncio.Lock()
 
-    async def load(self, person: Person, model: Model | None) -> Loaded:
+    async def load(self, person: Person) -> Loaded:
         """Load a person, if something has changed."""
         source: object = None
-        if model is not None:
-            source = model.name
+        if person.model is not None:
+            source = person.model.name
         elif person.messages:
             source = self.base, self._session.exports.paths()
         async with self._loading:  # Otherwise the second would undo the first.
             if source != self._source:
                 self.loaded = Loaded()
-                self.loaded = await asyncio.to_thread(self._load, person, model)
+                self.loaded = await asyncio.to_thread(self._load, person)
                 self._source = source
         return self.loaded
 
@@ -121,13 +92,10 @@ class SpeakerLoader:
             create_talks, server, speaker, settings, with_base=True
         )
 
-    def close(self) -> None:
-        self._memory.close()
-
-    def _load(self, person: Person, model: Model | None) -> Loaded:
+    def _load(self, person: Person) -> Loaded:
         self._memory.close()
         index_dir, offer = self._session.index_dir, None
-        if model is not None:
+        if (model := person.model) is not None:
             workspace = self._session.workspace
             speaker = load_tuned_speaker(workspace, model, index_dir=index_dir)
             speaker = replace(speaker, title=person.name)
@@ -163,20 +131,16 @@ class SpeakerLoader:
         with suppress(NoBaseError):
             local = choose_chat_base(
                 speaker.language, seconds_per_token=pace, downloads=False
-            )
-        return None, Offer(choice, local)
+            ).base
+        return None, Offer(choice.base, local)
 
 
 def _find_openings(speaker: Speaker) -> tuple[str, ...]:
     """Return messages that others really wrote to the person."""
-    found: dict[str, None] = {}
     label = speaker.voice.label if speaker.voice is not None else None
     prefix = f"{label}: " if label else ""
-    for example in speaker.examples:
-        users = (m for m in example["messages"] if m["role"] == "user")
-        first = next((str(m.get("content") or "") for m in users), "")
-        lines = split_bubbles(first.removeprefix(prefix))
-        if len(lines) == 1 and len(lines[0]) in _OPENING_LENGTHS:
-            found.setdefault(lines[0])
+    replies = chain.from_iterable(map(extract_replies, speaker.examples))
+    lines = dict.fromkeys(reply.message.removeprefix(prefix) for reply in replies)
+    short = [x for x in lines if "\n" not in x and len(x) in _OPENING_LENGTHS]
     # Questions are easier to send than statements.
-    return tuple(sorted(found, key=lambda line: "?" not in line)[:_MAX_OPENINGS])
+    return tuple(sorted(short, key=lambda line: "?" not in line)[:_MAX_OPENINGS])

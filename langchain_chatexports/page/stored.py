@@ -8,7 +8,6 @@ from pathlib import Path
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import Job, Snapshot, State, Workspace
-from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.workflows.saved_talks import (
     SavedTalk,
     TalkFolder,
@@ -38,23 +37,6 @@ class Training:
     sample: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
-class TalkSummary:
-    """A kept talk, as lists show it."""
-
-    id: str
-    person: str
-    time: float
-    """When it last changed, in Unix seconds."""
-
-    model: str = ""
-    """The name of the model that it is kept with; empty for none."""
-
-    first: str = ""
-    last: str = ""
-    answers: int = 0
-
-
 class StoredReader:
     """Keeps the latest snapshot of a workspace, and the progress of its jobs."""
 
@@ -74,7 +56,7 @@ class StoredReader:
         """Return the snapshot, read again if the data directory has changed."""
         files = self._workspace.data_dir / "files"
         with self._lock:
-            queue = self._workspace.queue_state()
+            queue = self._workspace.has_queue()
             version = self._versions.read(), _modified(files), queue
             if version != self._seen:
                 self.snapshot = self._workspace.snapshot()
@@ -91,15 +73,13 @@ class StoredReader:
             jobs = (job for job in self.snapshot.jobs if job.state in _UNFINISHED)
             return tuple(map(self._training, jobs))
 
-    def talks(self) -> tuple[TalkSummary, ...]:
+    def talks(self) -> tuple[SavedTalk, ...]:
         """Return all talks, newest first; a folder is read again after a change."""
         with self._lock:
-            kept = (talk for talk in self._list(self.people_talks) if talk.person)
-            found = [_summary(talk, talk.person) for talk in kept]
+            talks = [talk for talk in self._list(self.people_talks) if talk.person]
             for model in self.snapshot.models:
-                person, talks = model.person or model.title, model_talks(model)
-                found += [_summary(t, person, model.name) for t in self._list(talks)]
-        return tuple(sorted(found, key=lambda talk: -talk.time))
+                talks += self._list(model_talks(model))
+        return tuple(sorted(talks, key=lambda t: t.changed_at, reverse=True))
 
     def _training(self, job: Job) -> Training:
         reader = self._jobs.setdefault(job.id, _JobReader())
@@ -147,20 +127,6 @@ def average_points(points: list[tuple[int, float]]) -> tuple[tuple[int, float], 
     size = -(-len(points) // _MAX_POINTS) or 1
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return tuple((g[-1][0], sum(y for _, y in g) / len(g)) for g in groups)
-
-
-def _summary(talk: SavedTalk, person: str, model: str = "") -> TalkSummary:
-    texts = [turn.answer or turn.line for turn in talk.turns] or [talk.draft]
-    first = talk.turns[0].line if talk.turns else talk.draft
-    return TalkSummary(
-        talk.id,
-        person,
-        talk.changed_at.timestamp(),
-        model,
-        first=next(iter(split_bubbles(first)), ""),
-        last=next(iter(split_bubbles(texts[-1])[::-1]), ""),
-        answers=sum(bool(turn.answer) for turn in talk.turns),
-    )
 
 
 def _modified(folder: Path) -> int:

@@ -63,10 +63,12 @@ def _build_head(session: PageSession, conversation: Conversation) -> None:
             add("legend", _("Before or after training"), "visually-hidden")
             _build_version(conversation, "before", _("Before"))
             _build_version(conversation, "after", _("After"))
+            # Only in wide windows.
+            _build_version(conversation, "both", _("Both"))
         build_menu(conversation)
 
     def show(_part: object) -> None:
-        known = find_person(session.published.value, person.key) or person
+        known = conversation.person  # Without its model, if that was deleted.
         text = _activity_text(conversation.state)
         if session.published.value.downloading.is_running and conversation.state.offer:
             text = _("downloading …")
@@ -97,7 +99,7 @@ def _activity_text(state: TalkState) -> str:
 
 
 def _build_version(conversation: Conversation, version: Version, title: str) -> None:
-    with add("label"):
+    with add("label", classes=version):
         radio = add("input", type="radio", name="version")
         add("span", title)
     radio.on("change", lambda _event: conversation.set_version(version))
@@ -156,8 +158,7 @@ def _build_end(session: PageSession, conversation: Conversation) -> None:
         mark.set_visibility(state.failure is not None)
         failure.show(state.failure)
         stopped.set_visibility(state.is_stopped)
-        is_own = bool(state.messages) and state.messages[-1].author == "me"
-        again.set_visibility(is_own)
+        again.set_visibility(state.is_unanswered)
         keep_failure.show(state.keep_failure)
 
     conversation.published.watch(lambda s: s, show)
@@ -185,7 +186,7 @@ def _build_offer(session: PageSession, conversation: Conversation) -> None:
         card.set_visibility(offer is not None)
         if offer is None:
             return
-        size = format_size(offer.choice.base.download_bytes())
+        size = format_size(offer.base.download_bytes())
         text = _(
             "To talk, this computer needs a language model: {size}, once.", size=size
         )

@@ -40,9 +40,9 @@ def build_menu(conversation: Conversation) -> None:
     opener.props["popovertarget"] = "talk-menu"
     with add("div", classes="menu", popover="auto", role="menu", id="talk-menu"):
         # In the head, they are a switch where that is wide enough.
-        _add_version(talk, "before", _("Before training"))
-        _add_version(talk, "after", _("After training"))
-        _add_item(_("New chat"), talk.start_new)
+        _add_version(talk, "before", _("Before training"), {"before"})
+        _add_version(talk, "after", _("After training"), {"after", "both"})
+        _add_item(_("New chat"), talk.open_talk)
         _add_item(_("Earlier chats"), lambda: _show_earlier_chats(talk))
         search = _add_item(_("Search in this chat"), lambda: _search(talk))
         remembered = _add_item(_("Show what it remembered"), role="menuitemcheckbox")
@@ -85,11 +85,13 @@ def _add_item(
     return item
 
 
-def _add_version(conversation: Conversation, version: Version, title: str) -> None:
+def _add_version(
+    conversation: Conversation, version: Version, title: str, chosen: set[Version]
+) -> None:
     choose = partial(conversation.set_version, version)
     item = _add_item(title, choose, role="menuitemradio").classes("version")
     conversation.published.watch(
-        lambda s: "true" if s.version == version else "false",
+        lambda s: "true" if s.version in chosen else "false",
         partial(item.set_prop, "aria-checked"),
     )
 
@@ -113,10 +115,6 @@ def build_bubble_menu(
     for action, item in items.items():
         item.props["data-action"] = action
         item.on("click", js_handler="(event) => page.pick(event)")
-    conversation.published.watch(
-        lambda s: s.version == "before",
-        partial(items["correct"].set_prop, "disabled"),
-    )
 
     def pick(event: Any) -> None:
         action, turn = event.args[0], int(event.args[1])
@@ -142,6 +140,13 @@ def show_facts(conversation: Conversation) -> None:
             when = format_short_time(model.created_at)
             size = format_size(model.size_bytes)
             add("p", _("Trained: {day}, {size}", day=when, size=size), "quiet")
+            if count := model.replies:
+                learned = ngettext(
+                    "It has learned from {count} reply.",
+                    "It has learned from {count} replies.",
+                    count,
+                )
+                add("p", learned, "quiet")
             add("p", model.base_model, "quiet", lang="en")
         if usual is not None:
             time = format_duration(usual)
@@ -202,12 +207,14 @@ def _show_earlier_chats(conversation: Conversation) -> None:
         if not talks:
             add("p", _("No chat is kept yet."), "quiet")
         for talk in talks:
-            count = ngettext("{count} answer", "{count} answers", talk.answers)
-            open_ = partial(conversation.open_talk, talk.id)
+            answers = sum(bool(turn.answer) for turn in talk.turns)
+            count = ngettext("{count} answer", "{count} answers", answers)
+            open_ = partial(conversation.open_talk, talk)
             row = button("", open_, "chat-row").mark(f"talk-{talk.id}")
             with row, add("span", classes="who"):
-                add("span", talk.first, "name", dir="auto")
-                add("span", join_parts(format_short_time(talk.time), count), "quiet")
+                add("span", talk.lines[0], "name", dir="auto")
+                time = format_short_time(talk.changed_at.timestamp())
+                add("span", join_parts(time, count), "quiet")
             if talk.id == conversation.state.talk_id:
                 row.props["aria-current"] = "true"
             row.on("click", js_handler="(e) => e.target.closest('dialog').close()")

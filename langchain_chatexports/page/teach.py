@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from nicegui import ui
 
-from langchain_chatexports.datasets.examples import TrainingMessage
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import (
     Base,
-    Job,
-    QueueState,
+    Model,
     State,
     find_base,
     fitting_bases,
@@ -43,19 +43,22 @@ from langchain_chatexports.page.languages import (
     time_left,
 )
 from langchain_chatexports.page.lessons import Lesson
-from langchain_chatexports.page.people import Person, find_person, job_person
+from langchain_chatexports.page.people import (
+    Person,
+    find_person,
+    job_person,
+    person_key,
+    state_text,
+)
 from langchain_chatexports.page.session import PageSession
-from langchain_chatexports.page.settings import ask_to_delete_job
+from langchain_chatexports.page.settings import Deletion
 from langchain_chatexports.page.snapshot import Snapshot
 from langchain_chatexports.page.stored import Training
-from langchain_chatexports.page.work import IDLE, WorkState
+from langchain_chatexports.page.work import IDLE
 
 _NO_MODEL = lazy_gettext("There is no such model, or it cannot be used here.")
 _MAY_NOTIFY = "() => window.Notification?.requestPermission()"
 _CHOSEN = "(event) => emit(event.target.value)"
-
-
-_ShowPart = Callable[[Person, Snapshot], None]
 
 
 def build_teach(session: PageSession, person: Person) -> None:
@@ -64,54 +67,37 @@ def build_teach(session: PageSession, person: Person) -> None:
         screen(session, f"{TEACH}/{person.key}", title),
         add("div", classes="body"),
     ):
-        parts = (
-            _build_learned(person),
-            _build_training(session, person),
-            _build_work(session),
-            _LessonPart(session).show,
-        )
+        learned = KeyedList(partial(_build_learned, person), tag="div")
+        learned.classes("learned")
+        deletion = Deletion(session)
+        build = partial(_build_training, session, deletion)
+        training = KeyedList(build, lambda shown: shown.training.job.id, "div")
+        bar = WorkBar()
+        stop = button(_("Stop"), session.teacher.stop_preparing, "quiet")
+        lesson = _LessonPart(session)
 
     def show(snapshot: Snapshot) -> None:
         now = find_person(snapshot, person.key) or Person(person.key, person.name)
-        for show_part in parts:
-            show_part(now, snapshot)
+        is_own = snapshot.training_key == person.key
+        work = snapshot.training if is_own else IDLE
+        learned.show([now.model] if now.model else [])
+        training.show(_progress(now, snapshot, is_busy=work.is_running))
+        bar.show(work)
+        # What is paused or continued has a button of its own.
+        stop.set_visibility(work.is_running and now.training is None)
+        lesson.show(now, snapshot, is_busy=work.is_running or now.training is not None)
 
     session.published.watch(lambda s: s, show)
 
 
-def _work(person: Person, snapshot: Snapshot) -> WorkState:
-    """Return a training that is prepared, paused or continued."""
-    return snapshot.training if snapshot.training_key == person.key else IDLE
-
-
-def _build_learned(person: Person) -> _ShowPart:
-    with add("div", classes="card learned") as card:
-        text = add("p", dir="auto")
-        with add("div", classes="buttons"):
-            talk = _("Talk with {name}", name=person.name)
-            link(talk, f"{TALK}/{person.key}", "primary")
-
-    def show(now: Person, _snapshot: Snapshot) -> None:
-        card.set_visibility(now.model is not None)
-        if (model := now.model) is not None:
-            time = format_time(model.created_at)
-            words = _("{name} has learned, {time}.", name=model.title, time=time)
-            text.set_text(words)
-
-    return show
-
-
-def _build_work(session: PageSession) -> _ShowPart:
-    bar = WorkBar()
-    stop = button(_("Stop"), session.teacher.stop_preparing, "quiet")
-
-    def show(now: Person, snapshot: Snapshot) -> None:
-        work = _work(now, snapshot)
-        bar.show(work)
-        # What is paused or continued has a button of its own.
-        stop.set_visibility(work.is_running and now.training is None)
-
-    return show
+def _build_learned(person: Person, row: Element, model: Model) -> None:
+    row.classes("card")
+    time = format_time(model.created_at)
+    text = _("{name} has learned, {time}.", name=model.title, time=time)
+    add("p", text, dir="auto")
+    with add("div", classes="buttons"):
+        talk = _("Talk with {name}", name=person.name)
+        link(talk, f"{TALK}/{person.key}", "primary")
 
 
 # Before: what it learns from
@@ -122,10 +108,10 @@ class _LessonPart:
 
     def __init__(self, session: PageSession) -> None:
         self._session = session
-        self._chosen = session.base
-        """The base that was chosen in this tab."""
-
         self._lesson: Lesson | None = None
+        self._base: Base | None = None
+        """The base that was chosen in this tab, or is proposed."""
+
         with add("section", classes="body-part") as self._part:
             with add("div", classes="body-part") as self._missing:
                 add("p", _("The chats are not here: add them again, to teach it."))
@@ -135,20 +121,20 @@ class _LessonPart:
             self._advice = add("p", classes="quiet", dir="auto")
             self._failure = FailureBox()
             with add("div", classes="buttons"):
-                self._teach = button(_("Teach it"), self._start, "primary")
-                self._teach.mark("teach").on("click", js_handler=_MAY_NOTIFY)
+                self._teach = button("", self._start, "primary").mark("teach")
+                self._teach.on("click", js_handler=_MAY_NOTIFY)
             with add("div", classes="body-part") as self._folds:
                 with fold(_("Another model")):
-                    self._bases = _build_bases(self._choose)
+                    self._show_bases = _build_bases(self._choose)
+                    self._not_found = FailureBox()
                 with fold(_("What it learns from")):
-                    self._example = add("div", classes="turns")
+                    self._example = KeyedList(_build_quote, tag="div").classes("turns")
         self._show_lesson()
 
-    def show(self, now: Person, snapshot: Snapshot) -> None:
+    def show(self, now: Person, snapshot: Snapshot, *, is_busy: bool) -> None:
         """Show the lesson, and begin to read it if that was not done."""
         lesson = next((one for one in snapshot.lessons if one.key == now.key), None)
         can_learn = now.messages > 0
-        is_busy = now.training is not None or _work(now, snapshot).is_running
         is_read = lesson is not None or not can_learn
         if not (is_read or is_busy):
             self._session.teacher.prepare(now.key, now.name)
@@ -157,53 +143,55 @@ class _LessonPart:
         self._reading.show(IDLE if is_read else snapshot.preparing)
         if lesson is not self._lesson:
             self._lesson = lesson
+            proposal = lesson.proposal if lesson else None
+            chosen = self._session.base or (proposal.base.id if proposal else None)
+            failure = lesson.failure if lesson else None
+            if self._base is None and chosen:
+                failure = self._find_base(chosen) or failure
+            self._failure.show(failure)
             self._show_lesson()
 
+    def _choose(self, name: str) -> None:
+        """Choose another base; the one before stays if that is not possible."""
+        self._not_found.show(self._find_base(name))
+        self._show_lesson()
+
+    def _find_base(self, name: str) -> Failure | None:
+        try:
+            self._base = find_base(name)
+        except LocalServerError as error:
+            return Failure(_NO_MODEL, str(error))
+        return None
+
     def _show_lesson(self) -> None:
-        lesson = self._lesson
-        data = lesson.data if lesson else None
-        self._folds.set_visibility(data is not None)
-        self._sentence.set_text(_lesson_text(lesson) if lesson and data else "")
-        self._advice.set_text(_advice(lesson.name) if lesson and data else "")
-        self._example.clear()
-        with self._example:
-            for message in _example(lesson) if lesson else ():
-                # The person is always on the left.
-                side = "theirs" if message["role"] == "assistant" else "mine"
-                add("p", message.get("content") or "", f"quote {side}", dir="auto")
-        self._show_base()
-
-    @property
-    def _base_id(self) -> str | None:
-        proposal = self._lesson.proposal if self._lesson else None
-        return self._chosen or (proposal.base.id if proposal else None)
-
-    def _choose(self, base: str) -> None:
-        self._chosen = base
-        self._show_base()
-
-    def _show_base(self) -> None:
-        lesson, base, text = self._lesson, None, ""
-        failure = lesson.failure if lesson else None
-        if lesson is not None and lesson.data is not None and self._base_id:
-            try:
-                base, failure = find_base(self._base_id), None
-            except LocalServerError as error:
-                failure = Failure(_NO_MODEL, str(error))
-        self._failure.show(failure)
-        self._teach.set_visibility(base is not None)
-        if base is not None and lesson is not None:
-            text = _base_text(base, lesson)
-            self._bases((base, lesson))
-            size = format_size(base.download_bytes())
-            download = _("Download {size} and teach it", size=size)
-            title = download if base.needs_download() else _("Teach it")
-            self._teach.set_text(title)
-        self._base_text.set_text(text)
+        lesson, base = self._lesson, self._base
+        has_data = lesson is not None and lesson.data is not None
+        self._folds.set_visibility(has_data)
+        for element in (self._sentence, self._advice):
+            element.set_visibility(has_data)
+        for element in (self._base_text, self._teach):
+            element.set_visibility(has_data and base is not None)
+        if lesson is None:
+            return
+        self._sentence.set_text(_lesson_text(lesson))
+        self._advice.set_text(_advice(lesson.name))
+        self._example.show(_example(lesson))
+        if base is None:
+            return
+        self._base_text.set_text(_base_text(base, lesson))
+        self._show_bases((base, lesson))
+        size = format_size(base.download_bytes())
+        download = _("Download {size} and teach it", size=size)
+        self._teach.set_text(download if base.needs_download() else _("Teach it"))
 
     def _start(self) -> None:
-        if self._lesson is not None and self._base_id is not None:
-            self._session.teacher.train(self._lesson, self._base_id)
+        if self._lesson is not None and self._base is not None:
+            self._session.teacher.train(self._lesson, self._base.id)
+
+
+def _build_quote(_row: Element, quote: tuple[int, str, str]) -> None:
+    _index, text, side = quote
+    add("p", text, f"quote {side}", dir="auto")
 
 
 def _lesson_text(lesson: Lesson) -> str:
@@ -224,11 +212,14 @@ def _advice(name: str) -> str:
     )
 
 
-def _example(lesson: Lesson) -> list[TrainingMessage]:
-    """Return the messages of one example, without the system prompt."""
+def _example(lesson: Lesson) -> Iterator[tuple[int, str, str]]:
+    """Yield the messages of one example, without the system prompt."""
+    sides = {"assistant": "theirs", "user": "mine"}  # The person is always on the left.
     examples = lesson.data.examples if lesson.data else []
     messages = examples[len(examples) // 2]["messages"] if examples else []
-    return [m for m in messages if m["role"] in {"assistant", "user"}]
+    for index, message in enumerate(messages):
+        if side := sides.get(message["role"]):
+            yield index, str(message.get("content") or ""), side
 
 
 def _base_text(base: Base, lesson: Lesson) -> str:
@@ -300,57 +291,57 @@ def _base_details(base: Base, lesson: Lesson) -> str:
 # Meanwhile: how far the training is
 
 
-def _build_training(session: PageSession, person: Person) -> _ShowPart:
+class _Progress(NamedTuple):
+    training: Training
+    state: str
+    is_busy: bool
+    """Whether it is being paused or continued."""
+
+
+def _progress(
+    person: Person, snapshot: Snapshot, *, is_busy: bool
+) -> Iterator[_Progress]:
+    if person.training is not None:
+        yield _Progress(person.training, _state_text(person, snapshot), is_busy)
+
+
+def _build_training(
+    session: PageSession, deletion: Deletion, row: Element, shown: _Progress
+) -> Show[_Progress]:
     """Build the card of a training: how far it is, its buttons and its curve."""
-    job: Job | None = None
+    job, teacher = shown.training.job, session.teacher
+    key = person_key(job_person(job))
+    row.classes("card")
+    state = add("p", classes="phrase", dir="auto", role="status")
+    bar = add("progress", max=1, aria_label=_("How much it has learned"))
+    failure = FailureBox()
+    with add("div", classes="turns") as sample:
+        add("p", _("What it would answer now, for example:"), "quiet")
+        message = add("p", "", "quote mine", dir="auto")
+        answer = add("p", "", "quote theirs", dir="auto")
+    with add("div", classes="buttons"):
+        pause = button(_("Pause"), partial(teacher.pause, key, job), "quiet")
+        resume = button(_("Continue"), partial(teacher.resume, key, job), "primary")
+        button(_("Delete …"), partial(deletion.ask, job), "quiet")
+    with fold(_("Details")):
+        details = add("p", classes="quiet")
+        show_curve = _build_curve()
+    pause.mark("pause")
+    resume.mark("resume")
 
-    def pause() -> None:
-        if job is not None:
-            session.teacher.pause(person.key, job)
-
-    def resume() -> None:
-        if job is not None:
-            session.teacher.resume(person.key, job)
-
-    def delete() -> None:
-        if job is not None:
-            ask_to_delete_job(session, job)
-
-    with add("div", classes="card") as card:
-        state = add("p", dir="auto", role="status")
-        bar = add("progress", max=1, aria_label=_("How much it has learned"))
-        failure = FailureBox()
-        with add("div", classes="turns") as sample:
-            add("p", _("What it would answer now, for example:"), "quiet")
-            message = add("p", "", "quote mine", dir="auto")
-            answer = add("p", "", "quote theirs", dir="auto")
-        with add("div", classes="buttons"):
-            pausing = button(_("Pause"), pause, "quiet").mark("pause")
-            resuming = button(_("Continue"), resume, "primary").mark("resume")
-            button(_("Delete …"), delete, "quiet")
-        with fold(_("Details")):
-            details = add("p", classes="quiet")
-            show_curve = _build_curve()
-
-    def show(now: Person, snapshot: Snapshot) -> None:
-        nonlocal job
-        training = now.training
-        card.set_visibility(training is not None)
-        job = training.job if training else None
-        if training is None or job is None:
-            return
-        state.set_text(_state_text(training, snapshot))
+    def show(shown: _Progress) -> None:
+        training, job = shown.training, shown.training.job
+        state.set_text(shown.state)
         bar.set_visibility(bool(job.steps))
         bar.set_prop("value", round(job.step / job.steps, 3) if job.steps else 0)
-        sample.set_visibility(training.sample is not None)
         texts = training.sample or ("", "")
+        sample.set_visibility(training.sample is not None)
         message.set_text(texts[0])
         answer.set_text(texts[1] or "…")
-        is_failed, is_busy = job.state is State.FAILED, _work(now, snapshot).is_running
+        is_failed = job.state is State.FAILED
         failure.show(translate_job_error(job.error) if is_failed else None)
-        pausing.set_visibility(job.is_active and not is_busy)
-        can_resume = job.state in {State.PAUSED, State.FAILED} and not is_busy
-        resuming.set_visibility(can_resume)
+        pause.set_visibility(job.is_active and not shown.is_busy)
+        resume.set_visibility(not job.is_active and not shown.is_busy)
         step = _("step {step} of {total}", step=job.step, total=job.steps or 0)
         details.set_text(join_parts(job.base_model, step if job.steps else ""))
         show_curve(training.losses)
@@ -358,33 +349,18 @@ def _build_training(session: PageSession, person: Person) -> _ShowPart:
     return show
 
 
-def _state_text(training: Training, snapshot: Snapshot) -> str:
-    job, left = training.job, time_left(training.seconds_left)
-    if job.state is State.QUEUED:
-        return _queue_text(snapshot)
-    if job.state is State.RUNNING:
-        is_learning = job.step and not training.phase
-        return join_parts(_("Learning") if is_learning else _("Getting ready …"), left)
-    if job.state is State.FAILED:
+def _state_text(person: Person, snapshot: Snapshot) -> str:
+    training = person.training
+    if training is None or training.job.state is State.FAILED:
         return _("Learning has stopped.")
-    if job.saved_step:
+    job = training.job
+    if job.state is State.PAUSED and job.saved_step:
         return _("Paused. It goes on where it stopped.")
-    return _("Paused. It starts at the beginning.")
-
-
-def _queue_text(snapshot: Snapshot) -> str:
-    if snapshot.stored.queue is QueueState.SUSPENDED:
-        return _(
-            "Waiting: another program that teaches is suspended. Continue that "
-            "program, or end it."
-        )
-    for other in snapshot.trainings:
-        if other.job.state is State.RUNNING:
-            name, left = job_person(other.job), time_left(other.seconds_left)
-            if left:
-                return _("Waits until {name} has learned: {left}", name=name, left=left)
-            return _("Waits until {name} has learned.", name=name)
-    return _("Begins soon.")
+    if job.state is State.PAUSED:
+        return _("Paused. It starts at the beginning.")
+    if job.state is State.RUNNING and (training.phase or not job.step):
+        return join_parts(_("Getting ready …"), time_left(training.seconds_left))
+    return state_text(person, snapshot.trainings)
 
 
 def _build_curve() -> Show[Sequence[tuple[int, float]]]:

@@ -8,23 +8,13 @@ from langchain_chatexports.evaluation.dialogues import PERSON
 from langchain_chatexports.evaluation.results import BlindResult
 from langchain_chatexports.evaluation.talk_measures import split_messages
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.page.elements import (
-    Show,
-    WorkBar,
-    add,
-    ask,
-    button,
-    link,
-)
+from langchain_chatexports.page.elements import WorkBar, add, ask, button, link
 from langchain_chatexports.page.frame import TALK, TELL_APART, screen
 from langchain_chatexports.page.game import NO_GAME, Game
-from langchain_chatexports.page.languages import (
-    _,
-    join_parts,
-    ngettext,
-)
+from langchain_chatexports.page.languages import _, join_parts, ngettext
 from langchain_chatexports.page.people import Person
 from langchain_chatexports.page.session import PageSession
+from langchain_chatexports.page.snapshot import Snapshot
 from langchain_chatexports.page.work import IDLE
 
 _FEW_PAIRS, _MAX_PAIRS = 10, 20
@@ -58,7 +48,7 @@ def _build_game(session: PageSession, person: Person, model: Model, pairs: int) 
         _build_start(session, person, model, pairs)
     work = WorkBar()
     busy = add("p", _("A game with the model of another person is not over yet."))
-    show_pair = _build_pairs(session, person.name)
+    _build_pairs(session, person.name, model)
     with add("div", classes="buttons"):
         end = button("", partial(_end, session), "quiet")
 
@@ -69,7 +59,6 @@ def _build_game(session: PageSession, person: Person, model: Model, pairs: int) 
         work.show(game.work)
         end.set_visibility(game.is_on or (game.result is not None and not is_other))
         end.set_text(_("Stop the game") if game.is_on else _("Play again"))
-        show_pair(NO_GAME if is_other else replace(game, work=IDLE))
 
     session.published.watch(lambda s: s.game, show)
 
@@ -106,35 +95,37 @@ def _end(session: PageSession) -> None:
         session.game.end()
 
 
-def _build_pairs(session: PageSession, name: str) -> Show[Game]:
-    """Build what shows a pair, its solution, or the result."""
+def _build_pairs(session: PageSession, name: str, model: Model) -> None:
+    """Build a pair, its solution, or the result."""
     heading = add("h2", aria_live="polite")
     verdict = add("p", classes="verdict", role="status")
     pair_box = add("div", classes="body-part")
-    shown: Game | None = None
 
     def show(game: Game) -> None:
-        nonlocal shown
-        if game == shown:
-            return
-        shown = game
         guesses, pair, result = game.guesses, game.shown, game.result
+        right = sum(guess.is_right for guess in guesses)
         number, total = len(guesses) + game.is_next, len(game.pairs)
         place = _("Pair {number} of {total}", number=number, total=total)
-        score = _("{right} of {count} right", right=sum(guesses), count=len(guesses))
+        score = _("{right} of {count} right", right=right, count=len(guesses))
         text = join_parts(place, score if guesses else "") if pair else ""
         heading.set_text(result_text(result, name) if result else text)
         heading.set_visibility(pair is not None or result is not None)
         is_solved = pair is not None and not game.is_next
-        right = is_solved and guesses[-1]
-        said = _("✓ Right!") if right else _("✗ No: it was the other one.")
-        verdict.set_text(said if is_solved else "")
+        said = ""
+        if is_solved:
+            is_right, wrong = guesses[-1].is_right, _("✗ No: it was the other one.")
+            said = _("✓ Right!") if is_right else wrong
+        verdict.set_text(said)
         pair_box.clear()
         with pair_box:
             if pair is not None:
                 _build_pair(session, pair, name, is_solved=is_solved)
 
-    return show
+    def select(snapshot: Snapshot) -> Game:
+        game = snapshot.game
+        return replace(game, work=IDLE) if game.model == model.name else NO_GAME
+
+    session.published.watch(select, show)
 
 
 def _build_pair(

@@ -37,16 +37,16 @@
     for await (const [path, file] of files) {
       const query = new URLSearchParams({ batch, path });
       const response = await fetch(address(`upload?${query}`), { method: "POST", body: file });
-      if (!response.ok) break; // The export was removed from the list.
+      if (!response.ok) break; // The export was removed from the list, or the disk is full.
     }
     currentBatch = null;
-    const query = new URLSearchParams({ batch, name });
+    const query = new URLSearchParams({ batch, name, is_complete: true });
     await fetch(address(`upload-end?${query}`), { method: "POST" });
   }
 
   function abort() {
-    const query = new URLSearchParams({ batch: currentBatch });
-    if (currentBatch) navigator.sendBeacon(address(`upload-lost?${query}`));
+    const query = new URLSearchParams({ batch: currentBatch, name: "", is_complete: false });
+    if (currentBatch) navigator.sendBeacon(address(`upload-end?${query}`));
     currentBatch = null;
   }
 

@@ -3,7 +3,6 @@
 Memory does not grow with the number of messages, because only counts are stored.
 """
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -27,10 +26,9 @@ from langchain_chatexports.datasets.person import PersonNames
 from langchain_chatexports.datasets.system_prompts import persona_prompt
 from langchain_chatexports.exceptions import SenderNotFoundError
 from langchain_chatexports.report.figures import (
-    Bin,
+    DialogueFigures,
     ExampleFigures,
     ExportReport,
-    PauseFigures,
     PersonFigures,
     SourceFigures,
 )
@@ -39,12 +37,6 @@ from langchain_chatexports.report.times import TimeCounts, find_time_zone
 from langchain_chatexports.steps import MergeChatRuns
 from langchain_chatexports.steps.pauses import automatic_gap, pauses_before
 from langchain_chatexports.steps.training_steps import Gap, training_steps
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-_PAUSE_EDGES = (
-    *(0, 10, 30, _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 30 * _MINUTE),
-    *(_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 7 * _DAY, 28 * _DAY),
-)
 
 
 def build_report(
@@ -133,7 +125,11 @@ def build_report(
         ),
         ai_is_owner=not ai_names,
         time=counts.times.figures(),
-        pauses=counts.pause_figures(),
+        dialogues=DialogueFigures(
+            count=counts.dialogues,
+            shortest_gap=min(counts.gaps, default=None),
+            longest_gap=max(counts.gaps, default=None),
+        ),
         habits=tuple(
             figures
             for habits in (counts.in_groups, counts.in_pairs)
@@ -158,7 +154,6 @@ class _Counts:
     senders: Counter[str] = field(default_factory=Counter)
     characters: Counter[str] = field(default_factory=Counter)
     ai_senders: set[str] = field(default_factory=set)
-    pauses: Counter[int] = field(default_factory=Counter)
     gaps: set[float] = field(default_factory=set)
     in_groups: HabitCounts = field(default_factory=lambda: HabitCounts(is_group=True))
     in_pairs: HabitCounts = field(default_factory=lambda: HabitCounts(is_group=False))
@@ -207,7 +202,7 @@ class _Counts:
         *,
         is_group: bool,
     ) -> None:
-        """Count the messages and pauses of a chat."""
+        """Count the messages of a chat."""
         person: str | None = None
         for message in messages:
             content = message.content
@@ -220,9 +215,6 @@ class _Counts:
                 person = sender
             self.times.add(keys_of(message).get("message_time"), is_ai=is_from_ai)
         pauses = [pause for pause in pauses_before(messages) if pause is not None]
-        self.pauses.update(
-            _PAUSE_EDGES[bisect_right(_PAUSE_EDGES, pause) - 1] for pause in pauses
-        )
         if pauses and isinstance(self.gap, timedelta):
             self.gaps.add(self.gap.total_seconds())
         elif pauses and self.gap is not None:
@@ -235,21 +227,6 @@ class _Counts:
 
     def _add_dialogue(self, _session: ChatSession) -> None:
         self.dialogues += 1
-
-    def pause_figures(self) -> PauseFigures:
-        edges = sorted(self.pauses)
-        ends = zip(_PAUSE_EDGES, (*_PAUSE_EDGES[1:], None), strict=True)
-        return PauseFigures(
-            pauses=self.pauses.total(),
-            bins=tuple(
-                Bin(least=edge, below=below, count=self.pauses[edge])
-                for edge, below in ends
-                if edges and edges[0] <= edge <= edges[-1]
-            ),
-            shortest_gap=min(self.gaps, default=None),
-            longest_gap=max(self.gaps, default=None),
-            dialogues=self.dialogues,
-        )
 
 
 def _tap_sessions(

@@ -12,14 +12,6 @@ class _Figures(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Bin(_Figures):
-    """Number of values of at least `least`, below `below` (`None`: no limit)."""
-
-    least: int
-    below: int | None
-    count: int
-
-
 class PersonFigures(_Figures):
     """A sender's counts."""
 
@@ -87,20 +79,14 @@ class TimeFigures(_Figures):
     """24 counts of the person's messages."""
 
 
-class PauseFigures(_Figures):
-    """Pauses in the chats and the dialogues between long ones."""
+class DialogueFigures(_Figures):
+    """The dialogues between long pauses."""
 
-    pauses: int
-    """The number of pauses between consecutive messages with times."""
-
-    bins: tuple[Bin, ...]
-    """The pauses by length, in seconds."""
-
+    count: int
     shortest_gap: float | None
-    """The shortest gap after which a chat is split, in seconds."""
+    """The shortest gap after which a chat is split, in seconds; `None` if none is."""
 
     longest_gap: float | None
-    dialogues: int
 
 
 class HabitFigures(_Figures):
@@ -150,7 +136,7 @@ class ExportReport(_Figures):
     """Whether the AI is each export's owner, because no name was given."""
 
     time: TimeFigures
-    pauses: PauseFigures
+    dialogues: DialogueFigures
     habits: tuple[HabitFigures, ...] = ()
     """How the person answers in groups and in chats of two."""
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from langchain_chatexports._files import write_atomic
 from langchain_chatexports._terminal import plural
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports.chat_loaders.recognition import PLATFORM_NAMES
 from langchain_chatexports.report.figures import (
-    Bin,
+    DialogueFigures,
     ExportReport,
-    PauseFigures,
     SourceFigures,
     TimePoint,
     TimeUnit,
@@ -76,7 +76,8 @@ def render_report(report: ExportReport) -> str:
         ai_note=_ai_note(report),
         habits=" ".join(describe_habits(report)),
         times=[*_time_sections(report)],
-        people=[_people_section(report), _pause_section(report.pauses)],
+        people=_people_section(report),
+        dialogues=_describe_dialogues(report.dialogues),
     )
 
 
@@ -98,27 +99,53 @@ def _zone(report: ExportReport) -> str:
     return f"Time zone: {report.time.zone}."
 
 
-def describe_habits(report: ExportReport) -> list[str]:
+def describe_habits(report: ExportReport) -> list[Sentence]:
     """Return how the person answers as sentences, with what they rest on."""
     hours = report.time.ai_by_hour
-    person = next((p.name for p in report.people if p.is_ai), "The person")
+    names = (p.name for p in report.people if p.is_ai)
+    person = next(names, Sentence("The person"))
     sentences = []
     for habit in report.habits:
-        scope = "in groups" if habit.is_group else "in chats of two"
-        text = (
-            f"{person} answers {habit.answers / habit.occasions:.0%} of what others "
-            f"write {scope} ({number(habit.occasions)} times)"
+        values = {
+            "person": person,
+            "share": f"{habit.answers / habit.occasions:.0%}",
+            "count": habit.occasions,
+        }
+        sentences.append(
+            Sentence(
+                "{person} answers {share} of what others write in groups ({count} "
+                "times).",
+                **values,
+            )
+            if habit.is_group
+            else Sentence(
+                "{person} answers {share} of what others write in chats of two "
+                "({count} times).",
+                **values,
+            )
         )
         if habit.median_delay is not None:
-            text += (
-                f", after {duration(habit.median_delay)} (median), in "
-                f"{habit.messages_per_answer:.1f} messages "
-                f"({plural(habit.answers, 'answer')})"
+            sentences.append(
+                Sentence(
+                    "The median delay is {delay}, the mean answer {messages} "
+                    "messages long (answers: {count}).",
+                    delay=duration(habit.median_delay),
+                    messages=round(habit.messages_per_answer or 0, 1),
+                    count=habit.answers,
+                )
             )
-        sentences.append(f"{text}.")
     if sentences and any(hours):
-        hour, count = hours.index(max(hours)), plural(sum(hours), "message")
-        sentences.append(f"{person} writes most at {hour} h (of {count}).")
+        hour = hours.index(max(hours))
+        sentences.append(
+            Sentence(
+                "{person} writes most from {start} to {end} o'clock (messages: "
+                "{count}).",
+                person=person,
+                start=hour,
+                end=hour + 1,
+                count=sum(hours),
+            )
+        )
     return sentences
 
 
@@ -127,7 +154,7 @@ def _totals(report: ExportReport) -> list[tuple[str, str]]:
         (report.messages, "messages"),
         (len(report.people), "people"),
         (sum(source.chats for source in report.sources), "chats"),
-        (report.pauses.dialogues, "dialogues"),
+        (report.dialogues.count, "dialogues"),
         (report.time.active_days, "days with a message"),
         (report.examples.examples if report.examples else 0, "training examples"),
     ]
@@ -244,34 +271,15 @@ def _people_section(report: ExportReport) -> Section:
     )
 
 
-def _pause_section(pauses: PauseFigures) -> Section:
-    return Section(
-        "Pauses",
-        draw_columns(
-            [duration(interval.least) for interval in pauses.bins],
-            [("pauses", [interval.count for interval in pauses.bins])],
-            description="Pauses between messages, by length",
-        ),
-        _pause_caption(pauses),
-        ("", "#pauses"),
-        [(_time_range(interval), interval.count) for interval in pauses.bins],
-    )
-
-
-def _pause_caption(pauses: PauseFigures) -> str:
-    shortest, longest = pauses.shortest_gap, pauses.longest_gap
-    if not pauses.pauses:
-        return "No timestamps, so chats are not split."
+def _describe_dialogues(figures: DialogueFigures) -> str:
+    shortest, longest = figures.shortest_gap, figures.longest_gap
     if shortest is None or longest is None:
-        return "Chats are not split."
+        return "Chats are not split into dialogues."
     after = duration(shortest)
     if duration(longest) != after:
         after = f"{after} to {duration(longest)} (by chat)"
-    dialogues = plural(pauses.dialogues, "dialogue")
-    return (
-        "Each column counts the pauses of at least this length. A pause longer than "
-        f"{after} separates dialogues: {dialogues}."
-    )
+    dialogues = plural(figures.count, "dialogue")
+    return f"A pause longer than {after} separates dialogues: {dialogues}."
 
 
 def _ai_name(report: ExportReport) -> str:
@@ -281,12 +289,6 @@ def _ai_name(report: ExportReport) -> str:
 
 def _format_day(moment: datetime | None) -> str:
     return "unknown" if moment is None else f"{moment:%Y-%m-%d}"
-
-
-def _time_range(interval: Bin) -> str:
-    if interval.below is None:
-        return f"{duration(interval.least)} or more"
-    return f"{duration(interval.least)} to {duration(interval.below)}"
 
 
 def _time_labels(unit: TimeUnit, points: Sequence[TimePoint]) -> list[str]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from langchain_chatexports._translation import Sentence
 from langchain_chatexports._version import __version__
 from langchain_chatexports.chat_loaders.folder_files import walk_files
 from langchain_chatexports.chat_loaders.names import NameIndex
@@ -86,9 +87,10 @@ def delete_matching_indexes(
         if matches:
             matching.append(path)
     if unknown and strict:
-        msg = (
-            f"No search index contains {' or '.join(map(repr, sorted(unknown)))}, so "
-            f"nothing was deleted.{NameIndex.of(known_names).did_you_mean(*unknown)}"
+        msg = Sentence(
+            "No search index contains {names}, so nothing was deleted.{hint}",
+            names=", ".join(map(repr, sorted(unknown))),
+            hint=NameIndex.of(known_names).did_you_mean(*unknown),
         )
         raise SenderNotFoundError(msg)
     for path in matching:

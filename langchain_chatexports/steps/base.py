@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
+    Collection,
     Generator,
     Iterable,
     Iterator,
@@ -17,7 +18,7 @@ from datetime import date, time, timedelta
 from inspect import isgeneratorfunction
 from itertools import chain
 from pathlib import PurePath
-from typing import Any, ClassVar, cast, overload
+from typing import Annotated, Any, ClassVar, TypeAlias, cast, overload
 
 from langchain_core.chat_loaders import BaseChatLoader
 from langchain_core.chat_sessions import ChatSession
@@ -30,7 +31,7 @@ from langchain_core.runnables.config import (
     get_callback_manager_for_config,
 )
 from langchain_core.runnables.graph import Graph
-from pydantic import ConfigDict, field_validator
+from pydantic import BeforeValidator, ConfigDict, field_validator
 
 from langchain_chatexports.chat_loaders.pipe import (
     PipeableChatLoader,
@@ -46,6 +47,19 @@ from langchain_chatexports.chat_loaders.session_source import (
 
 _DUMPED_TYPES = (timedelta, date, time, PurePath)
 _PACKAGE = "langchain_chatexports."
+
+
+def _sort_names(value: Any) -> Any:
+    # A sorted tuple is hashable, and equal for any collection of the same names.
+    if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
+        return value
+    if not all(isinstance(name, str) for name in value):
+        return tuple(value)  # Pydantic says which one is not a name.
+    return tuple(sorted(set(value)))
+
+
+Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_sort_names)]
+"""A field with names, which may be any collection."""
 
 
 class SessionTransform(RunnableSerializable[SessionSource, list[ChatSession]]):

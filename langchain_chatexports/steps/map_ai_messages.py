@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 from pydantic import Field, field_validator
 
 from langchain_chatexports.chat_loaders.utils import as_ai_message
-from langchain_chatexports.steps.base import MessageTransform
+from langchain_chatexports.steps.base import MessageTransform, Names
 
 
 class MapAIMessages(MessageTransform):
@@ -22,7 +22,7 @@ class MapAIMessages(MessageTransform):
     `to_training_examples` raises the error at the end of the export.
     """
 
-    sender: str | tuple[str, ...] | None = None
+    sender: str | Names | None = None
     """The sender's name, or a collection of one person's names. By default, without
     `role`, the export's owner (messages with `is_from_me`)."""
 
@@ -30,19 +30,9 @@ class MapAIMessages(MessageTransform):
     """The sender's role (`additional_kwargs["role"]`), such as `agent` in a table
     of support conversations. With `sender`, both must match."""
 
-    @field_validator("sender", mode="before")
-    @classmethod
-    def _normalize_names(cls, value: Any) -> Any:
-        # A sorted tuple is hashable, and equal for any collection of the same names.
-        if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
-            return tuple(sorted(set(value), key=str))
-        return value
-
     @field_validator("sender")
     @classmethod
-    def _reject_empty_names(
-        cls, sender: str | tuple[str, ...] | None
-    ) -> str | tuple[str, ...] | None:
+    def _reject_empty_names(cls, sender: str | Names | None) -> str | Names | None:
         if sender is not None and (not sender or "" in (sender, *sender)):
             msg = "sender is empty. Pass a name, or None for the export's owner."
             raise ValueError(msg)

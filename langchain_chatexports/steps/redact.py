@@ -1,11 +1,11 @@
 """Redact sessions: replace names and private numbers with stand-ins."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from langchain_core.chat_sessions import ChatSession
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 from langchain_chatexports.chat_loaders.session_source import (
     SessionSource,
@@ -15,7 +15,7 @@ from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.redaction.phones import check_extra
 from langchain_chatexports.redaction.pseudonyms import new_key
 from langchain_chatexports.redaction.redactor import Redactor, session_names
-from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.steps.base import Names, SessionTransform
 
 
 class Redact(SessionTransform):
@@ -44,18 +44,10 @@ class Redact(SessionTransform):
     """The secret key for stand-ins. Keep it to redact the next export in the same
     way."""
 
-    names: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
+    names: Names = Field(default=(), exclude=True, repr=False)
     """The names to find in text; see `for_export`."""
 
     _collector: Redactor | None = PrivateAttr(default=None)
-
-    @field_validator("names", mode="before")
-    @classmethod
-    def _normalize_names(cls, value: Any) -> Any:
-        # A sorted tuple is hashable, and equal for any collection of the same names.
-        if isinstance(value, Collection) and not isinstance(value, (str, bytes)):
-            return tuple(sorted({str(name).strip() for name in value} - {""}))
-        return value
 
     @classmethod
     def for_export(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.chat_sessions import ChatSession
@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.schema import keys_of, metadata_of
-from langchain_chatexports.steps.base import SessionTransform
+from langchain_chatexports.steps.base import Names, SessionTransform
 
 
 class SelectSessions(SessionTransform):
@@ -20,11 +20,11 @@ class SelectSessions(SessionTransform):
     `participants` or `group`.
     """
 
-    participants: tuple[str, ...] = ()
+    participants: Names = ()
     """Names of people, one of whom must be a sender or participant, ignoring case. By
     default, all sessions match."""
 
-    without: tuple[str, ...] = ()
+    without: Names = ()
     """Names of people who must not be senders or participants, ignoring case."""
 
     is_group: bool | None = None
@@ -32,13 +32,8 @@ class SelectSessions(SessionTransform):
 
     @field_validator("participants", "without", mode="before")
     @classmethod
-    def _normalize_names(cls, value: Any) -> Any:
-        # A sorted tuple is hashable, and equal for any collection of the same names.
-        if isinstance(value, str):
-            return (value,)
-        if isinstance(value, Collection) and all(isinstance(n, str) for n in value):
-            return tuple(sorted(set(value)))
-        return value
+    def _wrap_single_name(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     def transform_session(self, session: ChatSession) -> Iterable[ChatSession]:
         """Keep or drop one session."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from langchain_chatexports._languages import main_language
-from langchain_chatexports._progress import Watch, no_progress
+from langchain_chatexports._progress import Watch, estimated_duration, no_progress
 from langchain_chatexports._translation import _, language_name
 from langchain_chatexports.datasets.estimate import estimate_training
 from langchain_chatexports.datasets.examples import TrainingExample
@@ -131,13 +131,16 @@ def estimate_seconds(seconds_per_token: float, data: TrainingData) -> float:
     return seconds_per_token * _count_tokens(data.examples, data.validation)
 
 
-def training_seconds(
-    base: Base,
-    examples: Sequence[TrainingExample],
-    workspace: Workspace | None = None,
-) -> float | None:
-    """Estimate the time to train a base, in seconds, if its size is known."""
-    return base.training_seconds(estimate_speed(workspace) * _count_tokens(examples))
+def training_duration(
+    base: Base, examples: Sequence[TrainingExample], workspace: Workspace
+) -> str | None:
+    """Estimate the time to train a base, as text, if its size is known."""
+    measured = measure_speed(workspace)
+    speed = measured or estimate_speed()
+    seconds = base.training_seconds(speed * _count_tokens(examples))
+    if seconds is None:
+        return None
+    return estimated_duration(seconds, is_measured=measured is not None)
 
 
 def training_bytes(base: Base) -> int:

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 
 from langchain_chatexports._files import write_atomic
 from langchain_chatexports._progress import time_left
+from langchain_chatexports._translation import _
 from langchain_chatexports.evaluation.answers import Progress
 from langchain_chatexports.evaluation.blind_test import BlindPair
 from langchain_chatexports.evaluation.comparison import EvaluationSettings, evaluate
-from langchain_chatexports.evaluation.contestants import WrongPerson
 from langchain_chatexports.evaluation.dialogues import load_model_data
 from langchain_chatexports.evaluation.model_server import ModelClient
 from langchain_chatexports.evaluation.results import BlindResult, Evaluation
-from langchain_chatexports.exceptions import ChatExportError, LocalServerError
+from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import EVALUATION_FILE, LocalServer, Workspace
 
 _TIMEOUT_SECONDS = 600.0
+# The tuned model, and the base with and without examples.
+_CONTESTANTS = 3
 # Generating a reply takes about as long as scoring three.
 _STAGE_WEIGHTS = {"scoring": 1, "answering": 3, "matching": 1}
 # The first replies wait for the model to load, which is not the pace.
@@ -36,16 +38,15 @@ class StageEvent:
 
     def __str__(self) -> str:
         """Return the stage and the remaining time as text."""
-        seconds = self.seconds_left
-        if seconds is None:
-            return self.name
-        return f"{self.name}, {time_left(seconds)} in total"
+        name = ": ".join(map(_, self.name.split(": ")))
+        if self.seconds_left is None:
+            return name
+        return f"{name}, {time_left(self.seconds_left)}"
 
 
 def evaluate_model(
     model: str | None = None,
     *,
-    wrong_person: str | None = None,
     settings: EvaluationSettings | None = None,
     workspace: Workspace | None = None,
     blind: Callable[[list[BlindPair]], BlindResult | None] | None = None,
@@ -55,8 +56,6 @@ def evaluate_model(
 
     Args:
         model: The model, or the start of one of its names; `None` for the newest.
-        wrong_person: Another person's model with the same base, as a control: its gains
-            are not specific to the person.
         settings: The settings of the evaluation.
         workspace: The jobs and models; `None` for those of the user.
         blind: Lets someone guess which reply is real; returns the result, or `None`.
@@ -66,26 +65,15 @@ def evaluate_model(
         The results, without message text.
 
     Raises:
-        LocalServerError: If a model is not found, or the models have different bases.
+        LocalServerError: If the model is not found.
         TrainingDataError: If there are no held-out examples, or they were deleted.
     """
     from openai import OpenAI
 
     workspace = workspace or Workspace()
     tuned = workspace.models.match(model)[0]
-    control = None
-    if wrong_person:
-        control_model = workspace.models.match(wrong_person)[0]
-        if control_model.base != tuned.base:
-            msg = (
-                "Both models must have the same base. Train one of them again with it."
-            )
-            raise LocalServerError(msg)
-        control = WrongPerson(
-            control_model.name, control_model.person or "", tuned.person or ""
-        )
     data = load_model_data(workspace, tuned)
-    on_event(StageEvent(f"starting {tuned.name}", 0, 1, None))
+    on_event(StageEvent(_("Loading the model"), 0, 1, None))
     with (
         LocalServer(tuned.base, data_dir=workspace.data_dir, runs_jobs=False) as server,
         OpenAI(
@@ -97,10 +85,9 @@ def evaluate_model(
             ModelClient(client),
             tuned=tuned.name,
             base=server.base_model,
-            wrong_person=control,
             settings=settings,
             blind=blind,
-            progress=_stage_reporter(3 + bool(control), on_event),
+            progress=_stage_reporter(on_event),
         )
     # For the card of an export; on a full disk, the result is more important.
     if tuned.folder is not None:
@@ -110,9 +97,7 @@ def evaluate_model(
     return evaluation
 
 
-def _stage_reporter(
-    contestants: int, on_event: Callable[[StageEvent], None]
-) -> Progress:
+def _stage_reporter(on_event: Callable[[StageEvent], None]) -> Progress:
     """Return a function that reports stages with the remaining time of all stages."""
     start = time.monotonic()
     progress_by_stage: dict[str, float] = {}
@@ -121,7 +106,7 @@ def _stage_reporter(
         weight = _STAGE_WEIGHTS.get(name.partition(":")[0], 0)
         progress_by_stage[name] = weight * done / total
         fraction = sum(progress_by_stage.values()) / (
-            contestants * sum(_STAGE_WEIGHTS.values())
+            _CONTESTANTS * sum(_STAGE_WEIGHTS.values())
         )
         remaining = None
         if _MIN_FRACTION <= fraction < 1:

@@ -70,7 +70,13 @@ def train_remotely(
             emit(JobEvent(job_id, "trained" if run.status == "succeeded" else "new"))
             run.wait()
         except (KeyboardInterrupt, SystemExit):
-            emit(StoppedEvent(job_id, "elsewhere" if was_confirmed else "nothing sent"))
+            emit(
+                StoppedEvent(
+                    job_id,
+                    "elsewhere" if was_confirmed else "nothing sent",
+                    host=host,
+                )
+            )
             raise
     return str(run.chat_model().model_name)
 

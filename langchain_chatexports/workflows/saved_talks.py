@@ -15,6 +15,7 @@ from langchain_chatexports._files import write_atomic
 from langchain_chatexports.chat_loaders.names import NameIndex
 from langchain_chatexports.exceptions import ChatExportError
 from langchain_chatexports.local_server import Model
+from langchain_chatexports.personas.reply_limits import split_bubbles
 from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.retrieval.index_files import index_folder
 
@@ -28,11 +29,17 @@ class SavedTalk:
     id: str
     turns: list[Turn] = field(repr=False)
     changed_at: datetime
+    folder: TalkFolder = field(repr=False)
     person: str = ""
-    """The person, if the talk is not beside a model."""
-
     draft: str = field(default="", repr=False)
     """What was written, and not sent."""
+
+    @property
+    def lines(self) -> list[str]:
+        """Its messages, or the draft if there are none."""
+        texts = [text for turn in self.turns for text in (turn.line, turn.answer)]
+        lines = [line for text in texts for line in split_bubbles(text)]
+        return lines or [self.draft.strip()]
 
 
 class _Content(msgspec.Struct):
@@ -44,9 +51,20 @@ class _Content(msgspec.Struct):
 class TalkFolder:
     """A folder of talks that only their owner can read."""
 
-    def __init__(self, path: Path, *, creates_parents: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        person: str = "",
+        model: str = "",
+        creates_parents: bool = False,
+    ) -> None:
         """Initialize the folder, which may not exist."""
         self.path = path
+        self.model = model
+        """The name of the model that it is beside; empty for none."""
+
+        self._person = person
         # Of a deleted model, no folder must appear again.
         self._creates_parents = creates_parents
 
@@ -58,6 +76,10 @@ class TalkFolder:
     def get(self, talk_id: str) -> SavedTalk | None:
         """Return a talk, if it exists."""
         return self._read(self._file(talk_id))
+
+    def has(self, talk_id: str) -> bool:
+        """Return whether a talk is kept."""
+        return self._file(talk_id).exists()
 
     def save(
         self,
@@ -89,8 +111,9 @@ class TalkFolder:
             content = msgspec.json.decode(data, type=_Content)
         except (OSError, msgspec.DecodeError):
             return None
+        person = content.person or self._person
         return SavedTalk(
-            file.stem, content.turns, changed_at, content.person, content.draft
+            file.stem, content.turns, changed_at, self, person, content.draft
         )
 
 
@@ -99,7 +122,8 @@ def model_talks(model: Model) -> TalkFolder:
     if model.folder is None:
         msg = f"{model.name} is not a tuned model."
         raise ChatExportError(msg)
-    return TalkFolder(model.folder / _TALKS)
+    person = model.person or model.title
+    return TalkFolder(model.folder / _TALKS, person=person, model=model.name)
 
 
 def person_talks(index_dir: Path | None) -> TalkFolder:

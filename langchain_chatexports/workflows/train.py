@@ -21,11 +21,12 @@ from langchain_chatexports.exceptions import (
     TrainingDataError,
 )
 from langchain_chatexports.local_server import (
+    DiskFullError,
     InvalidExamplesError,
     Job,
     Model,
     Queue,
-    QueueState,
+    Snapshot,
     State,
     Workspace,
     find_base,
@@ -37,7 +38,6 @@ from langchain_chatexports.workflows.training_data import TrainingData
 from langchain_chatexports.workflows.training_events import (
     EventReader,
     JobEvent,
-    MessageEvent,
     OnEvent,
     StoppedEvent,
 )
@@ -77,7 +77,6 @@ def train(
     if found.needs_download():
         download_base(found, watch)
     emit = on_event or (lambda _event: None)
-    queue = workspace.queue_state()
     event = create_job(workspace, data, base)
     is_ours = event.state != "running"  # What another command ordered goes on.
     after = 0
@@ -87,13 +86,16 @@ def train(
     reader = EventReader()
     try:
         emit(event)
-        if queue is QueueState.SUSPENDED and event.state != "trained":
-            emit(MessageEvent(explain_wait(queue) or "", is_warning=True))
-        with Queue(workspace):
+        with Queue(workspace) as running:
+            full = running.disk_is_full
             try:
-                for stored in workspace.jobs.follow(event.job_id, after=after):
+                for stored in workspace.jobs.follow(
+                    event.job_id, after=after, stop=full
+                ):
                     if (converted := reader.read(stored)) is not None:
                         emit(converted)
+                if full.is_set():
+                    raise _full_disk_error(workspace)
             except (KeyboardInterrupt, SystemExit):
                 if is_ours:
                     pause_job(workspace, event.job_id)
@@ -125,8 +127,7 @@ def create_job(
         return JobEvent(job.id, "new")
     if job.state is State.SUCCEEDED:
         return JobEvent(job.id, "trained")
-    has_owner = workspace.queue_state() is not QueueState.NONE
-    if job.is_active and has_owner:
+    if job.is_active and workspace.has_queue():
         return JobEvent(job.id, "running")
     if not job.is_active:
         job = workspace.jobs.resume(job.id)
@@ -177,19 +178,14 @@ def format_progress(job: Job) -> str:
     return _("step {step}", step=job.step)
 
 
-def explain_wait(state: QueueState) -> str | None:
+def explain_wait(snapshot: Snapshot) -> str | None:
     """Return why queued jobs wait; `None` if a program runs them."""
-    if state is QueueState.NONE:
-        return _(
-            "No program runs the jobs, so unfinished ones wait. Start one: "
-            "chatexports serve"
-        )
-    if state is QueueState.SUSPENDED:
-        return _(
-            "The program that runs the jobs is suspended (Ctrl-Z), so this job waits. "
-            "Continue that program with fg, or end it."
-        )
-    return None
+    if snapshot.has_queue:
+        return None
+    return _(
+        "No program runs the jobs, so unfinished ones wait. Start one: "
+        "chatexports serve"
+    )
 
 
 def _check(data: TrainingData) -> None:
@@ -240,6 +236,15 @@ def _get_model(workspace: Workspace, job_id: str) -> Model:
                 job=job_id,
             )
     raise LocalServerError(msg)
+
+
+def _full_disk_error(workspace: Workspace) -> DiskFullError:
+    msg = Sentence(
+        "The disk with {path} is full, so training stopped. Free some space, and run "
+        "the same command again: it continues from its last save.",
+        path=workspace.data_dir,
+    )
+    return DiskFullError(msg)
 
 
 def _failure(job: Job) -> FineTuningFailedError:

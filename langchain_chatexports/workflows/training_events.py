@@ -78,17 +78,6 @@ class MessageEvent:
 
 
 @dataclass(frozen=True)
-class TrainingProgress:
-    """The progress of a job."""
-
-    steps: list[StepEvent]
-    phase: str = ""
-    """The phase before the first step: `libraries` or `base`."""
-
-    seconds_left: float | None = None
-
-
-@dataclass(frozen=True)
 class StoppedEvent:
     """Waiting was interrupted; the exception is raised after this event."""
 
@@ -97,6 +86,8 @@ class StoppedEvent:
     """`elsewhere`: the job continues in another process or on another server."""
 
     job: Job | None = None
+    host: str = ""
+    """The other server, if the job is not on this machine."""
 
 
 TrainingEvent: TypeAlias = "JobEvent | StepEvent | MessageEvent | StoppedEvent"

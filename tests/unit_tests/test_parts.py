@@ -1,5 +1,6 @@
 """Incomplete files of killed processes do not stay on the disk."""
 
+import os
 import random
 import signal
 import subprocess
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from langchain_chatexports._parts import part_file, part_folder, sweep_parts
+from langchain_chatexports._parts import (
+    part_file,
+    part_folder,
+    sweep_parts,
+)
 from langchain_chatexports.datasets.jsonl import write_jsonl
 from tests.conftest import NEEDS_SIGKILL
 
@@ -63,6 +68,8 @@ def test_parts_of_killed_process_are_deleted(tmp_path: Path) -> None:
     (registry,) = (tmp_path / "tmp").iterdir()
     for entry in registry.iterdir():
         entry.unlink()  # As after a restart of the system.
+    for part in tmp_path.glob(".chatexports-*.part"):
+        os.utime(part, (0, 0))
     write_jsonl([], tmp_path / "set.jsonl")
     assert left(tmp_path) == ["set.jsonl"]
 
@@ -87,3 +94,27 @@ def test_only_parts_are_deleted(tmp_path: Path) -> None:
         (registry / "forged").write_text(str(keep))
     sweep_parts(tmp_path)
     assert keep.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file owners")
+def test_parts_in_another_registry_are_kept(tmp_path: Path) -> None:
+    """Another user may have created the registry's folder, so that we use our own."""
+    taken = tmp_path / "tmp" / f"chatexports-parts-{os.geteuid()}"
+    taken.mkdir(mode=0o777)
+    taken.chmod(0o777)
+    with part_file(tmp_path) as first, part_file(tmp_path) as second:
+        assert first.is_file()
+        assert second.is_file()
+
+
+def test_parts_of_process_with_other_temporary_folder_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its registry is in its own `TMPDIR`, as in a container or a service."""
+    other = tmp_path / "other"
+    other.mkdir()
+    with part_file(tmp_path) as file, part_folder(tmp_path) as folder:
+        monkeypatch.setattr(tempfile, "tempdir", str(other))
+        sweep_parts(tmp_path)
+        assert file.is_file()
+        assert folder.is_dir()

@@ -11,6 +11,7 @@ import pytest
 
 from langchain_chatexports import _serving
 from langchain_chatexports._serving import HOST, ServerThread
+from langchain_chatexports.exceptions import LocalServerError
 
 _CONNECTIONS = 150
 
@@ -90,3 +91,19 @@ def test_connection_without_a_request_is_closed(
             assert connection.recv(1) == b""
     finally:
         server.stop()
+
+
+class SlowApp(App):
+    """An application that starts after some time."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(2)
+        await super().__call__(scope, receive, send)
+
+
+def test_slow_start_is_given_up() -> None:
+    server = ServerThread(SlowApp())
+    with pytest.raises(LocalServerError, match=r"within 0\.1 seconds"):
+        server.start(0.1)
+    assert not server.is_running
+    assert server.port == 0

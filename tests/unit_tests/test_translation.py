@@ -16,7 +16,7 @@ from langchain_chatexports._translation import (
     ngettext,
     number,
 )
-from scripts.update_catalogs import PACKAGE, TEMPLATES
+from scripts.update_catalogs import PACKAGE, SUMMARY_WORDS, TEMPLATES
 
 _FIELD = re.compile(r"\{\w+\}")
 _CATALOGS = PACKAGE / "cli" / "catalogs"
@@ -46,6 +46,14 @@ def test_catalog_is_complete(folder: Path, language: str) -> None:
         for form in forms:
             assert form, message.id
             assert sorted(_FIELD.findall(form)) in fields
+
+
+def test_ways_to_find_an_owner_are_translated() -> None:
+    files = (PACKAGE / "chat_loaders").rglob("*.py")
+    owner = re.compile(r'DetectedOwner\([^")]*"([^"{]+)"\)')
+    ways = {way for file in files for way in owner.findall(file.read_text("utf-8"))}
+    assert "the one name in every thread" in ways
+    assert ways <= {*SUMMARY_WORDS}
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,11 @@ class DiscordChatLoader(ChatExportLoader):
 
     platform = "discord"
     label = "Discord export"
+    remedy = (
+        "Discord's own data package has only your own messages, and other formats lack "
+        "ids. Export channels with DiscordChatExporter, in the format JSON, and pass "
+        "the files or their folder."
+    )
 
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
@@ -152,7 +157,9 @@ class DiscordChatLoader(ChatExportLoader):
             head = channel.head.channel
             name = clean_text(head.name) or head.id
             names = (head.name, channel.head.guild.name, head.category)
-            messages = iter(_read_messages(channel, reader, files))
+            rows = files.collect(_read_messages(channel, reader, files))
+            # Ids increase with time. The iterator frees the list at its end.
+            messages = iter(sorted(rows, key=_numeric_id))
             if owner:  # Who may not write in this channel.
                 reader.people.setdefault(owner.id, Person(owner.name))
             yield Conversation(
@@ -186,14 +193,6 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
             exported_at = parse_time(head.exported_at) or 0
             parts_by_channel[head.channel.id].append((exported_at, head, file))
     files.details["other_files"] = len(others)
-    if not parts_by_channel:
-        msg = (
-            f"{files.path} contains no messages of a supported Discord export. "
-            "Discord's own data package has only your own messages, and other formats "
-            "lack ids. Export channels with DiscordChatExporter, in the format JSON, "
-            "and pass the files or their folder."
-        )
-        raise ExportFormatError(msg, path=files.path)
     read = [file for parts in parts_by_channel.values() for *_, file in parts]
     files.report_ignored(others, read)
     channels = []
@@ -207,9 +206,8 @@ def _find_channels(files: ExportFiles) -> list[Channel]:
 
 def _read_messages(
     channel: Channel, reader: MessageReader, files: ExportFiles
-) -> list[Message]:
-    """Return the messages of a channel, sorted by id, which increases with time."""
-    rows: list[Message] = []
+) -> Iterator[Message]:
+    """Yield the messages of all files of a channel."""
     for file, content in files.read_each(channel.files, read_file):
         if content.is_cut:
             files.report_cut(file)
@@ -220,10 +218,7 @@ def _read_messages(
                 "its own count. Export the channel again."
             )
         for raw in content.messages:
-            rows.append(reader.read(decode_record(_RECORD_DECODER, raw)))
-            files.check_count(len(rows))
-    rows.sort(key=_numeric_id)
-    return rows
+            yield reader.read(decode_record(_RECORD_DECODER, raw))
 
 
 def read_file(file: ExportFile) -> File:

@@ -5,7 +5,4 @@ from langchain_chatexports.chat_loaders.facebook_messenger.loader import (
     SingleFileFacebookMessengerChatLoader,
 )
 
-__all__ = [
-    "FolderFacebookMessengerChatLoader",
-    "SingleFileFacebookMessengerChatLoader",
-]
+__all__ = ["FolderFacebookMessengerChatLoader", "SingleFileFacebookMessengerChatLoader"]

@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from functools import partial
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -38,9 +39,8 @@ from langchain_chatexports.chat_loaders.messages import (
 from langchain_chatexports.chat_loaders.names import name_key
 from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ExportFormatError
 
-_SENDER_KEY = b'"sender'  # `sender_name` or `senderName`, in Meta's two formats.
 _HEAD_BYTES = 4096
 _MAX_INSPECTED_FILES = 100
 _ZIP_NAMES = ("facebook-", "instagram-")
@@ -55,6 +55,9 @@ class _MessengerChatLoader(ChatExportLoader):
 
     platform: ClassVar[str] = "facebook_messenger"
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".html")
+    has_ids = False
+    # `sender_name` or `senderName`, in Meta's two formats.
+    message_keys = (b'"sender',)
 
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
@@ -84,34 +87,19 @@ class _MessengerChatLoader(ChatExportLoader):
         owner = None if self.owner else find_owner(export)
         files.details["other_files"] = len(export.other_files)
         _report_gaps(export, files)
-        has_read = False
-        for thread in export.threads:
-            if conversation := _read_conversation(thread, files, owner, self.owner):
-                has_read = True
-                held = [conversation]
-                del conversation
-                yield held.pop()
-        if not has_read:
-            msg = (
-                f"{files.path} contains only unreadable Messenger threads. Download "
-                "the export again."
-            )
-            raise ExportFormatError(msg, path=files.path)
+        read = partial(
+            _read_conversation,
+            files=files,
+            detected_owner=owner,
+            given_owner=self.owner,
+        )
+        yield from filter(None, map(read, export.threads))
 
     def find_owner(self) -> str | None:
         """Return the owner's name, if it can be determined; ignore unreadable files."""
         with self.open_export(is_quiet=True) as files:
             owner = find_owner(MessengerExport(files))
             return owner and owner.id
-
-    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
-        """Yield nothing, since these exports only contain names."""
-        del files
-        yield from ()
-
-    def _count_messages(self) -> int:
-        with self.open_export(is_quiet=True) as files:
-            return sum(file.estimate_count(_SENDER_KEY) for file in files)
 
 
 class SingleFileFacebookMessengerChatLoader(_MessengerChatLoader):
@@ -152,6 +140,7 @@ class FolderFacebookMessengerChatLoader(_MessengerChatLoader):
     """
 
     label = "Messenger export"
+    remedy = "Download the export again."
     has_parts = True
 
 
@@ -182,18 +171,14 @@ def _report_gaps(export: MessengerExport, files: ExportFiles) -> None:
 def _parse_documents(thread: Thread, files: ExportFiles) -> list[ThreadDocument]:
     """Parse the files of a thread, oldest first."""
     documents: list[ThreadDocument] = []
-    for entry in thread.sorted_files:
-        try:
-            document = read_thread(entry.file)
-            if document is None and files.is_single_file:
-                raise _no_thread_error(files)
-        except ChatExportError as error:
-            files.skip(error, entry.file)
-            continue
+    entries = {entry.file: entry for entry in thread.sorted_files}
+    for file, document in files.read_each(entries, read_thread):
+        if document is None and files.is_single_file:
+            raise _no_thread_error(files)
         if document is None:
             files.details["other_files"] += 1
             continue
-        document.is_skipped = entry.is_skipped
+        document.is_skipped = entries[file].is_skipped
         documents.append(document)
         files.check_count(sum(len(d.records) for d in documents))
     return documents

@@ -7,9 +7,4 @@ from langchain_chatexports.chat_loaders.imessage.sources import (
     is_messages_folder,
 )
 
-__all__ = [
-    "IMessageChatLoader",
-    "is_backup",
-    "is_database_name",
-    "is_messages_folder",
-]
+__all__ = ["IMessageChatLoader", "is_backup", "is_database_name", "is_messages_folder"]

@@ -53,9 +53,7 @@ class IMessageChatLoader(ChatExportLoader):
     owner_is_label = True
 
     def __init__(
-        self,
-        path: str | Path | None = None,
-        **options: Unpack[LoaderOptions],
+        self, path: str | Path | None = None, **options: Unpack[LoaderOptions]
     ) -> None:
         """Initialize the loader.
 

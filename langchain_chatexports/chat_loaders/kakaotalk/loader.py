@@ -21,6 +21,7 @@ from langchain_chatexports.chat_loaders.messages import (
 from langchain_chatexports.chat_loaders.phrases import load_phrases, phrase_pattern
 from langchain_chatexports.chat_loaders.schema import Attachment
 from langchain_chatexports.chat_loaders.text_exports import (
+    CLOCK,
     TextChat,
     TextChatLoader,
     attach_lines,
@@ -33,27 +34,22 @@ from langchain_chatexports.chat_loaders.times import MICROSECONDS
 from langchain_chatexports.exceptions import ExportFormatError
 
 _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
-_BLANK = "[ \u00a0\u202f]"
-_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)"
-_MARKER = "(?P<marker>오전|오후|AM|PM)"
-_AFTER = rf"(?:{_BLANK}?(?P<marker>[AaPp])\.?[Mm]\.?)?"
 _MONTH_DAY = r"(?P<name>[A-Z][a-z]{2,8})\.? (?P<day>\d{1,2}), (?P<year>\d{4})"
 _YEAR_DAY = (
     r"(?P<year>\d{4})(?:년|\.) (?P<month>\d{1,2})(?:월|\.) (?P<day>\d{1,2})(?:일|\.)"
 )
-_PC_REST = rf"(?:{_BLANK}(?P<after>AM|PM|오전|오후))?\](?: (?P<rest>.*))?"
 _PHONE_REST = r"(?P<rest>(?:(?:,|: | ,).*)?)"
 # The time of a message, and what follows it.
 _STAMPS = tuple(
     re.compile(pattern, re.DOTALL)
     for pattern in (
-        rf"{_YEAR_DAY} (?:{_MARKER}{_BLANK})?{_CLOCK}{_PHONE_REST}",
-        rf"{_CLOCK}{_AFTER}, {_MONTH_DAY}{_PHONE_REST}",
-        rf"{_MONTH_DAY}(?:,| at){_BLANK}{_CLOCK}{_AFTER}{_PHONE_REST}",
+        rf"{_YEAR_DAY} {CLOCK}{_PHONE_REST}",
+        rf"{CLOCK}, {_MONTH_DAY}{_PHONE_REST}",
+        rf"{_MONTH_DAY}(?:,| at)[ \u00a0\u202f]{CLOCK}{_PHONE_REST}",
         # Below the line of a day.
-        rf"{_MARKER}{_BLANK}{_CLOCK}(?P<rest>, .*)",
+        rf"(?=\D){CLOCK}(?P<rest>, .*)",
         # Windows.
-        rf"\[(?P<sender>.+?)\] \[(?:{_MARKER}{_BLANK})?{_CLOCK}{_PC_REST}",
+        rf"\[(?P<sender>.+?)\] \[{CLOCK}\](?: (?P<rest>.*))?",
     )
 )
 _WINDOWS = len(_STAMPS) - 1

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from langchain_chatexports.chat_loaders.local_times import LocalClock
 from langchain_chatexports.chat_loaders.phrases import load_phrases
 from langchain_chatexports.chat_loaders.text_exports import (
+    CLOCK,
     day_number,
     seconds_of,
     to_utc,
@@ -34,13 +35,8 @@ _YEAR_LAST = re.compile(
     rf"(?: г\.| ?[(（]?(?P<after>{_WORD})\.?[)）]?)?"  # noqa: RUF001 - full-width
 )
 _BUDDHIST_YEAR, _BUDDHIST_OFFSET = 2400, 543
-_TIME = (
-    r"(?:(?P<marker>午前|午後|上午|下午|오전|오후) ?)?"
-    r"(?P<hour>\d{1,2}):(?P<minute>\d\d)"
-    r"(?:[ \u00a0\u202f]?(?P<after>[AaPp])\.?[Mm]\.?)?"
-)
-TAB_LINE = re.compile(rf"{_TIME}\t(?P<rest>.*)", re.DOTALL)
-SPACE_LINE = re.compile(rf"{_TIME} (?P<rest>.+)", re.DOTALL)
+TAB_LINE = re.compile(rf"{CLOCK}\t(?P<rest>.*)", re.DOTALL)
+SPACE_LINE = re.compile(rf"{CLOCK} (?P<rest>.+)", re.DOTALL)
 _HOUR, _NOON = 3600, 12
 _THURSDAY = 3  # 1970-01-01
 _MAX_DAY_LENGTH = 60

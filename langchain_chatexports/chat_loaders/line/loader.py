@@ -157,9 +157,13 @@ class LineChatLoader(TextChatLoader):
         if has_tabs:
             parts = _split_tab_lines(lines, days, clock)
         else:
-            names = {*self.senders, chat.name}
-            parts = _split_space_lines(lines, days, names, clock)
+            parts = _split_space_lines(lines, days, self.senders, chat, clock)
         chat.messages = list(attach_lines(parts))
+        if any(x.text.startswith('"') and "\n" in x.text for x in chat.messages):
+            chat.doubts["open_quotes"] = (
+                "has a text of several lines whose end is missing, so it was edited or "
+                "cut. Export the chat again."
+            )
         for row in chat.messages:
             _convert(row, has_brackets=has_tabs)
         if has_tabs:
@@ -282,14 +286,19 @@ def _mark_unknown_placeholders(rows: Iterable[Message]) -> None:
 
 
 def _split_space_lines(
-    lines: Sequence[str], days: Days, names: Iterable[str], clock: LocalClock
+    lines: Sequence[str],
+    days: Days,
+    names: Iterable[str],
+    chat: TextChat,
+    clock: LocalClock,
 ) -> Iterator[Message | str]:
     """Yield the messages of a file with spaces, and further lines.
 
     The senders are learned from the file.
     """
     heads = [SPACE_LINE.match(MARKS.sub("", line)) for line in lines]
-    senders = _Senders([head["rest"] for head in heads if head], names)
+    rests = [head["rest"] for head in heads if head]
+    senders = _Senders(rests, {*names, chat.name})
     times = Clock(clock)
     for line, head in zip(lines, heads, strict=True):
         split = senders.split(head["rest"]) if head is not None else None
@@ -299,12 +308,21 @@ def _split_space_lines(
             yield Message(times.read(head), *split)
         else:
             yield line
+    if senders.is_guessed:
+        chat.doubts["guessed_names"] = (
+            "does not show where some names end, so their first word is read as the "
+            "name. Call the file [LINE] Bob Smith.txt if that is the other person, or "
+            "pass `senders`."
+        )
 
 
 class _Senders:
     """The senders of a file without a column for them."""
 
     def __init__(self, rests: Sequence[str], names: Iterable[str]) -> None:
+        self.is_guessed = False
+        """Whether a name of several words may have been split."""
+
         self._names: set[str] = set()
         words: dict[str, list[list[str]]] = defaultdict(list)
         for rest in rests:
@@ -340,7 +358,7 @@ class _Senders:
         is_table = self._has_names and any(word[:1].isdigit() for word in words[1:2])
         if not is_name or is_table:
             return None
-        self._has_names = True
+        self._has_names = self.is_guessed = True
         return words[0], " ".join(words[1:])
 
 

@@ -164,7 +164,8 @@ def strip_quotations(text: str, parent: str = "") -> tuple[str, bool]:
     """Return what the sender wrote, and whether there was a forward or quotation.
 
     Decides by the shape of lines, in any language. `parent` is the message that this
-    one answers: lines that end the text and are in it, are quoted.
+    one answers: if no quotation has such a shape, lines that end the text and are in
+    the parent, are quoted.
     """
     lines = text.split("\n")
     end = _find_header_block(lines)
@@ -172,8 +173,8 @@ def strip_quotations(text: str, parent: str = "") -> tuple[str, bool]:
     end = next((i for i, line in enumerate(lines[:end]) if line in {"-- ", "--"}), end)
     kept = _drop_quoted(lines[:end])
     has_cut = has_cut or len(kept) < end
-    quoted = {*map(str.strip, parent.split("\n"))} if parent else set()
-    quoted.discard("")
+    is_marked = has_cut or not parent
+    quoted = set() if is_marked else {*map(str.strip, parent.split("\n"))} - {""}
     while kept and (not kept[-1].strip() or kept[-1].strip(" >") in quoted):
         kept.pop()
     if kept and _PHONE.fullmatch(kept[-1].strip()):

@@ -1,5 +1,6 @@
 """Read the headers of a message, and find why it is not part of a talk."""
 
+import csv
 import re
 from binascii import a2b_base64, a2b_qp
 from collections.abc import Collection, Iterable, Iterator
@@ -191,6 +192,8 @@ def _parse_addresses(value: bytes) -> dict[str, str]:
 def read_ids(part: Part, name: bytes) -> list[str]:
     """Return the message ids in a header."""
     value = part.get(name)
+    if not value:
+        return []
     is_bare = "@" in value and " " not in value
     return _MESSAGE_ID.findall(value) or ([value] if is_bare else [])
 
@@ -216,11 +219,13 @@ def _parse_date(text: str) -> int:
 
 def read_roles(part: Part) -> set[str]:
     """Return the roles of a message by labels and flags, such as `sent`."""
-    labels = decode_words(part.get(b"x-gmail-labels"))
-    roles = find_roles(labels.split(",")) if labels else set()
-    status = part.get(b"x-mozilla-status")
-    if re.fullmatch("[0-9a-fA-F]{4}", status) and int(status, 16) & _EXPUNGED:
-        roles.add("deleted")
+    roles = set()
+    if labels := decode_words(part.get(b"x-gmail-labels")):
+        # Labels with commas are in quotation marks.
+        roles = find_roles(next(csv.reader([labels], skipinitialspace=True)))
+    if status := part.get(b"x-mozilla-status"):
+        is_flag = re.fullmatch("[0-9a-fA-F]{4}", status)
+        roles |= {"deleted"} if is_flag and int(status, 16) & _EXPUNGED else set()
     return roles
 
 
@@ -234,12 +239,13 @@ def find_roles(names: Iterable[str], file_name: str = "") -> set[str]:
 
 def find_reason(part: Part, roles: Collection[str], sender: str) -> str:
     """Return why a message is skipped: a role, or `bulk`; empty if it is not."""
-    reason = next((role for role in REASONS if role in roles), "")
-    if reason or "sent" in roles:
-        return reason
-    is_bulk = _AUTOMATIC.match(sender) or any(
-        _BULK_SIGNS[name].fullmatch(part.get(name).lower())
-        for name in _BULK_SIGNS.keys() & part.fields.keys()
+    if roles:
+        reason = next((role for role in REASONS if role in roles), "")
+        if reason or "sent" in roles:
+            return reason
+    is_bulk = _AUTOMATIC.match(sender) or (
+        not part.fields.keys().isdisjoint(_BULK_SIGNS)
+        and any(s.fullmatch(part.get(n).lower()) for n, s in _BULK_SIGNS.items())
     )
     return "bulk" if is_bulk else ""
 

@@ -1,7 +1,7 @@
 """The chat loader for e-mail."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import chain
 
@@ -40,7 +40,8 @@ from langchain_chatexports.exceptions import ExportFormatError
 
 _PAIR = 2
 _MAX_MEMBERS = 50
-_MAIL_WORK, _PART_WORK = 100, 60  # Microseconds per message, and per part of one.
+# Microseconds per message, and per part of one. This also limits the messages.
+_MAIL_WORK, _PART_WORK = 100, 60
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -86,7 +87,7 @@ class EmailChatLoader(ChatExportLoader):
         Raises:
             ExportFormatError: If there is no message, or a file is damaged.
         """
-        mailbox = _Mailbox(self.keep, files)
+        mailbox = _Mailbox(self.keep, self.owner or "", files)
         for _ in self.read_exports(files, mailbox.read):
             pass
         yield from mailbox.conversations()
@@ -95,7 +96,8 @@ class EmailChatLoader(ChatExportLoader):
 class _Mailbox:
     """The messages of all files, and the names of people by address."""
 
-    def __init__(self, keep: Collection[str], files: ExportFiles) -> None:
+    def __init__(self, keep: Collection[str], owner: str, files: ExportFiles) -> None:
+        self._owner = owner.strip().lower()
         self._files = files
         self._items: list[_Item] = []
         self._wanted = {"text", *keep}
@@ -115,7 +117,6 @@ class _Mailbox:
                 parts = min(content.count(b"\n--"), MAX_PARTS)
                 self._files.spend(_MAIL_WORK + _PART_WORK * parts)
                 self._add(Part(content), date, roles)
-                self._files.check_count(len(self._items))
 
     def _add(self, mail: Part, date: str, file_roles: AbstractSet[str]) -> None:
         """Add a message, with the date of its separator."""
@@ -124,8 +125,8 @@ class _Mailbox:
         people = senders | read_addresses(mail, b"to", b"cc")
         for address, name in people.items():
             self._names[address] = name or self._names.get(address, "")
-        delivered = read_addresses(mail, b"delivered-to", b"x-delivered-to")
-        self._delivered.update([*delivered][:1])
+        if delivered := read_addresses(mail, b"delivered-to", b"x-delivered-to"):
+            self._delivered[next(iter(delivered))] += 1
         sender = next(iter(senders), "")
         ids = read_ids(mail, b"message-id")[:1]
         replied, references = (
@@ -172,6 +173,8 @@ class _Mailbox:
         """Return the owner's addresses, and the most common one."""
         sent = Counter(item.message.sender for item in self._items if item.is_sent)
         sent.pop("", None)
+        if self._owner in self._names:
+            sent[self._owner] += 1
         if sent:
             return {*sent}, DetectedOwner(sent.most_common(1)[0][0], "sent mail")
         senders = {item.message.sender for item in self._items}
@@ -183,13 +186,15 @@ class _Mailbox:
     def _find_threads(self) -> list[list[_Item]]:
         """Return the messages by thread, the most recently active thread first."""
         sets = DisjointSets()
+        firsts: list[Hashable] = []
         for number, item in enumerate(self._items):
-            keys = [f"gmail:{item.thread}"] if item.thread else []
-            for key in (*keys, *item.ids):
-                sets.join(number, key)
-        threads: dict[object, list[_Item]] = defaultdict(list)
-        for number, item in enumerate(self._items):
-            threads[sets.find(number)].append(item)
+            keys = (f"gmail:{item.thread}", *item.ids) if item.thread else item.ids
+            firsts.append(keys[0] if keys else number)
+            for key in keys[1:]:
+                sets.join(keys[0], key)
+        threads: dict[Hashable, list[_Item]] = defaultdict(list)
+        for first, item in zip(firsts, self._items, strict=True):
+            threads[sets.find(first)].append(item)
         ordered = list(map(_sort, threads.values()))
         ordered.sort(key=lambda thread: -sort_key(thread[-1].message.time))
         return ordered

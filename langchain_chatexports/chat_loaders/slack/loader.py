@@ -55,6 +55,11 @@ class SlackChatLoader(ChatExportLoader):
 
     platform = "slack"
     label = "Slack export"
+    remedy = (
+        "It has a folder per channel with a file per day, such as "
+        "general/2024-05-01.json. Pass the zip from Slack, or the folder that it "
+        "unpacks to."
+    )
 
     @classmethod
     def matches(cls, files: ExportFiles) -> bool:
@@ -117,10 +122,7 @@ def _read_messages(
     channel: Channel, converter: MessageConverter, files: ExportFiles
 ) -> tuple[list[Message], dict[str, list[Message]]]:
     """Return the messages outside threads, and those in each thread."""
-    rows: list[Converted] = []
-    for row in _convert_records(channel, converter, files):
-        rows.append(row)
-        files.check_count(len(rows))
+    rows = list(files.collect(_convert_records(channel, converter, files)))
     if len({row.message.id for row in rows}) < len(rows):
         # Only the first of several records of a message is kept.
         rows.sort(key=attrgetter("rank"), reverse=True)

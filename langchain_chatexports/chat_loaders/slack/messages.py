@@ -13,11 +13,7 @@ from langchain_chatexports.chat_loaders.messages import (
     reactions,
 )
 from langchain_chatexports.chat_loaders.slack.markup import render_block, render_markup
-from langchain_chatexports.chat_loaders.slack.records import (
-    Profile,
-    Record,
-    first_text,
-)
+from langchain_chatexports.chat_loaders.slack.records import Profile, Record, first_text
 from langchain_chatexports.chat_loaders.slack.workspace import Workspace
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
 

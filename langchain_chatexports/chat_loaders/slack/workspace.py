@@ -29,7 +29,7 @@ from langchain_chatexports.chat_loaders.slack.records import (
     read_dump_head,
     read_records,
 )
-from langchain_chatexports.exceptions import ChatExportError, ExportFormatError
+from langchain_chatexports.exceptions import ChatExportError
 
 # Browsers and systems append a number to the name of a copy.
 DAY_FILE = re.compile(
@@ -121,11 +121,7 @@ class Workspace:
 
 
 def read_workspace(files: ExportFiles) -> Workspace:
-    """Read the lists of an export, and find the files of each conversation.
-
-    Raises:
-        ExportFormatError: If there are no conversations.
-    """
+    """Read the lists of an export, and find the files of each conversation."""
     users: dict[str, User] = {}
     listed: list[Channel] = []
     lists: dict[_Folder, dict[str, Channel]] = defaultdict(dict)
@@ -151,13 +147,6 @@ def read_workspace(files: ExportFiles) -> Workspace:
     files.report_ignored(
         unknown_files, [f for f in channel_files if DAY_FILE.fullmatch(f.name)]
     )
-    if not channels_by_id:
-        msg = (
-            f"{files.path} contains no messages of a Slack export in JSON: there is no "
-            "channel folder with a file per day, such as general/2024-05-01.json. "
-            "Pass the zip from Slack, or the folder that it unpacks to."
-        )
-        raise ExportFormatError(msg, path=files.path)
     return Workspace(users, listed, list(channels_by_id.values()))
 
 

@@ -18,12 +18,8 @@ from langchain_chatexports.chat_loaders.messages import (
     Person,
 )
 from langchain_chatexports.chat_loaders.names import address_key
-from langchain_chatexports.chat_loaders.sms.elements import (
-    Root,
-    find_root,
-    read_elements,
-)
-from langchain_chatexports.chat_loaders.sms.messages import OWNER, Record, convert
+from langchain_chatexports.chat_loaders.sms.backup import Backup, find_root
+from langchain_chatexports.chat_loaders.sms.messages import OWNER, Record
 from langchain_chatexports.chat_loaders.tapbacks import apply_text_reactions
 from langchain_chatexports.chat_loaders.times import MICROSECONDS, sort_key
 from langchain_chatexports.exceptions import DamagedExportError, ExportFormatError
@@ -77,22 +73,21 @@ class SmsChatLoader(ChatExportLoader):
 
 def _read_backup(records: list[Record], files: ExportFiles, file: ExportFile) -> None:
     """Add the messages of a file, and warn if it is cut or lacks some."""
-    root = Root()
     before = len(records)
+    backup = Backup(file, before)
     try:
         with file.open() as stream:
-            elements = read_elements(file, stream, root)
-            records.extend(convert(element, before) for element in elements)
+            records.extend(backup.read(stream))
     except DamagedExportError as error:
         if len(records) == before:
             raise
         files.unreadable += 1
         files.warn(str(error))
         return
-    if root.is_legacy:
+    if backup.is_legacy:
         files.report_encoding(file, LEGACY_NAME)
-    count, stated = len(records) - before, root.attributes.get("count", "")
-    if stated.isascii() and stated.isdecimal() and stated.lstrip("0") != str(count):
+    count, stated = len(records) - before, backup.root.get("count", "")
+    if stated.isascii() and stated.isdecimal() and int(stated[:99]) != count:
         files.details["other_count"] = files.details.get("other_count", 0) + 1
         files.warn(
             f"{file.label} states another number of messages than the {count:,} it "

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 from langchain_chatexports.chat_loaders.messages import Message, attachment
 from langchain_chatexports.chat_loaders.schema import Attachment
-from langchain_chatexports.chat_loaders.sms.elements import Element, join_escaped_pairs
 from langchain_chatexports.chat_loaders.times import MICROSECONDS
 
 OWNER = "(owner)"
@@ -28,6 +28,8 @@ _MIN_TIME = 788_918_400  # 1995
 _MILLISECONDS = re.compile(r"\d{1,14}", re.ASCII)
 _PART_NUMBER = re.compile(r"(?:text|image|video|audio|smil|cid)?[_.]?\d*\.\w+|\d*")
 _LAYOUT = "application/smil"
+# Emoji that other programs wrote as two escaped references to surrogates.
+_ESCAPED_PAIR = re.compile(r"&#(5[56]\d{3});&#(5[67]\d{3});")
 _TYPES = {"text/x-vcard": "contact", "text/vcard": "contact"}
 
 
@@ -66,29 +68,34 @@ class Record(msgspec.Struct, gc=False):
         return [*filter(None, map(str.strip, listed)), *self.senders, *self.recipients]
 
 
-def convert(element: Element, file: int) -> Record:
-    """Convert an element of a file."""
-    attributes, is_mms = element.attributes, element.is_mms
+def convert(
+    file: int,
+    attributes: Mapping[str, str],
+    parts: Iterable[Mapping[str, str]] | None = None,
+    addresses: Sequence[Mapping[str, str]] = (),
+) -> Record:
+    """Convert an element of a file; an SMS has no parts."""
+    is_mms = parts is not None
     box = attributes.get("msg_box" if is_mms else "type", "")
     time = _read_time(attributes.get("date", "").strip())
     address = sys.intern(_value_of(attributes, "address"))
     sender = address if box == _RECEIVED or box not in _KINDS else OWNER
     message = Message(time, sender, "", _KINDS.get(box, "unreadable"))
-    if is_mms:
-        texts, attachments = _read_parts(element.parts)
+    if parts is not None:
+        texts, attachments = _read_parts(parts)
         message.text = "\n".join(texts)
         message.extra = {"attachments": attachments} if attachments else {}
     elif message.kind != "draft" or attributes.get("body") != "null":
-        message.text = join_escaped_pairs(attributes.get("body", ""))
+        message.text = _join_escaped_pairs(attributes.get("body", ""))
     if subject := _value_of(attributes, "sub" if is_mms else "subject"):
-        message.extra["subject"] = join_escaped_pairs(subject)
+        message.extra["subject"] = _join_escaped_pairs(subject)
     if message.kind == "text" and time is None:
         message.kind = "undated"
     elif message.kind == "text" and attributes.get("m_type") == _NOTIFICATION:
         message.kind = "not_downloaded"
     name = _value_of(attributes, "contact_name")
     name = "" if name.casefold() == _UNKNOWN_NAME else name
-    senders, recipients = _read_addresses(element.addresses)
+    senders, recipients = _read_addresses(addresses)
     return Record(message, is_mms, file, name, address, senders, recipients)
 
 
@@ -124,7 +131,7 @@ def _read_parts(
         if content_type == "text/plain":
             # `text` may be typed: only a missing text is exactly `null`.
             if text := _value_of(part, "text"):
-                texts.append(join_escaped_pairs(text))
+                texts.append(_join_escaped_pairs(text))
         elif content_type != _LAYOUT:
             size = part.get("data", "")
             item = attachment(
@@ -140,3 +147,12 @@ def _read_parts(
 def _find_file_name(part: Mapping[str, str]) -> str:
     names = (_value_of(part, key).strip("<>") for key in ("name", "cl", "fn", "cid"))
     return next((name for name in names if not _PART_NUMBER.fullmatch(name)), "")
+
+
+def _join_escaped_pairs(text: str) -> str:
+    if "&#" not in text:
+        return text
+    return _ESCAPED_PAIR.sub(
+        lambda pair: replace_lone_surrogates(chr(int(pair[1])) + chr(int(pair[2]))),
+        text,
+    )

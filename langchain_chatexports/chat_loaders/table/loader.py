@@ -28,7 +28,6 @@ from langchain_chatexports.chat_loaders.messages import (
     Conversation,
     DetectedOwner,
     Message,
-    Person,
 )
 from langchain_chatexports.chat_loaders.table.columns import COLUMNS
 from langchain_chatexports.chat_loaders.table.database import (
@@ -76,6 +75,7 @@ class TableChatLoader(ChatExportLoader):
     platform = "table"
     label = "table (Parquet, JSON Lines or CSV)"
     suffixes = (".parquet", ".jsonl", ".ndjson", *CSV_SUFFIXES)
+    has_ids = False
 
     def __init__(
         self,
@@ -148,11 +148,6 @@ class TableChatLoader(ChatExportLoader):
         _warn_about_invalid_times(
             [table for table in tables if table.invalid_times], files
         )
-
-    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
-        """Yield nothing, since tables have one name per person."""
-        del files
-        yield from ()
 
     def _count_messages(self) -> int | None:
         with self.open_export(is_quiet=True) as files:

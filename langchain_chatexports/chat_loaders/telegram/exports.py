@@ -16,7 +16,6 @@ from langchain_chatexports.chat_loaders.telegram.html_pages import (
 )
 from langchain_chatexports.chat_loaders.telegram.json_files import read_json
 from langchain_chatexports.chat_loaders.telegram.records import Chat, Record, User
-from langchain_chatexports.exceptions import ExportFormatError
 
 _MAX_CANDIDATES = 20
 _PAGE_RECORDS = 1000  # The number of messages per page.
@@ -43,28 +42,17 @@ class Export:
 
 
 def read_export(files: ExportFiles) -> Export:
-    """Find the chats of an export; their records are read on demand.
-
-    Raises:
-        ExportFormatError: If there is no Telegram chat.
-    """
+    """Find the chats of an export; their records are read on demand."""
     json = read_json(files)
     all_pages = pages = [file for file in files if is_page(file)]
     # Newer versions can write both formats at once: ignore HTML next to JSON.
     json_folders = {(file.part, file.folders) for file in json.files}
     pages = [page for page in pages if not _has_json_export(page, json_folders)]
     html_chats = find_pages(pages, files)
-    if not json.chats and not html_chats:
-        msg = (
-            f"{files.path} contains no chats from Telegram. Export again in Telegram "
-            "Desktop in JSON format, and pass result.json or its folder."
-        )
-        raise ExportFormatError(msg, path=files.path)
     read = {*json.files, *all_pages}
     files.details["other_files"] = len(files.files) - len(json.files) - len(pages)
     files.report_ignored([f for f in files if f not in read and may_be_page(f)], read)
-    handles = {user.id: user.handles for user in json.contacts}
-    return Export(_join(json.chats, html_chats), json.user, handles)
+    return Export(_join(json.chats, html_chats), json.user, json.handles)
 
 
 def _join(

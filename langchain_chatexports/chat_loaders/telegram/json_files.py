@@ -111,7 +111,8 @@ class JsonChats(NamedTuple):
     user: User | None
     """The owner, in an account's export."""
 
-    contacts: list[User]
+    handles: dict[str, set[str]]
+    """User names and phone numbers, by id."""
 
 
 def read_json(files: ExportFiles) -> JsonChats:
@@ -144,13 +145,9 @@ def read_json(files: ExportFiles) -> JsonChats:
         for file, export in exports.items()
         for index, (id_, name, kind) in enumerate(export.chats)
     ]
-    contacts = [
-        user
-        for export in exports.values()
-        for user in (*export.contacts, export.user)
-        if user
-    ]
-    return JsonChats([*exports], chats, user, contacts)
+    known = [p for e in exports.values() for p in (*e.contacts, e.user) if p]
+    handles = {person.id: person.handles for person in known}
+    return JsonChats([*exports], chats, user, handles)
 
 
 def _read_records(

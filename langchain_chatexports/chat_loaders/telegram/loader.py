@@ -19,14 +19,10 @@ from langchain_chatexports.chat_loaders.telegram.exports import (
 from langchain_chatexports.chat_loaders.telegram.html_pages import is_page
 from langchain_chatexports.chat_loaders.telegram.json_files import is_json_export
 from langchain_chatexports.chat_loaders.telegram.messages import MessageConverter
-from langchain_chatexports.chat_loaders.telegram.owner import (
-    find_owner,
-    user_as_owner,
-)
+from langchain_chatexports.chat_loaders.telegram.owner import find_owner, user_as_owner
 from langchain_chatexports.chat_loaders.telegram.records import Chat, Record
 from langchain_chatexports.exceptions import ChatExportError, ExportWarning
 
-_MESSAGE_KEYS = (b'"type": "message"', b'"type": "service"', b'class="message ')
 _EXPORT_NAMES = ("result", "messages")
 _MAX_INSPECTED_FILES = 100
 _LETTERS = f"{ascii_lowercase}_"
@@ -45,7 +41,12 @@ class TelegramChatLoader(ChatExportLoader):
     platform = "telegram"
     label = "Telegram export"
     suffixes = (".json", ".html", ".htm")
+    remedy = (
+        "Export again in Telegram Desktop in JSON format, and pass result.json or its "
+        "folder."
+    )
     has_parts = True
+    message_keys = (b'"type": "message"', b'"type": "service"', b'class="message ')
 
     def __init__(
         self,
@@ -80,11 +81,7 @@ class TelegramChatLoader(ChatExportLoader):
         return any(is_json_export(file) or is_page(file) for file in candidates)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield the chats in the order of the files.
-
-        Raises:
-            ExportFormatError: If there is no Telegram chat.
-        """
+        """Yield the chats in the order of the files."""
         export = read_export(files)
         detected_owner = find_owner(export) if self.owner is None else None
         used_zone = used_offset = False
@@ -121,10 +118,6 @@ class TelegramChatLoader(ChatExportLoader):
                 "wrote all messages. If others also wrote, export again without "
                 '"Only my messages".'
             )
-
-    def _count_messages(self) -> int:
-        with self.open_export(is_quiet=True) as files:
-            return sum(file.estimate_count(*_MESSAGE_KEYS) for file in files)
 
     def _warn_about_times(
         self, files: ExportFiles, *, used_zone: bool, used_offset: bool

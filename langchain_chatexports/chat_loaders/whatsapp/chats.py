@@ -137,14 +137,13 @@ class Chat:
 
 def parse_chat(
     records: Records,
-    days: Sequence[int | None],
     name: str | None,
     *,
     zone: tzinfo | None = None,
     chat_id: str = "",
     owner: str | None = None,
 ) -> Chat:
-    """Parse the records of a file, with the days of their dates.
+    """Parse the records of a file, whose days are known.
 
     `name` is the chat's name from the file name, `zone` the phone's time zone, and
     `owner` the owner's name as given by the user.
@@ -158,9 +157,8 @@ def parse_chat(
         keyboard_types_marks=_keyboard_types_marks(heads),
         omitted=_learn_omitted(heads, senders),
     )
-    messages = list(
-        _read_messages(records, days, senders, content_reader, LocalClock(zone))
-    )
+    clock = LocalClock(zone)
+    messages = list(_read_messages(records, senders, content_reader, clock))
     preamble = [Message(None, "", "", "unreadable") for _ in records.preamble]
     if preamble and is_web:
         preamble[0] = Message(None, "", records.preamble[0], "system")
@@ -188,13 +186,12 @@ def parse_chat(
 
 def _read_messages(
     records: Records,
-    days: Sequence[int | None],
     senders: Senders,
     content_reader: ContentReader,
     clock: LocalClock,
 ) -> Iterator[Message]:
     for date, seconds, _, head, tail in records.records:
-        day = days[date]
+        day = records.days[date]
         time = None if day is None else clock.to_utc(day * _DAY + seconds)
         name, text = senders.split(head)
         if content_reader.is_web and head.startswith(_WEB_NOTICE_PREFIX):

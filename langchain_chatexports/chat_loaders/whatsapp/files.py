@@ -1,6 +1,5 @@
 """Find the chats among an export's files, and their names."""
 
-import io
 import re
 import unicodedata
 from collections import defaultdict
@@ -13,7 +12,7 @@ from langchain_chatexports.chat_loaders.whatsapp.headers import (
     parse_header,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phrases import FILE_NAMES
-from langchain_chatexports.chat_loaders.whatsapp.records import read_lines
+from langchain_chatexports.chat_loaders.whatsapp.records import split_lines
 from langchain_chatexports.chat_loaders.whatsapp.senders import clean_name
 from langchain_chatexports.exceptions import ChatExportError
 
@@ -89,14 +88,9 @@ def is_in_zip(file: ExportFile) -> bool:
     return file.given_depth == 0
 
 
-def read_head_lines(file: ExportFile, limit: int) -> list[str]:
-    """Return the lines in the first bytes of a file. The last line may be cut off."""
-    return list(read_lines(io.BytesIO(file.read(limit))))
-
-
 def estimate_messages(file: ExportFile) -> int:
     """Estimate the number of messages in a chat from its beginning."""
-    lines = read_head_lines(file, _ESTIMATE_BYTES)
+    lines, _ = split_lines(file.read(_ESTIMATE_BYTES), is_cut=True)
     patterns = [layout.pattern for layout in learn_layouts(lines)]
     count = sum(any(pattern.match(line) for pattern in patterns) for line in lines)
     fraction = min(file.size, _ESTIMATE_BYTES) / max(1, file.size)
@@ -105,7 +99,7 @@ def estimate_messages(file: ExportFile) -> int:
 
 def _looks_like_chat(file: ExportFile) -> bool:
     try:
-        lines = read_head_lines(file, _HEAD_BYTES)
+        lines, _ = split_lines(file.read(_HEAD_BYTES), is_cut=True)
     except ChatExportError:
         return False
     first_lines = list(islice(filter(str.strip, lines), _FIRST_LINES))

@@ -1,8 +1,9 @@
 """The chat loader for WhatsApp exports."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -12,13 +13,11 @@ from langchain_chatexports.chat_loaders.base import ChatExportLoader, LoaderOpti
 from langchain_chatexports.chat_loaders.date_order import (
     ORDERS,
     DateOrder,
-    Order,
     other_order,
     validate_order,
 )
 from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.files import ExportFiles
-from langchain_chatexports.chat_loaders.legacy_text import decode_text
 from langchain_chatexports.chat_loaders.local_times import (
     find_time_zone,
     report_local_times,
@@ -34,10 +33,7 @@ from langchain_chatexports.chat_loaders.whatsapp.files import (
     is_whatsapp,
 )
 from langchain_chatexports.chat_loaders.whatsapp.phone import Phone
-from langchain_chatexports.chat_loaders.whatsapp.records import (
-    Records,
-    read_lines,
-)
+from langchain_chatexports.chat_loaders.whatsapp.records import Records, split_lines
 from langchain_chatexports.chat_loaders.whatsapp.repeated_exports import merge_exports
 from langchain_chatexports.exceptions import ExportFormatError, ExportWarning
 
@@ -58,7 +54,12 @@ class WhatsAppChatLoader(ChatExportLoader):
     platform = "whatsapp"
     label = "WhatsApp export"
     suffixes = SUFFIXES
+    remedy = (
+        'Pass the zip or .txt file from "Export chat" on the phone, or a folder of '
+        "them."
+    )
     has_parts = True
+    has_ids = False
 
     def __init__(
         self,
@@ -92,18 +93,15 @@ class WhatsAppChatLoader(ChatExportLoader):
         return is_whatsapp(files)
 
     def conversations(self, files: ExportFiles) -> Iterator[Conversation]:
-        """Yield the chats by name.
-
-        Raises:
-            ExportFormatError: If there is no WhatsApp chat.
-        """
+        """Yield the chats by name."""
         chat_files = self._find_chats(files)
         if len(chat_files) < len(files.files):
             files.details["other_texts"] = len(files.files) - len(chat_files)
         ids: Counter[str] = Counter()
         phone = Phone(self.date_order, files.spend)
+        read = partial(self._read_chat, phone=phone, files=files)
         for group in phone.group_exports(chat_files) if chat_files else ():
-            chats = self._read_chats(group, phone, files, len(chat_files) == 1)
+            chats = [chat for _, chat in files.read_each(group, read)]
             if chats and not ids:
                 report_local_times(self.timezone, files)
             if len(chats) > 1:
@@ -112,17 +110,6 @@ class WhatsAppChatLoader(ChatExportLoader):
                 ids[chats[0].id] += 1
                 # Do not keep a reference to the chat, which can be large.
                 yield self._build_conversation(chats.pop(0), phone, ids)
-        if not ids:
-            msg = (
-                f"{escaped(str(self.path))} contains no WhatsApp chat. Pass the zip or "
-                '.txt file from "Export chat" on the phone, or a folder of them.'
-            )
-            raise ExportFormatError(msg, path=self.path)
-
-    def list_people(self, files: ExportFiles) -> Iterator[Mapping[str, Person]]:
-        """Yield nothing, since chats have one name per person."""
-        del files
-        yield from ()
 
     def _count_messages(self) -> int:
         with self.open_export(is_quiet=True) as files:
@@ -132,34 +119,18 @@ class WhatsAppChatLoader(ChatExportLoader):
         chats = files.files if files.is_single_file else find_chat_files(files)
         return sorted(chats, key=get_chat_id)
 
-    def _read_chats(
-        self,
-        group: Sequence[ExportFile],
-        phone: Phone,
-        files: ExportFiles,
-        is_only_file: bool,
-    ) -> list[Chat]:
-        chats = []
-        for file in group:
-            try:
-                chats.append(self._read_chat(file, phone, files))
-            except ExportFormatError as error:
-                if is_only_file:
-                    raise
-                files.skip(error, file)
-        return chats
-
     def _read_chat(self, file: ExportFile, phone: Phone, files: ExportFiles) -> Chat:
-        with file.open() as stream:
-            records, orders, days = phone.read(read_lines(stream))
+        lines, encoding = split_lines(file.read())
+        records = phone.read(lines)
+        del lines
         files.check_count(len(records.records))
-        _check_records(records, orders, file)
-        _report_encoding(file, files)
-        _report_dates(records, orders, days, file, files)
+        _check_records(records, file)
+        if encoding:
+            files.report_encoding(file, encoding)
+        _report_dates(records, file, files)
         _report_pasted(records, file, files)
         chat = parse_chat(
             records,
-            days,
             get_chat_name(file),
             zone=self.timezone,
             chat_id=get_chat_id(file),
@@ -196,9 +167,9 @@ class WhatsAppChatLoader(ChatExportLoader):
         )
 
 
-def _check_records(records: Records, orders: list[Order], file: ExportFile) -> None:
+def _check_records(records: Records, file: ExportFile) -> None:
     """Raise an error if a file is not a chat, or mixes chats from several phones."""
-    for order in orders:
+    for order in records.date_orders:
         if order.conflict is not None:
             first, second = sorted(order.conflict)
             msg = (
@@ -213,13 +184,6 @@ def _check_records(records: Records, orders: list[Order], file: ExportFile) -> N
             "and a time. Export the chat again on the phone."
         )
         raise ExportFormatError(msg, path=file.path)
-
-
-def _report_encoding(file: ExportFile, files: ExportFiles) -> None:
-    """Warn about a file that a program saved in another encoding."""
-    data = file.read()
-    if not data.isascii() and (encoding := decode_text(data)[1]):
-        files.report_encoding(file, encoding)
 
 
 def _report_pasted(records: Records, file: ExportFile, files: ExportFiles) -> None:
@@ -259,14 +223,9 @@ def _merge(
     return merged
 
 
-def _report_dates(
-    records: Records,
-    orders: list[Order],
-    days: list[int | None],
-    file: ExportFile,
-    files: ExportFiles,
-) -> None:
+def _report_dates(records: Records, file: ExportFile, files: ExportFiles) -> None:
     """Add the date order to the details, and warn about problems with dates."""
+    orders = records.date_orders
     labels = [
         f"{ORDERS[order.order]}{' (a guess)' if order.is_guess else ''}"
         for order in orders
@@ -274,7 +233,7 @@ def _report_dates(
     counts = Counter(files.details.get("date_orders", {}))
     counts.update(labels)
     files.details["date_orders"] = dict(sorted(counts.items()))
-    if any(days[record.date] is None for record in records.records):
+    if any(records.days[record.date] is None for record in records.records):
         files.warn(
             f"The dates of {file.label} are in the Persian or Islamic calendar, which "
             "is not supported: its messages have no time. Set the phone to the "

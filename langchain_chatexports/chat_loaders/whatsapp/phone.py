@@ -1,9 +1,7 @@
 """Learn from the chats of a phone: its owner, date orders and repeated exports."""
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import Order
 from langchain_chatexports.chat_loaders.disjoint_sets import DisjointSets
@@ -18,7 +16,7 @@ from langchain_chatexports.chat_loaders.whatsapp.headers import Layout
 from langchain_chatexports.chat_loaders.whatsapp.records import (
     Records,
     parse_records,
-    read_lines,
+    split_lines,
 )
 from langchain_chatexports.chat_loaders.whatsapp.senders import name_words
 
@@ -26,17 +24,6 @@ _HEAD_BYTES = 1 << 15
 _MAX_HEADS = 100
 _TWO_PEOPLE = 2
 _LAYOUT_WORK = 5000  # Microseconds to compile a layout.
-
-
-class DatedRecords(NamedTuple):
-    """The records of a chat, and when they were written."""
-
-    records: Records
-    orders: list[Order]
-    """The date order of each layout."""
-
-    days: list[int | None]
-    """The days since 1970 of each date; `None` if it is invalid or not supported."""
 
 
 class Phone:
@@ -85,21 +72,19 @@ class Phone:
 
     def _learn(self, head: bytes, name: str | None) -> Chat | None:
         """Parse the beginning of a chat and count its owner."""
-        records, _, days = self.read(read_lines(io.BytesIO(head)))
+        lines, _ = split_lines(head, is_cut=True)
+        records = self.read(lines)
         if not records.records:
             return None
-        chat = parse_chat(records, days, name)
+        chat = parse_chat(records, name)
         if owner := chat.find_owner(is_complete=False):
             self._owners[owner] += 1
         return chat
 
-    def read(self, lines: Iterable[str]) -> DatedRecords:
+    def read(self, lines: Sequence[str]) -> Records:
         """Read the records of a chat, with the days of their dates."""
         records = parse_records(lines, self._add_layout)
-        orders = self.find_orders(records)
-        days = records.days(orders)
-        records = records.without_invalid_dates(orders).without_pasted_headers(days)
-        return DatedRecords(records, orders, days)
+        return records.dated(self.find_orders(records))
 
     def _add_layout(self, layout: Layout) -> None:
         if layout not in self._layouts:  # A phone has one, or a few over the years.

@@ -1,21 +1,11 @@
 """Read the records of an exported file: headers and the lines that follow."""
 
-import codecs
-import io
 import re
 from collections import Counter, defaultdict
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from langchain_chatexports.chat_loaders.date_order import (
     DateStamp,
@@ -23,7 +13,7 @@ from langchain_chatexports.chat_loaders.date_order import (
     days_since_1970,
     find_order,
 )
-from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
+from langchain_chatexports.chat_loaders.legacy_text import decode_text
 from langchain_chatexports.chat_loaders.whatsapp.headers import (
     Layout,
     learn_layouts,
@@ -35,7 +25,7 @@ from langchain_chatexports.chat_loaders.whatsapp.phrases import to_plain_text
 # Messages have at most 65,536 characters. Longer lines are split, so that no file is
 # read as a single line.
 _MAX_LINE = 1 << 18
-_HEAD_BYTES = 1 << 12
+_HEAD_LENGTH = 1 << 12
 
 
 class Record(NamedTuple):
@@ -67,6 +57,12 @@ class Records:
     preamble: Sequence[str]
     """The lines before the first record, except blank ones."""
 
+    date_orders: Sequence[Order] = ()
+    """The date order of each layout, once it is known."""
+
+    days: Sequence[int | None] = ()
+    """The days since 1970 of each date; `None` if it is invalid or not supported."""
+
     pasted: int = 0
     """The number of headers that are text of a message."""
 
@@ -95,26 +91,28 @@ class Records:
             orders.append(find_order(stamps, dates, layout.dates, date_counts, order))
         return orders
 
-    def without_invalid_dates(self, orders: Iterable[Order]) -> "Records":
-        """Return the records, with those of invalid dates as text of the one before.
+    def dated(self, orders: Sequence[Order]) -> "Records":
+        """Return the records with their days, and pasted ones as text.
 
-        They were pasted from a phone with a different date order.
+        Records with an invalid date were pasted from a phone with another date order.
         """
+        days = [
+            None
+            if index in orders[layout].invalid
+            else days_since_1970(stamp, orders[layout].order)
+            for index, (stamp, layout) in enumerate(self.dates)
+        ]
         invalid = {date for order in orders for date in order.invalid}
-        return self._as_text(
-            {i for i, record in enumerate(self.records) if record.date in invalid}
-        )
-
-    def without_pasted_headers(self, days: Sequence[int | None]) -> "Records":
-        """Return the records, with pasted ones as text of the one before."""
+        pasted = {i for i, record in enumerate(self.records) if record.date in invalid}
+        records = replace(self, date_orders=orders, days=days).as_text(pasted)
         if len(self.layouts) > 1:  # A file that was joined by hand is in any order.
-            return self
-        pasted, doubtful = find_pasted([days[record.date] for record in self.records])
+            return records
+        pasted, doubtful = find_pasted([days[item.date] for item in records.records])
         return replace(
-            self._as_text(pasted), pasted_days=len(pasted), doubtful=doubtful
+            records.as_text(pasted), pasted_days=len(pasted), doubtful=doubtful
         )
 
-    def _as_text(self, indexes: Collection[int]) -> "Records":
+    def as_text(self, indexes: Collection[int]) -> "Records":
         """Return the records without some, which become text of the one before."""
         if not indexes:
             return self
@@ -134,24 +132,11 @@ class Records:
             pasted=self.pasted + len(indexes),
         )
 
-    def days(self, orders: Sequence[Order]) -> list[int | None]:
-        """Return the days since 1970-01-01 for each date.
-
-        `None` for a date that is invalid, or in an unsupported calendar.
-        """
-        return [
-            None
-            if index in orders[layout].invalid
-            else days_since_1970(stamp, orders[layout].order)
-            for index, (stamp, layout) in enumerate(self.dates)
-        ]
-
 
 def parse_records(
-    lines: Iterable[str], on_layout: Callable[[Layout], None] = lambda _: None
+    lines: Sequence[str], on_layout: Callable[[Layout], None] = lambda _: None
 ) -> Records:
     """Parse the lines of a file; without a header, there are no records."""
-    lines = list(lines)
     layouts = learn_layouts(lines, on_layout)
     indexes: dict[tuple[str, int], int] = {}
     dates: list[tuple[DateStamp, int]] = []
@@ -175,7 +160,7 @@ def parse_records(
             dates.append((DateStamp.parse(to_plain_text(date), number), layout))
         end = header.end()
         parts.append(Record(index, seconds, line[:end], line[end:]))
-    return Records(layouts, dates, *_attach_lines(parts), pasted)
+    return Records(layouts, dates, *_attach_lines(parts), pasted=pasted)
 
 
 def _match_header(
@@ -207,24 +192,22 @@ def _attach_lines(parts: Iterable[Record | str]) -> tuple[list[Record], list[str
     return records, [line for line in preamble if line.strip()]
 
 
-def read_lines(file: IO[bytes]) -> Iterator[str]:
-    r"""Yield the lines of a text file without their `\n`.
+def split_lines(data: bytes, *, is_cut: bool = False) -> tuple[list[str], str]:
+    r"""Return the lines of a text file without their `\n`, and its legacy encoding.
 
     A `\r` before it shows the end of a message. Other Unicode line separators are kept
-    as text.
+    as text. `is_cut` is true for the first bytes of a file, and the encoding is empty
+    if it is Unicode.
     """
-    # Phones write UTF-8 without a byte order mark. Editors add one, or save as UTF-16.
-    is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    file.seek(0)
-    encoding = "utf-16" if is_utf16 else "utf-8-sig"
-    head = file.read(_HEAD_BYTES)
-    file.seek(0)
-    # Old programs for the Mac end lines with `\r`.
-    newline = None if b"\r" in head and b"\n" not in head else "\n"
-    text = io.TextIOWrapper(file, encoding, LEGACY_FALLBACK, newline=newline)
-    try:
-        while line := text.readline(_MAX_LINE):
-            yield line.removesuffix("\n")
-    finally:
-        with suppress(ValueError):  # The file may be closed after an error.
-            text.detach()  # Leave closing the file to the caller.
+    text, encoding = decode_text(data, is_cut=is_cut)
+    head = text[:_HEAD_LENGTH]
+    if "\r" in head and "\n" not in head:  # From an old program for the Mac.
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.removesuffix("\n").split("\n")
+    if max(map(len, lines)) > _MAX_LINE:
+        lines = [
+            line[start : start + _MAX_LINE]
+            for line in lines
+            for start in range(0, len(line) or 1, _MAX_LINE)
+        ]
+    return lines, encoding

@@ -90,9 +90,6 @@ class Base:
     needs_agreement: bool = False
     """Whether the hub requires a license agreement."""
 
-    gguf_hub_id: str | None = None
-    """The hub id of its weights for llama.cpp, if known."""
-
     note: str = ""
 
     @property
@@ -189,7 +186,6 @@ def known_bases() -> tuple[Base, ...]:
                 context=int(row["context"]),
                 is_open=row["is_open"] == "yes",
                 needs_agreement=row["needs_agreement"] == "yes",
-                gguf_hub_id=row["gguf"] or None,
                 note=row["note"],
             )
         )

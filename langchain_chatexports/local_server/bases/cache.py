@@ -3,10 +3,13 @@
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from langchain_chatexports.exceptions import MissingExtraError
+from langchain_chatexports.local_server.workspace.data_directory import replace
 
 _APPLICATION = "langchain-chatexports"
 _FOLDERS = ("bases", "templates")
@@ -24,19 +27,24 @@ def list_cache_folders() -> list[Path]:
     return [folder for name in _FOLDERS if (folder := _cache_root() / name).is_dir()]
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Create a file (mode 0600) that replaces another at the end of a `with` block."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary.touch(mode=0o600)
+    try:
+        yield temporary
+        replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, with mode 0600."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps(value, sort_keys=True).encode("ascii"))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with new_file(path) as temporary, temporary.open("wb") as file:
+        file.write(json.dumps(value, sort_keys=True).encode("ascii"))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

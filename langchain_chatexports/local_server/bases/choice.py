@@ -16,13 +16,10 @@ from langchain_chatexports.local_server.bases.preparation import conversion_text
 class NoBaseError(LocalServerError):
     """Raised if no available base supports the language of the chats."""
 
-    def __init__(
-        self, message: str, language: str | None, *, can_download: bool
-    ) -> None:
+    def __init__(self, message: str, language: str | None) -> None:
         """Initialize the error."""
         super().__init__(message)
         self.language = language
-        self.can_download = can_download
 
 
 @dataclass(frozen=True)
@@ -133,8 +130,8 @@ def propose_base(
             size=best.download_text(),
             license=best.license,
         )
-        msg += f"{smaller}\n  --base FILE.gguf"
-        raise NoBaseError(msg, language, can_download=True)
+        msg += f"{smaller}\n  --base {_('FILE')}.gguf"
+        raise NoBaseError(msg, language)
     base, duration = find_best(local_bases)
     return BaseChoice(
         base, duration, language=language, better=best, is_trained=is_trained
@@ -158,7 +155,7 @@ def _filter_by_language(bases: list[Base], language: str | None) -> list[Base]:
             "No known base model for {language} fits in half of this machine's memory.",
             language=language_name(language),
         )
-        raise NoBaseError(" ".join([msg, *hints[:1]]), language, can_download=False)
+        raise NoBaseError(" ".join([msg, *hints[:1]]), language)
     return matching_bases
 
 

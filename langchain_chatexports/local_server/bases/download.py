@@ -126,9 +126,9 @@ def download_gguf(
         except RepositoryNotFoundError:
             continue
         except Exception as error:
-            msg = f"The .gguf file of {hub_id} could not be found: "
-            msg += _error_message(error, repository)
-            raise _error_class(error)(msg) from error
+            explained = _explain(error, repository)
+            msg = f"The .gguf file of {hub_id} could not be found: {explained}"
+            raise type(explained)(msg) from error
         for kind in _GGUF_TYPES:
             # Other files contain vision towers or draft models.
             pattern = re.compile(rf"(?!mmproj|mtp)[^/]*[.-]{kind}\.gguf", re.IGNORECASE)
@@ -142,7 +142,7 @@ def _download(hub_id: str, patterns: list[str]) -> str:
     try:
         return _fetch(hub_id, patterns)
     except Exception as error:
-        raise _error_class(error)(_error_message(error, hub_id)) from error
+        raise _explain(error, hub_id) from error
 
 
 def _fetch(hub_id: str, patterns: list[str]) -> str:
@@ -193,32 +193,18 @@ def _check_space(cache: Path, needed: int) -> None:
         raise DiskFullError(msg)
 
 
-def _find_cause(error: Exception) -> tuple[Exception, set[str]]:
-    """Return the error, and the names of its classes."""
-    # An error while listing files is the cause of a DryRunError.
-    cause = error.__cause__
-    if type(error).__name__ == "DryRunError" and isinstance(cause, Exception):
-        error = cause
-    return error, {kind.__name__ for kind in type(error).__mro__}
-
-
-def _error_class(error: Exception) -> type[LocalServerError]:
-    error, kinds = _find_cause(error)
-    if isinstance(error, DiskFullError) or getattr(error, "errno", 0) == errno.ENOSPC:
-        return DiskFullError
-    is_gated = "GatedRepoError" in kinds or "RepositoryNotFoundError" in kinds
-    if not is_gated and kinds & (_NO_CONNECTION | _INTERRUPTED):
-        return NoConnectionError
-    return LocalServerError
-
-
-def _error_message(error: Exception, hub_id: str) -> str:
+def _explain(error: Exception, hub_id: str) -> LocalServerError:
+    """Return an error of a download as ours, with a remedy."""
     from huggingface_hub import constants
 
-    site = constants.ENDPOINT
+    cause, site = error.__cause__, constants.ENDPOINT
+    kinds = {kind.__name__ for kind in type(error).__mro__}
     name = site.partition("://")[2]
-    error, kinds = _find_cause(error)
     status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, LocalServerError):
+        return error
+    if "DryRunError" in kinds and isinstance(cause, Exception):  # Of listing files.
+        return _explain(cause, hub_id)
     if "GatedRepoError" in kinds:
         reason = (
             f"it is gated. Accept the license at {site}/{hub_id}, and log in with: "
@@ -230,20 +216,21 @@ def _error_message(error: Exception, hub_id: str) -> str:
         reason = Sentence(
             "the disk is full. Free some space and run the same command again."
         )
+        return DiskFullError(reason)
     elif kinds & _NO_CONNECTION:
         reason = Sentence(
             "it is not on this machine, and the hub cannot be reached. Check the "
             "network, or use a model on this machine: a folder or a .gguf file."
         )
+        return NoConnectionError(reason)
     elif kinds & _INTERRUPTED:
         reason = Sentence(
             "the connection was lost. Run the command again to resume the download."
         )
+        return NoConnectionError(reason)
     elif status is not None:
         reason = f"{name} responded with status {status}. Try again later."
-    elif isinstance(error, LocalServerError):
-        reason = str(error)
     else:
         sentence = (str(error).splitlines() or [""])[0][:300]
         reason = f"{type(error).__name__}: {sentence}"
-    return reason
+    return LocalServerError(reason)

@@ -6,7 +6,6 @@ results are cached.
 """
 
 import hashlib
-import secrets
 from collections.abc import Callable
 from importlib import metadata
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import Base, find_base
 from langchain_chatexports.local_server.bases.cache import (
     cache_folder,
+    new_file,
     read_json,
     write_json,
 )
@@ -43,7 +43,6 @@ from langchain_chatexports.local_server.processes import (
     call_in_child,
     thread_count,
 )
-from langchain_chatexports.local_server.workspace.data_directory import replace
 
 # Change this when more is compared.
 _CHECK = "weights, chats and tokens"
@@ -143,17 +142,11 @@ def write_adapter(base: Base, folder: Path) -> None:
 
 def write_adapter_in_child(base: Base, folder: Path) -> None:
     """Write the GGUF file of an adapter without importing NumPy in this process."""
-    result = _run_in_child(_write_adapter, base.id, str(folder))
-    if result is not None:
-        raise GGUFNotSupportedError(result)
+    _run_in_child(_write_adapter, base.id, str(folder))
 
 
-def _write_adapter(base: str, folder: str) -> str | None:
-    try:
-        write_adapter(find_base(base), Path(folder))
-    except GGUFNotSupportedError as error:
-        return str(error)
-    return None
+def _write_adapter(base: str, folder: str) -> None:
+    write_adapter(find_base(base), Path(folder))
 
 
 def _record_path(base: Base, directory: Path) -> Path:
@@ -205,7 +198,9 @@ def _read_file(source: str, target: str | None) -> dict[str, Any]:
         raise GGUFNotSupportedError(msg)
     is_rewritten = target is not None and _is_slow(header)
     if target is not None and is_rewritten:
-        _rewrite(header, Path(target))
+        # Another process may write the same file.
+        with new_file(Path(target)) as temporary:
+            rewrite(header, temporary)
     return {
         "file": target if is_rewritten else source,
         "bytes_per_token": _bytes_per_token(header),
@@ -216,17 +211,6 @@ def _is_slow(header: GGUFHeader) -> bool:
     types = {tensor.kind.name for tensor in header.tensors.values()}
     size = header.path.stat().st_size
     return bool(types & _SLOW_TYPES) and size <= _MAX_REWRITTEN_BYTES
-
-
-def _rewrite(header: GGUFHeader, target: Path) -> None:
-    # Another process may write the same file.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    temporary.touch(mode=0o600)
-    try:
-        rewrite(header, temporary)
-        replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _bytes_per_token(header: GGUFHeader) -> int:

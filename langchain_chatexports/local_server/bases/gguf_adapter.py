@@ -7,16 +7,13 @@ adapter's file has two tensors per matrix, under its name in the base's file (as
 llama.cpp's `convert_lora_to_gguf.py`).
 """
 
-import os
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from langchain_chatexports.local_server.bases.cache import read_json
+from langchain_chatexports.local_server.bases.cache import new_file, read_json
 from langchain_chatexports.local_server.bases.gguf_header import GGUFHeader
-from langchain_chatexports.local_server.workspace.data_directory import replace
 
 if TYPE_CHECKING:  # Installed with the extra.
     import numpy as np
@@ -160,14 +157,9 @@ def write_gguf_adapter(
         msg = f"the adapter in {folder} cannot be read ({type(error).__name__})"
         raise GGUFNotSupportedError(msg) from error
     target = folder / ADAPTER_FILE
-    temporary = target.with_name(f".{ADAPTER_FILE}.{secrets.token_hex(4)}")
     # The writer opens the existing file and keeps its mode.
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
+    with new_file(target) as temporary:
         _write(temporary, header.architecture, alpha, tensors)
-        replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return target
 
 

@@ -2,15 +2,19 @@
 
 llama.cpp reads a `.gguf` file directly. The tokenizer and configuration are converted
 when a chat is tokenized, scored or trained on, and the weights for training or
-inference with transformers. Conversions run in child processes to free their memory.
+inference with transformers. Conversions run in child processes to free their memory,
+except in a trainer, which imports the same libraries.
 """
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._translation import _, number
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.bases.base import Base, check_safe
@@ -34,6 +38,7 @@ from langchain_chatexports.local_server.errors import describe_missing
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
     call_in_child,
+    error_message,
     thread_count,
 )
 from langchain_chatexports.local_server.workspace.data_directory import replace
@@ -104,21 +109,25 @@ def prepare_directory(base: Base) -> Path:
     return directory
 
 
-def complete_base(directory: Path, *, weights: bool = False) -> None:
+def complete_base(
+    directory: Path, *, weights: bool = False, in_child: bool = True
+) -> None:
     """Convert the missing tokenizer of a base, and optionally its weights."""
     source = read_json(directory / _SOURCE_FILE)
     if source is None or is_complete(directory, weights=weights):
         return
-    from filelock import FileLock, Timeout
-
     task = (source["file"], str(directory), weights)
     try:
-        with FileLock(directory.with_suffix(".lock"), _WAIT_SECONDS, mode=0o600):
-            if not is_complete(directory, weights=weights):
+        with ProcessLock(directory.with_suffix(".lock")) as lock:
+            if not lock.acquire(timeout=_WAIT_SECONDS):
+                msg = f"Timed out: another process still converts {source['file']}."
+                raise LocalServerError(msg)
+            if is_complete(directory, weights=weights):
+                return
+            if in_child:
                 call_in_child(_convert, *task, threads=thread_count())
-    except Timeout as error:
-        msg = f"Timed out waiting for another process to convert {source['file']}."
-        raise LocalServerError(msg) from error
+            else:
+                _convert_here(*task)
     except ChildProcessFailedError as error:
         msg = f"transformers cannot read {source['file']}: {error}"
         raise LocalServerError(msg) from error
@@ -175,24 +184,26 @@ def _read_header(file: Path) -> GGUFHeader:
     return header
 
 
+def _convert_here(file: str, directory: str, with_weights: bool) -> None:
+    """Convert a file in this process, with the errors of a child."""
+    try:
+        _convert(file, directory, with_weights)
+    except Exception as error:
+        raise ChildProcessFailedError(error_message(error)) from error
+
+
 def _convert(file: str, directory: str, with_weights: bool) -> None:
     """Convert a `.gguf` file to transformers' format."""
-    import gguf
-    import numpy as np
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     source, target = Path(file), Path(directory)
-    memmap: Any = np.memmap
-    # The package `gguf` creates an array for each token; plain arrays are four times as
-    # fast as memory maps.
-    np.memmap = lambda *args, **kwargs: np.asarray(memmap(*args, **kwargs))  # type: ignore[assignment,misc]
-    # transformers reads the header three times, and lists all names for each module.
-    for function in ("GGUFReader", "get_tensor_name_map"):
-        setattr(gguf, function, cache(getattr(gguf, function)))
     options: dict[str, Any] = {"gguf_file": source.name, "trust_remote_code": False}
     folder = str(source.parent)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=target) as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix=".new-", dir=target) as temporary,
+        _fast_reader(),
+    ):
         if with_weights:
             # Without `dequantize` the model loads but cannot be saved.
             model = AutoModelForCausalLM.from_pretrained(
@@ -215,6 +226,30 @@ def _convert(file: str, directory: str, with_weights: bool) -> None:
         # ones, and the configuration last.
         for converted in sorted(Path(temporary).iterdir(), key=_move_order):
             replace(converted, target / converted.name)
+
+
+@contextmanager
+def _fast_reader() -> Iterator[None]:
+    """Make the package `gguf` read a file faster than it does for transformers."""
+    import gguf
+    import numpy as np
+
+    memmap: Any = np.memmap
+    functions = {
+        name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")
+    }
+    # It creates an array for each token; plain arrays are four times as fast as memory
+    # maps.
+    np.memmap = lambda *args, **kwargs: np.asarray(memmap(*args, **kwargs))  # type: ignore[assignment,misc]
+    # transformers reads the header three times, and lists all names for each module.
+    for name, function in functions.items():
+        setattr(gguf, name, cache(function))
+    try:
+        yield
+    finally:
+        np.memmap = memmap  # type: ignore[misc]
+        for name, function in functions.items():
+            setattr(gguf, name, function)
 
 
 def _move_order(file: Path) -> int:

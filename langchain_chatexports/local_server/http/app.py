@@ -1,13 +1,12 @@
 """The ASGI application: the routes, with checks of host, key and size."""
 
 import hmac
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -41,7 +40,7 @@ _MESSAGES = {404: "Unknown request URL.", 405: "Method not allowed."}
 def create_app(
     workspace: Workspace,
     base: Base,
-    open_engine: Callable[[], Engine],
+    engine: Engine,
     *,
     api_key: str,
     aliases: Sequence[str] = (),
@@ -51,16 +50,13 @@ def create_app(
     Args:
         workspace: The jobs, models and files.
         base: What jobs train, and requests name.
-        open_engine: Opens what answers, when the application starts.
+        engine: What answers; it is closed when the application stops.
         api_key: The key that requests need.
         aliases: Other names of the base.
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Here, because its clients belong to this event loop.
-        engine = await run_in_threadpool(open_engine)
-        app.state.api = Api(workspace, base, engine, tuple(sorted(aliases)))
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
@@ -76,6 +72,7 @@ def create_app(
             RequestError: _on_request_error,
         },
     )
+    app.state.api = Api(workspace, base, engine, tuple(sorted(aliases)))
     app.include_router(router, prefix="/v1")
     app.add_middleware(_RequestGuard, api_key=api_key)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOCAL_HOSTS)

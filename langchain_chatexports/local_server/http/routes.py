@@ -164,7 +164,7 @@ def retrieve_file(file: ExistingFile) -> Response:
 @router.get("/files/{file_id}/content")
 def download_file(api: ApiDependency, file: ExistingFile) -> Response:
     """Download the content of an uploaded file."""
-    path = api.workspace.files.path(file.id)
+    path = api.workspace.file_path(file.id)
     return FileResponse(path, media_type="application/octet-stream")
 
 

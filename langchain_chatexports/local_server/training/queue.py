@@ -28,7 +28,6 @@ SAVE_SECONDS = 30.0
 _TRAIN_LORA = "langchain_chatexports.local_server.training.lora:train_lora"
 _ELECTION_SECONDS = 0.5
 _WATCH_SECONDS = 0.1
-_HEARTBEAT_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 # To finish a step and save.
 _SAVING_SECONDS = 15.0
@@ -76,8 +75,9 @@ class Queue:
         self._workspace = workspace
         self._stopping = threading.Event()
         self._hurrying = threading.Event()
-        self._beaten_at = 0.0
         self._thread: threading.Thread | None = None
+        self.disk_is_full = threading.Event()
+        """Set while the disk is so full that not even a job's end can be written."""
 
     def start(self) -> Self:
         """Offer to run the jobs.
@@ -117,14 +117,18 @@ class Queue:
         self.stop()
 
     def _run(self) -> None:
-        from filelock import Timeout
-
+        lock = self._workspace.lock("queue")
         while not self._stopping.is_set():
             try:
-                with self._workspace.lock("queue").acquire(timeout=0):
-                    self._serve()
-            except Timeout:
+                with lock:
+                    if lock.acquire():
+                        self._serve()
                 self._stopping.wait(_ELECTION_SECONDS)
+            except DiskFullError:
+                if not self.disk_is_full.is_set():
+                    logger.error("The disk is full: jobs wait until some is free")  # noqa: TRY400 - as below
+                self.disk_is_full.set()
+                self._stopping.wait(_RETRY_SECONDS)
             except Exception as error:  # noqa: BLE001 - the disk may become free.
                 logger.error(  # noqa: TRY400 - a traceback can quote paths of a user.
                     "The queue failed with %s and will try again", type(error).__name__
@@ -134,10 +138,10 @@ class Queue:
     def _serve(self) -> None:
         """Run the jobs, as the only process that does."""
         self._take_over()
+        self.disk_is_full.clear()
         seen = None
         with self._workspace.versions() as versions:
             while not self._stopping.is_set():
-                self._beat()
                 if (version := versions.read()) != seen:
                     seen = version
                     self._run_jobs()
@@ -167,8 +171,8 @@ class Queue:
 
     def _train(self, job: Job) -> None:
         """Run a job's trainer until it ends or the job is no longer `running`."""
-        jobs, settings = self._workspace.jobs, {**self._settings, "job": job.id}
-        temporary = jobs.folder(job.id) / "temporary"
+        settings = {**self._settings, "job": job.id}
+        temporary = self._workspace.job_folder(job.id) / "temporary"
         try:
             temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
             child = start(
@@ -194,7 +198,6 @@ class Queue:
     def _watch(self, job: Job, child: "subprocess.Popen[bytes]") -> None:
         requeued = "The job waits for another process to run it"
         while child.poll() is None:
-            self._beat()
             is_stopping = self._stopping.wait(_WATCH_SECONDS)
             with suppress(LocalServerError):  # The disk is full: look again later.
                 if is_stopping:
@@ -208,7 +211,6 @@ class Queue:
     def _wait_for_save(self, child: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + _SAVING_SECONDS
         while not self._hurrying.is_set() and time.monotonic() < deadline:
-            self._beat()
             with suppress(subprocess.TimeoutExpired):
                 child.wait(_WATCH_SECONDS)
                 return
@@ -241,11 +243,6 @@ class Queue:
     def _is_running(self, job: Job) -> bool:
         current = self._workspace.jobs.find(job.id)
         return current is not None and current.state is State.RUNNING
-
-    def _beat(self) -> None:
-        if time.monotonic() - self._beaten_at > _HEARTBEAT_SECONDS:
-            self._beaten_at = time.monotonic()
-            self._workspace.beat()
 
 
 def _join(thread: threading.Thread) -> None:

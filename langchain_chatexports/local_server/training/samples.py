@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 
 from langchain_chatexports._serving import log_error_location
 from langchain_chatexports.local_server.bases.cache import write_json
-from langchain_chatexports.local_server.bases.labels import IGNORED, label_examples
+from langchain_chatexports.local_server.bases.labels import encode_prompt
 from langchain_chatexports.local_server.bases.template import ChatTemplate
 from langchain_chatexports.local_server.workspace.jobs import SAMPLE
 
@@ -61,27 +61,12 @@ class SampleCallback(TrainerCallback):  # type: ignore[misc] # transformers is u
         roles = [message["role"] for message in messages]
         end = max(i for i, role in enumerate(roles) if role == "assistant")
         asked = [m.get("content") for m in messages[:end] if m["role"] == "user"]
-        prompt = self._prompt({"messages": messages[: end + 1]})
-        if not prompt or not asked or not asked[-1]:
+        prompt = encode_prompt(self._tokenizer, self._template, messages[:end])
+        if len(prompt) > _MAX_PROMPT_TOKENS or not asked or not asked[-1]:
             return
         answer = self._generate(model, prompt)
         sample = {"message": asked[-1], "answer": answer}
         write_json(self._progress.folder / SAMPLE, sample)
-
-    def _prompt(self, example: Mapping[str, Any]) -> list[int]:
-        """Return the tokens before the last reply; none if they are too many."""
-        data = label_examples(
-            [example], self._tokenizer, self._template, max_length=_MAX_PROMPT_TOKENS
-        )
-        if not data.examples:
-            return []
-        ids, labels = data.examples[0].input_ids, data.examples[0].labels
-        size = len(labels)
-        while size and labels[size - 1] == IGNORED:
-            size -= 1
-        while size and labels[size - 1] != IGNORED:
-            size -= 1
-        return ids[:size]
 
     def _generate(self, model: Any, prompt: list[int]) -> str:
         tokenizer, is_training = self._tokenizer, model.training

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from langchain_chatexports._serving import stack_frames
 from langchain_chatexports._translation import Sentence
 from langchain_chatexports.datasets.chat_prompts import most_common_prompt
 from langchain_chatexports.datasets.validation import validate_examples
@@ -28,7 +29,6 @@ from langchain_chatexports.local_server.processes import (
     claim_stdout,
     postpone_garbage_collection,
     read_settings,
-    stack_frames,
 )
 from langchain_chatexports.local_server.workspace import Job, State, Workspace
 from langchain_chatexports.local_server.workspace.data_directory import replace
@@ -62,7 +62,7 @@ class Progress:
 
     def __init__(self, workspace: Workspace, job: Job, *, save_seconds: float) -> None:
         """Start watching the job."""
-        self.folder = workspace.jobs.folder(job.id)
+        self.folder = workspace.job_folder(job.id)
         """The folder of saves, named `checkpoint-<step>`, and of anything else."""
 
         self.is_stopping = False
@@ -152,7 +152,7 @@ def main() -> None:
         os.nice(_NICENESS)  # Chats have priority.
     workspace = Workspace(settings["data_dir"])
     # The trainer of a killed process may still be ending.
-    with workspace.lock("trainer").acquire(timeout=_LOCK_SECONDS):
+    if workspace.lock("trainer").acquire(timeout=_LOCK_SECONDS):
         job = workspace.jobs.find(settings["job"])
         if job is not None and job.state is State.RUNNING:
             run(workspace, job, settings)
@@ -161,7 +161,7 @@ def main() -> None:
 
 def run(workspace: Workspace, job: Job, settings: dict[str, Any]) -> None:
     """Train and write the job's end, unless it is stopped before."""
-    jobs, target = workspace.jobs, workspace.jobs.model_folder(job.id)
+    jobs, target = workspace.jobs, workspace.model_folder(job.id)
     try:
         # Published by a trainer that was killed afterwards.
         if not target.is_dir():
@@ -174,10 +174,10 @@ def run(workspace: Workspace, job: Job, settings: dict[str, Any]) -> None:
         name = tuned_model_name(job)
         message = f"New fine-tuned model created: {name}"
         jobs.move(job.id, State.SUCCEEDED, message, model=name)
-        shutil.rmtree(jobs.folder(job.id), ignore_errors=True)
+        shutil.rmtree(workspace.job_folder(job.id), ignore_errors=True)
     except Exception as error:  # noqa: BLE001 - becomes the job's error.
         failure = describe(error, workspace)
-        frames = stack_frames(error, 4)
+        frames = stack_frames(error)
         jobs.move(
             job.id,
             State.FAILED,

@@ -34,7 +34,6 @@ from langchain_chatexports.local_server.workspace.records import (
     State,
 )
 from langchain_chatexports.local_server.workspace.workspace import (
-    QueueState,
     Snapshot,
     Workspace,
 )
@@ -50,7 +49,6 @@ __all__ = [
     "Jobs",
     "Model",
     "Models",
-    "QueueState",
     "Snapshot",
     "State",
     "Workspace",

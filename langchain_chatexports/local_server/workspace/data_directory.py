@@ -22,15 +22,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from langchain_chatexports._files import is_full
+from langchain_chatexports._locks import ProcessLock
 from langchain_chatexports._translation import Sentence
 from langchain_chatexports.exceptions import MissingExtraError
 from langchain_chatexports.local_server.errors import DataDirectoryError, DiskFullError
-
-if TYPE_CHECKING:  # A part of the extra.
-    from filelock import BaseFileLock
 
 JOB_ID = re.compile(r"ftjob-[0-9a-f]{24}")
 HASH_DIGITS = 32
@@ -41,22 +38,6 @@ _DATABASE = "chatexports.db"
 _VERSION = 2
 # Files that file managers create in folders.
 _FILE_MANAGER_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-# There, locks and SQLite can be local to each computer.
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {
-        "afpfs",
-        "cifs",
-        "davfs",
-        "fuse.rclone",
-        "fuse.s3fs",
-        "fuse.sshfs",
-        "nfs",
-        "nfs4",
-        "smb3",
-        "smbfs",
-        "webdav",
-    }
-)
 _TRASH = ".deleted-"
 _RENAME_SECONDS = 5.0
 _BUSY_SECONDS = 30.0
@@ -120,15 +101,13 @@ def default_data_dir() -> Path:
 class DataDirectory:
     """The paths of a data directory, its database and its locks."""
 
-    def __init__(self, root: str | Path | None = None) -> None:
+    def __init__(self, data_dir: str | Path | None = None) -> None:
         """Check that the directory is ours, empty or missing; nothing is created."""
-        path = default_data_dir() if root is None else Path(root)
-        self.root = path.expanduser().absolute()
-        self.database = self.root / _DATABASE
-        self.files = self.root / "files"
-        self.jobs = self.root / "jobs"
-        self.models = self.root / "models"
-        self._folders = (self.files, self.jobs, self.models)
+        path = default_data_dir() if data_dir is None else Path(data_dir)
+        self.data_dir = path.expanduser().absolute()
+        self.database = self.data_dir / _DATABASE
+        names = ("files", "jobs", "models")
+        self._folders = {name: self.data_dir / name for name in names}
         with self.storage_errors():
             self._check_ours()
 
@@ -140,54 +119,63 @@ class DataDirectory:
     @property
     def free_bytes(self) -> int:
         """The free space on its disk; the directory need not exist."""
-        folders = (self.root, *self.root.parents)
+        folders = (self.data_dir, *self.data_dir.parents)
         return shutil.disk_usage(next(filter(Path.exists, folders))).free
 
     def require_space(self, needed: int = 0) -> None:
-        """Raise `DiskFullError` if its disk has no space for a training run."""
+        """Raise `DiskFullError` if its disk has no space for a training run.
+
+        Args:
+            needed: The size of what it writes in bytes, if known.
+        """
         needed = max(needed, _MIN_FREE_BYTES)
         if (free := self.free_bytes) < needed:
             msg = Sentence(
                 "The disk with {path} has {free} MB free, but training needs at least "
                 "{needed} MB. Free some space, or choose a data directory on another "
                 "disk.",
-                path=self.root,
+                path=self.data_dir,
                 free=round(free / 1e6),
                 needed=round(needed / 1e6),
             )
             raise DiskFullError(msg)
 
     def prepare(self) -> None:
-        """Create the directory, or check that an existing one can be written."""
+        """Create the directory, or check that an existing one can be written.
+
+        Raises:
+            DataDirectoryError: If it cannot.
+        """
         with self.storage_errors():
             self._check_ours()
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._require_local()
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Journals of the database get the same mode.
             os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
-            for folder in (self.root, *self._folders):
+            for folder in (self.data_dir, *self._folders.values()):
                 folder.mkdir(mode=0o700, exist_ok=True)
                 folder.chmod(0o700)
             with self.connect(writes=True):
                 pass
 
+    def folder(self, name: str) -> Path:
+        """Return the folder of the `files`, `jobs` or `models`."""
+        return self._folders[name]
+
     def file_path(self, file_id: str) -> Path:
         """Return the path of a file's content, which may not exist."""
-        return self.files / f"{_require_id(FILE_ID, file_id)}.jsonl"
+        return self.folder("files") / f"{_require_id(FILE_ID, file_id)}.jsonl"
 
     def job_folder(self, job_id: str) -> Path:
         """Return the folder of a job's saves, which may not exist."""
-        return self.jobs / _require_id(JOB_ID, job_id)
+        return self.folder("jobs") / _require_id(JOB_ID, job_id)
 
     def model_folder(self, job_id: str) -> Path:
         """Return the folder of a job's model, which may not exist."""
-        return self.models / _require_id(JOB_ID, job_id)
+        return self.folder("models") / _require_id(JOB_ID, job_id)
 
-    def lock(self, name: str) -> "BaseFileLock":
+    def lock(self, name: str) -> ProcessLock:
         """Return a lock that the system releases when its process ends."""
-        from filelock import FileLock
-
-        return FileLock(self.root / f"{name}.lock", mode=0o600, thread_local=False)
+        return ProcessLock(self.data_dir / f"{name}.lock")
 
     @contextmanager
     def connect(
@@ -231,56 +219,51 @@ class DataDirectory:
             if code == sqlite3.SQLITE_FULL or is_full_disk:
                 msg: str = Sentence(
                     "The disk with {path} is full. Free some space first.",
-                    path=self.root,
+                    path=self.data_dir,
                 )
                 raise DiskFullError(msg) from error
             reason = getattr(error, "strerror", None) or error
             if code == sqlite3.SQLITE_BUSY:
                 msg = (
-                    f"Another program keeps writing to {self.root}. If it is "
+                    f"Another program keeps writing to {self.data_dir}. If it is "
                     "suspended, continue or end it, and try again."
                 )
             elif deletes:
                 msg = (
-                    f"The data in {self.root} could not be deleted ({reason}). Make "
-                    "the folder writable, end programs that use it, and try again."
+                    f"The data in {self.data_dir} could not be deleted ({reason}). "
+                    "Make the folder writable, end programs that use it, and try again."
                 )
             else:
                 msg = (
-                    f"The data directory {self.root} cannot be used ({reason}). "
+                    f"The data directory {self.data_dir} cannot be used ({reason}). "
                     "Choose another one with data_dir."
                 )
             raise DataDirectoryError(msg) from error
 
     def _check_ours(self) -> None:
         is_ours = self.exists and not self.database.is_symlink()
-        if any(folder.is_symlink() for folder in self._folders):
+        if any(folder.is_symlink() for folder in self._folders.values()):
             is_ours = False
-        elif not self.root.exists() or (self.root.is_dir() and self._is_empty()):
+        elif not self.data_dir.exists() or (
+            self.data_dir.is_dir() and self._is_empty()
+        ):
             return
         if not is_ours:
             msg = (
-                f"{self.root} is not a chatexports data directory: {_DATABASE} is "
+                f"{self.data_dir} is not a chatexports data directory: {_DATABASE} is "
                 "missing, or its folders are links. Nothing was changed. Pass an "
                 "existing one, or a new or empty folder, with data_dir."
             )
             raise DataDirectoryError(msg)
 
     def _is_empty(self) -> bool:
-        return all(entry.name in _FILE_MANAGER_FILES for entry in self.root.iterdir())
-
-    def _require_local(self) -> None:
-        if file_system := network_file_system(self.root):
-            msg = (
-                f"{self.root} is on a network drive ({file_system}), where two "
-                "computers could train the same job. Choose a folder on this "
-                "computer's disk with data_dir."
-            )
-            raise DataDirectoryError(msg)
+        return all(
+            entry.name in _FILE_MANAGER_FILES for entry in self.data_dir.iterdir()
+        )
 
     def _require_writable(self) -> None:
         # SQLite says so only when files have been changed.
-        if not all(os.access(path, os.W_OK) for path in (self.root, self.database)):
+        if not all(os.access(path, os.W_OK) for path in (self.data_dir, self.database)):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     def _check_version(self, database: sqlite3.Connection) -> None:
@@ -289,26 +272,10 @@ class DataDirectory:
             database.executescript(_SCHEMA)
         elif version != _VERSION:
             msg = (
-                f"{self.root} was created by another version of this package. Use "
+                f"{self.data_dir} was created by another version of this package. Use "
                 "that version, or choose another folder with data_dir."
             )
             raise DataDirectoryError(msg)
-
-
-def network_file_system(path: Path) -> str | None:
-    """Return the kind of network drive that a path is on; `None` for a local disk."""
-    import psutil
-
-    if str(path).startswith("\\\\"):
-        return "UNC path"
-    mounts = sorted(psutil.disk_partitions(all=True), key=lambda m: len(m.mountpoint))
-    real = path.resolve()
-    for mount in reversed(mounts):
-        if real.is_relative_to(mount.mountpoint):
-            is_remote = "remote" in mount.opts.split(",")  # Windows.
-            kind = mount.fstype or "remote"
-            return kind if is_remote or kind in _NETWORK_FILE_SYSTEMS else None
-    return None
 
 
 def _require_id(kind: re.Pattern[str], value: str) -> str:

@@ -3,14 +3,13 @@
 import hashlib
 import json
 import os
-import re
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from langchain_chatexports._parts import part_file
 from langchain_chatexports.local_server.errors import NotFoundError, StateError
 from langchain_chatexports.local_server.workspace.data_directory import (
     FILE_ID,
@@ -21,8 +20,6 @@ from langchain_chatexports.local_server.workspace.data_directory import (
 from langchain_chatexports.local_server.workspace.jobs import Jobs
 
 _BLOCK_BYTES = 1 << 20
-# With the process that writes it, which may have been killed.
-_UPLOAD = re.compile(r"\.upload-(\d+)-[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -60,26 +57,21 @@ class Files:
             DiskFullError: If there is no space for them.
         """
         self._data.prepare()
-        name = f".upload-{os.getpid()}-{secrets.token_hex(8)}"
-        upload = self._data.files / name
-        try:
-            with self._data.storage_errors():
-                digest = _write(content, upload)
-            for _ in read_examples(upload):
+        folder = self._data.folder("files")
+        with self._data.storage_errors(), part_file(folder) as part:
+            file_id = file_id_of(_write(content, part))
+            for _ in read_examples(part):
                 pass
-            file_id = file_id_of(digest)
-            path = self.path(file_id)
+            path = self._data.file_path(file_id)
             if path.exists():  # On Windows, a file that is read cannot be replaced.
                 path.touch()
             else:
-                replace(upload, path)
-        finally:
-            upload.unlink(missing_ok=True)
+                replace(part, path)
         return self.get(file_id)
 
     def list(self) -> tuple[ExampleFile, ...]:
         """Return all files, newest first."""
-        paths = self._data.files.glob("file-*.jsonl")
+        paths = self._data.folder("files").glob("file-*.jsonl")
         files = (_read_file(path) for path in paths if not path.is_symlink())
         newest_first = sorted(filter(None, files), key=lambda file: -file.created_at)
         return tuple(newest_first)
@@ -90,20 +82,17 @@ class Files:
         Raises:
             NotFoundError: If it does not exist.
         """
-        file = _read_file(self.path(file_id)) if FILE_ID.fullmatch(file_id) else None
+        is_id = FILE_ID.fullmatch(file_id)
+        file = _read_file(self._data.file_path(file_id)) if is_id else None
         if file is None:
             msg = f"No examples with the id {file_id!r}. List them: chatexports models"
             raise NotFoundError(msg)
         return file
 
-    def path(self, file_id: str) -> Path:
-        """Return the path of a file's content, which may not exist."""
-        return self._data.file_path(file_id)
-
     def read(self, file_id: str) -> Iterator[dict[str, Any]]:
         """Yield the examples of a file, none if it was deleted."""
         with suppress(FileNotFoundError):
-            yield from read_examples(self.path(file_id))
+            yield from read_examples(self._data.file_path(file_id))
 
     def delete(self, file_id: str) -> None:
         """Delete a file.
@@ -116,15 +105,6 @@ class Files:
         if not self._jobs.delete_unused_files({file_id}, keeps_models=False):
             msg = f"A job needs {file_id}. Wait until it ends, or delete the job."
             raise StateError(msg)
-
-    def sweep(self) -> None:
-        """Delete the uploads of processes that were killed."""
-        import psutil
-
-        for path in self._data.files.glob(".upload-*"):
-            match = _UPLOAD.fullmatch(path.name)
-            if match and not psutil.pid_exists(int(match[1])):
-                path.unlink(missing_ok=True)
 
 
 def file_id_of(digest: str) -> str:
@@ -164,10 +144,9 @@ def _read_file(path: Path) -> ExampleFile | None:
 
 
 def _write(content: bytes | BinaryIO, path: Path) -> str:
-    """Write a file with mode 0600 and return its SHA-256 hash."""
+    """Write a file and return its SHA-256 hash."""
     digest = hashlib.sha256()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+    with path.open("wb") as file:
         for block in _blocks(content):
             digest.update(block)
             file.write(block)

@@ -245,7 +245,7 @@ class Jobs:
         """Return a `message` and what the model in training would `answer` now."""
         try:
             sample: dict[str, str] = json.loads(
-                (self.folder(job_id) / SAMPLE).read_text("ascii")
+                (self._data.job_folder(job_id) / SAMPLE).read_text("ascii")
             )
         except (OSError, ValueError):  # There is none yet.
             return None
@@ -320,35 +320,22 @@ class Jobs:
                     changes["saved_step"] = saved_step
                 _update(database, "WHERE id = ?", (job_id,), changes)
 
-    def folder(self, job_id: str) -> Path:
-        """Return the folder of a job's saves, which may not exist."""
-        return self._data.job_folder(job_id)
-
-    def model_folder(self, job_id: str) -> Path:
-        """Return the folder of a job's model, which may not exist."""
-        return self._data.model_folder(job_id)
-
     def wait_for_trainer(self) -> None:
         """Wait until no trainer runs, or that of a job which is still to run."""
-        from filelock import Timeout
-
         if not self._data.exists:
             return
         deadline = time.monotonic() + _TRAINER_SECONDS
-        while True:
-            try:
-                with self._data.lock("trainer").acquire(timeout=_POLL_SECONDS):
-                    return
-            except Timeout:
+        with self._data.lock("trainer") as lock:
+            while not lock.acquire(timeout=_POLL_SECONDS):
                 # A queue starts the next job's trainer after the last one's exit.
                 if self.has_running():
                     return
-            if time.monotonic() > deadline:
-                msg = (
-                    "The trainer of the job is still running. End the program that "
-                    "started it, or try again later."
-                )
-                raise LocalServerError(msg)
+                if time.monotonic() > deadline:
+                    msg = (
+                        "The trainer of the job is still running. End the program that "
+                        "started it, or try again later."
+                    )
+                    raise LocalServerError(msg)
 
     def delete_unused_files(
         self,
@@ -380,7 +367,9 @@ class Jobs:
 
     def sweep(self) -> None:
         """Delete the saves and models that no job can use any more."""
-        saves, models = map(list_job_folders, (self._data.jobs, self._data.models))
+        saves, models = (
+            list_job_folders(self._data.folder(name)) for name in ("jobs", "models")
+        )
         # After the folders, so that none of a newer job is deleted.
         states = {job.id: job.state for job in self.list()}
         useless_saves = (None, State.CANCELLED, State.SUCCEEDED)
@@ -428,12 +417,12 @@ class Jobs:
     def _has_lost_model(self, job: Job) -> bool:
         """Whether somebody deleted the folder of a job's model."""
         is_model = job.state is State.SUCCEEDED
-        return is_model and not self.model_folder(job.id).is_dir()
+        return is_model and not self._data.model_folder(job.id).is_dir()
 
     def _delete_folders(self, job_id: str) -> None:
         with self._data.storage_errors(deletes=True):
-            for folder in (self.folder(job_id), self.model_folder(job_id)):
-                remove_folder(folder)
+            remove_folder(self._data.job_folder(job_id))
+            remove_folder(self._data.model_folder(job_id))
 
 
 def _files_of(job: Job) -> set[str]:

@@ -1,16 +1,12 @@
 """`Workspace`: the stores of a data directory, and a snapshot of all of them."""
 
-import os
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from threading import Event as Signal
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from langchain_chatexports._locks import is_locked
+from langchain_chatexports._parts import sweep_parts
 from langchain_chatexports.local_server.errors import StateError
 from langchain_chatexports.local_server.workspace.data_directory import (
     FILE_ID,
@@ -21,23 +17,6 @@ from langchain_chatexports.local_server.workspace.jobs import Jobs
 from langchain_chatexports.local_server.workspace.models import Model, Models
 from langchain_chatexports.local_server.workspace.records import Job
 
-if TYPE_CHECKING:  # A part of the extra.
-    from filelock import BaseFileLock
-
-_POLL_SECONDS = 0.3
-_HEARTBEAT = "queue.alive"
-# A queue touches its heartbeat every second.
-_MAX_HEARTBEAT_SECONDS = 10.0
-
-
-class QueueState(StrEnum):
-    """Whether a process runs the jobs of a workspace."""
-
-    NONE = "none"
-    RUNNING = "running"
-    SUSPENDED = "suspended"
-    """A process that does not respond: its trainer goes on, but queued jobs wait."""
-
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -46,8 +25,8 @@ class Snapshot:
     jobs: tuple[Job, ...]
     models: tuple[Model, ...]
     files: tuple[ExampleFile, ...]
-    queue: QueueState
-    """Without a running queue, queued jobs wait for one."""
+    has_queue: bool
+    """Whether a process runs the jobs; without one, queued jobs wait."""
 
     def jobs_of(self, file: ExampleFile) -> tuple[Job, ...]:
         """Return the jobs that use a file."""
@@ -58,7 +37,7 @@ class Snapshot:
         )
 
 
-class Workspace:
+class Workspace(DataDirectory):
     """The jobs, models and files of a data directory.
 
     Any number of processes and threads can use one; each call opens the database anew.
@@ -78,53 +57,16 @@ class Workspace:
             DataDirectoryError: If it belongs to another program.
             MissingExtraError: If `data_dir` is `None` and the extra is missing.
         """
-        self._data = DataDirectory(data_dir)
-        self.data_dir = self._data.root
-        self.jobs = Jobs(self._data)
-        self.models = Models(self._data, self.jobs)
-        self.files = Files(self._data, self.jobs)
-
-    def prepare(self) -> None:
-        """Create the directory, or check that an existing one can be written.
-
-        Raises:
-            DataDirectoryError: If it cannot, or is on a network drive.
-        """
-        self._data.prepare()
-
-    @property
-    def free_bytes(self) -> int:
-        """The free space on its disk."""
-        return self._data.free_bytes
-
-    def require_space(self, needed: int = 0) -> None:
-        """Raise `DiskFullError` if its disk has no space for a training run.
-
-        Args:
-            needed: The size of what it writes in bytes, if known.
-        """
-        self._data.require_space(needed)
+        super().__init__(data_dir)
+        self.jobs = Jobs(self)
+        self.models = Models(self, self.jobs)
+        self.files = Files(self, self.jobs)
 
     def snapshot(self) -> Snapshot:
         """Return all jobs, models and files."""
         jobs = self.jobs.list()
         models, files = self.models.of(jobs), self.files.list()
-        return Snapshot(jobs, models, files, self.queue_state())
-
-    def changes(
-        self, *, seconds: float = _POLL_SECONDS, stop: Signal | None = None
-    ) -> Iterator[Snapshot]:
-        """Yield a snapshot at once and after each change, until `stop` is set."""
-        stop, seen = stop or Signal(), None
-        files = self._data.files
-        with self.versions() as versions:
-            while not stop.is_set():
-                modified = files.stat().st_mtime_ns if files.exists() else 0
-                version = (versions.read(), modified, self.queue_state())
-                if version != seen:
-                    seen = version
-                    yield self.snapshot()
-                stop.wait(seconds)
+        return Snapshot(jobs, models, files, self.has_queue())
 
     def examples(
         self, model: Model
@@ -137,32 +79,14 @@ class Workspace:
 
     def versions(self) -> "Versions":
         """Return what tells whether the database has changed."""
-        return Versions(self._data.database)
-
-    def lock(self, name: str) -> "BaseFileLock":
-        """Return a lock that the system releases when its process ends."""
-        return self._data.lock(name)
+        return Versions(self.database)
 
     def has_queue(self) -> bool:
-        """Whether a living process runs the jobs."""
-        return self.queue_state() is QueueState.RUNNING
-
-    def queue_state(self) -> QueueState:
-        """Return whether a process runs the jobs."""
-        if not self._data.exists or not self._is_locked("queue"):
-            return QueueState.NONE
-        with suppress(OSError):
-            seen = (self.data_dir / _HEARTBEAT).stat().st_mtime
-            if time.time() - seen > _MAX_HEARTBEAT_SECONDS:
-                return QueueState.SUSPENDED
-        return QueueState.RUNNING
-
-    def beat(self) -> None:
-        """Show that the queue of this process is not suspended."""
-        path = self.data_dir / _HEARTBEAT
-        with suppress(OSError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-            os.utime(path)
+        """Return whether a living process runs the jobs."""
+        try:
+            return is_locked(self.data_dir / "queue.lock")
+        except OSError:  # Where no lock can be written, no queue runs.
+            return False
 
     def delete(self, name: str) -> None:
         """Delete a model, a job or a file, and what only it needs.
@@ -203,22 +127,9 @@ class Workspace:
 
     def sweep(self) -> None:
         """Delete what killed processes left, and nothing can use."""
-        if self._data.exists:
+        if self.exists:
             self.jobs.sweep()
-            self.files.sweep()
-
-    def _is_locked(self, name: str) -> bool:
-        from filelock import Timeout
-
-        # Another look holds the lock for 0.1 ms.
-        for _ in range(2):
-            try:
-                with suppress(Timeout), self.lock(name).acquire(timeout=0):
-                    return False
-            except OSError:  # Where no lock can be written, no queue runs.
-                return False
-            time.sleep(0.001)
-        return True
+            sweep_parts(self.folder("files"))
 
 
 class Versions:

@@ -16,25 +16,24 @@ pytestmark = pytest.mark.training
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Iterator[Path]:
-    """Train a model of the person, and one of a friend in the same chats."""
+    """Train a model of the person."""
     folder = tmp_path_factory.mktemp("evaluation")
     write_talks(folder / "talks.jsonl", 90, terse=True)
     # The commands share this server.
     with LocalServer(tiny_base, data_dir=folder / "data", threads=1):
-        for name in ("friend p1", "mia"):
-            done = chatexports(
-                folder, "finetune", "talks.jsonl", "--ai", name, "--data-dir", "data",
-                "--base", str(tiny_base)
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
+        done = chatexports(
+            folder, "finetune", "talks.jsonl", "--ai", "mia", "--data-dir", "data",
+            "--base", str(tiny_base)
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
         yield folder
 
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Evaluation:
     done = chatexports(
-        folder, "evaluate", "mia", "--wrong-person", "friend p1", "--data-dir",
-        "data", "--turns", "24", "--json", "-o", "page.html"
+        folder, "evaluate", "mia", "--data-dir", "data", "--turns", "24", "--json",
+        "-o", "page.html"
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Evaluation.model_validate(json.loads(done.stdout))
@@ -49,9 +48,9 @@ def test_training_lowers_held_out_loss(found: Evaluation) -> None:
 
 def test_models_and_person_are_compared(found: Evaluation) -> None:
     kinds = [figures.kind for figures in found.figures]
-    assert kinds == ["tuned", "few_shot", "base", "wrong_person", "person"]
+    assert kinds == ["tuned", "few_shot", "base", "person"]
     # The names of models in the results omit the person's name.
     names = [str(figures.model) for figures in found.figures]
     models = [name for name in names if "ft:" in name]
-    assert len(models) == 2
-    assert all(name.startswith("ft:tiny:local:\u2026:") for name in models)
+    assert len(models) == 1
+    assert models[0].startswith("ft:tiny:local:\u2026:")

@@ -98,7 +98,7 @@ def test_killed_training_ends_like_an_uninterrupted_one(
     killed, whole = (_steps(workspace, job) for job in jobs)
     assert [step["step"] for step in killed] == [*range(1, _STEPS + 1)]
     assert killed == whole
-    first, second = (workspace.jobs.model_folder(job.id) / _WEIGHTS for job in jobs)
+    first, second = (workspace.model_folder(job.id) / _WEIGHTS for job in jobs)
     assert first.read_bytes() == second.read_bytes()
 
 

@@ -12,12 +12,10 @@ import pytest
 
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server import LocalServer
-from langchain_chatexports.local_server import server as server_module
 from tests.integration_tests.local_server.conftest import (
     WITHOUT_END_TOKENS,
     open_client,
 )
-from tests.unit_tests.builders.waiting import wait_until
 
 _HELLO: Any = [{"role": "user", "content": "Are you ready?"}]
 
@@ -49,19 +47,6 @@ def test_taken_port_is_an_error(tiny_file: Any, data_dir: Any) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(LocalServerError, match=str(port)):
             LocalServer(tiny_file, data_dir=data_dir, port=port).start()
-
-
-def test_startup_timeout_leaves_no_process(
-    tiny_file: Any, data_dir: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    earlier = set(psutil.Process().children(recursive=True))  # Of other tests.
-    monkeypatch.setattr(server_module, "_STARTUP_SECONDS", 0.001)
-    server = LocalServer(tiny_file, data_dir=data_dir)
-    with pytest.raises(LocalServerError, match=r"within 0\.001 seconds"):
-        server.start()
-    assert not server.is_running
-    # What reads the base ends by itself.
-    wait_until(lambda: earlier.issuperset(psutil.Process().children(recursive=True)))
 
 
 def test_process_arguments_have_no_secrets(tiny_server: Any) -> None:

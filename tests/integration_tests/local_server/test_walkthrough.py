@@ -114,7 +114,6 @@ def test_all_commands_work_in_sequence(
     left = [path for path in data_dir.rglob("*") if path.is_file()]
     assert {path.name for path in left} <= {
         "chatexports.db",
-        "queue.alive",
         "queue.lock",
         "trainer.lock",
     }

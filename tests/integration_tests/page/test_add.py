@@ -7,6 +7,16 @@ from langchain_chatexports.samples import write_imessage, write_messenger
 from tests.integration_tests.page.conftest import Browsers, Command, wait
 
 _FRAME = ".drop-frame"
+# The names of controls without a ring when they have the focus.
+_RINGLESS = """
+    const all = [...document.querySelectorAll('a, button, summary, input, textarea')];
+    const shown = all.filter((e) => e.checkVisibility() && e.tabIndex >= 0);
+    return shown.filter((e) => {
+        e.focus({focusVisible: true});
+        const { outlineStyle, outlineWidth } = getComputedStyle(e);
+        return outlineStyle !== 'solid' || parseFloat(outlineWidth) < 2;
+    }).map((e) => e.outerHTML);
+"""
 
 
 def test_files_and_folders_can_be_dropped_anywhere(
@@ -110,9 +120,12 @@ def test_focus_is_visible_and_steps_are_accessible(
     for width, is_dark in ((1280, True), (390, False)):
         browser.look_as(width, 844, is_dark=is_dark)
         browser.assert_accessible()
-    outline = "return getComputedStyle(document.activeElement).outlineStyle"
     for name in ("Choose files", "Choose a folder", "Try it with sample", "Where a"):
         browser.tab_to(name)
-        assert browser.driver.execute_script(outline) == "solid"
+    assert browser.driver.execute_script(_RINGLESS) == []
     heights = [b.size["height"] for b in browser.all("button") if b.is_displayed()]
     assert min(heights) >= 44
+    for screen in ("settings", "search"):
+        browser.go(screen)
+        browser.tab_to("Skip to the content")  # The keyboard is used.
+        assert browser.driver.execute_script(_RINGLESS) == []

@@ -25,7 +25,7 @@ def _start(folder: Path, data: str = "data") -> Iterator[subprocess.Popen[str]]:
         "from langchain_chatexports.page.session import PageSession as S\n"
         "enter = S.__enter__\n"
         "def enter_with_copy(self):\n"
-        "    self.exports.new_copy('chat.txt').write_text('a private chat')\n"
+        "    self.exports.receive_file('1', 'chat.txt').write_text('a private chat')\n"
         "    return enter(self)\n"
         "S.__enter__ = enter_with_copy\n"
         "from langchain_chatexports.cli import main\n"

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from langchain_chatexports.local_server import State, Workspace
+from langchain_chatexports.page.conversation import Conversations
 from langchain_chatexports.page.people import list_people
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.samples import write_messenger
@@ -21,7 +22,7 @@ _SECONDS = 600
 async def _talk(session: PageSession) -> None:
     await session.poller.refresh()
     person = next(p for p in list_people(session.published.value) if p.model)
-    conversation = session.conversation(person)
+    conversation = Conversations(session).get(person)
     await conversation.open()
     conversation.send("Hello")
     while conversation.state.is_busy:  # noqa: ASYNC110 - it has no event

@@ -54,7 +54,7 @@ def test_models_are_deleted(
         browser.see("What still knows this person:")
         browser.assert_accessible()
         browser.click("Delete everything …")
-        browser.see("1 model, 1 set to learn from")
+        browser.see("1 model · 1 set to learn from")
         browser.click_in_dialog("Delete everything")
         browser.see("There are no models on this computer yet.")
         stored = workspace.snapshot()

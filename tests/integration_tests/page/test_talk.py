@@ -44,6 +44,13 @@ _HEAD = """
     const { height } = document.querySelector('.talk-head').getBoundingClientRect();
     return [height, name.scrollWidth <= name.clientWidth];
 """
+_MARK = """
+    const mark = document.querySelector('.talk-head .mark');
+    const head = document.querySelector('.talk-head').getBoundingClientRect();
+    const { right, bottom } = mark.getBoundingClientRect();
+    const isWhole = mark.scrollWidth <= mark.clientWidth;
+    return isWhole && right <= innerWidth && bottom <= head.bottom;
+"""
 _FOCUS = """
     const [element] = arguments, style = getComputedStyle(element);
     const label = element.nextElementSibling;  // Of a radio button.
@@ -170,6 +177,77 @@ def _open_menu(browser: Browser, text: str, *, own: bool = False) -> None:
     browser.driver.execute_script(script, bubble)
     browser.key(Keys.ENTER)
     wait(lambda: browser.all("#bubble-menu:popover-open"))
+
+
+def test_mark_is_whole_at_all_widths(echoing: Command, browsers: Browsers) -> None:
+    browser = browsers(language="de-DE")
+    browser.open(echoing.link)
+    browser.go(_TALK)
+    browser.see("auf diesem Computer geschrieben")
+    browser.write("Nachricht", f"{' '.join('abcdefghij' * 9)}\n")
+    browser.see("schreibt …")
+    for width in (390, 768, 1100, 1280):
+        browser.look_as(width, 800, is_dark=False)
+        wait(lambda: browser.driver.execute_script(_MARK), seconds=5)
+
+
+def test_both_versions_are_shown_in_wide_windows(
+    echoing: Command, browsers: Browsers
+) -> None:
+    browser = browsers()
+    browser.open(echoing.link)
+    browser.go(_TALK)
+    browser.click("Both")
+    replies = ["hello", "good <b>evening</b>"]
+    wait(lambda: _bubbles(browser, "theirs") == replies)
+    browser.assert_accessible()
+    browser.look_as(1000, 800, is_dark=False)
+    shown = [b.is_displayed() for b in browser.all(".messages .theirs .bubble")]
+    assert shown == [False, True]
+    assert not any(b.is_displayed() for b in browser.all(".switch .both"))
+    browser.assert_no_errors()
+
+
+def test_model_deleted_in_mid_answer_is_said(
+    echoing: Command, browsers: Browsers, model: Model, tmp_path: Path
+) -> None:
+    browser = browsers()
+    browser.open(echoing.link)
+    browser.go(_TALK)
+    browser.write("Message", f"{' '.join('abcdefghij' * 9)}\n")
+    browser.see("is typing …")
+    Workspace(tmp_path / "data").delete(model.name)  # In another tab.
+    browser.see("This model was deleted, and its chats with it.")
+    assert "This is a model that writes like" not in browser.text
+    assert "is typing" not in browser.text
+    assert not any(b.is_displayed() for b in browser.all(".switch"))
+    browser.assert_no_errors()
+
+
+def test_killed_in_mid_answer_nothing_is_lost(
+    tmp_path: Path, model: Model, browsers: Browsers
+) -> None:
+    del model
+    browser = browsers()
+    with opened(tmp_path, None, start=("-c", _COMMAND)) as command:
+        browser.open(command.link)
+        browser.go(_TALK)
+        browser.write("Message", f"{' '.join('abcdefghij' * 9)}\n")
+        browser.see("is typing …")
+        browser.write("Message", "half a sent")
+        (saved,) = tmp_path.rglob("talks/1.json")
+        wait(lambda: b"half a sent" in saved.read_bytes())
+        command.process.kill()
+        browser.see("The program Chat exports is not running.")
+    with opened(tmp_path, None, start=("-c", _COMMAND)) as command:
+        browser.open(command.link)
+        browser.go(_TALK)
+        browser.see("Stopped.")
+        assert _bubbles(browser, "mine")[-1].startswith("a b c d")
+        field = browser.all(".composer textarea")[0]
+        assert field.get_attribute("value") == "half a sent"
+        browser.click("Try again")
+        browser.see("is typing …")
 
 
 def test_reply_is_corrected_in_its_place(echoing: Command, browsers: Browsers) -> None:

@@ -86,7 +86,7 @@ def test_all_screens_are_accessible(
     browser.click("Another model")
     walkthrough.check("04-teach-open")
     browser.click("Teach it")
-    browser.see("Learning")
+    browser.see("learning")
     walkthrough.check("05-learning")
     browser.see("Ben Cole has learned")
     walkthrough.check("06-learned")

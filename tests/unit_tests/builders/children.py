@@ -13,8 +13,8 @@ import pytest
 from langchain_chatexports.local_server.bases import template
 from langchain_chatexports.local_server.processes import (
     ChildProcessFailedError,
-    _error_message,
     error_code,
+    error_message,
 )
 
 
@@ -23,7 +23,7 @@ def call_in_process(function: Callable[..., Any], *arguments: Any, **_: Any) -> 
     try:
         result = function(*json.loads(json.dumps(arguments)))
     except Exception as error:
-        message, code = _error_message(error), error_code(error)
+        message, code = error_message(error), error_code(error)
         raise ChildProcessFailedError(message, code) from error
     return json.loads(json.dumps(result))
 

@@ -25,7 +25,7 @@ def add_model(
 ) -> Model:
     """Add a job that succeeded, with a model that can be listed and deleted."""
     job = add_job(workspace, mark=mark, **order)
-    folder = workspace.jobs.model_folder(job.id)
+    folder = workspace.model_folder(job.id)
     folder.mkdir()
     (folder / "adapter_config.json").write_text("{}")
     (folder / "adapter_model.safetensors").write_text(f"weights of {mark}")

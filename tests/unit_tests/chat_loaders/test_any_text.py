@@ -107,12 +107,25 @@ def write_kakaotalk(folder: Path, texts: list[str]) -> Path:
     return path
 
 
+def write_kakaotalk_phone(folder: Path, texts: list[str]) -> Path:
+    lines = ["민지 님과 카카오톡 대화\r\n저장한 날짜 : 2026년 4월 25일\n\r\n"]
+    for minute, text in enumerate(texts):
+        # A record ends with CRLF, and a line in a text with LF.
+        row = text.replace("\r", "")
+        lines.append(f"2026년 4월 25일 오후 3:2{minute}, 민지 : {row}\nx\r\n")
+    path = folder / "KakaoTalkChats.txt"
+    path.write_bytes("".join(lines).encode("utf-8", "replace"))
+    return path
+
+
 def write_line(folder: Path, texts: list[str]) -> Path:
     lines = ["[LINE] Chat history with Ann", "Saved on: 2026/03/08, 22:10", ""]
     lines.append("2026/01/25(Sun)")
     for minute, text in enumerate(texts):
-        # Text of several lines is not told from other messages.
-        lines.append(f"07:5{minute}\tAnn\t{' '.join(text.split()) or '.'}")
+        # Of a text with quotation marks, the end is not certain.
+        plain = text.replace("\r", "").replace('"', "") or "."
+        row = f'"{plain}"' if "\n" in plain else plain
+        lines.append(f"07:5{minute}\tAnn\t{row}")
     path = folder / "line.txt"
     path.write_bytes("\n".join([*lines, ""]).encode("utf-8", "replace"))
     return path
@@ -167,6 +180,7 @@ WRITERS: dict[str, tuple[Any, Callable[[Path, list[str]], Path]]] = {
     "discord": (chat_loaders.DiscordChatLoader, write_discord),
     "imessage": (chat_loaders.IMessageChatLoader, write_imessage),
     "kakaotalk": (chat_loaders.KakaoTalkChatLoader, write_kakaotalk),
+    "kakaotalk phone": (chat_loaders.KakaoTalkChatLoader, write_kakaotalk_phone),
     "line": (chat_loaders.LineChatLoader, write_line),
     "mail": (chat_loaders.EmailChatLoader, write_mail),
     "messenger": (chat_loaders.FolderFacebookMessengerChatLoader, write_messenger),
@@ -201,6 +215,8 @@ PIECES = st.sampled_from(
         *(
             "2026/01/25(Sun)",
             '2026-05-24 15:03:22,"민지","',
+            "2026년 4월 25일 오후 3:25, 수아 : x",
+            "2026년 4월 25일 오후 3:25",
             "From 1@x Mon Jan 01",
             "> ",
         ),

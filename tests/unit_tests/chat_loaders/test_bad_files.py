@@ -1,5 +1,6 @@
 """A bad file is an error if given alone; among others, it is counted with a warning."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from tests.unit_tests.builders.slack import workspace
 from tests.unit_tests.builders.tables import write_lines, write_parquet
 from tests.unit_tests.builders.telegram import BO, TelegramChat
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
+from tests.unit_tests.chat_loaders.test_any_text import WRITERS
 
 
 def whatsapp(path: Path) -> None:
@@ -118,6 +120,88 @@ def test_bad_file_is_skipped(tmp_path: Path, name: str) -> None:
     with pytest.warns(UserWarning, match=pattern):
         summary = loader(tmp_path).inspect()
     assert (summary.kept, summary.skipped) == (1, {"unreadable": 1})
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_only_file_of_a_folder_is_an_error(tmp_path: Path, name: str) -> None:
+    loader, write, (_, bad), message = FORMATS[name]
+    write(tmp_path / "export" / bad)
+    damage(tmp_path / "export" / bad)
+    with pytest.raises(ExportFormatError, match=rf"{Path(bad).name} .*{message}"):
+        loader(tmp_path / "export").load()
+
+
+SIX = {
+    name: WRITERS[name]
+    for name in ("chatlab", "kakaotalk", "kakaotalk phone", "line", "mail", "skype")
+}
+SIX["sms"] = WRITERS["sms"]
+TEXTS = ["This is one.", "This is two.", "This is three."]
+
+
+@pytest.mark.filterwarnings("ignore:.*(probably cut|is missing|this machine's|1252)")
+@pytest.mark.parametrize("name", SIX)
+def test_cut_file_is_read_as_far_as_it_goes_or_refused(
+    tmp_path: Path, name: str
+) -> None:
+    loader, write = SIX[name]
+    path = write(tmp_path, TEXTS)
+    data = path.read_bytes()
+    for size in range(0, len(data), max(len(data) // 60, 1)):
+        path.write_bytes(data[:size])
+        is_read = True
+        try:
+            summary = loader(path).inspect()
+        except ExportFormatError as error:
+            is_read, message = False, str(error)
+        if is_read:
+            assert summary.found == summary.kept + sum(summary.skipped.values())
+            assert summary.kept <= len(TEXTS)
+        else:
+            assert path.name in message
+
+
+BAD_CONTENTS = {
+    "empty": b"",
+    "spaces": b" \n" * 99,
+    "zeros": bytes(5000),
+    "one long line": b"x" * 5_000_000,
+    "nested JSON": b"[" * 400_000,
+    "nested XML": b"<a>" * 400_000,
+    "JSON": b'{"messages": [{"text": "Hi"}], "users": []}',
+    "table": b"Date,Sender,Text\n2026-05-24,a,b\n",
+    "notes": b"Milk\nEggs\n",
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*is not UTF-8")
+@pytest.mark.parametrize("content", BAD_CONTENTS.values(), ids=BAD_CONTENTS)
+@pytest.mark.parametrize("name", SIX)
+def test_other_content_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    loader, write = SIX[name]
+    path = write(tmp_path, TEXTS)
+    path.write_bytes(content)
+    start = time.process_time()
+    with pytest.raises(ExportFormatError) as caught:
+        loader(path).load()
+    assert time.process_time() - start < 5
+    assert path.name in str(caught.value)
+    assert str(caught.value).count(".") > 1  # With a remedy.
+
+
+@pytest.mark.filterwarnings("ignore:.*is not UTF-8")
+@pytest.mark.parametrize("other", WRITERS)
+@pytest.mark.parametrize("name", SIX)
+def test_file_of_another_app_is_refused(tmp_path: Path, name: str, other: str) -> None:
+    loader, _ = SIX[name]
+    owner, write = WRITERS[other]
+    path = write(tmp_path, TEXTS)
+    if owner is loader or path.is_dir():
+        return
+    with pytest.raises(ExportFormatError) as caught:
+        loader(path).load()
+    assert path.name in str(caught.value)
+    assert not isinstance(open_export(path).loader, loader)
 
 
 def slack_records(folder: Path, *records: object) -> ChatExportLoader:

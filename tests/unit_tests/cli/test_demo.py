@@ -48,7 +48,7 @@ def test_demo_prints_answers_and_commands(
     data_dir = "" if folder is None else f" --data-dir {tmp_path / folder}"
     done = run("demo", *options)
     assert done.status == 0, done.err
-    assert len(trained) == 10
+    assert len(trained) == 37
     assert done.out.splitlines() == [
         "base model: I am base.",
         "Tortoise: I am tuned.",

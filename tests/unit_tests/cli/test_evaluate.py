@@ -49,7 +49,7 @@ def test_evaluation_writes_page_and_table(
     done = run("evaluate", "mia", "--turns", "30")
     assert done.status == 0, done.err
     assert (tmp_path / "evaluation.html").is_file()
-    assert "scoring: tuned model, about 60 s left in total" in done.err
+    assert "scoring: tuned model, about 60 s left" in done.err
     for shown in ("bits per byte", "told apart", "looping", "the person"):
         assert shown in done.out + done.err
     assert (arguments["model"], arguments["settings"].turns) == ("mia", 30)

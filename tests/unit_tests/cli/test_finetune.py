@@ -194,7 +194,7 @@ def test_ctrl_c_pauses_and_the_same_command_resumes(
         (["--openai", "--base", "m", "--data-dir", "d"], 2, "this machine"),
         (["--openai", "--base", "m"], 1, "Set OPENAI_API_KEY"),
         (["--base-url", "http://me:pw@h/v1", "--base", "m"], 1, "for http://h/v1"),
-        (["--time", "30"], 2, "--time must be a duration such as 45m, 6h"),
+        (["--time", "30"], 2, "--time must be a duration (45m, 6h, 2d)"),
         (["--time", "30m", "--base", "b"], 2, "not both: --time"),
         (["--limit", "8"], 1, "The limit (8) is too low"),
     ],

@@ -75,7 +75,7 @@ def test_json_has_paths(run: Run, models: list[Model]) -> None:
     assert [model["name"] for model in data["models"]] == [m.name for m in models]
     assert data["models"][0]["folder"] == str(models[0].folder)
     assert (len(data["jobs"]), len(data["files"])) == (2, 2)
-    assert data["queue"] == "none"
+    assert data["has_queue"] is False
 
 
 def test_rename_sets_and_removes_label(run: Run, workspace: Workspace) -> None:

@@ -71,7 +71,7 @@ def _names(folder: Path) -> set[str]:
 
 
 SUMMARY = (
-    "100 examples from 663 messages in 9 dialogues; skipped: 64 after the last "
+    "100 examples from 663 messages, 9 dialogues; skipped: 64 after the last "
     "answer, 29 left over at the end."
 )
 

@@ -12,7 +12,7 @@ from tests.unit_tests.cli.conftest import Run
 def test_report_writes_a_page(run: Run, tmp_path: Path, threads: Path) -> None:
     done = run("report", threads)
     assert done.status == 0, done.err
-    assert "663 messages by 10 people, 97 dialogues, 87 examples" in done.err
+    assert "663 messages, 10 people, 97 dialogues, 87 examples" in done.err
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Harry Potter" in page
     assert "Draco Malfoy" in page

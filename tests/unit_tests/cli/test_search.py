@@ -157,6 +157,12 @@ class TestIndex:
         assert again.err == ""
         assert again.out == first.out
 
+    def test_deletion_is_offered_for_the_chosen_folder(
+        self, run: Run, sample: Path, tmp_path: Path
+    ) -> None:
+        done = run("search", "race", sample, "--index-dir", tmp_path / "mine")
+        assert f"search --delete-indexes --index-dir {tmp_path / 'mine'}" in done.err
+
     def test_only_indexes_are_deleted(
         self, run: Run, sample: Path, tmp_path: Path
     ) -> None:

@@ -22,6 +22,15 @@ def test_models_and_jobs_have_sizes_and_deletions(run: Run, tmp_path: Path) -> N
     assert values["free_bytes"] > 0
 
 
+def test_a_paused_job_says_how_to_resume(run: Run, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "data")
+    job = add_job(workspace, hyperparameters={"steps": 3})
+    workspace.jobs.pause(job.id)
+    done = run("status", "--data-dir", workspace.data_dir)
+    assert f"{job.id}: paused, step 0. To resume it, run" in done.out
+    assert "chatexports serve" not in done.err
+
+
 def test_an_index_is_named_by_its_chats(run: Run, chats: Path) -> None:
     assert run("search", "race", chats).status == 0
     out = run("status").out

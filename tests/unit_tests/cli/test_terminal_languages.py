@@ -3,6 +3,7 @@
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -12,11 +13,14 @@ from langchain_chatexports.cli import _console
 from langchain_chatexports.cli._chat_prompt import TerminalChat
 from langchain_chatexports.cli.app import CATALOGS
 from langchain_chatexports.datasets.replies import EarlierReply
-from langchain_chatexports.exceptions import ChatExportError
+from langchain_chatexports.evaluation import EvaluationSettings, HeldOutData, evaluate
 from langchain_chatexports.personas.talk import Talk, Turn
+from langchain_chatexports.workflows import evaluate as workflow
 from tests.unit_tests.builders.chat_models import Recorder
 from tests.unit_tests.builders.local_jobs import count_steps, serve_locally
 from tests.unit_tests.builders.openai_server import KEY, OpenAIServer
+from tests.unit_tests.builders.voice_server import Voices, talks
+from tests.unit_tests.builders.voices import DISTINCT
 from tests.unit_tests.cli.conftest import Run
 from tests.unit_tests.cli.test_chat_prompt import CTRL_D, ENTER, pipe_input
 
@@ -94,6 +98,9 @@ def test_chat_commands_are_translated_in_80_columns(
         ("search", "race", "chat.db"),
         ("search", "--delete-indexes"),
         ("models", "--delete-everything", "--yes"),
+        ("report", "chat.db", "--ai", "Tortoise"),
+        ("prepare", "chat.db", "--ai", "Tortoise", "-o", "set.jsonl"),
+        ("prepare", "chat.db", "--ai", "Tortoise", "--split", "-o", "set"),
     ],
     ids=" ".join,
 )
@@ -101,11 +108,12 @@ def test_command_is_translated(
     run: Run, chats: Path, arguments: tuple[str, ...]
 ) -> None:
     assert chats.exists()
-    data = () if arguments[0] == "search" else ("--data-dir", "data")
+    has_data = arguments[0] in {"status", "models"}
+    data = ("--data-dir", "data") if has_data else ()
     done = run(*arguments, *data)
     assert done.status == 0, done.err
     assert done.err or done.out
-    assert not find_english(re.sub(r"\S*/\S*", "", done.err))
+    assert not find_english(re.sub(r"\S*/\S*|chatexports \S+", "", done.err))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +147,47 @@ def test_error_is_translated(
     assert not find_english(words), words
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search",),
+        ("search", "chat.db", "race"),
+        ("inspect", "chat.db", "--since", "yesterday"),
+        ("inspect", "chat.db", "--since", "2024-02-01", "--until", "2024-01-01"),
+        ("finetune", "chat.db", "--time", "soon"),
+        ("prepare", "chat.db", "-o", "chat.db"),
+    ],
+    ids=" ".join,
+)
+def test_usage_error_is_translated(
+    run: Run, chats: Path, arguments: tuple[str, ...]
+) -> None:
+    assert chats.exists()
+    done = run(*arguments)
+    assert done.status == 2, done.err
+    _usage, options, error = done.err.strip().split("\n")
+    shown = re.sub(r"chatexports.*|\S*[./]\S*|--\w+", "", f"{options} {error}")
+    assert not find_english(shown), shown
+
+
+def test_evaluation_is_translated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate_voices(_model: str | None = None, **options: Any) -> Any:
+        options["on_event"](workflow.StageEvent("scoring: tuned model", 1, 9, 60.0))
+        return evaluate(
+            HeldOutData(talks(40, 1), talks(24, 2)),
+            Voices(base=DISTINCT[1], tuned=DISTINCT[0]),
+            tuned="tuned",
+            base="base",
+            settings=EvaluationSettings(30, 24, rounds=5),
+        )
+
+    monkeypatch.setattr(workflow, "evaluate_model", evaluate_voices)
+    done = run("evaluate", "-o", "page.html")
+    assert done.status == 0, done.err
+    assert not find_english(done.err + done.out), done.err + done.out
+    assert "told apart" in Path("page.html").read_text("utf-8").lower()
+
+
 def test_json_is_english(run: Run) -> None:
     done = run("status", "--data-dir", "data", "--json")
     assert "converted bases" in done.out
@@ -152,8 +201,7 @@ def test_yes_and_no_are_understood(
     answers = iter(["?", yes[language], "n", "y", ""])
     monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
     monkeypatch.setattr(_console, "stdin_is_terminal", lambda: True)
-    refusal = ChatExportError("Refused.")
-    said = [_console.confirm("?", yes=False, refusal=refusal) for _ in range(4)]
+    said = [_console.confirm("?", yes=False, refusal="Refused.") for _ in range(4)]
     assert said == [True, False, True, False]
 
 

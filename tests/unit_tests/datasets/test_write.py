@@ -193,7 +193,7 @@ def test_summary_is_one_sentence(tmp_path: Path) -> None:
         tmp_path, "openai", files, tmp_path, tmp_path, examples, answers, stages
     )
     assert written.summary(dialogues=312) == (
-        "1,609 examples (train.jsonl 4, test.jsonl 1) from 12,345 messages in 312 "
+        "1,609 examples (train.jsonl 4, test.jsonl 1) from 12,345 messages, 312 "
         "dialogues; skipped: 2,000 sent as a reaction, 300 media without text, "
         "15 by bots and apps, 14 spam, 11 never sent, 1 for other reasons, "
         "1 answer without a user message before."

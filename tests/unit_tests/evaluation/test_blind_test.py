@@ -95,7 +95,7 @@ def test_result_follows_last_pair() -> None:
         test.guess(0)
     assert test.pair is None
     assert test.result == blind_result(test.guesses)
-    assert str(test.result).startswith(
+    assert test.result.describe().startswith(
         "2 of 3 correct (1.5 expected by chance): you could"
     )
     test.guess(0)

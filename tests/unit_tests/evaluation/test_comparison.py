@@ -8,6 +8,7 @@ import pytest
 from langchain_chatexports.evaluation import Evaluation, EvaluationSettings, HeldOutData
 from langchain_chatexports.evaluation.blind_test import BlindGuess, blind_result
 from langchain_chatexports.evaluation.comparison import create_blind_pairs
+from langchain_chatexports.evaluation.detector import MIN_DIALOGUES
 from langchain_chatexports.exceptions import TrainingDataError
 from tests.unit_tests.builders.voice_server import Voices, evaluate_voices, talks
 from tests.unit_tests.builders.voices import DISTINCT
@@ -69,7 +70,10 @@ def test_evaluation_is_reproducible(found: Any) -> None:
 def test_few_conversations_have_no_detector() -> None:
     result = run(data=HeldOutData(DATA.training, DATA.held_out[:5]))
     assert all(figures.told_apart is None for figures in result.figures)
-    assert "there are only 5" in result.reasons["told_apart"]
+    assert (
+        result.reasons["told_apart"]
+        == f"fewer than {MIN_DIALOGUES} dialogues are held out"
+    )
 
 
 def test_few_earlier_replies_give_no_ceiling() -> None:

@@ -6,7 +6,6 @@ from langchain_chatexports.evaluation import (
     Evaluation,
     EvaluationSettings,
     HeldOutData,
-    WrongPerson,
 )
 from langchain_chatexports.evaluation.contestants import PLAIN_PROMPT
 from langchain_chatexports.evaluation.dialogues import (
@@ -22,17 +21,16 @@ from tests.unit_tests.builders.voices import DISTINCT
 Prompts = dict[str, list[list[Message]]]
 
 
-def run(wrong_person: WrongPerson | None = None) -> tuple[Evaluation, Prompts]:
+def run() -> tuple[Evaluation, Prompts]:
     """Evaluate, and return each model's prompts."""
     training, held_out = (
         [replace(one, system="You are Mia. You chat with Ben.") for one in talks(20, n)]
         for n in (1, 2)
     )
-    server = Voices(tuned=DISTINCT[0], base=DISTINCT[1], ben=DISTINCT[1])
+    server = Voices(tuned=DISTINCT[0], base=DISTINCT[1])
     found = evaluate_voices(
         server,
         HeldOutData(training, held_out),
-        wrong_person=wrong_person,
         settings=EvaluationSettings(20, 10, rounds=2),
     )
     prompts: Prompts = {}
@@ -61,18 +59,6 @@ def test_tuned_model_gets_prompt_of_its_examples() -> None:
     for messages in prompts["tuned"]:
         assert messages[0]["content"] == "You are Mia. You chat with Ben."
         assert messages[-1]["role"] == "user"
-
-
-def test_prompt_of_wrong_person_swaps_names() -> None:
-    _, prompts = run(WrongPerson("ben", "Ben", "Mia"))
-    for messages in prompts["ben"]:
-        assert messages[0]["content"] == "You are Ben. You chat with Mia."
-
-
-def test_whole_names_are_swapped() -> None:
-    other = WrongPerson("m", "Ann", "Ann Lee")
-    assert other.swap_names("You are Ann Lee, not Ann.") == "You are Ann, not Ann Lee."
-    assert WrongPerson("m", "Ann").swap_names("You are Mia.") == "You are Mia."
 
 
 def test_index_has_replies_to_others() -> None:

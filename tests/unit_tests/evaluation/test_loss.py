@@ -8,7 +8,7 @@ from langchain_chatexports.evaluation.loss import compare_losses
 from langchain_chatexports.evaluation.model_server import ScoredReply
 
 
-def turn(nll: float, end: float | None = 1.0, size: int = 9) -> ScoredReply:
+def turn(nll: float, end: float = 1.0, size: int = 9) -> ScoredReply:
     return ScoredReply(0, nll, end, size, size)
 
 
@@ -24,10 +24,6 @@ def bits_per_byte(turns: list[ScoredReply]) -> float:
 def test_end_counts_as_one_byte() -> None:
     turns = [turn(math.log(2) * 12, math.log(2) * 8), turn(0, 0, 9)]
     assert bits_per_byte(turns) == pytest.approx(20 / 20)
-
-
-def test_missing_end_token_is_not_counted() -> None:
-    assert bits_per_byte([turn(math.log(2) * 9, None)]) == pytest.approx(1)
 
 
 def test_differences_are_paired() -> None:

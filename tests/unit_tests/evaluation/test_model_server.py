@@ -55,9 +55,9 @@ def test_reply_is_read(
 
 
 def test_scores_are_read() -> None:
-    turn = {"index": 1, "nll": 2.5, "end_nll": None, "tokens": 3, "size_bytes": 2}
+    turn = {"index": 1, "nll": 2.5, "end_nll": 0.5, "tokens": 3, "size_bytes": 2}
     scored = server({"turns": [turn]}).score("m", CHAT)
-    assert scored == [ScoredReply(1, 2.5, None, 2, 3)]
+    assert scored == [ScoredReply(1, 2.5, 0.5, 2, 3)]
 
 
 def test_too_long_prompt_has_its_own_error() -> None:

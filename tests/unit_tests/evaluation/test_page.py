@@ -11,7 +11,6 @@ from langchain_chatexports.evaluation import (
     Evaluation,
     EvaluationSettings,
     HeldOutData,
-    WrongPerson,
     write_evaluation_page,
 )
 from langchain_chatexports.evaluation.blind_test import BlindGuess, blind_result
@@ -29,9 +28,8 @@ DATA = HeldOutData(talks(40, 1), talks(24, 2))
 def run(conversations: int = 24) -> Evaluation:
     guesses = [BlindGuess(n < 23, n) for n in range(40)]
     return evaluate_voices(
-        Voices(base=DISTINCT[1], tuned=DISTINCT[0], ben=DISTINCT[2]),
+        Voices(base=DISTINCT[1], tuned=DISTINCT[0]),
         HeldOutData(DATA.training, DATA.held_out[:conversations]),
-        wrong_person=WrongPerson("ben"),
         settings=EvaluationSettings(60, 24, rounds=20),
         blind=lambda _: blind_result(guesses),
     )
@@ -50,7 +48,7 @@ def page(found: Evaluation) -> str:
 def test_page_has_the_whole_table(found: Evaluation, page: str) -> None:
     rows = build_table(found, with_intervals=True)
     models = ("tuned model", "base with examples", "base model")
-    assert rows[0] == ("", "the person", *models, "another person's model")
+    assert rows[0] == ("", "the person", *models)
     for row in rows:
         for cell in row:
             assert cell in unescape(page)
@@ -62,7 +60,7 @@ def test_terminal_table_fits_80_columns(found: Evaluation) -> None:
 
 
 def test_page_begins_with_headline(found: Evaluation, page: str) -> None:
-    text = summarize_evaluation(found)
+    text = " ".join(summarize_evaluation(found))
     assert text.startswith(
         "23 of 40 correct (20 expected by chance): you could not tell"
     )
@@ -70,7 +68,6 @@ def test_page_begins_with_headline(found: Evaluation, page: str) -> None:
         r"reply in \d+ of 100 pairs \(50 would be chance\): it could", text
     )
     assert "more like the person than the base model with examples to imitate" in text
-    assert "more like the person than another person's model" in text
     assert not re.search(r"bits|loss|interval|\bp\b", text)
     visible = page.partition("<details>")[0].partition("<main>")[2]
     assert "23 of 40 correct" in visible
@@ -84,7 +81,7 @@ def test_page_has_charts_and_blind_test(page: str) -> None:
 
 def test_missing_measure_is_explained() -> None:
     result = run(conversations=5)
-    assert "The detector was not" in summarize_evaluation(result)
+    assert "The detector was not" in " ".join(summarize_evaluation(result))
     assert render_evaluation_page(result).count("<svg") == 1
 
 

@@ -76,7 +76,7 @@ def test_fitting_replies_belong_to_their_messages() -> None:
         assert figures.matched is not None
         assert figures.matched.value == pytest.approx(1.0)
     sentence = "replies, 100 of 100 can be told to belong to their message, of eight"
-    assert sentence in summarize_evaluation(found)
+    assert sentence in " ".join(summarize_evaluation(found))
 
 
 def test_shuffled_replies_do_not() -> None:
@@ -117,7 +117,7 @@ def test_chat_in_which_real_replies_fit_nothing_is_not_used() -> None:
     assert tuned.matched is None
     assert "could as well belong" in found.reasons["matched"]
     sentence = "about their messages was not measured: the person's own"
-    assert sentence in summarize_evaluation(found)
+    assert sentence in " ".join(summarize_evaluation(found))
     assert sentence in unescape(render_evaluation_page(found))
 
 

@@ -41,7 +41,7 @@ def rosa(tmp_path: Path) -> Model:
     metadata = {"langchain_chatexports_person": "Rosa"}
     model = add_model(workspace, base=BASE, base_model=BASE, metadata=metadata)
     # Without examples, the length of replies has no limit.
-    workspace.files.path(workspace.jobs.get(model.job_id).training_file).unlink()
+    workspace.file_path(workspace.jobs.get(model.job_id).training_file).unlink()
     return model
 
 
@@ -57,14 +57,16 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PageSes
 
 
 @pytest.fixture
-def german(session: PageSession, monkeypatch: pytest.MonkeyPatch) -> PageSession:
+def german(
+    session: PageSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PageSession:
     """A session with a German chat, on a machine without a model."""
     chat = WhatsAppChat.ios()
     for number in range(20):
         chat.says("Jonas", f"Wie geht es dir heute, {number}?")
         chat.says("Mama", f"Mir geht es auch noch nicht gut, {number}.")
     monkeypatch.setattr(base_module, "machine_memory", lambda: 24 * 10**9)
-    session.exports.add([chat.to_file(session.exports.new_copy("_chat.txt"))])
+    session.exports.add([chat.to_file(tmp_path / "_chat.txt")])
     session.exports.join(60)
     return session
 

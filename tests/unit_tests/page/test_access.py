@@ -38,7 +38,7 @@ class _Visit:
 
     @property
     def cookie(self) -> str:
-        return f"other=1; chatexports={self.links.cookie}"
+        return f"other=1; {self.links.cookie_name}={self.links.cookie}"
 
     async def __call__(
         self,

@@ -1,11 +1,14 @@
 """The screen on which chats are added."""
 
+import errno
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from nicegui.testing import User
 
+from langchain_chatexports.page import session as session_module
 from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
 from tests.unit_tests.builders.whatsapp import WhatsAppChat
@@ -90,3 +93,15 @@ async def test_steps_of_an_app_are_built_when_they_are_opened(user: User) -> Non
     await user.should_not_see("Export Chat")
     user.find(marker="WhatsApp on an iPhone").trigger("toggle")
     await user.should_see("Export Chat")
+
+
+async def test_full_disk_is_said_of_the_sample(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(_folder: Path) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(session_module, "write_messenger", write)
+    await user.open("/add")
+    user.find("Try it with sample chats").click()
+    await user.should_see("The disk is full or almost full", retries=20)

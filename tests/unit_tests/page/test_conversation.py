@@ -17,7 +17,7 @@ from langchain_chatexports.local_server import (
 )
 from langchain_chatexports.page import conversation as conversation_module
 from langchain_chatexports.page import speakers
-from langchain_chatexports.page.conversation import Conversation
+from langchain_chatexports.page.conversation import Conversation, Conversations
 from langchain_chatexports.page.people import find_person, list_people, person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.speakers import SpeakerLoader
@@ -42,7 +42,7 @@ async def open_talk(session: PageSession, name: str) -> Conversation:
     await session.poller.refresh()
     person = find_person(session.published.value, person_key(name))
     assert person is not None
-    conversation = session.conversation(person)
+    conversation = Conversations(session).get(person)
     await conversation.open()
     return conversation
 
@@ -119,6 +119,21 @@ async def test_stop_works_at_once(
     assert texts(talk)[-1] == ("model", "hello you")
 
 
+async def test_message_that_was_read_stays_so(
+    rosa: Model, session: PageSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del rosa
+    monkeypatch.setattr(SlowServer, "seconds_per_word", 1.0)
+    talk = await open_talk(session, "Rosa")
+    talk.send("one two three four five six")
+    await until(lambda: talk.state.phase == "typing")
+    talk.stop()
+    assert is_read(talk)
+    talk.send("and seven")
+    assert not is_read(talk)
+    talk.stop()
+
+
 async def test_failed_reply_is_tried_again(
     rosa: Model, session: PageSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,12 +192,35 @@ async def test_switch_shows_the_base_without_training(
         ("me", "first"),
         ("note", ""),
         ("me", "second\nand more"),
-        ("model", "second"),
-        ("model", "and more"),
+        ("base", "second"),
+        ("base", "and more"),
     ]
     talk.set_version("after")
     assert texts(talk)[1] == ("model", "first")
     assert not talk.state.is_busy
+
+
+async def test_both_versions_are_shown_and_asked_for(
+    rosa: Model, session: PageSession
+) -> None:
+    model_talks(rosa).save("1", [Turn("first", "yes"), Turn("second", "no")])
+    talk = await open_talk(session, "Rosa")
+    talk.set_version("both")
+    assert talk.state.is_unanswered
+    await answered(talk)
+    assert [m.author for m in talk.state.messages] == [
+        *("me", "note", "model"),
+        *("me", "base", "model"),
+    ]
+    talk.send("third")
+    await answered(talk)
+    last = ("me", "third"), ("base", "third"), ("model", "third")
+    assert texts(talk)[-3:] == [*last]
+    assert "Rosa · before training: third" in talk.export()
+    talk.answer_again()  # The base is not asked again.
+    assert [m.author for m in talk.state.messages][-2:] == ["me", "base"]
+    await answered(talk)
+    assert not talk.state.is_unanswered
 
 
 async def test_talks_of_a_person_are_kept_and_opened_again(
@@ -191,17 +229,13 @@ async def test_talks_of_a_person_are_kept_and_opened_again(
     talk = await open_talk(session, "Rosa")
     talk.send("first")
     await answered(talk)
-    first = talk.state.talk_id
-    await talk.start_new()
+    await talk.open_talk()
     talk.send("second")
     talk.set_draft("not sent")
     await answered(talk)
     await session.poller.refresh()
-    assert [(t.first, t.last) for t in talk.kept_talks()] == [
-        ("second", "second"),
-        ("first", "first"),
-    ]
-    await talk.open_talk(first)
+    assert [t.lines for t in talk.kept_talks()] == [["second"] * 2, ["first"] * 2]
+    await talk.open_talk(talk.kept_talks()[1])
     assert texts(talk)[0] == ("me", "first")
     talk.set_kept(is_kept=False)
     await until(lambda: len(model_talks(rosa).list()) == 1)
@@ -221,7 +255,7 @@ async def test_message_of_a_closed_talk_deletes_nothing_of_another(
     model_talks(rosa).save("1", [Turn("first", "yes"), Turn("second", "no")])
     talk = await open_talk(session, "Rosa")
     number = talk.state.messages[0].turn
-    await talk.start_new()  # In another tab.
+    await talk.open_talk()  # In another tab.
     talk.send("third")
     await answered(talk)
     talk.delete_from(number)
@@ -246,7 +280,7 @@ async def test_slow_disk_loses_and_revives_no_talk(
     for draft in ("o", "one"):
         talk.set_draft(draft)
         await asyncio.sleep(0.05)
-    await talk.start_new()
+    await talk.open_talk()
     assert drafts() == ["one"]
     talk.set_draft("two")
     await asyncio.sleep(0.05)
@@ -331,7 +365,7 @@ async def test_only_what_fits_the_language_is_offered(
     talk.download()
     await until(lambda: len(talk.state.messages) == 2)
     assert talk.state.offer is None
-    assert downloads == [offer.choice.base.id] * 2
+    assert downloads == [offer.base.id] * 2
     assert "Hallo Mama" in texts(talk)[-1][1]
 
 
@@ -379,7 +413,7 @@ async def test_talk_without_training_outlives_its_export(
     del monkeypatch
 
 
-async def test_talk_goes_on_with_the_model_that_was_trained(
+async def test_talk_before_training_goes_on_with_the_model(
     rosa: Model, session: PageSession
 ) -> None:
     people = session.stored.people_talks
@@ -388,9 +422,14 @@ async def test_talk_goes_on_with_the_model_that_was_trained(
     assert texts(talk) == [("me", "before"), ("model", "yes")]
     talk.send("after")
     await answered(talk)
-    assert people.list() == []
+    # It is not deleted with the model.
+    (saved,) = people.list()
+    assert [turn.answer for turn in saved.turns] == ["yes", "after"]
+    await talk.open_talk()
+    talk.send("new")
+    await answered(talk)
     (saved,) = model_talks(rosa).list()
-    assert [turn.line for turn in saved.turns] == ["before", "after"]
+    assert [turn.line for turn in saved.turns] == ["new"]
 
 
 async def test_time_of_answers_is_said_once_measured(
@@ -425,6 +464,7 @@ async def test_a_person_is_loaded_once(
 ) -> None:
     """A second load would take the speaker away from who waited for the first."""
     loads = []
+    del rosa
 
     def load(*arguments: Any, **options: Any) -> Speaker:
         loads.append(arguments)
@@ -434,8 +474,7 @@ async def test_a_person_is_loaded_once(
     await session.poller.refresh()
     (person,) = list_people(session.published.value)
     loader = SpeakerLoader(session)
-    found = await asyncio.gather(*(loader.load(person, rosa) for _ in range(3)))
-    loader.close()
+    found = await asyncio.gather(*(loader.load(person) for _ in range(3)))
     assert len(loads) == 1
     assert found[0].speaker is not None
     assert found == [found[0]] * 3

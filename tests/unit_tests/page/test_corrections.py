@@ -117,7 +117,7 @@ async def test_untrained_person_is_corrected(
     for number in range(20):
         chat.says("Jonas", f"How are you today, {number}?")
         chat.says("Mama", f"I am not well yet, {number}.")
-    session.exports.add([chat.to_file(session.exports.new_copy("_chat.txt"))])
+    session.exports.add([chat.to_file(tmp_path / "_chat.txt")])
     session.exports.join(30)
     session.base = BASE
     talk = await open_talk(session, "Mama")

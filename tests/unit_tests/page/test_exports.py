@@ -42,7 +42,7 @@ def _drop(exports: ExportList, path: Path, batch: str = "1") -> None:
         target = exports.receive_file(batch, str(file.relative_to(path.parent)))
         assert target is not None
         shutil.copy(file, target)
-    exports.end_upload(batch, path.name)
+    exports.end_upload(batch, path.name, is_complete=True)
     exports.join(_SECONDS)
 
 
@@ -77,7 +77,7 @@ def test_bad_file_does_not_affect_others(exports: ExportList, tmp_path: Path) ->
         ("nowhere", "failed"),
     ]
     assert "This does not look like a chat" in str(exports.cards[0].work.error)
-    assert "No file or folder exists at" in str(exports.cards[2].work.error)
+    assert "There is no such file or folder" in str(exports.cards[2].work.error)
 
 
 def test_truncated_file_is_reported_as_damaged(
@@ -196,13 +196,13 @@ def test_failed_or_canceled_upload_leaves_no_copy(
     exports.remove(exports.cards[-1].id)
     assert exports.receive_file("2", "half.zip") is None
     assert not exports.count_bytes("2", 1)
-    exports.end_upload("2", "half.zip")
+    exports.end_upload("2", "half.zip", is_complete=True)
     assert not _copies(exports)
     assert _states(exports) == [("notes.txt", "failed")]
 
 
 def test_folder_of_photos_is_said(exports: ExportList) -> None:
-    exports.end_upload("1", "Holidays")
+    exports.end_upload("1", "Holidays", is_complete=True)
     assert _states(exports) == [("Holidays", "failed")]
     assert "only photos and videos" in str(exports.cards[0].work.error)
 
@@ -212,10 +212,21 @@ def test_aborted_upload_is_said(exports: ExportList) -> None:
     assert exports.count_bytes("1", 2)
     (card,) = exports.cards
     assert (card.state, card.copied_bytes) == ("copying", 2)
-    exports.abort_upload("1")
+    exports.end_upload("1", "", is_complete=False)
     (card,) = exports.cards
     assert card.state == "failed"
     assert "The file was not copied completely" in str(card.work.error)
+
+
+def test_full_disk_during_an_upload_is_said_once(exports: ExportList) -> None:
+    assert exports.receive_file("1", "large.zip")
+    exports.fail_upload("1", OSError(errno.ENOSPC, "No space left on device"))
+    assert not exports.count_bytes("1", 1)
+    assert exports.receive_file("1", "more.zip") is None
+    exports.end_upload("1", "large.zip", is_complete=True)
+    (card,) = exports.cards
+    assert "The disk is full or almost full" in str(card.work.error)
+    assert not _copies(exports)
 
 
 def test_card_lists_skipped_files(
@@ -271,9 +282,10 @@ def test_chat_from_two_phones_is_found(exports: ExportList, tmp_path: Path) -> N
 def test_dropped_file_stays_in_its_folder(
     exports: ExportList, name: str, kept: str
 ) -> None:
-    copy = exports.new_copy(name)
-    assert copy.name == kept
-    assert copy.parent != exports.new_copy(name).parent
+    copies = [exports.receive_file(batch, name) for batch in ("1", "2")]
+    assert [copy and copy.name for copy in copies] == [kept, kept]
+    assert len({copy and copy.parent for copy in copies}) == len(copies)
+    assert all(copy and copy.is_relative_to(exports._folder) for copy in copies)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +302,9 @@ def test_typed_path_is_never_deleted(exports: ExportList, tmp_path: Path) -> Non
     mine = tmp_path / "Documents" / "notes.txt"
     mine.parent.mkdir()
     mine.write_text("no chat")
-    copies = exports.new_copy("a.zip").parent
+    target = exports.receive_file("1", "a.zip")
+    assert target is not None
+    copies = target.parent
     up = copies.joinpath(*[".."] * (len(copies.parts) - 1))
     linked = copies / "linked"
     linked.symlink_to(mine.parent)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from nicegui import ui
 from nicegui.testing import User
 
 from langchain_chatexports.local_server import Model
-from langchain_chatexports.page.elements import KeyedList, ask, button
+from langchain_chatexports.page.elements import Element, KeyedList, ask, button
+from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.page.snapshot import Poller, Published, Snapshot
+from tests.unit_tests.builders.whatsapp import WhatsAppChat
 from tests.unit_tests.builders.workspaces import add_job
 
 pytestmark = pytest.mark.asyncio
@@ -79,6 +82,10 @@ async def test_persons_of_exports_and_models_are_listed(
     await user.should_see("Draco Malfoy")
     add_job(session.workspace, mark="b", metadata={_PERSON: "Tim"})
     await user.should_see("Tim", retries=50)
+    # Nobody answers for Tim yet, so the row leads to how far the training is.
+    links = {e.props.get("href") for e in user.find(kind=Element).elements}
+    assert f"/teach/{person_key('Tim')}" in links
+    assert f"/talk/{person_key('Rosa')}" in links
 
 
 async def test_dialog_asks_before_a_deletion(user: User) -> None:
@@ -101,3 +108,21 @@ async def test_dialog_asks_before_a_deletion(user: User) -> None:
     user.find(marker="delete").click()
     user.find(marker="ask").trigger("close", "")
     assert deleted == [True]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # A chat has no time zone.
+async def test_everyone_in_the_chats_can_be_reached(
+    user: User, session: PageSession, tmp_path: Path
+) -> None:
+    chat = WhatsAppChat.android()
+    for number in range(20):
+        for _ in range(20 - number):
+            chat.says(f"Cousin {number}", "Hello everyone!")
+    session.exports.add([chat.to_file(tmp_path / "WhatsApp Chat with Family.txt")])
+    session.exports.join(60)
+    await user.open("/settings")
+    await user.should_see("and 8 more")
+    await user.should_not_see("Cousin 19")
+    user.find("and 8 more").click()
+    await user.should_see("Cousin 19")
+    await user.should_not_see("and 8 more")

@@ -10,9 +10,9 @@ from nicegui.testing import User
 
 from langchain_chatexports.local_server import Model, NoConnectionError
 from langchain_chatexports.page import conversation
-from langchain_chatexports.page.bubbles import cited_text, is_emoji, to_rows
-from langchain_chatexports.page.messages import Message
-from langchain_chatexports.page.people import list_people, person_key
+from langchain_chatexports.page.bubbles import cited_text, is_emoji, put_field
+from langchain_chatexports.page.messages import to_messages
+from langchain_chatexports.page.people import person_key
 from langchain_chatexports.page.session import PageSession
 from langchain_chatexports.personas.talk import Turn
 from langchain_chatexports.workflows.saved_talks import TalkFolder, model_talks
@@ -26,22 +26,14 @@ def test_days_and_groups() -> None:
     now = datetime.now().astimezone().replace(hour=12)
     times = [now - timedelta(days=1), now, now + timedelta(minutes=1)]
     times.append(now + timedelta(minutes=20))
-    messages = [
-        Message(f"{n}", n, "text", "me", when.timestamp())
-        for n, when in enumerate(times)
+    sent = [time.timestamp() for time in times]
+    turn = Turn("\n\n".join("abcde"), sent=sent)
+    messages = [*to_messages({1: turn}, "after")]
+    assert [(m.is_new_day, m.is_later) for m in messages] == [
+        *((True, True), (True, True)),
+        *((False, False), (False, True), (False, False)),
     ]
-    rows = to_rows([*messages, Message("5", 5, "text", "me")])
-    labels = [(row.label, row.is_later) for row in rows]
-    assert labels == [
-        ("Yesterday", False),
-        ("", True),
-        ("Today", False),
-        ("", True),
-        ("", False),
-        ("", True),
-        ("", False),
-    ]
-    assert len({row.key for row in rows}) == len(rows)
+    assert len({message.key for message in messages}) == len(messages)
 
 
 @pytest.mark.parametrize(
@@ -53,15 +45,10 @@ def test_few_emoji_are_large(text: str, *, is_large: bool) -> None:
 
 
 def test_field_replaces_all_messages_of_a_side() -> None:
-    messages = [
-        Message("1", 1, "hello", "me"),
-        Message("2", 1, "hi", "model"),
-        Message("3", 1, "it is you", "model"),
-        Message("4", 2, "yes", "me"),
-    ]
-    rows = to_rows(messages, (1, "model"))
-    edited = [row.message.text for row in rows if row.is_edited and row.message]
-    assert (len(rows), edited) == (3, ["hi"])
+    turns = {1: Turn("hello", "hi\n\nit is you"), 2: Turn("yes")}
+    messages = to_messages(turns, "after")
+    shown = [(m.text, m.is_edited) for m in put_field(messages, (1, "model"))]
+    assert shown == [("hello", False), ("hi", True), ("yes", False)]
 
 
 def test_remembered_line_has_a_readable_date() -> None:
@@ -132,21 +119,17 @@ async def test_bubble_menu_edits_and_deletes(rosa: Model, user: User) -> None:
 
 
 @pytest.mark.asyncio
-async def test_earlier_chat_is_opened(
-    rosa: Model, user: User, session: PageSession
-) -> None:
-    model_talks(rosa).save("1", [Turn("old times", "yes")])
+async def test_earlier_chat_is_opened(rosa: Model, user: User) -> None:
+    model_talks(rosa).save("1", [Turn("old times", "how good")])
     await asyncio.sleep(0.02)
     model_talks(rosa).save("2", [Turn("new times", "yes")])
     await user.open(_TALK)
     await user.should_see("new times")
+    await user.should_not_see("how good")
     user.find("Earlier chats").click()
     await user.should_see("1 answer")
     user.find(marker="talk-1").click()
-    (person,) = list_people(session.published.value)
-    talk = session.conversation(person)
-    await until(lambda: talk.state.talk_id == "1")
-    assert talk.state.messages[0].text == "old times"
+    await user.should_see("how good", retries=50)
 
 
 @pytest.mark.asyncio

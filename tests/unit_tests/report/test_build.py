@@ -1,6 +1,5 @@
 """The figures of a report, compared with independent computations."""
 
-import math
 import tracemalloc
 from collections import Counter
 from datetime import datetime
@@ -125,24 +124,16 @@ def test_messages_are_counted_by_month(
     )
 
 
-def test_pauses_are_counted_by_length(
+def test_chats_are_split_into_dialogues(
     report: ExportReport, messages: list[Row], loader: ExportLoader
 ) -> None:
-    pauses, gaps = [], []
+    gaps = []
     for _, thread in groupby(messages, key=lambda row: row[0]):
         times = [time for *_, time in thread if time is not None]
-        own = [after - before for before, after in pairwise(times)]
-        pauses += own
-        gaps.append(automatic_gap(own))
-    figures = report.pauses
-    assert figures.pauses == len(pauses)
-    for interval in figures.bins:
-        below = math.inf if interval.below is None else interval.below
-        count = sum(interval.least <= pause < below for pause in pauses)
-        assert interval.count == count
-    assert sum(interval.count for interval in figures.bins) == len(pauses)
+        gaps.append(automatic_gap([b - a for a, b in pairwise(times)]))
+    figures = report.dialogues
     assert (figures.shortest_gap, figures.longest_gap) == (min(gaps), max(gaps))
-    assert figures.dialogues == len(SplitSessions().invoke(loader))
+    assert figures.count == len(SplitSessions().invoke(loader))
 
 
 def _windows(loader: ExportLoader) -> TransformedChatLoader:
@@ -172,8 +163,8 @@ def test_several_exports_add_up(loader: ExportLoader) -> None:
     reports: Any = map(build_report, sources)
     both, one, two = reports
     assert both.messages == one.messages + two.messages
-    dialogues = one.pauses.dialogues + two.pauses.dialogues
-    assert both.pauses.dialogues == dialogues
+    dialogues = one.dialogues.count + two.dialogues.count
+    assert both.dialogues.count == dialogues
     assert both.examples.examples == one.examples.examples + two.examples.examples
     assert both.sources == (*one.sources, *two.sources)
 
@@ -194,7 +185,7 @@ def test_empty_export_has_figures() -> None:
     report = build_report(ExportLoader([]))
     assert report.messages == 0
     assert report.time.points == ()
-    assert report.pauses.longest_gap is None
+    assert report.dialogues.longest_gap is None
 
 
 def test_unknown_time_zone_is_refused(loader: ExportLoader) -> None:

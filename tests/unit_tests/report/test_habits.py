@@ -27,9 +27,9 @@ def test_answers_are_counted_by_turn() -> None:
     session: Any = {"messages": messages, "metadata": {"id": "1", "is_group": True}}
     report = build_report(ExportLoader([session]), ai="Ann", time_zone="UTC")
     assert " ".join(describe_habits(report)) == (
-        "Ann answers 40% of what others write in groups (10 times), after 3 min "
-        "(median), in 2.0 messages (4 answers). "
-        "Ann writes most at 20 h (of 8 messages)."
+        "Ann answers 40% of what others write in groups (10 times). "
+        "The median delay is 3 min, the mean answer 2.0 messages long (answers: 4). "
+        "Ann writes most from 20 to 21 o'clock (messages: 8)."
     )
 
 

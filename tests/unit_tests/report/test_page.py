@@ -81,14 +81,14 @@ def test_charts_have_figures_as_text(page: str, loader: ExportLoader) -> None:
     report = build_report(loader)
     for person in report.people:
         assert f'<td class="number">{person.messages:,}</td>' in page
-    assert page.count("<svg") == page.count("<summary>Figures</summary>") == 5
+    assert page.count("<svg") == page.count("<summary>Figures</summary>") == 4
 
 
 def test_page_can_show_one_message() -> None:
     page = render_report(build_report(ExportLoader([talk("Hare: once")])))
     assert "1 message by 1 person" in page
     assert "Choose a person with --ai" in page
-    assert "so chats are not split" in page
+    assert "Chats are not split into dialogues." in page
 
 
 @pytest.mark.parametrize("sessions", [[], [{"messages": []}]])

@@ -27,6 +27,9 @@ def script() -> Any:
     return module
 
 
+PIP_COMMAND = ["-m", "pip", "--disable-pip-version-check"]
+
+
 class Commands(list[list[str]]):
     """Records commands instead of running them; those of uv can fail."""
 
@@ -50,7 +53,7 @@ def _run(
 ) -> list[list[str]]:
     monkeypatch.setattr(subprocess, "run", commands)
     monkeypatch.setattr(script.shutil, "which", lambda *_, **__: uv)
-    assert script.main(["-e", ".[cli]"]) == 0
+    assert script.main(["torch", "--", "-e", ".[cli]"]) == 0
     return [command for command in commands if command[-1] == ".[cli]"]
 
 
@@ -78,5 +81,6 @@ def test_pip_installs_where_uv_cannot(
 ) -> None:
     commands = Commands(uv_code=uv_code)
     *_, command = _run(script, monkeypatch, commands, uv)
-    assert command[1:4] == ["-m", "pip", "--disable-pip-version-check"]
+    assert command[1:4] == PIP_COMMAND
     assert "--no-compile" in command
+    assert [*PIP_COMMAND, "torch"] in [[*c[1:4], c[-1]] for c in commands]

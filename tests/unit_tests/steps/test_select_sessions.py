@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from langchain_chatexports.steps import SelectSessions
 from tests.unit_tests.builders.sessions import talk
@@ -42,3 +43,9 @@ def test_dropped_session_is_counted_by_failed_condition(
     conditions: Any, reason: str
 ) -> None:
     assert SelectSessions(**conditions).skipped(DUEL) == {reason: 4}
+
+
+@pytest.mark.parametrize("names", [[["Hare"]], [1], {"Hare": 1, None: 2}])
+def test_names_are_text(names: Any) -> None:
+    with pytest.raises(ValidationError, match="valid string"):
+        SelectSessions(participants=names)

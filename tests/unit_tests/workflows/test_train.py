@@ -2,7 +2,6 @@
 
 import threading
 import time
-from contextlib import nullcontext
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +16,6 @@ from langchain_chatexports.exceptions import (
 from langchain_chatexports.local_server import (
     DiskFullError,
     Queue,
-    QueueState,
     State,
     Workspace,
 )
@@ -26,7 +24,6 @@ from langchain_chatexports.workflows.preparation import Preparation, PrepareOpti
 from langchain_chatexports.workflows.remote_training import train_remotely
 from langchain_chatexports.workflows.train import (
     create_job,
-    explain_wait,
     find_earlier_model,
     pause_job,
     train,
@@ -38,7 +35,6 @@ from langchain_chatexports.workflows.training_events import (
     MessageEvent,
     StepEvent,
     StoppedEvent,
-    TrainingProgress,
 )
 from tests.unit_tests.builders.local_jobs import count_steps
 from tests.unit_tests.builders.openai_server import OpenAIServer
@@ -151,17 +147,6 @@ def test_job_of_an_ended_process_is_taken_over(workspace: Workspace) -> None:
     assert "continues from its last save" in str(warnings[0])
 
 
-def test_suspended_owner_is_said(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events: list[Any] = []
-    monkeypatch.setattr(workspace, "queue_state", lambda: QueueState.SUSPENDED)
-    train(data(), workspace=workspace, on_event=events.append)
-    assert str(events[1]).startswith("warning: The program that runs the jobs is susp")
-    assert explain_wait(QueueState.RUNNING) is None
-    assert "No program" in str(explain_wait(QueueState.NONE))
-
-
 @pytest.mark.parametrize("verb", ["pause", "cancel", "delete"])
 def test_other_program_ends_the_wait(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, verb: str
@@ -194,7 +179,7 @@ def test_failed_training_says_how_to_resume(
         return iter(())
 
     monkeypatch.setattr(workspace.jobs, "follow", fail)
-    monkeypatch.setattr(TRAIN, "Queue", nullcontext)
+    monkeypatch.setattr(Queue, "start", lambda queue: queue)
     with pytest.raises(FineTuningFailedError) as caught:
         train(data(), workspace=workspace)
     assert caught.value.code == "disk_full"
@@ -218,7 +203,7 @@ def test_trailing_messages_are_allowed(workspace: Workspace) -> None:
         example["messages"].append({"role": "user", "content": "Again!"})
     create_job(workspace, data(examples))
     stored = workspace.files.list()[0]
-    assert b'"Again!"' in workspace.files.path(stored.id).read_bytes()
+    assert b'"Again!"' in workspace.file_path(stored.id).read_bytes()
 
 
 @pytest.mark.parametrize("megabytes", [3, 150])
@@ -231,6 +216,20 @@ def test_disk_space_is_checked(
     with pytest.raises(DiskFullError, match=f"{megabytes} MB free, but training"):
         train(data(), workspace=workspace)
     assert not workspace.data_dir.exists()
+
+
+def test_a_full_disk_ends_the_wait(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise DiskFullError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workspace, "sweep", fail)
+        with pytest.raises(DiskFullError, match="continues from its last save"):
+            train(data(), workspace=workspace)
+    _resumed, *events = train_and_collect(workspace)
+    assert str(events[-1]).startswith("step ")
 
 
 def test_earlier_model_is_found(workspace: Workspace) -> None:
@@ -258,7 +257,7 @@ def test_upload_needs_consent_and_has_no_names(server: OpenAIServer) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_remotely(data(), *server_options, confirm=refuse, on_event=events.append)
     assert hosts == [server.base_url.split("/")[2]]
-    assert events == [StoppedEvent(None, "nothing sent")]
+    assert events == [StoppedEvent(None, "nothing sent", host=hosts[0])]
     assert server.requests == []
 
     server_options = ("tiny-1", server.base_url)
@@ -287,7 +286,8 @@ def running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Any:
             seen, found = event.number, reader.read(event)
             if isinstance(found, StepEvent):
                 steps.append(found)
-        return TrainingProgress(steps, reader.phase, reader.seconds_left_at(now))
+        left = reader.seconds_left_at(now)
+        return SimpleNamespace(steps=steps, phase=reader.phase, seconds_left=left)
 
     return add
 

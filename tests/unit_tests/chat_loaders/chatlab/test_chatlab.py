@@ -1,5 +1,7 @@
 """ChatLab's exchange format: types, people, owner, ids, damage."""
 
+import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +180,9 @@ def test_order_is_by_time_and_then_by_position(tmp_path: Path) -> None:
         ),
         ([says("1", "a", accountName="A"), says("2", "b", 1, accountName="A")], (), ""),
         ([says("1", "a", accountName="A")], [member("1", "M")], "M"),
+        ([says("1", "a", accountName="A")], [member("2", "M")], "A"),
     ],
-    ids=["renamed", "namesakes", "listed"],
+    ids=["renamed", "namesakes", "listed", "not listed"],
 )
 def test_person_is_the_id(
     tmp_path: Path, rows: Any, members: Any, senders: str
@@ -211,8 +214,10 @@ def test_owner(tmp_path: Path, keys: dict[str, Any], owner: str | None) -> None:
 
 def test_repeated_ids_of_combined_files_are_two_messages(tmp_path: Path) -> None:
     rows = [says("ann", text, n, platformMessageId="1") for n, text in enumerate("ab")]
-    path = write_json(tmp_path / "a.json", *rows)
-    assert len(read(path)) == 2
+    write_json(tmp_path / "a.json", *rows)
+    assert [text for _, text in read(tmp_path)] == ["a", "b"]
+    write_json(tmp_path / "b.json", says("ann", "0", -9), *rows)
+    assert [text for _, text in read(tmp_path)] == ["0", "a", "b"]
 
 
 @pytest.mark.parametrize("ids", [{}, {"platformMessageId": 1}])
@@ -226,10 +231,38 @@ def test_overlapping_exports_are_read_once(tmp_path: Path, ids: dict[str, Any]) 
     assert (summary.found, summary.kept, summary.sessions) == (8, 6, 1)
 
 
-def test_other_versions_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["null", "{}", '""'])
+def test_missing_version_is_not_reported(tmp_path: Path, version: str) -> None:
     path = write_json(tmp_path / "a.json", says("ann", "Hi"))
+    path.write_text(path.read_text().replace('"0.0.2"', version))
+    assert ChatLabChatLoader(path).inspect().details == {}
+
+
+@pytest.mark.parametrize("write", [write_json, write_lines])
+def test_newer_version_is_read_and_reported(tmp_path: Path, write: Any) -> None:
+    path = write(tmp_path / "a.json", says("ann", "Hi"))
     path.write_text(path.read_text().replace("0.0.2", "1.0"))
-    assert read(path) == [("Ann", "Hi")]
+    with pytest.warns(UserWarning, match=r"a\.json has version 1\.0 .* newer than"):
+        assert read(path) == [("Ann", "Hi")]
+    with pytest.warns(UserWarning, match="newer than"):
+        assert ChatLabChatLoader(path).inspect().details == {"other_versions": 1}
+
+
+def test_members_may_be_missing(tmp_path: Path) -> None:
+    content = {"chatlab": {"version": "0.0.1"}, "messages": [says("ann", "Hi")]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert read(tmp_path / "a.json") == [("Ann", "Hi")]
+
+
+def test_lines_are_not_kept_in_memory(tmp_path: Path) -> None:
+    rows = (says("ann", f"{n}", n, note="y" * 20_000) for n in range(500))
+    path = write_lines(tmp_path / "a.jsonl", *rows)
+    assert path.stat().st_size > 10_000_000
+    tracemalloc.start()
+    assert ChatLabChatLoader(path).inspect().kept == 500
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4_000_000
 
 
 def test_other_json_is_not_recognized(tmp_path: Path) -> None:

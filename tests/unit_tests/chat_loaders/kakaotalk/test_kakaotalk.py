@@ -235,6 +235,46 @@ SKIPPED = {
             *("사진", "<사진>", "사진 3장", "<사진 읽지 않음>", "Photo", "동영상"),
             *("이모티콘", "음성메시지", "파일: a.pdf", "연락처: 수아", "지도: 서울"),
             *("투표: 언제?", "20260425_152003.jpg", "샵검색: #날씨"),
+            *("<동영상 읽지 않음>", "videos", "3 photos", "Photos", "<Photo>", "Video"),
+            *("(이모티콘)", "(emoticon)", "Emoticons", "Sticker", "Voice Message"),
+            *("Voice Note", "File: a.pdf", "Contact: Sua", "Map: Seoul", "Poll: When?"),
+            *("[장소]\n서울", "일정: 생일", "Event: Birthday", "톡게시판 '공지': 내일"),
+        )
+    },
+    **{
+        text: (phone(f", 민지 : {text}"), "system")
+        for text in (
+            *(
+                "보이스톡 해요",
+                "페이스톡 해요",
+                "보이스톡 부재중",
+                "라이브톡 종료 1:02",
+            ),
+            *("Voice Call 1:02", "Voice Call 1:02:03", "Video Call 1:02"),
+            *("Live Talk ended 1:02", "Face Talk", "선물과 메시지를 보냈습니다."),
+        )
+    },
+    **{
+        text: (phone(f", 민지 : {text}"), "unsent")
+        for text in (
+            "채팅방 관리자가 메시지를 가렸습니다.",
+            "This message was deleted.",
+        )
+    },
+    **{
+        text: (windows(text), "system")
+        for text in (
+            *("민지님이 수아님을 초대하였습니다.", "민지님이 나갔습니다."),
+            *("민지님을 내보냈습니다.", "민지님이 방장이 되었습니다."),
+            *(
+                "채팅방 관리자가 메시지를 삭제했습니다.",
+                "민지님이 부방장이 되었습니다.",
+            ),
+            *(
+                "관리자만 말하기 기능이 활성화되었습니다.",
+                "민지님이 채팅방 이름을 변경했습니다",
+            ),
+            "타인, 기관 등의 사칭에 유의해 주세요. 운영정책 보기",
         )
     },
 }
@@ -251,6 +291,71 @@ def test_skipped_with_a_reason(tmp_path: Path, text: str, reason: str) -> None:
     assert (summary.kept, dict(summary.skipped)) == (1, {reason: 1})
 
 
+NOTICES = ["invited Jun.", "joined this chatroom.", "left this chatroom.", "left."]
+NOTICES += ["has been removed from this chatroom.", "invited Jun and Cy."]
+
+
+@pytest.mark.parametrize("notice", NOTICES)
+def test_english_notice(tmp_path: Path, notice: str) -> None:
+    stamp = "Jul 9, 2015, 8:34 PM"
+    files = {
+        "phone.txt": f"{EN_HEAD}{stamp}, Minji : a\r\n{stamp}: Minji {notice}\r\n",
+        "pc.txt": f"{PC_HEAD}{EN_DASHES}[Minji] [2:37 PM] a\r\nMinji {notice}\r\n",
+        "mac.csv": (
+            f"{MAC}2026-05-24 15:03:22,Minji,a\n"
+            f"2026-05-24 15:03:23,Minji,Minji {notice}\n"
+        ),
+    }
+    for name, text in files.items():
+        loader = KakaoTalkChatLoader(write(tmp_path, text, name), **UTC)
+        assert dict(loader.inspect().skipped) == {"system": 1}
+        assert read(loader.path) == [("Minji", "a")]
+
+
+def test_messages_of_a_minute_keep_their_order(tmp_path: Path) -> None:
+    rows = [f", {name} : Hi" for name in ("수아", "민지", "준", "민지")]
+    senders = [sender for sender, _ in read(write(tmp_path, phone(*rows)))]
+    assert senders == ["수아", "민지", "준", "민지"]
+
+
+TITLES = {
+    "members": ("모임 4 님과 카카오톡 대화", "Talk.txt", "모임", True),
+    "group": ("주말 모임 카카오톡 대화", "Talk.txt", "주말 모임", None),
+    "iOS": ("주말 모임 (4명)과 카카오톡 대화-1.txt", "Talk.txt", "주말 모임", True),
+    "iOS in English": (
+        "KakaoTalk Chats with Trip (4 people)-1.txt",
+        "Talk.txt",
+        "Trip",
+        True,
+    ),
+    "English": ("KakaoTalk Chats with Minji,Sua (4)", "Talk.txt", "Minji,Sua", True),
+    "Windows": ("Sua saved KakaoTalk Chats with Trip", "Talk.txt", "Trip", None),
+    "file's name": ("Talk_2026.2.10 08:50-1.txt", "Talk_2026_group.txt", None, True),
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "title", "is_group"), TITLES.values(), ids=TITLES
+)
+def test_title_is_in_the_head(
+    tmp_path: Path, line: str, name: str, title: str | None, is_group: bool | None
+) -> None:
+    head = f"{line}\r\n저장한 날짜 : 2026년 4월 25일\r\n\r\n"
+    rows = (", 민지 : a", ", 수아 : b")
+    path = write(tmp_path, phone(*rows, head=head), name)
+    (session,) = KakaoTalkChatLoader(path, **UTC).load()
+    metadata = metadata_of(session)
+    assert metadata["title"] == title
+    assert metadata["is_group"] == bool(is_group)
+
+
+def test_title_of_the_mac_is_in_the_file_s_name(tmp_path: Path) -> None:
+    name = "KakaoTalk_Chat_주말 모임_2026-07-16-10-30-12.csv"
+    path = write(tmp_path, LAYOUTS["Mac"].text, name)
+    (session,) = KakaoTalkChatLoader(path, **UTC).load()
+    assert metadata_of(session)["title"] == "주말 모임"
+
+
 def test_file_has_a_name(tmp_path: Path) -> None:
     path = write(tmp_path, phone(", 민지 : 파일: 여행 계획.pdf"))
     (session,) = KakaoTalkChatLoader(path, keep="media", **UTC).load()
@@ -263,6 +368,11 @@ OWNERS = {
     "English phone": (
         LAYOUTS["iOS in English"].text.replace("Sua", "You"),
         "You",
+        None,
+    ),
+    "older English phone": (
+        LAYOUTS["Android, time first"].text.replace("Sua", "you"),
+        "you",
         None,
     ),
     "Windows": (LAYOUTS["Windows"].text, "Sua", "민지"),
@@ -307,6 +417,12 @@ def test_legacy_encoding_is_read_and_reported(tmp_path: Path) -> None:
     (tmp_path / "Talk.txt").write_bytes(text.encode("cp1252"))
     with pytest.warns(UserWarning, match="read as Windows-1252"):
         assert read(tmp_path / "Talk.txt") == [("Zoë", "Schöne Grüße")]
+
+
+def test_file_cut_within_a_character_is_utf_8(tmp_path: Path) -> None:
+    path = write(tmp_path, phone(", 민지 : 안녕", ", 민지 : 그래 응"))
+    path.write_bytes(path.read_bytes()[:-3])
+    assert read(path) == [("민지", "안녕"), ("민지", "그래 \ufffd")]
 
 
 def test_parts_and_repeated_exports_are_joined(tmp_path: Path) -> None:

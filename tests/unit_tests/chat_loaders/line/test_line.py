@@ -20,6 +20,7 @@ DAY = "2026/01/25(Sun)\n"
 PC_DAY = "2022.10.13 Thursday\n"
 TALK = "07:53\tAnn\tHi\n07:54\tBob\tHello\n"
 UTC: dict[str, Any] = {"timezone": "UTC"}
+GUESSED = "ignore:.*where some names end:UserWarning"
 
 
 def write(folder: Path, text: str, name: str = NAME, encoding: str = "utf-8") -> Path:
@@ -66,14 +67,19 @@ LAYOUTS = {
     "unknown language": "[LINE] Xyz Ann\nWxyz: 2026/03/08 22:10\n\n2026/01/25\n",
     "no head": DAY,
     "unmarked spaces": PC_DAY,
+    "spaces, Japanese": "2022.10.13 木曜日\n",
+    "spaces, Chinese": "2025.02.15 星期六\n",
+    "computer with tabs": PC_DAY,
 }
+SPACES = [name for name in LAYOUTS if "spaces" in name]
 
 
-@pytest.mark.parametrize("head", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.filterwarnings(GUESSED)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
-def test_layout(tmp_path: Path, head: str, end: str) -> None:
-    talk = TALK.replace("\t", " ") if head == PC_DAY else TALK
-    path = write(tmp_path, f"\ufeff{head}{talk}".replace("\n", end))
+def test_layout(tmp_path: Path, layout: str, end: str) -> None:
+    talk = TALK.replace("\t", " ") if layout in SPACES else TALK
+    path = write(tmp_path, f"\ufeff{LAYOUTS[layout]}{talk}".replace("\n", end))
     assert isinstance(open_export(path).loader, LineChatLoader)
     assert read(path) == [("Ann", "Hi"), ("Bob", "Hello")]
     summary = LineChatLoader(path, **UTC).inspect()
@@ -96,6 +102,9 @@ def test_layout(tmp_path: Path, head: str, end: str) -> None:
         *(("ven. 30/01/2026", "2026-01-30"), ("vie, 30/1/2026", "2026-01-30")),
         *(("пт, 30.01.2026 г.", "2026-01-30"), ("30.1.2026 Cum", "2026-01-30")),
         *(("sex., 30/01/2026", "2026-01-30"), ("Jum, 30/1/2026", "2026-01-30")),
+        *(("2021.1.1 金曜日", "2021-01-01"), ("2021/01/02(土)", "2021-01-02")),
+        *(("2018/04/16(Mon)", "2018-04-16"), ("Fri, 30/1/2026", "2026-01-30")),
+        *(("ven 30/01/2026", "2026-01-30"), ("2026/03/08", "2026-03-08")),
     ],
 )
 def test_day(tmp_path: Path, day: str, date: str) -> None:
@@ -126,7 +135,7 @@ def test_typed_date_is_text(tmp_path: Path, line: str) -> None:
         *(("午前11:24", "11:24"), ("午後05:38", "17:38"), ("上午09:46", "09:46")),
         *(("下午07:04", "19:04"), ("午前0:05", "00:05"), ("24:53", "00:53")),
         *(("12:10 AM", "00:10"), ("12:10 PM", "12:10"), ("下午12:30", "12:30")),
-        *(("午後0:30", "12:30"), ("午前12:03", "00:03")),
+        *(("午後0:30", "12:30"), ("午前12:03", "00:03"), ("上午12:10", "00:10")),
     ],
 )
 def test_time(tmp_path: Path, written: str, time: str) -> None:
@@ -159,10 +168,23 @@ TEXTS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.* whose end is missing:UserWarning")
 @pytest.mark.parametrize(("text", "expected"), TEXTS.values(), ids=TEXTS)
 def test_text(tmp_path: Path, text: str, expected: str | None) -> None:
     path = write(tmp_path, f"{HEAD}{DAY}{QUOTED.format(text)}")
     assert read(path) == [("Ann", expected or text), ("Bob", "Hello")]
+
+
+def test_text_without_its_end_is_reported(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{HEAD}{DAY}{QUOTED.format(chr(34) + 'a' + chr(10) + 'b')}")
+    with pytest.warns(UserWarning, match="Ann.txt has a text of several lines"):
+        assert LineChatLoader(path, **UTC).inspect().details["open_quotes"] == 1
+
+
+def test_messages_of_a_minute_keep_their_order(tmp_path: Path) -> None:
+    rows = "".join(f"07:53\t{name}\tHi\n" for name in ("Cy", "Ann", "Bob", "Ann"))
+    path = write(tmp_path, HEAD + DAY + rows)
+    assert [sender for sender, _ in read(path)] == ["Cy", "Ann", "Bob", "Ann"]
 
 
 @pytest.mark.parametrize("name", ["Bob: Smith", "🐢", "x" * 80, "Bob  Smith"])
@@ -176,6 +198,8 @@ SKIPPED = {
     "two columns": ("07:53\tAnn joined the group\n", "system"),
     "call": ("07:53\tAnn\t☎ 通話時間 1:02\n", "system"),
     "Thai call": ("07:53\tAnn\tไม่ได้รับสาย\n", "system"),
+    "Thai call, canceled": ("07:53\tAnn\tยกเลิกการโทร\n", "system"),
+    "missed call": ("07:53\tAnn\t☎ Missed call\n", "system"),
     "empty": ("07:53\tAnn\t\n", "empty"),
     **{
         text: (f"07:53\t\t{text}\n", "unsent")
@@ -183,6 +207,7 @@ SKIPPED = {
             *("You unsent a message.", "Ann unsent a message.", "Message unsent."),
             *("メッセージの送信を取り消しました", "小明已收回訊息", "撤回了一条消息"),
             *("ยกเลิกข้อความแล้ว", "花子がメッセージの送信を取り消しました"),
+            *("You unsent a photo.", "您已收回訊息", "ยกเลิกการส่งข้อความ"),
         )
     },
     **{
@@ -215,6 +240,71 @@ SKIPPED = {
 def test_skipped_with_a_reason(tmp_path: Path, row: str, reason: str) -> None:
     summary = LineChatLoader(write(tmp_path, HEAD + DAY + row + TALK), **UTC).inspect()
     assert (summary.kept, dict(summary.skipped)) == (2, {reason: 1})
+
+
+PLACEHOLDERS = {
+    word: kind
+    for kind, words in {
+        "photo": "Photo Photos 写真 照片 圖片 รูป ภาพ Ảnh",
+        "video": "Video Videos 動画 影片 视频 วิดีโอ",
+        "sticker": "Sticker Stickers スタンプ 貼圖 贴图 สติกเกอร์",
+        "audio": "Audio ボイスメッセージ 語音訊息 语音信息 ข้อความเสียง",
+        "file": "File ファイル 檔案 文件 ไฟล์",
+        "contact": "Contact 連絡先 聯絡資訊 ผู้ติดต่อ",
+        "location": "Location 位置情報 位置 ตำแหน่ง",
+        "gift": "Gift プレゼント 禮物",
+        "album": "Albums アルバム 相簿",
+        "note": "Notes ノート 記事本 记事本",
+        "poll": "Poll 投票",
+    }.items()
+    for word in words.split()
+}
+TITLED = [word for word, kind in PLACEHOLDERS.items() if kind in {"album", "note"}]
+
+
+@pytest.mark.filterwarnings(GUESSED)
+@pytest.mark.parametrize("on_phone", [True, False], ids=["phone", "computer"])
+@pytest.mark.parametrize(("word", "kind"), PLACEHOLDERS.items(), ids=PLACEHOLDERS)
+def test_placeholder(tmp_path: Path, word: str, kind: str, on_phone: bool) -> None:
+    rows = f"07:53\tAnn\t[{word}]\n" if on_phone else f"07:53 Ann {word}\n"
+    path = write(tmp_path, (HEAD + DAY if on_phone else PC_DAY) + rows)
+    (session,) = LineChatLoader(path, keep="media", **UTC).load()
+    (message,) = session["messages"]
+    assert message.additional_kwargs["attachments"] == [{"type": kind}]
+    assert (message.content, keys_of(message).get("sender")) == (f"[{kind}]", "Ann")
+
+
+@pytest.mark.parametrize("word", TITLED)
+def test_placeholder_with_a_title(tmp_path: Path, word: str) -> None:
+    path = write(tmp_path, f"{HEAD}{DAY}07:53\tAnn\t[{word}] Sea and sun\n")
+    (session,) = LineChatLoader(path, keep="media", **UTC).load()
+    (item,) = session["messages"][0].additional_kwargs["attachments"]
+    assert item == {"type": PLACEHOLDERS[word], "title": "Sea and sun"}
+
+
+NOTICES = [
+    *("Cy joined the group", "Cy left the group", "Ann added Cy to the group"),
+    *("Ann invited Cy to the group", "Ann changed the group name to Sea"),
+    *("Ann made an announcement", "花子がグループに参加しました"),
+    *("花子がグループを退会しました", "花子が太郎を招待しました"),
+    *("花子が太郎をグループに追加しました", "花子がアナウンスしました"),
+    *("花子がグループ名を海に変更しました", "小明已加入群組", "小明已離開群組"),
+    *("小明已新增小華至群組", "小明已設定公告", "小明加入聊天", "小明離開聊天"),
+    *("小明已將小華強制退出社群", "小明已加入该群", "小明已退群", "小明发布了通告"),
+    *("สมชาย เพิ่ม สมหญิง เข้ากลุ่ม", "สมชายเข้าร่วมกลุ่ม", "สมชายออกจากกลุ่ม"),
+]
+
+
+@pytest.mark.parametrize("on_phone", [True, False], ids=["phone", "computer"])
+@pytest.mark.parametrize("notice", NOTICES)
+def test_notice(tmp_path: Path, notice: str, on_phone: bool) -> None:
+    rows = f"07:55\t\t{notice}\n" if on_phone else f"07:55 {notice}\n"
+    talk = "".join(f"07:5{n} {'AB'[n % 2]}nn word{n} here\n" for n in range(6))
+    talk = talk.replace(" ", "\t", 2) if on_phone else talk
+    head = HEAD + DAY + TALK if on_phone else PC_DAY + talk
+    summary = LineChatLoader(write(tmp_path, head + rows), **UTC).inspect()
+    assert dict(summary.skipped) == {"system": 1}
+    assert len(summary.senders) == 2
 
 
 def test_message_before_a_day_is_undated(tmp_path: Path) -> None:
@@ -285,6 +375,7 @@ PC = {
 }
 
 
+@pytest.mark.filterwarnings(GUESSED)
 @pytest.mark.parametrize(("rows", "options", "senders"), PC.values(), ids=PC)
 def test_computer(tmp_path: Path, rows: Any, options: Any, senders: list[str]) -> None:
     name = options.pop("name", "[LINE] Weekend.txt")
@@ -295,6 +386,13 @@ def test_computer(tmp_path: Path, rows: Any, options: Any, senders: list[str]) -
     kept = " ".join(text for _, text in found)
     for word in ("is fine", "200 mg", "x\ty"):
         assert (word in kept) == any(word in row for row in rows)
+
+
+def test_guessed_name_is_reported(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{PC_DAY}16:23 Bob Smith hi\n", "[LINE] Weekend.txt")
+    with pytest.warns(UserWarning, match="first word is read as the name.*`senders`"):
+        assert LineChatLoader(path, **UTC).inspect().details["guessed_names"] == 1
+    assert read(path, senders=["Bob Smith"]) == [("Bob Smith", "hi")]
 
 
 OWNERS = {

@@ -87,6 +87,10 @@ BODIES: dict[str, tuple[dict[str, Any], str]] = {
         ),
         "Hi",
     ),
+    "broken HTML": (
+        {"body": "<p>a < b <b>c</i><div>d</div", "Content_Type": "text/html"},
+        "a < b c\nd</div",
+    ),
     "no end": (
         {
             "body": f"--xyz\n{PLAIN}\n\nHi",
@@ -131,6 +135,11 @@ INTRODUCTIONS = [
     "Ben <ben@b.example> 于2024年1月1日周一 10:00写道:",
     "2024년 1월 1일 (월) 오전 10:00, Ben <ben@b.example>님이 작성:",
     "Op ma 1 jan 2024 om 10:00 schreef Ben <ben@b.example>:",
+    "Den mån 1 jan. 2024 kl 10:00 skrev Ben <ben@b.example>:",
+    "pon., 1 sty 2024 o 10:00 Ben <ben@b.example> napisał(a):",
+    "1 Oca 2024 Pzt, 10:00 tarihinde Ben <ben@b.example> şunu yazdı:",
+    "Vào Th 2, 1 thg 1, 2024 vào lúc 10:00 Ben <ben@b.example> đã viết:",
+    "בתאריך יום ב׳, 1 בינו׳ 2024 ב-10:00 מאת Ben <\u202aben@b.example\u202c>:",
 ]
 OLD = "> old\n> words"
 OUTLOOK = "From: Ben <ben@b.example>\nSent: 1 January 2024\nTo: Ann\nSubject: x\n\nold"
@@ -142,6 +151,13 @@ WRITTEN = {
     "Outlook": (f"new\n\n________________________________\n{OUTLOOK}", "new"),
     "Outlook in German": (
         "new\n\nVon: Ben <ben@b.example>\nGesendet: 1. Januar 2024\nAn: Ann\nold",
+        "new",
+    ),
+    "Outlook in French": (
+        (
+            "new\n\nDe : Ben <ben@b.example>\nEnvoyé : lundi 1 janvier 2024\n"
+            "À : Ann\nObjet : x\n\nold"
+        ),
         "new",
     ),
     "Outlook in Japanese": (

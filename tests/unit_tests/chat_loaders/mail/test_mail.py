@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from langchain_chatexports import EmailChatLoader
+from langchain_chatexports.chat_loaders.files import ExportFiles
+from langchain_chatexports.chat_loaders.mail.mbox import split_mails
 from langchain_chatexports.chat_loaders.schema import keys_of, metadata_of
 from langchain_chatexports.exceptions import ExportFormatError, UnknownFormatError
 from tests.unit_tests.builders.mails import (
@@ -52,12 +54,22 @@ def test_separator(tmp_path: Path, separator: str, end: bytes) -> None:
         ("It was so.\n\nFrom 2 to 3 pm Mon", None),
         ("a\n\nFrom - Mon Jan 01 10:00:00 2024\nno header here", None),
         (">From here", "From here"),
+        ("a >From here", None),
     ],
 )
 def test_line_that_begins_with_from_is_text(
     tmp_path: Path, body: str, text: str | None
 ) -> None:
     assert texts(write(tmp_path, mail(body))) == [text or body]
+
+
+def test_quoted_from_has_one_mark_less(tmp_path: Path) -> None:
+    path = write(tmp_path, mail("Hi\n>>From here\n>From there\n> From a quotation"))
+    with path.open("rb") as stream, ExportFiles([path], ("mbox",)) as files:
+        (file,) = files
+        ((content, date),) = split_mails(file, stream, lambda _: None)
+    assert b"\nHi\n>From here\nFrom there\n> From a quotation" in content
+    assert date == "Jan 01 10:00:00 +0000 2024"
 
 
 def test_quoted_from_in_a_file_of_one_message_is_a_quotation(tmp_path: Path) -> None:
@@ -191,10 +203,24 @@ def test_skipped_with_a_reason(tmp_path: Path, row: bytes, reason: str) -> None:
     assert (summary.kept, dict(summary.skipped)) == (1, {reason: 1})
 
 
+@pytest.mark.parametrize(
+    "labels",
+    ["=?UTF-8?Q?=C3=85pnet,Kategori:_Reklame?=", "Inbox,Opened", '"Spam, or not"'],
+)
+def test_other_labels_are_no_reason(tmp_path: Path, labels: str) -> None:
+    assert texts(write(tmp_path, mail("a", X_Gmail_Labels=labels))) == ["a"]
+
+
 def test_tail_from_the_parent_is_removed(tmp_path: Path) -> None:
     first = mail("old words\nand more")
     second = mail("new\n\nold words\nand more", "2", BEN, ANN, 5, In_Reply_To="<1@m>")
     assert texts(write(tmp_path, first, second)) == ["old words\nand more", "new"]
+
+
+def test_answer_that_repeats_the_parent_is_kept(tmp_path: Path) -> None:
+    quoted = "Yes\n\nOn Mon, Jan 1, 2024 at 10:00 Ann <ann@a.example> wrote:\n> Yes"
+    second = mail(quoted, "2", BEN, ANN, 5, In_Reply_To="<1@m>")
+    assert texts(write(tmp_path, mail("Yes"), second)) == ["Yes", "Yes"]
 
 
 def talk(*parents: str, **headers: Any) -> list[bytes]:
@@ -285,6 +311,21 @@ def test_owner_with_two_addresses(tmp_path: Path) -> None:
     assert dict(summary.senders) == {"Ann": 2, "Ben": 1}
 
 
+def test_owner_with_two_addresses_by_option(tmp_path: Path) -> None:
+    other = "a2@a.example"
+    rows = [mail("a"), mail("b", "2", f"A. <{other}>"), mail("c", "3", BEN)]
+    options: Any = {"owner": "Ann", "people": {"Ann": ["ann@a.example", other]}}
+    path = write(tmp_path, *rows)
+    summary = EmailChatLoader(path, **options).inspect()
+    assert (summary.owner, dict(summary.senders)) == ("Ann", {"Ann": 2, "Ben": 1})
+    own = [
+        keys_of(message).get("is_from_me")
+        for session in EmailChatLoader(path, **options).load()
+        for message in session["messages"]
+    ]
+    assert sorted(map(str, own)) == ["False", "True", "True"]
+
+
 def test_list_with_the_owner_is_kept(tmp_path: Path) -> None:
     lists: Any = {"List_Id": "<l.example>", "List_Post": "<mailto:l@l.example>"}
     rows = [
@@ -294,6 +335,18 @@ def test_list_with_the_owner_is_kept(tmp_path: Path) -> None:
     ]
     summary = EmailChatLoader(write(tmp_path, *rows)).inspect()
     assert (summary.kept, dict(summary.skipped)) == (2, {"bulk": 1})
+
+
+def test_list_with_the_owner_by_option_is_kept(tmp_path: Path) -> None:
+    keys: Any = {"List_Id": "<l.example>", "List_Post": "<mailto:l@l.example>"}
+    rows = [
+        mail("a", "1", BEN, "l@l.example", **keys),
+        mail("b", "2", ANN, "l@l.example", 5, In_Reply_To="<1@m>", **keys),
+    ]
+    path = write(tmp_path, *rows)
+    assert dict(EmailChatLoader(path).inspect().skipped) == {"bulk": 2}
+    summary = EmailChatLoader(path, owner="Ann@a.example").inspect()
+    assert (summary.kept, summary.owner) == (2, "Ann")
 
 
 def test_cut_file_keeps_the_last_message(tmp_path: Path) -> None:

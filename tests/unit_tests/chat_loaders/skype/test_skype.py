@@ -54,6 +54,12 @@ def test_text(tmp_path: Path, content: str, text: str) -> None:
     assert (message.content, keys_of(message).get("sender")) == (text, "Ben")
 
 
+@pytest.mark.parametrize("type_", ["Text", "InviteFreeRelationshipChanged/Initialized"])
+def test_other_types_of_text(tmp_path: Path, type_: str) -> None:
+    (message,) = load(tmp_path, says(BEN, "Hi", 0, type_))
+    assert message.content == "Hi"
+
+
 def test_reply_has_the_id_of_its_message(tmp_path: Path) -> None:
     first, second = load(tmp_path, says(BEN, "old"), says(ANN, f"{QUOTE}new", 5))
     assert keys_of(second).get("reply_to") == {"id": first.id}

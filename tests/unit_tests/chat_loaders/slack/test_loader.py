@@ -111,7 +111,7 @@ def test_other_json_is_ignored(tmp_path: Path) -> None:
 
 def test_folder_without_days_is_refused(tmp_path: Path) -> None:
     path = SlackExport().to_folder(tmp_path / "export")
-    with pytest.raises(ExportFormatError, match="no messages of a Slack export"):
+    with pytest.raises(ExportFormatError, match="contains no Slack export"):
         SlackChatLoader(path).load()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_chatexports import SmsChatLoader
 from langchain_chatexports.chat_loaders.schema import metadata_of
-from langchain_chatexports.chat_loaders.sms.elements import drop_data
+from langchain_chatexports.chat_loaders.sms.backup import drop_data
 from langchain_chatexports.exceptions import (
     EncryptedExportError,
     ExportFormatError,
@@ -121,6 +121,32 @@ def test_sender(tmp_path: Path, row: str, sender: str) -> None:
     assert set(summary.senders) == {"Ann" if sender == "Me" else sender}
 
 
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [(sms(type=3), "draft"), (sms(type=5), "failed"), (sms(type=6), "failed")],
+)
+def test_what_never_arrived_is_kept_by_option(
+    tmp_path: Path, row: str, kind: str
+) -> None:
+    assert load(tmp_path, row, keep=kind) == [("Me", "Hi")]
+
+
+def test_time_is_utc(tmp_path: Path) -> None:
+    """`date_sent` is in seconds in an MMS, and 0 in a sent SMS."""
+    rows = (sms(at=1500), mms(text("Hi"), at=9000, date_sent=1))
+    load(tmp_path, *rows)
+    (session,) = SmsChatLoader(tmp_path / "sms.xml").load()
+    times = [m.additional_kwargs["message_time"] for m in session["messages"]]
+    assert times == [NOON // 1000 + 1, NOON // 1000 + 9]
+
+
+def test_other_writers_have_fewer_attributes(tmp_path: Path) -> None:
+    """Silence and others write no contact names."""
+    keys = {"address": HARE, "date": NOON, "type": 1, "body": "Hi"}
+    rows = (element("sms", keys), element("sms", {**keys, "type": 2, "body": "Yes"}))
+    assert load(tmp_path, *rows) == [(HARE, "Hi"), ("Me", "Yes")]
+
+
 SKIPPED = {
     "draft": (sms(type=3), "draft"),
     "failed": (sms(type=5), "failed"),
@@ -179,6 +205,31 @@ GROUPS = {
         ),
         ["Me", FOX],
     ),
+    "sent with a token": Group(
+        (
+            mms(
+                text("a"),
+                box=2,
+                sender="insert-address-token",
+                to=(HARE, FOX),
+                address=f"{HARE}~{FOX}",
+            ),
+        ),
+        ["Me"],
+    ),
+    "several senders": Group(
+        (
+            mms(
+                text("a"),
+                sender=FOX,
+                to=(OWN, HARE),
+                address=f"{HARE}~{FOX}",
+            ),
+            mms(text("b"), **SENT, to=(HARE, FOX), address=f"{HARE},{FOX}", at=1),
+            mms(text("c"), **SENT, to=(HARE, FOX), address=f"{FOX};{HARE}", at=2),
+        ),
+        [FOX, "Me", "Me"],
+    ),
     "without addresses": Group((mms(text("a"), address=f"{HARE}~{FOX}"),), ["unknown"]),
     "RCS group": Group(
         (
@@ -190,7 +241,7 @@ GROUPS = {
     "RCS chat": Group(
         (
             sms("a"),
-            mms(text("b"), sender=HARE, to=(OWN,), at=1000),
+            mms(text("b"), sender=HARE, to=(HARE, OWN), at=1000),
             mms(text("c"), **SENT, to=(HARE,), at=2000),
         ),
         ["Hare", "Hare", "Me"],
@@ -330,6 +381,12 @@ def test_cut_file_keeps_complete_messages(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Copy the backup again"):
         summary = SmsChatLoader(path).inspect()
     assert (summary.kept, dict(summary.skipped)) == (2, {"unreadable": 1})
+
+
+def test_empty_backup_has_its_count(tmp_path: Path) -> None:
+    path = tmp_path / "sms.xml"
+    path.write_bytes(backup(count=0))
+    assert SmsChatLoader(path).load() == []
 
 
 def test_wrong_count_is_a_warning(tmp_path: Path) -> None:

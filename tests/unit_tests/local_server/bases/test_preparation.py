@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 
@@ -21,7 +22,6 @@ from langchain_chatexports.local_server.bases.template import (
 )
 from langchain_chatexports.local_server.bases.weights import load_base
 from langchain_chatexports.local_server.processes import ChildProcessFailedError
-from tests.unit_tests.builders.children import call_in_process
 
 _CHAT = [{"role": "user", "content": "Ready? <|im_end|>"}]
 
@@ -51,10 +51,12 @@ def test_conversion_is_complete(
     assert template_of(tokenizer, context) == template
     assert context == 512
     before = {file.name for file in directory.iterdir()}
-    # The tokenizer was converted in a child process, like everything outside of tests.
-    monkeypatch.setattr(preparation, "call_in_child", call_in_process)
-    # The conversion replaces it.
-    monkeypatch.setattr(np, "memmap", np.memmap)
+    # The tokenizer was converted in a child process. A trainer converts the weights
+    # itself, and reads and writes other files afterwards.
+    monkeypatch.setattr(preparation, "call_in_child", None)
+    replaced = np.memmap, gguf.GGUFReader, gguf.get_tensor_name_map
+    complete_base(directory, weights=True, in_child=False)
+    assert replaced == (np.memmap, gguf.GGUFReader, gguf.get_tensor_name_map)
     model = load_base(directory, "cpu", "float32")
     assert model.config.num_hidden_layers == 2
     new = {file.name for file in directory.iterdir()} - before
@@ -78,6 +80,16 @@ def test_conversion_runs_once(tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) 
     complete_base(directory)
     with pytest.raises(LocalServerError):
         complete_base(directory, weights=True)
+
+
+def test_damaged_file_is_reported(tiny_gguf: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(tiny_gguf.read_bytes())
+    directory = find_directory(find_base(file))
+    file.write_bytes(b"GGUF")
+    for in_child in (True, False):
+        with pytest.raises(LocalServerError, match=r"cannot read .*tiny\.gguf: \w+"):
+            complete_base(directory, weights=True, in_child=in_child)
 
 
 @pytest.mark.parametrize("field", ["block_count", "context_length", "embedding_length"])

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from langchain_chatexports.local_server.bases import gguf
+from langchain_chatexports.local_server.bases.gguf_adapter import GGUFNotSupportedError
 from langchain_chatexports.local_server.bases.gguf_check import CHATS
 from langchain_chatexports.local_server.bases.labels import _render, encode_prompt
 from langchain_chatexports.local_server.bases.preparation import load_tokenizer
@@ -226,7 +227,11 @@ async def test_unsupported_adapter_is_answered_by_transformers(
     folder = Path(shutil.copytree(models[0].folder, tmp_path / "model"))
     (folder / "adapter.gguf").unlink()
 
-    monkeypatch.setattr(gguf, "_run_in_child", lambda *_: "it differs")
+    def differ(*_: Any) -> None:
+        msg = "it differs"
+        raise GGUFNotSupportedError(msg)
+
+    monkeypatch.setattr(gguf, "_run_in_child", differ)
     engine, model = make(), Model("ft:x", folder)
     first, second = [text_of(await ask(engine, model, **_GREEDY)) for _ in range(2)]
     assert first == second

@@ -35,7 +35,7 @@ def http(workspace: Workspace) -> Iterator[TestClient]:
 def open_http(workspace: Workspace, key: str | None = KEY) -> TestClient:
     base = Base("path/tiny", "tiny", "directory", Path("tiny"))
     app = create_app(
-        workspace, base, EchoEngine, api_key=KEY, aliases=["gpt-3.5-turbo"]
+        workspace, base, EchoEngine(), api_key=KEY, aliases=["gpt-3.5-turbo"]
     )
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return TestClient(app, base_url="http://127.0.0.1", headers=headers)

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -19,6 +20,7 @@ import pytest
 from langchain_chatexports.local_server.errors import (
     BaseMissingError,
     DataDirectoryError,
+    DiskFullError,
 )
 from langchain_chatexports.local_server.testing import train_steps
 from langchain_chatexports.local_server.training import queue as queue_module
@@ -26,7 +28,6 @@ from langchain_chatexports.local_server.training.queue import Queue
 from langchain_chatexports.local_server.training.trainer import describe
 from langchain_chatexports.local_server.workspace import (
     Job,
-    QueueState,
     State,
     Workspace,
 )
@@ -135,7 +136,7 @@ def test_any_process_pauses_resumes_cancels_and_deletes(workspace: Workspace) ->
         assert paused.saved_step == paused.step
         other.jobs.resume(first.id)
         other.jobs.cancel(second.id)
-        assert not other.jobs.folder(second.id).exists()
+        assert not other.job_folder(second.id).exists()
         _wait_for_step(other, first, paused.step + 1)
         other.jobs.delete(first.id)
         wait_until(lambda: not _trainers())
@@ -261,25 +262,6 @@ def test_second_interrupt_ends_the_save(
 
 
 @posix
-def test_suspended_owner_is_seen(workspace: Workspace, start: Start) -> None:
-    process = start()
-    process.wait()  # There is no job.
-    job = add_job(workspace, hyperparameters={"steps": 30, "step_seconds": 0.05})
-    process = start()
-    _wait_for_step(workspace, job)
-    os.kill(process.pid, signal.SIGSTOP)
-    waiting = add_job(workspace)
-    # Its trainer goes on.
-    _wait_for(workspace, job, State.SUCCEEDED)
-    os.utime(workspace.data_dir / "queue.alive", (0, time.time() - 60))
-    with Queue(workspace, train=train_steps):
-        time.sleep(1)
-        snapshot = workspace.snapshot()
-    assert snapshot.queue is QueueState.SUSPENDED
-    assert snapshot.jobs[0] == waiting
-
-
-@posix
 @pytest.mark.parametrize(
     ("end", "code", "message"),
     [
@@ -337,7 +319,7 @@ def test_invalid_examples_fail_the_job(
 
 def test_deleted_examples_fail_the_job(workspace: Workspace) -> None:
     job = add_job(workspace)
-    workspace.files.path(job.training_file).unlink()
+    workspace.file_path(job.training_file).unlink()
     with Queue(workspace, train=train_steps):
         failed = _wait_for(workspace, job, State.FAILED)
     assert failed.error is not None
@@ -384,22 +366,41 @@ def test_queue_goes_on_after_an_error(
     assert "secret" not in caplog.text
 
 
+def test_a_full_disk_is_said_until_there_is_space(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr(queue_module, "_RETRY_SECONDS", 0.01)
+    job = add_job(workspace, hyperparameters={"steps": 3})
+    sweep, is_free = workspace.sweep, threading.Event()
+
+    def sweep_if_free() -> None:
+        if not is_free.is_set():
+            raise DiskFullError
+        sweep()
+
+    monkeypatch.setattr(workspace, "sweep", sweep_if_free)
+    with Queue(workspace, train=train_steps) as queue:
+        assert queue.disk_is_full.wait(10)
+        is_free.set()
+        _wait_for(workspace, job, State.SUCCEEDED)
+        assert not queue.disk_is_full.is_set()
+    assert caplog.text.count("The disk is full") == 1
+
+
 def test_published_model_is_not_trained_again(workspace: Workspace) -> None:
     """Its trainer was killed between the rename and the record."""
     job = add_job(workspace)
     workspace.jobs.move(job.id, State.RUNNING, "x", sources=(State.QUEUED,))
-    workspace.jobs.model_folder(job.id).mkdir()
+    workspace.model_folder(job.id).mkdir()
     with Queue(workspace, train=train_steps):
         done = _wait_for(workspace, job, State.SUCCEEDED)
     assert (done.step, done.model) == (0, workspace.models.list()[0].name)
 
 
-def test_queue_needs_a_writable_directory(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mount = SimpleNamespace(mountpoint="/", fstype="nfs4", opts="rw")
-    monkeypatch.setattr("psutil.disk_partitions", lambda **_: [mount])
-    with pytest.raises(DataDirectoryError, match="network drive"):
+def test_queue_needs_a_directory_of_its_own(workspace: Workspace) -> None:
+    workspace.data_dir.mkdir()
+    (workspace.data_dir / "thesis.txt").write_text("mine")
+    with pytest.raises(DataDirectoryError, match="Nothing was changed"):
         Queue(workspace).start()
 
 

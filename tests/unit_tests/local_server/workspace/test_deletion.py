@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from langchain_chatexports._parts import part_file
 from langchain_chatexports.exceptions import LocalServerError
 from langchain_chatexports.local_server.errors import (
     DataDirectoryError,
@@ -48,7 +47,7 @@ def models(workspace: Workspace) -> tuple[Model, Model]:
 def paused(workspace: Workspace) -> Job:
     """A job without a model, with a save and examples of its own."""
     job = add_job(workspace, mark="PAUSED")
-    save = workspace.jobs.folder(job.id) / "checkpoint-11"
+    save = workspace.job_folder(job.id) / "checkpoint-11"
     save.mkdir(parents=True)
     (save / "complete").touch()
     workspace.jobs.record(job.id, saved_step=11)
@@ -104,10 +103,10 @@ def test_text_goes_with_the_last_that_needs_it(
     workspace.jobs.delete(models[1].job_id)
     other = add_job(workspace, training_file=own, validation_file=shared, key="x")
     if has_model:
-        workspace.jobs.model_folder(other.id).mkdir()
+        workspace.model_folder(other.id).mkdir()
     workspace.jobs.move(other.id, state, "x", sources=(State.QUEUED,))
     workspace.delete(model.name)
-    assert workspace.files.path(shared).exists() == stays
+    assert workspace.file_path(shared).exists() == stays
 
 
 def test_used_examples_are_not_deleted_by_name(
@@ -151,7 +150,7 @@ def test_deleted_job_leaves_no_data(workspace: Workspace, paused: Job) -> None:
 
 def test_cancelled_job_keeps_its_text_only(workspace: Workspace, paused: Job) -> None:
     workspace.jobs.cancel(paused.id)
-    assert not workspace.jobs.folder(paused.id).exists()
+    assert not workspace.job_folder(paused.id).exists()
     assert _counts(workspace.snapshot()) == (1, 1, 0)
 
 
@@ -195,10 +194,11 @@ def test_job_in_training_is_not_deleted(
     workspace: Workspace, paused: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_TRAINER_SECONDS", 0.1)
-    with workspace.lock("trainer"):
+    with workspace.lock("trainer") as lock:
+        assert lock.acquire()
         with pytest.raises(LocalServerError, match="still running"):
             workspace.delete(paused.id)
-        assert workspace.jobs.folder(paused.id).exists()
+        assert workspace.job_folder(paused.id).exists()
     workspace.delete(paused.id)
 
 
@@ -207,7 +207,8 @@ def test_deletion_does_not_wait_for_another_job(
 ) -> None:
     other = add_job(workspace)
     workspace.jobs.move(other.id, State.RUNNING, "x", sources=(State.QUEUED,))
-    with workspace.lock("trainer"):
+    with workspace.lock("trainer") as lock:
+        assert lock.acquire()
         workspace.delete(paused.id)
 
 
@@ -318,11 +319,9 @@ def test_sweep_deletes_what_nothing_can_use(workspace: Workspace, paused: Job) -
 
 def test_upload_of_a_killed_process_is_swept(workspace: Workspace) -> None:
     workspace.prepare()
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        ended.wait()
-    left = workspace.data_dir / "files" / f".upload-{ended.pid}-0a"
-    running = workspace.data_dir / "files" / f".upload-{os.getpid()}-0a"
-    left.touch()
-    running.touch()
-    workspace.sweep()
-    assert (left.exists(), running.exists()) == (False, True)
+    left = workspace.data_dir / "files" / ".chatexports-0a.part"
+    left.touch(mode=0o600)
+    os.utime(left, (0, 0))  # From before the start of the system.
+    with part_file(workspace.data_dir / "files") as running:
+        workspace.sweep()
+        assert (left.exists(), running.exists()) == (False, True)

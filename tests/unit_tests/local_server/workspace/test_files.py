@@ -41,7 +41,7 @@ def test_file_has_the_name_of_an_upload(workspace: Workspace) -> None:
 def test_files_are_listed_newest_first(workspace: Workspace) -> None:
     files = [workspace.files.create(b'{"a": %d}' % n) for n in range(3)]
     for age, file in enumerate(files):
-        os.utime(workspace.files.path(file.id), (age, age))
+        os.utime(workspace.file_path(file.id), (age, age))
     expected = [file.id for file in files[::-1]]
     assert [file.id for file in workspace.files.list()] == expected
 
@@ -62,4 +62,4 @@ def test_unknown_file_is_an_error(workspace: Workspace, name: str) -> None:
         with pytest.raises(NotFoundError):
             call(name)
     with pytest.raises(ValueError, match="not an id"):
-        workspace.files.path(name)
+        workspace.file_path(name)

@@ -18,7 +18,6 @@ from langchain_chatexports.local_server.workspace import (
     DataDirectory,
     Event,
     Job,
-    QueueState,
     State,
     Workspace,
     default_data_dir,
@@ -64,7 +63,7 @@ def test_other_orders_are_other_jobs(workspace: Workspace, change: Any) -> None:
 @pytest.mark.parametrize("state", [State.PAUSED, State.FAILED, State.SUCCEEDED])
 def test_job_is_found_in_any_state(workspace: Workspace, state: State) -> None:
     job, _ = _order(workspace)
-    workspace.jobs.model_folder(job.id).mkdir()
+    workspace.model_folder(job.id).mkdir()
     workspace.jobs.move(job.id, state, "x", sources=(State.QUEUED,))
     found, is_new = _order(workspace)
     assert (found.id, found.state, is_new) == (job.id, state, False)
@@ -204,32 +203,24 @@ def test_queued_job_has_a_position(workspace: Workspace) -> None:
 
 
 def test_another_process_sees_each_change(workspace: Workspace) -> None:
-    stop = threading.Event()
-    changes = workspace.changes(seconds=0.01, stop=stop)
-    assert next(changes).jobs == ()
-    other = Workspace(workspace.data_dir)
-    job = add_job(other)
-    while not (snapshot := next(changes)).jobs:
-        pass
-    assert snapshot.jobs == (job,)
-    assert snapshot.jobs_of(snapshot.files[0]) == (job,)
-    other.files.create(b'{"a": 1}')
-    assert len(next(changes).files) == 2
-    stop.set()
-    assert [*changes] == []
-
-
-def test_queue_is_seen_by_its_lock_and_heartbeat(workspace: Workspace) -> None:
     workspace.prepare()
-    assert workspace.queue_state() is QueueState.NONE
-    with workspace.lock("queue"):
-        workspace.beat()
-        assert workspace.has_queue()
-        import os
+    other = Workspace(workspace.data_dir)
+    with workspace.versions() as versions:
+        before = versions.read()
+        job = add_job(other)
+        assert versions.read() != before
+    snapshot = workspace.snapshot()
+    assert snapshot.jobs_of(snapshot.files[0]) == (job,)
 
-        os.utime(workspace.data_dir / "queue.alive", (0, time.time() - 60))
-        assert workspace.queue_state() is QueueState.SUSPENDED
-    assert workspace.queue_state() is QueueState.NONE
+
+def test_queue_is_seen_by_its_lock(workspace: Workspace) -> None:
+    workspace.prepare()
+    assert not workspace.has_queue()
+    with workspace.lock("queue") as lock:
+        assert not workspace.has_queue()
+        assert lock.acquire()
+        assert workspace.has_queue()
+    assert not workspace.has_queue()
 
 
 def test_snapshot_is_fast(workspace: Workspace) -> None:

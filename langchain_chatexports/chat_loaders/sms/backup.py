@@ -1,4 +1,4 @@
-"""Stream the elements of a backup, and repair what is not XML.
+"""Stream the messages of a backup, and repair what is not XML.
 
 Nearly all of a backup is Base64 in the attribute `data` of `<part>`. Its values are
 dropped before the parser, since Expat before 2.6 takes quadratic time for them. The
@@ -7,17 +7,16 @@ rest is parsed in pieces that end between two tags, so that no token is scanned 
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import IO
 from xml.parsers.expat import ExpatError, ParserCreate
 
-import msgspec
-
 from langchain_chatexports.chat_loaders.export_file import ExportFile
 from langchain_chatexports.chat_loaders.json_data import replace_lone_surrogates
 from langchain_chatexports.chat_loaders.legacy_text import LEGACY_FALLBACK
+from langchain_chatexports.chat_loaders.sms.messages import Record, convert
 from langchain_chatexports.exceptions import DamagedExportError, ExportFormatError
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -45,26 +44,6 @@ _NUMBER = re.compile(rb"&#([xX]?)0*([0-9A-Fa-f]*);")
 _REFERENCES = re.compile(rb"(?:&#(?:[xX][0-9A-Fa-f]+|[0-9]+);)+")
 _BARE_AMPERSAND = re.compile(rb"&(?!#\w|(?:amp|lt|gt|quot|apos);)")
 _MAX_DIGITS = 9
-_ESCAPED_PAIR = re.compile(r"&#(5[56]\d{3});&#(5[67]\d{3});")
-
-
-class Element(msgspec.Struct, gc=False):
-    """An `sms` or `mms` element."""
-
-    is_mms: bool
-    attributes: dict[str, str]
-    parts: Sequence[dict[str, str]] = ()
-    """The attributes of each part; `data` is the size of the file in bytes."""
-
-    addresses: Sequence[dict[str, str]] = ()
-
-
-class Root(msgspec.Struct):
-    """The root element."""
-
-    attributes: dict[str, str] = {}
-    is_legacy: bool = False
-    """Whether it has bytes that are not in its encoding, and read as another one."""
 
 
 def find_root(file: ExportFile) -> str:
@@ -75,48 +54,70 @@ def find_root(file: ExportFile) -> str:
     return match[1] if match and text.lstrip().startswith("<") else ""
 
 
-def read_elements(file: ExportFile, stream: IO[bytes], root: Root) -> Iterator[Element]:
-    """Yield the messages of a backup, in file order, and fill in its root.
+class Backup:
+    """A backup, whose messages are converted while it is read."""
 
-    Raises:
-        DamagedExportError: After the last message, if the file is cut or damaged.
-        ExportFormatError: If the file declares entities, or is not a backup.
-    """
-    handler = _Handler(file, root)
-    chunks: Iterable[bytes] = iter(partial(stream.read, _CHUNK_BYTES), b"")
-    if (encoding := _find_encoding(file.head(_HEAD_BYTES))) != "utf-8":
-        decoder = codecs.getincrementaldecoder(encoding)("replace")
-        chunks = (decoder.decode(chunk).encode() for chunk in chunks)
-    try:
-        for piece in drop_data(chunks):
-            try:
-                handler.parser.Parse(_repair(piece, root), False)
-            finally:
-                yield from handler.elements
-                handler.elements.clear()
-        handler.parser.Parse(b"", True)
-    except (ExpatError, OverflowError):
-        msg = (
-            f"{file.label} is not complete XML (line "
-            f"{handler.parser.CurrentLineNumber}), so it was probably cut. The "
-            "messages before that are read. Copy the backup again."
-        )
-        raise DamagedExportError(msg, path=file.path) from None
+    def __init__(self, file: ExportFile, number: int) -> None:
+        self.root: dict[str, str] = {}
+        """The attributes of the root element."""
 
+        self.is_legacy = False
+        """Whether it has bytes that are not in its encoding, and read as another."""
 
-class _Handler:
-    """Collects the elements that the parser finds."""
-
-    def __init__(self, file: ExportFile, root: Root) -> None:
-        self.elements: list[Element] = []
-        # Ignore the declared encoding, since the chunks are UTF-8.
-        self.parser = ParserCreate("utf-8")
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-        self.parser.StartDoctypeDeclHandler = self._refuse
-        self._file, self._root = file, root
+        self._file, self._number = file, number
+        self._records: list[Record] = []
         self._depth = 0
+        # Ignore the declared encoding, since the chunks are UTF-8.
+        self._parser = ParserCreate("utf-8")
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.StartDoctypeDeclHandler = self._refuse
         self._start_mms({})
+
+    def read(self, stream: IO[bytes]) -> Iterator[Record]:
+        """Yield the messages, in file order.
+
+        Raises:
+            DamagedExportError: After the last message, if the file is cut or damaged.
+            ExportFormatError: If the file declares entities, or is not a backup.
+        """
+        chunks: Iterable[bytes] = iter(partial(stream.read, _CHUNK_BYTES), b"")
+        if (encoding := _find_encoding(self._file.head(_HEAD_BYTES))) != "utf-8":
+            decoder = codecs.getincrementaldecoder(encoding)("replace")
+            chunks = (decoder.decode(chunk).encode() for chunk in chunks)
+        try:
+            for piece in drop_data(chunks):
+                try:
+                    self._parser.Parse(self._repair(piece), False)
+                finally:
+                    yield from self._records
+                    self._records.clear()
+            self._parser.Parse(b"", True)
+        except (ExpatError, OverflowError):
+            msg = (
+                f"{self._file.label} is not complete XML (line "
+                f"{self._parser.CurrentLineNumber}), so it was probably cut. The "
+                "messages before that are read. Copy the backup again."
+            )
+            raise DamagedExportError(msg, path=self._file.path) from None
+
+    def _repair(self, piece: bytes) -> bytes:
+        """Return a piece as XML.
+
+        Old versions of the app, and an option of newer ones, write an emoji as two
+        references to surrogates.
+        """
+        if b"&" in piece:
+            piece = _BARE_AMPERSAND.sub(b"&amp;", piece)
+            piece = _REFERENCES.sub(_repair_references, piece)
+        if len(piece.translate(None, _CONTROLS)) < len(piece):
+            piece = _CONTROL.sub(_REPLACEMENT.encode(), piece)
+        try:
+            piece.decode()
+        except UnicodeDecodeError:
+            self.is_legacy = True
+            return piece.decode("utf-8", LEGACY_FALLBACK).encode()
+        return piece
 
     def _start_mms(self, attributes: dict[str, str]) -> None:
         self._attributes = attributes
@@ -126,13 +127,13 @@ class _Handler:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if name == "sms":
-            self.elements.append(Element(False, attributes))
+            self._records.append(convert(self._number, attributes))
         elif name == "mms":
             self._start_mms(attributes)
         elif name in {"part", "addr"}:
             (self._parts if name == "part" else self._addresses).append(attributes)
         elif self._depth == 1:
-            self._root.attributes = attributes
+            self.root = attributes
         is_root = self._depth == 1 and name != "smses"
         count = len(self._parts) + len(self._addresses)
         if is_root or self._depth > _MAX_DEPTH or count > _MAX_PARTS:
@@ -141,8 +142,8 @@ class _Handler:
     def _end(self, name: str) -> None:
         self._depth -= 1
         if name == "mms":
-            mms = Element(True, self._attributes, self._parts, self._addresses)
-            self.elements.append(mms)
+            mms = self._attributes, self._parts, self._addresses
+            self._records.append(convert(self._number, *mms))
             self._start_mms({})
 
     def _refuse(self, *_: object) -> None:
@@ -198,25 +199,6 @@ def _find_encoding(head: bytes) -> str:
     return "utf-8"
 
 
-def _repair(piece: bytes, root: Root) -> bytes:
-    """Return a piece as XML.
-
-    Old versions of the app, and an option of newer ones, write an emoji as two
-    references to surrogates.
-    """
-    if b"&" in piece:
-        piece = _BARE_AMPERSAND.sub(b"&amp;", piece)
-        piece = _REFERENCES.sub(_repair_references, piece)
-    if len(piece.translate(None, _CONTROLS)) < len(piece):
-        piece = _CONTROL.sub(_REPLACEMENT.encode(), piece)
-    try:
-        piece.decode()
-    except UnicodeDecodeError:
-        root.is_legacy = True
-        return piece.decode("utf-8", LEGACY_FALLBACK).encode()
-    return piece
-
-
 def _repair_references(match: re.Match[bytes]) -> bytes:
     text = "".join(map(_decode_number, *zip(*_NUMBER.findall(match[0]), strict=True)))
     return "".join(f"&#{ord(c)};" for c in replace_lone_surrogates(text)).encode()
@@ -227,13 +209,3 @@ def _decode_number(x: bytes, digits: bytes) -> str:
     is_valid = code >= ord(" ") or code in (9, 10, 13)
     is_valid = is_valid and code <= 0x10FFFF and code not in (0xFFFE, 0xFFFF)  # noqa: PLR2004 - XML
     return chr(code) if is_valid else _REPLACEMENT
-
-
-def join_escaped_pairs(text: str) -> str:
-    """Decode emoji that other programs wrote as two escaped references."""
-    if "&#" not in text:
-        return text
-    return _ESCAPED_PAIR.sub(
-        lambda pair: replace_lone_surrogates(chr(int(pair[1])) + chr(int(pair[2]))),
-        text,
-    )
